@@ -1,0 +1,77 @@
+# One library per folder of src/, with its floor's dependencies spelled out; one test program per *_test.cc.
+
+add_library(pyro_options INTERFACE)
+target_compile_options(pyro_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion)
+if(PYRO_WERROR)
+  target_compile_options(pyro_options INTERFACE -Werror)
+endif()
+# Quoted includes only: <sys/random.h> must stay the system's although src/sys has a file of that name.
+target_compile_options(pyro_options INTERFACE "SHELL:-iquote ${CMAKE_SOURCE_DIR}/src")
+target_include_directories(pyro_options INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR}/generated)
+
+# The guest agent is linked statically, which sanitizers cannot be; its libraries are built a second time
+# without them when they are on.
+add_library(pyro_sanitize INTERFACE)
+if(PYRO_SANITIZE)
+  target_compile_options(pyro_sanitize INTERFACE -fsanitize=${PYRO_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(pyro_sanitize INTERFACE -fsanitize=${PYRO_SANITIZE})
+endif()
+if(PYRO_FUZZ)
+  target_compile_options(pyro_sanitize INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# pyro_library(base SOURCES a.cc DEPS fmt::fmt): makes pyro_base. GUEST also makes pyro_base_guest, the
+# same sources without sanitizers, for the static agent.
+function(pyro_library name)
+  cmake_parse_arguments(arg "GUEST" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(pyro_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(pyro_${name} PUBLIC pyro_options pyro_sanitize ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
+  if(arg_GUEST)
+    list(TRANSFORM arg_DEPS REPLACE "^(pyro_.*)$" "\\1_guest")
+    list(TRANSFORM arg_DEPS REPLACE "^fmt::fmt$" "fmt::fmt-header-only")
+    add_library(pyro_${name}_guest STATIC EXCLUDE_FROM_ALL ${arg_SOURCES})
+    target_link_libraries(pyro_${name}_guest PUBLIC pyro_options ${arg_DEPS})
+    target_compile_options(pyro_${name}_guest PUBLIC -ffunction-sections -fdata-sections)
+  endif()
+endfunction()
+
+# pyro_test(a_test SOURCES a_test.cc DEPS pyro_a LABEL unit): one ctest entry per TEST.
+# LABEL is unit, process, vm or fault; see CONTRIBUTING.md. TIMEOUT is in seconds, per test.
+# Tests that boot guests share two cores: at most PYRO_VM_JOBS of them run at once.
+function(pyro_test name)
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  if(NOT arg_LABEL)
+    set(arg_LABEL unit)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  if(PYRO_FUZZ)
+    foreach(source ${arg_SOURCES})
+      set_property(GLOBAL APPEND PROPERTY PYRO_TEST_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+    endforeach()
+    return()
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gtest GTest::gtest_main pyro_options pyro_sanitize)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  include(GoogleTest)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT}
+      ENVIRONMENT "PYRO_TEST_BIN=${CMAKE_BINARY_DIR}/bin;PYRO_TEST_CACHE=$ENV{PYRO_TEST_CACHE}")
+  foreach(source ${arg_SOURCES})
+    set_property(GLOBAL APPEND PROPERTY PYRO_TEST_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+  endforeach()
+endfunction()
+
+# A test file that no CMakeLists names would pass by never running: refuse to configure.
+function(pyro_check_all_tests_registered)
+  file(GLOB_RECURSE found ${CMAKE_SOURCE_DIR}/src/*_test.cc ${CMAKE_SOURCE_DIR}/tests/*_test.cc)
+  get_property(registered GLOBAL PROPERTY PYRO_TEST_SOURCES)
+  foreach(file ${found})
+    if(NOT file IN_LIST registered)
+      message(WARNING "${file} is not registered with pyro_test()")
+    endif()
+  endforeach()
+endfunction()

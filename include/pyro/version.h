@@ -1,0 +1,11 @@
+// The one place that holds the version: programs, packages and the catalog read it from here.
+
+#pragma once
+
+#define PYRO_VERSION "2.1.0"
+
+namespace pyro {
+
+inline constexpr const char kVersion[] = PYRO_VERSION;
+
+}  // namespace pyro

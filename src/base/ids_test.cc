@@ -1,0 +1,41 @@
+#include "base/ids.h"
+
+#include <gtest/gtest.h>
+
+namespace pyro {
+namespace {
+
+TEST(IdTest, EncodesEveryBit) {
+  std::array<std::uint8_t, 16> bits{};
+  EXPECT_EQ(EncodeBase32(bits), std::string(26, 'a'));
+  bits.fill(0xff);
+  EXPECT_EQ(EncodeBase32(bits), std::string(25, '7') + "4");
+  bits = {'f', 'o', 'o', 'b', 'a', 'r'};
+  EXPECT_EQ(EncodeBase32(bits).substr(0, 9),
+            "mzxw6ytbo");  // RFC 4648 section 10, up to the padding
+}
+
+TEST(IdTest, ParsesOnlyWholeIds) {
+  const std::string good = "vm_" + std::string(26, 'a');
+  EXPECT_TRUE(VmId::Parse(good).ok());
+  const std::vector<std::string> all_bad = {"",
+                                            "vm_",
+                                            good.substr(0, 12),
+                                            good + "a",
+                                            "task_" + std::string(26, 'a'),
+                                            "vm_../../../../../etc/passwd_",
+                                            "vm_" + std::string(25, 'a') + "/",
+                                            "vm_" + std::string(26, 'A')};
+  for (const std::string& bad : all_bad) {
+    EXPECT_FALSE(VmId::Parse(bad).ok()) << bad;
+  }
+}
+
+TEST(IdTest, PrefixNeedsSixCharacters) {
+  EXPECT_TRUE(IsIdPrefix("vm_abcdef", "vm_"));
+  EXPECT_FALSE(IsIdPrefix("vm_abcde", "vm_"));
+  EXPECT_FALSE(IsIdPrefix("vm_abc%ef", "vm_"));
+}
+
+}  // namespace
+}  // namespace pyro

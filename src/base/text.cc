@@ -1,0 +1,126 @@
+#include "base/text.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace pyro {
+namespace {
+
+// Length of the well-formed UTF-8 sequence that begins at `i`, or 0.
+std::size_t Utf8Length(std::string_view text, std::size_t i) {
+  const auto lead = static_cast<unsigned char>(text[i]);
+  std::size_t length = 0;
+  unsigned minimum = 0;
+  unsigned value = 0;
+  if (lead < 0x80) return 1;
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    length = 2, minimum = 0x80, value = lead & 0x1f;
+  } else if ((lead & 0xf0) == 0xe0) {
+    length = 3, minimum = 0x800, value = lead & 0x0f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    length = 4, minimum = 0x10000, value = lead & 0x07;
+  } else {
+    return 0;
+  }
+  if (i + length > text.size()) return 0;
+  for (std::size_t k = 1; k < length; ++k) {
+    const auto byte = static_cast<unsigned char>(text[i + k]);
+    if ((byte & 0xc0) != 0x80) return 0;
+    value = value << 6 | (byte & 0x3f);
+  }
+  if (value < minimum || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return 0;
+  return length;
+}
+
+bool ShellSafe(std::string_view word) {
+  return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("@%+=:,./-_").find(c) != std::string_view::npos;
+  });
+}
+
+}  // namespace
+
+std::string Printable(std::string_view text, std::size_t max_bytes) {
+  std::string out;
+  const bool cut = text.size() > max_bytes;
+  const std::size_t end = std::min(text.size(), max_bytes);
+  for (std::size_t i = 0; i < end;) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    std::size_t length = Utf8Length(text, i);
+    // U+0080 to U+009F are control characters too (some terminals obey them).
+    const bool c1 = length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    if (length == 0 || c1 || byte < 0x20 || byte == 0x7f) {
+      for (std::size_t k = 0; k < std::max<std::size_t>(length, 1); ++k) {
+        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i + k]));
+      }
+      i += std::max<std::size_t>(length, 1);
+    } else {
+      out.append(text.substr(i, length));
+      i += length;
+    }
+  }
+  if (cut) out += "…";
+  return out;
+}
+
+Result<std::int64_t> ParseInt(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("'{}' is not a whole number", Printable(text, 64)));
+  }
+  return value;
+}
+
+std::vector<std::string_view> Split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const std::size_t at = text.find(separator);
+    parts.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) return parts;
+    text.remove_prefix(at + 1);
+  }
+}
+
+std::string_view TrimSpace(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+std::string FormatBytes(std::uint64_t bytes) {
+  constexpr std::uint64_t kKib = 1024;
+  if (bytes < kKib) return fmt::format("{} B", bytes);
+  if (bytes < kKib * kKib) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / kKib);
+  if (bytes < kKib * kKib * kKib) {
+    return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (kKib * kKib));
+  }
+  return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (kKib * kKib * kKib));
+}
+
+std::string ShellJoin(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ' ';
+    if (ShellSafe(word)) {
+      out += word;
+      continue;
+    }
+    out += '\'';
+    for (const char c : word) {
+      if (c == '\'') {
+        out += "'\\''";
+      } else {
+        out += c;
+      }
+    }
+    out += '\'';
+  }
+  return out;
+}
+
+}  // namespace pyro

@@ -1,0 +1,350 @@
+#include "sys/child_process.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "sys/process_ref.h"
+
+namespace pyro::sys {
+namespace {
+
+// The step that failed in the child, sent through the error pipe with the errno.
+enum class Step : int {
+  kDescriptors,
+  kSession,
+  kCgroup,
+  kLimits,
+  kCredentials,
+  kParent,
+  kDirectory,
+  kExec
+};
+
+struct Failure {
+  Step step;
+  int number;
+};
+
+std::string_view StepName(Step step) {
+  switch (step) {
+    case Step::kDescriptors:
+      return "prepare descriptors for";
+    case Step::kSession:
+      return "start a session for";
+    case Step::kCgroup:
+      return "join a cgroup for";
+    case Step::kLimits:
+      return "limit";
+    case Step::kCredentials:
+      return "change user for";
+    case Step::kParent:
+      return "bind to its parent";
+    case Step::kDirectory:
+      return "enter the working directory of";
+    case Step::kExec:
+      return "run";
+  }
+  return "run";
+}
+
+// All memory that the child needs, prepared before fork: afterwards only async-signal-safe calls
+// are made.
+struct Plan {
+  const char* program = nullptr;
+  std::vector<char*> argv;
+  std::vector<char*> script_argv;  // sh PROGRAM ARGUMENTS…, for a program without a known format.
+  std::vector<char*> env;
+  std::vector<int> sources;  // Descriptors that become 0, 1, 2, …
+  std::vector<int> staged;   // Room for their duplicates.
+  const SpawnOptions* options = nullptr;
+  pid_t parent = 0;
+  int error_fd = -1;
+};
+
+[[noreturn]] void Fail(const Plan& plan, Step step) {
+  const Failure failure{step, errno};
+  [[maybe_unused]] const ssize_t n = ::write(plan.error_fd, &failure, sizeof failure);
+  ::_exit(127);
+}
+
+void ArrangeDescriptors(Plan& plan) {
+  const int count = static_cast<int>(plan.sources.size());
+  // Above all targets first, so that no target overwrites a source that is still needed.
+  const int error_fd = ::fcntl(plan.error_fd, F_DUPFD_CLOEXEC, count + 1);
+  if (error_fd < 0) Fail(plan, Step::kDescriptors);
+  plan.error_fd = error_fd;
+  for (int i = 0; i < count; ++i) {
+    plan.staged[i] = ::fcntl(plan.sources[i], F_DUPFD_CLOEXEC, count + 1);
+    if (plan.staged[i] < 0) Fail(plan, Step::kDescriptors);
+  }
+  for (int i = 0; i < count; ++i) {
+    if (::dup2(plan.staged[i], i) < 0) Fail(plan, Step::kDescriptors);
+  }
+  // Close-on-exec rather than closed: the error pipe must live until exec.
+  if (::syscall(SYS_close_range, count, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) != 0) {
+    Fail(plan, Step::kDescriptors);
+  }
+}
+
+void ResetSignals() {
+  sigset_t none;
+  sigemptyset(&none);
+  for (int signo = 1; signo < NSIG; ++signo) ::signal(signo, SIG_DFL);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void BecomeUser(const Plan& plan) {
+  const Credentials& who = *plan.options->credentials;
+  if (::setgroups(who.groups.size(), who.groups.data()) != 0 ||
+      ::setresgid(who.gid, who.gid, who.gid) != 0 || ::setresuid(who.uid, who.uid, who.uid) != 0) {
+    Fail(plan, Step::kCredentials);
+  }
+}
+
+[[noreturn]] void RunChild(Plan& plan) {
+  const SpawnOptions& options = *plan.options;
+  ResetSignals();
+  if (options.new_session ? ::setsid() < 0 : ::setpgid(0, 0) != 0) Fail(plan, Step::kSession);
+  if (options.cgroup_procs_fd >= 0 && ::write(options.cgroup_procs_fd, "0", 1) != 1) {
+    Fail(plan, Step::kCgroup);
+  }
+  ArrangeDescriptors(plan);
+  for (const auto& [resource, limit] : options.limits) {
+    if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)
+      Fail(plan, Step::kLimits);
+  }
+  if (!options.cwd.empty() && ::chdir(options.cwd.c_str()) != 0) Fail(plan, Step::kDirectory);
+  if (options.credentials) BecomeUser(plan);
+  if (options.die_with_parent) {
+    // After the change of user, which clears it; and the parent may have died before it was set.
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) Fail(plan, Step::kParent);
+    if (::getppid() != plan.parent) ::_exit(127);
+  }
+  ::execve(plan.program, plan.argv.data(), plan.env.data());
+  if (errno == ENOEXEC) {
+    // A script without an interpreter line: the shell's, as execvp(3) and every shell have it.
+    ::execve("/bin/sh", plan.script_argv.data(), plan.env.data());
+    errno = ENOEXEC;
+  }
+  Fail(plan, Step::kExec);
+}
+
+std::vector<char*> Pointers(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// execvpe(3) would consult the caller's PATH, not that of the new environment.
+Result<std::string> LookUp(const std::string& name, const std::vector<std::string>& env) {
+  if (name.find('/') != std::string::npos) return name;
+  if (name.empty()) return ErrnoError(ENOENT, "run", name);
+  std::string_view path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  for (const std::string& entry : env) {
+    if (entry.starts_with("PATH=")) path = std::string_view(entry).substr(5);
+  }
+  int number = ENOENT;
+  for (const std::string_view directory : Split(path, ':')) {
+    std::string candidate = fmt::format("{}/{}", directory.empty() ? "." : directory, name);
+    struct stat info {};
+    if (::stat(candidate.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (errno == EACCES) number = EACCES;
+  }
+  return ErrnoError(number, "run", name);
+}
+
+Result<UniqueFd> OpenPidfd(pid_t pid) {
+  const long fd = ::syscall(SYS_pidfd_open, pid, 0);
+  if (fd < 0) return ErrnoError(errno, "pidfd_open");
+  return UniqueFd(static_cast<int>(fd));
+}
+
+ExitStatus FromWaitStatus(int status) {
+  if (WIFSIGNALED(status)) return {true, WTERMSIG(status)};
+  return {false, WEXITSTATUS(status)};
+}
+
+}  // namespace
+
+Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
+  PYRO_CHECK(!options.argv.empty());
+  PYRO_ASSIGN_OR_RETURN(Pipe error_pipe, MakePipe());
+  UniqueFd null_fd;
+  if (!options.stdin_fd.valid() || !options.stdout_fd.valid() || !options.stderr_fd.valid()) {
+    PYRO_ASSIGN_OR_RETURN(null_fd, OpenFile("/dev/null", O_RDWR));
+  }
+  std::string program = options.argv[0];
+  if (options.search_path) {
+    PYRO_ASSIGN_OR_RETURN(program, LookUp(program, options.env));
+  }
+  char shell_name[] = "sh";
+
+  Plan plan;
+  plan.program = program.c_str();
+  plan.argv = Pointers(options.argv);
+  plan.script_argv = plan.argv;
+  plan.script_argv[0] = const_cast<char*>(program.c_str());
+  plan.script_argv.insert(plan.script_argv.begin(), shell_name);
+  plan.env = Pointers(options.env);
+  plan.options = &options;
+  plan.parent = ::getpid();
+  plan.error_fd = error_pipe.write.get();
+  for (const UniqueFd* fd : {&options.stdin_fd, &options.stdout_fd, &options.stderr_fd}) {
+    plan.sources.push_back(fd->valid() ? fd->get() : null_fd.get());
+  }
+  for (const UniqueFd& fd : options.pass) plan.sources.push_back(fd.get());
+  plan.staged.resize(plan.sources.size());
+
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);  // No handler of ours may run in the child.
+  const pid_t pid = ::fork();
+  if (pid == 0) RunChild(plan);
+  const int fork_errno = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return ErrnoError(fork_errno, "fork");
+
+  auto pidfd = OpenPidfd(pid);
+  if (!pidfd) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return std::move(pidfd).error();
+  }
+  ChildProcess child(pid, std::move(*pidfd));
+  // Our copy of the write end must go, or end of file would never come.
+  error_pipe.write.Reset();
+  Failure failure{};
+  ssize_t n;
+  do {
+    n = ::read(error_pipe.read.get(), &failure, sizeof failure);
+  } while (n < 0 && errno == EINTR);
+  if (n == static_cast<ssize_t>(sizeof failure)) {
+    return ErrnoError(failure.number, StepName(failure.step), program);
+  }
+  return child;
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::move(other.pidfd_)),
+      status_(other.status_) {}
+
+ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
+  if (this != &other) {
+    KillAndReap();
+    pid_ = std::exchange(other.pid_, -1);
+    pidfd_ = std::move(other.pidfd_);
+    status_ = other.status_;
+  }
+  return *this;
+}
+
+ChildProcess::~ChildProcess() { KillAndReap(); }
+
+void ChildProcess::KillAndReap() {
+  if (pid_ < 0 || status_) return;
+  ::kill(-pid_, SIGKILL);
+  (void)SignalProcess(pidfd_.get(), SIGKILL);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+}
+
+Status ChildProcess::Signal(int signo) {
+  if (pid_ < 0 || status_) return OkStatus();
+  return SignalProcess(pidfd_.get(), signo);
+}
+
+Status ChildProcess::SignalGroup(int signo) {
+  if (pid_ < 0 || status_) return OkStatus();
+  if (::kill(-pid_, signo) != 0 && errno != ESRCH) return ErrnoError(errno, "signal");
+  return OkStatus();
+}
+
+Result<ExitStatus> ChildProcess::Wait(Deadline deadline) {
+  if (status_) return *status_;
+  PYRO_CHECK(pid_ > 0);
+  while (true) {
+    int status = 0;
+    const pid_t reaped = ::waitpid(pid_, &status, WNOHANG);
+    if (reaped == pid_) {
+      status_ = FromWaitStatus(status);
+      return *status_;
+    }
+    if (reaped < 0 && errno != EINTR) return ErrnoError(errno, "wait");
+    if (deadline.Expired()) return ErrnoError(ETIMEDOUT, "wait");
+    pollfd wait{pidfd_.get(), POLLIN, 0};
+    ::poll(&wait, 1, deadline.PollTimeout());
+  }
+}
+
+void ChildProcess::Detach() && { pid_ = -1; }
+
+Result<CommandOutput> RunCommand(SpawnOptions options, Deadline deadline, std::size_t max_bytes) {
+  PYRO_ASSIGN_OR_RETURN(Pipe out, MakePipe());
+  PYRO_ASSIGN_OR_RETURN(Pipe err, MakePipe());
+  options.stdout_fd = std::move(out.write);
+  options.stderr_fd = std::move(err.write);
+  const std::string program = options.argv.empty() ? "" : options.argv[0];
+  PYRO_ASSIGN_OR_RETURN(ChildProcess child, ChildProcess::Spawn(std::move(options)));
+  CommandOutput output;
+  struct Stream {
+    UniqueFd* fd;
+    std::string* text;
+  } streams[] = {{&out.read, &output.stdout_text}, {&err.read, &output.stderr_text}};
+  while (out.read.valid() || err.read.valid()) {
+    pollfd polls[] = {{out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}};
+    const int ready = ::poll(polls, 2, deadline.PollTimeout());
+    if (ready == 0 && deadline.Expired()) return ErrnoError(ETIMEDOUT, "run", program);
+    for (int i = 0; ready > 0 && i < 2; ++i) {
+      if (!streams[i].fd->valid() || polls[i].revents == 0) continue;
+      char buffer[65536];
+      const ssize_t n = ::read(streams[i].fd->get(), buffer, sizeof buffer);
+      if (n > 0) {
+        const std::size_t room = max_bytes - std::min(max_bytes, streams[i].text->size());
+        streams[i].text->append(buffer, std::min(room, static_cast<std::size_t>(n)));
+      } else if (n == 0 || errno != EINTR) {
+        streams[i].fd->Reset();
+      }
+    }
+  }
+  PYRO_ASSIGN_OR_RETURN(output.status, child.Wait(deadline));
+  return output;
+}
+
+Result<std::filesystem::path> FindProgram(const std::string& name, const std::string& hint) {
+  const std::string path =
+      Environment("PATH") + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+  for (const std::string_view directory : Split(path, ':')) {
+    if (directory.empty() || directory[0] != '/') continue;
+    const std::filesystem::path candidate = std::filesystem::path(directory) / name;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return MakeError(ErrorCode::kMissingTool, fmt::format("'{}' is not installed", name), hint);
+}
+
+}  // namespace pyro::sys

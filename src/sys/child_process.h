@@ -1,0 +1,111 @@
+// A child process that cannot outlive its owner by accident.
+//
+// Everything pyro executes (QEMU, bwrap, mmdebstrap, a command in the guest) starts here and
+// nowhere else, so that inherited descriptors, signal masks and reaping are decided once. Nothing
+// else in a program may reap with waitpid(-1): a reaped pid can already name another process. (The
+// guest's PID 1 peeks with WNOWAIT and reaps only what is not a ChildProcess.)
+
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/time.h"
+#include "pyro/result.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::sys {
+
+// A user other than the caller, for a caller with the right to become it.
+struct Credentials {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;  // Supplementary; all others are dropped.
+};
+
+struct SpawnOptions {
+  std::vector<std::string> argv;  // argv[0] is what to run.
+  std::vector<std::string> env;   // NAME=value; the whole environment, nothing is inherited.
+  UniqueFd stdin_fd;              // /dev/null when not valid; likewise the next two.
+  UniqueFd stdout_fd;
+  UniqueFd stderr_fd;
+  std::vector<UniqueFd> pass;   // Become 3, 4, … in the child; every other descriptor is closed.
+  std::string cwd;              // Empty: the caller's.
+  bool search_path = false;     // Look argv[0] up in the PATH of `env`, as execvpe(3) does.
+  bool die_with_parent = true;  // SIGKILL when the spawning thread dies.
+  bool new_session = true;  // Own session and process group; otherwise only an own process group.
+  std::optional<Credentials> credentials;
+  std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_… to both values.
+  int cgroup_procs_fd =
+      -1;  // Borrowed, open on a cgroup.procs: the child joins that cgroup before it execs.
+};
+
+// How a process ended, as wait(2) says.
+struct ExitStatus {
+  bool signalled = false;
+  int code = 0;  // Exit code, or the signal's number.
+
+  bool success() const { return !signalled && code == 0; }
+};
+
+// Not thread-safe: belongs to one event loop.
+class ChildProcess {
+ public:
+  // Returns once exec has succeeded. The error carries the errno of the step that failed:
+  // kNotFound: no such program or directory; kPermissionDenied: not executable; kUnavailable: the
+  // system is out of processes or memory.
+  static Result<ChildProcess> Spawn(SpawnOptions options);
+
+  ChildProcess(ChildProcess&& other) noexcept;
+  ChildProcess& operator=(ChildProcess&& other) noexcept;
+  ~ChildProcess();  // SIGKILL to its process group and reap, unless it was reaped or detached.
+
+  // Readable once the child has exited. Borrowed: valid while this object lives.
+  int exit_fd() const { return pidfd_.get(); }
+  pid_t pid() const { return pid_; }
+
+  // Goes through the pidfd, so it never reaches a recycled pid. Fine if the child is gone.
+  Status Signal(int signo);
+
+  // To the child's whole process group, while the child is not reaped (until then the group's
+  // number is its own).
+  Status SignalGroup(int signo);
+
+  // kTimedOut: still running, try again. After the first success, repeats the same answer.
+  Result<ExitStatus> Wait(Deadline deadline);
+
+  // Leaves the process to itself; nobody reaps it but init.
+  void Detach() &&;
+
+ private:
+  ChildProcess(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  void KillAndReap();
+
+  pid_t pid_ = -1;  // -1 once detached or moved from.
+  UniqueFd pidfd_;
+  std::optional<ExitStatus> status_;
+};
+
+struct CommandOutput {
+  ExitStatus status;
+  std::string stdout_text;
+  std::string stderr_text;
+};
+
+// Runs a short tool to its end and collects what it prints, at most `max_bytes` of each stream (the
+// rest is read and dropped). kTimedOut: it was killed at the deadline. `options.stdout_fd` and
+// `stderr_fd` must be empty.
+Result<CommandOutput> RunCommand(SpawnOptions options, Deadline deadline,
+                                 std::size_t max_bytes = 1 << 20);
+
+// The first executable of that name in $PATH and then in the usual system directories (/usr/sbin
+// among them, which users' paths lack). kMissingTool otherwise, with `hint`.
+Result<std::filesystem::path> FindProgram(const std::string& name, const std::string& hint);
+
+}  // namespace pyro::sys

@@ -1,0 +1,64 @@
+// Files and directories. Every descriptor is close-on-exec; every error names the path.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "pyro/result.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::sys {
+
+// open(2) with O_CLOEXEC added. `mode` is used with O_CREAT.
+Result<UniqueFd> OpenFile(const std::filesystem::path& path, int flags, mode_t mode = 0600);
+
+// kLimit when the file is longer than `max_bytes`.
+Result<std::string> ReadFile(const std::filesystem::path& path, std::size_t max_bytes);
+
+// Everything up to end of file. kLimit beyond `max_bytes`.
+Result<std::string> ReadAll(int fd, std::size_t max_bytes);
+
+// All of it or an error; retries on EINTR and short writes. For blocking descriptors.
+Status WriteAll(int fd, std::string_view bytes);
+
+// Readers see the old content or the new, never a part: temporary file, fsync, rename, fsync of the
+// directory.
+Status WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes,
+                           mode_t mode = 0600);
+
+Status SyncDirectory(const std::filesystem::path& path);
+
+// Makes the directory and its parents with mode 0700; fine if it is there already. A symbolic link
+// to a directory is accepted: a user may keep the state elsewhere.
+Status MakeDirectories(const std::filesystem::path& path);
+
+// Removes a tree without following links; fine if nothing is there.
+Status RemoveTree(const std::filesystem::path& path);
+
+// Bytes really taken on disk by the tree.
+std::uint64_t DiskUsage(const std::filesystem::path& path);
+
+// Bytes that this user may still write in the file system of `path`.
+Result<std::uint64_t> FreeSpace(const std::filesystem::path& path);
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+Result<Pipe> MakePipe();
+
+struct SocketPair {
+  UniqueFd first;
+  UniqueFd second;
+};
+// AF_UNIX stream.
+Result<SocketPair> MakeSocketPair();
+
+Status SetNonBlocking(int fd);
+
+}  // namespace pyro::sys

@@ -1,0 +1,48 @@
+#include "sys/host.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+
+namespace pyro::sys {
+
+Result<std::string> BootId() {
+  PYRO_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id", 128));
+  return std::string(TrimSpace(text));
+}
+
+std::string KernelRelease() {
+  utsname info{};
+  return ::uname(&info) == 0 ? info.release : "unknown";
+}
+
+Result<std::filesystem::path> ProgramDirectory() {
+  char buffer[PATH_MAX];
+  const ssize_t n = ::readlink("/proc/self/exe", buffer, sizeof buffer);
+  if (n <= 0 || n == static_cast<ssize_t>(sizeof buffer))
+    return ErrnoError(errno, "readlink", "/proc/self/exe");
+  return std::filesystem::path(std::string(buffer, static_cast<std::size_t>(n))).parent_path();
+}
+
+Result<std::filesystem::path> HomeDirectory() {
+  const std::string home = Environment("HOME");
+  if (home.empty() || home[0] != '/') {
+    return MakeError(ErrorCode::kNotFound, "HOME is not set to an absolute path",
+                     "set HOME, or PYRO_STATE_DIR and PYRO_CACHE_DIR");
+  }
+  return std::filesystem::path(home);
+}
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+}  // namespace pyro::sys
