@@ -1,0 +1,80 @@
+// Frames: the one framing of both channels, client to supervisor and supervisor to agent.
+// docs/PROTOCOL.md is the specification. Bytes in, values out; no I/O here.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pyro/result.h"
+
+namespace pyro::wire {
+
+// Raised when a change would make an older peer misunderstand; peers of different versions refuse
+// each other.
+inline constexpr int kProtocolVersion = 1;
+
+inline constexpr std::size_t kHeaderBytes = 12;
+inline constexpr std::size_t kMaxDataBytes = 64 * 1024;       // Payload of a kData frame.
+inline constexpr std::size_t kMaxMessageBytes = 1024 * 1024;  // Payload of any other frame.
+inline constexpr std::uint32_t kInitialCredit =
+    256 * 1024;                                   // Bytes of each stream that may be sent unasked.
+inline constexpr std::size_t kMaxChannels = 256;  // Commands at once on one connection.
+
+enum class FrameType : std::uint8_t {
+  kHello = 1,      // both: first frame of either side
+  kSetup = 2,      // host to agent: what this guest is to be
+  kReady = 3,      // agent to host, supervisor to client: commands are taken from now on
+  kExec = 4,       // request: run a command on this channel
+  kStarted = 5,    // reply: it runs
+  kData = 6,       // raw bytes of one stream
+  kEof = 7,        // the end of one stream
+  kCredit = 8,     // the receiver of a stream allows that many bytes more
+  kKill = 9,       // request: kill the whole process tree of the channel's command
+  kExited = 10,    // reply, last frame of a channel: how it ended
+  kError = 11,     // reply, last frame of a channel; on channel 0: the connection is given up
+  kPowerOff = 12,  // host to agent: sync, unmount, power off
+  kStop = 13,      // client to supervisor: end the guest
+  kProgress = 14,  // supervisor to client: what the guest's start is doing
+  kStopped = 15,   // supervisor to client: the guest is gone
+};
+
+enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };
+
+struct Frame {
+  FrameType type = FrameType::kHello;
+  Stream stream = Stream::kStdin;  // Meaningful for kData, kEof and kCredit; kStdin otherwise.
+  std::uint32_t channel = 0;       // 0: the connection itself.
+  std::string payload;
+};
+
+// The frame's bytes. The payload must be within its limit.
+std::string EncodeFrame(const Frame& frame);
+std::string EncodeData(std::uint32_t channel, Stream stream, std::string_view bytes);
+std::string EncodeEof(std::uint32_t channel, Stream stream);
+std::string EncodeCredit(std::uint32_t channel, Stream stream, std::uint32_t bytes);
+
+// kProtocol unless the payload is exactly one 32-bit little-endian number above 0.
+Result<std::uint32_t> DecodeCredit(const Frame& frame);
+
+// Cuts a byte stream into frames. After an error the stream is unusable: every later Next() repeats
+// it. Holds at most one frame and what was appended. Not thread-safe.
+class FrameDecoder {
+ public:
+  void Append(std::string_view bytes);
+
+  // nullopt: more bytes are needed. kProtocol: unknown type or stream, reserved bits set, or a
+  // length above the type's limit; found from the header alone, before any of the payload is
+  // awaited.
+  Result<std::optional<Frame>> Next();
+
+ private:
+  std::string buffer_;
+  std::size_t consumed_ = 0;
+  std::optional<Error> error_;
+};
+
+}  // namespace pyro::wire

@@ -1,0 +1,132 @@
+// What the frames other than data, eof and credit carry: CBOR maps, as structs. Every Decode checks
+// types, ranges and limits and answers kProtocol for anything else; unknown keys are ignored.
+// docs/PROTOCOL.md lists them.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "pyro/result.h"
+#include "wire/frame.h"
+
+namespace pyro::wire {
+
+// The payload of a frame as an object. kProtocol unless it is one CBOR map.
+Result<Json> DecodeObject(const Frame& frame);
+
+// First frame of either side, on channel 0.
+struct Hello {
+  int protocol = kProtocolVersion;
+  std::string role;    // "client", "supervisor" or "agent"
+  std::string build;   // Agent and supervisor must be of the same build.
+  std::string kernel;  // Agent: the guest's kernel release.
+  Frame ToFrame() const;
+  static Result<Hello> FromFrame(const Frame& frame);
+};
+
+struct GuestNetwork {
+  std::string mac;      // aa:bb:cc:dd:ee:ff
+  std::string address;  // IPv4, dotted
+  int prefix_length = 0;
+  std::string gateway;  // IPv4, dotted
+  std::string dns;      // IPv4, dotted
+};
+
+// Everything that makes this guest itself. Sent once, after the agent's Hello.
+struct GuestSetup {
+  std::string hostname;
+  std::string entropy;             // 32 to 256 random bytes, mixed into the guest's pool.
+  std::int64_t wall_clock_ns = 0;  // Since the epoch.
+  std::optional<GuestNetwork> network;
+  Frame ToFrame() const;
+  static Result<GuestSetup> FromFrame(const Frame& frame);
+};
+
+// Answer to GuestSetup; forwarded to clients with what the supervisor knows.
+struct Ready {
+  std::string kernel;          // The guest's `uname -r`.
+  std::string execution_mode;  // As in a result: guest_virtio_serial, …
+  std::string accelerator;     // "kvm" or "tcg"
+  Frame ToFrame() const;
+  static Result<Ready> FromFrame(const Frame& frame);
+};
+
+inline constexpr std::size_t kMaxArguments = 4096;
+inline constexpr std::size_t kMaxArgumentBytes =
+    128 * 1024;  // Of one argument or variable; Linux's own limit.
+inline constexpr std::int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
+
+struct Exec {
+  std::vector<std::string> argv;           // Not empty; run without a shell.
+  std::map<std::string, std::string> env;  // Added to the guest's defaults.
+  std::string cwd;                         // Absolute.
+  std::int64_t timeout_ms = 0;  // From the command's start; 0: none. The supervisor enforces it.
+  Frame ToFrame(std::uint32_t channel) const;
+  static Result<Exec> FromFrame(const Frame& frame);
+};
+
+// How a command ended. Never an Error.
+struct Outcome {
+  enum class Kind {
+    kExited,      // `code` is the exit code
+    kSignalled,   // `code` is the signal's number
+    kTimedOut,    // killed at its timeout
+    kCancelled,   // killed because a client asked
+    kNotStarted,  // `code` is the errno of exec in the guest
+    kLost,        // the guest died first
+  };
+  Kind kind = Kind::kExited;
+  int code = 0;
+
+  // As a shell would report it: 124 timed out, 126 not executable, 127 not found, 128 + n killed by
+  // signal n. A cancelled command counts as killed by SIGINT, a lost one as pyro's own failure,
+  // 125.
+  int ExitCode() const;
+};
+std::string_view OutcomeName(Outcome::Kind kind);
+
+// Last frame of a channel whose command was accepted.
+struct Exited {
+  Outcome outcome;
+  std::int64_t duration_us = 0;  // Measured in the guest, from exec to exit.
+  std::uint64_t stdout_bytes = 0;
+  std::uint64_t stderr_bytes = 0;
+  Frame ToFrame(std::uint32_t channel) const;
+  static Result<Exited> FromFrame(const Frame& frame);
+};
+
+enum class KillReason { kTimedOut, kCancelled };
+struct Kill {
+  KillReason reason = KillReason::kCancelled;
+  Frame ToFrame(std::uint32_t channel) const;
+  static Result<Kill> FromFrame(const Frame& frame);
+};
+
+// A request that failed (its channel), or a connection that is given up (channel 0).
+Frame ErrorFrame(std::uint32_t channel, const Error& error);
+// A frame that is malformed is itself a kProtocol error.
+Error ErrorFromFrame(const Frame& frame);
+
+// Client to supervisor. `remove` deletes the VM, otherwise it is left stopped.
+struct Stop {
+  bool remove = false;
+  Frame ToFrame() const;
+  static Result<Stop> FromFrame(const Frame& frame);
+};
+
+// A phase of the guest's start, for people: "boot", "mount", …
+struct Progress {
+  std::string phase;
+  Frame ToFrame() const;
+  static Result<Progress> FromFrame(const Frame& frame);
+};
+
+// A frame without content: kStarted, kPowerOff, kStopped.
+Frame Plain(FrameType type, std::uint32_t channel = 0);
+
+}  // namespace pyro::wire

@@ -1,0 +1,116 @@
+#include "wire/messages.h"
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+namespace pyro::wire {
+namespace {
+
+Frame WithBody(FrameType type, const Json& body) {
+  Frame frame;
+  frame.type = type;
+  frame.payload = ToCbor(body);
+  return frame;
+}
+
+TEST(MessagesTest, ExecKeepsEveryByteOfEveryWord) {
+  Exec exec;
+  exec.argv = {"printf", "%s|", "a b", "", "*", "it's", "\xff\xfe"};
+  exec.env = {{"A", "1"}, {"B", ""}};
+  exec.cwd = "/workspace";
+  exec.timeout_ms = 3000;
+  auto back = Exec::FromFrame(exec.ToFrame(5));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->argv, exec.argv);
+  EXPECT_EQ(back->env, exec.env);
+  EXPECT_EQ(back->cwd, exec.cwd);
+  EXPECT_EQ(back->timeout_ms, exec.timeout_ms);
+  EXPECT_EQ(exec.ToFrame(5).channel, 5u);
+}
+
+TEST(MessagesTest, ExecRefusesWhatCannotBeRun) {
+  const Json good = {{"argv", {"x"}}, {"env", Json::object()}, {"cwd", "/"}, {"timeout_ms", 0}};
+  ASSERT_TRUE(Exec::FromFrame(WithBody(FrameType::kExec, good)).ok());
+  const std::vector<std::pair<const char*, Json>> changes = {
+      {"argv", Json::array()},
+      {"argv", "x"},
+      {"argv", {1}},
+      {"argv", {std::string("a\0b", 3)}},
+      {"argv", {std::string(kMaxArgumentBytes, 'x')}},
+      {"argv", std::vector<std::string>(kMaxArguments + 1, "x")},
+      {"env", {{"A=B", "x"}}},
+      {"env", {{"", "x"}}},
+      {"env", {{"A", 1}}},
+      {"cwd", "relative"},
+      {"cwd", std::string("/\0x", 3)},
+      {"timeout_ms", -1},
+      {"timeout_ms", kMaxTimeoutMs + 1},
+      {"timeout_ms", "1"},
+  };
+  for (const auto& [key, value] : changes) {
+    Json bad = good;
+    bad[key] = value;
+    EXPECT_FALSE(Exec::FromFrame(WithBody(FrameType::kExec, bad)).ok()) << key;
+  }
+  for (const auto& [key, value] : good.items()) {
+    Json bad = good;
+    bad.erase(key);
+    EXPECT_FALSE(Exec::FromFrame(WithBody(FrameType::kExec, bad)).ok()) << key;
+  }
+}
+
+TEST(MessagesTest, SetupRoundTrip) {
+  GuestSetup setup;
+  setup.hostname = "pyro";
+  setup.entropy = std::string(32, '\xfe');
+  setup.wall_clock_ns = 1'700'000'000'000'000'000;
+  setup.network = GuestNetwork{"52:54:00:00:00:01", "10.0.2.15", 24, "10.0.2.2", "10.0.2.3"};
+  auto back = GuestSetup::FromFrame(setup.ToFrame());
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->entropy, setup.entropy);
+  EXPECT_EQ(back->network->prefix_length, 24);
+  setup.network.reset();
+  EXPECT_FALSE(GuestSetup::FromFrame(setup.ToFrame())->network.has_value());
+  setup.entropy = "short";
+  EXPECT_FALSE(GuestSetup::FromFrame(setup.ToFrame()).ok());
+}
+
+TEST(MessagesTest, OutcomesBecomeExitCodes) {
+  using Kind = Outcome::Kind;
+  EXPECT_EQ((Outcome{Kind::kExited, 7}).ExitCode(), 7);
+  EXPECT_EQ((Outcome{Kind::kSignalled, 9}).ExitCode(), 137);
+  EXPECT_EQ((Outcome{Kind::kTimedOut, 0}).ExitCode(), 124);
+  EXPECT_EQ((Outcome{Kind::kCancelled, 0}).ExitCode(), 130);
+  EXPECT_EQ((Outcome{Kind::kNotStarted, ENOENT}).ExitCode(), 127);
+  EXPECT_EQ((Outcome{Kind::kNotStarted, EACCES}).ExitCode(), 126);
+  EXPECT_EQ((Outcome{Kind::kLost, 0}).ExitCode(), 125);
+}
+
+TEST(MessagesTest, ExitedRoundTripAndRange) {
+  const Exited exited{{Outcome::Kind::kNotStarted, 13}, 5, 6, 7};
+  auto back = Exited::FromFrame(exited.ToFrame(1));
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(back->outcome.kind, Outcome::Kind::kNotStarted);
+  EXPECT_EQ(back->stderr_bytes, 7u);
+  const Json bad = {{"outcome", "exited"},
+                    {"code", 256},
+                    {"duration_us", 0},
+                    {"stdout_bytes", 0},
+                    {"stderr_bytes", 0}};
+  EXPECT_FALSE(Exited::FromFrame(WithBody(FrameType::kExited, bad)).ok());
+}
+
+TEST(MessagesTest, ErrorsTravelWhole) {
+  const Error back =
+      ErrorFromFrame(ErrorFrame(3, MakeError(ErrorCode::kNoSpace, "disk full", "free some")));
+  EXPECT_EQ(back.code, ErrorCode::kNoSpace);
+  EXPECT_EQ(back.message, "disk full");
+  EXPECT_EQ(back.hint, "free some");
+  const Json unknown = {{"code", 999}, {"message", "m"}, {"hint", ""}};
+  EXPECT_EQ(ErrorFromFrame(WithBody(FrameType::kError, unknown)).code, ErrorCode::kInternal);
+  EXPECT_EQ(ErrorFromFrame(WithBody(FrameType::kError, Json::object())).code, ErrorCode::kProtocol);
+}
+
+}  // namespace
+}  // namespace pyro::wire
