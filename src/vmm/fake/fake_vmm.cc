@@ -1,0 +1,141 @@
+#include "vmm/fake/fake_vmm.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+
+namespace pyro::vmm {
+
+struct FakeState {
+  sys::UniqueFd guest_channel;  // The guest's end.
+  sys::UniqueFd console_write;
+  sys::UniqueFd exit_event;  // An eventfd, readable once ended: what a pidfd is to a process.
+  bool paused = false;
+  bool hung = false;
+  std::optional<MachineExit> exit;
+
+  void End(MachineEnd end, std::string diagnostics) {
+    if (exit) return;
+    exit = MachineExit{.end = end,
+                       .detail = "the fake machine " + std::string(MachineEndName(end)),
+                       .diagnostics = std::move(diagnostics)};
+    guest_channel.Reset();
+    console_write.Reset();
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(exit_event.get(), &one, sizeof one));
+  }
+};
+
+namespace {
+
+class FakeMachine final : public Machine {
+ public:
+  FakeMachine(std::shared_ptr<FakeState> state, sys::UniqueFd channel, sys::UniqueFd console,
+              Accelerator accelerator)
+      : state_(std::move(state)),
+        channel_(std::move(channel)),
+        console_(std::move(console)),
+        accelerator_(accelerator) {}
+  ~FakeMachine() override { Kill(); }
+
+  sys::UniqueFd TakeGuestChannel() override { return std::move(channel_); }
+  sys::UniqueFd TakeConsole() override { return std::move(console_); }
+  int exit_fd() const override { return state_->exit_event.get(); }
+  pid_t process_id() const override { return -1; }
+
+  Status Pause(Deadline deadline) override {
+    PYRO_RETURN_IF_ERROR(Answer(deadline));
+    state_->paused = true;
+    return OkStatus();
+  }
+
+  Status Resume(Deadline deadline) override {
+    PYRO_RETURN_IF_ERROR(Answer(deadline));
+    state_->paused = false;
+    return OkStatus();
+  }
+
+  Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) override {
+    PYRO_RETURN_IF_ERROR(Answer(deadline));
+    const bool kvm = accelerator_ == Accelerator::kKvm;
+    return AcceleratorStatus{.kvm_present = kvm, .kvm_enabled = kvm};
+  }
+
+  void Kill() override { state_->End(MachineEnd::kKilled, {}); }
+
+  Result<MachineExit> Wait(Deadline deadline) override {
+    WaitForExit(deadline);
+    if (state_->exit) return *state_->exit;
+    return MakeError(ErrorCode::kTimedOut, "the fake machine is still running");
+  }
+
+ private:
+  void WaitForExit(Deadline deadline) {
+    pollfd entry = {.fd = exit_fd(), .events = POLLIN, .revents = 0};
+    while (::poll(&entry, 1, deadline.PollTimeout()) <= 0 && !deadline.Expired()) {
+    }
+  }
+
+  // What every call to a monitor comes to before it does something.
+  Status Answer(Deadline deadline) {
+    if (state_->hung && !state_->exit) WaitForExit(deadline);
+    if (state_->exit) {
+      return MakeError(ErrorCode::kGuestUnavailable, "the fake machine has ended");
+    }
+    if (state_->hung) return MakeError(ErrorCode::kTimedOut, "the fake monitor did not answer");
+    return OkStatus();
+  }
+
+  std::shared_ptr<FakeState> state_;
+  sys::UniqueFd channel_;
+  sys::UniqueFd console_;
+  Accelerator accelerator_;
+};
+
+}  // namespace
+
+int FakeGuest::channel() const { return state_->guest_channel.get(); }
+
+void FakeGuest::PrintToConsole(std::string_view text) {
+  if (!state_->console_write.valid()) return;
+  static_cast<void>(!::write(state_->console_write.get(), text.data(), text.size()));
+}
+
+void FakeGuest::End(MachineEnd end, std::string diagnostics) {
+  state_->End(end, std::move(diagnostics));
+}
+
+void FakeGuest::HangMonitor() { state_->hung = true; }
+bool FakeGuest::paused() const { return state_->paused; }
+bool FakeGuest::ended() const { return state_->exit.has_value(); }
+
+Result<std::unique_ptr<Machine>> FakeVmm::Start(MachineSpec spec, Deadline) {
+  PYRO_RETURN_IF_ERROR(ValidateSpec(spec));
+  if (refusal_) return *std::exchange(refusal_, std::nullopt);
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair channel, sys::MakeSocketPair());
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe console, sys::MakePipe());
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(channel.first.get()));
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(console.read.get()));
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(console.write.get()));
+  auto state = std::make_shared<FakeState>();
+  state->guest_channel = std::move(channel.second);
+  state->console_write = std::move(console.write);
+  state->exit_event = sys::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!state->exit_event.valid()) return sys::ErrnoError(errno, "eventfd");
+  guests_.emplace_back(state);
+  const Accelerator accelerator = spec.accelerator;
+  last_spec_ = std::move(spec);
+  return std::unique_ptr<Machine>(std::make_unique<FakeMachine>(
+      std::move(state), std::move(channel.first), std::move(console.read), accelerator));
+}
+
+}  // namespace pyro::vmm

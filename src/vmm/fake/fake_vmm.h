@@ -1,0 +1,59 @@
+// A Vmm without a machine: the test plays the guest. It keeps the promises of vmm.h and passes the
+// same contract suite as the real ones.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmm/vmm.h"
+
+namespace pyro::vmm {
+
+struct FakeState;
+
+// The guest's side of one fake machine. Stays usable after the machine is gone.
+class FakeGuest {
+ public:
+  explicit FakeGuest(std::shared_ptr<FakeState> state) : state_(std::move(state)) {}
+
+  // The other end of the guest channel, blocking. Borrowed; closed when the machine ends.
+  int channel() const;
+
+  // Appears on the console; what does not fit the pipe is dropped.
+  void PrintToConsole(std::string_view text);
+
+  // The machine ends in this way. Fine if it has ended.
+  void End(MachineEnd end, std::string diagnostics = {});
+
+  // From now on the monitor answers nothing: calls with a deadline time out.
+  void HangMonitor();
+
+  bool paused() const;
+  bool ended() const;
+
+ private:
+  std::shared_ptr<FakeState> state_;
+};
+
+class FakeVmm final : public Vmm {
+ public:
+  // The next Start() fails with this error.
+  void RefuseNextStart(Error error) { refusal_ = std::move(error); }
+
+  Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) override;
+
+  // One for each successful Start(), oldest first.
+  const std::vector<FakeGuest>& guests() const { return guests_; }
+  // What the last Start() was given, its descriptors included.
+  const MachineSpec& last_spec() const { return last_spec_; }
+
+ private:
+  std::optional<Error> refusal_;
+  std::vector<FakeGuest> guests_;
+  MachineSpec last_spec_;
+};
+
+}  // namespace pyro::vmm

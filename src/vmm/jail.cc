@@ -1,0 +1,246 @@
+#include "vmm/jail.h"
+
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "sys/process_ref.h"
+
+namespace pyro::vmm {
+namespace {
+
+constexpr uid_t kFirstUser = 61184;
+constexpr uid_t kUserCount = 4336;
+constexpr char kLoader[] = "/lib64/ld-linux-x86-64.so.2";
+constexpr char kInstallHint[] = "install it: apt-get install bubblewrap";
+constexpr std::size_t kDiagnosticHead = 4 * 1024;
+constexpr std::size_t kDiagnosticTail = 16 * 1024;
+constexpr rlim_t kOpenFiles = 1024;
+
+// FNV-1a: the same in every build, which std::hash does not promise.
+std::uint32_t HashText(std::string_view text) {
+  std::uint32_t hash = 2166136261u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return hash;
+}
+
+void Append(std::vector<std::string>& words, std::initializer_list<std::string> more) {
+  words.insert(words.end(), more);
+}
+
+Result<std::vector<std::filesystem::path>> FindLibraries(
+    const std::string& program, const std::optional<sys::Credentials>& credentials) {
+  sys::SpawnOptions options;
+  options.argv = {kLoader, "--list", program};
+  options.credentials = credentials;
+  PYRO_ASSIGN_OR_RETURN(
+      sys::CommandOutput output,
+      sys::RunCommand(std::move(options), Deadline::After(std::chrono::seconds(10))));
+  if (!output.status.success()) {
+    return MakeError(ErrorCode::kMissingTool,
+                     fmt::format("'{}' cannot be loaded: {}", program,
+                                 Printable(TrimSpace(output.stderr_text))));
+  }
+  return ParseLoaderList(output.stdout_text);
+}
+
+rlimit Both(rlim_t value) { return {.rlim_cur = value, .rlim_max = value}; }
+
+// Limits that a program of ours never comes near. Lowered only: a user may have less already.
+std::vector<std::pair<int, rlimit>> JailLimits() {
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  return {{RLIMIT_CORE, Both(0)},
+          {RLIMIT_NOFILE, Both(std::min(files.rlim_max, kOpenFiles))},
+          {RLIMIT_MEMLOCK, Both(0)},
+          {RLIMIT_MSGQUEUE, Both(0)},
+          {RLIMIT_RTPRIO, Both(0)}};
+}
+
+}  // namespace
+
+std::optional<sys::Credentials> JailCredentials(std::string_view identity,
+                                                const std::vector<JailSpec::Alias>& devices) {
+  if (::geteuid() != 0) return std::nullopt;
+  const uid_t user = kFirstUser + HashText(identity) % kUserCount;
+  sys::Credentials credentials = {.uid = user, .gid = user, .groups = {}};
+  for (const JailSpec::Alias& device : devices) {
+    struct stat status {};
+    // Group 0 would open more than this device.
+    if (::stat(device.source.c_str(), &status) == 0 && status.st_gid != 0) {
+      credentials.groups.push_back(status.st_gid);
+    }
+  }
+  return credentials;
+}
+
+std::vector<std::filesystem::path> ParseLoaderList(std::string_view text) {
+  std::set<std::filesystem::path> files;
+  for (std::string_view line : Split(text, '\n')) {
+    const std::size_t arrow = line.find("=>");
+    if (arrow != std::string_view::npos) line.remove_prefix(arrow + 2);
+    line = TrimSpace(line);
+    line = line.substr(0, line.find(" ("));
+    if (line.starts_with('/')) files.emplace(line);
+  }
+  return {files.begin(), files.end()};
+}
+
+std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec& spec,
+                                       const std::vector<std::filesystem::path>& libraries,
+                                       int info) {
+  std::vector<std::string> words = {
+      bwrap,        "--unshare-all", "--unshare-user", "--die-with-parent",
+      "--as-pid-1", "--clearenv",    "--cap-drop",     "ALL",
+      "--hostname", "pyro",          "--info-fd",      fmt::format("{}", info)};
+  if (spec.network == JailNetwork::kAllowHostNetwork) words.push_back("--share-net");
+  for (const std::string& entry : spec.env) {
+    const std::size_t equals = entry.find('=');
+    if (equals == std::string::npos) continue;
+    Append(words, {"--setenv", entry.substr(0, equals), entry.substr(equals + 1)});
+  }
+  std::vector<std::filesystem::path> files = libraries;
+  files.emplace_back(spec.argv.at(0));
+  files.emplace_back(kLoader);
+  files.emplace_back("/etc/ld.so.cache");
+  files.insert(files.end(), spec.read_only.begin(), spec.read_only.end());
+  std::set<std::filesystem::path> seen;
+  for (const std::filesystem::path& file : files) {
+    if (seen.insert(file).second) Append(words, {"--ro-bind-try", file, file});
+  }
+  Append(words, {"--proc", "/proc", "--dev", "/dev"});
+  for (const JailSpec::Alias& alias : spec.aliases) {
+    Append(words, {"--ro-bind", alias.source, alias.target});
+  }
+  for (const JailSpec::Alias& device : spec.devices) {
+    Append(words, {"--dev-bind", device.source, device.target});
+  }
+  Append(words, {"--chdir", "/", "--"});
+  words.insert(words.end(), spec.argv.begin(), spec.argv.end());
+  return words;
+}
+
+JailedProcess::JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_error)
+    : jail_(std::move(jail)),
+      standard_error_(std::move(standard_error)),
+      diagnostics_(kDiagnosticHead, kDiagnosticTail) {}
+
+JailedProcess::~JailedProcess() {
+  Kill();
+  if (!program_.valid()) return;
+  // Our end of bwrap would come sooner than the program's: its memory and its hold on the disks go
+  // last.
+  const Deadline deadline = Deadline::After(std::chrono::seconds(10));
+  pollfd entry = {.fd = program_.get(), .events = POLLIN, .revents = 0};
+  while (::poll(&entry, 1, deadline.PollTimeout()) < 0 && errno == EINTR) {
+  }
+}
+
+Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path bwrap, sys::FindProgram("bwrap", kInstallHint));
+  const std::optional<sys::Credentials> credentials = JailCredentials(spec.identity, spec.devices);
+  PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> libraries,
+                        FindLibraries(spec.argv.at(0), credentials));
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe diagnostics, sys::MakePipe());
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe info, sys::MakePipe());
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(diagnostics.read.get()));
+  // The program must not wait for us to read what a guest makes it print.
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(diagnostics.write.get()));
+
+  sys::SpawnOptions options;
+  const int info_number = 3 + static_cast<int>(spec.pass.size());
+  options.argv = JailArguments(bwrap, spec, libraries, info_number);
+  options.stdout_fd = std::move(spec.stdout_fd);
+  options.stderr_fd = std::move(diagnostics.write);
+  options.pass = std::move(spec.pass);
+  options.pass.push_back(std::move(info.write));
+  options.cwd = std::string("/");
+  options.credentials = credentials;
+  options.limits = JailLimits();
+  PYRO_ASSIGN_OR_RETURN(sys::ChildProcess jail, sys::ChildProcess::Spawn(std::move(options)));
+
+  JailedProcess process(std::move(jail), std::move(diagnostics.read));
+  PYRO_RETURN_IF_ERROR(process.ReadPid(info.read.get(), deadline));
+  return process;
+}
+
+Status JailedProcess::ReadPid(int info, Deadline deadline) {
+  std::string text;
+  while (text.find('}') == std::string::npos) {
+    pollfd entry = {.fd = info, .events = POLLIN, .revents = 0};
+    if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) {
+      if (!deadline.Expired()) continue;
+      return MakeError(ErrorCode::kTimedOut, "the jail was not ready in time");
+    }
+    char bytes[256];
+    const ssize_t count = ::read(info, bytes, sizeof bytes);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0 || text.size() > 4096) {
+      static_cast<void>(jail_.Wait(deadline));
+      return MakeError(
+          ErrorCode::kUnavailable,
+          fmt::format("the jail could not be built: {}", Printable(TrimSpace(Diagnostics()), 1000)),
+          "user namespaces must be allowed for this user; see 'pyro doctor'");
+    }
+    text.append(bytes, static_cast<std::size_t>(count));
+  }
+  PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, 4096));
+  PYRO_ASSIGN_OR_RETURN(const std::int64_t pid, GetInt(json, "child-pid", 1, 1 << 30));
+  pid_ = static_cast<pid_t>(pid);
+  // It is bwrap's child and reaped by it alone, so while bwrap lives the pid can only be the
+  // program's; if bwrap is gone meanwhile, there is nothing left to hold.
+  const long fd = ::syscall(SYS_pidfd_open, pid_, 0);
+  if (fd >= 0) program_ = sys::UniqueFd(static_cast<int>(fd));
+  return OkStatus();
+}
+
+void JailedProcess::Kill() {
+  // The program itself first: then bwrap ends when it is really gone. bwrap's own death would only
+  // ask for that.
+  if (program_.valid()) {
+    static_cast<void>(sys::SignalProcess(program_.get(), SIGKILL));
+  } else if (standard_error_.valid()) {
+    static_cast<void>(jail_.Signal(SIGKILL));
+  }
+}
+
+Result<sys::ExitStatus> JailedProcess::Wait(Deadline deadline) {
+  PYRO_ASSIGN_OR_RETURN(sys::ExitStatus status, jail_.Wait(deadline));
+  // bwrap tells of a signal in the way of a shell.
+  if (!status.signalled && status.code > 128) {
+    status = {.signalled = true, .code = status.code - 128};
+  }
+  return status;
+}
+
+void JailedProcess::DrainStandardError() {
+  char bytes[4096];
+  while (true) {
+    const ssize_t count = ::read(standard_error_.get(), bytes, sizeof bytes);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return;
+    diagnostics_.Append(std::string_view(bytes, static_cast<std::size_t>(count)));
+  }
+}
+
+std::string JailedProcess::Diagnostics() {
+  DrainStandardError();
+  return diagnostics_.Text();
+}
+
+}  // namespace pyro::vmm

@@ -1,0 +1,108 @@
+// A program behind bubblewrap: namespaces of its own, none of our files, no capability, no way to
+// gain one.
+//
+// The same for every user. When the caller is root, the program runs as a user that owns nothing,
+// so that it is never root as the host sees it.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/head_tail.h"
+#include "base/time.h"
+#include "pyro/result.h"
+#include "sys/child_process.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::vmm {
+
+// Weakens a jail: the program sees the host's network, its loopback included. For the programs that
+// are the guest's way out, and for nothing else.
+enum class JailNetwork { kNone, kAllowHostNetwork };
+
+struct JailSpec {
+  std::vector<std::string> argv;    // argv[0] is an absolute path, the same inside and outside.
+  std::vector<std::string> env;     // NAME=value; nothing is inherited.
+  std::vector<sys::UniqueFd> pass;  // Become 3, 4, … in the program.
+  sys::UniqueFd stdout_fd;          // /dev/null when not valid.
+
+  // Seen read-only at the same path: files or directories. Those that do not exist are left out.
+  // The program's own file and the libraries it is linked with are always there.
+  std::vector<std::filesystem::path> read_only;
+  // A file seen read-only under another path.
+  struct Alias {
+    std::filesystem::path source;
+    std::string target;
+  };
+  std::vector<Alias> aliases;
+  // Device nodes that the program may open, with the same meaning.
+  std::vector<Alias> devices;
+
+  JailNetwork network = JailNetwork::kNone;
+  // Which unprivileged user to be when the caller is root: the same text gives the same one.
+  std::string identity;
+};
+
+// The user for `identity`: one of 4336 from 61184, a range that no system hands out by itself. It
+// is in the groups that own `devices`. nullopt when the caller is not root: then the jail runs as
+// the caller.
+std::optional<sys::Credentials> JailCredentials(std::string_view identity,
+                                                const std::vector<JailSpec::Alias>& devices);
+
+// Files that the dynamic loader maps for a program, from what `ld.so --list` prints: pure.
+std::vector<std::filesystem::path> ParseLoaderList(std::string_view text);
+
+// bwrap's argv, pure. `libraries` are the files of ParseLoaderList(); `info` is the number of the
+// descriptor that bwrap reports the program's pid through.
+std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec& spec,
+                                       const std::vector<std::filesystem::path>& libraries,
+                                       int info);
+
+// A program in its jail. Destroying it kills the program and waits until it is gone. Not
+// thread-safe.
+class JailedProcess {
+ public:
+  // Returns once the jail is built and the program about to be run in it; whether that succeeded
+  // shows in how it ends. kMissingTool: no bwrap, or no such program. kTimedOut, kUnavailable: the
+  // jail was not ready in time, or ended first; the message says what bwrap said.
+  static Result<JailedProcess> Spawn(JailSpec spec, Deadline deadline);
+
+  JailedProcess(JailedProcess&&) noexcept = default;
+  JailedProcess& operator=(JailedProcess&&) = delete;
+  ~JailedProcess();
+
+  // As the host sees it: for looking at it. Signals go through Kill().
+  pid_t pid() const { return pid_; }
+
+  // Readable once the program and its jail have ended.
+  int exit_fd() const { return jail_.exit_fd(); }
+
+  // SIGKILL. Fine if it is gone.
+  void Kill();
+
+  // kTimedOut: still running. After the first success repeats the same answer.
+  Result<sys::ExitStatus> Wait(Deadline deadline);
+
+  // The beginning and the end of what it has written to standard error. Never waits. The program
+  // does not wait either when nobody calls this: what exceeds the pipe meanwhile is lost.
+  std::string Diagnostics();
+
+ private:
+  JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_error);
+  void DrainStandardError();
+  Status ReadPid(int info, Deadline deadline);
+
+  sys::ChildProcess jail_;  // bwrap, which ends with the program and passes its status on.
+  sys::UniqueFd standard_error_;
+  sys::UniqueFd program_;  // pidfd of the program itself.
+  pid_t pid_ = -1;
+  HeadTail diagnostics_;
+};
+
+}  // namespace pyro::vmm

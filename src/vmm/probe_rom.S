@@ -1,0 +1,70 @@
+// The accelerator probe: a 64 KiB firmware image that does what a booting kernel does most, runs for about a
+// hundred million instructions in kernel mode, and says through the isa-debug-exit device whether it came out
+// right. It is data here: QEMU is given a copy of it as its firmware.
+//
+// The machine starts at 0xfffffff0 in real mode. From there: protected mode with flat segments, a cpuid (which
+// leaves the guest under hardware virtualisation), then a linear congruential generator whose state goes through
+// memory in every round, so that no shortcut gives the right end.
+
+#define ROM_SIZE 0x10000
+#define ROM_BASE 0xffff0000
+#define EXIT_PORT 0xf4
+#define STATE 0x4000
+#define ROUNDS 20000000
+#define EXPECTED 0x27057501      /* x -> x * 1664525 + 1013904223, from 1, ROUNDS times */
+#define CODE_RIGHT 0x2a          /* QEMU exits with code * 2 + 1 */
+#define CODE_WRONG 0x2b
+
+        .section .rodata
+        .balign 16
+        .globl  pyro_vmm_probe_rom
+        .globl  pyro_vmm_probe_rom_end
+pyro_vmm_probe_rom:
+        .code16
+start16:
+        cli
+        lgdtl   %cs:(gdt_pointer - pyro_vmm_probe_rom)
+        movl    %cr0, %eax
+        orl     $1, %eax
+        movl    %eax, %cr0
+        ljmpl   $0x08, $(ROM_BASE + (start32 - pyro_vmm_probe_rom))
+
+        .code32
+start32:
+        movw    $0x10, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %ss
+        xorl    %eax, %eax
+        cpuid
+        movl    $1, %ebx
+        movl    $ROUNDS, %ecx
+1:      imull   $1664525, %ebx, %ebx
+        addl    $1013904223, %ebx
+        movl    %ebx, STATE
+        decl    %ecx
+        jnz     1b
+        movl    $CODE_WRONG, %eax
+        cmpl    $EXPECTED, STATE
+        jne     2f
+        movl    $CODE_RIGHT, %eax
+2:      movl    $EXIT_PORT, %edx
+        outl    %eax, %dx
+3:      hlt
+        jmp     3b
+
+        .balign 8
+gdt:    .quad   0
+        .quad   0x00cf9b000000ffff   /* 0x08: code, base 0, limit 4 GiB */
+        .quad   0x00cf93000000ffff   /* 0x10: data, likewise */
+gdt_pointer:
+        .word   gdt_pointer - gdt - 1
+        .long   ROM_BASE + (gdt - pyro_vmm_probe_rom)
+
+        .org    pyro_vmm_probe_rom + ROM_SIZE - 16, 0xf4
+        .byte   0xe9                 /* jmp start16, whose distance wraps around in 16 bits */
+        .word   (0x10000 - (ROM_SIZE - 16 + 3)) + (start16 - pyro_vmm_probe_rom)
+        .org    pyro_vmm_probe_rom + ROM_SIZE, 0xf4
+pyro_vmm_probe_rom_end:
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,137 @@
+#include "vmm/qemu/qmp_client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+
+namespace pyro::vmm::qemu {
+namespace {
+
+constexpr std::size_t kMaxEvents = 256;
+constexpr std::size_t kReadBytes = 64 * 1024;
+
+Error Closed() {
+  return MakeError(ErrorCode::kGuestUnavailable, "the machine's monitor has closed");
+}
+
+// kTimedOut unless `events` happen before the deadline.
+Status WaitFor(int fd, short events, Deadline deadline) {
+  while (true) {
+    pollfd entry = {.fd = fd, .events = events, .revents = 0};
+    const int ready = ::poll(&entry, 1, deadline.PollTimeout());
+    if (ready > 0) return OkStatus();
+    if (ready < 0 && errno != EINTR) return sys::ErrnoError(errno, "poll the machine's monitor");
+    if (deadline.Expired()) {
+      return MakeError(ErrorCode::kTimedOut, "the machine's monitor did not answer in time");
+    }
+  }
+}
+
+}  // namespace
+
+QmpClient::QmpClient(sys::UniqueFd socket) : socket_(std::move(socket)) {}
+
+void QmpClient::Keep(QmpMessage message) {
+  if (events_.size() >= kMaxEvents) events_.pop_front();
+  events_.push_back({.name = std::move(message.name), .data = std::move(message.value)});
+}
+
+Result<bool> QmpClient::ReadMore(Deadline deadline) {
+  PYRO_RETURN_IF_ERROR(WaitFor(socket_.get(), POLLIN, deadline));
+  std::string bytes(kReadBytes, '\0');
+  const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+  if (count < 0) {
+    if (errno == EAGAIN || errno == EINTR) return true;
+    if (errno == ECONNRESET) return false;
+    return sys::ErrnoError(errno, "read from the machine's monitor");
+  }
+  parser_.Feed(std::string_view(bytes).substr(0, static_cast<std::size_t>(count)));
+  return count > 0;
+}
+
+Result<QmpMessage> QmpClient::ReadMessage(Deadline deadline) {
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(std::optional<QmpMessage> message, parser_.Next());
+    if (message) return std::move(*message);
+    PYRO_ASSIGN_OR_RETURN(const bool more, ReadMore(deadline));
+    if (!more) return Closed();
+  }
+}
+
+Status QmpClient::Handshake(Deadline deadline) {
+  Result<QmpMessage> greeting = ReadMessage(deadline);
+  if (greeting && greeting->kind != QmpMessage::Kind::kGreeting) {
+    greeting = MakeError(ErrorCode::kProtocol, "the machine's monitor did not greet");
+  }
+  if (!greeting) {
+    failed_ = true;
+    return std::move(greeting).error();
+  }
+  PYRO_ASSIGN_OR_RETURN(Json ignored, Execute("qmp_capabilities", Json(), deadline));
+  static_cast<void>(ignored);
+  return OkStatus();
+}
+
+Result<Json> QmpClient::Execute(std::string_view command, const Json& arguments,
+                                Deadline deadline) {
+  if (failed_) return Closed();
+  failed_ = true;  // Until an answer says otherwise.
+  const std::int64_t id = next_id_++;
+  const std::string line = FormatQmpCommand(command, arguments, id);
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    PYRO_RETURN_IF_ERROR(WaitFor(socket_.get(), POLLOUT, deadline));
+    const ssize_t count =
+        ::send(socket_.get(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count >= 0) {
+      rest.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno == EPIPE || errno == ECONNRESET) {
+      return Closed();
+    } else if (errno != EAGAIN && errno != EINTR) {
+      return sys::ErrnoError(errno, "write to the machine's monitor");
+    }
+  }
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(QmpMessage message, ReadMessage(deadline));
+    if (message.kind == QmpMessage::Kind::kEvent) {
+      Keep(std::move(message));
+      continue;
+    }
+    if (message.kind == QmpMessage::Kind::kGreeting || message.id != id) {
+      return MakeError(ErrorCode::kProtocol,
+                       "the machine's monitor answered something that was not asked");
+    }
+    failed_ = false;
+    if (message.kind == QmpMessage::Kind::kReturn) return std::move(message.value);
+    return MakeError(ErrorCode::kInternal,
+                     fmt::format("qemu refused '{}': {}", command, Printable(message.text)));
+  }
+}
+
+std::optional<QmpEvent> QmpClient::TakeEvent() {
+  while (events_.empty()) {
+    Result<std::optional<QmpMessage>> message = parser_.Next();
+    if (!message) break;
+    if (*message) {
+      if ((*message)->kind == QmpMessage::Kind::kEvent) Keep(std::move(**message));
+      continue;
+    }
+    pollfd entry = {.fd = socket_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&entry, 1, 0) <= 0) break;
+    Result<bool> more = ReadMore(Deadline::After(std::chrono::milliseconds(0)));
+    if (!more || !*more) break;
+  }
+  if (events_.empty()) return std::nullopt;
+  QmpEvent event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+}  // namespace pyro::vmm::qemu

@@ -1,0 +1,88 @@
+#include "vmm/vmm.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace pyro::vmm {
+namespace {
+
+Status Invalid(std::string message) {
+  return MakeError(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+bool IsPlainWord(std::string_view word) {
+  return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+    return c > ' ' && c < 0x7f && c != '"' && c != '\'' && c != '\\';
+  });
+}
+
+bool IsMac(std::string_view text) {
+  if (text.size() != 17) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    if (i % 3 == 2 ? c != ':' : !hex) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string_view AcceleratorName(Accelerator accelerator) {
+  return accelerator == Accelerator::kKvm ? "kvm" : "tcg";
+}
+
+Result<Accelerator> ParseAccelerator(std::string_view name) {
+  if (name == "tcg") return Accelerator::kTcg;
+  if (name == "kvm") return Accelerator::kKvm;
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("'{}' is not an accelerator", Printable(name)), "use tcg or kvm");
+}
+
+std::string_view MachineEndName(MachineEnd end) {
+  switch (end) {
+    case MachineEnd::kPoweredOff:
+      return "powered_off";
+    case MachineEnd::kReset:
+      return "reset";
+    case MachineEnd::kKilled:
+      return "killed";
+    case MachineEnd::kCrashed:
+      return "crashed";
+  }
+  return "unknown";
+}
+
+Status ValidateSpec(const MachineSpec& spec) {
+  if (spec.vcpus < 1 || spec.vcpus > kMaxVcpus) {
+    return Invalid(fmt::format("{} vCPUs is not between 1 and {}", spec.vcpus, kMaxVcpus));
+  }
+  if (spec.memory_mib < kMinMemoryMib || spec.memory_mib > kMaxMemoryMib) {
+    return Invalid(fmt::format("{} MiB of memory is not between {} and {}", spec.memory_mib,
+                               kMinMemoryMib, kMaxMemoryMib));
+  }
+  if (!spec.kernel.valid()) return Invalid("a machine needs a kernel");
+  if (!spec.initrd.valid()) return Invalid("a machine needs an initramfs");
+  std::size_t bytes = 0;
+  for (const std::string& word : spec.kernel_arguments) {
+    if (!IsPlainWord(word)) {
+      return Invalid(fmt::format("'{}' cannot stand on a kernel command line", Printable(word)));
+    }
+    bytes += word.size() + 1;
+  }
+  if (bytes > kMaxKernelArgumentBytes) {
+    return Invalid(fmt::format("more than {} bytes of kernel arguments", kMaxKernelArgumentBytes));
+  }
+  if (spec.network) {
+    if (!spec.network->fd.valid()) return Invalid("a network card needs a socket");
+    if (!IsMac(spec.network->mac)) {
+      return Invalid(fmt::format("'{}' is not a MAC address", Printable(spec.network->mac)));
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace pyro::vmm

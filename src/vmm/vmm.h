@@ -1,0 +1,136 @@
+// The virtual machine monitor: makes guests out of a kernel, an initramfs and two disks, and says
+// how each ended.
+//
+// Everything here belongs to one thread. Nothing blocks but the calls that take a Deadline or say
+// how long they may take; whatever has to be waited for has a descriptor, for the caller's event
+// loop to watch.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "pyro/result.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::vmm {
+
+enum class Accelerator { kTcg, kKvm };
+
+// "tcg" or "kvm".
+std::string_view AcceleratorName(Accelerator accelerator);
+// kInvalidArgument for any other name.
+Result<Accelerator> ParseAccelerator(std::string_view name);
+
+inline constexpr int kMaxVcpus = 64;
+inline constexpr int kMinMemoryMib = 128;
+inline constexpr int kMaxMemoryMib = 1024 * 1024;
+inline constexpr std::size_t kMaxKernelArgumentBytes = 1024;  // All extra ones together.
+
+// One virtio network card. `fd` is a connected stream socket that carries Ethernet frames, each
+// after its length as four bytes, big-endian. See network.h for what is at the other end.
+struct NetworkCard {
+  sys::UniqueFd fd;
+  std::string mac;  // "52:54:00:12:34:56".
+};
+
+// Everything a guest gets. Descriptors are taken.
+struct MachineSpec {
+  int vcpus = 1;
+  int memory_mib = 1024;
+  sys::UniqueFd kernel;  // A bzImage, open for reading.
+  sys::UniqueFd initrd;  // Open for reading.
+  sys::UniqueFd
+      base_disk;  // vda, raw, open for reading only; shared by many guests. May be absent.
+  sys::UniqueFd
+      data_disk;  // The next disk (vdb), raw, open for reading and writing. May be absent.
+  std::optional<NetworkCard> network;  // Absent: the guest has no network device at all.
+  Accelerator accelerator = Accelerator::kTcg;
+  // Words added to the kernel's command line; printable ASCII without spaces or quotes.
+  std::vector<std::string> kernel_arguments;
+  // Selects the unprivileged user that the machine runs as when the caller is root; see jail.h. The
+  // VM's id.
+  std::string identity;
+};
+
+// kInvalidArgument, naming the first field that no machine can have.
+Status ValidateSpec(const MachineSpec& spec);
+
+enum class MachineEnd {
+  kPoweredOff,  // The guest turned itself off.
+  kReset,  // The guest asked for a reset, as a kernel does after a panic; the machine ends instead.
+  kKilled,   // Kill() was called, or somebody else sent SIGKILL.
+  kCrashed,  // The monitor itself failed, or never came up.
+};
+
+std::string_view MachineEndName(MachineEnd end);
+
+struct MachineExit {
+  MachineEnd end = MachineEnd::kCrashed;
+  std::string detail;  // One sentence, for people: "qemu exited with code 1".
+  std::string
+      diagnostics;  // The beginning and end of what the monitor printed; bounded, may be empty.
+};
+
+// What the running machine says of itself.
+struct AcceleratorStatus {
+  bool kvm_present = false;
+  bool kvm_enabled = false;
+  Accelerator in_use() const { return kvm_enabled ? Accelerator::kKvm : Accelerator::kTcg; }
+};
+
+// A started machine. Destroying it kills it and waits until it is gone.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+
+  // The stream to the agent in the guest, non-blocking. What is written before the guest opens its
+  // port is kept for it. Not valid after the first call.
+  virtual sys::UniqueFd TakeGuestChannel() = 0;
+
+  // Where the guest's console comes out, non-blocking, to be read to its end. A guest whose console
+  // nobody reads waits in its console driver; nothing else does. Not valid after the first call.
+  virtual sys::UniqueFd TakeConsole() = 0;
+
+  // Readable once the machine has ended. Borrowed: valid while this object lives.
+  virtual int exit_fd() const = 0;
+
+  // The process that the guest runs in, as this host sees it; -1 if there is none.
+  virtual pid_t process_id() const = 0;
+
+  // Stops and continues the guest's CPUs. Both return at once when it already is so.
+  // kGuestUnavailable: the machine has ended. kTimedOut, kProtocol: the monitor cannot be relied on
+  // any more.
+  virtual Status Pause(Deadline deadline) = 0;
+  virtual Status Resume(Deadline deadline) = 0;
+
+  // Asks the running machine, whatever was wished for in the spec. Errors as for Pause().
+  virtual Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) = 0;
+
+  // SIGKILL: nothing is flushed. Returns at once; exit_fd() tells when it is done. Fine if it has
+  // ended.
+  virtual void Kill() = 0;
+
+  // kTimedOut: it is still running. After the first success repeats the same answer.
+  virtual Result<MachineExit> Wait(Deadline deadline) = 0;
+};
+
+class Vmm {
+ public:
+  virtual ~Vmm() = default;
+
+  // Returns once the machine runs and the monitor answers; the guest is then still booting. On
+  // failure nothing is left running, and the error's message ends with what the monitor said.
+  // kMissingTool: the monitor or its jail is not installed. kInvalidArgument: see ValidateSpec().
+  // kTimedOut: the deadline passed. kGuestUnavailable: the monitor refused to start.
+  virtual Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) = 0;
+};
+
+}  // namespace pyro::vmm
