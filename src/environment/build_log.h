@@ -1,0 +1,35 @@
+// Understands what mmdebstrap and apt print: for progress while they run, for the reason when they fail.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "environment/progress.h"
+#include "pyro/error.h"
+
+namespace pyro::environment {
+
+// Not thread-safe. Feed it every line; it forgets them.
+class BuildLog {
+ public:
+  // What the line tells, if it tells anything new.
+  std::optional<PullProgress> OnLine(std::string_view line);
+
+ private:
+  std::optional<PullProgress> EnterPhase(std::string_view message);
+
+  std::string phase_ = "check";
+  int packages_ = 0;  // Announced so far.
+  int fetched_ = 0;
+  int unpacked_ = 0;
+  int set_up_ = 0;
+};
+
+// Why a build tool failed, from the end of its output. kNoSpace: the disk is full. kUnavailable: the mirror is not
+// in reach, or does not have what it promises, or its signature is not accepted. kInternal: none of these; the
+// message then holds the last lines.
+Error ExplainFailure(std::string_view tool, std::string_view tail);
+
+}  // namespace pyro::environment

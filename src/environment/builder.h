@@ -1,0 +1,54 @@
+// Makes the files of an environment out of a catalog entry.
+
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "environment/catalog.h"
+#include "environment/manifest.h"
+#include "environment/progress.h"
+#include "environment/tools.h"
+#include "pyro/result.h"
+
+namespace pyro::environment {
+
+// The seam between what an environment is made of and how it is kept: the store knows only this.
+class Builder {
+ public:
+  virtual ~Builder() = default;
+
+  // Fills `version_dir` (exists, empty) with base.erofs, vmlinuz and modules/, using `work_dir` (exists, empty but for
+  // version_dir perhaps) for everything in between. The manifest returned lacks only sizes, digests and built_at.
+  // On failure both directories hold anything: the caller removes them, by means of Discard.
+  virtual Result<Manifest> Build(const CatalogEntry& entry, const std::filesystem::path& work_dir,
+                                 const std::filesystem::path& version_dir, const ProgressFn& progress,
+                                 Cancellation cancel) = 0;
+
+  // Removes a work directory, whole or left by a build that was killed.
+  virtual Status Discard(const std::filesystem::path& work_dir) = 0;
+};
+
+// Debian by mmdebstrap from the host's own package sources, as root or as a user with sub-ids. Errors: those of
+// ReadHostApt, RootNamespace::Create, ExtractKernel and ExplainFailure, and kCancelled.
+class DebianBuilder final : public Builder {
+ public:
+  // `sources_override`: see ReadHostApt; empty for the host's own.
+  DebianBuilder(ToolPaths tools, std::filesystem::path sources_override)
+      : tools_(std::move(tools)), sources_override_(std::move(sources_override)) {}
+
+  Result<Manifest> Build(const CatalogEntry& entry, const std::filesystem::path& work_dir,
+                         const std::filesystem::path& version_dir, const ProgressFn& progress,
+                         Cancellation cancel) override;
+  Status Discard(const std::filesystem::path& work_dir) override;
+
+  // What is missing on this host, one hint each; empty when Build can start. Runs nothing.
+  std::vector<std::string> MissingTools() const;
+
+ private:
+  ToolPaths tools_;
+  std::filesystem::path sources_override_;
+};
+
+}  // namespace pyro::environment

@@ -1,0 +1,31 @@
+// Debian's kernel package: the kernel image and the modules that a guest needs before it has a root file system.
+
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "environment/tools.h"
+#include "pyro/result.h"
+
+namespace pyro::environment {
+
+struct KernelFiles {
+  std::string release;
+  std::string package;
+  std::string package_version;
+  std::vector<std::string> modules;  // File names, in load order.
+};
+
+// Unpacks the .deb into `scratch` (made, left behind) and copies the image to `version_dir`/vmlinuz and the modules
+// with all they depend on to `version_dir`/modules. kDataLoss: the package is not what it should be.
+Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const std::filesystem::path& package,
+                                  const std::filesystem::path& scratch,
+                                  const std::filesystem::path& version_dir);
+
+// The paths in the output of `modprobe --show-depends`, in order; what is built in has none.
+std::vector<std::filesystem::path> ParseShowDepends(std::string_view text);
+
+}  // namespace pyro::environment

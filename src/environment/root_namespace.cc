@@ -1,0 +1,61 @@
+#include "environment/root_namespace.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/files.h"
+
+namespace pyro::environment {
+namespace {
+
+Error NoNamespace(std::string_view said) {
+  return MakeError(
+      ErrorCode::kPermissionDenied,
+      fmt::format("this user cannot make a user namespace to build in: {}",
+                  Printable(TrimSpace(said), 300)),
+      "sudo apt install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "
+      "$USER, or pull as root");
+}
+
+}  // namespace
+
+Result<RootNamespace> RootNamespace::Create(const ToolPaths& tools) {
+  const bool is_root = ::geteuid() == 0;
+  PYRO_ASSIGN_OR_RETURN(const auto unshare, tools.Find("unshare"));
+  std::vector<std::string> prefix = {unshare, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"};
+  if (!is_root) {
+    PYRO_RETURN_IF_ERROR(tools.Find("newuidmap"));
+    prefix.insert(prefix.begin() + 1, {"--user", "--map-root-user", "--map-auto"});
+  }
+  RootNamespace made(tools, std::move(prefix));
+  const auto tried = Capture(tools, made.Wrap({"unshare", "--version"}));
+  if (tried) return made;
+  if (!is_root) return NoNamespace(tried.error().message);
+  return RootNamespace(tools, {});
+}
+
+std::vector<std::string> RootNamespace::Wrap(std::vector<std::string> argv) const {
+  std::vector<std::string> wrapped = prefix_;
+  wrapped.insert(wrapped.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
+  return wrapped;
+}
+
+Status RootNamespace::RemoveTree(const std::filesystem::path& path) const {
+  PYRO_ASSIGN_OR_RETURN(const auto rm, tools_.Find("rm"));
+  auto removed = Capture(tools_, Wrap({rm, "-rf", "--one-file-system", "--", path}));
+  if (!removed) return std::move(removed).error();
+  return OkStatus();
+}
+
+Status RemoveBuildTree(const ToolPaths& tools, const std::filesystem::path& path) {
+  if (sys::RemoveTree(path)) return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(const RootNamespace root, RootNamespace::Create(tools));
+  return root.RemoveTree(path);
+}
+
+}  // namespace pyro::environment
