@@ -1,0 +1,240 @@
+#include "vmm/accelerator.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "vmm/jail.h"
+#include "vmm/qemu/argv.h"
+#include "vmm/qemu/qemu_program.h"
+
+// The firmware image of probe_rom.S.
+extern "C" {
+extern const char pyro_vmm_probe_rom[];
+extern const char pyro_vmm_probe_rom_end[];
+}
+
+namespace pyro::vmm {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kFormat = 1;
+constexpr std::size_t kMaxCacheBytes = 64 * 1024;
+constexpr std::size_t kMaxReasonBytes = 1000;
+constexpr int kCorrectExit = 0x2a * 2 + 1;  // As probe_rom.S and isa-debug-exit make it.
+constexpr int kProbeRuns = 2;               // The better one counts: a busy host spoils one easily.
+
+std::string_view AccessName(KvmAccess access) {
+  switch (access) {
+    case KvmAccess::kAbsent:
+      return "absent";
+    case KvmAccess::kDenied:
+      return "denied";
+    case KvmAccess::kAllowed:
+      return "allowed";
+  }
+  return "";
+}
+
+std::string DeniedReason(KvmAccess access, const std::filesystem::path& device) {
+  if (access == KvmAccess::kAbsent) return fmt::format("{} does not exist", device.native());
+  if (::geteuid() != 0) return fmt::format("this user may not open {}", device.native());
+  return fmt::format("only root may open {}, and guests never run as root", device.native());
+}
+
+Result<sys::UniqueFd> ProbeFirmware() {
+  sys::UniqueFd file(::memfd_create("probe", MFD_CLOEXEC));
+  if (!file.valid()) return sys::ErrnoError(errno, "memfd_create");
+  const auto size = static_cast<std::size_t>(pyro_vmm_probe_rom_end - pyro_vmm_probe_rom);
+  PYRO_RETURN_IF_ERROR(sys::WriteAll(file.get(), std::string_view(pyro_vmm_probe_rom, size)));
+  if (::fchmod(file.get(), 0444) != 0) return sys::ErrnoError(errno, "fchmod");
+  return file;
+}
+
+Result<ProbeOutcome> RunProbeTwice(Accelerator accelerator, const std::filesystem::path& device,
+                                   milliseconds limit) {
+  ProbeOutcome best;
+  for (int run = 0; run < kProbeRuns; ++run) {
+    PYRO_ASSIGN_OR_RETURN(ProbeOutcome outcome, RunProbe(accelerator, device, limit));
+    if (!outcome.correct) return outcome;
+    if (run == 0 || outcome.duration < best.duration) best = std::move(outcome);
+  }
+  return best;
+}
+
+Result<AcceleratorVerdict> FindOut(const AcceleratorOptions& options, KvmAccess access) {
+  if (access != KvmAccess::kAllowed) {
+    return AcceleratorVerdict{.accelerator = Accelerator::kTcg,
+                              .reason = DeniedReason(access, options.kvm_device),
+                              .kvm = std::nullopt,
+                              .tcg = std::nullopt};
+  }
+  PYRO_ASSIGN_OR_RETURN(const ProbeOutcome tcg,
+                        RunProbeTwice(Accelerator::kTcg, options.kvm_device, options.tcg_deadline));
+  PYRO_ASSIGN_OR_RETURN(const ProbeOutcome kvm,
+                        RunProbeTwice(Accelerator::kKvm, options.kvm_device, options.kvm_deadline));
+  return JudgeProbes(kvm, tcg);
+}
+
+std::optional<milliseconds> GetDuration(const Json& json, std::string_view key) {
+  Result<std::int64_t> value = GetInt(json, key, 0, 3600 * 1000);
+  if (!value) return std::nullopt;
+  return milliseconds(*value);
+}
+
+}  // namespace
+
+KvmAccess CheckKvmAccess(const std::filesystem::path& device) {
+  struct stat status {};
+  if (::stat(device.c_str(), &status) != 0) return KvmAccess::kAbsent;
+  if (::geteuid() != 0) {
+    return ::access(device.c_str(), R_OK | W_OK) == 0 ? KvmAccess::kAllowed : KvmAccess::kDenied;
+  }
+  // What the jail's user will have: see JailCredentials().
+  constexpr mode_t kOthers = S_IROTH | S_IWOTH;
+  constexpr mode_t kGroup = S_IRGRP | S_IWGRP;
+  const bool others = (status.st_mode & kOthers) == kOthers;
+  const bool group = status.st_gid != 0 && (status.st_mode & kGroup) == kGroup;
+  return others || group ? KvmAccess::kAllowed : KvmAccess::kDenied;
+}
+
+Json VerdictKey(const std::filesystem::path& qemu, KvmAccess access) {
+  struct stat status {};
+  static_cast<void>(::stat(qemu.c_str(), &status));
+  Result<std::string> boot = sys::BootId();
+  return {{"boot_id", boot ? *boot : ""},
+          {"kernel", sys::KernelRelease()},
+          {"qemu", qemu.native()},
+          {"qemu_bytes", static_cast<std::int64_t>(status.st_size)},
+          {"qemu_modified", static_cast<std::int64_t>(status.st_mtim.tv_sec)},
+          {"kvm", std::string(AccessName(access))},
+          {"uid", static_cast<std::int64_t>(::geteuid())}};
+}
+
+Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutcome& tcg) {
+  AcceleratorVerdict verdict;
+  if (kvm.correct) verdict.kvm = kvm.duration;
+  if (tcg.correct) verdict.tcg = tcg.duration;
+  if (!kvm.correct && !tcg.correct) {
+    return MakeError(ErrorCode::kGuestUnavailable,
+                     fmt::format("no accelerator works: a tiny guest under TCG {}; under KVM it {}",
+                                 tcg.failure, kvm.failure));
+  }
+  if (!kvm.correct) {
+    verdict.reason = fmt::format("a tiny guest under KVM {}; under TCG it took {} ms", kvm.failure,
+                                 tcg.duration.count());
+  } else if (!tcg.correct) {
+    verdict.accelerator = Accelerator::kKvm;
+    verdict.reason = fmt::format("a tiny guest took {} ms under KVM; under TCG it {}",
+                                 kvm.duration.count(), tcg.failure);
+  } else {
+    const bool faster = kvm.duration < tcg.duration;
+    verdict.accelerator = faster ? Accelerator::kKvm : Accelerator::kTcg;
+    verdict.reason = fmt::format("a tiny guest took {} ms under KVM and {} ms under TCG",
+                                 kvm.duration.count(), tcg.duration.count());
+  }
+  return verdict;
+}
+
+std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key) {
+  Json json = {{"format", kFormat},
+               {"key", key},
+               {"accelerator", std::string(AcceleratorName(verdict.accelerator))},
+               {"reason", verdict.reason}};
+  if (verdict.kvm) json["kvm_ms"] = verdict.kvm->count();
+  if (verdict.tcg) json["tcg_ms"] = verdict.tcg->count();
+  return ToPrettyJson(json) + "\n";
+}
+
+std::optional<AcceleratorVerdict> ParseVerdict(std::string_view text, const Json& key) {
+  Result<Json> json = ParseJson(text, kMaxCacheBytes);
+  if (!json || !json->is_object()) return std::nullopt;
+  Result<std::int64_t> format = GetInt(*json, "format", kFormat, kFormat);
+  Result<std::string> name = GetString(*json, "accelerator", 16);
+  Result<std::string> reason = GetString(*json, "reason", kMaxReasonBytes);
+  if (!format || !name || !reason) return std::nullopt;
+  if (!json->contains("key") || (*json)["key"] != key) return std::nullopt;
+  Result<Accelerator> accelerator = ParseAccelerator(*name);
+  if (!accelerator) return std::nullopt;
+  return AcceleratorVerdict{.accelerator = *accelerator,
+                            .reason = std::move(*reason),
+                            .kvm = GetDuration(*json, "kvm_ms"),
+                            .tcg = GetDuration(*json, "tcg_ms")};
+}
+
+Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
+                              milliseconds limit) {
+  using Clock = std::chrono::steady_clock;
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path qemu, qemu::FindQemu());
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd firmware, ProbeFirmware());
+  qemu::QemuLaunch launch;
+  launch.argv = qemu::ProbeArguments(qemu, accelerator, 3);
+  launch.pass.push_back(std::move(firmware));
+  launch.accelerator = accelerator;
+  launch.kvm_device = kvm_device;
+  launch.identity = "accelerator probe";
+
+  const Clock::time_point start = Clock::now();
+  const Deadline deadline = Deadline::After(limit);
+  ProbeOutcome outcome;
+  Result<JailedProcess> process = qemu::LaunchQemu(std::move(launch), deadline);
+  if (!process) {
+    if (process.error().code == ErrorCode::kMissingTool) return std::move(process).error();
+    outcome.failure = "did not start: " + process.error().message;
+    return outcome;
+  }
+  Result<sys::ExitStatus> status = process->Wait(deadline);
+  outcome.duration = std::chrono::duration_cast<milliseconds>(Clock::now() - start);
+  if (!status) {
+    outcome.failure = fmt::format("did not finish within {} ms", limit.count());
+  } else if (!status->signalled && status->code == kCorrectExit) {
+    outcome.correct = true;
+  } else {
+    const std::string said = Printable(TrimSpace(process->Diagnostics()));
+    outcome.failure =
+        fmt::format("ended wrongly ({} {}{}{})", status->signalled ? "signal" : "code",
+                    status->code, said.empty() ? "" : ": ", said);
+  }
+  return outcome;
+}
+
+Result<AcceleratorVerdict> ChooseAccelerator(const AcceleratorOptions& options) {
+  if (!options.wish.empty()) {
+    Result<Accelerator> wished = ParseAccelerator(options.wish);
+    if (!wished) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("PYRO_ACCELERATOR is '{}'", Printable(options.wish)),
+                       "use tcg or kvm, or leave it unset");
+    }
+    return AcceleratorVerdict{
+        .accelerator = *wished,
+        .reason = fmt::format("PYRO_ACCELERATOR={} asks for it", options.wish),
+        .kvm = std::nullopt,
+        .tcg = std::nullopt};
+  }
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path qemu, qemu::FindQemu());
+  const KvmAccess access = CheckKvmAccess(options.kvm_device);
+  const Json key = VerdictKey(qemu, access);
+  if (Result<std::string> text = sys::ReadFile(options.cache_file, kMaxCacheBytes)) {
+    if (std::optional<AcceleratorVerdict> cached = ParseVerdict(*text, key)) return *cached;
+  }
+  PYRO_ASSIGN_OR_RETURN(AcceleratorVerdict verdict, FindOut(options, access));
+  if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
+  static_cast<void>(sys::WriteFileAtomically(options.cache_file, FormatVerdict(verdict, key)));
+  return verdict;
+}
+
+}  // namespace pyro::vmm

@@ -1,0 +1,73 @@
+// Which accelerator to run guests under: found out by running a tiny guest under each, because that
+// /dev/kvm opens proves nothing. Some clouds offer one that interprets the guest's kernel mode, a
+// hundred times slower than TCG.
+
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "pyro/result.h"
+#include "vmm/vmm.h"
+
+namespace pyro::vmm {
+
+// Whether the user that QEMU would run as may open the device.
+enum class KvmAccess { kAbsent, kDenied, kAllowed };
+
+KvmAccess CheckKvmAccess(const std::filesystem::path& device);
+
+// One run of the probe guest.
+struct ProbeOutcome {
+  bool correct = false;
+  std::chrono::milliseconds duration{0};  // From starting the jail to its end.
+  std::string failure;  // Why it was not correct: "did not finish within 2000 ms".
+};
+
+struct AcceleratorVerdict {
+  Accelerator accelerator = Accelerator::kTcg;
+  std::string reason;                            // One sentence for people.
+  std::optional<std::chrono::milliseconds> kvm;  // What the probe took, where it came out right.
+  std::optional<std::chrono::milliseconds> tcg;
+
+  bool operator==(const AcceleratorVerdict&) const = default;
+};
+
+struct AcceleratorOptions {
+  std::filesystem::path cache_file;
+  std::filesystem::path kvm_device = "/dev/kvm";
+  std::chrono::milliseconds kvm_deadline{2000};
+  std::chrono::milliseconds tcg_deadline{20000};
+  std::string wish;  // The value of PYRO_ACCELERATOR: "tcg", "kvm", or empty.
+};
+
+// The verdict that is wished for, or cached and still true, or found out now, which takes up to
+// `kvm_deadline` and a second more, and is then cached. Several processes may do this at once. A
+// cache that cannot be read or written is done without. kMissingTool: no QEMU or no bwrap.
+// kInvalidArgument: the wish is no accelerator. kGuestUnavailable: the probe comes out wrong under
+// every accelerator there is.
+Result<AcceleratorVerdict> ChooseAccelerator(const AcceleratorOptions& options);
+
+// The parts of it, for tests.
+
+// What a verdict depends on. It holds only where this is the same.
+Json VerdictKey(const std::filesystem::path& qemu, KvmAccess access);
+
+// KVM only if its probe came out right and sooner. Errors as above.
+Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutcome& tcg);
+
+std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key);
+
+// nullopt: broken, of another format, or for another key.
+std::optional<AcceleratorVerdict> ParseVerdict(std::string_view text, const Json& key);
+
+// Runs the probe guest once. kMissingTool: no QEMU or no bwrap.
+Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
+                              std::chrono::milliseconds limit);
+
+}  // namespace pyro::vmm

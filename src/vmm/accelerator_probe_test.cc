@@ -1,0 +1,95 @@
+// The probe guest in earnest, under QEMU.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "sys/files.h"
+#include "sys/test_directory.h"
+#include "vmm/accelerator.h"
+#include "vmm/qemu/qemu_program.h"
+#include "vmm/testing/test_guest.h"
+
+namespace pyro::vmm {
+namespace {
+
+using std::chrono::milliseconds;
+
+class AcceleratorProbeTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (auto qemu = qemu::FindQemu(); !qemu) PYRO_SKIP_OR_FAIL(qemu.error().message);
+    options_.cache_file = directory_.path() / "accelerator.json";
+  }
+
+  sys::TestDirectory directory_;
+  AcceleratorOptions options_;
+};
+
+TEST_F(AcceleratorProbeTest, ComesOutRightUnderTcg) {
+  auto outcome = RunProbe(Accelerator::kTcg, "/dev/kvm", milliseconds(60000));
+  ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_TRUE(outcome->correct) << outcome->failure;
+}
+
+TEST_F(AcceleratorProbeTest, AnImpossibleDeadlineFails) {
+  auto outcome = RunProbe(Accelerator::kTcg, "/dev/kvm", milliseconds(1));
+  ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_FALSE(outcome->correct);
+}
+
+TEST_F(AcceleratorProbeTest, ADeviceThatIsNoKvmLoses) {
+  options_.kvm_device = "/dev/null";
+  auto verdict = ChooseAccelerator(options_);
+  ASSERT_TRUE(verdict.ok()) << verdict.error().message;
+  EXPECT_EQ(verdict->accelerator, Accelerator::kTcg);
+  EXPECT_NE(verdict->reason.find("a tiny guest under KVM ended wrongly"), std::string::npos)
+      << verdict->reason;
+  EXPECT_TRUE(verdict->tcg);
+}
+
+TEST_F(AcceleratorProbeTest, TheVerdictIsCachedAndABrokenCacheIsReplaced) {
+  options_.kvm_device = "/dev/null";
+  auto first = ChooseAccelerator(options_);
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  auto text = sys::ReadFile(options_.cache_file, 65536);
+  ASSERT_TRUE(text.ok());
+  auto second = ChooseAccelerator(options_);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(*second, *first);  // Times included: nothing was measured again.
+
+  ASSERT_TRUE(sys::WriteFileAtomically(options_.cache_file, text->substr(0, 40)).ok());
+  auto third = ChooseAccelerator(options_);
+  ASSERT_TRUE(third.ok());
+  auto rewritten = sys::ReadFile(options_.cache_file, 65536);
+  ASSERT_TRUE(rewritten.ok());
+  const Json key = VerdictKey(*qemu::FindQemu(), CheckKvmAccess(options_.kvm_device));
+  EXPECT_EQ(ParseVerdict(*rewritten, key), *third);
+}
+
+// Wherever KVM can be opened at all, the verdict agrees with the probes: it is KVM only where that
+// is sooner.
+TEST_F(AcceleratorProbeTest, KvmIsBelievedOnlyWhenItsGuestIsSooner) {
+  options_.kvm_device = directory_.path() / "kvm";
+  ::chmod(directory_.path().c_str(), 0755);
+  struct stat real {};
+  if (::stat("/dev/kvm", &real) != 0) GTEST_SKIP() << "/dev/kvm does not exist";
+  if (::geteuid() != 0) {
+    options_.kvm_device = "/dev/kvm";
+    if (CheckKvmAccess("/dev/kvm") != KvmAccess::kAllowed) GTEST_SKIP() << "/dev/kvm is not ours";
+  } else if (::mknod(options_.kvm_device.c_str(), S_IFCHR | 0666, real.st_rdev) != 0 ||
+             ::chmod(options_.kvm_device.c_str(), 0666) != 0) {
+    GTEST_SKIP() << "no device nodes can be made here";
+  }
+  auto verdict = ChooseAccelerator(options_);
+  ASSERT_TRUE(verdict.ok()) << verdict.error().message;
+  const bool sooner = verdict->kvm && verdict->tcg && *verdict->kvm < *verdict->tcg;
+  EXPECT_EQ(verdict->accelerator == Accelerator::kKvm, sooner) << verdict->reason;
+  RecordProperty("reason", verdict->reason);
+}
+
+}  // namespace
+}  // namespace pyro::vmm
