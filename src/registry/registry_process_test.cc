@@ -1,0 +1,184 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/check.h"
+#include "registry/registry.h"
+#include "registry/test_support.h"
+#include "sys/files.h"
+#include "sys/random.h"
+#include "sys/test_directory.h"
+
+namespace pyro::registry {
+namespace {
+
+pid_t Fork(const std::function<int()>& body) {
+  const pid_t pid = fork();
+  PYRO_CHECK(pid >= 0);
+  if (pid == 0) _exit(body());
+  return pid;
+}
+
+// Its exit code, or minus the signal that ended it.
+int Reap(pid_t pid) {
+  int status = 0;
+  PYRO_CHECK(waitpid(pid, &status, 0) == pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+// One VM's whole life, beside a shared one that everybody uses. 0, or the number of what failed.
+int Live(Registry& registry, const VmId& shared) {
+  const VmId id = VmId::FromBits(sys::RandomBits());
+  if (!registry.InsertVm(TestSpec(id))) return 1;
+  if (!registry.Apply(id, VmEvent::kStart)) return 2;
+  if (!registry.Apply(shared, VmEvent::kExec)) return 3;
+  if (!registry.Apply(id, VmEvent::kStop)) return 4;
+  if (!registry.DeleteVm(id)) return 5;
+  return 0;
+}
+
+TEST(RegistryProcessTest, EightProcessesChangeItAtOnce) {
+  const sys::TestDirectory directory;
+  const TestClock clock;
+  const VmId shared = TestId(1);
+  {
+    auto registry = Registry::Open(directory.path(), clock);
+    ASSERT_TRUE(registry->InsertVm(TestSpec(shared)).ok());
+    ASSERT_TRUE(registry->Apply(shared, VmEvent::kStart).ok());
+  }
+  std::vector<pid_t> children;
+  for (int process = 0; process < 8; ++process) {
+    children.push_back(Fork([&] {
+      auto registry = Registry::Open(directory.path(), clock);
+      if (!registry) return 10;
+      for (int i = 0; i < 50; ++i) {
+        if (const int failed = Live(*registry, shared); failed != 0) return failed;
+      }
+      return 0;
+    }));
+  }
+  for (const pid_t child : children) EXPECT_EQ(Reap(child), 0);
+  auto registry = Registry::Open(directory.path(), clock);
+  EXPECT_EQ(registry->ListVms()->size(), 1u);
+}
+
+TEST(RegistryProcessTest, OfManyWhoStartOneVmExactlyOneSucceeds) {
+  const sys::TestDirectory directory;
+  const TestClock clock;
+  ASSERT_TRUE(Registry::Open(directory.path(), clock)->InsertVm(TestSpec(TestId(1))).ok());
+  std::vector<pid_t> children;
+  for (int process = 0; process < 8; ++process) {
+    children.push_back(Fork([&] {
+      auto registry = Registry::Open(directory.path(), clock);
+      const auto vm = registry->Apply(TestId(1), VmEvent::kStart);
+      return vm ? 0 : static_cast<int>(vm.error().code);
+    }));
+  }
+  int started = 0;
+  for (const pid_t child : children) {
+    const int code = Reap(child);
+    if (code == 0) ++started;
+    if (code != 0) {
+      EXPECT_EQ(code, static_cast<int>(ErrorCode::kWrongState));
+    }
+  }
+  EXPECT_EQ(started, 1);
+}
+
+TEST(RegistryProcessTest, DirectoriesAndRowsGoTogetherWhoeverLooks) {
+  // Writers make a directory and its row, one after the other; a watcher that looks inside
+  // WithExclusive never sees the one without the other.
+  const sys::TestDirectory directory;
+  const TestClock clock;
+  const auto vms = directory.path() / "vms";
+  std::filesystem::create_directory(vms);
+  ASSERT_TRUE(Registry::Open(directory.path(), clock).ok());
+  std::vector<pid_t> writers;
+  for (int process = 0; process < 3; ++process) {
+    writers.push_back(Fork([&] {
+      auto registry = Registry::Open(directory.path(), clock);
+      for (int i = 0; i < 20; ++i) {
+        const VmId id = VmId::FromBits(sys::RandomBits());
+        const Status status = registry->WithExclusive([&]() -> Status {
+          std::filesystem::create_directory(vms / id.str());
+          const auto vm = registry->InsertVm(TestSpec(id));
+          return vm ? OkStatus() : Status(vm.error());
+        });
+        if (!status) return 1;
+      }
+      return 0;
+    }));
+  }
+  auto registry = Registry::Open(directory.path(), clock);
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(registry
+                    ->WithExclusive([&]() -> Status {
+                      for (const auto& entry : std::filesystem::directory_iterator(vms)) {
+                        const auto id = VmId::Parse(entry.path().filename().string());
+                        EXPECT_TRUE(id && registry->GetVm(*id).ok()) << entry.path();
+                      }
+                      return OkStatus();
+                    })
+                    .ok());
+  }
+  for (const pid_t writer : writers) EXPECT_EQ(Reap(writer), 0);
+}
+
+TEST(RegistryProcessTest, KillsAtAnyMomentLeaveWholeRows) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  const sys::TestDirectory directory;
+  const TestClock clock;
+  const VmId shared = TestId(1);
+  {
+    auto registry = Registry::Open(directory.path(), clock);
+    ASSERT_TRUE(registry->InsertVm(TestSpec(shared)).ok());
+    ASSERT_TRUE(registry->Apply(shared, VmEvent::kStart).ok());
+  }
+  for (int round = 0; round < 20; ++round) {
+    auto progress = sys::MakePipe();
+    ASSERT_TRUE(progress.ok());
+    const pid_t child = Fork([&] {
+      auto registry = Registry::Open(directory.path(), clock);
+      while (registry && Live(*registry, shared) == 0) {
+        if (write(progress->write.get(), "x", 1) != 1) return 2;
+      }
+      return 1;
+    });
+    progress->write.Reset();
+    char byte = 0;
+    for (auto wanted = random() % 4; wanted > 0; --wanted) {
+      ASSERT_EQ(read(progress->read.get(), &byte, 1), 1);
+    }
+    for (auto spin = random() % 500'000; spin > 0; --spin) {
+      asm volatile("");
+    }
+    kill(child, SIGKILL);
+    EXPECT_EQ(Reap(child), -SIGKILL);
+
+    // At most the VM that was in the middle of its life is left, in a state from which it can go.
+    auto registry = Registry::Open(directory.path(), clock);
+    ASSERT_TRUE(registry.ok()) << registry.error().message;
+    const auto vms = registry->ListVms();
+    ASSERT_TRUE(vms.ok()) << vms.error().message;
+    EXPECT_LE(vms->size(), 2u);
+    for (const VmRecord& vm : *vms) {
+      if (vm.id == shared) continue;
+      if (vm.state == VmState::kStarted) {
+        EXPECT_TRUE(registry->Apply(vm.id, VmEvent::kLost).ok());
+      }
+      EXPECT_TRUE(registry->DeleteVm(vm.id).ok());
+    }
+    EXPECT_EQ(registry->GetVm(shared)->state, VmState::kStarted);
+  }
+}
+
+}  // namespace
+}  // namespace pyro::registry

@@ -1,0 +1,82 @@
+#include "registry/schema.h"
+
+#include <gtest/gtest.h>
+
+#include "registry/registry.h"
+#include "registry/test_support.h"
+#include "registry/testdata/schema_v1.h"
+#include "sys/files.h"
+#include "sys/test_directory.h"
+
+namespace pyro::registry {
+namespace {
+
+// Tables, indexes, triggers and views as SQLite itself describes them, and the version.
+std::string Dump(const std::filesystem::path& file) {
+  auto database = db::Database::Open(file);
+  auto select = database->Prepare(
+      "SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, name");
+  std::string dump;
+  while (*select->Step()) dump += select->Text(0) + "\n";
+  auto version = database->Prepare("PRAGMA user_version");
+  EXPECT_TRUE(*version->Step());
+  return dump + "PRAGMA user_version = " + std::to_string(version->Int(0)) + ";\n";
+}
+
+TEST(SchemaTest, IsTheOneInTheGoldenFile) {
+  const sys::TestDirectory directory;
+  ASSERT_TRUE(Registry::Open(directory.path(), SystemClock()).ok());
+  const auto golden = sys::ReadFile(PYRO_REGISTRY_TESTDATA "/schema.sql", 1 << 20);
+  ASSERT_TRUE(golden.ok()) << golden.error().message;
+  EXPECT_EQ(Dump(directory.path() / "registry.db"), *golden)
+      << "released migrations never change; after appending one, review and store the new dump";
+}
+
+TEST(SchemaTest, VersionOneOpensWithItsVms) {
+  const sys::TestDirectory directory;
+  {
+    auto database = db::Database::Open(directory.path() / "registry.db");
+    const Status made = database->Execute(kSchemaV1);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+  }
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const auto vms = registry->ListVms();
+  ASSERT_TRUE(vms.ok()) << vms.error().message;
+  ASSERT_EQ(vms->size(), 2u);
+  EXPECT_EQ(vms->front().id, TestId(1));
+  EXPECT_EQ(vms->front().state, VmState::kCreated);
+  const VmRecord& run = vms->back();
+  EXPECT_EQ(run.environment, "debian:12-build");
+  EXPECT_EQ(run.environment_digest, "sha256:bbbb");
+  EXPECT_EQ(run.owner, VmOwner::kRun);
+  EXPECT_EQ(run.vcpu_count, 2);
+  EXPECT_EQ(run.mem_mib, 2048);
+  EXPECT_EQ(run.ttl, std::chrono::seconds(60));
+  EXPECT_TRUE(run.network && run.allow_host_compat);
+  EXPECT_EQ(run.state, VmState::kStarted);
+  EXPECT_EQ(run.execution_mode, ExecutionMode::kGuestVirtioSerial);
+  EXPECT_EQ(run.accelerator, "tcg");
+  EXPECT_EQ(run.network_json, R"({"address":"10.0.2.15"})");
+  EXPECT_EQ(run.last_error, "the guest's clock stood");
+  EXPECT_EQ(run.expires_at - run.last_used_at, std::chrono::seconds(60));
+  EXPECT_TRUE(registry->Apply(TestId(1), VmEvent::kStart).ok());
+}
+
+TEST(SchemaTest, NewerFileIsRefusedAndLeftAlone) {
+  const sys::TestDirectory directory;
+  ASSERT_TRUE(Registry::Open(directory.path(), SystemClock()).ok());
+  {
+    auto database = db::Database::Open(directory.path() / "registry.db");
+    ASSERT_TRUE(database->Execute("PRAGMA user_version = 1000").ok());
+  }
+  const auto registry = Registry::Open(directory.path(), SystemClock());
+  ASSERT_FALSE(registry.ok());
+  EXPECT_EQ(registry.error().code, ErrorCode::kUnavailable);
+  EXPECT_NE(registry.error().message.find("newer pyro"), std::string::npos);
+  EXPECT_NE(Dump(directory.path() / "registry.db").find("user_version = 1000"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace pyro::registry
