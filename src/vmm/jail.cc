@@ -1,5 +1,6 @@
 #include "vmm/jail.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -43,9 +44,21 @@ void Append(std::vector<std::string>& words, std::initializer_list<std::string> 
   words.insert(words.end(), more);
 }
 
+Result<sys::UniqueFd> Duplicate(int fd) {
+  sys::UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!copy.valid()) return sys::ErrnoError(errno, "duplicate a descriptor");
+  return copy;
+}
+
 Result<std::vector<std::filesystem::path>> FindLibraries(
-    const std::string& program, const std::optional<sys::Credentials>& credentials) {
+    const JailSpec& spec, const std::optional<sys::Credentials>& credentials) {
+  std::string program = spec.argv.at(0);
   sys::SpawnOptions options;
+  if (spec.program.valid()) {
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd copy, Duplicate(spec.program.get()));
+    options.pass.push_back(std::move(copy));
+    program = "/proc/self/fd/3";
+  }
   options.argv = {kLoader, "--list", program};
   options.credentials = credentials;
   PYRO_ASSIGN_OR_RETURN(
@@ -103,11 +116,11 @@ std::vector<std::filesystem::path> ParseLoaderList(std::string_view text) {
 
 std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec& spec,
                                        const std::vector<std::filesystem::path>& libraries,
-                                       int info) {
+                                       const JailDescriptors& descriptors) {
   std::vector<std::string> words = {
       bwrap,        "--unshare-all", "--unshare-user", "--die-with-parent",
       "--as-pid-1", "--clearenv",    "--cap-drop",     "ALL",
-      "--hostname", "pyro",          "--info-fd",      fmt::format("{}", info)};
+      "--hostname", "pyro",          "--info-fd",      fmt::format("{}", descriptors.info)};
   if (spec.network == JailNetwork::kAllowHostNetwork) words.push_back("--share-net");
   for (const std::string& entry : spec.env) {
     const std::size_t equals = entry.find('=');
@@ -115,7 +128,7 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
     Append(words, {"--setenv", entry.substr(0, equals), entry.substr(equals + 1)});
   }
   std::vector<std::filesystem::path> files = libraries;
-  files.emplace_back(spec.argv.at(0));
+  if (descriptors.program < 0) files.emplace_back(spec.argv.at(0));
   files.emplace_back(kLoader);
   files.emplace_back("/etc/ld.so.cache");
   files.insert(files.end(), spec.read_only.begin(), spec.read_only.end());
@@ -124,6 +137,10 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
     if (seen.insert(file).second) Append(words, {"--ro-bind-try", file, file});
   }
   Append(words, {"--proc", "/proc", "--dev", "/dev"});
+  if (descriptors.program >= 0) {
+    Append(words, {"--perms", "0555", "--ro-bind-data", fmt::format("{}", descriptors.program),
+                   spec.argv.at(0)});
+  }
   for (const JailSpec::Alias& alias : spec.aliases) {
     Append(words, {"--ro-bind", alias.source, alias.target});
   }
@@ -155,7 +172,7 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path bwrap, sys::FindProgram("bwrap", kInstallHint));
   const std::optional<sys::Credentials> credentials = JailCredentials(spec.identity, spec.devices);
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> libraries,
-                        FindLibraries(spec.argv.at(0), credentials));
+                        FindLibraries(spec, credentials));
   PYRO_ASSIGN_OR_RETURN(sys::Pipe diagnostics, sys::MakePipe());
   PYRO_ASSIGN_OR_RETURN(sys::Pipe info, sys::MakePipe());
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(diagnostics.read.get()));
@@ -163,12 +180,15 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(diagnostics.write.get()));
 
   sys::SpawnOptions options;
-  const int info_number = 3 + static_cast<int>(spec.pass.size());
-  options.argv = JailArguments(bwrap, spec, libraries, info_number);
+  JailDescriptors descriptors;
+  descriptors.info = 3 + static_cast<int>(spec.pass.size());
+  if (spec.program.valid()) descriptors.program = descriptors.info + 1;
+  options.argv = JailArguments(bwrap, spec, libraries, descriptors);
   options.stdout_fd = std::move(spec.stdout_fd);
   options.stderr_fd = std::move(diagnostics.write);
   options.pass = std::move(spec.pass);
   options.pass.push_back(std::move(info.write));
+  if (spec.program.valid()) options.pass.push_back(std::move(spec.program));
   options.cwd = std::string("/");
   options.credentials = credentials;
   options.limits = JailLimits();

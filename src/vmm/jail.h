@@ -27,7 +27,10 @@ namespace pyro::vmm {
 enum class JailNetwork { kNone, kAllowHostNetwork };
 
 struct JailSpec {
-  std::vector<std::string> argv;    // argv[0] is an absolute path, the same inside and outside.
+  std::vector<std::string> argv;  // argv[0] is an absolute path, the same inside and outside.
+  // When valid: the program's content, copied into the jail as argv[0]; a path that the jail's user
+  // may be kept from is then not needed. Must be reopenable by that user through /proc/self/fd.
+  sys::UniqueFd program;
   std::vector<std::string> env;     // NAME=value; nothing is inherited.
   std::vector<sys::UniqueFd> pass;  // Become 3, 4, … in the program.
   sys::UniqueFd stdout_fd;          // /dev/null when not valid.
@@ -58,11 +61,16 @@ std::optional<sys::Credentials> JailCredentials(std::string_view identity,
 // Files that the dynamic loader maps for a program, from what `ld.so --list` prints: pure.
 std::vector<std::filesystem::path> ParseLoaderList(std::string_view text);
 
-// bwrap's argv, pure. `libraries` are the files of ParseLoaderList(); `info` is the number of the
-// descriptor that bwrap reports the program's pid through.
+// Numbers that bwrap's own descriptors have in it; it closes them before the program starts.
+struct JailDescriptors {
+  int info = -1;     // It reports the program's pid here.
+  int program = -1;  // JailSpec::program, if valid.
+};
+
+// bwrap's argv, pure. `libraries` are the files of ParseLoaderList().
 std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec& spec,
                                        const std::vector<std::filesystem::path>& libraries,
-                                       int info);
+                                       const JailDescriptors& descriptors);
 
 // A program in its jail. Destroying it kills the program and waits until it is gone. Not
 // thread-safe.
