@@ -1,10 +1,13 @@
 #include "vmm/vmm.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "base/try.h"
 
 namespace pyro::vmm {
 namespace {
@@ -27,6 +30,46 @@ bool IsMac(std::string_view text) {
     if (i % 3 == 2 ? c != ':' : !hex) return false;
   }
   return true;
+}
+
+bool IsOpenFor(int fd, int mode) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_ACCMODE) == mode;
+}
+
+Status ValidateFiles(const MachineSpec& spec) {
+  if (!spec.kernel.valid()) return Invalid("a machine needs a kernel");
+  if (!spec.initrd.valid()) return Invalid("a machine needs an initramfs");
+  if (spec.base_disk.valid() && !IsOpenFor(spec.base_disk.get(), O_RDONLY)) {
+    return Invalid("the base disk must be open for reading only");
+  }
+  if (spec.data_disk.valid() && !IsOpenFor(spec.data_disk.get(), O_RDWR)) {
+    return Invalid("the data disk must be open for reading and writing");
+  }
+  return OkStatus();
+}
+
+Status ValidateKernelArguments(const MachineSpec& spec) {
+  std::size_t bytes = 0;
+  for (const std::string& word : spec.kernel_arguments) {
+    if (!IsPlainWord(word)) {
+      return Invalid(fmt::format("'{}' cannot stand on a kernel command line", Printable(word)));
+    }
+    bytes += word.size() + 1;
+  }
+  if (bytes > kMaxKernelArgumentBytes) {
+    return Invalid(fmt::format("more than {} bytes of kernel arguments", kMaxKernelArgumentBytes));
+  }
+  return OkStatus();
+}
+
+Status ValidateNetwork(const MachineSpec& spec) {
+  if (!spec.network) return OkStatus();
+  if (!spec.network->fd.valid()) return Invalid("a network card needs a socket");
+  if (!IsMac(spec.network->mac)) {
+    return Invalid(fmt::format("'{}' is not a MAC address", Printable(spec.network->mac)));
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -64,25 +107,9 @@ Status ValidateSpec(const MachineSpec& spec) {
     return Invalid(fmt::format("{} MiB of memory is not between {} and {}", spec.memory_mib,
                                kMinMemoryMib, kMaxMemoryMib));
   }
-  if (!spec.kernel.valid()) return Invalid("a machine needs a kernel");
-  if (!spec.initrd.valid()) return Invalid("a machine needs an initramfs");
-  std::size_t bytes = 0;
-  for (const std::string& word : spec.kernel_arguments) {
-    if (!IsPlainWord(word)) {
-      return Invalid(fmt::format("'{}' cannot stand on a kernel command line", Printable(word)));
-    }
-    bytes += word.size() + 1;
-  }
-  if (bytes > kMaxKernelArgumentBytes) {
-    return Invalid(fmt::format("more than {} bytes of kernel arguments", kMaxKernelArgumentBytes));
-  }
-  if (spec.network) {
-    if (!spec.network->fd.valid()) return Invalid("a network card needs a socket");
-    if (!IsMac(spec.network->mac)) {
-      return Invalid(fmt::format("'{}' is not a MAC address", Printable(spec.network->mac)));
-    }
-  }
-  return OkStatus();
+  PYRO_RETURN_IF_ERROR(ValidateFiles(spec));
+  PYRO_RETURN_IF_ERROR(ValidateKernelArguments(spec));
+  return ValidateNetwork(spec);
 }
 
 }  // namespace pyro::vmm

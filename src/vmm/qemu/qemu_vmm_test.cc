@@ -1,0 +1,213 @@
+// QEMU as it really runs: what it is kept from, and what it tells when it fails.
+
+#include "vmm/qemu/qemu_vmm.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "sys/files.h"
+#include "vmm/testing/test_guest.h"
+
+namespace pyro::vmm::qemu {
+namespace {
+
+Deadline Soon() { return Deadline::After(std::chrono::seconds(60)); }
+
+class QemuVmmTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto vmm = QemuVmm::Create();
+    if (!vmm) PYRO_SKIP_OR_FAIL(vmm.error().message);
+    vmm_ = std::move(*vmm);
+    auto spec = TestGuestSpec();
+    if (!spec) PYRO_SKIP_OR_FAIL(spec.error().message);
+    spec_ = std::move(*spec);
+  }
+
+  void Start() {
+    auto machine = vmm_->Start(std::move(spec_), Soon());
+    ASSERT_TRUE(machine.ok()) << machine.error().message;
+    machine_ = std::move(*machine);
+    channel_ = machine_->TakeGuestChannel();
+  }
+
+  std::string ReadLine() {
+    std::string line;
+    const Deadline deadline = Soon();
+    while (true) {
+      pollfd entry = {.fd = channel_.get(), .events = POLLIN, .revents = 0};
+      if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) return line;
+      char c = 0;
+      if (::read(channel_.get(), &c, 1) != 1 || c == '\n') return line;
+      line.push_back(c);
+    }
+  }
+
+  std::string Ask(const std::string& line) {
+    EXPECT_TRUE(sys::WriteAll(channel_.get(), line + "\n").ok());
+    return ReadLine();
+  }
+
+  std::string Proc(const std::string& name) {
+    auto text = sys::ReadFile(fmt::format("/proc/{}/{}", machine_->process_id(), name), 1 << 20);
+    EXPECT_TRUE(text.ok()) << (text ? "" : text.error().message);
+    return text ? *text : "";
+  }
+
+  // The value of a line of /proc/PID/status.
+  std::string Status(const std::string& field) {
+    const std::string text = Proc("status");
+    const std::size_t at = text.find("\n" + field + ":");
+    if (at == std::string::npos) return "?";
+    const std::size_t start = at + field.size() + 2;
+    return std::string(
+        TrimSpace(std::string_view(text).substr(start, text.find('\n', start) - start)));
+  }
+
+  std::unique_ptr<QemuVmm> vmm_;
+  MachineSpec spec_;
+  std::unique_ptr<Machine> machine_;
+  sys::UniqueFd channel_;
+};
+
+TEST_F(QemuVmmTest, TheProcessHasNoPrivilegeAndCanGainNone) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(Status("NoNewPrivs"), "1");
+  EXPECT_EQ(Status("Seccomp"), "2");
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+    EXPECT_EQ(Status(set), "0000000000000000") << set;
+  }
+  EXPECT_FALSE(Status("Uid").starts_with("0")) << Status("Uid");
+  EXPECT_FALSE(Status("Gid").starts_with("0")) << Status("Gid");
+  if (::geteuid() == 0) {
+    EXPECT_EQ(Status("Groups"), "");
+  }
+  EXPECT_NE(Proc("limits").find("Max core file size        0                    0"),
+            std::string::npos);
+}
+
+TEST_F(QemuVmmTest, EveryNamespaceIsItsOwn) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"}) {
+    const std::filesystem::path theirs =
+        fmt::format("/proc/{}/ns/{}", machine_->process_id(), name);
+    std::error_code error;
+    const auto link = std::filesystem::read_symlink(theirs, error);
+    ASSERT_FALSE(error) << name;
+    EXPECT_NE(link, std::filesystem::read_symlink(fmt::format("/proc/self/ns/{}", name))) << name;
+  }
+}
+
+TEST_F(QemuVmmTest, TheNetworkNamespaceIsEmpty) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  std::vector<std::string> devices;
+  const std::string table = Proc("net/dev");
+  for (const std::string_view line : Split(table, '\n')) {
+    const std::size_t colon = line.find(':');
+    if (colon != std::string_view::npos) devices.emplace_back(TrimSpace(line.substr(0, colon)));
+  }
+  EXPECT_EQ(devices, std::vector<std::string>{"lo"});
+  EXPECT_EQ(Proc("net/route").find("\n", Proc("net/route").find("\n") + 1), std::string::npos);
+}
+
+// Nothing of a file system that holds anything of the user's is writable, and nothing is mounted
+// that is not QEMU's.
+TEST_F(QemuVmmTest, OnlyItsOwnFilesAreMountedAndReadOnly) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::string table = Proc("mountinfo");
+  int files = 0;
+  for (const std::string_view line : Split(table, '\n')) {
+    const std::vector<std::string_view> fields = Split(line, ' ');
+    if (fields.size() < 6) continue;
+    const std::string_view target = fields[4];
+    const bool own = target == "/" || target.starts_with("/proc") || target.starts_with("/dev");
+    if (own) continue;
+    ++files;
+    EXPECT_TRUE(target.starts_with("/usr/") || target.starts_with("/lib") ||
+                target == "/etc/ld.so.cache")
+        << line;
+    EXPECT_TRUE(fields[5].starts_with("ro,")) << line;
+    EXPECT_NE(fields[5].find("nosuid"), std::string_view::npos) << line;
+  }
+  EXPECT_GT(files, 10);
+  const std::filesystem::path root = fmt::format("/proc/{}/root", machine_->process_id());
+  for (const char* absent :
+       {"home", "root", "tmp", "var", "run", "work", "usr/bin/sh", "etc/passwd"}) {
+    std::error_code error;
+    EXPECT_FALSE(std::filesystem::exists(root / absent, error)) << absent;
+  }
+}
+
+TEST_F(QemuVmmTest, DisksComeInOrderAndTheBaseCannotBeWritten) {
+  const sys::UniqueFd base = FileOfSize(8 << 20);
+  auto read_only = sys::OpenFile(fmt::format("/proc/self/fd/{}", base.get()), O_RDONLY);
+  ASSERT_TRUE(read_only.ok());
+  spec_.base_disk = std::move(*read_only);
+  spec_.data_disk = FileOfSize(16 << 20);
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(ReadLine(), "ready");
+  EXPECT_EQ(Ask("disks"), "vda ro 16384 vdb rw 32768");
+  EXPECT_EQ(Ask("spoil"), "refused");
+}
+
+TEST_F(QemuVmmTest, WithoutANetworkThereIsNoDevice) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(ReadLine(), "ready");
+  EXPECT_EQ(Ask("devices"), "lo ");
+}
+
+TEST_F(QemuVmmTest, WithOneThereIsOne) {
+  auto pair = sys::MakeSocketPair();
+  ASSERT_TRUE(pair.ok());
+  spec_.network = NetworkCard{.fd = std::move(pair->second), .mac = "52:54:00:12:34:56"};
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(ReadLine(), "ready");
+  EXPECT_EQ(Ask("devices"), "eth0 lo ");
+}
+
+TEST_F(QemuVmmTest, ABadKernelIsReportedInQemusWords) {
+  spec_.kernel = FileOf("this is no kernel");
+  auto machine = vmm_->Start(std::move(spec_), Soon());
+  ASSERT_FALSE(machine.ok());
+  EXPECT_EQ(machine.error().code, ErrorCode::kGuestUnavailable);
+  EXPECT_NE(machine.error().message.find("kernel"), std::string::npos) << machine.error().message;
+}
+
+TEST_F(QemuVmmTest, FilesThatOnlyTheirOwnerReadsStillBoot) {
+  ASSERT_EQ(::fchmod(spec_.initrd.get(), 0600), 0);
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(ReadLine(), "ready");
+}
+
+TEST_F(QemuVmmTest, AKernelPanicIsAReset) {
+  spec_.initrd = FileOf("no archive at all");
+  ASSERT_NO_FATAL_FAILURE(Start());
+  auto exit = machine_->Wait(Soon());
+  ASSERT_TRUE(exit.ok()) << exit.error().message;
+  EXPECT_EQ(exit->end, MachineEnd::kReset) << exit->detail;
+  auto console = sys::ReadAll(machine_->TakeConsole().get(), 1 << 20);
+  ASSERT_TRUE(console.ok());
+  EXPECT_NE(console->find("Kernel panic"), std::string::npos) << *console;
+}
+
+TEST_F(QemuVmmTest, AnOutsidersKillIsReported) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(::kill(machine_->process_id(), SIGKILL), 0);
+  auto exit = machine_->Wait(Soon());
+  ASSERT_TRUE(exit.ok()) << exit.error().message;
+  EXPECT_EQ(exit->end, MachineEnd::kKilled) << exit->detail;
+}
+
+}  // namespace
+}  // namespace pyro::vmm::qemu
