@@ -32,7 +32,7 @@ function(pyro_library name)
     list(TRANSFORM arg_DEPS REPLACE "^fmt::fmt$" "fmt::fmt-header-only")
     add_library(pyro_${name}_guest STATIC EXCLUDE_FROM_ALL ${arg_SOURCES})
     target_link_libraries(pyro_${name}_guest PUBLIC pyro_options ${arg_DEPS})
-    target_compile_options(pyro_${name}_guest PUBLIC -ffunction-sections -fdata-sections)
+    target_compile_options(pyro_${name}_guest PUBLIC -O2 -ffunction-sections -fdata-sections)
   endif()
 endfunction()
 

@@ -42,7 +42,6 @@ bool HasStream(FrameType type) {
 std::string Header(std::size_t length, FrameType type, Stream stream, std::uint32_t channel) {
   PYRO_CHECK(length <= Limit(type));
   std::string out;
-  out.reserve(kHeaderBytes + length);
   PutU32(out, static_cast<std::uint32_t>(length));
   out += static_cast<char>(type);
   out += static_cast<char>(stream);
@@ -62,6 +61,10 @@ std::string EncodeData(std::uint32_t channel, Stream stream, std::string_view by
   std::string out = Header(bytes.size(), FrameType::kData, stream, channel);
   out += bytes;
   return out;
+}
+
+std::string EncodeDataHeader(std::uint32_t channel, Stream stream, std::size_t bytes) {
+  return Header(bytes, FrameType::kData, stream, channel);
 }
 
 std::string EncodeEof(std::uint32_t channel, Stream stream) {

@@ -54,6 +54,8 @@ struct Frame {
 // The frame's bytes. The payload must be within its limit.
 std::string EncodeFrame(const Frame& frame);
 std::string EncodeData(std::uint32_t channel, Stream stream, std::string_view bytes);
+// Only the header of a kData frame; the sender puts `bytes` of payload behind it itself.
+std::string EncodeDataHeader(std::uint32_t channel, Stream stream, std::size_t bytes);
 std::string EncodeEof(std::uint32_t channel, Stream stream);
 std::string EncodeCredit(std::uint32_t channel, Stream stream, std::uint32_t bytes);
 

@@ -1,0 +1,77 @@
+// The loop of the agent: one thread, one poll(2).
+//
+// What is waited for follows in every round from the state of the session and of the commands, so
+// that a stream without credit, or a full queue, is simply not asked for; there is nothing to
+// cancel or to resume. That, and its size in the initramfs, is why it is not Asio.
+
+#pragma once
+
+#include <poll.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/command.h"
+#include "agent/process_tree.h"
+#include "agent/session.h"
+#include "pyro/result.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::agent {
+
+struct AgentOptions {
+  sys::UniqueFd port;  // The byte stream to the host; non-blocking.
+  std::string build;
+  std::string kernel;
+  ProcessTrees* trees = nullptr;  // Borrowed.
+  Command::Limits limits;         // Of every command.
+  std::function<Status(const wire::GuestSetup&)> setup;
+};
+
+// Not thread-safe; at most one per process, because it reaps every child of the process. Blocks
+// SIGCHLD and ignores SIGPIPE for good.
+class Agent : private Guest {
+ public:
+  static Result<std::unique_ptr<Agent>> Create(AgentOptions options);
+
+  // Gives the connection up; for what went wrong before Serve().
+  void Fail(const Error& error) { session_.Fail(error); }
+
+  // Says hello and serves the host until it wants the power off; what is queued is sent then, if
+  // the host takes it within a second. An error is why the session failed, which the host was
+  // told, or that the port is gone. Commands may still run.
+  Status Serve();
+
+ private:
+  Agent(AgentOptions options, sys::UniqueFd signals);
+
+  Status Setup(const wire::GuestSetup& setup) override { return options_.setup(setup); }
+  Status Start(std::uint32_t channel, const wire::Exec& exec) override;
+  bool Kill(std::uint32_t channel) override;
+
+  void Wait();
+  void Reap();
+  void ServeCommands();
+  void Discard();
+  void CollectEnded();
+  Status WritePort();
+  Status ReadPort();
+  Status Flush();
+
+  AgentOptions options_;
+  Session session_;
+  sys::UniqueFd signals_;
+  std::map<std::uint32_t, std::unique_ptr<Command>> commands_;
+  std::uint32_t turn_ = 0;                            // The channel served first in the last round.
+  std::vector<sys::UniqueFd> discarded_;              // Pipes whose command is over.
+  std::vector<std::unique_ptr<ProcessTree>> remnants_;  // Trees whose command is over.
+  std::vector<pollfd> polls_;
+  std::vector<char> buffer_;
+  bool host_absent_ = false;  // The port said so; ask again a little later.
+};
+
+}  // namespace pyro::agent

@@ -1,0 +1,116 @@
+#include "agent/boot.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "agent/console.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+
+namespace pyro::agent {
+namespace {
+
+constexpr const char* kModuleDirectory = "/modules";
+constexpr const char* kPortDirectory = "/sys/class/virtio-ports";
+constexpr std::string_view kPortName = "pyro.0";
+constexpr std::chrono::seconds kDeviceWait(20);
+
+// Sorted; empty when there is no such directory. readdir rather than std::filesystem, which would
+// double what the program carries.
+std::vector<std::string> List(const char* directory) {
+  std::vector<std::string> names;
+  DIR* const handle = ::opendir(directory);
+  if (handle == nullptr) return names;
+  while (const dirent* entry = ::readdir(handle)) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  ::closedir(handle);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void LoadModule(const std::string& path) {
+  const sys::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid() || ::syscall(SYS_finit_module, file.get(), "", 0) != 0) {
+    if (errno != EEXIST) ConsoleLine(sys::ErrnoError(errno, "load", path).message);
+  }
+}
+
+std::string FindPort() {
+  for (const std::string& entry : List(kPortDirectory)) {
+    const auto name = sys::ReadFile(fmt::format("{}/{}/name", kPortDirectory, entry), 256);
+    if (name.ok() && TrimSpace(*name) == kPortName) return "/dev/" + entry;
+  }
+  return {};
+}
+
+}  // namespace
+
+Status Mount(const char* source, const char* target, const char* type, unsigned long flags,
+             const char* options) {
+  ::mkdir(target, 0755);  // If that fails, the mount says so.
+  if (::mount(source, target, type, flags, options) != 0) {
+    return sys::ErrnoError(errno, "mount", target);
+  }
+  return OkStatus();
+}
+
+Status MountKernelFileSystems() {
+  PYRO_RETURN_IF_ERROR(Mount("dev", "/dev", "devtmpfs", MS_NOSUID, "mode=0755"));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd console,
+                        sys::OpenFile("/dev/console", O_RDWR | O_NOCTTY));
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::dup2(console.get(), fd) < 0) return sys::ErrnoError(errno, "open the console");
+  }
+  PYRO_RETURN_IF_ERROR(Mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr));
+  return Mount("sys", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
+}
+
+void LoadModules() {
+  for (const std::string& name : List(kModuleDirectory)) {
+    if (name.ends_with(".ko")) LoadModule(fmt::format("{}/{}", kModuleDirectory, name));
+  }
+}
+
+Result<sys::UniqueFd> OpenHostPort(DeviceWatch& devices) {
+  std::string path;
+  const auto found = [&path] {
+    path = FindPort();
+    return !path.empty() && ::access(path.c_str(), F_OK) == 0;
+  };
+  if (!devices.Until(found, Deadline::After(kDeviceWait))) {
+    return MakeError(ErrorCode::kNotFound, fmt::format("there is no port '{}'", kPortName),
+                     "are the modules virtio_mmio and virtio_console loaded?");
+  }
+  return sys::OpenFile(path, O_RDWR | O_NONBLOCK);
+}
+
+Status MountBase(DeviceWatch& devices) {
+  const auto found = [] { return ::access("/dev/vda", F_OK) == 0; };
+  if (!devices.Until(found, Deadline::After(kDeviceWait))) {
+    return MakeError(ErrorCode::kNotFound, "there is no disk '/dev/vda'",
+                     "are the modules virtio_mmio and virtio_blk loaded?");
+  }
+  Status status = Mount("/dev/vda", kBaseDirectory, "erofs", MS_RDONLY, nullptr);
+  // EINVAL: not of that type; ENODEV: a kernel without that type.
+  if (!status && (status.error().sys_errno == EINVAL || status.error().sys_errno == ENODEV)) {
+    status = Mount("/dev/vda", kBaseDirectory, "ext4", MS_RDONLY, nullptr);
+  }
+  return status;
+}
+
+}  // namespace pyro::agent

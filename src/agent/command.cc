@@ -1,0 +1,202 @@
+#include "agent/command.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <map>
+
+#include "base/try.h"
+#include "sys/files.h"
+
+namespace pyro::agent {
+namespace {
+
+// Four frames of output: fewer turns of writer and reader than with the kernel's 64 KiB.
+constexpr int kPipeBytes = 256 * 1024;
+
+Result<sys::Pipe> MakeLargePipe() {
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
+  (void)::fcntl(pipe.read.get(), F_SETPIPE_SZ, kPipeBytes);  // Only an optimisation.
+  return pipe;
+}
+
+// An error of the guest, not of the program that was to run: without an errno.
+Error NotTried(Error error) {
+  error.sys_errno = 0;
+  return error;
+}
+
+}  // namespace
+
+std::vector<std::string> CommandEnvironment(const wire::Exec& exec) {
+  std::map<std::string, std::string> variables = {
+      {"HOME", "/root"},
+      {"LANG", "C.UTF-8"},
+      {"LOGNAME", "root"},
+      {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+      {"SHELL", "/bin/sh"},
+      {"TERM", "dumb"},
+      {"USER", "root"},
+  };
+  for (const auto& [name, value] : exec.env) variables[name] = value;
+  std::vector<std::string> env;
+  env.reserve(variables.size());
+  for (const auto& [name, value] : variables) env.push_back(name + "=" + value);
+  return env;
+}
+
+Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wire::Exec& exec,
+                                                ProcessTrees& trees, const Limits& limits) {
+  auto in = MakeLargePipe();
+  auto out = MakeLargePipe();
+  auto err = MakeLargePipe();
+  for (const auto* pipe : {&in, &out, &err}) {
+    if (!pipe->ok()) return NotTried(pipe->error());
+  }
+  for (const int fd : {in->write.get(), out->read.get(), err->read.get()}) {
+    if (const Status status = sys::SetNonBlocking(fd); !status) return NotTried(status.error());
+  }
+  auto tree = trees.Create();
+  if (!tree) return NotTried(tree.error());
+
+  sys::SpawnOptions options;
+  options.argv = exec.argv;
+  options.env = CommandEnvironment(exec);
+  options.stdin_fd = std::move(in->read);
+  options.stdout_fd = std::move(out->write);
+  options.stderr_fd = std::move(err->write);
+  options.cwd = exec.cwd;
+  options.search_path = true;
+  options.die_with_parent = false;
+  options.limits = limits;
+  options.cgroup_procs_fd = (*tree)->procs_fd();
+  auto child = sys::ChildProcess::Spawn(std::move(options));
+  if (!child) {
+    (void)(*tree)->TryRemove();
+    return std::move(child).error();
+  }
+  std::unique_ptr<Command> command(new Command(channel, std::move(*child), std::move(*tree)));
+  command->started_ = std::chrono::steady_clock::now();
+  command->input_ = std::move(in->write);
+  command->outputs_[0].fd = std::move(out->read);
+  command->outputs_[1].fd = std::move(err->read);
+  return command;
+}
+
+void Command::AddPolls(const Session& session, std::vector<pollfd>& polls) {
+  const auto add = [&polls](const sys::UniqueFd& fd, short events) {
+    polls.push_back({fd.get(), events, 0});
+    return static_cast<int>(polls.size()) - 1;
+  };
+  input_poll_ = -1;
+  if (input_.valid()) {
+    // Without events too: the poll tells when nobody can read any more.
+    const bool work = !session.Input(channel_).empty() || session.InputEnded(channel_);
+    input_poll_ = add(input_, work ? POLLOUT : 0);
+  }
+  for (Output& output : outputs_) {
+    const bool wanted = output.fd.valid() && !output.ended;
+    const bool room = wanted && session.HasRoom(channel_, output.stream);
+    output.poll = room ? add(output.fd, POLLIN) : -1;
+  }
+}
+
+void Command::Serve(Session& session, const std::vector<pollfd>& polls) {
+  if (over_) return;
+  const auto ready = [&polls](int index) { return index >= 0 && polls[index].revents != 0; };
+  if (ready(input_poll_)) WriteInput(session, polls[input_poll_].revents);
+  for (Output& output : outputs_) {
+    // After the exit without asking: what was there then is there now.
+    if (!output.ended && (ready(output.poll) || status_)) ReadOutput(session, output);
+  }
+  FinishIfDrained(session);
+}
+
+void Command::WriteInput(Session& session, short revents) {
+  if (!input_.valid()) return;
+  bool refused = (revents & POLLERR) != 0;  // Nobody can read it any more.
+  while (!refused && !session.Input(channel_).empty()) {
+    const std::string_view bytes = session.Input(channel_);
+    const ssize_t n = ::write(input_.get(), bytes.data(), bytes.size());
+    if (n > 0) {
+      session.InputTaken(channel_, static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (errno != EINTR) {
+      refused = true;
+    }
+  }
+  if (refused) session.InputRefused(channel_);
+  if (refused || session.InputEnded(channel_)) input_.Reset();
+}
+
+void Command::ReadOutput(Session& session, Output& output) {
+  const Session::Room room = session.OutputRoom(channel_, output.stream);
+  if (room.data == nullptr) return;
+  const std::size_t want = status_ ? std::min(room.bytes, output.left) : room.bytes;
+  const ssize_t n = ::read(output.fd.get(), room.data, want);
+  if (n > 0) {
+    session.OutputRead(channel_, output.stream, static_cast<std::size_t>(n));
+    if (!status_) return;
+    output.left -= static_cast<std::size_t>(n);
+    if (output.left == 0) EndOutput(session, output);
+  } else if (n == 0 || status_ || (errno != EAGAIN && errno != EINTR)) {
+    output.fd.Reset();
+    EndOutput(session, output);
+  }
+}
+
+void Command::EndOutput(Session& session, Output& output) {
+  output.ended = true;
+  session.OutputEnded(channel_, output.stream);
+}
+
+void Command::OnExit(Session& session, SteadyTime now) {
+  if (status_) return;
+  const auto status = child_.Wait(Deadline::After(std::chrono::milliseconds(0)));
+  if (!status) return;
+  status_ = *status;
+  duration_us_ = std::max<std::int64_t>(
+      0, std::chrono::duration_cast<std::chrono::microseconds>(now - started_).count());
+  input_.Reset();
+  session.InputRefused(channel_);
+  for (Output& output : outputs_) {
+    if (output.ended) continue;
+    int waiting = 0;
+    if (::ioctl(output.fd.get(), FIONREAD, &waiting) == 0 && waiting > 0) {
+      output.left = static_cast<std::size_t>(waiting);
+    } else {
+      EndOutput(session, output);
+    }
+  }
+}
+
+bool Command::Kill() {
+  if (status_) return false;
+  tree_->Kill();
+  // Should a process have left its cgroup, at least the command itself has to end.
+  (void)child_.SignalGroup(SIGKILL);
+  (void)child_.Signal(SIGKILL);
+  return true;
+}
+
+void Command::FinishIfDrained(Session& session) {
+  if (over_ || !status_ || !outputs_[0].ended || !outputs_[1].ended) return;
+  over_ = true;
+  session.Ended(channel_, *status_, duration_us_);
+}
+
+std::vector<sys::UniqueFd> Command::TakePipes() {
+  std::vector<sys::UniqueFd> pipes;
+  for (Output& output : outputs_) {
+    if (output.fd.valid()) pipes.push_back(std::move(output.fd));
+  }
+  return pipes;
+}
+
+}  // namespace pyro::agent

@@ -1,0 +1,88 @@
+// One running command: its first process, its three pipes, its process tree.
+
+#pragma once
+
+#include <poll.h>
+#include <sys/resource.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/process_tree.h"
+#include "agent/session.h"
+#include "base/time.h"
+#include "pyro/result.h"
+#include "sys/child_process.h"
+#include "sys/unique_fd.h"
+#include "wire/messages.h"
+
+namespace pyro::agent {
+
+// The environment that a command sees: defaults, and `exec.env` over them, as NAME=value.
+std::vector<std::string> CommandEnvironment(const wire::Exec& exec);
+
+// Moves bytes between the pipes and the session without ever waiting. Not thread-safe.
+class Command {
+ public:
+  using Limits = std::vector<std::pair<int, rlimit>>;
+
+  // As Guest::Start() promises. A command that could not be started leaves nothing behind.
+  static Result<std::unique_ptr<Command>> Start(std::uint32_t channel, const wire::Exec& exec,
+                                                ProcessTrees& trees, const Limits& limits);
+
+  std::uint32_t channel() const { return channel_; }
+  pid_t pid() const { return child_.pid(); }
+
+  // Adds what this command waits for to `polls`; Serve() then finds the answers there.
+  void AddPolls(const Session& session, std::vector<pollfd>& polls);
+  void Serve(Session& session, const std::vector<pollfd>& polls);
+
+  // The first process is dead and may be reaped. What the pipes hold now still counts as its
+  // output; what comes later does not.
+  void OnExit(Session& session, SteadyTime now);
+
+  // False when OnExit() came first.
+  bool Kill();
+
+  // True once the session was told that the command has ended.
+  bool over() const { return over_; }
+
+  // After that: pipes that processes in the background may still write to, and the tree.
+  std::vector<sys::UniqueFd> TakePipes();
+  std::unique_ptr<ProcessTree> TakeTree() { return std::move(tree_); }
+
+ private:
+  struct Output {
+    wire::Stream stream;
+    sys::UniqueFd fd;
+    bool ended = false;
+    std::size_t left = 0;  // After the exit: bytes that still count.
+    int poll = -1;         // Index among the polls of this round.
+  };
+
+  Command(std::uint32_t channel, sys::ChildProcess child, std::unique_ptr<ProcessTree> tree)
+      : channel_(channel), child_(std::move(child)), tree_(std::move(tree)) {}
+
+  void WriteInput(Session& session, short revents);
+  void ReadOutput(Session& session, Output& output);
+  void EndOutput(Session& session, Output& output);
+  void FinishIfDrained(Session& session);
+
+  const std::uint32_t channel_;
+  sys::ChildProcess child_;
+  std::unique_ptr<ProcessTree> tree_;
+  sys::UniqueFd input_;
+  int input_poll_ = -1;
+  std::array<Output, 2> outputs_ = {Output{wire::Stream::kStdout, {}}, {wire::Stream::kStderr, {}}};
+  SteadyTime started_;
+  std::optional<sys::ExitStatus> status_;
+  std::int64_t duration_us_ = 0;
+  bool over_ = false;
+};
+
+}  // namespace pyro::agent

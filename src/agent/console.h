@@ -1,0 +1,12 @@
+// The guest's console: the only place to say something when the host cannot be reached.
+
+#pragma once
+
+#include <string_view>
+
+namespace pyro::agent {
+
+// One line, on standard error.
+void ConsoleLine(std::string_view text);
+
+}  // namespace pyro::agent

@@ -1,0 +1,45 @@
+// The processes of one command as one thing, however they fork and whatever session they move to.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "pyro/result.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::agent {
+
+class ProcessTree {
+ public:
+  virtual ~ProcessTree() = default;
+
+  // For sys::SpawnOptions::cgroup_procs_fd; -1 when there is nothing to join.
+  virtual int procs_fd() const = 0;
+
+  // SIGKILL to every process in it.
+  virtual void Kill() = 0;
+
+  // True when no process was left in it and it is gone; otherwise try again later.
+  virtual bool TryRemove() = 0;
+};
+
+class ProcessTrees {
+ public:
+  virtual ~ProcessTrees() = default;
+  virtual Result<std::unique_ptr<ProcessTree>> Create() = 0;
+};
+
+// Trees that are cgroups (version 2) below one directory.
+class CgroupTrees : public ProcessTrees {
+ public:
+  explicit CgroupTrees(std::string directory) : directory_(std::move(directory)) {}
+  Result<std::unique_ptr<ProcessTree>> Create() override;
+
+ private:
+  const std::string directory_;
+  std::uint64_t next_ = 1;
+};
+
+}  // namespace pyro::agent

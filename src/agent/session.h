@@ -1,0 +1,133 @@
+// The agent's side of the conversation with the host, docs/PROTOCOL.md: bytes from the host go in,
+// bytes for the host come out, and what has to happen in the guest is asked of a Guest. No I/O
+// here, so that hostile bytes can be tried on it anywhere.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "agent/byte_queue.h"
+#include "pyro/result.h"
+#include "sys/child_process.h"
+#include "wire/credit.h"
+#include "wire/frame.h"
+#include "wire/messages.h"
+
+namespace pyro::agent {
+
+// What a session can ask for. All calls come from within Session::Receive().
+class Guest {
+ public:
+  virtual ~Guest() = default;
+
+  // Makes this guest itself. An error ends the session.
+  virtual Status Setup(const wire::GuestSetup& setup) = 0;
+
+  // Runs a command that is known by `channel` until Session::Ended() is called for it. An error
+  // that carries an errno means that the program could not be executed; one without, or
+  // kUnavailable, that the guest could not try.
+  virtual Status Start(std::uint32_t channel, const wire::Exec& exec) = 0;
+
+  // Kills every process of a command that was started and for which Session::Ended() was not
+  // called yet. False, and nothing is killed, when its first process has ended by itself.
+  virtual bool Kill(std::uint32_t channel) = 0;
+};
+
+// Not thread-safe. A channel named in a call below must be of a command that was started and has
+// not ended.
+class Session {
+ public:
+  // `build` and `kernel` go into the agent's hello. `guest` must outlive the session.
+  Session(Guest& guest, std::string build, std::string kernel);
+
+  // The agent's hello; once, before anything is received.
+  void Begin();
+
+  // Gives the connection up: the error goes out on channel 0 and the session is over.
+  void Fail(const Error& error);
+
+  // Bytes from the host, cut anywhere. A breach of the protocol fails the session; bytes after its
+  // end are ignored.
+  void Receive(std::string_view bytes);
+
+  // False while so much waits to be sent that the host must not ask for more.
+  bool MayReceive() const { return !over_ && outgoing_.size() < kMaxReplies; }
+
+  // True when the guest has nothing left to do but to send what is queued and to power off: the
+  // host asked for that, or the session has failed.
+  bool over() const { return over_; }
+  const std::optional<Error>& failure() const { return failure_; }
+
+  // What goes to the host.
+  ByteQueue& outgoing() { return outgoing_; }
+
+  // Output of a command. Where to read to, and at most how many bytes; {nullptr, 0} while there is
+  // no credit or too much waits to be sent. Follow it with OutputRead().
+  struct Room {
+    char* data = nullptr;
+    std::size_t bytes = 0;
+  };
+  bool HasRoom(std::uint32_t channel, wire::Stream stream) const;
+  Room OutputRoom(std::uint32_t channel, wire::Stream stream);
+  void OutputRead(std::uint32_t channel, wire::Stream stream, std::size_t bytes);
+  void OutputEnded(std::uint32_t channel, wire::Stream stream);  // Repetition is fine.
+
+  // Input of a command: what waits for it, how much of that it took, that it wants no more (the
+  // rest is thrown away), and whether the host has closed it and everything was taken.
+  std::string_view Input(std::uint32_t channel) const;
+  void InputTaken(std::uint32_t channel, std::size_t bytes);
+  void InputRefused(std::uint32_t channel);
+  bool InputEnded(std::uint32_t channel) const;
+
+  // The command's first process has ended so, and both outputs have. The channel is free again.
+  void Ended(std::uint32_t channel, sys::ExitStatus status, std::int64_t duration_us);
+
+ private:
+  // Output is read only while less than this waits to be sent; replies to the host's own requests
+  // may go on for a while longer.
+  static constexpr std::size_t kMaxQueued = 256 * 1024;
+  static constexpr std::size_t kMaxReplies = 1024 * 1024;
+
+  struct Channel {
+    std::array<wire::SendWindow, 2> windows;  // Of stdout and stderr, likewise the next two.
+    std::array<std::uint64_t, 2> sent = {};
+    std::array<bool, 2> ended = {};
+    wire::ReceiveWindow input_window;
+    ByteQueue input;
+    bool input_eof = false;      // The host has closed it.
+    bool input_refused = false;  // The command has.
+    std::optional<wire::KillReason> killed;
+  };
+
+  Status Handle(const wire::Frame& frame);
+  Status HandleHello(const wire::Frame& frame);
+  Status HandleSetup(const wire::Frame& frame);
+  Status HandleExec(const wire::Frame& frame);
+  Status HandleInput(const wire::Frame& frame);
+  Status HandleCredit(const wire::Frame& frame);
+  Status HandleKill(const wire::Frame& frame);
+  void Send(const wire::Frame& frame) { outgoing_.Append(wire::EncodeFrame(frame)); }
+  Channel* Find(std::uint32_t channel);
+  Channel& At(std::uint32_t channel);
+  const Channel& At(std::uint32_t channel) const;
+  void GrantInput(std::uint32_t number, Channel& channel, std::size_t consumed);
+
+  Guest& guest_;
+  const std::string build_;
+  const std::string kernel_;
+  wire::FrameDecoder decoder_;
+  ByteQueue outgoing_;
+  std::map<std::uint32_t, Channel> channels_;
+  bool greeted_ = false;  // The host's hello has come.
+  bool ready_ = false;    // Setup is done.
+  bool over_ = false;
+  std::optional<Error> failure_;
+};
+
+}  // namespace pyro::agent

@@ -1,0 +1,178 @@
+#include "agent/setup.h"
+
+#include <fcntl.h>
+#include <linux/random.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "agent/boot.h"
+#include "agent/network.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "sys/random.h"
+
+namespace pyro::agent {
+namespace {
+
+Status SetClock(const wire::GuestSetup& setup) {
+  const timespec time = {setup.wall_clock_ns / 1'000'000'000, setup.wall_clock_ns % 1'000'000'000};
+  if (::clock_settime(CLOCK_REALTIME, &time) != 0) return sys::ErrnoError(errno, "clock_settime");
+  return OkStatus();
+}
+
+// Two guests that woke from one frozen state draw different numbers only from here on.
+Status MixEntropy(const wire::GuestSetup& setup) {
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd pool, sys::OpenFile("/dev/urandom", O_RDWR));
+  const auto bytes = setup.entropy.size();
+  std::vector<int> request(2 + (bytes + sizeof(int) - 1) / sizeof(int));  // A rand_pool_info.
+  request[0] = static_cast<int>(bytes * 8);
+  request[1] = static_cast<int>(bytes);
+  std::memcpy(&request[2], setup.entropy.data(), bytes);
+  if (::ioctl(pool.get(), RNDADDENTROPY, request.data()) != 0) {
+    return sys::ErrnoError(errno, "add entropy");
+  }
+  // EPERM and the like cannot be; ENODATA: the pool is not ready, then it reseeds by itself.
+  if (::ioctl(pool.get(), RNDRESEEDCRNG) != 0 && errno != ENODATA) {
+    return sys::ErrnoError(errno, "reseed the random number generator");
+  }
+  return OkStatus();
+}
+
+Status MountData() {
+  PYRO_RETURN_IF_ERROR(Mount("/dev/vdb", kDataDirectory, "ext4", MS_NOATIME, "discard"));
+  for (const char* name : {"upper", "work", "workspace"}) {
+    const std::string path = fmt::format("{}/{}", kDataDirectory, name);
+    if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
+      return sys::ErrnoError(errno, "make", path);
+    }
+  }
+  return OkStatus();
+}
+
+// Ends with the overlay as the root directory of this process and of all that it will start.
+Status EnterRoot() {
+  const std::string options = fmt::format("lowerdir={},upperdir={}/upper,workdir={}/work",
+                                          kBaseDirectory, kDataDirectory, kDataDirectory);
+  PYRO_RETURN_IF_ERROR(Mount("overlay", kNewRoot, "overlay", 0, options.c_str()));
+  const std::string workspace = fmt::format("{}/workspace", kDataDirectory);
+  const sys::UniqueFd tree(
+      ::open_tree(AT_FDCWD, workspace.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!tree.valid()) return sys::ErrnoError(errno, "open_tree", workspace);
+  if (::chdir(kNewRoot) != 0 || ::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0 ||
+      ::chroot(".") != 0 || ::chdir("/") != 0) {
+    return sys::ErrnoError(errno, "enter", kNewRoot);
+  }
+  // From here on a symbolic link of the image leads nowhere but into the image.
+  ::mkdir("/workspace", 0755);
+  if (::move_mount(tree.get(), "", AT_FDCWD, "/workspace", MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return sys::ErrnoError(errno, "mount", "/workspace");
+  }
+  return OkStatus();
+}
+
+// The latencies of moving a process into a cgroup matter here, those of forking do not; kernels
+// before 6.0 do not know the option.
+Status MountCgroups() {
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  Status status = Mount("cgroup", "/sys/fs/cgroup", "cgroup2", kFlags, "favordynmods");
+  if (!status) status = Mount("cgroup", "/sys/fs/cgroup", "cgroup2", kFlags, nullptr);
+  PYRO_RETURN_IF_ERROR(std::move(status));
+  if (::mkdir(kCgroupDirectory, 0755) != 0) return sys::ErrnoError(errno, "make", kCgroupDirectory);
+  return OkStatus();
+}
+
+Status MountKernelFileSystemsInRoot() {
+  constexpr unsigned long kPlain = MS_NOSUID | MS_NODEV;
+  PYRO_RETURN_IF_ERROR(Mount("proc", "/proc", "proc", kPlain | MS_NOEXEC, nullptr));
+  PYRO_RETURN_IF_ERROR(Mount("sysfs", "/sys", "sysfs", kPlain | MS_NOEXEC, nullptr));
+  PYRO_RETURN_IF_ERROR(MountCgroups());
+  PYRO_RETURN_IF_ERROR(Mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755"));
+  PYRO_RETURN_IF_ERROR(Mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+                             "gid=5,mode=0620,ptmxmode=0666"));
+  PYRO_RETURN_IF_ERROR(Mount("tmpfs", "/dev/shm", "tmpfs", kPlain, "mode=1777"));
+  PYRO_RETURN_IF_ERROR(Mount("tmpfs", "/run", "tmpfs", kPlain, "mode=0755"));
+  for (const auto& [target, link] : {std::pair{"/proc/self/fd", "/dev/fd"},
+                                     {"/proc/self/fd/0", "/dev/stdin"},
+                                     {"/proc/self/fd/1", "/dev/stdout"},
+                                     {"/proc/self/fd/2", "/dev/stderr"}}) {
+    if (::symlink(target, link) != 0 && errno != EEXIST) return sys::ErrnoError(errno, "make", link);
+  }
+  if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
+  ::mkdir("/run/lock", 01777);
+  return OkStatus();
+}
+
+// Replaces the file; a symbolic link in its place, to a daemon's file under /run, is removed.
+Status WriteText(const char* path, std::string_view text) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW;
+  auto file = sys::OpenFile(path, kFlags, 0644);
+  if (!file && file.error().sys_errno == ELOOP) {
+    ::unlink(path);
+    file = sys::OpenFile(path, kFlags, 0644);
+  }
+  if (!file) return std::move(file).error();
+  return sys::WriteAll(file->get(), text);
+}
+
+Status WriteIdentity(const wire::GuestSetup& setup) {
+  ::mkdir("/etc", 0755);
+  if (::sethostname(setup.hostname.data(), setup.hostname.size()) != 0) {
+    return sys::ErrnoError(errno, "sethostname");
+  }
+  PYRO_RETURN_IF_ERROR(WriteText("/etc/hostname", setup.hostname + "\n"));
+  // What the user of a kept guest has written there stays.
+  std::string hosts = sys::ReadFile("/etc/hosts", 1 << 20).value_or("127.0.0.1\tlocalhost\n");
+  const std::string line = fmt::format("127.0.1.1\t{}\n", setup.hostname);
+  if (hosts.find(line) == std::string::npos) {
+    if (!hosts.empty() && hosts.back() != '\n') hosts += '\n';
+    PYRO_RETURN_IF_ERROR(WriteText("/etc/hosts", hosts + line));
+  }
+  std::string machine_id;
+  for (const std::uint8_t byte : sys::RandomBits()) machine_id += fmt::format("{:02x}", byte);
+  return WriteText("/etc/machine-id", machine_id + "\n");
+}
+
+Status SetUpNetwork(const wire::GuestSetup& setup) {
+  PYRO_RETURN_IF_ERROR(RaiseLoopback());
+  if (!setup.network) return OkStatus();
+  PYRO_RETURN_IF_ERROR(ConfigureNetwork(*setup.network));
+  return WriteText("/etc/resolv.conf", fmt::format("nameserver {}\n", setup.network->dns));
+}
+
+}  // namespace
+
+Status SetUpGuest(const wire::GuestSetup& setup) {
+  const std::pair<const char*, Status (*)(const wire::GuestSetup&)> steps[] = {
+      {"clock", SetClock},
+      {"entropy", MixEntropy},
+      {"data disk", [](const wire::GuestSetup&) { return MountData(); }},
+      {"root", [](const wire::GuestSetup&) { return EnterRoot(); }},
+      {"file systems", [](const wire::GuestSetup&) { return MountKernelFileSystemsInRoot(); }},
+      {"identity", WriteIdentity},
+      {"network", SetUpNetwork},
+  };
+  for (const auto& [name, step] : steps) {
+    if (Status status = step(setup); !status) {
+      Error error = std::move(status).error();
+      error.message = fmt::format("{}: {}", name, error.message);
+      return error;
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace pyro::agent

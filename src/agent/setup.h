@@ -1,0 +1,24 @@
+// What makes a booted guest the one that its owner asked for.
+
+#pragma once
+
+#include "pyro/result.h"
+#include "wire/messages.h"
+
+namespace pyro::agent {
+
+// Clock and entropy first, then the guest's root and everything written to it. For PID 1 that still
+// stands in the initramfs, once; afterwards it stands in the guest's root:
+//
+//   /           overlay of the base and of the data disk, where every change stays, /tmp included
+//   /workspace  a directory of the data disk itself
+//   /run, /dev/shm                       in memory
+//   /proc, /sys, /sys/fs/cgroup, /dev    the kernel's
+//
+// The error's message begins with the step that failed.
+Status SetUpGuest(const wire::GuestSetup& setup);
+
+// Where commands have their cgroups afterwards.
+inline constexpr const char* kCgroupDirectory = "/sys/fs/cgroup/pyro";
+
+}  // namespace pyro::agent

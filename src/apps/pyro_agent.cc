@@ -1,0 +1,61 @@
+// PID 1 of a guest. Takes no arguments: everything it needs to know the host tells it.
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "agent/agent.h"
+#include "agent/boot.h"
+#include "agent/console.h"
+#include "agent/device_watch.h"
+#include "agent/power.h"
+#include "agent/process_tree.h"
+#include "agent/setup.h"
+#include "base/build_id.h"
+#include "base/try.h"
+#include "sys/host.h"
+
+namespace pyro::agent {
+namespace {
+
+// Descriptors: for the agent, three pipes of each command and of what those leave behind; for a
+// command, what distributions give (programs that want more raise it themselves).
+constexpr rlimit kAgentFiles = {65536, 524288};
+constexpr rlimit kCommandFiles = {1024, 524288};
+
+Status Run() {
+  PYRO_RETURN_IF_ERROR(MountKernelFileSystems());
+  ::setrlimit(RLIMIT_NOFILE, &kAgentFiles);
+  PYRO_ASSIGN_OR_RETURN(DeviceWatch devices, DeviceWatch::Create());
+  LoadModules();
+  CgroupTrees trees(kCgroupDirectory);
+  AgentOptions options;
+  PYRO_ASSIGN_OR_RETURN(options.port, OpenHostPort(devices));
+  options.build = BuildId();
+  options.kernel = sys::KernelRelease();
+  options.trees = &trees;
+  options.limits = {{RLIMIT_NOFILE, kCommandFiles}};
+  options.setup = SetUpGuest;
+  PYRO_ASSIGN_OR_RETURN(const auto agent, Agent::Create(std::move(options)));
+  if (const Status base = MountBase(devices); !base) {
+    Error error = base.error();
+    error.message = "base: " + error.message;
+    agent->Fail(error);
+  }
+  return agent->Serve();
+}
+
+}  // namespace
+}  // namespace pyro::agent
+
+int main() {
+  if (::getpid() != 1) {
+    pyro::agent::ConsoleLine("only the kernel of a guest can start this program");
+    return 125;
+  }
+  if (const pyro::Status status = pyro::agent::Run(); !status) {
+    pyro::agent::ConsoleLine(status.error().message);
+  }
+  pyro::agent::PowerOff();
+}
