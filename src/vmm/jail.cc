@@ -188,7 +188,11 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   options.stderr_fd = std::move(diagnostics.write);
   options.pass = std::move(spec.pass);
   options.pass.push_back(std::move(info.write));
-  if (spec.program.valid()) options.pass.push_back(std::move(spec.program));
+  if (spec.program.valid()) {
+    // bwrap copies from where the descriptor stands.
+    if (::lseek(spec.program.get(), 0, SEEK_SET) != 0) return sys::ErrnoError(errno, "lseek");
+    options.pass.push_back(std::move(spec.program));
+  }
   options.cwd = std::string("/");
   options.credentials = credentials;
   options.limits = JailLimits();

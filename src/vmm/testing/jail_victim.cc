@@ -1,0 +1,64 @@
+// Tries to leave its jail in every way that the test names, and says on standard output how each
+// went: "WAY yes" or "WAY no". Arguments: pairs of a way and what to try it on.
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace {
+
+bool ConnectTcp(int port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+}
+
+// A socket without a place in the file system: kept apart by the network namespace alone.
+bool ConnectAbstract(const std::string& name) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data(), name.size());
+  const auto size = static_cast<socklen_t>(sizeof address.sun_family + 1 + name.size());
+  return ::connect(fd, reinterpret_cast<sockaddr*>(&address), size) == 0;
+}
+
+bool Try(const std::string& way, const std::string& what) {
+  if (way == "read") return ::open(what.c_str(), O_RDONLY | O_CLOEXEC) >= 0;
+  if (way == "write") return ::open(what.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0;
+  if (way == "connect") return ConnectTcp(std::atoi(what.c_str()));
+  if (way == "abstract") return ConnectAbstract(what);
+  if (way == "signal") return ::kill(std::atoi(what.c_str()), 0) == 0;
+  if (way == "ptrace")
+    return ::ptrace(PTRACE_SEIZE, std::atoi(what.c_str()), nullptr, nullptr) == 0;
+  if (way == "root") return ::setuid(0) == 0 || ::geteuid() == 0;
+  if (way == "mount") return ::mount("none", "/", "tmpfs", 0, nullptr) == 0;
+  if (way == "device") return ::mknod(what.c_str(), S_IFBLK | 0600, 0) == 0;
+  if (way == "environment") return ::getenv(what.c_str()) != nullptr;
+  if (way == "descriptor") return ::fcntl(std::atoi(what.c_str()), F_GETFD) >= 0;
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (int i = 1; i + 1 < argc; i += 2) {
+    std::printf("%s %s\n", argv[i], Try(argv[i], argv[i + 1]) ? "yes" : "no");
+  }
+  return 0;
+}
