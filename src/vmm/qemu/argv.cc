@@ -47,7 +47,7 @@ void AppendChannels(Words& words, const DescriptorNumbers& fds) {
                  "-serial", "chardev:console"});
   Append(words, {"-chardev", fmt::format("socket,id=channel,fd={}", fds.channel), "-device",
                  "virtio-serial-device,max_ports=2", "-device",
-                 "virtserialport,chardev=channel,name=pyro.agent"});
+                 "virtserialport,chardev=channel,name=pyro.0"});
 }
 
 }  // namespace

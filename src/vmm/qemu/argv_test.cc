@@ -66,7 +66,7 @@ socket,id=channel,fd=4
 -device
 virtio-serial-device,max_ports=2
 -device
-virtserialport,chardev=channel,name=pyro.agent
+virtserialport,chardev=channel,name=pyro.0
 -add-fd
 fd=8,set=8,opaque=base
 -blockdev

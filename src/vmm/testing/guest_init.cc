@@ -62,7 +62,7 @@ void Prepare() {
 int OpenChannel() {
   while (true) {
     for (const std::string& port : List("/sys/class/virtio-ports")) {
-      if (ReadLine("/sys/class/virtio-ports/" + port + "/name") != "pyro.agent") continue;
+      if (ReadLine("/sys/class/virtio-ports/" + port + "/name") != "pyro.0") continue;
       const int fd = ::open(("/dev/" + port).c_str(), O_RDWR | O_CLOEXEC);
       if (fd >= 0) return fd;
     }
