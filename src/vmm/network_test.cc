@@ -212,6 +212,18 @@ INSTANTIATE_TEST_SUITE_P(Backends, NetworkTest,
                            return std::string(NetworkBackendName(backend.param));
                          });
 
+// On the host's network as it is, and as any user: one back end or the other comes up.
+TEST(NetworkStartTest, EveryUserHasAWayOut) {
+  NetworkOptions options = Options(NetworkBackend::kSlirp);
+  auto slirp = Network::Start(options, Soon());
+  ASSERT_TRUE(slirp.ok()) << slirp.error().message;
+  options.only.reset();
+  auto any = Network::Start(options, Soon());
+  ASSERT_TRUE(any.ok()) << any.error().message;
+  EXPECT_EQ(any->backend() == NetworkBackend::kPasst, any->fallback_reason().empty());
+  RecordProperty("backend", std::string(NetworkBackendName(any->backend())));
+}
+
 // Both back ends need a route to the outside; slirp starts without one, passt does not.
 TEST(NetworkFallbackTest, SlirpTakesOverWherePasstRefuses) {
   auto outside = Outside::Enter();
