@@ -66,8 +66,8 @@ class Agent : private Guest {
   Session session_;
   sys::UniqueFd signals_;
   std::map<std::uint32_t, std::unique_ptr<Command>> commands_;
-  std::uint32_t turn_ = 0;                            // The channel served first in the last round.
-  std::vector<sys::UniqueFd> discarded_;              // Pipes whose command is over.
+  std::uint32_t turn_ = 0;                // The channel served first in the last round.
+  std::vector<sys::UniqueFd> discarded_;  // Pipes whose command is over.
   std::vector<std::unique_ptr<ProcessTree>> remnants_;  // Trees whose command is over.
   std::vector<pollfd> polls_;
   std::vector<char> buffer_;

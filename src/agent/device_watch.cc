@@ -18,8 +18,8 @@ constexpr int kRecheckMs = 250;
 }  // namespace
 
 Result<DeviceWatch> DeviceWatch::Create() {
-  sys::UniqueFd events(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                                NETLINK_KOBJECT_UEVENT));
+  sys::UniqueFd events(
+      ::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
   if (!events.valid()) return sys::ErrnoError(errno, "listen to device events");
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;

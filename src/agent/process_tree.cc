@@ -18,7 +18,8 @@ namespace {
 
 class Cgroup : public ProcessTree {
  public:
-  Cgroup(std::string path, sys::UniqueFd procs) : path_(std::move(path)), procs_(std::move(procs)) {}
+  Cgroup(std::string path, sys::UniqueFd procs)
+      : path_(std::move(path)), procs_(std::move(procs)) {}
 
   int procs_fd() const override { return procs_.get(); }
 
@@ -47,8 +48,7 @@ Result<std::unique_ptr<ProcessTree>> CgroupTrees::Create() {
     ::rmdir(path.c_str());
     return std::move(procs).error();
   }
-  return std::unique_ptr<ProcessTree>(
-      std::make_unique<Cgroup>(std::move(path), std::move(*procs)));
+  return std::unique_ptr<ProcessTree>(std::make_unique<Cgroup>(std::move(path), std::move(*procs)));
 }
 
 }  // namespace pyro::agent

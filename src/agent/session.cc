@@ -13,9 +13,7 @@
 namespace pyro::agent {
 namespace {
 
-Error Breach(std::string message) {
-  return MakeError(ErrorCode::kProtocol, std::move(message));
-}
+Error Breach(std::string message) { return MakeError(ErrorCode::kProtocol, std::move(message)); }
 
 std::size_t IndexOf(wire::Stream stream) {
   PYRO_CHECK(stream != wire::Stream::kStdin);
@@ -68,8 +66,8 @@ Status Session::Handle(const wire::Frame& frame) {
       over_ = true;
       return OkStatus();
     default:
-      return Breach(fmt::format("frame of type {} is not for an agent",
-                                static_cast<int>(frame.type)));
+      return Breach(
+          fmt::format("frame of type {} is not for an agent", static_cast<int>(frame.type)));
   }
 }
 
@@ -108,9 +106,9 @@ Status Session::HandleExec(const wire::Frame& frame) {
     return refuse(MakeError(ErrorCode::kAlreadyExists, "the channel is in use"));
   }
   if (channels_.size() >= wire::kMaxChannels) {
-    return refuse(MakeError(
-        ErrorCode::kLimit, fmt::format("{} commands are running already", wire::kMaxChannels),
-        "wait until one has ended"));
+    return refuse(MakeError(ErrorCode::kLimit,
+                            fmt::format("{} commands are running already", wire::kMaxChannels),
+                            "wait until one has ended"));
   }
   const auto exec = wire::Exec::FromFrame(frame);
   if (!exec) return refuse(exec.error());

@@ -109,7 +109,8 @@ Status MountKernelFileSystemsInRoot() {
                                      {"/proc/self/fd/0", "/dev/stdin"},
                                      {"/proc/self/fd/1", "/dev/stdout"},
                                      {"/proc/self/fd/2", "/dev/stderr"}}) {
-    if (::symlink(target, link) != 0 && errno != EEXIST) return sys::ErrnoError(errno, "make", link);
+    if (::symlink(target, link) != 0 && errno != EEXIST)
+      return sys::ErrnoError(errno, "make", link);
   }
   if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
   ::mkdir("/run/lock", 01777);

@@ -1,0 +1,368 @@
+// The agent with real commands, over a socket instead of a port and without cgroups: everything of
+// it that need not be PID 1.
+
+#include "agent/agent.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <deque>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "sys/files.h"
+#include "sys/test_directory.h"
+
+namespace pyro::agent {
+namespace {
+
+using wire::Frame;
+using wire::FrameType;
+using wire::Stream;
+using Kind = wire::Outcome::Kind;
+
+// A tree that is no more than the process group, which the command kills by itself.
+class NoTree : public ProcessTree {
+ public:
+  int procs_fd() const override { return -1; }
+  void Kill() override {}
+  bool TryRemove() override { return true; }
+};
+
+class NoTrees : public ProcessTrees {
+ public:
+  Result<std::unique_ptr<ProcessTree>> Create() override {
+    return std::unique_ptr<ProcessTree>(std::make_unique<NoTree>());
+  }
+};
+
+[[noreturn]] void RunAgent(sys::UniqueFd port) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  NoTrees trees;
+  AgentOptions options;
+  options.port = std::move(port);
+  options.build = "b1";
+  options.kernel = "k1";
+  options.trees = &trees;
+  options.setup = [](const wire::GuestSetup&) { return OkStatus(); };
+  bool well = false;
+  {
+    // Its end kills the commands that still run.
+    auto agent = Agent::Create(std::move(options));
+    well = agent.ok() && (*agent)->Serve().ok();
+  }
+  ::_exit(well ? 0 : 1);
+}
+
+struct Ran {
+  wire::Exited exited;
+  std::string out;
+  std::string err;
+};
+
+class AgentTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto pair = sys::MakeSocketPair();
+    ASSERT_TRUE(pair.ok());
+    ASSERT_TRUE(sys::SetNonBlocking(pair->second.get()).ok());
+    agent_ = ::fork();
+    if (agent_ == 0) {
+      pair->first.Reset();
+      RunAgent(std::move(pair->second));
+    }
+    socket_ = std::move(pair->first);
+    ASSERT_EQ(Take(0).type, FrameType::kHello);
+    Send(wire::Hello{wire::kProtocolVersion, "supervisor", "b1", ""}.ToFrame());
+    wire::GuestSetup setup;
+    setup.entropy = std::string(32, 'x');
+    Send(setup.ToFrame());
+    ASSERT_EQ(Take(0).type, FrameType::kReady);
+  }
+
+  void TearDown() override {
+    if (agent_ <= 0) return;
+    Send(wire::Plain(FrameType::kPowerOff));
+    ::waitpid(agent_, nullptr, 0);
+  }
+
+  void Write(std::string_view bytes) { PYRO_CHECK(sys::WriteAll(socket_.get(), bytes).ok()); }
+  void Send(const Frame& frame) { Write(wire::EncodeFrame(frame)); }
+
+  // The next frame of any channel, kept ones first.
+  Frame Next() {
+    while (true) {
+      auto frame = decoder_.Next();
+      PYRO_CHECK(frame.ok());
+      if (*frame) return std::move(**frame);
+      pollfd poll{socket_.get(), POLLIN, 0};
+      PYRO_CHECK(::poll(&poll, 1, 60'000) == 1);  // Or the agent hangs.
+      char buffer[65536];
+      const ssize_t n = ::read(socket_.get(), buffer, sizeof buffer);
+      PYRO_CHECK(n > 0);  // Or the agent died.
+      decoder_.Append({buffer, static_cast<std::size_t>(n)});
+    }
+  }
+
+  // The next frame of that channel; others are kept.
+  Frame Take(std::uint32_t channel) {
+    for (auto it = kept_.begin(); it != kept_.end(); ++it) {
+      if (it->channel != channel) continue;
+      Frame frame = std::move(*it);
+      kept_.erase(it);
+      return frame;
+    }
+    while (true) {
+      Frame frame = Next();
+      if (frame.channel == channel) return frame;
+      kept_.push_back(std::move(frame));
+    }
+  }
+
+  std::uint32_t Start(std::vector<std::string> argv, std::map<std::string, std::string> env = {},
+                      std::string cwd = "/") {
+    wire::Exec exec;
+    exec.argv = std::move(argv);
+    exec.env = std::move(env);
+    exec.cwd = std::move(cwd);
+    Send(exec.ToFrame(++channel_));
+    return channel_;
+  }
+  std::uint32_t Shell(std::string script) { return Start({"sh", "-c", std::move(script)}); }
+
+  // Feeds the command `input` as credit allows and collects what it says until it has ended.
+  Ran Finish(std::uint32_t channel, std::string_view input = {}) {
+    Ran ran;
+    wire::SendWindow window;
+    wire::ReceiveWindow receive[2];
+    bool eof_sent = false;
+    while (true) {
+      while (!input.empty() && window.available() > 0) {
+        const auto piece = input.substr(0, std::min(window.available(), wire::kMaxDataBytes));
+        Write(wire::EncodeData(channel, Stream::kStdin, piece));
+        window.Sent(piece.size());
+        input.remove_prefix(piece.size());
+      }
+      if (input.empty() && !std::exchange(eof_sent, true)) {
+        Write(wire::EncodeEof(channel, Stream::kStdin));
+      }
+      const Frame frame = Take(channel);
+      if (frame.type == FrameType::kExited) {
+        auto exited = wire::Exited::FromFrame(frame);
+        PYRO_CHECK(exited.ok());
+        ran.exited = *exited;
+        return ran;
+      }
+      if (frame.type == FrameType::kCredit) {
+        EXPECT_TRUE(window.Granted(*wire::DecodeCredit(frame)).ok());
+      } else if (frame.type == FrameType::kData) {
+        auto& mine = receive[frame.stream == Stream::kStdout ? 0 : 1];
+        EXPECT_TRUE(mine.Received(frame.payload.size()).ok());
+        (frame.stream == Stream::kStdout ? ran.out : ran.err) += frame.payload;
+        if (const auto grant = mine.Consumed(frame.payload.size()); grant > 0) {
+          Write(wire::EncodeCredit(channel, frame.stream, grant));
+        }
+      }
+    }
+  }
+
+  Ran Run(std::vector<std::string> argv) { return Finish(Start(std::move(argv))); }
+
+  // Everything of the channel up to the first byte that `until` ends, without granting credit.
+  std::string ReadUntil(std::uint32_t channel, std::size_t bytes) {
+    std::string text;
+    while (text.size() < bytes) {
+      const Frame frame = Take(channel);
+      PYRO_CHECK(frame.type != FrameType::kExited);
+      if (frame.type == FrameType::kData) text += frame.payload;
+    }
+    return text;
+  }
+
+  std::string MakeFifo(const char* name) {
+    const std::string path = directory_.path() / name;
+    PYRO_CHECK(::mkfifo(path.c_str(), 0600) == 0);
+    return path;
+  }
+
+  sys::TestDirectory directory_;
+  sys::UniqueFd socket_;
+  pid_t agent_ = -1;
+  wire::FrameDecoder decoder_;
+  std::deque<Frame> kept_;
+  std::uint32_t channel_ = 0;
+};
+
+TEST_F(AgentTest, EveryWordArrivesAsItIs) {
+  const Ran ran = Run({"printf", "%s|", "a b", "", "*", "it's", "\xff"});
+  EXPECT_EQ(ran.out, "a b||*|it's|\xff|");
+  EXPECT_EQ(ran.exited.stdout_bytes, ran.out.size());
+}
+
+TEST_F(AgentTest, StreamsAreSeparateAndTheExitCodeIsReal) {
+  const Ran ran = Finish(Shell("echo out; echo err >&2; exit 7"));
+  EXPECT_EQ(ran.out, "out\n");
+  EXPECT_EQ(ran.err, "err\n");
+  EXPECT_EQ(ran.exited.outcome.kind, Kind::kExited);
+  EXPECT_EQ(ran.exited.outcome.code, 7);
+}
+
+TEST_F(AgentTest, ReportsTheSignalAndWhatCannotRun) {
+  const auto signalled = Finish(Shell("kill -SEGV $$")).exited.outcome;
+  EXPECT_EQ(signalled.kind, Kind::kSignalled);
+  EXPECT_EQ(signalled.ExitCode(), 128 + SIGSEGV);
+  EXPECT_EQ(Run({"no-such-program"}).exited.outcome.ExitCode(), 127);
+  EXPECT_EQ(Run({"/etc/passwd"}).exited.outcome.ExitCode(), 126);
+}
+
+TEST_F(AgentTest, EnvironmentHasDefaultsThatTheRequestOverrides) {
+  const auto channel =
+      Start({"sh", "-c", "echo $HOME $USER $LANG; echo $PATH; pwd"},
+            {{"LANG", "de"}, {"PATH", "/usr/bin:/bin"}}, directory_.path().string());
+  EXPECT_EQ(Finish(channel).out,
+            fmt::format("/root root de\n/usr/bin:/bin\n{}\n", directory_.path().string()));
+}
+
+TEST_F(AgentTest, MegabytesGoInAndComeBackWhole) {
+  std::string input(5 << 20, '\0');
+  for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<char>(i * i >> 7);
+  const Ran ran = Finish(Start({"cat"}), input);
+  EXPECT_TRUE(ran.out == input);
+  EXPECT_EQ(ran.exited.outcome.code, 0);
+}
+
+TEST_F(AgentTest, InputThatNobodyReadsIsThrownAwayWithItsCredit) {
+  const std::string fifo = MakeFifo("go");
+  const auto channel = Shell(fmt::format("exec 0<&-; read x < {}; echo $x", fifo));
+  ASSERT_EQ(Take(channel).type, FrameType::kStarted);
+  // Four windows fit only if the credit for each comes back.
+  std::size_t credit = wire::kInitialCredit;
+  for (int i = 0; i < 16; ++i) {
+    while (credit < wire::kMaxDataBytes) credit += *wire::DecodeCredit(Take(channel));
+    Write(wire::EncodeData(channel, Stream::kStdin, std::string(wire::kMaxDataBytes, 'x')));
+    credit -= wire::kMaxDataBytes;
+  }
+  {
+    const sys::UniqueFd go(::open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+    ASSERT_TRUE(sys::WriteAll(go.get(), "end\n").ok());
+  }
+  EXPECT_EQ(Finish(channel).out, "end\n");
+}
+
+TEST_F(AgentTest, AKillReachesTheWholeTreeAndKeepsWhatWasSaid) {
+  const std::string fifo = MakeFifo("alive");
+  const sys::UniqueFd alive(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const auto channel = Shell(fmt::format("exec 3>{}; sleep 1000 & echo before; sleep 1000", fifo));
+  EXPECT_EQ(ReadUntil(channel, 7), "before\n");
+  Send(wire::Kill{wire::KillReason::kTimedOut}.ToFrame(channel));
+  EXPECT_EQ(Finish(channel).exited.outcome.kind, Kind::kTimedOut);
+  pollfd poll{alive.get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&poll, 1, 60'000), 1);
+  char byte;
+  EXPECT_EQ(::read(alive.get(), &byte, 1), 0);  // The last process that held it is dead.
+}
+
+TEST_F(AgentTest, OutputOfACancelledCommandIsDelivered) {
+  const auto channel = Shell("head -c 200000 /dev/zero; echo end >&2; exec sleep 1000");
+  EXPECT_EQ(ReadUntil(channel, 200004).size(), 200004u);
+  Send(wire::Kill{wire::KillReason::kCancelled}.ToFrame(channel));
+  const Ran ran = Finish(channel);
+  EXPECT_EQ(ran.exited.outcome.kind, Kind::kCancelled);
+  EXPECT_EQ(ran.exited.stdout_bytes, 200000u);
+  EXPECT_EQ(ran.exited.stderr_bytes, 4u);
+}
+
+TEST_F(AgentTest, AProcessInTheBackgroundDelaysNothingAndLivesOn) {
+  const std::string go = MakeFifo("go");
+  const std::string done = MakeFifo("done");
+  const auto channel = Shell(
+      fmt::format("(read x < {}; echo late; echo late >&2; echo $x > {}) & echo said", go, done));
+  const Ran ran = Finish(channel);
+  EXPECT_EQ(ran.out, "said\n");
+  EXPECT_EQ(ran.exited.outcome.code, 0);
+  {
+    const sys::UniqueFd fd(::open(go.c_str(), O_WRONLY | O_CLOEXEC));
+    ASSERT_TRUE(sys::WriteAll(fd.get(), "alive\n").ok());
+  }
+  // It could write to its old output without being killed by that.
+  const sys::UniqueFd fd(::open(done.c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(*sys::ReadAll(fd.get(), 100), "alive\n");
+  EXPECT_EQ(Run({"true"}).exited.outcome.code, 0);
+  for (const Frame& frame : kept_) EXPECT_NE(frame.channel, channel);
+}
+
+TEST_F(AgentTest, AStalledCommandStopsNoOther) {
+  const auto stalled = Start({"yes"});
+  EXPECT_EQ(ReadUntil(stalled, wire::kInitialCredit).size(), wire::kInitialCredit);
+  std::vector<std::uint32_t> channels;
+  for (int i = 0; i < 20; ++i) {
+    channels.push_back(Shell(
+        fmt::format("head -c 1000000 /dev/zero | tr '\\0' '{}'", static_cast<char>('a' + i))));
+  }
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    const Ran ran = Finish(channels[i]);
+    EXPECT_TRUE(ran.out == std::string(1'000'000, static_cast<char>('a' + i)));
+  }
+  for (const Frame& frame : kept_) EXPECT_NE(frame.channel, stalled);
+  Write(wire::EncodeCredit(stalled, Stream::kStdout, 1));
+  EXPECT_EQ(ReadUntil(stalled, 1).size(), 1u);
+}
+
+TEST_F(AgentTest, WhatAnEndedCommandLeftInThePipeWaitsForCredit) {
+  const auto channel = Start({"head", "-c", "300000", "/dev/zero"});
+  EXPECT_EQ(ReadUntil(channel, wire::kInitialCredit).size(), wire::kInitialCredit);
+  EXPECT_EQ(Run({"true"}).exited.outcome.code, 0);
+  EXPECT_TRUE(kept_.empty());
+  Write(wire::EncodeCredit(channel, Stream::kStdout, 100'000));
+  const Ran ran = Finish(channel);
+  EXPECT_EQ(ran.out.size(), 300'000 - wire::kInitialCredit);
+  EXPECT_EQ(ran.exited.stdout_bytes, 300'000u);
+  EXPECT_EQ(ran.exited.outcome.kind, Kind::kExited);
+}
+
+TEST_F(AgentTest, OrphansAreReaped) {
+  EXPECT_EQ(Finish(Shell("(setsid true &) ; (true &)")).exited.outcome.code, 0);
+  const std::string children = fmt::format("/proc/{0}/task/{0}/children", agent_);
+  const Deadline deadline = Deadline::After(std::chrono::seconds(60));
+  while (!TrimSpace(*sys::ReadFile(children, 4096)).empty()) {
+    ASSERT_FALSE(deadline.Expired());
+    ::usleep(1000);
+  }
+}
+
+TEST_F(AgentTest, DurationIsThatOfTheCommand) {
+  const auto exited = Run({"sleep", "0.3"}).exited;
+  EXPECT_GE(exited.duration_us, 290'000);
+}
+
+TEST_F(AgentTest, NonsenseEndsIt) {
+  const auto channel = Start({"sleep", "1000"});
+  ASSERT_EQ(Take(channel).type, FrameType::kStarted);
+  Write(std::string(64, '\xff'));
+  EXPECT_EQ(wire::ErrorFromFrame(Take(0)).code, ErrorCode::kProtocol);
+  int status = 0;
+  ASSERT_EQ(::waitpid(agent_, &status, 0), agent_);
+  agent_ = -1;
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+TEST_F(AgentTest, PowerOffEndsItWell) {
+  Send(wire::Plain(FrameType::kPowerOff));
+  int status = 0;
+  ASSERT_EQ(::waitpid(agent_, &status, 0), agent_);
+  agent_ = -1;
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace pyro::agent
