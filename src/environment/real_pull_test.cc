@@ -1,5 +1,5 @@
 // Builds an environment with the real tools from this host's package sources. The result is left in $PYRO_TEST_CACHE
-// for the tests that boot guests, so it is built once.
+// (or test-cache in the build directory) for the tests that boot guests, so it is built once.
 
 #include <algorithm>
 #include <cstdlib>
@@ -9,14 +9,21 @@
 
 #include "environment/initramfs.h"
 #include "environment/store.h"
+#include "sys/host.h"
 #include "sys/test_directory.h"
 
 namespace pyro::environment {
 namespace {
 
+// The build directory's own, where none is named.
+std::filesystem::path TestCache() {
+  const char* named = std::getenv("PYRO_TEST_CACHE");
+  if (named != nullptr && *named == '/') return named;
+  return sys::ProgramDirectory().value().parent_path() / "test-cache";
+}
+
 TEST(RealPull, BuildsABootableEnvironmentFromTheHostsSources) {
-  const char* cache = std::getenv("PYRO_TEST_CACHE");
-  ASSERT_TRUE(cache != nullptr && *cache == '/') << "PYRO_TEST_CACHE must name a directory";
+  const std::filesystem::path cache = TestCache();
   DebianBuilder builder({}, {});
   const auto missing = builder.MissingTools();
   ASSERT_TRUE(missing.empty()) << missing.front();
