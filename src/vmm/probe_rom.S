@@ -1,10 +1,10 @@
-// The accelerator probe: a 64 KiB firmware image that does what a booting kernel does most, runs for about a
-// hundred million instructions in kernel mode, and says through the isa-debug-exit device whether it came out
-// right. It is data here: QEMU is given a copy of it as its firmware.
+// The accelerator probe: a 64 KiB firmware image that does what a booting kernel does most, runs for
+// about a hundred million instructions in kernel mode, and says through the isa-debug-exit device
+// whether it came out right. It is data here: QEMU is given a copy of it as its firmware.
 //
-// The machine starts at 0xfffffff0 in real mode. From there: protected mode with flat segments, a cpuid (which
-// leaves the guest under hardware virtualisation), then a linear congruential generator whose state goes through
-// memory in every round, so that no shortcut gives the right end.
+// The machine starts at 0xfffffff0 in real mode. From there: protected mode with flat segments, a
+// cpuid (which leaves the guest under hardware virtualisation), then a linear congruential generator
+// whose state goes through memory in every round, so that no shortcut gives the right end.
 
 #define ROM_SIZE 0x10000
 #define ROM_BASE 0xffff0000
@@ -62,7 +62,8 @@ gdt_pointer:
         .long   ROM_BASE + (gdt - pyro_vmm_probe_rom)
 
         .org    pyro_vmm_probe_rom + ROM_SIZE - 16, 0xf4
-        .byte   0xe9                 /* jmp start16, whose distance wraps around in 16 bits */
+        /* jmp start16, whose distance wraps around in 16 bits */
+        .byte   0xe9
         .word   (0x10000 - (ROM_SIZE - 16 + 3)) + (start16 - pyro_vmm_probe_rom)
         .org    pyro_vmm_probe_rom + ROM_SIZE, 0xf4
 pyro_vmm_probe_rom_end:
