@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@
 
 #include "base/text.h"
 #include "sys/files.h"
+#include "sys/test_directory.h"
 #include "vmm/testing/test_guest.h"
 
 namespace pyro::vmm::qemu {
@@ -159,6 +162,28 @@ TEST_F(QemuVmmTest, DisksComeInOrderAndTheBaseCannotBeWritten) {
   ASSERT_EQ(ReadLine(), "ready");
   EXPECT_EQ(Ask("disks"), "vda ro 16384 vdb rw 32768");
   EXPECT_EQ(Ask("spoil"), "refused");
+}
+
+TEST_F(QemuVmmTest, AFullHostDiskIsAnErrorInTheGuestAndDoesNotPauseIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can mount a small file system for this test";
+  sys::TestDirectory directory;
+  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  ASSERT_EQ(::mount("small", directory.path().c_str(), "tmpfs", 0, "size=256k"), 0);
+  auto disk = sys::OpenFile(directory.path() / "data.img", O_RDWR | O_CREAT);
+  ASSERT_TRUE(disk.ok());
+  ASSERT_EQ(::ftruncate(disk->get(), 16 << 20), 0);
+  const sys::UniqueFd base = FileOfSize(1 << 20);
+  auto read_only = sys::OpenFile(fmt::format("/proc/self/fd/{}", base.get()), O_RDONLY);
+  ASSERT_TRUE(read_only.ok());
+  spec_.base_disk = std::move(*read_only);
+  spec_.data_disk = std::move(*disk);
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(ReadLine(), "ready");
+  EXPECT_EQ(Ask("fill"), "full");
+  EXPECT_EQ(Ask("echo alive"), "alive");
+  machine_.reset();
+  ::umount2(directory.path().c_str(), MNT_DETACH);
 }
 
 TEST_F(QemuVmmTest, WithoutANetworkThereIsNoDevice) {

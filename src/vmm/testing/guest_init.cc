@@ -8,6 +8,7 @@
 //   spoil        answers "refused" when vda cannot be opened for writing, else "written"
 //   net          sets eth0 up as pyro's guests have it: 10.0.2.15/24, gateway 10.0.2.2
 //   fetch A P    answers the first line that TCP port P of address A says, or "none"
+//   fill         writes 4 MiB to vdb and answers "full" if that fails, else "filled"
 //   off, reset   ends the machine
 
 #include <arpa/inet.h>
@@ -143,6 +144,16 @@ std::string Fetch(const std::string& where) {
   return answer;
 }
 
+std::string Fill() {
+  const int fd = ::open("/dev/vdb", O_WRONLY | O_CLOEXEC);
+  const std::string block(64 * 1024, 'x');
+  bool ok = fd >= 0;
+  for (int i = 0; ok && i < 64; ++i) ok = ::write(fd, block.data(), block.size()) > 0;
+  ok = ok && ::fsync(fd) == 0;
+  ::close(fd);
+  return ok ? "filled" : "full";
+}
+
 std::string Obey(const std::string& line) {
   if (line.starts_with("echo ")) return line.substr(5);
   if (line.starts_with("print ")) {
@@ -156,6 +167,7 @@ std::string Obey(const std::string& line) {
     for (const std::string& name : List("/sys/class/net")) answer += name + " ";
     return answer;
   }
+  if (line == "fill") return Fill();
   if (line == "net") return SetUpNetwork();
   if (line.starts_with("fetch ")) return Fetch(line.substr(6));
   if (line == "spoil") {
