@@ -27,14 +27,17 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMiB = 1 << 20;
 
 Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64_t size) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(image, O_RDWR | O_CREAT | O_EXCL, 0600));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
+                        sys::OpenFile(image, O_RDWR | O_CREAT | O_EXCL, 0600));
   if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
     return sys::ErrnoError(errno, "make", image.native());
   }
-  // A small journal: what a guest writes is lost with it, or synced by it. No reserved blocks: only root writes here.
-  PYRO_RETURN_IF_ERROR(Capture(tools, {"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-J", "size=8",
-                                       "-O", "^resize_inode", "-E",
-                                       "assume_storage_prezeroed=1,root_owner=0:0,nodiscard", image}));
+  // A small journal: what a guest writes is lost with it, or synced by it. No reserved blocks: only
+  // root writes here.
+  PYRO_RETURN_IF_ERROR(Capture(
+      tools,
+      {"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-J", "size=8", "-O",
+       "^resize_inode", "-E", "assume_storage_prezeroed=1,root_owner=0:0,nodiscard", image}));
   if (::fchmod(fd.get(), 0400) != 0) return sys::ErrnoError(errno, "chmod", image.native());
   if (::fsync(fd.get()) != 0) return sys::ErrnoError(errno, "sync", image.native());
   return OkStatus();
@@ -44,7 +47,8 @@ Status CopyRange(int from, int to, off_t begin, off_t end) {
   while (begin < end) {
     off_t in = begin;
     off_t out = begin;
-    const ssize_t n = ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(end - begin), 0);
+    const ssize_t n =
+        ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(end - begin), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return sys::ErrnoError(errno, "copy a disk");
     if (n == 0) return MakeError(ErrorCode::kDataLoss, "the blank disk shrank while it was copied");
@@ -71,18 +75,20 @@ Status CopySparse(int from, int to) {
 
 }  // namespace
 
-Result<fs::path> EnsureBlankDisk(const fs::path& cache_dir, std::uint64_t size, const ToolPaths& tools) {
+Result<fs::path> EnsureBlankDisk(const fs::path& cache_dir, std::uint64_t size,
+                                 const ToolPaths& tools) {
   if (size < kMinBlankBytes || size > kMaxBlankBytes || size % kMiB != 0) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("a disk cannot have {} bytes", size),
                      "choose a multiple of 1 MiB from 64 MiB to 1 TiB");
   }
-  const fs::path folder = cache_dir / "blank";
+  const fs::path folder = fs::absolute(cache_dir) / "blank";
   const fs::path path = folder / fmt::format("ext4-1-{}m.img", size / kMiB);
   if (::access(path.c_str(), R_OK) == 0) return path;
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(folder));
   const fs::path temporary = FreshName(folder, kTrashPrefix);
   Status made = MakeFilesystem(tools, temporary, size);
-  if (made && ::rename(temporary.c_str(), path.c_str()) != 0) made = sys::ErrnoError(errno, "rename", path.native());
+  if (made && ::rename(temporary.c_str(), path.c_str()) != 0)
+    made = sys::ErrnoError(errno, "rename", path.native());
   if (!made) {
     ::unlink(temporary.c_str());
     return std::move(made).error();
@@ -92,7 +98,8 @@ Result<fs::path> EnsureBlankDisk(const fs::path& cache_dir, std::uint64_t size, 
 
 Result<sys::UniqueFd> CloneBlank(const fs::path& blank, const fs::path& destination) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd from, sys::OpenFile(blank, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd to, sys::OpenFile(destination, O_RDWR | O_CREAT | O_EXCL, 0600));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd to,
+                        sys::OpenFile(destination, O_RDWR | O_CREAT | O_EXCL, 0600));
   if (::ioctl(to.get(), FICLONE, from.get()) == 0) return to;
   Status copied = CopySparse(from.get(), to.get());
   if (!copied) {

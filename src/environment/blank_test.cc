@@ -28,7 +28,8 @@ TEST(Blank, IsASoundSparseExt4) {
 
 TEST(Blank, RefusesSizesOutsideItsLimits) {
   sys::TestDirectory directory;
-  for (const std::uint64_t size : {std::uint64_t{0}, kMinBlankBytes - 1, kMinBlankBytes + 1, 2 * kMaxBlankBytes}) {
+  for (const std::uint64_t size :
+       {std::uint64_t{0}, kMinBlankBytes - 1, kMinBlankBytes + 1, 2 * kMaxBlankBytes}) {
     const auto blank = EnsureBlankDisk(directory.path(), size);
     ASSERT_FALSE(blank);
     EXPECT_EQ(blank.error().code, ErrorCode::kInvalidArgument);

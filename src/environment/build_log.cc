@@ -23,8 +23,9 @@ std::optional<int> NewlyInstalled(std::string_view line) {
   const auto end = line.find(" newly installed");
   if (end == std::string_view::npos) return std::nullopt;
   const auto begin = line.rfind(' ', end - 1);
-  const auto number = ParseInt(line.substr(begin == std::string_view::npos ? 0 : begin + 1,
-                                           end - (begin == std::string_view::npos ? 0 : begin + 1)));
+  const auto number =
+      ParseInt(line.substr(begin == std::string_view::npos ? 0 : begin + 1,
+                           end - (begin == std::string_view::npos ? 0 : begin + 1)));
   if (!number || *number < 0 || *number > 100000) return std::nullopt;
   return static_cast<int>(*number);
 }
@@ -41,6 +42,17 @@ bool ContainsAny(std::string_view text, std::initializer_list<std::string_view> 
   });
 }
 
+// The line that says most about why the network failed, or else `otherwise`.
+std::string NetworkReason(std::string_view tail, std::string otherwise) {
+  for (const auto line : Split(tail, '\n')) {
+    if (ContainsAny(line, {"Could not", "Temporary failure", "Unable to connect", "Connection",
+                           "does not have a", "Certificate verification"})) {
+      return Printable(TrimSpace(line), 300);
+    }
+  }
+  return otherwise;
+}
+
 // The last lines that state an error, or else the last lines.
 std::string ErrorLines(std::string_view tail) {
   std::vector<std::string_view> errors;
@@ -49,8 +61,8 @@ std::string ErrorLines(std::string_view tail) {
     const auto trimmed = TrimSpace(line);
     if (trimmed.empty()) continue;
     all.push_back(trimmed);
-    if (trimmed.starts_with("E: ") || trimmed.starts_with("dpkg: error") || trimmed.starts_with("<E>") ||
-        trimmed.starts_with("Err:")) {
+    if (trimmed.starts_with("E: ") || trimmed.starts_with("dpkg: error") ||
+        trimmed.starts_with("<E>") || trimmed.starts_with("Err:")) {
       errors.push_back(trimmed);
     }
   }
@@ -96,11 +108,13 @@ std::optional<PullProgress> BuildLog::OnLine(std::string_view line) {
   }
   if (line.starts_with("Unpacking ")) {
     ++unpacked_;
-    return PullProgress{phase_, SecondWord(line, "Unpacking "), Part(unpacked_ + set_up_, 2 * packages_)};
+    return PullProgress{phase_, SecondWord(line, "Unpacking "),
+                        Part(unpacked_ + set_up_, 2 * packages_)};
   }
   if (line.starts_with("Setting up ")) {
     ++set_up_;
-    return PullProgress{phase_, SecondWord(line, "Setting up "), Part(unpacked_ + set_up_, 2 * packages_)};
+    return PullProgress{phase_, SecondWord(line, "Setting up "),
+                        Part(unpacked_ + set_up_, 2 * packages_)};
   }
   return std::nullopt;
 }
@@ -109,22 +123,27 @@ Error ExplainFailure(std::string_view tool, std::string_view tail) {
   const std::string reason = ErrorLines(tail);
   if (ContainsAny(tail, {"No space left on device", "Disk quota exceeded",
                          "don't have enough free space"})) {
-    return MakeError(ErrorCode::kNoSpace, fmt::format("the disk filled up while '{}' ran", tool),
-                     "free some space (`pyro env prune` removes what is not used), or let PYRO_CACHE_DIR "
-                     "name a larger disk");
+    return MakeError(
+        ErrorCode::kNoSpace, fmt::format("the disk filled up while '{}' ran", tool),
+        "free some space (`pyro env prune` removes what is not used), or let PYRO_CACHE_DIR "
+        "name a larger disk");
   }
   if (ContainsAny(tail, {"NO_PUBKEY", "is not signed", "EXPKEYSIG", "BADSIG",
                          "signatures couldn't be verified", "signatures were invalid"})) {
-    return MakeError(ErrorCode::kUnavailable,
-                     fmt::format("the package mirror's signature is not accepted: {}", reason),
-                     "sudo apt install debian-archive-keyring, then check that `sudo apt-get update` works");
+    return MakeError(
+        ErrorCode::kUnavailable,
+        fmt::format("the package mirror's signature is not accepted: {}", reason),
+        "sudo apt install debian-archive-keyring, then check that `sudo apt-get update` works");
   }
-  if (ContainsAny(tail, {"Could not resolve", "Temporary failure resolving", "Could not connect",
-                         "Unable to connect", "Connection failed", "Connection timed out",
-                         "Connection refused", "Network is unreachable", "Failed to fetch",
-                         "apt-get update", "does not have a Release file", "Certificate verification"})) {
-    return MakeError(ErrorCode::kUnavailable, fmt::format("the package mirror is not in reach: {}", reason),
-                     "check that `sudo apt-get update` works on this host, then pull again");
+  if (ContainsAny(tail,
+                  {"Could not resolve", "Temporary failure resolving", "Could not connect",
+                   "Unable to connect", "Connection failed", "Connection timed out",
+                   "Connection refused", "Network is unreachable", "Failed to fetch",
+                   "apt-get update", "does not have a Release file", "Certificate verification"})) {
+    return MakeError(
+        ErrorCode::kUnavailable,
+        fmt::format("the package mirror is not in reach: {}", NetworkReason(tail, reason)),
+        "check that `sudo apt-get update` works on this host, then pull again");
   }
   return MakeError(ErrorCode::kInternal, fmt::format("'{}' failed: {}", tool, reason));
 }

@@ -1,4 +1,5 @@
-// Understands what mmdebstrap and apt print: for progress while they run, for the reason when they fail.
+// Understands what mmdebstrap and apt print: for progress while they run, for the reason when they
+// fail.
 
 #pragma once
 
@@ -27,9 +28,9 @@ class BuildLog {
   int set_up_ = 0;
 };
 
-// Why a build tool failed, from the end of its output. kNoSpace: the disk is full. kUnavailable: the mirror is not
-// in reach, or does not have what it promises, or its signature is not accepted. kInternal: none of these; the
-// message then holds the last lines.
+// Why a build tool failed, from the end of its output. kNoSpace: the disk is full. kUnavailable:
+// the mirror is not in reach, or does not have what it promises, or its signature is not accepted.
+// kInternal: none of these; the message then holds the last lines.
 Error ExplainFailure(std::string_view tool, std::string_view tail);
 
 }  // namespace pyro::environment

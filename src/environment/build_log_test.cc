@@ -25,14 +25,16 @@ TEST(BuildLog, FollowsAPullFromUpdateToKernel) {
       if (phases.empty() || phases.back() != progress->phase) phases.push_back(progress->phase);
     }
   }
-  EXPECT_EQ(phases, (std::vector<std::string>{"update", "download", "extract", "install", "kernel"}));
+  EXPECT_EQ(phases,
+            (std::vector<std::string>{"update", "download", "extract", "install", "kernel"}));
 }
 
 TEST(BuildLog, CountsPackages) {
   BuildLog log;
   log.OnLine("I: downloading packages with apt...");
   log.OnLine("0 upgraded, 4 newly installed, 0 to remove and 0 not upgraded.");
-  const auto progress = log.OnLine("Get:1 http://m.example/debian bookworm/main amd64 tar amd64 1 [8 kB]");
+  const auto progress =
+      log.OnLine("Get:1 http://m.example/debian bookworm/main amd64 tar amd64 1 [8 kB]");
   ASSERT_TRUE(progress);
   EXPECT_EQ(progress->detail, "tar");
   ASSERT_TRUE(progress->fraction);
@@ -54,13 +56,16 @@ TEST(BuildLog, HostileLinesAreHarmless) {
 TEST(ExplainFailure, TellsTheCausesApart) {
   EXPECT_EQ(ExplainFailure("mmdebstrap", "cp: write error: No space left on device\nE: x\n").code,
             ErrorCode::kNoSpace);
-  const Error offline = ExplainFailure(
-      "mmdebstrap", "Err:1 http://m.example/debian bookworm InRelease\n"
-                    "  Could not resolve 'm.example'\nE: apt-get update --error-on=any failed\n");
+  const Error offline =
+      ExplainFailure("mmdebstrap",
+                     "Err:1 http://m.example/debian bookworm InRelease\n"
+                     "  Could not resolve 'm.example'\nE: apt-get update --error-on=any failed\n");
   EXPECT_EQ(offline.code, ErrorCode::kUnavailable);
+  EXPECT_EQ(offline.message, "the package mirror is not in reach: Could not resolve 'm.example'");
   EXPECT_NE(offline.hint.find("apt-get update"), std::string::npos);
-  EXPECT_EQ(ExplainFailure("mmdebstrap", "W: GPG error: NO_PUBKEY 0E98404D386FA1D9\n").hint.substr(0, 16),
-            "sudo apt install");
+  EXPECT_EQ(
+      ExplainFailure("mmdebstrap", "W: GPG error: NO_PUBKEY 0E98404D386FA1D9\n").hint.substr(0, 16),
+      "sudo apt install");
   const Error other = ExplainFailure("mmdebstrap", "noise\nE: setup failed: odd\n");
   EXPECT_EQ(other.code, ErrorCode::kInternal);
   EXPECT_EQ(other.message, "'mmdebstrap' failed: E: setup failed: odd");

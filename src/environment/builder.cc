@@ -22,8 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Run by mmdebstrap with the new root as $1, before it cleans up. No path is written into it: those it needs come in
-// the environment. The kernel is fetched here because only here apt is configured for the new root's sources.
+// Run by mmdebstrap with the new root as $1, before it cleans up. No path is written into it: those
+// it needs come in the environment. The kernel is fetched here because only here apt is configured
+// for the new root's sources.
 constexpr const char* kCustomizeHook = R"sh(set -e
 root=$1
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
@@ -44,15 +45,16 @@ cp "$PYRO_IMAGE_SOURCES" "$root/etc/apt/sources.list.d/"
 
 // Kept out of the image: nobody reads manuals in a guest that lives for seconds.
 constexpr std::array<const char*, 6> kDpkgOptions = {
-    "path-exclude=/usr/share/man/*",    "path-exclude=/usr/share/info/*",
-    "path-exclude=/usr/share/locale/*", "path-exclude=/usr/share/doc/*",
+    "path-exclude=/usr/share/man/*",           "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/locale/*",        "path-exclude=/usr/share/doc/*",
     "path-include=/usr/share/doc/*/copyright", "path-exclude=/usr/share/lintian/*"};
 
 // The guest mounts its own over these; what the build left in them is of this host.
 constexpr const char* kExcludeVolatile = "--exclude-regex=^(dev|proc|run|sys|tmp|var/tmp)/.+";
 
-constexpr std::array<const char*, 9> kTools = {"mmdebstrap", "mkfs.erofs", "apt-get",    "apt-config", "dpkg-deb",
-                                               "dpkg-query", "depmod",     "modprobe", "unshare"};
+constexpr std::array<const char*, 9> kTools = {"mmdebstrap", "mkfs.erofs", "apt-get",
+                                               "apt-config", "dpkg-deb",   "dpkg-query",
+                                               "depmod",     "modprobe",   "unshare"};
 
 void Report(const ProgressFn& progress, std::string phase, std::string detail = {}) {
   if (progress) progress({std::move(phase), std::move(detail), std::nullopt});
@@ -61,8 +63,9 @@ void Report(const ProgressFn& progress, std::string phase, std::string detail = 
 // One build: the steps share its directories.
 class DebianBuild {
  public:
-  DebianBuild(const ToolPaths& tools, const RootNamespace& root, const CatalogEntry& entry, fs::path work_dir,
-              fs::path version_dir, const ProgressFn& progress, Cancellation cancel)
+  DebianBuild(const ToolPaths& tools, const RootNamespace& root, const CatalogEntry& entry,
+              fs::path work_dir, fs::path version_dir, const ProgressFn& progress,
+              Cancellation cancel)
       : tools_(tools),
         root_(root),
         entry_(entry),
@@ -79,8 +82,8 @@ class DebianBuild {
 
   Status Bootstrap(const AptSetup& apt);
   Status Seal();
-  Status RunStep(std::string_view tool, std::vector<std::string> argv, std::vector<std::string> more_env,
-                 const LineFn& on_line);
+  Status RunStep(std::string_view tool, std::vector<std::string> argv,
+                 std::vector<std::string> more_env, const LineFn& on_line);
   Result<fs::path> KernelPackage() const;
   Status ReadPackages(Manifest& manifest);
   Status ReadToolVersions(Manifest& manifest);
@@ -115,26 +118,32 @@ Status DebianBuild::Bootstrap(const AptSetup& apt) {
   PYRO_RETURN_IF_ERROR(sys::WriteFileAtomically(image_sources, apt.image_sources, 0644));
   PYRO_RETURN_IF_ERROR(sys::WriteFileAtomically(apt_options, apt.apt_options));
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(kernel_dir()));
-  // mmdebstrap's own unshare mode is not used: its helper user could not enter a directory of mode 0700.
-  std::vector<std::string> argv = {"mmdebstrap", "--verbose", "--variant=apt", "--mode=root", "--format=directory"};
+  // mmdebstrap's own unshare mode is not used: its helper user could not enter a directory of mode
+  // 0700.
+  std::vector<std::string> argv = {"mmdebstrap", "--verbose", "--variant=apt", "--mode=root",
+                                   "--format=directory"};
   for (const char* option : kDpkgOptions) argv.push_back(fmt::format("--dpkgopt={}", option));
   if (!apt.apt_options.empty()) argv.push_back(fmt::format("--aptopt={}", apt_options.native()));
-  if (!entry_.packages.empty()) argv.push_back(fmt::format("--include={}", fmt::join(entry_.packages, ",")));
+  if (!entry_.packages.empty())
+    argv.push_back(fmt::format("--include={}", fmt::join(entry_.packages, ",")));
   argv.push_back(fmt::format("--customize-hook={}", kCustomizeHook));
   argv.insert(argv.end(), {std::string(entry_.release), rootfs(), sources});
   BuildLog log;
-  return RunStep("mmdebstrap", std::move(argv),
-                 {"PYRO_KERNEL_DIR=" + kernel_dir().native(), "PYRO_IMAGE_SOURCES=" + image_sources.native()},
-                 [&](std::string_view line) {
-                   if (auto news = log.OnLine(line); news && progress_) progress_(*news);
-                 });
+  return RunStep(
+      "mmdebstrap", std::move(argv),
+      {"PYRO_KERNEL_DIR=" + kernel_dir().native(), "PYRO_IMAGE_SOURCES=" + image_sources.native()},
+      [&](std::string_view line) {
+        if (auto news = log.OnLine(line); news && progress_) progress_(*news);
+      });
 }
 
 Status DebianBuild::Seal() {
-  // lz4: two fifths smaller than uncompressed and no slower to read in an emulated guest; lz4hc takes four times as
-  // long for a twelfth less.
-  return RunStep("mkfs.erofs",
-                 {"mkfs.erofs", "--quiet", "-zlz4", kExcludeVolatile, version_ / "base.erofs", rootfs()}, {}, {});
+  // lz4: two fifths smaller than uncompressed and no slower to read in an emulated guest; lz4hc
+  // takes four times as long for a twelfth less.
+  return RunStep(
+      "mkfs.erofs",
+      {"mkfs.erofs", "--quiet", "-zlz4", kExcludeVolatile, version_ / "base.erofs", rootfs()}, {},
+      {});
 }
 
 Result<fs::path> DebianBuild::KernelPackage() const {
@@ -149,12 +158,14 @@ Result<fs::path> DebianBuild::KernelPackage() const {
 Status DebianBuild::ReadPackages(Manifest& manifest) {
   PYRO_ASSIGN_OR_RETURN(
       const std::string listed,
-      Capture(tools_, {"dpkg-query", fmt::format("--admindir={}", (rootfs() / "var/lib/dpkg").native()), "--show",
-                       "--showformat", "${Package}\t${Version}\t${Architecture}\n"}));
+      Capture(tools_,
+              {"dpkg-query", fmt::format("--admindir={}", (rootfs() / "var/lib/dpkg").native()),
+               "--show", "--showformat", "${Package}\t${Version}\t${Architecture}\n"}));
   for (const auto line : Split(listed, '\n')) {
     const auto fields = Split(line, '\t');
     if (fields.size() != 3) continue;
-    manifest.packages.push_back({std::string(fields[0]), std::string(fields[1]), std::string(fields[2])});
+    manifest.packages.push_back(
+        {std::string(fields[0]), std::string(fields[1]), std::string(fields[2])});
   }
   return OkStatus();
 }
@@ -172,7 +183,8 @@ Result<Manifest> DebianBuild::Run(const AptSetup& apt) {
   PYRO_RETURN_IF_ERROR(Bootstrap(apt));
   Report(progress_, "kernel", "unpack");
   PYRO_ASSIGN_OR_RETURN(const fs::path package, KernelPackage());
-  PYRO_ASSIGN_OR_RETURN(KernelFiles kernel, ExtractKernel(tools_, package, work_ / "kernel-files", version_));
+  PYRO_ASSIGN_OR_RETURN(KernelFiles kernel,
+                        ExtractKernel(tools_, package, work_ / "kernel-files", version_));
   if (Cancelled(cancel_)) return MakeError(ErrorCode::kCancelled, "the pull was stopped");
   Report(progress_, "seal");
   PYRO_RETURN_IF_ERROR(Seal());
@@ -204,7 +216,9 @@ Result<Manifest> DebianBuilder::Build(const CatalogEntry& entry, const fs::path&
   return build.Run(apt);
 }
 
-Status DebianBuilder::Discard(const fs::path& work_dir) { return RemoveBuildTree(tools_, work_dir); }
+Status DebianBuilder::Discard(const fs::path& work_dir) {
+  return RemoveBuildTree(tools_, work_dir);
+}
 
 std::vector<std::string> DebianBuilder::MissingTools() const {
   std::vector<std::string> hints;

@@ -19,19 +19,21 @@ class Builder {
  public:
   virtual ~Builder() = default;
 
-  // Fills `version_dir` (exists, empty) with base.erofs, vmlinuz and modules/, using `work_dir` (exists, empty but for
-  // version_dir perhaps) for everything in between. The manifest returned lacks only sizes, digests and built_at.
-  // On failure both directories hold anything: the caller removes them, by means of Discard.
+  // Fills `version_dir` (exists, empty) with base.erofs, vmlinuz and modules/, using `work_dir`
+  // (exists, empty but for version_dir perhaps) for everything in between. The manifest returned
+  // lacks only sizes, digests and built_at. On failure both directories hold anything: the caller
+  // removes them, by means of Discard.
   virtual Result<Manifest> Build(const CatalogEntry& entry, const std::filesystem::path& work_dir,
-                                 const std::filesystem::path& version_dir, const ProgressFn& progress,
-                                 Cancellation cancel) = 0;
+                                 const std::filesystem::path& version_dir,
+                                 const ProgressFn& progress, Cancellation cancel) = 0;
 
   // Removes a work directory, whole or left by a build that was killed.
   virtual Status Discard(const std::filesystem::path& work_dir) = 0;
 };
 
-// Debian by mmdebstrap from the host's own package sources, as root or as a user with sub-ids. Errors: those of
-// ReadHostApt, RootNamespace::Create, ExtractKernel and ExplainFailure, and kCancelled.
+// Debian by mmdebstrap from the host's own package sources, as root or as a user with sub-ids.
+// Errors: those of ReadHostApt, RootNamespace::Create, ExtractKernel and ExplainFailure, and
+// kCancelled.
 class DebianBuilder final : public Builder {
  public:
   // `sources_override`: see ReadHostApt; empty for the host's own.

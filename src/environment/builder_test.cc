@@ -22,21 +22,27 @@ class BuilderTest : public testing::Test {
   void SetUp() override {
     fs::create_directories(version());
     // Takes its own options off and becomes the program.
-    tools_.Add("unshare", "while true; do case $1 in --version) exit 0;; --*) shift;; *) break;; esac; done\nexec \"$@\"");
+    tools_.Add("unshare",
+               "while true; do case $1 in --version) exit 0;; --*) shift;; *) break;; esac; "
+               "done\nexec \"$@\"");
     tools_.Add("newuidmap", "");
-    tools_.Add("apt-get", "printf 'http://m.example/debian/\\tbookworm\\tbookworm\\tmain\\tDebian\\t/x:1\\n'");
+    tools_.Add("apt-get",
+               "printf 'http://m.example/debian/\\tbookworm\\tbookworm\\tmain\\tDebian\\t/x:1\\n'");
     tools_.Add("apt-config", "");
-    tools_.Add("mmdebstrap",
-               "case $1 in --version) echo 'mmdebstrap 1.2.3'; exit;; esac\n"
-               "printf '%s\\n' \"$@\" > arguments\n"
-               "echo 'I: running apt-get update...'\nmkdir rootfs\n: > \"$PYRO_KERNEL_DIR/linux.deb\"");
-    tools_.Add("dpkg-deb",
-               "case $1 in --show) printf 'linux-image-9-cloud\\n9.1\\n';;\n"
-               "--extract) mkdir -p $3/boot $3/lib/modules/9-cloud; echo k > $3/boot/vmlinuz-9-cloud;\n"
-               "for m in virtio blk; do echo $m > $3/lib/modules/9-cloud/$m.ko; done;; esac");
+    tools_.Add(
+        "mmdebstrap",
+        "case $1 in --version) echo 'mmdebstrap 1.2.3'; exit;; esac\n"
+        "printf '%s\\n' \"$@\" > arguments\n"
+        "echo 'I: running apt-get update...'\nmkdir rootfs\n: > \"$PYRO_KERNEL_DIR/linux.deb\"");
+    tools_.Add(
+        "dpkg-deb",
+        "case $1 in --show) printf 'linux-image-9-cloud\\n9.1\\n';;\n"
+        "--extract) mkdir -p $3/boot $3/lib/modules/9-cloud; echo k > $3/boot/vmlinuz-9-cloud;\n"
+        "for m in virtio blk; do echo $m > $3/lib/modules/9-cloud/$m.ko; done;; esac");
     tools_.Add("depmod", "");
-    tools_.Add("modprobe", "echo \"insmod $2/lib/modules/9-cloud/virtio.ko \"\n"
-                           "case $6 in virtio_blk) echo \"insmod $2/lib/modules/9-cloud/blk.ko opt=1\";; esac");
+    tools_.Add("modprobe",
+               "echo \"insmod $2/lib/modules/9-cloud/virtio.ko \"\n"
+               "case $6 in virtio_blk) echo \"insmod $2/lib/modules/9-cloud/blk.ko opt=1\";; esac");
     tools_.Add("dpkg-query", "printf 'git\\t1:2.39\\tamd64\\n'");
     tools_.Add("mkfs.erofs", "for a; do case $a in */base.erofs) echo image > \"$a\";; esac; done");
   }
@@ -45,7 +51,8 @@ class BuilderTest : public testing::Test {
 
   Result<Manifest> Build(Cancellation cancel = {}, const ProgressFn& progress = {}) {
     DebianBuilder builder(tools_.paths(), {});
-    return builder.Build(**FindCatalogEntry("debian:12"), directory_.path(), version(), progress, cancel);
+    return builder.Build(**FindCatalogEntry("debian:12"), directory_.path(), version(), progress,
+                         cancel);
   }
 
   sys::TestDirectory directory_;
@@ -83,7 +90,8 @@ TEST_F(BuilderTest, AMissingToolIsNamedBeforeAnythingRuns) {
 }
 
 TEST_F(BuilderTest, AnUnreachableMirrorIsUnavailable) {
-  tools_.Add("mmdebstrap", "echo \"Err:1 http://m.example Could not resolve 'm.example'\" >&2; exit 25");
+  tools_.Add("mmdebstrap",
+             "echo \"Err:1 http://m.example Could not resolve 'm.example'\" >&2; exit 25");
   const auto manifest = Build();
   ASSERT_FALSE(manifest);
   EXPECT_EQ(manifest.error().code, ErrorCode::kUnavailable);
@@ -102,7 +110,8 @@ TEST_F(BuilderTest, AFullDiskIsNoSpaceInWhicheverStep) {
 }
 
 TEST_F(BuilderTest, StoppingKillsTheToolAndItsChildren) {
-  tools_.Add("mmdebstrap", "sleep 1000 & echo $! > child\necho 'I: running apt-get update...'\nwait");
+  tools_.Add("mmdebstrap",
+             "sleep 1000 & echo $! > child\necho 'I: running apt-get update...'\nwait");
   auto stop = sys::MakePipe();
   ASSERT_TRUE(stop);
   const auto manifest = Build({stop->read.get()}, [&](const PullProgress& progress) {
@@ -113,7 +122,8 @@ TEST_F(BuilderTest, StoppingKillsTheToolAndItsChildren) {
   const pid_t child = std::stoi(sys::ReadFile(directory_.path() / "child", 100).value());
   // Gone, or dead and waiting for init to reap it: either way it runs no more.
   const auto stat = sys::ReadFile("/proc/" + std::to_string(child) + "/stat", 4096);
-  EXPECT_TRUE(!stat || stat->find(") Z") != std::string::npos || stat->find(") X") != std::string::npos);
+  EXPECT_TRUE(!stat || stat->find(") Z") != std::string::npos ||
+              stat->find(") X") != std::string::npos);
 }
 
 TEST_F(BuilderTest, EndlessOutputIsBounded) {
@@ -124,7 +134,8 @@ TEST_F(BuilderTest, EndlessOutputIsBounded) {
 }
 
 TEST(ShowDepends, TakesPathsWithSpacesAndDropsOptions) {
-  const auto paths = ParseShowDepends("builtin ext4\ninsmod /a b/x.ko \ninsmod /a b/y.ko opt=1\ninsmod nothing\n");
+  const auto paths =
+      ParseShowDepends("builtin ext4\ninsmod /a b/x.ko \ninsmod /a b/y.ko opt=1\ninsmod nothing\n");
   EXPECT_EQ(paths, (std::vector<fs::path>{"/a b/x.ko", "/a b/y.ko"}));
 }
 

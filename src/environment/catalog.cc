@@ -24,7 +24,8 @@ std::vector<CatalogEntry> MakeCatalog() {
   }
   return {
       {"debian:12-base", "Debian 12, minimal: shell and core tools", "bookworm", {}, 550 * kMiB},
-      {"debian:12", "Debian 12 with Git, for common agent work", "bookworm", agent_work, 900 * kMiB},
+      {"debian:12", "Debian 12 with Git, for common agent work", "bookworm", agent_work,
+       900 * kMiB},
       {"debian:12-build", "Debian 12 with Git and the usual build tools", "bookworm", build_tools,
        2500 * kMiB},
   };
@@ -39,12 +40,13 @@ const std::vector<CatalogEntry>& Catalog() {
 
 Result<const CatalogEntry*> FindCatalogEntry(std::string_view name) {
   const auto& catalog = Catalog();
-  const auto found =
-      std::find_if(catalog.begin(), catalog.end(), [&](const auto& entry) { return entry.name == name; });
+  const auto found = std::find_if(catalog.begin(), catalog.end(),
+                                  [&](const auto& entry) { return entry.name == name; });
   if (found != catalog.end()) return &*found;
   std::vector<std::string_view> names;
   for (const auto& entry : catalog) names.push_back(entry.name);
-  return MakeError(ErrorCode::kNotFound, fmt::format("there is no environment '{}'", Printable(name, 64)),
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("there is no environment '{}'", Printable(name, 64)),
                    fmt::format("choose one of: {}", fmt::join(names, ", ")));
 }
 

@@ -15,11 +15,11 @@ namespace pyro::environment {
 inline constexpr std::string_view kCatalogVersion = PYRO_VERSION;
 
 struct CatalogEntry {
-  std::string_view name;         // What a person types: debian:12
-  std::string_view description;  // One line, for `env list`.
-  std::string_view release;      // Debian's code name.
+  std::string_view name;                   // What a person types: debian:12
+  std::string_view description;            // One line, for `env list`.
+  std::string_view release;                // Debian's code name.
   std::vector<std::string_view> packages;  // Beside Debian's essential set and apt.
-  std::uint64_t build_bytes;     // Disk needed while it is built, everything included.
+  std::uint64_t build_bytes;               // Disk needed while it is built, everything included.
 };
 
 // In the order in which they are shown. Lives forever.

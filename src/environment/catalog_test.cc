@@ -11,7 +11,8 @@ namespace {
 TEST(Catalog, HoldsTheThreePromisedEnvironmentsInOrder) {
   std::vector<std::string_view> names;
   for (const auto& entry : Catalog()) names.push_back(entry.name);
-  EXPECT_EQ(names, (std::vector<std::string_view>{"debian:12-base", "debian:12", "debian:12-build"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string_view>{"debian:12-base", "debian:12", "debian:12-build"}));
   EXPECT_EQ(kCatalogVersion, "2.1.0");
 }
 

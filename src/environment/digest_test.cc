@@ -12,7 +12,8 @@
 namespace pyro::environment {
 namespace {
 
-constexpr const char* kDigestOfAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+constexpr const char* kDigestOfAbc =
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 TEST(Digest, IsSha256) {
   EXPECT_EQ(Sha256Hex("abc"), kDigestOfAbc);

@@ -40,7 +40,8 @@ Options OneLineOptions(std::string_view line) {
   Options options;
   const auto open = line.find('[');
   const auto close = line.find(']');
-  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return options;
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open)
+    return options;
   for (const auto word : Split(line.substr(open + 1, close - open - 1), ' ')) {
     const auto equals = word.find('=');
     if (equals == std::string_view::npos) continue;
@@ -102,8 +103,8 @@ AptSetup MakeSetup(const std::vector<IndexTarget>& targets) {
   AptSetup setup;
   setup.extension = ".sources";
   for (const auto& target : targets) {
-    const std::string head = fmt::format("Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\n", target.uri,
-                                         target.release, target.component);
+    const std::string head = fmt::format("Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\n",
+                                         target.uri, target.release, target.component);
     setup.sources += head;
     setup.image_sources += StripCredentials(head);
     for (const auto& option : OptionsOf(target)) {
@@ -132,8 +133,10 @@ Result<AptSetup> SetupFromFile(const std::filesystem::path& file) {
   const bool deb822 = file.extension() == ".sources";
   setup.extension = deb822 ? ".sources" : ".list";
   for (const auto line : Split(setup.image_sources, '\n')) {
-    if (line.find("://") == std::string_view::npos && line.find(":/") == std::string_view::npos) continue;
-    if (!line.starts_with('#') && !line.starts_with(' ')) setup.described.push_back(Printable(line, 400));
+    if (line.find("://") == std::string_view::npos && line.find(":/") == std::string_view::npos)
+      continue;
+    if (!line.starts_with('#') && !line.starts_with(' '))
+      setup.described.push_back(Printable(line, 400));
   }
   return setup;
 }
@@ -162,7 +165,8 @@ std::vector<IndexTarget> SelectTargets(const std::vector<IndexTarget>& targets,
   const bool origin_known = std::any_of(targets.begin(), targets.end(), [&](const auto& target) {
     return target.origin == "Debian" && serves(target, release);
   });
-  const std::array<std::string, 3> suites = {std::string(release), fmt::format("{}-updates", release),
+  const std::array<std::string, 3> suites = {std::string(release),
+                                             fmt::format("{}-updates", release),
                                              fmt::format("{}-security", release)};
   std::vector<IndexTarget> selected;
   std::set<std::string> seen;
@@ -189,14 +193,16 @@ std::vector<std::pair<std::string, std::string>> SourceOptions(std::string_view 
 
 std::string SelectAptOptions(std::string_view apt_config_dump) {
   constexpr std::array<std::string_view, 9> kWanted = {
-      "Acquire::http::", "Acquire::https::", "Acquire::ftp::", "Acquire::Retries ",
-      "Acquire::ForceIPv", "Acquire::Check-", "Acquire::Languages", "Acquire::By-Hash ",
-      "Acquire::Max-ValidTime "};
+      "Acquire::http::",    "Acquire::https::",  "Acquire::ftp::",
+      "Acquire::Retries ",  "Acquire::ForceIPv", "Acquire::Check-",
+      "Acquire::Languages", "Acquire::By-Hash ", "Acquire::Max-ValidTime "};
   std::string selected;
   for (const auto line : Split(apt_config_dump, '\n')) {
-    const bool wanted = std::any_of(kWanted.begin(), kWanted.end(),
-                                    [&](std::string_view prefix) { return line.starts_with(prefix); });
-    // A node without a value of its own is printed as an empty string, which would unset nothing but mean nothing.
+    const bool wanted = std::any_of(kWanted.begin(), kWanted.end(), [&](std::string_view prefix) {
+      return line.starts_with(prefix);
+    });
+    // A node without a value of its own is printed as an empty string, which would unset nothing
+    // but mean nothing.
     if (wanted && !line.ends_with(" \"\";")) selected += fmt::format("{}\n", line);
   }
   return selected;
@@ -228,11 +234,12 @@ Result<AptSetup> ReadHostApt(const ToolPaths& tools, std::string_view release,
                                           "Created-By: Packages"}));
     const auto targets = SelectTargets(ParseIndexTargets(listed), release);
     if (targets.empty()) {
-      return MakeError(ErrorCode::kNotFound,
-                       fmt::format("this host's apt has no source of Debian '{}'", release),
-                       fmt::format("add one to /etc/apt/sources.list.d, or let PYRO_APT_SOURCES name a "
-                                   "sources.list with a line such as: deb MIRROR {} main",
-                                   release));
+      return MakeError(
+          ErrorCode::kNotFound,
+          fmt::format("this host's apt has no source of Debian '{}'", release),
+          fmt::format("add one to /etc/apt/sources.list.d, or let PYRO_APT_SOURCES name a "
+                      "sources.list with a line such as: deb MIRROR {} main",
+                      release));
     }
     setup = MakeSetup(targets);
   }

@@ -11,7 +11,8 @@ namespace pyro::environment {
 namespace {
 
 std::string Row(std::string_view uri, std::string_view release, std::string_view codename,
-                std::string_view component, std::string_view origin, std::string_view entry = "/x:1") {
+                std::string_view component, std::string_view origin,
+                std::string_view entry = "/x:1") {
   std::string row;
   for (const auto field : {uri, release, codename, component, origin, entry}) {
     if (!row.empty()) row += '\t';
@@ -22,14 +23,17 @@ std::string Row(std::string_view uri, std::string_view release, std::string_view
 
 TEST(HostApt, TakesOnlyDebiansOwnEntriesOfTheRelease) {
   const auto targets = ParseIndexTargets(
-      Row("https://tools.example/apt/", "cloud-sdk-bookworm", "cloud-sdk-bookworm", "main", "cloud-sdk") +
+      Row("https://tools.example/apt/", "cloud-sdk-bookworm", "cloud-sdk-bookworm", "main",
+          "cloud-sdk") +
       Row("https://vendor.example/debian/", "bookworm", "bookworm", "main", "Vendor") +
-      Row("http://mirror.example/debian/", "bookworm-security", "bookworm-security", "main", "Debian") +
+      Row("http://mirror.example/debian/", "bookworm-security", "bookworm-security", "main",
+          "Debian") +
       Row("http://mirror.example/debian/", "bookworm", "bookworm", "main", "Debian") +
       Row("http://mirror.example/debian/", "bookworm", "bookworm", "non-free", "Debian") +
       Row("http://mirror.example/debian/", "bookworm-backports", "bookworm-backports", "main",
           "Debian Backports") +
-      Row("http://mirror.example/debian/", "bookworm-updates", "bookworm-updates", "main", "Debian") +
+      Row("http://mirror.example/debian/", "bookworm-updates", "bookworm-updates", "main",
+          "Debian") +
       Row("http://mirror.example/debian/", "trixie", "trixie", "main", "Debian"));
   const auto selected = SelectTargets(targets, "bookworm");
   ASSERT_EQ(selected.size(), 3U);
@@ -40,8 +44,8 @@ TEST(HostApt, TakesOnlyDebiansOwnEntriesOfTheRelease) {
 }
 
 TEST(HostApt, FindsTheReleaseBehindASuiteName) {
-  const auto targets =
-      ParseIndexTargets(Row("http://mirror.example/debian/", "oldstable", "bookworm", "main", "Debian"));
+  const auto targets = ParseIndexTargets(
+      Row("http://mirror.example/debian/", "oldstable", "bookworm", "main", "Debian"));
   const auto selected = SelectTargets(targets, "bookworm");
   ASSERT_EQ(selected.size(), 1U);
   EXPECT_EQ(selected[0].release, "oldstable");
@@ -58,15 +62,15 @@ TEST(HostApt, BeforeTheFirstUpdateTheReleaseNameDecides) {
 }
 
 TEST(HostApt, AnUnknownOriginNeverJoinsAKnownOne) {
-  const auto targets =
-      ParseIndexTargets(Row("http://mirror.example/debian/", "bookworm", "bookworm", "main", "Debian") +
-                        Row("http://other.example/", "bookworm", "$(CODENAME)", "main", "$(ORIGIN)"));
+  const auto targets = ParseIndexTargets(
+      Row("http://mirror.example/debian/", "bookworm", "bookworm", "main", "Debian") +
+      Row("http://other.example/", "bookworm", "$(CODENAME)", "main", "$(ORIGIN)"));
   EXPECT_EQ(SelectTargets(targets, "bookworm").size(), 1U);
 }
 
 TEST(HostApt, UpdatesWithoutTheReleaseAreNothing) {
-  const auto targets = ParseIndexTargets(
-      Row("http://mirror.example/debian/", "bookworm-updates", "bookworm-updates", "main", "Debian"));
+  const auto targets = ParseIndexTargets(Row("http://mirror.example/debian/", "bookworm-updates",
+                                             "bookworm-updates", "main", "Debian"));
   EXPECT_TRUE(SelectTargets(targets, "bookworm").empty());
 }
 
@@ -93,12 +97,14 @@ TEST(HostApt, KeepsProxyOptionsAndDropsTheRest) {
   const std::string selected = SelectAptOptions(
       "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://p:1/\";\n"
       "APT::Install-Recommends \"1\";\nAcquire::AllowInsecureRepositories \"1\";\n"
-      "Acquire::Languages \"\";\nAcquire::Languages:: \"none\";\nDPkg::Post-Invoke:: \"rm -rf /\";\n");
+      "Acquire::Languages \"\";\nAcquire::Languages:: \"none\";\nDPkg::Post-Invoke:: \"rm -rf "
+      "/\";\n");
   EXPECT_EQ(selected, "Acquire::http::Proxy \"http://p:1/\";\nAcquire::Languages:: \"none\";\n");
 }
 
 TEST(HostApt, StripsCredentialsFromEveryUri) {
-  EXPECT_EQ(StripCredentials("deb http://u:p@h/d a\ndeb https://h/x@y b\nURIs: ftp://u@h https://t:p%40@h2"),
+  EXPECT_EQ(StripCredentials(
+                "deb http://u:p@h/d a\ndeb https://h/x@y b\nURIs: ftp://u@h https://t:p%40@h2"),
             "deb http://h/d a\ndeb https://h/x@y b\nURIs: ftp://h https://h2");
 }
 
@@ -126,7 +132,9 @@ TEST(HostApt, CredentialsReachMmdebstrapButNotTheImage) {
   sys::TestDirectory directory;
   FakeTools tools(directory.path());
   tools.Add("apt-get",
-            "printf 'http://user:secret@mirror.example/debian/\\tbookworm\\tbookworm\\tmain\\tDebian\\t/x:1\\n'");
+            "printf "
+            "'http://user:secret@mirror.example/debian/\\tbookworm\\tbookworm\\tmain\\tDebian\\t/"
+            "x:1\\n'");
   tools.Add("apt-config", "echo 'Acquire::Retries \"3\";'");
   const auto setup = ReadHostApt(tools.paths(), "bookworm", {});
   ASSERT_TRUE(setup) << setup.error().message;

@@ -31,14 +31,16 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kFormatVersion = "pyro-initramfs 1";  // Changes with what Build writes.
-constexpr std::size_t kKeep = 3;  // Of one environment version: two builds of pyro may run side by side.
+constexpr std::size_t kKeep =
+    3;  // Of one environment version: two builds of pyro may run side by side.
 
 // The members of a newc archive, written to a descriptor.
 class CpioWriter {
  public:
   static Result<CpioWriter> Create(int fd) {
     CpioWriter writer(archive_write_new());
-    if (writer.archive_ == nullptr || archive_write_set_format_cpio_newc(writer.archive_.get()) != ARCHIVE_OK ||
+    if (writer.archive_ == nullptr ||
+        archive_write_set_format_cpio_newc(writer.archive_.get()) != ARCHIVE_OK ||
         archive_write_add_filter_none(writer.archive_.get()) != ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(writer.archive_.get(), 1) != ARCHIVE_OK ||
         archive_write_open_fd(writer.archive_.get(), fd) != ARCHIVE_OK) {
@@ -63,9 +65,11 @@ class CpioWriter {
       const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return sys::ErrnoError(errno, "read", source.native());
-      if (n == 0) return MakeError(ErrorCode::kDataLoss, fmt::format("'{}' shrank", source.native()));
+      if (n == 0)
+        return MakeError(ErrorCode::kDataLoss, fmt::format("'{}' shrank", source.native()));
       const auto size = static_cast<std::size_t>(std::min<off_t>(n, left));
-      if (archive_write_data(archive_.get(), buffer.data(), size) != static_cast<la_ssize_t>(size)) return Failure();
+      if (archive_write_data(archive_.get(), buffer.data(), size) != static_cast<la_ssize_t>(size))
+        return Failure();
       left -= static_cast<off_t>(size);
     }
     return OkStatus();
@@ -121,7 +125,8 @@ Status Build(int fd, const InstalledEnvironment& environment, const fs::path& ag
 
 std::string Key(const InstalledEnvironment& environment, std::string_view agent_digest) {
   std::string text = fmt::format("{}\nagent {}\n", kFormatVersion, agent_digest);
-  for (const auto& module : environment.manifest.modules) text += fmt::format("{} {}\n", module.name, module.sha256);
+  for (const auto& module : environment.manifest.modules)
+    text += fmt::format("{} {}\n", module.name, module.sha256);
   return Sha256Hex(text).substr(0, kShortDigest);
 }
 
@@ -138,9 +143,11 @@ void RemoveOld(const fs::path& folder, const std::string& prefix) {
   for (std::size_t i = kKeep; i < found.size(); ++i) fs::remove(found[i].second, error);
 }
 
-Status BuildAtomically(const fs::path& path, const InstalledEnvironment& environment, const fs::path& agent) {
+Status BuildAtomically(const fs::path& path, const InstalledEnvironment& environment,
+                       const fs::path& agent) {
   const fs::path temporary = FreshName(path.parent_path(), kTrashPrefix);
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(temporary, O_RDWR | O_CREAT | O_EXCL, 0444));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
+                        sys::OpenFile(temporary, O_RDWR | O_CREAT | O_EXCL, 0444));
   Status built = Build(fd.get(), environment, agent);
   if (built && ::fsync(fd.get()) != 0) built = sys::ErrnoError(errno, "sync", temporary.native());
   if (built && ::rename(temporary.c_str(), path.c_str()) != 0) {
@@ -154,8 +161,10 @@ Status BuildAtomically(const fs::path& path, const InstalledEnvironment& environ
 
 Result<fs::path> EnsureInitramfs(const InstalledEnvironment& environment, const fs::path& agent) {
   const fs::path folder = environment.directory.parent_path();
-  PYRO_ASSIGN_OR_RETURN(const std::string agent_digest, MemoizedSha256(agent, folder / "agent.sha256"));
-  const std::string prefix = environment.directory.filename().native() + std::string(kInitramfsInfix);
+  PYRO_ASSIGN_OR_RETURN(const std::string agent_digest,
+                        MemoizedSha256(agent, folder / "agent.sha256"));
+  const std::string prefix =
+      environment.directory.filename().native() + std::string(kInitramfsInfix);
   const fs::path path = folder / fmt::format("{}{}.cpio", prefix, Key(environment, agent_digest));
   if (::access(path.c_str(), R_OK) == 0) return path;
   PYRO_RETURN_IF_ERROR(BuildAtomically(path, environment, agent));

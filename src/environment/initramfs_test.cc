@@ -26,7 +26,8 @@ std::vector<std::pair<std::string, std::string>> Members(const fs::path& file) {
   archive_entry* entry = nullptr;
   while (archive_read_next_header(reader, &entry) == ARCHIVE_OK) {
     std::string content(static_cast<std::size_t>(archive_entry_size(entry)), '\0');
-    EXPECT_EQ(archive_read_data(reader, content.data(), content.size()), static_cast<la_ssize_t>(content.size()));
+    EXPECT_EQ(archive_read_data(reader, content.data(), content.size()),
+              static_cast<la_ssize_t>(content.size()));
     members.emplace_back(archive_entry_pathname(entry), content);
   }
   archive_read_free(reader);
@@ -59,9 +60,15 @@ TEST_F(InitramfsTest, HoldsTheAgentAndTheModulesInLoadOrder) {
   ASSERT_TRUE(path) << path.error().message;
   const auto members = Members(*path);
   const std::vector<std::pair<std::string, std::string>> expected = {
-      {"dev", ""},         {"proc", ""},     {"sys", ""},
-      {"modules", ""},     {"dev/console", ""}, {"dev/null", ""},
-      {"modules/00-virtio.ko", "first"}, {"modules/01-erofs.ko", "second"}, {"init", "agent 1"}};
+      {"dev", ""},
+      {"proc", ""},
+      {"sys", ""},
+      {"modules", ""},
+      {"dev/console", ""},
+      {"dev/null", ""},
+      {"modules/00-virtio.ko", "first"},
+      {"modules/01-erofs.ko", "second"},
+      {"init", "agent 1"}};
   EXPECT_EQ(members, expected);
 }
 

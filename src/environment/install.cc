@@ -27,7 +27,8 @@ namespace {
 namespace fs = std::filesystem;
 
 Error Broken(std::string_view name, std::string_view what) {
-  return MakeError(ErrorCode::kDataLoss, fmt::format("the environment '{}' is broken: {}", name, what),
+  return MakeError(ErrorCode::kDataLoss,
+                   fmt::format("the environment '{}' is broken: {}", name, what),
                    fmt::format("pyro env pull {}", name));
 }
 
@@ -44,7 +45,8 @@ struct NamedFile {
 std::vector<NamedFile> Files(const fs::path& directory, Manifest& manifest) {
   std::vector<NamedFile> files = {{directory / manifest.base.name, &manifest.base},
                                   {directory / manifest.kernel.name, &manifest.kernel}};
-  for (auto& module : manifest.modules) files.push_back({directory / "modules" / module.name, &module});
+  for (auto& module : manifest.modules)
+    files.push_back({directory / "modules" / module.name, &module});
   return files;
 }
 
@@ -61,7 +63,8 @@ Status SealFile(const NamedFile& file) {
 
 // Swaps the two when `to` exists.
 Status MoveOrSwap(const fs::path& from, const fs::path& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return OkStatus();
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0)
+    return OkStatus();
   if (errno == EEXIST &&
       ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
     return OkStatus();
@@ -71,7 +74,8 @@ Status MoveOrSwap(const fs::path& from, const fs::path& to) {
 
 Status PointCurrentAt(const fs::path& folder, const std::string& version) {
   const fs::path link = FreshName(folder, kTrashPrefix);
-  if (::symlink(version.c_str(), link.c_str()) != 0) return sys::ErrnoError(errno, "symlink", link.native());
+  if (::symlink(version.c_str(), link.c_str()) != 0)
+    return sys::ErrnoError(errno, "symlink", link.native());
   if (::rename(link.c_str(), (folder / kCurrentName).c_str()) != 0) {
     const int number = errno;
     ::unlink(link.c_str());
@@ -123,7 +127,8 @@ Result<InstalledEnvironment> LoadVersion(std::string_view name, const fs::path& 
   installed.directory = directory;
   installed.base_image = directory / manifest.base.name;
   installed.kernel = directory / manifest.kernel.name;
-  for (const auto& module : manifest.modules) installed.modules.push_back(directory / "modules" / module.name);
+  for (const auto& module : manifest.modules)
+    installed.modules.push_back(directory / "modules" / module.name);
   return installed;
 }
 
@@ -141,14 +146,16 @@ Status VerifyDigests(const InstalledEnvironment& environment) {
 
 Status SealVersion(const fs::path& directory, Manifest& manifest) {
   for (const auto& file : Files(directory, manifest)) PYRO_RETURN_IF_ERROR(SealFile(file));
-  manifest.built_at =
-      FormatTime(std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()));
-  PYRO_RETURN_IF_ERROR(sys::WriteFileAtomically(directory / kManifestName, FormatManifest(manifest), 0444));
+  manifest.built_at = FormatTime(
+      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()));
+  PYRO_RETURN_IF_ERROR(
+      sys::WriteFileAtomically(directory / kManifestName, FormatManifest(manifest), 0444));
   PYRO_RETURN_IF_ERROR(sys::SyncDirectory(directory / "modules"));
   return sys::SyncDirectory(directory);
 }
 
-Result<fs::path> Activate(const fs::path& folder, const fs::path& sealed, const Manifest& manifest) {
+Result<fs::path> Activate(const fs::path& folder, const fs::path& sealed,
+                          const Manifest& manifest) {
   const std::string version = ContentDigest(manifest).substr(0, kShortDigest);
   PYRO_RETURN_IF_ERROR(MoveOrSwap(sealed, folder / version));
   PYRO_RETURN_IF_ERROR(sys::SyncDirectory(folder));

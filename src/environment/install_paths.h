@@ -2,9 +2,10 @@
 //
 //   environments/debian-12/lock            held while the folder is changed
 //   environments/debian-12/current         symbolic link to the version in use
-//   environments/debian-12/<16 digits>/    one version, immutable: manifest.json, base.erofs, vmlinuz, modules/
-//   environments/debian-12/<16 digits>.initramfs-<16 digits>.cpio   made from it and an agent
-//   environments/debian-12/.pull-…         a pull under way if the lock is held, else a leftover; likewise .trash-…
+//   environments/debian-12/<16 digits>/    one version, immutable: manifest.json, base.erofs,
+//   vmlinuz, modules/ environments/debian-12/<16 digits>.initramfs-<16 digits>.cpio   made from it
+//   and an agent environments/debian-12/.pull-…         a pull under way if the lock is held, else
+//   a leftover; likewise .trash-…
 
 #pragma once
 

@@ -20,8 +20,8 @@ constexpr std::array<const char*, 7> kGuestModules = {
     "virtio_mmio", "virtio_console", "virtio_blk", "virtio_rng", "virtio_net", "erofs", "overlay"};
 
 Error BadPackage(const fs::path& package, std::string_view what) {
-  return MakeError(ErrorCode::kDataLoss,
-                   fmt::format("the kernel package '{}' is not usable: {}", package.filename().native(), what));
+  return MakeError(ErrorCode::kDataLoss, fmt::format("the kernel package '{}' is not usable: {}",
+                                                     package.filename().native(), what));
 }
 
 Result<std::string> ReleaseOf(const fs::path& package, const fs::path& tree) {
@@ -36,10 +36,11 @@ Status Copy(const fs::path& from, const fs::path& to) {
   std::error_code error;
   if (fs::copy_file(from, to, error)) return OkStatus();
   if (error == std::errc::no_space_on_device) {
-    return MakeError(ErrorCode::kNoSpace, fmt::format("the disk filled up while copying to '{}'", to.native()));
+    return MakeError(ErrorCode::kNoSpace,
+                     fmt::format("the disk filled up while copying to '{}'", to.native()));
   }
-  return MakeError(ErrorCode::kInternal,
-                   fmt::format("copy '{}' to '{}': {}", from.native(), to.native(), error.message()));
+  return MakeError(ErrorCode::kInternal, fmt::format("copy '{}' to '{}': {}", from.native(),
+                                                     to.native(), error.message()));
 }
 
 Result<std::vector<fs::path>> ModulesInLoadOrder(const ToolPaths& tools, const fs::path& tree,
@@ -47,10 +48,12 @@ Result<std::vector<fs::path>> ModulesInLoadOrder(const ToolPaths& tools, const f
   PYRO_RETURN_IF_ERROR(Capture(tools, {"depmod", "-b", tree, release}));
   std::vector<fs::path> ordered;
   for (const char* module : kGuestModules) {
-    PYRO_ASSIGN_OR_RETURN(const std::string shown, Capture(tools, {"modprobe", "-d", tree, "-S", release,
-                                                                   "--show-depends", module}));
+    PYRO_ASSIGN_OR_RETURN(
+        const std::string shown,
+        Capture(tools, {"modprobe", "-d", tree, "-S", release, "--show-depends", module}));
     for (auto& path : ParseShowDepends(shown)) {
-      if (std::find(ordered.begin(), ordered.end(), path) == ordered.end()) ordered.push_back(std::move(path));
+      if (std::find(ordered.begin(), ordered.end(), path) == ordered.end())
+        ordered.push_back(std::move(path));
     }
   }
   return ordered;
@@ -71,12 +74,13 @@ std::vector<fs::path> ParseShowDepends(std::string_view text) {
   return paths;
 }
 
-Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const fs::path& package, const fs::path& scratch,
-                                  const fs::path& version_dir) {
+Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const fs::path& package,
+                                  const fs::path& scratch, const fs::path& version_dir) {
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(scratch));
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(version_dir / "modules"));
-  PYRO_ASSIGN_OR_RETURN(const std::string fields,
-                        Capture(tools, {"dpkg-deb", "--show", "--showformat", "${Package}\n${Version}\n", package}));
+  PYRO_ASSIGN_OR_RETURN(
+      const std::string fields,
+      Capture(tools, {"dpkg-deb", "--show", "--showformat", "${Package}\n${Version}\n", package}));
   const auto lines = Split(fields, '\n');
   if (lines.size() < 2 || lines[0].empty()) return BadPackage(package, "it has no name");
   KernelFiles files;
@@ -84,13 +88,15 @@ Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const fs::path& packag
   files.package_version = lines[1];
   PYRO_RETURN_IF_ERROR(Capture(tools, {"dpkg-deb", "--extract", package, scratch}));
   PYRO_ASSIGN_OR_RETURN(files.release, ReleaseOf(package, scratch));
-  PYRO_RETURN_IF_ERROR(Copy(scratch / "boot" / ("vmlinuz-" + files.release), version_dir / "vmlinuz"));
+  PYRO_RETURN_IF_ERROR(
+      Copy(scratch / "boot" / ("vmlinuz-" + files.release), version_dir / "vmlinuz"));
   PYRO_ASSIGN_OR_RETURN(const auto modules, ModulesInLoadOrder(tools, scratch, files.release));
   for (const auto& module : modules) {
     PYRO_RETURN_IF_ERROR(Copy(module, version_dir / "modules" / module.filename()));
     files.modules.push_back(module.filename());
   }
-  if (files.modules.empty()) return BadPackage(package, "it has none of the modules that a guest needs");
+  if (files.modules.empty())
+    return BadPackage(package, "it has none of the modules that a guest needs");
   return files;
 }
 

@@ -1,4 +1,5 @@
-// Debian's kernel package: the kernel image and the modules that a guest needs before it has a root file system.
+// Debian's kernel package: the kernel image and the modules that a guest needs before it has a root
+// file system.
 
 #pragma once
 
@@ -19,8 +20,9 @@ struct KernelFiles {
   std::vector<std::string> modules;  // File names, in load order.
 };
 
-// Unpacks the .deb into `scratch` (made, left behind) and copies the image to `version_dir`/vmlinuz and the modules
-// with all they depend on to `version_dir`/modules. kDataLoss: the package is not what it should be.
+// Unpacks the .deb into `scratch` (made, left behind) and copies the image to `version_dir`/vmlinuz
+// and the modules with all they depend on to `version_dir`/modules. kDataLoss: the package is not
+// what it should be.
 Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const std::filesystem::path& package,
                                   const std::filesystem::path& scratch,
                                   const std::filesystem::path& version_dir);

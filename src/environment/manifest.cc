@@ -20,7 +20,8 @@ constexpr std::size_t kMaxTools = 32;
 constexpr std::size_t kMaxText = 4096;
 
 Error Broken(std::string_view what) {
-  return MakeError(ErrorCode::kDataLoss, fmt::format("the environment's manifest is broken: {}", what),
+  return MakeError(ErrorCode::kDataLoss,
+                   fmt::format("the environment's manifest is broken: {}", what),
                    "pull the environment again: the broken copy is replaced");
 }
 
@@ -61,8 +62,10 @@ Result<FileRecord> ParseFile(const Json& value) {
   FileRecord file;
   PYRO_ASSIGN_OR_RETURN(file.name, Text(value, "name"));
   PYRO_ASSIGN_OR_RETURN(file.sha256, Text(value, "sha256"));
-  if (!IsFileName(file.name)) return Broken(fmt::format("'{}' is not a file name", Printable(file.name, 64)));
-  if (!IsHexDigest(file.sha256)) return Broken(fmt::format("the digest of '{}' is no digest", file.name));
+  if (!IsFileName(file.name))
+    return Broken(fmt::format("'{}' is not a file name", Printable(file.name, 64)));
+  if (!IsHexDigest(file.sha256))
+    return Broken(fmt::format("the digest of '{}' is no digest", file.name));
   auto size = GetInt(value, "size", 1, std::numeric_limits<std::int64_t>::max());
   if (!size) return Broken(size.error().message);
   file.size = static_cast<std::uint64_t>(*size);
@@ -80,7 +83,8 @@ Status ParseModules(const Json& root, Manifest& manifest) {
   std::set<std::string> seen;
   for (const auto& value : *modules) {
     PYRO_ASSIGN_OR_RETURN(FileRecord file, ParseFile(value));
-    if (!seen.insert(file.name).second) return Broken(fmt::format("module '{}' is listed twice", file.name));
+    if (!seen.insert(file.name).second)
+      return Broken(fmt::format("module '{}' is listed twice", file.name));
     manifest.modules.push_back(std::move(file));
   }
   return OkStatus();

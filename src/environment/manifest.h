@@ -1,7 +1,7 @@
 // manifest.json: what an installed environment consists of and where it came from.
 //
-// It is read on every `pyro run`, and written by whoever built the environment: the parser treats it as input from
-// outside.
+// It is read on every `pyro run`, and written by whoever built the environment: the parser treats
+// it as input from outside.
 
 #pragma once
 
@@ -35,9 +35,9 @@ struct PackageRecord {
 struct Manifest {
   std::string environment;
   std::string catalog_version;
-  std::string built_at;  // RFC 3339, UTC.
-  FileRecord base;       // In the version's directory.
-  FileRecord kernel;     // Likewise.
+  std::string built_at;             // RFC 3339, UTC.
+  FileRecord base;                  // In the version's directory.
+  FileRecord kernel;                // Likewise.
   std::vector<FileRecord> modules;  // In its modules/, in the order in which they must be loaded.
   std::string kernel_release;       // What `uname -r` says in the guest.
   std::string kernel_package;
@@ -47,13 +47,14 @@ struct Manifest {
   std::map<std::string, std::string> tools;  // Name to version of what built it.
 };
 
-// Stands for the content: SHA-256 over the names and digests of base, kernel and modules. 64 hexadecimal digits.
+// Stands for the content: SHA-256 over the names and digests of base, kernel and modules. 64
+// hexadecimal digits.
 std::string ContentDigest(const Manifest& manifest);
 
 std::string FormatManifest(const Manifest& manifest);
 
-// kDataLoss: longer than kMaxManifestBytes, not JSON, another schema, a field missing or out of its limits, a file
-// name that is more than a name.
+// kDataLoss: longer than kMaxManifestBytes, not JSON, another schema, a field missing or out of its
+// limits, a file name that is more than a name.
 Result<Manifest> ParseManifest(std::string_view text);
 
 }  // namespace pyro::environment

@@ -16,7 +16,8 @@ Manifest Sample() {
   manifest.built_at = "2026-01-31T09:00:00.000Z";
   manifest.base = {"base.erofs", 4096, std::string(64, 'a')};
   manifest.kernel = {"vmlinuz", 8192, std::string(64, 'b')};
-  manifest.modules = {{"virtio_ring.ko", 10, std::string(64, 'c')}, {"virtio.ko", 11, std::string(64, 'd')}};
+  manifest.modules = {{"virtio_ring.ko", 10, std::string(64, 'c')},
+                      {"virtio.ko", 11, std::string(64, 'd')}};
   manifest.kernel_release = "6.1.0-1-cloud-amd64";
   manifest.kernel_package = "linux-image-6.1.0-1-cloud-amd64";
   manifest.kernel_package_version = "6.1.1-1";
@@ -44,8 +45,8 @@ TEST(Manifest, SurvivesARoundTrip) {
 }
 
 TEST(Manifest, RefusesFileNamesThatAreMoreThanNames) {
-  for (const char* name : {"../../../etc/passwd", "/etc/passwd", "a/b", "..", ".", "", ".hidden", "a\nb", "a b",
-                           "modules\\x"}) {
+  for (const char* name : {"../../../etc/passwd", "/etc/passwd", "a/b", "..", ".", "", ".hidden",
+                           "a\nb", "a b", "modules\\x"}) {
     Json json = SampleJson();
     json["base"]["name"] = name;
     ExpectBroken(json);
@@ -88,7 +89,8 @@ TEST(Manifest, RefusesWhatIsOutOfLimits) {
   ExpectBroken(json);
   json = SampleJson();
   for (int i = 0; i < 65; ++i) {
-    json["modules"].push_back({{"name", "m" + std::to_string(i)}, {"size", 1}, {"sha256", std::string(64, 'a')}});
+    json["modules"].push_back(
+        {{"name", "m" + std::to_string(i)}, {"size", 1}, {"sha256", std::string(64, 'a')}});
   }
   ExpectBroken(json);
   json = SampleJson();
@@ -98,8 +100,8 @@ TEST(Manifest, RefusesWhatIsOutOfLimits) {
 
 TEST(Manifest, RefusesBytesThatAreNoManifest) {
   for (const std::string& text :
-       {std::string(), std::string("{"), std::string("[]"), std::string("\0\0", 2), std::string("null"),
-        std::string(100000, '['), std::string(kMaxManifestBytes + 1, ' ')}) {
+       {std::string(), std::string("{"), std::string("[]"), std::string("\0\0", 2),
+        std::string("null"), std::string(100000, '['), std::string(kMaxManifestBytes + 1, ' ')}) {
     const auto parsed = ParseManifest(text);
     ASSERT_FALSE(parsed);
     EXPECT_EQ(parsed.error().code, ErrorCode::kDataLoss);

@@ -8,7 +8,8 @@
 
 namespace pyro::environment {
 
-// A value. `phase` is one of: wait, check, update, download, extract, install, kernel, seal, verify, done.
+// A value. `phase` is one of: wait, check, update, download, extract, install, kernel, seal,
+// verify, done.
 struct PullProgress {
   std::string phase;
   std::string detail;              // One line for people, printable; may be empty.
@@ -18,7 +19,8 @@ struct PullProgress {
 // Called in the thread that runs the operation, seldom more than a hundred times a second.
 using ProgressFn = std::function<void(const PullProgress&)>;
 
-// A descriptor that becomes readable when the operation is to stop; borrowed, never read. -1: cannot be stopped.
+// A descriptor that becomes readable when the operation is to stop; borrowed, never read. -1:
+// cannot be stopped.
 struct Cancellation {
   int fd = -1;
 };

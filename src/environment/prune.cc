@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 // Prunes the folder of one environment, whose lock is held.
 class FolderPruner {
  public:
-  FolderPruner(const CatalogEntry& entry, fs::path folder, PruneScope scope, const std::set<std::string>& in_use,
-               Builder& builder, PruneReport& report)
+  FolderPruner(const CatalogEntry& entry, fs::path folder, PruneScope scope,
+               const std::set<std::string>& in_use, Builder& builder, PruneReport& report)
       : entry_(entry),
         folder_(std::move(folder)),
         scope_(scope),
@@ -37,7 +37,8 @@ class FolderPruner {
     if (current) current_ = current->filename();
     std::vector<std::string> names;
     std::error_code error;
-    for (const auto& file : fs::directory_iterator(folder_, error)) names.push_back(file.path().filename());
+    for (const auto& file : fs::directory_iterator(folder_, error))
+      names.push_back(file.path().filename());
     if (error) return sys::ErrnoError(error.value(), "read", folder_.native());
     std::sort(names.begin(), names.end());
     for (const auto& name : names) PYRO_RETURN_IF_ERROR(PruneName(name));
@@ -50,8 +51,9 @@ class FolderPruner {
     if (name.starts_with(kTrashPrefix)) return Discard(name, "leftover");
     if (IsVersionName(name)) return PruneVersion(name);
     const std::string version = name.substr(0, std::min(name.size(), kShortDigest));
-    const bool is_initramfs = name.size() > kShortDigest && IsVersionName(version) &&
-                              std::string_view(name).substr(kShortDigest).starts_with(kInitramfsInfix);
+    const bool is_initramfs =
+        name.size() > kShortDigest && IsVersionName(version) &&
+        std::string_view(name).substr(kShortDigest).starts_with(kInitramfsInfix);
     std::error_code error;
     // Versions sort before their initramfs, so what was removed a moment ago is gone here.
     if (is_initramfs && !fs::exists(folder_ / version, error)) return Discard(name, "initramfs");
@@ -90,7 +92,8 @@ class FolderPruner {
   }
 
   void Note(std::string what, std::string digest, std::uint64_t bytes) {
-    report_.removed.push_back({std::string(entry_.name), std::move(what), std::move(digest), bytes});
+    report_.removed.push_back(
+        {std::string(entry_.name), std::move(what), std::move(digest), bytes});
     report_.bytes_freed += bytes;
   }
 

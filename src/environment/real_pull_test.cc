@@ -1,5 +1,6 @@
-// Builds an environment with the real tools from this host's package sources. The result is left in $PYRO_TEST_CACHE
-// (or test-cache in the build directory) for the tests that boot guests, so it is built once.
+// Builds an environment with the real tools from this host's package sources. The result is left in
+// $PYRO_TEST_CACHE (or test-cache in the build directory) for the tests that boot guests, so it is
+// built once.
 
 #include <algorithm>
 #include <cstdlib>
@@ -29,12 +30,12 @@ TEST(RealPull, BuildsABootableEnvironmentFromTheHostsSources) {
   ASSERT_TRUE(missing.empty()) << missing.front();
   EnvironmentStore store(cache, builder);
   std::string phases;
-  const auto pulled = store.Pull(
-      "debian:12", PullMode::kIfNeeded,
-      [&](const PullProgress& progress) {
-        if (!phases.ends_with(progress.phase + " ")) phases += progress.phase + " ";
-      },
-      {});
+  const auto pulled = store.Pull("debian:12", PullMode::kIfNeeded,
+                                 [&](const PullProgress& progress) {
+                                   if (!phases.ends_with(progress.phase + " "))
+                                     phases += progress.phase + " ";
+                                 },
+                                 {});
   ASSERT_TRUE(pulled) << pulled.error().message << " " << pulled.error().hint;
   if (pulled->built) {
     EXPECT_EQ(phases, "check update download extract install kernel seal verify done ");
@@ -45,7 +46,8 @@ TEST(RealPull, BuildsABootableEnvironmentFromTheHostsSources) {
   EXPECT_NE(found->manifest.kernel_release.find("cloud"), std::string::npos);
   EXPECT_EQ(found->modules.front().filename(), "virtio_ring.ko");
   const auto& packages = found->manifest.packages;
-  EXPECT_TRUE(std::any_of(packages.begin(), packages.end(), [](const auto& p) { return p.name == "git"; }));
+  EXPECT_TRUE(
+      std::any_of(packages.begin(), packages.end(), [](const auto& p) { return p.name == "git"; }));
   for (const auto& source : found->manifest.apt_sources) {
     EXPECT_NE(source.find(" main"), std::string::npos) << source;
   }

@@ -14,12 +14,12 @@ namespace pyro::environment {
 namespace {
 
 Error NoNamespace(std::string_view said) {
-  return MakeError(
-      ErrorCode::kPermissionDenied,
-      fmt::format("this user cannot make a user namespace to build in: {}",
-                  Printable(TrimSpace(said), 300)),
-      "sudo apt install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "
-      "$USER, or pull as root");
+  return MakeError(ErrorCode::kPermissionDenied,
+                   fmt::format("this user cannot make a user namespace to build in: {}",
+                               Printable(TrimSpace(said), 300)),
+                   "sudo apt install uidmap && sudo usermod --add-subuids 100000-165535 "
+                   "--add-subgids 100000-165535 "
+                   "$USER, or pull as root");
 }
 
 }  // namespace
@@ -27,7 +27,8 @@ Error NoNamespace(std::string_view said) {
 Result<RootNamespace> RootNamespace::Create(const ToolPaths& tools) {
   const bool is_root = ::geteuid() == 0;
   PYRO_ASSIGN_OR_RETURN(const auto unshare, tools.Find("unshare"));
-  std::vector<std::string> prefix = {unshare, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"};
+  std::vector<std::string> prefix = {unshare,  "--mount",      "--pid",
+                                     "--fork", "--kill-child", "--mount-proc"};
   if (!is_root) {
     PYRO_RETURN_IF_ERROR(tools.Find("newuidmap"));
     prefix.insert(prefix.begin() + 1, {"--user", "--map-root-user", "--map-auto"});
@@ -41,7 +42,8 @@ Result<RootNamespace> RootNamespace::Create(const ToolPaths& tools) {
 
 std::vector<std::string> RootNamespace::Wrap(std::vector<std::string> argv) const {
   std::vector<std::string> wrapped = prefix_;
-  wrapped.insert(wrapped.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
+  wrapped.insert(wrapped.end(), std::make_move_iterator(argv.begin()),
+                 std::make_move_iterator(argv.end()));
   return wrapped;
 }
 

@@ -27,14 +27,15 @@ Error Stopped(std::string_view name) {
 }
 
 // flock has no wait that a descriptor could end: ask again every so often.
-Result<sys::FileLock> LockFolder(const fs::path& folder, std::string_view name, const ProgressFn& progress,
-                                 Cancellation cancel) {
+Result<sys::FileLock> LockFolder(const fs::path& folder, std::string_view name,
+                                 const ProgressFn& progress, Cancellation cancel) {
   constexpr int kAskAgainMs = 100;
   bool reported = false;
   for (;;) {
     PYRO_ASSIGN_OR_RETURN(auto lock, sys::FileLock::TryAcquire(folder / kLockName));
     if (lock) return std::move(*lock);
-    if (!reported && progress) progress({"wait", "another pyro is pulling this environment", std::nullopt});
+    if (!reported && progress)
+      progress({"wait", "another pyro is pulling this environment", std::nullopt});
     reported = true;
     pollfd entry = {cancel.fd, POLLIN, 0};
     if (::poll(&entry, 1, kAskAgainMs) > 0) return Stopped(name);
@@ -44,11 +45,12 @@ Result<sys::FileLock> LockFolder(const fs::path& folder, std::string_view name, 
 Status CheckSpace(const fs::path& folder, const CatalogEntry& entry) {
   PYRO_ASSIGN_OR_RETURN(const std::uint64_t free_bytes, sys::FreeSpace(folder));
   if (free_bytes >= entry.build_bytes) return OkStatus();
-  return MakeError(ErrorCode::kNoSpace,
-                   fmt::format("building '{}' takes {} and '{}' has {} left", entry.name,
-                               FormatBytes(entry.build_bytes), folder.native(), FormatBytes(free_bytes)),
-                   "free some space (`pyro env prune` removes what is not used), or let PYRO_CACHE_DIR name a "
-                   "larger disk");
+  return MakeError(
+      ErrorCode::kNoSpace,
+      fmt::format("building '{}' takes {} and '{}' has {} left", entry.name,
+                  FormatBytes(entry.build_bytes), folder.native(), FormatBytes(free_bytes)),
+      "free some space (`pyro env prune` removes what is not used), or let PYRO_CACHE_DIR name a "
+      "larger disk");
 }
 
 // What killed pulls left. Whoever holds the folder's lock may remove all of it.
@@ -62,8 +64,9 @@ void DiscardLeftovers(const fs::path& folder, Builder& builder) {
   }
 }
 
-Result<InstalledEnvironment> BuildAndInstall(const CatalogEntry& entry, const fs::path& folder, const fs::path& work,
-                                             Builder& builder, const ProgressFn& progress, Cancellation cancel) {
+Result<InstalledEnvironment> BuildAndInstall(const CatalogEntry& entry, const fs::path& folder,
+                                             const fs::path& work, Builder& builder,
+                                             const ProgressFn& progress, Cancellation cancel) {
   const fs::path version = work / "version";
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(version));
   PYRO_ASSIGN_OR_RETURN(Manifest manifest, builder.Build(entry, work, version, progress, cancel));
@@ -77,7 +80,7 @@ Result<InstalledEnvironment> BuildAndInstall(const CatalogEntry& entry, const fs
 }  // namespace
 
 EnvironmentStore::EnvironmentStore(const fs::path& cache_dir, Builder& builder)
-    : environments_(cache_dir / "environments"), builder_(builder) {}
+    : environments_(fs::absolute(cache_dir) / "environments"), builder_(builder) {}
 
 fs::path EnvironmentStore::Folder(std::string_view name) const {
   return environments_ / DirectoryName(name);
@@ -123,27 +126,31 @@ Result<InstalledEnvironment> EnvironmentStore::Find(std::string_view name) const
   return loaded;
 }
 
-Result<InstalledEnvironment> EnvironmentStore::FindVersion(std::string_view name, std::string_view digest) const {
+Result<InstalledEnvironment> EnvironmentStore::FindVersion(std::string_view name,
+                                                           std::string_view digest) const {
   PYRO_RETURN_IF_ERROR(FindCatalogEntry(name));
   const std::string_view version = digest.substr(0, kShortDigest);
   if (!IsVersionName(version)) {
-    return MakeError(ErrorCode::kInvalidArgument, fmt::format("'{}' is not a digest", Printable(digest, 80)));
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("'{}' is not a digest", Printable(digest, 80)));
   }
   PYRO_ASSIGN_OR_RETURN(auto loaded, LoadVersion(name, Folder(name) / version));
   if (!loaded.digest.starts_with(digest)) {
-    return MakeError(ErrorCode::kNotFound, fmt::format("the environment '{}' has no such version", name));
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("the environment '{}' has no such version", name));
   }
   return loaded;
 }
 
-Result<InstalledEnvironment> EnvironmentStore::Inspect(std::string_view name, CheckDepth depth) const {
+Result<InstalledEnvironment> EnvironmentStore::Inspect(std::string_view name,
+                                                       CheckDepth depth) const {
   PYRO_ASSIGN_OR_RETURN(auto found, Find(name));
   if (depth == CheckDepth::kDigests) PYRO_RETURN_IF_ERROR(VerifyDigests(found));
   return found;
 }
 
-Result<PullResult> EnvironmentStore::Pull(std::string_view name, PullMode mode, const ProgressFn& progress,
-                                          Cancellation cancel) {
+Result<PullResult> EnvironmentStore::Pull(std::string_view name, PullMode mode,
+                                          const ProgressFn& progress, Cancellation cancel) {
   PYRO_ASSIGN_OR_RETURN(const CatalogEntry* entry, FindCatalogEntry(name));
   if (mode == PullMode::kIfNeeded) {
     if (auto found = Find(name)) return PullResult{std::move(*found), false};
@@ -159,7 +166,8 @@ Result<PullResult> EnvironmentStore::Pull(std::string_view name, PullMode mode, 
   const fs::path work = FreshName(folder, kPullPrefix);
   auto built = BuildAndInstall(*entry, folder, work, builder_, progress, cancel);
   const Status discarded = builder_.Discard(work);
-  if (!built) return std::move(built).error();
+  if (!built)
+    return built.error().code == ErrorCode::kCancelled ? Stopped(name) : std::move(built).error();
   static_cast<void>(discarded);  // The next pull or prune tries again.
   if (progress) progress({"done", FormatBytes(built->size_bytes), 1.0});
   return PullResult{std::move(*built), true};

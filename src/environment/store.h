@@ -18,13 +18,13 @@ namespace pyro::environment {
 
 // One immutable version on disk. A value; its files stay until they are pruned.
 struct InstalledEnvironment {
-  std::string name;                  // debian:12
-  std::string digest;                // ContentDigest of the manifest.
-  std::filesystem::path directory;   // Of this version.
-  std::filesystem::path base_image;  // EROFS, read-only.
-  std::filesystem::path kernel;      // A bzImage.
+  std::string name;                            // debian:12
+  std::string digest;                          // ContentDigest of the manifest.
+  std::filesystem::path directory;             // Of this version.
+  std::filesystem::path base_image;            // EROFS, read-only.
+  std::filesystem::path kernel;                // A bzImage.
   std::vector<std::filesystem::path> modules;  // In load order.
-  std::uint64_t size_bytes = 0;      // Of all its files.
+  std::uint64_t size_bytes = 0;                // Of all its files.
   Manifest manifest;
 };
 
@@ -34,7 +34,7 @@ struct EnvironmentSummary {
   std::string name;
   std::string description;
   InstallState state = InstallState::kNotInstalled;
-  std::string digest;            // Empty unless installed; likewise the rest.
+  std::string digest;  // Empty unless installed; likewise the rest.
   std::string built_at;
   std::uint64_t size_bytes = 0;
 };
@@ -64,18 +64,20 @@ struct PruneReport {
   std::uint64_t bytes_freed = 0;
 };
 
-// Safe for many processes at once: changes are made under one lock per environment and seen whole or not at all.
-// An object belongs to one thread.
+// Safe for many processes at once: changes are made under one lock per environment and seen whole
+// or not at all. An object belongs to one thread.
 class EnvironmentStore {
  public:
-  // `cache_dir` need not exist. The builder is borrowed and must outlive the store.
+  // `cache_dir` need not exist; a relative one counts from the directory of now. The builder is
+  // borrowed and must outlive the store.
   EnvironmentStore(const std::filesystem::path& cache_dir, Builder& builder);
 
   // The whole catalog, in its order. Never fails: what cannot be read counts as broken.
   std::vector<EnvironmentSummary> List() const;
 
-  // The version that new guests use. Costs one small file and a stat per file, no hashing. kNotFound: no such
-  // environment, or not installed. kDataLoss: installed but broken; Pull repairs it.
+  // The version that new guests use. Costs one small file and a stat per file, no hashing.
+  // kNotFound: no such environment, or not installed. kDataLoss: installed but broken; Pull repairs
+  // it.
   Result<InstalledEnvironment> Find(std::string_view name) const;
 
   // A version by its digest, current or superseded. Errors as Find.
@@ -84,9 +86,11 @@ class EnvironmentStore {
   // Find, with every file hashed if asked for. kDataLoss names the file that differs.
   Result<InstalledEnvironment> Inspect(std::string_view name, CheckDepth depth) const;
 
-  // Builds and installs what is missing or broken. If another process is pulling the same environment, waits for it
-  // and takes its result. kCancelled, kNoSpace and the builder's errors leave the installed version as it was.
-  Result<PullResult> Pull(std::string_view name, PullMode mode, const ProgressFn& progress, Cancellation cancel);
+  // Builds and installs what is missing or broken. If another process is pulling the same
+  // environment, waits for it and takes its result. kCancelled, kNoSpace and the builder's errors
+  // leave the installed version as it was.
+  Result<PullResult> Pull(std::string_view name, PullMode mode, const ProgressFn& progress,
+                          Cancellation cancel);
 
   // Never touches a version whose digest is in `in_use`, nor an environment that is being pulled.
   Result<PruneReport> Prune(PruneScope scope, const std::set<std::string>& in_use);

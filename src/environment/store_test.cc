@@ -24,7 +24,9 @@ constexpr const char* kName = "debian:12";
 
 class StoreTest : public testing::Test {
  protected:
-  Result<PullResult> Pull(PullMode mode = PullMode::kIfNeeded) { return store_.Pull(kName, mode, {}, {}); }
+  Result<PullResult> Pull(PullMode mode = PullMode::kIfNeeded) {
+    return store_.Pull(kName, mode, {}, {});
+  }
 
   fs::path folder() const { return directory_.path() / "environments/debian-12"; }
 
@@ -139,7 +141,9 @@ TEST_F(StoreTest, ARebuildLeavesTheOldVersionForThoseWhoUseIt) {
 TEST_F(StoreTest, AFailedBuildLeavesTheInstalledVersionAndNothingElse) {
   const auto first = Pull();
   ASSERT_TRUE(first);
-  builder_.before_files = [](const fs::path&) -> Status { return MakeError(ErrorCode::kNoSpace, "the disk filled up"); };
+  builder_.before_files = [](const fs::path&) -> Status {
+    return MakeError(ErrorCode::kNoSpace, "the disk filled up");
+  };
   const auto second = Pull(PullMode::kRebuild);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::kNoSpace);
@@ -167,7 +171,8 @@ TEST_F(StoreTest, WhatAKilledPullLeftIsClearedByTheNext) {
   EXPECT_EQ(Count(kPullPrefix), 1);
   const auto during = store_.Prune(PruneScope::kAll, {});
   ASSERT_TRUE(during) << during.error().message;
-  EXPECT_EQ(during->skipped, std::vector<std::string>{kName});  // A pull under way is not a leftover.
+  EXPECT_EQ(during->skipped,
+            std::vector<std::string>{kName});  // A pull under way is not a leftover.
   EXPECT_EQ(Count(kPullPrefix), 1);
   ::kill(child, SIGKILL);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
@@ -194,13 +199,12 @@ TEST_F(StoreTest, TheSecondOfTwoPullsWaitsAndTakesTheFirstOnesResult) {
   FakeBuilder other;
   EnvironmentStore second(directory_.path(), other);
   std::vector<std::string> phases;
-  const auto pulled = second.Pull(
-      kName, PullMode::kIfNeeded,
-      [&](const PullProgress& progress) {
-        phases.push_back(progress.phase);
-        static_cast<void>(::write(go_on[1], "x", 1) == 1);
-      },
-      {});
+  const auto pulled = second.Pull(kName, PullMode::kIfNeeded,
+                                  [&](const PullProgress& progress) {
+                                    phases.push_back(progress.phase);
+                                    static_cast<void>(::write(go_on[1], "x", 1) == 1);
+                                  },
+                                  {});
   first.join();
   for (const int fd : {entered[0], entered[1], go_on[0], go_on[1]}) ::close(fd);
   ASSERT_TRUE(pulled) << pulled.error().message;
@@ -215,12 +219,11 @@ TEST_F(StoreTest, WaitingForAnotherPullCanBeStopped) {
   ASSERT_TRUE(held && held->has_value());
   auto stop = sys::MakePipe();
   ASSERT_TRUE(stop);
-  const auto pulled = store_.Pull(
-      kName, PullMode::kIfNeeded,
-      [&](const PullProgress& progress) {
-        if (progress.phase == "wait") stop->write.Reset();
-      },
-      {stop->read.get()});
+  const auto pulled = store_.Pull(kName, PullMode::kIfNeeded,
+                                  [&](const PullProgress& progress) {
+                                    if (progress.phase == "wait") stop->write.Reset();
+                                  },
+                                  {stop->read.get()});
   ASSERT_FALSE(pulled);
   EXPECT_EQ(pulled.error().code, ErrorCode::kCancelled);
   EXPECT_EQ(builder_.builds, 0);
@@ -241,7 +244,8 @@ TEST_F(StoreTest, PruneRemovesOnlyWhatIsNotNeeded) {
   std::vector<std::string> what;
   for (const auto& item : report->removed) what.push_back(item.what);
   std::sort(what.begin(), what.end());
-  EXPECT_EQ(what, (std::vector<std::string>{"initramfs", "interrupted pull", "superseded version"}));
+  EXPECT_EQ(what,
+            (std::vector<std::string>{"initramfs", "interrupted pull", "superseded version"}));
   EXPECT_GT(report->bytes_freed, 0U);
   EXPECT_FALSE(store_.FindVersion(kName, first->environment.digest));
   EXPECT_TRUE(store_.FindVersion(kName, second->environment.digest));

@@ -28,10 +28,10 @@ constexpr std::size_t kTailBytes = 8192;
 
 std::string InstallHint(std::string_view tool) {
   static const std::map<std::string_view, std::string_view> kPackages = {
-      {"apt-config", "apt"},        {"apt-get", "apt"},      {"depmod", "kmod"},
-      {"dpkg-deb", "dpkg"},         {"dpkg-query", "dpkg"},  {"mke2fs", "e2fsprogs"},
+      {"apt-config", "apt"},         {"apt-get", "apt"},           {"depmod", "kmod"},
+      {"dpkg-deb", "dpkg"},          {"dpkg-query", "dpkg"},       {"mke2fs", "e2fsprogs"},
       {"mkfs.erofs", "erofs-utils"}, {"mmdebstrap", "mmdebstrap"}, {"modprobe", "kmod"},
-      {"newuidmap", "uidmap"},      {"newgidmap", "uidmap"}, {"rm", "coreutils"},
+      {"newuidmap", "uidmap"},       {"newgidmap", "uidmap"},      {"rm", "coreutils"},
       {"unshare", "util-linux"}};
   const auto package = kPackages.find(tool);
   return fmt::format("install it: sudo apt install {}",
@@ -76,8 +76,8 @@ Result<bool> WaitReadable(int fd, Cancellation cancel) {
   }
 }
 
-// After SIGKILL: end of file says that the last process holding the pipe is gone, and so that nothing writes into
-// its directories any more.
+// After SIGKILL: end of file says that the last process holding the pipe is gone, and so that
+// nothing writes into its directories any more.
 void DrainUntilClosed(int fd) {
   const Deadline deadline = Deadline::After(std::chrono::seconds(20));
   std::array<char, 4096> buffer{};
@@ -112,8 +112,8 @@ std::vector<std::string> ToolEnvironment(const ToolPaths& tools) {
   std::string path;
   for (const auto& directory : tools.search) path += directory.native() + ":";
   path += "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  std::vector<std::string> env = {"PATH=" + path, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
-                                  "HOME=/"};
+  std::vector<std::string> env = {"PATH=" + path, "LC_ALL=C.UTF-8",
+                                  "DEBIAN_FRONTEND=noninteractive", "HOME=/"};
   for (const char* name : {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy",
                            "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}) {
     const std::string value = sys::Environment(name);

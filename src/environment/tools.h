@@ -34,12 +34,13 @@ struct ToolRun {
 // Called with each line (ended by \n or \r), cut at 4096 bytes.
 using LineFn = std::function<void(std::string_view)>;
 
-// Runs a program to its end, reading its stdout and stderr as one stream. kCancelled: its whole process group was
-// killed and every process that held its output is gone.
+// Runs a program to its end, reading its stdout and stderr as one stream. kCancelled: its whole
+// process group was killed and every process that held its output is gone.
 Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const LineFn& on_line);
 
-// Runs a program that is expected to succeed and returns its stdout (at most 16 MiB). kUnavailable: it did not end
-// within two minutes. Otherwise, when it fails, what ExplainFailure makes of its stderr.
+// Runs a program that is expected to succeed and returns its stdout (at most 16 MiB). kUnavailable:
+// it did not end within two minutes. Otherwise, when it fails, what ExplainFailure makes of its
+// stderr.
 Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> argv);
 
 }  // namespace pyro::environment

@@ -41,7 +41,9 @@ class FakeBuilder final : public Builder {
     return manifest;
   }
 
-  Status Discard(const std::filesystem::path& work_dir) override { return sys::RemoveTree(work_dir); }
+  Status Discard(const std::filesystem::path& work_dir) override {
+    return sys::RemoveTree(work_dir);
+  }
 };
 
 }  // namespace pyro::environment

@@ -15,7 +15,8 @@ namespace pyro::environment {
 
 class FakeTools {
  public:
-  explicit FakeTools(const std::filesystem::path& directory) : directory_(directory / "fake-tools") {
+  explicit FakeTools(const std::filesystem::path& directory)
+      : directory_(directory / "fake-tools") {
     std::filesystem::create_directory(directory_);
   }
 
