@@ -104,6 +104,7 @@ Status DebianBuild::RunStep(std::string_view tool, std::vector<std::string> argv
   options.argv = root_.Wrap(std::move(argv));
   options.env = ToolEnvironment(tools_);
   options.env.insert(options.env.end(), more_env.begin(), more_env.end());
+  options.env.push_back("TMPDIR=" + work_.native());  // Where a killed tool's files are cleared.
   options.cwd = work_;
   PYRO_ASSIGN_OR_RETURN(const ToolRun run, RunTool(std::move(options), cancel_, on_line));
   if (!run.status.success()) return ExplainFailure(tool, run.tail);

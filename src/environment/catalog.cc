@@ -25,9 +25,9 @@ std::vector<CatalogEntry> MakeCatalog() {
   return {
       {"debian:12-base", "Debian 12, minimal: shell and core tools", "bookworm", {}, 550 * kMiB},
       {"debian:12", "Debian 12 with Git, for common agent work", "bookworm", agent_work,
-       900 * kMiB},
+       800 * kMiB},
       {"debian:12-build", "Debian 12 with Git and the usual build tools", "bookworm", build_tools,
-       2500 * kMiB},
+       1700 * kMiB},
   };
 }
 

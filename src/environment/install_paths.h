@@ -1,11 +1,10 @@
-// The layout of an environment on disk:
+// The layout of an environment on disk, in environments/debian-12/ for debian:12:
 //
-//   environments/debian-12/lock            held while the folder is changed
-//   environments/debian-12/current         symbolic link to the version in use
-//   environments/debian-12/<16 digits>/    one version, immutable: manifest.json, base.erofs,
-//   vmlinuz, modules/ environments/debian-12/<16 digits>.initramfs-<16 digits>.cpio   made from it
-//   and an agent environments/debian-12/.pull-…         a pull under way if the lock is held, else
-//   a leftover; likewise .trash-…
+//   lock           held while the folder is changed
+//   current        symbolic link to the version that new guests use
+//   <16 digits>/   one version, immutable: manifest.json, base.erofs, vmlinuz, modules/
+//   <16 digits>.initramfs-<16 digits>.cpio   made from that version and an agent
+//   .pull-*, .trash-*   work under way while the lock is held, leftovers otherwise
 
 #pragma once
 
