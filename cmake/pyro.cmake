@@ -1,7 +1,8 @@
 # One library per folder of src/, with its floor's dependencies spelled out; one test program per *_test.cc.
 
 add_library(pyro_options INTERFACE)
-target_compile_options(pyro_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion)
+target_compile_options(pyro_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+                       -Wno-missing-field-initializers)
 if(PYRO_WERROR)
   target_compile_options(pyro_options INTERFACE -Werror)
 endif()

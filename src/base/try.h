@@ -9,10 +9,12 @@
 #define PYRO_CONCAT_INNER(a, b) a##b
 #define PYRO_CONCAT(a, b) PYRO_CONCAT_INNER(a, b)
 
-#define PYRO_RETURN_IF_ERROR(expression)                     \
-  do {                                                       \
-    auto pyro_status = (expression);                         \
-    if (!pyro_status) return std::move(pyro_status).error(); \
+#define PYRO_RETURN_IF_ERROR(expression) \
+  PYRO_RETURN_IF_ERROR_IMPL(PYRO_CONCAT(pyro_status_, __LINE__), expression)
+#define PYRO_RETURN_IF_ERROR_IMPL(status, expression) \
+  do {                                                \
+    auto status = (expression);                       \
+    if (!status) return std::move(status).error();    \
   } while (false)
 
 // PYRO_ASSIGN_OR_RETURN(auto file, Open(path));

@@ -43,7 +43,8 @@ Json NetworkToJson(const GuestNetwork& network) {
           {"address", network.address},
           {"prefix_length", network.prefix_length},
           {"gateway", network.gateway},
-          {"dns", network.dns}};
+          {"dns", network.dns},
+          {"mtu", network.mtu}};
 }
 
 Result<GuestNetwork> NetworkFromJson(const Json& json) {
@@ -53,7 +54,9 @@ Result<GuestNetwork> NetworkFromJson(const Json& json) {
   PYRO_ASSIGN_OR_RETURN(const std::int64_t prefix, GetInt(json, "prefix_length", 1, 32));
   PYRO_ASSIGN_OR_RETURN(network.gateway, GetString(json, "gateway", 15));
   PYRO_ASSIGN_OR_RETURN(network.dns, GetString(json, "dns", 15));
+  PYRO_ASSIGN_OR_RETURN(const std::int64_t mtu, GetInt(json, "mtu", 576, 65535));
   network.prefix_length = static_cast<int>(prefix);
+  network.mtu = static_cast<int>(mtu);
   return network;
 }
 

@@ -1,0 +1,116 @@
+// pyro as a library: the one interface beneath the command line, Python and MCP.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pyro/result.h"
+#include "pyro/types.h"
+
+namespace pyro {
+
+enum class OutputStream { kStdout, kStderr };
+
+// Takes a command's output as it comes.
+class OutputSink {
+ public:
+  virtual ~OutputSink() = default;
+
+  // A descriptor to wait on before Write, or -1 when Write never has to wait. A sink that is not
+  // ready holds its own command up, and nothing else.
+  virtual int WritableFd(OutputStream stream) = 0;
+
+  // Takes up to `bytes.size()` bytes without waiting and says how many; called when WritableFd is
+  // writable. An error ends the command: its reader is gone.
+  virtual Result<std::size_t> Write(OutputStream stream, std::string_view bytes) = 0;
+};
+
+// What a call is connected to. Everything is borrowed for the length of the call.
+struct CallIo {
+  int stdin_fd = -1;  // Read and passed on; -1: the command's stdin is at its end from the start.
+  OutputSink* sink = nullptr;  // nullptr: the output is collected into the result.
+  int cancel_fd =
+      -1;  // Becoming readable cancels the call; never read here. -1: it cannot be cancelled.
+  // What a long call is doing, for people: a phase and a detail that may be empty; a fraction of
+  // the phase, or -1.
+  std::function<void(std::string_view phase, std::string_view detail, double fraction)> on_progress;
+  // Things a user must know although the call goes on, such as a command that runs on the host.
+  std::function<void(std::string_view notice)> on_notice;
+};
+
+// Thread-safe: calls may come from several threads, each on its own connection to the state on
+// disk. Other processes may use the same directories at the same time.
+//
+// Every call may fail with kInvalidArgument (says which argument), kNoSpace, kPermissionDenied,
+// kMissingTool (the hint is the command that installs it) and kCancelled (CallIo::cancel_fd),
+// besides what is said at each.
+class Engine {
+ public:
+  struct Directories {
+    std::filesystem::path state;  // Absolute. Made when first needed, mode 0700.
+    std::filesystem::path cache;
+  };
+
+  // PYRO_STATE_DIR and PYRO_CACHE_DIR, else ~/.local/state/pyro-mcp and ~/.cache/pyro-mcp.
+  static Result<Directories> DefaultDirectories();
+
+  explicit Engine(Directories directories);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Environments. kNotFound: not in the catalog. kDataLoss: installed but broken; pulling repairs
+  // it.
+  Result<std::vector<EnvironmentInfo>> ListEnvironments();
+  // Builds and installs it unless that is done already. kUnavailable: the package mirror is out of
+  // reach.
+  Result<PulledEnvironment> PullEnvironment(const std::string& name, const CallIo& io = {});
+  // kNotFound also: not installed. `verify`: every file is read and compared with its digest.
+  enum class Verify { kNo, kYes };
+  Result<EnvironmentDetails> InspectEnvironment(const std::string& name, Verify verify);
+  // Removes what is broken, interrupted or superseded; with kAll every installed environment too.
+  // What a VM still needs stays.
+  enum class PruneScope { kLeftovers, kAll };
+  Result<PrunedEnvironments> PruneEnvironments(PruneScope scope);
+
+  // One command in a VM of its own, which is gone when this returns, however it returns. Pulls the
+  // environment if need be. kGuestUnavailable: no guest could be had, or it died before the command
+  // ended. timeout_seconds: 1 to kMaxTimeoutSeconds, from the command's start.
+  Result<ExecResult> RunInVm(const VmOptions& options, const Command& command,
+                             std::int64_t timeout_seconds, const CallIo& io = {});
+
+  // VMs that live until their lease ends or they are deleted. `vm_id` may be any unambiguous prefix
+  // of 6 characters or more after "vm_". kNotFound: no such VM. kWrongState: not possible in its
+  // state.
+  Result<VmInfo> CreateVm(const VmOptions& options, const CallIo& io = {});
+  // Returns once the guest takes commands. Starting a started VM is fine.
+  Result<VmInfo> StartVm(const std::string& vm_id, const CallIo& io = {});
+  // Runs one command in a started VM and then deletes that VM.
+  Result<ExecResult> ExecVm(const std::string& vm_id, const Command& command,
+                            std::int64_t timeout_seconds, const CallIo& io = {});
+  // Syncs and powers off; the disk is kept. Stopping a stopped VM is fine.
+  Result<VmInfo> StopVm(const std::string& vm_id);
+  // At any state. kNotFound if it is gone already.
+  Status DeleteVm(const std::string& vm_id);
+  Result<VmInfo> StatusVm(const std::string& vm_id);
+  Result<std::vector<VmInfo>> ListVms();
+  Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id);
+  // Removes VMs whose lease is over and what crashes left behind. Every call that makes a VM does
+  // the same on its way.
+  Result<ReapedVms> ReapExpired();
+
+  // Finds out what works on this host. Takes seconds the first time: the accelerator is tried out.
+  Result<DoctorReport> Doctor();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pyro

@@ -1,0 +1,166 @@
+// The values that the engine takes and gives. All are plain data, copyable, owned by whoever holds
+// them.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pyro {
+
+// What a VM is made with. Limits: 1 to 64 CPUs, 128 to 1,048,576 MiB, a lease of 1 second to 10
+// years.
+struct VmOptions {
+  std::string environment;
+  std::int64_t vcpu_count = 1;
+  std::int64_t mem_mib = 1024;
+  std::int64_t ttl_seconds = 600;  // The lease, from the last use.
+  bool network = false;            // Outbound NAT; otherwise the guest has no network device.
+  // Weakens isolation: where no guest can be had, the command runs on this host, in a bubblewrap
+  // jail.
+  bool allow_host_compat = false;
+};
+
+// Exactly one of the two is used: words run as they are, a script goes to the guest's /bin/sh -c.
+struct Command {
+  std::vector<std::string> argv;
+  std::optional<std::string> script;
+};
+
+inline constexpr std::int64_t kMaxTimeoutSeconds = 7LL * 24 * 3600;
+inline constexpr std::int64_t kDefaultTimeoutSeconds = 30;
+inline constexpr std::size_t kMaxResultBytes = 1024 * 1024;  // Of each stream in a result.
+
+// Where the milliseconds of a run went. Each counts from the call's beginning; -1: did not happen.
+struct Timings {
+  std::int64_t prepared_ms = -1;      // Environment, accelerator, disk and registry are there.
+  std::int64_t supervised_ms = -1;    // The supervisor listens.
+  std::int64_t ready_ms = -1;         // The guest takes commands.
+  std::int64_t first_output_ms = -1;  // The first byte of either stream arrived.
+  std::int64_t ended_ms = -1;         // The command's end was reported.
+};
+
+// How a command went. A command that ran is a result, whatever its exit code.
+struct ExecResult {
+  std::string
+      stdout_text;  // At most kMaxResultBytes, head and tail; empty when the output was streamed.
+  std::string stderr_text;
+  std::uint64_t stdout_bytes = 0;  // In all.
+  std::uint64_t stderr_bytes = 0;
+  bool stdout_truncated = false;
+  bool stderr_truncated = false;
+  int exit_code = 0;             // As a shell reports it: 124 timed out, 126, 127, 128 + n.
+  std::string outcome;           // "exited", "signalled", "timed_out", "cancelled", "not_started"
+  std::int64_t duration_ms = 0;  // Of the command itself, measured where it ran.
+  std::string execution_mode;    // "guest_virtio_serial" or "host_compat": how it truly ran.
+  std::string environment;
+  std::string kernel;       // `uname -r` of where it ran.
+  std::string accelerator;  // "kvm" or "tcg"; empty for host_compat.
+  Timings timings;
+};
+
+struct VmInfo {
+  std::string vm_id;
+  std::string environment;
+  std::string state;  // "created", "started", "stopped"
+  std::int64_t vcpu_count = 0;
+  std::int64_t mem_mib = 0;
+  std::int64_t ttl_seconds = 0;
+  bool network_enabled = false;
+  bool allow_host_compat = false;
+  std::string execution_mode;  // "pending" before the first start
+  std::string accelerator;
+  std::string created_at;  // RFC 3339, UTC
+  std::string expires_at;
+  std::string last_error;  // Why the guest was lost, or empty.
+};
+
+struct VmNetworkInfo {
+  std::string vm_id;
+  bool network_enabled = false;
+  // Only while it is started with a network.
+  std::string address;
+  std::string gateway;
+  std::string dns;
+  std::string mac;
+  std::int64_t prefix_length = 0;
+};
+
+struct EnvironmentInfo {
+  std::string name;
+  std::string description;
+  bool installed = false;
+  bool broken = false;  // Installed, but damaged: pull repairs it.
+  std::string digest;   // Empty unless installed; likewise the rest.
+  std::string installed_at;
+  std::uint64_t size_bytes = 0;
+};
+
+struct EnvironmentDetails {
+  EnvironmentInfo info;
+  std::string kernel_release;
+  std::string kernel_package;
+  std::string directory;
+  std::vector<std::string> files;     // NAME SIZE SHA256
+  std::vector<std::string> packages;  // NAME VERSION
+  std::vector<std::string> apt_sources;
+  std::vector<std::string> modules;
+  std::vector<std::string> tools;  // NAME VERSION
+};
+
+struct PulledEnvironment {
+  EnvironmentInfo info;
+  bool built = false;  // False: it was there already.
+};
+
+struct PrunedEnvironments {
+  struct Item {
+    std::string environment;
+    std::string what;
+    std::string digest;
+    std::uint64_t bytes = 0;
+  };
+  std::vector<Item> removed;
+  std::vector<std::string> skipped;
+  std::uint64_t bytes_freed = 0;
+};
+
+struct ReapedVms {
+  std::vector<std::string> vm_ids;  // Removed: lease over, or left behind by a crash.
+  std::int64_t leftovers = 0;       // Files and directories that belonged to no VM.
+};
+
+// One thing that pyro needs, as it is on this host.
+struct DoctorCheck {
+  std::string name;
+  bool ok = false;
+  bool required = true;
+  std::string detail;
+  std::string fix;  // The command that mends it, or empty.
+};
+
+struct DoctorReport {
+  std::string platform;  // linux-x86_64
+  bool runtime_ok = false;
+  bool kvm_exists = false;
+  bool kvm_readable = false;
+  bool kvm_writable = false;
+  std::string environment_cache;
+  std::string state_directory;
+  bool vm_boot = false;
+  bool guest_exec = false;
+  bool guest_network = false;
+  bool host_compat = false;
+  bool tun = false;
+  bool ip_forward = false;
+  std::string accelerator;
+  std::string accelerator_reason;
+  std::string network_backend;
+  std::vector<DoctorCheck> checks;
+  std::vector<std::string> issues;  // One sentence each, with what to do.
+};
+
+}  // namespace pyro

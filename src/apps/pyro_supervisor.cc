@@ -1,0 +1,5 @@
+// pyro-supervisor: owns one guest. Started by pyro, never by hand.
+
+#include "supervisor/main.h"
+
+int main() { return pyro::supervisor::RunSupervisor(); }

@@ -1,0 +1,91 @@
+#include "cli/cli.h"
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "pyro/version.h"
+
+namespace pyro::cli {
+namespace {
+
+// Takes the words after the first "--" away, so that no option of ours can be found among them.
+std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] != "--") continue;
+    std::vector<std::string> command(words.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                     words.end());
+    words.resize(i);
+    return command;
+  }
+  return std::nullopt;
+}
+
+// One sentence and one hint, whatever the parser has to say.
+int ReportUsage(const CLI::ParseError& error, const CLI::App& app, const Context& context) {
+  std::string name = "pyro";
+  for (const CLI::App* command : app.get_subcommands()) {
+    name += " " + command->get_name();
+    for (const CLI::App* below : command->get_subcommands()) name += " " + below->get_name();
+  }
+  Error told =
+      MakeError(ErrorCode::kInvalidArgument, error.what(), fmt::format("see '{} --help'", name));
+  if (const auto* own = dynamic_cast<const CLI::ValidationError*>(&error)) {
+    // CLI11 joins the two parts of our own errors with ": ".
+    const std::string text = own->what();
+    if (const std::size_t at = text.find(": put it after --"); at != std::string::npos) {
+      told = MakeError(ErrorCode::kInvalidArgument, text.substr(0, at), text.substr(at + 2));
+    }
+  }
+  ReportError(told, context.json);
+  const bool runs = !app.get_subcommands().empty() && app.get_subcommands()[0]->get_name() == "run";
+  return runs ? kExitPyroFailed : kExitUsage;
+}
+
+}  // namespace
+
+int Main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Context context;
+  std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  context.command = CutCommand(words);
+
+  CLI::App app(
+      "A computer for every agent task: real Linux microVMs, with no daemon, no root and no "
+      "account.",
+      "pyro");
+  app.set_version_flag("--version", fmt::format("pyro {}", kVersion), "Print the version");
+  app.require_subcommand(1);
+  app.footer(
+      "Example:\n  pyro run debian:12 -- git --version\n\n'pyro COMMAND --help' tells more.");
+  AddRun(app, context);
+  AddEnv(app, context);
+  AddDoctor(app, context);
+  try {
+    // CLI11 takes its words from the back.
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+  } catch (const CLI::CallForHelp&) {
+    Print(app.help());
+    return kExitOk;
+  } catch (const CLI::CallForVersion& version) {
+    Print(std::string(version.what()) + "\n");
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    return ReportUsage(error, app, context);
+  }
+
+  auto directories = Engine::DefaultDirectories();
+  if (!directories) {
+    ReportError(directories.error(), context.json);
+    return context.failure_code;
+  }
+  Engine engine(std::move(*directories));
+  return context.action(engine);
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,39 @@
+// The commands. Each adds itself to the parser, with what to do when it is chosen.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pyro/engine.h"
+
+namespace CLI {
+class App;
+}
+
+namespace pyro::cli {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitPyroFailed =
+    125;  // Of commands whose other codes are the guest command's.
+
+// What was parsed. Borrowed by the commands.
+struct Context {
+  // The words after "--"; nullopt: there was none.
+  std::optional<std::vector<std::string>> command;
+  // Set by the chosen command's parse callback.
+  std::function<int(Engine&)> action;
+  bool json = false;
+  int failure_code = kExitFailed;
+};
+
+void AddRun(CLI::App& app, Context& context);
+void AddEnv(CLI::App& app, Context& context);
+void AddDoctor(CLI::App& app, Context& context);
+
+}  // namespace pyro::cli

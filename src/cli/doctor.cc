@@ -1,0 +1,58 @@
+// pyro doctor
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "pyro/json_forms.h"
+
+namespace pyro::cli {
+namespace {
+
+const char* YesNo(bool value) { return value ? "yes" : "no"; }
+
+int Doctor(Engine& engine, const Context& context) {
+  const auto report = engine.Doctor();
+  if (!report) {
+    ReportError(report.error(), context.json);
+    return kExitFailed;
+  }
+  const int code = report->runtime_ok ? kExitOk : kExitFailed;
+  if (context.json) {
+    PrintJson(ToJson(*report));
+    return code;
+  }
+  Print(fmt::format("Platform: {}\nRuntime: {}\nKVM: exists={} readable={} writable={}\n",
+                    report->platform, report->runtime_ok ? "PASS" : "FAIL",
+                    YesNo(report->kvm_exists), YesNo(report->kvm_readable),
+                    YesNo(report->kvm_writable)));
+  Print(fmt::format("Environment cache: {}\n", report->environment_cache));
+  Print(fmt::format("Capabilities: vm_boot={} guest_exec={} guest_network={}\n",
+                    YesNo(report->vm_boot), YesNo(report->guest_exec),
+                    YesNo(report->guest_network)));
+  Print(fmt::format("Networking: tun={} ip_forward={}\n", YesNo(report->tun),
+                    YesNo(report->ip_forward)));
+  Print(fmt::format("Accelerator: {} ({})\n",
+                    report->accelerator.empty() ? "none" : report->accelerator,
+                    Printable(report->accelerator_reason, 400)));
+  for (const std::string& issue : report->issues) Print("- " + Printable(issue, 800) + "\n");
+  return code;
+}
+
+}  // namespace
+
+void AddDoctor(CLI::App& app, Context& context) {
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "Find out what works on this host, and what to do about the rest");
+  doctor->add_flag("--json", context.json, "Print JSON");
+  doctor->footer(
+      "Exits with 0 if guests can run. The first time it tries the accelerators out, which takes "
+      "seconds.");
+  doctor->callback([&context] {
+    context.action = [&context](Engine& engine) { return Doctor(engine, context); };
+  });
+}
+
+}  // namespace pyro::cli

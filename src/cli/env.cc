@@ -1,0 +1,148 @@
+// pyro env list | pull | inspect | prune
+
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "pyro/json_forms.h"
+#include "pyro/version.h"
+
+namespace pyro::cli {
+namespace {
+
+int Fail(const Error& error, const Context& context) {
+  if (error.code == ErrorCode::kCancelled && CaughtSignal() != 0) {
+    Talk("pyro: cancelled; nothing was installed\n");
+    return 128 + CaughtSignal();
+  }
+  ReportError(error, context.json);
+  return kExitFailed;
+}
+
+const char* StateOf(const EnvironmentInfo& info) {
+  if (info.broken) return "broken";
+  return info.installed ? "installed" : "not installed";
+}
+
+int List(Engine& engine, const Context& context) {
+  const auto environments = engine.ListEnvironments();
+  if (!environments) return Fail(environments.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*environments));
+    return kExitOk;
+  }
+  Print(fmt::format("Catalog version: {}\n", kVersion));
+  for (const EnvironmentInfo& info : *environments) {
+    Print(fmt::format("{} [{}] {}\n", info.name, StateOf(info), info.description));
+  }
+  return kExitOk;
+}
+
+int Pull(Engine& engine, const Context& context, const std::string& name) {
+  Progress progress(Progress::Style::kPhaseLines, name);
+  CallIo io;
+  progress.Connect(io);
+  io.cancel_fd = CatchSignals();
+  const auto pulled = engine.PullEnvironment(name, io);
+  progress.Clear();
+  if (!pulled) return Fail(pulled.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*pulled));
+  } else {
+    Print(fmt::format("{} {} ({}, {})\n", name,
+                      pulled->built ? "installed" : "was installed already",
+                      FormatBytes(pulled->info.size_bytes), pulled->info.digest.substr(0, 12)));
+  }
+  return kExitOk;
+}
+
+void PrintSection(std::string_view title, const std::vector<std::string>& lines) {
+  Print(fmt::format("{}:\n", title));
+  for (const std::string& line : lines) Print("  " + Printable(line, 400) + "\n");
+}
+
+int Inspect(Engine& engine, const Context& context, const std::string& name, bool verify) {
+  const auto details =
+      engine.InspectEnvironment(name, verify ? Engine::Verify::kYes : Engine::Verify::kNo);
+  if (!details) return Fail(details.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*details));
+    return kExitOk;
+  }
+  Print(
+      fmt::format("Environment: {}\nDescription: {}\nDigest: {}\nInstalled: {}\nSize: "
+                  "{}\nDirectory: {}\nKernel: {} ({})\n",
+                  name, details->info.description, details->info.digest, details->info.installed_at,
+                  FormatBytes(details->info.size_bytes), details->directory,
+                  details->kernel_release, details->kernel_package));
+  PrintSection("Files", details->files);
+  PrintSection("Package sources", details->apt_sources);
+  PrintSection("Built with", details->tools);
+  Print(fmt::format("Packages: {} (listed with --json)\n", details->packages.size()));
+  return kExitOk;
+}
+
+int Prune(Engine& engine, const Context& context, bool all) {
+  const auto pruned =
+      engine.PruneEnvironments(all ? Engine::PruneScope::kAll : Engine::PruneScope::kLeftovers);
+  if (!pruned) return Fail(pruned.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*pruned));
+    return kExitOk;
+  }
+  for (const auto& item : pruned->removed) {
+    Print(fmt::format("removed {} {} {} ({})\n", item.environment, item.what,
+                      item.digest.substr(0, 12), FormatBytes(item.bytes)));
+  }
+  for (const std::string& name : pruned->skipped)
+    Talk(fmt::format("pyro: {} is being pulled, left alone\n", name));
+  Print(fmt::format("{} freed\n", FormatBytes(pruned->bytes_freed)));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddEnv(CLI::App& app, Context& context) {
+  CLI::App* env = app.add_subcommand("env", "The environments: what a guest's disk holds");
+  env->require_subcommand(1);
+  const auto add = [&](const char* name, const char* description,
+                       std::function<int(Engine&)> action) {
+    CLI::App* command = env->add_subcommand(name, description);
+    command->add_flag("--json", context.json, "Print JSON");
+    command->callback([&context, action] { context.action = action; });
+    return command;
+  };
+  auto name = std::make_shared<std::string>();
+  auto flag = std::make_shared<bool>(false);
+
+  add("list", "Show the catalog and what is installed",
+      [&context](Engine& engine) { return List(engine, context); });
+
+  CLI::App* pull = add("pull", "Build and install an environment, or repair it",
+                       [&context, name](Engine& engine) { return Pull(engine, context, *name); });
+  pull->add_option("environment", *name, "Such as debian:12")->required()->type_name("ENVIRONMENT");
+  pull->footer(
+      "Takes about half a minute and the host's own Debian package mirror.\n\nExample:\n  pyro env "
+      "pull debian:12");
+
+  CLI::App* inspect = add(
+      "inspect", "Show what an installed environment consists of",
+      [&context, name, flag](Engine& engine) { return Inspect(engine, context, *name, *flag); });
+  inspect->add_option("environment", *name, "Such as debian:12")
+      ->required()
+      ->type_name("ENVIRONMENT");
+  inspect->add_flag("--verify", *flag, "Read every file and compare its digest");
+
+  CLI::App* prune = add("prune", "Remove what is broken, interrupted or superseded",
+                        [&context, flag](Engine& engine) { return Prune(engine, context, *flag); });
+  prune->add_flag("--all", *flag, "Installed environments too, but for what a VM still needs");
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,83 @@
+#include "cli/output.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include <fmt/format.h>
+
+#include "pyro/json_forms.h"
+
+namespace pyro::cli {
+namespace {
+
+void WriteAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+void Print(std::string_view text) { WriteAll(STDOUT_FILENO, text); }
+void Talk(std::string_view text) { WriteAll(STDERR_FILENO, text); }
+void PrintJson(const Json& document) { Print(ToPrettyJson(document) + "\n"); }
+
+void ReportError(const Error& error, bool json) {
+  if (json) PrintJson(ToJson(error));
+  Talk("pyro: " + error.message + "\n");
+  if (!error.hint.empty()) Talk("hint: " + error.hint + "\n");
+}
+
+bool StderrIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+TerminalSink::TerminalSink() : out_(Open(STDOUT_FILENO)), err_(Open(STDERR_FILENO)) {}
+
+TerminalSink::~TerminalSink() {
+  for (const Target& target : {out_, err_}) {
+    if (target.kind == Kind::kReopened) ::close(target.fd);
+  }
+}
+
+TerminalSink::Target TerminalSink::Open(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return {fd, Kind::kFile};
+  if (S_ISSOCK(info.st_mode)) return {fd, Kind::kSocket};
+  const bool waits = S_ISFIFO(info.st_mode) || ::isatty(fd) == 1;
+  if (!waits) return {fd, Kind::kFile};
+  // A description of our own can be made non-blocking; the inherited one is shared with other
+  // programs.
+  const int own = ::open(fmt::format("/proc/self/fd/{}", fd).c_str(),
+                         O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (own >= 0) return {own, Kind::kReopened};
+  return {fd, Kind::kShared};
+}
+
+int TerminalSink::WritableFd(OutputStream stream) {
+  const Target& target = stream == OutputStream::kStdout ? out_ : err_;
+  return target.kind == Kind::kFile ? -1 : target.fd;
+}
+
+Result<std::size_t> TerminalSink::Write(OutputStream stream, std::string_view bytes) {
+  const Target& target = stream == OutputStream::kStdout ? out_ : err_;
+  // A writable pipe takes PIPE_BUF bytes without waiting, however it was opened.
+  if (target.kind == Kind::kShared) bytes = bytes.substr(0, PIPE_BUF);
+  const ssize_t n = target.kind == Kind::kSocket
+                        ? ::send(target.fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                        : ::write(target.fd, bytes.data(), bytes.size());
+  if (n >= 0) return static_cast<std::size_t>(n);
+  if (errno == EINTR || errno == EAGAIN) return std::size_t{0};
+  Error error = MakeError(ErrorCode::kUnavailable, "the command's output cannot be written");
+  error.sys_errno = errno;
+  return error;
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,47 @@
+// What goes to the two streams, and how.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "pyro/engine.h"
+
+namespace pyro::cli {
+
+// Writes all of it; a reader that went away is no error here.
+void Print(std::string_view text);  // stdout
+void Talk(std::string_view text);   // stderr
+void PrintJson(const Json& document);
+
+// "pyro: SENTENCE" and "hint: …" on stderr; with `json` the error's document on stdout, too.
+void ReportError(const Error& error, bool json);
+
+bool StderrIsTerminal();
+
+// A command's output, passed on to our own stdout and stderr as they take it.
+class TerminalSink : public OutputSink {
+ public:
+  TerminalSink();
+  ~TerminalSink() override;
+  TerminalSink(const TerminalSink&) = delete;
+  TerminalSink& operator=(const TerminalSink&) = delete;
+
+  int WritableFd(OutputStream stream) override;
+  Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override;
+
+ private:
+  // How to write without waiting, which differs by what the descriptor is.
+  enum class Kind { kFile, kReopened, kSocket, kShared };
+  struct Target {
+    int fd = -1;
+    Kind kind = Kind::kFile;
+  };
+  static Target Open(int fd);
+
+  Target out_;
+  Target err_;
+};
+
+}  // namespace pyro::cli

@@ -1,0 +1,38 @@
+// What a long call is doing, on a terminal: one line that is rewritten. Nothing in a pipe.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "pyro/engine.h"
+
+namespace pyro::cli {
+
+class Progress {
+ public:
+  // With `phase_lines` each new phase is also a line "[pull] phase=… environment=…" of its own, on
+  // a terminal or not.
+  enum class Style { kQuiet, kTransient, kPhaseLines };
+  Progress(Style style, std::string environment);
+  ~Progress() { Clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void Show(std::string_view phase, std::string_view detail, double fraction);
+
+  // Leaves the line empty for what comes next.
+  void Clear();
+
+  // The members of `io` that lead here. This object must outlive the call.
+  void Connect(CallIo& io);
+
+ private:
+  Style style_;
+  std::string environment_;
+  std::string phase_;
+  bool terminal_;
+  bool drawn_ = false;
+};
+
+}  // namespace pyro::cli

@@ -1,0 +1,139 @@
+// pyro run
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "pyro/json_forms.h"
+
+namespace pyro::cli {
+namespace {
+
+struct RunFlags {
+  VmOptions vm;
+  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+  bool quiet = false;
+};
+
+// Clears the progress line before the first byte of the command's own output.
+class RunSink : public OutputSink {
+ public:
+  explicit RunSink(Progress& progress) : progress_(progress) {}
+  int WritableFd(OutputStream stream) override { return sink_.WritableFd(stream); }
+  Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
+    progress_.Clear();
+    return sink_.Write(stream, bytes);
+  }
+
+ private:
+  Progress& progress_;
+  TerminalSink sink_;
+};
+
+int ReportFailure(const Error& error, bool json) {
+  if (error.code == ErrorCode::kCancelled && CaughtSignal() != 0) {
+    if (json) PrintJson(ToJson(error));
+    return 128 + CaughtSignal();
+  }
+  if (error.sys_errno == EPIPE) return 128 + SIGPIPE;
+  ReportError(error, json);
+  return kExitPyroFailed;
+}
+
+void SayHowItEnded(const ExecResult& result, const RunFlags& flags) {
+  if (result.outcome == "timed_out") {
+    Talk(fmt::format(
+        "pyro: the command was killed after {} s\nhint: --timeout-seconds takes up to {}\n",
+        flags.timeout_seconds, kMaxTimeoutSeconds));
+  }
+  if (result.outcome == "not_started") {
+    Talk(result.exit_code == 127 ? "pyro: the command was not found in the guest\n"
+                                 : "pyro: the command cannot be executed in the guest\n");
+  }
+  if (!flags.quiet) {
+    Talk(fmt::format("[run] environment={} execution_mode={} exit_code={} duration_ms={}\n",
+                     result.environment, result.execution_mode, result.exit_code,
+                     result.duration_ms));
+  }
+}
+
+int Run(Engine& engine, const Context& context, const RunFlags& flags) {
+  Progress progress(
+      flags.quiet || context.json ? Progress::Style::kQuiet : Progress::Style::kTransient,
+      flags.vm.environment);
+  RunSink sink(progress);
+  CallIo io;
+  progress.Connect(io);
+  io.stdin_fd = STDIN_FILENO;
+  io.cancel_fd = CatchSignals();
+  if (!context.json) io.sink = &sink;
+  Command command;
+  command.argv = *context.command;
+  const auto result = engine.RunInVm(flags.vm, command, flags.timeout_seconds, io);
+  progress.Clear();
+  if (!result) return ReportFailure(result.error(), context.json);
+  if (context.json) {
+    Json document = ToJson(*result);
+    document["command"] = command.argv;
+    PrintJson(document);
+  } else {
+    SayHowItEnded(*result, flags);
+  }
+  return result->exit_code;
+}
+
+}  // namespace
+
+void AddRun(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<RunFlags>();
+  CLI::App* run =
+      app.add_subcommand("run", "Run one command in a microVM of its own, then throw the VM away");
+  run->add_option("environment", flags->vm.environment,
+                  "What the guest's disk holds; see 'pyro env list'")
+      ->required()
+      ->type_name("ENVIRONMENT");
+  run->add_option("--vcpu-count", flags->vm.vcpu_count, "CPUs of the guest, 1 to 64")
+      ->capture_default_str();
+  run->add_option("--mem-mib", flags->vm.mem_mib, "Memory of the guest in MiB, from 128")
+      ->capture_default_str();
+  run->add_option("--timeout-seconds", flags->timeout_seconds,
+                  "Kill the command after so long, counted from its start")
+      ->capture_default_str();
+  run->add_option("--ttl-seconds", flags->vm.ttl_seconds,
+                  "Lease of the VM while no command runs in it")
+      ->capture_default_str();
+  run->add_flag("--network", flags->vm.network,
+                "Let the guest reach the outside; otherwise it has no network device");
+  run->add_flag(
+      "--allow-host-compat", flags->vm.allow_host_compat,
+      "If no guest can be had, run on this host in a bubblewrap jail: no virtual machine");
+  run->add_flag("--json", context.json, "One JSON document at the end instead of the live output");
+  run->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");
+  run->footer(
+      "The words after -- are run as they are, without a shell; stdin is passed on.\n"
+      "Exits with the command's code; 124 timed out, 125 pyro failed, 126 not executable,\n"
+      "127 not found, 128+n killed by signal n.\n\n"
+      "Example:\n  pyro run debian:12 -- git --version\n"
+      "  pyro run debian:12 -- sh -c 'curl --version | head -1'");
+  run->callback([&context, flags] {
+    context.failure_code = kExitPyroFailed;
+    if (!context.command || context.command->empty()) {
+      throw CLI::ValidationError("there is no command to run",
+                                 fmt::format("put it after --, as in: pyro run {} -- git --version",
+                                             flags->vm.environment));
+    }
+    context.action = [&context, flags](Engine& engine) { return Run(engine, context, *flags); };
+  });
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,17 @@
+#include "engine/capture.h"
+
+namespace pyro::engine {
+
+Result<std::size_t> CaptureSink::Write(OutputStream stream, std::string_view bytes) {
+  (stream == OutputStream::kStdout ? out_ : err_).Append(bytes);
+  return bytes.size();
+}
+
+void CaptureSink::Fill(ExecResult& result) const {
+  result.stdout_text = out_.Text();
+  result.stderr_text = err_.Text();
+  result.stdout_truncated = out_.truncated();
+  result.stderr_truncated = err_.truncated();
+}
+
+}  // namespace pyro::engine

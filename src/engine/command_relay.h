@@ -1,0 +1,30 @@
+// Runs one command over a link: stdin in, both streams out, with flow control from end to end.
+
+#pragma once
+
+#include <string>
+
+#include "engine/supervisor_link.h"
+#include "pyro/engine.h"
+#include "pyro/result.h"
+#include "wire/credit.h"
+#include "wire/messages.h"
+
+namespace pyro::engine {
+
+struct RelayResult {
+  wire::Exited exited;
+  wire::Ready ready;
+  SteadyTime ready_at{};         // When the guest took commands; epoch: it did so before this call.
+  SteadyTime first_output_at{};  // Epoch: there was none.
+};
+
+// Sends the command at once, whether the guest is ready or not, and returns when it has ended and
+// all its output is with the sink. Memory is bounded by one window per stream whatever the sink
+// does. kGuestUnavailable: the guest could not start or died. kCancelled. An error of the sink ends
+// it likewise. After an error the link is of no more use; dropping it kills the command. `began` is
+// set once the command may have had an effect.
+Result<RelayResult> RelayCommand(SupervisorLink& link, const wire::Exec& exec, OutputSink& sink,
+                                 const CallIo& io, bool& began);
+
+}  // namespace pyro::engine

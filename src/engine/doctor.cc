@@ -1,0 +1,181 @@
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/try.h"
+#include "engine/context.h"
+#include "engine/engine_impl.h"
+#include "engine/paths.h"
+#include "sys/child_process.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "vmm/network.h"
+#include "vmm/qemu/qemu_program.h"
+
+namespace pyro {
+namespace engine {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kKvmDevice = "/dev/kvm";
+
+std::string Platform() {
+  utsname info{};
+  if (::uname(&info) != 0) return "unknown";
+  std::string system = info.sysname;
+  if (!system.empty() && system[0] >= 'A' && system[0] <= 'Z')
+    system[0] = static_cast<char>(system[0] + 32);
+  return system + "-" + info.machine;
+}
+
+DoctorCheck FromStatus(std::string name, const Result<std::filesystem::path>& found) {
+  DoctorCheck check;
+  check.name = std::move(name);
+  check.ok = found.ok();
+  check.detail = found ? found->native() : found.error().message;
+  if (!found) check.fix = found.error().hint;
+  return check;
+}
+
+DoctorCheck CheckJail() {
+  DoctorCheck check;
+  check.name = "jail";
+  auto bwrap = sys::FindProgram("bwrap", "sudo apt-get install bubblewrap");
+  if (!bwrap) return FromStatus("jail", bwrap);
+  sys::SpawnOptions options;
+  options.argv = {bwrap->native(), "--unshare-all", "--ro-bind", "/",        "/",
+                  "--proc",        "/proc",         "--",        "/bin/true"};
+  // As in earnest: when pyro is run by root, the jail is not.
+  if (::geteuid() == 0) options.credentials = sys::Credentials{61184, 61184, {}};
+  auto output = sys::RunCommand(std::move(options), Deadline::After(seconds(20)), 4096);
+  check.ok = output.ok() && output->status.success();
+  check.detail = check.ok ? "bubblewrap can make namespaces without root"
+                 : output ? Printable(TrimSpace(output->stderr_text))
+                          : output.error().message;
+  if (!check.ok)
+    check.fix =
+        "allow unprivileged user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1";
+  return check;
+}
+
+DoctorCheck CheckBuilder(const Engine::Directories& directories) {
+  DoctorCheck check;
+  check.name = "environment tools";
+  const auto missing = Environments(directories).builder().MissingTools();
+  check.ok = missing.empty();
+  check.required = false;  // An installed environment runs without them.
+  check.detail = check.ok ? "mmdebstrap, erofs-utils, e2fsprogs and kmod are there"
+                          : "tools that build environments are missing";
+  for (const std::string& hint : missing) check.fix += (check.fix.empty() ? "" : "; ") + hint;
+  return check;
+}
+
+DoctorCheck CheckStateDirectory(const Engine::Directories& directories) {
+  DoctorCheck check;
+  check.name = "state";
+  auto registry = OpenRegistry(directories);
+  check.ok = registry.ok();
+  check.detail = registry ? directories.state.native() : registry.error().message;
+  if (!registry) check.fix = registry.error().hint;
+  return check;
+}
+
+void CheckNetwork(DoctorReport& report) {
+  DoctorCheck check;
+  check.name = "guest network";
+  check.required = false;
+  auto supervisor = SupervisorProgram();
+  auto network = supervisor ? vmm::Network::Start({.gate = supervisor->parent_path() / "pyro-net",
+                                                   .identity = "doctor",
+                                                   .only = std::nullopt},
+                                                  Deadline::After(seconds(20)))
+                            : Result<vmm::Network>(supervisor.error());
+  check.ok = network.ok();
+  if (network) {
+    report.network_backend = vmm::NetworkBackendName(network->backend());
+    check.detail = report.network_backend;
+    if (!network->fallback_reason().empty())
+      check.detail += " (" + Printable(network->fallback_reason()) + ")";
+  } else {
+    check.detail = Printable(network.error().message);
+    check.fix = network.error().hint.empty() ? "sudo apt-get install passt" : network.error().hint;
+  }
+  report.guest_network = check.ok;
+  report.checks.push_back(std::move(check));
+}
+
+void CheckAccelerator(const Engine::Directories& directories, DoctorReport& report) {
+  DoctorCheck check;
+  check.name = "accelerator";
+  const auto verdict = Accelerator(directories);
+  check.ok = verdict.ok();
+  if (verdict) {
+    report.accelerator = vmm::AcceleratorName(verdict->accelerator);
+    report.accelerator_reason = verdict->reason;
+    check.detail = report.accelerator + ": " + verdict->reason;
+  } else {
+    check.detail = verdict.error().message;
+    check.fix = verdict.error().hint;
+  }
+  report.checks.push_back(std::move(check));
+}
+
+bool IpForward() {
+  const auto text = sys::ReadFile("/proc/sys/net/ipv4/ip_forward", 16);
+  return text && TrimSpace(*text) == "1";
+}
+
+bool AllOk(const DoctorReport& report, std::initializer_list<std::string_view> names) {
+  for (const DoctorCheck& check : report.checks) {
+    for (const std::string_view name : names) {
+      if (check.name == name && !check.ok) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+}  // namespace engine
+
+Result<DoctorReport> Engine::Doctor() {
+  DoctorReport report;
+  report.platform = engine::Platform();
+  report.kvm_exists = ::access(engine::kKvmDevice, F_OK) == 0;
+  report.kvm_readable = ::access(engine::kKvmDevice, R_OK) == 0;
+  report.kvm_writable = ::access(engine::kKvmDevice, W_OK) == 0;
+  report.tun = ::access("/dev/net/tun", F_OK) == 0;
+  report.ip_forward = engine::IpForward();
+  report.environment_cache = impl_->directories.cache / "environments";
+  report.state_directory = impl_->directories.state;
+
+  report.checks.push_back(engine::FromStatus("qemu", vmm::qemu::FindQemu()));
+  report.checks.push_back(engine::CheckJail());
+  report.checks.push_back(engine::FromStatus("supervisor", engine::SupervisorProgram()));
+  report.checks.push_back(engine::FromStatus("agent", engine::AgentProgram()));
+  report.checks.push_back(engine::CheckStateDirectory(impl_->directories));
+  engine::CheckAccelerator(impl_->directories, report);
+  report.checks.push_back(engine::CheckBuilder(impl_->directories));
+  engine::CheckNetwork(report);
+
+  report.vm_boot = engine::AllOk(report, {"qemu", "jail", "supervisor", "state", "accelerator"});
+  report.guest_exec = report.vm_boot && engine::AllOk(report, {"agent"});
+  report.guest_network = report.guest_network && report.guest_exec;
+  report.host_compat = engine::AllOk(report, {"jail"});
+  report.runtime_ok = true;
+  for (const DoctorCheck& check : report.checks) {
+    if (check.ok) continue;
+    report.runtime_ok = report.runtime_ok && !check.required;
+    report.issues.push_back(
+        check.fix.empty() ? fmt::format("{}: {}", check.name, check.detail)
+                          : fmt::format("{}: {}; fix: {}", check.name, check.detail, check.fix));
+  }
+  return report;
+}
+
+}  // namespace pyro

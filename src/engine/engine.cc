@@ -1,0 +1,44 @@
+#include "pyro/engine.h"
+
+#include <utility>
+
+#include "base/time.h"
+#include "base/try.h"
+#include "engine/context.h"
+#include "engine/engine_impl.h"
+#include "engine/reaper.h"
+
+namespace pyro {
+
+Engine::Engine(Directories directories) : impl_(std::make_unique<Impl>(std::move(directories))) {}
+Engine::~Engine() = default;
+
+Result<ReapedVms> Engine::ReapExpired() {
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
+  return engine::Reap(registry, impl_->directories, SystemClock());
+}
+
+namespace engine {
+
+bool MeansNoGuest(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kGuestUnavailable:
+    case ErrorCode::kMissingTool:
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kTimedOut:
+    case ErrorCode::kProtocol:
+    case ErrorCode::kPermissionDenied:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string HostCompatNotice(const Error& why) {
+  return "no guest is to be had (" + why.message +
+         "); the command runs on this host in a bubblewrap jail: this is no virtual machine, "
+         "and CPU and memory are not limited";
+}
+
+}  // namespace engine
+}  // namespace pyro

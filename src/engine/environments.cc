@@ -1,0 +1,153 @@
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "engine/context.h"
+#include "engine/engine_impl.h"
+#include "engine/paths.h"
+#include "environment/catalog.h"
+#include "environment/initramfs.h"
+#include "sys/host.h"
+
+namespace pyro::engine {
+namespace {
+
+EnvironmentInfo ToInfo(const environment::EnvironmentSummary& summary) {
+  EnvironmentInfo info;
+  info.name = summary.name;
+  info.description = summary.description;
+  info.installed = summary.state == environment::InstallState::kInstalled;
+  info.broken = summary.state == environment::InstallState::kBroken;
+  info.digest = summary.digest;
+  info.installed_at = summary.built_at;
+  info.size_bytes = summary.size_bytes;
+  return info;
+}
+
+environment::ProgressFn ToProgress(const CallIo& io) {
+  return [&io](const environment::PullProgress& progress) {
+    if (io.on_progress) {
+      io.on_progress(progress.phase, progress.detail, progress.fraction.value_or(-1));
+    }
+  };
+}
+
+Result<EnvironmentInfo> Summary(Environments& environments, const std::string& name) {
+  for (const auto& summary : environments.store().List()) {
+    if (summary.name == name) return ToInfo(summary);
+  }
+  return MakeError(ErrorCode::kNotFound, fmt::format("there is no environment '{}'", name),
+                   "'pyro env list' shows those there are");
+}
+
+std::string Describe(const environment::FileRecord& file) {
+  return fmt::format("{} {} {}", file.name, file.size, file.sha256);
+}
+
+}  // namespace
+
+Environments::Environments(const Engine::Directories& directories)
+    : builder_(environment::ToolPaths{}, sys::Environment("PYRO_APT_SOURCES")),
+      store_(directories.cache, builder_) {}
+
+Result<environment::InstalledEnvironment> EnsureEnvironment(const Engine::Directories& directories,
+                                                            const std::string& name,
+                                                            const CallIo& io) {
+  Environments environments(directories);
+  auto found = environments.store().Find(name);
+  if (found) return found;
+  PYRO_RETURN_IF_ERROR(environment::FindCatalogEntry(name));
+  PYRO_ASSIGN_OR_RETURN(environment::PullResult pulled,
+                        environments.store().Pull(name, environment::PullMode::kIfNeeded,
+                                                  ToProgress(io), {io.cancel_fd}));
+  return std::move(pulled.environment);
+}
+
+Result<vmm::AcceleratorVerdict> Accelerator(const Engine::Directories& directories) {
+  vmm::AcceleratorOptions options;
+  options.cache_file = directories.cache / "accelerator.json";
+  options.wish = sys::Environment("PYRO_ACCELERATOR");
+  return vmm::ChooseAccelerator(options);
+}
+
+Result<GuestParts> PrepareParts(const Engine::Directories& directories,
+                                environment::InstalledEnvironment environment, const CallIo& io) {
+  if (io.on_progress) io.on_progress("prepare", "", -1);
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path agent, AgentProgram());
+  PYRO_ASSIGN_OR_RETURN(std::filesystem::path initrd,
+                        environment::EnsureInitramfs(environment, agent));
+  PYRO_ASSIGN_OR_RETURN(vmm::AcceleratorVerdict verdict, Accelerator(directories));
+  return GuestParts{std::move(environment), std::move(initrd), std::move(verdict)};
+}
+
+Result<registry::Registry> OpenRegistry(const Engine::Directories& directories) {
+  return registry::Registry::Open(directories.state, SystemClock());
+}
+
+}  // namespace pyro::engine
+
+namespace pyro {
+
+using engine::Environments;
+
+Result<std::vector<EnvironmentInfo>> Engine::ListEnvironments() {
+  Environments environments(impl_->directories);
+  std::vector<EnvironmentInfo> list;
+  for (const auto& summary : environments.store().List()) list.push_back(engine::ToInfo(summary));
+  return list;
+}
+
+Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const CallIo& io) {
+  Environments environments(impl_->directories);
+  PYRO_ASSIGN_OR_RETURN(const environment::PullResult pulled,
+                        environments.store().Pull(name, environment::PullMode::kIfNeeded,
+                                                  engine::ToProgress(io), {io.cancel_fd}));
+  PYRO_ASSIGN_OR_RETURN(EnvironmentInfo info, engine::Summary(environments, name));
+  return PulledEnvironment{std::move(info), pulled.built};
+}
+
+Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, Verify verify) {
+  Environments environments(impl_->directories);
+  PYRO_ASSIGN_OR_RETURN(
+      const environment::InstalledEnvironment installed,
+      environments.store().Inspect(name, verify == Verify::kYes ? environment::CheckDepth::kDigests
+                                                                : environment::CheckDepth::kSizes));
+  EnvironmentDetails details;
+  PYRO_ASSIGN_OR_RETURN(details.info, engine::Summary(environments, name));
+  const environment::Manifest& manifest = installed.manifest;
+  details.kernel_release = manifest.kernel_release;
+  details.kernel_package = manifest.kernel_package + " " + manifest.kernel_package_version;
+  details.directory = installed.directory;
+  details.files = {engine::Describe(manifest.base), engine::Describe(manifest.kernel)};
+  for (const auto& module : manifest.modules) details.modules.push_back(engine::Describe(module));
+  for (const auto& package : manifest.packages) {
+    details.packages.push_back(package.name + " " + package.version);
+  }
+  details.apt_sources = manifest.apt_sources;
+  for (const auto& [tool, version] : manifest.tools) details.tools.push_back(tool + " " + version);
+  return details;
+}
+
+Result<PrunedEnvironments> Engine::PruneEnvironments(PruneScope scope) {
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
+  PYRO_ASSIGN_OR_RETURN(const std::set<std::string> in_use, registry.DigestsInUse());
+  Environments environments(impl_->directories);
+  PYRO_ASSIGN_OR_RETURN(
+      const environment::PruneReport report,
+      environments.store().Prune(scope == PruneScope::kAll ? environment::PruneScope::kAll
+                                                           : environment::PruneScope::kLeftovers,
+                                 in_use));
+  PrunedEnvironments pruned;
+  pruned.bytes_freed = report.bytes_freed;
+  pruned.skipped = report.skipped;
+  for (const auto& item : report.removed) {
+    pruned.removed.push_back({item.name, item.what, item.digest, item.bytes});
+  }
+  return pruned;
+}
+
+}  // namespace pyro

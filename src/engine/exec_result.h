@@ -1,0 +1,46 @@
+// From what the relay saw to what callers get.
+
+#pragma once
+
+#include <chrono>
+
+#include "base/time.h"
+#include "engine/command_relay.h"
+#include "pyro/types.h"
+
+namespace pyro::engine {
+
+// Milliseconds since it was made.
+class Stopwatch {
+ public:
+  std::int64_t Now() const { return At(std::chrono::steady_clock::now()); }
+  // -1 for the epoch, which stands for "never".
+  std::int64_t At(SteadyTime time) const {
+    if (time == SteadyTime{}) return -1;
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time - start_).count();
+  }
+
+ private:
+  SteadyTime start_ = std::chrono::steady_clock::now();
+};
+
+inline ExecResult MakeExecResult(const RelayResult& relayed, const std::string& environment,
+                                 const Stopwatch& watch, Timings timings) {
+  const wire::Exited& exited = relayed.exited;
+  ExecResult result;
+  result.stdout_bytes = exited.stdout_bytes;
+  result.stderr_bytes = exited.stderr_bytes;
+  result.exit_code = exited.outcome.ExitCode();
+  result.outcome = wire::OutcomeName(exited.outcome.kind);
+  result.duration_ms = exited.duration_us / 1000;
+  result.execution_mode = relayed.ready.execution_mode;
+  result.environment = environment;
+  result.kernel = relayed.ready.kernel;
+  result.accelerator = relayed.ready.accelerator;
+  timings.ready_ms = watch.At(relayed.ready_at);
+  timings.first_output_ms = watch.At(relayed.first_output_at);
+  result.timings = timings;
+  return result;
+}
+
+}  // namespace pyro::engine

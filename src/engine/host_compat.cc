@@ -1,0 +1,271 @@
+#include "engine/host_compat.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <map>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/try.h"
+#include "engine/capture.h"
+#include "engine/context.h"
+#include "engine/exec_result.h"
+#include "engine/requests.h"
+#include "engine/vm_files.h"
+#include "sys/child_process.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "sys/host.h"
+
+namespace pyro::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Other people's files, sockets of daemons, and what would not be ours alone.
+constexpr std::array<std::string_view, 5> kHidden = {"home", "root", "run", "tmp", "workspace"};
+constexpr std::array<std::string_view, 2> kOwn = {"dev", "proc"};
+
+// The host's root, entry by entry: /workspace need not exist there, and a read-only root could not
+// be given it.
+void BindRoot(std::vector<std::string>& argv) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/", error)) {
+    const std::string name = entry.path().filename();
+    const auto named = [&name](std::string_view other) { return name == other; };
+    if (std::any_of(kHidden.begin(), kHidden.end(), named) ||
+        std::any_of(kOwn.begin(), kOwn.end(), named)) {
+      continue;
+    }
+    const std::string path = "/" + name;
+    if (entry.is_symlink(error)) {
+      argv.insert(argv.end(), {"--symlink", fs::read_symlink(entry.path(), error).native(), path});
+    } else if (entry.is_directory(error)) {
+      argv.insert(argv.end(), {"--ro-bind", path, path});
+    }
+  }
+  for (const char* path : {"/home", "/root", "/run", "/tmp", "/var/tmp"})
+    argv.insert(argv.end(), {"--tmpfs", path});
+}
+
+Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& options,
+                               const wire::Exec& exec) {
+  PYRO_ASSIGN_OR_RETURN(const fs::path bwrap,
+                        sys::FindProgram("bwrap", "sudo apt-get install bubblewrap"));
+  sys::SpawnOptions spawn;
+  spawn.argv = {bwrap.native(), "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
+                "--cap-drop",   "ALL",           "--hostname",        "pyro-host"};
+  if (options.network) spawn.argv.emplace_back("--share-net");
+  BindRoot(spawn.argv);
+  spawn.argv.insert(spawn.argv.end(), {"--dev", "/dev", "--proc", "/proc", "--bind",
+                                       workspace.native(), kWorkspace, "--chdir", exec.cwd});
+  std::map<std::string, std::string> env = {
+      {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+      {"HOME", "/root"},
+      {"LANG", "C.UTF-8"},
+      {"TERM", "dumb"}};
+  for (const auto& [name, value] : exec.env) env[name] = value;
+  for (const auto& [name, value] : env)
+    spawn.argv.insert(spawn.argv.end(), {"--setenv", name, value});
+  // Through a shell's exec, which tells "not found" from "not executable" by its exit code; bwrap
+  // does not.
+  spawn.argv.insert(spawn.argv.end(), {"--", "/bin/sh", "-c", "exec \"$0\" \"$@\""});
+  spawn.argv.insert(spawn.argv.end(), exec.argv.begin(), exec.argv.end());
+  spawn.cwd = "/";
+  return spawn;
+}
+
+// The same promises as the relay of a guest's command, over plain pipes.
+class HostRelay {
+ public:
+  HostRelay(sys::ChildProcess& child, sys::UniqueFd input, sys::UniqueFd out, sys::UniqueFd err,
+            OutputSink& sink, const CallIo& io)
+      : child_(child), input_(std::move(input)), sink_(sink), io_(io), stdin_fd_(io.stdin_fd) {
+    streams_[0] = {std::move(out), OutputStream::kStdout, {}, 0};
+    streams_[1] = {std::move(err), OutputStream::kStderr, {}, 0};
+    if (stdin_fd_ < 0) input_.Reset();
+  }
+
+  // True when the command had to be killed at `deadline`.
+  Result<bool> Run(Deadline deadline) {
+    bool timed_out = false;
+    while (true) {
+      for (Stream& stream : streams_) PYRO_RETURN_IF_ERROR(Deliver(stream));
+      const bool running = !child_.Wait(Deadline::After(std::chrono::milliseconds(0))).ok();
+      if (!running) {
+        PYRO_RETURN_IF_ERROR(Drain());
+        return timed_out;
+      }
+      if (!timed_out && deadline.Expired()) {
+        timed_out = true;
+        (void)child_.SignalGroup(SIGKILL);
+        (void)child_.Signal(SIGKILL);
+      }
+      PYRO_RETURN_IF_ERROR(Wait(timed_out ? Deadline::Never() : deadline));
+    }
+  }
+
+  std::uint64_t bytes(int stream) const { return streams_[static_cast<std::size_t>(stream)].total; }
+  SteadyTime first_output_at() const { return first_output_at_; }
+
+ private:
+  struct Stream {
+    sys::UniqueFd fd;
+    OutputStream stream = OutputStream::kStdout;
+    std::string pending;
+    std::uint64_t total = 0;
+  };
+
+  Status Wait(Deadline deadline) {
+    std::array<pollfd, 8> polls = {
+        {{child_.exit_fd(), POLLIN, 0},
+         {io_.cancel_fd, POLLIN, 0},
+         {input_.valid() && to_child_.empty() ? stdin_fd_ : -1, POLLIN, 0},
+         {to_child_.empty() ? -1 : input_.get(), POLLOUT, 0},
+         {ReadFd(streams_[0]), POLLIN, 0},
+         {ReadFd(streams_[1]), POLLIN, 0},
+         {PendingFd(streams_[0]), POLLOUT, 0},
+         {PendingFd(streams_[1]), POLLOUT, 0}}};
+    if (::poll(polls.data(), polls.size(), deadline.PollTimeout()) <= 0) return OkStatus();
+    if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+    if (polls[2].revents != 0) ReadStdin();
+    if (polls[3].revents != 0) WriteStdin();
+    if (polls[4].revents != 0) Read(streams_[0]);
+    if (polls[5].revents != 0) Read(streams_[1]);
+    return OkStatus();
+  }
+
+  static int ReadFd(const Stream& stream) { return stream.pending.empty() ? stream.fd.get() : -1; }
+  int PendingFd(const Stream& stream) {
+    return stream.pending.empty() ? -1 : sink_.WritableFd(stream.stream);
+  }
+
+  void Read(Stream& stream) {
+    std::array<char, 65536> buffer;
+    const ssize_t n = ::read(stream.fd.get(), buffer.data(), buffer.size());
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (n <= 0) return stream.fd.Reset();
+    if (first_output_at_ == SteadyTime{}) first_output_at_ = std::chrono::steady_clock::now();
+    stream.total += static_cast<std::uint64_t>(n);
+    stream.pending.assign(buffer.data(), static_cast<std::size_t>(n));
+  }
+
+  Status Deliver(Stream& stream) {
+    while (!stream.pending.empty()) {
+      const int fd = sink_.WritableFd(stream.stream);
+      pollfd ready{fd, POLLOUT, 0};
+      if (fd >= 0 && ::poll(&ready, 1, 0) <= 0) return OkStatus();
+      auto taken = sink_.Write(stream.stream, stream.pending);
+      if (!taken) return std::move(taken).error();
+      stream.pending.erase(0, *taken);
+    }
+    return OkStatus();
+  }
+
+  // What was in the pipes when the command ended; nobody is left to write more.
+  Status Drain() {
+    for (Stream& stream : streams_) {
+      while (stream.fd.valid() || !stream.pending.empty()) {
+        if (stream.pending.empty()) {
+          Read(stream);
+          continue;
+        }
+        PYRO_RETURN_IF_ERROR(Deliver(stream));
+        if (stream.pending.empty()) continue;
+        std::array<pollfd, 2> polls = {
+            {{PendingFd(stream), POLLOUT, 0}, {io_.cancel_fd, POLLIN, 0}}};
+        ::poll(polls.data(), polls.size(), -1);
+        if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+      }
+    }
+    return OkStatus();
+  }
+
+  void ReadStdin() {
+    std::array<char, 65536> buffer;
+    const ssize_t n = ::read(stdin_fd_, buffer.data(), buffer.size());
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (n <= 0) return input_.Reset();
+    to_child_.assign(buffer.data(), static_cast<std::size_t>(n));
+  }
+
+  void WriteStdin() {
+    const ssize_t n = ::write(input_.get(), to_child_.data(), to_child_.size());
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (n < 0) {
+      // The command closed its stdin: what is still to come goes nowhere.
+      to_child_.clear();
+      return input_.Reset();
+    }
+    to_child_.erase(0, static_cast<std::size_t>(n));
+  }
+
+  sys::ChildProcess& child_;
+  sys::UniqueFd input_;
+  OutputSink& sink_;
+  const CallIo& io_;
+  int stdin_fd_;
+  std::string to_child_;
+  std::array<Stream, 2> streams_;
+  SteadyTime first_output_at_{};
+};
+
+}  // namespace
+
+Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& options,
+                                 const wire::Exec& exec, const CallIo& io) {
+  const Stopwatch watch;
+  PYRO_ASSIGN_OR_RETURN(sys::SpawnOptions spawn, Jail(workspace, options, exec));
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe input, sys::MakePipe());
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe out, sys::MakePipe());
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe err, sys::MakePipe());
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(input.write.get()));
+  spawn.stdin_fd = std::move(input.read);
+  spawn.stdout_fd = std::move(out.write);
+  spawn.stderr_fd = std::move(err.write);
+  PYRO_ASSIGN_OR_RETURN(sys::ChildProcess child, sys::ChildProcess::Spawn(std::move(spawn)));
+  CaptureSink capture;
+  HostRelay relay(child, std::move(input.write), std::move(out.read), std::move(err.read),
+                  io.sink != nullptr ? *io.sink : capture, io);
+  PYRO_ASSIGN_OR_RETURN(const bool timed_out,
+                        relay.Run(Deadline::After(std::chrono::milliseconds(exec.timeout_ms))));
+  PYRO_ASSIGN_OR_RETURN(const sys::ExitStatus status, child.Wait(Deadline::Never()));
+
+  RelayResult relayed;
+  relayed.first_output_at = relay.first_output_at();
+  relayed.ready.execution_mode = "host_compat";
+  relayed.ready.kernel = sys::KernelRelease();
+  relayed.exited.duration_us = watch.Now() * 1000;
+  relayed.exited.stdout_bytes = relay.bytes(0);
+  relayed.exited.stderr_bytes = relay.bytes(1);
+  using Kind = wire::Outcome::Kind;
+  // bwrap reports a signalled command as 128 + n, as a shell does.
+  relayed.exited.outcome = timed_out          ? wire::Outcome{Kind::kTimedOut, 0}
+                           : status.signalled ? wire::Outcome{Kind::kSignalled, status.code}
+                                              : wire::Outcome{Kind::kExited, status.code};
+  Timings timings;
+  timings.ended_ms = watch.Now();
+  ExecResult result = MakeExecResult(relayed, options.environment, watch, timings);
+  if (io.sink == nullptr) capture.Fill(result);
+  return result;
+}
+
+Result<ExecResult> RunOnHost(const Engine::Directories& directories, const VmOptions& options,
+                             const wire::Exec& exec, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(directories));
+  registry::VmSpec spec = MakeVmSpec(options, "", registry::VmOwner::kRun);
+  PYRO_ASSIGN_OR_RETURN(const NewVm vm,
+                        CreateVmOnDisk(registry, directories, spec, VmDisk::kHostWorkspace));
+  auto result = RunInHostJail(HostWorkspace(directories, spec.id), options, exec, io);
+  (void)RemoveVmFromDisk(registry, directories, spec.id);
+  return result;
+}
+
+}  // namespace pyro::engine

@@ -1,0 +1,23 @@
+// Commands on the host, for those who asked for it where no guest is to be had. This is no virtual
+// machine.
+
+#pragma once
+
+#include <filesystem>
+
+#include "pyro/engine.h"
+#include "wire/messages.h"
+
+namespace pyro::engine {
+
+// In a bubblewrap jail: the host's own root read-only, with /home, /root, /run, /tmp and /var/tmp
+// hidden; `workspace` at /workspace; no network unless `options.network`. kMissingTool: no bwrap.
+// kGuestUnavailable: the jail cannot be made here.
+Result<ExecResult> RunInHostJail(const std::filesystem::path& workspace, const VmOptions& options,
+                                 const wire::Exec& exec, const CallIo& io);
+
+// The same in a workspace of its own, which is removed afterwards.
+Result<ExecResult> RunOnHost(const Engine::Directories& directories, const VmOptions& options,
+                             const wire::Exec& exec, const CallIo& io);
+
+}  // namespace pyro::engine

@@ -1,0 +1,162 @@
+#include "pyro/json_forms.h"
+
+#include <string>
+
+#include "base/json.h"
+#include "pyro/version.h"
+
+namespace pyro {
+namespace {
+
+Json OrNull(const std::string& text) { return text.empty() ? Json() : Json(text); }
+Json OrNull(std::int64_t milliseconds) { return milliseconds < 0 ? Json() : Json(milliseconds); }
+
+Json EnvironmentForm(const EnvironmentInfo& info) {
+  return {{"name", info.name},
+          {"description", info.description},
+          {"installed", info.installed},
+          {"broken", info.broken},
+          {"digest", OrNull(info.digest)},
+          {"installed_at", OrNull(info.installed_at)},
+          {"size_bytes", info.size_bytes}};
+}
+
+Json TimingsForm(const Timings& timings) {
+  return {{"prepared_ms", OrNull(timings.prepared_ms)},
+          {"supervised_ms", OrNull(timings.supervised_ms)},
+          {"ready_ms", OrNull(timings.ready_ms)},
+          {"first_output_ms", OrNull(timings.first_output_ms)},
+          {"ended_ms", OrNull(timings.ended_ms)}};
+}
+
+}  // namespace
+
+Json ToJson(const Error& error) {
+  return {{"error",
+           {{"code", ErrorCodeName(error.code)},
+            {"message", error.message},
+            {"hint", OrNull(error.hint)}}}};
+}
+
+Json ToJson(const ExecResult& result) {
+  return {{"stdout", result.stdout_text},
+          {"stderr", result.stderr_text},
+          {"stdout_bytes", result.stdout_bytes},
+          {"stderr_bytes", result.stderr_bytes},
+          {"stdout_truncated", result.stdout_truncated},
+          {"stderr_truncated", result.stderr_truncated},
+          {"exit_code", result.exit_code},
+          {"outcome", result.outcome},
+          {"duration_ms", result.duration_ms},
+          {"execution_mode", result.execution_mode},
+          {"environment", result.environment},
+          {"kernel", OrNull(result.kernel)},
+          {"accelerator", OrNull(result.accelerator)},
+          {"timings", TimingsForm(result.timings)}};
+}
+
+Json ToJson(const VmInfo& vm) {
+  return {{"vm_id", vm.vm_id},
+          {"environment", vm.environment},
+          {"state", vm.state},
+          {"vcpu_count", vm.vcpu_count},
+          {"mem_mib", vm.mem_mib},
+          {"ttl_seconds", vm.ttl_seconds},
+          {"network_enabled", vm.network_enabled},
+          {"allow_host_compat", vm.allow_host_compat},
+          {"execution_mode", vm.execution_mode},
+          {"accelerator", OrNull(vm.accelerator)},
+          {"created_at", vm.created_at},
+          {"expires_at", vm.expires_at},
+          {"last_error", OrNull(vm.last_error)}};
+}
+
+Json ToJson(const VmNetworkInfo& network) {
+  return {{"vm_id", network.vm_id},
+          {"network_enabled", network.network_enabled},
+          {"address", OrNull(network.address)},
+          {"prefix_length", network.prefix_length == 0 ? Json() : Json(network.prefix_length)},
+          {"gateway", OrNull(network.gateway)},
+          {"dns", OrNull(network.dns)},
+          {"mac", OrNull(network.mac)}};
+}
+
+Json ToJson(const std::vector<EnvironmentInfo>& environments) {
+  Json list = Json::array();
+  for (const EnvironmentInfo& info : environments) list.push_back(EnvironmentForm(info));
+  return {{"catalog_version", kVersion}, {"environments", list}};
+}
+
+Json ToJson(const EnvironmentDetails& details) {
+  Json form = EnvironmentForm(details.info);
+  form["catalog_version"] = kVersion;
+  form["kernel_release"] = details.kernel_release;
+  form["kernel_package"] = details.kernel_package;
+  form["directory"] = details.directory;
+  form["files"] = details.files;
+  form["modules"] = details.modules;
+  form["packages"] = details.packages;
+  form["apt_sources"] = details.apt_sources;
+  form["tools"] = details.tools;
+  return form;
+}
+
+Json ToJson(const PulledEnvironment& pulled) {
+  Json form = EnvironmentForm(pulled.info);
+  form["built"] = pulled.built;
+  return form;
+}
+
+Json ToJson(const PrunedEnvironments& pruned) {
+  Json removed = Json::array();
+  for (const auto& item : pruned.removed) {
+    removed.push_back({{"environment", item.environment},
+                       {"what", item.what},
+                       {"digest", OrNull(item.digest)},
+                       {"bytes", item.bytes}});
+  }
+  return {{"removed", removed},
+          {"skipped", pruned.skipped},
+          {"count", pruned.removed.size()},
+          {"bytes_freed", pruned.bytes_freed}};
+}
+
+Json ToJson(const ReapedVms& reaped) {
+  return {
+      {"vm_ids", reaped.vm_ids}, {"count", reaped.vm_ids.size()}, {"leftovers", reaped.leftovers}};
+}
+
+Json ToJson(const DoctorReport& report) {
+  Json checks = Json::array();
+  for (const DoctorCheck& check : report.checks) {
+    checks.push_back({{"name", check.name},
+                      {"ok", check.ok},
+                      {"required", check.required},
+                      {"detail", check.detail},
+                      {"fix", OrNull(check.fix)}});
+  }
+  return {{"version", kVersion},
+          {"platform", report.platform},
+          {"runtime_ok", report.runtime_ok},
+          {"kvm",
+           {{"exists", report.kvm_exists},
+            {"readable", report.kvm_readable},
+            {"writable", report.kvm_writable}}},
+          {"environment_cache", report.environment_cache},
+          {"state_directory", report.state_directory},
+          {"capabilities",
+           {{"vm_boot", report.vm_boot},
+            {"guest_exec", report.guest_exec},
+            {"guest_network", report.guest_network},
+            {"host_compat", report.host_compat}}},
+          {"networking",
+           {{"tun", report.tun},
+            {"ip_forward", report.ip_forward},
+            {"backend", OrNull(report.network_backend)}}},
+          {"accelerator",
+           {{"name", OrNull(report.accelerator)}, {"reason", OrNull(report.accelerator_reason)}}},
+          {"checks", checks},
+          {"issues", report.issues}};
+}
+
+}  // namespace pyro

@@ -1,0 +1,60 @@
+#include "engine/paths.h"
+
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "base/try.h"
+#include "sys/host.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<fs::path> DirectoryFor(const char* variable, const char* below_home) {
+  if (const std::string value = sys::Environment(variable); !value.empty()) {
+    if (value[0] == '/') return fs::path(value);
+    return MakeError(ErrorCode::kInvalidArgument,
+                     std::string(variable) + " is not an absolute path",
+                     "give it one, or unset it");
+  }
+  PYRO_ASSIGN_OR_RETURN(const fs::path home, sys::HomeDirectory());
+  return home / below_home;
+}
+
+Result<fs::path> OwnProgram(const char* name) {
+  std::vector<fs::path> directories;
+  if (auto own = sys::ProgramDirectory()) {
+    directories.push_back(*own);
+    directories.push_back(own->parent_path() / "lib/pyro-mcp");
+  }
+  if (const std::string value = sys::Environment("PYRO_LIBEXEC_DIR"); !value.empty()) {
+    directories.insert(directories.begin(), value);
+  }
+  directories.emplace_back("/usr/local/lib/pyro-mcp");
+  directories.emplace_back("/usr/lib/pyro-mcp");
+  for (const fs::path& directory : directories) {
+    if (::access((directory / name).c_str(), X_OK) == 0) return directory / name;
+  }
+  return MakeError(ErrorCode::kMissingTool, std::string(name) + " is not beside this program",
+                   "install pyro again, or set PYRO_LIBEXEC_DIR to the directory that holds it");
+}
+
+}  // namespace
+
+Result<Engine::Directories> Engine::DefaultDirectories() {
+  PYRO_ASSIGN_OR_RETURN(const fs::path state,
+                        DirectoryFor("PYRO_STATE_DIR", ".local/state/pyro-mcp"));
+  PYRO_ASSIGN_OR_RETURN(const fs::path cache, DirectoryFor("PYRO_CACHE_DIR", ".cache/pyro-mcp"));
+  return Directories{state, cache};
+}
+
+namespace engine {
+
+Result<fs::path> SupervisorProgram() { return OwnProgram("pyro-supervisor"); }
+Result<fs::path> AgentProgram() { return OwnProgram("pyro-agent"); }
+
+}  // namespace engine
+}  // namespace pyro

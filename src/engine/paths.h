@@ -1,0 +1,17 @@
+// Where pyro's own programs and files are on this host.
+
+#pragma once
+
+#include <filesystem>
+
+#include "pyro/engine.h"
+#include "pyro/result.h"
+
+namespace pyro::engine {
+
+// Beside the running program, else in PYRO_LIBEXEC_DIR, else in the directory of an installed pyro.
+// kMissingTool.
+Result<std::filesystem::path> SupervisorProgram();
+Result<std::filesystem::path> AgentProgram();
+
+}  // namespace pyro::engine

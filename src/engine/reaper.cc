@@ -1,0 +1,83 @@
+#include "engine/reaper.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/try.h"
+#include "engine/vm_files.h"
+#include "registry/vm_directory.h"
+#include "sys/file_lock.h"
+#include "sys/files.h"
+
+namespace pyro::engine {
+namespace {
+
+using registry::ExecutionMode;
+using registry::VmOwner;
+using registry::VmRecord;
+using registry::VmState;
+
+enum class Verdict { kLeave, kRemove, kLost };
+
+// For a VM that no process answers for.
+Verdict Judge(const VmRecord& vm, WallTime now) {
+  if (vm.owner == VmOwner::kRun || vm.expires_at <= now) return Verdict::kRemove;
+  // A started VM without a guest has no supervisor either.
+  const bool running =
+      vm.state == VmState::kStarted && vm.execution_mode != ExecutionMode::kHostCompat;
+  return running ? Verdict::kLost : Verdict::kLeave;
+}
+
+// nullopt: somebody holds it. A directory that is gone counts as free: there is nothing to hold.
+Result<std::optional<sys::FileLock>> LockOf(const std::filesystem::path& state_dir, const VmId& id,
+                                            bool& directory_gone) {
+  auto lock = sys::FileLock::TryAcquire(registry::VmLock(state_dir, id));
+  directory_gone = !lock && lock.error().code == ErrorCode::kNotFound;
+  if (directory_gone) return std::optional<sys::FileLock>();
+  return lock;
+}
+
+Status ReapOne(registry::Registry& registry, const Engine::Directories& directories, const VmId& id,
+               const Clock& clock, ReapedVms& reaped) {
+  bool directory_gone = false;
+  PYRO_ASSIGN_OR_RETURN(const std::optional<sys::FileLock> lock,
+                        LockOf(directories.state, id, directory_gone));
+  if (!lock && !directory_gone) return OkStatus();
+  // Again, under the lock: it may have changed hands since the list was made.
+  const auto vm = registry.GetVm(id);
+  if (!vm) return OkStatus();
+  const Verdict verdict = directory_gone ? Verdict::kRemove : Judge(*vm, clock.Now());
+  if (verdict == Verdict::kRemove) {
+    PYRO_RETURN_IF_ERROR(RemoveVmFromDisk(registry, directories, id));
+    reaped.vm_ids.push_back(id.str());
+  } else if (verdict == Verdict::kLost) {
+    registry::VmChanges changes;
+    changes.last_error = "its supervisor was killed";
+    PYRO_RETURN_IF_ERROR(registry.Apply(id, registry::VmEvent::kLost, changes));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<ReapedVms> Reap(registry::Registry& registry, const Engine::Directories& directories,
+                       const Clock& clock) {
+  ReapedVms reaped;
+  PYRO_ASSIGN_OR_RETURN(const std::vector<VmRecord> vms, registry.ListVms());
+  for (const VmRecord& vm : vms) (void)ReapOne(registry, directories, vm.id, clock, reaped);
+
+  std::vector<std::filesystem::path> leftovers;
+  PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(const std::vector<VmRecord> known, registry.ListVms());
+    std::vector<VmId> ids;
+    for (const VmRecord& vm : known) ids.push_back(vm.id);
+    PYRO_ASSIGN_OR_RETURN(leftovers, registry::LeftoverDirectories(directories.state, ids));
+    for (const auto& path : leftovers) (void)sys::RemoveTree(path);
+    return OkStatus();
+  }));
+  reaped.leftovers = static_cast<std::int64_t>(leftovers.size());
+  return reaped;
+}
+
+}  // namespace pyro::engine

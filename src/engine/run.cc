@@ -1,0 +1,104 @@
+// RunInVm: from the request to the last trace of the VM gone.
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/try.h"
+#include "engine/capture.h"
+#include "engine/command_relay.h"
+#include "engine/context.h"
+#include "engine/engine_impl.h"
+#include "engine/exec_result.h"
+#include "engine/host_compat.h"
+#include "engine/reaper.h"
+#include "engine/requests.h"
+#include "engine/supervisor_link.h"
+#include "engine/vm_files.h"
+#include "registry/vm_directory.h"
+
+namespace pyro {
+namespace engine {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kStopLimit{30};
+
+// A VM with a supervisor that ends with this object.
+class OwnedVm {
+ public:
+  static Result<OwnedVm> Start(registry::Registry& registry, const Engine::Directories& directories,
+                               const VmOptions& options, const GuestParts& parts) {
+    const registry::VmSpec spec =
+        MakeVmSpec(options, parts.environment.digest, registry::VmOwner::kRun);
+    PYRO_ASSIGN_OR_RETURN(NewVm vm,
+                          CreateVmOnDisk(registry, directories, spec, VmDisk::kGuestImage));
+    if (Status status = StartSupervisor(directories, vm.record, parts, vm.lock); !status) {
+      (void)RemoveVmFromDisk(registry, directories, vm.record.id);
+      return std::move(status).error();
+    }
+    PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
+                                                   directories.state, vm.record.id)));
+    return OwnedVm(std::move(link));
+  }
+
+  SupervisorLink& link() { return link_; }
+
+  // Returns once no process of it is left. What cannot be waited for is reaped by the next call of
+  // anybody.
+  void Remove() { (void)link_.Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit)); }
+
+ private:
+  explicit OwnedVm(SupervisorLink link) : link_(std::move(link)) {}
+
+  SupervisorLink link_;
+};
+
+// `began_running` tells the caller whether an error came before or after the guest took the
+// command.
+Result<ExecResult> RunInGuest(const Engine::Directories& directories, const VmOptions& options,
+                              const wire::Exec& exec, const CallIo& io, bool& began_running) {
+  const Stopwatch watch;
+  PYRO_ASSIGN_OR_RETURN(environment::InstalledEnvironment environment,
+                        EnsureEnvironment(directories, options.environment, io));
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
+                        PrepareParts(directories, std::move(environment), io));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(directories));
+  (void)Reap(registry, directories, SystemClock());
+  Timings timings;
+  timings.prepared_ms = watch.Now();
+  if (io.on_progress) io.on_progress("start", "", -1);
+  PYRO_ASSIGN_OR_RETURN(OwnedVm vm, OwnedVm::Start(registry, directories, options, parts));
+  timings.supervised_ms = watch.Now();
+
+  CaptureSink capture;
+  auto relayed =
+      RelayCommand(vm.link(), exec, io.sink != nullptr ? *io.sink : capture, io, began_running);
+  timings.ended_ms = watch.Now();
+  vm.Remove();
+  if (!relayed) return std::move(relayed).error();
+  ExecResult result = MakeExecResult(*relayed, options.environment, watch, timings);
+  if (io.sink == nullptr) capture.Fill(result);
+  return result;
+}
+
+}  // namespace
+}  // namespace engine
+
+Result<ExecResult> Engine::RunInVm(const VmOptions& options, const Command& command,
+                                   std::int64_t timeout_seconds, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, engine::MakeExec(command, timeout_seconds));
+  bool began_running = false;
+  auto result = engine::RunInGuest(impl_->directories, options, exec, io, began_running);
+  // A command that may have done something already is not run a second time.
+  if (result || !options.allow_host_compat || began_running ||
+      !engine::MeansNoGuest(result.error())) {
+    return result;
+  }
+  if (io.on_notice) io.on_notice(engine::HostCompatNotice(result.error()));
+  return engine::RunOnHost(impl_->directories, options, exec, io);
+}
+
+}  // namespace pyro

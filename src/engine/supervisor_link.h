@@ -1,0 +1,63 @@
+// A client's connection to the supervisor of one VM.
+
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+#include "pyro/engine.h"
+#include "pyro/result.h"
+#include "sys/unique_fd.h"
+#include "wire/messages.h"
+
+namespace pyro::engine {
+
+// Belongs to one thread. Nothing is received but in the calls that wait.
+class SupervisorLink {
+ public:
+  // Connects and greets. kNotFound, kUnavailable: nobody listens there (any more). kProtocol: a
+  // supervisor of another version.
+  static Result<SupervisorLink> Connect(const std::filesystem::path& socket);
+
+  // Queues whole frames; they are sent by the calls that wait.
+  void Send(std::string_view bytes) { outgoing_ += bytes; }
+  std::size_t unsent() const { return outgoing_.size(); }
+
+  // The next frame that has arrived already.
+  Result<std::optional<wire::Frame>> TryNext() { return decoder_.Next(); }
+
+  // For poll(2): the socket, and the events of interest now.
+  int fd() const { return socket_.get(); }
+  short PollEvents() const;
+  // Moves bytes as far as they go without waiting. kGuestUnavailable: the supervisor closed the
+  // connection or died.
+  Status Pump();
+
+  // Waits for a frame. kTimedOut, kCancelled.
+  Result<wire::Frame> Next(Deadline deadline, int cancel_fd);
+
+  // Waits until the guest takes commands, telling `on_phase` on the way. kGuestUnavailable: it
+  // could not start, and why.
+  Result<wire::Ready> AwaitReady(Deadline deadline, const CallIo& io);
+
+  // Makes the supervisor end the guest, and waits until its process is gone. `stop.remove`: the VM
+  // is deleted too.
+  Status Stop(wire::Stop stop, Deadline deadline);
+
+ private:
+  SupervisorLink(sys::UniqueFd socket, sys::UniqueFd process)
+      : socket_(std::move(socket)), process_(std::move(process)) {}
+  Status WaitForProcess(Deadline deadline) const;
+
+  sys::UniqueFd socket_;
+  sys::UniqueFd process_;  // Pidfd of the supervisor.
+  wire::FrameDecoder decoder_;
+  std::string outgoing_;
+  bool ended_ = false;
+};
+
+}  // namespace pyro::engine

@@ -1,0 +1,269 @@
+// The VMs that live until their lease ends: create, start, exec, stop, delete, status.
+
+#include <poll.h>
+
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "base/try.h"
+#include "engine/capture.h"
+#include "engine/command_relay.h"
+#include "engine/context.h"
+#include "engine/engine_impl.h"
+#include "engine/exec_result.h"
+#include "engine/host_compat.h"
+#include "engine/reaper.h"
+#include "engine/requests.h"
+#include "engine/supervisor_link.h"
+#include "engine/vm_files.h"
+#include "registry/vm_directory.h"
+#include "sys/files.h"
+
+namespace pyro {
+namespace engine {
+namespace {
+
+using registry::ExecutionMode;
+using registry::Registry;
+using registry::VmEvent;
+using registry::VmRecord;
+using registry::VmState;
+using std::chrono::seconds;
+
+constexpr seconds kTakeOverLimit{30};  // For whoever holds a VM to answer or let go.
+constexpr seconds kReadyLimit{180};    // Longer than the supervisor's own limit for a boot.
+constexpr seconds kStopLimit{60};
+
+VmInfo ToInfo(const VmRecord& vm) {
+  VmInfo info;
+  info.vm_id = vm.id.str();
+  info.environment = vm.environment;
+  info.state = registry::VmStateName(vm.state);
+  info.vcpu_count = vm.vcpu_count;
+  info.mem_mib = vm.mem_mib;
+  info.ttl_seconds = vm.ttl.count();
+  info.network_enabled = vm.network;
+  info.allow_host_compat = vm.allow_host_compat;
+  info.execution_mode = registry::ExecutionModeName(vm.execution_mode);
+  info.accelerator = vm.accelerator;
+  info.created_at = FormatTime(vm.created_at);
+  info.expires_at = FormatTime(vm.expires_at);
+  info.last_error = vm.last_error;
+  return info;
+}
+
+VmOptions ToOptions(const VmRecord& vm) {
+  VmOptions options;
+  options.environment = vm.environment;
+  options.vcpu_count = vm.vcpu_count;
+  options.mem_mib = vm.mem_mib;
+  options.ttl_seconds = vm.ttl.count();
+  options.network = vm.network;
+  options.allow_host_compat = vm.allow_host_compat;
+  return options;
+}
+
+// Either the VM's lock, and with it the VM, or a link to the supervisor that holds it.
+struct Held {
+  std::optional<sys::FileLock> lock;
+  std::optional<SupervisorLink> link;
+};
+
+// kNotFound: the VM vanished meanwhile. kTimedOut: somebody holds it and does not answer.
+Result<Held> TakeOver(const Engine::Directories& directories, const VmId& id) {
+  const Deadline deadline = Deadline::After(kTakeOverLimit);
+  while (true) {
+    Held held;
+    PYRO_ASSIGN_OR_RETURN(held.lock,
+                          sys::FileLock::TryAcquire(registry::VmLock(directories.state, id)));
+    if (held.lock) return held;
+    auto link = SupervisorLink::Connect(registry::VmControlSocket(directories.state, id));
+    if (link) {
+      held.link.emplace(std::move(*link));
+      return held;
+    }
+    if (link.error().code == ErrorCode::kProtocol) return std::move(link).error();
+    // It is being created, started, or on its way out.
+    if (deadline.Expired()) {
+      return MakeError(ErrorCode::kTimedOut, "the VM's supervisor does not answer", "try again");
+    }
+    ::poll(nullptr, 0, 10);
+  }
+}
+
+// An open registry, and the VM as it is after crashes have been tidied up.
+struct Found {
+  Registry registry;
+  VmRecord vm;
+};
+
+Result<Found> Find(const Engine::Directories& directories, const std::string& prefix) {
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenRegistry(directories));
+  (void)Reap(registry, directories, SystemClock());
+  PYRO_ASSIGN_OR_RETURN(VmRecord vm, registry.FindVm(prefix));
+  return Found{std::move(registry), std::move(vm)};
+}
+
+Result<VmRecord> StartOnHost(const Engine::Directories& directories, Registry& registry,
+                             const VmId& id) {
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(HostWorkspace(directories, id)));
+  registry::VmChanges changes;
+  changes.execution_mode = ExecutionMode::kHostCompat;
+  return registry.Apply(id, VmEvent::kStart, changes);
+}
+
+Result<VmRecord> StartGuest(const Engine::Directories& directories, Registry& registry,
+                            const VmRecord& vm, sys::FileLock lock, const CallIo& io) {
+  Environments environments(directories);
+  auto found = environments.store().FindVersion(vm.environment, vm.environment_digest);
+  if (!found && vm.environment_digest.empty()) {
+    found = EnsureEnvironment(directories, vm.environment, io);
+  }
+  if (!found) return std::move(found).error();
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(directories, std::move(*found), io));
+  PYRO_RETURN_IF_ERROR(EnsureGuestImage(directories, vm.id));
+  PYRO_RETURN_IF_ERROR(StartSupervisor(directories, vm, parts, lock));
+  PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
+                                                 directories.state, vm.id)));
+  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
+  return registry.GetVm(vm.id);
+}
+
+Result<ExecResult> ExecInGuest(const Engine::Directories& directories, const VmRecord& vm,
+                               const wire::Exec& exec, const CallIo& io) {
+  const Stopwatch watch;
+  PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
+                                                 directories.state, vm.id)));
+  CaptureSink capture;
+  bool began = false;
+  auto relayed = RelayCommand(link, exec, io.sink != nullptr ? *io.sink : capture, io, began);
+  if (!relayed) return std::move(relayed).error();
+  Timings timings;
+  timings.ended_ms = watch.Now();
+  ExecResult result = MakeExecResult(*relayed, vm.environment, watch, timings);
+  if (io.sink == nullptr) capture.Fill(result);
+  return result;
+}
+
+Status Delete(const Engine::Directories& directories, Registry& registry, const VmId& id) {
+  auto held = TakeOver(directories, id);
+  // Without a directory there is nothing to take over, but perhaps a row.
+  if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
+  if (held && held->link) {
+    PYRO_RETURN_IF_ERROR(held->link->Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit)));
+  }
+  // Again what the supervisor has done: it may have been killed in the middle.
+  return RemoveVmFromDisk(registry, directories, id);
+}
+
+}  // namespace
+}  // namespace engine
+
+using engine::Found;
+
+Result<VmInfo> Engine::CreateVm(const VmOptions& options, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
+  auto environment = engine::EnsureEnvironment(impl_->directories, options.environment, io);
+  const bool on_host =
+      !environment && options.allow_host_compat && engine::MeansNoGuest(environment.error());
+  if (!environment && !on_host) return std::move(environment).error();
+  if (on_host && io.on_notice) io.on_notice(engine::HostCompatNotice(environment.error()));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
+  (void)engine::Reap(registry, impl_->directories, SystemClock());
+  const registry::VmSpec spec =
+      engine::MakeVmSpec(options, on_host ? "" : environment->digest, registry::VmOwner::kLease);
+  PYRO_ASSIGN_OR_RETURN(const engine::NewVm vm,
+                        engine::CreateVmOnDisk(registry, impl_->directories, spec,
+                                               on_host ? engine::VmDisk::kHostWorkspace
+                                                       : engine::VmDisk::kGuestImage));
+  return engine::ToInfo(vm.record);
+}
+
+Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Held held, engine::TakeOver(impl_->directories, found.vm.id));
+  if (held.link) {
+    PYRO_RETURN_IF_ERROR(held.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
+    PYRO_ASSIGN_OR_RETURN(const registry::VmRecord vm, found.registry.GetVm(found.vm.id));
+    return engine::ToInfo(vm);
+  }
+  // As it is now that it is ours.
+  PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
+  if (vm.state == registry::VmState::kStarted) return engine::ToInfo(vm);
+  auto started =
+      engine::StartGuest(impl_->directories, found.registry, vm, std::move(*held.lock), io);
+  if (!started && vm.allow_host_compat && engine::MeansNoGuest(started.error())) {
+    if (io.on_notice) io.on_notice(engine::HostCompatNotice(started.error()));
+    started = engine::StartOnHost(impl_->directories, found.registry, vm.id);
+  }
+  if (!started) return std::move(started).error();
+  return engine::ToInfo(*started);
+}
+
+Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& command,
+                                  std::int64_t timeout_seconds, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, engine::MakeExec(command, timeout_seconds));
+  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
+  PYRO_RETURN_IF_ERROR(found.registry.Apply(found.vm.id, registry::VmEvent::kExec));
+  auto result = found.vm.execution_mode == registry::ExecutionMode::kHostCompat
+                    ? engine::RunInHostJail(engine::HostWorkspace(impl_->directories, found.vm.id),
+                                            engine::ToOptions(found.vm), exec, io)
+                    : engine::ExecInGuest(impl_->directories, found.vm, exec, io);
+  (void)engine::Delete(impl_->directories, found.registry, found.vm.id);
+  return result;
+}
+
+Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
+  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Held held, engine::TakeOver(impl_->directories, found.vm.id));
+  if (held.link) {
+    PYRO_RETURN_IF_ERROR(
+        held.link->Stop(wire::Stop{.remove = false}, Deadline::After(engine::kStopLimit)));
+  }
+  PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
+  // No supervisor any more, or never one: the row is brought in line. A VM that never started
+  // cannot be stopped.
+  if (vm.state != registry::VmState::kStopped) {
+    PYRO_ASSIGN_OR_RETURN(vm, found.registry.Apply(vm.id, registry::VmEvent::kStop));
+  }
+  return engine::ToInfo(vm);
+}
+
+Status Engine::DeleteVm(const std::string& vm_id) {
+  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
+  return engine::Delete(impl_->directories, found.registry, found.vm.id);
+}
+
+Result<VmInfo> Engine::StatusVm(const std::string& vm_id) {
+  PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->directories, vm_id));
+  return engine::ToInfo(found.vm);
+}
+
+Result<std::vector<VmInfo>> Engine::ListVms() {
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
+  (void)engine::Reap(registry, impl_->directories, SystemClock());
+  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::VmRecord> vms, registry.ListVms());
+  std::vector<VmInfo> list;
+  for (const registry::VmRecord& vm : vms) list.push_back(engine::ToInfo(vm));
+  return list;
+}
+
+Result<VmNetworkInfo> Engine::NetworkInfoVm(const std::string& vm_id) {
+  PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->directories, vm_id));
+  VmNetworkInfo info;
+  info.vm_id = found.vm.id.str();
+  info.network_enabled = found.vm.network;
+  if (found.vm.network_json.empty()) return info;
+  PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(found.vm.network_json));
+  PYRO_ASSIGN_OR_RETURN(info.address, GetString(json, "address"));
+  PYRO_ASSIGN_OR_RETURN(info.gateway, GetString(json, "gateway"));
+  PYRO_ASSIGN_OR_RETURN(info.dns, GetString(json, "dns"));
+  PYRO_ASSIGN_OR_RETURN(info.mac, GetString(json, "mac"));
+  PYRO_ASSIGN_OR_RETURN(info.prefix_length, GetInt(json, "prefix_length", 1, 32));
+  return info;
+}
+
+}  // namespace pyro

@@ -1,0 +1,270 @@
+#include "supervisor/command_router.h"
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using wire::Frame;
+using wire::FrameType;
+using wire::Stream;
+
+// What clients may have waiting before the guest is ready: a full window of stdin for several
+// commands.
+constexpr std::size_t kMaxHeldBytes = 16 * 1024 * 1024;
+
+Error Breach(std::string_view what) {
+  return MakeError(ErrorCode::kProtocol, fmt::format("protocol violated: {}", what));
+}
+
+}  // namespace
+
+std::vector<ClientId> CommandRouter::GuestReady() {
+  ready_ = true;
+  std::deque<Held> held = std::move(held_);
+  held_.clear();
+  held_bytes_ = 0;
+  std::vector<ClientId> offenders;
+  for (Held& one : held) {
+    if (!FromClient(one.client, std::move(one.frame))) offenders.push_back(one.client);
+  }
+  return offenders;
+}
+
+Status CommandRouter::FromClient(ClientId client, Frame frame) {
+  if (frame.channel == 0) return Breach("a command on channel 0");
+  if (!ready_ && !gone_) {
+    if (frame.type == FrameType::kExec) PYRO_RETURN_IF_ERROR(wire::Exec::FromFrame(frame));
+    held_bytes_ += frame.payload.size() + wire::kHeaderBytes;
+    if (held_bytes_ > kMaxHeldBytes) return Breach("too much before the guest is ready");
+    held_.push_back({client, std::move(frame)});
+    if (held_.size() == 1 && callbacks_.use_changed) callbacks_.use_changed();
+    return OkStatus();
+  }
+  if (frame.type == FrameType::kExec) return Exec(client, frame);
+  const auto command = Find(client, frame.channel);
+  // It may have ended while this frame was on its way.
+  if (command == commands_.end()) return OkStatus();
+  return ForRunning(command->first, command->second, std::move(frame));
+}
+
+Status CommandRouter::Exec(ClientId client, const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, wire::Exec::FromFrame(frame));
+  if (Find(client, frame.channel) != commands_.end()) return Breach("a channel used twice");
+  if (gone_) {
+    callbacks_.to_client(
+        client, EncodeFrame(wire::ErrorFrame(
+                    frame.channel, MakeError(ErrorCode::kGuestUnavailable, "the guest is gone"))));
+    return OkStatus();
+  }
+  if (commands_.size() >= wire::kMaxChannels) {
+    callbacks_.to_client(
+        client, EncodeFrame(wire::ErrorFrame(
+                    frame.channel, MakeError(ErrorCode::kLimit,
+                                             fmt::format("{} commands run in this guest already",
+                                                         commands_.size()),
+                                             "wait for one to end"))));
+    return OkStatus();
+  }
+  Begin(client, frame.channel, exec);
+  return OkStatus();
+}
+
+void CommandRouter::Begin(ClientId client, std::uint32_t client_channel, const wire::Exec& exec) {
+  while (next_channel_ == 0 || commands_.contains(next_channel_)) ++next_channel_;
+  const std::uint32_t channel = next_channel_++;
+  Command command;
+  command.client = client;
+  command.client_channel = client_channel;
+  commands_.emplace(channel, command);
+  by_client_[{client, client_channel}] = channel;
+  callbacks_.to_guest(EncodeFrame(exec.ToFrame(channel)));
+  if (callbacks_.started) callbacks_.started(channel, std::chrono::milliseconds(exec.timeout_ms));
+  if (commands_.size() == 1 && callbacks_.use_changed) callbacks_.use_changed();
+}
+
+Status CommandRouter::ForRunning(std::uint32_t channel, Command& command, Frame frame) {
+  switch (frame.type) {
+    case FrameType::kData:
+      if (frame.stream != Stream::kStdin || command.stdin_ended)
+        return Breach("data on a wrong stream");
+      if (frame.payload.size() > command.stdin_allowed)
+        return Breach("more stdin than was allowed");
+      command.stdin_allowed -= frame.payload.size();
+      callbacks_.to_guest(wire::EncodeData(channel, Stream::kStdin, frame.payload));
+      return OkStatus();
+    case FrameType::kEof:
+      if (frame.stream != Stream::kStdin || command.stdin_ended)
+        return Breach("eof on a wrong stream");
+      command.stdin_ended = true;
+      callbacks_.to_guest(wire::EncodeEof(channel, Stream::kStdin));
+      return OkStatus();
+    case FrameType::kCredit: {
+      if (frame.stream == Stream::kStdin) return Breach("credit on a wrong stream");
+      PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
+      Output& output = OutputOf(command, frame.stream);
+      // Credit for what was never received would let the guest fill our memory.
+      if (output.granted + bytes > output.received) return Breach("credit for nothing");
+      Grant(channel, frame.stream, output, bytes);
+      return OkStatus();
+    }
+    case FrameType::kKill: {
+      PYRO_ASSIGN_OR_RETURN(const wire::Kill kill, wire::Kill::FromFrame(frame));
+      SendKill(channel, command, kill.reason);
+      return OkStatus();
+    }
+    default:
+      return Breach(fmt::format("frame type {} from a client", static_cast<int>(frame.type)));
+  }
+}
+
+void CommandRouter::Grant(std::uint32_t channel, Stream stream, Output& output,
+                          std::uint32_t bytes) {
+  output.granted += bytes;
+  output.allowed += bytes;
+  if (!output.ended) callbacks_.to_guest(wire::EncodeCredit(channel, stream, bytes));
+}
+
+Status CommandRouter::FromGuest(Frame frame) {
+  const auto found = commands_.find(frame.channel);
+  if (found == commands_.end()) return Breach("a channel that nobody opened");
+  Command& command = found->second;
+  switch (frame.type) {
+    case FrameType::kStarted:
+      if (command.started) return Breach("started twice");
+      command.started = true;
+      ToClient(command, std::move(frame));
+      return OkStatus();
+    case FrameType::kData:
+    case FrameType::kEof:
+      return OutputFromGuest(found->first, command, std::move(frame));
+    case FrameType::kCredit: {
+      if (frame.stream != Stream::kStdin) return Breach("credit on a wrong stream");
+      PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
+      if (command.stdin_allowed + bytes > wire::kInitialCredit) return Breach("credit for nothing");
+      command.stdin_allowed += bytes;
+      ToClient(command, std::move(frame));
+      return OkStatus();
+    }
+    case FrameType::kExited: {
+      PYRO_RETURN_IF_ERROR(wire::Exited::FromFrame(frame));
+      if (!command.out.ended || !command.err.ended) return Breach("exited before its output ended");
+      ToClient(command, std::move(frame));
+      Finish(found);
+      return OkStatus();
+    }
+    case FrameType::kError:
+      ToClient(command, wire::ErrorFrame(0, wire::ErrorFromFrame(frame)));
+      Finish(found);
+      return OkStatus();
+    default:
+      return Breach(fmt::format("frame type {} from the guest", static_cast<int>(frame.type)));
+  }
+}
+
+Status CommandRouter::OutputFromGuest(std::uint32_t channel, Command& command, Frame frame) {
+  if (frame.stream == Stream::kStdin) return Breach("stdin from the guest");
+  Output& output = OutputOf(command, frame.stream);
+  if (output.ended) return Breach("output after its end");
+  if (frame.type == FrameType::kEof) {
+    output.ended = true;
+    ToClient(command, std::move(frame));
+    return OkStatus();
+  }
+  if (frame.payload.size() > output.allowed) return Breach("more output than was allowed");
+  output.allowed -= frame.payload.size();
+  output.received += frame.payload.size();
+  const Stream stream = frame.stream;
+  if (!command.orphan) {
+    ToClient(command, std::move(frame));
+  } else if (const std::uint64_t due = output.received - output.granted;
+             due >= wire::kInitialCredit / 2) {
+    Grant(channel, stream, output, static_cast<std::uint32_t>(due));
+  }
+  return OkStatus();
+}
+
+void CommandRouter::ClientGone(ClientId client) {
+  std::erase_if(held_, [client](const Held& one) { return one.client == client; });
+  for (auto& [channel, command] : commands_) {
+    if (command.client != client || command.orphan) continue;
+    command.orphan = true;
+    SendKill(channel, command, wire::KillReason::kCancelled);
+    for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
+      Output& output = OutputOf(command, stream);
+      const std::uint64_t due = output.received - output.granted;
+      if (due > 0) Grant(channel, stream, output, static_cast<std::uint32_t>(due));
+    }
+  }
+  if (commands_.empty() && callbacks_.use_changed) callbacks_.use_changed();
+}
+
+void CommandRouter::GuestGone() {
+  gone_ = true;
+  while (!commands_.empty()) {
+    const auto first = commands_.begin();
+    Command& command = first->second;
+    for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
+      if (OutputOf(command, stream).ended) continue;
+      Frame eof;
+      eof.type = FrameType::kEof;
+      eof.stream = stream;
+      ToClient(command, std::move(eof));
+    }
+    wire::Exited exited;
+    exited.outcome = {wire::Outcome::Kind::kLost, 0};
+    exited.stdout_bytes = command.out.received;
+    exited.stderr_bytes = command.err.received;
+    ToClient(command, exited.ToFrame(0));
+    Finish(first);
+  }
+  std::deque<Held> held = std::move(held_);
+  held_.clear();
+  for (Held& one : held) (void)FromClient(one.client, std::move(one.frame));
+}
+
+void CommandRouter::TimedOut(std::uint32_t channel) {
+  const auto found = commands_.find(channel);
+  if (found != commands_.end()) SendKill(channel, found->second, wire::KillReason::kTimedOut);
+}
+
+bool CommandRouter::GuestOwesExit(std::uint32_t channel) const {
+  const auto found = commands_.find(channel);
+  return found != commands_.end() && found->second.killed && found->second.out.allowed > 0 &&
+         found->second.err.allowed > 0;
+}
+
+void CommandRouter::SendKill(std::uint32_t channel, Command& command, wire::KillReason reason) {
+  if (command.killed) return;
+  command.killed = true;
+  callbacks_.to_guest(EncodeFrame(wire::Kill{reason}.ToFrame(channel)));
+  if (callbacks_.killed) callbacks_.killed(channel);
+}
+
+void CommandRouter::Finish(Commands::iterator command) {
+  const std::uint32_t channel = command->first;
+  by_client_.erase({command->second.client, command->second.client_channel});
+  commands_.erase(command);
+  if (callbacks_.finished) callbacks_.finished(channel);
+  if (commands_.empty() && callbacks_.use_changed) callbacks_.use_changed();
+}
+
+void CommandRouter::ToClient(const Command& command, Frame frame) {
+  if (command.orphan) return;
+  frame.channel = command.client_channel;
+  callbacks_.to_client(command.client, EncodeFrame(frame));
+}
+
+CommandRouter::Commands::iterator CommandRouter::Find(ClientId client,
+                                                      std::uint32_t client_channel) {
+  const auto found = by_client_.find({client, client_channel});
+  return found == by_client_.end() ? commands_.end() : commands_.find(found->second);
+}
+
+CommandRouter::Output& CommandRouter::OutputOf(Command& command, Stream stream) {
+  return stream == Stream::kStdout ? command.out : command.err;
+}
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,121 @@
+// Carries commands between many clients and one guest: channels, flow control, timeouts, and who is
+// to blame for a breach.
+//
+// Pure logic: frames in, frames out through callbacks. The guest is hostile; everything it sends is
+// checked against what it was asked for. Not thread-safe.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pyro/result.h"
+#include "wire/credit.h"
+#include "wire/messages.h"
+
+namespace pyro::supervisor {
+
+using ClientId = std::uint64_t;
+
+class CommandRouter {
+ public:
+  struct Callbacks {
+    std::function<void(std::string)> to_guest;
+    std::function<void(ClientId, std::string)> to_client;
+    // A command was given to the guest; call TimedOut(channel) after `timeout`, unless
+    // `finished(channel)` comes first.
+    std::function<void(std::uint32_t channel, std::chrono::milliseconds timeout)> started;
+    // The guest was told to kill the command; GuestOwesExit(channel) tells some time later whether
+    // it did.
+    std::function<void(std::uint32_t channel)> killed;
+    std::function<void(std::uint32_t channel)> finished;
+    // The number of commands in the guest changed from or to zero.
+    std::function<void()> use_changed;
+  };
+
+  explicit CommandRouter(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
+
+  // Frames that arrived earlier are passed on now. Returns the clients whose frames turned out to
+  // break the rules.
+  std::vector<ClientId> GuestReady();
+
+  // kProtocol: the client broke the rules; its connection is to be ended. Frames of the connection
+  // itself (channel 0) are not for this class.
+  Status FromClient(ClientId client, wire::Frame frame);
+
+  // kProtocol: the guest broke the rules; nothing of it can be trusted any more.
+  Status FromGuest(wire::Frame frame);
+
+  // Kills the client's commands; their output is dropped from now on.
+  void ClientGone(ClientId client);
+
+  // Every command ends as lost.
+  void GuestGone();
+
+  // Kills the command. Does nothing if it has ended.
+  void TimedOut(std::uint32_t channel);
+
+  // True when the command was killed, nothing keeps the guest from saying so, and yet it has not:
+  // the guest is stuck.
+  bool GuestOwesExit(std::uint32_t channel) const;
+
+  // No command waits or runs.
+  bool idle() const { return commands_.empty() && held_.empty(); }
+
+ private:
+  // One output stream of a command, as the guest may use it.
+  struct Output {
+    std::uint64_t allowed = wire::kInitialCredit;  // Bytes that the guest may still send.
+    std::uint64_t received = 0;                    // In all.
+    std::uint64_t granted = 0;                     // In all, beyond the first window.
+    bool ended = false;
+  };
+
+  struct Command {
+    ClientId client = 0;
+    std::uint32_t client_channel = 0;
+    bool orphan = false;  // Its client is gone.
+    bool killed = false;
+    bool started = false;
+    Output out;
+    Output err;
+    std::uint64_t stdin_allowed = wire::kInitialCredit;
+    bool stdin_ended = false;
+  };
+
+  using Commands = std::map<std::uint32_t, Command>;
+
+  struct Held {
+    ClientId client;
+    wire::Frame frame;
+  };
+
+  Status Exec(ClientId client, const wire::Frame& frame);
+  void Begin(ClientId client, std::uint32_t client_channel, const wire::Exec& exec);
+  Status ForRunning(std::uint32_t channel, Command& command, wire::Frame frame);
+  Status OutputFromGuest(std::uint32_t channel, Command& command, wire::Frame frame);
+  void Grant(std::uint32_t channel, wire::Stream stream, Output& output, std::uint32_t bytes);
+  void Finish(Commands::iterator command);
+  void SendKill(std::uint32_t channel, Command& command, wire::KillReason reason);
+  void ToClient(const Command& command, wire::Frame frame);
+  Commands::iterator Find(ClientId client, std::uint32_t client_channel);
+  static Output& OutputOf(Command& command, wire::Stream stream);
+
+  Callbacks callbacks_;
+  bool ready_ = false;
+  bool gone_ = false;
+  std::uint32_t next_channel_ = 1;
+  Commands commands_;  // By the guest's channel.
+  std::map<std::pair<ClientId, std::uint32_t>, std::uint32_t>
+      by_client_;          // To the guest's channel.
+  std::deque<Held> held_;  // Frames that wait for the guest.
+  std::size_t held_bytes_ = 0;
+};
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,271 @@
+#include "supervisor/command_router.h"
+
+#include <gtest/gtest.h>
+
+namespace pyro::supervisor {
+namespace {
+
+using wire::Frame;
+using wire::FrameType;
+using wire::Stream;
+
+std::vector<Frame> Decode(std::string& bytes) {
+  wire::FrameDecoder decoder;
+  decoder.Append(bytes);
+  bytes.clear();
+  std::vector<Frame> frames;
+  while (true) {
+    auto frame = decoder.Next();
+    if (!frame || !*frame) return frames;
+    frames.push_back(std::move(**frame));
+  }
+}
+
+Frame ExecFrame(std::uint32_t channel, std::int64_t timeout_ms = 0) {
+  wire::Exec exec;
+  exec.argv = {"true"};
+  exec.cwd = "/";
+  exec.timeout_ms = timeout_ms;
+  return exec.ToFrame(channel);
+}
+
+Frame DataFrame(std::uint32_t channel, Stream stream, std::size_t bytes) {
+  Frame frame;
+  frame.type = FrameType::kData;
+  frame.channel = channel;
+  frame.stream = stream;
+  frame.payload = std::string(bytes, 'x');
+  return frame;
+}
+
+Frame EofFrame(std::uint32_t channel, Stream stream) {
+  Frame frame;
+  frame.type = FrameType::kEof;
+  frame.channel = channel;
+  frame.stream = stream;
+  return frame;
+}
+
+Frame CreditFrame(std::uint32_t channel, Stream stream, std::uint32_t bytes) {
+  std::string encoded = wire::EncodeCredit(channel, stream, bytes);
+  return Decode(encoded).at(0);
+}
+
+Frame ExitedFrame(std::uint32_t channel) { return wire::Exited{}.ToFrame(channel); }
+
+class CommandRouterTest : public ::testing::Test {
+ protected:
+  CommandRouterTest()
+      : router_(
+            {.to_guest = [this](std::string bytes) { to_guest_ += bytes; },
+             .to_client = [this](ClientId client,
+                                 std::string bytes) { to_client_[client] += bytes; },
+             .started = [this](std::uint32_t channel,
+                               std::chrono::milliseconds timeout) { timeouts_[channel] = timeout; },
+             .killed = [this](std::uint32_t channel) { killed_.push_back(channel); },
+             .finished = [this](std::uint32_t channel) { timeouts_.erase(channel); },
+             .use_changed = [this] { ++use_changes_; }}) {}
+
+  std::vector<Frame> ToGuest() { return Decode(to_guest_); }
+  std::vector<Frame> ToClient(ClientId client) { return Decode(to_client_[client]); }
+
+  // Starts one command and returns the guest's channel for it.
+  std::uint32_t Begin(ClientId client, std::uint32_t channel) {
+    EXPECT_TRUE(router_.FromClient(client, ExecFrame(channel)).ok());
+    const auto frames = ToGuest();
+    EXPECT_EQ(frames.size(), 1u);
+    return frames.at(0).channel;
+  }
+
+  Status Exit(std::uint32_t guest_channel) {
+    EXPECT_TRUE(router_.FromGuest(EofFrame(guest_channel, Stream::kStdout)).ok());
+    EXPECT_TRUE(router_.FromGuest(EofFrame(guest_channel, Stream::kStderr)).ok());
+    return router_.FromGuest(ExitedFrame(guest_channel));
+  }
+
+  std::string to_guest_;
+  std::map<ClientId, std::string> to_client_;
+  std::map<std::uint32_t, std::chrono::milliseconds> timeouts_;
+  std::vector<std::uint32_t> killed_;
+  int use_changes_ = 0;
+  CommandRouter router_;
+};
+
+TEST_F(CommandRouterTest, HoldsCommandsUntilTheGuestIsReady) {
+  ASSERT_TRUE(router_.FromClient(1, ExecFrame(7)).ok());
+  ASSERT_TRUE(router_.FromClient(1, EofFrame(7, Stream::kStdin)).ok());
+  EXPECT_TRUE(ToGuest().empty());
+  EXPECT_FALSE(router_.idle());
+  EXPECT_TRUE(router_.GuestReady().empty());
+  const auto frames = ToGuest();
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_EQ(frames[0].type, FrameType::kExec);
+  EXPECT_EQ(frames[1].type, FrameType::kEof);
+}
+
+TEST_F(CommandRouterTest, TwoClientsMayUseTheSameChannelNumber) {
+  router_.GuestReady();
+  const std::uint32_t first = Begin(1, 5);
+  const std::uint32_t second = Begin(2, 5);
+  EXPECT_NE(first, second);
+  ASSERT_TRUE(router_.FromGuest(DataFrame(second, Stream::kStdout, 3)).ok());
+  EXPECT_TRUE(ToClient(1).empty());
+  const auto frames = ToClient(2);
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].channel, 5u);
+}
+
+TEST_F(CommandRouterTest, EndsAndFreesTheChannel) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  EXPECT_EQ(use_changes_, 1);
+  ASSERT_TRUE(Exit(channel).ok());
+  EXPECT_TRUE(router_.idle());
+  EXPECT_EQ(use_changes_, 2);
+  EXPECT_EQ(ToClient(1).back().type, FrameType::kExited);
+  // What crossed the end on its way is no breach.
+  EXPECT_TRUE(router_.FromClient(1, DataFrame(5, Stream::kStdin, 3)).ok());
+  EXPECT_TRUE(ToGuest().empty());
+  EXPECT_TRUE(router_.FromClient(1, ExecFrame(5)).ok());
+}
+
+TEST_F(CommandRouterTest, AGuestThatSendsMoreThanItMayIsCaught) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  for (std::size_t sent = 0; sent < wire::kInitialCredit; sent += wire::kMaxDataBytes) {
+    ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
+  }
+  EXPECT_FALSE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 1)).ok());
+  EXPECT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStderr, 1)).ok());
+}
+
+TEST_F(CommandRouterTest, CreditFromTheClientLetsTheGuestGoOn) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 1000)).ok());
+  ASSERT_TRUE(router_.FromClient(1, CreditFrame(5, Stream::kStdout, 1000)).ok());
+  const auto frames = ToGuest();
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(*DecodeCredit(frames[0]), 1000u);
+  EXPECT_FALSE(router_.FromClient(1, CreditFrame(5, Stream::kStdout, 1)).ok())
+      << "credit for nothing";
+}
+
+TEST_F(CommandRouterTest, GuestBreachesAreFound) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  EXPECT_FALSE(router_.FromGuest(DataFrame(channel + 1, Stream::kStdout, 1)).ok())
+      << "unknown channel";
+  EXPECT_FALSE(router_.FromGuest(DataFrame(channel, Stream::kStdin, 1)).ok());
+  EXPECT_FALSE(router_.FromGuest(ExitedFrame(channel)).ok()) << "before the ends of its output";
+  EXPECT_FALSE(router_.FromGuest(CreditFrame(channel, Stream::kStdin, 1)).ok())
+      << "credit for nothing";
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  EXPECT_FALSE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 1)).ok()) << "after its end";
+  EXPECT_FALSE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  EXPECT_FALSE(router_.FromGuest(ExecFrame(channel)).ok());
+  ASSERT_TRUE(router_.FromGuest(wire::Plain(FrameType::kStarted, channel)).ok());
+  EXPECT_FALSE(router_.FromGuest(wire::Plain(FrameType::kStarted, channel)).ok());
+}
+
+TEST_F(CommandRouterTest, ClientBreachesAreFound) {
+  router_.GuestReady();
+  Begin(1, 5);
+  EXPECT_FALSE(router_.FromClient(1, ExecFrame(5)).ok()) << "channel in use";
+  EXPECT_FALSE(router_.FromClient(1, DataFrame(5, Stream::kStdout, 1)).ok());
+  EXPECT_FALSE(router_.FromClient(1, CreditFrame(5, Stream::kStdin, 1)).ok());
+  EXPECT_FALSE(router_.FromClient(1, ExitedFrame(5)).ok());
+  EXPECT_FALSE(router_.FromClient(1, DataFrame(0, Stream::kStdin, 1)).ok());
+  for (std::size_t sent = 0; sent < wire::kInitialCredit; sent += wire::kMaxDataBytes) {
+    ASSERT_TRUE(router_.FromClient(1, DataFrame(5, Stream::kStdin, wire::kMaxDataBytes)).ok());
+  }
+  EXPECT_FALSE(router_.FromClient(1, DataFrame(5, Stream::kStdin, 1)).ok());
+}
+
+TEST_F(CommandRouterTest, WhatAClientSentTooEarlyIsCheckedToo) {
+  ASSERT_TRUE(router_.FromClient(3, ExecFrame(5)).ok());
+  ASSERT_TRUE(router_.FromClient(3, DataFrame(5, Stream::kStdout, 1)).ok());
+  EXPECT_EQ(router_.GuestReady(), std::vector<ClientId>{3});
+}
+
+TEST_F(CommandRouterTest, AClientThatLeavesTakesItsCommandsAlong) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  const std::uint32_t other = Begin(2, 5);
+  ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 1000)).ok());
+  router_.ClientGone(1);
+  const auto frames = ToGuest();
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_EQ(frames[0].type, FrameType::kKill);
+  EXPECT_EQ(frames[0].channel, channel);
+  EXPECT_EQ(*DecodeCredit(frames[1]),
+            1000u);  // What the client never took must not hold the guest up.
+  to_client_.clear();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok())
+        << i;
+  }
+  ASSERT_TRUE(Exit(channel).ok());
+  EXPECT_TRUE(ToClient(1).empty());
+  EXPECT_FALSE(router_.idle());
+  ASSERT_TRUE(Exit(other).ok());
+  EXPECT_TRUE(router_.idle());
+}
+
+TEST_F(CommandRouterTest, ATimeoutKillsOnce) {
+  router_.GuestReady();
+  ASSERT_TRUE(router_.FromClient(1, ExecFrame(5, 3000)).ok());
+  const std::uint32_t channel = ToGuest().at(0).channel;
+  EXPECT_EQ(timeouts_.at(channel).count(), 3000);
+  EXPECT_FALSE(router_.GuestOwesExit(channel));
+  router_.TimedOut(channel);
+  router_.TimedOut(channel);
+  const auto frames = ToGuest();
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(wire::Kill::FromFrame(frames[0])->reason, wire::KillReason::kTimedOut);
+  EXPECT_EQ(killed_, std::vector<std::uint32_t>{channel});
+  EXPECT_TRUE(router_.GuestOwesExit(channel));
+  ASSERT_TRUE(Exit(channel).ok());
+  EXPECT_FALSE(router_.GuestOwesExit(channel));
+  EXPECT_TRUE(timeouts_.empty());
+}
+
+TEST_F(CommandRouterTest, AStalledReaderDoesNotMakeTheGuestLookStuck) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  for (std::size_t sent = 0; sent < wire::kInitialCredit; sent += wire::kMaxDataBytes) {
+    ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
+  }
+  router_.TimedOut(channel);
+  EXPECT_FALSE(router_.GuestOwesExit(channel));
+}
+
+TEST_F(CommandRouterTest, WhenTheGuestDiesEveryCommandIsLost) {
+  ASSERT_TRUE(router_.FromClient(2, ExecFrame(9)).ok());
+  router_.GuestGone();
+  EXPECT_EQ(ToClient(2).back().type, FrameType::kError);
+  EXPECT_TRUE(router_.idle());
+}
+
+TEST_F(CommandRouterTest, LostCommandsEndInOrder) {
+  router_.GuestReady();
+  Begin(1, 5);
+  router_.GuestGone();
+  const auto frames = ToClient(1);
+  ASSERT_EQ(frames.size(), 3u);
+  EXPECT_EQ(frames[0].type, FrameType::kEof);
+  EXPECT_EQ(wire::Exited::FromFrame(frames[2])->outcome.kind, wire::Outcome::Kind::kLost);
+}
+
+TEST_F(CommandRouterTest, TheNumberOfCommandsIsBounded) {
+  router_.GuestReady();
+  for (std::uint32_t i = 1; i <= wire::kMaxChannels; ++i)
+    ASSERT_TRUE(router_.FromClient(1, ExecFrame(i)).ok());
+  ASSERT_TRUE(router_.FromClient(1, ExecFrame(9999)).ok());
+  const Frame refusal = ToClient(1).back();
+  EXPECT_EQ(wire::ErrorFromFrame(refusal).code, ErrorCode::kLimit);
+  EXPECT_EQ(refusal.channel, 9999u);
+}
+
+}  // namespace
+}  // namespace pyro::supervisor

@@ -1,0 +1,89 @@
+#include "supervisor/main.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/json.h"
+#include "base/try.h"
+#include "supervisor/supervisor.h"
+#include "sys/errno_error.h"
+#include "sys/file_lock.h"
+#include "sys/files.h"
+#include "vmm/qemu/qemu_vmm.h"
+
+namespace pyro::supervisor {
+namespace {
+
+// The creator waits for one line and then forgets us: we belong to nobody, and init reaps us.
+Status Detach() {
+  const pid_t child = ::fork();
+  if (child < 0) return sys::ErrnoError(errno, "fork");
+  if (child > 0) ::_exit(0);
+  if (::setsid() < 0) return sys::ErrnoError(errno, "setsid");
+  return OkStatus();
+}
+
+void Say(const Json& line) { (void)sys::WriteAll(STDOUT_FILENO, ToJsonLine(line) + "\n"); }
+
+// Nothing of the creator's may be held open by a process that outlives it, its terminal least of
+// all.
+Status LetGoOfCreator() {
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd null, sys::OpenFile("/dev/null", O_RDWR));
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::dup2(null.get(), fd) < 0) return sys::ErrnoError(errno, "dup2");
+  }
+  return OkStatus();
+}
+
+Status Run() {
+  PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(STDIN_FILENO, wire::kMaxConfigBytes));
+  PYRO_ASSIGN_OR_RETURN(const wire::SupervisorConfig config, wire::ParseSupervisorConfig(text));
+  if (::fcntl(wire::kLockFd, F_SETFD, FD_CLOEXEC) != 0) {
+    return sys::ErrnoError(errno, "take over the lock");
+  }
+  const sys::FileLock lock = sys::FileLock::Adopt(sys::UniqueFd(wire::kLockFd));
+  PYRO_RETURN_IF_ERROR(Detach());
+
+  boost::asio::io_context loop(1);
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, vmm::qemu::QemuVmm::Create());
+  const std::unique_ptr<GuestRecord> record = MakeVmRecord(config);
+  const bool remove_on_signal = config.dies_with_first_client;
+  Supervisor supervisor(loop, config, *vmm, *record);
+  PYRO_RETURN_IF_ERROR(supervisor.Listen());
+  Say({{"listening", true}});
+  PYRO_RETURN_IF_ERROR(LetGoOfCreator());
+
+  boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
+  signals.async_wait([&](boost::system::error_code error, int) {
+    if (!error) supervisor.Stop(remove_on_signal);
+  });
+  supervisor.OnEnd([&] { signals.cancel(); });
+  supervisor.Start();
+  loop.run();
+  return OkStatus();
+}
+
+}  // namespace
+
+int RunSupervisor() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  ::umask(077);
+  const Status status = Run();
+  if (status) return 0;
+  const Error& error = status.error();
+  Say({{"error",
+        {{"code", static_cast<int>(error.code)},
+         {"message", error.message},
+         {"hint", error.hint}}}});
+  return 1;
+}
+
+}  // namespace pyro::supervisor

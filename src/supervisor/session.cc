@@ -1,0 +1,61 @@
+#include "supervisor/session.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "base/build_id.h"
+
+namespace pyro::supervisor {
+
+Session::Session(ClientId id, std::shared_ptr<FrameStream> stream, Callbacks callbacks)
+    : id_(id), stream_(std::move(stream)), callbacks_(std::move(callbacks)) {}
+
+void Session::Start() {
+  stream_->Start([this](wire::Frame frame) { return OnFrame(std::move(frame)); },
+                 [this](std::optional<Error> error) {
+                   if (error) stream_->Send(EncodeFrame(wire::ErrorFrame(0, *error)));
+                   stream_->CloseWhenSent();
+                   callbacks_.gone(id_);
+                 });
+}
+
+void Session::Refuse(const Error& error) {
+  Send(EncodeFrame(wire::ErrorFrame(0, error)));
+  Finish();
+}
+
+Status Session::OnHello(const wire::Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const wire::Hello hello, wire::Hello::FromFrame(frame));
+  if (hello.protocol != wire::kProtocolVersion || hello.role != "client") {
+    return MakeError(ErrorCode::kProtocol,
+                     fmt::format("the supervisor speaks protocol {}, its client {}",
+                                 wire::kProtocolVersion, hello.protocol),
+                     "use the pyro that started this VM, or delete the VM and start it anew");
+  }
+  greeted_ = true;
+  wire::Hello answer;
+  answer.role = "supervisor";
+  answer.build = BuildId();
+  Send(EncodeFrame(answer.ToFrame()));
+  callbacks_.greeted(id_);
+  return OkStatus();
+}
+
+Status Session::OnFrame(wire::Frame frame) {
+  if (!greeted_) {
+    if (frame.type != wire::FrameType::kHello) {
+      return MakeError(ErrorCode::kProtocol, "the first frame is not a hello");
+    }
+    return OnHello(frame);
+  }
+  if (frame.type == wire::FrameType::kStop) {
+    PYRO_ASSIGN_OR_RETURN(const wire::Stop stop, wire::Stop::FromFrame(frame));
+    callbacks_.stop(id_, stop);
+    return OkStatus();
+  }
+  return callbacks_.command_frame(id_, std::move(frame));
+}
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,423 @@
+#include "supervisor/supervisor.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "base/build_id.h"
+#include "sys/files.h"
+#include "sys/random.h"
+#include "sys/unix_socket.h"
+
+namespace pyro::supervisor {
+namespace {
+
+namespace asio = boost::asio;
+using ErrorCodeOfAsio = boost::system::error_code;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kLaunchLimit{30};       // For QEMU to come up and answer.
+constexpr seconds kFirstClientLimit{30};  // For the creator of a `pyro run` VM to connect.
+constexpr seconds kStopLimit{15};         // For the guest to power off by itself.
+constexpr seconds kKillGrace{10};         // For the agent to report a killed command.
+
+std::int64_t WallClockNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string HostName(const VmId& id) { return "pyro-" + id.str().substr(3, 8); }
+
+}  // namespace
+
+Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, vmm::Vmm& vmm,
+                       GuestRecord& record)
+    : loop_(loop),
+      config_(std::move(config)),
+      vmm_(vmm),
+      record_(record),
+      acceptor_(loop),
+      router_({.to_guest =
+                   [this](std::string bytes) {
+                     if (agent_) agent_->Send(std::move(bytes));
+                   },
+               .to_client =
+                   [this](ClientId client, std::string bytes) {
+                     const auto session = sessions_.find(client);
+                     if (session != sessions_.end()) session->second->Send(std::move(bytes));
+                   },
+               .started = [this](std::uint32_t channel,
+                                 milliseconds timeout) { ArmTimeout(channel, timeout); },
+               .killed = [this](std::uint32_t channel) { CheckKilled(channel); },
+               .finished = [this](std::uint32_t channel) { timeouts_.erase(channel); },
+               .use_changed = [this] { UseChanged(); }}),
+      machine_exit_(loop),
+      boot_limit_(loop),
+      lease_(loop),
+      stop_limit_(loop) {}
+
+Supervisor::~Supervisor() = default;
+
+Status Supervisor::Listen() {
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd socket, sys::ListenUnix(config_.directory / "control.sock"));
+  ErrorCodeOfAsio error;
+  acceptor_.assign(asio::local::stream_protocol(), socket.get(), error);
+  PYRO_CHECK(!error);
+  (void)socket.Release();
+  return OkStatus();
+}
+
+void Supervisor::Start() {
+  Accept();
+  // Until its owner is here, a short lease is what notices that the owner died on the way.
+  ArmLease(config_.dies_with_first_client ? kFirstClientLimit : config_.ttl);
+  asio::post(loop_, [this] { StartGuest(); });
+}
+
+// --- Start of the guest
+
+void Supervisor::StartGuest() {
+  boot_limit_.expires_after(config_.boot_timeout);
+  boot_limit_.async_wait([this](ErrorCodeOfAsio error) {
+    if (error || phase_ != Phase::kStarting) return;
+    GuestFailed(
+        MakeError(ErrorCode::kGuestUnavailable,
+                  fmt::format("the guest did not boot within {} s", config_.boot_timeout.count()),
+                  "give it more memory, or look for what keeps this host busy"));
+  });
+  if (Status status = LaunchMachine(); !status) GuestFailed(status.error());
+}
+
+Result<vmm::MachineSpec> Supervisor::OpenMachineFiles() const {
+  vmm::MachineSpec spec;
+  spec.vcpus = config_.vcpu_count;
+  spec.memory_mib = config_.mem_mib;
+  PYRO_ASSIGN_OR_RETURN(spec.accelerator, vmm::ParseAccelerator(config_.accelerator));
+  spec.identity = config_.vm_id.str();
+  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config_.kernel, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config_.initrd, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config_.base_disk, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::OpenFile(config_.directory / "data.img", O_RDWR));
+  return spec;
+}
+
+Status Supervisor::LaunchMachine() {
+  PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenMachineFiles());
+  if (config_.network) {
+    PYRO_ASSIGN_OR_RETURN(
+        vmm::Network network,
+        vmm::Network::Start(
+            {.gate = config_.net_program, .identity = config_.vm_id.str(), .only = std::nullopt},
+            Deadline::After(kLaunchLimit)));
+    network_.emplace(std::move(network));
+    spec.network = network_->TakeCard();
+  }
+  PYRO_ASSIGN_OR_RETURN(machine_, vmm_.Start(std::move(spec), Deadline::After(kLaunchLimit)));
+  WatchMachine();
+  PYRO_ASSIGN_OR_RETURN(console_, ConsoleLog::Start(loop_, machine_->TakeConsole(),
+                                                    config_.directory / "console.log"));
+  PYRO_ASSIGN_OR_RETURN(agent_, FrameStream::Create(loop_, machine_->TakeGuestChannel()));
+  agent_->Start([this](wire::Frame frame) { return FromAgent(std::move(frame)); },
+                [this](std::optional<Error> error) {
+                  // An end of file comes with the machine's own end, which tells more.
+                  if (error) {
+                    GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
+                                          "the guest broke the protocol: " + error->message,
+                                          "nothing of this guest can be trusted; delete it"));
+                  }
+                });
+  return OkStatus();
+}
+
+Status Supervisor::FromAgent(wire::Frame frame) {
+  if (phase_ == Phase::kStopping || phase_ == Phase::kEnded) return OkStatus();
+  if (frame.channel != 0) {
+    if (phase_ == Phase::kReady) return router_.FromGuest(std::move(frame));
+    return MakeError(ErrorCode::kProtocol, "a command's frame before any command");
+  }
+  switch (frame.type) {
+    case wire::FrameType::kHello:
+      return GreetAgent(frame);
+    case wire::FrameType::kReady: {
+      PYRO_ASSIGN_OR_RETURN(wire::Ready ready, wire::Ready::FromFrame(frame));
+      if (!agent_greeted_ || phase_ != Phase::kStarting) {
+        return MakeError(ErrorCode::kProtocol, "ready at the wrong time");
+      }
+      GuestIsReady(std::move(ready));
+      return OkStatus();
+    }
+    case wire::FrameType::kError:
+      GuestFailed(MakeError(
+          ErrorCode::kGuestUnavailable,
+          "the guest could not start: " + Printable(wire::ErrorFromFrame(frame).message, 1000)));
+      return OkStatus();
+    default:
+      return MakeError(ErrorCode::kProtocol, "an unexpected frame");
+  }
+}
+
+Status Supervisor::GreetAgent(const wire::Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const wire::Hello hello, wire::Hello::FromFrame(frame));
+  if (agent_greeted_) return MakeError(ErrorCode::kProtocol, "hello twice");
+  if (hello.protocol != wire::kProtocolVersion || hello.build != BuildId()) {
+    return MakeError(ErrorCode::kProtocol, fmt::format("the agent is of build '{}', not '{}'",
+                                                       Printable(hello.build), BuildId()));
+  }
+  agent_greeted_ = true;
+  Say("setup");
+  wire::Hello answer;
+  answer.role = "supervisor";
+  answer.build = BuildId();
+  agent_->Send(EncodeFrame(answer.ToFrame()));
+  wire::GuestSetup setup;
+  setup.hostname = HostName(config_.vm_id);
+  setup.entropy = sys::RandomBytes(64);
+  setup.wall_clock_ns = WallClockNs();
+  setup.network = GuestNetwork();
+  agent_->Send(EncodeFrame(setup.ToFrame()));
+  return OkStatus();
+}
+
+void Supervisor::GuestIsReady(wire::Ready ready) {
+  phase_ = Phase::kReady;
+  boot_limit_.cancel();
+  ready_.kernel = Printable(ready.kernel, 100);
+  ready_.execution_mode = "guest_virtio_serial";
+  ready_.accelerator = config_.accelerator;
+  // Who is told that the VM is started finds it so in the registry. A failure leaves the row behind
+  // the truth; the lock still says that this guest is alive.
+  if (!config_.dies_with_first_client) (void)record_.Started(ready_, GuestNetwork());
+  Broadcast(ready_.ToFrame());
+  for (const ClientId client : router_.GuestReady()) {
+    const auto session = sessions_.find(client);
+    if (session == sessions_.end()) continue;
+    session->second->Refuse(MakeError(ErrorCode::kProtocol, "protocol violated"));
+    ClientGone(client);
+  }
+  // Nobody waits for this row, and the commands are on their way already: the disk may take its
+  // time.
+  if (config_.dies_with_first_client) (void)record_.Started(ready_, GuestNetwork());
+}
+
+std::optional<wire::GuestNetwork> Supervisor::GuestNetwork() const {
+  if (!network_) return std::nullopt;
+  const vmm::GuestNetwork& guest = network_->guest();
+  return wire::GuestNetwork{guest.mac,     guest.address,  guest.prefix,
+                            guest.gateway, guest.resolver, guest.mtu};
+}
+
+// --- Clients
+
+void Supervisor::Accept() {
+  acceptor_.async_accept(
+      [this](ErrorCodeOfAsio error, asio::local::stream_protocol::socket socket) {
+        if (error == asio::error::operation_aborted || !acceptor_.is_open()) return;
+        if (!error && sys::PeerIsSameUser(socket.native_handle())) {
+          ErrorCodeOfAsio released;
+          auto stream = FrameStream::Create(loop_, sys::UniqueFd(socket.release(released)));
+          if (stream) {
+            const ClientId id = next_client_++;
+            Session::Callbacks callbacks;
+            callbacks.greeted = [this](ClientId client) { Greeted(client); };
+            callbacks.command_frame = [this](ClientId client, wire::Frame frame) {
+              return router_.FromClient(client, std::move(frame));
+            };
+            callbacks.stop = [this](ClientId, wire::Stop stop) { Stop(stop.remove); };
+            callbacks.gone = [this](ClientId client) { ClientGone(client); };
+            auto session = std::make_unique<Session>(id, std::move(*stream), std::move(callbacks));
+            session->Start();
+            sessions_.emplace(id, std::move(session));
+          }
+        }
+        Accept();
+      });
+}
+
+void Supervisor::Greeted(ClientId client) {
+  if (config_.dies_with_first_client && !owner_) {
+    owner_ = client;
+    RenewLease();
+  }
+  Session& session = *sessions_.at(client);
+  if (phase_ == Phase::kReady) {
+    session.Send(EncodeFrame(ready_.ToFrame()));
+  } else if (phase_ == Phase::kStarting) {
+    session.Send(EncodeFrame(wire::Progress{progress_}.ToFrame()));
+  }
+}
+
+void Supervisor::ClientGone(ClientId client) {
+  // The session may be on the stack: it is destroyed from the loop.
+  const auto found = sessions_.find(client);
+  if (found == sessions_.end()) return;
+  asio::post(loop_, [session = std::shared_ptr<Session>(std::move(found->second))] {});
+  sessions_.erase(found);
+  if (phase_ == Phase::kEnded) return;
+  router_.ClientGone(client);
+  if (owner_ == client) Remove();
+}
+
+void Supervisor::Broadcast(const wire::Frame& frame) {
+  for (const auto& [id, session] : sessions_) {
+    if (session->greeted()) session->Send(EncodeFrame(frame));
+  }
+}
+
+void Supervisor::Say(std::string phase) {
+  progress_ = std::move(phase);
+  Broadcast(wire::Progress{progress_}.ToFrame());
+}
+
+// --- Commands and the lease
+
+void Supervisor::ArmTimeout(std::uint32_t channel, milliseconds timeout) {
+  if (timeout.count() == 0) return;
+  const auto timer = timeouts_.try_emplace(channel, loop_).first;
+  timer->second.expires_after(timeout);
+  timer->second.async_wait([this, channel](ErrorCodeOfAsio error) {
+    if (!error) router_.TimedOut(channel);
+  });
+}
+
+void Supervisor::CheckKilled(std::uint32_t channel) {
+  const auto timer = timeouts_.try_emplace(channel, loop_).first;
+  timer->second.expires_after(kKillGrace);
+  timer->second.async_wait([this, channel](ErrorCodeOfAsio error) {
+    if (error) return;
+    // A client that does not read keeps the command's end from being told: no fault of the guest's.
+    if (router_.GuestOwesExit(channel)) {
+      GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
+                            "the guest does not answer: a command was killed and did not end"));
+    } else {
+      CheckKilled(channel);
+    }
+  });
+}
+
+void Supervisor::UseChanged() {
+  if (phase_ == Phase::kStarting || phase_ == Phase::kReady) RenewLease();
+}
+
+void Supervisor::RenewLease() {
+  ArmLease(config_.ttl);
+  // The row of a VM that ends with its owner is read by nobody for its lease.
+  if (!config_.dies_with_first_client) (void)record_.Renewed();
+}
+
+void Supervisor::ArmLease(seconds length) {
+  lease_.expires_after(length);
+  lease_.async_wait([this](ErrorCodeOfAsio error) {
+    if (error) return;
+    if (router_.idle()) {
+      Remove();
+    } else {
+      RenewLease();
+    }
+  });
+}
+
+// --- Ends
+
+void Supervisor::WatchMachine() {
+  ErrorCodeOfAsio error;
+  machine_exit_.assign(::fcntl(machine_->exit_fd(), F_DUPFD_CLOEXEC, 3), error);
+  PYRO_CHECK(!error);
+  machine_exit_.async_wait(asio::posix::stream_descriptor::wait_read,
+                           [this](ErrorCodeOfAsio failure) {
+                             if (!failure) MachineEnded();
+                           });
+}
+
+std::string Supervisor::WithConsole(std::string message) const {
+  const std::string tail = console_ ? console_->Tail() : "";
+  if (!tail.empty()) message += "; the end of its console:\n" + tail;
+  return message;
+}
+
+void Supervisor::MachineEnded() {
+  if (phase_ == Phase::kEnded) return;
+  if (phase_ == Phase::kStopping) {
+    machine_.reset();
+    (void)record_.Stopped();
+    Finish();
+    return;
+  }
+  auto exit = machine_->Wait(Deadline::After(seconds(1)));
+  std::string detail = exit ? exit->detail : exit.error().message;
+  if (exit && !exit->diagnostics.empty()) detail += ": " + LastLines(exit->diagnostics, 4);
+  GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
+                        phase_ == Phase::kStarting ? "the guest ended while it started: " + detail
+                                                   : "the guest is gone: " + detail));
+}
+
+void Supervisor::GuestFailed(const Error& error) {
+  if (phase_ == Phase::kEnded) return;
+  Error told = error;
+  if (phase_ == Phase::kStarting) told.message = WithConsole(told.message);
+  // A dead machine is no surprise to somebody who is stopping it.
+  if (phase_ != Phase::kStopping) Broadcast(wire::ErrorFrame(0, told));
+  phase_ = Phase::kEnded;
+  router_.GuestGone();
+  machine_.reset();
+  network_.reset();
+  (void)(config_.dies_with_first_client ? record_.Removed() : record_.Lost(told.message));
+  Finish();
+}
+
+void Supervisor::Stop(bool remove) {
+  if (remove) return Remove();
+  if (phase_ == Phase::kEnded || phase_ == Phase::kStopping) return;
+  if (phase_ == Phase::kStarting || !agent_) {
+    phase_ = Phase::kStopping;
+    router_.GuestGone();
+    machine_.reset();
+    (void)record_.Stopped();
+    return Finish();
+  }
+  phase_ = Phase::kStopping;
+  router_.GuestGone();
+  agent_->Send(EncodeFrame(wire::Plain(wire::FrameType::kPowerOff)));
+  stop_limit_.expires_after(kStopLimit);
+  stop_limit_.async_wait([this](ErrorCodeOfAsio error) {
+    if (!error && machine_) machine_->Kill();
+  });
+}
+
+void Supervisor::Remove() {
+  if (phase_ == Phase::kEnded) return;
+  phase_ = Phase::kEnded;
+  router_.GuestGone();
+  machine_.reset();
+  network_.reset();
+  (void)record_.Removed();
+  Finish();
+}
+
+void Supervisor::Finish() {
+  phase_ = Phase::kEnded;
+  network_.reset();
+  Broadcast(wire::Plain(wire::FrameType::kStopped));
+  for (const auto& [id, session] : sessions_) session->Finish();
+  ErrorCodeOfAsio ignored;
+  acceptor_.close(ignored);
+  machine_exit_.close(ignored);
+  if (agent_) agent_->Close();
+  if (console_) console_->Close();
+  timeouts_.clear();
+  boot_limit_.cancel();
+  lease_.cancel();
+  stop_limit_.cancel();
+  if (on_end_) on_end_();
+}
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,114 @@
+// The process that owns one guest: starts it, serves its clients, and cleans up after it.
+//
+// One thread, one event loop. docs/ARCHITECTURE.md tells its life in order; the comments here say
+// what each step promises.
+
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "pyro/result.h"
+#include "supervisor/command_router.h"
+#include "supervisor/console_log.h"
+#include "supervisor/session.h"
+#include "supervisor/vm_record.h"
+#include "vmm/network.h"
+#include "vmm/vmm.h"
+#include "wire/supervisor_config.h"
+
+namespace pyro::supervisor {
+
+class Supervisor {
+ public:
+  // `vmm` and `record` outlive the supervisor.
+  Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig config, vmm::Vmm& vmm,
+             GuestRecord& record);
+  ~Supervisor();
+
+  // From its return on clients can connect.
+  Status Listen();
+
+  // Starts the guest, in the loop. The loop runs until the guest and all that belongs to it are
+  // gone.
+  void Start();
+
+  // `on_end` is called once, when nothing is left to wait for but last words to clients.
+  void OnEnd(std::function<void()> on_end) { on_end_ = std::move(on_end); }
+
+  // As a client's `stop`: `remove` kills at once and deletes, otherwise the guest powers off and
+  // its disk is kept.
+  void Stop(bool remove);
+
+ private:
+  enum class Phase { kStarting, kReady, kStopping, kEnded };
+
+  // Start of the guest, in order.
+  void StartGuest();
+  Status LaunchMachine();
+  Result<vmm::MachineSpec> OpenMachineFiles() const;
+  Status FromAgent(wire::Frame frame);
+  Status GreetAgent(const wire::Frame& frame);
+  void GuestIsReady(wire::Ready ready);
+  std::optional<wire::GuestNetwork> GuestNetwork() const;
+
+  // Clients.
+  void Accept();
+  void Greeted(ClientId client);
+  void ClientGone(ClientId client);
+  void Broadcast(const wire::Frame& frame);
+  void Say(std::string phase);
+
+  // Commands and the lease.
+  void ArmTimeout(std::uint32_t channel, std::chrono::milliseconds timeout);
+  void CheckKilled(std::uint32_t channel);
+  void UseChanged();
+  void RenewLease();
+  void ArmLease(std::chrono::seconds length);
+
+  // Ends.
+  void WatchMachine();
+  void MachineEnded();
+  void GuestFailed(const Error& error);
+  void Remove();
+  void Finish();
+  std::string WithConsole(std::string message) const;
+
+  boost::asio::io_context& loop_;
+  wire::SupervisorConfig config_;
+  vmm::Vmm& vmm_;
+  GuestRecord& record_;
+
+  Phase phase_ = Phase::kStarting;
+  std::string progress_ = "boot";
+  wire::Ready ready_;
+  bool agent_greeted_ = false;
+
+  boost::asio::local::stream_protocol::acceptor acceptor_;
+  std::map<ClientId, std::unique_ptr<Session>> sessions_;
+  ClientId next_client_ = 1;
+  std::optional<ClientId> owner_;  // With dies_with_first_client: the first that greeted.
+
+  CommandRouter router_;
+  std::map<std::uint32_t, boost::asio::steady_timer> timeouts_;  // By the guest's channel.
+
+  std::optional<vmm::Network> network_;
+  std::unique_ptr<vmm::Machine> machine_;
+  boost::asio::posix::stream_descriptor machine_exit_;
+  std::shared_ptr<FrameStream> agent_;
+  std::shared_ptr<ConsoleLog> console_;
+
+  boost::asio::steady_timer boot_limit_;
+  boost::asio::steady_timer lease_;
+  boost::asio::steady_timer stop_limit_;
+  std::function<void()> on_end_;
+};
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,80 @@
+#include "wire/supervisor_config.h"
+
+#include <utility>
+
+#include "base/json.h"
+#include "base/try.h"
+
+namespace pyro::wire {
+namespace {
+
+constexpr std::int64_t kConfigVersion = 1;
+constexpr std::int64_t kMaxSeconds = 10LL * 366 * 24 * 3600;
+constexpr std::int64_t kMaxVcpus = 64;
+constexpr std::int64_t kMinMemoryMib = 128;
+constexpr std::int64_t kMaxMemoryMib = 1024 * 1024;
+
+Status GetPath(const Json& json, std::string_view key, std::filesystem::path& path) {
+  const auto text = GetString(json, key, 4096);
+  if (!text) return text.error();
+  if (!text->starts_with('/')) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "'" + std::string(key) + "' is not an absolute path");
+  }
+  path = *text;
+  return OkStatus();
+}
+
+}  // namespace
+
+std::string FormatSupervisorConfig(const SupervisorConfig& config) {
+  const Json json = {
+      {"version", kConfigVersion},
+      {"vm_id", config.vm_id.str()},
+      {"state_dir", config.state_dir.native()},
+      {"directory", config.directory.native()},
+      {"kernel", config.kernel.native()},
+      {"initrd", config.initrd.native()},
+      {"base_disk", config.base_disk.native()},
+      {"vcpu_count", config.vcpu_count},
+      {"mem_mib", config.mem_mib},
+      {"network", config.network},
+      {"net_program", config.net_program.native()},
+      {"accelerator", config.accelerator},
+      {"ttl_seconds", config.ttl.count()},
+      {"dies_with_first_client", config.dies_with_first_client},
+      {"boot_timeout_seconds", config.boot_timeout.count()},
+  };
+  return ToJsonLine(json);
+}
+
+Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
+  PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxConfigBytes));
+  PYRO_RETURN_IF_ERROR(GetInt(json, "version", kConfigVersion, kConfigVersion));
+  PYRO_ASSIGN_OR_RETURN(const std::string id, GetString(json, "vm_id", 64));
+  PYRO_ASSIGN_OR_RETURN(VmId vm_id, VmId::Parse(id));
+  SupervisorConfig config{.vm_id = std::move(vm_id)};
+  PYRO_RETURN_IF_ERROR(GetPath(json, "state_dir", config.state_dir));
+  PYRO_RETURN_IF_ERROR(GetPath(json, "directory", config.directory));
+  PYRO_RETURN_IF_ERROR(GetPath(json, "kernel", config.kernel));
+  PYRO_RETURN_IF_ERROR(GetPath(json, "initrd", config.initrd));
+  PYRO_RETURN_IF_ERROR(GetPath(json, "base_disk", config.base_disk));
+  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpus));
+  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemoryMib, kMaxMemoryMib));
+  PYRO_ASSIGN_OR_RETURN(config.network, GetBool(json, "network"));
+  PYRO_RETURN_IF_ERROR(GetPath(json, "net_program", config.net_program));
+  PYRO_ASSIGN_OR_RETURN(config.accelerator, GetString(json, "accelerator", 16));
+  if (config.accelerator != "tcg" && config.accelerator != "kvm") {
+    return MakeError(ErrorCode::kInvalidArgument, "'accelerator' is neither tcg nor kvm");
+  }
+  PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxSeconds));
+  PYRO_ASSIGN_OR_RETURN(config.dies_with_first_client, GetBool(json, "dies_with_first_client"));
+  PYRO_ASSIGN_OR_RETURN(const auto boot, GetInt(json, "boot_timeout_seconds", 1, 3600));
+  config.vcpu_count = static_cast<int>(vcpus);
+  config.mem_mib = static_cast<int>(mem);
+  config.ttl = std::chrono::seconds(ttl);
+  config.boot_timeout = std::chrono::seconds(boot);
+  return config;
+}
+
+}  // namespace pyro::wire

@@ -1,0 +1,43 @@
+// What a supervisor is told on its standard input: one versioned JSON object, and nothing by flags
+// or environment.
+
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "pyro/result.h"
+
+namespace pyro::wire {
+
+inline constexpr std::size_t kMaxConfigBytes = 64 * 1024;
+
+// Descriptor number under which the creator passes the locked description of the VM's lock file.
+inline constexpr int kLockFd = 3;
+
+struct SupervisorConfig {
+  VmId vm_id;
+  std::filesystem::path state_dir;
+  std::filesystem::path directory;  // The VM's own, with data.img in it already.
+  std::filesystem::path kernel;
+  std::filesystem::path initrd;
+  std::filesystem::path base_disk;
+  int vcpu_count = 1;
+  int mem_mib = 1024;
+  bool network = false;
+  std::filesystem::path net_program;  // pyro-net; used with `network` only.
+  std::string accelerator = "tcg";    // "tcg" or "kvm"
+  std::chrono::seconds ttl{600};
+  bool dies_with_first_client = false;  // `pyro run`: removed as soon as its client is gone.
+  std::chrono::seconds boot_timeout{120};
+};
+
+std::string FormatSupervisorConfig(const SupervisorConfig& config);
+
+// kInvalidArgument when it is not a configuration of this version, complete and in range.
+Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text);
+
+}  // namespace pyro::wire

@@ -1,0 +1,53 @@
+#include "wire/supervisor_config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace pyro::wire {
+namespace {
+
+SupervisorConfig Example() {
+  SupervisorConfig config{.vm_id = VmId::FromBits({})};
+  config.state_dir = "/s";
+  config.directory = "/s/vms/x";
+  config.kernel = "/e/vmlinuz";
+  config.initrd = "/e/initrd";
+  config.base_disk = "/e/base.erofs";
+  config.vcpu_count = 3;
+  config.mem_mib = 2048;
+  config.network = true;
+  config.net_program = "/p/pyro-net";
+  config.ttl = std::chrono::seconds(7);
+  config.dies_with_first_client = true;
+  return config;
+}
+
+TEST(SupervisorConfigTest, RoundTrip) {
+  auto back = ParseSupervisorConfig(FormatSupervisorConfig(Example()));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(FormatSupervisorConfig(*back), FormatSupervisorConfig(Example()));
+}
+
+TEST(SupervisorConfigTest, RefusesWhatIsIncompleteOrOutOfRange) {
+  const Json good = *ParseJson(FormatSupervisorConfig(Example()));
+  for (const auto& [key, value] : good.items()) {
+    Json bad = good;
+    bad.erase(key);
+    EXPECT_FALSE(ParseSupervisorConfig(bad.dump()).ok()) << key;
+  }
+  const std::vector<std::pair<const char*, Json>> changes = {
+      {"version", 2}, {"vm_id", "vm_../x"},     {"directory", "relative"}, {"vcpu_count", 0},
+      {"mem_mib", 1}, {"accelerator", "turbo"}, {"ttl_seconds", 0},        {"network", 1},
+  };
+  for (const auto& [key, value] : changes) {
+    Json bad = good;
+    bad[key] = value;
+    EXPECT_FALSE(ParseSupervisorConfig(bad.dump()).ok()) << key;
+  }
+  EXPECT_FALSE(ParseSupervisorConfig("").ok());
+  EXPECT_FALSE(ParseSupervisorConfig(std::string(kMaxConfigBytes + 1, ' ')).ok());
+}
+
+}  // namespace
+}  // namespace pyro::wire
