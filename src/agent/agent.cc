@@ -52,6 +52,7 @@ Status Agent::Serve() {
     Wait();
     if (polls_[kSignalsPoll].revents != 0) Reap();
     ServeCommands();
+    PYRO_RETURN_IF_ERROR(WritePort());  // Before what the host need not wait for.
     Discard();
     CollectEnded();
     if (polls_[kPortPoll].revents != 0) PYRO_RETURN_IF_ERROR(ReadPort());
