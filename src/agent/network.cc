@@ -85,6 +85,15 @@ Status SetMac(int fd, const std::string& interface, const std::string& mac) {
   return OkStatus();
 }
 
+Status SetMtu(int fd, const std::string& interface, int mtu) {
+  ifreq request = Request(interface);
+  request.ifr_mtu = mtu;
+  if (::ioctl(fd, SIOCSIFMTU, &request) != 0) {
+    return sys::ErrnoError(errno, "set the MTU of", interface);
+  }
+  return OkStatus();
+}
+
 Result<std::string> FindEthernet(int fd) {
   std::string found;
   struct if_nameindex* const interfaces = ::if_nameindex();
@@ -134,6 +143,7 @@ Status ConfigureNetwork(const wire::GuestNetwork& network) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, OpenSocket());
   PYRO_ASSIGN_OR_RETURN(const std::string interface, FindEthernet(fd.get()));
   PYRO_RETURN_IF_ERROR(SetMac(fd.get(), interface, network.mac));
+  PYRO_RETURN_IF_ERROR(SetMtu(fd.get(), interface, network.mtu));
   PYRO_RETURN_IF_ERROR(SetAddress(fd.get(), interface, SIOCSIFADDR, address));
   sockaddr_in mask = address;
   mask.sin_addr.s_addr = htonl(~std::uint32_t{0} << (32 - network.prefix_length));
