@@ -1,0 +1,74 @@
+# make demo    install what is missing (apt), build, run a command in a real guest
+# make check   likewise, and run every test
+# The rest is for daily work; see CONTRIBUTING.md.
+
+JOBS ?= $(shell nproc)
+# Guests share the cores with each other.
+TEST_JOBS ?= 2
+PREFIX ?= /usr/local
+DESTDIR ?=
+PYTHON := /usr/bin/python3
+SOURCES = $(shell git ls-files '*.cc' '*.h')
+
+# In CI a guest test that is skipped is a failure, and the fault suite takes its full number of kills.
+ifdef CI
+export PYRO_REQUIRE_QEMU := 1
+export PYRO_FAULT_KILLS ?= 50
+endif
+# Everything that VM tests boot is built once.
+export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
+
+.PHONY: demo check build install format clean deps-build deps-run deps-check check-style check-release check-dev check-fuzz lint
+
+demo: build deps-run
+	tools/demo.sh build/bin/pyro
+
+build: deps-build
+	cmake --preset release -DPYRO_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --build --preset release -j $(JOBS) --target programs
+
+check: check-style check-release check-dev check-fuzz lint
+	@echo "check: everything passed"
+
+deps-build:
+	@tools/install_packages.sh build
+deps-run:
+	@tools/install_packages.sh run
+deps-check:
+	@tools/install_packages.sh build run check
+
+check-style: deps-check
+	clang-format-14 --dry-run --Werror $(SOURCES)
+	$(PYTHON) tools/check_layers.py
+	$(PYTHON) tools/check_docs.py
+
+# The programs as users have them, with real guests.
+check-release: deps-check
+	cmake --preset release -DPYRO_TESTS=ON
+	cmake --build --preset release -j $(JOBS)
+	ctest --test-dir build -j $(TEST_JOBS) --output-on-failure --no-tests=error
+
+# The same sources under ASan and UBSan, as far as no guest is needed.
+check-dev: deps-check
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	ctest --test-dir build/dev -L 'unit|process' -j $(TEST_JOBS) --output-on-failure --no-tests=error
+
+check-fuzz: deps-check
+	cmake --preset fuzz
+	cmake --build --preset fuzz -j $(JOBS)
+	ctest --test-dir build/fuzz -L fuzz -j $(TEST_JOBS) --output-on-failure --no-tests=error
+
+lint: deps-check
+	cmake --preset release -DPYRO_TESTS=ON
+	cmake --build --preset release -j $(JOBS) --target pyro_build_id_source
+	tools/lint.sh build $(JOBS)
+
+install: build
+	cmake --install build --prefix "$(PREFIX)" $(if $(DESTDIR),--strip)
+
+format:
+	clang-format-14 -i $(SOURCES)
+
+clean:
+	rm -rf build

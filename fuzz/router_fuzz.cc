@@ -1,0 +1,65 @@
+// A hostile guest and a hostile client at once: the router must keep its accounts whatever both
+// send.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/check.h"
+#include "supervisor/command_router.h"
+#include "wire/frame.h"
+
+namespace {
+
+using namespace pyro;
+
+void Feed(wire::FrameDecoder& decoder, std::string_view bytes, const auto& handle) {
+  decoder.Append(bytes);
+  while (true) {
+    auto frame = decoder.Next();
+    if (!frame || !*frame || !handle(std::move(**frame))) return;
+  }
+}
+
+wire::Frame ExecOn(std::uint32_t channel) {
+  wire::Exec exec;
+  exec.argv = {"true"};
+  exec.cwd = "/";
+  return exec.ToFrame(channel);
+}
+
+}  // namespace
+
+// The first byte of each 32-byte piece says who sends the rest of it.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  std::size_t held_by_clients = 0;
+  supervisor::CommandRouter router(
+      {.to_guest = [](std::string) {},
+       .to_client = [&](supervisor::ClientId,
+                        std::string bytes) { held_by_clients += bytes.size(); }});
+  PYRO_CHECK(router.FromClient(1, ExecOn(1)).ok());
+  PYRO_CHECK(router.FromClient(2, ExecOn(1)).ok());
+  (void)router.GuestReady();
+  wire::FrameDecoder guest;
+  wire::FrameDecoder client;
+  std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  while (!bytes.empty()) {
+    const int who = bytes[0] & 3;
+    bytes.remove_prefix(1);
+    const std::string_view piece = bytes.substr(0, 31);
+    bytes.remove_prefix(piece.size());
+    if (who < 2) {
+      Feed(guest, piece,
+           [&](wire::Frame frame) { return router.FromGuest(std::move(frame)).ok(); });
+    } else if (who == 2) {
+      Feed(client, piece,
+           [&](wire::Frame frame) { return router.FromClient(1, std::move(frame)).ok(); });
+    } else {
+      router.TimedOut(1);
+    }
+  }
+  router.ClientGone(1);
+  router.GuestGone();
+  PYRO_CHECK(router.idle());
+  return 0;
+}

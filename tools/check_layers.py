@@ -1,0 +1,86 @@
+#!/usr/bin/python3
+"""Fails when a source file includes what its floor may not see.
+
+The floors are those of docs/ARCHITECTURE.md: a folder sees itself, the folders named here, and include/pyro. Libraries from
+outside are touched only where this table says so. A second guard is the link check of cmake/pyro.cmake.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+FLOORS = {
+    "base": set(),
+    "sys": {"base"},
+    "wire": {"base"},
+    "db": {"base"},
+    "registry": {"db", "sys", "base"},
+    "vmm": {"sys", "base"},
+    "environment": {"sys", "base"},
+    "supervisor": {"registry", "vmm", "wire", "sys", "base"},
+    "engine": {"registry", "vmm", "environment", "wire", "sys", "base"},
+    "agent": {"wire", "sys", "base"},
+    "cli": {"base"},
+    "apps": {"cli", "supervisor", "agent", "vmm", "sys", "base"},
+}
+
+# Header prefix of a library: the folders that may include it.
+OUTSIDE = {
+    "sqlite3.h": {"db"},
+    "CLI/": {"cli"},
+    "archive": {"environment"},
+    "openssl/": {"environment"},
+    "nlohmann/": {"base"},
+    "boost/": {"supervisor", "agent"},
+    "tl/": set(),
+    "slirp/": {"vmm"},
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
+
+
+def problems_in(path: pathlib.Path, folder: str) -> list[str]:
+    found = []
+    test = path.name.endswith("_test.cc")
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        match = INCLUDE.match(line)
+        if not match:
+            continue
+        kind, header = match.groups()
+        where = f"{path.relative_to(ROOT)}:{number}"
+        if kind == "<":
+            for prefix, folders in OUTSIDE.items():
+                if header.startswith(prefix) and folder not in folders and not test:
+                    found.append(f"{where}: <{header}> belongs to {', '.join(sorted(folders)) or 'include/pyro'}")
+            continue
+        other = header.split("/")[0]
+        if other == "pyro":
+            continue
+        if other not in FLOORS:
+            found.append(f'{where}: "{header}" is not written from the root of src')
+        elif other != folder and other not in FLOORS[folder]:
+            found.append(f"{where}: {folder} may not include {other}")
+    return found
+
+
+def main() -> int:
+    found = []
+    count = 0
+    for folder in sorted(p.name for p in (ROOT / "src").iterdir() if p.is_dir()):
+        if folder not in FLOORS:
+            found.append(f"src/{folder} has no floor")
+            continue
+        for path in sorted((ROOT / "src" / folder).rglob("*")):
+            if path.suffix in (".h", ".cc"):
+                count += 1
+                found += problems_in(path, folder)
+    for line in found:
+        print(line)
+    print(f"check_layers: {count} files, {len(found)} problems")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
