@@ -2,17 +2,21 @@
 
 #include <csignal>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "pyro/version.h"
 
 namespace pyro::cli {
 namespace {
+
+constexpr std::string_view kNoSubcommand = "A subcommand is required";
 
 // Takes the words after the first "--" away, so that no option of ours can be found among them.
 std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& words) {
@@ -26,6 +30,19 @@ std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& wor
   return std::nullopt;
 }
 
+// What the parser has to say, as one sentence in our own way of writing them.
+std::string Sentence(const CLI::ParseError& error, const CLI::App& app, bool named) {
+  // A word that is no command counts as a missing command.
+  if (error.get_name() == "RequiredError" && error.what() == kNoSubcommand) {
+    const std::vector<std::string> words = app.remaining(true);
+    if (words.empty()) return named ? "the command is not complete" : "there is no command";
+    return fmt::format("there is no command '{}'", Printable(words[0], 80));
+  }
+  std::string text = Printable(error.what(), 300);
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] + 32);
+  return text;
+}
+
 // One sentence and one hint, whatever the parser has to say.
 int ReportUsage(const CLI::ParseError& error, const CLI::App& app, const Context& context) {
   std::string name = "pyro";
@@ -33,8 +50,8 @@ int ReportUsage(const CLI::ParseError& error, const CLI::App& app, const Context
     name += " " + command->get_name();
     for (const CLI::App* below : command->get_subcommands()) name += " " + below->get_name();
   }
-  Error told =
-      MakeError(ErrorCode::kInvalidArgument, error.what(), fmt::format("see '{} --help'", name));
+  Error told = MakeError(ErrorCode::kInvalidArgument, Sentence(error, app, name != "pyro"),
+                         fmt::format("see '{} --help'", name));
   if (const auto* own = dynamic_cast<const CLI::ValidationError*>(&error)) {
     // CLI11 joins the two parts of our own errors with ": ".
     const std::string text = own->what();
@@ -56,7 +73,7 @@ int Main(int argc, char** argv) {
   context.command = CutCommand(words);
 
   CLI::App app(
-      "A computer for every agent task: real Linux microVMs, with no daemon, no root and no "
+      "A computer for every agent task: real Linux microVMs,\nwith no daemon, no root and no "
       "account.",
       "pyro");
   app.set_version_flag("--version", fmt::format("pyro {}", kVersion), "Print the version");
@@ -69,6 +86,7 @@ int Main(int argc, char** argv) {
   try {
     // CLI11 takes its words from the back.
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    if (context.command && !app.got_subcommand("run")) throw CLI::ExtrasError("pyro", {"--"});
   } catch (const CLI::CallForHelp&) {
     Print(app.help());
     return kExitOk;

@@ -44,12 +44,12 @@ int Doctor(Engine& engine, const Context& context) {
 }  // namespace
 
 void AddDoctor(CLI::App& app, Context& context) {
-  CLI::App* doctor = app.add_subcommand(
-      "doctor", "Find out what works on this host, and what to do about the rest");
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "Find out what works here, and how to mend the rest");
   doctor->add_flag("--json", context.json, "Print JSON");
   doctor->footer(
-      "Exits with 0 if guests can run. The first time it tries the accelerators out, which takes "
-      "seconds.");
+      "Exits with 0 if guests can run. The first time it tries the accelerators out,\n"
+      "which takes seconds.\n\nExample:\n  pyro doctor --json");
   doctor->callback([&context] {
     context.action = [&context](Engine& engine) { return Doctor(engine, context); };
   });

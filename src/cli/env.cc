@@ -112,6 +112,7 @@ int Prune(Engine& engine, const Context& context, bool all) {
 void AddEnv(CLI::App& app, Context& context) {
   CLI::App* env = app.add_subcommand("env", "The environments: what a guest's disk holds");
   env->require_subcommand(1);
+  env->footer("Example:\n  pyro env list\n\n'pyro env COMMAND --help' tells more.");
   const auto add = [&](const char* name, const char* description,
                        std::function<int(Engine&)> action) {
     CLI::App* command = env->add_subcommand(name, description);
@@ -122,8 +123,9 @@ void AddEnv(CLI::App& app, Context& context) {
   auto name = std::make_shared<std::string>();
   auto flag = std::make_shared<bool>(false);
 
-  add("list", "Show the catalog and what is installed",
-      [&context](Engine& engine) { return List(engine, context); });
+  CLI::App* list = add("list", "Show the catalog and what is installed",
+                       [&context](Engine& engine) { return List(engine, context); });
+  list->footer("Example:\n  pyro env list --json");
 
   CLI::App* pull = add("pull", "Build and install an environment, or repair it",
                        [&context, name](Engine& engine) { return Pull(engine, context, *name); });
@@ -139,10 +141,12 @@ void AddEnv(CLI::App& app, Context& context) {
       ->required()
       ->type_name("ENVIRONMENT");
   inspect->add_flag("--verify", *flag, "Read every file and compare its digest");
+  inspect->footer("Example:\n  pyro env inspect --verify debian:12");
 
   CLI::App* prune = add("prune", "Remove what is broken, interrupted or superseded",
                         [&context, flag](Engine& engine) { return Prune(engine, context, *flag); });
-  prune->add_flag("--all", *flag, "Installed environments too, but for what a VM still needs");
+  prune->add_flag("--all", *flag, "Installed ones too, but for what a VM needs");
+  prune->footer("Example:\n  pyro env prune");
 }
 
 }  // namespace pyro::cli

@@ -96,8 +96,7 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
 
 void AddRun(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RunFlags>();
-  CLI::App* run =
-      app.add_subcommand("run", "Run one command in a microVM of its own, then throw the VM away");
+  CLI::App* run = app.add_subcommand("run", "Run one command in a microVM of its own");
   run->add_option("environment", flags->vm.environment,
                   "What the guest's disk holds; see 'pyro env list'")
       ->required()
@@ -112,12 +111,10 @@ void AddRun(CLI::App& app, Context& context) {
   run->add_option("--ttl-seconds", flags->vm.ttl_seconds,
                   "Lease of the VM while no command runs in it")
       ->capture_default_str();
-  run->add_flag("--network", flags->vm.network,
-                "Let the guest reach the outside; otherwise it has no network device");
-  run->add_flag(
-      "--allow-host-compat", flags->vm.allow_host_compat,
-      "If no guest can be had, run on this host in a bubblewrap jail: no virtual machine");
-  run->add_flag("--json", context.json, "One JSON document at the end instead of the live output");
+  run->add_flag("--network", flags->vm.network, "A way out; otherwise there is no network device");
+  run->add_flag("--allow-host-compat", flags->vm.allow_host_compat,
+                "Where no guest can be had: in a jail on this host");
+  run->add_flag("--json", context.json, "One JSON document instead of live output");
   run->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");
   run->footer(
       "The words after -- are run as they are, without a shell; stdin is passed on.\n"

@@ -149,8 +149,12 @@ Status CommandRouter::FromGuest(Frame frame) {
       return OkStatus();
     }
     case FrameType::kExited: {
-      PYRO_RETURN_IF_ERROR(wire::Exited::FromFrame(frame));
-      if (!command.out.ended || !command.err.ended) return Breach("exited before its output ended");
+      PYRO_ASSIGN_OR_RETURN(const wire::Exited exited, wire::Exited::FromFrame(frame));
+      // What never began has no output that could end.
+      const bool began = command.started || exited.outcome.kind != wire::Outcome::Kind::kNotStarted;
+      if (began && !(command.out.ended && command.err.ended)) {
+        return Breach("exited before its output ended");
+      }
       ToClient(command, std::move(frame));
       Finish(found);
       return OkStatus();

@@ -1,5 +1,7 @@
 #include "supervisor/command_router.h"
 
+#include <cerrno>
+
 #include <gtest/gtest.h>
 
 namespace pyro::supervisor {
@@ -101,6 +103,28 @@ TEST_F(CommandRouterTest, HoldsCommandsUntilTheGuestIsReady) {
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_EQ(frames[0].type, FrameType::kExec);
   EXPECT_EQ(frames[1].type, FrameType::kEof);
+}
+
+TEST_F(CommandRouterTest, CommandThatNeverBeganEndsWithoutOutput) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  wire::Exited exited;
+  exited.outcome = {wire::Outcome::Kind::kNotStarted, ENOENT};
+  ASSERT_TRUE(router_.FromGuest(exited.ToFrame(channel)).ok());
+  const auto frames = ToClient(1);
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].type, FrameType::kExited);
+  EXPECT_EQ(frames[0].channel, 5u);
+  EXPECT_TRUE(router_.idle());
+}
+
+TEST_F(CommandRouterTest, CommandThatBeganMustEndItsOutputFirst) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  ASSERT_TRUE(router_.FromGuest(wire::Plain(FrameType::kStarted, channel)).ok());
+  wire::Exited exited;
+  exited.outcome = {wire::Outcome::Kind::kNotStarted, ENOENT};
+  EXPECT_FALSE(router_.FromGuest(exited.ToFrame(channel)).ok());
 }
 
 TEST_F(CommandRouterTest, TwoClientsMayUseTheSameChannelNumber) {

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "base/try.h"
 #include "base/build_id.h"
+#include "base/try.h"
 
 namespace pyro::supervisor {
 

@@ -9,10 +9,10 @@
 
 #include <fmt/format.h>
 
+#include "base/build_id.h"
 #include "base/check.h"
 #include "base/text.h"
 #include "base/try.h"
-#include "base/build_id.h"
 #include "sys/files.h"
 #include "sys/random.h"
 #include "sys/unix_socket.h"

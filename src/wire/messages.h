@@ -35,7 +35,7 @@ struct GuestNetwork {
   int prefix_length = 0;
   std::string gateway;  // IPv4, dotted
   std::string dns;      // IPv4, dotted
-  int mtu = 1500;           // Bytes, 576 to 65535
+  int mtu = 1500;       // Bytes, 576 to 65535
 };
 
 // Everything that makes this guest itself. Sent once, after the agent's Hello.
