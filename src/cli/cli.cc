@@ -1,5 +1,8 @@
 #include "cli/cli.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <string>
 #include <string_view>
@@ -17,6 +20,17 @@ namespace pyro::cli {
 namespace {
 
 constexpr std::string_view kNoSubcommand = "A subcommand is required";
+
+// A standard descriptor that is closed would be given to the first file opened, which our output
+// would then go to.
+void FillStandardDescriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest free number is `fd`: those before it are open by now.
+    [[maybe_unused]] const int filled =
+        ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);  // NOLINT: inherited as such
+  }
+}
 
 // Takes the words after the first "--" away, so that no option of ours can be found among them.
 std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& words) {
@@ -76,6 +90,7 @@ std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& 
 }  // namespace
 
 int Main(int argc, char** argv) {
+  FillStandardDescriptors();
   std::signal(SIGPIPE, SIG_IGN);
   Context context;
   std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
