@@ -1,0 +1,110 @@
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+from terminal import Terminal  # noqa: E402
+
+harness.adopt_orphans()
+# A shell's background jobs ignore these, and so would every pyro below this process.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pathlib.Path(item.fspath).parent.name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_programs():
+    if not (harness.BIN / "pyro").exists():
+        pytest.exit(f"there is no {harness.BIN}/pyro: build first, or set PYRO_TEST_BIN", 2)
+
+
+@pytest.fixture
+def scratch():
+    """A short path: sockets have room for little more than 100 bytes."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="pyro-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def state_dir(scratch):
+    return scratch / "state"
+
+
+@pytest.fixture(scope="session")
+def cache_dir():
+    """With debian:12 and debian:12-base in it, built when the first test needs them."""
+    harness.CACHE.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix="pyro-test-") as home:
+        pyro = harness.Pyro(pathlib.Path(home) / "state", harness.CACHE, home)
+        for environment in (harness.BASE, harness.FULL):
+            pulled = pyro("env", "pull", environment, env={"PYRO_APT_SOURCES": None})
+            assert pulled.code == 0, pulled
+    return harness.CACHE
+
+
+@pytest.fixture
+def helpers():
+    """Pids of a test's own helpers, which do not count as left behind."""
+    return set()
+
+
+@pytest.fixture
+def pyro(state_dir, cache_dir, scratch, helpers):
+    """pyro as most tests need it. Whatever it started must be gone when the test ends."""
+    home = scratch / "home"
+    home.mkdir()
+    program = harness.Pyro(state_dir, cache_dir, home)
+    yield program
+    try:
+        harness.expect_nothing_left(program, helpers)
+    finally:
+        harness.kill_all(harness.descendants(ignore=helpers))
+
+
+@pytest.fixture
+def bare(scratch):
+    """pyro with an empty cache, for tests that need no guest."""
+    home = scratch / "home"
+    home.mkdir(exist_ok=True)
+    program = harness.Pyro(scratch / "state", scratch / "cache", home)
+    yield program
+    try:
+        harness.expect_nothing_left(program)
+    finally:
+        harness.kill_all(harness.descendants())
+
+
+@pytest.fixture
+def mounts():
+    """mounts(device, path, type, options): for root; undone afterwards."""
+    made = []
+
+    def mount(kind, path, options):
+        path.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", "-t", kind, "-o", options, kind, str(path)],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            harness.cannot_run(f"a {kind} cannot be mounted: {done.stderr.strip()}")
+        made.append(path)
+
+    yield mount
+    for path in made:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.fixture
+def terminal():
+    end = Terminal()
+    yield end
+    end.close()

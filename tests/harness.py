@@ -1,0 +1,244 @@
+"""What the black-box suites share: running pyro, and finding what it left behind.
+
+The built programs are in $PYRO_TEST_BIN (default: build/bin), the environments that guests boot in
+$PYRO_TEST_CACHE (default: build/test-cache). Every test has a state directory of its own.
+"""
+
+import ctypes
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = pathlib.Path(os.environ.get("PYRO_TEST_BIN") or ROOT / "build/bin")
+CACHE = pathlib.Path(os.environ.get("PYRO_TEST_CACHE") or ROOT / "build/test-cache")
+BASE = "debian:12-base"
+FULL = "debian:12"
+
+# How long anything may take before it counts as hung. Never part of what a test promises.
+HANG_SECONDS = 300
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans():
+    """Makes this process the parent of every orphan below it, so that nothing can slip away."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+
+def cannot_run(reason):
+    """Skips the test, or fails it where a skip is not allowed."""
+    if os.environ.get("PYRO_REQUIRE_QEMU") == "1":
+        pytest.fail(f"{reason} (PYRO_REQUIRE_QEMU=1)")
+    pytest.skip(reason)
+
+
+def wait_until(condition, what, seconds=HANG_SECONDS):
+    """Returns the first true value of `condition()`; fails when there is none for too long."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds} s in vain: {what}")
+        time.sleep(0.02)
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    name: str
+    state: str
+    start: int  # With the pid: who it is, even after the number was used again.
+
+    @property
+    def program(self):
+        try:
+            return os.path.basename(os.readlink(f"/proc/{self.pid}/exe"))
+        except OSError:
+            return ""
+
+    def status(self, field):
+        """The number of a line such as 'VmHWM:   1234 kB' in its status."""
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+        raise KeyError(field)
+
+
+def read_process(pid):
+    """None when it is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    name = text[text.index("(") + 1:text.rindex(")")]
+    fields = text[text.rindex(")") + 2:].split()
+    return Process(int(pid), int(fields[1]), name, fields[0], int(fields[19]))
+
+
+def descendants(root=None, ignore=()):
+    """Every live process below `root` (this one by default), but for `ignore` and what is below it.
+
+    With adopt_orphans() that is everything that any test ever started, however it was detached.
+    """
+    children = {}
+    for entry in os.listdir("/proc"):
+        process = read_process(entry) if entry.isdigit() else None
+        if process is not None:
+            children.setdefault(process.parent, []).append(process)
+    found = []
+    pending = [root or os.getpid()]
+    while pending:
+        for process in children.get(pending.pop(), []):
+            if process.pid in ignore:
+                continue
+            pending.append(process.pid)
+            if process.state not in "ZX":
+                found.append(process)
+    return found
+
+
+def of_program(processes, name):
+    return [process for process in processes if process.program == name]
+
+
+@dataclasses.dataclass
+class Finished:
+    args: list
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def text(self):
+        return self.out.decode()
+
+    @property
+    def talk(self):
+        return self.err.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __str__(self):
+        return f"{self.args} => {self.code}\nstdout: {self.out[-2000:]!r}\nstderr: {self.err[-2000:]!r}"
+
+
+class Pyro:
+    """The program with directories of its own."""
+
+    def __init__(self, state, cache, home, prefix=()):
+        self.state = pathlib.Path(state)
+        self.cache = pathlib.Path(cache)
+        self.program = BIN / "pyro"
+        self.prefix = list(prefix)  # Words before the program, such as nsenter's.
+        self.env = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "PYRO_STATE_DIR": str(self.state),
+            "PYRO_CACHE_DIR": str(self.cache),
+        }
+        for name in ("http_proxy", "https_proxy", "PYRO_APT_SOURCES", "PYRO_ACCELERATOR"):
+            if name in os.environ:
+                self.env[name] = os.environ[name]
+
+    def start(self, *args, env=None, **options):
+        """Popen. stdin is /dev/null, stdout and stderr are pipes unless said otherwise."""
+        for name, default in (("stdin", subprocess.DEVNULL), ("stdout", subprocess.PIPE),
+                              ("stderr", subprocess.PIPE)):
+            options.setdefault(name, default)
+        merged = {name: value for name, value in {**self.env, **(env or {})}.items()
+                  if value is not None}
+        return subprocess.Popen([*self.prefix, str(self.program), *map(str_or_bytes, args)],
+                                env=merged, **options)
+
+    def __call__(self, *args, input=None, **options):
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        process = self.start(*args, **options)
+        return finish(process, input)
+
+    def run(self, *command, environment=BASE, flags=("-q",), **options):
+        """pyro run FLAGS ENVIRONMENT -- COMMAND."""
+        return self("run", *flags, environment, "--", *command, **options)
+
+    def start_run(self, *command, environment=BASE, flags=("-q",), **options):
+        return self.start("run", *flags, environment, "--", *command, **options)
+
+    # What there is on disk.
+
+    def directories(self):
+        vms = self.state / "vms"
+        return sorted(entry.name for entry in vms.iterdir()) if vms.is_dir() else []
+
+    def rows(self):
+        database = self.state / "registry.db"
+        if not database.exists():
+            return []
+        connection = sqlite3.connect(database, timeout=30)
+        try:
+            return [row[0] for row in connection.execute("SELECT id FROM vms ORDER BY id")]
+        finally:
+            connection.close()
+
+
+def str_or_bytes(word):
+    return word if isinstance(word, (str, bytes)) else str(word)
+
+
+def finish(process, input=None):
+    try:
+        out, err = process.communicate(input, timeout=HANG_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"{process.args} hangs\nstdout: {out!r}\nstderr: {err!r}")
+    return Finished(process.args, process.returncode, out or b"", err or b"")
+
+
+def expect_nothing_left(pyro, ignore=()):
+    """No process, no directory, no row. A process may take a moment to be gone."""
+    last = []
+
+    def gone():
+        last[:] = descendants(ignore=ignore)
+        return not last
+
+    deadline = time.monotonic() + 60
+    while not gone() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not last, f"processes are left: {[(p.pid, p.program or p.name) for p in last]}"
+    assert pyro.directories() == [], "directories are left"
+    assert pyro.rows() == [], "rows are left"
+
+
+def kill_all(processes):
+    """Last resort of a failed test, so that it does not spoil the next ones."""
+    for process in processes:
+        now = read_process(process.pid)
+        if now is not None and now.start == process.start:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def is_one_sentence_and_hint(talk):
+    """`pyro: sentence` and `hint: what to do`, and nothing else."""
+    lines = talk.splitlines()
+    return (len(lines) == 2 and lines[0].startswith("pyro: ") and lines[1].startswith("hint: ")
+            and len(lines[0]) > 12 and len(lines[1]) > 8)

@@ -1,0 +1,505 @@
+// The VMs that live until their lease ends, through the engine, with real guests.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/time.h"
+#include "base/try.h"
+#include "pyro/engine.h"
+#include "sys/child_process.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "sys/test_directory.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr char kBase[] = "debian:12-base";
+constexpr seconds kHang{120};
+
+fs::path TestBin() {
+  const std::string named = sys::Environment("PYRO_TEST_BIN");
+  return named.empty() ? sys::ProgramDirectory().value().parent_path() / "bin" : fs::path(named);
+}
+
+fs::path TestCache() {
+  const std::string named = sys::Environment("PYRO_TEST_CACHE");
+  return named.empty() ? sys::ProgramDirectory().value().parent_path() / "test-cache"
+                       : fs::path(named);
+}
+
+// "name state parent" of /proc/PID/stat, with the name's brackets taken away.
+bool ReadStat(const std::string& pid, char& state, pid_t& parent) {
+  const auto text = sys::ReadFile("/proc/" + pid + "/stat", 4096);
+  if (!text) return false;
+  const std::size_t end = text->rfind(')');
+  if (end == std::string::npos) return false;
+  int number = 0;
+  if (std::sscanf(text->c_str() + end + 1, " %c %d", &state, &number) != 2) return false;
+  parent = number;
+  return true;
+}
+
+// All processes below this one that live. It adopts orphans, so whatever a VM started is here.
+std::set<pid_t> LiveDescendants() {
+  std::map<pid_t, std::pair<pid_t, char>> all;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    char state = 0;
+    pid_t parent = 0;
+    if (name.find_first_not_of("0123456789") == std::string::npos &&
+        ReadStat(name, state, parent)) {
+      all[static_cast<pid_t>(std::stol(name))] = {parent, state};
+    }
+  }
+  std::set<pid_t> below = {::getpid()};
+  for (bool grown = true; grown;) {
+    grown = false;
+    for (const auto& [pid, info] : all) {
+      if (below.contains(info.first)) grown = below.insert(pid).second || grown;
+    }
+  }
+  std::set<pid_t> live;
+  for (const pid_t pid : below) {
+    if (pid != ::getpid() && all[pid].second != 'Z' && all[pid].second != 'X') live.insert(pid);
+  }
+  return live;
+}
+
+template <typename Condition>
+bool Eventually(Condition condition) {
+  const Deadline deadline = Deadline::After(kHang);
+  while (!condition()) {
+    if (deadline.Expired()) return false;
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+  return true;
+}
+
+Command Script(std::string text) {
+  Command command;
+  command.script = std::move(text);
+  return command;
+}
+
+VmOptions Options(std::int64_t ttl_seconds = 600) {
+  VmOptions options;
+  options.environment = kBase;
+  options.mem_mib = 256;
+  options.ttl_seconds = ttl_seconds;
+  return options;
+}
+
+class EngineVmTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    ::setenv("PYRO_LIBEXEC_DIR", TestBin().c_str(), 1);
+    const auto pulled = engine_.PullEnvironment(kBase);
+    ASSERT_TRUE(pulled) << pulled.error().message << "; " << pulled.error().hint;
+  }
+
+  // Whatever a test does, nothing may be left once its VMs are deleted.
+  void TearDown() override {
+    const auto vms = engine_.ListVms();
+    ASSERT_TRUE(vms);
+    for (const VmInfo& vm : *vms) {
+      const Status deleted = engine_.DeleteVm(vm.vm_id);
+      EXPECT_TRUE(deleted) << deleted.error().message;
+    }
+    EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); })) << "processes are left";
+    EXPECT_EQ(Directories(), 0u) << "directories are left";
+  }
+
+  std::size_t Directories() const {
+    std::error_code error;
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& entry : fs::directory_iterator(state() / "vms", error)) {
+      ++count;
+    }
+    return count;
+  }
+
+  fs::path state() const { return directory_.path() / "state"; }
+
+  VmInfo Create(const VmOptions& options) {
+    const auto vm = engine_.CreateVm(options);
+    EXPECT_TRUE(vm) << vm.error().message << "; " << vm.error().hint;
+    return vm ? *vm : VmInfo{};
+  }
+
+  VmInfo CreateStarted(const VmOptions& options) {
+    const auto vm = engine_.StartVm(Create(options).vm_id);
+    EXPECT_TRUE(vm) << vm.error().message << "; " << vm.error().hint;
+    return vm ? *vm : VmInfo{};
+  }
+
+  ErrorCode CodeOf(const auto& result) {
+    return result ? ErrorCode::kInternal : result.error().code;
+  }
+
+  sys::TestDirectory directory_;
+  Engine engine_{{directory_.path() / "state", TestCache()}};
+};
+
+TEST_F(EngineVmTest, CreatedVmHasNoGuestYet) {
+  const VmInfo vm = Create(Options());
+  EXPECT_EQ(vm.state, "created");
+  EXPECT_EQ(vm.execution_mode, "pending");
+  EXPECT_EQ(vm.accelerator, "");
+  EXPECT_EQ(vm.environment, kBase);
+  EXPECT_EQ(vm.mem_mib, 256);
+  EXPECT_EQ(vm.vcpu_count, 1);
+  EXPECT_EQ(vm.ttl_seconds, 600);
+  EXPECT_FALSE(vm.network_enabled);
+  EXPECT_TRUE(vm.vm_id.starts_with("vm_")) << vm.vm_id;
+  EXPECT_EQ(vm.vm_id.size(), 3u + 26u);
+  EXPECT_LT(vm.created_at, vm.expires_at);
+  EXPECT_TRUE(LiveDescendants().empty());
+  // Nothing can be done with it but start and delete.
+  EXPECT_EQ(CodeOf(engine_.ExecVm(vm.vm_id, Script("true"), 30)), ErrorCode::kWrongState);
+  EXPECT_EQ(CodeOf(engine_.StopVm(vm.vm_id)), ErrorCode::kWrongState);
+  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, "created");
+}
+
+TEST_F(EngineVmTest, StartedVmRunsOneCommandAndIsThenGone) {
+  const VmInfo vm = CreateStarted(Options());
+  EXPECT_EQ(vm.state, "started");
+  EXPECT_EQ(vm.execution_mode, "guest_virtio_serial");
+  EXPECT_TRUE(vm.accelerator == "tcg" || vm.accelerator == "kvm") << vm.accelerator;
+  EXPECT_FALSE(LiveDescendants().empty());
+  // Starting a started one is fine, and starts nothing.
+  const auto before = LiveDescendants();
+  EXPECT_EQ(engine_.StartVm(vm.vm_id)->state, "started");
+  EXPECT_EQ(LiveDescendants(), before);
+
+  const auto result = engine_.ExecVm(vm.vm_id, Script("echo out | cat; echo err >&2; exit 7"), 30);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->exit_code, 7);
+  EXPECT_EQ(result->outcome, "exited");
+  EXPECT_EQ(result->stdout_text, "out\n");
+  EXPECT_EQ(result->stderr_text, "err\n");
+  EXPECT_EQ(result->execution_mode, "guest_virtio_serial");
+  EXPECT_NE(result->kernel, sys::KernelRelease());
+  EXPECT_EQ(CodeOf(engine_.StatusVm(vm.vm_id)), ErrorCode::kNotFound);
+  EXPECT_EQ(CodeOf(engine_.DeleteVm(vm.vm_id)), ErrorCode::kNotFound);
+  EXPECT_TRUE(engine_.ListVms()->empty());
+}
+
+// A VM's only command ends the VM, so a mark gets on the disk from outside, while it is stopped.
+Status WriteMark(const fs::path& disk) {
+  sys::SpawnOptions options;
+  options.argv = {"debugfs", "-w", "-R", "write /etc/debian_version /workspace/mark",
+                  disk.native()};
+  options.search_path = true;
+  PYRO_ASSIGN_OR_RETURN(const sys::CommandOutput output,
+                        sys::RunCommand(std::move(options), Deadline::After(kHang)));
+  if (output.status.success()) return OkStatus();
+  return MakeError(ErrorCode::kInternal, output.stderr_text);
+}
+
+TEST_F(EngineVmTest, StoppedVmKeepsItsDisk) {
+  const VmInfo vm = CreateStarted(Options());
+  const auto stopped = engine_.StopVm(vm.vm_id);
+  ASSERT_TRUE(stopped) << stopped.error().message;
+  EXPECT_EQ(stopped->state, "stopped");
+  EXPECT_EQ(stopped->execution_mode, "guest_virtio_serial");
+  EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); }));
+  EXPECT_EQ(engine_.StopVm(vm.vm_id)->state, "stopped");
+  EXPECT_EQ(CodeOf(engine_.ExecVm(vm.vm_id, Script("true"), 30)), ErrorCode::kWrongState);
+
+  const Status marked = WriteMark(state() / "vms" / vm.vm_id / "data.img");
+  ASSERT_TRUE(marked) << marked.error().message;
+  const auto again = engine_.StartVm(vm.vm_id);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->state, "started");
+  const auto result = engine_.ExecVm(vm.vm_id, Script("cat /workspace/mark"), 30);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->exit_code, 0) << result->stderr_text;
+  EXPECT_NE(result->stdout_text, "");
+}
+
+TEST_F(EngineVmTest, DeleteWorksInEveryState) {
+  const VmInfo created = Create(Options());
+  EXPECT_TRUE(engine_.DeleteVm(created.vm_id));
+  const VmInfo started = CreateStarted(Options());
+  EXPECT_TRUE(engine_.DeleteVm(started.vm_id));
+  EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); }));
+  const VmInfo stopped = CreateStarted(Options());
+  ASSERT_TRUE(engine_.StopVm(stopped.vm_id));
+  EXPECT_TRUE(engine_.DeleteVm(stopped.vm_id));
+  EXPECT_EQ(Directories(), 0u);
+  for (const auto& vm : {created, started, stopped}) {
+    EXPECT_EQ(CodeOf(engine_.StatusVm(vm.vm_id)), ErrorCode::kNotFound);
+    EXPECT_EQ(CodeOf(engine_.StartVm(vm.vm_id)), ErrorCode::kNotFound);
+    EXPECT_EQ(CodeOf(engine_.StopVm(vm.vm_id)), ErrorCode::kNotFound);
+  }
+}
+
+TEST_F(EngineVmTest, AnUnambiguousPrefixIsEnough) {
+  const VmInfo one = Create(Options());
+  const VmInfo two = Create(Options());
+  EXPECT_EQ(engine_.StatusVm(one.vm_id.substr(0, 9))->vm_id, one.vm_id);
+  EXPECT_EQ(engine_.StatusVm(two.vm_id.substr(0, 15))->vm_id, two.vm_id);
+  for (const std::string& bad : {one.vm_id.substr(0, 8), std::string("vm_"), std::string(),
+                                 one.vm_id + "a", std::string("../../etc")}) {
+    const auto status = engine_.StatusVm(bad);
+    ASSERT_FALSE(status) << bad;
+    EXPECT_TRUE(status.error().code == ErrorCode::kInvalidArgument ||
+                status.error().code == ErrorCode::kNotFound)
+        << bad << ": " << status.error().message;
+  }
+  EXPECT_EQ(engine_.ListVms()->size(), 2u);
+}
+
+TEST_F(EngineVmTest, BadOptionsMakeNoVm) {
+  for (const auto& change : std::vector<std::function<void(VmOptions&)>>{
+           [](VmOptions& options) { options.vcpu_count = 0; },
+           [](VmOptions& options) { options.vcpu_count = 65; },
+           [](VmOptions& options) { options.mem_mib = 127; },
+           [](VmOptions& options) { options.ttl_seconds = 0; }}) {
+    VmOptions options = Options();
+    change(options);
+    EXPECT_EQ(CodeOf(engine_.CreateVm(options)), ErrorCode::kInvalidArgument);
+  }
+  VmOptions options = Options();
+  options.environment = "no-such:1";
+  EXPECT_EQ(CodeOf(engine_.CreateVm(options)), ErrorCode::kNotFound);
+  EXPECT_TRUE(engine_.ListVms()->empty());
+}
+
+TEST_F(EngineVmTest, TheLeaseOfAStartedVmEndsByItself) {
+  const VmInfo vm = CreateStarted(Options(4));
+  EXPECT_FALSE(LiveDescendants().empty());
+  // Nobody calls: its supervisor ends it, with its directory.
+  EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); }));
+  EXPECT_EQ(Directories(), 0u);
+  EXPECT_EQ(CodeOf(engine_.StatusVm(vm.vm_id)), ErrorCode::kNotFound);
+  EXPECT_TRUE(engine_.ReapExpired()->vm_ids.empty()) << "something was left to reap";
+}
+
+TEST_F(EngineVmTest, ACommandHoldsTheLease) {
+  const VmInfo vm = CreateStarted(Options(3));
+  const auto result = engine_.ExecVm(vm.vm_id, Script("sleep 8; echo done"), 60);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->stdout_text, "done\n");
+}
+
+TEST_F(EngineVmTest, ReapRemovesWhatIsOverAndSaysSo) {
+  const VmInfo over = Create(Options(1));
+  const VmInfo kept = Create(Options(600));
+  std::vector<std::string> reaped;
+  EXPECT_TRUE(Eventually([&] {
+    const auto now = engine_.ReapExpired();
+    if (now) reaped.insert(reaped.end(), now->vm_ids.begin(), now->vm_ids.end());
+    return !reaped.empty();
+  }));
+  EXPECT_EQ(reaped, std::vector<std::string>{over.vm_id});
+  EXPECT_TRUE(engine_.StatusVm(kept.vm_id));
+}
+
+TEST_F(EngineVmTest, ACrashedSupervisorLeavesAStoppedVmThatCanBeStartedAgain) {
+  const VmInfo vm = CreateStarted(Options());
+  for (const pid_t pid : LiveDescendants()) {
+    const auto name = sys::ReadFile("/proc/" + std::to_string(pid) + "/comm", 64);
+    if (name && name->starts_with("pyro-supervisor")) ::kill(pid, SIGKILL);
+  }
+  EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); })) << "the guest outlived it";
+  const auto lost = engine_.StatusVm(vm.vm_id);
+  ASSERT_TRUE(lost) << lost.error().message;
+  EXPECT_EQ(lost->state, "stopped");
+  EXPECT_NE(lost->last_error, "");
+  const auto again = engine_.StartVm(vm.vm_id);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->last_error, "");
+  EXPECT_EQ(engine_.ExecVm(vm.vm_id, Script("exit 3"), 30)->exit_code, 3);
+}
+
+// Runs `body` in another process, before which this one holds nothing open; its result is a bool.
+bool InAnotherProcess(const std::function<bool()>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body() ? 0 : 1);
+  int status = 0;
+  return child > 0 && ::waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+         WEXITSTATUS(status) == 0;
+}
+
+TEST_F(EngineVmTest, AnotherProcessSeesAndUsesTheSameVm) {
+  const Engine::Directories directories{state(), TestCache()};
+  const VmInfo vm = CreateStarted(Options());
+  EXPECT_TRUE(InAnotherProcess([&] {
+    Engine other(directories);
+    const auto seen = other.StatusVm(vm.vm_id);
+    return seen && seen->state == "started" && other.ListVms()->size() == 1;
+  }));
+  // Stopped there, stopped here.
+  EXPECT_TRUE(InAnotherProcess([&] { return Engine(directories).StopVm(vm.vm_id).ok(); }));
+  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, "stopped");
+  // Started there by a process that ends: the VM goes on.
+  EXPECT_TRUE(InAnotherProcess([&] { return Engine(directories).StartVm(vm.vm_id).ok(); }));
+  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, "started");
+  const auto result = engine_.ExecVm(vm.vm_id, Script("echo here"), 30);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->stdout_text, "here\n");
+}
+
+TEST_F(EngineVmTest, TwoThatStartOneVmAtOnceGetOneGuest) {
+  const VmInfo vm = Create(Options());
+  std::vector<std::thread> threads;
+  std::array<bool, 3> ok = {};
+  for (std::size_t i = 0; i < ok.size(); ++i) {
+    threads.emplace_back([&, i] {
+      const auto started = engine_.StartVm(vm.vm_id);
+      ok[i] = started && started->state == "started";
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(ok[0] && ok[1] && ok[2]);
+  std::size_t supervisors = 0;
+  for (const pid_t pid : LiveDescendants()) {
+    const auto name = sys::ReadFile("/proc/" + std::to_string(pid) + "/comm", 64);
+    supervisors += name && name->starts_with("pyro-supervisor") ? 1 : 0;
+  }
+  EXPECT_EQ(supervisors, 1u);
+}
+
+TEST_F(EngineVmTest, NetworkInfoTellsAddressesWhileStarted) {
+  VmOptions options = Options();
+  options.network = true;
+  const VmInfo vm = Create(options);
+  const auto before = engine_.NetworkInfoVm(vm.vm_id);
+  ASSERT_TRUE(before);
+  EXPECT_TRUE(before->network_enabled);
+  EXPECT_EQ(before->address, "");
+  ASSERT_TRUE(engine_.StartVm(vm.vm_id));
+  const auto info = engine_.NetworkInfoVm(vm.vm_id);
+  ASSERT_TRUE(info);
+  EXPECT_NE(info->address, "");
+  EXPECT_NE(info->gateway, "");
+  EXPECT_NE(info->dns, "");
+  EXPECT_EQ(info->mac.size(), 17u);
+  EXPECT_GT(info->prefix_length, 0);
+  const auto inside =
+      engine_.ExecVm(vm.vm_id, Script("cat /sys/class/net/*/address /proc/net/fib_trie"), 30);
+  ASSERT_TRUE(inside);
+  EXPECT_NE(inside->stdout_text.find(info->mac), std::string::npos);
+  EXPECT_NE(inside->stdout_text.find(info->address), std::string::npos);
+}
+
+TEST_F(EngineVmTest, NetworkInfoOfAVmWithoutNetworkIsEmpty) {
+  const VmInfo vm = CreateStarted(Options());
+  const auto info = engine_.NetworkInfoVm(vm.vm_id);
+  ASSERT_TRUE(info);
+  EXPECT_FALSE(info->network_enabled);
+  EXPECT_EQ(info->address + info->gateway + info->dns + info->mac, "");
+}
+
+// A pipe whose read end becomes readable when Fire is called.
+class Trigger {
+ public:
+  Trigger() { EXPECT_EQ(::pipe2(fds_, O_CLOEXEC), 0); }
+  ~Trigger() {
+    ::close(fds_[0]);
+    ::close(fds_[1]);
+  }
+  int fd() const { return fds_[0]; }
+  void Fire() { EXPECT_EQ(::write(fds_[1], "x", 1), 1); }
+
+ private:
+  int fds_[2] = {-1, -1};
+};
+
+// Cancels as soon as the command has said something.
+class CancellingSink : public OutputSink {
+ public:
+  explicit CancellingSink(Trigger& trigger) : trigger_(trigger) {}
+  int WritableFd(OutputStream) override { return -1; }
+  Result<std::size_t> Write(OutputStream, std::string_view bytes) override {
+    if (!fired_) trigger_.Fire();
+    fired_ = true;
+    return bytes.size();
+  }
+
+ private:
+  Trigger& trigger_;
+  bool fired_ = false;
+};
+
+TEST_F(EngineVmTest, CancelEndsARunAndItsVm) {
+  Trigger cancel;
+  CancellingSink sink(cancel);
+  CallIo io;
+  io.cancel_fd = cancel.fd();
+  io.sink = &sink;
+  const auto result = engine_.RunInVm(Options(), Script("echo begun; sleep 200"), 250, io);
+  EXPECT_EQ(CodeOf(result), ErrorCode::kCancelled);
+  EXPECT_TRUE(engine_.ListVms()->empty());
+  EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); }));
+}
+
+TEST_F(EngineVmTest, CancelBeforeTheGuestIsUpEndsARun) {
+  Trigger cancel;
+  CallIo io;
+  io.cancel_fd = cancel.fd();
+  io.on_progress = [&](std::string_view phase, std::string_view, double) {
+    if (phase == "start") cancel.Fire();
+  };
+  const auto result = engine_.RunInVm(Options(), Script("sleep 200"), 250, io);
+  EXPECT_EQ(CodeOf(result), ErrorCode::kCancelled);
+}
+
+TEST_F(EngineVmTest, CancelOfAnExecDeletesItsVm) {
+  const VmInfo vm = CreateStarted(Options());
+  Trigger cancel;
+  CancellingSink sink(cancel);
+  CallIo io;
+  io.cancel_fd = cancel.fd();
+  io.sink = &sink;
+  EXPECT_EQ(CodeOf(engine_.ExecVm(vm.vm_id, Script("echo begun; sleep 200"), 250, io)),
+            ErrorCode::kCancelled);
+  EXPECT_EQ(CodeOf(engine_.StatusVm(vm.vm_id)), ErrorCode::kNotFound);
+}
+
+TEST_F(EngineVmTest, RunGivesTheResultAndLeavesNoVm) {
+  Command command;
+  command.argv = {"printf", "%s|", "a b", "", "*", "it's"};
+  const auto result = engine_.RunInVm(Options(), command, 30);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->stdout_text, "a b||*|it's|");
+  EXPECT_EQ(result->exit_code, 0);
+  EXPECT_GE(result->timings.ready_ms, result->timings.supervised_ms);
+  EXPECT_TRUE(engine_.ListVms()->empty());
+}
+
+TEST_F(EngineVmTest, ATimeoutIsAResultWithTheOutputSoFar) {
+  const auto result = engine_.RunInVm(Options(), Script("echo begun; sleep 100 & sleep 100"), 1);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->exit_code, 124);
+  EXPECT_EQ(result->outcome, "timed_out");
+  EXPECT_EQ(result->stdout_text, "begun\n");
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,207 @@
+"""The way out of a guest: none, or one that reaches the outside and never the host itself.
+
+pyro runs in a network namespace of the test's own, as its "host". A second namespace is the outside,
+with a web server and a name server in it; the two are joined by a veth pair.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import harness
+import pytest
+
+HOST = "198.18.0.1"
+OUTSIDE = "198.18.0.2"
+PAGE = "a page from outside"
+NAME = "page.example"
+
+OUTSIDE_SERVERS = r"""
+import http.server, socket, struct, sys, threading
+address, page = sys.argv[1:]
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(page.encode())
+    def log_message(self, *_): pass
+web = http.server.ThreadingHTTPServer((address, 8080), Page)
+threading.Thread(target=web.serve_forever, daemon=True).start()
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names.bind((address, 53))
+print("ready", flush=True)
+while True:
+    query, client = names.recvfrom(512)
+    end = query.index(0, 12) + 5  # The one question.
+    kind = struct.unpack(">H", query[end - 4:end - 2])[0]
+    answer = b""
+    if kind == 1:
+        answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton(address)
+    head = query[:2] + b"\x81\x80" + struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
+    names.sendto(head + query[12:end] + answer, client)
+"""
+
+HOST_SERVER = r"""
+import http.server, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b"the host's own\n")
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 8081), Page)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+class Namespaces:
+    def __init__(self, scratch):
+        self.processes = []
+        self.outside = self._hold(["unshare", "--net"])
+        self.host = self._hold(["unshare", "--net", "--mount", "--propagation", "private"])
+        resolver = scratch / "resolv.conf"
+        resolver.write_text(f"nameserver {OUTSIDE}\n")
+        os.chmod(resolver, 0o644)
+        target = pathlib.Path("/etc/resolv.conf").resolve()
+        for command in (
+                f"ip link add pyro-a type veth peer name pyro-b netns {self.outside}",
+                f"ip address add {HOST}/24 dev pyro-a", "ip link set pyro-a up",
+                "ip link set lo up", f"ip route add default via {OUTSIDE}",
+                f"mount --bind {resolver} {target}"):
+            self.in_host(*command.split())
+        for command in (f"ip address add {OUTSIDE}/24 dev pyro-b", "ip link set pyro-b up",
+                        "ip link set lo up"):
+            self._checked(["nsenter", f"--net=/proc/{self.outside}/ns/net", *command.split()])
+        self._start(["nsenter", f"--net=/proc/{self.outside}/ns/net", sys.executable, "-c",
+                     OUTSIDE_SERVERS, OUTSIDE, PAGE])
+        self._start([*self.enter_host, sys.executable, "-c", HOST_SERVER])
+
+    @property
+    def enter_host(self):
+        return ["nsenter", f"--net=/proc/{self.host}/ns/net", f"--mount=/proc/{self.host}/ns/mnt"]
+
+    def in_host(self, *command):
+        return self._checked([*self.enter_host, *command])
+
+    def _checked(self, command):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            harness.cannot_run(f"{' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def _start(self, command):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.processes.append(process)
+        line = process.stdout.readline()
+        if line != b"ready\n":
+            harness.cannot_run(f"{command[0]} cannot make a network namespace")
+        return process.pid
+
+    def _hold(self, unshare):
+        return self._start([*unshare, "sh", "-c", "echo ready; exec sleep infinity"])
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    if os.geteuid() != 0:
+        harness.cannot_run("only root can make network namespaces for this test")
+    namespaces = Namespaces(tmp_path_factory.mktemp("net"))
+    yield namespaces
+    namespaces.close()
+
+
+@pytest.fixture
+def inside(world, pyro, helpers):
+    """pyro as it runs on the test's host."""
+    helpers.update(process.pid for process in world.processes)
+    pyro.prefix = world.enter_host
+    return pyro
+
+
+def guest(pyro, script, *flags, environment=harness.FULL):
+    return pyro.run("bash", "-c", script, environment=environment,
+                    flags=("-q", "--timeout-seconds", "100", *flags))
+
+
+def reach(address, port):
+    """A line of bash that says so when it can connect, and gives up after a while."""
+    return (f"timeout 10 bash -c ': < /dev/tcp/'\"{address}\"'/{port}' 2>/dev/null "
+            f"&& echo reached \"{address}\":{port};")
+
+
+def test_the_world_of_these_tests_is_as_they_think(world):
+    fetch = ("import urllib.request, sys; "
+             "print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode(), end='')")
+    assert world.in_host(sys.executable, "-c", fetch, f"http://{OUTSIDE}:8080/") == PAGE
+    assert world.in_host(sys.executable, "-c", fetch, f"http://{NAME}:8080/") == PAGE
+    assert "host's own" in world.in_host(sys.executable, "-c", fetch, "http://127.0.0.1:8081/")
+
+
+def test_with_network_the_guest_fetches_a_page(inside):
+    done = guest(inside, f"curl -sS http://{OUTSIDE}:8080/", "--network")
+    assert (done.code, done.text, done.err) == (0, PAGE, b""), done
+
+
+def test_with_network_names_are_resolved(inside):
+    done = guest(inside, f"grep -c ^nameserver /etc/resolv.conf; curl -sS http://{NAME}:8080/",
+                 "--network")
+    assert (done.code, done.text) == (0, "1\n" + PAGE), done
+    assert "127.0.0.1" not in done.text
+
+
+def test_with_network_there_is_one_device_and_a_route(inside):
+    done = guest(inside, "ls /sys/class/net; awk '$2 == \"00000000\"' /proc/net/route | wc -l",
+                 "--network")
+    devices = done.text.split()
+    assert len(devices) == 3 and "lo" in devices and devices[-1] == "1", done
+
+
+def test_the_hosts_loopback_is_out_of_reach_with_network(inside):
+    script = ("gateway=$(awk '$2 == \"00000000\" {print $3}' /proc/net/route); "
+              "gateway=$(printf '%d.%d.%d.%d' 0x${gateway:6:2} 0x${gateway:4:2} 0x${gateway:2:2} "
+              "0x${gateway:0:2}); echo $gateway; resolver=$(awk '/^nameserver/ {print $2}' "
+              "/etc/resolv.conf); " + reach("127.0.0.1", 8081) + reach("$gateway", 8081) +
+              reach("$resolver", 8081) + reach("localhost", 8081) + reach("127.0.0.2", 8081) +
+              reach("10.0.2.2", 8081) + reach("169.254.1.1", 8081) + reach(OUTSIDE, 8080))
+    done = guest(inside, script, "--network")
+    # The last line shows that the way of asking works.
+    assert done.text.splitlines()[1:] == [f"reached {OUTSIDE}:8080"], done
+
+
+def test_the_control_socket_is_out_of_reach(inside):
+    # Neither as a file, nor as an abstract name, nor through the guest's own sockets.
+    done = guest(inside, f"ls {inside.state} 2>&1 | head -1; find / -xdev -name control.sock | wc -l; "
+                 "ls /dev/vsock 2>/dev/null", "--network")
+    assert "No such file" in done.text and done.text.splitlines()[1] == "0", done
+    assert len(done.text.splitlines()) == 2
+
+
+def test_without_network_there_is_no_device(inside):
+    done = guest(inside, "ls /sys/class/net; ls /sys/bus/virtio/drivers/virtio_net 2>/dev/null "
+                 "| grep -c virtio[0-9]; tail -n +2 /proc/net/route | wc -l")
+    assert done.text.split() in (["lo", "0", "0"], ["lo", "0"]), done
+
+
+def test_without_network_nothing_is_reached(inside):
+    done = guest(inside, reach(OUTSIDE, 8080) + reach("127.0.0.1", 8081) + reach(HOST, 8081) +
+                 f"curl -sS -m 20 http://{OUTSIDE}:8080/ 2>&1 | head -1; echo end")
+    assert "reached" not in done.text and PAGE not in done.text, done
+    assert done.text.endswith("end\n")
+
+
+def test_two_guests_do_not_see_each_other(inside):
+    first = inside.start_run(
+        "bash", "-c", "python3 -m http.server 9000 >/dev/null 2>&1 & "
+        "until (: < /dev/tcp/127.0.0.1/9000) 2>/dev/null; do sleep 0.1; done; "
+        "cat /proc/net/fib_trie | grep -B1 'host LOCAL' | grep -v 127 | grep -oE '[0-9.]{7,}' | head -1;"
+        "read line", environment=harness.FULL, stdin=subprocess.PIPE,
+        flags=("-q", "--timeout-seconds", "200", "--network"))
+    address = first.stdout.readline().decode().strip()
+    assert address.count(".") == 3
+    # Its own address means itself to the second guest, and nobody listens there.
+    second = guest(inside, reach(address, 9000), "--network")
+    assert "reached" not in second.text, second
+    assert harness.finish(first, b"\n").code == 0
