@@ -48,7 +48,7 @@ def cache_dir():
     with tempfile.TemporaryDirectory(prefix="pyro-test-") as home:
         pyro = harness.Pyro(pathlib.Path(home) / "state", harness.CACHE, home)
         for environment in (harness.BASE, harness.FULL):
-            pulled = pyro("env", "pull", environment, env={"PYRO_APT_SOURCES": None})
+            pulled = pyro("env", "pull", environment)
             assert pulled.code == 0, pulled
     return harness.CACHE
 
