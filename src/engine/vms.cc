@@ -30,7 +30,6 @@ using registry::ExecutionMode;
 using registry::Registry;
 using registry::VmEvent;
 using registry::VmRecord;
-using registry::VmState;
 using std::chrono::seconds;
 
 constexpr seconds kTakeOverLimit{30};  // For whoever holds a VM to answer or let go.
