@@ -145,9 +145,13 @@ class Pyro:
         self.cache = pathlib.Path(cache)
         self.program = BIN / "pyro"
         self.prefix = list(prefix)  # Words before the program, such as nsenter's.
+        self.temporary = pathlib.Path(home) / "tmp"
+        self.temporary.mkdir(exist_ok=True)
+        self.temporary.chmod(0o1777)
         self.env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": str(home),
+            "TMPDIR": str(self.temporary),
             "LANG": "C.UTF-8",
             "PYRO_STATE_DIR": str(self.state),
             "PYRO_CACHE_DIR": str(self.cache),
@@ -173,10 +177,16 @@ class Pyro:
         return finish(process, input)
 
     def run(self, *command, environment=BASE, flags=("-q",), **options):
-        """pyro run FLAGS ENVIRONMENT -- COMMAND."""
-        return self("run", *flags, environment, "--", *command, **options)
+        """pyro run FLAGS ENVIRONMENT -- COMMAND, with a limit that a busy machine keeps too."""
+        given = options.pop("input", None)
+        if given is not None:
+            options["stdin"] = subprocess.PIPE
+        return finish(self.start_run(*command, environment=environment, flags=flags, **options),
+                      given)
 
     def start_run(self, *command, environment=BASE, flags=("-q",), **options):
+        if "--timeout-seconds" not in flags:
+            flags = (*flags, "--timeout-seconds", "250")
         return self.start("run", *flags, environment, "--", *command, **options)
 
     # What there is on disk.
@@ -211,7 +221,7 @@ def finish(process, input=None):
 
 
 def expect_nothing_left(pyro, ignore=()):
-    """No process, no directory, no row. A process may take a moment to be gone."""
+    """No process, file, directory or row. A process may take a moment to be gone."""
     last = []
 
     def gone():
@@ -224,6 +234,8 @@ def expect_nothing_left(pyro, ignore=()):
     assert not last, f"processes are left: {[(p.pid, p.program or p.name) for p in last]}"
     assert pyro.directories() == [], "directories are left"
     assert pyro.rows() == [], "rows are left"
+    temporary = [entry.name for entry in pyro.temporary.iterdir()]
+    assert temporary == [], "temporary files are left"
 
 
 def kill_all(processes):
