@@ -198,7 +198,10 @@ void Supervisor::GuestIsReady(wire::Ready ready) {
   ready_.accelerator = config_.accelerator;
   // Who is told that the VM is started finds it so in the registry. A failure leaves the row behind
   // the truth; the lock still says that this guest is alive.
-  if (!config_.dies_with_first_client) (void)record_.Started(ready_, GuestNetwork());
+  if (!config_.dies_with_first_client) {
+    (void)record_.Started(ready_, GuestNetwork());
+    ArmLease(config_.ttl);  // As the row has it.
+  }
   Broadcast(ready_.ToFrame());
   for (const ClientId client : router_.GuestReady()) {
     const auto session = sessions_.find(client);
@@ -322,7 +325,9 @@ void Supervisor::ArmLease(seconds length) {
   lease_.expires_after(length);
   lease_.async_wait([this](ErrorCodeOfAsio error) {
     if (error) return;
-    if (router_.idle()) {
+    // A start has a limit of its own; a lease shorter than it would never let the guest come up.
+    const bool starting = phase_ == Phase::kStarting && !config_.dies_with_first_client;
+    if (router_.idle() && !starting) {
       Remove();
     } else {
       RenewLease();
