@@ -113,6 +113,13 @@ Frame ErrorFrame(std::uint32_t channel, const Error& error);
 // A frame that is malformed is itself a kProtocol error.
 Error ErrorFromFrame(const Frame& frame);
 
+// First reply to an exec with `journal`, once the command is recorded.
+struct Accepted {
+  std::int64_t sequence = 0;  // From 1.
+  Frame ToFrame(std::uint32_t channel) const;
+  static Result<Accepted> FromFrame(const Frame& frame);
+};
+
 // Client to supervisor. `remove` deletes the VM, otherwise it is left stopped.
 struct Stop {
   bool remove = false;
