@@ -67,6 +67,8 @@ struct Exec {
   std::map<std::string, std::string> env;  // Added to the guest's defaults.
   std::string cwd;                         // Absolute.
   std::int64_t timeout_ms = 0;  // From the command's start; 0: none. The supervisor enforces it.
+  bool sync = false;     // Agent: what the command wrote is on disk before its end is reported.
+  bool journal = false;  // Supervisor of a task: its output goes to the journal's files only.
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exec> FromFrame(const Frame& frame);
 };
