@@ -60,7 +60,7 @@ int ReportUsage(const CLI::ParseError& error, const CLI::App& app, const Context
     }
   }
   ReportError(told, context.json);
-  const bool runs = !app.get_subcommands().empty() && app.get_subcommands()[0]->get_name() == "run";
+  const bool runs = name.starts_with("pyro run") || name.starts_with("pyro task exec");
   return runs ? kExitPyroFailed : kExitUsage;
 }
 
@@ -81,6 +81,7 @@ int Main(int argc, char** argv) {
   app.footer(
       "Example:\n  pyro run debian:12 -- git --version\n\n'pyro COMMAND --help' tells more.");
   AddRun(app, context);
+  AddTask(app, context);
   AddEnv(app, context);
   AddDoctor(app, context);
   try {

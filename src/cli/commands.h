@@ -35,5 +35,13 @@ struct Context {
 void AddRun(CLI::App& app, Context& context);
 void AddEnv(CLI::App& app, Context& context);
 void AddDoctor(CLI::App& app, Context& context);
+void AddTask(CLI::App& app, Context& context);
+
+// For parse callbacks: a usage error unless a command stands behind "--". `before`: what an example
+// begins with.
+void RequireCommand(const Context& context, const std::string& before);
+
+// On stderr, for outcomes that an exit code alone does not explain.
+void ExplainOutcome(const ExecResult& result, std::int64_t timeout_seconds);
 
 }  // namespace pyro::cli
