@@ -64,6 +64,15 @@ int ReportUsage(const CLI::ParseError& error, const CLI::App& app, const Context
   return runs ? kExitPyroFailed : kExitUsage;
 }
 
+// The first word, when it names no command. CLI11 would only say that one is missing.
+std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& words) {
+  if (words.empty() || words[0].empty() || words[0][0] == '-') return "";
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == words[0]) return "";
+  }
+  return words[0];
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
@@ -84,6 +93,13 @@ int Main(int argc, char** argv) {
   AddTask(app, context);
   AddEnv(app, context);
   AddDoctor(app, context);
+  if (const std::string unknown = UnknownCommand(app, words); !unknown.empty()) {
+    ReportError(MakeError(ErrorCode::kInvalidArgument,
+                          fmt::format("there is no command '{}'", Printable(unknown, 64)),
+                          "'pyro --help' shows those there are"),
+                context.json);
+    return kExitUsage;
+  }
   try {
     // CLI11 takes its words from the back.
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
@@ -104,6 +120,8 @@ int Main(int argc, char** argv) {
     return context.failure_code;
   }
   Engine engine(std::move(*directories));
+  // Whatever was asked for: what crashes left behind does not wait for the next VM.
+  (void)engine.ReapExpired();
   return context.action(engine);
 }
 

@@ -1,6 +1,8 @@
 // pyro doctor
 
 #include <fmt/format.h>
+#include <cstdlib>
+
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
@@ -12,6 +14,14 @@ namespace pyro::cli {
 namespace {
 
 const char* YesNo(bool value) { return value ? "yes" : "no"; }
+
+// As people write it: ~ for the home directory.
+std::string ShortenHome(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') return path;
+  const std::string prefix = std::string(home) + "/";
+  return path.starts_with(prefix) ? "~/" + path.substr(prefix.size()) : path;
+}
 
 int Doctor(Engine& engine, const Context& context) {
   const auto report = engine.Doctor();
@@ -28,7 +38,7 @@ int Doctor(Engine& engine, const Context& context) {
                     report->platform, report->runtime_ok ? "PASS" : "FAIL",
                     YesNo(report->kvm_exists), YesNo(report->kvm_readable),
                     YesNo(report->kvm_writable)));
-  Print(fmt::format("Environment cache: {}\n", report->environment_cache));
+  Print(fmt::format("Environment cache: {}\n", ShortenHome(report->environment_cache)));
   Print(fmt::format("Capabilities: vm_boot={} guest_exec={} guest_network={}\n",
                     YesNo(report->vm_boot), YesNo(report->guest_exec),
                     YesNo(report->guest_network)));

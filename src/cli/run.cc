@@ -101,7 +101,7 @@ void AddRun(CLI::App& app, Context& context) {
   run->add_option("--mem-mib", flags->vm.mem_mib, "Memory of the guest in MiB, from 128")
       ->capture_default_str();
   run->add_option("--timeout-seconds", flags->timeout_seconds,
-                  "Kill the command after so long, counted from its start")
+                  "Kill the command so long after its start")
       ->capture_default_str();
   run->add_option("--ttl-seconds", flags->vm.ttl_seconds,
                   "Lease of the VM while no command runs in it")
@@ -113,8 +113,8 @@ void AddRun(CLI::App& app, Context& context) {
   run->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");
   run->footer(
       "The words after -- are run as they are, without a shell; stdin is passed on.\n"
-      "Exits with the command's code; 124 timed out, 125 pyro failed, 126 not executable,\n"
-      "127 not found, 128+n killed by signal n.\n\n"
+      "Exits with the command's code; 124 timed out, 125 pyro failed,\n"
+      "126 not executable, 127 not found, 128+n killed by signal n.\n\n"
       "Example:\n  pyro run debian:12 -- git --version\n"
       "  pyro run debian:12 -- sh -c 'curl --version | head -1'");
   run->callback([&context, flags] {

@@ -1,5 +1,7 @@
 #include "pyro/engine.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "base/time.h"
@@ -14,6 +16,8 @@ Engine::Engine(Directories directories) : impl_(std::make_unique<Impl>(std::move
 Engine::~Engine() = default;
 
 Result<ReapedVms> Engine::ReapExpired() {
+  // Where nothing ever was there is nothing to clear, and nothing to make.
+  if (::access(impl_->directories.state.c_str(), F_OK) != 0) return ReapedVms{};
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
   return engine::Reap(registry, impl_->directories, SystemClock());
 }

@@ -17,6 +17,7 @@
 #include "engine/capture.h"
 #include "engine/context.h"
 #include "engine/exec_result.h"
+#include "engine/reaper.h"
 #include "engine/requests.h"
 #include "engine/vm_files.h"
 #include "sys/child_process.h"
@@ -32,6 +33,10 @@ namespace fs = std::filesystem;
 // Other people's files, sockets of daemons, and what would not be ours alone.
 constexpr std::array<std::string_view, 5> kHidden = {"home", "root", "run", "tmp", "workspace"};
 constexpr std::array<std::string_view, 2> kOwn = {"dev", "proc"};
+
+// Unprivileged, from a range that no system hands out by itself; the jail of the VMM draws from the
+// same.
+constexpr uid_t kHostUser = 65519;
 
 // The host's root, entry by entry: /workspace need not exist there, and a read-only root could not
 // be given it.
@@ -59,13 +64,23 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
                                const wire::Exec& exec) {
   PYRO_ASSIGN_OR_RETURN(const fs::path bwrap,
                         sys::FindProgram("bwrap", "sudo apt-get install bubblewrap"));
+  const bool root = ::geteuid() == 0;
   sys::SpawnOptions spawn;
-  spawn.argv = {bwrap.native(), "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
-                "--cap-drop",   "ALL",           "--hostname",        "pyro-host"};
-  if (options.network) spawn.argv.emplace_back("--share-net");
+  spawn.argv = {bwrap.native(),  "--unshare-ipc",        "--unshare-pid",
+                "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
+                "--new-session", "--clearenv",           "--cap-drop",
+                "ALL",           "--hostname",           "pyro-host"};
+  if (!options.network) spawn.argv.emplace_back("--unshare-net");
+  if (root) {
+    // To become somebody else inside, which drops these too.
+    spawn.argv.insert(spawn.argv.end(), {"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"});
+  } else {
+    spawn.argv.emplace_back("--unshare-user");
+  }
   BindRoot(spawn.argv);
-  spawn.argv.insert(spawn.argv.end(), {"--dev", "/dev", "--proc", "/proc", "--bind",
-                                       workspace.native(), kWorkspace, "--chdir", exec.cwd});
+  spawn.argv.insert(spawn.argv.end(),
+                    {"--dev", "/dev", "--proc", "/proc", "--bind", workspace.native(), kWorkspace,
+                     "--remount-ro", "/", "--chdir", "/"});
   std::map<std::string, std::string> env = {
       {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
       {"HOME", "/root"},
@@ -74,9 +89,21 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
   for (const auto& [name, value] : exec.env) env[name] = value;
   for (const auto& [name, value] : env)
     spawn.argv.insert(spawn.argv.end(), {"--setenv", name, value});
+  spawn.argv.emplace_back("--");
+  if (root) {
+    // Root's command would read whatever root may read: it runs as nobody in particular instead,
+    // who owns the workspace.
+    if (::chown(workspace.c_str(), kHostUser, kHostUser) != 0) {
+      return sys::ErrnoError(errno, "chown", workspace.native());
+    }
+    const std::string user = std::to_string(kHostUser);
+    spawn.argv.insert(spawn.argv.end(),
+                      {"/usr/bin/setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups",
+                       "--no-new-privs", "--inh-caps=-all", "--"});
+  }
   // Through a shell's exec, which tells "not found" from "not executable" by its exit code; bwrap
-  // does not.
-  spawn.argv.insert(spawn.argv.end(), {"--", "/bin/sh", "-c", "exec \"$0\" \"$@\""});
+  // does not. It also enters the workspace as its owner, which root without capabilities cannot.
+  spawn.argv.insert(spawn.argv.end(), {"/bin/sh", "-c", "cd -- \"$0\" && exec \"$@\"", exec.cwd});
   spawn.argv.insert(spawn.argv.end(), exec.argv.begin(), exec.argv.end());
   spawn.cwd = "/";
   return spawn;
@@ -260,6 +287,7 @@ Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& opt
 Result<ExecResult> RunOnHost(const Engine::Directories& directories, const VmOptions& options,
                              const wire::Exec& exec, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(directories));
+  (void)Reap(registry, directories, SystemClock());
   registry::VmSpec spec = MakeVmSpec(options, "", registry::VmOwner::kRun);
   PYRO_ASSIGN_OR_RETURN(const NewVm vm,
                         CreateVmOnDisk(registry, directories, spec, VmDisk::kHostWorkspace));

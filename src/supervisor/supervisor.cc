@@ -27,8 +27,10 @@ using std::chrono::seconds;
 
 constexpr seconds kLaunchLimit{30};       // For QEMU to come up and answer.
 constexpr seconds kFirstClientLimit{30};  // For the creator of a `pyro run` VM to connect.
-constexpr seconds kStopLimit{15};         // For the guest to power off by itself.
-constexpr seconds kKillGrace{10};         // For the agent to report a killed command.
+constexpr seconds kLastWordsLimit{
+    10};                           // For the creator of a guest that failed at once to ask why.
+constexpr seconds kStopLimit{15};  // For the guest to power off by itself.
+constexpr seconds kKillGrace{10};  // For the agent to report a killed command.
 
 std::int64_t WallClockNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -264,7 +266,9 @@ void Supervisor::Greeted(ClientId client) {
     RenewLease();
   }
   Session& session = *sessions_.at(client);
-  if (phase_ == Phase::kReady) {
+  if (failure_) {
+    asio::post(loop_, [this] { ConcludeFailure(); });
+  } else if (phase_ == Phase::kReady) {
     session.Send(EncodeFrame(ready_.ToFrame()));
   } else if (phase_ == Phase::kStarting) {
     session.Send(EncodeFrame(wire::Progress{progress_}.ToFrame()));
@@ -361,7 +365,7 @@ std::string Supervisor::WithConsole(std::string message) const {
 }
 
 void Supervisor::MachineEnded() {
-  if (phase_ == Phase::kEnded) return;
+  if (phase_ == Phase::kEnded || failure_) return;
   if (phase_ == Phase::kStopping) {
     machine_.reset();
     (void)record_.Stopped();
@@ -377,17 +381,37 @@ void Supervisor::MachineEnded() {
 }
 
 void Supervisor::GuestFailed(const Error& error) {
-  if (phase_ == Phase::kEnded) return;
-  Error told = error;
-  if (phase_ == Phase::kStarting) told.message = WithConsole(told.message);
-  // A dead machine is no surprise to somebody who is stopping it.
-  if (phase_ != Phase::kStopping) Broadcast(wire::ErrorFrame(0, told));
-  phase_ = Phase::kEnded;
-  router_.GuestGone();
+  if (phase_ == Phase::kEnded || failure_) return;
+  failure_ = error;
+  if (phase_ == Phase::kStarting) failure_->message = WithConsole(failure_->message);
   machine_.reset();
   network_.reset();
-  (void)(config_.dies_with_first_client ? record_.Removed() : record_.Lost(told.message));
+  if (phase_ == Phase::kStarting && !AnyoneGreeted()) {
+    // Whoever started us is about to connect, and is owed the reason.
+    boot_limit_.expires_after(kLastWordsLimit);
+    boot_limit_.async_wait([this](ErrorCodeOfAsio failure) {
+      if (!failure) ConcludeFailure();
+    });
+    return;
+  }
+  ConcludeFailure();
+}
+
+void Supervisor::ConcludeFailure() {
+  if (phase_ == Phase::kEnded) return;
+  // A dead machine is no surprise to somebody who is stopping it.
+  if (phase_ != Phase::kStopping) Broadcast(wire::ErrorFrame(0, *failure_));
+  phase_ = Phase::kEnded;
+  router_.GuestGone();
+  (void)(config_.dies_with_first_client ? record_.Removed() : record_.Lost(failure_->message));
   Finish();
+}
+
+bool Supervisor::AnyoneGreeted() const {
+  for (const auto& [id, session] : sessions_) {
+    if (session->greeted()) return true;
+  }
+  return false;
 }
 
 void Supervisor::Stop(bool remove) {

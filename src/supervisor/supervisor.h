@@ -79,6 +79,8 @@ class Supervisor {
   void WatchMachine();
   void MachineEnded();
   void GuestFailed(const Error& error);
+  void ConcludeFailure();
+  bool AnyoneGreeted() const;
   void Remove();
   void Finish();
   std::string WithConsole(std::string message) const;
@@ -90,6 +92,7 @@ class Supervisor {
 
   Phase phase_ = Phase::kStarting;
   std::string progress_ = "boot";
+  std::optional<Error> failure_;  // Why the guest is gone, once it is.
   wire::Ready ready_;
   bool agent_greeted_ = false;
 
