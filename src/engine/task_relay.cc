@@ -121,14 +121,15 @@ class TaskRelay {
   }
 
   static Error Lost() {
-    return MakeError(ErrorCode::kGuestUnavailable,
-                     "the task's guest went away before the command ended; it is recorded as interrupted",
-                     "run it again: the task keeps its workspace and starts by itself");
+    return MakeError(
+        ErrorCode::kGuestUnavailable,
+        "the task's guest went away before the command ended; it is recorded as interrupted",
+        "run it again: the task keeps its workspace and starts by itself");
   }
 
   Status Wait() {
-    const bool want_stdin = stdin_fd_ >= 0 && !exited_ && stdin_window_.available() > 0 &&
-                            link_.unsent() < kMaxUnsent;
+    const bool want_stdin =
+        stdin_fd_ >= 0 && !exited_ && stdin_window_.available() > 0 && link_.unsent() < kMaxUnsent;
     std::array<pollfd, 6> polls = {{{exited_ ? -1 : link_.fd(), link_.PollEvents(), 0},
                                     {cancelled_ ? -1 : io_.cancel_fd, POLLIN, 0},
                                     {want_stdin ? stdin_fd_ : -1, POLLIN, 0},

@@ -1,5 +1,5 @@
-// One journaled command: stdin goes to the guest, the output is read from the journal's files as they grow. However slowly a caller
-// takes it, neither the command nor the journal waits.
+// One journaled command: stdin goes to the guest, the output is read from the journal's files as
+// they grow. However slowly a caller takes it, neither the command nor the journal waits.
 
 #pragma once
 
@@ -59,8 +59,8 @@ struct TaskRelayResult {
   SteadyTime first_output_at{};
 };
 
-// Returns when the command has ended and the sink has all its output. kCancelled: it was killed and is recorded so. Dropping the
-// link in the middle leaves it running.
+// Returns when the command has ended and the sink has all its output. kCancelled: it was killed and
+// is recorded so. Dropping the link in the middle leaves it running.
 Result<TaskRelayResult> RelayTaskCommand(SupervisorLink& link, const wire::Exec& exec,
                                          const std::filesystem::path& task_dir, OutputSink& sink,
                                          const CallIo& io);

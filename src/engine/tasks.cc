@@ -23,7 +23,6 @@
 #include "registry/task_adoption.h"
 #include "registry/task_directory.h"
 #include "sys/files.h"
-#include "sys/random.h"
 
 namespace pyro {
 namespace engine {
@@ -51,19 +50,6 @@ Status CheckTaskOptions(const TaskOptions& options) {
   return CheckSource(options.source_path);
 }
 
-registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest) {
-  registry::TaskSpec spec{.id = TaskId::FromBits(sys::RandomBits())};
-  spec.environment = options.environment;
-  spec.environment_digest = digest;
-  spec.vcpu_count = options.vcpu_count;
-  spec.mem_mib = options.mem_mib;
-  spec.disk_mib = options.disk_mib;
-  spec.ttl = seconds(options.ttl_seconds);
-  spec.network = options.network;
-  spec.allow_host_compat = options.allow_host_compat;
-  return spec;
-}
-
 wire::SupervisorConfig TaskSupervisor(const Engine::Directories& directories,
                                       const TaskRecord& task) {
   wire::SupervisorConfig config;
@@ -79,7 +65,7 @@ wire::SupervisorConfig TaskSupervisor(const Engine::Directories& directories,
 
 // Starts the guest of a task that is ours by its lock, and returns a link to its supervisor.
 Result<SupervisorLink> StartTaskGuest(const Engine::Directories& directories,
-                                      const TaskRecord& task, sys::FileLock lock,
+                                      const TaskRecord& task, const sys::FileLock& lock,
                                       const CallIo& io) {
   Environments environments(directories);
   auto found = environments.store().FindVersion(task.environment, task.environment_digest);
@@ -94,37 +80,13 @@ Result<SupervisorLink> StartTaskGuest(const Engine::Directories& directories,
   return SupervisorLink::Connect(registry::TaskControlSocket(directories.state, task.id));
 }
 
-// On disk and in the registry, and ours alone until `lock` is released; removed again unless kept.
-struct NewTask {
-  TaskRecord record;
-  sys::FileLock lock;
-};
-
-Result<NewTask> CreateOnDisk(Registry& registry, const Engine::Directories& directories,
-                             const registry::TaskSpec& spec) {
-  std::optional<NewTask> created;
-  PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(sys::FileLock lock, registry::CreateTaskDirectory(directories.state, spec,
-                                                                            SystemClock().Now()));
-    auto record = registry.InsertTask(spec);
-    if (!record) {
-      (void)registry::RemoveTaskDirectory(directories.state, spec.id);
-      return std::move(record).error();
-    }
-    created.emplace(NewTask{std::move(*record), std::move(lock)});
-    return OkStatus();
-  }));
-  return std::move(*created);
-}
-
 Status FillDisk(const Engine::Directories& directories, const registry::TaskSpec& spec) {
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank,
+                        environment::EnsureBlankDisk(
+                            directories.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
   PYRO_ASSIGN_OR_RETURN(
-      const std::filesystem::path blank,
-      environment::EnsureBlankDisk(directories.cache,
-                                   static_cast<std::uint64_t>(spec.disk_mib) << 20));
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd disk,
-                        environment::CloneBlank(
-                            blank, registry::TaskDataImage(directories.state, spec.id)));
+      const sys::UniqueFd disk,
+      environment::CloneBlank(blank, registry::TaskDataImage(directories.state, spec.id)));
   return OkStatus();
 }
 
@@ -132,11 +94,9 @@ Status FillDisk(const Engine::Directories& directories, const registry::TaskSpec
 Status BringUp(const Engine::Directories& directories, const NewTask& task,
                const TaskOptions& options, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(FillDisk(directories, task.record));
-  sys::UniqueFd shared;
-  PYRO_ASSIGN_OR_RETURN(sys::FileLock lock, ShareLock(task.lock));
   if (io.on_progress) io.on_progress("start", "", -1);
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
-                        StartTaskGuest(directories, task.record, std::move(lock), io));
+                        StartTaskGuest(directories, task.record, *task.lock, io));
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
   if (!options.source_path.empty()) {
     PYRO_RETURN_IF_ERROR(SeedWorkspace(link, options.source_path, directories, io));
@@ -147,26 +107,27 @@ Status BringUp(const Engine::Directories& directories, const NewTask& task,
 // A task that is started, by us if it was not.
 struct Running {
   TaskRecord task;
-  std::optional<SupervisorLink> link;  // None for a task that runs on the host.
+  std::optional<SupervisorLink> link;  // Otherwise it runs on the host, and is ours by its lock.
+  std::optional<sys::FileLock> lock;
   bool restarted = false;
 };
 
 Result<Running> EnsureRunning(const Engine::Directories& directories, FoundTask& found,
                               const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, found.task.id)));
-  if (held.link) return Running{std::move(found.task), std::move(held.link), false};
+  if (held.link) return Running{std::move(found.task), std::move(held.link), std::nullopt, false};
   // As it is now that it is ours.
   PYRO_ASSIGN_OR_RETURN(TaskRecord task, found.registry.GetTask(found.task.id));
   if (task.execution_mode == ExecutionMode::kHostCompat && task.state == TaskState::kStarted) {
-    return Running{std::move(task), std::nullopt, false};
+    return Running{std::move(task), std::nullopt, std::move(held.lock), false};
   }
   if (io.on_notice) {
     io.on_notice(fmt::format("task {} was stopped; starting it again with its workspace as it was",
                              task.id.str()));
   }
-  auto link = StartTaskGuest(directories, task, std::move(*held.lock), io);
+  auto link = StartTaskGuest(directories, task, *held.lock, io);
   if (!link) return std::move(link).error();
-  return Running{std::move(task), std::move(*link), true};
+  return Running{std::move(task), std::move(*link), std::nullopt, true};
 }
 
 TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& relayed,
@@ -190,8 +151,7 @@ TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& rel
 Status Stop(const Engine::Directories& directories, Registry& registry, const TaskId& id) {
   PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, id)));
   if (held.link) {
-    PYRO_RETURN_IF_ERROR(
-        held.link->Stop(wire::Stop{.remove = false}, Deadline::After(kStopLimit)));
+    PYRO_RETURN_IF_ERROR(held.link->Stop(wire::Stop{.remove = false}, Deadline::After(kStopLimit)));
   }
   PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
   if (task.state == TaskState::kStopped) return OkStatus();
@@ -216,9 +176,9 @@ Result<TaskInfo> Engine::CreateTask(const TaskOptions& options, const CallIo& io
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->directories));
   const registry::TaskSpec spec = engine::MakeTaskSpec(options, environment->digest);
   PYRO_ASSIGN_OR_RETURN(engine::NewTask created,
-                        engine::CreateOnDisk(registry, impl_->directories, spec));
+                        engine::CreateTaskOnDisk(registry, impl_->directories, spec));
   if (Status status = engine::BringUp(impl_->directories, created, options, io); !status) {
-    created.lock.Release();
+    created.lock.reset();
     (void)engine::DeleteTaskEverywhere(impl_->directories, registry, spec.id);
     if (!options.allow_host_compat || !engine::MeansNoGuest(status.error())) {
       return std::move(status).error();
@@ -262,8 +222,7 @@ Result<std::vector<TaskInfo>> Engine::ListTasks() {
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::TaskRecord> tasks, registry.ListTasks());
   std::vector<TaskInfo> list;
   for (const registry::TaskRecord& task : tasks) {
-    PYRO_ASSIGN_OR_RETURN(TaskInfo info,
-                          engine::DescribeTask(impl_->directories, registry, task));
+    PYRO_ASSIGN_OR_RETURN(TaskInfo info, engine::DescribeTask(impl_->directories, registry, task));
     list.push_back(std::move(info));
   }
   return list;
@@ -272,8 +231,7 @@ Result<std::vector<TaskInfo>> Engine::ListTasks() {
 Result<TaskInfo> Engine::StopTask(const std::string& task_id) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
   PYRO_RETURN_IF_ERROR(engine::Stop(impl_->directories, found.registry, found.task.id));
-  PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task,
-                        found.registry.GetTask(found.task.id));
+  PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, found.registry.GetTask(found.task.id));
   return engine::DescribeTask(impl_->directories, found.registry, task);
 }
 
@@ -289,7 +247,11 @@ Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::s
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running,
                         engine::EnsureRunning(impl_->directories, found, io));
-  if (!running.link) return engine::ExportFromHost(impl_->directories, running.task, path, destination);
+  if (!running.link) {
+    return MakeError(ErrorCode::kWrongState,
+                     "the task runs on the host, where nothing is exported from",
+                     "its files are in the task's directory, under workspace/");
+  }
   PYRO_RETURN_IF_ERROR(running.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
   return engine::ExportFromGuest(*running.link, running.task.id, path, destination, io);
 }
