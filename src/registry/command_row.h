@@ -9,9 +9,9 @@
 namespace pyro::registry {
 
 // The columns in the order in which ReadCommand and BindCommand count them, and as many parameters.
-#define PYRO_COMMAND_COLUMNS                                                            \
-  "task_id, sequence, argv, cwd, timeout_ms, execution_mode, state, started_at, "      \
-  "ended_at, outcome, code, exit_code, duration_us, stdout_bytes, stderr_bytes, "      \
+#define PYRO_COMMAND_COLUMNS                                                      \
+  "task_id, sequence, argv, cwd, timeout_ms, execution_mode, state, started_at, " \
+  "ended_at, outcome, code, exit_code, duration_us, stdout_bytes, stderr_bytes, " \
   "stdout_dropped, stderr_dropped"
 #define PYRO_COMMAND_PARAMETERS \
   "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17"

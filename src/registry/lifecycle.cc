@@ -21,10 +21,10 @@ Error AmbiguousPrefix(std::string_view prefix, std::size_t matches) {
 Status CheckSizes(std::int64_t vcpu_count, std::int64_t mem_mib, std::chrono::seconds ttl,
                   std::string_view thing) {
   if (vcpu_count < 1 || mem_mib < 1) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("a {} cannot have {} vCPUs and {} MiB of memory", thing,
-                                 vcpu_count, mem_mib),
-                     "give it at least 1 of each");
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("a {} cannot have {} vCPUs and {} MiB of memory", thing, vcpu_count, mem_mib),
+        "give it at least 1 of each");
   }
   if (ttl < std::chrono::seconds(1) || ttl > kMaxTtl) {
     return MakeError(ErrorCode::kInvalidArgument,

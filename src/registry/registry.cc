@@ -132,9 +132,8 @@ Result<std::vector<VmRecord>> Registry::ExpiredVms(WallTime now) {
 }
 
 Result<std::set<std::string>> Registry::DigestsInUse() {
-  PYRO_ASSIGN_OR_RETURN(auto select,
-                        database_.Prepare("SELECT environment_digest FROM vms UNION "
-                                          "SELECT environment_digest FROM tasks"));
+  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare("SELECT environment_digest FROM vms UNION "
+                                                       "SELECT environment_digest FROM tasks"));
   std::set<std::string> digests;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());

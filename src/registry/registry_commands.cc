@@ -42,9 +42,8 @@ Result<CommandRecord> Registry::BeginCommand(const TaskId& id, const CommandSpec
 }
 
 Status Registry::InsertCommandRow(const CommandRecord& command) {
-  PYRO_ASSIGN_OR_RETURN(auto insert,
-                        database_.Prepare("INSERT INTO commands (" PYRO_COMMAND_COLUMNS
-                                          ") VALUES (" PYRO_COMMAND_PARAMETERS ")"));
+  PYRO_ASSIGN_OR_RETURN(auto insert, database_.Prepare("INSERT INTO commands (" PYRO_COMMAND_COLUMNS
+                                                       ") VALUES (" PYRO_COMMAND_PARAMETERS ")"));
   BindCommand(insert, command);
   return insert.Run();
 }
@@ -71,10 +70,9 @@ Result<CommandRecord> Registry::EndCommandLocked(const TaskId& id, std::int64_t 
   task.output_bytes += end.kept_bytes();
   if (task.state == TaskState::kStarted) BeginLease(task, clock_->Now());
   PYRO_RETURN_IF_ERROR(StoreTask(task));
-  PYRO_ASSIGN_OR_RETURN(
-      auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_COLUMNS
-                                     ") = (" PYRO_COMMAND_PARAMETERS
-                                     ") WHERE task_id = ?1 AND sequence = ?2"));
+  PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_COLUMNS
+                                                       ") = (" PYRO_COMMAND_PARAMETERS
+                                                       ") WHERE task_id = ?1 AND sequence = ?2"));
   BindCommand(update, command);
   PYRO_RETURN_IF_ERROR(update.Run());
   return command;
@@ -84,9 +82,11 @@ Result<std::int64_t> Registry::InterruptRunning(
     const TaskId& id, const std::function<CommandEnd(std::int64_t)>& how) {
   std::vector<std::int64_t> running;
   {
-    PYRO_ASSIGN_OR_RETURN(auto select,
-                          database_.Prepare("SELECT sequence FROM commands WHERE task_id = ?1 AND "
-                                            "state = 'running' ORDER BY sequence"));
+    PYRO_ASSIGN_OR_RETURN(
+        auto select,
+        database_.Prepare(
+            "SELECT sequence FROM commands INDEXED BY commands_running WHERE task_id = ?1 AND "
+            "state = 'running' ORDER BY sequence"));
     select.BindText(1, id.str());
     while (true) {
       PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
@@ -114,11 +114,10 @@ Result<std::int64_t> Registry::InterruptRunning(
 }
 
 Result<CommandRecord> Registry::GetCommand(const TaskId& id, std::int64_t sequence) {
-  PYRO_ASSIGN_OR_RETURN(
-      auto select, database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
-                                     " FROM commands WHERE task_id = ?1 AND sequence = ?2"));
-  PYRO_ASSIGN_OR_RETURN(const bool found,
-                        select.BindText(1, id.str()).BindInt(2, sequence).Step());
+  PYRO_ASSIGN_OR_RETURN(auto select,
+                        database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                          " FROM commands WHERE task_id = ?1 AND sequence = ?2"));
+  PYRO_ASSIGN_OR_RETURN(const bool found, select.BindText(1, id.str()).BindInt(2, sequence).Step());
   if (found) return ReadCommand(select);
   return MakeError(ErrorCode::kNotFound,
                    fmt::format("task '{}' has no command {}", id.str(), sequence),
@@ -127,12 +126,13 @@ Result<CommandRecord> Registry::GetCommand(const TaskId& id, std::int64_t sequen
 
 Result<std::vector<CommandRecord>> Registry::ListCommands(const TaskId& id,
                                                           const CommandRange& range) {
-  auto select =
-      range.newest_first
-          ? database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS " FROM commands WHERE task_id = ?1 "
-                              "AND sequence <= ?2 ORDER BY sequence DESC LIMIT ?3")
-          : database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS " FROM commands WHERE task_id = ?1 "
-                              "AND sequence >= ?2 ORDER BY sequence LIMIT ?3");
+  auto select = range.newest_first
+                    ? database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                        " FROM commands WHERE task_id = ?1 "
+                                        "AND sequence <= ?2 ORDER BY sequence DESC LIMIT ?3")
+                    : database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                        " FROM commands WHERE task_id = ?1 "
+                                        "AND sequence >= ?2 ORDER BY sequence LIMIT ?3");
   if (!select) return select.error();
   select->BindText(1, id.str())
       .BindInt(2, range.from_sequence)

@@ -46,9 +46,9 @@ Status CheckAdopted(const TaskSpec& spec, const std::vector<CommandRecord>& comm
   for (const CommandRecord& command : commands) {
     const bool in_order = command.sequence > before && command.sequence < INT64_MAX;
     if (!in_order || !command.end || command.task_id != spec.id) {
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("command {} of '{}' cannot be recorded", command.sequence,
-                                   spec.id.str()));
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("command {} of '{}' cannot be recorded", command.sequence, spec.id.str()));
     }
     PYRO_RETURN_IF_ERROR(CheckCommandEnd(*command.end));
     before = command.sequence;
@@ -85,9 +85,8 @@ Result<TaskRecord> Registry::AdoptTask(const TaskSpec& spec, WallTime created_at
 }
 
 Status Registry::InsertTaskRow(const TaskRecord& task) {
-  PYRO_ASSIGN_OR_RETURN(auto insert,
-                        database_.Prepare("INSERT INTO tasks (" PYRO_TASK_COLUMNS
-                                          ") VALUES (" PYRO_TASK_PARAMETERS ")"));
+  PYRO_ASSIGN_OR_RETURN(auto insert, database_.Prepare("INSERT INTO tasks (" PYRO_TASK_COLUMNS
+                                                       ") VALUES (" PYRO_TASK_PARAMETERS ")"));
   BindTask(insert, task);
   Status status = insert.Run();
   if (status || status.error().code != ErrorCode::kAlreadyExists) return status;

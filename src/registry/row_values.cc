@@ -7,11 +7,11 @@
 namespace pyro::registry {
 
 Error BadRow(std::string_view thing, std::string_view what, std::string_view value) {
-  return MakeError(ErrorCode::kDataLoss,
-                   fmt::format("the registry holds a {} whose {} is '{}'", thing, what,
-                               Printable(value)),
-                   "something else than pyro has written to registry.db: move it away, and a new "
-                   "one is made");
+  return MakeError(
+      ErrorCode::kDataLoss,
+      fmt::format("the registry holds a {} whose {} is '{}'", thing, what, Printable(value)),
+      "something else than pyro has written to registry.db: move it away, and a new "
+      "one is made");
 }
 
 }  // namespace pyro::registry

@@ -51,15 +51,17 @@ Status RetireTaskDirectory(const std::filesystem::path& state_dir, const TaskId&
 // RetireTaskDirectory and then the content, which may take long: outside WithExclusive.
 Status RemoveTaskDirectory(const std::filesystem::path& state_dir, const TaskId& id);
 
+// The tasks that have a directory, whatever its condition.
+Result<std::vector<TaskId>> ListTaskDirectories(const std::filesystem::path& state_dir);
+
 // What was cut off under tasks/: removals after their point of no return, and creations that never
 // got to hold work and have neither a row (an id in `known`) nor a holder of their lock. To be
 // called inside WithExclusive, and to be removed there.
 Result<std::vector<std::filesystem::path>> LeftoverTaskDirectories(
     const std::filesystem::path& state_dir, const std::vector<TaskId>& known);
 
-// Finished tasks that are not in `known` and whose lock is free: their registry was lost. To be
-// called inside WithExclusive.
-Result<std::vector<TaskId>> AdoptableTaskDirectories(const std::filesystem::path& state_dir,
-                                                     const std::vector<TaskId>& known);
+// True: a finished task whose lock is free. If it has no row, its registry was lost. To be called
+// inside WithExclusive.
+Result<bool> IsAdoptable(const std::filesystem::path& state_dir, const TaskId& id);
 
 }  // namespace pyro::registry

@@ -8,9 +8,8 @@ namespace pyro::registry {
 Result<TaskRecord> ReadTask(const db::Statement& row) {
   auto id = TaskId::Parse(row.Text(0));
   if (!id) return BadRow("task", "id", row.Text(0));
-  PYRO_ASSIGN_OR_RETURN(
-      const TaskState state,
-      ParseName<TaskState>("task", "state", row.Text(9), kStoredStates, VmStateName));
+  PYRO_ASSIGN_OR_RETURN(const TaskState state, ParseName<TaskState>("task", "state", row.Text(9),
+                                                                    kStoredStates, VmStateName));
   PYRO_ASSIGN_OR_RETURN(const ExecutionMode mode,
                         ParseName<ExecutionMode>("task", "execution mode", row.Text(10),
                                                  kExecutionModes, ExecutionModeName));

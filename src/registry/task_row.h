@@ -9,7 +9,7 @@
 namespace pyro::registry {
 
 // The columns in the order in which ReadTask and BindTask count them, and as many parameters.
-#define PYRO_TASK_COLUMNS                                                            \
+#define PYRO_TASK_COLUMNS                                                             \
   "id, environment, environment_digest, vcpu_count, mem_mib, disk_mib, ttl_seconds, " \
   "network, allow_host_compat, state, execution_mode, accelerator, network_json, "    \
   "last_error, created_at, started_at, last_used_at, expires_at, next_sequence, "     \

@@ -35,9 +35,9 @@ Result<VmRecord> ReadVm(const db::Statement& row) {
                         ParseName<VmOwner>("VM", "owner", row.Text(3), kOwners, VmOwnerName));
   PYRO_ASSIGN_OR_RETURN(const VmState state,
                         ParseName<VmState>("VM", "state", row.Text(9), kStoredStates, VmStateName));
-  PYRO_ASSIGN_OR_RETURN(
-      const ExecutionMode mode,
-      ParseName<ExecutionMode>("VM", "execution mode", row.Text(10), kExecutionModes, ExecutionModeName));
+  PYRO_ASSIGN_OR_RETURN(const ExecutionMode mode,
+                        ParseName<ExecutionMode>("VM", "execution mode", row.Text(10),
+                                                 kExecutionModes, ExecutionModeName));
   VmRecord vm(VmSpec{.id = std::move(*id),
                      .environment = row.Text(1),
                      .environment_digest = row.Text(2),
