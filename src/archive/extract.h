@@ -17,6 +17,16 @@
 
 namespace pyro::archive {
 
+// What the directories of a tree are to look like when it is complete; until then they are
+// writable. "" is the tree's root.
+struct DirectoryState {
+  unsigned mode = 0755;
+  bool listed = false;  // The archive has it, so that the rest is known.
+  std::int64_t seconds = 0;
+  long nanoseconds = 0;
+};
+using DirectoryStates = std::map<std::string, DirectoryState>;
+
 enum class ExportKind {
   kDirectory,  // The entries become the content of `dest`; "./" gives its mode and time.
   kFile,       // The only entry, a regular file of any name, becomes `dest`.
@@ -43,23 +53,18 @@ class Staged {
   Status Commit();
 
  private:
-  friend class Stage;
-  friend class TreeExtractor;
-  struct DirectoryState {
-    unsigned mode = 0755;
-    bool has_time = false;
-    std::int64_t seconds = 0;
-    long nanoseconds = 0;
-  };
+  friend class Receiver;
 
   Staged() = default;
+
+  Status MoveOut();
 
   ExportKind kind_ = ExportKind::kDirectory;
   std::filesystem::path dest_;   // Absolute.
   std::filesystem::path stage_;  // Empty: nothing to remove.
   bool inside_ = false;          // stage_ is a directory in dest_.
   sys::UniqueFd root_;           // stage_, for kDirectory.
-  std::map<std::string, DirectoryState> directories_;  // Of root_; "" is itself.
+  DirectoryStates directories_;  // Of root_.
   Summary summary_;
 };
 
