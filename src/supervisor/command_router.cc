@@ -168,6 +168,7 @@ Status CommandRouter::FromGuest(Frame frame) {
       if (began && !(command.out.ended && command.err.ended)) {
         return Breach("exited before its output ended");
       }
+      if (command.sequence > 0) callbacks_.record_end(command.sequence, exited);
       ToClient(command, std::move(frame));
       Finish(found);
       return OkStatus();

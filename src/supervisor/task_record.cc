@@ -125,8 +125,8 @@ class TaskRow : public GuestRecord, public CommandJournal {
     end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);
     end.stdout_dropped = writer.dropped(registry::OutputStream::kStdout);
     end.stderr_dropped = writer.dropped(registry::OutputStream::kStderr);
-    // In this order: what is recorded as ended is on disk. A step that fails leaves the command recorded as running, and whoever
-    // reconciles finds out the rest.
+    // In this order: what is recorded as ended is on disk. A step that fails leaves the command
+    // recorded as running, and whoever reconciles finds out the rest.
     if (writer.Finish() && log_->End(sequence, end)) {
       (void)registry_->EndCommand(id_, sequence, end);
     }
