@@ -103,7 +103,7 @@ int Main(int argc, char** argv) {
   try {
     // CLI11 takes its words from the back.
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
-    if (context.command && !app.got_subcommand("run")) throw CLI::ExtrasError("pyro", {"--"});
+    if (context.command && !context.takes_command) throw CLI::ExtrasError("pyro", {"--"});
   } catch (const CLI::CallForHelp&) {
     Print(app.help());
     return kExitOk;

@@ -28,6 +28,7 @@ struct Context {
   std::optional<std::vector<std::string>> command;
   // Set by the chosen command's parse callback.
   std::function<int(Engine&)> action;
+  bool takes_command = false;  // The chosen command has a use for `command`.
   bool json = false;
   int failure_code = kExitFailed;
 };
@@ -39,7 +40,7 @@ void AddTask(CLI::App& app, Context& context);
 
 // For parse callbacks: a usage error unless a command stands behind "--". `before`: what an example
 // begins with.
-void RequireCommand(const Context& context, const std::string& before);
+void RequireCommand(Context& context, const std::string& before);
 
 // On stderr, for outcomes that an exit code alone does not explain.
 void ExplainOutcome(const ExecResult& result, std::int64_t timeout_seconds);

@@ -71,7 +71,8 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
 
 }  // namespace
 
-void RequireCommand(const Context& context, const std::string& before) {
+void RequireCommand(Context& context, const std::string& before) {
+  context.takes_command = true;
   if (context.command && !context.command->empty()) return;
   throw CLI::ValidationError("there is no command to run",
                              fmt::format("put it after --, as in: {} -- git --version", before));
