@@ -105,6 +105,36 @@ class Engine {
   // the same on its way.
   Result<ReapedVms> ReapExpired();
 
+  // Tasks: a workspace and a journal that last until DeleteTask. `task_id` may be a prefix, as
+  // above. What a finished command wrote is on disk; a task whose guest is gone (lease over, crash,
+  // reboot) is started again by the next command.
+  Result<TaskInfo> CreateTask(const TaskOptions& options, const CallIo& io = {});
+  // kCancelled: the command was killed and recorded as cancelled. A caller that dies leaves the
+  // command running. kLimit: 256 commands run in the task already.
+  Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
+                                  std::int64_t timeout_seconds, const CallIo& io = {});
+  Result<TaskInfo> StatusTask(const std::string& task_id);
+  Result<std::vector<TaskInfo>> ListTasks();
+  // Entries from `first` on, at most `limit` of them; a limit of 0 means all, a negative one the
+  // last so many.
+  Result<TaskLogs> LogsTask(const std::string& task_id, std::int64_t first = 1,
+                            std::int64_t limit = 0);
+  // One entry, its streams copied to the sink as far as they go; with kYes until the command has
+  // ended.
+  enum class Follow { kNo, kYes };
+  Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                      Follow follow, const CallIo& io);
+  // Syncs and powers off; commands that run are interrupted. Stopping a stopped task is fine.
+  Result<TaskInfo> StopTask(const std::string& task_id);
+  // At any state, with everything that it holds. Returns the full id. kNotFound if it is gone
+  // already.
+  Result<std::string> DeleteTask(const std::string& task_id);
+  // Copies a path of the guest (relative ones from /workspace) to the host: a directory, a file,
+  // or, when `destination` ends in .tar, a tar of it. kAlreadyExists: the destination is there and
+  // is no empty directory.
+  Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
+                                  const std::string& destination, const CallIo& io = {});
+
   // Finds out what works on this host. Takes seconds the first time: the accelerator is tried out.
   Result<DoctorReport> Doctor();
 

@@ -78,6 +78,82 @@ struct VmInfo {
   std::string last_error;  // Why the guest was lost, or empty.
 };
 
+// What a task is made with. Its disk holds /workspace and every change to the root file system.
+struct TaskOptions : VmOptions {
+  std::int64_t disk_mib = 10240;  // 256 to 1,048,576; on this host only what is written takes room.
+  // Seeds /workspace: a directory, or a .tar, .tar.gz or .tgz file. Empty: nothing.
+  std::string source_path;
+};
+
+// One entry of a task's journal.
+struct TaskCommand {
+  std::int64_t sequence = 0;  // From 1.
+  std::vector<std::string> command;
+  std::string cwd;
+  std::string state;    // "running", "ended"
+  std::string outcome;  // As in ExecResult, or "interrupted": the guest went away first. Empty
+                        // while it runs.
+  int exit_code = 0;
+  std::string started_at;  // RFC 3339, UTC
+  std::string ended_at;    // Empty while it runs.
+  std::int64_t duration_ms = 0;
+  std::int64_t timeout_seconds = 0;
+  std::string execution_mode;
+  std::uint64_t stdout_bytes = 0;  // In the journal.
+  std::uint64_t stderr_bytes = 0;
+  std::uint64_t stdout_dropped = 0;  // Beyond the task's bound on output.
+  std::uint64_t stderr_dropped = 0;
+};
+
+struct TaskInfo {
+  std::string task_id;
+  std::string environment;
+  std::string state;  // "created", "started", "stopped"
+  std::int64_t vcpu_count = 0;
+  std::int64_t mem_mib = 0;
+  std::int64_t disk_mib = 0;
+  std::int64_t ttl_seconds = 0;
+  bool network_enabled = false;
+  bool allow_host_compat = false;
+  std::string execution_mode;  // "pending" before the first start
+  std::string accelerator;
+  std::string created_at;
+  std::string last_used_at;
+  std::string expires_at;
+  std::string last_error;
+  std::int64_t command_count = 0;
+  std::optional<TaskCommand> last_command;
+  std::uint64_t disk_bytes = 0;  // What the task takes on this host now.
+};
+
+// A command in a task: how it went, and where it is in the journal.
+struct TaskExecResult : ExecResult {
+  std::string task_id;
+  std::int64_t sequence = 0;
+  std::vector<std::string> command;
+  std::string cwd;
+  bool restarted = false;  // The task was stopped and was started for this command.
+};
+
+struct TaskLogEntry : TaskCommand {
+  std::string stdout_text;  // At most kMaxResultBytes, head and tail.
+  std::string stderr_text;
+  bool stdout_truncated = false;
+  bool stderr_truncated = false;
+};
+
+struct TaskLogs {
+  std::string task_id;
+  std::vector<TaskLogEntry> entries;
+};
+
+struct ExportedPath {
+  std::string task_id;
+  std::string path;         // In the guest.
+  std::string destination;  // On the host, absolute.
+  std::uint64_t bytes = 0;
+};
+
 struct VmNetworkInfo {
   std::string vm_id;
   bool network_enabled = false;

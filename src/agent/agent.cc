@@ -23,7 +23,8 @@ constexpr int kHostRetryMs = 20;
 
 constexpr std::size_t kSignalsPoll = 0;
 constexpr std::size_t kPortPoll = 1;
-constexpr std::size_t kFirstDiscardedPoll = 2;
+constexpr std::size_t kSyncPoll = 2;
+constexpr std::size_t kFirstDiscardedPoll = 3;
 
 }  // namespace
 
@@ -35,13 +36,15 @@ Result<std::unique_ptr<Agent>> Agent::Create(AgentOptions options) {
   if (::sigprocmask(SIG_BLOCK, &child, nullptr) != 0) return sys::ErrnoError(errno, "sigprocmask");
   sys::UniqueFd signals(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals.valid()) return sys::ErrnoError(errno, "signalfd");
-  return std::unique_ptr<Agent>(new Agent(std::move(options), std::move(signals)));
+  PYRO_ASSIGN_OR_RETURN(auto sync, DiskSync::Create(options.sync));
+  return std::unique_ptr<Agent>(new Agent(std::move(options), std::move(signals), std::move(sync)));
 }
 
-Agent::Agent(AgentOptions options, sys::UniqueFd signals)
+Agent::Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync)
     : options_(std::move(options)),
       session_(*this, options_.build, options_.kernel),
       signals_(std::move(signals)),
+      sync_(std::move(sync)),
       buffer_(kBufferBytes) {
   session_.Begin();
 }
@@ -51,6 +54,7 @@ Status Agent::Serve() {
     PYRO_RETURN_IF_ERROR(WritePort());
     Wait();
     if (polls_[kSignalsPoll].revents != 0) Reap();
+    if (polls_[kSyncPoll].revents != 0) sync_->Acknowledge();
     ServeCommands();
     PYRO_RETURN_IF_ERROR(WritePort());  // Before what the host need not wait for.
     Discard();
@@ -69,6 +73,7 @@ void Agent::Wait() {
   polls_.clear();
   polls_.push_back({signals_.get(), POLLIN, 0});
   polls_.push_back({ask_port ? options_.port.get() : -1, port_events, 0});
+  polls_.push_back({sync_->fd(), POLLIN, 0});
   for (const sys::UniqueFd& fd : discarded_) polls_.push_back({fd.get(), POLLIN, 0});
   for (const auto& [channel, command] : commands_) command->AddPolls(session_, polls_);
   const int ready = ::poll(polls_.data(), polls_.size(), host_absent_ ? kHostRetryMs : -1);
@@ -185,7 +190,7 @@ Status Agent::Flush() {
 
 Status Agent::Start(std::uint32_t channel, const wire::Exec& exec) {
   PYRO_ASSIGN_OR_RETURN(auto command,
-                        Command::Start(channel, exec, *options_.trees, options_.limits));
+                        Command::Start(channel, exec, *options_.trees, options_.limits, *sync_));
   commands_[channel] = std::move(command);
   return OkStatus();
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "agent/command.h"
+#include "agent/disk_sync.h"
 #include "agent/process_tree.h"
 #include "agent/session.h"
 #include "pyro/result.h"
@@ -30,6 +31,7 @@ struct AgentOptions {
   ProcessTrees* trees = nullptr;  // Borrowed.
   Command::Limits limits;         // Of every command.
   std::function<Status(const wire::GuestSetup&)> setup;
+  DiskSync::Function sync;  // For commands that want it.
 };
 
 // Not thread-safe; at most one per process, because it reaps every child of the process. Blocks
@@ -47,7 +49,7 @@ class Agent : private Guest {
   Status Serve();
 
  private:
-  Agent(AgentOptions options, sys::UniqueFd signals);
+  Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync);
 
   Status Setup(const wire::GuestSetup& setup) override { return options_.setup(setup); }
   Status Start(std::uint32_t channel, const wire::Exec& exec) override;
@@ -65,6 +67,7 @@ class Agent : private Guest {
   AgentOptions options_;
   Session session_;
   sys::UniqueFd signals_;
+  std::unique_ptr<DiskSync> sync_;
   std::map<std::uint32_t, std::unique_ptr<Command>> commands_;
   std::uint32_t turn_ = 0;                // The channel served first in the last round.
   std::vector<sys::UniqueFd> discarded_;  // Pipes whose command is over.

@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
 
@@ -45,7 +46,8 @@ class NoTrees : public ProcessTrees {
   }
 };
 
-[[noreturn]] void RunAgent(sys::UniqueFd port) {
+// `sync_gate`: a sync reads one byte of it first; 'e' makes it fail.
+[[noreturn]] void RunAgent(sys::UniqueFd port, sys::UniqueFd sync_gate) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   NoTrees trees;
@@ -55,6 +57,11 @@ class NoTrees : public ProcessTrees {
   options.kernel = "k1";
   options.trees = &trees;
   options.setup = [](const wire::GuestSetup&) { return OkStatus(); };
+  options.sync = [&sync_gate]() -> Status {
+    char byte = 0;
+    PYRO_CHECK(::read(sync_gate.get(), &byte, 1) == 1);
+    return byte == 'e' ? Status(sys::ErrnoError(EIO, "sync")) : OkStatus();
+  };
   bool well = false;
   {
     // Its end kills the commands that still run.
@@ -76,12 +83,17 @@ class AgentTest : public ::testing::Test {
     auto pair = sys::MakeSocketPair();
     ASSERT_TRUE(pair.ok());
     ASSERT_TRUE(sys::SetNonBlocking(pair->second.get()).ok());
+    auto gate = sys::MakePipe();
+    ASSERT_TRUE(gate.ok());
     agent_ = ::fork();
     if (agent_ == 0) {
       pair->first.Reset();
-      RunAgent(std::move(pair->second));
+      gate->write.Reset();
+      RunAgent(std::move(pair->second), std::move(gate->read));
     }
     socket_ = std::move(pair->first);
+    sync_gate_ = std::move(gate->write);
+    sync_gate_end_ = std::move(gate->read);
     ASSERT_EQ(Take(0).type, FrameType::kHello);
     Send(wire::Hello{wire::kProtocolVersion, "supervisor", "b1", ""}.ToFrame());
     wire::GuestSetup setup;
@@ -93,6 +105,7 @@ class AgentTest : public ::testing::Test {
   void TearDown() override {
     if (agent_ <= 0) return;
     Send(wire::Plain(FrameType::kPowerOff));
+    sync_gate_.Reset();  // A sync that a failed test has left waiting aborts the agent.
     ::waitpid(agent_, nullptr, 0);
   }
 
@@ -138,6 +151,15 @@ class AgentTest : public ::testing::Test {
     Send(exec.ToFrame(++channel_));
     return channel_;
   }
+  std::uint32_t StartSynced(std::string script) {
+    wire::Exec exec;
+    exec.argv = {"sh", "-c", std::move(script)};
+    exec.cwd = "/";
+    exec.sync = true;
+    Send(exec.ToFrame(++channel_));
+    return channel_;
+  }
+  void EndSync(char how = 'g') { PYRO_CHECK(sys::WriteAll(sync_gate_.get(), {&how, 1}).ok()); }
   std::uint32_t Shell(std::string script) { return Start({"sh", "-c", std::move(script)}); }
 
   // Feeds the command `input` as credit allows and collects what it says until it has ended.
@@ -197,6 +219,8 @@ class AgentTest : public ::testing::Test {
 
   sys::TestDirectory directory_;
   sys::UniqueFd socket_;
+  sys::UniqueFd sync_gate_;
+  sys::UniqueFd sync_gate_end_;  // So that a byte too many is no SIGPIPE.
   pid_t agent_ = -1;
   wire::FrameDecoder decoder_;
   std::deque<Frame> kept_;
@@ -343,6 +367,47 @@ TEST_F(AgentTest, OrphansAreReaped) {
 TEST_F(AgentTest, DurationIsThatOfTheCommand) {
   const auto exited = Run({"sleep", "0.3"}).exited;
   EXPECT_GE(exited.duration_us, 290'000);
+}
+
+TEST_F(AgentTest, TheEndIsToldWhenTheDiskHasItAndDelaysNobodyElse) {
+  const auto synced = StartSynced("echo said; exit 3");
+  EXPECT_EQ(ReadUntil(synced, 5), "said\n");
+  const Ran other = Finish(Shell("sleep 0.2; echo other"));
+  EXPECT_EQ(other.out, "other\n");
+  for (const Frame& frame : kept_) EXPECT_EQ(frame.type, FrameType::kEof);  // Both streams'.
+  EndSync();
+  const Ran ran = Finish(synced);
+  EXPECT_EQ(ran.exited.outcome.kind, Kind::kExited);
+  EXPECT_EQ(ran.exited.outcome.code, 3);
+}
+
+TEST_F(AgentTest, ATimeOutIsSyncedTooAndAFailedSyncChangesNothing) {
+  const auto channel = StartSynced("echo said; exec sleep 1000");
+  EXPECT_EQ(ReadUntil(channel, 5), "said\n");
+  Send(wire::Kill{wire::KillReason::kTimedOut}.ToFrame(channel));
+  EXPECT_EQ(Finish(Shell("sleep 0.1")).exited.outcome.code, 0);
+  for (const Frame& frame : kept_) EXPECT_NE(frame.type, FrameType::kExited);
+  EndSync('e');
+  EXPECT_EQ(Finish(channel).exited.outcome.kind, Kind::kTimedOut);
+}
+
+TEST_F(AgentTest, DurationIsWithoutTheSync) {
+  const auto channel = StartSynced("true");
+  std::int64_t waited_us = 0;
+  for (int i = 0; i < 5; ++i) waited_us += Run({"sleep", "0.2"}).exited.duration_us;
+  EndSync();
+  EXPECT_LT(Finish(channel).exited.duration_us, waited_us);
+}
+
+TEST_F(AgentTest, ASyncThatRunsEndsWithTheAgent) {
+  const auto channel = StartSynced("true");
+  for (int eofs = 0; eofs < 2;) eofs += Take(channel).type == FrameType::kEof;
+  Send(wire::Plain(FrameType::kPowerOff));
+  EndSync();
+  int status = 0;
+  ASSERT_EQ(::waitpid(agent_, &status, 0), agent_);
+  agent_ = -1;
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(AgentTest, NonsenseEndsIt) {

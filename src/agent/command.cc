@@ -51,7 +51,8 @@ std::vector<std::string> CommandEnvironment(const wire::Exec& exec) {
 }
 
 Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wire::Exec& exec,
-                                                ProcessTrees& trees, const Limits& limits) {
+                                                ProcessTrees& trees, const Limits& limits,
+                                                DiskSync& sync) {
   auto in = MakeLargePipe();
   auto out = MakeLargePipe();
   auto err = MakeLargePipe();
@@ -81,6 +82,7 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
     return std::move(child).error();
   }
   std::unique_ptr<Command> command(new Command(channel, std::move(*child), std::move(*tree)));
+  if (exec.sync) command->sync_ = &sync;
   command->started_ = std::chrono::steady_clock::now();
   command->input_ = std::move(in->write);
   command->outputs_[0].fd = std::move(out->read);
@@ -114,7 +116,7 @@ void Command::Serve(Session& session, const std::vector<pollfd>& polls) {
     // After the exit without asking: what was there then is there now.
     if (!output.ended && (ready(output.poll) || status_)) ReadOutput(session, output);
   }
-  FinishIfDrained(session);
+  FinishIfDone(session);
 }
 
 void Command::WriteInput(Session& session, short revents) {
@@ -163,6 +165,7 @@ void Command::OnExit(Session& session, SteadyTime now) {
   status_ = *status;
   duration_us_ = std::max<std::int64_t>(
       0, std::chrono::duration_cast<std::chrono::microseconds>(now - started_).count());
+  if (sync_ != nullptr) sync_request_ = sync_->Request();
   input_.Reset();
   session.InputRefused(channel_);
   for (Output& output : outputs_) {
@@ -185,8 +188,9 @@ bool Command::Kill() {
   return true;
 }
 
-void Command::FinishIfDrained(Session& session) {
+void Command::FinishIfDone(Session& session) {
   if (over_ || !status_ || !outputs_[0].ended || !outputs_[1].ended) return;
+  if (sync_ != nullptr && !sync_->Done(sync_request_)) return;
   over_ = true;
   session.Ended(channel_, *status_, duration_us_);
 }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/disk_sync.h"
 #include "agent/process_tree.h"
 #include "agent/session.h"
 #include "base/time.h"
@@ -31,9 +32,11 @@ class Command {
  public:
   using Limits = std::vector<std::pair<int, rlimit>>;
 
-  // As Guest::Start() promises. A command that could not be started leaves nothing behind.
+  // As Guest::Start() promises. A command that could not be started leaves nothing behind. `sync`
+  // is used if `exec` wants it, and must outlive the command.
   static Result<std::unique_ptr<Command>> Start(std::uint32_t channel, const wire::Exec& exec,
-                                                ProcessTrees& trees, const Limits& limits);
+                                                ProcessTrees& trees, const Limits& limits,
+                                                DiskSync& sync);
 
   std::uint32_t channel() const { return channel_; }
   pid_t pid() const { return child_.pid(); }
@@ -71,7 +74,7 @@ class Command {
   void WriteInput(Session& session, short revents);
   void ReadOutput(Session& session, Output& output);
   void EndOutput(Session& session, Output& output);
-  void FinishIfDrained(Session& session);
+  void FinishIfDone(Session& session);
 
   const std::uint32_t channel_;
   sys::ChildProcess child_;
@@ -82,6 +85,8 @@ class Command {
   SteadyTime started_;
   std::optional<sys::ExitStatus> status_;
   std::int64_t duration_us_ = 0;
+  DiskSync* sync_ = nullptr;        // If the command wants it.
+  std::uint64_t sync_request_ = 0;  // Of sync_, from the exit on.
   bool over_ = false;
 };
 

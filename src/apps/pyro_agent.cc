@@ -1,8 +1,10 @@
 // PID 1 of a guest. Takes no arguments: everything it needs to know the host tells it.
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "agent/agent.h"
@@ -14,7 +16,10 @@
 #include "agent/setup.h"
 #include "base/build_id.h"
 #include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
 #include "sys/host.h"
+#include "sys/unique_fd.h"
 
 namespace pyro::agent {
 namespace {
@@ -36,7 +41,16 @@ Status Run() {
   options.kernel = sys::KernelRelease();
   options.trees = &trees;
   options.limits = {{RLIMIT_NOFILE, kCommandFiles}};
-  options.setup = SetUpGuest;
+  sys::UniqueFd data_disk;  // Known from before the first command, which could cover /workspace.
+  options.setup = [&data_disk](const wire::GuestSetup& setup) -> Status {
+    PYRO_RETURN_IF_ERROR(SetUpGuest(setup));
+    PYRO_ASSIGN_OR_RETURN(data_disk, sys::OpenFile("/workspace", O_RDONLY | O_DIRECTORY));
+    return OkStatus();
+  };
+  options.sync = [&data_disk]() -> Status {
+    if (::syncfs(data_disk.get()) != 0) return sys::ErrnoError(errno, "sync", "data disk");
+    return OkStatus();
+  };
   PYRO_ASSIGN_OR_RETURN(const auto agent, Agent::Create(std::move(options)));
   if (const Status base = MountBase(devices); !base) {
     Error error = base.error();

@@ -6,6 +6,10 @@
 
 namespace pyro {
 
+std::string LeftOutLine(std::uint64_t bytes) {
+  return fmt::format("\n[… {} bytes left out …]\n", bytes);
+}
+
 void HeadTail::Append(std::string_view bytes) {
   total_ += bytes.size();
   const std::size_t to_head = std::min(bytes.size(), head_limit_ - head_.size());
@@ -23,7 +27,7 @@ std::string HeadTail::Text() const {
   const std::size_t keep = std::min(tail_.size(), tail_limit_);
   const std::string_view tail = std::string_view(tail_).substr(tail_.size() - keep);
   if (!truncated()) return head_ + std::string(tail);
-  return fmt::format("{}\n[… {} bytes left out …]\n{}", head_, total_ - head_.size() - keep, tail);
+  return fmt::format("{}{}{}", head_, LeftOutLine(total_ - head_.size() - keep), tail);
 }
 
 }  // namespace pyro

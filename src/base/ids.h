@@ -50,4 +50,9 @@ struct VmIdTag {
 };
 using VmId = Id<VmIdTag>;
 
+struct TaskIdTag {
+  static constexpr std::string_view kPrefix = "task_";
+};
+using TaskId = Id<TaskIdTag>;
+
 }  // namespace pyro

@@ -43,6 +43,15 @@ bool ShellSafe(std::string_view word) {
 
 }  // namespace
 
+bool IsUtf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = Utf8Length(text, i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
 std::string Printable(std::string_view text, std::size_t max_bytes) {
   std::string out;
   const bool cut = text.size() > max_bytes;

@@ -16,6 +16,8 @@ namespace pyro {
 // is always passed through this.
 std::string Printable(std::string_view text, std::size_t max_bytes = 200);
 
+bool IsUtf8(std::string_view text);
+
 // A decimal integer of 64 bits, nothing around it. kInvalidArgument otherwise.
 Result<std::int64_t> ParseInt(std::string_view text);
 

@@ -74,7 +74,7 @@ int ReportUsage(const CLI::ParseError& error, const CLI::App& app, const Context
     }
   }
   ReportError(told, context.json);
-  const bool runs = !app.get_subcommands().empty() && app.get_subcommands()[0]->get_name() == "run";
+  const bool runs = name.starts_with("pyro run") || name.starts_with("pyro task exec");
   return runs ? kExitPyroFailed : kExitUsage;
 }
 
@@ -105,6 +105,7 @@ int Main(int argc, char** argv) {
   app.footer(
       "Example:\n  pyro run debian:12 -- git --version\n\n'pyro COMMAND --help' tells more.");
   AddRun(app, context);
+  AddTask(app, context);
   AddEnv(app, context);
   AddDoctor(app, context);
   if (const std::string unknown = UnknownCommand(app, words); !unknown.empty()) {
@@ -117,7 +118,7 @@ int Main(int argc, char** argv) {
   try {
     // CLI11 takes its words from the back.
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
-    if (context.command && !app.got_subcommand("run")) throw CLI::ExtrasError("pyro", {"--"});
+    if (context.command && !context.takes_command) throw CLI::ExtrasError("pyro", {"--"});
   } catch (const CLI::CallForHelp&) {
     Print(app.help());
     return kExitOk;

@@ -28,6 +28,7 @@ struct Context {
   std::optional<std::vector<std::string>> command;
   // Set by the chosen command's parse callback.
   std::function<int(Engine&)> action;
+  bool takes_command = false;  // The chosen command has a use for `command`.
   bool json = false;
   int failure_code = kExitFailed;
 };
@@ -35,5 +36,13 @@ struct Context {
 void AddRun(CLI::App& app, Context& context);
 void AddEnv(CLI::App& app, Context& context);
 void AddDoctor(CLI::App& app, Context& context);
+void AddTask(CLI::App& app, Context& context);
+
+// For parse callbacks: a usage error unless a command stands behind "--". `before`: what an example
+// begins with.
+void RequireCommand(Context& context, const std::string& before);
+
+// On stderr, for outcomes that an exit code alone does not explain.
+void ExplainOutcome(const ExecResult& result, std::int64_t timeout_seconds);
 
 }  // namespace pyro::cli

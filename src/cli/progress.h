@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "cli/output.h"
 #include "pyro/engine.h"
 
 namespace pyro::cli {
@@ -33,6 +34,21 @@ class Progress {
   std::string phase_;
   bool terminal_;
   bool drawn_ = false;
+};
+
+// A command's output to our own streams, with the progress line out of its way first.
+class ClearingSink : public OutputSink {
+ public:
+  explicit ClearingSink(Progress& progress) : progress_(progress) {}
+  int WritableFd(OutputStream stream) override { return sink_.WritableFd(stream); }
+  Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
+    progress_.Clear();
+    return sink_.Write(stream, bytes);
+  }
+
+ private:
+  Progress& progress_;
+  TerminalSink sink_;
 };
 
 }  // namespace pyro::cli

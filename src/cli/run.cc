@@ -25,21 +25,6 @@ struct RunFlags {
   bool quiet = false;
 };
 
-// Clears the progress line before the first byte of the command's own output.
-class RunSink : public OutputSink {
- public:
-  explicit RunSink(Progress& progress) : progress_(progress) {}
-  int WritableFd(OutputStream stream) override { return sink_.WritableFd(stream); }
-  Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
-    progress_.Clear();
-    return sink_.Write(stream, bytes);
-  }
-
- private:
-  Progress& progress_;
-  TerminalSink sink_;
-};
-
 int ReportFailure(const Error& error, bool json) {
   if (error.code == ErrorCode::kCancelled && CaughtSignal() != 0) {
     if (json) PrintJson(ToJson(error));
@@ -51,15 +36,7 @@ int ReportFailure(const Error& error, bool json) {
 }
 
 void SayHowItEnded(const ExecResult& result, const RunFlags& flags) {
-  if (result.outcome == "timed_out") {
-    Talk(fmt::format(
-        "pyro: the command was killed after {} s\nhint: --timeout-seconds takes up to {}\n",
-        flags.timeout_seconds, kMaxTimeoutSeconds));
-  }
-  if (result.outcome == "not_started") {
-    Talk(result.exit_code == 127 ? "pyro: the command was not found in the guest\n"
-                                 : "pyro: the command cannot be executed in the guest\n");
-  }
+  ExplainOutcome(result, flags.timeout_seconds);
   if (!flags.quiet) {
     Talk(fmt::format("[run] environment={} execution_mode={} exit_code={} duration_ms={}\n",
                      result.environment, result.execution_mode, result.exit_code,
@@ -71,7 +48,7 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
   Progress progress(
       flags.quiet || context.json ? Progress::Style::kQuiet : Progress::Style::kTransient,
       flags.vm.environment);
-  RunSink sink(progress);
+  ClearingSink sink(progress);
   CallIo io;
   progress.Connect(io);
   io.stdin_fd = STDIN_FILENO;
@@ -93,6 +70,25 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
 }
 
 }  // namespace
+
+void RequireCommand(Context& context, const std::string& before) {
+  context.takes_command = true;
+  if (context.command && !context.command->empty()) return;
+  throw CLI::ValidationError("there is no command to run",
+                             fmt::format("put it after --, as in: {} -- git --version", before));
+}
+
+void ExplainOutcome(const ExecResult& result, std::int64_t timeout_seconds) {
+  if (result.outcome == "timed_out") {
+    Talk(fmt::format(
+        "pyro: the command was killed after {} s\nhint: --timeout-seconds takes up to {}\n",
+        timeout_seconds, kMaxTimeoutSeconds));
+  }
+  if (result.outcome == "not_started") {
+    Talk(result.exit_code == 127 ? "pyro: the command was not found in the guest\n"
+                                 : "pyro: the command cannot be executed in the guest\n");
+  }
+}
 
 void AddRun(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RunFlags>();
@@ -124,11 +120,7 @@ void AddRun(CLI::App& app, Context& context) {
       "  pyro run debian:12 -- sh -c 'curl --version | head -1'");
   run->callback([&context, flags] {
     context.failure_code = kExitPyroFailed;
-    if (!context.command || context.command->empty()) {
-      throw CLI::ValidationError("there is no command to run",
-                                 fmt::format("put it after --, as in: pyro run {} -- git --version",
-                                             flags->vm.environment));
-    }
+    RequireCommand(context, "pyro run " + flags->vm.environment);
     context.action = [&context, flags](Engine& engine) { return Run(engine, context, *flags); };
   });
 }

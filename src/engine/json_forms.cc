@@ -1,6 +1,7 @@
 #include "pyro/json_forms.h"
 
 #include <string>
+#include <utility>
 
 #include "base/json.h"
 #include "pyro/version.h"
@@ -69,6 +70,82 @@ Json ToJson(const VmInfo& vm) {
           {"created_at", vm.created_at},
           {"expires_at", vm.expires_at},
           {"last_error", OrNull(vm.last_error)}};
+}
+
+Json ToJson(const TaskCommand& command) {
+  return {{"sequence", command.sequence},
+          {"command", command.command},
+          {"cwd", command.cwd},
+          {"state", command.state},
+          {"outcome", OrNull(command.outcome)},
+          {"exit_code", command.outcome.empty() ? Json() : Json(command.exit_code)},
+          {"started_at", command.started_at},
+          {"ended_at", OrNull(command.ended_at)},
+          {"duration_ms", command.duration_ms},
+          {"timeout_seconds", command.timeout_seconds},
+          {"execution_mode", command.execution_mode},
+          {"stdout_bytes", command.stdout_bytes},
+          {"stderr_bytes", command.stderr_bytes},
+          {"stdout_dropped", command.stdout_dropped},
+          {"stderr_dropped", command.stderr_dropped}};
+}
+
+Json ToJson(const TaskInfo& task) {
+  return {{"task_id", task.task_id},
+          {"environment", task.environment},
+          {"state", task.state},
+          {"workspace_path", "/workspace"},
+          {"vcpu_count", task.vcpu_count},
+          {"mem_mib", task.mem_mib},
+          {"disk_mib", task.disk_mib},
+          {"disk_bytes", task.disk_bytes},
+          {"ttl_seconds", task.ttl_seconds},
+          {"network_enabled", task.network_enabled},
+          {"allow_host_compat", task.allow_host_compat},
+          {"execution_mode", task.execution_mode},
+          {"accelerator", OrNull(task.accelerator)},
+          {"created_at", task.created_at},
+          {"last_used_at", task.last_used_at},
+          {"expires_at", task.expires_at},
+          {"last_error", OrNull(task.last_error)},
+          {"command_count", task.command_count},
+          {"last_command", task.last_command ? ToJson(*task.last_command) : Json()}};
+}
+
+Json ToJson(const std::vector<TaskInfo>& tasks) {
+  Json list = Json::array();
+  for (const TaskInfo& task : tasks) list.push_back(ToJson(task));
+  return {{"count", tasks.size()}, {"tasks", list}};
+}
+
+Json ToJson(const TaskExecResult& result) {
+  Json form = ToJson(static_cast<const ExecResult&>(result));
+  form["task_id"] = result.task_id;
+  form["sequence"] = result.sequence;
+  form["command"] = result.command;
+  form["cwd"] = result.cwd;
+  form["restarted"] = result.restarted;
+  return form;
+}
+
+Json ToJson(const TaskLogs& logs) {
+  Json entries = Json::array();
+  for (const TaskLogEntry& entry : logs.entries) {
+    Json form = ToJson(static_cast<const TaskCommand&>(entry));
+    form["stdout"] = entry.stdout_text;
+    form["stderr"] = entry.stderr_text;
+    form["stdout_truncated"] = entry.stdout_truncated;
+    form["stderr_truncated"] = entry.stderr_truncated;
+    entries.push_back(std::move(form));
+  }
+  return {{"task_id", logs.task_id}, {"count", logs.entries.size()}, {"entries", entries}};
+}
+
+Json ToJson(const ExportedPath& exported) {
+  return {{"task_id", exported.task_id},
+          {"path", exported.path},
+          {"destination", exported.destination},
+          {"bytes", exported.bytes}};
 }
 
 Json ToJson(const VmNetworkInfo& network) {

@@ -10,6 +10,7 @@
 #include "engine/context.h"
 #include "engine/engine_impl.h"
 #include "engine/exec_result.h"
+#include "engine/guest_process.h"
 #include "engine/host_compat.h"
 #include "engine/reaper.h"
 #include "engine/requests.h"
@@ -34,7 +35,9 @@ class OwnedVm {
         MakeVmSpec(options, parts.environment.digest, registry::VmOwner::kRun);
     PYRO_ASSIGN_OR_RETURN(NewVm vm,
                           CreateVmOnDisk(registry, directories, spec, VmDisk::kGuestImage));
-    if (Status status = StartSupervisor(directories, vm.record, parts, vm.lock); !status) {
+    if (Status status =
+            StartSupervisor(directories, parts, VmSupervisor(directories, vm.record), vm.lock);
+        !status) {
       (void)RemoveVmFromDisk(registry, directories, vm.record.id);
       return std::move(status).error();
     }

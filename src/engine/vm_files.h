@@ -1,4 +1,4 @@
-// Makes what a VM needs on disk, and starts the supervisor over it.
+// Makes what a VM needs on disk.
 
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "registry/registry.h"
 #include "sys/file_lock.h"
 #include "vmm/accelerator.h"
+#include "wire/supervisor_config.h"
 
 namespace pyro::engine {
 
@@ -41,6 +42,10 @@ enum class VmDisk { kGuestImage, kHostWorkspace };
 Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Engine::Directories& directories,
                              const registry::VmSpec& spec, VmDisk disk);
 
+// What its supervisor is to know of a VM itself.
+wire::SupervisorConfig VmSupervisor(const Engine::Directories& directories,
+                                    const registry::VmRecord& vm);
+
 std::filesystem::path HostWorkspace(const Engine::Directories& directories, const VmId& id);
 
 // The image of a VM that was made without one. Fine if it is there.
@@ -49,10 +54,5 @@ Status EnsureGuestImage(const Engine::Directories& directories, const VmId& id);
 // For the holder of the lock.
 Status RemoveVmFromDisk(registry::Registry& registry, const Engine::Directories& directories,
                         const VmId& id);
-
-// Returns once clients can connect; from then on the supervisor holds the lock and answers for the
-// VM.
-Status StartSupervisor(const Engine::Directories& directories, const registry::VmRecord& vm,
-                       const GuestParts& parts, const sys::FileLock& lock);
 
 }  // namespace pyro::engine

@@ -1,7 +1,5 @@
 // The VMs that live until their lease ends: create, start, exec, stop, delete, status.
 
-#include <poll.h>
-
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -14,6 +12,7 @@
 #include "engine/context.h"
 #include "engine/engine_impl.h"
 #include "engine/exec_result.h"
+#include "engine/guest_process.h"
 #include "engine/host_compat.h"
 #include "engine/reaper.h"
 #include "engine/requests.h"
@@ -32,8 +31,7 @@ using registry::VmEvent;
 using registry::VmRecord;
 using std::chrono::seconds;
 
-constexpr seconds kTakeOverLimit{30};  // For whoever holds a VM to answer or let go.
-constexpr seconds kReadyLimit{180};    // Longer than the supervisor's own limit for a boot.
+constexpr seconds kReadyLimit{180};  // Longer than the supervisor's own limit for a boot.
 constexpr seconds kStopLimit{60};
 
 VmInfo ToInfo(const VmRecord& vm) {
@@ -65,32 +63,9 @@ VmOptions ToOptions(const VmRecord& vm) {
   return options;
 }
 
-// Either the VM's lock, and with it the VM, or a link to the supervisor that holds it.
-struct Held {
-  std::optional<sys::FileLock> lock;
-  std::optional<SupervisorLink> link;
-};
-
-// kNotFound: the VM vanished meanwhile. kTimedOut: somebody holds it and does not answer.
-Result<Held> TakeOver(const Engine::Directories& directories, const VmId& id) {
-  const Deadline deadline = Deadline::After(kTakeOverLimit);
-  while (true) {
-    Held held;
-    PYRO_ASSIGN_OR_RETURN(held.lock,
-                          sys::FileLock::TryAcquire(registry::VmLock(directories.state, id)));
-    if (held.lock) return held;
-    auto link = SupervisorLink::Connect(registry::VmControlSocket(directories.state, id));
-    if (link) {
-      held.link.emplace(std::move(*link));
-      return held;
-    }
-    if (link.error().code == ErrorCode::kProtocol) return std::move(link).error();
-    // It is being created, started, or on its way out.
-    if (deadline.Expired()) {
-      return MakeError(ErrorCode::kTimedOut, "the VM's supervisor does not answer", "try again");
-    }
-    ::poll(nullptr, 0, 10);
-  }
+GuestPlace PlaceOf(const Engine::Directories& directories, const VmId& id) {
+  return {registry::VmLock(directories.state, id),
+          registry::VmControlSocket(directories.state, id)};
 }
 
 // An open registry, and the VM as it is after crashes have been tidied up.
@@ -124,7 +99,7 @@ Result<VmRecord> StartGuest(const Engine::Directories& directories, Registry& re
   if (!found) return std::move(found).error();
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(directories, std::move(*found), io));
   PYRO_RETURN_IF_ERROR(EnsureGuestImage(directories, vm.id));
-  PYRO_RETURN_IF_ERROR(StartSupervisor(directories, vm, parts, lock));
+  PYRO_RETURN_IF_ERROR(StartSupervisor(directories, parts, VmSupervisor(directories, vm), lock));
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
                                                  directories.state, vm.id)));
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
@@ -148,7 +123,7 @@ Result<ExecResult> ExecInGuest(const Engine::Directories& directories, const VmR
 }
 
 Status Delete(const Engine::Directories& directories, Registry& registry, const VmId& id) {
-  auto held = TakeOver(directories, id);
+  auto held = TakeOver(PlaceOf(directories, id));
   // Without a directory there is nothing to take over, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
   if (held && held->link) {
@@ -183,7 +158,8 @@ Result<VmInfo> Engine::CreateVm(const VmOptions& options, const CallIo& io) {
 
 Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
-  PYRO_ASSIGN_OR_RETURN(engine::Held held, engine::TakeOver(impl_->directories, found.vm.id));
+  PYRO_ASSIGN_OR_RETURN(engine::Held held,
+                        engine::TakeOver(engine::PlaceOf(impl_->directories, found.vm.id)));
   if (held.link) {
     PYRO_RETURN_IF_ERROR(held.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
     PYRO_ASSIGN_OR_RETURN(const registry::VmRecord vm, found.registry.GetVm(found.vm.id));
@@ -217,7 +193,8 @@ Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& comma
 
 Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
-  PYRO_ASSIGN_OR_RETURN(engine::Held held, engine::TakeOver(impl_->directories, found.vm.id));
+  PYRO_ASSIGN_OR_RETURN(engine::Held held,
+                        engine::TakeOver(engine::PlaceOf(impl_->directories, found.vm.id)));
   if (held.link) {
     PYRO_RETURN_IF_ERROR(
         held.link->Stop(wire::Stop{.remove = false}, Deadline::After(engine::kStopLimit)));

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "base/text.h"
 #include "base/try.h"
 #include "db/migrations.h"
+#include "registry/lifecycle.h"
 #include "registry/schema.h"
 #include "registry/vm_row.h"
 #include "sys/files.h"
@@ -17,21 +17,6 @@ Error NoSuchVm(std::string_view id) {
                    "it was deleted, or its lease has ended; create another one");
 }
 
-Status CheckSpec(const VmSpec& spec) {
-  if (spec.vcpu_count < 1 || spec.mem_mib < 1) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("a VM cannot have {} vCPUs and {} MiB of memory", spec.vcpu_count,
-                                 spec.mem_mib),
-                     "give it at least 1 of each");
-  }
-  if (spec.ttl < std::chrono::seconds(1) || spec.ttl > kMaxTtl) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("a lease cannot last {} seconds", spec.ttl.count()),
-                     fmt::format("use 1 to {} seconds", kMaxTtl.count()));
-  }
-  return OkStatus();
-}
-
 Result<std::vector<VmRecord>> ReadAll(db::Statement& select) {
   std::vector<VmRecord> vms;
   while (true) {
@@ -40,36 +25,6 @@ Result<std::vector<VmRecord>> ReadAll(db::Statement& select) {
     PYRO_ASSIGN_OR_RETURN(auto vm, ReadVm(select));
     vms.push_back(std::move(vm));
   }
-}
-
-void BeginLease(VmRecord& vm, WallTime now) {
-  vm.last_used_at = now;
-  vm.expires_at = now + vm.ttl;
-}
-
-// What the event means for the fields other than the state.
-void Update(VmRecord& vm, VmEvent event, const VmChanges& changes, WallTime now) {
-  switch (event) {
-    case VmEvent::kStart:
-      vm.started_at = now;
-      vm.last_error.clear();
-      BeginLease(vm, now);
-      break;
-    case VmEvent::kExec:
-    case VmEvent::kRenew:
-      BeginLease(vm, now);
-      break;
-    case VmEvent::kStop:
-    case VmEvent::kLost:
-      vm.network_json.clear();
-      break;
-    case VmEvent::kDelete:
-      break;
-  }
-  if (changes.execution_mode) vm.execution_mode = *changes.execution_mode;
-  if (changes.accelerator) vm.accelerator = *changes.accelerator;
-  if (changes.network_json) vm.network_json = *changes.network_json;
-  if (changes.last_error) vm.last_error = *changes.last_error;
 }
 
 }  // namespace
@@ -82,7 +37,7 @@ Result<Registry> Registry::Open(const std::filesystem::path& state_dir, const Cl
 }
 
 Result<VmRecord> Registry::InsertVm(const VmSpec& spec) {
-  PYRO_RETURN_IF_ERROR(CheckSpec(spec));
+  PYRO_RETURN_IF_ERROR(CheckSizes(spec.vcpu_count, spec.mem_mib, spec.ttl, "VM"));
   VmRecord vm(spec);
   vm.created_at = clock_->Now();
   BeginLease(vm, vm.created_at);
@@ -116,11 +71,7 @@ Result<std::vector<VmRecord>> Registry::ListVms() {
 }
 
 Result<VmRecord> Registry::FindVm(std::string_view prefix) {
-  if (!IsIdPrefix(prefix, VmIdTag::kPrefix)) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("'{}' is not the id of a VM", Printable(prefix, 64)),
-                     "an id is vm_ and 26 characters, of which the first 6 are enough");
-  }
+  PYRO_RETURN_IF_ERROR(CheckPrefix(prefix, VmIdTag::kPrefix, "VM"));
   // The alphabet of ids ends before '{'.
   PYRO_ASSIGN_OR_RETURN(
       auto select,
@@ -128,11 +79,7 @@ Result<VmRecord> Registry::FindVm(std::string_view prefix) {
   select.BindText(1, prefix);
   PYRO_ASSIGN_OR_RETURN(auto vms, ReadAll(select));
   if (vms.empty()) return NoSuchVm(prefix);
-  if (vms.size() > 1) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("'{}' is the beginning of {} ids", prefix, vms.size()),
-                     "give more characters of the id");
-  }
+  if (vms.size() > 1) return AmbiguousPrefix(prefix, vms.size());
   return std::move(vms.front());
 }
 
@@ -146,14 +93,7 @@ Result<VmRecord> Registry::Apply(const VmId& id, VmEvent event, const VmChanges&
 
 Result<VmRecord> Registry::ApplyLocked(const VmId& id, VmEvent event, const VmChanges& changes) {
   PYRO_ASSIGN_OR_RETURN(auto vm, GetVm(id));
-  auto next = Next(vm.state, event);
-  if (!next) {
-    Error error = next.error();
-    error.message += fmt::format(" ({})", id.str());
-    return error;
-  }
-  vm.state = *next;
-  Update(vm, event, changes, clock_->Now());
+  PYRO_RETURN_IF_ERROR(Advance(vm, event, changes, clock_->Now()));
   if (vm.state == VmState::kDeleted) {
     PYRO_RETURN_IF_ERROR(Remove(id));
   } else {
@@ -192,14 +132,18 @@ Result<std::vector<VmRecord>> Registry::ExpiredVms(WallTime now) {
 }
 
 Result<std::set<std::string>> Registry::DigestsInUse() {
-  PYRO_ASSIGN_OR_RETURN(auto select,
-                        database_.Prepare("SELECT DISTINCT environment_digest FROM vms"));
+  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare("SELECT environment_digest FROM vms UNION "
+                                                       "SELECT environment_digest FROM tasks"));
   std::set<std::string> digests;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
     if (!row) return digests;
     digests.insert(select.Text(0));
   }
+}
+
+Status Registry::InTransaction(const std::function<Status()>& body) {
+  return database_.in_transaction() ? body() : WithExclusive(body);
 }
 
 Status Registry::WithExclusive(const std::function<Status()>& body) {

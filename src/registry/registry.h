@@ -1,6 +1,6 @@
-// Which VMs there are: one row each in registry.db of the state directory, seen and changed by
-// every process of the user at the same time. docs/REGISTRY.md has the tables and the rules that
-// hold after a crash.
+// Which VMs and tasks there are: one row each in registry.db of the state directory, seen and
+// changed by every process of the user at the same time. docs/REGISTRY.md has the tables and the
+// rules that hold after a crash.
 //
 // Every method may wait up to db::kBusyTimeout for another process, and may fail with kUnavailable
 // (still busy), kNoSpace, kPermissionDenied or kDataLoss (the file is broken; the hint says what to
@@ -10,8 +10,10 @@
 
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,6 +23,8 @@
 #include "base/time.h"
 #include "db/database.h"
 #include "pyro/result.h"
+#include "registry/command_record.h"
+#include "registry/task_record.h"
 #include "registry/vm_record.h"
 #include "registry/vm_state.h"
 
@@ -60,7 +64,56 @@ class Registry {
   // Those whose lease has ended by `now`, in any state; the longest overdue first.
   Result<std::vector<VmRecord>> ExpiredVms(WallTime now);
 
-  // Environment digests that a VM was made with: these versions must stay installed.
+  // Records it as created; its lease begins now. Errors as for InsertVm.
+  Result<TaskRecord> InsertTask(const TaskSpec& spec);
+
+  // Records a task that was there before this registry: stopped, last used when its last command
+  // ended or else at `created_at`, with `commands`, whose sequences ascend and which have all
+  // ended. All or nothing. Errors as for InsertVm, for the commands likewise.
+  Result<TaskRecord> AdoptTask(const TaskSpec& spec, WallTime created_at,
+                               const std::vector<CommandRecord>& commands);
+
+  // kNotFound.
+  Result<TaskRecord> GetTask(const TaskId& id);
+
+  // Oldest first.
+  Result<std::vector<TaskRecord>> ListTasks();
+
+  // As FindVm, for "task_".
+  Result<TaskRecord> FindTask(std::string_view prefix);
+
+  // As Apply, and by the same table. kDelete takes the task's commands with it.
+  Result<TaskRecord> ApplyTask(const TaskId& id, TaskEvent event, const TaskChanges& changes = {});
+
+  // Fine if it is gone already. kWrongState: it is started.
+  Status DeleteTask(const TaskId& id);
+
+  // Records a command as running, with the next sequence of the task: from 1 and without a gap
+  // whoever asks at the same time. Begins the lease anew. kNotFound: no such task. kWrongState: it
+  // is not started. kInvalidArgument: no argv.
+  Result<CommandRecord> BeginCommand(const TaskId& id, const CommandSpec& spec);
+
+  // Records how a running command went, once; its output must be on disk already. Begins the lease
+  // anew if the task is started. kNotFound. kWrongState: its end is recorded already, and stays.
+  // kInvalidArgument: see CheckCommandEnd.
+  Result<CommandRecord> EndCommand(const TaskId& id, std::int64_t sequence, const CommandEnd& end);
+
+  // Records `how(sequence)` (see RecoverEnd) for each command of the task that is recorded as
+  // running; for whoever holds the task's lock, when no guest is there. How many there were.
+  // `how` must not use this object.
+  Result<std::int64_t> InterruptRunning(const TaskId& id,
+                                        const std::function<CommandEnd(std::int64_t)>& how);
+
+  // kNotFound.
+  Result<CommandRecord> GetCommand(const TaskId& id, std::int64_t sequence);
+
+  // Empty if there is no such task.
+  Result<std::vector<CommandRecord>> ListCommands(const TaskId& id, const CommandRange& range = {});
+
+  // The one with the highest sequence, running or not; nothing if none was ever recorded.
+  Result<std::optional<CommandRecord>> LastCommand(const TaskId& id);
+
+  // Environment digests that a VM or a task was made with: these versions must stay installed.
   Result<std::set<std::string>> DigestsInUse();
 
   // Runs `body` while no other process can change the registry, so that a row and a directory
@@ -76,6 +129,16 @@ class Registry {
   Result<VmRecord> ApplyLocked(const VmId& id, VmEvent event, const VmChanges& changes);
   Status Store(const VmRecord& vm);
   Status Remove(const VmId& id);
+
+  Result<TaskRecord> ApplyTaskLocked(const TaskId& id, TaskEvent event, const TaskChanges& changes);
+  Status InsertTaskRow(const TaskRecord& task);
+  Status StoreTask(const TaskRecord& task);
+  Status RemoveTask(const TaskId& id);
+  Result<CommandRecord> EndCommandLocked(const TaskId& id, std::int64_t sequence,
+                                         const CommandEnd& end);
+  Status InsertCommandRow(const CommandRecord& command);
+  // `body` in the transaction that is open, or else in one of its own.
+  Status InTransaction(const std::function<Status()>& body);
 
   db::Database database_;
   const Clock* clock_;

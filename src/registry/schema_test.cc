@@ -62,6 +62,9 @@ TEST(SchemaTest, VersionOneOpensWithItsVms) {
   EXPECT_EQ(run.last_error, "the guest's clock stood");
   EXPECT_EQ(run.expires_at - run.last_used_at, std::chrono::seconds(60));
   EXPECT_TRUE(registry->Apply(TestId(1), VmEvent::kStart).ok());
+  EXPECT_TRUE(registry->ListTasks()->empty());
+  EXPECT_TRUE(registry->InsertTask(TestTaskSpec(TestTaskId(1))).ok());
+  EXPECT_EQ(registry->ListVms()->size(), 2u);
 }
 
 TEST(SchemaTest, NewerFileIsRefusedAndLeftAlone) {

@@ -3,9 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "registry/command_record.h"
+#include "registry/task_record.h"
 #include "registry/vm_record.h"
 
 namespace pyro::registry {
@@ -21,6 +25,22 @@ class TestClock : public Clock {
 
 inline VmId TestId(std::uint8_t first, std::uint8_t last = 0) {
   return VmId::FromBits({first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
+}
+
+inline TaskId TestTaskId(std::uint8_t first, std::uint8_t last = 0) {
+  return TaskId::FromBits({first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
+}
+
+inline TaskSpec TestTaskSpec(TaskId id) {
+  return TaskSpec{
+      .id = std::move(id), .environment = "debian:12", .environment_digest = "sha256:aaaa"};
+}
+
+inline CommandSpec TestCommand(std::string word) {
+  return CommandSpec{.argv = {std::move(word)},
+                     .cwd = "/workspace",
+                     .timeout_ms = 30'000,
+                     .execution_mode = ExecutionMode::kGuestVirtioSerial};
 }
 
 inline VmSpec TestSpec(VmId id) {

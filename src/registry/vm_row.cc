@@ -1,42 +1,16 @@
 #include "registry/vm_row.h"
 
 #include <array>
-#include <span>
 
-#include <fmt/format.h>
-
-#include "base/text.h"
 #include "base/try.h"
+#include "registry/row_values.h"
 
 namespace pyro::registry {
 namespace {
 
-constexpr std::array kStored = {VmState::kCreated, VmState::kStarted, VmState::kStopped};
-constexpr std::array kModes = {ExecutionMode::kPending, ExecutionMode::kGuestVirtioSerial,
-                               ExecutionMode::kGuestVsock, ExecutionMode::kHostCompat};
 constexpr std::array kOwners = {VmOwner::kLease, VmOwner::kRun};
 
 std::string_view VmOwnerName(VmOwner owner) { return owner == VmOwner::kLease ? "lease" : "run"; }
-
-Error BadRow(std::string_view what, std::string_view value) {
-  return MakeError(ErrorCode::kDataLoss,
-                   fmt::format("the registry holds a VM whose {} is '{}'", what, Printable(value)),
-                   "something else than pyro has written to registry.db: move it away, and a new "
-                   "one is made");
-}
-
-template <typename T>
-Result<T> ParseName(std::string_view what, const std::string& text, std::span<const T> all,
-                    std::string_view (*name)(T)) {
-  for (const T value : all) {
-    if (name(value) == text) return value;
-  }
-  return BadRow(what, text);
-}
-
-WallTime FromMs(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
-
-std::int64_t ToMs(WallTime time) { return time.time_since_epoch().count(); }
 
 }  // namespace
 
@@ -56,14 +30,14 @@ std::string_view ExecutionModeName(ExecutionMode mode) {
 
 Result<VmRecord> ReadVm(const db::Statement& row) {
   auto id = VmId::Parse(row.Text(0));
-  if (!id) return BadRow("id", row.Text(0));
+  if (!id) return BadRow("VM", "id", row.Text(0));
   PYRO_ASSIGN_OR_RETURN(const VmOwner owner,
-                        ParseName<VmOwner>("owner", row.Text(3), kOwners, VmOwnerName));
+                        ParseName<VmOwner>("VM", "owner", row.Text(3), kOwners, VmOwnerName));
   PYRO_ASSIGN_OR_RETURN(const VmState state,
-                        ParseName<VmState>("state", row.Text(9), kStored, VmStateName));
-  PYRO_ASSIGN_OR_RETURN(
-      const ExecutionMode mode,
-      ParseName<ExecutionMode>("execution mode", row.Text(10), kModes, ExecutionModeName));
+                        ParseName<VmState>("VM", "state", row.Text(9), kStoredStates, VmStateName));
+  PYRO_ASSIGN_OR_RETURN(const ExecutionMode mode,
+                        ParseName<ExecutionMode>("VM", "execution mode", row.Text(10),
+                                                 kExecutionModes, ExecutionModeName));
   VmRecord vm(VmSpec{.id = std::move(*id),
                      .environment = row.Text(1),
                      .environment_digest = row.Text(2),

@@ -17,9 +17,9 @@ constexpr Transition Refuse(std::string_view refusal, std::string_view hint) {
   return {.next = std::nullopt, .refusal = refusal, .hint = hint};
 }
 
-constexpr Transition kGone = Refuse("the VM has been deleted", "create another one");
+constexpr Transition kGone = Refuse("it has been deleted", "create another one");
 constexpr Transition kNotRunning =
-    Refuse("a VM that is not started cannot run commands", "start it first");
+    Refuse("what is not started cannot run commands", "start it first");
 
 using Row = std::array<Transition, kAllVmEvents.size()>;
 
@@ -27,25 +27,25 @@ using Row = std::array<Transition, kAllVmEvents.size()>;
 constexpr std::array<Row, kAllVmStates.size()> kTransitions = {{
     {{
         To(VmState::kStarted),
-        Refuse("a VM that was never started cannot be stopped", "start it, or delete it"),
-        Refuse("a VM that was never started cannot be lost", "start it, or delete it"),
+        Refuse("what was never started cannot be stopped", "start it, or delete it"),
+        Refuse("what was never started cannot be lost", "start it, or delete it"),
         To(VmState::kCreated),
         kNotRunning,
         To(VmState::kDeleted),
     }},
     {{
-        Refuse("the VM is started already", "run commands in it, or stop it first"),
+        Refuse("it is started already", "run commands in it, or stop it first"),
         To(VmState::kStopped),
         To(VmState::kStopped),
         To(VmState::kStarted),
         To(VmState::kStarted),
-        Refuse("a started VM cannot be deleted", "stop it first"),
+        Refuse("what is started cannot be deleted", "stop it first"),
     }},
     {{
         To(VmState::kStarted),
         To(VmState::kStopped),
         To(VmState::kStopped),
-        Refuse("the lease of a stopped VM cannot be renewed", "start it first"),
+        Refuse("the lease of what is stopped cannot be renewed", "start it first"),
         kNotRunning,
         To(VmState::kDeleted),
     }},

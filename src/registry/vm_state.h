@@ -1,4 +1,4 @@
-// The states of a VM and the one table that says which event leads from which to which.
+// The states of a VM or a task and the one table that says which event leads from which to which.
 
 #pragma once
 

@@ -51,7 +51,8 @@ Status CommandRouter::FromClient(ClientId client, Frame frame) {
 }
 
 Status CommandRouter::Exec(ClientId client, const Frame& frame) {
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, wire::Exec::FromFrame(frame));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, wire::Exec::FromFrame(frame));
+  if (exec.journal && !callbacks_.record) return Breach("a journal where there is none");
   if (Find(client, frame.channel) != commands_.end()) return Breach("a channel used twice");
   if (gone_) {
     callbacks_.to_client(
@@ -68,16 +69,27 @@ Status CommandRouter::Exec(ClientId client, const Frame& frame) {
                                              "wait for one to end"))));
     return OkStatus();
   }
-  Begin(client, frame.channel, exec);
+  Begin(client, frame.channel, std::move(exec));
   return OkStatus();
 }
 
-void CommandRouter::Begin(ClientId client, std::uint32_t client_channel, const wire::Exec& exec) {
+void CommandRouter::Begin(ClientId client, std::uint32_t client_channel, wire::Exec exec) {
   while (next_channel_ == 0 || commands_.contains(next_channel_)) ++next_channel_;
   const std::uint32_t channel = next_channel_++;
   Command command;
   command.client = client;
   command.client_channel = client_channel;
+  if (exec.journal) {
+    auto sequence = callbacks_.record(exec);
+    if (!sequence) {
+      ToClient(command, wire::ErrorFrame(0, sequence.error()));
+      return;
+    }
+    command.sequence = *sequence;
+    ToClient(command, wire::Accepted{*sequence}.ToFrame(0));
+    // What a finished command wrote outlives the guest.
+    exec.sync = true;
+  }
   commands_.emplace(channel, command);
   by_client_[{client, client_channel}] = channel;
   callbacks_.to_guest(EncodeFrame(exec.ToFrame(channel)));
@@ -105,6 +117,7 @@ Status CommandRouter::ForRunning(std::uint32_t channel, Command& command, Frame 
       if (frame.stream == Stream::kStdin) return Breach("credit on a wrong stream");
       PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
       Output& output = OutputOf(command, frame.stream);
+      if (command.sequence > 0) return Breach("credit for output that is in the journal");
       // Credit for what was never received would let the guest fill our memory.
       if (output.granted + bytes > output.received) return Breach("credit for nothing");
       Grant(channel, frame.stream, output, bytes);
@@ -155,11 +168,17 @@ Status CommandRouter::FromGuest(Frame frame) {
       if (began && !(command.out.ended && command.err.ended)) {
         return Breach("exited before its output ended");
       }
+      if (command.sequence > 0) callbacks_.record_end(command.sequence, exited);
       ToClient(command, std::move(frame));
       Finish(found);
       return OkStatus();
     }
     case FrameType::kError:
+      if (command.sequence > 0) {
+        wire::Exited failed;
+        failed.outcome = {wire::Outcome::Kind::kLost, 0};
+        callbacks_.record_end(command.sequence, failed);
+      }
       ToClient(command, wire::ErrorFrame(0, wire::ErrorFromFrame(frame)));
       Finish(found);
       return OkStatus();
@@ -180,14 +199,23 @@ Status CommandRouter::OutputFromGuest(std::uint32_t channel, Command& command, F
   if (frame.payload.size() > output.allowed) return Breach("more output than was allowed");
   output.allowed -= frame.payload.size();
   output.received += frame.payload.size();
-  const Stream stream = frame.stream;
-  if (!command.orphan) {
+  if (command.sequence > 0) {
+    callbacks_.append(command.sequence, frame.stream, frame.payload);
+    Dispose(channel, frame.stream, output);
+  } else if (command.orphan) {
+    Dispose(channel, frame.stream, output);
+  } else {
     ToClient(command, std::move(frame));
-  } else if (const std::uint64_t due = output.received - output.granted;
-             due >= wire::kInitialCredit / 2) {
-    Grant(channel, stream, output, static_cast<std::uint32_t>(due));
   }
   return OkStatus();
+}
+
+// We are done with what was received: the guest may send as much again.
+void CommandRouter::Dispose(std::uint32_t channel, Stream stream, Output& output) {
+  const std::uint64_t due = output.received - output.granted;
+  if (due >= wire::kInitialCredit / 2) {
+    Grant(channel, stream, output, static_cast<std::uint32_t>(due));
+  }
 }
 
 void CommandRouter::ClientGone(ClientId client) {
@@ -195,6 +223,7 @@ void CommandRouter::ClientGone(ClientId client) {
   for (auto& [channel, command] : commands_) {
     if (command.client != client || command.orphan) continue;
     command.orphan = true;
+    if (command.sequence > 0) continue;
     SendKill(channel, command, wire::KillReason::kCancelled);
     for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
       Output& output = OutputOf(command, stream);
@@ -221,6 +250,7 @@ void CommandRouter::GuestGone() {
     exited.outcome = {wire::Outcome::Kind::kLost, 0};
     exited.stdout_bytes = command.out.received;
     exited.stderr_bytes = command.err.received;
+    if (command.sequence > 0) callbacks_.record_end(command.sequence, exited);
     ToClient(command, exited.ToFrame(0));
     Finish(first);
   }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,12 @@ class CommandRouter {
     // it did.
     std::function<void(std::uint32_t channel)> killed;
     std::function<void(std::uint32_t channel)> finished;
+    // For commands with `journal`; absent where there is none. `record` returns the sequence number
+    // once the command is on disk, `append` stores output as it comes, `record_end` returns once
+    // all of it is on disk.
+    std::function<Result<std::int64_t>(const wire::Exec&)> record;
+    std::function<void(std::int64_t sequence, wire::Stream, std::string_view)> append;
+    std::function<void(std::int64_t sequence, const wire::Exited&)> record_end;
     // The number of commands in the guest changed from or to zero.
     std::function<void()> use_changed;
   };
@@ -52,7 +59,8 @@ class CommandRouter {
   // kProtocol: the guest broke the rules; nothing of it can be trusted any more.
   Status FromGuest(wire::Frame frame);
 
-  // Kills the client's commands; their output is dropped from now on.
+  // Kills the client's commands, but for those of the journal, which go on without it; output for
+  // it is dropped from now on.
   void ClientGone(ClientId client);
 
   // Every command ends as lost.
@@ -80,7 +88,8 @@ class CommandRouter {
   struct Command {
     ClientId client = 0;
     std::uint32_t client_channel = 0;
-    bool orphan = false;  // Its client is gone.
+    bool orphan = false;        // Its client is gone.
+    std::int64_t sequence = 0;  // In the journal; 0: it is not kept there.
     bool killed = false;
     bool started = false;
     Output out;
@@ -97,10 +106,11 @@ class CommandRouter {
   };
 
   Status Exec(ClientId client, const wire::Frame& frame);
-  void Begin(ClientId client, std::uint32_t client_channel, const wire::Exec& exec);
+  void Begin(ClientId client, std::uint32_t client_channel, wire::Exec exec);
   Status ForRunning(std::uint32_t channel, Command& command, wire::Frame frame);
   Status OutputFromGuest(std::uint32_t channel, Command& command, wire::Frame frame);
   void Grant(std::uint32_t channel, wire::Stream stream, Output& output, std::uint32_t bytes);
+  void Dispose(std::uint32_t channel, wire::Stream stream, Output& output);
   void Finish(Commands::iterator command);
   void SendKill(std::uint32_t channel, Command& command, wire::KillReason reason);
   void ToClient(const Command& command, wire::Frame frame);

@@ -291,5 +291,90 @@ TEST_F(CommandRouterTest, TheNumberOfCommandsIsBounded) {
   EXPECT_EQ(refusal.channel, 9999u);
 }
 
+// A router with a journal, as a task's supervisor has it.
+class JournalRouterTest : public CommandRouterTest {
+ protected:
+  JournalRouterTest()
+      : journaled_({.to_guest = [this](std::string bytes) { to_guest_ += bytes; },
+                    .to_client = [this](ClientId client,
+                                        std::string bytes) { to_client_[client] += bytes; },
+                    .record = [this](const wire::Exec&) -> Result<std::int64_t> {
+                      if (full_) return MakeError(ErrorCode::kNoSpace, "full");
+                      return ++recorded_;
+                    },
+                    .append = [this](std::int64_t sequence, Stream,
+                                     std::string_view bytes) { kept_[sequence] += bytes; },
+                    .record_end =
+                        [this](std::int64_t sequence, const wire::Exited& exited) {
+                          ended_[sequence] = exited.outcome.kind;
+                        }}) {
+    journaled_.GuestReady();
+  }
+
+  std::uint32_t BeginJournaled(ClientId client, std::uint32_t channel) {
+    wire::Exec exec;
+    exec.argv = {"true"};
+    exec.cwd = "/";
+    exec.journal = true;
+    EXPECT_TRUE(journaled_.FromClient(client, exec.ToFrame(channel)).ok());
+    const auto frames = ToGuest();
+    return frames.empty() ? 0 : frames.at(0).channel;
+  }
+
+  bool full_ = false;
+  std::int64_t recorded_ = 0;
+  std::map<std::int64_t, std::string> kept_;
+  std::map<std::int64_t, wire::Outcome::Kind> ended_;
+  CommandRouter journaled_;
+};
+
+TEST_F(JournalRouterTest, RecordsBeforeTheGuestIsAskedAndAgainBeforeTheClientIsTold) {
+  const std::uint32_t channel = BeginJournaled(1, 5);
+  EXPECT_EQ(recorded_, 1);
+  EXPECT_EQ(wire::Accepted::FromFrame(ToClient(1).at(0))->sequence, 1);
+  ASSERT_TRUE(journaled_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
+  EXPECT_EQ(kept_[1], "xxx");
+  EXPECT_TRUE(ToClient(1).empty()) << "output is read from the journal";
+  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
+  EXPECT_TRUE(ended_.empty());
+  ASSERT_TRUE(journaled_.FromGuest(ExitedFrame(channel)).ok());
+  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kExited);
+  EXPECT_EQ(ToClient(1).back().type, FrameType::kExited);
+}
+
+TEST_F(JournalRouterTest, AClientThatLeavesLeavesItsCommandRunning) {
+  const std::uint32_t channel = BeginJournaled(1, 5);
+  journaled_.ClientGone(1);
+  EXPECT_TRUE(ToGuest().empty()) << "no kill";
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(
+        journaled_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
+  }
+  EXPECT_EQ(kept_[1].size(), 100 * wire::kMaxDataBytes);
+}
+
+TEST_F(JournalRouterTest, WhatCannotBeRecordedIsNotRun) {
+  full_ = true;
+  EXPECT_EQ(BeginJournaled(1, 5), 0u);
+  EXPECT_EQ(wire::ErrorFromFrame(ToClient(1).at(0)).code, ErrorCode::kNoSpace);
+  EXPECT_TRUE(journaled_.idle());
+}
+
+TEST_F(JournalRouterTest, ADeadGuestInterruptsItsCommands) {
+  BeginJournaled(1, 5);
+  journaled_.GuestGone();
+  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kLost);
+}
+
+TEST_F(CommandRouterTest, AVmHasNoJournal) {
+  router_.GuestReady();
+  wire::Exec exec;
+  exec.argv = {"true"};
+  exec.cwd = "/";
+  exec.journal = true;
+  EXPECT_FALSE(router_.FromClient(1, exec.ToFrame(5)).ok());
+}
+
 }  // namespace
 }  // namespace pyro::supervisor

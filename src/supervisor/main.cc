@@ -53,7 +53,8 @@ Status Run() {
 
   boost::asio::io_context loop(1);
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, vmm::qemu::QemuVmm::Create());
-  const std::unique_ptr<GuestRecord> record = MakeVmRecord(config);
+  const std::unique_ptr<GuestRecord> record =
+      config.kind == wire::GuestKind::kVm ? MakeVmRecord(config) : MakeTaskRecord(config);
   const bool remove_on_signal = config.dies_with_first_client;
   Supervisor supervisor(loop, config, *vmm, *record);
   PYRO_RETURN_IF_ERROR(supervisor.Listen());

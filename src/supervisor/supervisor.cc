@@ -38,7 +38,8 @@ std::int64_t WallClockNs() {
       .count();
 }
 
-std::string HostName(const VmId& id) { return "pyro-" + id.str().substr(3, 8); }
+// "pyro-" and the first characters behind the prefix of the id.
+std::string HostName(const std::string& id) { return "pyro-" + id.substr(id.find('_') + 1, 8); }
 
 }  // namespace
 
@@ -49,26 +50,41 @@ Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, vm
       vmm_(vmm),
       record_(record),
       acceptor_(loop),
-      router_({.to_guest =
-                   [this](std::string bytes) {
-                     if (agent_) agent_->Send(std::move(bytes));
-                   },
-               .to_client =
-                   [this](ClientId client, std::string bytes) {
-                     const auto session = sessions_.find(client);
-                     if (session != sessions_.end()) session->second->Send(std::move(bytes));
-                   },
-               .started = [this](std::uint32_t channel,
-                                 milliseconds timeout) { ArmTimeout(channel, timeout); },
-               .killed = [this](std::uint32_t channel) { CheckKilled(channel); },
-               .finished = [this](std::uint32_t channel) { timeouts_.erase(channel); },
-               .use_changed = [this] { UseChanged(); }}),
+      router_(RouterCallbacks()),
       machine_exit_(loop),
       boot_limit_(loop),
       lease_(loop),
       stop_limit_(loop) {}
 
 Supervisor::~Supervisor() = default;
+
+CommandRouter::Callbacks Supervisor::RouterCallbacks() {
+  CommandRouter::Callbacks callbacks;
+  callbacks.to_guest = [this](std::string bytes) {
+    if (agent_) agent_->Send(std::move(bytes));
+  };
+  callbacks.to_client = [this](ClientId client, std::string bytes) {
+    const auto session = sessions_.find(client);
+    if (session != sessions_.end()) session->second->Send(std::move(bytes));
+  };
+  callbacks.started = [this](std::uint32_t channel, milliseconds timeout) {
+    ArmTimeout(channel, timeout);
+  };
+  callbacks.killed = [this](std::uint32_t channel) { CheckKilled(channel); };
+  callbacks.finished = [this](std::uint32_t channel) { timeouts_.erase(channel); };
+  callbacks.use_changed = [this] { UseChanged(); };
+  if (CommandJournal* journal = record_.journal()) {
+    callbacks.record = [journal](const wire::Exec& exec) { return journal->Begin(exec); };
+    callbacks.append = [journal](std::int64_t sequence, wire::Stream stream,
+                                 std::string_view bytes) {
+      journal->Append(sequence, stream, bytes);
+    };
+    callbacks.record_end = [journal](std::int64_t sequence, const wire::Exited& exited) {
+      journal->End(sequence, exited);
+    };
+  }
+  return callbacks;
+}
 
 Status Supervisor::Listen() {
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd socket, sys::ListenUnix(config_.directory / "control.sock"));
@@ -105,7 +121,7 @@ Result<vmm::MachineSpec> Supervisor::OpenMachineFiles() const {
   spec.vcpus = config_.vcpu_count;
   spec.memory_mib = config_.mem_mib;
   PYRO_ASSIGN_OR_RETURN(spec.accelerator, vmm::ParseAccelerator(config_.accelerator));
-  spec.identity = config_.vm_id.str();
+  spec.identity = config_.id;
   PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config_.kernel, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config_.initrd, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config_.base_disk, O_RDONLY));
@@ -116,11 +132,10 @@ Result<vmm::MachineSpec> Supervisor::OpenMachineFiles() const {
 Status Supervisor::LaunchMachine() {
   PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenMachineFiles());
   if (config_.network) {
-    PYRO_ASSIGN_OR_RETURN(
-        vmm::Network network,
-        vmm::Network::Start(
-            {.gate = config_.net_program, .identity = config_.vm_id.str(), .only = std::nullopt},
-            Deadline::After(kLaunchLimit)));
+    PYRO_ASSIGN_OR_RETURN(vmm::Network network, vmm::Network::Start({.gate = config_.net_program,
+                                                                     .identity = config_.id,
+                                                                     .only = std::nullopt},
+                                                                    Deadline::After(kLaunchLimit)));
     network_.emplace(std::move(network));
     spec.network = network_->TakeCard();
   }
@@ -182,7 +197,7 @@ Status Supervisor::GreetAgent(const wire::Frame& frame) {
   answer.build = BuildId();
   agent_->Send(EncodeFrame(answer.ToFrame()));
   wire::GuestSetup setup;
-  setup.hostname = HostName(config_.vm_id);
+  setup.hostname = HostName(config_.id);
   setup.entropy = sys::RandomBytes(64);
   setup.wall_clock_ns = WallClockNs();
   setup.network = GuestNetwork();
@@ -328,7 +343,8 @@ void Supervisor::ArmLease(seconds length) {
     // A start has a limit of its own; a lease shorter than it would never let the guest come up.
     const bool starting = phase_ == Phase::kStarting && !config_.dies_with_first_client;
     if (router_.idle() && !starting) {
-      Remove();
+      // A VM is gone with its lease, a task keeps what it has.
+      Stop(config_.kind == wire::GuestKind::kVm);
     } else {
       RenewLease();
     }

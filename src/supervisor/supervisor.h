@@ -18,8 +18,8 @@
 #include "pyro/result.h"
 #include "supervisor/command_router.h"
 #include "supervisor/console_log.h"
+#include "supervisor/guest_record.h"
 #include "supervisor/session.h"
-#include "supervisor/vm_record.h"
 #include "vmm/network.h"
 #include "vmm/vmm.h"
 #include "wire/supervisor_config.h"
@@ -49,6 +49,8 @@ class Supervisor {
 
  private:
   enum class Phase { kStarting, kReady, kStopping, kEnded };
+
+  CommandRouter::Callbacks RouterCallbacks();
 
   // Start of the guest, in order.
   void StartGuest();

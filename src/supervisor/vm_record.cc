@@ -1,4 +1,4 @@
-#include "supervisor/vm_record.h"
+#include "supervisor/guest_record.h"
 
 #include <utility>
 
@@ -7,24 +7,17 @@
 #include "base/try.h"
 #include "registry/registry.h"
 #include "registry/vm_directory.h"
+#include "supervisor/network_json.h"
 
 namespace pyro::supervisor {
 namespace {
 
 using registry::VmEvent;
 
-Json NetworkJson(const wire::GuestNetwork& network) {
-  return {{"mac", network.mac},
-          {"address", network.address},
-          {"prefix_length", network.prefix_length},
-          {"gateway", network.gateway},
-          {"dns", network.dns}};
-}
-
 class VmRow : public GuestRecord {
  public:
   explicit VmRow(const wire::SupervisorConfig& config)
-      : id_(config.vm_id), state_dir_(config.state_dir) {}
+      : id_(*VmId::Parse(config.id)), state_dir_(config.state_dir) {}
 
   Status Started(const wire::Ready& ready,
                  const std::optional<wire::GuestNetwork>& network) override {

@@ -40,6 +40,7 @@ enum class FrameType : std::uint8_t {
   kStop = 13,      // client to supervisor: end the guest
   kProgress = 14,  // supervisor to client: what the guest's start is doing
   kStopped = 15,   // supervisor to client: the guest is gone
+  kAccepted = 16,  // reply, in a task: the command is in the journal now
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };

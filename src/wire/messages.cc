@@ -136,7 +136,12 @@ Result<Ready> Ready::FromFrame(const Frame& frame) {
 
 Frame Exec::ToFrame(std::uint32_t channel) const {
   return Message(FrameType::kExec, channel,
-                 {{"argv", argv}, {"env", env}, {"cwd", cwd}, {"timeout_ms", timeout_ms}});
+                 {{"argv", argv},
+                  {"env", env},
+                  {"cwd", cwd},
+                  {"timeout_ms", timeout_ms},
+                  {"sync", sync},
+                  {"journal", journal}});
 }
 
 Result<Exec> Exec::FromFrame(const Frame& frame) {
@@ -167,6 +172,8 @@ Result<Exec> Exec::FromFrame(const Frame& frame) {
   if (!exec.cwd.starts_with('/') || HasNul(exec.cwd))
     return Malformed("'cwd' is not an absolute path");
   PYRO_ASSIGN_OR_RETURN(exec.timeout_ms, GetInt(json, "timeout_ms", 0, kMaxTimeoutMs));
+  PYRO_ASSIGN_OR_RETURN(exec.sync, GetBool(json, "sync"));
+  PYRO_ASSIGN_OR_RETURN(exec.journal, GetBool(json, "journal"));
   return exec;
 }
 
@@ -251,6 +258,17 @@ Error ErrorFromFrame(const Frame& frame) {
   if (!code || !message || !hint) return Malformed("an error without its parts");
   return MakeError(ErrorCodeFromNumber(static_cast<int>(*code)).value_or(ErrorCode::kInternal),
                    std::move(*message), std::move(*hint));
+}
+
+Frame Accepted::ToFrame(std::uint32_t channel) const {
+  return Message(FrameType::kAccepted, channel, {{"sequence", sequence}});
+}
+
+Result<Accepted> Accepted::FromFrame(const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
+  Accepted accepted;
+  PYRO_ASSIGN_OR_RETURN(accepted.sequence, GetInt(json, "sequence", 1, INT64_MAX));
+  return accepted;
 }
 
 Frame Stop::ToFrame() const { return Message(FrameType::kStop, 0, {{"remove", remove}}); }

@@ -67,6 +67,8 @@ struct Exec {
   std::map<std::string, std::string> env;  // Added to the guest's defaults.
   std::string cwd;                         // Absolute.
   std::int64_t timeout_ms = 0;  // From the command's start; 0: none. The supervisor enforces it.
+  bool sync = false;     // Agent: what the command wrote is on disk before its end is reported.
+  bool journal = false;  // Supervisor of a task: its output goes to the journal's files only.
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exec> FromFrame(const Frame& frame);
 };
@@ -112,6 +114,13 @@ struct Kill {
 Frame ErrorFrame(std::uint32_t channel, const Error& error);
 // A frame that is malformed is itself a kProtocol error.
 Error ErrorFromFrame(const Frame& frame);
+
+// First reply to an exec with `journal`, once the command is recorded.
+struct Accepted {
+  std::int64_t sequence = 0;  // From 1.
+  Frame ToFrame(std::uint32_t channel) const;
+  static Result<Accepted> FromFrame(const Frame& frame);
+};
 
 // Client to supervisor. `remove` deletes the VM, otherwise it is left stopped.
 struct Stop {

@@ -30,7 +30,8 @@ TEST(MessagesTest, ExecKeepsEveryByteOfEveryWord) {
 }
 
 TEST(MessagesTest, ExecRefusesWhatCannotBeRun) {
-  const Json good = {{"argv", {"x"}}, {"env", Json::object()}, {"cwd", "/"}, {"timeout_ms", 0}};
+  const Json good = {{"argv", {"x"}},   {"env", Json::object()}, {"cwd", "/"},
+                     {"timeout_ms", 0}, {"sync", true},          {"journal", false}};
   ASSERT_TRUE(Exec::FromFrame(WithBody(FrameType::kExec, good)).ok());
   const std::vector<std::pair<const char*, Json>> changes = {
       {"argv", Json::array()},

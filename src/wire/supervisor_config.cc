@@ -25,12 +25,31 @@ Status GetPath(const Json& json, std::string_view key, std::filesystem::path& pa
   return OkStatus();
 }
 
+Status ParseIdentity(const Json& json, SupervisorConfig& config) {
+  const auto kind = GetString(json, "kind", 16);
+  if (!kind) return kind.error();
+  const auto id = GetString(json, "id", 64);
+  if (!id) return id.error();
+  config.id = *id;
+  if (*kind == "vm") {
+    config.kind = GuestKind::kVm;
+    PYRO_RETURN_IF_ERROR(VmId::Parse(*id));
+    return OkStatus();
+  }
+  if (*kind != "task")
+    return MakeError(ErrorCode::kInvalidArgument, "'kind' is neither vm nor task");
+  config.kind = GuestKind::kTask;
+  PYRO_RETURN_IF_ERROR(TaskId::Parse(*id));
+  return OkStatus();
+}
+
 }  // namespace
 
 std::string FormatSupervisorConfig(const SupervisorConfig& config) {
   const Json json = {
       {"version", kConfigVersion},
-      {"vm_id", config.vm_id.str()},
+      {"kind", config.kind == GuestKind::kVm ? "vm" : "task"},
+      {"id", config.id},
       {"state_dir", config.state_dir.native()},
       {"directory", config.directory.native()},
       {"kernel", config.kernel.native()},
@@ -51,9 +70,8 @@ std::string FormatSupervisorConfig(const SupervisorConfig& config) {
 Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxConfigBytes));
   PYRO_RETURN_IF_ERROR(GetInt(json, "version", kConfigVersion, kConfigVersion));
-  PYRO_ASSIGN_OR_RETURN(const std::string id, GetString(json, "vm_id", 64));
-  PYRO_ASSIGN_OR_RETURN(VmId vm_id, VmId::Parse(id));
-  SupervisorConfig config{.vm_id = std::move(vm_id)};
+  SupervisorConfig config;
+  PYRO_RETURN_IF_ERROR(ParseIdentity(json, config));
   PYRO_RETURN_IF_ERROR(GetPath(json, "state_dir", config.state_dir));
   PYRO_RETURN_IF_ERROR(GetPath(json, "directory", config.directory));
   PYRO_RETURN_IF_ERROR(GetPath(json, "kernel", config.kernel));

@@ -15,13 +15,17 @@ namespace pyro::wire {
 
 inline constexpr std::size_t kMaxConfigBytes = 64 * 1024;
 
-// Descriptor number under which the creator passes the locked description of the VM's lock file.
+// Descriptor number under which the creator passes the locked description of the lock file.
 inline constexpr int kLockFd = 3;
 
+// Whose guest it is: a VM is gone when its lease ends, a task is then only stopped.
+enum class GuestKind { kVm, kTask };
+
 struct SupervisorConfig {
-  VmId vm_id;
+  GuestKind kind = GuestKind::kVm;
+  std::string id;  // A VmId or a TaskId.
   std::filesystem::path state_dir;
-  std::filesystem::path directory;  // The VM's own, with data.img in it already.
+  std::filesystem::path directory;  // The guest's own, with data.img in it already.
   std::filesystem::path kernel;
   std::filesystem::path initrd;
   std::filesystem::path base_disk;

@@ -8,7 +8,8 @@ namespace pyro::wire {
 namespace {
 
 SupervisorConfig Example() {
-  SupervisorConfig config{.vm_id = VmId::FromBits({})};
+  SupervisorConfig config;
+  config.id = VmId::FromBits({}).str();
   config.state_dir = "/s";
   config.directory = "/s/vms/x";
   config.kernel = "/e/vmlinuz";
@@ -37,8 +38,9 @@ TEST(SupervisorConfigTest, RefusesWhatIsIncompleteOrOutOfRange) {
     EXPECT_FALSE(ParseSupervisorConfig(bad.dump()).ok()) << key;
   }
   const std::vector<std::pair<const char*, Json>> changes = {
-      {"version", 2}, {"vm_id", "vm_../x"},     {"directory", "relative"}, {"vcpu_count", 0},
-      {"mem_mib", 1}, {"accelerator", "turbo"}, {"ttl_seconds", 0},        {"network", 1},
+      {"version", 2},    {"id", "vm_../x"}, {"kind", "task"},         {"directory", "relative"},
+      {"vcpu_count", 0}, {"mem_mib", 1},    {"accelerator", "turbo"}, {"ttl_seconds", 0},
+      {"network", 1},
   };
   for (const auto& [key, value] : changes) {
     Json bad = good;

@@ -2,9 +2,11 @@
 
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "pyro/result.h"
 #include "wire/messages.h"
@@ -12,10 +14,24 @@
 
 namespace pyro::supervisor {
 
+// Keeps a task's commands: recorded before they run, their output as it comes, their end last.
+class CommandJournal {
+ public:
+  virtual ~CommandJournal() = default;
+  // Returns the sequence number once the command is on disk. An error: it must not run.
+  virtual Result<std::int64_t> Begin(const wire::Exec& exec) = 0;
+  virtual void Append(std::int64_t sequence, wire::Stream stream, std::string_view bytes) = 0;
+  // Returns once output and end are on disk. What cannot be stored is noticed by whoever reconciles
+  // next.
+  virtual void End(std::int64_t sequence, const wire::Exited& exited) = 0;
+};
+
 // The seam between the supervisor and the disk.
 class GuestRecord {
  public:
   virtual ~GuestRecord() = default;
+  // Borrowed; nullptr: commands are not kept.
+  virtual CommandJournal* journal() { return nullptr; }
   virtual Status Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) = 0;
   // The lease begins anew.
@@ -28,7 +44,8 @@ class GuestRecord {
   virtual Status Removed() = 0;
 };
 
-// Rows of registry.db, which is opened at the first use.
+// Rows and files of the state directory; registry.db is opened at the first use.
 std::unique_ptr<GuestRecord> MakeVmRecord(const wire::SupervisorConfig& config);
+std::unique_ptr<GuestRecord> MakeTaskRecord(const wire::SupervisorConfig& config);
 
 }  // namespace pyro::supervisor

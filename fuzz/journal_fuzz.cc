@@ -1,0 +1,38 @@
+// A task's journal and its manifest: any bytes are lines or bad lines, a manifest or an error; the
+// commands that come out ascend, and what is written is read back.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "registry/journal_line.h"
+#include "registry/task_manifest.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace pyro::registry;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  JournalReplay replay;
+  for (const std::string_view bytes : pyro::Split(text, '\n')) {
+    replay.Add(bytes);
+    const auto line = ParseJournalLine(bytes);
+    if (!line) {
+      PYRO_CHECK(line.error().code == pyro::ErrorCode::kDataLoss);
+      continue;
+    }
+    const std::string written = FormatJournalLine(*line);
+    PYRO_CHECK(written.find('\n') == std::string::npos);
+    const auto again = ParseJournalLine(written);
+    PYRO_CHECK(again.ok() && FormatJournalLine(*again) == written);
+  }
+  std::int64_t before = 0;
+  for (const CommandRecord& command : std::move(replay).Finish(pyro::TaskId::FromBits({}))) {
+    PYRO_CHECK(command.sequence > before);
+    before = command.sequence;
+  }
+  if (const auto manifest = ParseTaskManifest(text)) {
+    PYRO_CHECK(ParseTaskManifest(FormatTaskManifest(*manifest)).ok());
+  }
+  return 0;
+}

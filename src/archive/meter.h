@@ -1,0 +1,44 @@
+// Progress, limits and the way out, of one operation.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "archive/operation.h"
+#include "base/time.h"
+#include "pyro/result.h"
+
+namespace pyro::archive {
+
+class Meter {
+ public:
+  // `operation` is borrowed.
+  explicit Meter(const Operation& operation) : operation_(operation) {}
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+
+  // Waits until `fd` is ready for `events` of poll(2), or failed. kCancelled.
+  Status Wait(int fd, short events);
+
+  // kCancelled, kLimit.
+  Status CountEntry();
+  Status CountBytes(std::uint64_t bytes);
+
+  void CountSkipped(const std::string& name);
+  void CountChanged(const std::string& name);
+
+  // Tells of the progress once more.
+  void Finish();
+
+  const Summary& summary() const { return summary_; }
+
+ private:
+  void Tell();
+
+  const Operation& operation_;
+  Summary summary_;
+  SteadyTime next_tell_;
+};
+
+}  // namespace pyro::archive

@@ -1,0 +1,46 @@
+// What the long operations of this folder have in common: how they tell of themselves, how they are
+// stopped, what they have done.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace pyro::archive {
+
+// So far. Bytes are those of the uncompressed tar stream.
+struct Progress {
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;
+};
+
+// A value; the descriptor is borrowed.
+struct Operation {
+  int cancel_fd = -1;  // Becoming readable ends the operation with kCancelled; never read here.
+  std::function<void(const Progress&)> on_progress;  // At most about ten times a second.
+  std::uint64_t max_bytes = 0;  // Of the uncompressed tar stream; beyond it kLimit. 0: no limit.
+};
+
+// What was done. At most kMaxNamed names are kept of each kind; they are as they were found, so
+// print them through Printable().
+struct Summary {
+  static constexpr std::size_t kMaxNamed = 10;
+
+  std::uint64_t entries = 0;  // Written, directories included.
+  std::uint64_t bytes = 0;    // Of the uncompressed tar stream.
+  // Left out: sockets and devices, and in ExtractTree FIFOs too.
+  std::uint64_t skipped = 0;
+  std::vector<std::string> skipped_names;
+  // WriteTree only: files that vanished, or shrank and were filled up with zeros, meanwhile.
+  std::uint64_t changed = 0;
+  std::vector<std::string> changed_names;
+};
+
+// Of every archive read or written here; kLimit or, in an archive from outside, an error of its
+// reader.
+inline constexpr std::uint64_t kMaxEntries = 5'000'000;
+inline constexpr std::size_t kMaxNameBytes = 4095;
+
+}  // namespace pyro::archive

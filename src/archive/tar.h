@@ -1,0 +1,149 @@
+// Tar streams, entry by entry: all that this folder needs of libarchive. Nothing here is
+// thread-safe, and an object is used in the thread that made it.
+
+#pragma once
+
+#include <clocale>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "archive/meter.h"
+#include "pyro/result.h"
+
+struct archive;
+struct archive_entry;
+
+namespace pyro::archive {
+
+struct Entry {
+  enum class Type { kDirectory, kRegular, kSymlink, kHardLink, kFifo, kDevice };
+  struct Range {
+    std::int64_t offset;
+    std::int64_t length;
+  };
+
+  Type type = Type::kRegular;
+  std::string name;    // Byte for byte; as it stands in the archive.
+  std::string target;  // Of a link.
+  unsigned mode = 0;   // Permissions, 07777.
+  std::int64_t uid = 0;
+  std::int64_t gid = 0;
+  std::int64_t size = 0;  // Of a regular file; with its holes.
+  std::int64_t seconds = 0;
+  long nanoseconds = 0;
+  // The parts that are no holes, ascending; nullopt: there are no holes.
+  std::optional<std::vector<Range>> data;
+};
+
+// Makes libarchive take and give names as bytes: with any other character set it converts, and
+// composes accents. For this thread, until the end of the object.
+class ByteNames {
+ public:
+  ByteNames();
+  ~ByteNames();
+  ByteNames(const ByteNames&) = delete;
+  ByteNames& operator=(const ByteNames&) = delete;
+
+ private:
+  locale_t bytes_;
+  locale_t before_;
+};
+
+using LibArchive = std::unique_ptr<struct ::archive, int (*)(struct ::archive*)>;
+
+// Where the bytes of an archive come from. The view is valid until the next call; empty at the end.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual Result<std::string_view> Next() = 0;
+};
+
+// A borrowed descriptor, blocking or not.
+class FdSource : public Source {
+ public:
+  FdSource(int fd, Meter& meter) : fd_(fd), meter_(meter), buffer_(64 * 1024, '\0') {}
+  Result<std::string_view> Next() override;
+
+ private:
+  const int fd_;
+  Meter& meter_;
+  std::string buffer_;
+};
+
+class TarReader {
+ public:
+  // `bad` is the code of the errors about what the stream holds. Counts its bytes in `meter`.
+  static Result<std::unique_ptr<TarReader>> Create(Source& source, Meter& meter, ErrorCode bad);
+
+  // nullopt after the last entry; the source is at its end then. An unread rest of the entry
+  // before is skipped.
+  Result<std::optional<Entry>> Next();
+
+  // A piece of the entry's content; what lies between two pieces is a hole.
+  struct Piece {
+    std::int64_t offset;
+    std::string_view bytes;
+  };
+  // nullopt at its end. Pieces ascend and lie within the size. Valid until the next call.
+  Result<std::optional<Piece>> Read();
+
+  Error Bad(std::string message) const { return MakeError(bad_, std::move(message)); }
+  ErrorCode bad() const { return bad_; }
+
+ private:
+  TarReader(Source& source, Meter& meter, ErrorCode bad);
+
+  static long Feed(struct ::archive*, void* self, const void** bytes);
+  Result<std::string_view> Take();
+  Error Failure();
+  Result<Entry> Convert(struct ::archive_entry* entry);
+  Status ReadToEnd();
+
+  ByteNames byte_names_;
+  Source& source_;
+  Meter& meter_;
+  const ErrorCode bad_;
+  LibArchive archive_;
+  std::optional<Error> error_;  // Of the source.
+  std::int64_t budget_ = 0;     // Bytes that libarchive may still take in this call.
+  std::size_t zeros_ = 0;       // At the end of what the source has given.
+  std::int64_t size_ = 0;       // Of the entry.
+  std::int64_t position_ = 0;   // In the entry.
+};
+
+class TarWriter {
+ public:
+  // Writes to `fd`, borrowed, blocking or not. Counts bytes in `meter` if it is to.
+  enum class Counting { kNo, kYes };
+  static Result<std::unique_ptr<TarWriter>> Create(int fd, Meter& meter, Counting counting);
+
+  // Without Finish() the stream ends without its mark.
+  ~TarWriter();
+
+  // The content of a regular file must follow, all of it, in order, holes as zeros.
+  Status Add(const Entry& entry);
+  Status Write(std::string_view bytes);
+  Status WriteZeros(std::int64_t count);
+
+  Status Finish();
+
+ private:
+  TarWriter(int fd, Meter& meter, Counting counting);
+
+  static long Drain(struct ::archive*, void* self, const void* bytes, std::size_t count);
+  Status Put(std::string_view bytes);
+  Error Failure();
+
+  ByteNames byte_names_;
+  const int fd_;
+  Meter& meter_;
+  const Counting counting_;
+  LibArchive archive_;
+  std::optional<Error> error_;  // Of the descriptor.
+};
+
+}  // namespace pyro::archive

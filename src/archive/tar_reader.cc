@@ -1,0 +1,200 @@
+#include <archive.h>
+#include <archive_entry.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "archive/names.h"
+#include "archive/tar.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+
+namespace pyro::archive {
+namespace {
+
+// libarchive keeps what it reads ahead of an entry's content: names, attributes, maps of holes.
+// Without a bound a hostile stream could make that all of the memory.
+constexpr std::int64_t kMaxHeaderBytes = 16 << 20;
+
+// A tar ends with two blocks of zeros; without them it was cut off between two entries.
+constexpr std::size_t kEndMarkBytes = 1024;
+
+std::optional<Entry::Type> TypeOf(archive_entry* entry) {
+  if (archive_entry_hardlink(entry) != nullptr) return Entry::Type::kHardLink;
+  switch (archive_entry_filetype(entry)) {
+    case AE_IFREG:
+      return Entry::Type::kRegular;
+    case AE_IFDIR:
+      return Entry::Type::kDirectory;
+    case AE_IFLNK:
+      return Entry::Type::kSymlink;
+    case AE_IFIFO:
+      return Entry::Type::kFifo;
+    case AE_IFCHR:
+    case AE_IFBLK:
+    case AE_IFSOCK:
+      return Entry::Type::kDevice;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::string Text(const char* text) { return text == nullptr ? std::string() : text; }
+
+}  // namespace
+
+ByteNames::ByteNames()
+    : bytes_(::newlocale(LC_ALL_MASK, "C", nullptr)), before_(::uselocale(bytes_)) {}
+
+ByteNames::~ByteNames() {
+  ::uselocale(before_);
+  if (bytes_ != nullptr) ::freelocale(bytes_);
+}
+
+Result<std::string_view> FdSource::Next() {
+  while (true) {
+    PYRO_RETURN_IF_ERROR(meter_.Wait(fd_, POLLIN));
+    const ssize_t n = ::read(fd_, buffer_.data(), buffer_.size());
+    if (n >= 0) return std::string_view(buffer_.data(), static_cast<std::size_t>(n));
+    if (errno != EINTR && errno != EAGAIN) return sys::ErrnoError(errno, "read");
+  }
+}
+
+TarReader::TarReader(Source& source, Meter& meter, ErrorCode bad)
+    : source_(source), meter_(meter), bad_(bad), archive_(archive_read_new(), &archive_read_free) {}
+
+Result<std::unique_ptr<TarReader>> TarReader::Create(Source& source, Meter& meter, ErrorCode bad) {
+  std::unique_ptr<TarReader> reader(new TarReader(source, meter, bad));
+  struct ::archive* const handle = reader->archive_.get();
+  if (handle == nullptr) return sys::ErrnoError(ENOMEM, "read an archive");
+  reader->budget_ = kMaxHeaderBytes;
+  if (archive_read_support_filter_none(handle) != ARCHIVE_OK ||
+      archive_read_support_format_tar(handle) != ARCHIVE_OK ||
+      archive_read_open(handle, reader.get(), nullptr, &Feed, nullptr) != ARCHIVE_OK) {
+    return reader->Failure();
+  }
+  return reader;
+}
+
+long TarReader::Feed(struct ::archive* handle, void* self, const void** bytes) {
+  auto& reader = *static_cast<TarReader*>(self);
+  auto taken = reader.Take();
+  if (!taken) {
+    archive_set_error(handle, EIO, "%s", "no more bytes");
+    if (!reader.error_) reader.error_ = std::move(taken).error();
+    return -1;
+  }
+  *bytes = taken->data();
+  return static_cast<long>(taken->size());
+}
+
+Result<std::string_view> TarReader::Take() {
+  if (error_) return *error_;
+  if (budget_ <= 0) return Bad("an entry's header is too long");
+  PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, source_.Next());
+  budget_ -= static_cast<std::int64_t>(bytes.size());
+  PYRO_RETURN_IF_ERROR(meter_.CountBytes(bytes.size()));
+  const auto last = bytes.find_last_not_of('\0');
+  zeros_ = last == bytes.npos ? zeros_ + bytes.size() : bytes.size() - last - 1;
+  return bytes;
+}
+
+Error TarReader::Failure() {
+  if (error_) return *error_;
+  const int number = archive_errno(archive_.get());
+  if (number == ENOMEM) return sys::ErrnoError(ENOMEM, "read an archive");
+  return Bad(
+      fmt::format("broken archive: {}", Printable(Text(archive_error_string(archive_.get())))));
+}
+
+Result<std::optional<Entry>> TarReader::Next() {
+  while (true) {  // Read rather than skipped, so that the bytes do not count as a header's.
+    PYRO_ASSIGN_OR_RETURN(const auto piece, Read());
+    if (!piece) break;
+  }
+  budget_ = kMaxHeaderBytes;
+  archive_entry* entry = nullptr;
+  const int result = archive_read_next_header(archive_.get(), &entry);
+  if (error_) return *error_;
+  if (result == ARCHIVE_EOF) {
+    PYRO_RETURN_IF_ERROR(ReadToEnd());
+    return std::nullopt;
+  }
+  if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
+  PYRO_ASSIGN_OR_RETURN(Entry converted, Convert(entry));
+  size_ = archive_entry_size(entry);  // A hard link may have content too.
+  position_ = 0;
+  return converted;
+}
+
+Status TarReader::ReadToEnd() {
+  while (true) {
+    budget_ = kMaxHeaderBytes;
+    PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, Take());
+    if (bytes.empty()) break;
+  }
+  if (zeros_ < kEndMarkBytes) return Bad("broken archive: it is cut off");
+  return OkStatus();
+}
+
+Result<Entry> TarReader::Convert(archive_entry* entry) {
+  Entry result;
+  result.name = Text(archive_entry_pathname(entry));
+  const auto type = TypeOf(entry);
+  if (!type) return Bad(fmt::format("entry '{}' is of an unknown kind", Printable(result.name)));
+  result.type = *type;
+  if (*type == Entry::Type::kHardLink) result.target = Text(archive_entry_hardlink(entry));
+  if (*type == Entry::Type::kSymlink) result.target = Text(archive_entry_symlink(entry));
+  result.mode = archive_entry_perm(entry) & 07777;
+  result.uid = archive_entry_uid(entry);
+  result.gid = archive_entry_gid(entry);
+  result.seconds = archive_entry_mtime(entry);
+  result.nanoseconds = std::clamp(archive_entry_mtime_nsec(entry), 0L, 999'999'999L);
+  if (*type != Entry::Type::kRegular) return result;
+  result.size = archive_entry_size(entry);
+  bool broken = result.size < 0;
+  if (archive_entry_sparse_reset(entry) > 0) {
+    result.data.emplace();
+    std::int64_t end = 0;
+    std::int64_t offset = 0;
+    std::int64_t length = 0;
+    while (archive_entry_sparse_next(entry, &offset, &length) == ARCHIVE_OK) {
+      broken = broken || offset < end || length < 0 || length > result.size - offset;
+      if (broken) break;
+      end = offset + length;
+      if (length > 0) result.data->push_back({offset, length});
+    }
+  }
+  if (broken) return Bad(fmt::format("entry '{}' has an impossible size", Printable(result.name)));
+  return result;
+}
+
+Result<std::optional<TarReader::Piece>> TarReader::Read() {
+  while (true) {
+    budget_ = kMaxHeaderBytes;
+    const void* data = nullptr;
+    std::size_t bytes = 0;
+    la_int64_t offset = 0;
+    if (position_ < 0 || size_ <= 0) return std::nullopt;  // At its end, or without content.
+    const int result = archive_read_data_block(archive_.get(), &data, &bytes, &offset);
+    if (error_) return *error_;
+    if (result == ARCHIVE_EOF) {
+      position_ = -1;
+      return std::nullopt;
+    }
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
+    if (bytes == 0) continue;
+    if (offset < position_ || static_cast<std::int64_t>(bytes) > size_ - offset) {
+      return Bad("broken archive: a file's parts are out of order");
+    }
+    position_ = offset + static_cast<std::int64_t>(bytes);
+    return Piece{offset, {static_cast<const char*>(data), bytes}};
+  }
+}
+
+}  // namespace pyro::archive

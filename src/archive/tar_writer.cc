@@ -1,0 +1,154 @@
+#include <archive.h>
+#include <archive_entry.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "archive/tar.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+
+namespace pyro::archive {
+namespace {
+
+constexpr int kBlockBytes = 64 * 1024;
+constexpr int kRecordBytes = 10 * 1024;  // A tar's length is a multiple of it, by custom.
+
+constexpr std::array<char, 1 << 20> kZeros = {};
+
+unsigned FileTypeOf(Entry::Type type) {
+  switch (type) {
+    case Entry::Type::kDirectory:
+      return AE_IFDIR;
+    case Entry::Type::kSymlink:
+      return AE_IFLNK;
+    case Entry::Type::kFifo:
+      return AE_IFIFO;
+    case Entry::Type::kRegular:
+    case Entry::Type::kHardLink:
+    case Entry::Type::kDevice:
+      break;
+  }
+  return AE_IFREG;
+}
+
+void Fill(archive_entry* to, const Entry& from) {
+  archive_entry_set_pathname(to, from.name.c_str());
+  archive_entry_set_filetype(to, FileTypeOf(from.type));
+  archive_entry_set_perm(to, from.mode);
+  archive_entry_set_uid(to, from.uid);
+  archive_entry_set_gid(to, from.gid);
+  archive_entry_set_mtime(to, from.seconds, from.nanoseconds);
+  archive_entry_set_size(to, from.type == Entry::Type::kRegular ? from.size : 0);
+  if (from.type == Entry::Type::kSymlink) archive_entry_set_symlink(to, from.target.c_str());
+  if (from.type == Entry::Type::kHardLink) archive_entry_set_hardlink(to, from.target.c_str());
+  if (from.type != Entry::Type::kRegular || !from.data) return;
+  // One empty part stands for a file that is a single hole.
+  if (from.data->empty()) archive_entry_sparse_add_entry(to, 0, 0);
+  for (const auto& range : *from.data) {
+    archive_entry_sparse_add_entry(to, range.offset, range.length);
+  }
+}
+
+}  // namespace
+
+TarWriter::TarWriter(int fd, Meter& meter, Counting counting)
+    : fd_(fd),
+      meter_(meter),
+      counting_(counting),
+      archive_(archive_write_new(), &archive_write_free) {}
+
+TarWriter::~TarWriter() {
+  // Otherwise freeing it would write an end as if all were well.
+  if (archive_ != nullptr) archive_write_fail(archive_.get());
+}
+
+Result<std::unique_ptr<TarWriter>> TarWriter::Create(int fd, Meter& meter, Counting counting) {
+  std::unique_ptr<TarWriter> writer(new TarWriter(fd, meter, counting));
+  struct ::archive* const handle = writer->archive_.get();
+  if (handle == nullptr) return sys::ErrnoError(ENOMEM, "write an archive");
+  if (archive_write_set_format_pax(handle) != ARCHIVE_OK ||
+      archive_write_set_options(handle, "hdrcharset=BINARY") != ARCHIVE_OK ||
+      archive_write_add_filter_none(handle) != ARCHIVE_OK ||
+      archive_write_set_bytes_per_block(handle, kBlockBytes) != ARCHIVE_OK ||
+      archive_write_set_bytes_in_last_block(handle, kRecordBytes) != ARCHIVE_OK ||
+      archive_write_open(handle, writer.get(), nullptr, &Drain, nullptr) != ARCHIVE_OK) {
+    return writer->Failure();
+  }
+  return writer;
+}
+
+long TarWriter::Drain(struct ::archive* handle, void* self, const void* bytes, std::size_t count) {
+  auto& writer = *static_cast<TarWriter*>(self);
+  if (Status status = writer.Put({static_cast<const char*>(bytes), count}); !status) {
+    archive_set_error(handle, EIO, "%s", "not written");
+    if (!writer.error_) writer.error_ = std::move(status).error();
+    return -1;
+  }
+  return static_cast<long>(count);
+}
+
+Status TarWriter::Put(std::string_view bytes) {
+  if (error_) return *error_;
+  if (counting_ == Counting::kYes) PYRO_RETURN_IF_ERROR(meter_.CountBytes(bytes.size()));
+  while (!bytes.empty()) {
+    PYRO_RETURN_IF_ERROR(meter_.Wait(fd_, POLLOUT));
+    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    if (n >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno != EINTR && errno != EAGAIN) {
+      return sys::ErrnoError(errno, "write");
+    }
+  }
+  return OkStatus();
+}
+
+Error TarWriter::Failure() {
+  if (error_) return *error_;
+  const int number = archive_errno(archive_.get());
+  if (number == ENOMEM) return sys::ErrnoError(ENOMEM, "write an archive");
+  const char* const text = archive_error_string(archive_.get());
+  return MakeError(ErrorCode::kInternal,
+                   fmt::format("write an archive: {}", Printable(text == nullptr ? "" : text)));
+}
+
+Status TarWriter::Add(const Entry& entry) {
+  const std::unique_ptr<archive_entry, decltype(&archive_entry_free)> header(archive_entry_new(),
+                                                                             &archive_entry_free);
+  if (header == nullptr) return sys::ErrnoError(ENOMEM, "write an archive");
+  Fill(header.get(), entry);
+  const int result = archive_write_header(archive_.get(), header.get());
+  if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
+  return OkStatus();
+}
+
+Status TarWriter::Write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const la_ssize_t n = archive_write_data(archive_.get(), bytes.data(), bytes.size());
+    if (n <= 0) return Failure();
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return OkStatus();
+}
+
+Status TarWriter::WriteZeros(std::int64_t count) {
+  while (count > 0) {
+    const auto now = std::min(count, static_cast<std::int64_t>(kZeros.size()));
+    PYRO_RETURN_IF_ERROR(Write({kZeros.data(), static_cast<std::size_t>(now)}));
+    count -= now;
+  }
+  return OkStatus();
+}
+
+Status TarWriter::Finish() {
+  if (archive_write_close(archive_.get()) != ARCHIVE_OK) return Failure();
+  return OkStatus();
+}
+
+}  // namespace pyro::archive

@@ -1,0 +1,136 @@
+#include "engine/host_task.h"
+
+#include <optional>
+#include <utility>
+
+#include "base/try.h"
+#include "engine/capture.h"
+#include "engine/context.h"
+#include "engine/exec_result.h"
+#include "engine/host_compat.h"
+#include "engine/task_files.h"
+#include "registry/command_log.h"
+#include "registry/journal.h"
+#include "registry/task_directory.h"
+#include "sys/files.h"
+
+namespace pyro::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+using registry::CommandEnd;
+using registry::CommandOutcome;
+
+fs::path WorkspaceOf(const fs::path& task_dir) { return task_dir / "workspace"; }
+
+// Into the journal first, then to whoever asked.
+class JournalSink : public OutputSink {
+ public:
+  JournalSink(registry::JournalWriter& writer, OutputSink& next) : writer_(writer), next_(next) {}
+
+  int WritableFd(OutputStream stream) override { return next_.WritableFd(stream); }
+
+  Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
+    PYRO_ASSIGN_OR_RETURN(const std::size_t taken, next_.Write(stream, bytes));
+    writer_.Append(stream == OutputStream::kStdout ? registry::OutputStream::kStdout
+                                                   : registry::OutputStream::kStderr,
+                   bytes.substr(0, taken));
+    return taken;
+  }
+
+ private:
+  registry::JournalWriter& writer_;
+  OutputSink& next_;
+};
+
+CommandEnd EndOf(const Result<ExecResult>& result, const registry::JournalWriter& writer) {
+  CommandEnd end;
+  end.ended_at = SystemClock().Now();
+  end.stdout_bytes = writer.bytes(registry::OutputStream::kStdout);
+  end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);
+  end.stdout_dropped = writer.dropped(registry::OutputStream::kStdout);
+  end.stderr_dropped = writer.dropped(registry::OutputStream::kStderr);
+  if (!result) {
+    const bool cancelled = result.error().code == ErrorCode::kCancelled;
+    end.outcome = cancelled ? CommandOutcome::kCancelled : CommandOutcome::kInterrupted;
+    end.exit_code = cancelled ? 130 : registry::kInterruptedExitCode;
+    return end;
+  }
+  end.outcome = registry::ParseCommandOutcome(result->outcome).value_or(CommandOutcome::kExited);
+  end.exit_code = result->exit_code;
+  end.code = end.outcome == CommandOutcome::kSignalled ? result->exit_code - 128
+             : end.outcome == CommandOutcome::kExited  ? result->exit_code
+                                                       : 0;
+  end.duration_us = result->duration_ms * 1000;
+  return end;
+}
+
+}  // namespace
+
+Result<TaskInfo> CreateHostTask(const Engine::Directories& directories, const TaskOptions& options,
+                                const Error& why, const CallIo& io) {
+  if (!options.source_path.empty()) {
+    return MakeError(
+        ErrorCode::kGuestUnavailable,
+        "no guest is to be had, and a workspace on the host cannot be seeded: " + why.message,
+        "create the task without --source-path and copy the files by a command");
+  }
+  if (io.on_notice) io.on_notice(HostCompatNotice(why));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenTasks(directories));
+  const registry::TaskSpec spec = MakeTaskSpec(options, "");
+  PYRO_ASSIGN_OR_RETURN(const NewTask created, CreateTaskOnDisk(registry, directories, spec));
+  const fs::path directory = registry::TaskDirectory(directories.state, spec.id);
+  Status made = sys::MakeDirectories(WorkspaceOf(directory));
+  if (made) made = registry::FinishTaskCreation(directories.state, spec.id);
+  if (!made) {
+    (void)RemoveTaskFromDisk(directories, registry, spec.id);
+    return std::move(made).error();
+  }
+  registry::TaskChanges changes;
+  changes.execution_mode = registry::ExecutionMode::kHostCompat;
+  PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task,
+                        registry.ApplyTask(spec.id, registry::TaskEvent::kStart, changes));
+  return DescribeTask(directories, registry, task);
+}
+
+Result<TaskExecResult> ExecOnHost(const Engine::Directories& directories,
+                                  registry::Registry& registry, const registry::TaskRecord& task,
+                                  const wire::Exec& exec, const CallIo& io) {
+  const fs::path directory = registry::TaskDirectory(directories.state, task.id);
+  registry::CommandSpec spec;
+  spec.argv = exec.argv;
+  spec.cwd = exec.cwd;
+  spec.timeout_ms = exec.timeout_ms;
+  spec.execution_mode = registry::ExecutionMode::kHostCompat;
+  PYRO_ASSIGN_OR_RETURN(registry::CommandLog log, registry::CommandLog::Open(directory));
+  PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord command,
+                        registry.BeginCommand(task.id, spec));
+  registry::OutputBudget budget(task.output_bytes);
+  PYRO_ASSIGN_OR_RETURN(registry::JournalWriter writer,
+                        registry::JournalWriter::Open(directory, command.sequence, budget));
+  PYRO_RETURN_IF_ERROR(log.Begin(command));
+  CaptureSink capture;
+  JournalSink sink(writer, io.sink != nullptr ? *io.sink : capture);
+  CallIo own = io;
+  own.sink = &sink;
+  VmOptions options;
+  options.environment = task.environment;
+  options.network = task.network;
+  auto result = RunInHostJail(WorkspaceOf(directory), options, exec, own);
+  const CommandEnd end = EndOf(result, writer);
+  PYRO_RETURN_IF_ERROR(writer.Finish());
+  PYRO_RETURN_IF_ERROR(log.End(command.sequence, end));
+  PYRO_RETURN_IF_ERROR(registry.EndCommand(task.id, command.sequence, end));
+  if (!result) return std::move(result).error();
+  TaskExecResult told;
+  static_cast<ExecResult&>(told) = std::move(*result);
+  if (io.sink == nullptr) capture.Fill(told);
+  told.task_id = task.id.str();
+  told.sequence = command.sequence;
+  told.command = exec.argv;
+  told.cwd = exec.cwd;
+  return told;
+}
+
+}  // namespace pyro::engine

@@ -1,0 +1,210 @@
+#include "engine/task_files.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/try.h"
+#include "engine/context.h"
+#include "registry/command_log.h"
+#include "registry/task_adoption.h"
+#include "registry/task_directory.h"
+#include "sys/files.h"
+#include "sys/random.h"
+
+namespace pyro::engine {
+namespace {
+
+using registry::ExecutionMode;
+using registry::Registry;
+using registry::TaskEvent;
+using registry::TaskFiles;
+using registry::TaskRecord;
+using registry::TaskState;
+
+constexpr std::chrono::seconds kStopLimit{60};
+
+// For a task whose lock we hold: nobody answers for it, so whatever the registry says of a guest is
+// over.
+Status Settle(Registry& registry, const Engine::Directories& directories, const TaskId& id) {
+  PYRO_ASSIGN_OR_RETURN(const TaskFiles files, registry::LookAtTaskFiles(directories.state, id));
+  if (files != TaskFiles::kReady) return RemoveTaskFromDisk(directories, registry, id);
+  PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
+  if (task.state == TaskState::kStarted && task.execution_mode != ExecutionMode::kHostCompat) {
+    registry::TaskChanges changes;
+    changes.last_error = "its supervisor was killed";
+    PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost, changes));
+  }
+  const auto directory = registry::TaskDirectory(directories.state, id);
+  const WallTime now = SystemClock().Now();
+  PYRO_RETURN_IF_ERROR(registry.InterruptRunning(
+      id, [&](std::int64_t sequence) { return registry::RecoverEnd(directory, sequence, now); }));
+  return OkStatus();
+}
+
+// True when somebody could have left something of it behind.
+bool NeedsALook(const TaskRecord& task) {
+  return task.state != TaskState::kStopped || task.execution_mode == ExecutionMode::kPending;
+}
+
+Status RemoveLeftovers(Registry& registry, const Engine::Directories& directories) {
+  return registry.WithExclusive([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(const std::vector<TaskRecord> tasks, registry.ListTasks());
+    std::vector<TaskId> known;
+    for (const TaskRecord& task : tasks) known.push_back(task.id);
+    PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> leftovers,
+                          registry::LeftoverTaskDirectories(directories.state, known));
+    for (const auto& path : leftovers) (void)sys::RemoveTree(path);
+    return OkStatus();
+  });
+}
+
+std::uint64_t BytesOnDisk(const std::filesystem::path& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return 0;
+  return static_cast<std::uint64_t>(info.st_blocks) * 512;
+}
+
+}  // namespace
+
+GuestPlace PlaceOf(const Engine::Directories& directories, const TaskId& id) {
+  return {registry::TaskLock(directories.state, id),
+          registry::TaskControlSocket(directories.state, id)};
+}
+
+Status ReapTasks(Registry& registry, const Engine::Directories& directories) {
+  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskRecord> tasks, registry.ListTasks());
+  for (const TaskRecord& task : tasks) {
+    if (!NeedsALook(task)) continue;
+    auto lock = sys::FileLock::TryAcquire(registry::TaskLock(directories.state, task.id));
+    const bool gone = !lock && lock.error().code == ErrorCode::kNotFound;
+    if (!gone && (!lock || !*lock)) continue;
+    // One task that cannot be settled must not hide the others; whoever asks for it is told why.
+    (void)Settle(registry, directories, task.id);
+  }
+  PYRO_RETURN_IF_ERROR(RemoveLeftovers(registry, directories));
+  PYRO_RETURN_IF_ERROR(registry::AdoptTasks(registry, directories.state, SystemClock()));
+  return OkStatus();
+}
+
+Result<Registry> OpenTasks(const Engine::Directories& directories) {
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenRegistry(directories));
+  PYRO_RETURN_IF_ERROR(ReapTasks(registry, directories));
+  return registry;
+}
+
+Result<FoundTask> FindTask(const Engine::Directories& directories, const std::string& prefix) {
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenTasks(directories));
+  PYRO_ASSIGN_OR_RETURN(TaskRecord task, registry.FindTask(prefix));
+  return FoundTask{std::move(registry), std::move(task)};
+}
+
+registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest) {
+  registry::TaskSpec spec{.id = TaskId::FromBits(sys::RandomBits())};
+  spec.environment = options.environment;
+  spec.environment_digest = digest;
+  spec.vcpu_count = options.vcpu_count;
+  spec.mem_mib = options.mem_mib;
+  spec.disk_mib = options.disk_mib;
+  spec.ttl = std::chrono::seconds(options.ttl_seconds);
+  spec.network = options.network;
+  spec.allow_host_compat = options.allow_host_compat;
+  return spec;
+}
+
+Result<NewTask> CreateTaskOnDisk(Registry& registry, const Engine::Directories& directories,
+                                 const registry::TaskSpec& spec) {
+  std::optional<NewTask> created;
+  PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(sys::FileLock lock, registry::CreateTaskDirectory(directories.state, spec,
+                                                                            SystemClock().Now()));
+    auto record = registry.InsertTask(spec);
+    if (!record) {
+      (void)registry::RemoveTaskDirectory(directories.state, spec.id);
+      return std::move(record).error();
+    }
+    created.emplace(NewTask{std::move(*record), std::move(lock)});
+    return OkStatus();
+  }));
+  return std::move(*created);
+}
+
+TaskCommand DescribeCommand(const registry::CommandRecord& command) {
+  TaskCommand described;
+  described.sequence = command.sequence;
+  described.command = command.argv;
+  described.cwd = command.cwd;
+  described.timeout_seconds = command.timeout_ms / 1000;
+  described.execution_mode = registry::ExecutionModeName(command.execution_mode);
+  described.started_at = FormatTime(command.started_at);
+  described.state = command.end ? "ended" : "running";
+  if (!command.end) return described;
+  const registry::CommandEnd& end = *command.end;
+  described.outcome = registry::CommandOutcomeName(end.outcome);
+  described.exit_code = end.exit_code;
+  described.ended_at = FormatTime(end.ended_at);
+  described.duration_ms = end.duration_us / 1000;
+  described.stdout_bytes = end.stdout_bytes;
+  described.stderr_bytes = end.stderr_bytes;
+  described.stdout_dropped = end.stdout_dropped;
+  described.stderr_dropped = end.stderr_dropped;
+  return described;
+}
+
+Result<TaskInfo> DescribeTask(const Engine::Directories& directories, Registry& registry,
+                              const TaskRecord& task) {
+  TaskInfo info;
+  info.task_id = task.id.str();
+  info.environment = task.environment;
+  info.state = registry::VmStateName(task.state);
+  info.vcpu_count = task.vcpu_count;
+  info.mem_mib = task.mem_mib;
+  info.disk_mib = task.disk_mib;
+  info.ttl_seconds = task.ttl.count();
+  info.network_enabled = task.network;
+  info.allow_host_compat = task.allow_host_compat;
+  info.execution_mode = registry::ExecutionModeName(task.execution_mode);
+  info.accelerator = task.accelerator;
+  info.created_at = FormatTime(task.created_at);
+  info.last_used_at = FormatTime(task.last_used_at);
+  info.expires_at = FormatTime(task.expires_at);
+  info.last_error = task.last_error;
+  info.command_count = task.command_count;
+  // Not a walk over the journal, which may have ten thousand entries.
+  info.disk_bytes =
+      BytesOnDisk(registry::TaskDataImage(directories.state, task.id)) + task.output_bytes;
+  PYRO_ASSIGN_OR_RETURN(const std::optional<registry::CommandRecord> last,
+                        registry.LastCommand(task.id));
+  if (last) info.last_command = DescribeCommand(*last);
+  return info;
+}
+
+Status RemoveTaskFromDisk(const Engine::Directories& directories, Registry& registry,
+                          const TaskId& id) {
+  PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
+    const auto task = registry.GetTask(id);
+    if (task && task->state == TaskState::kStarted) {
+      PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost));
+    }
+    PYRO_RETURN_IF_ERROR(registry::RetireTaskDirectory(directories.state, id));
+    return registry.DeleteTask(id);
+  }));
+  return registry::RemoveTaskDirectory(directories.state, id);
+}
+
+Status DeleteTaskEverywhere(const Engine::Directories& directories, Registry& registry,
+                            const TaskId& id) {
+  auto held = TakeOver(PlaceOf(directories, id));
+  // Without a directory there is nothing to take over, but perhaps a row.
+  if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
+  if (held && held->link) {
+    PYRO_RETURN_IF_ERROR(held->link->Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit)));
+  }
+  // Again what the supervisor has done: it may have been killed in the middle.
+  return RemoveTaskFromDisk(directories, registry, id);
+}
+
+}  // namespace pyro::engine

@@ -1,0 +1,55 @@
+// Finding tasks, describing them, and taking them away.
+
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/guest_process.h"
+#include "pyro/engine.h"
+#include "registry/registry.h"
+
+namespace pyro::engine {
+
+GuestPlace PlaceOf(const Engine::Directories& directories, const TaskId& id);
+
+// An open registry that tells the truth: what crashes left behind is settled first.
+Result<registry::Registry> OpenTasks(const Engine::Directories& directories);
+
+// Marks what a crash interrupted, finishes what a crash cut off, and takes up tasks whose registry
+// was lost. Idempotent.
+Status ReapTasks(registry::Registry& registry, const Engine::Directories& directories);
+
+// A new id, and the options as the registry keeps them. `digest`: of the environment's version;
+// empty where there is none.
+registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest);
+
+// On disk and in the registry, and ours alone as long as the lock is held. Fill it, then call
+// FinishTaskCreation.
+struct NewTask {
+  registry::TaskRecord record;
+  std::optional<sys::FileLock> lock;
+};
+Result<NewTask> CreateTaskOnDisk(registry::Registry& registry,
+                                 const Engine::Directories& directories,
+                                 const registry::TaskSpec& spec);
+
+struct FoundTask {
+  registry::Registry registry;
+  registry::TaskRecord task;
+};
+Result<FoundTask> FindTask(const Engine::Directories& directories, const std::string& prefix);
+
+TaskCommand DescribeCommand(const registry::CommandRecord& command);
+Result<TaskInfo> DescribeTask(const Engine::Directories& directories, registry::Registry& registry,
+                              const registry::TaskRecord& task);
+
+// Ends whatever runs of it and removes everything. Fine at any state, and a second time.
+Status DeleteTaskEverywhere(const Engine::Directories& directories, registry::Registry& registry,
+                            const TaskId& id);
+
+// For the holder of the lock, when no guest is there.
+Status RemoveTaskFromDisk(const Engine::Directories& directories, registry::Registry& registry,
+                          const TaskId& id);
+
+}  // namespace pyro::engine

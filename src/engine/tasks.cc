@@ -1,0 +1,259 @@
+// Tasks: create, exec, status, list, stop, delete.
+
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "engine/capture.h"
+#include "engine/context.h"
+#include "engine/engine_impl.h"
+#include "engine/exec_result.h"
+#include "engine/guest_process.h"
+#include "engine/host_task.h"
+#include "engine/requests.h"
+#include "engine/task_files.h"
+#include "engine/task_relay.h"
+#include "engine/task_transfer.h"
+#include "environment/blank.h"
+#include "registry/command_log.h"
+#include "registry/task_adoption.h"
+#include "registry/task_directory.h"
+#include "sys/files.h"
+
+namespace pyro {
+namespace engine {
+namespace {
+
+using registry::ExecutionMode;
+using registry::Registry;
+using registry::TaskEvent;
+using registry::TaskRecord;
+using registry::TaskState;
+using std::chrono::seconds;
+
+constexpr seconds kReadyLimit{180};  // Longer than the supervisor's own limit for a boot.
+constexpr seconds kStopLimit{60};
+constexpr std::int64_t kMinDiskMib = 256;
+constexpr std::int64_t kMaxDiskMib = 1024 * 1024;
+
+Status CheckTaskOptions(const TaskOptions& options) {
+  PYRO_RETURN_IF_ERROR(CheckVmOptions(options));
+  if (options.disk_mib < kMinDiskMib || options.disk_mib > kMaxDiskMib) {
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("disk_mib is {}", options.disk_mib),
+                     fmt::format("disk_mib takes {} to {}", kMinDiskMib, kMaxDiskMib));
+  }
+  if (options.source_path.empty()) return OkStatus();
+  return CheckSource(options.source_path);
+}
+
+wire::SupervisorConfig TaskSupervisor(const Engine::Directories& directories,
+                                      const TaskRecord& task) {
+  wire::SupervisorConfig config;
+  config.kind = wire::GuestKind::kTask;
+  config.id = task.id.str();
+  config.directory = registry::TaskDirectory(directories.state, task.id);
+  config.vcpu_count = static_cast<int>(task.vcpu_count);
+  config.mem_mib = static_cast<int>(task.mem_mib);
+  config.network = task.network;
+  config.ttl = task.ttl;
+  return config;
+}
+
+// Starts the guest of a task that is ours by its lock, and returns a link to its supervisor.
+Result<SupervisorLink> StartTaskGuest(const Engine::Directories& directories,
+                                      const TaskRecord& task, const sys::FileLock& lock,
+                                      const CallIo& io) {
+  Environments environments(directories);
+  auto found = environments.store().FindVersion(task.environment, task.environment_digest);
+  if (!found) {
+    Error error = std::move(found).error();
+    error.message = "the task's environment is not installed any more: " + error.message;
+    return error;
+  }
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(directories, std::move(*found), io));
+  PYRO_RETURN_IF_ERROR(
+      StartSupervisor(directories, parts, TaskSupervisor(directories, task), lock));
+  return SupervisorLink::Connect(registry::TaskControlSocket(directories.state, task.id));
+}
+
+Status FillDisk(const Engine::Directories& directories, const registry::TaskSpec& spec) {
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank,
+                        environment::EnsureBlankDisk(
+                            directories.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
+  PYRO_ASSIGN_OR_RETURN(
+      const sys::UniqueFd disk,
+      environment::CloneBlank(blank, registry::TaskDataImage(directories.state, spec.id)));
+  return OkStatus();
+}
+
+// Boots the new task's guest and seeds its workspace.
+Status BringUp(const Engine::Directories& directories, const NewTask& task,
+               const TaskOptions& options, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(FillDisk(directories, task.record));
+  if (io.on_progress) io.on_progress("start", "", -1);
+  PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
+                        StartTaskGuest(directories, task.record, *task.lock, io));
+  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
+  if (!options.source_path.empty()) {
+    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, options.source_path, directories, io));
+  }
+  return registry::FinishTaskCreation(directories.state, task.record.id);
+}
+
+// A task that is started, by us if it was not.
+struct Running {
+  TaskRecord task;
+  std::optional<SupervisorLink> link;  // Otherwise it runs on the host, and is ours by its lock.
+  std::optional<sys::FileLock> lock;
+  bool restarted = false;
+};
+
+Result<Running> EnsureRunning(const Engine::Directories& directories, FoundTask& found,
+                              const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, found.task.id)));
+  if (held.link) return Running{std::move(found.task), std::move(held.link), std::nullopt, false};
+  // As it is now that it is ours.
+  PYRO_ASSIGN_OR_RETURN(TaskRecord task, found.registry.GetTask(found.task.id));
+  if (task.execution_mode == ExecutionMode::kHostCompat && task.state == TaskState::kStarted) {
+    return Running{std::move(task), std::nullopt, std::move(held.lock), false};
+  }
+  if (io.on_notice) {
+    io.on_notice(fmt::format("task {} was stopped; starting it again with its workspace as it was",
+                             task.id.str()));
+  }
+  auto link = StartTaskGuest(directories, task, *held.lock, io);
+  if (!link) return std::move(link).error();
+  return Running{std::move(task), std::move(*link), std::nullopt, true};
+}
+
+TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& relayed,
+                              const wire::Exec& exec, const Stopwatch& watch) {
+  RelayResult plain;
+  plain.exited = relayed.exited;
+  plain.ready = relayed.ready;
+  plain.ready_at = relayed.ready_at;
+  plain.first_output_at = relayed.first_output_at;
+  Timings timings;
+  timings.ended_ms = watch.Now();
+  TaskExecResult result;
+  static_cast<ExecResult&>(result) = MakeExecResult(plain, task.environment, watch, timings);
+  result.task_id = task.id.str();
+  result.sequence = relayed.sequence;
+  result.command = exec.argv;
+  result.cwd = exec.cwd;
+  return result;
+}
+
+Status Stop(const Engine::Directories& directories, Registry& registry, const TaskId& id) {
+  PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, id)));
+  if (held.link) {
+    PYRO_RETURN_IF_ERROR(held.link->Stop(wire::Stop{.remove = false}, Deadline::After(kStopLimit)));
+  }
+  PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
+  if (task.state == TaskState::kStopped) return OkStatus();
+  // No supervisor any more, or never one: the row is brought in line.
+  PYRO_RETURN_IF_ERROR(registry.ApplyTask(
+      id, task.state == TaskState::kStarted ? TaskEvent::kStop : TaskEvent::kLost));
+  return OkStatus();
+}
+
+}  // namespace
+}  // namespace engine
+
+Result<TaskInfo> Engine::CreateTask(const TaskOptions& options, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(engine::CheckTaskOptions(options));
+  auto environment = engine::EnsureEnvironment(impl_->directories, options.environment, io);
+  if (!environment) {
+    if (!options.allow_host_compat || !engine::MeansNoGuest(environment.error())) {
+      return std::move(environment).error();
+    }
+    return engine::CreateHostTask(impl_->directories, options, environment.error(), io);
+  }
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->directories));
+  const registry::TaskSpec spec = engine::MakeTaskSpec(options, environment->digest);
+  PYRO_ASSIGN_OR_RETURN(engine::NewTask created,
+                        engine::CreateTaskOnDisk(registry, impl_->directories, spec));
+  if (Status status = engine::BringUp(impl_->directories, created, options, io); !status) {
+    created.lock.reset();
+    (void)engine::DeleteTaskEverywhere(impl_->directories, registry, spec.id);
+    if (!options.allow_host_compat || !engine::MeansNoGuest(status.error())) {
+      return std::move(status).error();
+    }
+    return engine::CreateHostTask(impl_->directories, options, status.error(), io);
+  }
+  PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, registry.GetTask(spec.id));
+  return engine::DescribeTask(impl_->directories, registry, task);
+}
+
+Result<TaskExecResult> Engine::ExecTask(const std::string& task_id, const Command& command,
+                                        std::int64_t timeout_seconds, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, engine::MakeExec(command, timeout_seconds));
+  exec.journal = true;
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  const engine::Stopwatch watch;
+  PYRO_ASSIGN_OR_RETURN(engine::Running running,
+                        engine::EnsureRunning(impl_->directories, found, io));
+  if (!running.link) {
+    return engine::ExecOnHost(impl_->directories, found.registry, running.task, exec, io);
+  }
+  engine::CaptureSink capture;
+  PYRO_ASSIGN_OR_RETURN(
+      const engine::TaskRelayResult relayed,
+      engine::RelayTaskCommand(*running.link, exec,
+                               registry::TaskDirectory(impl_->directories.state, running.task.id),
+                               io.sink != nullptr ? *io.sink : capture, io));
+  TaskExecResult result = engine::MakeTaskResult(running.task, relayed, exec, watch);
+  result.restarted = running.restarted;
+  if (io.sink == nullptr) capture.Fill(result);
+  return result;
+}
+
+Result<TaskInfo> Engine::StatusTask(const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  return engine::DescribeTask(impl_->directories, found.registry, found.task);
+}
+
+Result<std::vector<TaskInfo>> Engine::ListTasks() {
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->directories));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::TaskRecord> tasks, registry.ListTasks());
+  std::vector<TaskInfo> list;
+  for (const registry::TaskRecord& task : tasks) {
+    PYRO_ASSIGN_OR_RETURN(TaskInfo info, engine::DescribeTask(impl_->directories, registry, task));
+    list.push_back(std::move(info));
+  }
+  return list;
+}
+
+Result<TaskInfo> Engine::StopTask(const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_RETURN_IF_ERROR(engine::Stop(impl_->directories, found.registry, found.task.id));
+  PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, found.registry.GetTask(found.task.id));
+  return engine::DescribeTask(impl_->directories, found.registry, task);
+}
+
+Result<std::string> Engine::DeleteTask(const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_RETURN_IF_ERROR(
+      engine::DeleteTaskEverywhere(impl_->directories, found.registry, found.task.id));
+  return found.task.id.str();
+}
+
+Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::string& path,
+                                        const std::string& destination, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Running running,
+                        engine::EnsureRunning(impl_->directories, found, io));
+  if (!running.link) {
+    return MakeError(ErrorCode::kWrongState,
+                     "the task runs on the host, where nothing is exported from",
+                     "its files are in the task's directory, under workspace/");
+  }
+  PYRO_RETURN_IF_ERROR(running.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
+  return engine::ExportFromGuest(*running.link, running.task.id, path, destination, io);
+}
+
+}  // namespace pyro

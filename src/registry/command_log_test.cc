@@ -1,0 +1,169 @@
+#include "registry/command_log.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "registry/journal.h"
+#include "registry/journal_line.h"
+#include "registry/test_support.h"
+#include "sys/files.h"
+#include "sys/test_directory.h"
+
+namespace pyro::registry {
+namespace {
+
+CommandRecord Begun(std::int64_t sequence, std::vector<std::string> argv) {
+  CommandRecord command(TestTaskId(1), sequence, TestCommand("x"));
+  command.argv = std::move(argv);
+  command.started_at = TestClock().Now();
+  return command;
+}
+
+CommandEnd Ended(int exit_code) {
+  return {.outcome = CommandOutcome::kExited,
+          .code = exit_code,
+          .exit_code = exit_code,
+          .duration_us = 5,
+          .ended_at = TestClock().Now(),
+          .stdout_bytes = 10,
+          .stdout_dropped = 3};
+}
+
+class CommandLogTest : public testing::Test {
+ protected:
+  CommandLog MustOpen() {
+    auto log = CommandLog::Open(task_.path());
+    EXPECT_TRUE(log.ok());
+    return std::move(*log);
+  }
+  void WriteRaw(std::string_view bytes) {
+    std::ofstream(CommandLogFile(task_.path()), std::ios::app | std::ios::binary) << bytes;
+  }
+  ReplayedCommands Replay() {
+    auto replayed = ReplayCommands(task_.path(), TestTaskId(1), now_);
+    EXPECT_TRUE(replayed.ok());
+    return std::move(*replayed);
+  }
+
+  sys::TestDirectory task_;
+  const WallTime now_ = TestClock().Now() + std::chrono::hours(1);
+};
+
+TEST_F(CommandLogTest, ReplaysWhatWasWritten) {
+  {
+    CommandLog log = MustOpen();
+    EXPECT_TRUE(log.Begin(Begun(1, {"a", "\xff", "\n"})).ok());
+    EXPECT_TRUE(log.Begin(Begun(2, {"b"})).ok());
+    EXPECT_TRUE(log.End(2, Ended(3)).ok());
+  }
+  EXPECT_TRUE(MustOpen().End(1, Ended(4)).ok());
+  const ReplayedCommands replayed = Replay();
+  EXPECT_EQ(replayed.bad_lines, 0u);
+  ASSERT_EQ(replayed.commands.size(), 2u);
+  const CommandRecord& first = replayed.commands[0];
+  EXPECT_EQ(first.argv, (std::vector<std::string>{"a", "\xff", "\n"}));
+  EXPECT_EQ(first.cwd, "/workspace");
+  EXPECT_EQ(first.timeout_ms, 30'000);
+  EXPECT_EQ(first.execution_mode, ExecutionMode::kGuestVirtioSerial);
+  EXPECT_EQ(first.started_at, TestClock().Now());
+  EXPECT_EQ(first.end->exit_code, 4);
+  EXPECT_EQ(first.end->kept_bytes(), 7u);
+  EXPECT_EQ(replayed.commands[1].end->exit_code, 3);
+}
+
+TEST_F(CommandLogTest, WhatNeverEndedIsInterruptedWithTheSizesOfItsFiles) {
+  OutputBudget budget(0);
+  for (const std::int64_t sequence : {1, 3}) {
+    auto writer = JournalWriter::Open(task_.path(), sequence, budget);
+    writer->Append(OutputStream::kStderr, "abc");
+  }
+  EXPECT_TRUE(MustOpen().Begin(Begun(1, {"a"})).ok());
+  const ReplayedCommands replayed = Replay();
+  ASSERT_EQ(replayed.commands.size(), 2u);
+  EXPECT_EQ(replayed.commands[1].sequence, 3);  // From its directory alone.
+  EXPECT_TRUE(replayed.commands[1].argv.empty());
+  for (const CommandRecord& command : replayed.commands) {
+    EXPECT_EQ(command.end->outcome, CommandOutcome::kInterrupted);
+    EXPECT_EQ(command.end->exit_code, kInterruptedExitCode);
+    EXPECT_EQ(command.end->ended_at, now_);
+    EXPECT_EQ(command.end->stderr_bytes, 3u);
+  }
+}
+
+TEST_F(CommandLogTest, CutOffLineSpoilsNeitherTheNextNorTheOthers) {
+  EXPECT_TRUE(MustOpen().Begin(Begun(1, {"a"})).ok());
+  WriteRaw(R"({"event":"end","sequence":1,"outc)");
+  {
+    CommandLog log = MustOpen();
+    EXPECT_TRUE(log.Begin(Begun(2, {"b"})).ok());
+  }
+  WriteRaw(R"({"event":"begin","sequence":3)");
+  const ReplayedCommands replayed = Replay();
+  EXPECT_EQ(replayed.bad_lines, 1u);
+  ASSERT_EQ(replayed.commands.size(), 2u);
+  EXPECT_EQ(replayed.commands[1].argv, std::vector<std::string>{"b"});
+}
+
+TEST_F(CommandLogTest, HostileLinesAreLeftOut) {
+  const std::string good = FormatJournalLine({.sequence = 5, .what = Ended(0)});
+  const auto with = [&](std::string_view from, std::string_view to) {
+    std::string text = good;
+    const auto at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+  };
+  const std::string bad[] = {
+      "",
+      "null",
+      "{}",
+      std::string("\0\0", 2),
+      std::string(1000, '['),
+      std::string(kMaxJournalLineBytes + 100, 'x'),
+      with("\"sequence\":5", "\"sequence\":0"),
+      with("\"sequence\":5", "\"sequence\":9223372036854775807"),
+      with("\"sequence\":5", "\"sequence\":\"5\""),
+      with("exited", "flown"),
+      with("\"end\"", "\"middle\""),
+      with("\"stdout_dropped\":3", "\"stdout_dropped\":11"),
+      with("\"stdout_bytes\":10", "\"stdout_bytes\":-1"),
+      with("\"ended_at_ms\":1", "\"ended_at_ms\":9999999999999991"),
+      R"({"event":"begin","sequence":1,"argv":[],"cwd":"/","timeout_ms":0,)"
+      R"("execution_mode":"pending","started_at_ms":1})",
+      R"({"event":"begin","sequence":1,"argv":[{"hex":"f"}],"cwd":"/","timeout_ms":0,)"
+      R"("execution_mode":"pending","started_at_ms":1})",
+      R"({"event":"begin","sequence":1,"argv":[{"hex":"zz"}],"cwd":"/","timeout_ms":0,)"
+      R"("execution_mode":"pending","started_at_ms":1})",
+  };
+  for (const std::string& line : bad) {
+    EXPECT_FALSE(ParseJournalLine(line).ok()) << line.substr(0, 200);
+    WriteRaw(line + "\n");
+  }
+  WriteRaw(good + "\n" + with("\"exit_code\":0", "\"exit_code\":9") + "\n");  // The first counts.
+  const ReplayedCommands replayed = Replay();
+  EXPECT_EQ(replayed.bad_lines, std::size(bad) + 1);
+  ASSERT_EQ(replayed.commands.size(), 1u);
+  EXPECT_EQ(replayed.commands[0].sequence, 5);
+  EXPECT_EQ(replayed.commands[0].end->exit_code, 0);
+}
+
+TEST_F(CommandLogTest, RecoversTheEndThatTheRegistryMissed) {
+  {
+    CommandLog log = MustOpen();
+    for (std::int64_t sequence = 1; sequence <= 12; ++sequence) {
+      EXPECT_TRUE(log.Begin(Begun(sequence, {R"("sequence":2,)"})).ok());
+      if (sequence == 2) continue;
+      EXPECT_TRUE(log.End(sequence, Ended(static_cast<int>(sequence))).ok());
+    }
+  }
+  EXPECT_EQ(RecoverEnd(task_.path(), 1, now_).exit_code, 1);
+  EXPECT_EQ(RecoverEnd(task_.path(), 12, now_).outcome, CommandOutcome::kExited);
+  EXPECT_EQ(RecoverEnd(task_.path(), 2, now_).outcome, CommandOutcome::kInterrupted);
+  EXPECT_EQ(RecoverEnd(task_.path() / "nowhere", 2, now_).outcome, CommandOutcome::kInterrupted);
+}
+
+TEST_F(CommandLogTest, EmptyTaskHasNoCommands) { EXPECT_TRUE(Replay().commands.empty()); }
+
+}  // namespace
+}  // namespace pyro::registry

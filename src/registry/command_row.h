@@ -1,0 +1,25 @@
+// A CommandRecord as a row of the table `commands`, there and back.
+
+#pragma once
+
+#include "db/database.h"
+#include "pyro/result.h"
+#include "registry/command_record.h"
+
+namespace pyro::registry {
+
+// The columns in the order in which ReadCommand and BindCommand count them, and as many parameters.
+#define PYRO_COMMAND_COLUMNS                                                      \
+  "task_id, sequence, argv, cwd, timeout_ms, execution_mode, state, started_at, " \
+  "ended_at, outcome, code, exit_code, duration_us, stdout_bytes, stderr_bytes, " \
+  "stdout_dropped, stderr_dropped"
+#define PYRO_COMMAND_PARAMETERS \
+  "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17"
+
+// Of a statement that selected PYRO_COMMAND_COLUMNS and stands on a row. kDataLoss: the row holds
+// what no pyro writes.
+Result<CommandRecord> ReadCommand(const db::Statement& row);
+
+void BindCommand(db::Statement& statement, const CommandRecord& command);
+
+}  // namespace pyro::registry

@@ -1,0 +1,109 @@
+// The output of a task's commands: tasks/<id>/commands/<sequence>/{stdout,stderr}. One writer, the
+// task's supervisor; any number of readers, who see whole bytes as they come.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "pyro/result.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::registry {
+
+// Of both streams of all commands of a task together.
+inline constexpr std::uint64_t kMaxTaskOutputBytes = 1024ULL * 1024 * 1024;
+
+enum class OutputStream { kStdout, kStderr };
+
+std::filesystem::path CommandDirectory(const std::filesystem::path& task_dir,
+                                       std::int64_t sequence);
+std::filesystem::path OutputFile(const std::filesystem::path& task_dir, std::int64_t sequence,
+                                 OutputStream stream);
+
+// How much output of a task may still be kept, shared by the writers of its running commands.
+// Belongs to one thread.
+class OutputBudget {
+ public:
+  // `used`: TaskRecord::output_bytes, once no command of the task is recorded as running.
+  explicit OutputBudget(std::uint64_t used, std::uint64_t limit = kMaxTaskOutputBytes)
+      : used_(used), limit_(limit) {}
+
+  // At most `wanted`.
+  std::uint64_t Take(std::uint64_t wanted);
+  void GiveBack(std::uint64_t bytes) { used_ -= bytes; }
+
+  std::uint64_t used() const { return used_; }
+  std::uint64_t limit() const { return limit_; }
+
+ private:
+  std::uint64_t used_;
+  std::uint64_t limit_;
+};
+
+// Takes what one running command writes. A full budget or disk never stops the command: what does
+// not fit is counted and dropped, and from there on all of that stream, behind one line in the file
+// that says so. Not thread-safe.
+class JournalWriter {
+ public:
+  // Makes the command's directory and both files, 0600. `budget` must outlive it. Refuses nothing
+  // that is there already: a sequence is given out once. kAlreadyExists, kNoSpace.
+  static Result<JournalWriter> Open(const std::filesystem::path& task_dir, std::int64_t sequence,
+                                    OutputBudget& budget);
+
+  // How many of the bytes were kept: readers see them at once, a kill of this process spares them.
+  std::size_t Append(OutputStream stream, std::string_view bytes);
+
+  // Everything kept is on disk when it returns; nothing may be appended any more. For before the
+  // command's end is recorded.
+  Status Finish();
+
+  std::uint64_t bytes(OutputStream stream) const { return Of(stream).bytes; }      // Seen in all.
+  std::uint64_t dropped(OutputStream stream) const { return Of(stream).dropped; }  // Of these.
+
+ private:
+  struct File {
+    sys::UniqueFd fd;
+    std::uint64_t bytes = 0;
+    std::uint64_t dropped = 0;
+    std::string marker_due;  // A line that the disk has had no room for yet.
+  };
+
+  JournalWriter(std::filesystem::path directory, OutputBudget& budget)
+      : directory_(std::move(directory)), budget_(&budget) {}
+
+  File& Of(OutputStream stream) { return files_[static_cast<std::size_t>(stream)]; }
+  const File& Of(OutputStream stream) const { return files_[static_cast<std::size_t>(stream)]; }
+  void BeginDropping(File& file, int number);
+
+  std::filesystem::path directory_;
+  OutputBudget* budget_;
+  std::array<File, 2> files_;
+};
+
+struct OutputSizes {
+  std::uint64_t stdout_bytes = 0;
+  std::uint64_t stderr_bytes = 0;
+};
+
+// Sizes of the files, with their lines about what was dropped. A file that is missing is empty.
+Result<OutputSizes> ReadOutputSizes(const std::filesystem::path& task_dir, std::int64_t sequence);
+
+// At most `max_bytes` from `offset` on; nothing at or beyond the end, or if the file is missing.
+Result<std::string> ReadOutput(const std::filesystem::path& task_dir, std::int64_t sequence,
+                               OutputStream stream, std::uint64_t offset, std::size_t max_bytes);
+
+struct OutputText {
+  std::string text;         // All of it, or head, a line that says how much was left out, and tail.
+  std::uint64_t bytes = 0;  // Of the file.
+  bool truncated = false;
+};
+
+// In at most `max_bytes` and that line, without reading what lies between.
+Result<OutputText> ReadOutputEnds(const std::filesystem::path& task_dir, std::int64_t sequence,
+                                  OutputStream stream, std::size_t max_bytes);
+
+}  // namespace pyro::registry

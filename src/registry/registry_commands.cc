@@ -1,0 +1,151 @@
+// The part of Registry that deals with the commands of tasks. Each takes the same time however many
+// there are: one row of `tasks` and one of `commands`, found by their keys.
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "registry/command_row.h"
+#include "registry/lifecycle.h"
+#include "registry/registry.h"
+
+namespace pyro::registry {
+namespace {
+
+Result<std::vector<CommandRecord>> ReadAll(db::Statement& select) {
+  std::vector<CommandRecord> commands;
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return commands;
+    PYRO_ASSIGN_OR_RETURN(auto command, ReadCommand(select));
+    commands.push_back(std::move(command));
+  }
+}
+
+}  // namespace
+
+Result<CommandRecord> Registry::BeginCommand(const TaskId& id, const CommandSpec& spec) {
+  if (spec.argv.empty() || spec.timeout_ms < 0) {
+    return MakeError(ErrorCode::kInvalidArgument, "a command needs at least one word");
+  }
+  CommandRecord command(id, 0, spec);
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(auto task, GetTask(id));
+    const WallTime now = clock_->Now();
+    PYRO_RETURN_IF_ERROR(Advance(task, TaskEvent::kExec, {}, now));
+    command.sequence = task.next_sequence++;
+    command.started_at = now;
+    ++task.command_count;
+    PYRO_RETURN_IF_ERROR(StoreTask(task));
+    return InsertCommandRow(command);
+  }));
+  return command;
+}
+
+Status Registry::InsertCommandRow(const CommandRecord& command) {
+  PYRO_ASSIGN_OR_RETURN(auto insert, database_.Prepare("INSERT INTO commands (" PYRO_COMMAND_COLUMNS
+                                                       ") VALUES (" PYRO_COMMAND_PARAMETERS ")"));
+  BindCommand(insert, command);
+  return insert.Run();
+}
+
+Result<CommandRecord> Registry::EndCommand(const TaskId& id, std::int64_t sequence,
+                                           const CommandEnd& end) {
+  PYRO_RETURN_IF_ERROR(CheckCommandEnd(end));
+  if (database_.in_transaction()) return EndCommandLocked(id, sequence, end);
+  PYRO_ASSIGN_OR_RETURN(auto transaction, db::Transaction::Begin(database_));
+  PYRO_ASSIGN_OR_RETURN(auto command, EndCommandLocked(id, sequence, end));
+  PYRO_RETURN_IF_ERROR(transaction.Commit());
+  return command;
+}
+
+Result<CommandRecord> Registry::EndCommandLocked(const TaskId& id, std::int64_t sequence,
+                                                 const CommandEnd& end) {
+  PYRO_ASSIGN_OR_RETURN(auto command, GetCommand(id, sequence));
+  if (command.end) {
+    return MakeError(ErrorCode::kWrongState,
+                     fmt::format("command {} of '{}' has ended already", sequence, id.str()));
+  }
+  PYRO_ASSIGN_OR_RETURN(auto task, GetTask(id));
+  command.end = end;
+  task.output_bytes += end.kept_bytes();
+  if (task.state == TaskState::kStarted) BeginLease(task, clock_->Now());
+  PYRO_RETURN_IF_ERROR(StoreTask(task));
+  PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_COLUMNS
+                                                       ") = (" PYRO_COMMAND_PARAMETERS
+                                                       ") WHERE task_id = ?1 AND sequence = ?2"));
+  BindCommand(update, command);
+  PYRO_RETURN_IF_ERROR(update.Run());
+  return command;
+}
+
+Result<std::int64_t> Registry::InterruptRunning(
+    const TaskId& id, const std::function<CommandEnd(std::int64_t)>& how) {
+  std::vector<std::int64_t> running;
+  {
+    PYRO_ASSIGN_OR_RETURN(
+        auto select,
+        database_.Prepare(
+            "SELECT sequence FROM commands INDEXED BY commands_running WHERE task_id = ?1 AND "
+            "state = 'running' ORDER BY sequence"));
+    select.BindText(1, id.str());
+    while (true) {
+      PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
+      if (!row) break;
+      running.push_back(select.Int(0));
+    }
+  }
+  if (running.empty()) return 0;
+  // Files are read before anybody else has to wait.
+  std::vector<CommandEnd> ends;
+  ends.reserve(running.size());
+  for (const std::int64_t sequence : running) ends.push_back(how(sequence));
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      const auto ended = EndCommand(id, running[i], ends[i]);
+      // Another process may have noticed first.
+      if (!ended && ended.error().code != ErrorCode::kWrongState &&
+          ended.error().code != ErrorCode::kNotFound) {
+        return ended.error();
+      }
+    }
+    return OkStatus();
+  }));
+  return static_cast<std::int64_t>(running.size());
+}
+
+Result<CommandRecord> Registry::GetCommand(const TaskId& id, std::int64_t sequence) {
+  PYRO_ASSIGN_OR_RETURN(auto select,
+                        database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                          " FROM commands WHERE task_id = ?1 AND sequence = ?2"));
+  PYRO_ASSIGN_OR_RETURN(const bool found, select.BindText(1, id.str()).BindInt(2, sequence).Step());
+  if (found) return ReadCommand(select);
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("task '{}' has no command {}", id.str(), sequence),
+                   "`pyro task logs` shows those that it has");
+}
+
+Result<std::vector<CommandRecord>> Registry::ListCommands(const TaskId& id,
+                                                          const CommandRange& range) {
+  auto select = range.newest_first
+                    ? database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                        " FROM commands WHERE task_id = ?1 "
+                                        "AND sequence <= ?2 ORDER BY sequence DESC LIMIT ?3")
+                    : database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                        " FROM commands WHERE task_id = ?1 "
+                                        "AND sequence >= ?2 ORDER BY sequence LIMIT ?3");
+  if (!select) return select.error();
+  select->BindText(1, id.str())
+      .BindInt(2, range.from_sequence)
+      .BindInt(3, std::max<std::int64_t>(range.limit, 0));
+  return ReadAll(*select);
+}
+
+Result<std::optional<CommandRecord>> Registry::LastCommand(const TaskId& id) {
+  PYRO_ASSIGN_OR_RETURN(
+      auto commands,
+      ListCommands(id, {.from_sequence = INT64_MAX, .limit = 1, .newest_first = true}));
+  if (commands.empty()) return std::optional<CommandRecord>();
+  return std::optional<CommandRecord>(std::move(commands.front()));
+}
+
+}  // namespace pyro::registry

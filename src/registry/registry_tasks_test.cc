@@ -1,0 +1,335 @@
+#include <gtest/gtest.h>
+
+#include "base/check.h"
+#include "registry/registry.h"
+#include "registry/test_support.h"
+#include "sys/test_directory.h"
+
+namespace pyro::registry {
+namespace {
+
+using std::chrono::seconds;
+
+void ExpectSame(const TaskRecord& a, const TaskRecord& b) {
+  EXPECT_EQ(a.id, b.id);
+  EXPECT_EQ(a.environment, b.environment);
+  EXPECT_EQ(a.environment_digest, b.environment_digest);
+  EXPECT_EQ(a.vcpu_count, b.vcpu_count);
+  EXPECT_EQ(a.mem_mib, b.mem_mib);
+  EXPECT_EQ(a.disk_mib, b.disk_mib);
+  EXPECT_EQ(a.ttl, b.ttl);
+  EXPECT_EQ(a.network, b.network);
+  EXPECT_EQ(a.allow_host_compat, b.allow_host_compat);
+  EXPECT_EQ(a.state, b.state);
+  EXPECT_EQ(a.execution_mode, b.execution_mode);
+  EXPECT_EQ(a.accelerator, b.accelerator);
+  EXPECT_EQ(a.network_json, b.network_json);
+  EXPECT_EQ(a.last_error, b.last_error);
+  EXPECT_EQ(a.created_at, b.created_at);
+  EXPECT_EQ(a.started_at, b.started_at);
+  EXPECT_EQ(a.last_used_at, b.last_used_at);
+  EXPECT_EQ(a.expires_at, b.expires_at);
+  EXPECT_EQ(a.next_sequence, b.next_sequence);
+  EXPECT_EQ(a.command_count, b.command_count);
+  EXPECT_EQ(a.output_bytes, b.output_bytes);
+}
+
+class RegistryTasksTest : public testing::Test {
+ protected:
+  static Registry MustOpen(const std::filesystem::path& path, const Clock& clock) {
+    auto registry = Registry::Open(path, clock);
+    PYRO_CHECK(registry.ok());
+    return std::move(*registry);
+  }
+
+  TaskId MustInsert(std::uint8_t number, bool started = true) {
+    const TaskId id = TestTaskId(number);
+    PYRO_CHECK(registry_.InsertTask(TestTaskSpec(id)).ok());
+    if (started) PYRO_CHECK(registry_.ApplyTask(id, TaskEvent::kStart).ok());
+    return id;
+  }
+
+  CommandEnd Exited(std::uint64_t stdout_bytes, std::uint64_t stdout_dropped = 0) {
+    return {.outcome = CommandOutcome::kExited,
+            .duration_us = 1234,
+            .ended_at = clock_.Now(),
+            .stdout_bytes = stdout_bytes,
+            .stdout_dropped = stdout_dropped};
+  }
+
+  sys::TestDirectory directory_;
+  TestClock clock_;
+  Registry registry_ = MustOpen(directory_.path(), clock_);
+};
+
+TEST_F(RegistryTasksTest, EveryFieldSurvivesReopening) {
+  const TaskSpec spec{.id = TestTaskId(1),
+                      .environment = "debian:12-build",
+                      .environment_digest = "sha256:0123",
+                      .vcpu_count = 3,
+                      .mem_mib = 513,
+                      .disk_mib = 4321,
+                      .ttl = seconds(77),
+                      .network = true,
+                      .allow_host_compat = true};
+  ASSERT_TRUE(registry_.InsertTask(spec).ok());
+  clock_.Advance(seconds(5));
+  ASSERT_TRUE(registry_
+                  .ApplyTask(spec.id, TaskEvent::kStart,
+                             {.execution_mode = ExecutionMode::kHostCompat,
+                              .accelerator = "tcg",
+                              .network_json = "{}",
+                              .last_error = "it's odd"})
+                  .ok());
+  ASSERT_TRUE(registry_.BeginCommand(spec.id, TestCommand("true")).ok());
+  ASSERT_TRUE(registry_.EndCommand(spec.id, 1, Exited(12, 2)).ok());
+  const auto task = registry_.GetTask(spec.id);
+  EXPECT_EQ(task->environment, "debian:12-build");
+  EXPECT_EQ(task->disk_mib, 4321);
+  EXPECT_EQ(task->ttl, seconds(77));
+  EXPECT_TRUE(task->network && task->allow_host_compat);
+  EXPECT_EQ(task->state, TaskState::kStarted);
+  EXPECT_EQ(task->execution_mode, ExecutionMode::kHostCompat);
+  EXPECT_EQ(task->started_at, clock_.Now());
+  EXPECT_EQ(task->expires_at, clock_.Now() + seconds(77));
+  EXPECT_EQ(task->next_sequence, 2);
+  EXPECT_EQ(task->command_count, 1);
+  EXPECT_EQ(task->output_bytes, 10u);
+  Registry other = MustOpen(directory_.path(), clock_);
+  ExpectSame(*other.GetTask(spec.id), *task);
+  EXPECT_EQ(other.ListTasks()->size(), 1u);
+  EXPECT_TRUE(other.ListVms()->empty());
+}
+
+TEST_F(RegistryTasksTest, CommandKeepsItsBytesAndItsEnd) {
+  const TaskId id = MustInsert(1);
+  const CommandSpec spec{.argv = {"printf", std::string("\xff\xfe\n", 3), "", "é"},
+                         .cwd = "/workspace/\xc3",
+                         .timeout_ms = 77,
+                         .execution_mode = ExecutionMode::kGuestVsock};
+  const auto begun = registry_.BeginCommand(id, spec);
+  ASSERT_TRUE(begun.ok()) << begun.error().message;
+  EXPECT_EQ(begun->sequence, 1);
+  EXPECT_EQ(begun->started_at, clock_.Now());
+  EXPECT_FALSE(registry_.GetCommand(id, 1)->end.has_value());
+
+  clock_.Advance(seconds(3));
+  const CommandEnd end{.outcome = CommandOutcome::kSignalled,
+                       .code = 9,
+                       .exit_code = 137,
+                       .duration_us = 2'999'000,
+                       .ended_at = clock_.Now(),
+                       .stdout_bytes = 100,
+                       .stderr_bytes = 50,
+                       .stdout_dropped = 10,
+                       .stderr_dropped = 1};
+  ASSERT_TRUE(registry_.EndCommand(id, 1, end).ok());
+  const auto stored = registry_.GetCommand(id, 1);
+  ASSERT_TRUE(stored.ok() && stored->end);
+  EXPECT_EQ(stored->task_id, id);
+  EXPECT_EQ(stored->argv, spec.argv);
+  EXPECT_EQ(stored->cwd, spec.cwd);
+  EXPECT_EQ(stored->timeout_ms, 77);
+  EXPECT_EQ(stored->execution_mode, ExecutionMode::kGuestVsock);
+  EXPECT_EQ(stored->started_at, begun->started_at);
+  EXPECT_EQ(stored->end->outcome, CommandOutcome::kSignalled);
+  EXPECT_EQ(stored->end->code, 9);
+  EXPECT_EQ(stored->end->exit_code, 137);
+  EXPECT_EQ(stored->end->duration_us, 2'999'000);
+  EXPECT_EQ(stored->end->ended_at, end.ended_at);
+  EXPECT_EQ(stored->end->stdout_bytes, 100u);
+  EXPECT_EQ(stored->end->stderr_bytes, 50u);
+  EXPECT_EQ(stored->end->stdout_dropped, 10u);
+  EXPECT_EQ(stored->end->stderr_dropped, 1u);
+  EXPECT_EQ(registry_.GetTask(id)->output_bytes, 139u);
+}
+
+TEST_F(RegistryTasksTest, AnEndIsRecordedOnce) {
+  const TaskId id = MustInsert(1);
+  ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("true")).ok());
+  EXPECT_EQ(registry_.EndCommand(id, 1, {.stdout_bytes = 1, .stdout_dropped = 2}).error().code,
+            ErrorCode::kInvalidArgument);
+  ASSERT_TRUE(registry_.EndCommand(id, 1, Exited(5)).ok());
+  CommandEnd other = Exited(7);
+  other.outcome = CommandOutcome::kInterrupted;
+  EXPECT_EQ(registry_.EndCommand(id, 1, other).error().code, ErrorCode::kWrongState);
+  EXPECT_EQ(registry_.GetCommand(id, 1)->end->outcome, CommandOutcome::kExited);
+  EXPECT_EQ(registry_.GetTask(id)->output_bytes, 5u);
+  EXPECT_EQ(registry_.EndCommand(id, 2, Exited(5)).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(registry_.GetCommand(TestTaskId(2), 1).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(RegistryTasksTest, OnlyAStartedTaskTakesCommands) {
+  const TaskId id = MustInsert(1, /*started=*/false);
+  EXPECT_EQ(registry_.BeginCommand(id, TestCommand("x")).error().code, ErrorCode::kWrongState);
+  EXPECT_EQ(registry_.BeginCommand(TestTaskId(2), TestCommand("x")).error().code,
+            ErrorCode::kNotFound);
+  EXPECT_EQ(registry_.BeginCommand(id, CommandSpec{}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(registry_.GetTask(id)->next_sequence, 1);
+  EXPECT_FALSE(registry_.LastCommand(id)->has_value());
+}
+
+TEST_F(RegistryTasksTest, CommandsRenewTheLeaseAtBothEnds) {
+  const TaskId id = MustInsert(1);
+  clock_.Advance(seconds(100));
+  ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
+  EXPECT_EQ(registry_.GetTask(id)->expires_at, clock_.Now() + seconds(600));
+  clock_.Advance(seconds(100));
+  ASSERT_TRUE(registry_.EndCommand(id, 1, Exited(0)).ok());
+  EXPECT_EQ(registry_.GetTask(id)->expires_at, clock_.Now() + seconds(600));
+  // Noticing after the guest's end what it left is no use of it.
+  ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
+  ASSERT_TRUE(registry_.ApplyTask(id, TaskEvent::kLost).ok());
+  const WallTime expires_at = registry_.GetTask(id)->expires_at;
+  clock_.Advance(seconds(100));
+  ASSERT_TRUE(registry_.EndCommand(id, 2, Exited(0)).ok());
+  EXPECT_EQ(registry_.GetTask(id)->expires_at, expires_at);
+}
+
+TEST_F(RegistryTasksTest, InterruptsWhatRunsAndNothingElse) {
+  const TaskId id = MustInsert(1);
+  const TaskId other = MustInsert(2);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
+  ASSERT_TRUE(registry_.BeginCommand(other, TestCommand("x")).ok());
+  ASSERT_TRUE(registry_.EndCommand(id, 2, Exited(1)).ok());
+  std::vector<std::int64_t> asked;
+  const auto how = [&](std::int64_t sequence) {
+    asked.push_back(sequence);
+    return CommandEnd{.outcome = CommandOutcome::kInterrupted,
+                      .exit_code = kInterruptedExitCode,
+                      .ended_at = clock_.Now(),
+                      .stderr_bytes = static_cast<std::uint64_t>(sequence) * 100};
+  };
+  const auto count = registry_.InterruptRunning(id, how);
+  ASSERT_TRUE(count.ok()) << count.error().message;
+  EXPECT_EQ(*count, 3);
+  EXPECT_EQ(asked, (std::vector<std::int64_t>{1, 3, 4}));
+  EXPECT_EQ(registry_.GetCommand(id, 3)->end->outcome, CommandOutcome::kInterrupted);
+  EXPECT_EQ(registry_.GetCommand(id, 3)->end->stderr_bytes, 300u);
+  EXPECT_EQ(registry_.GetCommand(id, 2)->end->outcome, CommandOutcome::kExited);
+  EXPECT_EQ(registry_.GetTask(id)->output_bytes, 801u);
+  EXPECT_EQ(*registry_.InterruptRunning(id, how), 0);
+  EXPECT_FALSE(registry_.GetCommand(other, 1)->end.has_value());
+}
+
+TEST_F(RegistryTasksTest, ListsCommandsFromEitherEnd) {
+  const TaskId id = MustInsert(1);
+  const TaskId other = MustInsert(2);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
+  ASSERT_TRUE(registry_.BeginCommand(other, TestCommand("y")).ok());
+  const auto sequences = [&](const CommandRange& range) {
+    std::vector<std::int64_t> found;
+    for (const CommandRecord& command : *registry_.ListCommands(id, range)) {
+      found.push_back(command.sequence);
+    }
+    return found;
+  };
+  using Numbers = std::vector<std::int64_t>;
+  EXPECT_EQ(sequences({}), (Numbers{1, 2, 3, 4, 5}));
+  EXPECT_EQ(sequences({.from_sequence = 4}), (Numbers{4, 5}));
+  EXPECT_EQ(sequences({.from_sequence = 2, .limit = 2}), (Numbers{2, 3}));
+  EXPECT_EQ(sequences({.from_sequence = INT64_MAX, .limit = 2, .newest_first = true}),
+            (Numbers{5, 4}));
+  EXPECT_EQ(sequences({.from_sequence = 2, .newest_first = true}), (Numbers{2, 1}));
+  EXPECT_EQ(sequences({.limit = -1}), Numbers{});
+  EXPECT_EQ((*registry_.LastCommand(id))->sequence, 5);
+}
+
+TEST_F(RegistryTasksTest, DeleteTakesTheCommandsAndSparesAStartedTask) {
+  const TaskId id = MustInsert(1);
+  ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
+  EXPECT_EQ(registry_.DeleteTask(id).error().code, ErrorCode::kWrongState);
+  ASSERT_TRUE(registry_.ApplyTask(id, TaskEvent::kStop).ok());
+  EXPECT_TRUE(registry_.DeleteTask(id).ok());
+  EXPECT_TRUE(registry_.DeleteTask(id).ok());
+  EXPECT_EQ(registry_.GetTask(id).error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(registry_.ListCommands(id)->empty());
+}
+
+TEST_F(RegistryTasksTest, InsertRefusesTakenIdsAndNumbersOutOfRange) {
+  MustInsert(1);
+  EXPECT_EQ(registry_.InsertTask(TestTaskSpec(TestTaskId(1))).error().code,
+            ErrorCode::kAlreadyExists);
+  TaskSpec spec = TestTaskSpec(TestTaskId(2));
+  spec.disk_mib = 0;
+  EXPECT_EQ(registry_.InsertTask(spec).error().code, ErrorCode::kInvalidArgument);
+  spec = TestTaskSpec(TestTaskId(2));
+  spec.ttl = kMaxTtl + seconds(1);
+  EXPECT_EQ(registry_.InsertTask(spec).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(RegistryTasksTest, FindTakesAnUnambiguousBeginning) {
+  const TaskId a = TestTaskId(1, 1);
+  const TaskId b = TestTaskId(1, 255);
+  for (const TaskId& id : {a, b}) ASSERT_TRUE(registry_.InsertTask(TestTaskSpec(id)).ok());
+  EXPECT_EQ(registry_.FindTask(a.str())->id, a);
+  EXPECT_EQ(registry_.FindTask(a.str().substr(0, 12)).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(registry_.FindTask("task_zzzzzz").error().code, ErrorCode::kNotFound);
+  for (const char* bad : {"", "task_", "task_aaaaa", "vm_aaaaaa", "task_aaa%aaa"}) {
+    EXPECT_EQ(registry_.FindTask(bad).error().code, ErrorCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST_F(RegistryTasksTest, DigestsOfVmsAndTasksAreInUse) {
+  TaskSpec task = TestTaskSpec(TestTaskId(1));
+  task.environment_digest = "sha256:task";
+  ASSERT_TRUE(registry_.InsertTask(task).ok());
+  ASSERT_TRUE(registry_.InsertVm(TestSpec(TestId(1))).ok());
+  EXPECT_EQ(*registry_.DigestsInUse(), (std::set<std::string>{"sha256:aaaa", "sha256:task"}));
+}
+
+TEST_F(RegistryTasksTest, AdoptionIsWholeOrNothing) {
+  const TaskId id = TestTaskId(1);
+  CommandRecord first(id, 1, TestCommand("a"));
+  first.end = Exited(3);
+  CommandRecord running(id, 2, TestCommand("b"));
+  CommandRecord third(id, 7, TestCommand("c"));
+  clock_.Advance(seconds(50));
+  third.end = Exited(4);
+  const WallTime created_at = clock_.Now() - seconds(1000);
+  for (const auto& bad :
+       {std::vector{first, running}, std::vector{third, first}, std::vector{first, first}}) {
+    EXPECT_EQ(registry_.AdoptTask(TestTaskSpec(id), created_at, bad).error().code,
+              ErrorCode::kInvalidArgument);
+    EXPECT_EQ(registry_.GetTask(id).error().code, ErrorCode::kNotFound);
+  }
+  ASSERT_TRUE(registry_.AdoptTask(TestTaskSpec(id), created_at, {first, third}).ok());
+  const auto task = registry_.GetTask(id);
+  EXPECT_EQ(task->state, TaskState::kStopped);
+  EXPECT_EQ(task->created_at, created_at);
+  EXPECT_EQ(task->last_used_at, clock_.Now());
+  EXPECT_EQ(task->next_sequence, 8);
+  EXPECT_EQ(task->command_count, 2);
+  EXPECT_EQ(task->output_bytes, 7u);
+  EXPECT_EQ(task->execution_mode, ExecutionMode::kGuestVirtioSerial);
+  EXPECT_EQ(registry_.AdoptTask(TestTaskSpec(id), created_at, {}).error().code,
+            ErrorCode::kAlreadyExists);
+}
+
+// Steps of SQLite's machine, which unlike time are the same in every run.
+TEST_F(RegistryTasksTest, QueriesFindCommandsByKey) {
+  auto database = db::Database::Open(directory_.path() / "registry.db");
+  constexpr db::Sql kQueries[] = {
+      "EXPLAIN QUERY PLAN SELECT * FROM commands WHERE task_id = ?1 AND sequence = ?2",
+      "EXPLAIN QUERY PLAN SELECT * FROM commands WHERE task_id = ?1 AND sequence <= ?2 "
+      "ORDER BY sequence DESC LIMIT ?3",
+      "EXPLAIN QUERY PLAN SELECT sequence FROM commands INDEXED BY commands_running WHERE task_id "
+      "= ?1 AND "
+      "state = 'running' ORDER BY sequence",
+      "EXPLAIN QUERY PLAN SELECT * FROM tasks WHERE id = ?1"};
+  for (const db::Sql& query : kQueries) {
+    auto plan = database->Prepare(query);
+    int lines = 0;
+    while (*plan->Step()) {
+      ++lines;
+      EXPECT_EQ(plan->Text(3).rfind("SEARCH", 0), 0u) << query.text() << ": " << plan->Text(3);
+    }
+    EXPECT_EQ(lines, 1) << query.text();
+  }
+  auto running = database->Prepare(kQueries[2]);
+  ASSERT_TRUE(*running->Step());
+  EXPECT_NE(running->Text(3).find("commands_running"), std::string::npos) << running->Text(3);
+}
+
+}  // namespace
+}  // namespace pyro::registry

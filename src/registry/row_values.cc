@@ -1,0 +1,17 @@
+#include "registry/row_values.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace pyro::registry {
+
+Error BadRow(std::string_view thing, std::string_view what, std::string_view value) {
+  return MakeError(
+      ErrorCode::kDataLoss,
+      fmt::format("the registry holds a {} whose {} is '{}'", thing, what, Printable(value)),
+      "something else than pyro has written to registry.db: move it away, and a new "
+      "one is made");
+}
+
+}  // namespace pyro::registry

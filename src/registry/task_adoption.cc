@@ -1,0 +1,72 @@
+#include "registry/task_adoption.h"
+
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "registry/command_log.h"
+#include "registry/task_directory.h"
+#include "sys/files.h"
+
+namespace pyro::registry {
+namespace {
+
+// Those of `ids` that have no row.
+Result<std::vector<TaskId>> WithoutRow(Registry& registry, const std::vector<TaskId>& ids) {
+  PYRO_ASSIGN_OR_RETURN(const auto tasks, registry.ListTasks());
+  std::set<TaskId> known;
+  for (const TaskRecord& task : tasks) known.insert(task.id);
+  std::vector<TaskId> unknown;
+  for (const TaskId& id : ids) {
+    if (!known.contains(id)) unknown.push_back(id);
+  }
+  return unknown;
+}
+
+Status AdoptOne(Registry& registry, const std::filesystem::path& state_dir, const TaskId& id,
+                WallTime now, AdoptedTasks& adopted) {
+  if (registry.GetTask(id)) return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(const bool adoptable, IsAdoptable(state_dir, id));
+  if (!adoptable) return OkStatus();
+  const std::filesystem::path directory = TaskDirectory(state_dir, id);
+  PYRO_ASSIGN_OR_RETURN(const std::string text,
+                        sys::ReadFile(directory / "manifest.json", kMaxTaskManifestBytes));
+  PYRO_ASSIGN_OR_RETURN(const TaskManifest manifest, ParseTaskManifest(text));
+  if (manifest.spec.id != id) {
+    return MakeError(ErrorCode::kDataLoss,
+                     fmt::format("the manifest in '{}' is that of another task", id.str()),
+                     "its directory is left as it is: its data.img holds the work");
+  }
+  PYRO_ASSIGN_OR_RETURN(const ReplayedCommands replayed, ReplayCommands(directory, id, now));
+  PYRO_RETURN_IF_ERROR(registry.AdoptTask(manifest.spec, manifest.created_at, replayed.commands));
+  adopted.task_ids.push_back(id);
+  adopted.bad_lines += replayed.bad_lines;
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<AdoptedTasks> AdoptTasks(Registry& registry, const std::filesystem::path& state_dir,
+                                const Clock& clock) {
+  AdoptedTasks adopted;
+  // First without keeping others out: nearly always there is nothing to do.
+  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> seen, ListTaskDirectories(state_dir));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> unknown, WithoutRow(registry, seen));
+  for (const TaskId& id : unknown) {
+    // One by one: a failure leaves nothing of that task's rows and all of the others'.
+    AdoptedTasks one;
+    const Status status =
+        registry.WithExclusive([&] { return AdoptOne(registry, state_dir, id, clock.Now(), one); });
+    if (!status) {
+      adopted.failures.push_back({.id = id, .error = status.error()});
+    } else if (!one.task_ids.empty()) {
+      adopted.task_ids.push_back(id);
+      adopted.bad_lines += one.bad_lines;
+    }
+  }
+  return adopted;
+}
+
+}  // namespace pyro::registry
