@@ -70,8 +70,8 @@ Result<CommandRecord> Registry::EndCommandLocked(const TaskId& id, std::int64_t 
   task.output_bytes += end.kept_bytes();
   if (task.state == TaskState::kStarted) BeginLease(task, clock_->Now());
   PYRO_RETURN_IF_ERROR(StoreTask(task));
-  PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_COLUMNS
-                                                       ") = (" PYRO_COMMAND_PARAMETERS
+  PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_VALUES
+                                                       ") = (" PYRO_COMMAND_VALUE_PARAMETERS
                                                        ") WHERE task_id = ?1 AND sequence = ?2"));
   BindCommand(update, command);
   PYRO_RETURN_IF_ERROR(update.Run());

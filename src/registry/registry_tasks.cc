@@ -145,8 +145,8 @@ Result<TaskRecord> Registry::ApplyTaskLocked(const TaskId& id, TaskEvent event,
 
 Status Registry::StoreTask(const TaskRecord& task) {
   PYRO_ASSIGN_OR_RETURN(auto update,
-                        database_.Prepare("UPDATE tasks SET (" PYRO_TASK_COLUMNS
-                                          ") = (" PYRO_TASK_PARAMETERS ") WHERE id = ?1"));
+                        database_.Prepare("UPDATE tasks SET (" PYRO_TASK_VALUES
+                                          ") = (" PYRO_TASK_VALUE_PARAMETERS ") WHERE id = ?1"));
   BindTask(update, task);
   return update.Run();
 }

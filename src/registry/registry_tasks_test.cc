@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <ctime>
+
 #include <gtest/gtest.h>
 
 #include "base/check.h"
@@ -306,7 +309,46 @@ TEST_F(RegistryTasksTest, AdoptionIsWholeOrNothing) {
             ErrorCode::kAlreadyExists);
 }
 
-// Steps of SQLite's machine, which unlike time are the same in every run.
+// Of this thread, which waits for no disk and no other process.
+std::chrono::nanoseconds CpuTime() {
+  struct timespec now {};
+  PYRO_CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
+  return seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+TEST_F(RegistryTasksTest, TenThousandCommandsMakeTheNextOneNoDearer) {
+  const auto with_commands = [&](std::uint8_t number, std::int64_t count) {
+    const TaskId id = TestTaskId(number);
+    std::vector<CommandRecord> commands(static_cast<std::size_t>(count),
+                                        CommandRecord(id, 0, TestCommand("x")));
+    for (std::int64_t i = 0; i < count; ++i) {
+      commands[static_cast<std::size_t>(i)].sequence = i + 1;
+      commands[static_cast<std::size_t>(i)].end = Exited(1);
+    }
+    PYRO_CHECK(registry_.AdoptTask(TestTaskSpec(id), clock_.Now(), commands).ok());
+    PYRO_CHECK(registry_.ApplyTask(id, TaskEvent::kStart).ok());
+    return id;
+  };
+  const auto cost = [&](const TaskId& id) {
+    const auto begin = CpuTime();
+    const auto command = registry_.BeginCommand(id, TestCommand("x"));
+    PYRO_CHECK(command.ok() && registry_.EndCommand(id, command->sequence, Exited(1)).ok());
+    PYRO_CHECK(registry_.GetTask(id).ok() && registry_.LastCommand(id).ok());
+    PYRO_CHECK(*registry_.InterruptRunning(id, [](std::int64_t) { return CommandEnd{}; }) == 0);
+    return CpuTime() - begin;
+  };
+  const TaskId few = with_commands(1, 10);
+  const TaskId many = with_commands(2, 10'000);
+  // The least of several: what is added to it by the machine only makes it larger.
+  auto least_few = std::chrono::nanoseconds::max();
+  auto least_many = least_few;
+  for (int i = 0; i < 40; ++i) {
+    least_few = std::min(least_few, cost(few));
+    least_many = std::min(least_many, cost(many));
+  }
+  EXPECT_LT(least_many, least_few * 3 / 2);
+}
+
 TEST_F(RegistryTasksTest, QueriesFindCommandsByKey) {
   auto database = db::Database::Open(directory_.path() / "registry.db");
   constexpr db::Sql kQueries[] = {

@@ -8,15 +8,19 @@
 
 namespace pyro::registry {
 
-// The columns in the order in which ReadTask and BindTask count them, and as many parameters.
-#define PYRO_TASK_COLUMNS                                                             \
-  "id, environment, environment_digest, vcpu_count, mem_mib, disk_mib, ttl_seconds, " \
-  "network, allow_host_compat, state, execution_mode, accelerator, network_json, "    \
-  "last_error, created_at, started_at, last_used_at, expires_at, next_sequence, "     \
+// The columns but the key, in the order in which ReadTask and BindTask count them after it, and as
+// many parameters. An UPDATE must not name the key, not even to leave it as it is: SQLite would go
+// through all commands of the task to see that none refers to the old one.
+#define PYRO_TASK_VALUES                                                           \
+  "environment, environment_digest, vcpu_count, mem_mib, disk_mib, ttl_seconds, "  \
+  "network, allow_host_compat, state, execution_mode, accelerator, network_json, " \
+  "last_error, created_at, started_at, last_used_at, expires_at, next_sequence, "  \
   "command_count, output_bytes"
-#define PYRO_TASK_PARAMETERS                                                     \
-  "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, " \
-  "?18, ?19, ?20, ?21"
+#define PYRO_TASK_VALUE_PARAMETERS                                                \
+  "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, " \
+  "?19, ?20, ?21"
+#define PYRO_TASK_COLUMNS "id, " PYRO_TASK_VALUES
+#define PYRO_TASK_PARAMETERS "?1, " PYRO_TASK_VALUE_PARAMETERS
 
 // Of a statement that selected PYRO_TASK_COLUMNS and stands on a row. kDataLoss: the row holds what
 // no pyro writes.
