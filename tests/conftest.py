@@ -73,6 +73,25 @@ def pyro(state_dir, cache_dir, scratch, helpers):
 
 
 @pytest.fixture
+def create(pyro):
+    """create(*flags, environment): a harness.Task. All tasks are deleted when the test ends, and
+    must then have left nothing."""
+
+    def make(*flags, environment=harness.BASE):
+        done = pyro("task", "create", "-q", *flags, environment)
+        assert done.code == 0, done
+        return harness.Task(pyro, done.text.strip())
+
+    yield make
+    done = pyro("task", "list", "-q")
+    assert done.code == 0, done
+    for task_id in done.text.split():
+        deleted = pyro("task", "delete", task_id)
+        assert deleted.code == 0, deleted
+    assert harness.task_directories(pyro) == [], "directories of tasks are left"
+
+
+@pytest.fixture
 def bare(scratch):
     """pyro with an empty cache, for tests that need no guest."""
     home = scratch / "home"

@@ -206,6 +206,72 @@ class Pyro:
             connection.close()
 
 
+class Task:
+    """One task, by its id."""
+
+    def __init__(self, pyro, task_id):
+        self.pyro = pyro
+        self.id = task_id
+        self.directory = pyro.state / "tasks" / task_id
+
+    def start(self, *command, flags=("-q",), **options):
+        """pyro task exec FLAGS ID -- COMMAND, with a limit that a busy machine keeps too."""
+        if "--timeout-seconds" not in flags:
+            flags = (*flags, "--timeout-seconds", "250")
+        return self.pyro.start("task", "exec", *flags, self.id, "--", *command, **options)
+
+    def exec(self, *command, input=None, **options):
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        return finish(self.start(*command, **options), input)
+
+    def json(self, action, *flags):
+        done = self.pyro("task", action, self.id, "--json", *flags)
+        assert done.code == 0, done
+        return done.json
+
+    def entries(self, *flags):
+        return self.json("logs", *flags)["entries"]
+
+    def stop(self):
+        return self.json("stop")
+
+    def delete(self):
+        return self.json("delete")
+
+    def processes(self):
+        """Its supervisor, and what is below that."""
+        found = []
+        for one in of_program(descendants(), "pyro-supervisor"):
+            if task_of_supervisor(one.pid) == self.id:
+                found += [one, *descendants(one.pid)]
+        return found
+
+    def kill_guest(self):
+        """As when the host goes down: supervisor and QEMU at one moment."""
+        processes = self.processes()
+        assert {"pyro-supervisor", "qemu-system-x86_64"} <= {one.program for one in processes}
+        kill_all(processes)
+        wait_until(lambda: not self.processes(), "the guest is gone", 90)
+
+
+def task_of_supervisor(pid):
+    """Told by the lock that it holds; None for one that is gone or is no task's."""
+    try:
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return None
+    for link in map(pathlib.Path, links):
+        if link.name == "lock" and link.parent.parent.name == "tasks":
+            return link.parent.name
+    return None
+
+
+def task_directories(pyro):
+    tasks = pyro.state / "tasks"
+    return sorted(entry.name for entry in tasks.iterdir()) if tasks.is_dir() else []
+
+
 def str_or_bytes(word):
     return word if isinstance(word, (str, bytes)) else str(word)
 
