@@ -264,9 +264,9 @@ void Supervisor::Accept() {
 }
 
 void Supervisor::Greeted(ClientId client) {
-  if (config_.dies_with_first_client && !owner_) {
+  if (!owner_) {
     owner_ = client;
-    RenewLease();
+    if (config_.dies_with_first_client) RenewLease();
   }
   Session& session = *sessions_.at(client);
   if (failure_) {
@@ -286,7 +286,7 @@ void Supervisor::ClientGone(ClientId client) {
   sessions_.erase(found);
   if (phase_ == Phase::kEnded) return;
   router_.ClientGone(client);
-  if (owner_ == client) Remove();
+  if (owner_ == client && (config_.dies_with_first_client || record_.unfinished())) Remove();
 }
 
 void Supervisor::Broadcast(const wire::Frame& frame) {
@@ -430,6 +430,9 @@ void Supervisor::Stop(bool remove) {
     return Finish();
   }
   phase_ = Phase::kStopping;
+  // Whoever comes now waits for the lock, instead of hearing from a guest on its way out.
+  ErrorCodeOfAsio ignored;
+  acceptor_.close(ignored);
   router_.GuestGone();
   agent_->Send(EncodeFrame(wire::Plain(wire::FrameType::kPowerOff)));
   stop_limit_.expires_after(kStopLimit);
