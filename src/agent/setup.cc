@@ -12,6 +12,7 @@
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -52,8 +53,31 @@ Status MixEntropy(const wire::GuestSetup& setup) {
   return OkStatus();
 }
 
+// A file that keeps some room on the data disk for the next start: without any, the kernel mounts
+// an overlay read-only, and a disk that a command has filled could never be freed again.
+constexpr char kReserve[] = "reserve";
+constexpr off_t kReserveBytes = 4 << 20;
+constexpr off_t kReserveStep = 64 << 10;
+
+void FreeReserve() {
+  const std::string path = fmt::format("{}/{}", kDataDirectory, kReserve);
+  // Its blocks can be used once that is written.
+  if (::unlink(path.c_str()) == 0) ::sync();
+}
+
+// As much of it as there is: a disk that is full already does no harm now.
+void KeepReserve(const sys::UniqueFd& data) {
+  const sys::UniqueFd file(
+      ::openat(data.get(), kReserve, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid()) return;
+  for (off_t bytes = kReserveBytes; bytes > 0; bytes -= kReserveStep) {
+    if (::fallocate(file.get(), 0, 0, bytes) == 0) return;
+  }
+}
+
 Status MountData() {
   PYRO_RETURN_IF_ERROR(Mount("/dev/vdb", kDataDirectory, "ext4", MS_NOATIME, "discard"));
+  FreeReserve();
   for (const char* name : {"upper", "work", "workspace"}) {
     const std::string path = fmt::format("{}/{}", kDataDirectory, name);
     if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
@@ -157,6 +181,7 @@ Status SetUpNetwork(const wire::GuestSetup& setup) {
 }  // namespace
 
 Status SetUpGuest(const wire::GuestSetup& setup) {
+  sys::UniqueFd data;  // Reaches the data disk where no name does any more.
   const std::pair<const char*, Status (*)(const wire::GuestSetup&)> steps[] = {
       {"clock", SetClock},
       {"entropy", MixEntropy},
@@ -172,7 +197,11 @@ Status SetUpGuest(const wire::GuestSetup& setup) {
       error.message = fmt::format("{}: {}", name, error.message);
       return error;
     }
+    if (!data.valid() && std::string_view(name) == "data disk") {
+      data = sys::UniqueFd(::open(kDataDirectory, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    }
   }
+  if (data.valid()) KeepReserve(data);
   return OkStatus();
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include <cerrno>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -95,8 +96,12 @@ Status StartSupervisor(const Engine::Directories& directories, const GuestParts&
   options.pass.push_back(std::move(shared));
 
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess starter, sys::ChildProcess::Spawn(std::move(options)));
-  // Smaller than a pipe's buffer (64 KiB), so this cannot block.
-  PYRO_RETURN_IF_ERROR(sys::WriteAll(input.write.get(), FormatSupervisorConfig(config)));
+  // Smaller than a pipe's buffer (64 KiB), so this cannot block. If the supervisor dies before it
+  // has read that, what it answers, or does not, tells more.
+  if (const Status sent = sys::WriteAll(input.write.get(), FormatSupervisorConfig(config));
+      !sent && sent.error().sys_errno != EPIPE) {
+    return sent.error();
+  }
   input.write.Reset();
   PYRO_ASSIGN_OR_RETURN(const std::string answer, sys::ReadAll(output.read.get(), 64 * 1024));
   // The starter is only the fork that detached the supervisor from us.

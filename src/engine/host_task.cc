@@ -24,7 +24,8 @@ using registry::CommandOutcome;
 
 fs::path WorkspaceOf(const fs::path& task_dir) { return task_dir / "workspace"; }
 
-// Into the journal first, then to whoever asked.
+// Into the journal what the caller has taken: a caller that stands still holds up its own command
+// only.
 class JournalSink : public OutputSink {
  public:
   JournalSink(registry::JournalWriter& writer, OutputSink& next) : writer_(writer), next_(next) {}

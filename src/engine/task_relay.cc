@@ -151,7 +151,7 @@ class TaskRelay {
     if (status) return status;
     // The reason may have arrived before the end.
     PYRO_RETURN_IF_ERROR(TakeFrames());
-    return exited_ ? OkStatus() : status;
+    return exited_ ? OkStatus() : Status(Lost());
   }
 
   void ReadStdin() {

@@ -114,6 +114,13 @@ struct Running {
 
 Result<Running> EnsureRunning(const Engine::Directories& directories, FoundTask& found,
                               const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const registry::TaskFiles files,
+                        registry::LookAtTaskFiles(directories.state, found.task.id));
+  if (files != registry::TaskFiles::kReady) {
+    // What ran in it now could be taken away with it.
+    return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
+                     "wait for 'pyro task create' to end");
+  }
   PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, found.task.id)));
   if (held.link) return Running{std::move(found.task), std::move(held.link), std::nullopt, false};
   // As it is now that it is ours.

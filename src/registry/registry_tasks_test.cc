@@ -222,9 +222,8 @@ TEST_F(RegistryTasksTest, ListsCommandsFromEitherEnd) {
   ASSERT_TRUE(registry_.BeginCommand(other, TestCommand("y")).ok());
   const auto sequences = [&](const CommandRange& range) {
     std::vector<std::int64_t> found;
-    for (const CommandRecord& command : *registry_.ListCommands(id, range)) {
-      found.push_back(command.sequence);
-    }
+    const auto commands = registry_.ListCommands(id, range);
+    for (const CommandRecord& command : *commands) found.push_back(command.sequence);
     return found;
   };
   using Numbers = std::vector<std::int64_t>;

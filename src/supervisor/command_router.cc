@@ -1,5 +1,7 @@
 #include "supervisor/command_router.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "base/try.h"
@@ -223,7 +225,13 @@ void CommandRouter::ClientGone(ClientId client) {
   for (auto& [channel, command] : commands_) {
     if (command.client != client || command.orphan) continue;
     command.orphan = true;
-    if (command.sequence > 0) continue;
+    if (command.sequence > 0) {
+      // Nobody is left to end its stdin.
+      if (!std::exchange(command.stdin_ended, true)) {
+        callbacks_.to_guest(wire::EncodeEof(channel, Stream::kStdin));
+      }
+      continue;
+    }
     SendKill(channel, command, wire::KillReason::kCancelled);
     for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
       Output& output = OutputOf(command, stream);

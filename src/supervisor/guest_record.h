@@ -32,6 +32,9 @@ class GuestRecord {
   virtual ~GuestRecord() = default;
   // Borrowed; nullptr: commands are not kept.
   virtual CommandJournal* journal() { return nullptr; }
+  // True while whoever makes this guest's files is not done: without its maker it is good for
+  // nothing.
+  virtual bool unfinished() const { return false; }
   virtual Status Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) = 0;
   // The lease begins anew.

@@ -99,7 +99,7 @@ class Supervisor {
   boost::asio::local::stream_protocol::acceptor acceptor_;
   std::map<ClientId, std::unique_ptr<Session>> sessions_;
   ClientId next_client_ = 1;
-  std::optional<ClientId> owner_;  // With dies_with_first_client: the first that greeted.
+  std::optional<ClientId> owner_;  // The first that greeted: whoever started this guest.
 
   CommandRouter router_;
   std::map<std::uint32_t, boost::asio::steady_timer> timeouts_;  // By the guest's channel.

@@ -53,6 +53,11 @@ class TaskRow : public GuestRecord, public CommandJournal {
 
   CommandJournal* journal() override { return this; }
 
+  bool unfinished() const override {
+    const auto files = registry::LookAtTaskFiles(state_dir_, id_);
+    return files && *files == registry::TaskFiles::kCreating;
+  }
+
   Status Started(const wire::Ready& ready,
                  const std::optional<wire::GuestNetwork>& network) override {
     registry::TaskChanges changes;
