@@ -84,6 +84,18 @@ def test_the_end_of_a_killed_supervisor_is_told(pyro):
     assert pyro.run("true").code == 0
 
 
+def test_a_supervisor_killed_at_its_birth_is_told(pyro):
+    process = pyro.start_run("true")
+    supervisor = harness.wait_until(
+        lambda: harness.of_program(harness.descendants(), "pyro-supervisor"), "it is born")[0]
+    os.kill(supervisor.pid, signal.SIGKILL)
+    done = harness.finish(process)
+    assert done.code == 125, done
+    assert done.talk.startswith("pyro: "), done
+    harness.wait_until(lambda: not harness.descendants(), "its guest is gone")
+    assert pyro("env", "list").code == 0
+
+
 def test_killing_pyro_removes_the_vm(pyro):
     process = begun(pyro)
     process.kill()
