@@ -70,7 +70,8 @@ def test_a_life_in_json(pyro, create, scratch):
 
     exported = task.json("export", "f", str(scratch / "f"))
     assert (exported["task_id"], exported["path"]) == (task.id, "/workspace/f")
-    assert (exported["destination"], exported["bytes"]) == (str(scratch / "f"), 5)
+    assert exported["destination"] == str(scratch / "f")
+    assert exported["bytes"] >= 5  # Of the tar that it came in.
     assert (scratch / "f").read_text() == "kept\n"
 
     assert task.stop()["state"] == "stopped"
