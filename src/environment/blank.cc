@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -43,6 +44,26 @@ Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64
   return OkStatus();
 }
 
+Status ReadAndWrite(int from, int to, off_t begin, off_t end) {
+  std::vector<char> buffer(std::size_t{256} * 1024);
+  while (begin < end) {
+    const std::size_t most = std::min(buffer.size(), static_cast<std::size_t>(end - begin));
+    const ssize_t n = ::pread(from, buffer.data(), most, begin);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return sys::ErrnoError(errno, "read a blank disk");
+    if (n == 0) return MakeError(ErrorCode::kDataLoss, "the blank disk shrank while it was copied");
+    for (ssize_t done = 0; done < n;) {
+      const ssize_t written =
+          ::pwrite(to, buffer.data() + done, static_cast<std::size_t>(n - done), begin + done);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return sys::ErrnoError(errno, "copy a disk");
+      done += written;
+    }
+    begin += n;
+  }
+  return OkStatus();
+}
+
 Status CopyRange(int from, int to, off_t begin, off_t end) {
   while (begin < end) {
     off_t in = begin;
@@ -50,6 +71,10 @@ Status CopyRange(int from, int to, off_t begin, off_t end) {
     const ssize_t n =
         ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(end - begin), 0);
     if (n < 0 && errno == EINTR) continue;
+    // The cache and the state directory may be on different file systems.
+    if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
+      return ReadAndWrite(from, to, begin, end);
+    }
     if (n < 0) return sys::ErrnoError(errno, "copy a disk");
     if (n == 0) return MakeError(ErrorCode::kDataLoss, "the blank disk shrank while it was copied");
     begin += n;
