@@ -315,8 +315,7 @@ void AddLogs(Adder& adder, const Flags& flags) {
 }  // namespace
 
 void AddTask(CLI::App& app, Context& context) {
-  CLI::App* task =
-      app.add_subcommand("task", "Persistent workspaces: what is in them stays until task delete");
+  CLI::App* task = app.add_subcommand("task", "Workspaces that stay until they are deleted");
   task->require_subcommand(1);
   const Flags flags = std::make_shared<TaskFlags>();
   Adder adder(*task, context);
