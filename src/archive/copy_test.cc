@@ -186,6 +186,23 @@ TEST_F(CopyArchiveTest, AHeaderThatGoesOnForEverIsRefused) {
   EXPECT_NE(summary.error().message.find("header"), std::string::npos) << summary.error().message;
 }
 
+TEST_F(CopyArchiveTest, AFewBytesDoNotStandForAnyNumberOfZeros) {
+  const std::map<std::string, std::string> sparse = {{"GNU.sparse.major", "1"},
+                                                     {"GNU.sparse.minor", "0"},
+                                                     {"GNU.sparse.name", "x"},
+                                                     {"GNU.sparse.realsize", "8796093022208"}};
+  std::string map = "1\n0\n8796093022208\n";
+  map.resize(512);
+  ExpectRefused(TarBuilder().Pax(sparse).Add('0', "x", map + "data"));
+  // As one hole it may be of any size that a file system has.
+  map = "1\n0\n4\n";
+  map.resize(512);
+  TarBuilder tar;
+  for (int i = 0; i < 100; ++i) tar.Pax(sparse).Add('0', "x", map + "data");
+  ASSERT_TRUE(Copy(tar).ok());
+  EXPECT_LT(ReadBack(out_.get()).size(), 1u << 20);
+}
+
 TEST_F(CopyArchiveTest, KnowsItsNames) {
   EXPECT_TRUE(HasArchiveName("a.tar"));
   EXPECT_TRUE(HasArchiveName("/x/a.tar.gz"));

@@ -42,5 +42,6 @@ struct Summary {
 // reader.
 inline constexpr std::uint64_t kMaxEntries = 5'000'000;
 inline constexpr std::size_t kMaxNameBytes = 4095;
+inline constexpr std::int64_t kMaxFileBytes = std::int64_t{16} << 40;  // As in a guest's ext4.
 
 }  // namespace pyro::archive

@@ -88,7 +88,8 @@ class TarReader {
     std::int64_t offset;
     std::string_view bytes;
   };
-  // nullopt at its end. Pieces ascend and lie within the size. Valid until the next call.
+  // nullopt at its end. Pieces ascend, lie within the size, and are together as long as all that is
+  // no hole. Valid until the next call.
   Result<std::optional<Piece>> Read();
 
   Error Bad(std::string message) const { return MakeError(bad_, std::move(message)); }
@@ -111,7 +112,10 @@ class TarReader {
   std::optional<Error> error_;  // Of the source.
   std::int64_t budget_ = 0;     // Bytes that libarchive may still take in this call.
   std::size_t zeros_ = 0;       // At the end of what the source has given.
+  bool content_ = false;        // The entry has content that was not read to its end.
+  bool regular_ = false;        // The entry is a regular file.
   std::int64_t size_ = 0;       // Of the entry.
+  std::int64_t left_ = 0;       // Of its content without holes.
   std::int64_t position_ = 0;   // In the entry.
 };
 
@@ -142,8 +146,11 @@ class TarWriter {
   const int fd_;
   Meter& meter_;
   const Counting counting_;
+  // Zeros that take no memory: a hole of terabytes is "written" in large pieces.
+  std::unique_ptr<const char, void (*)(const char*)> zeros_;
   LibArchive archive_;
-  std::optional<Error> error_;  // Of the descriptor.
+  std::optional<Error> error_;  // Of the descriptor; nothing is written after it,
+  bool closed_ = false;         // nor after this.
 };
 
 }  // namespace pyro::archive

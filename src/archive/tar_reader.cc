@@ -128,6 +128,13 @@ Result<std::optional<Entry>> TarReader::Next() {
   if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
   PYRO_ASSIGN_OR_RETURN(Entry converted, Convert(entry));
   size_ = archive_entry_size(entry);  // A hard link may have content too.
+  content_ = size_ > 0;
+  regular_ = converted.type == Entry::Type::kRegular;
+  left_ = size_;
+  if (converted.data) {
+    left_ = 0;
+    for (const auto& range : *converted.data) left_ += range.length;
+  }
   position_ = 0;
   return converted;
 }
@@ -157,7 +164,7 @@ Result<Entry> TarReader::Convert(archive_entry* entry) {
   result.nanoseconds = std::clamp(archive_entry_mtime_nsec(entry), 0L, 999'999'999L);
   if (*type != Entry::Type::kRegular) return result;
   result.size = archive_entry_size(entry);
-  bool broken = result.size < 0;
+  bool broken = result.size < 0 || result.size > kMaxFileBytes;
   if (archive_entry_sparse_reset(entry) > 0) {
     result.data.emplace();
     std::int64_t end = 0;
@@ -175,26 +182,30 @@ Result<Entry> TarReader::Convert(archive_entry* entry) {
 }
 
 Result<std::optional<TarReader::Piece>> TarReader::Read() {
-  while (true) {
+  while (content_) {
     budget_ = kMaxHeaderBytes;
     const void* data = nullptr;
     std::size_t bytes = 0;
     la_int64_t offset = 0;
-    if (position_ < 0 || size_ <= 0) return std::nullopt;  // At its end, or without content.
     const int result = archive_read_data_block(archive_.get(), &data, &bytes, &offset);
     if (error_) return *error_;
     if (result == ARCHIVE_EOF) {
-      position_ = -1;
-      return std::nullopt;
+      content_ = false;
+      // Otherwise a few bytes could stand for any number of zeros.
+      if (regular_ && left_ != 0) return Bad("broken archive: a file is shorter than it says");
+      break;
     }
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
     if (bytes == 0) continue;
-    if (offset < position_ || static_cast<std::int64_t>(bytes) > size_ - offset) {
+    const auto length = static_cast<std::int64_t>(bytes);
+    if (offset < position_ || length > size_ - offset || (regular_ && length > left_)) {
       return Bad("broken archive: a file's parts are out of order");
     }
-    position_ = offset + static_cast<std::int64_t>(bytes);
+    position_ = offset + length;
+    left_ -= length;
     return Piece{offset, {static_cast<const char*>(data), bytes}};
   }
+  return std::nullopt;
 }
 
 }  // namespace pyro::archive

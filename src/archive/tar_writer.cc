@@ -1,10 +1,10 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 
 #include <fmt/format.h>
@@ -20,7 +20,7 @@ namespace {
 constexpr int kBlockBytes = 64 * 1024;
 constexpr int kRecordBytes = 10 * 1024;  // A tar's length is a multiple of it, by custom.
 
-constexpr std::array<char, 1 << 20> kZeros = {};
+constexpr std::size_t kZeroBytes = 1 << 30;
 
 unsigned FileTypeOf(Entry::Type type) {
   switch (type) {
@@ -56,23 +56,33 @@ void Fill(archive_entry* to, const Entry& from) {
   }
 }
 
+const char* MapZeros() {
+  void* const zeros =
+      ::mmap(nullptr, kZeroBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return zeros == MAP_FAILED ? nullptr : static_cast<const char*>(zeros);
+}
+
 }  // namespace
 
 TarWriter::TarWriter(int fd, Meter& meter, Counting counting)
     : fd_(fd),
       meter_(meter),
       counting_(counting),
+      zeros_(MapZeros(), [](const char* zeros) { ::munmap(const_cast<char*>(zeros), kZeroBytes); }),
       archive_(archive_write_new(), &archive_write_free) {}
 
 TarWriter::~TarWriter() {
-  // Otherwise freeing it would write an end as if all were well.
-  if (archive_ != nullptr) archive_write_fail(archive_.get());
+  // Freeing it writes the rest of the entry and the end, which nobody must see unless all was well.
+  closed_ = true;
+  archive_.reset();  // While the rest of this object is still there for Drain().
 }
 
 Result<std::unique_ptr<TarWriter>> TarWriter::Create(int fd, Meter& meter, Counting counting) {
   std::unique_ptr<TarWriter> writer(new TarWriter(fd, meter, counting));
   struct ::archive* const handle = writer->archive_.get();
-  if (handle == nullptr) return sys::ErrnoError(ENOMEM, "write an archive");
+  if (handle == nullptr || writer->zeros_ == nullptr) {
+    return sys::ErrnoError(ENOMEM, "write an archive");
+  }
   if (archive_write_set_format_pax(handle) != ARCHIVE_OK ||
       archive_write_set_options(handle, "hdrcharset=BINARY") != ARCHIVE_OK ||
       archive_write_add_filter_none(handle) != ARCHIVE_OK ||
@@ -84,18 +94,22 @@ Result<std::unique_ptr<TarWriter>> TarWriter::Create(int fd, Meter& meter, Count
   return writer;
 }
 
+// Fails only to have libarchive give up: failing before that would make it leak its buffers. What
+// comes after an error is dropped, and whoever called libarchive looks for the error.
 long TarWriter::Drain(struct ::archive* handle, void* self, const void* bytes, std::size_t count) {
   auto& writer = *static_cast<TarWriter*>(self);
-  if (Status status = writer.Put({static_cast<const char*>(bytes), count}); !status) {
-    archive_set_error(handle, EIO, "%s", "not written");
-    if (!writer.error_) writer.error_ = std::move(status).error();
+  if (writer.closed_) {
+    archive_set_error(handle, EIO, "%s", "closed");
     return -1;
+  }
+  if (!writer.error_) {
+    Status status = writer.Put({static_cast<const char*>(bytes), count});
+    if (!status) writer.error_ = std::move(status).error();
   }
   return static_cast<long>(count);
 }
 
 Status TarWriter::Put(std::string_view bytes) {
-  if (error_) return *error_;
   if (counting_ == Counting::kYes) PYRO_RETURN_IF_ERROR(meter_.CountBytes(bytes.size()));
   while (!bytes.empty()) {
     PYRO_RETURN_IF_ERROR(meter_.Wait(fd_, POLLOUT));
@@ -124,14 +138,14 @@ Status TarWriter::Add(const Entry& entry) {
   if (header == nullptr) return sys::ErrnoError(ENOMEM, "write an archive");
   Fill(header.get(), entry);
   const int result = archive_write_header(archive_.get(), header.get());
-  if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
+  if (error_ || (result != ARCHIVE_OK && result != ARCHIVE_WARN)) return Failure();
   return OkStatus();
 }
 
 Status TarWriter::Write(std::string_view bytes) {
   while (!bytes.empty()) {
     const la_ssize_t n = archive_write_data(archive_.get(), bytes.data(), bytes.size());
-    if (n <= 0) return Failure();
+    if (error_ || n <= 0) return Failure();
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
   return OkStatus();
@@ -139,15 +153,15 @@ Status TarWriter::Write(std::string_view bytes) {
 
 Status TarWriter::WriteZeros(std::int64_t count) {
   while (count > 0) {
-    const auto now = std::min(count, static_cast<std::int64_t>(kZeros.size()));
-    PYRO_RETURN_IF_ERROR(Write({kZeros.data(), static_cast<std::size_t>(now)}));
+    const auto now = std::min(count, static_cast<std::int64_t>(kZeroBytes));
+    PYRO_RETURN_IF_ERROR(Write({zeros_.get(), static_cast<std::size_t>(now)}));
     count -= now;
   }
   return OkStatus();
 }
 
 Status TarWriter::Finish() {
-  if (archive_write_close(archive_.get()) != ARCHIVE_OK) return Failure();
+  if (archive_write_close(archive_.get()) != ARCHIVE_OK || error_) return Failure();
   return OkStatus();
 }
 

@@ -205,6 +205,11 @@ class TreePacker {
     if (!S_ISREG(info.st_mode)) return Changed(name);
     Entry entry = Describe(Entry::Type::kRegular, info, name);
     entry.size = info.st_size;
+    if (entry.size > kMaxFileBytes) {
+      return MakeError(ErrorCode::kLimit,
+                       fmt::format("'{}' is larger than {}", Printable(PathOf(name)),
+                                   FormatBytes(static_cast<std::uint64_t>(kMaxFileBytes))));
+    }
     entry.data = DataRanges(fd.get(), info);
     PYRO_RETURN_IF_ERROR(AddFirst(entry, info));
     return CopyContent(fd.get(), entry);
