@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/files.h"
@@ -43,12 +44,18 @@ Result<std::filesystem::path> FindEnvironment() {
   return MakeError(ErrorCode::kNotFound, "no environment is installed to take a kernel from");
 }
 
+// In load order, as the environment's manifest names them.
 Result<std::vector<std::filesystem::path>> FindModules(const std::filesystem::path& environment) {
+  PYRO_ASSIGN_OR_RETURN(const std::string text,
+                        sys::ReadFile(environment / "manifest.json", kMaxFile));
+  PYRO_ASSIGN_OR_RETURN(const Json manifest, ParseJson(text));
   std::vector<std::filesystem::path> modules;
-  PYRO_ASSIGN_OR_RETURN(const std::string order,
-                        sys::ReadFile(environment / "modules/modules.order", kMaxFile));
-  for (const std::string_view name : Split(order, '\n')) {
-    if (!TrimSpace(name).empty()) modules.push_back(environment / "modules" / TrimSpace(name));
+  if (!manifest.is_object() || !manifest.contains("modules")) {
+    return MakeError(ErrorCode::kDataLoss, "the environment's manifest names no modules");
+  }
+  for (const Json& module : manifest["modules"]) {
+    PYRO_ASSIGN_OR_RETURN(const std::string name, GetString(module, "name"));
+    modules.push_back(environment / "modules" / name);
   }
   return modules;
 }
