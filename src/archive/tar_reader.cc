@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 
 #include <fmt/format.h>
 
@@ -23,6 +24,8 @@ constexpr std::int64_t kMaxHeaderBytes = 16 << 20;
 
 // A tar ends with two blocks of zeros; without them it was cut off between two entries.
 constexpr std::size_t kEndMarkBytes = 1024;
+
+constexpr std::int64_t kMaxId = UINT32_MAX - 1;
 
 std::optional<Entry::Type> TypeOf(archive_entry* entry) {
   if (archive_entry_hardlink(entry) != nullptr) return Entry::Type::kHardLink;
@@ -158,8 +161,8 @@ Result<Entry> TarReader::Convert(archive_entry* entry) {
   if (*type == Entry::Type::kHardLink) result.target = Text(archive_entry_hardlink(entry));
   if (*type == Entry::Type::kSymlink) result.target = Text(archive_entry_symlink(entry));
   result.mode = archive_entry_perm(entry) & 07777;
-  result.uid = archive_entry_uid(entry);
-  result.gid = archive_entry_gid(entry);
+  result.uid = std::clamp<std::int64_t>(archive_entry_uid(entry), 0, kMaxId);
+  result.gid = std::clamp<std::int64_t>(archive_entry_gid(entry), 0, kMaxId);
   result.seconds = archive_entry_mtime(entry);
   result.nanoseconds = std::clamp(archive_entry_mtime_nsec(entry), 0L, 999'999'999L);
   if (*type != Entry::Type::kRegular) return result;

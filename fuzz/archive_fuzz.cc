@@ -1,0 +1,113 @@
+// Archives from a user and streams from a hostile guest: whatever they hold is an error or files,
+// and nothing beside the destination is touched.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include "archive/extract.h"
+#include "archive/pack.h"
+#include "base/check.h"
+#include "sys/files.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace pyro;
+
+constexpr std::size_t kBlock = 512;
+
+// One directory for the whole run: what a broken archive leaves in it shows with the next input.
+class Sandbox {
+ public:
+  Sandbox() {
+    const bool in_memory = fs::is_directory("/dev/shm");
+    std::string name =
+        (in_memory ? fs::path("/dev/shm") : fs::temp_directory_path()) / "pyro-fuzz-XXXXXX";
+    PYRO_CHECK(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+    std::ofstream(path_ / "victim") << "untouched";
+  }
+  ~Sandbox() {
+    std::error_code error;
+    fs::remove_all(path_, error);
+  }
+
+  fs::path dest() const { return path_ / "dest"; }
+
+  void Check(bool dest_expected) const {
+    std::size_t entries = 0;
+    for ([[maybe_unused]] const auto& entry : fs::directory_iterator(path_)) ++entries;
+    PYRO_CHECK(entries == (dest_expected ? 2u : 1u));
+    struct stat info {};
+    PYRO_CHECK(::lstat((path_ / "victim").c_str(), &info) == 0);
+    PYRO_CHECK(S_ISREG(info.st_mode) && info.st_size == 9 && info.st_nlink == 1);
+  }
+
+  void Clear() const { PYRO_CHECK(sys::RemoveTree(dest()).ok()); }
+
+ private:
+  fs::path path_;
+};
+
+// Sums that a fuzzer would not find: of every block that could be a header.
+std::string WithChecksums(std::string bytes) {
+  bytes.resize((bytes.size() + kBlock - 1) / kBlock * kBlock);
+  for (std::size_t at = 0; at < bytes.size(); at += kBlock) {
+    if (std::string_view(bytes).substr(at + 257, 5) != "ustar") continue;
+    bytes.replace(at + 148, 8, 8, ' ');
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) sum += static_cast<unsigned char>(bytes[at + i]);
+    for (int digit = 5; digit >= 0; --digit, sum /= 8) {
+      bytes[at + 148 + static_cast<std::size_t>(digit)] = static_cast<char>('0' + sum % 8);
+    }
+  }
+  return bytes + std::string(2 * kBlock, '\0');
+}
+
+sys::UniqueFd FdOf(std::string_view bytes) {
+  sys::UniqueFd fd(::memfd_create("archive", MFD_CLOEXEC));
+  PYRO_CHECK(sys::WriteAll(fd.get(), bytes).ok() && ::lseek(fd.get(), 0, SEEK_SET) == 0);
+  return fd;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const Sandbox sandbox;
+  if (size == 0) return 0;
+  std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
+  if (data[0] % 4 != 0) bytes = WithChecksums(std::move(bytes));
+  archive::Operation operation;
+  operation.max_bytes = 1 << 20;
+
+  const auto kind = data[0] % 3 == 0   ? archive::ExportKind::kFile
+                    : data[0] % 3 == 1 ? archive::ExportKind::kTar
+                                       : archive::ExportKind::kDirectory;
+  {
+    const sys::UniqueFd in = FdOf(bytes);
+    auto staged = archive::Receive(in.get(), sandbox.dest(), kind, operation);
+    const bool committed = staged.ok() && staged->Commit().ok();
+    PYRO_CHECK(committed == staged.ok());
+    sandbox.Check(committed);
+    sandbox.Clear();
+  }
+
+  // What is copied as checked can be received, up to what a file system refuses.
+  const sys::UniqueFd in = FdOf(bytes);
+  const sys::UniqueFd out = FdOf("");
+  const fs::path path = "/proc/self/fd/" + std::to_string(in.get());
+  const auto copied = archive::CopyArchive(path, out.get(), operation);
+  PYRO_CHECK(::lseek(out.get(), 0, SEEK_SET) == 0);
+  auto received = archive::Receive(out.get(), sandbox.dest(), archive::ExportKind::kTar, operation);
+  PYRO_CHECK(!received.ok() || copied.ok());
+  return 0;
+}
