@@ -25,7 +25,7 @@ using namespace pyro;
 
 constexpr std::size_t kBlock = 512;
 
-// One directory for the whole run: what a broken archive leaves in it shows with the next input.
+// A directory in memory; of each input its own, because a fuzzer ends without any clean-up.
 class Sandbox {
  public:
   Sandbox() {
@@ -82,8 +82,8 @@ sys::UniqueFd FdOf(std::string_view bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const Sandbox sandbox;
   if (size == 0) return 0;
+  const Sandbox sandbox;
   std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (data[0] % 4 != 0) bytes = WithChecksums(std::move(bytes));
   archive::Operation operation;
