@@ -56,7 +56,7 @@ check-dev: deps-check
 
 check-fuzz: deps-check
 	cmake --preset fuzz
-	cmake --build --preset fuzz -j $(JOBS)
+	cmake --build --preset fuzz -j $(JOBS) --target fuzzers
 	ctest --test-dir build/fuzz -L fuzz -j $(TEST_JOBS) --output-on-failure --no-tests=error
 
 lint: deps-check
