@@ -37,7 +37,7 @@ class Id {
   }
 
   const std::string& str() const { return text_; }
-  auto operator<=>(const Id&) const = default;
+  auto operator<=>(const Id&) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
 
  private:
   explicit Id(std::string text) : text_(std::move(text)) {}

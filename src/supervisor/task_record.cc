@@ -89,6 +89,7 @@ class TaskRow : public GuestRecord, public CommandJournal {
 
   Result<std::int64_t> Begin(const wire::Exec& exec) override {
     PYRO_RETURN_IF_ERROR(OpenJournal());
+    PYRO_RETURN_IF_ERROR(RecordEarlierEnds());
     registry::CommandSpec spec;
     spec.argv = exec.argv;
     spec.cwd = exec.cwd;
@@ -130,11 +131,9 @@ class TaskRow : public GuestRecord, public CommandJournal {
     end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);
     end.stdout_dropped = writer.dropped(registry::OutputStream::kStdout);
     end.stderr_dropped = writer.dropped(registry::OutputStream::kStderr);
-    // In this order: what is recorded as ended is on disk. A step that fails leaves the command
-    // recorded as running, and whoever reconciles finds out the rest.
-    if (writer.Finish() && log_->End(sequence, end)) {
-      (void)registry_->EndCommand(id_, sequence, end);
-    }
+    // What is recorded as ended is on disk. Where that fails, on a full disk, the command stays
+    // recorded as running until the next one begins or, at the worst, until the task is reconciled.
+    if (!writer.Finish() || !RecordEnd(sequence, end)) unrecorded_.emplace(sequence, end);
     commands_.erase(command);
   }
 
@@ -144,6 +143,28 @@ class TaskRow : public GuestRecord, public CommandJournal {
     PYRO_ASSIGN_OR_RETURN(registry::Registry registry,
                           registry::Registry::Open(state_dir_, SystemClock()));
     registry_.emplace(std::move(registry));
+    return OkStatus();
+  }
+
+  // The log first: from it a row can be made again.
+  Status RecordEnd(std::int64_t sequence, const CommandEnd& end) {
+    PYRO_RETURN_IF_ERROR(log_->End(sequence, end));
+    PYRO_RETURN_IF_ERROR(registry_->EndCommand(id_, sequence, end));
+    return OkStatus();
+  }
+
+  // No command begins while the end of an earlier one cannot be stored: its own could not be,
+  // either.
+  Status RecordEarlierEnds() {
+    while (!unrecorded_.empty()) {
+      const auto first = unrecorded_.begin();
+      const Status status = RecordEnd(first->first, first->second);
+      // Somebody else has settled it meanwhile.
+      const bool settled = !status && (status.error().code == ErrorCode::kWrongState ||
+                                       status.error().code == ErrorCode::kNotFound);
+      if (!status && !settled) return status;
+      unrecorded_.erase(first);
+    }
     return OkStatus();
   }
 
@@ -172,6 +193,7 @@ class TaskRow : public GuestRecord, public CommandJournal {
   std::optional<registry::Registry> registry_;
   std::optional<registry::CommandLog> log_;
   std::optional<registry::OutputBudget> budget_;
+  std::map<std::int64_t, CommandEnd> unrecorded_;  // Ends that the disk has had no room for yet.
   std::map<std::int64_t, registry::JournalWriter> commands_;  // Those that run, by sequence.
 };
 

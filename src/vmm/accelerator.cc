@@ -22,8 +22,8 @@
 
 // The firmware image of probe_rom.S.
 extern "C" {
-extern const char pyro_vmm_probe_rom[];
-extern const char pyro_vmm_probe_rom_end[];
+extern const char pyro_vmm_probe_rom[];      // NOLINT: a symbol of probe_rom.S
+extern const char pyro_vmm_probe_rom_end[];  // NOLINT
 }
 
 namespace pyro::vmm {
