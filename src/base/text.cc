@@ -75,6 +75,19 @@ std::string Printable(std::string_view text, std::size_t max_bytes) {
   return out;
 }
 
+std::string_view CutUtf8(std::string_view text, std::size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  std::size_t end = max_bytes;
+  // A character has at most three bytes that continue it; more are no UTF-8 and may be cut
+  // anywhere.
+  for (int back = 0; back < 3 && end > 0; ++back) {
+    if ((static_cast<unsigned char>(text[end]) & 0xc0) != 0x80) return text.substr(0, end);
+    --end;
+  }
+  const bool begins = (static_cast<unsigned char>(text[end]) & 0xc0) != 0x80;
+  return text.substr(0, begins ? end : max_bytes);
+}
+
 Result<std::int64_t> ParseInt(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

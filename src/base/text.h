@@ -18,6 +18,9 @@ std::string Printable(std::string_view text, std::size_t max_bytes = 200);
 
 bool IsUtf8(std::string_view text);
 
+// The longest beginning of at most `max_bytes` that ends no character in its middle.
+std::string_view CutUtf8(std::string_view text, std::size_t max_bytes);
+
 // A decimal integer of 64 bits, nothing around it. kInvalidArgument otherwise.
 Result<std::int64_t> ParseInt(std::string_view text);
 

@@ -1,6 +1,7 @@
 #include "sys/files.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -132,6 +133,14 @@ Result<std::uint64_t> FreeSpace(const fs::path& path) {
   struct statvfs info {};
   if (::statvfs(path.c_str(), &info) != 0) return ErrnoError(errno, "statvfs", path.native());
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+Result<UniqueFd> MakeMemoryFile(std::string_view bytes) {
+  UniqueFd file(::memfd_create("pyro", MFD_CLOEXEC));
+  if (!file.valid()) return ErrnoError(errno, "memfd_create");
+  PYRO_RETURN_IF_ERROR(WriteAll(file.get(), bytes));
+  if (::lseek(file.get(), 0, SEEK_SET) != 0) return ErrnoError(errno, "lseek");
+  return file;
 }
 
 Result<Pipe> MakePipe() {
