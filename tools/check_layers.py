@@ -23,7 +23,11 @@ FLOORS = {
     "supervisor": {"registry", "vmm", "wire", "sys", "base"},
     "engine": {"registry", "vmm", "environment", "archive", "wire", "sys", "base"},
     "agent": {"wire", "sys", "base"},
-    "cli": {"base"},
+    "mcp": {"sys", "base"},
+    "chat": {"base"},
+    "mcp_server": {"mcp", "base"},
+    "cli": {"chat", "mcp_server", "base"},
+    "python": {"base"},
     "apps": {"cli", "supervisor", "agent", "vmm", "sys", "base"},
 }
 
@@ -32,11 +36,12 @@ OUTSIDE = {
     "sqlite3.h": {"db"},
     "CLI/": {"cli"},
     "archive": {"environment", "archive"},
-    "openssl/": {"environment"},
+    "openssl/": {"environment", "mcp"},
     "nlohmann/": {"base"},
-    "boost/": {"supervisor", "agent"},
+    "boost/": {"supervisor", "agent", "mcp", "chat"},
     "tl/": set(),
     "slirp/": {"vmm"},
+    "pybind11/": {"python"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
@@ -57,7 +62,7 @@ def problems_in(path: pathlib.Path, folder: str) -> list[str]:
                     found.append(f"{where}: <{header}> belongs to {', '.join(sorted(folders)) or 'include/pyro'}")
             continue
         other = header.split("/")[0]
-        if other == "pyro":
+        if other == "pyro" or (path.parent / header).exists() and folder == "python":
             continue
         if other not in FLOORS:
             found.append(f'{where}: "{header}" is not written from the root of src')
@@ -69,11 +74,12 @@ def problems_in(path: pathlib.Path, folder: str) -> list[str]:
 def main() -> int:
     found = []
     count = 0
-    for folder in sorted(p.name for p in (ROOT / "src").iterdir() if p.is_dir()):
+    folders = {p.name: p for p in (ROOT / "src").iterdir() if p.is_dir()} | {"python": ROOT / "python/src"}
+    for folder, where in sorted(folders.items()):
         if folder not in FLOORS:
             found.append(f"src/{folder} has no floor")
             continue
-        for path in sorted((ROOT / "src" / folder).rglob("*")):
+        for path in sorted(where.rglob("*")):
             if path.suffix in (".h", ".cc"):
                 count += 1
                 found += problems_in(path, folder)

@@ -1,0 +1,38 @@
+// One TCP connection of a client: the only place that knows Beast.
+
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "mcp/http_message.h"
+#include "mcp/http_server.h"
+#include "mcp/http_service.h"
+
+namespace pyro::mcp {
+
+// Belongs to the io thread.
+class HttpConnection {
+ public:
+  virtual ~HttpConnection() = default;
+
+  // Serves requests until the client goes, breaks a limit, or Close; then calls `done`, once.
+  static std::shared_ptr<HttpConnection> Start(boost::asio::ip::tcp::socket socket,
+                                               HttpService& service, const HttpLimits& limits,
+                                               std::function<void()> done);
+
+  // Ends it as soon as what is being answered is answered; at once if nothing is.
+  virtual void Finish() = 0;
+  virtual void Abort() = 0;
+};
+
+// What a connection makes of the bytes of one request. nullopt: they are none, or not all of it, or
+// beyond the limits.
+std::optional<HttpRequest> ParseHttpRequest(std::string_view bytes, const HttpLimits& limits);
+
+}  // namespace pyro::mcp

@@ -1,0 +1,60 @@
+// MCP tasks (extension io.modelcontextprotocol/tasks): a call whose result is fetched later, from
+// whichever process answers then.
+//
+// Not a Task of pyro: an MCP task is one running call. The library keeps none of them. Whoever
+// serves such calls implements TaskStore over something that outlives the process.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "mcp/call_context.h"
+#include "pyro/result.h"
+
+namespace pyro::mcp {
+
+enum class TaskStatus { kWorking, kInputRequired, kCompleted, kFailed, kCancelled };
+
+struct ToolResult;
+
+struct TaskFailure {
+  int code = -32603;  // Of JSON-RPC.
+  std::string message;
+};
+
+// What is known of one MCP task at one moment. A value.
+struct TaskState {
+  std::string id;  // 128 random bits or more: who has the id may ask.
+  TaskStatus status = TaskStatus::kWorking;
+  std::string message;  // For people; may be empty.
+  WallTime created_at;
+  WallTime updated_at;
+  std::optional<std::int64_t> ttl_ms;  // From creation; none: until it is deleted.
+  std::int64_t poll_interval_ms = 1000;
+  InputRequests input_requests;              // With kInputRequired: what is not answered yet.
+  std::shared_ptr<const ToolResult> result;  // With kCompleted, never null then.
+  std::optional<TaskFailure> failure;        // With kFailed.
+};
+
+// Thread-safe. May block: called on worker threads.
+class TaskStore {
+ public:
+  virtual ~TaskStore() = default;
+
+  // kNotFound: no such task, or not one that this principal may see.
+  virtual Result<TaskState> Get(const std::string& task_id, const std::string& principal) = 0;
+  // Cancels it; a task that has ended stays as it is, which is no error. kNotFound as above.
+  virtual Status Cancel(const std::string& task_id, const std::string& principal) = 0;
+  // Takes answers to input_requests; names that nobody asked for are ignored. kNotFound as above.
+  virtual Status Answer(const std::string& task_id, const std::string& principal,
+                        const InputAnswers& answers) = 0;
+};
+
+}  // namespace pyro::mcp
