@@ -1,0 +1,66 @@
+// The chat completions of OpenAI-compatible endpoints, as far as one tool needs them.
+//
+// What a model says is from outside: every length is bounded, and nothing of it is used that is not
+// checked here.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "pyro/types.h"
+
+namespace pyro::chat {
+
+inline constexpr std::size_t kMaxReplyBytes = 4 * 1024 * 1024;
+inline constexpr std::size_t kMaxContentBytes = 256 * 1024;
+inline constexpr std::size_t kMaxArgumentsBytes = 256 * 1024;
+inline constexpr std::size_t kMaxNameBytes = 256;
+inline constexpr std::size_t kMaxToolCalls = 16;
+
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // JSON, as the model wrote it.
+};
+
+// One turn of the model: text, calls of tools, or both.
+struct Reply {
+  std::string content;
+  std::vector<ToolCall> calls;
+};
+
+// kProtocol: no chat completion. kLimit: longer than the limits above.
+Result<Reply> ParseReply(std::string_view body);
+
+// What an endpoint says is wrong, in one line fit for a terminal; empty if it says nothing.
+std::string ErrorText(std::string_view body);
+
+// What vm_run is called with.
+struct VmRunCall {
+  VmOptions options;
+  Command command;
+  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+};
+
+// Whether a model may ask for the network. It may never ask for the host: that is no model's
+// choice.
+enum class Network { kRefused, kAllowed };
+
+// kInvalidArgument: a sentence and a hint that the model can act on.
+Result<VmRunCall> ParseVmRun(std::string_view arguments, Network network);
+
+// The tool as the model is told of it.
+Json VmRunTool(Network network);
+
+// Messages of a conversation.
+Json Message(std::string_view role, std::string_view content);
+Json AssistantMessage(const Reply& reply);
+Json ToolMessage(const ToolCall& call, const Json& result);
+
+// The body of a request.
+std::string Request(std::string_view model, const Json& messages, const Json& tool);
+
+}  // namespace pyro::chat
