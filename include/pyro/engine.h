@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -113,8 +114,37 @@ class Engine {
   // command running. kLimit: 256 commands run in the task already.
   Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
                                   std::int64_t timeout_seconds, const CallIo& io = {});
+  // The same, but returns once the command is recorded; it goes on without any client, to its end
+  // or its timeout, its stdin at its end. Read on with ReadTaskOutput, wait with GetTaskCommand,
+  // end it with CancelTaskCommand. Of `io` only cancel_fd, on_progress and on_notice are used;
+  // kCancelled: nothing runs. kWrongState: the task runs on the host, where no command outlives its
+  // caller.
+  Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id, const Command& command,
+                                              std::int64_t timeout_seconds, const CallIo& io = {});
+  // Kills a running command with everything that it started, from any process; returns once that is
+  // recorded. Whoever waits for the command gets its end as usual. One that has ended stays as it
+  // is and is returned so. kNotFound: no such command. kWrongState: it runs on the host, in the
+  // process that started it. kUnavailable: it was killed, but its end could not be recorded yet.
+  Result<TaskCommandInfo> CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                            const CallIo& io = {});
   Result<TaskInfo> StatusTask(const std::string& task_id);
   Result<std::vector<TaskInfo>> ListTasks();
+  // One journal entry without its output; waits for up to `wait`, at most 7 days, until the command
+  // has ended. What has not
+  // ended by then is returned as running. kNotFound: no such task or command.
+  Result<TaskCommandInfo> GetTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                         std::chrono::milliseconds wait = {},
+                                         const CallIo& io = {});
+  // Journal entries without their output; `first` and `limit` as in LogsTask.
+  Result<TaskCommandPage> ListTaskCommands(const std::string& task_id, std::int64_t first = 1,
+                                           std::int64_t limit = 0);
+  // Up to `limit` bytes, 1 to kMaxResultBytes, of one stream of one command from `offset` on, as
+  // far as it is in the journal; for up to `wait` until there is something, or the command has
+  // ended. A page does not end within a UTF-8 character while more may follow it, so it may be up
+  // to 3 bytes short. kNotFound.
+  Result<TaskOutput> ReadTaskOutput(const std::string& task_id, std::int64_t sequence,
+                                    OutputStream stream, std::uint64_t offset, std::int64_t limit,
+                                    std::chrono::milliseconds wait = {}, const CallIo& io = {});
   // Entries from `first` on, at most `limit` of them; a limit of 0 means all, a negative one the
   // last so many.
   Result<TaskLogs> LogsTask(const std::string& task_id, std::int64_t first = 1,
@@ -126,8 +156,9 @@ class Engine {
                                       Follow follow, const CallIo& io);
   // Syncs and powers off; commands that run are interrupted. Stopping a stopped task is fine.
   Result<TaskInfo> StopTask(const std::string& task_id);
-  // At any state, with everything that it holds. Returns the full id. kNotFound if it is gone
-  // already.
+  // At any state, with everything that it holds. Returns the full id. A whole id that names no task
+  // counts as deleted, so that a delete that was cut off can be repeated; kNotFound only for the
+  // beginning of one.
   Result<std::string> DeleteTask(const std::string& task_id);
   // Copies a path of the guest (relative ones from /workspace) to the host: a directory, a file,
   // or, when `destination` ends in .tar, a tar of it. kAlreadyExists: the destination is there and

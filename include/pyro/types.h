@@ -135,6 +135,34 @@ struct TaskExecResult : ExecResult {
   bool restarted = false;  // The task was stopped and was started for this command.
 };
 
+// One journal entry by itself, without its output.
+struct TaskCommandInfo : TaskCommand {
+  std::string task_id;
+};
+
+// A command that runs on without its caller.
+struct StartedTaskCommand : TaskCommandInfo {
+  std::string environment;
+  bool restarted = false;  // The task was stopped and was started for this command.
+};
+
+struct TaskCommandPage {
+  std::string task_id;
+  std::int64_t total = 0;  // Of the whole journal.
+  std::vector<TaskCommand> entries;
+};
+
+// A page of one stream of one command.
+struct TaskOutput {
+  TaskCommandInfo command;
+  std::string stream;  // "stdout" or "stderr"
+  std::uint64_t offset = 0;
+  std::uint64_t next_offset = 0;  // Where to read on.
+  std::uint64_t total_bytes = 0;  // In the journal by now.
+  std::string text;               // Bytes as the command wrote them.
+  bool complete = false;          // The command has ended, and nothing follows next_offset.
+};
+
 struct TaskLogEntry : TaskCommand {
   std::string stdout_text;  // At most kMaxResultBytes, head and tail.
   std::string stderr_text;
@@ -151,7 +179,7 @@ struct ExportedPath {
   std::string task_id;
   std::string path;         // In the guest.
   std::string destination;  // On the host, absolute.
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  // Of the file or tar, or of all files of the directory together.
 };
 
 struct VmNetworkInfo {

@@ -19,6 +19,7 @@
 #include <fmt/format.h>
 
 #include "agent/boot.h"
+#include "agent/file_systems.h"
 #include "agent/network.h"
 #include "base/text.h"
 #include "base/try.h"
@@ -108,39 +109,6 @@ Status EnterRoot() {
   return OkStatus();
 }
 
-// The latencies of moving a process into a cgroup matter here, those of forking do not; kernels
-// before 6.0 do not know the option.
-Status MountCgroups() {
-  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  Status status = Mount("cgroup", "/sys/fs/cgroup", "cgroup2", kFlags, "favordynmods");
-  if (!status) status = Mount("cgroup", "/sys/fs/cgroup", "cgroup2", kFlags, nullptr);
-  PYRO_RETURN_IF_ERROR(std::move(status));
-  if (::mkdir(kCgroupDirectory, 0755) != 0) return sys::ErrnoError(errno, "make", kCgroupDirectory);
-  return OkStatus();
-}
-
-Status MountKernelFileSystemsInRoot() {
-  constexpr unsigned long kPlain = MS_NOSUID | MS_NODEV;
-  PYRO_RETURN_IF_ERROR(Mount("proc", "/proc", "proc", kPlain | MS_NOEXEC, nullptr));
-  PYRO_RETURN_IF_ERROR(Mount("sysfs", "/sys", "sysfs", kPlain | MS_NOEXEC, nullptr));
-  PYRO_RETURN_IF_ERROR(MountCgroups());
-  PYRO_RETURN_IF_ERROR(Mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755"));
-  PYRO_RETURN_IF_ERROR(Mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-                             "gid=5,mode=0620,ptmxmode=0666"));
-  PYRO_RETURN_IF_ERROR(Mount("tmpfs", "/dev/shm", "tmpfs", kPlain, "mode=1777"));
-  PYRO_RETURN_IF_ERROR(Mount("tmpfs", "/run", "tmpfs", kPlain, "mode=0755"));
-  for (const auto& [target, link] : {std::pair{"/proc/self/fd", "/dev/fd"},
-                                     {"/proc/self/fd/0", "/dev/stdin"},
-                                     {"/proc/self/fd/1", "/dev/stdout"},
-                                     {"/proc/self/fd/2", "/dev/stderr"}}) {
-    if (::symlink(target, link) != 0 && errno != EEXIST)
-      return sys::ErrnoError(errno, "make", link);
-  }
-  if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
-  ::mkdir("/run/lock", 01777);
-  return OkStatus();
-}
-
 // Replaces the file; a symbolic link in its place, to a daemon's file under /run, is removed.
 Status WriteText(const char* path, std::string_view text) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW;
@@ -172,35 +140,31 @@ Status WriteIdentity(const wire::GuestSetup& setup) {
 }
 
 Status SetUpNetwork(const wire::GuestSetup& setup) {
-  PYRO_RETURN_IF_ERROR(RaiseLoopback());
   if (!setup.network) return OkStatus();
   PYRO_RETURN_IF_ERROR(ConfigureNetwork(*setup.network));
   return WriteText("/etc/resolv.conf", fmt::format("nameserver {}\n", setup.network->dns));
 }
 
+Status Named(const char* step, Status status) {
+  if (status) return status;
+  Error error = std::move(status).error();
+  error.message = fmt::format("{}: {}", step, error.message);
+  return error;
+}
+
 }  // namespace
 
-Status SetUpGuest(const wire::GuestSetup& setup) {
-  sys::UniqueFd data;  // Reaches the data disk where no name does any more.
-  const std::pair<const char*, Status (*)(const wire::GuestSetup&)> steps[] = {
-      {"clock", SetClock},
-      {"entropy", MixEntropy},
-      {"data disk", [](const wire::GuestSetup&) { return MountData(); }},
-      {"root", [](const wire::GuestSetup&) { return EnterRoot(); }},
-      {"file systems", [](const wire::GuestSetup&) { return MountKernelFileSystemsInRoot(); }},
-      {"identity", WriteIdentity},
-      {"network", SetUpNetwork},
-  };
-  for (const auto& [name, step] : steps) {
-    if (Status status = step(setup); !status) {
-      Error error = std::move(status).error();
-      error.message = fmt::format("{}: {}", name, error.message);
-      return error;
-    }
-    if (!data.valid() && std::string_view(name) == "data disk") {
-      data = sys::UniqueFd(::open(kDataDirectory, O_PATH | O_DIRECTORY | O_CLOEXEC));
-    }
-  }
+Status SetUpGuest(const wire::GuestSetup& setup, const sys::UniqueFd& file_systems) {
+  PYRO_RETURN_IF_ERROR(Named("clock", SetClock(setup)));
+  PYRO_RETURN_IF_ERROR(Named("entropy", MixEntropy(setup)));
+  PYRO_RETURN_IF_ERROR(Named("data disk", MountData()));
+  // Reaches the data disk where no name does any more.
+  const sys::UniqueFd data(::open(kDataDirectory, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  PYRO_RETURN_IF_ERROR(Named("root", EnterRoot()));
+  PYRO_RETURN_IF_ERROR(Named("file systems", PlaceFileSystems(file_systems)));
+  if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
+  PYRO_RETURN_IF_ERROR(Named("identity", WriteIdentity(setup)));
+  PYRO_RETURN_IF_ERROR(Named("network", SetUpNetwork(setup)));
   if (data.valid()) KeepReserve(data);
   return OkStatus();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pyro/result.h"
+#include "sys/unique_fd.h"
 #include "wire/messages.h"
 
 namespace pyro::agent {
@@ -15,10 +16,8 @@ namespace pyro::agent {
 //   /run, /dev/shm                       in memory
 //   /proc, /sys, /sys/fs/cgroup, /dev    the kernel's
 //
-// The error's message begins with the step that failed.
-Status SetUpGuest(const wire::GuestSetup& setup);
-
-// Where commands have their cgroups afterwards.
-inline constexpr const char* kCgroupDirectory = "/sys/fs/cgroup/pyro";
+// `file_systems` are those of PrepareFileSystems(). The error's message begins with the step that
+// failed.
+Status SetUpGuest(const wire::GuestSetup& setup, const sys::UniqueFd& file_systems);
 
 }  // namespace pyro::agent

@@ -11,9 +11,12 @@
 #include "agent/boot.h"
 #include "agent/console.h"
 #include "agent/device_watch.h"
+#include "agent/file_systems.h"
+#include "agent/network.h"
 #include "agent/power.h"
 #include "agent/process_tree.h"
 #include "agent/setup.h"
+#include "agent/warm_up.h"
 #include "base/build_id.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
@@ -42,8 +45,10 @@ Status Run() {
   options.trees = &trees;
   options.limits = {{RLIMIT_NOFILE, kCommandFiles}};
   sys::UniqueFd data_disk;  // Known from before the first command, which could cover /workspace.
-  options.setup = [&data_disk](const wire::GuestSetup& setup) -> Status {
-    PYRO_RETURN_IF_ERROR(SetUpGuest(setup));
+  PYRO_RETURN_IF_ERROR(RaiseLoopback());
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file_systems, PrepareFileSystems());
+  options.setup = [&data_disk, &file_systems](const wire::GuestSetup& setup) -> Status {
+    PYRO_RETURN_IF_ERROR(SetUpGuest(setup, file_systems));
     PYRO_ASSIGN_OR_RETURN(data_disk, sys::OpenFile("/workspace", O_RDONLY | O_DIRECTORY));
     return OkStatus();
   };
@@ -57,6 +62,7 @@ Status Run() {
     error.message = "base: " + error.message;
     agent->Fail(error);
   }
+  if (BootsToBeFrozen()) WarmPageCache();
   return agent->Serve();
 }
 

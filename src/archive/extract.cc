@@ -203,6 +203,9 @@ class Receiver {
       PYRO_RETURN_IF_ERROR(ReceiveOnly(reader, fd.get(), staged.dest_.native()));
     }
     if (::fsync(fd.get()) != 0) return sys::ErrnoError(errno, "sync", staged.dest_.native());
+    struct stat info {};
+    if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", staged.dest_.native());
+    meter_.CountContent(static_cast<std::uint64_t>(info.st_size));
     return OkStatus();
   }
 

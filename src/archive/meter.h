@@ -25,6 +25,7 @@ class Meter {
   Status CountEntry();
   Status CountBytes(std::uint64_t bytes);
 
+  void CountContent(std::uint64_t bytes) { summary_.content_bytes += bytes; }
   void CountSkipped(const std::string& name);
   void CountChanged(const std::string& name);
 

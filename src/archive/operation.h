@@ -30,6 +30,8 @@ struct Summary {
 
   std::uint64_t entries = 0;  // Written, directories included.
   std::uint64_t bytes = 0;    // Of the uncompressed tar stream.
+  // Receive only: what came to be, in the sizes of the files, holes included.
+  std::uint64_t content_bytes = 0;
   // Left out: sockets and devices, and in ExtractTree FIFOs too.
   std::uint64_t skipped = 0;
   std::vector<std::string> skipped_names;

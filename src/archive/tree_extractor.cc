@@ -70,6 +70,7 @@ Status TreeExtractor::AddRegular(int parent, const std::string& leaf, const Entr
   const sys::UniqueFd fd(
       ::openat(parent, leaf.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return Failure(errno, "create", entry.name);
+  meter_.CountContent(static_cast<std::uint64_t>(entry.size));
   return ExtractContent(fd.get(), entry, reader_, where_ + "/" + entry.name);
 }
 

@@ -1,17 +1,15 @@
 #include "engine/command_relay.h"
 
 #include <poll.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/try.h"
+#include "wire/credit.h"
 
 namespace pyro::engine {
 namespace {
@@ -20,8 +18,7 @@ using wire::Frame;
 using wire::FrameType;
 using wire::Stream;
 
-constexpr std::uint32_t kChannel = 1;
-constexpr std::size_t kMaxUnsent = 128 * 1024;  // Of stdin, before we stop reading it.
+constexpr std::uint32_t kChannel = RelayChannel::kNumber;
 
 // What waits for the sink.
 struct Output {
@@ -40,11 +37,10 @@ class Relay {
         began_(began),
         outputs_{Output{Stream::kStdout, OutputStream::kStdout, {}, {}},
                  Output{Stream::kStderr, OutputStream::kStderr, {}, {}}},
-        stdin_fd_(io.stdin_fd) {}
+        channel_(link, io) {}
 
   Result<RelayResult> Run(const wire::Exec& exec) {
-    link_.Send(EncodeFrame(exec.ToFrame(kChannel)));
-    if (stdin_fd_ < 0) link_.Send(wire::EncodeEof(kChannel, Stream::kStdin));
+    channel_.Begin(exec);
     while (true) {
       PYRO_RETURN_IF_ERROR(TakeFrames());
       for (Output& output : outputs_) PYRO_RETURN_IF_ERROR(Deliver(output));
@@ -69,21 +65,9 @@ class Relay {
     switch (frame.type) {
       case FrameType::kData:
         return TakeOutput(frame);
-      case FrameType::kCredit: {
-        PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
-        return stdin_window_.Granted(bytes);
-      }
-      case FrameType::kReady: {
-        PYRO_ASSIGN_OR_RETURN(result_.ready, wire::Ready::FromFrame(frame));
-        result_.ready_at = std::chrono::steady_clock::now();
+      case FrameType::kReady:
         began_ = true;  // The supervisor passes the command on at this moment.
-        return OkStatus();
-      }
-      case FrameType::kProgress: {
-        PYRO_ASSIGN_OR_RETURN(const wire::Progress progress, wire::Progress::FromFrame(frame));
-        if (io_.on_progress) io_.on_progress(progress.phase, "", -1);
-        return OkStatus();
-      }
+        return channel_.TakeCommon(frame, result_);
       case FrameType::kExited: {
         PYRO_ASSIGN_OR_RETURN(exited_, wire::Exited::FromFrame(frame));
         if (exited_->outcome.kind != wire::Outcome::Kind::kLost) return OkStatus();
@@ -97,7 +81,7 @@ class Relay {
                          "the VM was stopped before the command ended",
                          "its lease was over, or somebody stopped or deleted it");
       default:
-        return OkStatus();  // started, eof: nothing to do.
+        return channel_.TakeCommon(frame, result_);
     }
   }
 
@@ -111,41 +95,26 @@ class Relay {
     return OkStatus();
   }
 
-  // Hands to the sink what it takes without waiting.
   Status Deliver(Output& output) {
-    std::size_t done = 0;
-    while (done < output.pending.size() && SinkIsReady(output.stream)) {
-      auto taken = sink_.Write(output.stream, std::string_view(output.pending).substr(done));
-      if (!taken) return std::move(taken).error();
-      if (*taken == 0) break;
-      done += *taken;
-    }
+    PYRO_ASSIGN_OR_RETURN(const std::size_t done,
+                          DeliverPending(sink_, output.stream, output.pending));
     if (done == 0) return OkStatus();
-    output.pending.erase(0, done);
     if (const std::uint32_t credit = output.window.Consumed(done); credit > 0) {
       link_.Send(wire::EncodeCredit(kChannel, output.wire_stream, credit));
     }
     return OkStatus();
   }
 
-  bool SinkIsReady(OutputStream stream) {
-    const int fd = sink_.WritableFd(stream);
-    if (fd < 0) return true;
-    pollfd poll_fd{fd, POLLOUT, 0};
-    return ::poll(&poll_fd, 1, 0) > 0;
-  }
-
   Status Wait() {
-    const bool want_stdin =
-        stdin_fd_ >= 0 && !exited_ && stdin_window_.available() > 0 && link_.unsent() < kMaxUnsent;
+    if (exited_) channel_.DropStdin();
     std::array<pollfd, 5> polls = {{{exited_ ? -1 : link_.fd(), link_.PollEvents(), 0},
                                     {io_.cancel_fd, POLLIN, 0},
-                                    {want_stdin ? stdin_fd_ : -1, POLLIN, 0},
+                                    channel_.StdinPoll(),
                                     {PendingFd(outputs_[0]), POLLOUT, 0},
                                     {PendingFd(outputs_[1]), POLLOUT, 0}}};
     if (::poll(polls.data(), polls.size(), -1) < 0) return OkStatus();  // EINTR: look again.
     if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
-    if (polls[2].revents != 0) ReadStdin();
+    if (polls[2].revents != 0) channel_.ReadStdin();
     if (polls[0].revents != 0 || link_.unsent() > 0) return PumpLink();
     return OkStatus();
   }
@@ -162,28 +131,12 @@ class Relay {
     return output.pending.empty() ? -1 : sink_.WritableFd(output.stream);
   }
 
-  void ReadStdin() {
-    std::array<char, wire::kMaxDataBytes> buffer;
-    const std::size_t room = std::min(buffer.size(), stdin_window_.available());
-    const ssize_t n = ::read(stdin_fd_, buffer.data(), room);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
-    if (n <= 0) {
-      stdin_fd_ = -1;
-      link_.Send(wire::EncodeEof(kChannel, Stream::kStdin));
-      return;
-    }
-    stdin_window_.Sent(static_cast<std::size_t>(n));
-    link_.Send(
-        wire::EncodeData(kChannel, Stream::kStdin, {buffer.data(), static_cast<std::size_t>(n)}));
-  }
-
   SupervisorLink& link_;
   OutputSink& sink_;
   const CallIo& io_;
   bool& began_;
   std::array<Output, 2> outputs_;
-  int stdin_fd_;
-  wire::SendWindow stdin_window_;
+  RelayChannel channel_;
   std::optional<wire::Exited> exited_;
   RelayResult result_;
 };

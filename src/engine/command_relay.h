@@ -2,22 +2,13 @@
 
 #pragma once
 
-#include <string>
-
+#include "engine/relay_channel.h"
 #include "engine/supervisor_link.h"
 #include "pyro/engine.h"
 #include "pyro/result.h"
-#include "wire/credit.h"
 #include "wire/messages.h"
 
 namespace pyro::engine {
-
-struct RelayResult {
-  wire::Exited exited;
-  wire::Ready ready;
-  SteadyTime ready_at{};         // When the guest took commands; epoch: it did so before this call.
-  SteadyTime first_output_at{};  // Epoch: there was none.
-};
 
 // Sends the command at once, whether the guest is ready or not, and returns when it has ended and
 // all its output is with the sink. Memory is bounded by one window per stream whatever the sink

@@ -9,6 +9,7 @@
 #include "engine/context.h"
 #include "engine/engine_impl.h"
 #include "engine/paths.h"
+#include "engine/templates.h"
 #include "environment/catalog.h"
 #include "environment/initramfs.h"
 #include "sys/host.h"
@@ -106,6 +107,14 @@ Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const
   PYRO_ASSIGN_OR_RETURN(const environment::PullResult pulled,
                         environments.store().Pull(name, environment::PullMode::kIfNeeded,
                                                   engine::ToProgress(io), {io.cancel_fd}));
+  // Guests start without a template as well, only later; so a pull does not fail for it.
+  auto parts = engine::PrepareParts(impl_->directories, pulled.environment, {});
+  const Status made =
+      parts ? engine::MakeDefaultTemplate(impl_->directories, *parts, io) : parts.error();
+  if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
+  if (!made && io.on_notice) {
+    io.on_notice("guests will boot instead of starting warm: " + made.error().message);
+  }
   PYRO_ASSIGN_OR_RETURN(EnvironmentInfo info, engine::Summary(environments, name));
   return PulledEnvironment{std::move(info), pulled.built};
 }
@@ -147,6 +156,7 @@ Result<PrunedEnvironments> Engine::PruneEnvironments(PruneScope scope) {
   for (const auto& item : report.removed) {
     pruned.removed.push_back({item.name, item.what, item.digest, item.bytes});
   }
+  engine::PruneTemplates(impl_->directories, environments.store(), pruned);
   return pruned;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/supervisor_link.h"
 #include "engine/vm_files.h"
 #include "pyro/engine.h"
+#include "sys/child_process.h"
 #include "sys/file_lock.h"
 #include "wire/supervisor_config.h"
 
@@ -29,6 +30,18 @@ struct Held {
 
 // kNotFound: its directory is gone. kTimedOut: somebody holds it and does not answer.
 Result<Held> TakeOver(const GuestPlace& place);
+
+// Fills in what comes from `parts` and this host: programs, files, accelerator, template.
+Status ConfigureSupervisor(const Engine::Directories& directories, const GuestParts& parts,
+                           wire::SupervisorConfig& config);
+
+// Runs the supervisor's program with a configuration. `options` has its words, of which the first
+// is set here, its output, and what it is passed.
+Result<sys::ChildProcess> SpawnSupervisor(sys::SpawnOptions options,
+                                          const wire::SupervisorConfig& config);
+
+// What a supervisor's line on its standard output says: OK once it listens, or why it cannot.
+Status ParseSupervisorAnswer(const std::string& line);
 
 // `config` needs its guest's own fields only; what comes from `parts` and this host is filled in.
 // Returns once clients can connect; from then on the supervisor holds the lock and answers for the

@@ -90,6 +90,42 @@ Json ToJson(const TaskCommand& command) {
           {"stderr_dropped", command.stderr_dropped}};
 }
 
+Json ToJson(const TaskCommandInfo& command) {
+  Json form = ToJson(static_cast<const TaskCommand&>(command));
+  form["task_id"] = command.task_id;
+  return form;
+}
+
+Json ToJson(const StartedTaskCommand& command) {
+  Json form = ToJson(static_cast<const TaskCommandInfo&>(command));
+  form["environment"] = command.environment;
+  form["restarted"] = command.restarted;
+  return form;
+}
+
+Json ToJson(const TaskCommandPage& page) {
+  Json entries = Json::array();
+  for (const TaskCommand& command : page.entries) entries.push_back(ToJson(command));
+  return {{"task_id", page.task_id},
+          {"total", page.total},
+          {"count", page.entries.size()},
+          {"entries", entries}};
+}
+
+Json ToJson(const TaskOutput& output) {
+  return {{"task_id", output.command.task_id},
+          {"sequence", output.command.sequence},
+          {"state", output.command.state},
+          {"outcome", OrNull(output.command.outcome)},
+          {"exit_code", output.command.outcome.empty() ? Json() : Json(output.command.exit_code)},
+          {"stream", output.stream},
+          {"offset", output.offset},
+          {"next_offset", output.next_offset},
+          {"total_bytes", output.total_bytes},
+          {"text", output.text},
+          {"complete", output.complete}};
+}
+
 Json ToJson(const TaskInfo& task) {
   return {{"task_id", task.task_id},
           {"environment", task.environment},

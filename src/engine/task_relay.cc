@@ -5,7 +5,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -15,6 +14,7 @@
 #include "base/try.h"
 #include "registry/journal.h"
 #include "sys/errno_error.h"
+#include "sys/failpoint.h"
 #include "sys/files.h"
 
 namespace pyro::engine {
@@ -22,10 +22,7 @@ namespace {
 
 using wire::Frame;
 using wire::FrameType;
-using wire::Stream;
 
-constexpr std::uint32_t kChannel = 1;
-constexpr std::size_t kMaxUnsent = 128 * 1024;  // Of stdin, before we stop reading it.
 constexpr std::size_t kReadBytes = 256 * 1024;
 constexpr std::chrono::seconds kCancelLimit{20};  // For a cancelled command's end to be recorded.
 
@@ -33,11 +30,11 @@ class TaskRelay {
  public:
   TaskRelay(SupervisorLink& link, const std::filesystem::path& task_dir, OutputSink& sink,
             const CallIo& io)
-      : link_(link), task_dir_(task_dir), sink_(sink), io_(io), stdin_fd_(io.stdin_fd) {}
+      : link_(link), task_dir_(task_dir), sink_(sink), io_(io), channel_(link, io) {}
 
   Result<TaskRelayResult> Run(const wire::Exec& exec) {
-    link_.Send(EncodeFrame(exec.ToFrame(kChannel)));
-    if (stdin_fd_ < 0) link_.Send(wire::EncodeEof(kChannel, Stream::kStdin));
+    channel_.Begin(exec);
+    PYRO_FAILPOINT("task.exec.client-asking");
     while (true) {
       PYRO_RETURN_IF_ERROR(TakeFrames());
       // In this order: what is read after the end was told is all there is.
@@ -68,9 +65,10 @@ class TaskRelay {
   void Cancel() {
     if (cancelled_) return;
     cancelled_ = true;
-    stdin_fd_ = -1;
+    channel_.DropStdin();
     deadline_ = Deadline::After(kCancelLimit);
-    link_.Send(EncodeFrame(wire::Kill{wire::KillReason::kCancelled}.ToFrame(kChannel)));
+    link_.Send(
+        EncodeFrame(wire::Kill{wire::KillReason::kCancelled}.ToFrame(RelayChannel::kNumber)));
   }
 
   Status TakeFrames() {
@@ -87,27 +85,15 @@ class TaskRelay {
       case FrameType::kAccepted: {
         PYRO_ASSIGN_OR_RETURN(const wire::Accepted accepted, wire::Accepted::FromFrame(frame));
         result_.sequence = accepted.sequence;
+        PYRO_FAILPOINT("task.exec.client-accepted");
         PYRO_ASSIGN_OR_RETURN(JournalTail tail,
                               JournalTail::Open(task_dir_, accepted.sequence, sink_));
         tail_.emplace(std::move(tail));
         return OkStatus();
       }
-      case FrameType::kCredit: {
-        PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
-        return stdin_window_.Granted(bytes);
-      }
-      case FrameType::kReady: {
-        PYRO_ASSIGN_OR_RETURN(result_.ready, wire::Ready::FromFrame(frame));
-        result_.ready_at = std::chrono::steady_clock::now();
-        return OkStatus();
-      }
-      case FrameType::kProgress: {
-        PYRO_ASSIGN_OR_RETURN(const wire::Progress progress, wire::Progress::FromFrame(frame));
-        if (io_.on_progress) io_.on_progress(progress.phase, "", -1);
-        return OkStatus();
-      }
       case FrameType::kExited: {
         PYRO_ASSIGN_OR_RETURN(exited_, wire::Exited::FromFrame(frame));
+        PYRO_FAILPOINT("task.exec.client-told");
         if (exited_->outcome.kind != wire::Outcome::Kind::kLost) return OkStatus();
         return Lost();
       }
@@ -116,23 +102,22 @@ class TaskRelay {
       case FrameType::kStopped:
         return Lost();
       default:
-        return OkStatus();
+        return channel_.TakeCommon(frame, result_);
     }
   }
 
   static Error Lost() {
-    return MakeError(
-        ErrorCode::kGuestUnavailable,
-        "the task's guest went away before the command ended; it is recorded as interrupted",
-        "run it again: the task keeps its workspace and starts by itself");
+    return MakeError(ErrorCode::kGuestUnavailable,
+                     "the task's guest went away before the command's end was told",
+                     "'pyro task logs' has what is known of it; the task keeps its workspace and "
+                     "starts by itself");
   }
 
   Status Wait() {
-    const bool want_stdin =
-        stdin_fd_ >= 0 && !exited_ && stdin_window_.available() > 0 && link_.unsent() < kMaxUnsent;
+    if (exited_) channel_.DropStdin();
     std::array<pollfd, 6> polls = {{{exited_ ? -1 : link_.fd(), link_.PollEvents(), 0},
                                     {cancelled_ ? -1 : io_.cancel_fd, POLLIN, 0},
-                                    {want_stdin ? stdin_fd_ : -1, POLLIN, 0},
+                                    channel_.StdinPoll(),
                                     {tail_ && !exited_ ? tail_->changed_fd() : -1, POLLIN, 0},
                                     {tail_ ? tail_->WaitFd(0) : -1, POLLOUT, 0},
                                     {tail_ ? tail_->WaitFd(1) : -1, POLLOUT, 0}}};
@@ -141,7 +126,7 @@ class TaskRelay {
       return MakeError(ErrorCode::kTimedOut, "the task's supervisor does not answer", "try again");
     }
     if (polls[1].revents != 0) Cancel();
-    if (polls[2].revents != 0) ReadStdin();
+    if (polls[2].revents != 0) channel_.ReadStdin();
     if (!exited_ && (polls[0].revents != 0 || link_.unsent() > 0)) return PumpLink();
     return OkStatus();
   }
@@ -154,27 +139,11 @@ class TaskRelay {
     return exited_ ? OkStatus() : Status(Lost());
   }
 
-  void ReadStdin() {
-    std::array<char, wire::kMaxDataBytes> buffer;
-    const std::size_t room = std::min(buffer.size(), stdin_window_.available());
-    const ssize_t n = ::read(stdin_fd_, buffer.data(), room);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
-    if (n <= 0) {
-      stdin_fd_ = -1;
-      link_.Send(wire::EncodeEof(kChannel, Stream::kStdin));
-      return;
-    }
-    const auto bytes = static_cast<std::size_t>(n);
-    stdin_window_.Sent(bytes);
-    link_.Send(wire::EncodeData(kChannel, Stream::kStdin, {buffer.data(), bytes}));
-  }
-
   SupervisorLink& link_;
   const std::filesystem::path& task_dir_;
   OutputSink& sink_;
   const CallIo& io_;
-  int stdin_fd_;
-  wire::SendWindow stdin_window_;
+  RelayChannel channel_;
   std::optional<JournalTail> tail_;
   std::optional<wire::Exited> exited_;
   std::optional<Error> sink_error_;
@@ -210,7 +179,7 @@ Status JournalTail::Copy() {
   }
   for (Stream& stream : streams_) {
     while (true) {
-      PYRO_RETURN_IF_ERROR(Deliver(stream));
+      PYRO_RETURN_IF_ERROR(DeliverPending(*sink_, stream.stream, stream.pending));
       if (!stream.pending.empty()) break;
       stream.pending.resize(kReadBytes);
       const ssize_t n = ::read(stream.file.get(), stream.pending.data(), stream.pending.size());
@@ -220,21 +189,6 @@ Status JournalTail::Copy() {
       if (first_output_at_ == SteadyTime{}) first_output_at_ = std::chrono::steady_clock::now();
     }
   }
-  return OkStatus();
-}
-
-Status JournalTail::Deliver(Stream& stream) {
-  std::size_t done = 0;
-  while (done < stream.pending.size()) {
-    const int fd = sink_->WritableFd(stream.stream);
-    pollfd ready{fd, POLLOUT, 0};
-    if (fd >= 0 && ::poll(&ready, 1, 0) <= 0) break;
-    auto taken = sink_->Write(stream.stream, std::string_view(stream.pending).substr(done));
-    if (!taken) return std::move(taken).error();
-    if (*taken == 0) break;
-    done += *taken;
-  }
-  stream.pending.erase(0, done);
   return OkStatus();
 }
 

@@ -5,13 +5,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <string>
 
 #include "base/time.h"
+#include "engine/relay_channel.h"
 #include "engine/supervisor_link.h"
 #include "pyro/engine.h"
 #include "sys/unique_fd.h"
-#include "wire/credit.h"
 #include "wire/messages.h"
 
 namespace pyro::engine {
@@ -43,7 +43,6 @@ class JournalTail {
     std::string pending;
   };
   explicit JournalTail(OutputSink& sink) : sink_(&sink) {}
-  Status Deliver(Stream& stream);
 
   OutputSink* sink_;
   sys::UniqueFd inotify_;
@@ -51,12 +50,8 @@ class JournalTail {
   SteadyTime first_output_at_{};
 };
 
-struct TaskRelayResult {
+struct TaskRelayResult : RelayResult {
   std::int64_t sequence = 0;
-  wire::Exited exited;
-  wire::Ready ready;
-  SteadyTime ready_at{};
-  SteadyTime first_output_at{};
 };
 
 // Returns when the command has ended and the sink has all its output. kCancelled: it was killed and

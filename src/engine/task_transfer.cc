@@ -21,6 +21,7 @@
 #include "engine/command_relay.h"
 #include "engine/requests.h"
 #include "sys/errno_error.h"
+#include "sys/failpoint.h"
 #include "sys/files.h"
 
 namespace pyro::engine {
@@ -90,6 +91,13 @@ archive::Operation MakeOperation(const CallIo& io, const char* phase) {
   return operation;
 }
 
+// Into $0. A copy of a git repository has other inodes and times of change than its index says: git
+// would read every file anew and rewrite the index, so it is told to look at neither.
+constexpr char kUnpack[] =
+    "tar --warning=no-unknown-keyword --numeric-owner -xpf - -C \"$0\" || exit; "
+    "[ -e \"$0/.git\" ] && [ ! -e /etc/gitconfig ] || exit 0; "
+    "printf '[core]\\n\\ttrustctime = false\\n\\tcheckStat = minimal\\n' > /etc/gitconfig";
+
 // An absolute path without a trailing slash, as seen in the guest.
 std::string GuestPath(const std::string& path) {
   fs::path full = fs::path(kWorkspace) / path;
@@ -151,6 +159,7 @@ Status SeedWorkspace(SupervisorLink& link, const std::string& source_path,
   std::optional<Result<archive::Summary>> packed;
   std::thread packer([&] {
     std::error_code error;
+    PYRO_FAILPOINT("task.seed.packing");
     packed.emplace(fs::is_directory(source_path, error)
                        ? archive::WriteTree(source_path, pipe.write.get(), operation,
                                             {directories.state, directories.cache})
@@ -159,13 +168,12 @@ Status SeedWorkspace(SupervisorLink& link, const std::string& source_path,
   });
   PipeSink sink(-1);
   bool began = false;
-  auto relayed = RelayCommand(link,
-                              TransferCommand({"tar", "--warning=no-unknown-keyword",
-                                               "--numeric-owner", "-xpf", "-", "-C", kWorkspace}),
-                              sink, TransferIo(io, pipe.read.get()), began);
+  auto relayed = RelayCommand(link, TransferCommand({"/bin/sh", "-c", kUnpack, kWorkspace}), sink,
+                              TransferIo(io, pipe.read.get()), began);
   // A packer that is still at it notices that its reader is gone.
   pipe.read.Reset();
   packer.join();
+  PYRO_FAILPOINT("task.seed.unpacked");
   // Its reason is the better one, unless it only noticed that the other side had ended.
   if (!*packed && packed->error().sys_errno != EPIPE) return packed->error();
   if (!relayed) return std::move(relayed).error();
@@ -187,6 +195,7 @@ Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const TaskId& id,
   const archive::Operation operation = MakeOperation(io, "export");
   std::optional<Result<archive::Staged>> received;
   std::thread receiver([&] {
+    PYRO_FAILPOINT("task.export.receiving");
     received.emplace(archive::Receive(pipe.read.get(), dest, kind, operation));
     pipe.read.Reset();
   });
@@ -200,8 +209,10 @@ Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const TaskId& id,
   if (!*received) return std::move(*received).error();
   if (!relayed) return std::move(relayed).error();
   PYRO_RETURN_IF_ERROR(CheckExit(*relayed, sink, "the path could not be read in the guest"));
+  PYRO_FAILPOINT("task.export.received");
   PYRO_RETURN_IF_ERROR((*received)->Commit());
-  return ExportedPath{id.str(), from, dest.native(), (*received)->summary().bytes};
+  PYRO_FAILPOINT("task.export.in-place");
+  return ExportedPath{id.str(), from, dest.native(), (*received)->summary().content_bytes};
 }
 
 }  // namespace pyro::engine

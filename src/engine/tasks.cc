@@ -17,11 +17,13 @@
 #include "engine/requests.h"
 #include "engine/task_files.h"
 #include "engine/task_relay.h"
+#include "engine/task_start.h"
 #include "engine/task_transfer.h"
 #include "environment/blank.h"
 #include "registry/command_log.h"
 #include "registry/task_adoption.h"
 #include "registry/task_directory.h"
+#include "sys/failpoint.h"
 #include "sys/files.h"
 
 namespace pyro {
@@ -94,14 +96,20 @@ Status FillDisk(const Engine::Directories& directories, const registry::TaskSpec
 Status BringUp(const Engine::Directories& directories, const NewTask& task,
                const TaskOptions& options, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(FillDisk(directories, task.record));
+  PYRO_FAILPOINT("task.create.disk-made");
   if (io.on_progress) io.on_progress("start", "", -1);
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                         StartTaskGuest(directories, task.record, *task.lock, io));
+  PYRO_FAILPOINT("task.create.supervised");
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
+  PYRO_FAILPOINT("task.create.guest-ready");
   if (!options.source_path.empty()) {
     PYRO_RETURN_IF_ERROR(SeedWorkspace(link, options.source_path, directories, io));
+    PYRO_FAILPOINT("task.create.seeded");
   }
-  return registry::FinishTaskCreation(directories.state, task.record.id);
+  PYRO_RETURN_IF_ERROR(registry::FinishTaskCreation(directories.state, task.record.id));
+  PYRO_FAILPOINT("task.create.finished");
+  return OkStatus();
 }
 
 // A task that is started, by us if it was not.
@@ -132,22 +140,19 @@ Result<Running> EnsureRunning(const Engine::Directories& directories, FoundTask&
     io.on_notice(fmt::format("task {} was stopped; starting it again with its workspace as it was",
                              task.id.str()));
   }
+  PYRO_FAILPOINT("task.start.taken-over");
   auto link = StartTaskGuest(directories, task, *held.lock, io);
+  PYRO_FAILPOINT("task.start.supervised");
   if (!link) return std::move(link).error();
   return Running{std::move(task), std::move(*link), std::nullopt, true};
 }
 
 TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& relayed,
                               const wire::Exec& exec, const Stopwatch& watch) {
-  RelayResult plain;
-  plain.exited = relayed.exited;
-  plain.ready = relayed.ready;
-  plain.ready_at = relayed.ready_at;
-  plain.first_output_at = relayed.first_output_at;
   Timings timings;
   timings.ended_ms = watch.Now();
   TaskExecResult result;
-  static_cast<ExecResult&>(result) = MakeExecResult(plain, task.environment, watch, timings);
+  static_cast<ExecResult&>(result) = MakeExecResult(relayed, task.environment, watch, timings);
   result.task_id = task.id.str();
   result.sequence = relayed.sequence;
   result.command = exec.argv;
@@ -157,8 +162,10 @@ TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& rel
 
 Status Stop(const Engine::Directories& directories, Registry& registry, const TaskId& id) {
   PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, id)));
+  PYRO_FAILPOINT("task.stop.taken-over");
   if (held.link) {
     PYRO_RETURN_IF_ERROR(held.link->Stop(wire::Stop{.remove = false}, Deadline::After(kStopLimit)));
+    PYRO_FAILPOINT("task.stop.guest-ended");
   }
   PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
   if (task.state == TaskState::kStopped) return OkStatus();
@@ -219,6 +226,32 @@ Result<TaskExecResult> Engine::ExecTask(const std::string& task_id, const Comman
   return result;
 }
 
+Result<StartedTaskCommand> Engine::StartTaskCommand(const std::string& task_id,
+                                                    const Command& command,
+                                                    std::int64_t timeout_seconds,
+                                                    const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, engine::MakeExec(command, timeout_seconds));
+  exec.journal = true;
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Running running,
+                        engine::EnsureRunning(impl_->directories, found, io));
+  if (!running.link) {
+    return MakeError(ErrorCode::kWrongState,
+                     "the task runs on the host, where no command goes on in the background",
+                     "run it without the background, or make a task with a guest");
+  }
+  PYRO_ASSIGN_OR_RETURN(const std::int64_t sequence,
+                        engine::StartInBackground(*running.link, exec, io));
+  PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord record,
+                        found.registry.GetCommand(running.task.id, sequence));
+  StartedTaskCommand started;
+  static_cast<TaskCommand&>(started) = engine::DescribeCommand(record);
+  started.task_id = running.task.id.str();
+  started.environment = running.task.environment;
+  started.restarted = running.restarted;
+  return started;
+}
+
 Result<TaskInfo> Engine::StatusTask(const std::string& task_id) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
   return engine::DescribeTask(impl_->directories, found.registry, found.task);
@@ -243,10 +276,15 @@ Result<TaskInfo> Engine::StopTask(const std::string& task_id) {
 }
 
 Result<std::string> Engine::DeleteTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
-  PYRO_RETURN_IF_ERROR(
-      engine::DeleteTaskEverywhere(impl_->directories, found.registry, found.task.id));
-  return found.task.id.str();
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->directories));
+  const auto task = registry.FindTask(task_id);
+  if (!task) {
+    const bool gone = task.error().code == ErrorCode::kNotFound && TaskId::Parse(task_id);
+    if (gone) return task_id;
+    return task.error();
+  }
+  PYRO_RETURN_IF_ERROR(engine::DeleteTaskEverywhere(impl_->directories, registry, task->id));
+  return task->id.str();
 }
 
 Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::string& path,

@@ -74,7 +74,7 @@ fs::path OutputFile(const fs::path& task_dir, std::int64_t sequence, OutputStrea
 }
 
 std::uint64_t OutputBudget::Take(std::uint64_t wanted) {
-  const std::uint64_t left = used_ < limit_ ? limit_ - used_ : 0;
+  const std::uint64_t left = used_ < limit_ && closed_ == 0 ? limit_ - used_ : 0;
   const std::uint64_t taken = std::min(wanted, left);
   used_ += taken;
   return taken;
@@ -108,7 +108,7 @@ std::size_t JournalWriter::Append(OutputStream stream, std::string_view bytes) {
   if (written.bytes < bytes.size()) {
     const bool first = file.dropped == 0;
     file.dropped += bytes.size() - written.bytes;
-    if (first) BeginDropping(file, written.number);
+    if (first) BeginDropping(file, written.number != 0 ? written.number : budget_->closed());
   }
   return written.bytes;
 }
@@ -118,16 +118,28 @@ void JournalWriter::BeginDropping(File& file, int number) {
       number == 0 ? fmt::format("the task's output limit of {} bytes was reached", budget_->limit())
                   : sys::ErrnoError(number, "the task's output could not be written").message;
   file.marker_due = fmt::format("\n[pyro: {}; what followed was dropped]\n", why);
-  file.marker_due.erase(0, WriteSome(file.fd.get(), file.marker_due).bytes);
+  WriteMarkers();
+}
+
+bool JournalWriter::owes_marker() const {
+  return std::any_of(files_.begin(), files_.end(),
+                     [](const File& file) { return !file.marker_due.empty(); });
+}
+
+void JournalWriter::WriteMarkers() {
+  for (File& file : files_) {
+    if (file.marker_due.empty() || file.fd.get() < 0) continue;
+    file.marker_due.erase(0, WriteSome(file.fd.get(), file.marker_due).bytes);
+  }
 }
 
 Status JournalWriter::Finish() {
+  WriteMarkers();
   bool any = false;
   Status status = OkStatus();
   for (File& file : files_) {
     const sys::UniqueFd fd = std::move(file.fd);
     if (fd.get() < 0) continue;
-    WriteSome(fd.get(), file.marker_due);
     if (file.bytes == 0) continue;
     any = true;
     if (::fdatasync(fd.get()) != 0 && status) {

@@ -32,14 +32,21 @@ class OutputBudget {
   explicit OutputBudget(std::uint64_t used, std::uint64_t limit = kMaxTaskOutputBytes)
       : used_(used), limit_(limit) {}
 
-  // At most `wanted`.
+  // At most `wanted`; nothing while it is closed.
   std::uint64_t Take(std::uint64_t wanted);
   void GiveBack(std::uint64_t bytes) { used_ -= bytes; }
+
+  // While the disk is full: what room there is belongs to the ends of commands. `number` is the
+  // errno that says so.
+  void Close(int number) { closed_ = number; }
+  void Reopen() { closed_ = 0; }
+  int closed() const { return closed_; }
 
   std::uint64_t used() const { return used_; }
   std::uint64_t limit() const { return limit_; }
 
  private:
+  int closed_ = 0;
   std::uint64_t used_;
   std::uint64_t limit_;
 };
@@ -56,6 +63,11 @@ class JournalWriter {
 
   // How many of the bytes were kept: readers see them at once, a kill of this process spares them.
   std::size_t Append(OutputStream stream, std::string_view bytes);
+
+  // True: the line behind which a stream was cut is not in its file yet, for want of room.
+  bool owes_marker() const;
+  // Tries again to write what is owed.
+  void WriteMarkers();
 
   // Everything kept is on disk when it returns; nothing may be appended any more. For before the
   // command's end is recorded.

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 
@@ -77,6 +78,28 @@ TEST(JournalTest, AStreamThatHasDroppedStaysDroppedThoughThereIsRoomAgain) {
   EXPECT_EQ(writer->Append(kStderr, "e"), 1u);
 }
 
+TEST(JournalTest, AClosedBudgetCutsEveryStreamAndSaysWhy) {
+  const sys::TestDirectory task;
+  OutputBudget budget(0);
+  auto writer = JournalWriter::Open(task.path(), 1, budget);
+  EXPECT_EQ(writer->Append(kStdout, "kept"), 4u);
+  budget.Close(ENOSPC);
+  EXPECT_EQ(writer->Append(kStdout, "lost"), 0u);
+  EXPECT_EQ(writer->Append(kStderr, "lost"), 0u);
+  budget.Reopen();
+  auto next = JournalWriter::Open(task.path(), 2, budget);
+  EXPECT_EQ(next->Append(kStdout, "kept"), 4u);
+  EXPECT_FALSE(writer->owes_marker());
+  EXPECT_TRUE(writer->Finish());
+  const std::string marker =
+      "\n[pyro: the task's output could not be written: no space left on device; what followed was "
+      "dropped]\n";
+  EXPECT_EQ(Whole(task.path(), 1, kStdout), "kept" + marker);
+  EXPECT_EQ(Whole(task.path(), 1, kStderr), marker);
+  EXPECT_EQ(Whole(task.path(), 2, kStdout), "kept");
+  EXPECT_EQ(budget.used(), 8u);
+}
+
 TEST(JournalTest, FullDiskDropsAndNeverFails) {
   // A file that may not grow fails its writes as a full disk does.
   struct rlimit before {};
@@ -90,11 +113,14 @@ TEST(JournalTest, FullDiskDropsAndNeverFails) {
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
   const std::size_t kept = writer->Append(kStdout, "0123456789");
   const std::size_t kept_later = writer->Append(kStdout, "more");
+  const bool owed = writer->owes_marker();
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   const Status finished = writer->Finish();  // There is room again, for what is said about it.
   std::signal(SIGXFSZ, old_handler);
   EXPECT_EQ(kept, 8u);
   EXPECT_EQ(kept_later, 0u);
+  EXPECT_TRUE(owed);
+  EXPECT_FALSE(writer->owes_marker());
   EXPECT_TRUE(finished.ok());
   EXPECT_EQ(writer->dropped(kStdout), 6u);
   EXPECT_EQ(budget.used(), 8u);

@@ -4,6 +4,7 @@
 
 #include "base/try.h"
 #include "db/migrations.h"
+#include "registry/disk_reserve.h"
 #include "registry/lifecycle.h"
 #include "registry/schema.h"
 #include "registry/vm_row.h"
@@ -27,13 +28,25 @@ Result<std::vector<VmRecord>> ReadAll(db::Statement& select) {
   }
 }
 
+Result<db::Database> OpenDatabase(const std::filesystem::path& state_dir) {
+  PYRO_ASSIGN_OR_RETURN(auto database, db::Database::Open(state_dir / "registry.db"));
+  PYRO_RETURN_IF_ERROR(db::Migrate(database, Migrations()));
+  return database;
+}
+
 }  // namespace
 
 Result<Registry> Registry::Open(const std::filesystem::path& state_dir, const Clock& clock) {
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(state_dir));
-  PYRO_ASSIGN_OR_RETURN(auto database, db::Database::Open(state_dir / "registry.db"));
-  PYRO_RETURN_IF_ERROR(db::Migrate(database, Migrations()));
-  return Registry(std::move(database), clock);
+  DiskReserve reserve(state_dir);
+  auto database = OpenDatabase(state_dir);
+  if (!database && database.error().code == ErrorCode::kNoSpace && reserve.Release()) {
+    database = OpenDatabase(state_dir);
+  } else if (database) {
+    (void)reserve.Fill();
+  }
+  if (!database) return std::move(database).error();
+  return Registry(std::move(*database), clock);
 }
 
 Result<VmRecord> Registry::InsertVm(const VmSpec& spec) {

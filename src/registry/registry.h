@@ -94,8 +94,8 @@ class Registry {
   Result<CommandRecord> BeginCommand(const TaskId& id, const CommandSpec& spec);
 
   // Records how a running command went, once; its output must be on disk already. Begins the lease
-  // anew if the task is started. kNotFound. kWrongState: its end is recorded already, and stays.
-  // kInvalidArgument: see CheckCommandEnd.
+  // anew if the task is started and the command was not interrupted. kNotFound. kWrongState: its
+  // end is recorded already, and stays. kInvalidArgument: see CheckCommandEnd.
   Result<CommandRecord> EndCommand(const TaskId& id, std::int64_t sequence, const CommandEnd& end);
 
   // Records `how(sequence)` (see RecoverEnd) for each command of the task that is recorded as

@@ -68,7 +68,10 @@ Result<CommandRecord> Registry::EndCommandLocked(const TaskId& id, std::int64_t 
   PYRO_ASSIGN_OR_RETURN(auto task, GetTask(id));
   command.end = end;
   task.output_bytes += end.kept_bytes();
-  if (task.state == TaskState::kStarted) BeginLease(task, clock_->Now());
+  // An interruption is noticed at some later time, which is no use of the task.
+  if (task.state == TaskState::kStarted && end.outcome != CommandOutcome::kInterrupted) {
+    BeginLease(task, clock_->Now());
+  }
   PYRO_RETURN_IF_ERROR(StoreTask(task));
   PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_VALUES
                                                        ") = (" PYRO_COMMAND_VALUE_PARAMETERS

@@ -8,6 +8,7 @@
 #include "base/try.h"
 #include "registry/command_log.h"
 #include "registry/task_directory.h"
+#include "sys/failpoint.h"
 #include "sys/files.h"
 
 namespace pyro::registry {
@@ -41,6 +42,7 @@ Status AdoptOne(Registry& registry, const std::filesystem::path& state_dir, cons
   }
   PYRO_ASSIGN_OR_RETURN(const ReplayedCommands replayed, ReplayCommands(directory, id, now));
   PYRO_RETURN_IF_ERROR(registry.AdoptTask(manifest.spec, manifest.created_at, replayed.commands));
+  PYRO_FAILPOINT("task.adopt.rows-inserted");
   adopted.task_ids.push_back(id);
   adopted.bad_lines += replayed.bad_lines;
   return OkStatus();
@@ -59,6 +61,7 @@ Result<AdoptedTasks> AdoptTasks(Registry& registry, const std::filesystem::path&
     AdoptedTasks one;
     const Status status =
         registry.WithExclusive([&] { return AdoptOne(registry, state_dir, id, clock.Now(), one); });
+    PYRO_FAILPOINT("task.adopt.rows-committed");
     if (!status) {
       adopted.failures.push_back({.id = id, .error = status.error()});
     } else if (!one.task_ids.empty()) {

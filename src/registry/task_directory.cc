@@ -15,6 +15,7 @@
 #include "base/try.h"
 #include "registry/task_manifest.h"
 #include "sys/errno_error.h"
+#include "sys/failpoint.h"
 #include "sys/files.h"
 
 namespace pyro::registry {
@@ -115,7 +116,9 @@ Result<sys::FileLock> CreateTaskDirectory(const fs::path& state_dir, const TaskS
   if (::mkdir(fresh.c_str(), 0700) != 0) {
     return sys::ErrnoError(errno, "create directory", fresh.native());
   }
+  PYRO_FAILPOINT("task.create.directory-made");
   auto lock = Fill(fresh, {.spec = spec, .created_at = created_at});
+  PYRO_FAILPOINT("task.create.manifest-written");
   if (lock && std::rename(fresh.c_str(), directory.c_str()) != 0) {
     lock = sys::ErrnoError(errno, "rename", fresh.native());
   }
@@ -123,6 +126,7 @@ Result<sys::FileLock> CreateTaskDirectory(const fs::path& state_dir, const TaskS
     (void)sys::RemoveTree(fresh);
     return lock;
   }
+  PYRO_FAILPOINT("task.create.directory-named");
   // Its name, and that of tasks/ itself.
   Status synced = sys::SyncDirectory(TasksDirectory(state_dir));
   if (synced) synced = sys::SyncDirectory(state_dir);
@@ -152,9 +156,13 @@ Result<TaskFiles> LookAtTaskFiles(const fs::path& state_dir, const TaskId& id) {
   return marked ? TaskFiles::kCreating : TaskFiles::kReady;
 }
 
+fs::path RetiredTaskDirectory(const fs::path& state_dir, const TaskId& id) {
+  return Prefixed(state_dir, kGonePrefix, id);
+}
+
 Status RetireTaskDirectory(const fs::path& state_dir, const TaskId& id) {
   const fs::path directory = TaskDirectory(state_dir, id);
-  const fs::path gone = Prefixed(state_dir, kGonePrefix, id);
+  const fs::path gone = RetiredTaskDirectory(state_dir, id);
   if (std::rename(directory.c_str(), gone.c_str()) != 0) {
     if (errno == ENOENT) return OkStatus();
     return sys::ErrnoError(errno, "remove", directory.native());
@@ -164,7 +172,7 @@ Status RetireTaskDirectory(const fs::path& state_dir, const TaskId& id) {
 
 Status RemoveTaskDirectory(const fs::path& state_dir, const TaskId& id) {
   PYRO_RETURN_IF_ERROR(RetireTaskDirectory(state_dir, id));
-  return sys::RemoveTree(Prefixed(state_dir, kGonePrefix, id));
+  return sys::RemoveTree(RetiredTaskDirectory(state_dir, id));
 }
 
 Result<std::vector<TaskId>> ListTaskDirectories(const fs::path& state_dir) {
@@ -181,9 +189,11 @@ Result<std::vector<fs::path>> LeftoverTaskDirectories(const fs::path& state_dir,
   std::vector<fs::path> leftovers;
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(state_dir));
   for (const std::string& name : names) {
-    if (name.starts_with(kGonePrefix) || name.starts_with(kNewPrefix)) {
-      leftovers.push_back(TasksDirectory(state_dir) / name);
-    }
+    const bool gone = name.starts_with(kGonePrefix);
+    if (!gone && !name.starts_with(kNewPrefix)) continue;
+    const auto id = TaskId::Parse(name.substr(gone ? kGonePrefix.size() : kNewPrefix.size()));
+    if (gone && id && std::find(known.begin(), known.end(), *id) != known.end()) continue;
+    leftovers.push_back(TasksDirectory(state_dir) / name);
   }
   PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> ids, ListTaskDirectories(state_dir));
   for (const TaskId& id : ids) {

@@ -48,6 +48,10 @@ Result<TaskFiles> LookAtTaskFiles(const std::filesystem::path& state_dir, const 
 // RemoveTaskDirectory after it. Fine if it is gone already.
 Status RetireTaskDirectory(const std::filesystem::path& state_dir, const TaskId& id);
 
+// Where it lies after that, until its content is gone.
+std::filesystem::path RetiredTaskDirectory(const std::filesystem::path& state_dir,
+                                           const TaskId& id);
+
 // RetireTaskDirectory and then the content, which may take long: outside WithExclusive.
 Status RemoveTaskDirectory(const std::filesystem::path& state_dir, const TaskId& id);
 
@@ -55,8 +59,8 @@ Status RemoveTaskDirectory(const std::filesystem::path& state_dir, const TaskId&
 Result<std::vector<TaskId>> ListTaskDirectories(const std::filesystem::path& state_dir);
 
 // What was cut off under tasks/: removals after their point of no return, and creations that never
-// got to hold work and have neither a row (an id in `known`) nor a holder of their lock. To be
-// called inside WithExclusive, and to be removed there.
+// got to hold work and have no holder of their lock; neither if it has a row (an id in `known`),
+// which has to go first. To be called inside WithExclusive, and to be removed there.
 Result<std::vector<std::filesystem::path>> LeftoverTaskDirectories(
     const std::filesystem::path& state_dir, const std::vector<TaskId>& known);
 

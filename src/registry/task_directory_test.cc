@@ -62,7 +62,10 @@ TEST_F(TaskDirectoryTest, RemovalHasAPointOfNoReturn) {
   EXPECT_TRUE(RetireTaskDirectory(state_.path(), id).ok());
   EXPECT_EQ(Look(id), TaskFiles::kRemoving);
   EXPECT_FALSE(*IsAdoptable(state_.path(), id));
+  EXPECT_TRUE(fs::is_directory(RetiredTaskDirectory(state_.path(), id)));
   EXPECT_EQ(LeftoverTaskDirectories(state_.path(), {})->size(), 1u);
+  // Not while its row is there: nobody would remember to delete that.
+  EXPECT_TRUE(LeftoverTaskDirectories(state_.path(), {id})->empty());
   EXPECT_TRUE(RemoveTaskDirectory(state_.path(), id).ok());
   EXPECT_EQ(Look(id), TaskFiles::kMissing);
   EXPECT_TRUE(fs::is_empty(TasksDirectory(state_.path())));

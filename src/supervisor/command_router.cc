@@ -1,5 +1,6 @@
 #include "supervisor/command_router.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@ using wire::Stream;
 // What clients may have waiting before the guest is ready: a full window of stdin for several
 // commands.
 constexpr std::size_t kMaxHeldBytes = 16 * 1024 * 1024;
+constexpr std::size_t kMaxWatchers = 256;  // Of one command.
 
 Error Breach(std::string_view what) {
   return MakeError(ErrorCode::kProtocol, fmt::format("protocol violated: {}", what));
@@ -37,6 +39,7 @@ std::vector<ClientId> CommandRouter::GuestReady() {
 
 Status CommandRouter::FromClient(ClientId client, Frame frame) {
   if (frame.channel == 0) return Breach("a command on channel 0");
+  if (frame.type == FrameType::kCancel) return Cancel(client, frame);
   if (!ready_ && !gone_) {
     if (frame.type == FrameType::kExec) PYRO_RETURN_IF_ERROR(wire::Exec::FromFrame(frame));
     held_bytes_ += frame.payload.size() + wire::kHeaderBytes;
@@ -72,6 +75,28 @@ Status CommandRouter::Exec(ClientId client, const Frame& frame) {
     return OkStatus();
   }
   Begin(client, frame.channel, std::move(exec));
+  return OkStatus();
+}
+
+Status CommandRouter::Cancel(ClientId client, const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const wire::Cancel cancel, wire::Cancel::FromFrame(frame));
+  if (Find(client, frame.channel) != commands_.end()) return Breach("a channel used twice");
+  const auto found = std::find_if(commands_.begin(), commands_.end(), [&](const auto& entry) {
+    return entry.second.sequence == cancel.sequence;
+  });
+  if (found == commands_.end()) {
+    callbacks_.to_client(
+        client,
+        EncodeFrame(wire::ErrorFrame(
+            frame.channel,
+            MakeError(ErrorCode::kNotFound, fmt::format("command {} does not run", cancel.sequence),
+                      "it has ended, or never was"))));
+    return OkStatus();
+  }
+  Command& command = found->second;
+  if (command.watchers.size() >= kMaxWatchers) return Breach("too many wait for one command");
+  command.watchers.push_back({client, frame.channel});
+  SendKill(found->first, command, wire::KillReason::kCancelled);
   return OkStatus();
 }
 
@@ -170,20 +195,19 @@ Status CommandRouter::FromGuest(Frame frame) {
       if (began && !(command.out.ended && command.err.ended)) {
         return Breach("exited before its output ended");
       }
-      if (command.sequence > 0) callbacks_.record_end(command.sequence, exited);
+      RecordEnd(command, exited);
       ToClient(command, std::move(frame));
       Finish(found);
       return OkStatus();
     }
-    case FrameType::kError:
-      if (command.sequence > 0) {
-        wire::Exited failed;
-        failed.outcome = {wire::Outcome::Kind::kLost, 0};
-        callbacks_.record_end(command.sequence, failed);
-      }
+    case FrameType::kError: {
+      wire::Exited failed;
+      failed.outcome = {wire::Outcome::Kind::kLost, 0};
+      RecordEnd(command, failed);
       ToClient(command, wire::ErrorFrame(0, wire::ErrorFromFrame(frame)));
       Finish(found);
       return OkStatus();
+    }
     default:
       return Breach(fmt::format("frame type {} from the guest", static_cast<int>(frame.type)));
   }
@@ -223,6 +247,7 @@ void CommandRouter::Dispose(std::uint32_t channel, Stream stream, Output& output
 void CommandRouter::ClientGone(ClientId client) {
   std::erase_if(held_, [client](const Held& one) { return one.client == client; });
   for (auto& [channel, command] : commands_) {
+    std::erase_if(command.watchers, [client](const Watcher& one) { return one.client == client; });
     if (command.client != client || command.orphan) continue;
     command.orphan = true;
     if (command.sequence > 0) {
@@ -258,7 +283,7 @@ void CommandRouter::GuestGone() {
     exited.outcome = {wire::Outcome::Kind::kLost, 0};
     exited.stdout_bytes = command.out.received;
     exited.stderr_bytes = command.err.received;
-    if (command.sequence > 0) callbacks_.record_end(command.sequence, exited);
+    RecordEnd(command, exited);
     ToClient(command, exited.ToFrame(0));
     Finish(first);
   }
@@ -283,6 +308,14 @@ void CommandRouter::SendKill(std::uint32_t channel, Command& command, wire::Kill
   command.killed = true;
   callbacks_.to_guest(EncodeFrame(wire::Kill{reason}.ToFrame(channel)));
   if (callbacks_.killed) callbacks_.killed(channel);
+}
+
+// Whoever is told of the end finds it recorded.
+void CommandRouter::RecordEnd(const Command& command, const wire::Exited& exited) {
+  if (command.sequence > 0) callbacks_.record_end(command.sequence, exited);
+  for (const Watcher& watcher : command.watchers) {
+    callbacks_.to_client(watcher.client, EncodeFrame(exited.ToFrame(watcher.channel)));
+  }
 }
 
 void CommandRouter::Finish(Commands::iterator command) {

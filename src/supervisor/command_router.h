@@ -85,6 +85,12 @@ class CommandRouter {
     bool ended = false;
   };
 
+  // A client that cancelled a command and waits for its end.
+  struct Watcher {
+    ClientId client;
+    std::uint32_t channel;
+  };
+
   struct Command {
     ClientId client = 0;
     std::uint32_t client_channel = 0;
@@ -92,6 +98,7 @@ class CommandRouter {
     std::int64_t sequence = 0;  // In the journal; 0: it is not kept there.
     bool killed = false;
     bool started = false;
+    std::vector<Watcher> watchers;
     Output out;
     Output err;
     std::uint64_t stdin_allowed = wire::kInitialCredit;
@@ -106,11 +113,13 @@ class CommandRouter {
   };
 
   Status Exec(ClientId client, const wire::Frame& frame);
+  Status Cancel(ClientId client, const wire::Frame& frame);
   void Begin(ClientId client, std::uint32_t client_channel, wire::Exec exec);
   Status ForRunning(std::uint32_t channel, Command& command, wire::Frame frame);
   Status OutputFromGuest(std::uint32_t channel, Command& command, wire::Frame frame);
   void Grant(std::uint32_t channel, wire::Stream stream, Output& output, std::uint32_t bytes);
   void Dispose(std::uint32_t channel, wire::Stream stream, Output& output);
+  void RecordEnd(const Command& command, const wire::Exited& exited);
   void Finish(Commands::iterator command);
   void SendKill(std::uint32_t channel, Command& command, wire::KillReason reason);
   void ToClient(const Command& command, wire::Frame frame);

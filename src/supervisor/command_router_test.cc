@@ -369,6 +369,53 @@ TEST_F(JournalRouterTest, ADeadGuestInterruptsItsCommands) {
   EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kLost);
 }
 
+TEST_F(JournalRouterTest, AnybodyMayCancelACommandByItsSequence) {
+  const std::uint32_t channel = BeginJournaled(1, 5);
+  ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
+  const auto frames = ToGuest();
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].channel, channel);
+  EXPECT_EQ(wire::Kill::FromFrame(frames[0])->reason, wire::KillReason::kCancelled);
+  ASSERT_TRUE(journaled_.FromClient(3, wire::Cancel{1}.ToFrame(9)).ok());
+  EXPECT_TRUE(ToGuest().empty()) << "killed once";
+  journaled_.ClientGone(3);
+  EXPECT_TRUE(ToClient(2).empty()) << "told once it is recorded";
+  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
+  wire::Exited exited;
+  exited.outcome = {wire::Outcome::Kind::kCancelled, 0};
+  ASSERT_TRUE(journaled_.FromGuest(exited.ToFrame(channel)).ok());
+  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kCancelled);
+  const auto told = ToClient(2);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].type, FrameType::kExited);
+  EXPECT_EQ(told[0].channel, 9u);
+  EXPECT_TRUE(ToClient(3).empty());
+  EXPECT_EQ(ToClient(1).back().type, FrameType::kExited) << "whoever waits for it gets its end";
+}
+
+TEST_F(JournalRouterTest, WhatDoesNotRunCannotBeCancelled) {
+  ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
+  EXPECT_EQ(wire::ErrorFromFrame(ToClient(2).at(0)).code, ErrorCode::kNotFound);
+  BeginJournaled(1, 5);
+  EXPECT_FALSE(journaled_.FromClient(1, wire::Cancel{1}.ToFrame(5)).ok()) << "channel in use";
+  EXPECT_FALSE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(0)).ok());
+}
+
+TEST_F(JournalRouterTest, WhoeverCancelsIsToldWhenTheGuestDies) {
+  BeginJournaled(1, 5);
+  ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
+  journaled_.GuestGone();
+  EXPECT_EQ(wire::Exited::FromFrame(ToClient(2).at(0))->outcome.kind, wire::Outcome::Kind::kLost);
+}
+
+TEST_F(CommandRouterTest, CommandsOfAVmHaveNoSequence) {
+  router_.GuestReady();
+  Begin(1, 5);
+  ASSERT_TRUE(router_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
+  EXPECT_EQ(wire::ErrorFromFrame(ToClient(2).at(0)).code, ErrorCode::kNotFound);
+}
+
 TEST_F(CommandRouterTest, AVmHasNoJournal) {
   router_.GuestReady();
   wire::Exec exec;

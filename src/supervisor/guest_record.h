@@ -21,9 +21,12 @@ class CommandJournal {
   // Returns the sequence number once the command is on disk. An error: it must not run.
   virtual Result<std::int64_t> Begin(const wire::Exec& exec) = 0;
   virtual void Append(std::int64_t sequence, wire::Stream stream, std::string_view bytes) = 0;
-  // Returns once output and end are on disk. What cannot be stored is noticed by whoever reconciles
-  // next.
+  // Returns once output and end are on disk, or the disk has refused them: see settled().
   virtual void End(std::int64_t sequence, const wire::Exited& exited) = 0;
+  // False: something could not be stored yet. Call Settle() from time to time, until it could. What
+  // is lost with this process before is noticed by whoever reconciles next.
+  virtual bool settled() const = 0;
+  virtual void Settle() = 0;
 };
 
 // The seam between the supervisor and the disk.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +14,9 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/template_maker.h"
 #include "sys/errno_error.h"
+#include "sys/failpoint.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
 #include "vmm/qemu/qemu_vmm.h"
@@ -42,13 +45,32 @@ Status LetGoOfCreator() {
   return OkStatus();
 }
 
+// One guest that is frozen rather than served. In the foreground it tells its maker what it does,
+// and dies with it.
+Status RunForTemplate(const wire::SupervisorConfig& config) {
+  if (config.detached) {
+    PYRO_RETURN_IF_ERROR(Detach());
+    PYRO_RETURN_IF_ERROR(LetGoOfCreator());
+    // Nobody waits for it, and others work meanwhile.
+    (void)::setpriority(PRIO_PROCESS, 0, 10);
+  }
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, vmm::qemu::QemuVmm::Create());
+  PYRO_RETURN_IF_ERROR(MakeTemplate(config, *vmm, [&](std::string_view phase) {
+    if (!config.detached) Say({{"phase", phase}});
+  }));
+  if (!config.detached) Say({{"done", true}});
+  return OkStatus();
+}
+
 Status Run() {
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(STDIN_FILENO, wire::kMaxConfigBytes));
   PYRO_ASSIGN_OR_RETURN(const wire::SupervisorConfig config, wire::ParseSupervisorConfig(text));
+  if (config.kind == wire::GuestKind::kTemplate) return RunForTemplate(config);
   if (::fcntl(wire::kLockFd, F_SETFD, FD_CLOEXEC) != 0) {
     return sys::ErrnoError(errno, "take over the lock");
   }
   const sys::FileLock lock = sys::FileLock::Adopt(sys::UniqueFd(wire::kLockFd));
+  PYRO_FAILPOINT("supervisor.configured");
   PYRO_RETURN_IF_ERROR(Detach());
 
   boost::asio::io_context loop(1);
@@ -57,7 +79,9 @@ Status Run() {
       config.kind == wire::GuestKind::kVm ? MakeVmRecord(config) : MakeTaskRecord(config);
   const bool remove_on_signal = config.dies_with_first_client;
   Supervisor supervisor(loop, config, *vmm, *record);
+  PYRO_FAILPOINT("supervisor.detached");
   PYRO_RETURN_IF_ERROR(supervisor.Listen());
+  PYRO_FAILPOINT("supervisor.listening");
   Say({{"listening", true}});
   PYRO_RETURN_IF_ERROR(LetGoOfCreator());
 

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/random.h"
 #include "sys/unix_socket.h"
@@ -25,21 +26,12 @@ using ErrorCodeOfAsio = boost::system::error_code;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kLaunchLimit{30};       // For QEMU to come up and answer.
 constexpr seconds kFirstClientLimit{30};  // For the creator of a `pyro run` VM to connect.
 constexpr seconds kLastWordsLimit{
-    10};                           // For the creator of a guest that failed at once to ask why.
-constexpr seconds kStopLimit{15};  // For the guest to power off by itself.
-constexpr seconds kKillGrace{10};  // For the agent to report a killed command.
-
-std::int64_t WallClockNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-// "pyro-" and the first characters behind the prefix of the id.
-std::string HostName(const std::string& id) { return "pyro-" + id.substr(id.find('_') + 1, 8); }
+    10};                            // For the creator of a guest that failed at once to ask why.
+constexpr seconds kStopLimit{15};   // For the guest to power off by itself.
+constexpr seconds kKillGrace{10};   // For the agent to report a killed command.
+constexpr seconds kSettleEvery{1};  // Between two tries to store what a full disk refused.
 
 }  // namespace
 
@@ -54,7 +46,9 @@ Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, vm
       machine_exit_(loop),
       boot_limit_(loop),
       lease_(loop),
-      stop_limit_(loop) {}
+      settle_(loop),
+      stop_limit_(loop),
+      template_delay_(loop) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -75,12 +69,14 @@ CommandRouter::Callbacks Supervisor::RouterCallbacks() {
   callbacks.use_changed = [this] { UseChanged(); };
   if (CommandJournal* journal = record_.journal()) {
     callbacks.record = [journal](const wire::Exec& exec) { return journal->Begin(exec); };
-    callbacks.append = [journal](std::int64_t sequence, wire::Stream stream,
-                                 std::string_view bytes) {
+    callbacks.append = [this, journal](std::int64_t sequence, wire::Stream stream,
+                                       std::string_view bytes) {
       journal->Append(sequence, stream, bytes);
+      SettleJournal();
     };
-    callbacks.record_end = [journal](std::int64_t sequence, const wire::Exited& exited) {
+    callbacks.record_end = [this, journal](std::int64_t sequence, const wire::Exited& exited) {
       journal->End(sequence, exited);
+      SettleJournal();
     };
   }
   return callbacks;
@@ -100,140 +96,6 @@ void Supervisor::Start() {
   // Until its owner is here, a short lease is what notices that the owner died on the way.
   ArmLease(config_.dies_with_first_client ? kFirstClientLimit : config_.ttl);
   asio::post(loop_, [this] { StartGuest(); });
-}
-
-// --- Start of the guest
-
-void Supervisor::StartGuest() {
-  boot_limit_.expires_after(config_.boot_timeout);
-  boot_limit_.async_wait([this](ErrorCodeOfAsio error) {
-    if (error || phase_ != Phase::kStarting) return;
-    GuestFailed(
-        MakeError(ErrorCode::kGuestUnavailable,
-                  fmt::format("the guest did not boot within {} s", config_.boot_timeout.count()),
-                  "give it more memory, or look for what keeps this host busy"));
-  });
-  if (Status status = LaunchMachine(); !status) GuestFailed(status.error());
-}
-
-Result<vmm::MachineSpec> Supervisor::OpenMachineFiles() const {
-  vmm::MachineSpec spec;
-  spec.vcpus = config_.vcpu_count;
-  spec.memory_mib = config_.mem_mib;
-  PYRO_ASSIGN_OR_RETURN(spec.accelerator, vmm::ParseAccelerator(config_.accelerator));
-  spec.identity = config_.id;
-  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config_.kernel, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config_.initrd, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config_.base_disk, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::OpenFile(config_.directory / "data.img", O_RDWR));
-  return spec;
-}
-
-Status Supervisor::LaunchMachine() {
-  PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenMachineFiles());
-  if (config_.network) {
-    PYRO_ASSIGN_OR_RETURN(vmm::Network network, vmm::Network::Start({.gate = config_.net_program,
-                                                                     .identity = config_.id,
-                                                                     .only = std::nullopt},
-                                                                    Deadline::After(kLaunchLimit)));
-    network_.emplace(std::move(network));
-    spec.network = network_->TakeCard();
-  }
-  PYRO_ASSIGN_OR_RETURN(machine_, vmm_.Start(std::move(spec), Deadline::After(kLaunchLimit)));
-  WatchMachine();
-  PYRO_ASSIGN_OR_RETURN(console_, ConsoleLog::Start(loop_, machine_->TakeConsole(),
-                                                    config_.directory / "console.log"));
-  PYRO_ASSIGN_OR_RETURN(agent_, FrameStream::Create(loop_, machine_->TakeGuestChannel()));
-  agent_->Start([this](wire::Frame frame) { return FromAgent(std::move(frame)); },
-                [this](std::optional<Error> error) {
-                  // An end of file comes with the machine's own end, which tells more.
-                  if (error) {
-                    GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
-                                          "the guest broke the protocol: " + error->message,
-                                          "nothing of this guest can be trusted; delete it"));
-                  }
-                });
-  return OkStatus();
-}
-
-Status Supervisor::FromAgent(wire::Frame frame) {
-  if (phase_ == Phase::kStopping || phase_ == Phase::kEnded) return OkStatus();
-  if (frame.channel != 0) {
-    if (phase_ == Phase::kReady) return router_.FromGuest(std::move(frame));
-    return MakeError(ErrorCode::kProtocol, "a command's frame before any command");
-  }
-  switch (frame.type) {
-    case wire::FrameType::kHello:
-      return GreetAgent(frame);
-    case wire::FrameType::kReady: {
-      PYRO_ASSIGN_OR_RETURN(wire::Ready ready, wire::Ready::FromFrame(frame));
-      if (!agent_greeted_ || phase_ != Phase::kStarting) {
-        return MakeError(ErrorCode::kProtocol, "ready at the wrong time");
-      }
-      GuestIsReady(std::move(ready));
-      return OkStatus();
-    }
-    case wire::FrameType::kError:
-      GuestFailed(MakeError(
-          ErrorCode::kGuestUnavailable,
-          "the guest could not start: " + Printable(wire::ErrorFromFrame(frame).message, 1000)));
-      return OkStatus();
-    default:
-      return MakeError(ErrorCode::kProtocol, "an unexpected frame");
-  }
-}
-
-Status Supervisor::GreetAgent(const wire::Frame& frame) {
-  PYRO_ASSIGN_OR_RETURN(const wire::Hello hello, wire::Hello::FromFrame(frame));
-  if (agent_greeted_) return MakeError(ErrorCode::kProtocol, "hello twice");
-  if (hello.protocol != wire::kProtocolVersion || hello.build != BuildId()) {
-    return MakeError(ErrorCode::kProtocol, fmt::format("the agent is of build '{}', not '{}'",
-                                                       Printable(hello.build), BuildId()));
-  }
-  agent_greeted_ = true;
-  Say("setup");
-  wire::Hello answer;
-  answer.role = "supervisor";
-  answer.build = BuildId();
-  agent_->Send(EncodeFrame(answer.ToFrame()));
-  wire::GuestSetup setup;
-  setup.hostname = HostName(config_.id);
-  setup.entropy = sys::RandomBytes(64);
-  setup.wall_clock_ns = WallClockNs();
-  setup.network = GuestNetwork();
-  agent_->Send(EncodeFrame(setup.ToFrame()));
-  return OkStatus();
-}
-
-void Supervisor::GuestIsReady(wire::Ready ready) {
-  phase_ = Phase::kReady;
-  boot_limit_.cancel();
-  ready_.kernel = Printable(ready.kernel, 100);
-  ready_.execution_mode = "guest_virtio_serial";
-  ready_.accelerator = config_.accelerator;
-  // Who is told that the VM is started finds it so in the registry. A failure leaves the row behind
-  // the truth; the lock still says that this guest is alive.
-  if (!config_.dies_with_first_client) {
-    (void)record_.Started(ready_, GuestNetwork());
-    ArmLease(config_.ttl);  // As the row has it.
-  }
-  Broadcast(ready_.ToFrame());
-  for (const ClientId client : router_.GuestReady()) {
-    const auto session = sessions_.find(client);
-    if (session == sessions_.end()) continue;
-    session->second->Refuse(MakeError(ErrorCode::kProtocol, "protocol violated"));
-    ClientGone(client);
-  }
-  // Nobody waits for this row, and the commands are on their way already: the disk may take its
-  // time.
-  if (config_.dies_with_first_client) (void)record_.Started(ready_, GuestNetwork());
-}
-
-std::optional<wire::GuestNetwork> Supervisor::GuestNetwork() const {
-  if (!network_) return std::nullopt;
-  const vmm::GuestNetwork& guest = network_->guest();
-  return wire::GuestNetwork{guest.mac,     guest.address,  guest.prefix,
-                            guest.gateway, guest.resolver, guest.mtu};
 }
 
 // --- Clients
@@ -326,6 +188,19 @@ void Supervisor::CheckKilled(std::uint32_t channel) {
   });
 }
 
+// A full disk gets room by itself, whether another command comes or not.
+void Supervisor::SettleJournal() {
+  if (record_.journal()->settled() || settling_) return;
+  settling_ = true;
+  settle_.expires_after(kSettleEvery);
+  settle_.async_wait([this](ErrorCodeOfAsio error) {
+    settling_ = false;
+    if (error || phase_ == Phase::kEnded) return;
+    record_.journal()->Settle();
+    SettleJournal();
+  });
+}
+
 void Supervisor::UseChanged() {
   if (phase_ == Phase::kStarting || phase_ == Phase::kReady) RenewLease();
 }
@@ -343,6 +218,7 @@ void Supervisor::ArmLease(seconds length) {
     // A start has a limit of its own; a lease shorter than it would never let the guest come up.
     const bool starting = phase_ == Phase::kStarting && !config_.dies_with_first_client;
     if (router_.idle() && !starting) {
+      PYRO_FAILPOINT("supervisor.lease-over");
       // A VM is gone with its lease, a task keeps what it has.
       Stop(config_.kind == wire::GuestKind::kVm);
     } else {
@@ -373,7 +249,9 @@ void Supervisor::MachineEnded() {
   if (phase_ == Phase::kEnded || failure_) return;
   if (phase_ == Phase::kStopping) {
     machine_.reset();
+    PYRO_FAILPOINT("supervisor.stop.guest-off");
     (void)record_.Stopped();
+    PYRO_FAILPOINT("supervisor.stop.recorded");
     Finish();
     return;
   }
@@ -387,6 +265,7 @@ void Supervisor::MachineEnded() {
 
 void Supervisor::GuestFailed(const Error& error) {
   if (phase_ == Phase::kEnded || failure_) return;
+  if (phase_ == Phase::kStarting && warm_) return StartCold();
   failure_ = error;
   if (phase_ == Phase::kStarting) failure_->message = WithConsole(failure_->message);
   machine_.reset();
@@ -408,7 +287,9 @@ void Supervisor::ConcludeFailure() {
   if (phase_ != Phase::kStopping) Broadcast(wire::ErrorFrame(0, *failure_));
   phase_ = Phase::kEnded;
   router_.GuestGone();
+  PYRO_FAILPOINT("supervisor.lost.commands-ended");
   (void)(config_.dies_with_first_client ? record_.Removed() : record_.Lost(failure_->message));
+  PYRO_FAILPOINT("supervisor.lost.recorded");
   Finish();
 }
 
@@ -434,6 +315,7 @@ void Supervisor::Stop(bool remove) {
   ErrorCodeOfAsio ignored;
   acceptor_.close(ignored);
   router_.GuestGone();
+  PYRO_FAILPOINT("supervisor.stop.commands-ended");
   agent_->Send(EncodeFrame(wire::Plain(wire::FrameType::kPowerOff)));
   stop_limit_.expires_after(kStopLimit);
   stop_limit_.async_wait([this](ErrorCodeOfAsio error) {
@@ -447,12 +329,15 @@ void Supervisor::Remove() {
   router_.GuestGone();
   machine_.reset();
   network_.reset();
+  PYRO_FAILPOINT("supervisor.remove.guest-off");
   (void)record_.Removed();
+  PYRO_FAILPOINT("supervisor.remove.recorded");
   Finish();
 }
 
 void Supervisor::Finish() {
   phase_ = Phase::kEnded;
+  MakeTemplateNow();
   network_.reset();
   Broadcast(wire::Plain(wire::FrameType::kStopped));
   for (const auto& [id, session] : sessions_) session->Finish();
@@ -464,7 +349,9 @@ void Supervisor::Finish() {
   timeouts_.clear();
   boot_limit_.cancel();
   lease_.cancel();
+  settle_.cancel();
   stop_limit_.cancel();
+  template_delay_.cancel();
   if (on_end_) on_end_();
 }
 

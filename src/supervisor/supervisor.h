@@ -54,11 +54,18 @@ class Supervisor {
 
   // Start of the guest, in order.
   void StartGuest();
+  std::optional<vmm::FrozenGuest> FindTemplate();
+  void Launch();
+  void StartCold();
   Status LaunchMachine();
-  Result<vmm::MachineSpec> OpenMachineFiles() const;
+  Result<vmm::MachineSpec> OpenMachineFiles();
   Status FromAgent(wire::Frame frame);
   Status GreetAgent(const wire::Frame& frame);
+  void SetUpGuest();
   void GuestIsReady(wire::Ready ready);
+  void SettleTemplate();
+  void MakeTemplateWhenIdle();
+  void MakeTemplateNow();
   std::optional<wire::GuestNetwork> GuestNetwork() const;
 
   // Clients.
@@ -74,6 +81,7 @@ class Supervisor {
   void UseChanged();
   void RenewLease();
   void ArmLease(std::chrono::seconds length);
+  void SettleJournal();
 
   // Ends.
   void WatchMachine();
@@ -96,6 +104,11 @@ class Supervisor {
   wire::Ready ready_;
   bool agent_greeted_ = false;
 
+  std::optional<vmm::FrozenGuest> frozen_;  // Until the machine has taken it.
+  bool warm_ = false;             // The guest goes on from a template; otherwise it boots.
+  bool template_is_bad_ = false;  // Removed once the guest has come up without it.
+  bool wants_template_ = false;   // There is none, or no good one, yet.
+
   boost::asio::local::stream_protocol::acceptor acceptor_;
   std::map<ClientId, std::unique_ptr<Session>> sessions_;
   ClientId next_client_ = 1;
@@ -112,7 +125,10 @@ class Supervisor {
 
   boost::asio::steady_timer boot_limit_;
   boost::asio::steady_timer lease_;
+  boost::asio::steady_timer settle_;
+  bool settling_ = false;  // It runs.
   boost::asio::steady_timer stop_limit_;
+  boost::asio::steady_timer template_delay_;
   std::function<void()> on_end_;
 };
 

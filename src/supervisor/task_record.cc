@@ -1,24 +1,25 @@
 // A task's row and journal, as its supervisor keeps them.
 
+#include <cerrno>
 #include <map>
 #include <optional>
 #include <utility>
 
-#include "base/json.h"
 #include "base/time.h"
 #include "base/try.h"
 #include "registry/command_log.h"
+#include "registry/disk_reserve.h"
 #include "registry/journal.h"
-#include "registry/registry.h"
 #include "registry/task_directory.h"
-#include "supervisor/guest_record.h"
-#include "supervisor/network_json.h"
+#include "supervisor/guest_row.h"
+#include "sys/failpoint.h"
 
 namespace pyro::supervisor {
 namespace {
 
 using registry::CommandEnd;
 using registry::CommandOutcome;
+using registry::Registry;
 using registry::TaskEvent;
 
 CommandOutcome OutcomeOf(wire::Outcome::Kind kind) {
@@ -44,68 +45,66 @@ registry::OutputStream StreamOf(wire::Stream stream) {
                                          : registry::OutputStream::kStderr;
 }
 
-class TaskRow : public GuestRecord, public CommandJournal {
+class TaskRow : public GuestRow, public CommandJournal {
  public:
   explicit TaskRow(const wire::SupervisorConfig& config)
-      : id_(*TaskId::Parse(config.id)),
-        state_dir_(config.state_dir),
-        directory_(config.directory) {}
+      : GuestRow(config.state_dir), id_(*TaskId::Parse(config.id)), directory_(config.directory) {}
 
   CommandJournal* journal() override { return this; }
 
   bool unfinished() const override {
-    const auto files = registry::LookAtTaskFiles(state_dir_, id_);
+    const auto files = registry::LookAtTaskFiles(state_dir(), id_);
     return files && *files == registry::TaskFiles::kCreating;
   }
 
-  Status Started(const wire::Ready& ready,
-                 const std::optional<wire::GuestNetwork>& network) override {
-    registry::TaskChanges changes;
-    changes.execution_mode = registry::ExecutionMode::kGuestVirtioSerial;
-    changes.accelerator = ready.accelerator;
-    changes.network_json = network ? ToJsonLine(NetworkJson(*network)) : "";
-    return Apply(TaskEvent::kStart, changes);
+  // A task with ends to record stays recorded as started: so it is looked at and settled.
+  Status Stopped() override {
+    PYRO_RETURN_IF_ERROR(RecordEnds(Markers::kGivenUp));
+    return GuestRow::Stopped();
   }
 
-  Status Renewed() override { return Apply(TaskEvent::kRenew, {}); }
-  Status Stopped() override { return Apply(TaskEvent::kStop, {}); }
-
   Status Lost(const std::string& why) override {
-    registry::TaskChanges changes;
-    changes.last_error = why.substr(0, 2000);
-    return Apply(TaskEvent::kLost, changes);
+    PYRO_RETURN_IF_ERROR(RecordEnds(Markers::kGivenUp));
+    return GuestRow::Lost(why);
   }
 
   Status Removed() override {
-    PYRO_RETURN_IF_ERROR(Open());
+    PYRO_ASSIGN_OR_RETURN(Registry* const registry, Open());
     commands_.clear();
-    PYRO_RETURN_IF_ERROR(registry_->WithExclusive([this]() -> Status {
-      (void)registry_->ApplyTask(id_, TaskEvent::kLost);
-      PYRO_RETURN_IF_ERROR(registry::RetireTaskDirectory(state_dir_, id_));
-      return registry_->DeleteTask(id_);
+    // A row cannot be deleted on a disk without any room.
+    if (reserve_) (void)reserve_->Release();
+    PYRO_RETURN_IF_ERROR(registry->WithExclusive([&]() -> Status {
+      (void)registry->ApplyTask(id_, TaskEvent::kLost);
+      PYRO_RETURN_IF_ERROR(registry::RetireTaskDirectory(state_dir(), id_));
+      PYRO_FAILPOINT("supervisor.remove.directory-retired");
+      return registry->DeleteTask(id_);
     }));
-    return registry::RemoveTaskDirectory(state_dir_, id_);
+    return registry::RemoveTaskDirectory(state_dir(), id_);
   }
 
   Result<std::int64_t> Begin(const wire::Exec& exec) override {
     PYRO_RETURN_IF_ERROR(OpenJournal());
-    PYRO_RETURN_IF_ERROR(RecordEarlierEnds());
+    PYRO_RETURN_IF_ERROR(RecordEnds(Markers::kWanted));
     registry::CommandSpec spec;
     spec.argv = exec.argv;
     spec.cwd = exec.cwd;
     spec.timeout_ms = exec.timeout_ms;
     spec.execution_mode = registry::ExecutionMode::kGuestVirtioSerial;
+    PYRO_FAILPOINT("task.exec.asked");
     PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord command,
                           registry_->BeginCommand(id_, spec));
+    PYRO_FAILPOINT("task.exec.row-inserted");
     auto writer = registry::JournalWriter::Open(directory_, command.sequence, *budget_);
+    PYRO_FAILPOINT("task.exec.files-made");
     Status logged = writer ? log_->Begin(command) : Status(writer.error());
+    PYRO_FAILPOINT("task.exec.begin-logged");
     if (!logged) {
       // It is recorded, so it must end there, too, though it never ran.
       CommandEnd end;
       end.outcome = CommandOutcome::kInterrupted;
       end.exit_code = registry::kInterruptedExitCode;
       end.ended_at = SystemClock().Now();
-      (void)registry_->EndCommand(id_, command.sequence, end);
+      RecordEnd(command.sequence, {.end = end, .writer = std::nullopt});
       return logged.error();
     }
     commands_.emplace(command.sequence, std::move(*writer));
@@ -114,7 +113,10 @@ class TaskRow : public GuestRecord, public CommandJournal {
 
   void Append(std::int64_t sequence, wire::Stream stream, std::string_view bytes) override {
     const auto command = commands_.find(sequence);
-    if (command != commands_.end()) command->second.Append(StreamOf(stream), bytes);
+    if (command == commands_.end()) return;
+    command->second.Append(StreamOf(stream), bytes);
+    PYRO_FAILPOINT("task.exec.output-appended");
+    if (command->second.owes_marker()) UseReserve();
   }
 
   void End(std::int64_t sequence, const wire::Exited& exited) override {
@@ -131,34 +133,81 @@ class TaskRow : public GuestRecord, public CommandJournal {
     end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);
     end.stdout_dropped = writer.dropped(registry::OutputStream::kStdout);
     end.stderr_dropped = writer.dropped(registry::OutputStream::kStderr);
-    // What is recorded as ended is on disk. Where that fails, on a full disk, the command stays
-    // recorded as running until the next one begins or, at the worst, until the task is reconciled.
-    if (!writer.Finish() || !RecordEnd(sequence, end)) unrecorded_.emplace(sequence, end);
+    PYRO_FAILPOINT("task.exec.exited");
+    RecordEnd(sequence, {.end = end, .writer = std::move(writer)});
     commands_.erase(command);
   }
 
+  bool settled() const override { return unrecorded_.empty() && !starving_; }
+
+  void Settle() override {
+    for (auto& [sequence, writer] : commands_) writer.WriteMarkers();
+    if (!RecordEnds(Markers::kWanted) || !reserve_->Fill()) return;
+    starving_ = false;
+    budget_->Reopen();
+  }
+
  private:
-  Status Open() {
-    if (registry_) return OkStatus();
-    PYRO_ASSIGN_OR_RETURN(registry::Registry registry,
-                          registry::Registry::Open(state_dir_, SystemClock()));
-    registry_.emplace(std::move(registry));
+  Status ApplyTo(Registry& registry, TaskEvent event,
+                 const registry::TaskChanges& changes) override {
+    PYRO_RETURN_IF_ERROR(registry.ApplyTask(id_, event, changes));
     return OkStatus();
   }
 
-  // The log first: from it a row can be made again.
-  Status RecordEnd(std::int64_t sequence, const CommandEnd& end) {
-    PYRO_RETURN_IF_ERROR(log_->End(sequence, end));
-    PYRO_RETURN_IF_ERROR(registry_->EndCommand(id_, sequence, end));
+  // An end, and how far its recording has come.
+  struct Unrecorded {
+    CommandEnd end;
+    std::optional<registry::JournalWriter> writer;  // Until its files are on disk.
+    bool logged = false;
+  };
+
+  // Whether an end waits until its output can be marked as cut off.
+  enum class Markers { kWanted, kGivenUp };
+
+  // The disk is full: what it has left, with the reserve, is for the ends of what runs.
+  void UseReserve() {
+    starving_ = true;
+    budget_->Close(ENOSPC);
+    if (!reserve_->Release()) return;
+    for (auto& [sequence, writer] : commands_) writer.WriteMarkers();
+  }
+
+  // At once, with the reserve if need be; otherwise it stays recorded as running until Settle(), or
+  // at the worst until the task is reconciled.
+  void RecordEnd(std::int64_t sequence, Unrecorded one) {
+    unrecorded_.emplace(sequence, std::move(one));
+    const Status status = RecordEnds(Markers::kWanted);
+    if (status || status.error().code != ErrorCode::kNoSpace) return;
+    UseReserve();
+    (void)RecordEnds(Markers::kWanted);
+  }
+
+  // What is recorded as ended is on disk: first the output, then the log, from which a row can be
+  // made again, then the row.
+  Status Record(std::int64_t sequence, Unrecorded& one, Markers markers) {
+    if (one.writer) {
+      one.writer->WriteMarkers();
+      if (one.writer->owes_marker() && markers == Markers::kWanted) {
+        return MakeError(ErrorCode::kNoSpace, "the disk has no room for a line");
+      }
+      PYRO_RETURN_IF_ERROR(one.writer->Finish());
+      one.writer.reset();
+    }
+    PYRO_FAILPOINT("task.exec.output-synced");
+    if (!one.logged) PYRO_RETURN_IF_ERROR(log_->End(sequence, one.end));
+    one.logged = true;
+    PYRO_FAILPOINT("task.exec.end-logged");
+    PYRO_RETURN_IF_ERROR(registry_->EndCommand(id_, sequence, one.end));
+    PYRO_FAILPOINT("task.exec.row-ended");
     return OkStatus();
   }
 
   // No command begins while the end of an earlier one cannot be stored: its own could not be,
   // either.
-  Status RecordEarlierEnds() {
+  Status RecordEnds(Markers markers) {
     while (!unrecorded_.empty()) {
       const auto first = unrecorded_.begin();
-      const Status status = RecordEnd(first->first, first->second);
+      const Status status = Record(first->first, first->second, markers);
       // Somebody else has settled it meanwhile.
       const bool settled = !status && (status.error().code == ErrorCode::kWrongState ||
                                        status.error().code == ErrorCode::kNotFound);
@@ -169,7 +218,7 @@ class TaskRow : public GuestRecord, public CommandJournal {
   }
 
   Status OpenJournal() {
-    PYRO_RETURN_IF_ERROR(Open());
+    PYRO_ASSIGN_OR_RETURN(registry_, Open());
     if (!log_) {
       PYRO_ASSIGN_OR_RETURN(registry::CommandLog log, registry::CommandLog::Open(directory_));
       log_.emplace(std::move(log));
@@ -178,22 +227,20 @@ class TaskRow : public GuestRecord, public CommandJournal {
       PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, registry_->GetTask(id_));
       budget_.emplace(task.output_bytes);
     }
-    return OkStatus();
-  }
-
-  Status Apply(TaskEvent event, const registry::TaskChanges& changes) {
-    PYRO_RETURN_IF_ERROR(Open());
-    PYRO_RETURN_IF_ERROR(registry_->ApplyTask(id_, event, changes));
+    if (!reserve_) reserve_.emplace(directory_);
+    // Without one, a disk that is full already tells its own story.
+    if (!starving_) (void)reserve_->Fill();
     return OkStatus();
   }
 
   TaskId id_;
-  std::filesystem::path state_dir_;
   std::filesystem::path directory_;
-  std::optional<registry::Registry> registry_;
+  Registry* registry_ = nullptr;  // Once the journal is open.
   std::optional<registry::CommandLog> log_;
   std::optional<registry::OutputBudget> budget_;
-  std::map<std::int64_t, CommandEnd> unrecorded_;  // Ends that the disk has had no room for yet.
+  std::optional<registry::DiskReserve> reserve_;
+  bool starving_ = false;                          // The reserve is used, or was never there.
+  std::map<std::int64_t, Unrecorded> unrecorded_;  // Ends that the disk has had no room for yet.
   std::map<std::int64_t, registry::JournalWriter> commands_;  // Those that run, by sequence.
 };
 

@@ -141,6 +141,10 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
     Append(words, {"--perms", "0555", "--ro-bind-data", fmt::format("{}", descriptors.program),
                    spec.argv.at(0)});
   }
+  int copy = descriptors.copies;
+  for (const JailSpec::Copy& file : spec.copies) {
+    Append(words, {"--perms", "0555", "--ro-bind-data", fmt::format("{}", copy++), file.target});
+  }
   for (const JailSpec::Alias& alias : spec.aliases) {
     Append(words, {"--ro-bind", alias.source, alias.target});
   }
@@ -182,7 +186,8 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   sys::SpawnOptions options;
   JailDescriptors descriptors;
   descriptors.info = 3 + static_cast<int>(spec.pass.size());
-  if (spec.program.valid()) descriptors.program = descriptors.info + 1;
+  descriptors.copies = descriptors.info + 1;
+  if (spec.program.valid()) descriptors.program = descriptors.copies++;
   options.argv = JailArguments(bwrap, spec, libraries, descriptors);
   options.stdout_fd = std::move(spec.stdout_fd);
   options.stderr_fd = std::move(diagnostics.write);
@@ -193,6 +198,7 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
     if (::lseek(spec.program.get(), 0, SEEK_SET) != 0) return sys::ErrnoError(errno, "lseek");
     options.pass.push_back(std::move(spec.program));
   }
+  for (JailSpec::Copy& copy : spec.copies) options.pass.push_back(std::move(copy.content));
   options.cwd = std::string("/");
   options.credentials = credentials;
   options.limits = JailLimits();

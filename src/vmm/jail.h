@@ -44,6 +44,12 @@ struct JailSpec {
     std::string target;
   };
   std::vector<Alias> aliases;
+  // A descriptor's content, copied into the jail as a read-only file.
+  struct Copy {
+    sys::UniqueFd content;
+    std::string target;
+  };
+  std::vector<Copy> copies;
   // Device nodes that the program may open, with the same meaning.
   std::vector<Alias> devices;
 
@@ -65,6 +71,7 @@ std::vector<std::filesystem::path> ParseLoaderList(std::string_view text);
 struct JailDescriptors {
   int info = -1;     // It reports the program's pid here.
   int program = -1;  // JailSpec::program, if valid.
+  int copies = -1;   // The first of JailSpec::copies; the others follow.
 };
 
 // bwrap's argv, pure. `libraries` are the files of ParseLoaderList().

@@ -4,16 +4,19 @@
 #include "vmm/jail.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 
 #include <gtest/gtest.h>
 
@@ -42,7 +45,9 @@ class JailTest : public testing::Test {
   }
 
   // Runs the victim in the jail that `adjust` has changed, and returns what it printed.
-  std::string Jailed(std::vector<std::string> ways, JailNetwork network = JailNetwork::kNone) {
+  std::string Jailed(std::vector<std::string> ways, JailNetwork network = JailNetwork::kNone,
+                     std::vector<JailSpec::Alias> aliases = {},
+                     std::vector<sys::UniqueFd> pass = {}) {
     auto out = sys::MakePipe();
     EXPECT_TRUE(out.ok());
     JailSpec spec;
@@ -54,6 +59,8 @@ class JailTest : public testing::Test {
     EXPECT_EQ(::fchmod(spec.program.get(), 0444), 0);
     spec.stdout_fd = std::move(out->write);
     spec.network = network;
+    spec.aliases = std::move(aliases);
+    spec.pass = std::move(pass);
     spec.identity = "jail test";
     auto process = JailedProcess::Spawn(std::move(spec), Soon());
     if (!process) return process.error().message;
@@ -74,6 +81,55 @@ class JailTest : public testing::Test {
   sys::TestDirectory directory_;
   std::string victim_;
 };
+
+// Runs `body` as a user who is not root, in a process of its own, and returns what it returned.
+std::string AsPlainUser(const std::function<std::string()>& body) {
+  if (::geteuid() != 0) return body();
+  auto result = sys::MakePipe();
+  EXPECT_TRUE(result.ok());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t kUser = 61100;
+    std::string text = "cannot become another user";
+    if (::setgroups(0, nullptr) == 0 && ::setresgid(kUser, kUser, kUser) == 0 &&
+        ::setresuid(kUser, kUser, kUser) == 0) {
+      text = body();
+    }
+    static_cast<void>(sys::WriteAll(result->write.get(), text));
+    ::_exit(0);
+  }
+  result->write.Reset();
+  auto text = sys::ReadAll(result->read.get(), 65536);
+  ::waitpid(child, nullptr, 0);
+  return text ? *text : text.error().message;
+}
+
+// The file that a guest's memory comes from belongs to the user that its QEMU runs as. Through a
+// descriptor such a program can write to it all the same; through a read-only mount it cannot.
+TEST_F(JailTest, AFileOfTheUserCannotBeChangedWhereItIsBound) {
+  const std::string file = directory_.path() / "memory";
+  const std::string said = AsPlainUser([&] {
+    EXPECT_TRUE(sys::WriteFileAtomically(file, "frozen", 0444).ok());
+    return Jailed({"overwrite", "/vm/memory"}, JailNetwork::kNone, {{file, "/vm/memory"}});
+  });
+  EXPECT_EQ(said, "overwrite no\n");
+  EXPECT_EQ(*sys::ReadFile(file, 100), "frozen");
+  const std::string outside = AsPlainUser([&] { return Free({"overwrite", file}); });
+  EXPECT_EQ(outside, "overwrite yes\n");
+}
+
+TEST_F(JailTest, ADescriptorOfRootsFileCannotBeWrittenTo) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, whose jail is another user";
+  const std::string file = directory_.path() / "memory";
+  ASSERT_TRUE(sys::WriteFileAtomically(file, "frozen", 0444).ok());
+  auto memory = sys::OpenFile(file, O_RDONLY);
+  ASSERT_TRUE(memory.ok());
+  std::vector<sys::UniqueFd> pass;
+  pass.push_back(std::move(*memory));
+  EXPECT_EQ(Jailed({"overwrite", "/proc/self/fd/3"}, JailNetwork::kNone, {}, std::move(pass)),
+            "overwrite no\n");
+  EXPECT_EQ(*sys::ReadFile(file, 100), "frozen");
+}
 
 TEST_F(JailTest, FilesOfTheUserAreNotThere) {
   const std::vector<std::string> ways = {"read",  directory_.path() / "secret",
@@ -156,7 +212,7 @@ TEST_F(JailTest, RootBecomesAUserWithoutGroups) {
   EXPECT_NE(JailCredentials("vm_b", {})->uid, credentials->uid);
   // A device of group 0 lends no group: root's opens far more than one device.
   EXPECT_TRUE(
-      JailCredentials("vm_a", {{.source = "/dev/null", .target = "/dev/kvm"}})->groups.empty());
+      JailCredentials("vm_a", {{.source = "/dev/zero", .target = "/dev/kvm"}})->groups.empty());
 }
 
 TEST_F(JailTest, AMissingProgramIsReported) {

@@ -38,8 +38,22 @@ bool IsOpenFor(int fd, int mode) {
 }
 
 Status ValidateFiles(const MachineSpec& spec) {
-  if (!spec.kernel.valid()) return Invalid("a machine needs a kernel");
-  if (!spec.initrd.valid()) return Invalid("a machine needs an initramfs");
+  if (spec.freeze_to && spec.resume_from) {
+    return Invalid("a machine cannot be frozen and resumed at once");
+  }
+  if (spec.resume_from) {
+    if (!IsOpenFor(spec.resume_from->memory.get(), O_RDONLY)) {
+      return Invalid("the memory of a frozen guest must be open for reading only");
+    }
+    if (!spec.resume_from->state.valid()) return Invalid("a frozen guest has a state");
+  } else {
+    if (!spec.kernel.valid()) return Invalid("a machine needs a kernel");
+    if (!spec.initrd.valid()) return Invalid("a machine needs an initramfs");
+  }
+  if (spec.freeze_to &&
+      (!IsOpenFor(spec.freeze_to->memory.get(), O_RDWR) || !spec.freeze_to->state.valid())) {
+    return Invalid("a guest is frozen to files that can be written");
+  }
   if (spec.base_disk.valid() && !IsOpenFor(spec.base_disk.get(), O_RDONLY)) {
     return Invalid("the base disk must be open for reading only");
   }

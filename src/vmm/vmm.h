@@ -41,18 +41,35 @@ struct NetworkCard {
   std::string mac;  // "52:54:00:12:34:56".
 };
 
+// Where a guest is to be frozen, so that others can go on from there.
+struct FreezeFiles {
+  sys::UniqueFd memory;  // Empty, open for reading and writing: becomes the guest's memory.
+  sys::UniqueFd state;   // Empty, open for writing: gets the devices' state by Machine::Freeze().
+};
+
+// A guest that was frozen. Any number may go on from it at once: each sees the memory as it was and
+// keeps what it changes to itself.
+struct FrozenGuest {
+  sys::UniqueFd memory;  // Open for reading only. Must not change while a guest lives on it.
+  sys::UniqueFd state;   // Open for reading, at its start; shared with no other machine.
+};
+
 // Everything a guest gets. Descriptors are taken.
 struct MachineSpec {
   int vcpus = 1;
   int memory_mib = 1024;
-  sys::UniqueFd kernel;  // A bzImage, open for reading.
-  sys::UniqueFd initrd;  // Open for reading.
+  sys::UniqueFd kernel;  // A bzImage, open for reading. Not used by a guest that was frozen.
+  sys::UniqueFd initrd;  // Open for reading. Likewise.
   sys::UniqueFd
       base_disk;  // vda, raw, open for reading only; shared by many guests. May be absent.
   sys::UniqueFd
       data_disk;  // The next disk (vdb), raw, open for reading and writing. May be absent.
   std::optional<NetworkCard> network;  // Absent: the guest has no network device at all.
   Accelerator accelerator = Accelerator::kTcg;
+  // At most one of the two. A frozen guest needs the rest of the specification as it was when it
+  // was frozen, but for the content of the data disk and what is behind the network card.
+  std::optional<FreezeFiles> freeze_to;
+  std::optional<FrozenGuest> resume_from;
   // Words added to the kernel's command line; printable ASCII without spaces or quotes.
   std::vector<std::string> kernel_arguments;
   // Selects the unprivileged user that the machine runs as when the caller is root; see jail.h. The
@@ -111,6 +128,11 @@ class Machine {
   virtual Status Pause(Deadline deadline) = 0;
   virtual Status Resume(Deadline deadline) = 0;
 
+  // Writes the state of a machine that was started with `freeze_to`. From then on it stands still
+  // for good; its memory is all in the file once the machine has ended. kWrongState: started
+  // without `freeze_to`. Else errors as for Pause(), and kInternal: the monitor could not.
+  virtual Status Freeze(Deadline deadline) = 0;
+
   // Asks the running machine, whatever was wished for in the spec. Errors as for Pause().
   virtual Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) = 0;
 
@@ -126,10 +148,11 @@ class Vmm {
  public:
   virtual ~Vmm() = default;
 
-  // Returns once the machine runs and the monitor answers; the guest is then still booting. On
-  // failure nothing is left running, and the error's message ends with what the monitor said.
-  // kMissingTool: the monitor or its jail is not installed. kInvalidArgument: see ValidateSpec().
-  // kTimedOut: the deadline passed. kGuestUnavailable: the monitor refused to start.
+  // Returns once the machine runs and the monitor answers; the guest is then still booting, or
+  // goes on where it was frozen. On failure nothing is left running, and the error's message ends
+  // with what the monitor said. kMissingTool: the monitor or its jail is not installed.
+  // kInvalidArgument: see ValidateSpec(). kTimedOut: the deadline passed. kGuestUnavailable: the
+  // monitor refused to start.
   virtual Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) = 0;
 };
 

@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sys/files.h"
 #include "vmm/fake/fake_vmm.h"
 #include "vmm/qemu/qemu_vmm.h"
 #include "vmm/testing/test_guest.h"
@@ -84,6 +85,24 @@ class FakeSubject final : public Subject {
   FakeVmm* vmm_ = nullptr;
   bool greeted_ = false;
   std::string line_;
+};
+
+// What a guest is frozen to.
+struct FrozenFiles {
+  sys::UniqueFd memory = FileOf("");
+  sys::UniqueFd state = FileOf("");
+
+  FreezeFiles ToFreeze() const {
+    return {.memory = Again(memory, O_RDWR), .state = Again(state, O_RDWR)};
+  }
+  FrozenGuest ToResume() const {
+    return {.memory = Again(memory, O_RDONLY), .state = Again(state, O_RDONLY)};
+  }
+  static sys::UniqueFd Again(const sys::UniqueFd& file, int flags) {
+    auto again = sys::OpenFile("/proc/self/fd/" + std::to_string(file.get()), flags);
+    EXPECT_TRUE(again.ok());
+    return again ? std::move(*again) : sys::UniqueFd();
+  }
 };
 
 struct Kind {
@@ -215,6 +234,49 @@ TEST_P(VmmContractTest, PausedGuestAnswersOnlyWhenResumed) {
   EXPECT_EQ(ReadUntil(channel_.get(), "\n", Soon()), "late\n");
 }
 
+TEST_P(VmmContractTest, AFrozenGuestGoesOnInOthersOneAfterTheOther) {
+  const FrozenFiles files;
+  spec_.freeze_to = files.ToFreeze();
+  ASSERT_NO_FATAL_FAILURE(Boot());
+  const Status frozen = machine_->Freeze(Soon());
+  ASSERT_TRUE(frozen.ok()) << frozen.error().message;
+  Send("echo never\n");
+  EXPECT_EQ(ReadUntil(channel_.get(), "\n", Deadline::After(std::chrono::milliseconds(300))), "");
+  machine_->Kill();
+  ASSERT_TRUE(machine_->Wait(Soon()).ok());
+  for (const char* word : {"one", "two"}) {
+    auto spec = subject_->Spec();
+    ASSERT_TRUE(spec.ok());
+    spec_ = std::move(*spec);
+    spec_.kernel.Reset();  // Not needed any more.
+    spec_.initrd.Reset();
+    spec_.resume_from = files.ToResume();
+    ASSERT_NO_FATAL_FAILURE(Start());
+    Send(std::string("echo ") + word + "\n");
+    // No second greeting: it has said that before.
+    EXPECT_EQ(ReadUntil(channel_.get(), "\n", Soon()), std::string(word) + "\n");
+  }
+}
+
+TEST_P(VmmContractTest, AMachineThatWasNotStartedToBeFrozenGoesOn) {
+  ASSERT_NO_FATAL_FAILURE(Boot());
+  const Status frozen = machine_->Freeze(Soon());
+  ASSERT_FALSE(frozen.ok());
+  EXPECT_EQ(frozen.error().code, ErrorCode::kWrongState);
+  Send("echo still\n");
+  EXPECT_EQ(ReadUntil(channel_.get(), "\n", Soon()), "still\n");
+}
+
+TEST_P(VmmContractTest, AStateThatIsNoneIsAGuestThatDoesNotStart) {
+  const FrozenFiles files;
+  ASSERT_TRUE(sys::WriteAll(files.state.get(), std::string(5000, 'x')).ok());
+  ASSERT_EQ(::ftruncate(files.memory.get(), off_t{spec_.memory_mib} << 20), 0);
+  spec_.resume_from = files.ToResume();
+  auto machine = vmm_->Start(std::move(spec_), Soon());
+  ASSERT_FALSE(machine.ok());
+  EXPECT_EQ(machine.error().code, ErrorCode::kGuestUnavailable) << machine.error().message;
+}
+
 TEST_P(VmmContractTest, TheMachineTellsItsAccelerator) {
   ASSERT_NO_FATAL_FAILURE(Start());
   auto status = machine_->QueryAccelerator(Soon());
@@ -254,6 +316,11 @@ TEST_P(VmmContractTest, ImpossibleSpecificationsAreRefused) {
       [](MachineSpec& spec) { spec.memory_mib = 1; },
       [](MachineSpec& spec) { spec.kernel.Reset(); },
       [](MachineSpec& spec) { spec.kernel_arguments = {"two words"}; },
+      [](MachineSpec& spec) { spec.resume_from.emplace(); },
+      [](MachineSpec& spec) { spec.freeze_to.emplace(); },
+      [](MachineSpec& spec) {  // Memory that others could see change.
+        spec.resume_from = FrozenGuest{.memory = FileOf(""), .state = FileOf("")};
+      },
       [](MachineSpec& spec) { spec.kernel_arguments = {std::string(2000, 'x')}; },
       [](MachineSpec& spec) {
         spec.network = NetworkCard{.fd = FileOf(""), .mac = "52:54:00:12:34:56,script=/x"};

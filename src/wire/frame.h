@@ -41,6 +41,7 @@ enum class FrameType : std::uint8_t {
   kProgress = 14,  // supervisor to client: what the guest's start is doing
   kStopped = 15,   // supervisor to client: the guest is gone
   kAccepted = 16,  // reply, in a task: the command is in the journal now
+  kCancel = 17,    // client to supervisor, in a task: kill the command of a sequence
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };

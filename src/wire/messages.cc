@@ -271,6 +271,17 @@ Result<Accepted> Accepted::FromFrame(const Frame& frame) {
   return accepted;
 }
 
+Frame Cancel::ToFrame(std::uint32_t channel) const {
+  return Message(FrameType::kCancel, channel, {{"sequence", sequence}});
+}
+
+Result<Cancel> Cancel::FromFrame(const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
+  Cancel cancel;
+  PYRO_ASSIGN_OR_RETURN(cancel.sequence, GetInt(json, "sequence", 1, INT64_MAX));
+  return cancel;
+}
+
 Frame Stop::ToFrame() const { return Message(FrameType::kStop, 0, {{"remove", remove}}); }
 
 Result<Stop> Stop::FromFrame(const Frame& frame) {

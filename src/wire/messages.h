@@ -122,6 +122,15 @@ struct Accepted {
   static Result<Accepted> FromFrame(const Frame& frame);
 };
 
+// Client to supervisor of a task, on a channel of its own: kill the command of that sequence,
+// whoever started it. Answered like an exec by Exited, once the command's end is recorded, or by an
+// error.
+struct Cancel {
+  std::int64_t sequence = 0;  // From 1.
+  Frame ToFrame(std::uint32_t channel) const;
+  static Result<Cancel> FromFrame(const Frame& frame);
+};
+
 // Client to supervisor. `remove` deletes the VM, otherwise it is left stopped.
 struct Stop {
   bool remove = false;

@@ -103,6 +103,14 @@ TEST(MessagesTest, ExitedRoundTripAndRange) {
   EXPECT_FALSE(Exited::FromFrame(WithBody(FrameType::kExited, bad)).ok());
 }
 
+TEST(MessagesTest, CancelNamesACommand) {
+  const Frame frame = Cancel{7}.ToFrame(3);
+  EXPECT_EQ(frame.channel, 3u);
+  EXPECT_EQ(Cancel::FromFrame(frame)->sequence, 7);
+  EXPECT_FALSE(Cancel::FromFrame(Cancel{0}.ToFrame(3)).ok());
+  EXPECT_FALSE(Cancel::FromFrame(WithBody(FrameType::kCancel, {{"sequence", "7"}})).ok());
+}
+
 TEST(MessagesTest, ErrorsTravelWhole) {
   const Error back =
       ErrorFromFrame(ErrorFrame(3, MakeError(ErrorCode::kNoSpace, "disk full", "free some")));

@@ -8,7 +8,7 @@
 namespace pyro::wire {
 namespace {
 
-constexpr std::int64_t kConfigVersion = 1;
+constexpr std::int64_t kConfigVersion = 2;
 constexpr std::int64_t kMaxSeconds = 10LL * 366 * 24 * 3600;
 constexpr std::int64_t kMaxVcpus = 64;
 constexpr std::int64_t kMinMemoryMib = 128;
@@ -28,6 +28,10 @@ Status GetPath(const Json& json, std::string_view key, std::filesystem::path& pa
 Status ParseIdentity(const Json& json, SupervisorConfig& config) {
   const auto kind = GetString(json, "kind", 16);
   if (!kind) return kind.error();
+  if (*kind == "template") {
+    config.kind = GuestKind::kTemplate;
+    return OkStatus();
+  }
   const auto id = GetString(json, "id", 64);
   if (!id) return id.error();
   config.id = *id;
@@ -37,9 +41,45 @@ Status ParseIdentity(const Json& json, SupervisorConfig& config) {
     return OkStatus();
   }
   if (*kind != "task")
-    return MakeError(ErrorCode::kInvalidArgument, "'kind' is neither vm nor task");
+    return MakeError(ErrorCode::kInvalidArgument, "'kind' is neither vm nor task nor template");
   config.kind = GuestKind::kTask;
   PYRO_RETURN_IF_ERROR(TaskId::Parse(*id));
+  return OkStatus();
+}
+
+std::string_view KindName(GuestKind kind) {
+  switch (kind) {
+    case GuestKind::kVm:
+      return "vm";
+    case GuestKind::kTask:
+      return "task";
+    case GuestKind::kTemplate:
+      return "template";
+  }
+  return "";
+}
+
+Json FormatTemplate(const TemplateConfig& config) {
+  return {{"directory", config.directory.native()},
+          {"key", config.key},
+          {"environment", config.environment},
+          {"environment_digest", config.environment_digest}};
+}
+
+Status ParseTemplate(const Json& json, SupervisorConfig& config) {
+  if (!json.is_object() || !json.contains("template")) {
+    return MakeError(ErrorCode::kInvalidArgument, "'template' is missing");
+  }
+  const Json& fields = json["template"];
+  TemplateConfig& templ = config.templ;
+  PYRO_ASSIGN_OR_RETURN(const std::string directory, GetString(fields, "directory", 4096));
+  if (!directory.empty()) PYRO_RETURN_IF_ERROR(GetPath(fields, "directory", templ.directory));
+  PYRO_ASSIGN_OR_RETURN(templ.key, GetString(fields, "key", 16 * 1024));
+  PYRO_ASSIGN_OR_RETURN(templ.environment, GetString(fields, "environment", 4096));
+  PYRO_ASSIGN_OR_RETURN(templ.environment_digest, GetString(fields, "environment_digest", 128));
+  if (config.kind == GuestKind::kTemplate && directory.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument, "a template has no directory");
+  }
   return OkStatus();
 }
 
@@ -48,7 +88,7 @@ Status ParseIdentity(const Json& json, SupervisorConfig& config) {
 std::string FormatSupervisorConfig(const SupervisorConfig& config) {
   const Json json = {
       {"version", kConfigVersion},
-      {"kind", config.kind == GuestKind::kVm ? "vm" : "task"},
+      {"kind", KindName(config.kind)},
       {"id", config.id},
       {"state_dir", config.state_dir.native()},
       {"directory", config.directory.native()},
@@ -63,6 +103,8 @@ std::string FormatSupervisorConfig(const SupervisorConfig& config) {
       {"ttl_seconds", config.ttl.count()},
       {"dies_with_first_client", config.dies_with_first_client},
       {"boot_timeout_seconds", config.boot_timeout.count()},
+      {"template", FormatTemplate(config.templ)},
+      {"detached", config.detached},
   };
   return ToJsonLine(json);
 }
@@ -73,7 +115,9 @@ Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
   SupervisorConfig config;
   PYRO_RETURN_IF_ERROR(ParseIdentity(json, config));
   PYRO_RETURN_IF_ERROR(GetPath(json, "state_dir", config.state_dir));
-  PYRO_RETURN_IF_ERROR(GetPath(json, "directory", config.directory));
+  if (config.kind != GuestKind::kTemplate) {
+    PYRO_RETURN_IF_ERROR(GetPath(json, "directory", config.directory));
+  }
   PYRO_RETURN_IF_ERROR(GetPath(json, "kernel", config.kernel));
   PYRO_RETURN_IF_ERROR(GetPath(json, "initrd", config.initrd));
   PYRO_RETURN_IF_ERROR(GetPath(json, "base_disk", config.base_disk));
@@ -88,6 +132,8 @@ Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxSeconds));
   PYRO_ASSIGN_OR_RETURN(config.dies_with_first_client, GetBool(json, "dies_with_first_client"));
   PYRO_ASSIGN_OR_RETURN(const auto boot, GetInt(json, "boot_timeout_seconds", 1, 3600));
+  PYRO_RETURN_IF_ERROR(ParseTemplate(json, config));
+  PYRO_ASSIGN_OR_RETURN(config.detached, GetBool(json, "detached"));
   config.vcpu_count = static_cast<int>(vcpus);
   config.mem_mib = static_cast<int>(mem);
   config.ttl = std::chrono::seconds(ttl);

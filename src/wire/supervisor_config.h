@@ -18,12 +18,21 @@ inline constexpr std::size_t kMaxConfigBytes = 64 * 1024;
 // Descriptor number under which the creator passes the locked description of the lock file.
 inline constexpr int kLockFd = 3;
 
-// Whose guest it is: a VM is gone when its lease ends, a task is then only stopped.
-enum class GuestKind { kVm, kTask };
+// Whose guest it is: a VM is gone when its lease ends, a task is then only stopped. One for a
+// template is booted, frozen and gone: it has no id, no directory and no lock.
+enum class GuestKind { kVm, kTask, kTemplate };
+
+// The template that the guest goes on from if it is there, and that is made if it is not.
+struct TemplateConfig {
+  std::filesystem::path directory;  // Empty: boot cold, and make none.
+  std::string key;                  // All that it depends on, as text.
+  std::string environment;          // For people: debian:12, and its version.
+  std::string environment_digest;
+};
 
 struct SupervisorConfig {
   GuestKind kind = GuestKind::kVm;
-  std::string id;  // A VmId or a TaskId.
+  std::string id;  // A VmId or a TaskId; empty for a template.
   std::filesystem::path state_dir;
   std::filesystem::path directory;  // The guest's own, with data.img in it already.
   std::filesystem::path kernel;
@@ -37,6 +46,8 @@ struct SupervisorConfig {
   std::chrono::seconds ttl{600};
   bool dies_with_first_client = false;  // `pyro run`: removed as soon as its client is gone.
   std::chrono::seconds boot_timeout{120};
+  TemplateConfig templ;
+  bool detached = false;  // For a template: made in the background, whatever becomes of the caller.
 };
 
 std::string FormatSupervisorConfig(const SupervisorConfig& config);

@@ -38,7 +38,7 @@ TEST(SupervisorConfigTest, RefusesWhatIsIncompleteOrOutOfRange) {
     EXPECT_FALSE(ParseSupervisorConfig(bad.dump()).ok()) << key;
   }
   const std::vector<std::pair<const char*, Json>> changes = {
-      {"version", 2},    {"id", "vm_../x"}, {"kind", "task"},         {"directory", "relative"},
+      {"version", 3},    {"id", "vm_../x"}, {"kind", "task"},         {"directory", "relative"},
       {"vcpu_count", 0}, {"mem_mib", 1},    {"accelerator", "turbo"}, {"ttl_seconds", 0},
       {"network", 1},
   };

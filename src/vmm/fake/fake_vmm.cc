@@ -37,14 +37,17 @@ struct FakeState {
 
 namespace {
 
+constexpr std::string_view kFrozenState = "frozen fake";
+
 class FakeMachine final : public Machine {
  public:
   FakeMachine(std::shared_ptr<FakeState> state, sys::UniqueFd channel, sys::UniqueFd console,
-              Accelerator accelerator)
+              Accelerator accelerator, std::optional<FreezeFiles> freeze_to)
       : state_(std::move(state)),
         channel_(std::move(channel)),
         console_(std::move(console)),
-        accelerator_(accelerator) {}
+        accelerator_(accelerator),
+        freeze_to_(std::move(freeze_to)) {}
   ~FakeMachine() override { Kill(); }
 
   sys::UniqueFd TakeGuestChannel() override { return std::move(channel_); }
@@ -62,6 +65,16 @@ class FakeMachine final : public Machine {
     PYRO_RETURN_IF_ERROR(Answer(deadline));
     state_->paused = false;
     return OkStatus();
+  }
+
+  Status Freeze(Deadline deadline) override {
+    PYRO_RETURN_IF_ERROR(Answer(deadline));
+    if (!freeze_to_) {
+      return MakeError(ErrorCode::kWrongState, "the fake machine was not started to be frozen");
+    }
+    state_->paused = true;
+    PYRO_RETURN_IF_ERROR(sys::WriteAll(freeze_to_->memory.get(), "memory"));
+    return sys::WriteAll(freeze_to_->state.get(), kFrozenState);
   }
 
   Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) override {
@@ -99,6 +112,7 @@ class FakeMachine final : public Machine {
   sys::UniqueFd channel_;
   sys::UniqueFd console_;
   Accelerator accelerator_;
+  std::optional<FreezeFiles> freeze_to_;
 };
 
 }  // namespace
@@ -121,6 +135,12 @@ bool FakeGuest::ended() const { return state_->exit.has_value(); }
 Result<std::unique_ptr<Machine>> FakeVmm::Start(MachineSpec spec, Deadline) {
   PYRO_RETURN_IF_ERROR(ValidateSpec(spec));
   if (refusal_) return *std::exchange(refusal_, std::nullopt);
+  if (spec.resume_from) {
+    auto state = sys::ReadAll(spec.resume_from->state.get(), 4096);
+    if (!state || *state != kFrozenState) {
+      return MakeError(ErrorCode::kGuestUnavailable, "the fake machine cannot read the state");
+    }
+  }
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair channel, sys::MakeSocketPair());
   PYRO_ASSIGN_OR_RETURN(sys::Pipe console, sys::MakePipe());
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(channel.first.get()));
@@ -133,9 +153,12 @@ Result<std::unique_ptr<Machine>> FakeVmm::Start(MachineSpec spec, Deadline) {
   if (!state->exit_event.valid()) return sys::ErrnoError(errno, "eventfd");
   guests_.emplace_back(state);
   const Accelerator accelerator = spec.accelerator;
+  std::optional<FreezeFiles> freeze_to = std::move(spec.freeze_to);
+  spec.freeze_to.reset();
   last_spec_ = std::move(spec);
-  return std::unique_ptr<Machine>(std::make_unique<FakeMachine>(
-      std::move(state), std::move(channel.first), std::move(console.read), accelerator));
+  return std::unique_ptr<Machine>(
+      std::make_unique<FakeMachine>(std::move(state), std::move(channel.first),
+                                    std::move(console.read), accelerator, std::move(freeze_to)));
 }
 
 }  // namespace pyro::vmm

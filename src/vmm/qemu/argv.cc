@@ -7,6 +7,12 @@ namespace {
 
 using Words = std::vector<std::string>;
 
+// Everything that TCG can do, but for what makes a guest's kernel do things that are dear to
+// emulate: copying and clearing byte by byte (erms), switching between ways to translate at every
+// access to user memory (smap, smep, umip, pku), page tables of five levels (la57), and bounds
+// registers that no compiler knows any more (mpx).
+constexpr char kEmulatedCpu[] = "max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off";
+
 void Append(Words& words, std::initializer_list<std::string> more) {
   words.insert(words.end(), more);
 }
@@ -17,7 +23,7 @@ void AppendCommon(Words& words, Accelerator accelerator) {
   if (accelerator == Accelerator::kKvm) {
     Append(words, {"-accel", "kvm", "-cpu", "host"});
   } else {
-    Append(words, {"-accel", "tcg,thread=multi", "-cpu", "max"});
+    Append(words, {"-accel", "tcg,thread=multi", "-cpu", kEmulatedCpu});
   }
   Append(words, {"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-sandbox",
                  "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"});
@@ -26,19 +32,23 @@ void AppendCommon(Words& words, Accelerator accelerator) {
 // Disks are addressed through sets of descriptors, so that QEMU never opens a path of ours. Locking
 // is the caller's: OFD locks would make two guests on one base conflict. Errors are reported to the
 // guest, because the default for a full host disk is to pause the machine for ever.
-void AppendDisk(Words& words, const std::string& name, int fd, bool read_only) {
+void AppendDisk(Words& words, const std::string& name, const FileAccess& file, bool read_only) {
   const std::string mode = read_only ? "read-only=on" : "read-only=off,discard=unmap";
-  Append(words, {"-add-fd", fmt::format("fd={},set={},opaque={}", fd, fd, name)});
-  Append(words, {"-blockdev",
-                 fmt::format("driver=file,node-name={}-file,filename=/dev/fdset/{},locking=off,{}",
-                             name, fd, mode)});
+  std::string path = file.path;
+  if (file.descriptor >= 0) {
+    path = fmt::format("/dev/fdset/{}", file.descriptor);
+    Append(words, {"-add-fd", fmt::format("fd={0},set={0},opaque={1}", file.descriptor, name)});
+  }
+  Append(words,
+         {"-blockdev", fmt::format("driver=file,node-name={}-file,filename={},locking=off,{}", name,
+                                   path, mode)});
   Append(words,
          {"-blockdev", fmt::format("driver=raw,node-name={0},file={0}-file,{1}", name, mode)});
   Append(words, {"-device", fmt::format("virtio-blk-device,drive={},serial={}{}", name, name,
                                         read_only ? "" : ",werror=report,rerror=report")});
 }
 
-void AppendChannels(Words& words, const DescriptorNumbers& fds) {
+void AppendChannels(Words& words, const MachineFiles& fds) {
   Append(words, {"-chardev", fmt::format("socket,id=monitor,fd={}", fds.monitor), "-mon",
                  "chardev=monitor,mode=control"});
   // append=on, because QEMU otherwise truncates what it opens, and a pipe cannot be.
@@ -50,37 +60,58 @@ void AppendChannels(Words& words, const DescriptorNumbers& fds) {
                  "virtserialport,chardev=channel,name=pyro.0"});
 }
 
+// Guest memory in a file. Shared, the guest writes to the file; private, it writes to copies.
+void AppendMemory(Words& words, const MachineSpec& spec, const MachineFiles& files) {
+  if (!files.memory.given()) return;
+  Append(words, {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share={}",
+                                        spec.memory_mib, files.memory.OpenPath(),
+                                        spec.freeze_to ? "on" : "off")});
+}
+
 }  // namespace
+
+std::string FileAccess::OpenPath() const {
+  return descriptor >= 0 ? fmt::format("/proc/self/fd/{}", descriptor) : path;
+}
 
 std::string KernelCommandLine(const MachineSpec& spec, TimeStampCounter tsc) {
   // cryptomgr.notests: the self-tests of ciphers take a tenth of the boot under TCG.
   std::string line =
       "console=ttyS0 quiet reboot=t panic=-1 rdinit=/init tsc=reliable no_timer_check "
       "cryptomgr.notests";
-  if (spec.accelerator == Accelerator::kTcg && tsc.khz != 0) {
-    line += fmt::format(" tsc_early_khz={}", tsc.khz);
+  if (spec.accelerator == Accelerator::kTcg) {
+    // What they guard against a processor that is emulated does not do.
+    line += " mitigations=off";
+    if (tsc.khz != 0) line += fmt::format(" tsc_early_khz={}", tsc.khz);
   }
   for (const std::string& word : spec.kernel_arguments) line += " " + word;
   return line;
 }
 
 std::vector<std::string> MachineArguments(const std::string& program, const MachineSpec& spec,
-                                          const DescriptorNumbers& fds, TimeStampCounter tsc) {
+                                          const MachineFiles& files, TimeStampCounter tsc) {
   Words words = {program, "-M", "microvm,acpi=on,rtc=on"};
+  if (files.memory.given()) words.back() += ",memory-backend=ram";
   AppendCommon(words, spec.accelerator);
   Append(words, {"-smp", fmt::format("{}", spec.vcpus), "-m", fmt::format("{}M", spec.memory_mib)});
-  Append(words,
-         {"-kernel", fmt::format("/proc/self/fd/{}", fds.kernel), "-initrd",
-          fmt::format("/proc/self/fd/{}", fds.initrd), "-append", KernelCommandLine(spec, tsc)});
-  AppendChannels(words, fds);
-  if (fds.base_disk >= 0) AppendDisk(words, "base", fds.base_disk, true);
-  if (fds.data_disk >= 0) AppendDisk(words, "data", fds.data_disk, false);
+  AppendMemory(words, spec, files);
+  if (spec.resume_from) {
+    Append(words, {"-incoming", "defer"});
+  } else {
+    Append(words, {"-kernel", files.kernel.OpenPath(), "-initrd", files.initrd.OpenPath(),
+                   "-append", KernelCommandLine(spec, tsc)});
+  }
+  AppendChannels(words, files);
+  if (files.base_disk.given()) AppendDisk(words, "base", files.base_disk, true);
+  if (files.data_disk >= 0) {
+    AppendDisk(words, "data", {.descriptor = files.data_disk, .path = {}}, false);
+  }
   Append(words, {"-object", "rng-random,id=entropy,filename=/dev/urandom", "-device",
                  "virtio-rng-device,rng=entropy"});
-  if (spec.network && fds.network >= 0) {
+  if (spec.network && files.network >= 0) {
     Append(
         words,
-        {"-netdev", fmt::format("stream,id=net,server=off,addr.type=fd,addr.str={}", fds.network),
+        {"-netdev", fmt::format("stream,id=net,server=off,addr.type=fd,addr.str={}", files.network),
          "-device", fmt::format("virtio-net-device,netdev=net,mac={}", spec.network->mac)});
   }
   return words;

@@ -11,16 +11,30 @@
 
 namespace pyro::vmm::qemu {
 
-// The numbers that the descriptors have in QEMU's process; -1: not given.
-struct DescriptorNumbers {
+// How a file is reached from QEMU's process: by a descriptor that it inherits, or by a path in its
+// jail.
+struct FileAccess {
+  int descriptor = -1;  // -1: not given, or by path.
+  std::string path;
+
+  bool given() const { return descriptor >= 0 || !path.empty(); }
+  // For QEMU to open: the path, or that of the descriptor.
+  std::string OpenPath() const;
+};
+
+// What QEMU is connected with. Numbers are those that the descriptors have in QEMU's process; -1:
+// not given.
+struct MachineFiles {
   int monitor = -1;  // QMP, a stream socket.
   int channel = -1;  // To the agent, a stream socket.
   int console = -1;  // The writing end of a pipe.
-  int kernel = -1;
-  int initrd = -1;
-  int base_disk = -1;
+  FileAccess kernel;
+  FileAccess initrd;
+  FileAccess base_disk;
   int data_disk = -1;
   int network = -1;
+  FileAccess memory;  // Given for a guest that is frozen, or to be frozen.
+  int state = -1;     // Given for a guest that is frozen.
 };
 
 // Frequency of the time stamp counter that the guest will see. 0: unknown, the kernel finds out.
@@ -34,7 +48,7 @@ std::string KernelCommandLine(const MachineSpec& spec, TimeStampCounter tsc);
 
 // argv of a machine; `program` is QEMU's path as seen from where it runs.
 std::vector<std::string> MachineArguments(const std::string& program, const MachineSpec& spec,
-                                          const DescriptorNumbers& fds, TimeStampCounter tsc);
+                                          const MachineFiles& files, TimeStampCounter tsc);
 
 // argv of a bare machine that runs the firmware image behind descriptor `firmware` and ends with
 // the code that it writes to the debug exit port.

@@ -7,14 +7,14 @@
 namespace pyro::vmm::qemu {
 namespace {
 
-constexpr DescriptorNumbers kNumbers = {.monitor = 3,
-                                        .channel = 4,
-                                        .console = 5,
-                                        .kernel = 6,
-                                        .initrd = 7,
-                                        .base_disk = 8,
-                                        .data_disk = 9,
-                                        .network = 10};
+const MachineFiles kFiles = {.monitor = 3,
+                             .channel = 4,
+                             .console = 5,
+                             .kernel = {.descriptor = 6, .path = {}},
+                             .initrd = {.descriptor = 7, .path = {}},
+                             .base_disk = {.descriptor = 8, .path = {}},
+                             .data_disk = 9,
+                             .network = 10};
 
 std::string Lines(const std::vector<std::string>& words) {
   return fmt::format("{}\n", fmt::join(words, "\n"));
@@ -26,14 +26,14 @@ TEST(ArgvTest, AWholeMachineUnderTcg) {
   spec.memory_mib = 512;
   spec.network = NetworkCard{.fd = sys::UniqueFd(), .mac = "52:54:00:12:34:56"};
   spec.kernel_arguments = {"pyro.debug=1"};
-  EXPECT_EQ(Lines(MachineArguments("/usr/bin/qemu-system-x86_64", spec, kNumbers, {2600000})),
+  EXPECT_EQ(Lines(MachineArguments("/usr/bin/qemu-system-x86_64", spec, kFiles, {2600000})),
             R"(/usr/bin/qemu-system-x86_64
 -M
 microvm,acpi=on,rtc=on
 -accel
 tcg,thread=multi
 -cpu
-max
+max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off
 -nodefaults
 -no-user-config
 -no-reboot
@@ -50,7 +50,7 @@ on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 -initrd
 /proc/self/fd/7
 -append
-console=ttyS0 quiet reboot=t panic=-1 rdinit=/init tsc=reliable no_timer_check cryptomgr.notests tsc_early_khz=2600000 pyro.debug=1
+console=ttyS0 quiet reboot=t panic=-1 rdinit=/init tsc=reliable no_timer_check cryptomgr.notests mitigations=off tsc_early_khz=2600000 pyro.debug=1
 -chardev
 socket,id=monitor,fd=3
 -mon
@@ -97,19 +97,59 @@ virtio-net-device,netdev=net,mac=52:54:00:12:34:56
 TEST(ArgvTest, KvmTakesTheHostsProcessorAndNoStatedFrequency) {
   MachineSpec spec;
   spec.accelerator = Accelerator::kKvm;
-  const std::string lines = Lines(MachineArguments("qemu", spec, kNumbers, {2600000}));
+  const std::string lines = Lines(MachineArguments("qemu", spec, kFiles, {2600000}));
   EXPECT_NE(lines.find("\n-accel\nkvm\n-cpu\nhost\n"), std::string::npos) << lines;
   EXPECT_EQ(lines.find("tcg"), std::string::npos);
   EXPECT_EQ(lines.find("tsc_early_khz"), std::string::npos);
 }
 
 TEST(ArgvTest, WhatIsAbsentHasNoDevice) {
-  DescriptorNumbers numbers = kNumbers;
-  numbers.base_disk = numbers.data_disk = -1;
-  const std::string lines = Lines(MachineArguments("qemu", MachineSpec(), numbers, {}));
+  MachineFiles files = kFiles;
+  files.base_disk = {};
+  files.data_disk = -1;
+  const std::string lines = Lines(MachineArguments("qemu", MachineSpec(), files, {}));
   EXPECT_EQ(lines.find("net"), std::string::npos) << lines;
   EXPECT_EQ(lines.find("blk"), std::string::npos) << lines;
   EXPECT_EQ(lines.find("tsc_early_khz"), std::string::npos) << lines;
+}
+
+TEST(ArgvTest, FilesOfThisUserAreOpenedByTheirPathsInTheJail) {
+  MachineFiles files = kFiles;
+  files.kernel = {.descriptor = -1, .path = "/vm/kernel"};
+  files.initrd = {.descriptor = -1, .path = "/vm/initrd"};
+  files.base_disk = {.descriptor = -1, .path = "/vm/base"};
+  const std::string lines = Lines(MachineArguments("qemu", MachineSpec(), files, {}));
+  EXPECT_NE(lines.find("-kernel\n/vm/kernel\n-initrd\n/vm/initrd\n"), std::string::npos);
+  EXPECT_NE(lines.find("node-name=base-file,filename=/vm/base,locking=off,read-only=on"),
+            std::string::npos)
+      << lines;
+  EXPECT_EQ(lines.find("set=8"), std::string::npos) << lines;
+}
+
+// A guest goes on only in a machine that is the same but for where its memory is and how it starts.
+TEST(ArgvTest, AFrozenGuestsMachineIsTheOneItWasFrozenIn) {
+  MachineFiles files = kFiles;
+  files.memory = {.descriptor = 11, .path = {}};
+  MachineSpec spec;
+  spec.freeze_to.emplace();
+  std::string frozen = Lines(MachineArguments("qemu", spec, files, {}));
+  spec.freeze_to.reset();
+  spec.resume_from.emplace();
+  std::string resumed = Lines(MachineArguments("qemu", spec, files, {}));
+  const auto cut = [](std::string& lines, const std::string& part) {
+    const std::size_t at = lines.find(part);
+    ASSERT_NE(at, std::string::npos) << part << " in " << lines;
+    lines.erase(at, part.size());
+  };
+  cut(frozen, "-kernel\n/proc/self/fd/6\n-initrd\n/proc/self/fd/7\n-append\n" +
+                  KernelCommandLine(spec, {}) + "\n");
+  cut(resumed, "-incoming\ndefer\n");
+  cut(frozen,
+      "-object\nmemory-backend-file,id=ram,size=1024M,mem-path=/proc/self/fd/11,share=on\n");
+  cut(resumed,
+      "-object\nmemory-backend-file,id=ram,size=1024M,mem-path=/proc/self/fd/11,share=off\n");
+  EXPECT_EQ(frozen, resumed);
+  EXPECT_NE(frozen.find("memory-backend=ram\n"), std::string::npos);
 }
 
 TEST(ArgvTest, TheProbeIsABareMachineWithAFirmware) {

@@ -1,5 +1,6 @@
 #include "vmm/qemu/qemu_program.h"
 
+#include <cpuid.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -10,16 +11,27 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <thread>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/try.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
+#include "sys/files.h"
+#include "vmm/qemu/argv.h"
+
+// In private_memory_blob.S: what private_memory.cc was built to.
+extern "C" const char pyro_vmm_private_memory[];
+extern "C" const char pyro_vmm_private_memory_end[];
 
 namespace pyro::vmm::qemu {
 namespace {
 
 constexpr char kInstallHint[] = "install it: apt-get install qemu-system-x86";
+constexpr char kPreloadPath[] = "/vm/private-memory.so";
 
 // Firmware, and the one module that distributions may have split off. QEMU finds them by these
 // paths.
@@ -30,6 +42,33 @@ const std::array<std::filesystem::path, 6> kQemuFiles = {
     "/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so",
     "/usr/lib64/qemu/accel-tcg-x86_64.so",
     "/usr/lib/qemu/accel-tcg-x86_64.so"};
+
+Result<sys::UniqueFd> PreloadLibrary() {
+  return sys::MakeMemoryFile(
+      {pyro_vmm_private_memory,
+       static_cast<std::size_t>(pyro_vmm_private_memory_end - pyro_vmm_private_memory)});
+}
+
+// The processor as its own instruction tells it: model, features, and rates where it knows them.
+// The guest's clock counts in them, and under KVM it has its features.
+std::string ProcessorKey() {
+  std::string text;
+  for (const unsigned leaf : {0u, 1u, 7u, 0x15u, 0x16u, 0x40000010u, 0x80000001u, 0x80000002u,
+                              0x80000003u, 0x80000004u}) {
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    if (__get_cpuid_max(leaf & 0xf0000000u, nullptr) >= leaf) __cpuid_count(leaf, 0, a, b, c, d);
+    // Which of the processors this runs on, and what the kernel has switched on for a process.
+    if (leaf == 1) {
+      b = 0;
+      c &= ~(1u << 27);
+    }
+    text += fmt::format("{:x}.{:x}.{:x}.{:x} ", a, b, c, d);
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -46,7 +85,46 @@ Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
   if (launch.accelerator == Accelerator::kKvm) {
     spec.devices.push_back({.source = launch.kvm_device, .target = "/dev/kvm"});
   }
+  spec.aliases = std::move(launch.files);
+  if (!launch.private_memory.empty()) {
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd preload, PreloadLibrary());
+    spec.copies.push_back({.content = std::move(preload), .target = kPreloadPath});
+    spec.env = {std::string("LD_PRELOAD=") + kPreloadPath,
+                "PYRO_PRIVATE_MEMORY=" + launch.private_memory};
+  }
   return JailedProcess::Spawn(std::move(spec), deadline);
+}
+
+Result<std::string> FrozenMachineKey(const MachineSpec& spec) {
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, FindQemu());
+  struct stat status {};
+  if (::stat(program.c_str(), &status) != 0) {
+    return sys::ErrnoError(errno, "stat", program.native());
+  }
+  MachineFiles files;
+  files.monitor = files.channel = files.console = files.data_disk = files.state = 0;
+  if (spec.network) files.network = 0;
+  files.kernel.path = files.initrd.path = files.base_disk.path = files.memory.path = "file";
+  return fmt::format("qemu {} {} {}.{:09} {}\ncpu {}\nmachine {}\n", program.native(),
+                     status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ino,
+                     ProcessorKey(),
+                     fmt::join(MachineArguments(program, spec, files, TimeStampCounter{}), " "));
+}
+
+std::optional<std::filesystem::path> BindablePath(int fd) {
+  if (::geteuid() == 0) return std::nullopt;
+  char target[PATH_MAX];
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
+  if (size <= 0 || static_cast<std::size_t>(size) >= sizeof target) return std::nullopt;
+  std::filesystem::path path(std::string(target, static_cast<std::size_t>(size)));
+  struct stat there {};
+  struct stat ours {};
+  if (::stat(path.c_str(), &there) != 0 || ::fstat(fd, &ours) != 0 || there.st_dev != ours.st_dev ||
+      there.st_ino != ours.st_ino) {
+    return std::nullopt;
+  }
+  return path;
 }
 
 Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,10 +24,26 @@ struct QemuLaunch {
   Accelerator accelerator = Accelerator::kTcg;
   std::filesystem::path kvm_device = "/dev/kvm";  // Seen as /dev/kvm by a QEMU that is to use it.
   std::string identity;
+  // Files that QEMU opens by path, seen read-only.
+  std::vector<JailSpec::Alias> files;
+  // What QEMU opens under this path it may only change for itself, although it wishes to open it
+  // for writing; empty: nothing.
+  std::string private_memory;
 };
 
 // Errors as JailedProcess::Spawn().
 Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline);
+
+// Where a file can be bound into a jail from, for a caller whose QEMU runs as the caller. Such a
+// QEMU could give itself the right to write to any descriptor of a file that belongs to the caller;
+// through a read-only mount it cannot. nullopt: the caller is root, whose QEMU is another user, or
+// the descriptor has no such path.
+std::optional<std::filesystem::path> BindablePath(int fd);
+
+// What a frozen guest depends on of QEMU and of this host, as lines of text: the program, the
+// processor, and the whole command line, with stand-ins for what differs from guest to guest.
+// `spec` needs no files. kMissingTool: no QEMU.
+Result<std::string> FrozenMachineKey(const MachineSpec& spec);
 
 // A descriptor that the jailed user may open again through /proc/self/fd: `file` itself, or a copy
 // in memory when its mode keeps that user out.

@@ -22,15 +22,39 @@ struct Connections {
   sys::UniqueFd monitor;
   sys::UniqueFd channel;
   sys::UniqueFd console;
+  sys::UniqueFd freeze_to;  // Handed over when the time has come.
   std::vector<sys::UniqueFd> pass;
-  DescriptorNumbers numbers;
+  std::vector<JailSpec::Alias> bound;
+  MachineFiles files;
 
   int Pass(sys::UniqueFd fd) {
     if (!fd.valid()) return -1;
     pass.push_back(std::move(fd));
     return 2 + static_cast<int>(pass.size());
   }
+
+  // A file that many guests share, and that no guest may change.
+  FileAccess Share(sys::UniqueFd fd, const char* name) {
+    if (!fd.valid()) return {};
+    if (auto path = BindablePath(fd.get())) {
+      bound.push_back({.source = std::move(*path), .target = std::string("/vm/") + name});
+      return {.descriptor = -1, .path = bound.back().target};
+    }
+    return {.descriptor = Pass(std::move(fd)), .path = {}};
+  }
 };
+
+void ConnectMemory(MachineSpec& spec, Connections& all) {
+  if (spec.freeze_to) {
+    // QEMU opens it once more, as a user that it need not belong to. Whoever makes it keeps others
+    // away by the directory.
+    all.files.memory = {.descriptor = all.Pass(std::move(spec.freeze_to->memory)), .path = {}};
+    all.freeze_to = std::move(spec.freeze_to->state);
+  } else if (spec.resume_from) {
+    all.files.memory = all.Share(std::move(spec.resume_from->memory), "memory");
+    all.files.state = all.Pass(std::move(spec.resume_from->state));
+  }
+}
 
 Result<Connections> Connect(MachineSpec& spec) {
   Connections all;
@@ -42,29 +66,35 @@ Result<Connections> Connect(MachineSpec& spec) {
   all.monitor = std::move(monitor.first);
   all.channel = std::move(channel.first);
   all.console = std::move(console.read);
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd kernel, MakeReopenable(std::move(spec.kernel)));
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd initrd, MakeReopenable(std::move(spec.initrd)));
-  all.numbers.monitor = all.Pass(std::move(monitor.second));
-  all.numbers.channel = all.Pass(std::move(channel.second));
-  all.numbers.console = all.Pass(std::move(console.write));
-  all.numbers.kernel = all.Pass(std::move(kernel));
-  all.numbers.initrd = all.Pass(std::move(initrd));
-  all.numbers.base_disk = all.Pass(std::move(spec.base_disk));
-  all.numbers.data_disk = all.Pass(std::move(spec.data_disk));
-  if (spec.network) all.numbers.network = all.Pass(std::move(spec.network->fd));
+  all.files.monitor = all.Pass(std::move(monitor.second));
+  all.files.channel = all.Pass(std::move(channel.second));
+  all.files.console = all.Pass(std::move(console.write));
+  if (!spec.resume_from) {
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd kernel, MakeReopenable(std::move(spec.kernel)));
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd initrd, MakeReopenable(std::move(spec.initrd)));
+    all.files.kernel = all.Share(std::move(kernel), "kernel");
+    all.files.initrd = all.Share(std::move(initrd), "initrd");
+  }
+  all.files.base_disk = all.Share(std::move(spec.base_disk), "base");
+  all.files.data_disk = all.Pass(std::move(spec.data_disk));
+  if (spec.network) all.files.network = all.Pass(std::move(spec.network->fd));
+  ConnectMemory(spec, all);
   return all;
 }
 
 class QemuMachine final : public Machine {
  public:
   QemuMachine(JailedProcess process, sys::UniqueFd monitor, sys::UniqueFd channel,
-              sys::UniqueFd console)
+              sys::UniqueFd console, sys::UniqueFd freeze_to)
       : process_(std::move(process)),
         monitor_(std::move(monitor)),
         channel_(std::move(channel)),
-        console_(std::move(console)) {}
+        console_(std::move(console)),
+        freeze_to_(std::move(freeze_to)) {}
 
   Status Handshake(Deadline deadline) { return monitor_.Handshake(deadline); }
+  // Reads the state of a frozen guest and lets it go on.
+  Status Thaw(int state, Deadline deadline);
   std::string Diagnostics() { return process_.Diagnostics(); }
 
   sys::UniqueFd TakeGuestChannel() override { return std::move(channel_); }
@@ -74,18 +104,21 @@ class QemuMachine final : public Machine {
 
   Status Pause(Deadline deadline) override { return Command("stop", deadline); }
   Status Resume(Deadline deadline) override { return Command("cont", deadline); }
+  Status Freeze(Deadline deadline) override;
   Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) override;
   void Kill() override;
   Result<MachineExit> Wait(Deadline deadline) override;
 
  private:
   Status Command(std::string_view command, Deadline deadline);
+  Status SetCapabilities(const std::vector<std::string_view>& names, Deadline deadline);
   MachineExit Explain(const sys::ExitStatus& status);
 
   JailedProcess process_;
   QmpClient monitor_;
   sys::UniqueFd channel_;
   sys::UniqueFd console_;
+  sys::UniqueFd freeze_to_;      // Where the state is to be written; not valid: nowhere.
   std::string shutdown_reason_;  // Of the last SHUTDOWN event; empty before.
   std::optional<MachineExit> exit_;
 };
@@ -103,6 +136,48 @@ Result<AcceleratorStatus> QemuMachine::QueryAccelerator(Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(status.kvm_present, GetBool(json, "present"));
   PYRO_ASSIGN_OR_RETURN(status.kvm_enabled, GetBool(json, "enabled"));
   return status;
+}
+
+Status QemuMachine::SetCapabilities(const std::vector<std::string_view>& names, Deadline deadline) {
+  Json list = Json::array();
+  for (const std::string_view name : names) list.push_back({{"capability", name}, {"state", true}});
+  PYRO_ASSIGN_OR_RETURN(
+      const Json ignored,
+      monitor_.Execute("migrate-set-capabilities", {{"capabilities", std::move(list)}}, deadline));
+  static_cast<void>(ignored);
+  return OkStatus();
+}
+
+// QEMU calls it a migration. `x-ignore-shared`: memory that is in a file of its own is left out.
+Status QemuMachine::Freeze(Deadline deadline) {
+  if (!freeze_to_.valid()) {
+    return MakeError(ErrorCode::kWrongState, "the machine was not started to be frozen");
+  }
+  PYRO_RETURN_IF_ERROR(SetCapabilities({"x-ignore-shared", "events"}, deadline));
+  // QEMU takes what it writes to by a name given for a descriptor, and by no number.
+  PYRO_RETURN_IF_ERROR(
+      monitor_.ExecuteWithDescriptor("getfd", {{"fdname", "state"}}, freeze_to_.get(), deadline));
+  PYRO_RETURN_IF_ERROR(monitor_.Execute("migrate", {{"uri", "fd:state"}}, deadline));
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(const QmpEvent event, monitor_.AwaitEvent("MIGRATION", deadline));
+    PYRO_ASSIGN_OR_RETURN(const std::string status, GetString(event.data, "status", 64));
+    if (status == "completed") return OkStatus();
+    if (status == "failed" || status == "cancelled") {
+      return MakeError(ErrorCode::kInternal, "qemu could not write the guest's state");
+    }
+  }
+}
+
+Status QemuMachine::Thaw(int state, Deadline deadline) {
+  PYRO_RETURN_IF_ERROR(SetCapabilities({"x-ignore-shared"}, deadline));
+  PYRO_ASSIGN_OR_RETURN(
+      const Json ignored,
+      monitor_.Execute("migrate-incoming", {{"uri", fmt::format("fd:{}", state)}}, deadline));
+  static_cast<void>(ignored);
+  // It ran when it was frozen, so it runs once its state is read.
+  PYRO_ASSIGN_OR_RETURN(const QmpEvent running, monitor_.AwaitEvent("RESUME", deadline));
+  static_cast<void>(running);
+  return OkStatus();
 }
 
 void QemuMachine::Kill() { process_.Kill(); }
@@ -164,19 +239,21 @@ Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadl
   PYRO_RETURN_IF_ERROR(ValidateSpec(spec));
   PYRO_ASSIGN_OR_RETURN(Connections connections, Connect(spec));
   TimeStampCounter tsc;
-  if (spec.accelerator == Accelerator::kTcg) tsc.khz = MeasureTscKhz();
+  if (spec.accelerator == Accelerator::kTcg && !spec.resume_from) tsc.khz = MeasureTscKhz();
   QemuLaunch launch;
-  launch.argv = MachineArguments(program_, spec, connections.numbers, tsc);
+  launch.argv = MachineArguments(program_, spec, connections.files, tsc);
   launch.pass = std::move(connections.pass);
+  launch.files = std::move(connections.bound);
   launch.accelerator = spec.accelerator;
   launch.identity = spec.identity;
+  if (spec.resume_from) launch.private_memory = connections.files.memory.OpenPath();
   PYRO_ASSIGN_OR_RETURN(JailedProcess process, LaunchQemu(std::move(launch), deadline));
-  auto machine =
-      std::make_unique<QemuMachine>(std::move(process), std::move(connections.monitor),
-                                    std::move(connections.channel), std::move(connections.console));
-  if (Status handshake = machine->Handshake(deadline); !handshake) {
-    return StartFailure(std::move(handshake).error(), *machine);
-  }
+  auto machine = std::make_unique<QemuMachine>(
+      std::move(process), std::move(connections.monitor), std::move(connections.channel),
+      std::move(connections.console), std::move(connections.freeze_to));
+  Status started = machine->Handshake(deadline);
+  if (started && spec.resume_from) started = machine->Thaw(connections.files.state, deadline);
+  if (!started) return StartFailure(std::move(started).error(), *machine);
   return std::unique_ptr<Machine>(std::move(machine));
 }
 

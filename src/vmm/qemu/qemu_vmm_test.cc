@@ -100,6 +100,51 @@ TEST_F(QemuVmmTest, TheProcessHasNoPrivilegeAndCanGainNone) {
             std::string::npos);
 }
 
+// Two at once go on from one memory; neither sees what the other writes, nor does the file.
+TEST_F(QemuVmmTest, ClonesShareMemoryAndNoChange) {
+  const sys::TestDirectory directory;
+  const std::filesystem::path file = directory.path() / "memory";
+  {
+    FreezeFiles files;
+    files.memory = *sys::OpenFile(file, O_RDWR | O_CREAT);
+    ASSERT_EQ(::fchmod(files.memory.get(), 0666), 0);
+    files.state = *sys::OpenFile(directory.path() / "state", O_RDWR | O_CREAT);
+    spec_.freeze_to = std::move(files);
+    ASSERT_NO_FATAL_FAILURE(Start());
+    ASSERT_EQ(ReadLine(), "ready");
+    ASSERT_EQ(Ask("keep template"), "template");
+    ASSERT_TRUE(machine_->Freeze(Soon()).ok());
+    machine_.reset();
+    ASSERT_EQ(::chmod(file.c_str(), 0444), 0);
+  }
+  auto before = sys::ReadFile(file, std::size_t{512} << 20);
+  ASSERT_TRUE(before.ok());
+  std::vector<std::unique_ptr<Machine>> machines;
+  std::vector<sys::UniqueFd> channels;
+  for (const char* word : {"left", "right"}) {
+    auto spec = TestGuestSpec();
+    ASSERT_TRUE(spec.ok());
+    FrozenGuest frozen;
+    frozen.memory = *sys::OpenFile(file, O_RDONLY);
+    frozen.state = *sys::OpenFile(directory.path() / "state", O_RDONLY);
+    spec->resume_from = std::move(frozen);
+    auto machine = vmm_->Start(std::move(*spec), Soon());
+    ASSERT_TRUE(machine.ok()) << machine.error().message;
+    channel_ = (*machine)->TakeGuestChannel();
+    EXPECT_EQ(Ask("kept"), "template");
+    EXPECT_EQ(Ask(std::string("keep ") + word), word);
+    machines.push_back(std::move(*machine));
+    channels.push_back(std::move(channel_));
+  }
+  for (const char* word : {"left", "right"}) {
+    channel_ = std::move(channels[word[0] == 'l' ? 0 : 1]);
+    EXPECT_EQ(Ask("kept"), word);
+  }
+  auto after = sys::ReadFile(file, std::size_t{512} << 20);
+  ASSERT_TRUE(after.ok());
+  EXPECT_TRUE(*before == *after);
+}
+
 TEST_F(QemuVmmTest, EveryNamespaceIsItsOwn) {
   ASSERT_NO_FATAL_FAILURE(Start());
   for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"}) {

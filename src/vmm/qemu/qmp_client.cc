@@ -2,7 +2,10 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
@@ -81,23 +84,49 @@ Status QmpClient::Handshake(Deadline deadline) {
 
 Result<Json> QmpClient::Execute(std::string_view command, const Json& arguments,
                                 Deadline deadline) {
+  return ExecuteWithDescriptor(command, arguments, -1, deadline);
+}
+
+Result<Json> QmpClient::ExecuteWithDescriptor(std::string_view command, const Json& arguments,
+                                              int fd, Deadline deadline) {
   if (failed_) return Closed();
   failed_ = true;  // Until an answer says otherwise.
   const std::int64_t id = next_id_++;
-  const std::string line = FormatQmpCommand(command, arguments, id);
-  std::string_view rest = line;
-  while (!rest.empty()) {
+  PYRO_RETURN_IF_ERROR(SendLine(FormatQmpCommand(command, arguments, id), fd, deadline));
+  return AwaitAnswer(command, id, deadline);
+}
+
+Status QmpClient::SendLine(std::string_view line, int fd, Deadline deadline) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  while (!line.empty()) {
     PYRO_RETURN_IF_ERROR(WaitFor(socket_.get(), POLLOUT, deadline));
-    const ssize_t count =
-        ::send(socket_.get(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    iovec part = {.iov_base = const_cast<char*>(line.data()), .iov_len = line.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    if (fd >= 0) {
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+      cmsghdr* const header = CMSG_FIRSTHDR(&message);
+      header->cmsg_level = SOL_SOCKET;
+      header->cmsg_type = SCM_RIGHTS;
+      header->cmsg_len = CMSG_LEN(sizeof fd);
+      std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    }
+    const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count >= 0) {
-      rest.remove_prefix(static_cast<std::size_t>(count));
+      line.remove_prefix(static_cast<std::size_t>(count));
+      fd = -1;  // It went with the first byte.
     } else if (errno == EPIPE || errno == ECONNRESET) {
       return Closed();
     } else if (errno != EAGAIN && errno != EINTR) {
       return sys::ErrnoError(errno, "write to the machine's monitor");
     }
   }
+  return OkStatus();
+}
+
+Result<Json> QmpClient::AwaitAnswer(std::string_view command, std::int64_t id, Deadline deadline) {
   while (true) {
     PYRO_ASSIGN_OR_RETURN(QmpMessage message, ReadMessage(deadline));
     if (message.kind == QmpMessage::Kind::kEvent) {
@@ -112,6 +141,27 @@ Result<Json> QmpClient::Execute(std::string_view command, const Json& arguments,
     if (message.kind == QmpMessage::Kind::kReturn) return std::move(message.value);
     return MakeError(ErrorCode::kInternal,
                      fmt::format("qemu refused '{}': {}", command, Printable(message.text)));
+  }
+}
+
+Result<QmpEvent> QmpClient::AwaitEvent(std::string_view name, Deadline deadline) {
+  if (failed_) return Closed();
+  while (true) {
+    while (!events_.empty()) {
+      QmpEvent event = std::move(events_.front());
+      events_.pop_front();
+      if (event.name == name) return event;
+    }
+    Result<QmpMessage> message = ReadMessage(deadline);
+    if (message && message->kind != QmpMessage::Kind::kEvent) {
+      message = MakeError(ErrorCode::kProtocol,
+                          "the machine's monitor answered something that was not asked");
+    }
+    if (!message) {
+      failed_ = true;
+      return std::move(message).error();
+    }
+    Keep(std::move(*message));
   }
 }
 

@@ -31,12 +31,22 @@ class QmpClient {
   // either, because the answers can no longer be told apart. kInternal: QEMU refused the command.
   Result<Json> Execute(std::string_view command, const Json& arguments, Deadline deadline);
 
+  // The same for a command that takes a descriptor along; `fd` is borrowed.
+  Result<Json> ExecuteWithDescriptor(std::string_view command, const Json& arguments, int fd,
+                                     Deadline deadline);
+
+  // Waits for the next event of that name; those that come before it are dropped. Errors as for
+  // Execute(), but nothing is refused.
+  Result<QmpEvent> AwaitEvent(std::string_view name, Deadline deadline);
+
   // The oldest event not yet taken, of those that have arrived; nullopt if there is none. Never
   // waits, and has no errors: a monitor that is gone has no more events.
   std::optional<QmpEvent> TakeEvent();
 
  private:
   Result<QmpMessage> ReadMessage(Deadline deadline);
+  Result<Json> AwaitAnswer(std::string_view command, std::int64_t id, Deadline deadline);
+  Status SendLine(std::string_view line, int fd, Deadline deadline);
   Result<bool> ReadMore(Deadline deadline);  // False: end of stream.
   void Keep(QmpMessage message);
 

@@ -155,6 +155,9 @@ std::string Fill() {
 }
 
 std::string Obey(const std::string& line) {
+  static std::string kept;
+  if (line.starts_with("keep ")) return kept = line.substr(5);
+  if (line == "kept") return kept;
   if (line.starts_with("echo ")) return line.substr(5);
   if (line.starts_with("print ")) {
     std::printf("%s\n", line.substr(6).c_str());

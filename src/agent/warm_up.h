@@ -1,0 +1,14 @@
+// What a guest does before it is frozen, so that those that go on from it need not.
+
+#pragma once
+
+namespace pyro::agent {
+
+// True when this guest boots to be frozen: the host says so on the kernel's command line.
+bool BootsToBeFrozen();
+
+// Reads what nearly every command needs from the base into the page cache, which the frozen guest's
+// memory holds. What is not there is left out.
+void WarmPageCache();
+
+}  // namespace pyro::agent

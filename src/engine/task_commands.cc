@@ -1,0 +1,259 @@
+// Single commands of a task's journal: looking at them, reading them page by page, ending them.
+
+#include <poll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/time.h"
+#include "base/try.h"
+#include "engine/engine_impl.h"
+#include "engine/guest_process.h"
+#include "engine/task_files.h"
+#include "engine/task_start.h"
+#include "registry/command_log.h"
+#include "registry/journal.h"
+#include "registry/task_directory.h"
+#include "sys/errno_error.h"
+#include "sys/unique_fd.h"
+
+namespace pyro {
+namespace engine {
+namespace {
+
+using std::chrono::milliseconds;
+
+// How long to wait for a sign before the registry is asked whether a command has ended. Its end is
+// in the journal's own file a moment before it is in the registry: right after a sign, look often.
+constexpr int kFirstLookMs = 5;
+constexpr int kLastLookMs = 250;
+constexpr milliseconds kReapInterval{5000};  // Its supervisor may have been killed.
+
+Status CheckPage(std::int64_t limit, milliseconds wait) {
+  if (limit < 1 || limit > static_cast<std::int64_t>(kMaxResultBytes)) {
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("limit is {}", limit),
+                     fmt::format("limit takes 1 to {} bytes", kMaxResultBytes));
+  }
+  if (wait < milliseconds(0) || wait > std::chrono::seconds(kMaxTimeoutSeconds)) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the time to wait is {} ms", wait.count()),
+                     "wait for 0 seconds to 7 days");
+  }
+  return OkStatus();
+}
+
+// A command with its sizes, also while it runs.
+Result<TaskCommandInfo> Describe(const std::filesystem::path& directory,
+                                 const registry::CommandRecord& command) {
+  TaskCommandInfo info;
+  static_cast<TaskCommand&>(info) = DescribeCommand(command);
+  info.task_id = command.task_id.str();
+  if (command.end) return info;
+  PYRO_ASSIGN_OR_RETURN(const registry::OutputSizes sizes,
+                        registry::ReadOutputSizes(directory, command.sequence));
+  info.stdout_bytes = sizes.stdout_bytes;
+  info.stderr_bytes = sizes.stderr_bytes;
+  return info;
+}
+
+// One command that may be running, looked at again and again.
+class Watch {
+ public:
+  static Result<Watch> Open(const Engine::Directories& directories, const std::string& task_id,
+                            std::int64_t sequence, milliseconds wait, const CallIo& io) {
+    PYRO_ASSIGN_OR_RETURN(FoundTask found, FindTask(directories, task_id));
+    PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command,
+                          found.registry.GetCommand(found.task.id, sequence));
+    Watch watch(directories, std::move(found), std::move(command), wait, io);
+    if (watch.ended()) return watch;
+    watch.changes_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    if (!watch.changes_.valid()) return sys::ErrnoError(errno, "inotify");
+    PYRO_RETURN_IF_ERROR(watch.Follow(registry::CommandLogFile(watch.directory_)));
+    return watch;
+  }
+
+  const registry::CommandRecord& command() const { return command_; }
+  const std::filesystem::path& directory() const { return directory_; }
+  bool ended() const { return command_.end.has_value(); }
+  bool expired() const { return deadline_.Expired(); }
+
+  // From now on Next() also returns when this file of a running command has grown. One that is
+  // missing reads as empty, and stays so.
+  Status Follow(const std::filesystem::path& file) {
+    if (::inotify_add_watch(changes_.get(), file.c_str(), IN_MODIFY) >= 0 || errno == ENOENT) {
+      return OkStatus();
+    }
+    return sys::ErrnoError(errno, "watch", file.native());
+  }
+
+  // Waits a moment, at most to the deadline, and looks again.
+  Status Next() {
+    pollfd polls[] = {{changes_.get(), POLLIN, 0}, {cancel_fd_, POLLIN, 0}};
+    const int left = deadline_.PollTimeout();
+    ::poll(polls, 2, left < 0 ? look_ms_ : std::min(left, look_ms_));
+    if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+    if (polls[0].revents != 0) {
+      char events[4096];
+      while (::read(changes_.get(), events, sizeof events) > 0) {
+      }
+      look_ms_ = kFirstLookMs;
+    } else {
+      look_ms_ = std::min(look_ms_ * 2, kLastLookMs);
+    }
+    if (next_reap_.Expired()) {
+      PYRO_RETURN_IF_ERROR(ReapTasks(found_.registry, directories_));
+      next_reap_ = Deadline::After(kReapInterval);
+    }
+    PYRO_ASSIGN_OR_RETURN(command_, found_.registry.GetCommand(found_.task.id, command_.sequence));
+    return OkStatus();
+  }
+
+ private:
+  Watch(const Engine::Directories& directories, FoundTask found, registry::CommandRecord command,
+        milliseconds wait, const CallIo& io)
+      : directories_(directories),
+        found_(std::move(found)),
+        command_(std::move(command)),
+        directory_(registry::TaskDirectory(directories.state, found_.task.id)),
+        deadline_(Deadline::After(wait)),
+        next_reap_(Deadline::After(kReapInterval)),
+        cancel_fd_(io.cancel_fd) {}
+
+  const Engine::Directories& directories_;
+  FoundTask found_;
+  registry::CommandRecord command_;
+  std::filesystem::path directory_;
+  Deadline deadline_;
+  Deadline next_reap_;
+  int cancel_fd_;
+  int look_ms_ = kFirstLookMs;
+  sys::UniqueFd changes_;
+};
+
+// How many bytes at the end begin a UTF-8 character without ending it.
+std::size_t UnfinishedBytes(std::string_view text) {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if ((byte & 0xC0) == 0x80) continue;
+    const std::size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+    return length > back ? back : 0;
+  }
+  return 0;
+}
+
+// What there is of the stream now.
+Result<TaskOutput> ReadPage(const Watch& watch, registry::OutputStream stream, std::uint64_t offset,
+                            std::size_t limit) {
+  TaskOutput page;
+  page.offset = offset;
+  // In this order: what is read after the end was seen is all there is.
+  const bool ended = watch.ended();
+  PYRO_ASSIGN_OR_RETURN(page.text, registry::ReadOutput(watch.directory(), watch.command().sequence,
+                                                        stream, offset, limit));
+  PYRO_ASSIGN_OR_RETURN(const registry::OutputSizes sizes,
+                        registry::ReadOutputSizes(watch.directory(), watch.command().sequence));
+  page.total_bytes =
+      stream == registry::OutputStream::kStdout ? sizes.stdout_bytes : sizes.stderr_bytes;
+  const bool more = !ended || offset + page.text.size() < page.total_bytes;
+  if (more && limit > 3) page.text.resize(page.text.size() - UnfinishedBytes(page.text));
+  page.next_offset = offset + page.text.size();
+  page.complete = ended && page.next_offset >= page.total_bytes;
+  return page;
+}
+
+}  // namespace
+}  // namespace engine
+
+Result<TaskCommandInfo> Engine::GetTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                               std::chrono::milliseconds wait, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(engine::CheckPage(1, wait));
+  PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
+                        engine::Watch::Open(impl_->directories, task_id, sequence, wait, io));
+  while (!watch.ended() && !watch.expired()) PYRO_RETURN_IF_ERROR(watch.Next());
+  return engine::Describe(watch.directory(), watch.command());
+}
+
+Result<TaskCommandPage> Engine::ListTaskCommands(const std::string& task_id, std::int64_t first,
+                                                 std::int64_t limit) {
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::CommandRecord> commands,
+                        found.registry.ListCommands(found.task.id, engine::RangeOf(first, limit)));
+  const auto directory = registry::TaskDirectory(impl_->directories.state, found.task.id);
+  TaskCommandPage page;
+  page.task_id = found.task.id.str();
+  page.total = found.task.command_count;
+  for (const registry::CommandRecord& command : commands) {
+    PYRO_ASSIGN_OR_RETURN(TaskCommandInfo info, engine::Describe(directory, command));
+    page.entries.push_back(std::move(info));
+  }
+  if (limit < 0) std::reverse(page.entries.begin(), page.entries.end());
+  return page;
+}
+
+Result<TaskOutput> Engine::ReadTaskOutput(const std::string& task_id, std::int64_t sequence,
+                                          OutputStream stream, std::uint64_t offset,
+                                          std::int64_t limit, std::chrono::milliseconds wait,
+                                          const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(engine::CheckPage(limit, wait));
+  PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
+                        engine::Watch::Open(impl_->directories, task_id, sequence, wait, io));
+  const auto kept = stream == OutputStream::kStdout ? registry::OutputStream::kStdout
+                                                    : registry::OutputStream::kStderr;
+  if (!watch.ended()) {
+    PYRO_RETURN_IF_ERROR(watch.Follow(registry::OutputFile(watch.directory(), sequence, kept)));
+  }
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(TaskOutput page,
+                          engine::ReadPage(watch, kept, offset, static_cast<std::size_t>(limit)));
+    if (!page.text.empty() || watch.ended() || watch.expired()) {
+      PYRO_ASSIGN_OR_RETURN(page.command, engine::Describe(watch.directory(), watch.command()));
+      page.stream = stream == OutputStream::kStdout ? "stdout" : "stderr";
+      return page;
+    }
+    PYRO_RETURN_IF_ERROR(watch.Next());
+  }
+}
+
+Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                                  const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  const TaskId id = found.task.id;
+  PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
+  if (!command.end && command.execution_mode == registry::ExecutionMode::kHostCompat) {
+    return MakeError(ErrorCode::kWrongState,
+                     "the command runs on the host, in the process that started it",
+                     "interrupt that process");
+  }
+  if (!command.end) {
+    PYRO_ASSIGN_OR_RETURN(engine::Held held,
+                          engine::TakeOver(engine::PlaceOf(impl_->directories, id)));
+    if (held.link) {
+      const Status status = engine::CancelBySequence(*held.link, sequence, io);
+      // It may have ended at the same moment, in whatever way: the registry knows.
+      const bool over = !status && (status.error().code == ErrorCode::kNotFound ||
+                                    status.error().code == ErrorCode::kGuestUnavailable);
+      if (!status && !over) return status.error();
+    }
+    held.lock.reset();
+    PYRO_RETURN_IF_ERROR(engine::ReapTasks(found.registry, impl_->directories));
+    PYRO_ASSIGN_OR_RETURN(command, found.registry.GetCommand(id, sequence));
+  }
+  if (!command.end) {
+    return MakeError(
+        ErrorCode::kUnavailable,
+        fmt::format("command {} was killed, but its end is not recorded yet", sequence),
+        "look at it again; if it stays so, the disk may be full");
+  }
+  return engine::Describe(registry::TaskDirectory(impl_->directories.state, id), command);
+}
+
+}  // namespace pyro

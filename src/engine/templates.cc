@@ -1,0 +1,118 @@
+#include "engine/templates.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "engine/guest_process.h"
+#include "environment/digest.h"
+#include "sys/child_process.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "vmm/qemu/qemu_program.h"
+#include "vmm/template.h"
+
+namespace pyro::engine {
+namespace {
+
+constexpr int kKeyVersion = 1;           // Changes with what a frozen guest has been through.
+constexpr std::size_t kNameDigits = 32;  // Of the key's digest.
+constexpr std::chrono::seconds kMakeLimit{300};
+
+Result<std::string> TemplateKey(const GuestParts& parts, const wire::SupervisorConfig& config) {
+  vmm::MachineSpec spec;
+  spec.vcpus = config.vcpu_count;
+  spec.memory_mib = config.mem_mib;
+  spec.accelerator = parts.verdict.accelerator;
+  if (config.network) spec.network = vmm::NetworkCard{.fd = {}, .mac = "any"};
+  PYRO_ASSIGN_OR_RETURN(const std::string machine, vmm::qemu::FrozenMachineKey(spec));
+  return fmt::format("template {}\nenvironment {}\ninitramfs {}\n{}", kKeyVersion,
+                     parts.environment.digest, parts.initrd.filename().native(), machine);
+}
+
+// Passes on what the maker says until it has ended.
+Status Follow(int output, const CallIo& io) {
+  const Deadline deadline = Deadline::After(kMakeLimit);
+  std::string text;
+  while (true) {
+    pollfd polls[] = {{output, POLLIN, 0}, {io.cancel_fd, POLLIN, 0}};
+    ::poll(polls, 2, deadline.PollTimeout());
+    if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+    if (deadline.Expired()) return MakeError(ErrorCode::kTimedOut, "the template took too long");
+    if (polls[0].revents == 0) continue;
+    char bytes[4096];
+    const ssize_t n = ::read(output, bytes, sizeof bytes);
+    if (n <= 0 || text.size() > 64 * 1024) break;
+    text.append(bytes, static_cast<std::size_t>(n));
+    for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos;
+         text.erase(0, end + 1)) {
+      const std::string line = text.substr(0, end);
+      const auto json = ParseJson(line, 64 * 1024);
+      if (!json || !json->is_object()) continue;
+      if (auto phase = GetString(*json, "phase", 64); phase && io.on_progress) {
+        io.on_progress("template", Printable(*phase), -1);
+      }
+      if (json->value("done", false)) return OkStatus();
+      if (json->contains("error")) return ParseSupervisorAnswer(line);
+    }
+  }
+  return MakeError(ErrorCode::kInternal, "the template's maker ended without a word");
+}
+
+}  // namespace
+
+std::filesystem::path TemplatesDirectory(const Engine::Directories& directories) {
+  return directories.cache / "templates";
+}
+
+Status PlanTemplate(const Engine::Directories& directories, const GuestParts& parts,
+                    wire::SupervisorConfig& config) {
+  if (sys::Environment("PYRO_WARM_START") == "0") return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(config.templ.key, TemplateKey(parts, config));
+  config.templ.directory = TemplatesDirectory(directories) /
+                           environment::Sha256Hex(config.templ.key).substr(0, kNameDigits);
+  config.templ.environment = parts.environment.name;
+  config.templ.environment_digest = parts.environment.digest;
+  return OkStatus();
+}
+
+Status MakeDefaultTemplate(const Engine::Directories& directories, const GuestParts& parts,
+                           const CallIo& io) {
+  wire::SupervisorConfig config;
+  config.kind = wire::GuestKind::kTemplate;
+  const VmOptions defaults;
+  config.vcpu_count = static_cast<int>(defaults.vcpu_count);
+  config.mem_mib = static_cast<int>(defaults.mem_mib);
+  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(directories, parts, config));
+  if (config.templ.directory.empty()) return OkStatus();
+  if (vmm::OpenTemplate(config.templ.directory, config.templ.key)) return OkStatus();
+
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
+  sys::SpawnOptions options;
+  options.argv = {"", "template", config.templ.directory.filename()};
+  options.stdout_fd = std::move(output.write);
+  PYRO_ASSIGN_OR_RETURN(const sys::ChildProcess maker, SpawnSupervisor(std::move(options), config));
+  return Follow(output.read.get(), io);  // What is left of the maker then is killed.
+}
+
+void PruneTemplates(const Engine::Directories& directories, environment::EnvironmentStore& store,
+                    PrunedEnvironments& pruned) {
+  for (const auto& found : vmm::ListTemplates(TemplatesDirectory(directories))) {
+    const vmm::TemplateFacts& facts = found.facts;
+    if (!found.broken && store.FindVersion(facts.environment, facts.environment_digest)) continue;
+    if (!vmm::RemoveTemplate(found.directory)) continue;
+    pruned.removed.push_back({facts.environment, found.broken ? "broken template" : "template",
+                              facts.environment_digest.substr(0, 16), found.bytes});
+    pruned.bytes_freed += found.bytes;
+  }
+}
+
+}  // namespace pyro::engine

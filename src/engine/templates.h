@@ -1,0 +1,30 @@
+// The templates that guests of this host start from.
+
+#pragma once
+
+#include <filesystem>
+
+#include "engine/vm_files.h"
+#include "pyro/engine.h"
+#include "wire/supervisor_config.h"
+
+namespace pyro::engine {
+
+std::filesystem::path TemplatesDirectory(const Engine::Directories& directories);
+
+// Names the template for a guest that is configured so far, `config.accelerator` included. Whether
+// it is there is its supervisor's business. PYRO_WARM_START=0: every guest boots, and none is made.
+Status PlanTemplate(const Engine::Directories& directories, const GuestParts& parts,
+                    wire::SupervisorConfig& config);
+
+// Makes the template for guests of the default size, unless it is there, and tells `io` what it
+// does. kCancelled; any other failure means that guests boot instead.
+Status MakeDefaultTemplate(const Engine::Directories& directories, const GuestParts& parts,
+                           const CallIo& io);
+
+// Removes templates that cannot be read, and those of environment versions that are not installed
+// any more, and adds them to `pruned`.
+void PruneTemplates(const Engine::Directories& directories, environment::EnvironmentStore& store,
+                    PrunedEnvironments& pruned);
+
+}  // namespace pyro::engine

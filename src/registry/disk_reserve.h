@@ -1,0 +1,38 @@
+// Room on the disk that a task keeps for its last words, and the registry for being opened: when
+// the disk is full, it is given back, so that what ends can still be marked as cut off and
+// recorded, and what takes the room can still be deleted.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <utility>
+
+#include "pyro/result.h"
+
+namespace pyro::registry {
+
+// Enough for the marks and the ends of many commands, in journal.jsonl and in registry.db.
+inline constexpr std::uint64_t kDiskReserveBytes = 128 * 1024;
+
+// The file `reserve` in a directory: a task's, by its supervisor, or the state's, by whoever opens
+// the registry. Not thread-safe.
+class DiskReserve {
+ public:
+  explicit DiskReserve(const std::filesystem::path& directory);
+
+  // Makes it, unless it is there. kNoSpace: also when the disk has room for hardly more than that,
+  // which others need now; try later.
+  Status Fill();
+
+  bool full() const { return full_; }
+
+  // Gives the room back. True: there was some.
+  bool Release();
+
+ private:
+  std::filesystem::path file_;
+  bool full_ = false;
+};
+
+}  // namespace pyro::registry

@@ -1,0 +1,41 @@
+// The row of a guest in registry.db: what a VM's record and a task's record share.
+
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "registry/registry.h"
+#include "supervisor/guest_record.h"
+
+namespace pyro::supervisor {
+
+class GuestRow : public GuestRecord {
+ public:
+  Status Started(const wire::Ready& ready,
+                 const std::optional<wire::GuestNetwork>& network) override;
+  Status Renewed() override;
+  Status Stopped() override;
+  Status Lost(const std::string& why) override;
+
+ protected:
+  explicit GuestRow(std::filesystem::path state_dir) : state_dir_(std::move(state_dir)) {}
+
+  const std::filesystem::path& state_dir() const { return state_dir_; }
+
+  // Opened at the first use; after an error, tried anew at the next.
+  Result<registry::Registry*> Open();
+
+  // Tasks and VMs change by the same events.
+  virtual Status ApplyTo(registry::Registry& registry, registry::VmEvent event,
+                         const registry::VmChanges& changes) = 0;
+
+ private:
+  Status Apply(registry::VmEvent event, const registry::VmChanges& changes);
+
+  std::filesystem::path state_dir_;
+  std::optional<registry::Registry> registry_;
+};
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,250 @@
+// The part of Supervisor that brings its guest up: from a template if there is one, else, or if
+// that does not work, by a boot.
+
+#include <fcntl.h>
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/build_id.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/template_maker.h"
+#include "sys/failpoint.h"
+#include "sys/files.h"
+#include "sys/random.h"
+#include "vmm/template.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using ErrorCodeOfAsio = boost::system::error_code;
+using std::chrono::seconds;
+
+constexpr seconds kLaunchLimit{30};  // For QEMU to come up and answer.
+constexpr seconds kWarmLimit{30};    // For a guest from a template; a boot may then still be tried.
+constexpr seconds kTemplateDelay{2};  // Of idleness, before a template is made beside a guest.
+
+std::int64_t WallClockNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// "pyro-" and the first characters behind the prefix of the id.
+std::string HostName(const std::string& id) { return "pyro-" + id.substr(id.find('_') + 1, 8); }
+
+}  // namespace
+
+void Supervisor::StartGuest() {
+  frozen_ = FindTemplate();
+  warm_ = frozen_.has_value();
+  Launch();
+}
+
+// A template is never the reason for an error: whatever is the matter with it, the guest boots.
+std::optional<vmm::FrozenGuest> Supervisor::FindTemplate() {
+  if (config_.templ.directory.empty()) return std::nullopt;
+  auto frozen = vmm::OpenTemplate(config_.templ.directory, config_.templ.key);
+  if (frozen) return std::move(*frozen);
+  template_is_bad_ = frozen.error().code == ErrorCode::kDataLoss;
+  wants_template_ = true;
+  return std::nullopt;
+}
+
+void Supervisor::Launch() {
+  const seconds limit = warm_ ? kWarmLimit : config_.boot_timeout;
+  boot_limit_.expires_after(limit);
+  boot_limit_.async_wait([this, limit](ErrorCodeOfAsio error) {
+    if (error || phase_ != Phase::kStarting) return;
+    GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
+                          fmt::format("the guest did not boot within {} s", limit.count()),
+                          "give it more memory, or look for what keeps this host busy"));
+  });
+  Status status = LaunchMachine();
+  // The agent stands where it has said hello, to whoever made the template.
+  if (status && warm_) SetUpGuest();
+  if (!status) GuestFailed(status.error());
+}
+
+void Supervisor::StartCold() {
+  warm_ = false;
+  template_is_bad_ = true;
+  wants_template_ = true;
+  ErrorCodeOfAsio ignored;
+  machine_exit_.close(ignored);
+  if (agent_) agent_->Close();
+  if (console_) console_->Close();
+  machine_.reset();
+  network_.reset();
+  agent_greeted_ = false;
+  Say("boot");
+  // What failed may be on the stack.
+  boost::asio::post(loop_, [this] {
+    if (phase_ == Phase::kStarting) Launch();
+  });
+}
+
+Result<vmm::MachineSpec> Supervisor::OpenMachineFiles() {
+  vmm::MachineSpec spec;
+  spec.vcpus = config_.vcpu_count;
+  spec.memory_mib = config_.mem_mib;
+  PYRO_ASSIGN_OR_RETURN(spec.accelerator, vmm::ParseAccelerator(config_.accelerator));
+  spec.identity = config_.id;
+  if (warm_) {
+    spec.resume_from = std::exchange(frozen_, std::nullopt);
+  } else {
+    PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config_.kernel, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config_.initrd, O_RDONLY));
+  }
+  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config_.base_disk, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::OpenFile(config_.directory / "data.img", O_RDWR));
+  return spec;
+}
+
+Status Supervisor::LaunchMachine() {
+  PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenMachineFiles());
+  if (config_.network) {
+    PYRO_ASSIGN_OR_RETURN(vmm::Network network, vmm::Network::Start({.gate = config_.net_program,
+                                                                     .identity = config_.id,
+                                                                     .only = std::nullopt},
+                                                                    Deadline::After(kLaunchLimit)));
+    network_.emplace(std::move(network));
+    spec.network = network_->TakeCard();
+  }
+  PYRO_ASSIGN_OR_RETURN(machine_, vmm_.Start(std::move(spec), Deadline::After(kLaunchLimit)));
+  PYRO_FAILPOINT("supervisor.machine-launched");
+  WatchMachine();
+  PYRO_ASSIGN_OR_RETURN(console_, ConsoleLog::Start(loop_, machine_->TakeConsole(),
+                                                    config_.directory / "console.log"));
+  PYRO_ASSIGN_OR_RETURN(agent_, FrameStream::Create(loop_, machine_->TakeGuestChannel()));
+  agent_->Start([this](wire::Frame frame) { return FromAgent(std::move(frame)); },
+                [this](std::optional<Error> error) {
+                  // An end of file comes with the machine's own end, which tells more.
+                  if (error) {
+                    GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
+                                          "the guest broke the protocol: " + error->message,
+                                          "nothing of this guest can be trusted; delete it"));
+                  }
+                });
+  return OkStatus();
+}
+
+Status Supervisor::FromAgent(wire::Frame frame) {
+  if (phase_ == Phase::kStopping || phase_ == Phase::kEnded) return OkStatus();
+  if (frame.channel != 0) {
+    if (phase_ == Phase::kReady) return router_.FromGuest(std::move(frame));
+    return MakeError(ErrorCode::kProtocol, "a command's frame before any command");
+  }
+  switch (frame.type) {
+    case wire::FrameType::kHello:
+      return GreetAgent(frame);
+    case wire::FrameType::kReady: {
+      PYRO_ASSIGN_OR_RETURN(wire::Ready ready, wire::Ready::FromFrame(frame));
+      if (!agent_greeted_ || phase_ != Phase::kStarting) {
+        return MakeError(ErrorCode::kProtocol, "ready at the wrong time");
+      }
+      GuestIsReady(std::move(ready));
+      return OkStatus();
+    }
+    case wire::FrameType::kError:
+      GuestFailed(MakeError(
+          ErrorCode::kGuestUnavailable,
+          "the guest could not start: " + Printable(wire::ErrorFromFrame(frame).message, 1000)));
+      return OkStatus();
+    default:
+      return MakeError(ErrorCode::kProtocol, "an unexpected frame");
+  }
+}
+
+Status Supervisor::GreetAgent(const wire::Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const wire::Hello hello, wire::Hello::FromFrame(frame));
+  if (agent_greeted_) return MakeError(ErrorCode::kProtocol, "hello twice");
+  if (hello.protocol != wire::kProtocolVersion || hello.build != BuildId()) {
+    return MakeError(ErrorCode::kProtocol, fmt::format("the agent is of build '{}', not '{}'",
+                                                       Printable(hello.build), BuildId()));
+  }
+  SetUpGuest();
+  return OkStatus();
+}
+
+void Supervisor::SetUpGuest() {
+  agent_greeted_ = true;
+  PYRO_FAILPOINT("supervisor.agent-greeted");
+  Say("setup");
+  wire::Hello answer;
+  answer.role = "supervisor";
+  answer.build = BuildId();
+  agent_->Send(EncodeFrame(answer.ToFrame()));
+  wire::GuestSetup setup;
+  setup.hostname = HostName(config_.id);
+  setup.entropy = sys::RandomBytes(64);
+  setup.wall_clock_ns = WallClockNs();
+  setup.network = GuestNetwork();
+  agent_->Send(EncodeFrame(setup.ToFrame()));
+}
+
+void Supervisor::GuestIsReady(wire::Ready ready) {
+  phase_ = Phase::kReady;
+  boot_limit_.cancel();
+  SettleTemplate();
+  ready_.kernel = Printable(ready.kernel, 100);
+  ready_.execution_mode = "guest_virtio_serial";
+  ready_.accelerator = config_.accelerator;
+  // Who is told that the VM is started finds it so in the registry. A failure leaves the row behind
+  // the truth; the lock still says that this guest is alive.
+  if (!config_.dies_with_first_client) {
+    PYRO_FAILPOINT("supervisor.guest-ready");
+    (void)record_.Started(ready_, GuestNetwork());
+    PYRO_FAILPOINT("supervisor.start-recorded");
+    ArmLease(config_.ttl);  // As the row has it.
+  }
+  Broadcast(ready_.ToFrame());
+  for (const ClientId client : router_.GuestReady()) {
+    const auto session = sessions_.find(client);
+    if (session == sessions_.end()) continue;
+    session->second->Refuse(MakeError(ErrorCode::kProtocol, "protocol violated"));
+    ClientGone(client);
+  }
+  // Nobody waits for this row, and the commands are on their way already: the disk may take its
+  // time.
+  if (config_.dies_with_first_client) (void)record_.Started(ready_, GuestNetwork());
+}
+
+// That the guest boots without it shows whose fault it was.
+void Supervisor::SettleTemplate() {
+  if (warm_) vmm::TouchTemplate(config_.templ.directory);
+  if (template_is_bad_) (void)vmm::RemoveTemplate(config_.templ.directory);
+  // A guest that ends with its first command has it made then: nobody waits for that.
+  if (wants_template_ && !config_.dies_with_first_client) MakeTemplateWhenIdle();
+}
+
+void Supervisor::MakeTemplateWhenIdle() {
+  template_delay_.expires_after(kTemplateDelay);
+  template_delay_.async_wait([this](ErrorCodeOfAsio error) {
+    if (error || !wants_template_) return;
+    if (router_.idle()) {
+      MakeTemplateNow();
+    } else {
+      MakeTemplateWhenIdle();
+    }
+  });
+}
+
+void Supervisor::MakeTemplateNow() {
+  if (!wants_template_ || ready_.kernel.empty()) return;  // What does not boot is not worth it.
+  wants_template_ = false;
+  StartTemplateMaker(config_);
+}
+
+std::optional<wire::GuestNetwork> Supervisor::GuestNetwork() const {
+  if (!network_) return std::nullopt;
+  const vmm::GuestNetwork& guest = network_->guest();
+  return wire::GuestNetwork{guest.mac,     guest.address,  guest.prefix,
+                            guest.gateway, guest.resolver, guest.mtu};
+}
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,163 @@
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "base/time.h"
+#include "registry/disk_reserve.h"
+#include "registry/journal.h"
+#include "registry/registry.h"
+#include "registry/task_directory.h"
+#include "registry/test_support.h"
+#include "supervisor/guest_record.h"
+#include "sys/test_directory.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using registry::OutputStream;
+using wire::Stream;
+
+// No file may grow, as on a full disk, while it lives.
+class FullDisk {
+ public:
+  FullDisk() : handler_(::signal(SIGXFSZ, SIG_IGN)) {
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit none = {.rlim_cur = 8, .rlim_max = before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  }
+  ~FullDisk() {
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before_), 0);
+    ::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  sighandler_t handler_;
+  rlimit before_{};
+};
+
+class TaskRecordTest : public ::testing::Test {
+ protected:
+  TaskRecordTest() {
+    const registry::TaskSpec spec = registry::TestTaskSpec(id_);
+    lock_ = *registry::CreateTaskDirectory(state_.path(), spec, SystemClock().Now());
+    EXPECT_TRUE(registry_->InsertTask(spec));
+    EXPECT_TRUE(registry_->ApplyTask(id_, registry::TaskEvent::kStart));
+    EXPECT_TRUE(registry::FinishTaskCreation(state_.path(), id_));
+    wire::SupervisorConfig config;
+    config.kind = wire::GuestKind::kTask;
+    config.id = id_.str();
+    config.state_dir = state_.path();
+    config.directory = directory();
+    record_ = MakeTaskRecord(config);
+  }
+
+  std::filesystem::path directory() const { return registry::TaskDirectory(state_.path(), id_); }
+  CommandJournal& journal() { return *record_->journal(); }
+
+  std::int64_t Begin() {
+    wire::Exec exec;
+    exec.argv = {"command"};
+    exec.cwd = "/workspace";
+    const auto sequence = journal().Begin(exec);
+    EXPECT_TRUE(sequence) << sequence.error().message;
+    return sequence.value_or(0);
+  }
+
+  void End(std::int64_t sequence, int code) {
+    wire::Exited exited;
+    exited.outcome = {wire::Outcome::Kind::kExited, code};
+    journal().End(sequence, exited);
+  }
+
+  std::optional<registry::CommandEnd> EndOf(std::int64_t sequence) {
+    return registry_->GetCommand(id_, sequence)->end;
+  }
+
+  std::string Output(std::int64_t sequence) {
+    return *registry::ReadOutput(directory(), sequence, OutputStream::kStdout, 0, 1000);
+  }
+
+  sys::TestDirectory state_;
+  TaskId id_ = registry::TestTaskId(1);
+  Result<registry::Registry> registry_ = registry::Registry::Open(state_.path(), SystemClock());
+  std::optional<sys::FileLock> lock_;
+  std::unique_ptr<GuestRecord> record_;
+};
+
+constexpr char kMarker[] =
+    "\n[pyro: the task's output could not be written: file too large; what followed was dropped]\n";
+
+TEST_F(TaskRecordTest, KeepsAReserveFromTheFirstCommandOn) {
+  EXPECT_FALSE(registry::DiskReserve(directory()).full());
+  const std::int64_t sequence = Begin();
+  EXPECT_TRUE(registry::DiskReserve(directory()).full());
+  journal().Append(sequence, Stream::kStdout, "said\n");
+  End(sequence, 3);
+  EXPECT_TRUE(journal().settled());
+  EXPECT_EQ(EndOf(sequence)->exit_code, 3);
+  EXPECT_EQ(Output(sequence), "said\n");
+}
+
+TEST_F(TaskRecordTest, AnEndThatTheDiskRefusesIsRecordedWithItsMarkerOnceThereIsRoom) {
+  const std::int64_t sequence = Begin();
+  journal().Append(sequence, Stream::kStdout, "begun\n");
+  {
+    const FullDisk full;
+    journal().Append(sequence, Stream::kStdout, "more");
+    End(sequence, 5);
+    journal().Settle();
+    EXPECT_FALSE(journal().settled());
+  }
+  EXPECT_FALSE(registry::DiskReserve(directory()).full());
+  EXPECT_FALSE(EndOf(sequence));
+  journal().Settle();
+  EXPECT_TRUE(journal().settled());
+  const auto end = EndOf(sequence);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->exit_code, 5);
+  EXPECT_EQ(end->stdout_bytes, 10u);
+  EXPECT_EQ(end->stdout_dropped, 2u);
+  EXPECT_EQ(Output(sequence), std::string("begun\nmo") + kMarker);
+  EXPECT_TRUE(registry::DiskReserve(directory()).full());
+  // And what comes then is kept again.
+  const std::int64_t next = Begin();
+  journal().Append(next, Stream::kStdout, "kept\n");
+  End(next, 0);
+  EXPECT_EQ(Output(next), "kept\n");
+  EXPECT_EQ(EndOf(next)->stdout_dropped, 0u);
+}
+
+TEST_F(TaskRecordTest, WhileTheDiskIsFullWhatOthersSayIsDroppedToo) {
+  const std::int64_t one = Begin();
+  const std::int64_t other = Begin();
+  {
+    const FullDisk full;
+    journal().Append(one, Stream::kStdout, "0123456789");
+  }
+  journal().Append(other, Stream::kStdout, "x");
+  End(other, 0);
+  EXPECT_EQ(EndOf(other)->stdout_dropped, 1u);
+  EXPECT_EQ(Output(other).find("x"), std::string::npos);
+  EXPECT_NE(Output(other).find("was dropped]"), std::string::npos);
+}
+
+TEST_F(TaskRecordTest, ATaskWithEndsToRecordStaysRecordedAsStarted) {
+  const std::int64_t sequence = Begin();
+  {
+    const FullDisk full;
+    End(sequence, 0);
+    EXPECT_FALSE(record_->Stopped());
+  }
+  EXPECT_EQ(registry_->GetTask(id_)->state, registry::TaskState::kStarted);
+  EXPECT_TRUE(record_->Stopped());
+  EXPECT_EQ(registry_->GetTask(id_)->state, registry::TaskState::kStopped);
+  EXPECT_TRUE(EndOf(sequence));
+}
+
+}  // namespace
+}  // namespace pyro::supervisor

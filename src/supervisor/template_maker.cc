@@ -1,0 +1,195 @@
+#include "supervisor/template_maker.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/build_id.h"
+#include "base/head_tail.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "base/try.h"
+#include "supervisor/console_log.h"
+#include "sys/child_process.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "vmm/template.h"
+#include "wire/frame.h"
+#include "wire/messages.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kLaunchLimit{30};
+constexpr seconds kFreezeLimit{30};
+constexpr seconds kStarterLimit{10};
+
+// The data disk of every guest is put in this one's place; nothing reads it meanwhile.
+constexpr off_t kDataDiskBytes = off_t{10} << 30;
+
+// Any address: each guest sets its own.
+constexpr char kTemplateMac[] = "52:54:00:00:00:01";
+
+Result<vmm::MachineSpec> OpenMachineFiles(const wire::SupervisorConfig& config) {
+  vmm::MachineSpec spec;
+  spec.vcpus = config.vcpu_count;
+  spec.memory_mib = config.mem_mib;
+  PYRO_ASSIGN_OR_RETURN(spec.accelerator, vmm::ParseAccelerator(config.accelerator));
+  spec.identity = "template";
+  spec.kernel_arguments = {kTemplateArgument};
+  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config.kernel, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config.initrd, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config.base_disk, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::MakeMemoryFile(""));
+  if (::ftruncate(spec.data_disk.get(), kDataDiskBytes) != 0) {
+    return sys::ErrnoError(errno, "make a disk");
+  }
+  return spec;
+}
+
+// Reads what comes until the agent has greeted. The console is read too, or the guest would wait.
+class Boot {
+ public:
+  Boot(sys::UniqueFd channel, sys::UniqueFd console)
+      : channel_(std::move(channel)), console_(std::move(console)) {}
+
+  Status AwaitHello(Deadline deadline) {
+    while (true) {
+      PYRO_ASSIGN_OR_RETURN(const std::optional<wire::Frame> frame, decoder_.Next());
+      if (frame) return CheckHello(*frame);
+      pollfd polls[] = {{channel_.get(), POLLIN, 0}, {console_.get(), POLLIN, 0}};
+      ::poll(polls, 2, deadline.PollTimeout());
+      if (polls[1].revents != 0) ReadConsole();
+      if (polls[0].revents != 0) PYRO_RETURN_IF_ERROR(ReadChannel());
+      if (deadline.Expired()) return Failure("did not boot in time");
+    }
+  }
+
+ private:
+  Error Failure(std::string_view why) const {
+    return MakeError(ErrorCode::kGuestUnavailable, fmt::format("the guest for a template {}{}", why,
+                                                               LastLines(console_end_.Text(), 8)));
+  }
+
+  Status CheckHello(const wire::Frame& frame) {
+    if (frame.type == wire::FrameType::kError) {
+      return Failure("failed: " + Printable(wire::ErrorFromFrame(frame).message, 500));
+    }
+    PYRO_ASSIGN_OR_RETURN(const wire::Hello hello, wire::Hello::FromFrame(frame));
+    if (hello.protocol != wire::kProtocolVersion || hello.build != BuildId()) {
+      return MakeError(ErrorCode::kProtocol, "the agent is of another build");
+    }
+    return OkStatus();
+  }
+
+  Status ReadChannel() {
+    char bytes[4096];
+    const ssize_t n = ::read(channel_.get(), bytes, sizeof bytes);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return OkStatus();
+    if (n <= 0) return Failure("ended");
+    decoder_.Append({bytes, static_cast<std::size_t>(n)});
+    return OkStatus();
+  }
+
+  void ReadConsole() {
+    char bytes[4096];
+    const ssize_t n = ::read(console_.get(), bytes, sizeof bytes);
+    if (n > 0) console_end_.Append({bytes, static_cast<std::size_t>(n)});
+    if (n == 0) console_.Reset();
+  }
+
+  sys::UniqueFd channel_;
+  sys::UniqueFd console_;
+  wire::FrameDecoder decoder_;
+  HeadTail console_end_{0, 4096};
+};
+
+Status BootAndFreeze(const wire::SupervisorConfig& config, vmm::Vmm& vmm, vmm::TemplateDraft& draft,
+                     const std::function<void(std::string_view)>& on_phase) {
+  PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenMachineFiles(config));
+  PYRO_ASSIGN_OR_RETURN(spec.freeze_to, draft.MakeFiles());
+  sys::SocketPair card;
+  if (config.network) {
+    // Nobody is at its other end: the guest has not set its network up yet.
+    PYRO_ASSIGN_OR_RETURN(card, sys::MakeSocketPair());
+    spec.network = vmm::NetworkCard{.fd = std::move(card.second), .mac = kTemplateMac};
+  }
+  on_phase("boot");
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Machine> machine,
+                        vmm.Start(std::move(spec), Deadline::After(kLaunchLimit)));
+  Boot boot(machine->TakeGuestChannel(), machine->TakeConsole());
+  PYRO_RETURN_IF_ERROR(boot.AwaitHello(Deadline::After(config.boot_timeout)));
+  on_phase("freeze");
+  PYRO_RETURN_IF_ERROR(machine->Freeze(Deadline::After(kFreezeLimit)));
+  machine->Kill();
+  PYRO_RETURN_IF_ERROR(machine->Wait(Deadline::After(kFreezeLimit)));
+  return OkStatus();
+}
+
+}  // namespace
+
+Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm,
+                    const std::function<void(std::string_view phase)>& on_phase) {
+  const wire::TemplateConfig& templ = config.templ;
+  // What a guest touches while it boots is far less than all its memory.
+  const std::uint64_t need = std::uint64_t{512} << 20;
+  PYRO_ASSIGN_OR_RETURN(std::optional<vmm::TemplateDraft> draft,
+                        vmm::TemplateDraft::Begin(templ.directory, templ.key, need));
+  if (!draft) return OkStatus();
+  PYRO_RETURN_IF_ERROR(BootAndFreeze(config, vmm, *draft, on_phase));
+  on_phase("write");
+  PYRO_RETURN_IF_ERROR(draft->Commit({.environment = templ.environment,
+                                      .environment_digest = templ.environment_digest,
+                                      .vcpu_count = config.vcpu_count,
+                                      .mem_mib = config.mem_mib,
+                                      .network = config.network,
+                                      .made_at = FormatTime(SystemClock().Now())}));
+  vmm::LimitTemplates(templ.directory.parent_path(), kMaxTemplateBytes, templ.directory);
+  return OkStatus();
+}
+
+void StartTemplateMaker(wire::SupervisorConfig config) {
+  config.kind = wire::GuestKind::kTemplate;
+  config.id.clear();
+  config.directory.clear();
+  config.dies_with_first_client = false;
+  config.detached = true;
+  const auto programs = sys::ProgramDirectory();
+  auto input = sys::MakePipe();
+  if (!programs || !input) return;
+  sys::SpawnOptions options;
+  // The words are for whoever looks at the list of processes.
+  options.argv = {*programs / "pyro-supervisor", "template", config.templ.directory.filename()};
+  for (const char* name : {"PATH", "HOME", "TMPDIR"}) {
+    if (const std::string value = sys::Environment(name); !value.empty()) {
+      options.env.push_back(std::string(name) + "=" + value);
+    }
+  }
+  options.stdin_fd = std::move(input->read);
+  options.cwd = "/";
+  options.die_with_parent = false;
+  auto starter = sys::ChildProcess::Spawn(std::move(options));
+  if (!starter) return;
+  // Smaller than a pipe's buffer, so this cannot block.
+  (void)sys::WriteAll(input->write.get(), FormatSupervisorConfig(config));
+  input->write.Reset();
+  // Only the fork that detaches the maker from us.
+  (void)starter->Wait(Deadline::After(kStarterLimit));
+}
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,65 @@
+// Loaded into QEMU before its own libraries, when a guest goes on from a frozen one's memory.
+//
+// QEMU opens the file of a guest's memory for reading and writing even if it maps it for itself
+// alone, and knows no other way. The file belongs to many guests, so nobody may be able to write to
+// it: its mode and a read-only mount see to that, and would make QEMU's open fail. Here that one
+// open is turned into one for reading, which is all that a private mapping needs. Nothing rests on
+// this for safety: without it QEMU does not start.
+//
+// The file's name is in PYRO_PRIVATE_MEMORY. Only QEMU's own calls of open() come by here.
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cstdarg>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+int Open(const char* path, int flags, mode_t mode) {
+  static const char* const kPrivate = std::getenv("PYRO_PRIVATE_MEMORY");
+  if (kPrivate != nullptr && path != nullptr && std::strcmp(path, kPrivate) == 0) {
+    flags = O_RDONLY | O_CLOEXEC;
+  }
+  return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+}
+
+mode_t ModeFor(int flags, va_list arguments) {
+  return (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
+}
+
+}  // namespace
+
+extern "C" {
+
+// NOLINTBEGIN(cert-dcl50-cpp): the C library's own functions.
+__attribute__((visibility("default"))) int open64(const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = ModeFor(flags, arguments);
+  va_end(arguments);
+  return Open(path, flags, mode);
+}
+
+__attribute__((visibility("default"))) int open(const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = ModeFor(flags, arguments);
+  va_end(arguments);
+  return Open(path, flags, mode);
+}
+// NOLINTEND(cert-dcl50-cpp)
+
+// What a build with checks for missing arguments calls instead.
+__attribute__((visibility("default"))) int __open64_2(const char* path, int flags) {
+  return Open(path, flags, 0);
+}
+
+__attribute__((visibility("default"))) int __open_2(const char* path, int flags) {
+  return Open(path, flags, 0);
+}
+
+}  // extern "C"

@@ -1,0 +1,262 @@
+#include "vmm/template.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/checksum.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+
+namespace pyro::vmm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kFormat = 1;
+constexpr std::size_t kMaxManifest = 64 * 1024;
+constexpr std::size_t kMaxState = 16 * 1024 * 1024;
+constexpr char kManifest[] = "manifest.json";
+constexpr char kMemory[] = "memory";
+constexpr char kState[] = "state";
+constexpr char kMakingPrefix[] = ".making-";
+constexpr char kTrashPrefix[] = ".trash-";
+constexpr char kLockSuffix[] = ".lock";
+
+fs::path LockOf(const fs::path& directory) {
+  return directory.parent_path() / (directory.filename().native() + kLockSuffix);
+}
+
+fs::path HiddenName(const fs::path& directory, const char* prefix) {
+  return directory.parent_path() / (prefix + directory.filename().native());
+}
+
+Error Damaged(const fs::path& directory, std::string_view why) {
+  return MakeError(ErrorCode::kDataLoss,
+                   fmt::format("the template '{}' is damaged: {}", directory.native(), why));
+}
+
+// What shows that a file has been touched since. Text, because numbers of 64 bits pass no JSON.
+std::string Fingerprint(const struct stat& status) {
+  return fmt::format("{}:{}:{}:{}.{:09}:{}.{:09}", status.st_dev, status.st_ino, status.st_size,
+                     status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+                     status.st_ctim.tv_nsec);
+}
+
+Result<std::string> FingerprintOf(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return sys::ErrnoError(errno, "stat");
+  return Fingerprint(status);
+}
+
+struct Manifest {
+  std::string key;
+  TemplateFacts facts;
+  std::string memory;  // Fingerprint.
+  std::string state;   // Checksum, 16 hexadecimal digits.
+};
+
+std::string StateChecksum(std::string_view state) { return fmt::format("{:016x}", Crc64(state)); }
+
+std::string FormatManifest(const Manifest& manifest) {
+  return ToPrettyJson({{"format", kFormat},
+                       {"key", manifest.key},
+                       {"environment", manifest.facts.environment},
+                       {"environment_digest", manifest.facts.environment_digest},
+                       {"vcpu_count", manifest.facts.vcpu_count},
+                       {"mem_mib", manifest.facts.mem_mib},
+                       {"network", manifest.facts.network},
+                       {"made_at", manifest.facts.made_at},
+                       {"memory_file", manifest.memory},
+                       {"state_crc64", manifest.state}}) +
+         "\n";
+}
+
+Result<Manifest> ReadManifest(const fs::path& directory) {
+  PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadFile(directory / kManifest, kMaxManifest));
+  PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxManifest));
+  PYRO_RETURN_IF_ERROR(GetInt(json, "format", kFormat, kFormat));
+  Manifest manifest;
+  TemplateFacts& facts = manifest.facts;
+  PYRO_ASSIGN_OR_RETURN(manifest.key, GetString(json, "key", kMaxTemplateKey));
+  PYRO_ASSIGN_OR_RETURN(facts.environment, GetString(json, "environment", 4096));
+  PYRO_ASSIGN_OR_RETURN(facts.environment_digest, GetString(json, "environment_digest", 128));
+  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpus));
+  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemoryMib, kMaxMemoryMib));
+  PYRO_ASSIGN_OR_RETURN(facts.network, GetBool(json, "network"));
+  PYRO_ASSIGN_OR_RETURN(facts.made_at, GetString(json, "made_at", 64));
+  PYRO_ASSIGN_OR_RETURN(manifest.memory, GetString(json, "memory_file", 256));
+  PYRO_ASSIGN_OR_RETURN(manifest.state, GetString(json, "state_crc64", 64));
+  facts.vcpu_count = static_cast<int>(vcpus);
+  facts.mem_mib = static_cast<int>(mem);
+  return manifest;
+}
+
+// Out of sight in one step, so that a crash leaves a leftover and never half a template.
+Status RemoveHeld(const fs::path& directory) {
+  const fs::path trash = HiddenName(directory, kTrashPrefix);
+  PYRO_RETURN_IF_ERROR(sys::RemoveTree(trash));
+  if (::rename(directory.c_str(), trash.c_str()) != 0) {
+    if (errno == ENOENT) return OkStatus();
+    return sys::ErrnoError(errno, "rename", directory.native());
+  }
+  return sys::RemoveTree(trash);
+}
+
+}  // namespace
+
+Result<FrozenGuest> OpenTemplate(const fs::path& directory, std::string_view key) {
+  if (::access(directory.c_str(), F_OK) != 0) {
+    return MakeError(ErrorCode::kNotFound, "there is no such template");
+  }
+  const auto manifest = ReadManifest(directory);
+  if (!manifest) return Damaged(directory, manifest.error().message);
+  if (manifest->key != key) return Damaged(directory, "it was made for something else");
+  FrozenGuest guest;
+  auto memory = sys::OpenFile(directory / kMemory, O_RDONLY);
+  if (!memory) return Damaged(directory, memory.error().message);
+  PYRO_ASSIGN_OR_RETURN(const std::string fingerprint, FingerprintOf(memory->get()));
+  if (fingerprint != manifest->memory) return Damaged(directory, "its memory has changed");
+  const auto state = sys::ReadFile(directory / kState, kMaxState);
+  if (!state) return Damaged(directory, state.error().message);
+  if (StateChecksum(*state) != manifest->state) return Damaged(directory, "its state has changed");
+  guest.memory = std::move(*memory);
+  // A copy: what was checked is what the machine reads.
+  PYRO_ASSIGN_OR_RETURN(guest.state, sys::MakeMemoryFile(*state));
+  return guest;
+}
+
+TemplateDraft::TemplateDraft(sys::FileLock lock, fs::path directory, std::string key)
+    : lock_(std::move(lock)),
+      directory_(std::move(directory)),
+      draft_(HiddenName(directory_, kMakingPrefix)),
+      key_(std::move(key)) {}
+
+Result<std::optional<TemplateDraft>> TemplateDraft::Begin(const fs::path& directory,
+                                                          std::string key,
+                                                          std::uint64_t need_bytes) {
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(directory.parent_path()));
+  PYRO_ASSIGN_OR_RETURN(auto lock, sys::FileLock::TryAcquire(LockOf(directory)));
+  if (!lock) return std::optional<TemplateDraft>();
+  if (OpenTemplate(directory, key)) return std::optional<TemplateDraft>();
+  PYRO_RETURN_IF_ERROR(RemoveHeld(directory));
+  TemplateDraft draft(std::move(*lock), directory, std::move(key));
+  PYRO_RETURN_IF_ERROR(sys::RemoveTree(draft.draft_));
+  PYRO_ASSIGN_OR_RETURN(const std::uint64_t free_bytes, sys::FreeSpace(directory.parent_path()));
+  if (free_bytes < need_bytes) {
+    return MakeError(
+        ErrorCode::kNoSpace,
+        fmt::format("a template may take {} and '{}' has {} left", FormatBytes(need_bytes),
+                    directory.parent_path().native(), FormatBytes(free_bytes)));
+  }
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(draft.draft_));
+  return std::optional<TemplateDraft>(std::move(draft));
+}
+
+TemplateDraft::~TemplateDraft() {
+  if (!draft_.empty()) static_cast<void>(sys::RemoveTree(draft_));
+}
+
+Result<FreezeFiles> TemplateDraft::MakeFiles() {
+  FreezeFiles files;
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL;
+  PYRO_ASSIGN_OR_RETURN(files.memory, sys::OpenFile(draft_ / kMemory, kFlags));
+  PYRO_ASSIGN_OR_RETURN(files.state, sys::OpenFile(draft_ / kState, kFlags));
+  // For the machine's user, whoever that is: nobody else comes by the directories above.
+  if (::fchmod(files.memory.get(), 0666) != 0) return sys::ErrnoError(errno, "chmod", "memory");
+  return files;
+}
+
+Status TemplateDraft::Commit(const TemplateFacts& facts) {
+  PYRO_ASSIGN_OR_RETURN(const std::string state, sys::ReadFile(draft_ / kState, kMaxState));
+  for (const char* name : {kMemory, kState}) {
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenFile(draft_ / name, O_RDONLY));
+    if (::fchmod(file.get(), 0444) != 0 || ::fsync(file.get()) != 0) {
+      return sys::ErrnoError(errno, "write", (draft_ / name).native());
+    }
+  }
+  Manifest manifest{.key = key_, .facts = facts, .memory = {}, .state = StateChecksum(state)};
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd memory, sys::OpenFile(draft_ / kMemory, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(manifest.memory, FingerprintOf(memory.get()));
+  PYRO_RETURN_IF_ERROR(sys::WriteFileAtomically(draft_ / kManifest, FormatManifest(manifest)));
+  if (::rename(draft_.c_str(), directory_.c_str()) != 0) {
+    return sys::ErrnoError(errno, "rename", draft_.native());
+  }
+  draft_.clear();
+  return sys::SyncDirectory(directory_.parent_path());
+}
+
+void TouchTemplate(const fs::path& directory) {
+  ::utimensat(AT_FDCWD, (directory / kManifest).c_str(), nullptr, 0);
+}
+
+std::vector<TemplateSummary> ListTemplates(const fs::path& root) {
+  std::vector<TemplateSummary> list;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(root, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with('.') || name.ends_with(kLockSuffix)) continue;
+    TemplateSummary summary;
+    summary.directory = entry.path();
+    summary.bytes = sys::DiskUsage(entry.path());
+    auto manifest = ReadManifest(entry.path());
+    summary.broken = !manifest || !OpenTemplate(entry.path(), manifest->key);
+    if (manifest) summary.facts = std::move(manifest->facts);
+    struct stat status {};
+    if (::stat((entry.path() / kManifest).c_str(), &status) == 0) {
+      summary.last_used = status.st_mtim.tv_sec;
+    }
+    list.push_back(std::move(summary));
+  }
+  std::sort(list.begin(), list.end(),
+            [](const auto& a, const auto& b) { return a.directory < b.directory; });
+  return list;
+}
+
+Status RemoveTemplate(const fs::path& directory) {
+  const fs::path lock_file = LockOf(directory);
+  PYRO_ASSIGN_OR_RETURN(const auto lock, sys::FileLock::TryAcquire(lock_file));
+  if (!lock) return OkStatus();
+  PYRO_RETURN_IF_ERROR(RemoveHeld(directory));
+  PYRO_RETURN_IF_ERROR(sys::RemoveTree(HiddenName(directory, kMakingPrefix)));
+  // Last, while it is held: who waits for it sees that its file is gone and asks again.
+  ::unlink(lock_file.c_str());
+  return OkStatus();
+}
+
+void LimitTemplates(const fs::path& root, std::uint64_t max_bytes, const fs::path& keep) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(root, error)) {
+    const std::string name = entry.path().filename();
+    for (const std::string prefix : {kMakingPrefix, kTrashPrefix}) {
+      if (!name.starts_with(prefix)) continue;
+      const fs::path directory = root / name.substr(prefix.size());
+      auto lock = sys::FileLock::TryAcquire(LockOf(directory));
+      if (lock && *lock) static_cast<void>(sys::RemoveTree(entry.path()));
+    }
+  }
+  std::vector<TemplateSummary> list = ListTemplates(root);
+  std::sort(list.begin(), list.end(),
+            [](const auto& a, const auto& b) { return a.last_used > b.last_used; });
+  std::uint64_t total = 0;
+  for (const TemplateSummary& summary : list) {
+    total += summary.bytes;
+    if (summary.directory == keep || (total <= max_bytes && !summary.broken)) continue;
+    if (RemoveTemplate(summary.directory)) total -= summary.bytes;
+  }
+}
+
+}  // namespace pyro::vmm
