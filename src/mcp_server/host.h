@@ -1,0 +1,41 @@
+// What the handlers of pyro's tools share.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "mcp/server.h"
+#include "pyro/engine.h"
+#include "pyro/mcp_server.h"
+
+namespace pyro::mcp_server {
+
+// Thread-safe, as its members are. Outlived by nothing that uses it: the engine and the server are
+// borrowed.
+struct Host {
+  Engine& engine;
+  mcp::Server& server;
+  McpProfile profile = McpProfile::kFull;
+  bool host_paths = true;  // Tools may read and write paths of this host that a client names.
+};
+
+// An engine's error in the words of tools instead of those of the command line.
+Error ForModels(Error error);
+
+// "pyro://tasks/ID", "pyro://tasks/ID/commands/N", "pyro://tasks/ID/commands/N/stdout".
+std::string TaskUri(std::string_view task_id);
+std::string CommandUri(std::string_view task_id, std::int64_t sequence);
+std::string StreamUri(std::string_view task_id, std::int64_t sequence, std::string_view stream);
+
+// The profile's tools, in the order in which they are listed.
+Status AddVmTools(const Host& host);
+Status AddTaskTools(const Host& host);
+Status AddResources(const Host& host);
+Status AddPrompts(const Host& host);
+
+// For models; under mcp::kMaxDescription bytes.
+std::string Instructions(McpProfile profile);
+
+}  // namespace pyro::mcp_server

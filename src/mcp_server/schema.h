@@ -1,0 +1,41 @@
+// JSON Schemas of tools, put together from a small vocabulary that every client understands: no
+// $ref, no lists of types, combinators only below a property.
+
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+
+namespace pyro::mcp_server {
+
+Json TextSchema(std::string_view description);
+Json ChoiceSchema(std::string_view description, const std::vector<std::string>& choices);
+Json IntegerSchema(std::string_view description, std::int64_t minimum, std::int64_t maximum);
+Json CountSchema(std::string_view description);  // An integer from 0.
+Json NumberSchema(std::string_view description, double minimum, double maximum);
+Json FlagSchema(std::string_view description);
+Json ListSchema(std::string_view description, Json items);
+
+// `schema` with a default.
+Json WithDefault(Json schema, Json value);
+
+// A string for the guest's shell, or a list of words.
+Json CommandSchema();
+
+using Properties = std::vector<std::pair<std::string, Json>>;
+// Closed: other properties are refused.
+Json InputSchema(const Properties& properties, const std::vector<std::string>& required = {});
+// Open: results may grow.
+Json OutputSchema(const Properties& properties, const std::vector<std::string>& required = {});
+
+// Without members that are null, at any depth: what is not there is left out, so that schemas need
+// no lists of types.
+Json WithoutNulls(Json value);
+
+}  // namespace pyro::mcp_server

@@ -1,0 +1,37 @@
+// pyro's server put together: tools, resources, prompts and MCP tasks of a profile.
+
+#pragma once
+
+#include <memory>
+
+#include "mcp/server.h"
+#include "mcp_server/host.h"
+#include "mcp_server/watcher.h"
+#include "pyro/engine.h"
+#include "pyro/mcp_server.h"
+#include "pyro/result.h"
+
+namespace pyro::mcp_server {
+
+enum class HostPaths { kRefused, kAllowed };
+
+// Nothing is started, probed or pulled: a client waits for the first answer.
+class PyroServer {
+ public:
+  // `engine` outlives it.
+  static Result<std::unique_ptr<PyroServer>> Make(Engine& engine, McpProfile profile,
+                                                  HostPaths host_paths);
+
+  ~PyroServer() { watcher_->Stop(); }
+
+  mcp::Server& server() { return server_; }
+
+ private:
+  PyroServer(Engine& engine, McpProfile profile);
+
+  // Destroyed after the server, whose end still stops what is watched.
+  std::unique_ptr<Watcher> watcher_;
+  mcp::Server server_;
+};
+
+}  // namespace pyro::mcp_server

@@ -1,0 +1,95 @@
+#include "mcp_server/task_exec.h"
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "mcp_server/arguments.h"
+#include "mcp_server/call_report.h"
+#include "mcp_server/journal_tasks.h"
+#include "mcp_server/results.h"
+
+namespace pyro::mcp_server {
+namespace {
+
+using mcp::CallContext;
+using mcp::ToolResult;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStep{1000};  // Between two looks at how much was written.
+// A client that takes MCP tasks gets one for what has not ended by then.
+constexpr milliseconds kTaskAfter{3000};
+
+// Where the task runs on the host, the command ends with this call.
+Result<ToolResult> ExecOnHost(const Host& host, const std::string& task_id, const Command& command,
+                              std::int64_t timeout, CallReport& report) {
+  EndsSink sink;  // The result is read from the journal.
+  CallIo io = report.Io();
+  io.sink = &sink;
+  PYRO_ASSIGN_OR_RETURN(const TaskExecResult result,
+                        host.engine.ExecTask(task_id, command, timeout, io));
+  return TaskCommandResult(host.engine, result.task_id, result.sequence, result.restarted,
+                           report.Notices());
+}
+
+bool RunsOnHost(Engine& engine, const std::string& task_id) {
+  const auto task = engine.StatusTask(task_id);
+  return task && task->execution_mode == "host_compat" && task->state == "started";
+}
+
+// Why a wait came to nothing although the command goes on.
+Error StillRuns(Error error, const StartedTaskCommand& started) {
+  error.message += fmt::format("; command {} of {} goes on", started.sequence, started.task_id);
+  error.hint = fmt::format("task_logs(task_id=\"{}\", sequence={}) reads it", started.task_id,
+                           started.sequence);
+  return error;
+}
+
+}  // namespace
+
+Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& arguments) {
+  Engine& engine = host.engine;
+  const std::string task_id = TextOr(arguments, "task_id", "");
+  const Command command = ReadCommand(arguments.at("command"));
+  const std::int64_t timeout = ReadTimeout(arguments);
+  const bool background = FlagOr(arguments, "background", false);
+  CallReport report(call, timeout, "running");
+  const CallIo io = report.Io();
+  const auto began = std::chrono::steady_clock::now();
+  auto started = engine.StartTaskCommand(task_id, command, timeout, io);
+  if (!started) {
+    const bool on_host =
+        started.error().code == ErrorCode::kWrongState && RunsOnHost(engine, task_id);
+    if (on_host && !background) return ExecOnHost(host, task_id, command, timeout, report);
+    return std::move(started).error();
+  }
+  report.Say("running");
+  if (background) return RunningResult(*started, report.Notices());
+  while (true) {
+    const auto command_now = engine.GetTaskCommand(started->task_id, started->sequence, kStep, io);
+    if (!command_now) {
+      if (command_now.error().code != ErrorCode::kCancelled) {
+        return StillRuns(command_now.error(), *started);
+      }
+      // A client that is gone, or a server that is ending, is no wish to stop the work.
+      if (call.cancel_reason() == mcp::CancelReason::kRequested) {
+        (void)engine.CancelTaskCommand(started->task_id, started->sequence);
+      }
+      return command_now.error();
+    }
+    if (command_now->state == "ended") {
+      return TaskCommandResult(engine, started->task_id, started->sequence, started->restarted,
+                               report.Notices());
+    }
+    report.Wrote(command_now->stdout_bytes, command_now->stderr_bytes);
+    if (call.MayAnswerWithTask() && std::chrono::steady_clock::now() - began >= kTaskAfter) {
+      PYRO_ASSIGN_OR_RETURN(mcp::TaskState state,
+                            CommandState(engine, *command_now, WithResult::kNo));
+      return ToolResult::AsTask(std::move(state));
+    }
+  }
+}
+
+}  // namespace pyro::mcp_server

@@ -1,0 +1,15 @@
+// task_exec: starting a command in a task, waiting for it, leaving it running.
+
+#pragma once
+
+#include "base/json.h"
+#include "mcp/tool.h"
+#include "mcp_server/host.h"
+
+namespace pyro::mcp_server {
+
+// The command is in the journal before anybody waits for it. A client that cancels has it killed; a
+// client or a server that goes away leaves it running.
+Result<mcp::ToolResult> ExecInTask(const Host& host, mcp::CallContext& call, const Json& arguments);
+
+}  // namespace pyro::mcp_server

@@ -1,0 +1,207 @@
+#include "mcp_server/task_logs.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/try.h"
+#include "mcp_server/arguments.h"
+#include "mcp_server/call_report.h"
+#include "mcp_server/results.h"
+#include "pyro/json_forms.h"
+
+namespace pyro::mcp_server {
+namespace {
+
+using mcp::CallContext;
+using mcp::ToolResult;
+using std::chrono::milliseconds;
+
+constexpr std::int64_t kMaxPageBytes = 16384;
+constexpr double kMaxWaitSeconds = 600;
+constexpr std::size_t kListBudget = 29000;
+constexpr std::size_t kEntryFacts = 800;  // What an entry takes besides command and output.
+
+milliseconds ReadWait(const Json& arguments) {
+  const auto found = arguments.find("wait_seconds");
+  return found == arguments.end() ? milliseconds(0)
+                                  : milliseconds(std::llround(found->get<double>() * 1000));
+}
+
+Error Misused(std::string_view what, std::string_view hint) {
+  return MakeError(ErrorCode::kInvalidArgument, std::string(what), std::string(hint));
+}
+
+Status CheckCombination(const Json& arguments) {
+  const auto has = [&](const char* name) { return arguments.contains(name); };
+  if (!has("sequence") && (has("stream") || has("offset") || has("wait_seconds"))) {
+    return Misused("stream, offset and wait_seconds are about one command",
+                   "give its sequence, too");
+  }
+  if (has("sequence") && has("first")) {
+    return Misused("first is about the list of commands, sequence about one",
+                   "give one of the two");
+  }
+  if (has("sequence") && has("limit") && !has("stream") && !has("offset")) {
+    return Misused("limit with a sequence is about a page of one stream", "give stream, too");
+  }
+  if (!has("sequence") && IntOr(arguments, "limit", 1) > kMaxEntries) {
+    return Misused(
+        fmt::format("limit is {}", IntOr(arguments, "limit", 1)),
+        fmt::format("at most {} commands are listed at once; go on with first", kMaxEntries));
+  }
+  return OkStatus();
+}
+
+// Waits a step at a time, so that progress tells how much there is.
+Result<TaskCommandInfo> AwaitEnd(Engine& engine, const std::string& task_id, std::int64_t sequence,
+                                 milliseconds wait, CallReport& report) {
+  const CallIo io = report.Io();
+  const auto end = std::chrono::steady_clock::now() + wait;
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now());
+    PYRO_ASSIGN_OR_RETURN(
+        TaskCommandInfo command,
+        engine.GetTaskCommand(task_id, sequence,
+                              std::clamp(left, milliseconds(0), milliseconds(1000)), io));
+    if (command.state == "ended" || left <= milliseconds(0)) return command;
+    report.Wrote(command.stdout_bytes, command.stderr_bytes);
+  }
+}
+
+Result<ToolResult> OneCommand(Engine& engine, CallContext& call, const Json& arguments) {
+  const std::int64_t sequence = IntOr(arguments, "sequence", 0);
+  const milliseconds wait = ReadWait(arguments);
+  CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
+  PYRO_ASSIGN_OR_RETURN(const TaskCommandInfo command,
+                        AwaitEnd(engine, TextOr(arguments, "task_id", ""), sequence, wait, report));
+  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs, engine.LogsTask(command.task_id, sequence, 1));
+  Json entries = Json::array();
+  for (const TaskLogEntry& entry : logs.entries) {
+    entries.push_back(EntryForm(command.task_id, entry, kResultBudget));
+  }
+  return ToolResult::Structured(
+      {{"task_id", command.task_id}, {"count", entries.size()}, {"entries", std::move(entries)}});
+}
+
+Result<ToolResult> OnePage(Engine& engine, CallContext& call, const Json& arguments) {
+  const std::int64_t sequence = IntOr(arguments, "sequence", 0);
+  const milliseconds wait = ReadWait(arguments);
+  CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
+  const auto stream = TextOr(arguments, "stream", "stdout") == "stderr" ? OutputStream::kStderr
+                                                                        : OutputStream::kStdout;
+  PYRO_ASSIGN_OR_RETURN(
+      TaskOutput page,
+      engine.ReadTaskOutput(TextOr(arguments, "task_id", ""), sequence, stream,
+                            static_cast<std::uint64_t>(IntOr(arguments, "offset", 0)),
+                            IntOr(arguments, "limit", kMaxPageBytes), wait, report.Io()));
+  // Control characters take more room in JSON than they have bytes.
+  const std::size_t fits = PrefixWithin(page.text, kResultBudget).size();
+  if (fits < page.text.size()) {
+    page.text.resize(fits);
+    page.next_offset = page.offset + fits;
+    page.complete = false;
+  }
+  ToolResult result = ValueResult(ToJson(page));
+  std::string text = fmt::format(
+      "bytes {} to {} of {} of {}, command {} ({}){}\n", page.offset, page.next_offset,
+      page.total_bytes, page.stream, sequence,
+      page.command.state == "ended"
+          ? fmt::format("{}, exit_code={}", page.command.outcome, page.command.exit_code)
+          : "running",
+      page.complete ? "; this is the end"
+                    : fmt::format("; go on with offset={}", page.next_offset));
+  result.content.push_back(mcp::TextContent(text + page.text));
+  return result;
+}
+
+}  // namespace
+
+Result<Json> JournalForm(Engine& engine, const std::string& task_id, std::int64_t first,
+                         std::int64_t limit) {
+  PYRO_ASSIGN_OR_RETURN(const TaskInfo task, engine.StatusTask(task_id));
+  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs,
+                        engine.LogsTask(task.task_id, first, first > 0 ? limit : -limit));
+  const std::size_t count = std::max<std::size_t>(logs.entries.size(), 1);
+  const std::size_t each = std::min(kResultBudget, kListBudget / count - kEntryFacts);
+  Json entries = Json::array();
+  for (const TaskLogEntry& entry : logs.entries) {
+    entries.push_back(EntryForm(task.task_id, entry, each));
+  }
+  return Json{{"task_id", task.task_id},
+              {"total", task.command_count},
+              {"count", entries.size()},
+              {"entries", std::move(entries)}};
+}
+
+Result<ToolResult> ReadLogs(const Host& host, CallContext& call, const Json& arguments) {
+  PYRO_RETURN_IF_ERROR(CheckCombination(arguments));
+  if (arguments.contains("stream") || arguments.contains("offset")) {
+    return OnePage(host.engine, call, arguments);
+  }
+  if (arguments.contains("sequence")) return OneCommand(host.engine, call, arguments);
+  PYRO_ASSIGN_OR_RETURN(Json form, JournalForm(host.engine, TextOr(arguments, "task_id", ""),
+                                               IntOr(arguments, "first", 0),
+                                               IntOr(arguments, "limit", kDefaultEntries)));
+  return ToolResult::Structured(std::move(form));
+}
+
+Json LogsInputSchema() {
+  return InputSchema(
+      {
+          {"task_id", TaskIdSchema()},
+          {"sequence", IntegerSchema("One command, by its number. Without it: the journal's newest "
+                                     "commands.",
+                                     1, std::int64_t{1} << 53)},
+          {"stream",
+           ChoiceSchema("With sequence: a page of this stream alone.", {"stdout", "stderr"})},
+          {"offset",
+           IntegerSchema("With sequence: the byte at which the page begins; next_offset of "
+                         "the page before.",
+                         0, std::int64_t{1} << 53)},
+          {"limit",
+           IntegerSchema("With stream or offset: bytes of the page, at most 16384 (the "
+                         "default). Without sequence: how many commands, at most 20 (default "
+                         "10).",
+                         1, kMaxPageBytes)},
+          {"wait_seconds",
+           NumberSchema("With sequence: wait so long for the command's end or, with "
+                        "stream or offset, for something to read. Many clients give a "
+                        "call up after 60 s.",
+                        0, kMaxWaitSeconds)},
+          {"first",
+           IntegerSchema("Without sequence: list from this command on instead of the newest.", 1,
+                         std::int64_t{1} << 53)},
+      },
+      {"task_id"});
+}
+
+Json LogsOutputSchema() {
+  return OutputSchema(
+      {
+          {"task_id", TextSchema("The task.")},
+          {"total", CountSchema("Commands in the whole journal.")},
+          {"count", CountSchema("Entries here.")},
+          {"entries",
+           ListSchema("Commands with their output, oldest first.",
+                      OutputSchema(EntryProperties(), {"sequence", "command", "state"}))},
+          {"sequence", CountSchema("Of a page: the command.")},
+          {"stream", TextSchema("Of a page: stdout or stderr.")},
+          {"offset", CountSchema("Of a page: its first byte.")},
+          {"next_offset", CountSchema("Of a page: where the next begins.")},
+          {"total_bytes", CountSchema("Of a page: how much of the stream there is so far.")},
+          {"text", TextSchema("Of a page: what was written.")},
+          {"complete", FlagSchema("Of a page: the command has ended and this is the last page.")},
+          {"state", TextSchema("Of a page: whether the command still runs.")},
+          {"outcome", TextSchema("Of a page: how the command ended.")},
+          {"exit_code", CountSchema("Of a page: absent while the command runs.")},
+      },
+      {"task_id"});
+}
+
+}  // namespace pyro::mcp_server
