@@ -13,6 +13,8 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/describe.h"
+#include "cli/help.h"
 #include "cli/output.h"
 #include "pyro/version.h"
 
@@ -103,11 +105,27 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("pyro {}", kVersion), "Print the version");
   app.require_subcommand(1);
   app.footer(
+      "Exits with 0, 1 (failed) or 2 (bad arguments); 'run' and 'task exec' with the\n"
+      "code of their command. With NO_COLOR set nothing is coloured.\n\n"
       "Example:\n  pyro run debian:12 -- git --version\n\n'pyro COMMAND --help' tells more.");
+  app.formatter(HelpFormatter());
+  app.set_help_flag("-h,--help", "Print this help");
   AddRun(app, context);
   AddTask(app, context);
+  AddMcp(app, context);
   AddEnv(app, context);
   AddDoctor(app, context);
+  AddDemo(app, context);
+  // For the completions of shells, man pages and tests. Their names begin like nothing a person
+  // types.
+  if (argc > 1 && std::string_view(argv[1]) == "__complete") {
+    Print(Completions(app, std::vector<std::string>(argv + 2, argv + argc)));
+    return kExitOk;
+  }
+  if (argc > 1 && std::string_view(argv[1]) == "__describe") {
+    PrintJson(DescribeCommand(app));
+    return kExitOk;
+  }
   if (const std::string unknown = UnknownCommand(app, words); !unknown.empty()) {
     ReportError(MakeError(ErrorCode::kInvalidArgument,
                           fmt::format("there is no command '{}'", Printable(unknown, 64)),
@@ -136,7 +154,7 @@ int Main(int argc, char** argv) {
   }
   Engine engine(std::move(*directories));
   // Whatever was asked for: what crashes left behind does not wait for the next VM.
-  (void)engine.ReapExpired();
+  if (context.reaps) (void)engine.ReapExpired();
   return context.action(engine);
 }
 

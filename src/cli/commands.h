@@ -30,13 +30,17 @@ struct Context {
   std::function<int(Engine&)> action;
   bool takes_command = false;  // The chosen command has a use for `command`.
   bool json = false;
+  bool reaps = true;  // What crashes left behind is cleared before the action.
   int failure_code = kExitFailed;
 };
 
 void AddRun(CLI::App& app, Context& context);
 void AddEnv(CLI::App& app, Context& context);
 void AddDoctor(CLI::App& app, Context& context);
+void AddDemo(CLI::App& app, Context& context);
+void AddDemoOllama(CLI::App& demo, Context& context);
 void AddTask(CLI::App& app, Context& context);
+void AddMcp(CLI::App& app, Context& context);
 
 // For parse callbacks: a usage error unless a command stands behind "--". `before`: what an example
 // begins with.

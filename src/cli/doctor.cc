@@ -1,7 +1,11 @@
 // pyro doctor
 
-#include <fmt/format.h>
+#include <unistd.h>
+
 #include <cstdlib>
+#include <memory>
+
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 
@@ -23,21 +27,23 @@ std::string ShortenHome(const std::string& path) {
   return path.starts_with(prefix) ? "~/" + path.substr(prefix.size()) : path;
 }
 
-int Doctor(Engine& engine, const Context& context) {
+int Doctor(Engine& engine, const Context& context, bool quiet) {
   const auto report = engine.Doctor();
   if (!report) {
     ReportError(report.error(), context.json);
     return kExitFailed;
   }
   const int code = report->runtime_ok ? kExitOk : kExitFailed;
+  if (quiet) return code;
   if (context.json) {
     PrintJson(ToJson(*report));
     return code;
   }
-  Print(fmt::format("Platform: {}\nRuntime: {}\nKVM: exists={} readable={} writable={}\n",
-                    report->platform, report->runtime_ok ? "PASS" : "FAIL",
-                    YesNo(report->kvm_exists), YesNo(report->kvm_readable),
-                    YesNo(report->kvm_writable)));
+  Print(fmt::format(
+      "Platform: {}\nRuntime: {}\nKVM: exists={} readable={} writable={}\n", report->platform,
+      report->runtime_ok ? Paint(STDOUT_FILENO, Colour::kGreen, "PASS")
+                         : Paint(STDOUT_FILENO, Colour::kRed, "FAIL"),
+      YesNo(report->kvm_exists), YesNo(report->kvm_readable), YesNo(report->kvm_writable)));
   Print(fmt::format("Environment cache: {}\n", ShortenHome(report->environment_cache)));
   Print(fmt::format("Capabilities: vm_boot={} guest_exec={} guest_network={}\n",
                     YesNo(report->vm_boot), YesNo(report->guest_exec),
@@ -47,7 +53,9 @@ int Doctor(Engine& engine, const Context& context) {
   Print(fmt::format("Accelerator: {} ({})\n",
                     report->accelerator.empty() ? "none" : report->accelerator,
                     Printable(report->accelerator_reason, 400)));
-  for (const std::string& issue : report->issues) Print("- " + Printable(issue, 800) + "\n");
+  for (const std::string& issue : report->issues) {
+    Print(Paint(STDOUT_FILENO, Colour::kYellow, "-") + " " + Printable(issue, 800) + "\n");
+  }
   return code;
 }
 
@@ -56,12 +64,14 @@ int Doctor(Engine& engine, const Context& context) {
 void AddDoctor(CLI::App& app, Context& context) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Find out what works here, and how to mend the rest");
+  auto quiet = std::make_shared<bool>(false);
   doctor->add_flag("--json", context.json, "Print JSON");
+  doctor->add_flag("-q,--quiet", *quiet, "Print nothing; the exit code tells");
   doctor->footer(
       "Exits with 0 if guests can run. The first time it tries the accelerators out,\n"
       "which takes seconds.\n\nExample:\n  pyro doctor --json");
-  doctor->callback([&context] {
-    context.action = [&context](Engine& engine) { return Doctor(engine, context); };
+  doctor->callback([&context, quiet] {
+    context.action = [&context, quiet](Engine& engine) { return Doctor(engine, context, *quiet); };
   });
 }
 

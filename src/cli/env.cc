@@ -1,5 +1,7 @@
 // pyro env list | pull | inspect | prune
 
+#include <unistd.h>
+
 #include <memory>
 #include <utility>
 
@@ -26,27 +28,31 @@ int Fail(const Error& error, const Context& context) {
   return kExitFailed;
 }
 
-const char* StateOf(const EnvironmentInfo& info) {
-  if (info.broken) return "broken";
-  return info.installed ? "installed" : "not installed";
+std::string PaintedState(const EnvironmentInfo& info) {
+  if (info.broken) return Paint(STDOUT_FILENO, Colour::kRed, "broken");
+  return info.installed ? Paint(STDOUT_FILENO, Colour::kGreen, "installed") : "not installed";
 }
 
-int List(Engine& engine, const Context& context) {
+int List(Engine& engine, const Context& context, bool quiet) {
   const auto environments = engine.ListEnvironments();
   if (!environments) return Fail(environments.error(), context);
   if (context.json) {
     PrintJson(ToJson(*environments));
     return kExitOk;
   }
+  if (quiet) {
+    for (const EnvironmentInfo& info : *environments) Print(info.name + "\n");
+    return kExitOk;
+  }
   Print(fmt::format("Catalog version: {}\n", kVersion));
   for (const EnvironmentInfo& info : *environments) {
-    Print(fmt::format("{} [{}] {}\n", info.name, StateOf(info), info.description));
+    Print(fmt::format("{} [{}] {}\n", info.name, PaintedState(info), info.description));
   }
   return kExitOk;
 }
 
-int Pull(Engine& engine, const Context& context, const std::string& name) {
-  Progress progress(Progress::Style::kPhaseLines, name);
+int Pull(Engine& engine, const Context& context, const std::string& name, bool quiet) {
+  Progress progress(quiet ? Progress::Style::kQuiet : Progress::Style::kPhaseLines, name);
   CallIo io;
   progress.Connect(io);
   io.cancel_fd = CatchSignals();
@@ -55,7 +61,7 @@ int Pull(Engine& engine, const Context& context, const std::string& name) {
   if (!pulled) return Fail(pulled.error(), context);
   if (context.json) {
     PrintJson(ToJson(*pulled));
-  } else {
+  } else if (!quiet) {
     Print(fmt::format("{} {} ({}, {})\n", name,
                       pulled->built ? "installed" : "was installed already",
                       FormatBytes(pulled->info.size_bytes), pulled->info.digest.substr(0, 12)));
@@ -122,13 +128,17 @@ void AddEnv(CLI::App& app, Context& context) {
   };
   auto name = std::make_shared<std::string>();
   auto flag = std::make_shared<bool>(false);
+  auto quiet = std::make_shared<bool>(false);
 
   CLI::App* list = add("list", "Show the catalog and what is installed",
-                       [&context](Engine& engine) { return List(engine, context); });
+                       [&context, quiet](Engine& engine) { return List(engine, context, *quiet); });
+  list->add_flag("-q,--quiet", *quiet, "Print names only");
   list->footer("Example:\n  pyro env list --json");
 
-  CLI::App* pull = add("pull", "Build and install an environment, or repair it",
-                       [&context, name](Engine& engine) { return Pull(engine, context, *name); });
+  CLI::App* pull =
+      add("pull", "Build and install an environment, or repair it",
+          [&context, name, quiet](Engine& engine) { return Pull(engine, context, *name, *quiet); });
+  pull->add_flag("-q,--quiet", *quiet, "Neither progress nor a closing line");
   pull->add_option("environment", *name, "Such as debian:12")->required()->type_name("ENVIRONMENT");
   pull->footer(
       "Takes about half a minute and the host's own Debian package mirror.\n\nExample:\n  pyro env "

@@ -1,6 +1,7 @@
 #include "cli/output.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
@@ -27,14 +29,48 @@ void WriteAll(int fd, std::string_view text) {
 
 }  // namespace
 
+std::string Paint(int fd, Colour colour, std::string_view text) {
+  const char* refused = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  const bool plain = (refused != nullptr && *refused != '\0') || terminal == nullptr ||
+                     *terminal == '\0' || std::string_view(terminal) == "dumb" || ::isatty(fd) != 1;
+  if (plain) return std::string(text);
+  const char* code = "";
+  switch (colour) {
+    case Colour::kGreen:
+      code = "32";
+      break;
+    case Colour::kRed:
+      code = "31";
+      break;
+    case Colour::kYellow:
+      code = "33";
+      break;
+    case Colour::kBold:
+      code = "1";
+      break;
+    case Colour::kDim:
+      code = "2";
+      break;
+  }
+  return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+}
+
 void Print(std::string_view text) { WriteAll(STDOUT_FILENO, text); }
 void Talk(std::string_view text) { WriteAll(STDERR_FILENO, text); }
 void PrintJson(const Json& document) { Print(ToPrettyJson(document) + "\n"); }
 
 void ReportError(const Error& error, bool json) {
   if (json) PrintJson(ToJson(error));
-  Talk("pyro: " + error.message + "\n");
-  if (!error.hint.empty()) Talk("hint: " + error.hint + "\n");
+  Talk(Paint(STDERR_FILENO, Colour::kRed, "pyro:") + " " + error.message + "\n");
+  if (!error.hint.empty()) {
+    Talk(Paint(STDERR_FILENO, Colour::kBold, "hint:") + " " + error.hint + "\n");
+  }
+}
+
+std::size_t TerminalColumns(int fd, std::size_t otherwise) {
+  winsize size{};
+  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : otherwise;
 }
 
 bool StderrIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }

@@ -20,6 +20,14 @@ void ReportError(const Error& error, bool json);
 
 bool StderrIsTerminal();
 
+// How wide the terminal is that `fd` is, or `otherwise`.
+std::size_t TerminalColumns(int fd, std::size_t otherwise);
+
+// The text as it is where `fd` is no terminal, or NO_COLOR is set and not empty, or TERM says that
+// the terminal has no colours.
+enum class Colour { kGreen, kRed, kYellow, kBold, kDim };
+std::string Paint(int fd, Colour colour, std::string_view text);
+
 // A command's output, passed on to our own stdout and stderr as they take it.
 class TerminalSink : public OutputSink {
  public:

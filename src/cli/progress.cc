@@ -1,6 +1,5 @@
 #include "cli/progress.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -11,15 +10,6 @@
 #include "cli/output.h"
 
 namespace pyro::cli {
-namespace {
-
-std::size_t TerminalWidth() {
-  winsize size{};
-  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
-}
-
-}  // namespace
-
 Progress::Progress(Style style, std::string environment)
     : style_(style), environment_(std::move(environment)), terminal_(StderrIsTerminal()) {}
 
@@ -34,7 +24,7 @@ void Progress::Show(std::string_view phase, std::string_view detail, double frac
   std::string line = fmt::format("{} {}", environment_, phase);
   if (fraction >= 0) line += fmt::format(" {:3.0f} %", fraction * 100);
   if (!detail.empty()) line += ": " + Printable(detail, 120);
-  Talk("\r\x1b[2K" + line.substr(0, TerminalWidth() - 1));
+  Talk("\r\x1b[2K" + line.substr(0, TerminalColumns(STDERR_FILENO, 80) - 1));
   drawn_ = true;
 }
 

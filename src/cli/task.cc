@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cmath>
 #include <csignal>
 #include <memory>
 #include <utility>
@@ -15,10 +17,13 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/task_table.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {
+
+constexpr std::int64_t kShownEntries = 100;  // By `task logs`, for people.
 
 struct TaskFlags {
   TaskOptions create;
@@ -26,10 +31,16 @@ struct TaskFlags {
   std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
   std::int64_t sequence = 0;
   std::int64_t tail = 0;
-  std::string stream;
+  std::string stream = "stdout";
+  std::uint64_t offset = 0;
+  std::int64_t limit = 0;  // 0: none was given.
+  double wait_seconds = 0;
+  bool paged = false;  // One of the options that read a page was given.
+  bool background = false;
   std::string path;
   std::string destination;
   bool follow = false;
+  bool all = false;
   bool quiet = false;
 };
 
@@ -91,7 +102,34 @@ int Create(Engine& engine, const Context& context, const TaskFlags& flags) {
   return kExitOk;
 }
 
+// Prints the sequence, once the command is recorded; it goes on without us.
+int ExecInBackground(Engine& engine, const Context& context, const TaskFlags& flags) {
+  Progress progress(
+      flags.quiet || context.json ? Progress::Style::kQuiet : Progress::Style::kTransient,
+      flags.task_id);
+  CallIo io;
+  progress.Connect(io);
+  io.cancel_fd = CatchSignals();
+  Command command;
+  command.argv = *context.command;
+  const auto started = engine.StartTaskCommand(flags.task_id, command, flags.timeout_seconds, io);
+  progress.Clear();
+  if (!started) return Fail(started.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*started));
+    return kExitOk;
+  }
+  Print(fmt::format("{}\n", started->sequence));
+  if (!flags.quiet) {
+    Talk(fmt::format("[task-exec] task_id={} sequence={} cwd={} execution_mode={} state={}\n",
+                     started->task_id, started->sequence, started->cwd, started->execution_mode,
+                     started->state));
+  }
+  return kExitOk;
+}
+
 int Exec(Engine& engine, const Context& context, const TaskFlags& flags) {
+  if (flags.background) return ExecInBackground(engine, context, flags);
   Progress progress(
       flags.quiet || context.json ? Progress::Style::kQuiet : Progress::Style::kTransient,
       flags.task_id);
@@ -120,12 +158,26 @@ int Exec(Engine& engine, const Context& context, const TaskFlags& flags) {
   return result->exit_code;
 }
 
-int Show(const Result<TaskInfo>& task, const Context& context) {
+int Show(const Result<TaskInfo>& task, const Context& context, bool quiet = false) {
   if (!task) return Fail(task.error(), context);
   if (context.json) {
     PrintJson(ToJson(*task));
-  } else {
+  } else if (!quiet) {
     PrintTask(*task);
+  }
+  return kExitOk;
+}
+
+// The whole task, or one command of it.
+int Stop(Engine& engine, const Context& context, const TaskFlags& flags) {
+  if (flags.sequence == 0) return Show(engine.StopTask(flags.task_id), context, flags.quiet);
+  const auto command = engine.CancelTaskCommand(flags.task_id, flags.sequence);
+  if (!command) return Fail(command.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*command));
+  } else if (!flags.quiet) {
+    Print(fmt::format("Command {}: {} (exit_code={})\n", command->sequence, command->outcome,
+                      command->exit_code));
   }
   return kExitOk;
 }
@@ -145,13 +197,7 @@ int List(Engine& engine, const Context& context, const TaskFlags& flags) {
     Talk("no tasks; 'pyro task create debian:12' makes one\n");
     return kExitOk;
   }
-  Print(fmt::format("{:<31}  {:<15}  {:<8}  {:>8}  {:>9}  {}\n", "TASK", "ENVIRONMENT", "STATE",
-                    "COMMANDS", "DISK", "LAST USED"));
-  for (const TaskInfo& task : *tasks) {
-    Print(fmt::format("{:<31}  {:<15}  {:<8}  {:>8}  {:>9}  {}\n", task.task_id, task.environment,
-                      task.state, task.command_count, FormatBytes(task.disk_bytes),
-                      task.last_used_at));
-  }
+  PrintTaskTable(*tasks);
   return kExitOk;
 }
 
@@ -167,6 +213,24 @@ int LogsOfOne(Engine& engine, const Context& context, const TaskFlags& flags) {
   return kExitOk;
 }
 
+// A page of one stream, as it is; with --json with where it stands.
+int LogsPage(Engine& engine, const Context& context, const TaskFlags& flags) {
+  CallIo io;
+  io.cancel_fd = CatchSignals();
+  const auto page = engine.ReadTaskOutput(
+      flags.task_id, flags.sequence,
+      flags.stream == "stderr" ? OutputStream::kStderr : OutputStream::kStdout, flags.offset,
+      flags.limit == 0 ? static_cast<std::int64_t>(kMaxResultBytes) : flags.limit,
+      std::chrono::milliseconds(std::llround(flags.wait_seconds * 1000)), io);
+  if (!page) return Fail(page.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*page));
+  } else {
+    Print(page->text);
+  }
+  return kExitOk;
+}
+
 void PrintText(std::string_view name, const std::string& text) {
   if (text.empty()) return;
   Print(fmt::format("--- {}\n", name));
@@ -175,23 +239,41 @@ void PrintText(std::string_view name, const std::string& text) {
 }
 
 int Logs(Engine& engine, const Context& context, const TaskFlags& flags) {
+  if (flags.paged) {
+    if (flags.sequence > 0 && !flags.follow) return LogsPage(engine, context, flags);
+    return Fail(
+        MakeError(ErrorCode::kInvalidArgument,
+                  "--stream, --offset, --limit and --wait-seconds read a page of one command",
+                  "give --sequence, and no --follow"),
+        context);
+  }
   if (flags.sequence > 0 && !context.json) return LogsOfOne(engine, context, flags);
   if (flags.follow) {
     return Fail(MakeError(ErrorCode::kInvalidArgument, "--follow needs --sequence, and no --json"),
                 context);
   }
+  // All of ten thousand entries are for programs; a person asks for them by name.
+  std::int64_t tail = flags.tail;
+  if (tail == 0 && !context.json && !flags.all) tail = kShownEntries;
   const auto logs = flags.sequence > 0 ? engine.LogsTask(flags.task_id, flags.sequence, 1)
-                                       : engine.LogsTask(flags.task_id, 1, -flags.tail);
+                                       : engine.LogsTask(flags.task_id, 1, -tail);
   if (!logs) return Fail(logs.error(), context);
   if (context.json) {
     PrintJson(ToJson(*logs));
     return kExitOk;
   }
   for (const TaskLogEntry& entry : logs->entries) {
-    Print(fmt::format("=== {} {} $ {} ({}, {} ms)\n", entry.sequence, entry.started_at,
-                      OneLine(entry), HowItEnded(entry), entry.duration_ms));
+    Print(Paint(STDOUT_FILENO, Colour::kBold,
+                fmt::format("=== {} {} $ {} ({}, {} ms)", entry.sequence, entry.started_at,
+                            OneLine(entry), HowItEnded(entry), entry.duration_ms)) +
+          "\n");
     PrintText("stdout", entry.stdout_text);
     PrintText("stderr", entry.stderr_text);
+  }
+  if (flags.tail == 0 && !logs->entries.empty() && logs->entries.front().sequence > 1 &&
+      flags.sequence == 0) {
+    Talk(fmt::format("pyro: {} earlier entries are not shown; --all shows them\n",
+                     logs->entries.front().sequence - 1));
   }
   return kExitOk;
 }
@@ -201,15 +283,16 @@ int Delete(Engine& engine, const Context& context, const TaskFlags& flags) {
   if (!id) return Fail(id.error(), context);
   if (context.json) {
     PrintJson({{"task_id", *id}, {"deleted", true}});
-  } else {
+  } else if (!flags.quiet) {
     Print(fmt::format("Deleted task: {}\n", *id));
   }
   return kExitOk;
 }
 
 int Export(Engine& engine, const Context& context, const TaskFlags& flags) {
-  Progress progress(context.json ? Progress::Style::kQuiet : Progress::Style::kTransient,
-                    flags.task_id);
+  Progress progress(
+      context.json || flags.quiet ? Progress::Style::kQuiet : Progress::Style::kTransient,
+      flags.task_id);
   CallIo io;
   progress.Connect(io);
   io.cancel_fd = CatchSignals();
@@ -218,7 +301,7 @@ int Export(Engine& engine, const Context& context, const TaskFlags& flags) {
   if (!exported) return Fail(exported.error(), context);
   if (context.json) {
     PrintJson(ToJson(*exported));
-  } else {
+  } else if (!flags.quiet) {
     Print(fmt::format("{} ({})\n", exported->destination, FormatBytes(exported->bytes)));
   }
   return kExitOk;
@@ -289,6 +372,8 @@ void AddExec(Adder& adder, Context& context, const Flags& flags) {
   AddId(exec, flags);
   exec->add_option("--timeout-seconds", flags->timeout_seconds, "Kill the command after so long")
       ->capture_default_str();
+  exec->add_flag("--background", flags->background,
+                 "Print the command's sequence and leave it running, its stdin at its end");
   exec->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");
   exec->footer(
       "Exit codes are those of 'pyro run'.\n\nExample:\n  pyro task exec $id -- sh -c 'make && "
@@ -307,34 +392,42 @@ void AddLogs(Adder& adder, const Flags& flags) {
   logs->add_option("--sequence", flags->sequence,
                    "One entry; its streams go to stdout and stderr as they are")
       ->check(CLI::PositiveNumber);
-  logs->add_option("--tail", flags->tail, "The last so many entries only")
-      ->check(CLI::PositiveNumber);
+  CLI::Option* const tail = logs->add_option("--tail", flags->tail, "The last so many entries only")
+                                ->check(CLI::PositiveNumber);
+  logs->add_flag("--all", flags->all,
+                 fmt::format("Every entry, as with --json; otherwise the last {}", kShownEntries))
+      ->excludes(tail);
   logs->add_flag("--follow", flags->follow, "With --sequence: go on until the command has ended");
+  const auto page = [flags](const std::string&) { flags->paged = true; };
+  logs->add_option("--stream", flags->stream, "With --sequence: a page of stdout or stderr alone")
+      ->check(CLI::IsMember({"stdout", "stderr"}))
+      ->each(page);
+  logs->add_option("--offset", flags->offset, "Where the page begins, in bytes")->each(page);
+  logs->add_option("--limit", flags->limit, "How long it is at most, up to 1048576 bytes")
+      ->check(CLI::PositiveNumber)
+      ->each(page);
+  logs->add_option("--wait-seconds", flags->wait_seconds,
+                   "Wait so long for something to read, or for the command's end")
+      ->check(CLI::Range(0.0, static_cast<double>(kMaxTimeoutSeconds)))
+      ->each(page);
+  logs->footer(
+      "Without --sequence at most 1 MiB of each stream is shown, its beginning and end.\n\n"
+      "Example:\n  pyro task logs --tail 3 $id");
 }
 
-}  // namespace
+void AddStop(Adder& adder, const Flags& flags) {
+  CLI::App* stop = adder.Add(
+      "stop", "Power a task's guest off, or kill one command; the next exec starts it again", flags,
+      Stop);
+  AddId(stop, flags);
+  stop->add_option("--sequence", flags->sequence,
+                   "Kill this command with all it started; the guest stays")
+      ->check(CLI::PositiveNumber);
+  stop->add_flag("-q,--quiet", flags->quiet, "Print nothing");
+  stop->footer("Example:\n  pyro task stop $id");
+}
 
-void AddTask(CLI::App& app, Context& context) {
-  CLI::App* task = app.add_subcommand("task", "Workspaces that stay until they are deleted");
-  task->require_subcommand(1);
-  const Flags flags = std::make_shared<TaskFlags>();
-  Adder adder(*task, context);
-  AddCreate(adder, flags);
-  AddExec(adder, context, flags);
-  AddId(adder.Add("status", "Show one task", flags,
-                  [](Engine& engine, const Context& c, const TaskFlags& f) {
-                    return Show(engine.StatusTask(f.task_id), c);
-                  }),
-        flags);
-  AddLogs(adder, flags);
-  adder.Add("list", "Show all tasks", flags, List)
-      ->add_flag("-q,--quiet", flags->quiet, "Print ids only");
-  AddId(adder.Add("stop", "Power a task's guest off; the next exec starts it again", flags,
-                  [](Engine& engine, const Context& c, const TaskFlags& f) {
-                    return Show(engine.StopTask(f.task_id), c);
-                  }),
-        flags);
-  AddId(adder.Add("delete", "Delete a task with its workspace and journal", flags, Delete), flags);
+void AddExport(Adder& adder, const Flags& flags) {
   CLI::App* exported =
       adder.Add("export", "Copy a path of the workspace to this host", flags, Export);
   AddId(exported, flags);
@@ -346,6 +439,41 @@ void AddTask(CLI::App& app, Context& context) {
                    "On this host; a name ending in .tar makes a tar")
       ->required()
       ->type_name("DEST");
+  exported->add_flag("-q,--quiet", flags->quiet, "Neither progress nor a closing line");
+  exported->footer(
+      "The destination must not be there yet, or be an empty directory.\n\n"
+      "Example:\n  pyro task export $id . results");
+}
+
+}  // namespace
+
+void AddTask(CLI::App& app, Context& context) {
+  CLI::App* task = app.add_subcommand("task", "Workspaces that stay until they are deleted");
+  task->require_subcommand(1);
+  task->footer(
+      "A TASK_ID may be shortened to 'task_' and 6 characters.\n\n"
+      "Example:\n  pyro task create debian:12\n\n'pyro task COMMAND --help' tells more.");
+  const Flags flags = std::make_shared<TaskFlags>();
+  Adder adder(*task, context);
+  AddCreate(adder, flags);
+  AddExec(adder, context, flags);
+  CLI::App* status = adder.Add("status", "Show one task", flags,
+                               [](Engine& engine, const Context& c, const TaskFlags& f) {
+                                 return Show(engine.StatusTask(f.task_id), c);
+                               });
+  AddId(status, flags);
+  status->footer("Example:\n  pyro task status $id");
+  AddLogs(adder, flags);
+  CLI::App* list = adder.Add("list", "Show all tasks", flags, List);
+  list->add_flag("-q,--quiet", flags->quiet, "Print ids only");
+  list->footer("Example:\n  pyro task list");
+  AddStop(adder, flags);
+  CLI::App* deleted =
+      adder.Add("delete", "Delete a task with its workspace and journal", flags, Delete);
+  AddId(deleted, flags);
+  deleted->add_flag("-q,--quiet", flags->quiet, "Print nothing");
+  deleted->footer("Example:\n  pyro task delete $id");
+  AddExport(adder, flags);
 }
 
 }  // namespace pyro::cli

@@ -1,0 +1,186 @@
+// pyro demo: the life of one VM, told step by step.
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "pyro/json_forms.h"
+
+namespace pyro::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kScript = "uname -r; git --version";
+constexpr std::int64_t kTimeoutSeconds = 120;
+
+struct Step {
+  std::string name;
+  std::string detail;
+  std::int64_t duration_ms;
+};
+
+std::int64_t Since(Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
+}
+
+// One demonstration. The VM is gone when it ends, however it ends.
+class Demonstration {
+ public:
+  Demonstration(Engine& engine, bool json)
+      : engine_(engine),
+        json_(json),
+        progress_(json ? Progress::Style::kQuiet : Progress::Style::kTransient, kEnvironment) {
+    progress_.Connect(io_);
+    io_.cancel_fd = CatchSignals();
+  }
+
+  ~Demonstration() {
+    if (!vm_id_.empty()) (void)engine_.DeleteVm(vm_id_);
+  }
+  Demonstration(const Demonstration&) = delete;
+  Demonstration& operator=(const Demonstration&) = delete;
+
+  Status Run() {
+    if (!json_) Print("One command in a computer of its own:\n\n");
+    const auto start = Clock::now();
+    auto pulled = Timed([&] { return engine_.PullEnvironment(kEnvironment, io_); });
+    if (!pulled) return std::move(pulled).error();
+    Tell("environment", fmt::format("{} {}", kEnvironment,
+                                    pulled->built ? "built and installed" : "is installed"));
+    VmOptions options;
+    options.environment = kEnvironment;
+    auto vm = Timed([&] { return engine_.CreateVm(options, io_); });
+    if (!vm) return std::move(vm).error();
+    vm_id_ = vm->vm_id;
+    Tell("create", fmt::format("{}, {} CPU, {} MiB", vm_id_, vm->vcpu_count, vm->mem_mib));
+    vm = Timed([&] { return engine_.StartVm(vm_id_, io_); });
+    if (!vm) return std::move(vm).error();
+    Tell("start", fmt::format("guest is up ({}, {})", vm->accelerator, vm->execution_mode));
+    Command command;
+    command.script = kScript;
+    auto result = Timed([&] { return engine_.ExecVm(vm_id_, command, kTimeoutSeconds, io_); });
+    if (!result) return std::move(result).error();
+    result_ = std::move(*result);
+    Tell("exec", fmt::format("{} (exit code {})", kScript, result_.exit_code));
+    ShowOutput();
+    return ExpectGone(start);
+  }
+
+  Json ToForm() const {
+    Json steps = Json::array();
+    for (const Step& step : steps_) {
+      steps.push_back(
+          {{"step", step.name}, {"detail", step.detail}, {"duration_ms", step.duration_ms}});
+    }
+    return {{"environment", kEnvironment},
+            {"vm_id", vm_id_shown_},
+            {"steps", steps},
+            {"result", ToJson(result_)},
+            {"total_ms", total_ms_}};
+  }
+
+  bool CommandFailed() const { return result_.exit_code != 0; }
+
+ private:
+  static constexpr const char* kEnvironment = "debian:12";
+
+  template <typename F>
+  std::invoke_result_t<F> Timed(F call) {
+    const auto start = Clock::now();
+    auto result = call();
+    last_ms_ = Since(start);
+    progress_.Clear();
+    return result;
+  }
+
+  void Tell(const char* name, std::string detail) {
+    if (!json_) {
+      Print(fmt::format("{:>2}. {:<12} {:<52} {:>6.2f} s\n", steps_.size() + 1, name,
+                        Printable(detail, 120), static_cast<double>(last_ms_) / 1000));
+    }
+    steps_.push_back({name, std::move(detail), last_ms_});
+  }
+
+  void ShowOutput() {
+    if (json_) return;
+    for (const std::string& text : {result_.stdout_text, result_.stderr_text}) {
+      for (const std::string_view line : Split(TrimSpace(text), '\n')) {
+        if (!line.empty()) Print(fmt::format("    | {}\n", Printable(line, 70)));
+      }
+    }
+  }
+
+  // The command took the VM with it: nothing may be found of it any more.
+  Status ExpectGone(Clock::time_point start) {
+    const auto vm = Timed([&] { return engine_.StatusVm(vm_id_); });
+    if (vm || vm.error().code != ErrorCode::kNotFound) {
+      return MakeError(ErrorCode::kInternal, "the VM is still there after its command",
+                       "run 'pyro doctor' and report this");
+    }
+    Tell("gone", "the VM, its disk and its processes");
+    vm_id_shown_ = std::exchange(vm_id_, "");
+    total_ms_ = Since(start);
+    if (!json_) {
+      Print(fmt::format("\nAll of it took {:.2f} s. A workspace that stays: pyro task --help\n",
+                        static_cast<double>(total_ms_) / 1000));
+    }
+    return OkStatus();
+  }
+
+  Engine& engine_;
+  const bool json_;
+  Progress progress_;
+  CallIo io_;
+  std::string vm_id_;        // While it may have to be deleted.
+  std::string vm_id_shown_;  // Once it is gone.
+  ExecResult result_;
+  std::vector<Step> steps_;
+  std::int64_t last_ms_ = 0;
+  std::int64_t total_ms_ = 0;
+};
+
+int Demo(Engine& engine, const Context& context) {
+  Demonstration demonstration(engine, context.json);
+  if (const Status status = demonstration.Run(); !status) {
+    if (status.error().code == ErrorCode::kCancelled && CaughtSignal() != 0) {
+      if (context.json) PrintJson(ToJson(status.error()));
+      return 128 + CaughtSignal();
+    }
+    ReportError(status.error(), context.json);
+    return kExitFailed;
+  }
+  if (context.json) PrintJson(demonstration.ToForm());
+  return demonstration.CommandFailed() ? kExitFailed : kExitOk;
+}
+
+}  // namespace
+
+void AddDemo(CLI::App& app, Context& context) {
+  CLI::App* demo = app.add_subcommand("demo", "Show the life of a VM, step by step");
+  demo->require_subcommand(0, 1);
+  demo->add_flag("--json", context.json, "Print JSON");
+  demo->footer(
+      "Boots a real guest of debian:12, which is built first if it is not installed:\n"
+      "that takes about a minute. Leaves nothing behind but the environment.\n\n"
+      "Example:\n  pyro demo\n  pyro demo ollama --model qwen2.5");
+  // The parser runs this for 'demo ollama' too, before the callback of that.
+  demo->callback([&context, demo] {
+    if (!demo->get_subcommands().empty()) return;
+    context.action = [&context](Engine& engine) { return Demo(engine, context); };
+  });
+  AddDemoOllama(*demo, context);
+}
+
+}  // namespace pyro::cli

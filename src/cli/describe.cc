@@ -1,0 +1,151 @@
+#include "cli/describe.h"
+
+#include <unistd.h>
+
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/help.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr const char* kFiles = ":files\n";
+
+bool TakesValue(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
+Json DescribeOption(const CLI::Option& option) {
+  Json names = Json::array();
+  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
+  const std::string fallback = option.get_default_str();
+  return {{"names", names},
+          {"value", TakesValue(option) ? Json(ValueName(option)) : Json()},
+          {"default", fallback.empty() ? Json() : Json(fallback)},
+          {"description", option.get_description()}};
+}
+
+std::vector<const CLI::Option*> Positionals(const CLI::App& command) {
+  return command.get_options([](const CLI::Option* option) { return option->get_positional(); });
+}
+
+std::vector<const CLI::Option*> Options(const CLI::App& command) {
+  return command.get_options([](const CLI::Option* option) { return option->nonpositional(); });
+}
+
+std::vector<const CLI::App*> Below(const CLI::App& command) {
+  return command.get_subcommands([](const CLI::App*) { return true; });
+}
+
+class Completer {
+ public:
+  explicit Completer(const CLI::App& app) : command_(&app) {}
+
+  std::string Complete(const std::vector<std::string>& words) {
+    for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+      if (words[i] == "--") return kFiles;
+      Pass(words[i]);
+    }
+    begun_ = words.empty() ? "" : words.back();
+    if (pending_ != nullptr) return OfType(ValueName(*pending_));
+    if (begun_.starts_with('-')) return OptionNames();
+    const auto below = Below(*command_);
+    if (!below.empty()) {
+      for (const CLI::App* command : below) {
+        Offer(command->get_name(), command->get_description());
+      }
+      return std::move(offered_);
+    }
+    const auto positionals = Positionals(*command_);
+    if (position_ >= positionals.size()) return "";
+    return OfType(ValueName(*positionals[position_]));
+  }
+
+ private:
+  // Takes note of a word that is complete.
+  void Pass(const std::string& word) {
+    if (pending_ != nullptr) {
+      pending_ = nullptr;
+      return;
+    }
+    if (word.starts_with('-')) {
+      const CLI::Option* option = command_->get_option_no_throw(word);
+      if (option != nullptr && TakesValue(*option)) pending_ = option;
+      return;
+    }
+    for (const CLI::App* below : Below(*command_)) {
+      if (below->get_name() != word) continue;
+      command_ = below;
+      position_ = 0;
+      return;
+    }
+    ++position_;
+  }
+
+  void Offer(const std::string& word, std::string_view description) {
+    if (word.starts_with(begun_)) offered_ += fmt::format("{}\t{}\n", word, description);
+  }
+
+  std::string OptionNames() {
+    for (const CLI::Option* option : Options(*command_)) {
+      for (const std::string& name : option->get_lnames()) {
+        Offer("--" + name, option->get_description());
+      }
+    }
+    return std::move(offered_);
+  }
+
+  std::string OfType(const std::string& type) {
+    if (type == "PATH" || type == "DEST" || type == "FILE") return kFiles;
+    auto directories = Engine::DefaultDirectories();
+    if (!directories) return "";
+    const bool used = ::access(directories->state.c_str(), F_OK) == 0;
+    Engine engine(std::move(*directories));
+    if (type == "ENVIRONMENT") {
+      if (const auto environments = engine.ListEnvironments()) {
+        for (const EnvironmentInfo& one : *environments) Offer(one.name, one.description);
+      }
+    } else if (type == "TASK_ID" && used) {
+      if (const auto tasks = engine.ListTasks()) {
+        for (const TaskInfo& one : *tasks) {
+          Offer(one.task_id, fmt::format("{}, {}", one.environment, one.state));
+        }
+      }
+    }
+    return std::move(offered_);
+  }
+
+  const CLI::App* command_;
+  const CLI::Option* pending_ = nullptr;  // Waits for its value.
+  std::size_t position_ = 0;
+  std::string begun_;
+  std::string offered_;
+};
+
+}  // namespace
+
+Json DescribeCommand(const CLI::App& command) {
+  Json options = Json::array();
+  Json arguments = Json::array();
+  Json below = Json::array();
+  for (const CLI::Option* option : Options(command)) options.push_back(DescribeOption(*option));
+  for (const CLI::Option* option : Positionals(command)) {
+    arguments.push_back({{"name", ValueName(*option)},
+                         {"required", option->get_required()},
+                         {"description", option->get_description()}});
+  }
+  for (const CLI::App* one : Below(command)) below.push_back(DescribeCommand(*one));
+  return {{"name", command.get_name()}, {"description", command.get_description()},
+          {"usage", Usage(command)},    {"options", options},
+          {"arguments", arguments},     {"footer", command.get_footer()},
+          {"commands", below}};
+}
+
+std::string Completions(const CLI::App& app, const std::vector<std::string>& words) {
+  return Completer(app).Complete(words);
+}
+
+}  // namespace pyro::cli

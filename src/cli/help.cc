@@ -1,0 +1,115 @@
+#include "cli/help.h"
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "base/text.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr std::size_t kColumns = 80;
+constexpr std::size_t kLeft = 28;  // Where descriptions begin.
+constexpr char kGlue = '\x01';     // A space that no line ends at.
+
+std::vector<const CLI::Option*> PositionalsOf(const CLI::App& command) {
+  return command.get_options([](const CLI::Option* option) { return option->get_positional(); });
+}
+
+// The two columns of a line, the right one wrapped.
+std::string Row(const std::string& left, std::string_view right) {
+  std::string out = "  " + left;
+  std::size_t at = out.size();
+  if (at + 2 > kLeft) {
+    out += "\n";
+    at = 0;
+  }
+  out.append(kLeft - at, ' ');
+  at = kLeft;
+  bool first = true;
+  for (const std::string_view word : Split(right, ' ')) {
+    if (!first && at + 1 + word.size() > kColumns) {
+      out += "\n" + std::string(kLeft, ' ');
+      at = kLeft;
+    } else if (!first) {
+      out += ' ';
+      ++at;
+    }
+    for (const char c : word) out += c == kGlue ? ' ' : c;
+    at += word.size();
+    first = false;
+  }
+  return out + "\n";
+}
+
+std::string OptionNames(const CLI::Option& option) {
+  std::string names;
+  for (const std::string& name : option.get_snames()) names += "-" + name + ", ";
+  // Long names of options without a short one stand under the others.
+  if (names.empty()) names = "    ";
+  for (const std::string& name : option.get_lnames()) names += "--" + name + " ";
+  return names + ValueName(option);
+}
+
+class Formatter : public CLI::Formatter {
+ public:
+  std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
+    std::string out = app->get_description() + "\n\nUsage: " + Usage(*app) + "\n";
+    const auto positionals = PositionalsOf(*app);
+    if (!positionals.empty()) out += "\nArguments:\n";
+    for (const CLI::Option* option : positionals) {
+      out += Row(ValueName(*option), option->get_description());
+    }
+    const auto below = app->get_subcommands([](const CLI::App*) { return true; });
+    if (!below.empty()) out += "\nCommands:\n";
+    for (const CLI::App* command : below) {
+      out += Row(command->get_name(), command->get_description());
+    }
+    out += "\nOptions:\n";
+    for (const CLI::Option* option : app->get_options()) {
+      if (!option->nonpositional()) continue;
+      std::string text = option->get_description();
+      if (!option->get_default_str().empty() && !ValueName(*option).empty()) {
+        text += fmt::format(" (default{}{})", kGlue, option->get_default_str());
+      }
+      out += Row(OptionNames(*option), text);
+    }
+    const std::string footer = app->get_footer();
+    return footer.empty() ? out : out + "\n" + footer + "\n";
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<CLI::FormatterBase> HelpFormatter() { return std::make_shared<Formatter>(); }
+
+std::string ValueName(const CLI::Option& option) {
+  if (option.get_items_expected_max() == 0) return "";
+  const std::string type = option.get_type_name();
+  // A colon, unless it is part of the name as in [ADDRESS:]PORT, and what a check checks for.
+  const std::size_t bracket = type.find(']');
+  const std::size_t end =
+      type.find(':', type.starts_with('[') && bracket < type.size() ? bracket : 0);
+  const std::string name = type.substr(0, end);
+  return name == "INT" || name == "UINT" || name == "FLOAT" ? "N" : name;
+}
+
+std::string Usage(const CLI::App& command) {
+  std::string usage;
+  for (const CLI::App* app = &command; app != nullptr; app = app->get_parent()) {
+    usage = app->get_name() + (usage.empty() ? "" : " ") + usage;
+  }
+  usage += " [OPTIONS]";
+  for (const CLI::Option* option : PositionalsOf(command)) usage += " " + ValueName(*option);
+  if (!command.get_subcommands([](const CLI::App*) { return true; }).empty()) {
+    usage += command.get_require_subcommand_min() == 0 ? " [COMMAND]" : " COMMAND";
+  }
+  if (command.get_name() == "run" || command.get_name() == "exec") usage += " -- COMMAND…";
+  return usage;
+}
+
+}  // namespace pyro::cli
