@@ -23,10 +23,11 @@ if(PYRO_FUZZ)
 endif()
 
 # pyro_library(base SOURCES a.cc DEPS fmt::fmt): makes pyro_base. GUEST also makes pyro_base_guest, the
-# same sources without sanitizers, for the static agent.
+# same sources without sanitizers, for the static agent. What a host program links, the Python module links too.
 function(pyro_library name)
   cmake_parse_arguments(arg "GUEST" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(pyro_${name} STATIC ${arg_SOURCES})
+  set_target_properties(pyro_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(pyro_${name} PUBLIC pyro_options pyro_sanitize ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
   # Links the whole library with what it declares and nothing else: a call to a higher floor does not link.
   if(PYRO_TESTS)

@@ -1,0 +1,57 @@
+"""A computer for every agent task: real Linux microVMs, with no daemon, no root and no account.
+
+    from pyro_mcp import Pyro
+
+    pyro = Pyro()
+    print(pyro.run_in_vm(environment="debian:12", command="git --version")["stdout"])
+"""
+
+from ._client import Command, OutputCallback, Pyro
+from ._handles import Task, Vm
+from ._pyro import VERSION as __version__
+from ._server import Server, create_server
+from .errors import (
+    AlreadyExistsError,
+    CancelledError,
+    DataLossError,
+    GuestUnavailableError,
+    InternalError,
+    InvalidArgumentError,
+    LimitExceededError,
+    MissingToolError,
+    NoSpaceError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProtocolError,
+    PyroError,
+    TimedOutError,
+    UnavailableError,
+    WrongStateError,
+)
+
+__all__ = [
+    "AlreadyExistsError",
+    "CancelledError",
+    "Command",
+    "DataLossError",
+    "GuestUnavailableError",
+    "InternalError",
+    "InvalidArgumentError",
+    "LimitExceededError",
+    "MissingToolError",
+    "NoSpaceError",
+    "NotFoundError",
+    "OutputCallback",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "Pyro",
+    "PyroError",
+    "Server",
+    "Task",
+    "TimedOutError",
+    "UnavailableError",
+    "Vm",
+    "WrongStateError",
+    "__version__",
+    "create_server",
+]

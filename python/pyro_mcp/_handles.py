@@ -1,0 +1,95 @@
+"""A VM and a task as context managers."""
+
+from __future__ import annotations
+
+import logging
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING, Optional, Type, Union
+
+from . import results
+from .errors import NotFoundError, PyroError
+
+if TYPE_CHECKING:
+    from ._client import Command, OutputCallback, Pyro
+
+_log = logging.getLogger("pyro_mcp")
+
+
+class Vm:
+    """A started VM. It takes one command, and is gone at the end of its ``with`` block at the latest."""
+
+    def __init__(self, pyro: Pyro, vm_id: str) -> None:
+        self._pyro = pyro
+        self.vm_id = vm_id
+
+    def exec(self, *, command: Command, timeout_seconds: int = 30) -> results.ExecResult:
+        """Pyro.exec_vm for this VM, which is deleted with the command's end."""
+        return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds)
+
+    def status(self) -> results.VmInfo:
+        return self._pyro.status_vm(self.vm_id)
+
+    def network_info(self) -> results.VmNetworkInfo:
+        return self._pyro.network_info_vm(self.vm_id)
+
+    def stop(self) -> results.VmInfo:
+        return self._pyro.stop_vm(self.vm_id)
+
+    def start(self) -> results.VmInfo:
+        return self._pyro.start_vm(self.vm_id)
+
+    def __enter__(self) -> Vm:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        try:
+            self._pyro.delete_vm(self.vm_id)
+        except NotFoundError:
+            pass  # Its command or its lease took it.
+        except PyroError as failed:
+            if error is None:
+                raise
+            _log.warning("%s is left behind: %s", self.vm_id, failed)
+
+
+class Task:
+    """A task. It is deleted, with its workspace and journal, at the end of its ``with`` block."""
+
+    def __init__(self, pyro: Pyro, task_id: str) -> None:
+        self._pyro = pyro
+        self.task_id = task_id
+
+    def exec(self, *, command: Command, timeout_seconds: int = 30,
+             on_stdout: Optional[OutputCallback] = None,
+             on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
+        """Pyro.exec_task for this task."""
+        return self._pyro.exec_task(self.task_id, command=command, timeout_seconds=timeout_seconds,
+                                    on_stdout=on_stdout, on_stderr=on_stderr)
+
+    def status(self) -> results.TaskInfo:
+        return self._pyro.status_task(self.task_id)
+
+    def logs(self) -> results.TaskLogs:
+        return self._pyro.logs_task(self.task_id)
+
+    def stop(self) -> results.TaskInfo:
+        return self._pyro.stop_task(self.task_id)
+
+    def export(self, *, path: str, destination: Union[str, os.PathLike[str]]) -> results.ExportedPath:
+        return self._pyro.export_task(self.task_id, path=path, destination=destination)
+
+    def __enter__(self) -> Task:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        try:
+            self._pyro.delete_task(self.task_id)
+        except NotFoundError:
+            pass
+        except PyroError as failed:
+            if error is None:
+                raise
+            _log.warning("%s is left behind: %s", self.task_id, failed)

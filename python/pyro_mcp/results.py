@@ -1,0 +1,244 @@
+"""What the calls of pyro return: plain dicts, the same documents that ``pyro … --json`` prints.
+
+Times of day are RFC 3339 in UTC. None stands for what is not known or did not happen.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Optional, TypedDict
+
+State = Literal["created", "started", "stopped"]
+ExecutionMode = Literal["pending", "guest_virtio_serial", "guest_vsock", "host_compat"]
+
+
+class Timings(TypedDict):
+    """Where the milliseconds of a call went, each counted from its beginning."""
+
+    prepared_ms: Optional[int]
+    supervised_ms: Optional[int]
+    ready_ms: Optional[int]
+    first_output_ms: Optional[int]
+    ended_ms: Optional[int]
+
+
+class ExecResult(TypedDict):
+    """How a command went. One that ran is a result, whatever its exit code."""
+
+    stdout: str  # At most 1 MiB, beginning and end; bytes that are not UTF-8 are U+FFFD.
+    stderr: str
+    stdout_bytes: int  # In all.
+    stderr_bytes: int
+    stdout_truncated: bool
+    stderr_truncated: bool
+    exit_code: int  # As in a shell: 124 timed out, 126, 127, 128 + n.
+    outcome: str  # exited, signalled, timed_out, cancelled, not_started
+    duration_ms: int  # Of the command itself, measured where it ran.
+    execution_mode: ExecutionMode  # How it truly ran.
+    environment: str
+    kernel: Optional[str]
+    accelerator: Optional[str]  # kvm or tcg; None on the host.
+    timings: Timings
+
+
+class TaskExecResult(ExecResult):
+    """A command in a task: how it went, and where it is in the journal."""
+
+    task_id: str
+    sequence: int  # From 1.
+    command: list[str]
+    cwd: str
+    restarted: bool  # The task was stopped and was started for this command.
+
+
+class VmInfo(TypedDict):
+    vm_id: str
+    environment: str
+    state: State
+    vcpu_count: int
+    mem_mib: int
+    ttl_seconds: int
+    network_enabled: bool
+    allow_host_compat: bool
+    execution_mode: ExecutionMode
+    accelerator: Optional[str]
+    created_at: str
+    expires_at: str
+    last_error: Optional[str]
+
+
+class VmNetworkInfo(TypedDict):
+    """Addresses are there while the VM is started with a network."""
+
+    vm_id: str
+    network_enabled: bool
+    address: Optional[str]
+    prefix_length: Optional[int]
+    gateway: Optional[str]
+    dns: Optional[str]
+    mac: Optional[str]
+
+
+class DeletedVm(TypedDict):
+    vm_id: str
+    deleted: Literal[True]
+
+
+class ReapedVms(TypedDict):
+    vm_ids: list[str]  # Lease over, or left behind by a crash.
+    count: int
+    leftovers: int  # Files and directories that belonged to no VM.
+
+
+class TaskCommand(TypedDict):
+    """An entry of a task's journal."""
+
+    sequence: int
+    command: list[str]
+    cwd: str
+    state: Literal["running", "ended"]
+    outcome: Optional[str]  # As in ExecResult, or interrupted: the guest went away first.
+    exit_code: Optional[int]
+    started_at: str
+    ended_at: Optional[str]
+    duration_ms: int
+    timeout_seconds: int
+    execution_mode: ExecutionMode
+    stdout_bytes: int
+    stderr_bytes: int
+    stdout_dropped: int  # Beyond the task's bound on output.
+    stderr_dropped: int
+
+
+class TaskCommandInfo(TaskCommand):
+    """An entry by itself."""
+
+    task_id: str
+
+
+class StartedTaskCommand(TaskCommandInfo):
+    """A command that runs on without its caller."""
+
+    environment: str
+    restarted: bool  # The task was stopped and was started for this command.
+
+
+class TaskCommandPage(TypedDict):
+    task_id: str
+    total: int  # Of the whole journal.
+    count: int
+    entries: list[TaskCommand]
+
+
+class TaskOutput(TypedDict):
+    """A page of one stream of one command."""
+
+    task_id: str
+    sequence: int
+    state: Literal["running", "ended"]
+    outcome: Optional[str]
+    exit_code: Optional[int]
+    stream: Literal["stdout", "stderr"]
+    offset: int
+    next_offset: int  # Where to read on.
+    total_bytes: int  # In the journal by now.
+    text: str
+    complete: bool  # The command has ended, and nothing follows next_offset.
+
+
+class TaskLogEntry(TaskCommand):
+    """Also its output, at most 1 MiB of each stream, beginning and end."""
+
+    stdout: str
+    stderr: str
+    stdout_truncated: bool
+    stderr_truncated: bool
+
+
+class TaskLogs(TypedDict):
+    task_id: str
+    count: int
+    entries: list[TaskLogEntry]
+
+
+class TaskInfo(TypedDict):
+    task_id: str
+    environment: str
+    state: State
+    workspace_path: str
+    vcpu_count: int
+    mem_mib: int
+    disk_mib: int
+    disk_bytes: int  # What the task takes on this host now.
+    ttl_seconds: int
+    network_enabled: bool
+    allow_host_compat: bool
+    execution_mode: ExecutionMode
+    accelerator: Optional[str]
+    created_at: str
+    last_used_at: str
+    expires_at: str
+    last_error: Optional[str]
+    command_count: int
+    last_command: Optional[TaskCommand]
+
+
+class TaskList(TypedDict):
+    count: int
+    tasks: list[TaskInfo]
+
+
+class DeletedTask(TypedDict):
+    task_id: str
+    deleted: Literal[True]
+
+
+class ExportedPath(TypedDict):
+    task_id: str
+    path: str  # In the guest.
+    destination: str  # On this host, absolute.
+    bytes: int  # Of the file or tar, or of all files of the directory together.
+
+
+class EnvironmentInfo(TypedDict):
+    name: str
+    description: str
+    installed: bool
+    broken: bool  # Installed, but damaged: pulling repairs it.
+    digest: Optional[str]
+    installed_at: Optional[str]
+    size_bytes: int
+
+
+class EnvironmentList(TypedDict):
+    catalog_version: str
+    environments: list[EnvironmentInfo]
+
+
+class EnvironmentDetails(EnvironmentInfo):
+    catalog_version: str
+    kernel_release: str
+    kernel_package: str
+    directory: str
+    files: list[str]  # NAME SIZE SHA256
+    modules: list[str]
+    packages: list[str]  # NAME VERSION
+    apt_sources: list[str]
+    tools: list[str]  # NAME VERSION
+
+
+class PulledEnvironment(EnvironmentInfo):
+    built: bool  # False: it was there already.
+
+
+class PrunedItem(TypedDict):
+    environment: str
+    what: str
+    digest: Optional[str]
+    bytes: int
+
+
+class PrunedEnvironments(TypedDict):
+    removed: list[PrunedItem]
+    skipped: list[str]
+    count: int
+    bytes_freed: int

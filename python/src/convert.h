@@ -1,0 +1,19 @@
+// Values of the engine as Python sees them.
+
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "base/json.h"
+#include "pyro/error.h"
+
+namespace pyro::python {
+
+// Plain dicts, lists, str, int, float, bool and None. Text that is not UTF-8 has U+FFFD in its
+// place.
+pybind11::object ToPython(const Json& value);
+
+// The exception of pyro_mcp.errors that belongs to the code.
+[[noreturn]] void Throw(const Error& error);
+
+}  // namespace pyro::python

@@ -1,0 +1,344 @@
+// pyro_mcp._pyro: the engine's calls for pyro_mcp, which gives them their signatures and types.
+
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "base/json.h"
+#include "call.h"
+#include "convert.h"
+#include "pyro/engine.h"
+#include "pyro/json_forms.h"
+#include "pyro/mcp_server.h"
+#include "pyro/version.h"
+
+namespace pyro::python {
+namespace {
+
+namespace py = pybind11;
+
+// A command as pyro_mcp hands it over: bytes for the shell, or a list of them.
+using CommandWords = std::variant<std::vector<std::string>, std::string>;
+
+// So that what is made here and what the engine returns are treated alike.
+const Json& ToJson(const Json& json) { return json; }
+
+Command MakeCommand(CommandWords words) {
+  Command command;
+  if (std::holds_alternative<std::string>(words)) {
+    command.script = std::get<std::string>(std::move(words));
+  } else {
+    command.argv = std::get<std::vector<std::string>>(std::move(words));
+  }
+  return command;
+}
+
+// Python's logging tells what a user must know although the call goes on, and phases as they begin.
+class Telling {
+ public:
+  explicit Telling(Caller& caller) : caller_(caller) {}
+
+  void Connect(CallIo& io) {
+    io.on_notice = [this](std::string_view notice) { Log("warning", notice); };
+    io.on_progress = [this](std::string_view phase, std::string_view, double) {
+      if (phase == phase_) return;
+      phase_ = phase;
+      Log("info", phase);
+    };
+  }
+
+ private:
+  void Log(const char* level, std::string_view text) {
+    caller_.Run([&] {
+      py::module_::import("logging")
+          .attr("getLogger")("pyro_mcp")
+          .attr(level)("%s", py::str(text.data(), text.size()));
+    });
+  }
+
+  Caller& caller_;
+  std::string phase_;
+};
+
+// Makes the call with what it needs from Python and returns its JSON form. `undo` gets the value of
+// a call that succeeded although a handler of a signal raised meanwhile.
+template <typename F>
+py::object Call(
+    F engine_call,
+    std::function<void(const typename std::invoke_result_t<F, const CallIo&, Caller&>::value_type&)>
+        undo = {}) {
+  using Answer = std::invoke_result_t<F, const CallIo&, Caller&>;
+  std::optional<Answer> answer;
+  std::optional<Json> form;
+  RunCall(
+      [&](int cancel_fd, Caller& caller) {
+        Telling telling(caller);
+        CallIo io;
+        io.cancel_fd = cancel_fd;
+        telling.Connect(io);
+        answer.emplace(engine_call(io, caller));
+        if (answer->ok()) form = ToJson(**answer);
+      },
+      [&] {
+        if (undo && answer && answer->ok()) undo(**answer);
+      });
+  if (!answer->ok()) Throw(answer->error());
+  return ToPython(*form);
+}
+
+// For calls that cannot be interrupted, or are too short for it.
+template <typename F>
+py::object ShortCall(F engine_call) {
+  using Answer = std::invoke_result_t<F>;
+  std::optional<Answer> answer;
+  std::optional<Json> form;
+  {
+    py::gil_scoped_release released;
+    answer.emplace(engine_call());
+    if (answer->ok()) form = ToJson(**answer);
+  }
+  if (!answer->ok()) Throw(answer->error());
+  return ToPython(*form);
+}
+
+VmOptions MakeOptions(std::string environment, std::int64_t vcpu_count, std::int64_t mem_mib,
+                      std::int64_t ttl_seconds, bool network, bool allow_host_compat) {
+  VmOptions options;
+  options.environment = std::move(environment);
+  options.vcpu_count = vcpu_count;
+  options.mem_mib = mem_mib;
+  options.ttl_seconds = ttl_seconds;
+  options.network = network;
+  options.allow_host_compat = allow_host_compat;
+  return options;
+}
+
+std::unique_ptr<Engine> MakeEngine() {
+  auto directories = Engine::DefaultDirectories();
+  if (!directories) Throw(directories.error());
+  return std::make_unique<Engine>(std::move(*directories));
+}
+
+py::object PullEnvironment(Engine& engine, const std::string& name) {
+  return Call([&](const CallIo& io, Caller&) { return engine.PullEnvironment(name, io); });
+}
+
+py::object RunInVm(Engine& engine, const VmOptions& options, CommandWords words,
+                   std::int64_t timeout_seconds) {
+  const Command command = MakeCommand(std::move(words));
+  return Call([&](const CallIo& io, Caller&) {
+    return engine.RunInVm(options, command, timeout_seconds, io);
+  });
+}
+
+py::object CreateVm(Engine& engine, const VmOptions& options) {
+  return Call([&](const CallIo& io, Caller&) { return engine.CreateVm(options, io); },
+              [&](const VmInfo& vm) { (void)engine.DeleteVm(vm.vm_id); });
+}
+
+py::object StartVm(Engine& engine, const std::string& vm_id) {
+  return Call([&](const CallIo& io, Caller&) { return engine.StartVm(vm_id, io); });
+}
+
+py::object ExecVm(Engine& engine, const std::string& vm_id, CommandWords words,
+                  std::int64_t timeout_seconds) {
+  const Command command = MakeCommand(std::move(words));
+  return Call([&](const CallIo& io, Caller&) {
+    return engine.ExecVm(vm_id, command, timeout_seconds, io);
+  });
+}
+
+py::object DeleteVm(Engine& engine, const std::string& vm_id) {
+  return ShortCall([&]() -> Result<Json> {
+    // The whole id, for whoever gave its beginning.
+    auto vm = engine.StatusVm(vm_id);
+    if (!vm) return std::move(vm).error();
+    if (Status status = engine.DeleteVm(vm->vm_id); !status) return std::move(status).error();
+    return Json{{"vm_id", vm->vm_id}, {"deleted", true}};
+  });
+}
+
+py::object CreateTask(Engine& engine, const VmOptions& vm, std::int64_t disk_mib,
+                      std::string source_path) {
+  TaskOptions options;
+  static_cast<VmOptions&>(options) = vm;
+  options.disk_mib = disk_mib;
+  options.source_path = std::move(source_path);
+  return Call([&](const CallIo& io, Caller&) { return engine.CreateTask(options, io); },
+              [&](const TaskInfo& task) { (void)engine.DeleteTask(task.task_id); });
+}
+
+py::object ExecTask(Engine& engine, const std::string& task_id, CommandWords words,
+                    std::int64_t timeout_seconds, const py::object& on_stdout,
+                    const py::object& on_stderr) {
+  const Command command = MakeCommand(std::move(words));
+  return Call([&](CallIo io, Caller& caller) {
+    CallbackSink sink(caller, on_stdout, on_stderr);
+    const bool live = on_stdout.ptr() != Py_None || on_stderr.ptr() != Py_None;
+    if (live) io.sink = &sink;
+    auto result = engine.ExecTask(task_id, command, timeout_seconds, io);
+    if (live && result) sink.Fill(*result);
+    return result;
+  });
+}
+
+std::chrono::milliseconds Wait(double seconds) {
+  return std::chrono::milliseconds(std::llround(seconds * 1000));
+}
+
+py::object StartTaskCommand(Engine& engine, const std::string& task_id, CommandWords words,
+                            std::int64_t timeout_seconds) {
+  const Command command = MakeCommand(std::move(words));
+  return Call([&](const CallIo& io, Caller&) {
+    return engine.StartTaskCommand(task_id, command, timeout_seconds, io);
+  });
+}
+
+py::object CancelTaskCommand(Engine& engine, const std::string& task_id, std::int64_t sequence) {
+  return Call(
+      [&](const CallIo& io, Caller&) { return engine.CancelTaskCommand(task_id, sequence, io); });
+}
+
+py::object GetTaskCommand(Engine& engine, const std::string& task_id, std::int64_t sequence,
+                          double wait_seconds) {
+  return Call([&](const CallIo& io, Caller&) {
+    return engine.GetTaskCommand(task_id, sequence, Wait(wait_seconds), io);
+  });
+}
+
+py::object ReadTaskOutput(Engine& engine, const std::string& task_id, std::int64_t sequence,
+                          bool of_stderr, std::uint64_t offset, std::int64_t limit,
+                          double wait_seconds) {
+  return Call([&](const CallIo& io, Caller&) {
+    return engine.ReadTaskOutput(task_id, sequence,
+                                 of_stderr ? OutputStream::kStderr : OutputStream::kStdout, offset,
+                                 limit, Wait(wait_seconds), io);
+  });
+}
+
+// False: a call did not end in time, and threads that still use the engine are left.
+bool ServeMcp(Engine& engine, const std::string& profile) {
+  const auto known = ParseMcpProfile(profile);
+  if (!known) {
+    Throw(MakeError(ErrorCode::kInvalidArgument, "there is no profile '" + profile + "'",
+                    "there are vm-run, task and full"));
+  }
+  const py::object ended = Call([&](const CallIo& io, Caller&) -> Result<Json> {
+    const Status status = ServeMcpOnStdio(engine, *known, io.cancel_fd);
+    if (status) return Json(true);
+    if (status.error().code == ErrorCode::kTimedOut) return Json(false);
+    return status.error();
+  });
+  return ended.cast<bool>();
+}
+
+py::object DeleteTask(Engine& engine, const std::string& task_id) {
+  return ShortCall([&]() -> Result<Json> {
+    auto id = engine.DeleteTask(task_id);
+    if (!id) return std::move(id).error();
+    return Json{{"task_id", *id}, {"deleted", true}};
+  });
+}
+
+py::object ExportTask(Engine& engine, const std::string& task_id, const std::string& path,
+                      const std::string& destination) {
+  return Call(
+      [&](const CallIo& io, Caller&) { return engine.ExportTask(task_id, path, destination, io); });
+}
+
+void AddEngine(py::module_& module) {
+  py::class_<VmOptions>(module, "VmOptions")
+      .def(py::init(&MakeOptions), py::arg("environment"), py::arg("vcpu_count"),
+           py::arg("mem_mib"), py::arg("ttl_seconds"), py::arg("network"),
+           py::arg("allow_host_compat"));
+  py::class_<Engine>(module, "Engine")
+      .def(py::init(&MakeEngine))
+      .def("list_environments",
+           [](Engine& engine) { return ShortCall([&] { return engine.ListEnvironments(); }); })
+      .def("pull_environment", &PullEnvironment)
+      .def("inspect_environment",
+           [](Engine& engine, const std::string& name) {
+             return ShortCall([&] { return engine.InspectEnvironment(name, Engine::Verify::kNo); });
+           })
+      .def("prune_environments",
+           [](Engine& engine) {
+             return ShortCall(
+                 [&] { return engine.PruneEnvironments(Engine::PruneScope::kLeftovers); });
+           })
+      .def("run_in_vm", &RunInVm)
+      .def("create_vm", &CreateVm)
+      .def("start_vm", &StartVm)
+      .def("exec_vm", &ExecVm)
+      .def("stop_vm",
+           [](Engine& engine, const std::string& vm_id) {
+             return ShortCall([&] { return engine.StopVm(vm_id); });
+           })
+      .def("delete_vm", &DeleteVm)
+      .def("status_vm",
+           [](Engine& engine, const std::string& vm_id) {
+             return ShortCall([&] { return engine.StatusVm(vm_id); });
+           })
+      .def("network_info_vm",
+           [](Engine& engine, const std::string& vm_id) {
+             return ShortCall([&] { return engine.NetworkInfoVm(vm_id); });
+           })
+      .def("reap_expired",
+           [](Engine& engine) { return ShortCall([&] { return engine.ReapExpired(); }); })
+      .def("create_task", &CreateTask)
+      .def("exec_task", &ExecTask)
+      .def("status_task",
+           [](Engine& engine, const std::string& task_id) {
+             return ShortCall([&] { return engine.StatusTask(task_id); });
+           })
+      .def("logs_task",
+           [](Engine& engine, const std::string& task_id) {
+             return ShortCall([&] { return engine.LogsTask(task_id); });
+           })
+      .def("list_tasks",
+           [](Engine& engine) { return ShortCall([&] { return engine.ListTasks(); }); })
+      .def("stop_task",
+           [](Engine& engine, const std::string& task_id) {
+             return ShortCall([&] { return engine.StopTask(task_id); });
+           })
+      .def("start_task_command", &StartTaskCommand)
+      .def("cancel_task_command", &CancelTaskCommand)
+      .def("get_task_command", &GetTaskCommand)
+      .def("list_task_commands",
+           [](Engine& engine, const std::string& task_id, std::int64_t first, std::int64_t limit) {
+             return ShortCall([&] { return engine.ListTaskCommands(task_id, first, limit); });
+           })
+      .def("read_task_output", &ReadTaskOutput)
+      .def("serve_mcp", &ServeMcp)
+      .def("delete_task", &DeleteTask)
+      .def("export_task", &ExportTask);
+}
+
+py::tuple ErrorCodes() {
+  py::list names;
+#define PYRO_ERROR_CODE(constant, number, name) names.append(name);
+#include "pyro/error_codes.def"
+#undef PYRO_ERROR_CODE
+  return py::tuple(names);
+}
+
+}  // namespace
+}  // namespace pyro::python
+
+PYBIND11_MODULE(_pyro, module) {
+  module.attr("VERSION") = pyro::kVersion;
+  module.attr("ERROR_CODES") = pyro::python::ErrorCodes();
+  module.attr("DEFAULT_TIMEOUT_SECONDS") = pyro::kDefaultTimeoutSeconds;
+  pyro::python::AddEngine(module);
+}
