@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# make_deb.sh BUILD OUTPUT: packs what BUILD has built into OUTPUT/pyro-mcp_VERSION_ARCH.deb.
+set -euo pipefail
+umask 022
+build=$(realpath "$1")
+output=$(realpath "$2")
+root=$(realpath "$(dirname "$0")/..")
+version=$("$build/bin/pyro" --version | cut -d' ' -f2)
+architecture=$(dpkg --print-architecture)
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+tree=$stage/tree
+share=$tree/usr/share
+mkdir -p "$tree/DEBIAN" "$share/doc/pyro-mcp"
+
+for component in Unspecified python; do
+  DESTDIR=$tree cmake --install "$build" --prefix /usr --strip --component "$component" >/dev/null
+done
+# What pip and importlib.metadata know an installed package by.
+metadata=$tree/usr/lib/python3/dist-packages/pyro_mcp-$version.dist-info
+mkdir -p "$metadata"
+printf 'Metadata-Version: 2.1\nName: pyro-mcp\nVersion: %s\n' "$version" >"$metadata/METADATA"
+echo dpkg >"$metadata/INSTALLER"
+
+/usr/bin/python3 "$root/packaging/make_man.py" "$build/bin/pyro" "$share/man/man1"
+gzip -9n "$share"/man/man1/*.1
+install -Dm644 "$root/packaging/completions/pyro.bash" "$share/bash-completion/completions/pyro"
+install -Dm644 "$root/packaging/completions/_pyro" "$share/zsh/vendor-completions/_pyro"
+install -Dm644 "$root/packaging/completions/pyro.fish" "$share/fish/vendor_completions.d/pyro.fish"
+install -m644 "$root/README.md" "$root/SECURITY.md" "$root/CHANGELOG.md" "$root/CONTRIBUTING.md" "$share/doc/pyro-mcp"
+cp -r --no-preserve=mode "$root/docs" "$root/examples" "$share/doc/pyro-mcp"
+find "$share/doc" -name __pycache__ -prune -exec rm -rf {} +
+install -m644 "$root/packaging/debian/copyright" "$share/doc/pyro-mcp/copyright"
+# Who packs it is who answers for the package.
+maintainer="${DEBFULLNAME:-The pyro maintainers} <${DEBEMAIL:-maintainers@pyro.invalid}>"
+date=$(date -R -d "@${SOURCE_DATE_EPOCH:-$(date +%s)}")
+printf 'pyro-mcp (%s) bookworm; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$version" "$maintainer" "$date" |
+  gzip -9n >"$share/doc/pyro-mcp/changelog.gz"
+install -Dm644 "$root/packaging/debian/lintian-overrides" "$share/lintian/overrides/pyro-mcp"
+
+# The libraries that the programs are linked with, and the programs that pyro runs. Essential packages are there anyway.
+mkdir -p "$stage/debian"
+echo 'Source: pyro-mcp' >"$stage/debian/control"
+objects=()
+while IFS= read -r file; do
+  if file -b "$file" | grep -q 'dynamically linked'; then objects+=("$file"); fi
+done < <(find "$tree/usr" -type f \( -perm -u+x -o -name '*.so' \))
+depends=$(cd "$stage" && dpkg-shlibdeps --warnings=0 -O "${objects[@]}" | sed -n 's/^shlibs:Depends=//p')
+depends+=', python3 (>= 3.11), python3 (<< 3.12)'
+for package in $(sed -n 's/^run: //p' "$root/tools/packages.txt"); do
+  [ "$(dpkg-query -W -f '${Essential}' "$package" 2>/dev/null)" = yes ] || depends+=", $package"
+done
+sed -e "s/@MAINTAINER@/$maintainer/" -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
+  -e "s/@INSTALLED_SIZE@/$(du -sk --exclude=DEBIAN "$tree" | cut -f1)/" \
+  "$root/packaging/debian/control.in" >"$tree/DEBIAN/control"
+(cd "$tree" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
+chmod -R go=rX "$tree"
+dpkg-deb --root-owner-group --build "$tree" "$output/pyro-mcp_${version}_$architecture.deb" >/dev/null
+echo "$output/pyro-mcp_${version}_$architecture.deb"
