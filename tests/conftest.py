@@ -1,3 +1,4 @@
+import os
 import pathlib
 import shutil
 import signal
@@ -70,6 +71,17 @@ def pyro(state_dir, cache_dir, scratch, helpers):
         harness.expect_nothing_left(program, helpers)
     finally:
         harness.kill_all(harness.descendants(ignore=helpers))
+
+
+@pytest.fixture
+def guestless(pyro, scratch):
+    """pyro without its helper programs beside it."""
+    shutil.copy(pyro.program, scratch / "pyro")
+    pyro.program = scratch / "pyro"
+    pyro.env["PYRO_LIBEXEC_DIR"] = str(scratch)
+    if os.path.exists("/usr/lib/pyro-mcp") or os.path.exists("/usr/local/lib/pyro-mcp"):
+        harness.cannot_run("pyro is installed on this host, so its helpers are always found")
+    return pyro
 
 
 @pytest.fixture

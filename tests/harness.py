@@ -91,7 +91,8 @@ def read_process(pid):
 def descendants(root=None, ignore=()):
     """Every live process below `root` (this one by default), but for `ignore` and what is below it.
 
-    With adopt_orphans() that is everything that any test ever started, however it was detached.
+    With adopt_orphans() that is everything that any test ever started, however it was detached. What makes a template in the
+    background is left out: it belongs to no guest and ends by itself.
     """
     children = {}
     for entry in os.listdir("/proc"):
@@ -102,12 +103,20 @@ def descendants(root=None, ignore=()):
     pending = [root or os.getpid()]
     while pending:
         for process in children.get(pending.pop(), []):
-            if process.pid in ignore:
+            if process.pid in ignore or makes_template(process):
                 continue
             pending.append(process.pid)
             if process.state not in "ZX":
                 found.append(process)
     return found
+
+
+def makes_template(process):
+    try:
+        words = pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0].endswith(b"pyro-supervisor") and words[1:2] == [b"template"]
 
 
 def of_program(processes, name):
@@ -320,3 +329,11 @@ def is_one_sentence_and_hint(talk):
     lines = talk.splitlines()
     return (len(lines) == 2 and lines[0].startswith("pyro: ") and lines[1].startswith("hint: ")
             and len(lines[0]) > 12 and len(lines[1]) > 8)
+
+
+def expect_error(done, code, name=None):
+    assert done.code == code, done
+    if name is not None:
+        assert done.json["error"]["code"] == name, done
+    else:
+        assert done.out == b"" and is_one_sentence_and_hint(done.talk), done

@@ -1,4 +1,4 @@
-"""A terminal of 80 columns that a test holds the other end of."""
+"""A terminal, of 80 columns unless asked otherwise, that a test holds the other end of."""
 
 import fcntl
 import os
@@ -11,9 +11,9 @@ import harness
 
 
 class Terminal:
-    def __init__(self):
+    def __init__(self, columns=80):
         self.master, self.slave = pty.openpty()
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.seen = ""
 
     def type(self, text):

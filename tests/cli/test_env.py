@@ -155,8 +155,9 @@ def test_two_pulls_at_once_build_once(bare):
     assert sorted(one.json["built"] for one in done) == [False, True]
     assert done[0].json["digest"] == done[1].json["digest"]
     built, waited = sorted(done, key=lambda one: one.json["built"], reverse=True)
-    assert phases_of(built.talk) == PHASES
-    assert phases_of(waited.talk) in ([], ["wait"])
+    # Whichever of the two is installed and unlocked first makes the template.
+    assert phases_of(built.talk) in (PHASES, [*PHASES, "template"])
+    assert phases_of(waited.talk) in ([], ["wait"], ["template"], ["wait", "template"])
     for line in built.talk.splitlines():
         assert line.endswith("environment=debian:12-base"), line  # A pipe gets phases, no progress.
     assert "\r" not in built.talk and "\x1b" not in built.talk

@@ -1,168 +1,28 @@
 // The VMs that live until their lease ends, through the engine, with real guests.
 
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <map>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "base/time.h"
 #include "base/try.h"
-#include "pyro/engine.h"
+#include "engine_fixture.h"
 #include "sys/child_process.h"
 #include "sys/files.h"
 #include "sys/host.h"
-#include "sys/test_directory.h"
 
 namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr char kBase[] = "debian:12-base";
-constexpr seconds kHang{120};
-
-fs::path TestBin() {
-  const std::string named = sys::Environment("PYRO_TEST_BIN");
-  return named.empty() ? sys::ProgramDirectory().value().parent_path() / "bin" : fs::path(named);
-}
-
-fs::path TestCache() {
-  const std::string named = sys::Environment("PYRO_TEST_CACHE");
-  return named.empty() ? sys::ProgramDirectory().value().parent_path() / "test-cache"
-                       : fs::path(named);
-}
-
-// "name state parent" of /proc/PID/stat, with the name's brackets taken away.
-bool ReadStat(const std::string& pid, char& state, pid_t& parent) {
-  const auto text = sys::ReadFile("/proc/" + pid + "/stat", 4096);
-  if (!text) return false;
-  const std::size_t end = text->rfind(')');
-  if (end == std::string::npos) return false;
-  int number = 0;
-  if (std::sscanf(text->c_str() + end + 1, " %c %d", &state, &number) != 2) return false;
-  parent = number;
-  return true;
-}
-
-// All processes below this one that live. It adopts orphans, so whatever a VM started is here.
-std::set<pid_t> LiveDescendants() {
-  std::map<pid_t, std::pair<pid_t, char>> all;
-  for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    char state = 0;
-    pid_t parent = 0;
-    if (name.find_first_not_of("0123456789") == std::string::npos &&
-        ReadStat(name, state, parent)) {
-      all[static_cast<pid_t>(std::stol(name))] = {parent, state};
-    }
-  }
-  std::set<pid_t> below = {::getpid()};
-  for (bool grown = true; grown;) {
-    grown = false;
-    for (const auto& [pid, info] : all) {
-      if (below.contains(info.first)) grown = below.insert(pid).second || grown;
-    }
-  }
-  std::set<pid_t> live;
-  for (const pid_t pid : below) {
-    if (pid != ::getpid() && all[pid].second != 'Z' && all[pid].second != 'X') live.insert(pid);
-  }
-  return live;
-}
-
-template <typename Condition>
-bool Eventually(Condition condition) {
-  const Deadline deadline = Deadline::After(kHang);
-  while (!condition()) {
-    if (deadline.Expired()) return false;
-    std::this_thread::sleep_for(milliseconds(20));
-  }
-  return true;
-}
-
-Command Script(std::string text) {
-  Command command;
-  command.script = std::move(text);
-  return command;
-}
-
-VmOptions Options(std::int64_t ttl_seconds = 600) {
-  VmOptions options;
-  options.environment = kBase;
-  options.mem_mib = 256;
-  options.ttl_seconds = ttl_seconds;
-  return options;
-}
-
-class EngineVmTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    ::setenv("PYRO_LIBEXEC_DIR", TestBin().c_str(), 1);
-    const auto pulled = engine_.PullEnvironment(kBase);
-    ASSERT_TRUE(pulled) << pulled.error().message << "; " << pulled.error().hint;
-  }
-
-  // Whatever a test does, nothing may be left once its VMs are deleted.
-  void TearDown() override {
-    const auto vms = engine_.ListVms();
-    ASSERT_TRUE(vms);
-    for (const VmInfo& vm : *vms) {
-      const Status deleted = engine_.DeleteVm(vm.vm_id);
-      EXPECT_TRUE(deleted) << deleted.error().message;
-    }
-    EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); })) << "processes are left";
-    EXPECT_EQ(Directories(), 0u) << "directories are left";
-  }
-
-  std::size_t Directories() const {
-    std::error_code error;
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : fs::directory_iterator(state() / "vms", error)) {
-      ++count;
-    }
-    return count;
-  }
-
-  fs::path state() const { return directory_.path() / "state"; }
-
-  VmInfo Create(const VmOptions& options) {
-    const auto vm = engine_.CreateVm(options);
-    EXPECT_TRUE(vm) << vm.error().message << "; " << vm.error().hint;
-    return vm ? *vm : VmInfo{};
-  }
-
-  VmInfo CreateStarted(const VmOptions& options) {
-    const auto vm = engine_.StartVm(Create(options).vm_id);
-    EXPECT_TRUE(vm) << vm.error().message << "; " << vm.error().hint;
-    return vm ? *vm : VmInfo{};
-  }
-
-  ErrorCode CodeOf(const auto& result) {
-    return result ? ErrorCode::kInternal : result.error().code;
-  }
-
-  sys::TestDirectory directory_;
-  Engine engine_{{directory_.path() / "state", TestCache()}};
-};
 
 TEST_F(EngineVmTest, CreatedVmHasNoGuestYet) {
   const VmInfo vm = Create(Options());
@@ -384,122 +244,6 @@ TEST_F(EngineVmTest, TwoThatStartOneVmAtOnceGetOneGuest) {
     supervisors += name && name->starts_with("pyro-supervisor") ? 1 : 0;
   }
   EXPECT_EQ(supervisors, 1u);
-}
-
-TEST_F(EngineVmTest, NetworkInfoTellsAddressesWhileStarted) {
-  VmOptions options = Options();
-  options.network = true;
-  const VmInfo vm = Create(options);
-  const auto before = engine_.NetworkInfoVm(vm.vm_id);
-  ASSERT_TRUE(before);
-  EXPECT_TRUE(before->network_enabled);
-  EXPECT_EQ(before->address, "");
-  ASSERT_TRUE(engine_.StartVm(vm.vm_id));
-  const auto info = engine_.NetworkInfoVm(vm.vm_id);
-  ASSERT_TRUE(info);
-  EXPECT_NE(info->address, "");
-  EXPECT_NE(info->gateway, "");
-  EXPECT_NE(info->dns, "");
-  EXPECT_EQ(info->mac.size(), 17u);
-  EXPECT_GT(info->prefix_length, 0);
-  const auto inside =
-      engine_.ExecVm(vm.vm_id, Script("cat /sys/class/net/*/address /proc/net/fib_trie"), 30);
-  ASSERT_TRUE(inside);
-  EXPECT_NE(inside->stdout_text.find(info->mac), std::string::npos);
-  EXPECT_NE(inside->stdout_text.find(info->address), std::string::npos);
-}
-
-TEST_F(EngineVmTest, NetworkInfoOfAVmWithoutNetworkIsEmpty) {
-  const VmInfo vm = CreateStarted(Options());
-  const auto info = engine_.NetworkInfoVm(vm.vm_id);
-  ASSERT_TRUE(info);
-  EXPECT_FALSE(info->network_enabled);
-  EXPECT_EQ(info->address + info->gateway + info->dns + info->mac, "");
-}
-
-// A pipe whose read end becomes readable when Fire is called.
-class Trigger {
- public:
-  Trigger() { EXPECT_EQ(::pipe2(fds_, O_CLOEXEC), 0); }
-  ~Trigger() {
-    ::close(fds_[0]);
-    ::close(fds_[1]);
-  }
-  int fd() const { return fds_[0]; }
-  void Fire() { EXPECT_EQ(::write(fds_[1], "x", 1), 1); }
-
- private:
-  int fds_[2] = {-1, -1};
-};
-
-// Cancels as soon as the command has said something.
-class CancellingSink : public OutputSink {
- public:
-  explicit CancellingSink(Trigger& trigger) : trigger_(trigger) {}
-  int WritableFd(OutputStream) override { return -1; }
-  Result<std::size_t> Write(OutputStream, std::string_view bytes) override {
-    if (!fired_) trigger_.Fire();
-    fired_ = true;
-    return bytes.size();
-  }
-
- private:
-  Trigger& trigger_;
-  bool fired_ = false;
-};
-
-TEST_F(EngineVmTest, CancelEndsARunAndItsVm) {
-  Trigger cancel;
-  CancellingSink sink(cancel);
-  CallIo io;
-  io.cancel_fd = cancel.fd();
-  io.sink = &sink;
-  const auto result = engine_.RunInVm(Options(), Script("echo begun; sleep 200"), 250, io);
-  EXPECT_EQ(CodeOf(result), ErrorCode::kCancelled);
-  EXPECT_TRUE(engine_.ListVms()->empty());
-  EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); }));
-}
-
-TEST_F(EngineVmTest, CancelBeforeTheGuestIsUpEndsARun) {
-  Trigger cancel;
-  CallIo io;
-  io.cancel_fd = cancel.fd();
-  io.on_progress = [&](std::string_view phase, std::string_view, double) {
-    if (phase == "start") cancel.Fire();
-  };
-  const auto result = engine_.RunInVm(Options(), Script("sleep 200"), 250, io);
-  EXPECT_EQ(CodeOf(result), ErrorCode::kCancelled);
-}
-
-TEST_F(EngineVmTest, CancelOfAnExecDeletesItsVm) {
-  const VmInfo vm = CreateStarted(Options());
-  Trigger cancel;
-  CancellingSink sink(cancel);
-  CallIo io;
-  io.cancel_fd = cancel.fd();
-  io.sink = &sink;
-  EXPECT_EQ(CodeOf(engine_.ExecVm(vm.vm_id, Script("echo begun; sleep 200"), 250, io)),
-            ErrorCode::kCancelled);
-  EXPECT_EQ(CodeOf(engine_.StatusVm(vm.vm_id)), ErrorCode::kNotFound);
-}
-
-TEST_F(EngineVmTest, RunGivesTheResultAndLeavesNoVm) {
-  Command command;
-  command.argv = {"printf", "%s|", "a b", "", "*", "it's"};
-  const auto result = engine_.RunInVm(Options(), command, 30);
-  ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(result->stdout_text, "a b||*|it's|");
-  EXPECT_EQ(result->exit_code, 0);
-  EXPECT_GE(result->timings.ready_ms, result->timings.supervised_ms);
-  EXPECT_TRUE(engine_.ListVms()->empty());
-}
-
-TEST_F(EngineVmTest, ATimeoutIsAResultWithTheOutputSoFar) {
-  const auto result = engine_.RunInVm(Options(), Script("echo begun; sleep 100 & sleep 100"), 1);
-  ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(result->exit_code, 124);
-  EXPECT_EQ(result->outcome, "timed_out");
-  EXPECT_EQ(result->stdout_text, "begun\n");
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import shutil
 import signal
 import threading
 
@@ -10,17 +9,6 @@ import harness
 import pytest
 
 FLAGS = ("-q", "--allow-host-compat")
-
-
-@pytest.fixture
-def guestless(pyro, scratch):
-    """pyro without its helper programs beside it."""
-    shutil.copy(pyro.program, scratch / "pyro")
-    pyro.program = scratch / "pyro"
-    pyro.env["PYRO_LIBEXEC_DIR"] = str(scratch)
-    if os.path.exists("/usr/lib/pyro-mcp") or os.path.exists("/usr/local/lib/pyro-mcp"):
-        harness.cannot_run("pyro is installed on this host, so its helpers are always found")
-    return pyro
 
 
 def test_without_the_flag_it_fails_and_says_why(guestless):

@@ -1,0 +1,48 @@
+"""The named places where pyro can be killed (src/sys/failpoint.h), by what has to be done to reach them."""
+
+import re
+
+import harness
+
+# A command in a task whose guest has to be started: what its supervisor does on the way.
+START = ["supervisor.configured", "supervisor.detached", "supervisor.listening",
+         "supervisor.machine-launched", "supervisor.agent-greeted", "supervisor.guest-ready",
+         "supervisor.start-recorded"]
+# What it does for each command.
+EXEC = ["task.exec.asked", "task.exec.row-inserted", "task.exec.files-made",
+        "task.exec.begin-logged", "task.exec.output-appended", "task.exec.exited",
+        "task.exec.output-synced", "task.exec.end-logged", "task.exec.row-ended"]
+# What the `pyro` that asked does: where the guest is off, and for each command.
+START_CLIENT = ["task.start.taken-over", "task.start.supervised"]
+EXEC_CLIENT = ["task.exec.client-asking", "task.exec.client-accepted", "task.exec.client-told"]
+STOP = ["supervisor.stop.commands-ended", "supervisor.stop.guest-off", "supervisor.stop.recorded"]
+STOP_CLIENT = ["task.stop.taken-over", "task.stop.guest-ended"]
+LOST = ["supervisor.lost.commands-ended", "supervisor.lost.recorded"]
+LEASE = ["supervisor.lease-over"]
+CREATE = ["task.create.directory-made", "task.create.manifest-written",
+          "task.create.directory-named", "task.create.row-inserted", "task.create.row-committed",
+          "task.create.disk-made", "task.create.supervised", "task.create.guest-ready",
+          "task.create.finished"]
+SEED = ["task.seed.packing", "task.seed.unpacked", "task.create.seeded"]
+EXPORT = ["task.export.receiving", "task.export.received", "task.export.in-place"]
+# A delete of a stopped task, and of one whose guest runs.
+DELETE = ["task.delete.taken-over", "task.delete.directory-retired", "task.delete.row-deleted",
+          "task.delete.row-committed"]
+DELETE_RUNNING = ["task.delete.guest-ended", "supervisor.remove.guest-off",
+                  "supervisor.remove.directory-retired", "supervisor.remove.recorded"]
+# What the next call does after a crash.
+SETTLE = ["task.settle.lost-recorded", "task.settle.commands-interrupted"]
+LEFTOVER = ["task.settle.leftover-removed"]
+ADOPT = ["task.adopt.rows-inserted", "task.adopt.rows-committed"]
+
+ALL = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
+       *EXPORT, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
+
+
+def in_sources():
+    """Every name that the sources give a place, as often as they do."""
+    names = []
+    for path in sorted((harness.ROOT / "src").rglob("*.cc")):
+        if not path.name.endswith("_test.cc"):
+            names += re.findall(r'PYRO_FAILPOINT\("([^"]+)"\)', path.read_text())
+    return names

@@ -1,0 +1,137 @@
+"""A task under attack, and what its clients were told: nothing of that may be lost."""
+
+import os
+import pathlib
+import signal
+import threading
+
+import harness
+
+SUPERVISOR = "pyro-supervisor"
+QEMU = "qemu-system-x86_64"
+
+# $0 numbers the command, $1 is its exit code, $2 how much more it says. Most are quick.
+SCRIPT = ("echo out-$0; echo err-$0 >&2; echo $0 > f$0; "
+          "[ $2 = 0 ] || { head -c $2 /dev/zero | tr '\\0' x; sleep 0.2; }; echo end; exit $1")
+
+
+def size(number):
+    return number * 7919 % 100_000 if number % 8 == 0 else 0
+
+
+def wanted(number):
+    """What it says, what it complains, its exit code."""
+    return f"out-{number}\n{'x' * size(number)}end\n", f"err-{number}\n", number % 100
+
+
+def supervisors(task_id=None):
+    """Of one task, or of all."""
+    found = [(harness.task_of_supervisor(one.pid), one)
+             for one in harness.of_program(harness.descendants(), SUPERVISOR)]
+    return [one for of, one in found if of is not None and task_id in (None, of)]
+
+
+def process_of_task(program, task_id):
+    """The pid of its supervisor or of its QEMU, or None."""
+    for one in supervisors(task_id):
+        if program == SUPERVISOR:
+            return one.pid
+        for below in harness.of_program(harness.descendants(one.pid), program):
+            return below.pid
+    return None
+
+
+def kill(pid):
+    """True: it was there."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, TypeError):
+        return False
+    return True
+
+
+def wait_for_no_orphans(what):
+    """Whatever runs is a supervisor or below one."""
+    def none():
+        found = harness.descendants()
+        owned = {one.pid for supervisor in harness.of_program(found, SUPERVISOR)
+                 for one in harness.descendants(supervisor.pid)}
+        return all(one.pid in owned or one.program == SUPERVISOR for one in found)
+
+    harness.wait_until(none, f"no orphans after {what}: {harness.descendants()}", 120)
+
+
+class Ledger:
+    """The commands of one task by their numbers, and which of them a client saw to finish. Thread-safe."""
+
+    def __init__(self, task):
+        self.task = task
+        self.lock = threading.Lock()
+        self.number = 0
+        self.finished = set()
+        self.lost = []
+
+    def start(self, env=None):
+        """Number and process of the next command."""
+        with self.lock:
+            self.number += 1
+            number = self.number
+        return number, self.task.start("sh", "-c", SCRIPT, str(number), str(number % 100),
+                                       str(size(number)), env=env)
+
+    def finish(self, number, process):
+        """Whether it was seen to finish; if not, pyro was killed or has said why."""
+        done = harness.finish(process)
+        out, err, code = wanted(number)
+        if (done.code, done.text) == (code, out):
+            assert err in done.talk, done
+            with self.lock:
+                self.finished.add(number)
+            return True
+        assert done.code in (125, -signal.SIGKILL), done
+        assert done.code != 125 or "pyro: " in done.talk, done
+        return False
+
+    def exec(self, env=None):
+        return self.finish(*self.start(env))
+
+    def check(self):
+        """Compares with the journal, whether the guest runs or not. The entries."""
+        entries = self.task.entries()
+        assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
+        by_number = {}
+        for entry in entries:
+            if entry["command"][:3] == ["sh", "-c", SCRIPT]:
+                number = int(entry["command"][3])
+                assert number not in by_number, f"command {number} has two entries"
+                by_number[number] = entry
+        for number in sorted(self.finished):
+            entry = by_number.get(number)
+            seen = entry and (entry["outcome"], entry["exit_code"], entry["stdout"], entry["stderr"])
+            out, err, code = wanted(number)
+            if seen != ("exited", code, out, err):
+                self.lost.append((number, entry and {**entry, "stdout": entry["stdout"][-80:]}))
+        assert self.lost == [], self.lost
+        return entries
+
+    def check_files(self):
+        """Compares with the workspace; starts the guest if it is off."""
+        done = self.task.exec("sh", "-c", "for f in f*; do echo $f-$(cat $f); done")
+        assert done.code == 0, done
+        files = set(done.text.split())
+        self.lost += [(number, "its file") for number in sorted(self.finished)
+                      if f"f{number}-{number}" not in files]
+        assert self.lost == [], self.lost
+
+    def totals(self):
+        return f"{len(self.finished)} commands seen to finish, {len(self.lost)} lost"
+
+
+def leftovers(pyro):
+    """Of creations and removals that were cut off; the next call clears them."""
+    return [name for name in harness.task_directories(pyro) if not name.startswith("task_")]
+
+
+def registry_files(pyro):
+    return [pathlib.Path(pyro.state) / name
+            for name in ("registry.db", "registry.db-wal", "registry.db-shm")]

@@ -1,0 +1,238 @@
+"""kill -9 at every named point: nothing finished is lost, nothing half-made stays, nothing is stuck."""
+
+import collections
+import random
+import signal
+import subprocess
+
+import failpoints
+import harness
+import siege
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def test_every_named_point_is_in_the_table():
+    names = failpoints.in_sources()
+    assert sorted(names) == sorted(set(names)), "a name stands twice in the sources"
+    assert sorted(names) == sorted(failpoints.ALL)
+
+
+class Campaign:
+    def __init__(self, pyro, create, scratch):
+        self.pyro = pyro
+        self.scratch = scratch
+        self.log = scratch / "reached"
+        self.killed = collections.Counter()
+        template = create()
+        assert template.exec("echo", "precious").code == 0
+        template.stop()
+        self.template = template
+        self.task = create()
+        self.ledger = siege.Ledger(self.task)
+
+    def env(self, point, number=1):
+        return {"PYRO_FAILPOINT": f"{point}:{number}", "PYRO_FAILPOINT_LOG": str(self.log)}
+
+    def expect_gone(self, task=None):
+        task = task or self.task
+        harness.wait_until(lambda: not task.processes(), f"{task.id} has no process left", 120)
+
+    def count(self, point):
+        self.killed[point] += 1
+        print(f"  killed at {point}", flush=True)
+
+    def check(self, point):
+        """What holds after each kill, as the next calls of others see it."""
+        self.count(point)
+        siege.wait_for_no_orphans(point)
+        listed = self.pyro("task", "list", "-q")
+        assert listed.code == 0, (point, listed)
+        assert siege.leftovers(self.pyro) == [], point
+        self.ledger.check()
+        return [harness.Task(self.pyro, name) for name in listed.text.split()
+                if name not in (self.task.id, self.template.id)]
+
+    def expect_no_other(self, point):
+        """Half-made or half-gone, it is cleared; its supervisor may need a moment to do it."""
+        self.check(point)
+        harness.wait_until(lambda: self.pyro("task", "list", "-q").text.split() ==
+                           [self.template.id, self.task.id], f"{point} leaves no task", 120)
+        assert harness.task_directories(self.pyro) == sorted([self.template.id, self.task.id])
+
+    def expect_whole_or_gone(self, point, other):
+        """Of a delete: if it is still there, all of it is."""
+        if other.id in [task.id for task in self.check(point)]:
+            assert [entry["stdout"] for entry in other.entries()] == ["precious\n"], point
+            assert other.delete()["deleted"] is True
+        self.expect_gone(other)
+        assert other.id not in "".join(harness.task_directories(self.pyro))
+
+    def clone(self):
+        """Another task like the template, by way of its directory: without a row yet."""
+        name = "task_" + "".join(random.choices(ALPHABET, k=25)) + "a"
+        directory = self.template.directory
+        copy = directory.parent / name
+        subprocess.run(["cp", "-a", "--sparse=always", directory, copy], check=True)
+        (copy / "control.sock").unlink(missing_ok=True)
+        manifest = copy / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(directory.name, name))
+        return harness.Task(self.pyro, name)
+
+    # One each for what is to be done. The task's guest is off at the begin of most.
+
+    def commands(self):
+        for point in failpoints.START:
+            assert not self.ledger.exec(self.env(point)), f"{point} was not reached"
+            self.expect_gone()
+            self.check(point)
+        for point in failpoints.EXEC:
+            results = [self.ledger.exec(self.env(point, 3))]
+            while results[-1] and len(results) < 5:
+                results.append(self.ledger.exec())
+            assert not results[-1], f"{point} was not reached"
+            self.expect_gone()
+            self.check(point)
+            assert self.task.json("status")["state"] == "stopped"
+
+    def clients(self):
+        self.task.stop()
+        for point in failpoints.START_CLIENT:
+            assert not self.ledger.exec(self.env(point)), f"{point} was not reached"
+            self.check(point)
+        for point in failpoints.EXEC_CLIENT:
+            assert self.ledger.exec()
+            assert not self.ledger.exec(self.env(point)), f"{point} was not reached"
+            self.check(point)
+        # What they had asked for goes on without them.
+        harness.wait_until(lambda: all(entry["state"] == "ended" for entry in self.task.entries()),
+                           "the orphaned commands end", 120)
+
+    def stops(self):
+        for point in failpoints.STOP_CLIENT:
+            assert self.ledger.exec()
+            done = self.pyro("task", "stop", self.task.id, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            self.check(point)
+            assert self.task.stop()["state"] == "stopped"
+            self.expect_gone()
+        for point in failpoints.STOP:
+            assert self.ledger.exec(self.env(point))
+            done = self.pyro("task", "stop", self.task.id)
+            assert done.code == 0 or done.talk.startswith("pyro: "), (point, done)
+            self.expect_gone()
+            self.check(point)
+            assert self.task.json("status")["state"] == "stopped"
+
+    def losses(self):
+        for point in failpoints.LOST:
+            assert self.ledger.exec(self.env(point))
+            assert siege.kill(siege.process_of_task(siege.QEMU, self.task.id))
+            self.expect_gone()
+            self.check(point)
+            assert self.task.json("status")["state"] == "stopped"
+
+    def exports(self):
+        assert self.task.exec("sh", "-c", "echo exported > e").code == 0
+        for number, point in enumerate(failpoints.EXPORT):
+            target = self.scratch / f"export-{number}"
+            done = self.pyro("task", "export", self.task.id, "e", target, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            assert not target.exists() or target.read_text() == "exported\n", point
+            self.check(point)
+            again = self.pyro("task", "export", self.task.id, "e", f"{target}-again")
+            assert again.code == 0, (point, again)
+
+    def settling(self):
+        for point in failpoints.SETTLE:
+            running = self.task.start("sh", "-c", "echo begun; exec sleep 300")
+            assert running.stdout.readline() == b"begun\n"
+            self.task.kill_guest()
+            harness.finish(running)
+            done = self.pyro("task", "status", self.task.id, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            self.check(point)
+            entry = self.task.entries()[-1]
+            assert (entry["outcome"], entry["stdout"]) == ("interrupted", "begun\n")
+        for point in failpoints.LEFTOVER:
+            leftover = self.task.directory.parent / (".new-" + self.task.id[:-1] + "a")
+            leftover.mkdir()
+            done = self.pyro("task", "list", env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            self.check(point)
+
+    def adoptions(self):
+        for point in failpoints.ADOPT:
+            other = self.clone()
+            done = self.pyro("task", "list", env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            assert [task.id for task in self.check(point)] == [other.id]
+            assert [entry["stdout"] for entry in other.entries()] == ["precious\n"]
+            other.delete()
+
+    def creations(self):
+        seed = self.scratch / "seed"
+        seed.mkdir()
+        (seed / "f").write_text("seeded")
+        for point in [*failpoints.CREATE, *failpoints.SEED]:
+            flags = ("--source-path", seed) if point in failpoints.SEED else ()
+            done = self.pyro("task", "create", "-q", *flags, harness.BASE, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            if point == "task.create.finished":
+                other, = self.check(point)
+                assert other.exec("echo", "whole").out == b"whole\n"
+                other.delete()
+                self.expect_gone(other)
+            else:
+                self.expect_no_other(point)
+
+    def deletions(self):
+        for point in failpoints.DELETE:
+            other = self.clone()
+            assert other.json("status")["state"] == "stopped"
+            done = self.pyro("task", "delete", other.id, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            self.expect_whole_or_gone(point, other)
+        for point in failpoints.DELETE_RUNNING:
+            other = self.clone()
+            in_supervisor = point.startswith("supervisor.")
+            assert other.exec("true", env=self.env(point) if in_supervisor else None).code == 0
+            done = self.pyro("task", "delete", other.id,
+                             env=None if in_supervisor else self.env(point))
+            assert done.code == (0 if in_supervisor else -signal.SIGKILL), (point, done)
+            self.expect_gone(other)
+            self.check(point)
+            assert other.id not in "".join(harness.task_directories(self.pyro)), point
+
+    def leases(self):
+        for point in failpoints.LEASE:
+            done = self.pyro("task", "create", "-q", "--ttl-seconds", "1", harness.BASE,
+                             env=self.env(point))
+            assert done.code == 0, (point, done)
+            other = harness.Task(self.pyro, done.text.strip())
+            self.expect_gone(other)
+            assert other.id in [task.id for task in self.check(point)]
+            assert other.json("status")["state"] == "stopped"
+            other.delete()
+
+
+def test_a_kill_at_every_named_point(pyro, create, scratch):
+    campaign = Campaign(pyro, create, scratch)
+    campaign.clients()
+    campaign.stops()
+    campaign.commands()
+    campaign.losses()
+    campaign.settling()
+    campaign.exports()
+    campaign.adoptions()
+    campaign.deletions()
+    campaign.creations()
+    campaign.leases()
+    campaign.ledger.check_files()
+    campaign.ledger.check()
+    reached = set(campaign.log.read_text().split())
+    missing = [point for point in failpoints.ALL if point not in reached]
+    print(f"{campaign.killed.total()} kills at {len(campaign.killed)} of {len(failpoints.ALL)} named "
+          f"points; {campaign.ledger.totals()}")
+    assert missing == [], f"never reached: {missing}"
+    assert sorted(campaign.killed) == sorted(failpoints.ALL)

@@ -1,0 +1,155 @@
+"""A host's disk that is full: what a task's commands wrote until then, and how they ended, is kept."""
+
+import os
+import subprocess
+
+import harness
+import pytest
+
+MARKER = b"[pyro: the task's output could not be written: no space left on device; what followed was dropped]"
+DISK_MIB = 256
+
+
+class SmallDisk:
+    """A state directory on a disk of its own, with a file on it that can be taken away."""
+
+    def __init__(self, path):
+        self.path = path
+        self.filler = path / "filler"
+
+    def fill(self, left=0):
+        with open(self.filler, "ab", buffering=0) as file:
+            for size in (1 << 20, 4096):
+                try:
+                    while self.room() >= left + size and file.write(bytes(size)) == size:
+                        pass
+                except OSError:
+                    pass
+        assert self.room() < left + 4096
+
+    def make_room(self):
+        self.filler.unlink()
+
+    def room(self):
+        info = os.statvfs(self.path)
+        return info.f_bavail * info.f_frsize
+
+
+@pytest.fixture
+def disk(pyro, mounts):
+    if os.getuid() != 0:
+        harness.cannot_run("only root mounts a small disk")
+    pyro.state.mkdir(mode=0o700)
+    mounts("tmpfs", pyro.state, f"size={DISK_MIB + 40}m,mode=0700")
+    small = SmallDisk(pyro.state)
+    yield small
+    small.filler.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def task(disk, create):
+    """With one command in its journal, and with hardly more room than its guest needs."""
+    one = create("--disk-mib", str(DISK_MIB))
+    assert one.exec("sh", "-c", "echo hello > f; echo said; echo err >&2; exit 3").code == 3
+    assert one.exec("true").code == 0
+    disk.fill(left=24 << 20)
+    return one
+
+
+def expect_whole(task):
+    entry = task.entries()[0]
+    assert (entry["sequence"], entry["stdout"], entry["stderr"]) == (1, "said\n", "err\n")
+    assert (entry["outcome"], entry["exit_code"]) == ("exited", 3)
+    done = task.exec("cat", "f")
+    assert (done.code, done.out) == (0, b"hello\n"), done
+
+
+def test_output_beyond_the_disk_is_marked_and_counted(pyro, disk, task):
+    size = 60_000_000
+    done = task.exec("sh", "-c", f"head -c {size} /dev/zero | tr '\\0' x; echo end; exit 4")
+    assert done.code == 4, done
+    assert disk.room() < 1 << 20
+    lines = done.out.splitlines()
+    assert lines[0] == b"x" * len(lines[0]) and lines[1:] == [MARKER], lines[1:]
+    assert pyro("task", "logs", task.id, "--sequence", "3").out == done.out
+    # Its end is recorded though nobody has made room, and nobody has called.
+    status = task.json("status")
+    assert status["last_command"]["exit_code"] == 4
+    entry, = task.entries("--sequence", "3")
+    assert (entry["state"], entry["outcome"], entry["exit_code"]) == ("ended", "exited", 4)
+    assert entry["stdout_bytes"] == size + len("end\n")
+    assert entry["stdout_dropped"] == entry["stdout_bytes"] - len(lines[0]) > 0
+    # With no room at all a command is refused, and says why; what there is can be read.
+    disk.fill()
+    full = task.exec("echo", "x", flags=("-q", "--json"))
+    assert full.code == 125 and full.json["error"]["code"] == "no_space", full
+    assert len(task.entries()) == 3
+    # Room again: the task takes its reserve by itself, and commands go on.
+    reserve = task.directory / "reserve"
+    assert not reserve.exists()
+    disk.make_room()
+    harness.wait_until(reserve.exists, "the reserve is made again")
+    done = task.exec("echo", "kept")
+    assert (done.code, done.out) == (0, b"kept\n"), done
+    assert task.entries()[-1]["stdout"] == "kept\n"
+    expect_whole(task)
+
+
+def test_an_end_without_any_room_is_recorded_when_there_is_some(disk, task):
+    script = "echo begun; read line; head -c 20000 /dev/zero | tr '\\0' x; exit 5"
+    process = task.start("sh", "-c", script, stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"begun\n"
+    (task.directory / "reserve").unlink()  # As if others had been quicker to take that, too.
+    disk.fill()
+    done = harness.finish(process, b"go on\n")
+    assert done.code == 5, done
+    entry = task.entries()[-1]
+    assert (entry["sequence"], entry["state"]) == (3, "running")
+    kept = len(entry["stdout"])
+    assert entry["stdout"] == "begun\n" + "x" * (kept - 6) and kept < 20_006
+    disk.make_room()
+    entry = harness.wait_until(
+        lambda: [one for one in task.entries()[-1:] if one["state"] == "ended"],
+        "its end is recorded without another call")[0]
+    assert (entry["outcome"], entry["exit_code"]) == ("exited", 5)
+    assert entry["stdout_dropped"] == 20_006 - kept
+    assert entry["stdout"].encode().endswith(b"\n" + MARKER + b"\n")
+    expect_whole(task)
+
+
+def test_a_full_disk_below_the_guest_loses_nothing_finished(disk, create):
+    """Here the guest's own disk cannot grow, either."""
+    one = create("--disk-mib", str(DISK_MIB))
+    assert one.exec("sh", "-c", "echo hello > f; echo said; echo err >&2; exit 3").code == 3
+    disk.filler.write_bytes(bytes(8 << 20))
+    disk.fill()
+    done = one.exec("sh", "-c", "head -c 30000000 /dev/urandom > big; sync")
+    assert done.code != 0, done
+    print("a command whose guest has no disk left:", done.code, done.talk.strip()[-200:])
+    assert one.json("status")["state"] in ("started", "stopped")
+    disk.make_room()
+    one.stop()
+    expect_whole(one)
+
+
+@pytest.mark.parametrize("state", ["started", "stopped"])
+def test_a_delete_makes_room_on_a_full_disk(pyro, disk, task, state):
+    assert task.exec("sh", "-c", "head -c 4000000 /dev/urandom > big").code == 0
+    if state == "stopped":
+        task.stop()
+    disk.fill()
+    done = pyro("task", "delete", task.id)
+    assert done.code == 0, done
+    assert harness.task_directories(pyro) == []
+    assert pyro("task", "list", "--json").json["count"] == 0
+    assert disk.room() > 4_000_000
+
+
+def test_a_full_disk_makes_no_half_task(pyro, disk):
+    assert pyro("task", "list").code == 0
+    disk.fill()
+    done = pyro("task", "create", "-q", harness.BASE)
+    assert done.code == 1 and done.out == b"" and harness.is_one_sentence_and_hint(done.talk), done
+    assert harness.task_directories(pyro) == []
+    disk.make_room()
+    assert pyro("task", "list", "--json").json["count"] == 0

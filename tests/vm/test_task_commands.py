@@ -1,0 +1,173 @@
+"""Single commands of a task: in the background, cancelled from elsewhere, read page by page."""
+
+import time
+
+import harness
+
+
+def background(task, *command, flags=()):
+    """Starts it and returns its sequence."""
+    done = task.exec(*command, flags=("--background", *flags))
+    assert done.code == 0, done
+    return int(done.text)
+
+
+def page(task, sequence, *flags):
+    return task.json("logs", "--sequence", str(sequence), *flags)
+
+
+def wait_for_end(task, sequence):
+    return harness.wait_until(
+        lambda: next((entry for entry in task.entries("--sequence", str(sequence))
+                      if entry["state"] == "ended"), None), "the command has ended")
+
+
+def test_a_command_in_the_background_goes_on_without_a_client(pyro, create):
+    task = create()
+    done = task.exec("sh", "-c", "cat; echo begun; until [ -e go ]; do sleep 0.1; done; exit 4",
+                     flags=("--background",))
+    assert (done.code, done.text) == (0, "1\n"), done
+    assert done.talk == (f"[task-exec] task_id={task.id} sequence=1 cwd=/workspace "
+                         "execution_mode=guest_virtio_serial state=running\n")
+    assert not harness.of_program(harness.descendants(), "pyro")
+    got = page(task, 1, "--stream", "stdout", "--wait-seconds", "100")
+    assert (got["text"], got["state"], got["complete"]) == ("begun\n", "running", False)
+    assert (got["offset"], got["next_offset"], got["total_bytes"]) == (0, 6, 6)
+    assert task.exec("touch", "go").code == 0
+    entry = wait_for_end(task, 1)
+    assert (entry["outcome"], entry["exit_code"], entry["stdout"]) == ("exited", 4, "begun\n")
+
+
+def test_background_in_json_and_with_a_start_first(create):
+    task = create()
+    task.stop()
+    done = task.exec("sh", "-c", "echo hi", flags=("--background", "--json"))
+    assert done.code == 0, done
+    started = done.json
+    assert (started["task_id"], started["sequence"], started["state"]) == (task.id, 1, "running")
+    assert (started["restarted"], started["exit_code"], started["outcome"]) == (True, None, None)
+    assert started["command"] == ["sh", "-c", "echo hi"]
+    assert wait_for_end(task, 1)["stdout"] == "hi\n"
+
+
+def test_a_background_command_ends_at_its_timeout(create):
+    task = create()
+    sequence = background(task, "sh", "-c", "echo x; sleep 1000", flags=("--timeout-seconds", "15"))
+    entry = wait_for_end(task, sequence)
+    assert (entry["outcome"], entry["exit_code"], entry["stdout"]) == ("timed_out", 124, "x\n")
+
+
+def test_cancelling_kills_the_whole_tree_and_is_recorded(create):
+    task = create()
+    # One that ignores what can be ignored, with a child in a session of its own.
+    script = ("trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM INT HUP; echo $$ > child; "
+              "while :; do sleep 0.1; done' & echo begun; while :; do sleep 0.1; done")
+    sequence = background(task, "sh", "-c", script)
+    page(task, sequence, "--stream", "stdout", "--wait-seconds", "100")
+    assert task.exec("sh", "-c", "until [ -s child ]; do sleep 0.1; done").code == 0
+    stopped = task.json("stop", "--sequence", str(sequence))
+    assert (stopped["task_id"], stopped["sequence"]) == (task.id, sequence)
+    assert (stopped["state"], stopped["outcome"], stopped["exit_code"]) == ("ended", "cancelled", 130)
+    entry = task.entries("--sequence", str(sequence))[0]
+    assert (entry["outcome"], entry["stdout"]) == ("cancelled", "begun\n")
+    # The guest stays, and nothing of the command does.
+    assert task.exec("sh", "-c", "kill -0 $(cat child)").code != 0
+    assert task.json("status")["state"] == "started"
+    # Once more is no harm, and says how it ended.
+    again = task.pyro("task", "stop", task.id, "--sequence", str(sequence))
+    assert (again.code, again.text) == (0, f"Command {sequence}: cancelled (exit_code=130)\n"), again
+
+
+def test_whoever_waits_for_a_cancelled_command_gets_its_end(create):
+    task = create()
+    waiting = task.start("sh", "-c", "echo begun; sleep 1000")
+    assert waiting.stdout.readline() == b"begun\n"
+    assert task.json("stop", "--sequence", "1")["outcome"] == "cancelled"
+    done = harness.finish(waiting)
+    assert done.code == 130, done
+
+
+def test_what_cannot_be_cancelled_is_said(create):
+    task = create()
+    done = task.pyro("task", "stop", task.id, "--sequence", "1", "--json")
+    assert (done.code, done.json["error"]["code"]) == (1, "not_found"), done
+    assert task.exec("sh", "-c", "exit 3").code == 3
+    ended = task.json("stop", "--sequence", "1")
+    assert (ended["outcome"], ended["exit_code"]) == ("exited", 3)
+    # A guest that is gone took its command along.
+    sequence = background(task, "sleep", "1000")
+    task.kill_guest()
+    assert task.json("stop", "--sequence", str(sequence))["outcome"] == "interrupted"
+
+
+def test_pages_join_to_the_whole_at_characters(create):
+    task = create()
+    assert task.exec("sh", "-c", "printf 'aäö€𝄞%.0s' 1 2 3 4 5; printf 'e\\303' >&2").code == 0
+    whole = task.pyro("task", "logs", task.id, "--sequence", "1", "--stream", "stdout").out
+    assert whole.decode() == "aäö€𝄞" * 5
+    for limit in (1, 2, 3, 4, 5, 7, 1000):
+        offset, parts = 0, []
+        while True:
+            done = task.pyro("task", "logs", task.id, "--sequence", "1", "--stream", "stdout",
+                             "--offset", str(offset), "--limit", str(limit))
+            assert done.code == 0 and len(done.out) <= limit, done
+            if limit > 3:
+                done.out.decode()
+            parts.append(done.out)
+            offset += len(done.out)
+            if not done.out:
+                break
+        assert b"".join(parts) == whole, limit
+    # What ends within a character ends so.
+    bad = task.pyro("task", "logs", task.id, "--sequence", "1", "--stream", "stderr")
+    assert bad.out == b"e\xc3", bad
+    last = page(task, 1, "--stream", "stdout", "--offset", str(len(whole)))
+    assert (last["text"], last["complete"], last["total_bytes"]) == ("", True, len(whole))
+    beyond = page(task, 1, "--stream", "stdout", "--offset", "999999")
+    assert (beyond["text"], beyond["complete"]) == ("", True)
+
+
+def test_waiting_ends_with_more_or_the_end_or_the_deadline(create):
+    task = create()
+    sequence = background(task, "sh", "-c",
+                          "echo one; until [ -e go ]; do sleep 0.1; done; echo two; sleep 1000")
+    first = page(task, sequence, "--stream", "stdout", "--wait-seconds", "100")
+    assert first["text"] == "one\n"
+    began = time.monotonic()
+    none = page(task, sequence, "--stream", "stdout", "--offset", "4", "--wait-seconds", "0.5")
+    assert (none["text"], none["state"]) == ("", "running")
+    assert time.monotonic() - began >= 0.5
+    waiting = task.pyro.start("task", "logs", task.id, "--json", "--sequence", str(sequence),
+                              "--offset", "4", "--wait-seconds", "250")
+    assert task.exec("touch", "go").code == 0
+    assert harness.finish(waiting).json["text"] == "two\n"
+    waiting = task.pyro.start("task", "logs", task.id, "--json", "--sequence", str(sequence),
+                              "--stream", "stderr", "--wait-seconds", "250")
+    task.json("stop", "--sequence", str(sequence))
+    end = harness.finish(waiting).json
+    assert (end["text"], end["state"], end["complete"]) == ("", "ended", True)
+
+
+def test_bad_pages_are_usage_errors(create):
+    task = create()
+    task.exec("true")
+    for flags in (("--stream", "stdout"), ("--offset", "1"), ("--limit", "5"),
+                  ("--sequence", "1", "--limit", "9999999"),
+                  ("--sequence", "1", "--follow", "--limit", "5")):
+        done = task.pyro("task", "logs", task.id, *flags)
+        assert done.code == 1 and harness.is_one_sentence_and_hint(done.talk), done
+    done = task.pyro("task", "logs", task.id, "--sequence", "1", "--stream", "stdin")
+    assert done.code == 2, done
+
+
+def test_a_task_on_the_host_has_no_background(guestless, create):
+    on_host = create("--allow-host-compat")
+    done = on_host.exec("true", flags=("--background", "--json"))
+    assert (done.code, done.json["error"]["code"]) == (125, "wrong_state"), done
+    assert on_host.entries() == []
+    running = on_host.start("sh", "-c", "echo begun; sleep 1000")
+    assert running.stdout.readline() == b"begun\n"
+    refused = on_host.pyro("task", "stop", on_host.id, "--sequence", "1", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "wrong_state"), refused
+    running.terminate()
+    harness.finish(running)

@@ -1,0 +1,192 @@
+"""Guests that go on from a template: machines of their own, and right or booted."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import harness
+import pytest
+
+# More for a figure, fewer so that the suite stays short.
+CLONES = int(os.environ.get("PYRO_TEST_CLONES") or 5)
+AT_ONCE = int(os.environ.get("PYRO_TEST_CLONES_AT_ONCE") or 3)
+
+IDENTITY = r"""
+cat /etc/machine-id /proc/sys/kernel/random/boot_id
+hostname
+for i in 1 2 3; do cat /proc/sys/kernel/random/uuid; done
+head -c 16 /dev/urandom | od -An -tx1 | tr -d ' '
+grep -m1 stack /proc/self/maps
+date +%s
+cut -d. -f1 /proc/uptime
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A cache whose templates are this module's alone; the environments are everybody's."""
+    path = tmp_path_factory.mktemp("cache")
+    for entry in harness.CACHE.iterdir():
+        if entry.name in ("environments", "blank", "accelerator.json"):
+            (path / entry.name).symlink_to(entry)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def call(cache, state_dir):
+    def run(*words, **more):
+        if words[0] == "run":  # A slow host is not what is tested.
+            words = ("run", "--timeout-seconds", str(harness.HANG_SECONDS), *words[1:])
+        env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"),
+               "PYRO_CACHE_DIR": str(cache), "PYRO_STATE_DIR": str(state_dir), **more}
+        return subprocess.run([harness.BIN / "pyro", *words], env=env, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=harness.HANG_SECONDS)
+    return run
+
+
+def succeed(done):
+    assert done.returncode == 0, done
+
+
+def templates(cache):
+    root = cache / "templates"
+    return sorted(root.glob("[!.]*/manifest.json")) if root.exists() else []
+
+
+@pytest.fixture
+def template(cache, call):
+    succeed(call("env", "pull", harness.BASE))
+    found = [path.parent for path in templates(cache)
+             if json.loads(path.read_text())["mem_mib"] == 1024]
+    assert len(found) == 1
+    return found[0]
+
+
+def used(template):
+    return (template / "manifest.json").stat().st_mtime_ns
+
+
+def identity(call):
+    done = call("run", "-q", harness.BASE, "--", "sh", "-c", IDENTITY)
+    assert done.returncode == 0, done
+    lines = done.stdout.decode().split("\n")
+    machine, boot, host, *uuids = lines[:6]
+    return {"machine_id": machine, "boot_id": boot, "hostname": host, "uuid": uuids[0],
+            "second_uuid": uuids[1], "third_uuid": uuids[2], "random": lines[6],
+            "stack": lines[7].split("-")[0], "time": int(lines[8]), "uptime": int(lines[9])}
+
+
+def test_no_two_clones_agree(call, template):
+    before = used(template)
+    first = int(subprocess.check_output(["date", "+%s"]))
+    seen = [identity(call) for _ in range(CLONES)]
+    last = int(subprocess.check_output(["date", "+%s"]))
+    assert used(template) > before
+    for what in ("machine_id", "boot_id", "hostname", "uuid", "second_uuid", "third_uuid",
+                 "random", "stack"):
+        assert len({one[what] for one in seen}) == CLONES, (what, seen)
+    for one in seen:
+        assert first - 1 <= one["time"] <= last + 1, one
+        assert 0 <= one["uptime"] < 3600, one
+
+
+def test_many_at_once_make_one_template_and_share_nothing(call, cache, template):
+    script = "cat /etc/machine-id /proc/sys/kernel/random/boot_id; echo mine > /workspace/x; ls /workspace"
+    env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"),
+           "PYRO_CACHE_DIR": str(cache), "PYRO_STATE_DIR": str(cache.parent / "at-once")}
+    running = [subprocess.Popen([harness.BIN / "pyro", "run", "-q", harness.BASE, "--", "sh", "-c",
+                                 script], env=env, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+               for _ in range(AT_ONCE)]
+    out = [process.communicate(timeout=harness.HANG_SECONDS)[0].decode() for process in running]
+    assert [process.returncode for process in running] == [0] * AT_ONCE
+    assert all(text.endswith("\nx\n") for text in out), out
+    assert len({text.split("\n")[0] for text in out}) == AT_ONCE
+    assert len({text.split("\n")[1] for text in out}) == AT_ONCE
+    assert len(templates(cache)) == 1
+    assert [path.name for path in (cache / "templates").iterdir() if path.name[0] == "."] == []
+
+
+def cut_memory(template):
+    memory = template / "memory"
+    memory.chmod(0o600)
+    os.truncate(memory, memory.stat().st_size // 2)
+
+
+def flip_state(template):
+    state = template / "state"
+    state.chmod(0o600)
+    data = bytearray(state.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    state.write_bytes(data)
+
+
+def lose_state(template):
+    (template / "state").unlink()
+
+
+def spoil_manifest(template):
+    (template / "manifest.json").write_text("{")
+
+
+@pytest.mark.parametrize("spoil", [cut_memory, flip_state, lose_state, spoil_manifest])
+def test_a_damaged_template_is_remade_and_nobody_notices(call, cache, template, spoil):
+    spoil(template)
+    done = call("run", "-q", harness.BASE, "--", "echo", "fine")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"fine\n", b""), done
+
+    def remade():
+        try:
+            return json.loads((template / "manifest.json").read_text())["environment"]
+        except (OSError, ValueError):
+            return None
+
+    harness.wait_until(remade, "the template to be made again")
+    before = used(template)
+    succeed(call("run", "-q", harness.BASE, "--", "true"))
+    assert used(template) > before
+
+
+def test_another_size_boots_and_then_has_a_template_of_its_own(call, cache, template):
+    succeed(call("run", "-q", "--mem-mib", "512", harness.BASE, "--", "true"))
+    harness.wait_until(lambda: len(templates(cache)) == 2, "a template for 512 MiB")
+    other = next(path.parent for path in templates(cache) if path.parent != template)
+    assert json.loads((other / "manifest.json").read_text())["mem_mib"] == 512
+    before = used(other)
+    done = call("run", "-q", "--mem-mib", "512", harness.BASE, "--", "sh", "-c",
+                "grep MemTotal /proc/meminfo")
+    assert used(other) > before
+    assert 400_000 < int(done.stdout.split()[1]) < 512 * 1024
+
+
+def test_a_stopped_task_starts_warm_with_its_disk(call, template):
+    made = call("task", "create", "--json", harness.BASE)
+    assert made.returncode == 0, made
+    task = json.loads(made.stdout)["task_id"]
+    succeed(call("task", "exec", task, "--", "sh", "-c", "echo kept > /workspace/x"))
+    succeed(call("task", "stop", task))
+    before = used(template)
+    assert call("task", "exec", task, "--", "cat", "/workspace/x").stdout == b"kept\n"
+    assert used(template) > before
+    succeed(call("task", "delete", task))
+
+
+def test_warm_start_can_be_switched_off(call, template):
+    before = used(template)
+    succeed(call("run", "-q", harness.BASE, "--", "true", PYRO_WARM_START="0"))
+    assert used(template) == before
+
+
+def test_a_template_goes_with_its_environment(call, cache, template):
+    succeed(call("env", "prune"))
+    assert template.exists()
+    manifest = template / "manifest.json"
+    document = json.loads(manifest.read_text())
+    document["environment_digest"] = "0" * 64
+    manifest.write_text(json.dumps(document))
+    done = call("env", "prune", "--json")
+    removed = json.loads(done.stdout)["removed"]
+    assert [one["what"] for one in removed if "template" in one["what"]] == ["template"], removed
+    assert not template.exists()
