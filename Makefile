@@ -1,5 +1,6 @@
 # make demo    install what is missing (apt), build, run a command in a real guest
 # make check   likewise, and run every test
+# make bench   likewise, and measure against other programs (docs/BENCHMARKS.md); QUICK=1 takes a few minutes
 # The rest is for daily work; see CONTRIBUTING.md.
 
 JOBS ?= $(shell nproc)
@@ -8,6 +9,7 @@ TEST_JOBS ?= 2
 PREFIX ?= /usr/local
 DESTDIR ?=
 PYTHON := /usr/bin/python3
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 SOURCES = $(shell git ls-files '*.cc' '*.h')
 
 # In CI a guest test that is skipped is a failure, and the fault suite takes its full number of kills.
@@ -18,10 +20,15 @@ endif
 # Everything that VM tests boot is built once.
 export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
 
-.PHONY: demo check build install format clean deps-build deps-run deps-check check-style check-release check-dev check-fuzz lint
+.PHONY: demo check bench build install format clean dist dist-check deps-build deps-run deps-check deps-dist check-style check-release check-dev check-fuzz lint
 
 demo: build deps-run
 	tools/demo.sh build/bin/pyro
+
+# BENCH holds options of bench/bench.py.
+bench: build
+	@tools/install_packages.sh run bench
+	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) bench/bench.py $(if $(QUICK),--quick) $(BENCH)
 
 build: deps-build
 	cmake --preset release -DPYRO_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
@@ -34,6 +41,8 @@ deps-build:
 	@tools/install_packages.sh build
 deps-run:
 	@tools/install_packages.sh run
+deps-dist:
+	@tools/install_packages.sh dist
 deps-check:
 	@tools/install_packages.sh build run check
 
@@ -58,6 +67,19 @@ check-fuzz: deps-check
 	cmake --preset fuzz
 	cmake --build --preset fuzz -j $(JOBS) --target fuzzers
 	ctest --test-dir build/fuzz -L fuzz -j $(TEST_JOBS) --output-on-failure --no-tests=error
+
+# The packages, from this tree, in build/dist.
+dist: deps-build deps-dist
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS) --target programs _pyro
+	rm -rf build/dist && mkdir -p build/dist
+	packaging/make_deb.sh build build/dist
+	packaging/make_python_dist.sh build build/dist
+
+# Installs each in a Debian 12 that has never seen the sources, and boots a guest there as an ordinary user.
+dist-check: dist deps-run
+	lintian --fail-on error build/dist/pyro-mcp_*.deb
+	$(AS_ROOT) env PYRO_DIST_CCACHE="$$(ccache -k cache_dir)" packaging/dist_check.sh build/dist build/dist-check
 
 lint: deps-check
 	cmake --preset release -DPYRO_TESTS=ON
