@@ -11,4 +11,8 @@ bool BootsToBeFrozen();
 // memory holds. What is not there is left out.
 void WarmPageCache();
 
+// Waits until the kernel has told the host of its free memory, which it does every two seconds: who
+// goes on from here has nothing to tell.
+void AwaitFreePageReport();
+
 }  // namespace pyro::agent

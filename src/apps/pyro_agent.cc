@@ -62,7 +62,10 @@ Status Run() {
     error.message = "base: " + error.message;
     agent->Fail(error);
   }
-  if (BootsToBeFrozen()) WarmPageCache();
+  if (BootsToBeFrozen()) {
+    WarmPageCache();
+    AwaitFreePageReport();
+  }
   return agent->Serve();
 }
 

@@ -16,8 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // The transport and the console first: a guest that gets this far can say what goes wrong later.
-constexpr std::array<const char*, 7> kGuestModules = {
-    "virtio_mmio", "virtio_console", "virtio_blk", "virtio_rng", "virtio_net", "erofs", "overlay"};
+constexpr std::array<const char*, 8> kGuestModules = {
+    "virtio_mmio", "virtio_console", "virtio_blk", "virtio_rng",
+    "virtio_net",  "virtio_balloon", "erofs",      "overlay"};
 
 Error BadPackage(const fs::path& package, std::string_view what) {
   return MakeError(ErrorCode::kDataLoss, fmt::format("the kernel package '{}' is not usable: {}",

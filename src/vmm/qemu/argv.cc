@@ -108,6 +108,9 @@ std::vector<std::string> MachineArguments(const std::string& program, const Mach
   }
   Append(words, {"-object", "rng-random,id=entropy,filename=/dev/urandom", "-device",
                  "virtio-rng-device,rng=entropy"});
+  // Nobody inflates it: it is how a guest tells which of its memory is free, for the host to take
+  // back.
+  Append(words, {"-device", "virtio-balloon-device,free-page-reporting=on"});
   if (spec.network && files.network >= 0) {
     Append(
         words,

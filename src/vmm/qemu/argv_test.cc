@@ -87,6 +87,8 @@ virtio-blk-device,drive=data,serial=data,werror=report,rerror=report
 rng-random,id=entropy,filename=/dev/urandom
 -device
 virtio-rng-device,rng=entropy
+-device
+virtio-balloon-device,free-page-reporting=on
 -netdev
 stream,id=net,server=off,addr.type=fd,addr.str=10
 -device

@@ -19,12 +19,21 @@
 
 namespace {
 
+int private_fd = -1;
+
 int Open(const char* path, int flags, mode_t mode) {
   static const char* const kPrivate = std::getenv("PYRO_PRIVATE_MEMORY");
-  if (kPrivate != nullptr && path != nullptr && std::strcmp(path, kPrivate) == 0) {
-    flags = O_RDONLY | O_CLOEXEC;
-  }
-  return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+  const bool is_private =
+      kPrivate != nullptr && path != nullptr && std::strcmp(path, kPrivate) == 0;
+  if (is_private) flags = O_RDONLY | O_CLOEXEC;
+  const int fd = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+  if (is_private) private_fd = fd;
+  return fd;
+}
+
+int Allocate(int fd, int mode, off64_t offset, off64_t length) {
+  if (fd == private_fd && fd >= 0) return 0;
+  return static_cast<int>(::syscall(SYS_fallocate, fd, mode, offset, length));
 }
 
 mode_t ModeFor(int flags, va_list arguments) {
@@ -60,6 +69,17 @@ __attribute__((visibility("default"))) int __open64_2(const char* path, int flag
 
 __attribute__((visibility("default"))) int __open_2(const char* path, int flags) {
   return Open(path, flags, 0);
+}
+
+// Memory that a guest gives back: QEMU would take it out of the file as well, and does not go on to
+// drop its own copy if that fails.
+__attribute__((visibility("default"))) int fallocate64(int fd, int mode, off64_t offset,
+                                                       off64_t length) {
+  return Allocate(fd, mode, offset, length);
+}
+
+__attribute__((visibility("default"))) int fallocate(int fd, int mode, off_t offset, off_t length) {
+  return Allocate(fd, mode, offset, length);
 }
 
 }  // extern "C"

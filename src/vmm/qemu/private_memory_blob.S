@@ -2,10 +2,10 @@
 
         .section .rodata
         .balign 16
-        .globl  pyro_vmm_private_memory
-        .globl  pyro_vmm_private_memory_end
-pyro_vmm_private_memory:
+        .globl  kPrivateMemory
+        .globl  kPrivateMemoryEnd
+kPrivateMemory:
         .incbin PRIVATE_MEMORY_LIBRARY
-pyro_vmm_private_memory_end:
+kPrivateMemoryEnd:
 
         .section .note.GNU-stack,"",@progbits

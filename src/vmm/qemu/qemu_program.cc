@@ -24,8 +24,8 @@
 #include "vmm/qemu/argv.h"
 
 // In private_memory_blob.S: what private_memory.cc was built to.
-extern "C" const char pyro_vmm_private_memory[];
-extern "C" const char pyro_vmm_private_memory_end[];
+extern "C" const char kPrivateMemory[];
+extern "C" const char kPrivateMemoryEnd[];
 
 namespace pyro::vmm::qemu {
 namespace {
@@ -45,8 +45,7 @@ const std::array<std::filesystem::path, 6> kQemuFiles = {
 
 Result<sys::UniqueFd> PreloadLibrary() {
   return sys::MakeMemoryFile(
-      {pyro_vmm_private_memory,
-       static_cast<std::size_t>(pyro_vmm_private_memory_end - pyro_vmm_private_memory)});
+      {kPrivateMemory, static_cast<std::size_t>(kPrivateMemoryEnd - kPrivateMemory)});
 }
 
 // The processor as its own instruction tells it: model, features, and rates where it knows them.
@@ -59,7 +58,8 @@ std::string ProcessorKey() {
     unsigned b = 0;
     unsigned c = 0;
     unsigned d = 0;
-    if (__get_cpuid_max(leaf & 0xf0000000u, nullptr) >= leaf) __cpuid_count(leaf, 0, a, b, c, d);
+    if (static_cast<unsigned>(__get_cpuid_max(leaf & 0xf0000000u, nullptr)) >= leaf)
+      __cpuid_count(leaf, 0, a, b, c, d);
     // Which of the processors this runs on, and what the kernel has switched on for a process.
     if (leaf == 1) {
       b = 0;
