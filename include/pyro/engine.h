@@ -106,6 +106,14 @@ class Engine {
   // the same on its way.
   Result<ReapedVms> ReapExpired();
 
+  // Spares: VMs of one kind that have come up already, for RunInVm to take, and are replaced in the
+  // background. They wait until nobody has taken one for `ttl_seconds`. Returns once `count` of
+  // them wait, 0 to 64; 0 ends those there are. kLimit: they could take more than half of the
+  // host's memory, or more than is available. kUnavailable: PYRO_WARM_START=0.
+  Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,
+                                   const CallIo& io = {});
+  Result<std::vector<SparePoolInfo>> ListSparePools();
+
   // Tasks: a workspace and a journal that last until DeleteTask. `task_id` may be a prefix, as
   // above. What a finished command wrote is on disk; a task whose guest is gone (lease over, crash,
   // reboot) is started again by the next command.

@@ -29,6 +29,8 @@ nlohmann::json ToJson(const EnvironmentDetails& details);
 nlohmann::json ToJson(const PulledEnvironment& pulled);
 nlohmann::json ToJson(const PrunedEnvironments& pruned);
 nlohmann::json ToJson(const ReapedVms& reaped);
+nlohmann::json ToJson(const SparePoolInfo& pool);
+nlohmann::json ToJson(const std::vector<SparePoolInfo>& pools);
 nlohmann::json ToJson(const DoctorReport& report);
 
 }  // namespace pyro

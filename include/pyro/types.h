@@ -38,9 +38,13 @@ inline constexpr std::size_t kMaxResultBytes = 1024 * 1024;  // Of each stream i
 struct Timings {
   std::int64_t prepared_ms = -1;      // Environment, accelerator, disk and registry are there.
   std::int64_t supervised_ms = -1;    // The supervisor listens.
+  std::int64_t machine_ms = -1;       // The machine runs: it boots, or its state is restored.
   std::int64_t ready_ms = -1;         // The guest takes commands.
   std::int64_t first_output_ms = -1;  // The first byte of either stream arrived.
   std::int64_t ended_ms = -1;         // The command's end was reported.
+  std::int64_t removed_ms = -1;       // No trace of the VM is left.
+  // How the guest came up: "boot", "template" or "spare". Empty: it ran already, or there is none.
+  std::string start;
 };
 
 // How a command went. A command that ran is a result, whatever its exit code.
@@ -203,6 +207,16 @@ struct EnvironmentInfo {
   std::uint64_t size_bytes = 0;
 };
 
+// A frozen guest that new ones go on from.
+struct TemplateInfo {
+  std::int64_t vcpu_count = 1;
+  std::int64_t mem_mib = 1024;
+  bool network = false;
+  std::uint64_t size_bytes = 0;  // Taken on disk.
+  std::string made_at;           // RFC 3339; likewise the next.
+  std::string last_used_at;
+};
+
 struct EnvironmentDetails {
   EnvironmentInfo info;
   std::string kernel_release;
@@ -213,6 +227,7 @@ struct EnvironmentDetails {
   std::vector<std::string> apt_sources;
   std::vector<std::string> modules;
   std::vector<std::string> tools;  // NAME VERSION
+  std::vector<TemplateInfo> templates;
 };
 
 struct PulledEnvironment {
@@ -230,6 +245,17 @@ struct PrunedEnvironments {
   std::vector<Item> removed;
   std::vector<std::string> skipped;
   std::uint64_t bytes_freed = 0;
+};
+
+struct SparePoolInfo {
+  std::string environment;
+  std::int64_t vcpu_count = 1;
+  std::int64_t mem_mib = 1024;
+  bool network = false;
+  std::int64_t count = 0;    // To be kept.
+  std::int64_t waiting = 0;  // Of those, ready now.
+  std::int64_t ttl_seconds = 0;
+  std::string expires_at;  // Unless one is taken before; RFC 3339. Empty: there are none.
 };
 
 struct ReapedVms {

@@ -16,9 +16,12 @@ class Timings(TypedDict):
 
     prepared_ms: Optional[int]
     supervised_ms: Optional[int]
+    machine_ms: Optional[int]  # The machine runs: it boots, or its state is restored.
     ready_ms: Optional[int]
     first_output_ms: Optional[int]
     ended_ms: Optional[int]
+    removed_ms: Optional[int]  # No trace of the VM is left.
+    start: Optional[Literal["boot", "template", "spare"]]  # None: the guest ran already.
 
 
 class ExecResult(TypedDict):
@@ -214,6 +217,17 @@ class EnvironmentList(TypedDict):
     environments: list[EnvironmentInfo]
 
 
+class TemplateInfo(TypedDict):
+    """A frozen guest that new ones go on from."""
+
+    vcpu_count: int
+    mem_mib: int
+    network: bool
+    size_bytes: int  # Taken on disk.
+    made_at: str
+    last_used_at: str
+
+
 class EnvironmentDetails(EnvironmentInfo):
     catalog_version: str
     kernel_release: str
@@ -224,6 +238,7 @@ class EnvironmentDetails(EnvironmentInfo):
     packages: list[str]  # NAME VERSION
     apt_sources: list[str]
     tools: list[str]  # NAME VERSION
+    templates: list[TemplateInfo]
 
 
 class PulledEnvironment(EnvironmentInfo):

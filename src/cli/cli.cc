@@ -114,6 +114,7 @@ int Main(int argc, char** argv) {
   AddTask(app, context);
   AddMcp(app, context);
   AddEnv(app, context);
+  AddWarm(app, context);
   AddDoctor(app, context);
   AddDemo(app, context);
   // For the completions of shells, man pages and tests. Their names begin like nothing a person

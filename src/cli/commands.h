@@ -40,6 +40,7 @@ void AddDoctor(CLI::App& app, Context& context);
 void AddDemo(CLI::App& app, Context& context);
 void AddDemoOllama(CLI::App& demo, Context& context);
 void AddTask(CLI::App& app, Context& context);
+void AddWarm(CLI::App& app, Context& context);
 void AddMcp(CLI::App& app, Context& context);
 
 // For parse callbacks: a usage error unless a command stands behind "--". `before`: what an example

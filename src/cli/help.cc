@@ -104,7 +104,10 @@ std::string Usage(const CLI::App& command) {
     usage = app->get_name() + (usage.empty() ? "" : " ") + usage;
   }
   usage += " [OPTIONS]";
-  for (const CLI::Option* option : PositionalsOf(command)) usage += " " + ValueName(*option);
+  for (const CLI::Option* option : PositionalsOf(command)) {
+    const std::string name = ValueName(*option);
+    usage += option->get_required() ? " " + name : fmt::format(" [{}]", name);
+  }
   if (!command.get_subcommands([](const CLI::App*) { return true; }).empty()) {
     usage += command.get_require_subcommand_min() == 0 ? " [COMMAND]" : " COMMAND";
   }

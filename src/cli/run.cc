@@ -6,6 +6,7 @@
 #include <csignal>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -23,6 +24,7 @@ struct RunFlags {
   VmOptions vm;
   std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
   bool quiet = false;
+  bool timings = false;
 };
 
 int ReportFailure(const Error& error, bool json) {
@@ -42,6 +44,32 @@ void SayHowItEnded(const ExecResult& result, const RunFlags& flags) {
                      result.environment, result.execution_mode, result.exit_code,
                      result.duration_ms));
   }
+}
+
+// On stderr, whatever else is quiet: it was asked for.
+void SayTimings(const Timings& timings) {
+  struct Step {
+    std::int64_t at;
+    const char* what;
+  };
+  const std::vector<Step> steps = {
+      {timings.prepared_ms, "environment, accelerator, disk and registry are there"},
+      {timings.supervised_ms, "the supervisor listens"},
+      {timings.machine_ms, "the machine runs"},
+      {timings.ready_ms, "the guest takes commands"},
+      {timings.first_output_ms, "the first output is here"},
+      {timings.ended_ms, "the command has ended"},
+      {timings.removed_ms, "nothing of the VM is left"},
+  };
+  std::string text =
+      fmt::format("[timings] start={}\n", timings.start.empty() ? "none" : timings.start);
+  std::int64_t before = 0;
+  for (const Step& step : steps) {
+    if (step.at < 0) continue;
+    text += fmt::format("{:>7} ms {:>+6}  {}\n", step.at, step.at - before, step.what);
+    before = step.at;
+  }
+  Talk(text);
 }
 
 int Run(Engine& engine, const Context& context, const RunFlags& flags) {
@@ -65,6 +93,7 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
     PrintJson(document);
   } else {
     SayHowItEnded(*result, flags);
+    if (flags.timings) SayTimings(result->timings);
   }
   return result->exit_code;
 }
@@ -111,6 +140,8 @@ void AddRun(CLI::App& app, Context& context) {
   run->add_flag("--allow-host-compat", flags->vm.allow_host_compat,
                 "Where no guest can be had: in a jail on this host");
   run->add_flag("--json", context.json, "One JSON document instead of live output");
+  run->add_flag("--timings", flags->timings,
+                "Where the time went, on stderr; --json has it always");
   run->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");
   run->footer(
       "The words after -- are run as they are, without a shell; stdin is passed on.\n"

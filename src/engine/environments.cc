@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/time.h"
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/engine_impl.h"
@@ -13,6 +14,7 @@
 #include "environment/catalog.h"
 #include "environment/initramfs.h"
 #include "sys/host.h"
+#include "vmm/template.h"
 
 namespace pyro::engine {
 namespace {
@@ -110,7 +112,7 @@ Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const
   // Guests start without a template as well, only later; so a pull does not fail for it.
   auto parts = engine::PrepareParts(impl_->directories, pulled.environment, {});
   const Status made =
-      parts ? engine::MakeDefaultTemplate(impl_->directories, *parts, io) : parts.error();
+      parts ? engine::MakeTemplate(impl_->directories, *parts, VmOptions(), io) : parts.error();
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
   if (!made && io.on_notice) {
     io.on_notice("guests will boot instead of starting warm: " + made.error().message);
@@ -138,6 +140,13 @@ Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, V
   }
   details.apt_sources = manifest.apt_sources;
   for (const auto& [tool, version] : manifest.tools) details.tools.push_back(tool + " " + version);
+  for (const auto& found : vmm::ListTemplates(engine::TemplatesDirectory(impl_->directories))) {
+    const vmm::TemplateFacts& facts = found.facts;
+    if (found.broken || facts.environment_digest != installed.digest) continue;
+    details.templates.push_back({facts.vcpu_count, facts.mem_mib, facts.network, found.bytes,
+                                 facts.made_at,
+                                 FormatTime(WallTime(std::chrono::seconds(found.last_used)))});
+  }
   return details;
 }
 

@@ -14,9 +14,9 @@ namespace pyro::engine {
 class Stopwatch {
  public:
   std::int64_t Now() const { return At(std::chrono::steady_clock::now()); }
-  // -1 for the epoch, which stands for "never".
+  // -1 for a time before it was made; the epoch stands for "never".
   std::int64_t At(SteadyTime time) const {
-    if (time == SteadyTime{}) return -1;
+    if (time < start_) return -1;
     return std::chrono::duration_cast<std::chrono::milliseconds>(time - start_).count();
   }
 
@@ -37,7 +37,11 @@ inline ExecResult MakeExecResult(const RelayResult& relayed, const std::string& 
   result.environment = environment;
   result.kernel = relayed.ready.kernel;
   result.accelerator = relayed.ready.accelerator;
+  timings.machine_ms = watch.At(SteadyTime(std::chrono::microseconds(relayed.ready.machine_at_us)));
   timings.ready_ms = watch.At(relayed.ready_at);
+  // A guest that ran before has sent its ready at once.
+  const bool fresh = timings.machine_ms >= 0 || relayed.ready.start == "spare";
+  timings.start = fresh ? relayed.ready.start : "";
   timings.first_output_ms = watch.At(relayed.first_output_at);
   result.timings = timings;
   return result;

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/json.h"
 #include "base/try.h"
 #include "engine/paths.h"
 #include "engine/templates.h"
@@ -17,6 +16,7 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "wire/supervisor_answer.h"
 
 namespace pyro::engine {
 namespace {
@@ -59,20 +59,6 @@ Result<Held> TakeOver(const GuestPlace& place) {
   }
 }
 
-Status ParseSupervisorAnswer(const std::string& line) {
-  auto json = ParseJson(line, 64 * 1024);
-  if (json && json->is_object() && json->value("listening", false)) return OkStatus();
-  const Error silent = MakeError(ErrorCode::kInternal, "the supervisor ended before it listened");
-  if (!json || !json->is_object() || !json->contains("error")) return silent;
-  const Json& error = (*json)["error"];
-  const auto code = GetInt(error, "code", 0, 1000);
-  auto message = GetString(error, "message");
-  auto hint = GetString(error, "hint");
-  if (!code || !message || !hint) return silent;
-  return MakeError(ErrorCodeFromNumber(static_cast<int>(*code)).value_or(ErrorCode::kInternal),
-                   std::move(*message), std::move(*hint));
-}
-
 Status ConfigureSupervisor(const Engine::Directories& directories, const GuestParts& parts,
                            wire::SupervisorConfig& config) {
   config.state_dir = directories.state;
@@ -88,19 +74,10 @@ Status ConfigureSupervisor(const Engine::Directories& directories, const GuestPa
 Result<sys::ChildProcess> SpawnSupervisor(sys::SpawnOptions options,
                                           const wire::SupervisorConfig& config) {
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, SupervisorProgram());
-  PYRO_ASSIGN_OR_RETURN(sys::Pipe input, sys::MakePipe());
   options.argv.at(0) = program.native();
   options.env = SupervisorEnvironment();
-  options.stdin_fd = std::move(input.read);
   options.cwd = "/";
-  PYRO_ASSIGN_OR_RETURN(sys::ChildProcess started, sys::ChildProcess::Spawn(std::move(options)));
-  // Smaller than a pipe's buffer (64 KiB), so this cannot block. If the supervisor dies before it
-  // has read that, what it answers, or does not, tells more.
-  if (const Status sent = sys::WriteAll(input.write.get(), FormatSupervisorConfig(config));
-      !sent && sent.error().sys_errno != EPIPE) {
-    return sent.error();
-  }
-  return started;
+  return sys::SpawnWithInput(std::move(options), FormatSupervisorConfig(config));
 }
 
 Status StartSupervisor(const Engine::Directories& directories, const GuestParts& parts,
@@ -116,10 +93,11 @@ Status StartSupervisor(const Engine::Directories& directories, const GuestParts&
   static_assert(wire::kLockFd == 3, "the first descriptor passed");
   options.pass.push_back(std::move(shared));
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess starter, SpawnSupervisor(std::move(options), config));
-  PYRO_ASSIGN_OR_RETURN(const std::string answer, sys::ReadAll(output.read.get(), 64 * 1024));
+  PYRO_ASSIGN_OR_RETURN(const std::string answer,
+                        sys::ReadAll(output.read.get(), wire::kMaxAnswerBytes));
   // The starter is only the fork that detached the supervisor from us.
   PYRO_RETURN_IF_ERROR(starter.Wait(Deadline::After(kListenLimit)));
-  return ParseSupervisorAnswer(answer);
+  return wire::ParseAnswer(answer);
 }
 
 }  // namespace pyro::engine

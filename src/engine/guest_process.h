@@ -40,9 +40,6 @@ Status ConfigureSupervisor(const Engine::Directories& directories, const GuestPa
 Result<sys::ChildProcess> SpawnSupervisor(sys::SpawnOptions options,
                                           const wire::SupervisorConfig& config);
 
-// What a supervisor's line on its standard output says: OK once it listens, or why it cannot.
-Status ParseSupervisorAnswer(const std::string& line);
-
 // `config` needs its guest's own fields only; what comes from `parts` and this host is filled in.
 // Returns once clients can connect; from then on the supervisor holds the lock and answers for the
 // guest.

@@ -25,9 +25,12 @@ Json EnvironmentForm(const EnvironmentInfo& info) {
 Json TimingsForm(const Timings& timings) {
   return {{"prepared_ms", OrNull(timings.prepared_ms)},
           {"supervised_ms", OrNull(timings.supervised_ms)},
+          {"machine_ms", OrNull(timings.machine_ms)},
           {"ready_ms", OrNull(timings.ready_ms)},
           {"first_output_ms", OrNull(timings.first_output_ms)},
-          {"ended_ms", OrNull(timings.ended_ms)}};
+          {"ended_ms", OrNull(timings.ended_ms)},
+          {"removed_ms", OrNull(timings.removed_ms)},
+          {"start", OrNull(timings.start)}};
 }
 
 }  // namespace
@@ -211,7 +214,33 @@ Json ToJson(const EnvironmentDetails& details) {
   form["packages"] = details.packages;
   form["apt_sources"] = details.apt_sources;
   form["tools"] = details.tools;
+  form["templates"] = Json::array();
+  for (const TemplateInfo& info : details.templates) {
+    form["templates"].push_back({{"vcpu_count", info.vcpu_count},
+                                 {"mem_mib", info.mem_mib},
+                                 {"network", info.network},
+                                 {"size_bytes", info.size_bytes},
+                                 {"made_at", info.made_at},
+                                 {"last_used_at", info.last_used_at}});
+  }
   return form;
+}
+
+Json ToJson(const SparePoolInfo& pool) {
+  return {{"environment", pool.environment},
+          {"vcpu_count", pool.vcpu_count},
+          {"mem_mib", pool.mem_mib},
+          {"network", pool.network},
+          {"count", pool.count},
+          {"waiting", pool.waiting},
+          {"ttl_seconds", pool.ttl_seconds},
+          {"expires_at", OrNull(pool.expires_at)}};
+}
+
+Json ToJson(const std::vector<SparePoolInfo>& pools) {
+  Json list = Json::array();
+  for (const SparePoolInfo& pool : pools) list.push_back(ToJson(pool));
+  return {{"pools", std::move(list)}};
 }
 
 Json ToJson(const PulledEnvironment& pulled) {

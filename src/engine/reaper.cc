@@ -6,6 +6,7 @@
 
 #include "base/try.h"
 #include "engine/vm_files.h"
+#include "registry/spare_pool.h"
 #include "registry/vm_directory.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
@@ -76,6 +77,7 @@ Result<ReapedVms> Reap(registry::Registry& registry, const Engine::Directories& 
     for (const auto& path : leftovers) (void)sys::RemoveTree(path);
     return OkStatus();
   }));
+  registry::ReapSpares(directories.state, clock.Now());
   reaped.leftovers = static_cast<std::int64_t>(leftovers.size());
   return reaped;
 }

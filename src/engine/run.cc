@@ -1,6 +1,7 @@
 // RunInVm: from the request to the last trace of the VM gone.
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "engine/host_compat.h"
 #include "engine/reaper.h"
 #include "engine/requests.h"
+#include "engine/spares.h"
 #include "engine/supervisor_link.h"
 #include "engine/vm_files.h"
 #include "registry/vm_directory.h"
@@ -30,7 +32,8 @@ constexpr seconds kStopLimit{30};
 class OwnedVm {
  public:
   static Result<OwnedVm> Start(registry::Registry& registry, const Engine::Directories& directories,
-                               const VmOptions& options, const GuestParts& parts) {
+                               const VmOptions& options, const GuestParts& parts,
+                               const std::function<void()>& on_supervised) {
     const registry::VmSpec spec =
         MakeVmSpec(options, parts.environment.digest, registry::VmOwner::kRun);
     PYRO_ASSIGN_OR_RETURN(NewVm vm,
@@ -41,10 +44,13 @@ class OwnedVm {
       (void)RemoveVmFromDisk(registry, directories, vm.record.id);
       return std::move(status).error();
     }
+    on_supervised();
     PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
                                                    directories.state, vm.record.id)));
     return OwnedVm(std::move(link));
   }
+
+  explicit OwnedVm(SupervisorLink link) : link_(std::move(link)) {}
 
   SupervisorLink& link() { return link_; }
 
@@ -53,10 +59,23 @@ class OwnedVm {
   void Remove() { (void)link_.Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit)); }
 
  private:
-  explicit OwnedVm(SupervisorLink link) : link_(std::move(link)) {}
-
   SupervisorLink link_;
 };
+
+Result<OwnedVm> NewOrSpareVm(const Engine::Directories& directories, const VmOptions& options,
+                             const GuestParts& parts, const CallIo& io, const Stopwatch& watch,
+                             Timings& timings) {
+  if (std::optional<SupervisorLink> spare = TakeSpare(directories, parts, options)) {
+    timings.prepared_ms = timings.supervised_ms = watch.Now();
+    return OwnedVm(std::move(*spare));
+  }
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(directories));
+  (void)Reap(registry, directories, SystemClock());
+  timings.prepared_ms = watch.Now();
+  if (io.on_progress) io.on_progress("start", "", -1);
+  return OwnedVm::Start(registry, directories, options, parts,
+                        [&] { timings.supervised_ms = watch.Now(); });
+}
 
 // `began_running` tells the caller whether an error came before or after the guest took the
 // command.
@@ -67,19 +86,15 @@ Result<ExecResult> RunInGuest(const Engine::Directories& directories, const VmOp
                         EnsureEnvironment(directories, options.environment, io));
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
                         PrepareParts(directories, std::move(environment), io));
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(directories));
-  (void)Reap(registry, directories, SystemClock());
   Timings timings;
-  timings.prepared_ms = watch.Now();
-  if (io.on_progress) io.on_progress("start", "", -1);
-  PYRO_ASSIGN_OR_RETURN(OwnedVm vm, OwnedVm::Start(registry, directories, options, parts));
-  timings.supervised_ms = watch.Now();
+  PYRO_ASSIGN_OR_RETURN(OwnedVm vm, NewOrSpareVm(directories, options, parts, io, watch, timings));
 
   CaptureSink capture;
   auto relayed =
       RelayCommand(vm.link(), exec, io.sink != nullptr ? *io.sink : capture, io, began_running);
   timings.ended_ms = watch.Now();
   vm.Remove();
+  timings.removed_ms = watch.Now();
   if (!relayed) return std::move(relayed).error();
   ExecResult result = MakeExecResult(*relayed, options.environment, watch, timings);
   if (io.sink == nullptr) capture.Fill(result);

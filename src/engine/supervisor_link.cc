@@ -130,6 +130,14 @@ Result<wire::Ready> SupervisorLink::AwaitReady(Deadline deadline, const CallIo& 
   }
 }
 
+Status SupervisorLink::Claim(const wire::Claim& claim, Deadline deadline) {
+  Send(EncodeFrame(claim.ToFrame()));
+  PYRO_ASSIGN_OR_RETURN(const Frame answer, Next(deadline, -1));
+  if (answer.type == FrameType::kClaimed) return OkStatus();
+  if (answer.type == FrameType::kError) return wire::ErrorFromFrame(answer);
+  return MakeError(ErrorCode::kProtocol, "an unexpected frame from the supervisor");
+}
+
 Status SupervisorLink::Stop(wire::Stop stop, Deadline deadline) {
   Send(EncodeFrame(stop.ToFrame()));
   while (true) {

@@ -40,6 +40,10 @@ class SupervisorLink {
   // Waits for a frame. kTimedOut, kCancelled.
   Result<wire::Frame> Next(Deadline deadline, int cancel_fd);
 
+  // Makes a spare this caller's own. kWrongState: it is somebody else's; the link is of no more
+  // use.
+  Status Claim(const wire::Claim& claim, Deadline deadline);
+
   // Waits until the guest takes commands, telling `on_phase` on the way. kGuestUnavailable: it
   // could not start, and why.
   Result<wire::Ready> AwaitReady(Deadline deadline, const CallIo& io);

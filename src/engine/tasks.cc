@@ -25,6 +25,7 @@
 #include "registry/task_directory.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
+#include "sys/sparse_copy.h"
 
 namespace pyro {
 namespace engine {
@@ -88,7 +89,7 @@ Status FillDisk(const Engine::Directories& directories, const registry::TaskSpec
                             directories.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
   PYRO_ASSIGN_OR_RETURN(
       const sys::UniqueFd disk,
-      environment::CloneBlank(blank, registry::TaskDataImage(directories.state, spec.id)));
+      sys::CloneSparse(blank, registry::TaskDataImage(directories.state, spec.id)));
   return OkStatus();
 }
 

@@ -19,13 +19,14 @@
 #include "sys/host.h"
 #include "vmm/qemu/qemu_program.h"
 #include "vmm/template.h"
+#include "wire/supervisor_answer.h"
 
 namespace pyro::engine {
 namespace {
 
 constexpr int kKeyVersion = 1;           // Changes with what a frozen guest has been through.
 constexpr std::size_t kNameDigits = 32;  // Of the key's digest.
-constexpr std::chrono::seconds kMakeLimit{300};
+constexpr std::chrono::seconds kWorkLimit{600};
 
 Result<std::string> TemplateKey(const GuestParts& parts, const wire::SupervisorConfig& config) {
   vmm::MachineSpec spec;
@@ -38,33 +39,30 @@ Result<std::string> TemplateKey(const GuestParts& parts, const wire::SupervisorC
                      parts.environment.digest, parts.initrd.filename().native(), machine);
 }
 
-// Passes on what the maker says until it has ended.
-Status Follow(int output, const CallIo& io) {
-  const Deadline deadline = Deadline::After(kMakeLimit);
+// Passes on what a worker says until it has ended.
+Status Follow(int output, const std::string& word, const CallIo& io) {
+  const Deadline deadline = Deadline::After(kWorkLimit);
   std::string text;
   while (true) {
     pollfd polls[] = {{output, POLLIN, 0}, {io.cancel_fd, POLLIN, 0}};
     ::poll(polls, 2, deadline.PollTimeout());
     if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
-    if (deadline.Expired()) return MakeError(ErrorCode::kTimedOut, "the template took too long");
+    if (deadline.Expired()) return MakeError(ErrorCode::kTimedOut, word + " took too long");
     if (polls[0].revents == 0) continue;
     char bytes[4096];
     const ssize_t n = ::read(output, bytes, sizeof bytes);
-    if (n <= 0 || text.size() > 64 * 1024) break;
+    if (n <= 0 || text.size() > wire::kMaxAnswerBytes) break;
     text.append(bytes, static_cast<std::size_t>(n));
     for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos;
          text.erase(0, end + 1)) {
       const std::string line = text.substr(0, end);
-      const auto json = ParseJson(line, 64 * 1024);
-      if (!json || !json->is_object()) continue;
-      if (auto phase = GetString(*json, "phase", 64); phase && io.on_progress) {
-        io.on_progress("template", Printable(*phase), -1);
-      }
-      if (json->value("done", false)) return OkStatus();
-      if (json->contains("error")) return ParseSupervisorAnswer(line);
+      const auto json = ParseJson(line, wire::kMaxAnswerBytes);
+      const auto phase = json ? GetString(*json, "phase", 64) : json.error();
+      if (!phase) return wire::ParseAnswer(line);
+      if (io.on_progress) io.on_progress(word, Printable(*phase), -1);
     }
   }
-  return MakeError(ErrorCode::kInternal, "the template's maker ended without a word");
+  return MakeError(ErrorCode::kInternal, word + ": ended without a word");
 }
 
 }  // namespace
@@ -84,23 +82,28 @@ Status PlanTemplate(const Engine::Directories& directories, const GuestParts& pa
   return OkStatus();
 }
 
-Status MakeDefaultTemplate(const Engine::Directories& directories, const GuestParts& parts,
-                           const CallIo& io) {
+Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
+                 const std::filesystem::path& directory, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
+  sys::SpawnOptions options;
+  options.argv = {"", word, directory.filename()};
+  options.stdout_fd = std::move(output.write);
+  PYRO_ASSIGN_OR_RETURN(const sys::ChildProcess worker,
+                        SpawnSupervisor(std::move(options), config));
+  return Follow(output.read.get(), word, io);  // What is left of the worker then is killed.
+}
+
+Status MakeTemplate(const Engine::Directories& directories, const GuestParts& parts,
+                    const VmOptions& options, const CallIo& io) {
   wire::SupervisorConfig config;
   config.kind = wire::GuestKind::kTemplate;
-  const VmOptions defaults;
-  config.vcpu_count = static_cast<int>(defaults.vcpu_count);
-  config.mem_mib = static_cast<int>(defaults.mem_mib);
+  config.vcpu_count = static_cast<int>(options.vcpu_count);
+  config.mem_mib = static_cast<int>(options.mem_mib);
+  config.network = options.network;
   PYRO_RETURN_IF_ERROR(ConfigureSupervisor(directories, parts, config));
   if (config.templ.directory.empty()) return OkStatus();
   if (vmm::OpenTemplate(config.templ.directory, config.templ.key)) return OkStatus();
-
-  PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
-  sys::SpawnOptions options;
-  options.argv = {"", "template", config.templ.directory.filename()};
-  options.stdout_fd = std::move(output.write);
-  PYRO_ASSIGN_OR_RETURN(const sys::ChildProcess maker, SpawnSupervisor(std::move(options), config));
-  return Follow(output.read.get(), io);  // What is left of the maker then is killed.
+  return RunWorker(config, "template", config.templ.directory, io);
 }
 
 void PruneTemplates(const Engine::Directories& directories, environment::EnvironmentStore& store,

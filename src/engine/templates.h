@@ -17,10 +17,15 @@ std::filesystem::path TemplatesDirectory(const Engine::Directories& directories)
 Status PlanTemplate(const Engine::Directories& directories, const GuestParts& parts,
                     wire::SupervisorConfig& config);
 
-// Makes the template for guests of the default size, unless it is there, and tells `io` what it
-// does. kCancelled; any other failure means that guests boot instead.
-Status MakeDefaultTemplate(const Engine::Directories& directories, const GuestParts& parts,
-                           const CallIo& io);
+// Makes the template for guests of that size, unless it is there, and tells `io` what it does.
+// kCancelled; any other failure means that guests boot instead.
+Status MakeTemplate(const Engine::Directories& directories, const GuestParts& parts,
+                    const VmOptions& options, const CallIo& io);
+
+// Runs a supervisor's program that works on `directory`, in the foreground: what it says that it
+// does is told to `io`, and it is killed if the call is cancelled.
+Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
+                 const std::filesystem::path& directory, const CallIo& io);
 
 // Removes templates that cannot be read, and those of environment versions that are not installed
 // any more, and adds them to `pruned`.

@@ -10,6 +10,7 @@
 #include "registry/vm_directory.h"
 #include "sys/files.h"
 #include "sys/random.h"
+#include "sys/sparse_copy.h"
 
 namespace pyro::engine {
 namespace {
@@ -57,7 +58,7 @@ Status EnsureGuestImage(const Engine::Directories& directories, const VmId& id) 
   if (std::filesystem::exists(GuestImage(directories, id), error)) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank,
                         environment::EnsureBlankDisk(directories.cache, kDataDiskBytes));
-  PYRO_RETURN_IF_ERROR(environment::CloneBlank(blank, GuestImage(directories, id)));
+  PYRO_RETURN_IF_ERROR(sys::CloneSparse(blank, GuestImage(directories, id)));
   return OkStatus();
 }
 

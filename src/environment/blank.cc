@@ -1,17 +1,13 @@
 #include "environment/blank.h"
 
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -44,60 +40,6 @@ Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64
   return OkStatus();
 }
 
-Status ReadAndWrite(int from, int to, off_t begin, off_t end) {
-  std::vector<char> buffer(std::size_t{256} * 1024);
-  while (begin < end) {
-    const std::size_t most = std::min(buffer.size(), static_cast<std::size_t>(end - begin));
-    const ssize_t n = ::pread(from, buffer.data(), most, begin);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return sys::ErrnoError(errno, "read a blank disk");
-    if (n == 0) return MakeError(ErrorCode::kDataLoss, "the blank disk shrank while it was copied");
-    for (ssize_t done = 0; done < n;) {
-      const ssize_t written =
-          ::pwrite(to, buffer.data() + done, static_cast<std::size_t>(n - done), begin + done);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return sys::ErrnoError(errno, "copy a disk");
-      done += written;
-    }
-    begin += n;
-  }
-  return OkStatus();
-}
-
-Status CopyRange(int from, int to, off_t begin, off_t end) {
-  while (begin < end) {
-    off_t in = begin;
-    off_t out = begin;
-    const ssize_t n =
-        ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(end - begin), 0);
-    if (n < 0 && errno == EINTR) continue;
-    // The cache and the state directory may be on different file systems.
-    if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
-      return ReadAndWrite(from, to, begin, end);
-    }
-    if (n < 0) return sys::ErrnoError(errno, "copy a disk");
-    if (n == 0) return MakeError(ErrorCode::kDataLoss, "the blank disk shrank while it was copied");
-    begin += n;
-  }
-  return OkStatus();
-}
-
-Status CopySparse(int from, int to) {
-  struct stat info {};
-  if (::fstat(from, &info) != 0) return sys::ErrnoError(errno, "stat");
-  if (::ftruncate(to, info.st_size) != 0) return sys::ErrnoError(errno, "size a disk");
-  for (off_t at = 0; at < info.st_size;) {
-    const off_t data = ::lseek(from, at, SEEK_DATA);
-    if (data < 0 && errno == ENXIO) break;  // Only a hole is left.
-    if (data < 0) return sys::ErrnoError(errno, "find data");
-    const off_t hole = ::lseek(from, data, SEEK_HOLE);
-    if (hole < 0) return sys::ErrnoError(errno, "find a hole");
-    PYRO_RETURN_IF_ERROR(CopyRange(from, to, data, hole));
-    at = hole;
-  }
-  return OkStatus();
-}
-
 }  // namespace
 
 Result<fs::path> EnsureBlankDisk(const fs::path& cache_dir, std::uint64_t size,
@@ -119,19 +61,6 @@ Result<fs::path> EnsureBlankDisk(const fs::path& cache_dir, std::uint64_t size,
     return std::move(made).error();
   }
   return path;
-}
-
-Result<sys::UniqueFd> CloneBlank(const fs::path& blank, const fs::path& destination) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd from, sys::OpenFile(blank, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd to,
-                        sys::OpenFile(destination, O_RDWR | O_CREAT | O_EXCL, 0600));
-  if (::ioctl(to.get(), FICLONE, from.get()) == 0) return to;
-  Status copied = CopySparse(from.get(), to.get());
-  if (!copied) {
-    ::unlink(destination.c_str());
-    return std::move(copied).error();
-  }
-  return to;
 }
 
 }  // namespace pyro::environment

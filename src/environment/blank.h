@@ -7,7 +7,6 @@
 
 #include "environment/tools.h"
 #include "pyro/result.h"
-#include "sys/unique_fd.h"
 
 namespace pyro::environment {
 
@@ -16,16 +15,10 @@ inline constexpr std::uint64_t kMaxBlankBytes = 1ULL << 40;
 
 // A raw image of `size` bytes with an empty ext4 on it, owned by root in the guest, kept in
 // `cache_dir`/blank. It is sparse (a few hundred KiB on disk for 10 GiB) and tells the kernel that
-// its inode tables are zero already, so that a guest does not fill them in. Read-only: use
-// CloneBlank. Any number of processes may call this at once. kInvalidArgument: not a multiple of 1
-// MiB, or beyond the limits above. kMissingTool: no mke2fs.
+// its inode tables are zero already, so that a guest does not fill them in. Read-only: copy it with
+// sys::CloneSparse. Any number of processes may call this at once. kInvalidArgument: not a multiple
+// of 1 MiB, or beyond the limits above. kMissingTool: no mke2fs.
 Result<std::filesystem::path> EnsureBlankDisk(const std::filesystem::path& cache_dir,
                                               std::uint64_t size, const ToolPaths& tools = {});
-
-// Makes `destination` (which must not exist; mode 0600) a copy that shares or leaves out what is
-// not written: FICLONE where the file system can, else its data only. Open for reading and writing.
-// On failure nothing is left.
-Result<sys::UniqueFd> CloneBlank(const std::filesystem::path& blank,
-                                 const std::filesystem::path& destination);
 
 }  // namespace pyro::environment

@@ -53,5 +53,7 @@ class GuestRecord {
 // Rows and files of the state directory; registry.db is opened at the first use.
 std::unique_ptr<GuestRecord> MakeVmRecord(const wire::SupervisorConfig& config);
 std::unique_ptr<GuestRecord> MakeTaskRecord(const wire::SupervisorConfig& config);
+// A spare has files only.
+std::unique_ptr<GuestRecord> MakeSpareRecord(const wire::SupervisorConfig& config);
 
 }  // namespace pyro::supervisor

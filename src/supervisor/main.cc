@@ -9,10 +9,12 @@
 #include <boost/asio/signal_set.hpp>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/json.h"
 #include "base/try.h"
+#include "supervisor/spare_filler.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/template_maker.h"
 #include "sys/errno_error.h"
@@ -20,6 +22,7 @@
 #include "sys/file_lock.h"
 #include "sys/files.h"
 #include "vmm/qemu/qemu_vmm.h"
+#include "wire/supervisor_answer.h"
 
 namespace pyro::supervisor {
 namespace {
@@ -33,7 +36,7 @@ Status Detach() {
   return OkStatus();
 }
 
-void Say(const Json& line) { (void)sys::WriteAll(STDOUT_FILENO, ToJsonLine(line) + "\n"); }
+void Say(std::string_view line) { (void)sys::WriteAll(STDOUT_FILENO, line); }
 
 // Nothing of the creator's may be held open by a process that outlives it, its terminal least of
 // all.
@@ -56,16 +59,35 @@ Status RunForTemplate(const wire::SupervisorConfig& config) {
   }
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, vmm::qemu::QemuVmm::Create());
   PYRO_RETURN_IF_ERROR(MakeTemplate(config, *vmm, [&](std::string_view phase) {
-    if (!config.detached) Say({{"phase", phase}});
+    if (!config.detached) Say(ToJsonLine({{"phase", phase}}) + "\n");
   }));
-  if (!config.detached) Say({{"done", true}});
+  if (!config.detached) Say(wire::FormatAnswer());
   return OkStatus();
+}
+
+Status RunForPool(const wire::SupervisorConfig& config) {
+  if (config.detached) {
+    PYRO_RETURN_IF_ERROR(Detach());
+    PYRO_RETURN_IF_ERROR(LetGoOfCreator());
+    AwaitEndOfSpare(config.directory, config.id);
+  }
+  PYRO_RETURN_IF_ERROR(FillSparePool(config.directory, [&](std::string_view which) {
+    if (!config.detached) Say(ToJsonLine({{"phase", which}}) + "\n");
+  }));
+  if (!config.detached) Say(wire::FormatAnswer());
+  return OkStatus();
+}
+
+std::unique_ptr<GuestRecord> MakeRecord(const wire::SupervisorConfig& config) {
+  if (!config.spare_pool.empty()) return MakeSpareRecord(config);
+  return config.kind == wire::GuestKind::kVm ? MakeVmRecord(config) : MakeTaskRecord(config);
 }
 
 Status Run() {
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(STDIN_FILENO, wire::kMaxConfigBytes));
   PYRO_ASSIGN_OR_RETURN(const wire::SupervisorConfig config, wire::ParseSupervisorConfig(text));
   if (config.kind == wire::GuestKind::kTemplate) return RunForTemplate(config);
+  if (config.kind == wire::GuestKind::kSparePool) return RunForPool(config);
   if (::fcntl(wire::kLockFd, F_SETFD, FD_CLOEXEC) != 0) {
     return sys::ErrnoError(errno, "take over the lock");
   }
@@ -75,15 +97,24 @@ Status Run() {
 
   boost::asio::io_context loop(1);
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, vmm::qemu::QemuVmm::Create());
-  const std::unique_ptr<GuestRecord> record =
-      config.kind == wire::GuestKind::kVm ? MakeVmRecord(config) : MakeTaskRecord(config);
-  const bool remove_on_signal = config.dies_with_first_client;
+  const std::unique_ptr<GuestRecord> record = MakeRecord(config);
+  const bool spare = !config.spare_pool.empty();
+  const bool remove_on_signal = config.dies_with_first_client || spare;
   Supervisor supervisor(loop, config, *vmm, *record);
   PYRO_FAILPOINT("supervisor.detached");
-  PYRO_RETURN_IF_ERROR(supervisor.Listen());
-  PYRO_FAILPOINT("supervisor.listening");
-  Say({{"listening", true}});
-  PYRO_RETURN_IF_ERROR(LetGoOfCreator());
+  const auto listen = [&]() -> Status {
+    PYRO_RETURN_IF_ERROR(supervisor.Listen());
+    PYRO_FAILPOINT("supervisor.listening");
+    Say(wire::FormatAnswer());
+    return LetGoOfCreator();
+  };
+  if (spare) {
+    supervisor.OnReady([&] {
+      if (!listen()) supervisor.Stop(true);
+    });
+  } else {
+    PYRO_RETURN_IF_ERROR(listen());
+  }
 
   boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
   signals.async_wait([&](boost::system::error_code error, int) {
@@ -92,6 +123,8 @@ Status Run() {
   supervisor.OnEnd([&] { signals.cancel(); });
   supervisor.Start();
   loop.run();
+  // Unheard, unless it is that of a spare that never was ready.
+  if (spare && supervisor.failure()) return *supervisor.failure();
   return OkStatus();
 }
 
@@ -103,11 +136,7 @@ int RunSupervisor() {
   ::umask(077);
   const Status status = Run();
   if (status) return 0;
-  const Error& error = status.error();
-  Say({{"error",
-        {{"code", static_cast<int>(error.code)},
-         {"message", error.message},
-         {"hint", error.hint}}}});
+  Say(wire::FormatAnswer(status.error()));
   return 1;
 }
 

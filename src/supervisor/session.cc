@@ -55,6 +55,10 @@ Status Session::OnFrame(wire::Frame frame) {
     callbacks_.stop(id_, stop);
     return OkStatus();
   }
+  if (frame.type == wire::FrameType::kClaim) {
+    PYRO_ASSIGN_OR_RETURN(const wire::Claim claim, wire::Claim::FromFrame(frame));
+    return callbacks_.claim(id_, claim);
+  }
   return callbacks_.command_frame(id_, std::move(frame));
 }
 

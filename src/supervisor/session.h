@@ -19,6 +19,7 @@ class Session {
     std::function<void(ClientId)> greeted;  // Its hello was good; it may be told things now.
     std::function<Status(ClientId, wire::Frame)> command_frame;
     std::function<void(ClientId, wire::Stop)> stop;
+    std::function<Status(ClientId, wire::Claim)> claim;
     std::function<void(ClientId)> gone;  // Last call; the session may be destroyed in it.
   };
 

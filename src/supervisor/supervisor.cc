@@ -12,7 +12,10 @@
 #include "base/build_id.h"
 #include "base/check.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "base/try.h"
+#include "registry/spare_pool.h"
+#include "supervisor/spare_filler.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/random.h"
@@ -28,10 +31,11 @@ using std::chrono::seconds;
 
 constexpr seconds kFirstClientLimit{30};  // For the creator of a `pyro run` VM to connect.
 constexpr seconds kLastWordsLimit{
-    10};                            // For the creator of a guest that failed at once to ask why.
-constexpr seconds kStopLimit{15};   // For the guest to power off by itself.
-constexpr seconds kKillGrace{10};   // For the agent to report a killed command.
-constexpr seconds kSettleEvery{1};  // Between two tries to store what a full disk refused.
+    10};                           // For the creator of a guest that failed at once to ask why.
+constexpr seconds kStopLimit{15};  // For the guest to power off by itself.
+constexpr seconds kKillGrace{10};  // For the agent to report a killed command.
+constexpr milliseconds kRefillDelay{5};  // For the command to be on its way into the guest.
+constexpr seconds kSettleEvery{1};       // Between two tries to store what a full disk refused.
 
 }  // namespace
 
@@ -41,6 +45,7 @@ Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, vm
       config_(std::move(config)),
       vmm_(vmm),
       record_(record),
+      waiting_(!config_.spare_pool.empty()),
       acceptor_(loop),
       router_(RouterCallbacks()),
       machine_exit_(loop),
@@ -48,7 +53,8 @@ Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, vm
       lease_(loop),
       settle_(loop),
       stop_limit_(loop),
-      template_delay_(loop) {}
+      template_delay_(loop),
+      refill_delay_(loop) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -88,11 +94,11 @@ Status Supervisor::Listen() {
   acceptor_.assign(asio::local::stream_protocol(), socket.get(), error);
   PYRO_CHECK(!error);
   (void)socket.Release();
+  Accept();
   return OkStatus();
 }
 
 void Supervisor::Start() {
-  Accept();
   // Until its owner is here, a short lease is what notices that the owner died on the way.
   ArmLease(config_.dies_with_first_client ? kFirstClientLimit : config_.ttl);
   asio::post(loop_, [this] { StartGuest(); });
@@ -111,10 +117,14 @@ void Supervisor::Accept() {
             const ClientId id = next_client_++;
             Session::Callbacks callbacks;
             callbacks.greeted = [this](ClientId client) { Greeted(client); };
-            callbacks.command_frame = [this](ClientId client, wire::Frame frame) {
+            callbacks.command_frame = [this](ClientId client, wire::Frame frame) -> Status {
+              if (waiting_) return MakeError(ErrorCode::kWrongState, "this guest is not yours yet");
               return router_.FromClient(client, std::move(frame));
             };
-            callbacks.stop = [this](ClientId, wire::Stop stop) { Stop(stop.remove); };
+            callbacks.stop = [this](ClientId, wire::Stop stop) { Stop(stop.remove || waiting_); };
+            callbacks.claim = [this](ClientId client, wire::Claim claim) {
+              return Claim(client, claim);
+            };
             callbacks.gone = [this](ClientId client) { ClientGone(client); };
             auto session = std::make_unique<Session>(id, std::move(*stream), std::move(callbacks));
             session->Start();
@@ -126,6 +136,7 @@ void Supervisor::Accept() {
 }
 
 void Supervisor::Greeted(ClientId client) {
+  if (waiting_) return;
   if (!owner_) {
     owner_ = client;
     if (config_.dies_with_first_client) RenewLease();
@@ -137,6 +148,37 @@ void Supervisor::Greeted(ClientId client) {
     session.Send(EncodeFrame(ready_.ToFrame()));
   } else if (phase_ == Phase::kStarting) {
     session.Send(EncodeFrame(wire::Progress{progress_}.ToFrame()));
+  }
+}
+
+Status Supervisor::Claim(ClientId client, const wire::Claim& claim) {
+  if (!waiting_ || phase_ != Phase::kReady) {
+    return MakeError(ErrorCode::kWrongState, "this guest is somebody else's");
+  }
+  waiting_ = false;
+  owner_ = client;
+  registry::MarkSpareTaken(config_.directory);
+  registry::TouchSparePool(config_.spare_pool);
+  PYRO_FAILPOINT("spare.taken");
+  config_.dies_with_first_client = true;
+  config_.ttl = seconds(claim.ttl_seconds);
+  RenewLease();
+  ready_.start = "spare";
+  ready_.machine_at_us = 0;
+  Session& session = *sessions_.at(client);
+  session.Send(EncodeFrame(wire::Plain(wire::FrameType::kClaimed)));
+  session.Send(EncodeFrame(ready_.ToFrame()));
+  wants_refill_ = true;
+  refill_delay_.expires_after(kRefillDelay);
+  refill_delay_.async_wait([this](ErrorCodeOfAsio error) {
+    if (!error) RefillPool();
+  });
+  return OkStatus();
+}
+
+void Supervisor::RefillPool() {
+  if (std::exchange(wants_refill_, false)) {
+    StartSpareFiller(config_.state_dir, config_.spare_pool, config_.id);
   }
 }
 
@@ -215,6 +257,7 @@ void Supervisor::ArmLease(seconds length) {
   lease_.expires_after(length);
   lease_.async_wait([this](ErrorCodeOfAsio error) {
     if (error) return;
+    if (waiting_ && PoolGoesOn()) return;
     // A start has a limit of its own; a lease shorter than it would never let the guest come up.
     const bool starting = phase_ == Phase::kStarting && !config_.dies_with_first_client;
     if (router_.idle() && !starting) {
@@ -225,6 +268,16 @@ void Supervisor::ArmLease(seconds length) {
       RenewLease();
     }
   });
+}
+
+// A spare's lease is its pool's, which every client that takes one renews.
+bool Supervisor::PoolGoesOn() {
+  const auto pool = registry::ReadSparePool(config_.spare_pool);
+  if (!pool) return false;
+  const auto left = registry::SparePoolExpiry(*pool) - SystemClock().Now();
+  if (left <= milliseconds(0)) return false;
+  ArmLease(std::chrono::ceil<seconds>(left));
+  return true;
 }
 
 // --- Ends
@@ -270,7 +323,7 @@ void Supervisor::GuestFailed(const Error& error) {
   if (phase_ == Phase::kStarting) failure_->message = WithConsole(failure_->message);
   machine_.reset();
   network_.reset();
-  if (phase_ == Phase::kStarting && !AnyoneGreeted()) {
+  if (phase_ == Phase::kStarting && !waiting_ && !AnyoneGreeted()) {
     // Whoever started us is about to connect, and is owed the reason.
     boot_limit_.expires_after(kLastWordsLimit);
     boot_limit_.async_wait([this](ErrorCodeOfAsio failure) {
@@ -352,6 +405,8 @@ void Supervisor::Finish() {
   settle_.cancel();
   stop_limit_.cancel();
   template_delay_.cancel();
+  refill_delay_.cancel();
+  RefillPool();
   if (on_end_) on_end_();
 }
 

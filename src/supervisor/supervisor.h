@@ -33,7 +33,8 @@ class Supervisor {
              GuestRecord& record);
   ~Supervisor();
 
-  // From its return on clients can connect.
+  // From its return on clients can connect. Before Start, or, for a spare, once the guest is ready:
+  // until then it would only keep them waiting.
   Status Listen();
 
   // Starts the guest, in the loop. The loop runs until the guest and all that belongs to it are
@@ -42,6 +43,12 @@ class Supervisor {
 
   // `on_end` is called once, when nothing is left to wait for but last words to clients.
   void OnEnd(std::function<void()> on_end) { on_end_ = std::move(on_end); }
+
+  // `on_ready` is called once, when the guest takes commands.
+  void OnReady(std::function<void()> on_ready) { on_ready_ = std::move(on_ready); }
+
+  // Why the guest is gone, if it did not end as it was asked to.
+  const std::optional<Error>& failure() const { return failure_; }
 
   // As a client's `stop`: `remove` kills at once and deletes, otherwise the guest powers off and
   // its disk is kept.
@@ -62,15 +69,19 @@ class Supervisor {
   Status FromAgent(wire::Frame frame);
   Status GreetAgent(const wire::Frame& frame);
   void SetUpGuest();
+  void WarmUp(wire::Ready ready);
+  Status FromWarmUp(wire::Frame frame);
   void GuestIsReady(wire::Ready ready);
   void SettleTemplate();
   void MakeTemplateWhenIdle();
   void MakeTemplateNow();
+  void RefillPool();
   std::optional<wire::GuestNetwork> GuestNetwork() const;
 
   // Clients.
   void Accept();
   void Greeted(ClientId client);
+  Status Claim(ClientId client, const wire::Claim& claim);
   void ClientGone(ClientId client);
   void Broadcast(const wire::Frame& frame);
   void Say(std::string phase);
@@ -81,6 +92,7 @@ class Supervisor {
   void UseChanged();
   void RenewLease();
   void ArmLease(std::chrono::seconds length);
+  bool PoolGoesOn();
   void SettleJournal();
 
   // Ends.
@@ -109,6 +121,10 @@ class Supervisor {
   bool template_is_bad_ = false;  // Removed once the guest has come up without it.
   bool wants_template_ = false;   // There is none, or no good one, yet.
 
+  bool waiting_ = false;                   // A spare that nobody has claimed yet.
+  std::optional<wire::Ready> warming_up_;  // What a spare answered, while its first command runs.
+  bool wants_refill_ = false;              // The pool that this guest was taken from lacks it.
+
   boost::asio::local::stream_protocol::acceptor acceptor_;
   std::map<ClientId, std::unique_ptr<Session>> sessions_;
   ClientId next_client_ = 1;
@@ -129,6 +145,8 @@ class Supervisor {
   bool settling_ = false;  // It runs.
   boost::asio::steady_timer stop_limit_;
   boost::asio::steady_timer template_delay_;
+  boost::asio::steady_timer refill_delay_;
+  std::function<void()> on_ready_;
   std::function<void()> on_end_;
 };
 

@@ -26,6 +26,7 @@ using std::chrono::seconds;
 
 constexpr seconds kLaunchLimit{30};  // For QEMU to come up and answer.
 constexpr seconds kWarmLimit{30};    // For a guest from a template; a boot may then still be tried.
+constexpr std::uint32_t kWarmUpChannel = 1;  // Free again before the first client's command.
 constexpr seconds kTemplateDelay{2};  // Of idleness, before a template is made beside a guest.
 
 std::int64_t WallClockNs() {
@@ -81,6 +82,7 @@ void Supervisor::StartCold() {
   machine_.reset();
   network_.reset();
   agent_greeted_ = false;
+  warming_up_.reset();
   Say("boot");
   // What failed may be on the stack.
   boost::asio::post(loop_, [this] {
@@ -116,6 +118,9 @@ Status Supervisor::LaunchMachine() {
     spec.network = network_->TakeCard();
   }
   PYRO_ASSIGN_OR_RETURN(machine_, vmm_.Start(std::move(spec), Deadline::After(kLaunchLimit)));
+  ready_.machine_at_us = std::chrono::duration_cast<std::chrono::microseconds>(
+                             std::chrono::steady_clock::now().time_since_epoch())
+                             .count();
   PYRO_FAILPOINT("supervisor.machine-launched");
   WatchMachine();
   PYRO_ASSIGN_OR_RETURN(console_, ConsoleLog::Start(loop_, machine_->TakeConsole(),
@@ -136,6 +141,7 @@ Status Supervisor::LaunchMachine() {
 Status Supervisor::FromAgent(wire::Frame frame) {
   if (phase_ == Phase::kStopping || phase_ == Phase::kEnded) return OkStatus();
   if (frame.channel != 0) {
+    if (warming_up_) return FromWarmUp(std::move(frame));
     if (phase_ == Phase::kReady) return router_.FromGuest(std::move(frame));
     return MakeError(ErrorCode::kProtocol, "a command's frame before any command");
   }
@@ -147,7 +153,11 @@ Status Supervisor::FromAgent(wire::Frame frame) {
       if (!agent_greeted_ || phase_ != Phase::kStarting) {
         return MakeError(ErrorCode::kProtocol, "ready at the wrong time");
       }
-      GuestIsReady(std::move(ready));
+      if (!waiting_) {
+        GuestIsReady(std::move(ready));
+      } else if (!warming_up_) {
+        WarmUp(std::move(ready));
+      }
       return OkStatus();
     }
     case wire::FrameType::kError:
@@ -187,6 +197,28 @@ void Supervisor::SetUpGuest() {
   agent_->Send(EncodeFrame(setup.ToFrame()));
 }
 
+// A spare runs a command that does nothing before it is handed out: what the guest does for the
+// first time takes long, above all where its CPU is emulated.
+void Supervisor::WarmUp(wire::Ready ready) {
+  warming_up_ = std::move(ready);
+  wire::Exec exec;
+  exec.argv = {"/bin/true"};
+  exec.cwd = "/";
+  agent_->Send(EncodeFrame(exec.ToFrame(kWarmUpChannel)));
+  agent_->Send(wire::EncodeEof(kWarmUpChannel, wire::Stream::kStdin));
+}
+
+Status Supervisor::FromWarmUp(wire::Frame frame) {
+  if (frame.channel != kWarmUpChannel) {
+    return MakeError(ErrorCode::kProtocol, "a command's frame before any command");
+  }
+  // However it ended: an environment need not have the program.
+  if (frame.type == wire::FrameType::kExited || frame.type == wire::FrameType::kError) {
+    GuestIsReady(*std::exchange(warming_up_, std::nullopt));
+  }
+  return OkStatus();
+}
+
 void Supervisor::GuestIsReady(wire::Ready ready) {
   phase_ = Phase::kReady;
   boot_limit_.cancel();
@@ -194,15 +226,17 @@ void Supervisor::GuestIsReady(wire::Ready ready) {
   ready_.kernel = Printable(ready.kernel, 100);
   ready_.execution_mode = "guest_virtio_serial";
   ready_.accelerator = config_.accelerator;
+  ready_.start = warm_ ? "template" : "boot";
   // Who is told that the VM is started finds it so in the registry. A failure leaves the row behind
   // the truth; the lock still says that this guest is alive.
-  if (!config_.dies_with_first_client) {
+  if (!config_.dies_with_first_client && !waiting_) {
     PYRO_FAILPOINT("supervisor.guest-ready");
     (void)record_.Started(ready_, GuestNetwork());
     PYRO_FAILPOINT("supervisor.start-recorded");
     ArmLease(config_.ttl);  // As the row has it.
   }
-  Broadcast(ready_.ToFrame());
+  if (!waiting_) Broadcast(ready_.ToFrame());
+  if (on_ready_) on_ready_();
   for (const ClientId client : router_.GuestReady()) {
     const auto session = sessions_.find(client);
     if (session == sessions_.end()) continue;

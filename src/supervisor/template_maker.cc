@@ -22,10 +22,9 @@
 #include "base/time.h"
 #include "base/try.h"
 #include "supervisor/console_log.h"
-#include "sys/child_process.h"
+#include "supervisor/start_program.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
-#include "sys/host.h"
 #include "vmm/template.h"
 #include "wire/frame.h"
 #include "wire/messages.h"
@@ -37,7 +36,6 @@ using std::chrono::seconds;
 
 constexpr seconds kLaunchLimit{30};
 constexpr seconds kFreezeLimit{30};
-constexpr seconds kStarterLimit{10};
 
 // The data disk of every guest is put in this one's place; nothing reads it meanwhile.
 constexpr off_t kDataDiskBytes = off_t{10} << 30;
@@ -167,29 +165,9 @@ void StartTemplateMaker(wire::SupervisorConfig config) {
   config.kind = wire::GuestKind::kTemplate;
   config.id.clear();
   config.directory.clear();
+  config.spare_pool.clear();
   config.dies_with_first_client = false;
-  config.detached = true;
-  const auto programs = sys::ProgramDirectory();
-  auto input = sys::MakePipe();
-  if (!programs || !input) return;
-  sys::SpawnOptions options;
-  // The words are for whoever looks at the list of processes.
-  options.argv = {*programs / "pyro-supervisor", "template", config.templ.directory.filename()};
-  for (const char* name : {"PATH", "HOME", "TMPDIR"}) {
-    if (const std::string value = sys::Environment(name); !value.empty()) {
-      options.env.push_back(std::string(name) + "=" + value);
-    }
-  }
-  options.stdin_fd = std::move(input->read);
-  options.cwd = "/";
-  options.die_with_parent = false;
-  auto starter = sys::ChildProcess::Spawn(std::move(options));
-  if (!starter) return;
-  // Smaller than a pipe's buffer, so this cannot block.
-  (void)sys::WriteAll(input->write.get(), FormatSupervisorConfig(config));
-  input->write.Reset();
-  // Only the fork that detaches the maker from us.
-  (void)starter->Wait(Deadline::After(kStarterLimit));
+  StartDetached("template", std::move(config));
 }
 
 }  // namespace pyro::supervisor

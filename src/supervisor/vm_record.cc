@@ -1,10 +1,11 @@
-// A VM's row, as its supervisor keeps it.
+// A VM's row, as its supervisor keeps it; and the record of a VM that has none.
 
 #include <utility>
 
 #include "base/try.h"
 #include "registry/vm_directory.h"
 #include "supervisor/guest_row.h"
+#include "sys/files.h"
 
 namespace pyro::supervisor {
 namespace {
@@ -36,7 +37,27 @@ class VmRow : public GuestRow {
   VmId id_;
 };
 
+class SpareFiles : public GuestRecord {
+ public:
+  explicit SpareFiles(std::filesystem::path directory) : directory_(std::move(directory)) {}
+
+  Status Started(const wire::Ready&, const std::optional<wire::GuestNetwork>&) override {
+    return OkStatus();
+  }
+  Status Renewed() override { return OkStatus(); }
+  Status Stopped() override { return Removed(); }
+  Status Lost(const std::string&) override { return Removed(); }
+  Status Removed() override { return sys::RemoveTree(directory_); }
+
+ private:
+  std::filesystem::path directory_;
+};
+
 }  // namespace
+
+std::unique_ptr<GuestRecord> MakeSpareRecord(const wire::SupervisorConfig& config) {
+  return std::make_unique<SpareFiles>(config.directory);
+}
 
 std::unique_ptr<GuestRecord> MakeVmRecord(const wire::SupervisorConfig& config) {
   return std::make_unique<VmRow>(config);

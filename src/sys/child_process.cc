@@ -304,6 +304,17 @@ Result<ExitStatus> ChildProcess::Wait(Deadline deadline) {
 
 void ChildProcess::Detach() && { pid_ = -1; }
 
+Result<ChildProcess> SpawnWithInput(SpawnOptions options, std::string_view input) {
+  PYRO_ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
+  options.stdin_fd = std::move(pipe.read);
+  PYRO_ASSIGN_OR_RETURN(ChildProcess child, ChildProcess::Spawn(std::move(options)));
+  if (const Status sent = WriteAll(pipe.write.get(), input);
+      !sent && sent.error().sys_errno != EPIPE) {
+    return sent.error();
+  }
+  return child;
+}
+
 Result<CommandOutput> RunCommand(SpawnOptions options, Deadline deadline, std::size_t max_bytes) {
   PYRO_ASSIGN_OR_RETURN(Pipe out, MakePipe());
   PYRO_ASSIGN_OR_RETURN(Pipe err, MakePipe());

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -91,6 +92,10 @@ class ChildProcess {
   UniqueFd pidfd_;
   std::optional<ExitStatus> status_;
 };
+
+// Spawn, with `input` as all that the child's stdin holds. Less than a pipe's buffer (64 KiB), so
+// that nobody has to wait for it to be read; a child that dies before it has read is no error.
+Result<ChildProcess> SpawnWithInput(SpawnOptions options, std::string_view input);
 
 struct CommandOutput {
   ExitStatus status;

@@ -5,6 +5,7 @@
 
 #include <climits>
 #include <cstdlib>
+#include <string_view>
 
 #include "base/text.h"
 #include "base/try.h"
@@ -16,6 +17,15 @@ namespace pyro::sys {
 Result<std::string> BootId() {
   PYRO_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id", 128));
   return std::string(TrimSpace(text));
+}
+
+Result<HostMemory> ReadHostMemory() {
+  PYRO_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/meminfo", 64 * 1024));
+  const auto mib = [&text](std::string_view name) -> std::uint64_t {
+    const std::size_t at = text.find(name);
+    return at == std::string::npos ? 0 : std::strtoull(&text[at + name.size()], nullptr, 10) / 1024;
+  };
+  return HostMemory{.total_mib = mib("MemTotal:"), .available_mib = mib("MemAvailable:")};
 }
 
 std::string KernelRelease() {

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -11,6 +12,12 @@ namespace pyro::sys {
 
 // The kernel's id of this boot; changes at every boot and only then.
 Result<std::string> BootId();
+
+struct HostMemory {
+  std::uint64_t total_mib = 0;
+  std::uint64_t available_mib = 0;  // Without swapping, as the kernel estimates it.
+};
+Result<HostMemory> ReadHostMemory();
 
 // Such as "6.1.0-32-cloud-amd64".
 std::string KernelRelease();

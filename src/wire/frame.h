@@ -42,6 +42,8 @@ enum class FrameType : std::uint8_t {
   kStopped = 15,   // supervisor to client: the guest is gone
   kAccepted = 16,  // reply, in a task: the command is in the journal now
   kCancel = 17,    // client to supervisor, in a task: kill the command of a sequence
+  kClaim = 18,     // client to supervisor of a spare: this guest is to be mine
+  kClaimed = 19,   // reply: it is
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };

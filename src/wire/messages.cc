@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdint>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@ namespace pyro::wire {
 namespace {
 
 constexpr std::size_t kMaxName = 256;
+constexpr std::int64_t kMaxClaimSeconds = 10LL * 366 * 24 * 3600;
 
 Frame Message(FrameType type, std::uint32_t channel, const Json& body) {
   Frame frame;
@@ -120,9 +122,12 @@ Result<GuestSetup> GuestSetup::FromFrame(const Frame& frame) {
 }
 
 Frame Ready::ToFrame() const {
-  return Message(
-      FrameType::kReady, 0,
-      {{"kernel", kernel}, {"execution_mode", execution_mode}, {"accelerator", accelerator}});
+  return Message(FrameType::kReady, 0,
+                 {{"kernel", kernel},
+                  {"execution_mode", execution_mode},
+                  {"accelerator", accelerator},
+                  {"start", start},
+                  {"machine_at_us", machine_at_us}});
 }
 
 Result<Ready> Ready::FromFrame(const Frame& frame) {
@@ -131,6 +136,8 @@ Result<Ready> Ready::FromFrame(const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(ready.kernel, GetString(json, "kernel", kMaxName));
   PYRO_ASSIGN_OR_RETURN(ready.execution_mode, GetString(json, "execution_mode", kMaxName));
   PYRO_ASSIGN_OR_RETURN(ready.accelerator, GetString(json, "accelerator", kMaxName));
+  PYRO_ASSIGN_OR_RETURN(ready.start, GetString(json, "start", kMaxName));
+  PYRO_ASSIGN_OR_RETURN(ready.machine_at_us, GetInt(json, "machine_at_us", 0, INT64_MAX));
   return ready;
 }
 
@@ -289,6 +296,17 @@ Result<Stop> Stop::FromFrame(const Frame& frame) {
   Stop stop;
   PYRO_ASSIGN_OR_RETURN(stop.remove, GetBool(json, "remove"));
   return stop;
+}
+
+Frame Claim::ToFrame() const {
+  return Message(FrameType::kClaim, 0, {{"ttl_seconds", ttl_seconds}});
+}
+
+Result<Claim> Claim::FromFrame(const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
+  Claim claim;
+  PYRO_ASSIGN_OR_RETURN(claim.ttl_seconds, GetInt(json, "ttl_seconds", 1, kMaxClaimSeconds));
+  return claim;
 }
 
 Frame Progress::ToFrame() const { return Message(FrameType::kProgress, 0, {{"phase", phase}}); }

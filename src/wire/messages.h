@@ -53,6 +53,9 @@ struct Ready {
   std::string kernel;          // The guest's `uname -r`.
   std::string execution_mode;  // As in a result: guest_virtio_serial, …
   std::string accelerator;     // "kvm" or "tcg"
+  std::string start;           // How it came up: "boot", "template" or "spare".
+  // When the machine ran, by the host's steady clock, in microseconds; 0: it was there already.
+  std::int64_t machine_at_us = 0;
   Frame ToFrame() const;
   static Result<Ready> FromFrame(const Frame& frame);
 };
@@ -138,6 +141,15 @@ struct Stop {
   static Result<Stop> FromFrame(const Frame& frame);
 };
 
+// Client to supervisor of a spare: the guest becomes this client's, as if it had been started for
+// it, and ends with its connection. Answered by a plain kClaimed and then kReady, or by an error:
+// it is somebody else's.
+struct Claim {
+  std::int64_t ttl_seconds = 0;  // The lease from now on.
+  Frame ToFrame() const;
+  static Result<Claim> FromFrame(const Frame& frame);
+};
+
 // A phase of the guest's start, for people: "boot", "mount", …
 struct Progress {
   std::string phase;
@@ -145,7 +157,7 @@ struct Progress {
   static Result<Progress> FromFrame(const Frame& frame);
 };
 
-// A frame without content: kStarted, kPowerOff, kStopped.
+// A frame without content: kStarted, kPowerOff, kStopped, kClaimed.
 Frame Plain(FrameType type, std::uint32_t channel = 0);
 
 }  // namespace pyro::wire

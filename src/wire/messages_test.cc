@@ -122,5 +122,14 @@ TEST(MessagesTest, ErrorsTravelWhole) {
   EXPECT_EQ(ErrorFromFrame(WithBody(FrameType::kError, Json::object())).code, ErrorCode::kProtocol);
 }
 
+TEST(MessagesTest, AClaimHasALease) {
+  const auto back = Claim::FromFrame(Claim{.ttl_seconds = 600}.ToFrame());
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->ttl_seconds, 600);
+  for (const Json& ttl : {Json(0), Json(-1), Json("600"), Json(std::int64_t{1} << 40), Json()}) {
+    EXPECT_FALSE(Claim::FromFrame(WithBody(FrameType::kClaim, {{"ttl_seconds", ttl}})).ok());
+  }
+}
+
 }  // namespace
 }  // namespace pyro::wire

@@ -8,7 +8,7 @@
 namespace pyro::wire {
 namespace {
 
-constexpr std::int64_t kConfigVersion = 2;
+constexpr std::int64_t kConfigVersion = 3;
 constexpr std::int64_t kMaxSeconds = 10LL * 366 * 24 * 3600;
 constexpr std::int64_t kMaxVcpus = 64;
 constexpr std::int64_t kMinMemoryMib = 128;
@@ -35,13 +35,18 @@ Status ParseIdentity(const Json& json, SupervisorConfig& config) {
   const auto id = GetString(json, "id", 64);
   if (!id) return id.error();
   config.id = *id;
+  if (*kind == "spare_pool") {
+    config.kind = GuestKind::kSparePool;
+    if (!id->empty()) PYRO_RETURN_IF_ERROR(VmId::Parse(*id));
+    return OkStatus();
+  }
   if (*kind == "vm") {
     config.kind = GuestKind::kVm;
     PYRO_RETURN_IF_ERROR(VmId::Parse(*id));
     return OkStatus();
   }
   if (*kind != "task")
-    return MakeError(ErrorCode::kInvalidArgument, "'kind' is neither vm nor task nor template");
+    return MakeError(ErrorCode::kInvalidArgument, "'kind' is none that there is");
   config.kind = GuestKind::kTask;
   PYRO_RETURN_IF_ERROR(TaskId::Parse(*id));
   return OkStatus();
@@ -55,6 +60,8 @@ std::string_view KindName(GuestKind kind) {
       return "task";
     case GuestKind::kTemplate:
       return "template";
+    case GuestKind::kSparePool:
+      return "spare_pool";
   }
   return "";
 }
@@ -105,6 +112,7 @@ std::string FormatSupervisorConfig(const SupervisorConfig& config) {
       {"boot_timeout_seconds", config.boot_timeout.count()},
       {"template", FormatTemplate(config.templ)},
       {"detached", config.detached},
+      {"spare_pool", config.spare_pool.native()},
   };
   return ToJsonLine(json);
 }
@@ -118,6 +126,8 @@ Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
   if (config.kind != GuestKind::kTemplate) {
     PYRO_RETURN_IF_ERROR(GetPath(json, "directory", config.directory));
   }
+  PYRO_ASSIGN_OR_RETURN(config.detached, GetBool(json, "detached"));
+  if (config.kind == GuestKind::kSparePool) return config;
   PYRO_RETURN_IF_ERROR(GetPath(json, "kernel", config.kernel));
   PYRO_RETURN_IF_ERROR(GetPath(json, "initrd", config.initrd));
   PYRO_RETURN_IF_ERROR(GetPath(json, "base_disk", config.base_disk));
@@ -133,7 +143,8 @@ Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(config.dies_with_first_client, GetBool(json, "dies_with_first_client"));
   PYRO_ASSIGN_OR_RETURN(const auto boot, GetInt(json, "boot_timeout_seconds", 1, 3600));
   PYRO_RETURN_IF_ERROR(ParseTemplate(json, config));
-  PYRO_ASSIGN_OR_RETURN(config.detached, GetBool(json, "detached"));
+  PYRO_ASSIGN_OR_RETURN(const std::string pool, GetString(json, "spare_pool", 4096));
+  if (!pool.empty()) PYRO_RETURN_IF_ERROR(GetPath(json, "spare_pool", config.spare_pool));
   config.vcpu_count = static_cast<int>(vcpus);
   config.mem_mib = static_cast<int>(mem);
   config.ttl = std::chrono::seconds(ttl);

@@ -19,8 +19,9 @@ inline constexpr std::size_t kMaxConfigBytes = 64 * 1024;
 inline constexpr int kLockFd = 3;
 
 // Whose guest it is: a VM is gone when its lease ends, a task is then only stopped. One for a
-// template is booted, frozen and gone: it has no id, no directory and no lock.
-enum class GuestKind { kVm, kTask, kTemplate };
+// template is booted, frozen and gone: it has no id, no directory and no lock. Of a pool of spares,
+// the directory is all that counts: no guest, but a process that starts what is missing there.
+enum class GuestKind { kVm, kTask, kTemplate, kSparePool };
 
 // The template that the guest goes on from if it is there, and that is made if it is not.
 struct TemplateConfig {
@@ -32,7 +33,8 @@ struct TemplateConfig {
 
 struct SupervisorConfig {
   GuestKind kind = GuestKind::kVm;
-  std::string id;  // A VmId or a TaskId; empty for a template.
+  // A VmId or a TaskId; empty for a template. Of a pool: the spare whose end to wait for, or empty.
+  std::string id;
   std::filesystem::path state_dir;
   std::filesystem::path directory;  // The guest's own, with data.img in it already.
   std::filesystem::path kernel;
@@ -47,7 +49,10 @@ struct SupervisorConfig {
   bool dies_with_first_client = false;  // `pyro run`: removed as soon as its client is gone.
   std::chrono::seconds boot_timeout{120};
   TemplateConfig templ;
-  bool detached = false;  // For a template: made in the background, whatever becomes of the caller.
+  bool detached = false;  // For a template or a pool: in the background, whatever becomes of us.
+  // The pool that this VM waits in until a client claims it. It says that it listens when it is
+  // ready. Empty: it belongs to the first client.
+  std::filesystem::path spare_pool;
 };
 
 std::string FormatSupervisorConfig(const SupervisorConfig& config);

@@ -38,9 +38,9 @@ TEST(SupervisorConfigTest, RefusesWhatIsIncompleteOrOutOfRange) {
     EXPECT_FALSE(ParseSupervisorConfig(bad.dump()).ok()) << key;
   }
   const std::vector<std::pair<const char*, Json>> changes = {
-      {"version", 3},    {"id", "vm_../x"}, {"kind", "task"},         {"directory", "relative"},
-      {"vcpu_count", 0}, {"mem_mib", 1},    {"accelerator", "turbo"}, {"ttl_seconds", 0},
-      {"network", 1},
+      {"version", 2},    {"id", "vm_../x"},   {"kind", "task"},         {"directory", "relative"},
+      {"vcpu_count", 0}, {"mem_mib", 1},      {"accelerator", "turbo"}, {"ttl_seconds", 0},
+      {"network", 1},    {"spare_pool", "x"},
   };
   for (const auto& [key, value] : changes) {
     Json bad = good;
@@ -49,6 +49,19 @@ TEST(SupervisorConfigTest, RefusesWhatIsIncompleteOrOutOfRange) {
   }
   EXPECT_FALSE(ParseSupervisorConfig("").ok());
   EXPECT_FALSE(ParseSupervisorConfig(std::string(kMaxConfigBytes + 1, ' ')).ok());
+}
+
+TEST(SupervisorConfigTest, OfAPoolItsDirectoryIsAllThatCounts) {
+  SupervisorConfig config;
+  config.kind = GuestKind::kSparePool;
+  config.state_dir = "/s";
+  config.directory = "/s/spares/x";
+  config.detached = true;
+  auto back = ParseSupervisorConfig(FormatSupervisorConfig(config));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->kind, GuestKind::kSparePool);
+  EXPECT_EQ(back->directory, "/s/spares/x");
+  EXPECT_TRUE(back->detached);
 }
 
 }  // namespace

@@ -1,0 +1,201 @@
+#include "engine/spares.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/time.h"
+#include "base/try.h"
+#include "engine/context.h"
+#include "engine/engine_impl.h"
+#include "engine/guest_process.h"
+#include "engine/requests.h"
+#include "engine/templates.h"
+#include "environment/blank.h"
+#include "registry/spare_pool.h"
+#include "sys/file_lock.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "sys/unix_socket.h"
+
+namespace pyro::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using registry::SparePool;
+using std::chrono::seconds;
+
+constexpr seconds kClaimLimit{5};  // A spare that is ready answers at once.
+constexpr seconds kStopLimit{30};
+constexpr seconds kFillerLimit{120};
+
+wire::SupervisorConfig GuestConfig(const VmOptions& options) {
+  wire::SupervisorConfig config;
+  config.id = VmId::FromBits({}).str();  // Each spare fills in its own, and its directory.
+  config.directory = "/";
+  config.vcpu_count = static_cast<int>(options.vcpu_count);
+  config.mem_mib = static_cast<int>(options.mem_mib);
+  config.network = options.network;
+  config.ttl = seconds(options.ttl_seconds);
+  return config;
+}
+
+// Where the spares for such guests are, whether there are any or not. Empty: there can be none.
+fs::path PoolDirectory(const Engine::Directories& directories,
+                       const wire::SupervisorConfig& configured) {
+  if (configured.templ.directory.empty()) return {};
+  return registry::SparePoolsDirectory(directories.state) / configured.templ.directory.filename();
+}
+
+fs::path Socket(const fs::path& spare) { return spare / "control.sock"; }
+
+bool Waits(const fs::path& spare) {
+  return !registry::SpareIsTaken(spare) && sys::ConnectUnix(Socket(spare)).ok();
+}
+
+SparePoolInfo Describe(const SparePool& pool) {
+  SparePoolInfo info;
+  info.environment = pool.environment;
+  info.vcpu_count = pool.vcpu_count;
+  info.mem_mib = pool.mem_mib;
+  info.network = pool.network;
+  info.count = pool.count;
+  for (const fs::path& spare : registry::ListSpares(pool.directory)) info.waiting += Waits(spare);
+  info.ttl_seconds = pool.ttl.count();
+  if (pool.count > 0) info.expires_at = FormatTime(registry::SparePoolExpiry(pool));
+  return info;
+}
+
+Status CheckMemory(const Engine::Directories& directories, const SparePool& wanted) {
+  PYRO_ASSIGN_OR_RETURN(const sys::HostMemory memory, sys::ReadHostMemory());
+  std::uint64_t mib =
+      static_cast<std::uint64_t>(wanted.mem_mib) * static_cast<std::uint64_t>(wanted.count);
+  for (const SparePool& pool : registry::ListSparePools(directories.state)) {
+    if (pool.directory == wanted.directory) continue;
+    mib += static_cast<std::uint64_t>(pool.mem_mib) * static_cast<std::uint64_t>(pool.count);
+  }
+  if (mib <= memory.total_mib / 2) return OkStatus();
+  return MakeError(ErrorCode::kLimit,
+                   fmt::format("spares could take {} MiB, more than half of this host's {} MiB",
+                               mib, memory.total_mib),
+                   "keep fewer spares, or smaller ones; 'pyro warm' shows those there are");
+}
+
+void EndSpares(const fs::path& pool, std::int64_t keep) {
+  for (const fs::path& spare : registry::ListSpares(pool)) {
+    if (!Waits(spare) || keep-- > 0) continue;
+    if (auto link = SupervisorLink::Connect(Socket(spare))) {
+      (void)link->Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit));
+    }
+  }
+}
+
+// Under the pool's lock, or whoever clears pools that are over could take it away meanwhile.
+Status WritePool(const SparePool& pool) {
+  while (true) {
+    PYRO_RETURN_IF_ERROR(sys::MakeDirectories(pool.directory));
+    const auto lock = sys::FileLock::Acquire(registry::SparePoolLock(pool.directory),
+                                             Deadline::After(kFillerLimit));
+    if (!lock && lock.error().code == ErrorCode::kNotFound) continue;
+    if (!lock) return lock.error();
+    PYRO_RETURN_IF_ERROR(registry::WriteSparePool(pool));
+    EndSpares(pool.directory, pool.count);
+    return OkStatus();
+  }
+}
+
+Result<SparePool> PlanPool(const Engine::Directories& directories, const GuestParts& parts,
+                           const VmOptions& options) {
+  wire::SupervisorConfig guest = GuestConfig(options);
+  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(directories, parts, guest));
+  SparePool pool;
+  pool.directory = PoolDirectory(directories, guest);
+  if (pool.directory.empty()) {
+    return MakeError(ErrorCode::kUnavailable, "there are no spares while PYRO_WARM_START is 0",
+                     "unset PYRO_WARM_START");
+  }
+  pool.environment = parts.environment.name;
+  pool.environment_digest = parts.environment.digest;
+  pool.vcpu_count = guest.vcpu_count;
+  pool.mem_mib = guest.mem_mib;
+  pool.network = guest.network;
+  pool.ttl = guest.ttl;
+  PYRO_ASSIGN_OR_RETURN(pool.blank,
+                        environment::EnsureBlankDisk(directories.cache, kDataDiskBytes));
+  pool.guest = FormatSupervisorConfig(guest);
+  return pool;
+}
+
+}  // namespace
+
+std::optional<SupervisorLink> TakeSpare(const Engine::Directories& directories,
+                                        const GuestParts& parts, const VmOptions& options) {
+  if (::access(registry::SparePoolsDirectory(directories.state).c_str(), F_OK) != 0) {
+    return std::nullopt;
+  }
+  wire::SupervisorConfig config = GuestConfig(options);
+  if (!ConfigureSupervisor(directories, parts, config)) return std::nullopt;
+  const fs::path pool = PoolDirectory(directories, config);
+  if (pool.empty()) return std::nullopt;
+  for (const fs::path& spare : registry::ListSpares(pool)) {
+    if (registry::SpareIsTaken(spare)) continue;
+    auto link = SupervisorLink::Connect(Socket(spare));
+    if (!link) continue;
+    if (link->Claim({.ttl_seconds = options.ttl_seconds}, Deadline::After(kClaimLimit))) {
+      return std::move(*link);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace pyro::engine
+
+namespace pyro {
+
+using engine::Describe;
+
+Result<SparePoolInfo> Engine::KeepSpares(const VmOptions& options, std::int64_t count,
+                                         const CallIo& io) {
+  const Directories& directories = impl_->directories;
+  PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
+  if (count < 0 || count > registry::kMaxSpares) {
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("count is {}", count),
+                     fmt::format("choose a count from 0 to {}", registry::kMaxSpares));
+  }
+  PYRO_ASSIGN_OR_RETURN(environment::InstalledEnvironment environment,
+                        engine::EnsureEnvironment(directories, options.environment, io));
+  PYRO_ASSIGN_OR_RETURN(const engine::GuestParts parts,
+                        engine::PrepareParts(directories, std::move(environment), io));
+  PYRO_ASSIGN_OR_RETURN(registry::SparePool pool, engine::PlanPool(directories, parts, options));
+  pool.count = static_cast<int>(count);
+  PYRO_RETURN_IF_ERROR(engine::CheckMemory(directories, pool));
+  if (count > 0) PYRO_RETURN_IF_ERROR(engine::MakeTemplate(directories, parts, options, io));
+  PYRO_RETURN_IF_ERROR(engine::WritePool(pool));
+  if (count > 0) {
+    wire::SupervisorConfig filler;
+    filler.kind = wire::GuestKind::kSparePool;
+    filler.state_dir = directories.state;
+    filler.directory = pool.directory;
+    PYRO_RETURN_IF_ERROR(engine::RunWorker(filler, "spares", pool.directory, io));
+  } else {
+    registry::ReapSpares(directories.state, SystemClock().Now());
+  }
+  return Describe(pool);
+}
+
+Result<std::vector<SparePoolInfo>> Engine::ListSparePools() {
+  registry::ReapSpares(impl_->directories.state, SystemClock().Now());
+  std::vector<SparePoolInfo> list;
+  for (const auto& pool : registry::ListSparePools(impl_->directories.state)) {
+    list.push_back(Describe(pool));
+  }
+  return list;
+}
+
+}  // namespace pyro

@@ -1,0 +1,142 @@
+#include "supervisor/spare_filler.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "base/try.h"
+#include "registry/spare_pool.h"
+#include "supervisor/start_program.h"
+#include "sys/child_process.h"
+#include "sys/errno_error.h"
+#include "sys/failpoint.h"
+#include "sys/file_lock.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "sys/random.h"
+#include "sys/sparse_copy.h"
+#include "wire/supervisor_answer.h"
+#include "wire/supervisor_config.h"
+
+namespace pyro::supervisor {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+
+constexpr seconds kOthersLimit{120};  // For whoever else fills the pool.
+constexpr seconds kTakenLimit{2};
+constexpr seconds kLaunchGrace{60};  // Beyond the guest's own limits, for a host that is busy.
+
+Status CheckMemory(int mem_mib) {
+  PYRO_ASSIGN_OR_RETURN(const sys::HostMemory memory, sys::ReadHostMemory());
+  if (memory.available_mib >= static_cast<std::uint64_t>(mem_mib)) return OkStatus();
+  return MakeError(ErrorCode::kLimit,
+                   fmt::format("a spare of {} MiB does not fit: {} MiB of memory are available",
+                               mem_mib, memory.available_mib),
+                   "keep fewer spares, or smaller ones");
+}
+
+// One line, or what came before the end.
+Result<std::string> ReadLine(int fd, Deadline deadline) {
+  std::string text;
+  while (text.find('\n') == std::string::npos && text.size() < wire::kMaxAnswerBytes) {
+    pollfd entry{fd, POLLIN, 0};
+    if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) {
+      if (deadline.Expired()) {
+        return MakeError(ErrorCode::kTimedOut, "a spare did not come up in time");
+      }
+      continue;
+    }
+    char bytes[4096];
+    const ssize_t n = ::read(fd, bytes, sizeof bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    text.append(bytes, static_cast<std::size_t>(n));
+  }
+  return text.substr(0, text.find('\n'));
+}
+
+Status Launch(wire::SupervisorConfig config, const sys::FileLock& lock) {
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
+  sys::SpawnOptions options;
+  options.stdout_fd = std::move(output.write);
+  sys::UniqueFd shared(::fcntl(lock.fd(), F_DUPFD_CLOEXEC, 3));
+  if (!shared.valid()) return sys::ErrnoError(errno, "share the lock");
+  options.pass.push_back(std::move(shared));
+  const Deadline deadline = Deadline::After(config.boot_timeout + kLaunchGrace);
+  PYRO_ASSIGN_OR_RETURN(sys::ChildProcess starter, StartProgram(std::move(options), config));
+  PYRO_ASSIGN_OR_RETURN(const std::string line, ReadLine(output.read.get(), deadline));
+  PYRO_RETURN_IF_ERROR(starter.Wait(deadline));
+  return wire::ParseAnswer(line);
+}
+
+Status StartSpare(const registry::SparePool& pool) {
+  PYRO_RETURN_IF_ERROR(CheckMemory(pool.mem_mib));
+  PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig config, wire::ParseSupervisorConfig(pool.guest));
+  const VmId id = VmId::FromBits(sys::RandomBits());
+  config.id = id.str();
+  config.directory = pool.directory / id.str();
+  config.spare_pool = pool.directory;
+  config.ttl = pool.ttl;
+  if (::mkdir(config.directory.c_str(), 0700) != 0) {
+    return sys::ErrnoError(errno, "create directory", config.directory.native());
+  }
+  PYRO_FAILPOINT("spare.directory-made");
+  PYRO_ASSIGN_OR_RETURN(const std::optional<sys::FileLock> lock,
+                        sys::FileLock::TryAcquire(config.directory / "lock"));
+  if (!lock) return MakeError(ErrorCode::kInternal, "a new spare's lock is taken");
+  Status started = OkStatus();
+  if (auto disk = sys::CloneSparse(pool.blank, config.directory / "data.img"); !disk) {
+    started = std::move(disk).error();
+  } else {
+    PYRO_FAILPOINT("spare.disk-made");
+    started = Launch(config, *lock);
+  }
+  if (!started) (void)sys::RemoveTree(config.directory);
+  return started;
+}
+
+}  // namespace
+
+Status FillSparePool(const fs::path& directory,
+                     const std::function<void(std::string_view which)>& on_spare) {
+  PYRO_ASSIGN_OR_RETURN(
+      const sys::FileLock lock,
+      sys::FileLock::Acquire(registry::SparePoolLock(directory), Deadline::After(kOthersLimit)));
+  PYRO_ASSIGN_OR_RETURN(const registry::SparePool pool, registry::ReadSparePool(directory));
+  if (registry::SparePoolExpiry(pool) <= SystemClock().Now()) return OkStatus();
+  for (int waiting = 0; (waiting = registry::ClearDeadSpares(directory)) < pool.count;) {
+    if (on_spare) on_spare(fmt::format("{} of {}", waiting + 1, pool.count));
+    PYRO_RETURN_IF_ERROR(StartSpare(pool));
+    PYRO_FAILPOINT("spare.started");
+  }
+  return OkStatus();
+}
+
+void AwaitEndOfSpare(const fs::path& pool, const std::string& spare) {
+  // Its supervisor's, and gone with its directory.
+  (void)sys::FileLock::Acquire(pool / spare / "lock", Deadline::After(kTakenLimit));
+}
+
+void StartSpareFiller(const fs::path& state_dir, const fs::path& pool, const std::string& taken) {
+  wire::SupervisorConfig config;
+  config.kind = wire::GuestKind::kSparePool;
+  config.state_dir = state_dir;
+  config.directory = pool;
+  config.id = taken;
+  StartDetached("spares", std::move(config));
+}
+
+}  // namespace pyro::supervisor
