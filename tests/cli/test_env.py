@@ -96,7 +96,8 @@ def test_inspect_for_people(stocked):
     assert (done.code, done.err) == (0, b"")
     titles = [line.split(":")[0] for line in done.text.splitlines() if not line.startswith(" ")]
     assert titles == ["Environment", "Description", "Digest", "Installed", "Size", "Directory",
-                      "Kernel", "Files", "Package sources", "Built with", "Packages"]
+                      "Kernel", "Files", "Package sources", "Built with", "Templates for warm starts",
+                      "Packages"]
 
 
 @pytest.mark.parametrize("name, part", [("no-such:1", "no environment"),

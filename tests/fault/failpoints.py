@@ -34,9 +34,13 @@ DELETE_RUNNING = ["task.delete.guest-ended", "supervisor.remove.guest-off",
 SETTLE = ["task.settle.lost-recorded", "task.settle.commands-interrupted"]
 LEFTOVER = ["task.settle.leftover-removed"]
 ADOPT = ["task.adopt.rows-inserted", "task.adopt.rows-committed"]
+# Of a spare: while it is made, and when it is taken.
+SPARE = ["spare.directory-made", "spare.disk-made", "spare.started", "spare.taken"]
 
-ALL = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
-       *EXPORT, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
+# What tests/fault/test_failpoints.py goes through; the rest is test_spare_faults.py's.
+TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
+         *EXPORT, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
+ALL = [*TASKS, *SPARE]
 
 
 def in_sources():

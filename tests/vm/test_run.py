@@ -87,8 +87,21 @@ def test_the_shape_of_json(pyro):
     assert document["execution_mode"] == "guest_virtio_serial"
     assert document["environment"] == "debian:12-base"
     timings = document["timings"]
-    order = ["prepared_ms", "supervised_ms", "ready_ms", "first_output_ms", "ended_ms"]
+    assert timings.pop("start") in ("boot", "template")
+    order = ["prepared_ms", "supervised_ms", "machine_ms", "ready_ms", "first_output_ms", "ended_ms",
+             "removed_ms"]
     assert [timings[name] for name in order] == sorted(timings.values())
+
+
+def test_timings_are_told_when_asked_for(pyro):
+    done = pyro.run("echo", "x", flags=("-q", "--timings"))
+    assert (done.code, done.text) == (0, "x\n"), done
+    lines = done.talk.splitlines()
+    assert lines[0] in ("[timings] start=template", "[timings] start=boot"), done
+    at = [int(line.split()[0]) for line in lines[1:]]
+    assert len(at) == 7 and at == sorted(at), done
+    assert at == [sum(int(line.split()[2]) for line in lines[1:number + 2])
+                  for number in range(7)], done
 
 
 def test_json_keeps_head_and_tail_of_much_output(pyro):

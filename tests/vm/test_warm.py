@@ -64,6 +64,15 @@ def template(cache, call):
     return found[0]
 
 
+def test_inspect_lists_templates(call, template):
+    done = call("env", "inspect", "--json", harness.BASE)
+    listed = json.loads(done.stdout)["templates"]
+    assert [(one["vcpu_count"], one["mem_mib"], one["network"]) for one in listed] == [(1, 1024, False)]
+    assert listed[0]["size_bytes"] > 1 << 20
+    text = call("env", "inspect", harness.BASE).stdout.decode()
+    assert "\n  1 vCPU, 1024 MiB: " in text, text
+
+
 def used(template):
     return (template / "manifest.json").stat().st_mtime_ns
 
