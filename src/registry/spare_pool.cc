@@ -28,6 +28,7 @@ constexpr std::size_t kMaxGuestBytes = 64 * 1024;
 constexpr std::int64_t kMaxNumber = std::int64_t{1} << 30;
 constexpr char kPoolFile[] = "pool.json";
 constexpr char kTakenFile[] = "taken";
+constexpr char kGonePrefix[] = ".gone-";
 
 std::vector<fs::path> Directories(const fs::path& parent) {
   std::vector<fs::path> list;
@@ -40,10 +41,10 @@ std::vector<fs::path> Directories(const fs::path& parent) {
   return list;
 }
 
-// Whoever takes a spare looks for pool.json; without it the rest is only to be removed.
+// Out of the way in one step: whoever waits for its lock makes a pool of its own then.
 void RemoveOverPool(const fs::path& pool) {
-  ::unlink((pool / kPoolFile).c_str());
-  (void)sys::RemoveTree(pool);
+  const fs::path gone = pool.parent_path() / (kGonePrefix + pool.filename().native());
+  if (std::rename(pool.c_str(), gone.c_str()) == 0) (void)sys::RemoveTree(gone);
 }
 
 }  // namespace
@@ -92,6 +93,7 @@ Status WriteSparePool(const SparePool& pool) {
 std::vector<SparePool> ListSparePools(const fs::path& state_dir) {
   std::vector<SparePool> pools;
   for (const fs::path& directory : Directories(SparePoolsDirectory(state_dir))) {
+    if (directory.filename().native().starts_with(kGonePrefix)) continue;
     if (auto pool = ReadSparePool(directory)) pools.push_back(std::move(*pool));
   }
   return pools;
@@ -139,6 +141,10 @@ int ClearDeadSpares(const fs::path& pool) {
 
 void ReapSpares(const fs::path& state_dir, WallTime now) {
   for (const fs::path& directory : Directories(SparePoolsDirectory(state_dir))) {
+    if (directory.filename().native().starts_with(kGonePrefix)) {
+      (void)sys::RemoveTree(directory);  // Left by a kill.
+      continue;
+    }
     const auto lock = sys::FileLock::TryAcquire(SparePoolLock(directory));
     if (!lock || !*lock) continue;
     (void)ClearDeadSpares(directory);

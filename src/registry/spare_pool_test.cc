@@ -99,6 +99,14 @@ TEST_F(SparePoolTest, APoolGoesWhenItsTimeIsOverAndNoSpareIsLeft) {
   EXPECT_FALSE(fs::exists(pool_.directory));
 }
 
+TEST_F(SparePoolTest, WhatAKilledRemovalLeftIsNoPoolAndGoes) {
+  const fs::path gone = pool_.directory.parent_path() / ".gone-0123";
+  fs::rename(pool_.directory, gone);
+  EXPECT_TRUE(ListSparePools(state_).empty());
+  ReapSpares(state_, WallTime());
+  EXPECT_FALSE(fs::exists(gone));
+}
+
 TEST_F(SparePoolTest, ALinkIsNoSpare) {
   fs::create_directories(directory_.path() / "elsewhere");
   fs::create_directory_symlink(directory_.path() / "elsewhere", pool_.directory / kSpare);
