@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,6 +16,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -79,6 +82,9 @@ struct Plan {
   const SpawnOptions* options = nullptr;
   pid_t parent = 0;
   int error_fd = -1;
+  int error_read_fd = -1;    // The parent's.
+  int users_fd = -1;         // In a user namespace: where to ask for its users to be made known.
+  int users_parent_fd = -1;  // The parent's end.
 };
 
 [[noreturn]] void Fail(const Plan& plan, Step step) {
@@ -113,17 +119,47 @@ void ResetSignals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// Not the C library's functions, which would change every thread that it believes to be here.
 void BecomeUser(const Plan& plan) {
   const Credentials& who = *plan.options->credentials;
-  if (::setgroups(who.groups.size(), who.groups.data()) != 0 ||
-      ::setresgid(who.gid, who.gid, who.gid) != 0 || ::setresuid(who.uid, who.uid, who.uid) != 0) {
+  if (::syscall(SYS_setgroups, who.groups.size(), who.groups.data()) != 0 ||
+      ::syscall(SYS_setresgid, who.gid, who.gid, who.gid) != 0 ||
+      ::syscall(SYS_setresuid, who.uid, who.uid, who.uid) != 0) {
     Fail(plan, Step::kCredentials);
   }
+}
+
+// Asked once its death would be noticed.
+bool ParentIsAlive(const Plan& plan) {
+  if (!plan.options->own_pid_namespace) return ::getppid() == plan.parent;
+  // It cannot be seen from in there. But it reads this pipe until exec, and a dying process lets go
+  // of its descriptors before it lets go of its children.
+  pollfd entry{plan.error_fd, 0, 0};
+  return ::poll(&entry, 1, 0) == 0;
+}
+
+// True: a byte came before the end.
+bool ReadByte(int fd) {
+  char byte = 0;
+  ssize_t n;
+  do {
+    n = ::read(fd, &byte, 1);
+  } while (n < 0 && errno == EINTR);
+  return n == 1;
+}
+
+void AwaitUsers(const Plan& plan) {
+  ::close(plan.users_parent_fd);
+  // Of a process that has changed its user, /proc belongs to root.
+  ::prctl(PR_SET_DUMPABLE, 1);
+  if (::write(plan.users_fd, "", 1) != 1 || !ReadByte(plan.users_fd)) ::_exit(127);
 }
 
 [[noreturn]] void RunChild(Plan& plan) {
   const SpawnOptions& options = *plan.options;
   ResetSignals();
+  ::close(plan.error_read_fd);
+  if (plan.users_fd >= 0) AwaitUsers(plan);
   if (options.new_session ? ::setsid() < 0 : ::setpgid(0, 0) != 0) Fail(plan, Step::kSession);
   if (options.cgroup_procs_fd >= 0 && ::write(options.cgroup_procs_fd, "0", 1) != 1) {
     Fail(plan, Step::kCgroup);
@@ -138,7 +174,7 @@ void BecomeUser(const Plan& plan) {
   if (options.die_with_parent) {
     // After the change of user, which clears it; and the parent may have died before it was set.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) Fail(plan, Step::kParent);
-    if (::getppid() != plan.parent) ::_exit(127);
+    if (!ParentIsAlive(plan)) ::_exit(127);
   }
   ::execve(plan.program, plan.argv.data(), plan.env.data());
   if (errno == ENOEXEC) {
@@ -182,6 +218,37 @@ Result<UniqueFd> OpenPidfd(pid_t pid) {
   return UniqueFd(static_cast<int>(fd));
 }
 
+Status WriteOnce(const std::string& file, std::string_view text) {
+  PYRO_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(file, O_WRONLY));
+  return WriteAll(fd.get(), text);
+}
+
+// Everybody that the child is or may become, as the same one inside.
+Status MapUsers(pid_t child, const std::optional<Credentials>& credentials) {
+  std::set<uid_t> users = {::geteuid()};
+  std::set<gid_t> groups = {::getegid()};
+  if (credentials) {
+    users.insert(credentials->uid);
+    groups.insert(credentials->gid);
+    groups.insert(credentials->groups.begin(), credentials->groups.end());
+  }
+  const auto lines = [](const auto& ids) {
+    std::string text;
+    for (const auto id : ids) text += fmt::format("{0} {0} 1\n", id);
+    return text;
+  };
+  const std::string process = fmt::format("/proc/{}/", child);
+  // The kernel's condition for those who may not change their groups anyway (user_namespaces(7)).
+  if (!credentials) PYRO_RETURN_IF_ERROR(WriteOnce(process + "setgroups", "deny"));
+  PYRO_RETURN_IF_ERROR(WriteOnce(process + "uid_map", lines(users)));
+  return WriteOnce(process + "gid_map", lines(groups));
+}
+
+// clone(2) in the way of fork(2). The C library does not know of it.
+pid_t ForkInto(int namespaces) {
+  return static_cast<pid_t>(::syscall(SYS_clone, namespaces | SIGCHLD, 0, 0, 0, 0));
+}
+
 ExitStatus FromWaitStatus(int status) {
   if (WIFSIGNALED(status)) return {true, WTERMSIG(status)};
   return {false, WEXITSTATUS(status)};
@@ -195,6 +262,10 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   UniqueFd null_fd;
   if (!options.stdin_fd.valid() || !options.stdout_fd.valid() || !options.stderr_fd.valid()) {
     PYRO_ASSIGN_OR_RETURN(null_fd, OpenFile("/dev/null", O_RDWR));
+  }
+  SocketPair users;
+  if (options.own_pid_namespace) {
+    PYRO_ASSIGN_OR_RETURN(users, MakeSocketPair());
   }
   std::string program = options.argv[0];
   if (options.search_path) {
@@ -212,6 +283,7 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   plan.options = &options;
   plan.parent = ::getpid();
   plan.error_fd = error_pipe.write.get();
+  plan.error_read_fd = error_pipe.read.get();
   for (const UniqueFd* fd : {&options.stdin_fd, &options.stdout_fd, &options.stderr_fd}) {
     plan.sources.push_back(fd->valid() ? fd->get() : null_fd.get());
   }
@@ -222,10 +294,20 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   sigset_t before;
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);  // No handler of ours may run in the child.
-  const pid_t pid = ::fork();
+  pid_t pid = options.own_pid_namespace ? ForkInto(CLONE_NEWPID) : ::fork();
+  if (options.own_pid_namespace && pid < 0 && errno == EPERM) {
+    plan.users_parent_fd = users.first.get();
+    plan.users_fd = users.second.get();
+    pid = ForkInto(CLONE_NEWPID | CLONE_NEWUSER);
+  }
   if (pid == 0) RunChild(plan);
   const int fork_errno = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0 && options.own_pid_namespace) {
+    return MakeError(ErrorCode::kUnavailable,
+                     ErrnoError(fork_errno, "make a namespace for", program).message,
+                     "user namespaces must be allowed for this user; see 'pyro doctor'");
+  }
   if (pid < 0) return ErrnoError(fork_errno, "fork");
 
   auto pidfd = OpenPidfd(pid);
@@ -235,6 +317,12 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
     return std::move(pidfd).error();
   }
   ChildProcess child(pid, std::move(*pidfd));
+  users.second.Reset();
+  if (plan.users_fd >= 0 && ReadByte(users.first.get())) {
+    PYRO_RETURN_IF_ERROR(MapUsers(pid, options.credentials));
+    if (::send(users.first.get(), "", 1, MSG_NOSIGNAL) != 1)
+      return ErrnoError(errno, "start", program);
+  }
   // Our copy of the write end must go, or end of file would never come.
   error_pipe.write.Reset();
   Failure failure{};

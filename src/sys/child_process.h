@@ -40,6 +40,10 @@ struct SpawnOptions {
   std::string cwd;              // Empty: the caller's.
   bool search_path = false;     // Look argv[0] up in the PATH of `env`, as execvpe(3) does.
   bool die_with_parent = true;  // SIGKILL when the spawning thread dies.
+  // The child is PID 1 of a PID namespace: when it ends, so does all that is below it, wherever
+  // that had come to, and only then is it seen to have ended. Without the right to make one, it is
+  // in a user namespace as well, where it is the same user.
+  bool own_pid_namespace = false;
   bool new_session = true;  // Own session and process group; otherwise only an own process group.
   std::optional<Credentials> credentials;
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_… to both values.
@@ -60,7 +64,7 @@ class ChildProcess {
  public:
   // Returns once exec has succeeded. The error carries the errno of the step that failed:
   // kNotFound: no such program or directory; kPermissionDenied: not executable; kUnavailable: the
-  // system is out of processes or memory.
+  // system is out of processes or memory, or this user may make no namespace.
   static Result<ChildProcess> Spawn(SpawnOptions options);
 
   ChildProcess(ChildProcess&& other) noexcept;

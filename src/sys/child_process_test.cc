@@ -1,6 +1,7 @@
 #include "sys/child_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -9,6 +10,8 @@
 #include <cerrno>
 
 #include <gtest/gtest.h>
+
+#include <fmt/format.h>
 
 #include "base/text.h"
 #include "sys/files.h"
@@ -39,6 +42,30 @@ TEST(ChildProcessTest, ReportsTheSignal) {
   ASSERT_TRUE(output.ok());
   EXPECT_TRUE(output->status.signalled);
   EXPECT_EQ(output->status.code, SIGSEGV);
+}
+
+TEST(ChildProcessTest, TakesEverythingBelowWithIt) {
+  auto pipe = MakePipe();
+  ASSERT_TRUE(pipe.ok());
+  // In sessions of their own: nothing but the namespace holds them.
+  SpawnOptions options = Shell("setsid setsid sleep 1000 & sleep 1000");
+  options.pass.push_back(std::move(pipe->write));
+  options.own_pid_namespace = true;
+  auto child = ChildProcess::Spawn(std::move(options));
+  ASSERT_TRUE(child.ok()) << child.error().message;
+  ASSERT_TRUE(child->Signal(SIGKILL).ok());
+  ASSERT_TRUE(child->Wait(Soon()).ok());
+  pollfd entry{pipe->read.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&entry, 1, 0), 1) << "somebody still holds the pipe";
+}
+
+TEST(ChildProcessTest, KeepsItsUserInANamespaceOfItsOwn) {
+  SpawnOptions options = Shell("id -u; id -g; echo $$; exit 7");
+  options.own_pid_namespace = true;
+  auto output = RunCommand(std::move(options), Soon());
+  ASSERT_TRUE(output.ok()) << output.error().message;
+  EXPECT_EQ(output->stdout_text, fmt::format("{}\n{}\n1\n", ::geteuid(), ::getegid()));
+  EXPECT_EQ(output->status.code, 7);
 }
 
 TEST(ChildProcessTest, InheritsNothingButWhatIsPassed) {
