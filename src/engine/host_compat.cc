@@ -106,6 +106,7 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
   spawn.argv.insert(spawn.argv.end(), {"/bin/sh", "-c", "cd -- \"$0\" && exec \"$@\"", exec.cwd});
   spawn.argv.insert(spawn.argv.end(), exec.argv.begin(), exec.argv.end());
   spawn.cwd = "/";
+  spawn.own_pid_namespace = true;
   return spawn;
 }
 

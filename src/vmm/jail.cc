@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,12 +14,10 @@
 
 #include <fmt/format.h>
 
-#include "base/json.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
-#include "sys/process_ref.h"
 
 namespace pyro::vmm {
 namespace {
@@ -161,17 +158,6 @@ JailedProcess::JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_erro
       standard_error_(std::move(standard_error)),
       diagnostics_(kDiagnosticHead, kDiagnosticTail) {}
 
-JailedProcess::~JailedProcess() {
-  Kill();
-  if (!program_.valid()) return;
-  // Our end of bwrap would come sooner than the program's: its memory and its hold on the disks go
-  // last.
-  const Deadline deadline = Deadline::After(std::chrono::seconds(10));
-  pollfd entry = {.fd = program_.get(), .events = POLLIN, .revents = 0};
-  while (::poll(&entry, 1, deadline.PollTimeout()) < 0 && errno == EINTR) {
-  }
-}
-
 Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path bwrap, sys::FindProgram("bwrap", kInstallHint));
   const std::optional<sys::Credentials> credentials = JailCredentials(spec.identity, spec.devices);
@@ -202,14 +188,15 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   options.cwd = std::string("/");
   options.credentials = credentials;
   options.limits = JailLimits();
+  options.own_pid_namespace = true;
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess jail, sys::ChildProcess::Spawn(std::move(options)));
 
   JailedProcess process(std::move(jail), std::move(diagnostics.read));
-  PYRO_RETURN_IF_ERROR(process.ReadPid(info.read.get(), deadline));
+  PYRO_RETURN_IF_ERROR(process.AwaitProgram(info.read.get(), deadline));
   return process;
 }
 
-Status JailedProcess::ReadPid(int info, Deadline deadline) {
+Status JailedProcess::AwaitProgram(int info, Deadline deadline) {
   std::string text;
   while (text.find('}') == std::string::npos) {
     pollfd entry = {.fd = info, .events = POLLIN, .revents = 0};
@@ -229,25 +216,10 @@ Status JailedProcess::ReadPid(int info, Deadline deadline) {
     }
     text.append(bytes, static_cast<std::size_t>(count));
   }
-  PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, 4096));
-  PYRO_ASSIGN_OR_RETURN(const std::int64_t pid, GetInt(json, "child-pid", 1, 1 << 30));
-  pid_ = static_cast<pid_t>(pid);
-  // It is bwrap's child and reaped by it alone, so while bwrap lives the pid can only be the
-  // program's; if bwrap is gone meanwhile, there is nothing left to hold.
-  const long fd = ::syscall(SYS_pidfd_open, pid_, 0);
-  if (fd >= 0) program_ = sys::UniqueFd(static_cast<int>(fd));
   return OkStatus();
 }
 
-void JailedProcess::Kill() {
-  // The program itself first: then bwrap ends when it is really gone. bwrap's own death would only
-  // ask for that.
-  if (program_.valid()) {
-    static_cast<void>(sys::SignalProcess(program_.get(), SIGKILL));
-  } else if (standard_error_.valid()) {
-    static_cast<void>(jail_.Signal(SIGKILL));
-  }
-}
+void JailedProcess::Kill() { static_cast<void>(jail_.Signal(SIGKILL)); }
 
 Result<sys::ExitStatus> JailedProcess::Wait(Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(sys::ExitStatus status, jail_.Wait(deadline));

@@ -69,7 +69,7 @@ std::vector<std::filesystem::path> ParseLoaderList(std::string_view text);
 
 // Numbers that bwrap's own descriptors have in it; it closes them before the program starts.
 struct JailDescriptors {
-  int info = -1;     // It reports the program's pid here.
+  int info = -1;     // It reports here that it has made its namespaces.
   int program = -1;  // JailSpec::program, if valid.
   int copies = -1;   // The first of JailSpec::copies; the others follow.
 };
@@ -90,10 +90,9 @@ class JailedProcess {
 
   JailedProcess(JailedProcess&&) noexcept = default;
   JailedProcess& operator=(JailedProcess&&) = delete;
-  ~JailedProcess();
 
-  // As the host sees it: for looking at it. Signals go through Kill().
-  pid_t pid() const { return pid_; }
+  // The jail's, as the host sees it: the program is its only child. Signals go through Kill().
+  pid_t jail_pid() const { return jail_.pid(); }
 
   // Readable once the program and its jail have ended.
   int exit_fd() const { return jail_.exit_fd(); }
@@ -111,12 +110,13 @@ class JailedProcess {
  private:
   JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_error);
   void DrainStandardError();
-  Status ReadPid(int info, Deadline deadline);
+  Status AwaitProgram(int info, Deadline deadline);
 
-  sys::ChildProcess jail_;  // bwrap, which ends with the program and passes its status on.
+  // bwrap, which ends with the program and passes its status on. The program is in a PID namespace
+  // below bwrap's, so whatever kills bwrap kills it too; bwrap's own --die-with-parent holds only
+  // from the moment that the program is run.
+  sys::ChildProcess jail_;
   sys::UniqueFd standard_error_;
-  sys::UniqueFd program_;  // pidfd of the program itself.
-  pid_t pid_ = -1;
   HeadTail diagnostics_;
 };
 

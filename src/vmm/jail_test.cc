@@ -8,15 +8,18 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -26,6 +29,7 @@
 #include "sys/files.h"
 #include "sys/host.h"
 #include "sys/test_directory.h"
+#include "vmm/testing/processes.h"
 #include "vmm/testing/test_guest.h"
 
 namespace pyro::vmm {
@@ -213,6 +217,40 @@ TEST_F(JailTest, RootBecomesAUserWithoutGroups) {
   // A device of group 0 lends no group: root's opens far more than one device.
   EXPECT_TRUE(
       JailCredentials("vm_a", {{.source = "/dev/zero", .target = "/dev/kvm"}})->groups.empty());
+}
+
+// bwrap lets its child outlive it until the moment that the program is run.
+TEST_F(JailTest, NothingOutlivesAnOwnerKilledAtAnyMoment) {
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+  const auto spawn = [] {
+    JailSpec spec;
+    spec.argv = {"/usr/bin/sleep", "1000"};
+    spec.identity = "jail test";
+    return JailedProcess::Spawn(std::move(spec), Soon());
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(spawn().ok());
+  const auto whole = std::chrono::steady_clock::now() - begin;
+  constexpr int kKills = 80;
+  for (int i = 0; i < kKills; ++i) {
+    const pid_t owner = ::fork();
+    if (owner == 0) {
+      const auto process = spawn();
+      ::pause();
+    }
+    std::this_thread::sleep_for(whole * 2 * i / kKills);
+    ASSERT_EQ(::kill(owner, SIGKILL), 0);
+    ASSERT_EQ(::waitpid(owner, nullptr, 0), owner);
+    const Deadline deadline = Soon();
+    pid_t reaped = 0;
+    while (reaped >= 0 && !deadline.Expired()) {
+      reaped = ::waitpid(-1, nullptr, WNOHANG);
+      if (reaped == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    const pid_t left = ChildOf(::getpid());
+    if (left > 0) ::kill(left, SIGKILL);
+    ASSERT_EQ(left, -1) << "kill " << i << " left a process";
+  }
 }
 
 TEST_F(JailTest, AMissingProgramIsReported) {

@@ -65,8 +65,8 @@ class Network {
 
   // Readable once the guest has no way out any more. Borrowed.
   int exit_fd() const { return gate_.exit_fd(); }
-  // As the host sees them; -1: there is none.
-  pid_t gate_pid() const { return gate_.pid(); }
+  // As the host sees them; the gate's is that of its jail. -1: there is none.
+  pid_t gate_pid() const { return gate_.jail_pid(); }
   pid_t passt_pid() const { return passt_ ? passt_->pid() : -1; }
 
  private:

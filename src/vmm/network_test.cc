@@ -21,6 +21,7 @@
 #include "vmm/net/addresses.h"
 #include "vmm/net/frames.h"
 #include "vmm/testing/outside.h"
+#include "vmm/testing/processes.h"
 #include "vmm/testing/test_guest.h"
 
 namespace pyro::vmm {
@@ -185,7 +186,7 @@ TEST_P(NetworkTest, NonsenseOnTheWireEndsTheNetwork) {
 }
 
 TEST_P(NetworkTest, ProcessesAreNotRootAndEndWithTheCard) {
-  for (const pid_t pid : {network_->gate_pid(), network_->passt_pid()}) {
+  for (const pid_t pid : {ChildOf(network_->gate_pid()), network_->passt_pid()}) {
     if (pid < 0) continue;
     auto status = sys::ReadFile(fmt::format("/proc/{}/status", pid), 65536);
     ASSERT_TRUE(status.ok());

@@ -119,8 +119,9 @@ class Machine {
   // Readable once the machine has ended. Borrowed: valid while this object lives.
   virtual int exit_fd() const = 0;
 
-  // The process that the guest runs in, as this host sees it; -1 if there is none.
-  virtual pid_t process_id() const = 0;
+  // The jail that the guest runs in, as this host sees it: with it dies the guest. -1: there is
+  // none.
+  virtual pid_t jail_process_id() const = 0;
 
   // Stops and continues the guest's CPUs. Both return at once when it already is so.
   // kGuestUnavailable: the machine has ended. kTimedOut, kProtocol: the monitor cannot be relied on

@@ -53,7 +53,7 @@ class FakeMachine final : public Machine {
   sys::UniqueFd TakeGuestChannel() override { return std::move(channel_); }
   sys::UniqueFd TakeConsole() override { return std::move(console_); }
   int exit_fd() const override { return state_->exit_event.get(); }
-  pid_t process_id() const override { return -1; }
+  pid_t jail_process_id() const override { return -1; }
 
   Status Pause(Deadline deadline) override {
     PYRO_RETURN_IF_ERROR(Answer(deadline));

@@ -100,7 +100,7 @@ class QemuMachine final : public Machine {
   sys::UniqueFd TakeGuestChannel() override { return std::move(channel_); }
   sys::UniqueFd TakeConsole() override { return std::move(console_); }
   int exit_fd() const override { return process_.exit_fd(); }
-  pid_t process_id() const override { return process_.pid(); }
+  pid_t jail_process_id() const override { return process_.jail_pid(); }
 
   Status Pause(Deadline deadline) override { return Command("stop", deadline); }
   Status Resume(Deadline deadline) override { return Command("cont", deadline); }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -20,6 +21,7 @@
 #include "base/text.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
+#include "vmm/testing/processes.h"
 #include "vmm/testing/test_guest.h"
 
 namespace pyro::vmm::qemu {
@@ -62,8 +64,10 @@ class QemuVmmTest : public testing::Test {
     return ReadLine();
   }
 
+  pid_t QemuPid() { return ChildOf(machine_->jail_process_id()); }
+
   std::string Proc(const std::string& name) {
-    auto text = sys::ReadFile(fmt::format("/proc/{}/{}", machine_->process_id(), name), 1 << 20);
+    auto text = sys::ReadFile(fmt::format("/proc/{}/{}", QemuPid(), name), 1 << 20);
     EXPECT_TRUE(text.ok()) << (text ? "" : text.error().message);
     return text ? *text : "";
   }
@@ -148,8 +152,7 @@ TEST_F(QemuVmmTest, ClonesShareMemoryAndNoChange) {
 TEST_F(QemuVmmTest, EveryNamespaceIsItsOwn) {
   ASSERT_NO_FATAL_FAILURE(Start());
   for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"}) {
-    const std::filesystem::path theirs =
-        fmt::format("/proc/{}/ns/{}", machine_->process_id(), name);
+    const std::filesystem::path theirs = fmt::format("/proc/{}/ns/{}", QemuPid(), name);
     std::error_code error;
     const auto link = std::filesystem::read_symlink(theirs, error);
     ASSERT_FALSE(error) << name;
@@ -189,7 +192,7 @@ TEST_F(QemuVmmTest, OnlyItsOwnFilesAreMountedAndReadOnly) {
     EXPECT_NE(fields[5].find("nosuid"), std::string_view::npos) << line;
   }
   EXPECT_GT(files, 10);
-  const std::filesystem::path root = fmt::format("/proc/{}/root", machine_->process_id());
+  const std::filesystem::path root = fmt::format("/proc/{}/root", QemuPid());
   for (const char* absent :
        {"home", "root", "tmp", "var", "run", "work", "usr/bin/sh", "etc/passwd"}) {
     std::error_code error;
@@ -273,10 +276,23 @@ TEST_F(QemuVmmTest, AKernelPanicIsAReset) {
 
 TEST_F(QemuVmmTest, AnOutsidersKillIsReported) {
   ASSERT_NO_FATAL_FAILURE(Start());
-  ASSERT_EQ(::kill(machine_->process_id(), SIGKILL), 0);
+  ASSERT_EQ(::kill(QemuPid(), SIGKILL), 0);
   auto exit = machine_->Wait(Soon());
   ASSERT_TRUE(exit.ok()) << exit.error().message;
   EXPECT_EQ(exit->end, MachineEnd::kKilled) << exit->detail;
+}
+
+TEST_F(QemuVmmTest, WithItsJailDiesQemu) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const sys::UniqueFd qemu(static_cast<int>(::syscall(SYS_pidfd_open, QemuPid(), 0)));
+  ASSERT_TRUE(qemu.valid());
+  ASSERT_EQ(::kill(machine_->jail_process_id(), SIGKILL), 0);
+  auto exit = machine_->Wait(Soon());
+  ASSERT_TRUE(exit.ok()) << exit.error().message;
+  EXPECT_EQ(exit->end, MachineEnd::kKilled) << exit->detail;
+  // By the time that the jail is seen to have ended.
+  pollfd entry = {.fd = qemu.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&entry, 1, 0), 1);
 }
 
 }  // namespace
