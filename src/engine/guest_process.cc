@@ -29,7 +29,8 @@ constexpr auto kListenLimit = std::chrono::seconds(60);
 // sys/failpoint.h.
 std::vector<std::string> SupervisorEnvironment() {
   std::vector<std::string> env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"};
-  for (const char* name : {"HOME", "TMPDIR", "PYRO_FAILPOINT", "PYRO_FAILPOINT_LOG"}) {
+  for (const char* name :
+       {"HOME", "TMPDIR", "PYRO_FAILPOINT", "PYRO_FAILPOINT_SIGNAL", "PYRO_FAILPOINT_LOG"}) {
     if (const std::string value = sys::Environment(name); !value.empty()) {
       env.push_back(std::string(name) + "=" + value);
     }

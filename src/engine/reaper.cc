@@ -39,6 +39,21 @@ Result<std::optional<sys::FileLock>> LockOf(const std::filesystem::path& state_d
   return lock;
 }
 
+// True: it was removed.
+Result<bool> Settle(registry::Registry& registry, const Engine::Directories& directories,
+                    const VmRecord& vm, Verdict verdict) {
+  if (verdict == Verdict::kRemove) {
+    PYRO_RETURN_IF_ERROR(RemoveVmFromDisk(registry, directories, vm.id));
+    return true;
+  }
+  if (verdict == Verdict::kLost) {
+    registry::VmChanges changes;
+    changes.last_error = "its supervisor was killed";
+    PYRO_RETURN_IF_ERROR(registry.Apply(vm.id, registry::VmEvent::kLost, changes));
+  }
+  return false;
+}
+
 Status ReapOne(registry::Registry& registry, const Engine::Directories& directories, const VmId& id,
                const Clock& clock, ReapedVms& reaped) {
   bool directory_gone = false;
@@ -48,15 +63,10 @@ Status ReapOne(registry::Registry& registry, const Engine::Directories& director
   // Again, under the lock: it may have changed hands since the list was made.
   const auto vm = registry.GetVm(id);
   if (!vm) return OkStatus();
-  const Verdict verdict = directory_gone ? Verdict::kRemove : Judge(*vm, clock.Now());
-  if (verdict == Verdict::kRemove) {
-    PYRO_RETURN_IF_ERROR(RemoveVmFromDisk(registry, directories, id));
-    reaped.vm_ids.push_back(id.str());
-  } else if (verdict == Verdict::kLost) {
-    registry::VmChanges changes;
-    changes.last_error = "its supervisor was killed";
-    PYRO_RETURN_IF_ERROR(registry.Apply(id, registry::VmEvent::kLost, changes));
-  }
+  PYRO_ASSIGN_OR_RETURN(const bool removed,
+                        Settle(registry, directories, *vm,
+                               directory_gone ? Verdict::kRemove : Judge(*vm, clock.Now())));
+  if (removed) reaped.vm_ids.push_back(id.str());
   return OkStatus();
 }
 
@@ -80,6 +90,12 @@ Result<ReapedVms> Reap(registry::Registry& registry, const Engine::Directories& 
   registry::ReapSpares(directories.state, clock.Now());
   reaped.leftovers = static_cast<std::int64_t>(leftovers.size());
   return reaped;
+}
+
+Result<bool> SettleVm(registry::Registry& registry, const Engine::Directories& directories,
+                      const VmId& id, const Clock& clock) {
+  PYRO_ASSIGN_OR_RETURN(const VmRecord vm, registry.GetVm(id));
+  return Settle(registry, directories, vm, Judge(vm, clock.Now()));
 }
 
 }  // namespace pyro::engine

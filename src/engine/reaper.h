@@ -13,4 +13,9 @@ namespace pyro::engine {
 Result<ReapedVms> Reap(registry::Registry& registry, const Engine::Directories& directories,
                        const Clock& clock);
 
+// The same for one VM; for the holder of its lock, where no guest answers for it. True: it was
+// removed.
+Result<bool> SettleVm(registry::Registry& registry, const Engine::Directories& directories,
+                      const VmId& id, const Clock& clock);
+
 }  // namespace pyro::engine

@@ -31,28 +31,6 @@ using registry::TaskState;
 
 constexpr std::chrono::seconds kStopLimit{60};
 
-// For a task whose lock we hold: nobody answers for it, so whatever the registry says of a guest is
-// over.
-Status Settle(Registry& registry, const Engine::Directories& directories, const TaskId& id) {
-  PYRO_ASSIGN_OR_RETURN(const TaskFiles files, registry::LookAtTaskFiles(directories.state, id));
-  if (files != TaskFiles::kReady) return RemoveTaskFromDisk(directories, registry, id);
-  // In this order: while the row says that it is started, a settlement that is cut off is taken up
-  // again.
-  const auto directory = registry::TaskDirectory(directories.state, id);
-  const WallTime now = SystemClock().Now();
-  PYRO_RETURN_IF_ERROR(registry.InterruptRunning(
-      id, [&](std::int64_t sequence) { return registry::RecoverEnd(directory, sequence, now); }));
-  PYRO_FAILPOINT("task.settle.commands-interrupted");
-  PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
-  if (task.state == TaskState::kStarted && task.execution_mode != ExecutionMode::kHostCompat) {
-    registry::TaskChanges changes;
-    changes.last_error = "its supervisor was killed";
-    PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost, changes));
-    PYRO_FAILPOINT("task.settle.lost-recorded");
-  }
-  return OkStatus();
-}
-
 // True when somebody could have left something of it behind.
 bool NeedsALook(const TaskRecord& task) {
   return task.state != TaskState::kStopped || task.execution_mode == ExecutionMode::kPending;
@@ -100,6 +78,26 @@ GuestPlace PlaceOf(const Engine::Directories& directories, const TaskId& id) {
           registry::TaskControlSocket(directories.state, id)};
 }
 
+Status SettleTask(Registry& registry, const Engine::Directories& directories, const TaskId& id) {
+  PYRO_ASSIGN_OR_RETURN(const TaskFiles files, registry::LookAtTaskFiles(directories.state, id));
+  if (files != TaskFiles::kReady) return RemoveTaskFromDisk(directories, registry, id);
+  // In this order: while the row says that it is started, a settlement that is cut off is taken up
+  // again.
+  const auto directory = registry::TaskDirectory(directories.state, id);
+  const WallTime now = SystemClock().Now();
+  PYRO_RETURN_IF_ERROR(registry.InterruptRunning(
+      id, [&](std::int64_t sequence) { return registry::RecoverEnd(directory, sequence, now); }));
+  PYRO_FAILPOINT("task.settle.commands-interrupted");
+  PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
+  if (task.state == TaskState::kStarted && task.execution_mode != ExecutionMode::kHostCompat) {
+    registry::TaskChanges changes;
+    changes.last_error = "its supervisor was killed";
+    PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost, changes));
+    PYRO_FAILPOINT("task.settle.lost-recorded");
+  }
+  return OkStatus();
+}
+
 Status ReapTasks(Registry& registry, const Engine::Directories& directories) {
   PYRO_ASSIGN_OR_RETURN(const std::vector<TaskRecord> tasks, registry.ListTasks());
   for (const TaskRecord& task : tasks) {
@@ -108,7 +106,7 @@ Status ReapTasks(Registry& registry, const Engine::Directories& directories) {
     const bool gone = !lock && lock.error().code == ErrorCode::kNotFound;
     if (!gone && (!lock || !*lock)) continue;
     // One task that cannot be settled must not hide the others; whoever asks for it is told why.
-    (void)Settle(registry, directories, task.id);
+    (void)SettleTask(registry, directories, task.id);
   }
   FinishRemovals(registry, directories, tasks);
   PYRO_RETURN_IF_ERROR(RemoveLeftovers(registry, directories));

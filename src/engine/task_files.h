@@ -20,6 +20,11 @@ Result<registry::Registry> OpenTasks(const Engine::Directories& directories);
 // was lost. Idempotent.
 Status ReapTasks(registry::Registry& registry, const Engine::Directories& directories);
 
+// What ReapTasks does for one task; for the holder of its lock, where no guest answers for it. A
+// task whose creation or removal was cut off is gone afterwards.
+Status SettleTask(registry::Registry& registry, const Engine::Directories& directories,
+                  const TaskId& id);
+
 // A new id, and the options as the registry keeps them. `digest`: of the environment's version;
 // empty where there is none.
 registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest);

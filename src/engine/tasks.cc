@@ -130,9 +130,12 @@ Result<Running> EnsureRunning(const Engine::Directories& directories, FoundTask&
     return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
                      "wait for 'pyro task create' to end");
   }
+  PYRO_FAILPOINT("task.start.found");
   PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, found.task.id)));
   if (held.link) return Running{std::move(found.task), std::move(held.link), std::nullopt, false};
-  // As it is now that it is ours.
+  // As it is now that it is ours: its supervisor may have died since it was found. What that one
+  // left as running would look like the next one's.
+  PYRO_RETURN_IF_ERROR(SettleTask(found.registry, directories, found.task.id));
   PYRO_ASSIGN_OR_RETURN(TaskRecord task, found.registry.GetTask(found.task.id));
   if (task.execution_mode == ExecutionMode::kHostCompat && task.state == TaskState::kStarted) {
     return Running{std::move(task), std::nullopt, std::move(held.lock), false};
@@ -167,6 +170,8 @@ Status Stop(const Engine::Directories& directories, Registry& registry, const Ta
   if (held.link) {
     PYRO_RETURN_IF_ERROR(held.link->Stop(wire::Stop{.remove = false}, Deadline::After(kStopLimit)));
     PYRO_FAILPOINT("task.stop.guest-ended");
+  } else {
+    PYRO_RETURN_IF_ERROR(SettleTask(registry, directories, id));
   }
   PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
   if (task.state == TaskState::kStopped) return OkStatus();

@@ -165,7 +165,9 @@ Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
     PYRO_ASSIGN_OR_RETURN(const registry::VmRecord vm, found.registry.GetVm(found.vm.id));
     return engine::ToInfo(vm);
   }
-  // As it is now that it is ours.
+  // As it is now that it is ours: its supervisor may have died since it was found.
+  PYRO_RETURN_IF_ERROR(
+      engine::SettleVm(found.registry, impl_->directories, found.vm.id, SystemClock()));
   PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
   if (vm.state == registry::VmState::kStarted) return engine::ToInfo(vm);
   auto started =

@@ -17,12 +17,14 @@ namespace {
 struct Settings {
   std::string victim;  // Empty: none.
   std::int64_t pass = 1;
+  int signal = SIGKILL;
   std::string log;  // Empty: none.
 };
 
 Settings ReadSettings() {
   Settings settings;
   settings.victim = Environment("PYRO_FAILPOINT");
+  if (Environment("PYRO_FAILPOINT_SIGNAL") == "STOP") settings.signal = SIGSTOP;
   settings.log = Environment("PYRO_FAILPOINT_LOG");
   const std::size_t colon = settings.victim.rfind(':');
   if (colon != std::string::npos) {
@@ -53,7 +55,7 @@ void ReachFailpoint(const char* name) {
       (void)WriteAll(file->get(), std::string(name) + "\n");
     }
   }
-  if (settings.victim == name && ++passes == settings.pass) ::kill(::getpid(), SIGKILL);
+  if (settings.victim == name && ++passes == settings.pass) ::kill(::getpid(), settings.signal);
 }
 
 }  // namespace pyro::sys::internal

@@ -48,6 +48,22 @@ TEST(FailpointTest, KillsAtTheNamedPlaceAndAtThePassThatIsAskedFor) {
   EXPECT_TRUE(WentOn(PassesUnder("test.first:5", log)));
 }
 
+TEST(FailpointTest, StopsWhereThatIsAskedFor) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("PYRO_FAILPOINT", "test.held", 1);
+    ::setenv("PYRO_FAILPOINT_SIGNAL", "STOP", 1);
+    PYRO_FAILPOINT("test.held");
+    ::_exit(7);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, WUNTRACED), child);
+  EXPECT_TRUE(WIFSTOPPED(status));
+  ASSERT_EQ(::kill(child, SIGCONT), 0);
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WentOn(status));
+}
+
 TEST(FailpointTest, DoesNothingUnlessItIsNamed) {
   EXPECT_TRUE(WentOn(PassesUnder("", "")));
   EXPECT_TRUE(WentOn(PassesUnder("test", "")));

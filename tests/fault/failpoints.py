@@ -13,7 +13,7 @@ EXEC = ["task.exec.asked", "task.exec.row-inserted", "task.exec.files-made",
         "task.exec.begin-logged", "task.exec.output-appended", "task.exec.exited",
         "task.exec.output-synced", "task.exec.end-logged", "task.exec.row-ended"]
 # What the `pyro` that asked does: where the guest is off, and for each command.
-START_CLIENT = ["task.start.taken-over", "task.start.supervised"]
+START_CLIENT = ["task.start.found", "task.start.taken-over", "task.start.supervised"]
 EXEC_CLIENT = ["task.exec.client-asking", "task.exec.client-accepted", "task.exec.client-told"]
 STOP = ["supervisor.stop.commands-ended", "supervisor.stop.guest-off", "supervisor.stop.recorded"]
 STOP_CLIENT = ["task.stop.taken-over", "task.stop.guest-ended"]

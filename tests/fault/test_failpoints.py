@@ -216,6 +216,23 @@ class Campaign:
             other.delete()
 
 
+def test_a_guest_that_dies_while_a_call_is_on_its_way_to_it(create):
+    """Whoever starts it again settles first: what ran there must not look like the next one's."""
+    task = create()
+    running = task.start("sh", "-c", "echo begun; exec sleep 300")
+    assert running.stdout.readline() == b"begun\n"
+    late = task.start("echo", "late", env={"PYRO_FAILPOINT": "task.start.found",
+                                           "PYRO_FAILPOINT_SIGNAL": "STOP"})
+    harness.wait_until(lambda: harness.read_process(late.pid).state == "T", "the call is held")
+    task.kill_guest()
+    late.send_signal(signal.SIGCONT)
+    done = harness.finish(late)
+    assert (done.code, done.out) == (0, b"late\n"), done
+    harness.finish(running)
+    assert [(entry["outcome"], entry["stdout"]) for entry in task.entries()] == [
+        ("interrupted", "begun\n"), ("exited", "late\n")]
+
+
 def test_a_kill_at_every_named_point(pyro, create, scratch):
     campaign = Campaign(pyro, create, scratch)
     campaign.clients()
