@@ -6,7 +6,8 @@
 
 namespace pyro::vmm {
 
-// The first child of `parent`; -1: it has none. By way of all processes: not every kernel lists them.
+// The first child of `parent`; -1: it has none. By way of all processes: not every kernel lists
+// them.
 pid_t ChildOf(pid_t parent);
 
 }  // namespace pyro::vmm
