@@ -51,6 +51,7 @@ DoctorCheck CheckJail() {
   sys::SpawnOptions options;
   options.argv = {bwrap->native(), "--unshare-all", "--ro-bind", "/",        "/",
                   "--proc",        "/proc",         "--",        "/bin/true"};
+  options.own_pid_namespace = true;
   // As in earnest: when pyro is run by root, the jail is not.
   if (::geteuid() == 0) options.credentials = sys::Credentials{61184, 61184, {}};
   auto output = sys::RunCommand(std::move(options), Deadline::After(seconds(20)), 4096);

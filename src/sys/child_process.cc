@@ -305,8 +305,7 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0 && options.own_pid_namespace) {
     return MakeError(ErrorCode::kUnavailable,
-                     ErrnoError(fork_errno, "make a namespace for", program).message,
-                     "user namespaces must be allowed for this user; see 'pyro doctor'");
+                     ErrnoError(fork_errno, "make a namespace for", program).message);
   }
   if (pid < 0) return ErrnoError(fork_errno, "fork");
 

@@ -69,6 +69,11 @@ Result<std::vector<std::filesystem::path>> FindLibraries(
   return ParseLoaderList(output.stdout_text);
 }
 
+Error NotBuilt(std::string_view why) {
+  return MakeError(ErrorCode::kUnavailable, fmt::format("the jail could not be built: {}", why),
+                   "user namespaces must be allowed for this user; see 'pyro doctor'");
+}
+
 rlimit Both(rlim_t value) { return {.rlim_cur = value, .rlim_max = value}; }
 
 // Limits that a program of ours never comes near. Lowered only: a user may have less already.
@@ -189,9 +194,11 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   options.credentials = credentials;
   options.limits = JailLimits();
   options.own_pid_namespace = true;
-  PYRO_ASSIGN_OR_RETURN(sys::ChildProcess jail, sys::ChildProcess::Spawn(std::move(options)));
+  auto jail = sys::ChildProcess::Spawn(std::move(options));
+  if (!jail && jail.error().code == ErrorCode::kUnavailable) return NotBuilt(jail.error().message);
+  if (!jail) return std::move(jail).error();
 
-  JailedProcess process(std::move(jail), std::move(diagnostics.read));
+  JailedProcess process(std::move(*jail), std::move(diagnostics.read));
   PYRO_RETURN_IF_ERROR(process.AwaitProgram(info.read.get(), deadline));
   return process;
 }
@@ -209,10 +216,7 @@ Status JailedProcess::AwaitProgram(int info, Deadline deadline) {
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0 || text.size() > 4096) {
       static_cast<void>(jail_.Wait(deadline));
-      return MakeError(
-          ErrorCode::kUnavailable,
-          fmt::format("the jail could not be built: {}", Printable(TrimSpace(Diagnostics()), 1000)),
-          "user namespaces must be allowed for this user; see 'pyro doctor'");
+      return NotBuilt(Printable(TrimSpace(Diagnostics()), 1000));
     }
     text.append(bytes, static_cast<std::size_t>(count));
   }
