@@ -74,12 +74,17 @@ Status CopyData(int from, int to) {
 
 }  // namespace
 
+Status CopySparse(const UniqueFd& from, const UniqueFd& to) {
+  if (::ftruncate(to.get(), 0) != 0) return ErrnoError(errno, "empty a disk");
+  if (::ioctl(to.get(), FICLONE, from.get()) == 0) return OkStatus();
+  return CopyData(from.get(), to.get());
+}
+
 Result<UniqueFd> CloneSparse(const std::filesystem::path& source,
                              const std::filesystem::path& destination) {
   PYRO_ASSIGN_OR_RETURN(const UniqueFd from, OpenFile(source, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(UniqueFd to, OpenFile(destination, O_RDWR | O_CREAT | O_EXCL, 0600));
-  if (::ioctl(to.get(), FICLONE, from.get()) == 0) return to;
-  if (Status copied = CopyData(from.get(), to.get()); !copied) {
+  if (Status copied = CopySparse(from, to); !copied) {
     ::unlink(destination.c_str());
     return std::move(copied).error();
   }

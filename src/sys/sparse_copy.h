@@ -15,4 +15,8 @@ namespace pyro::sys {
 Result<UniqueFd> CloneSparse(const std::filesystem::path& source,
                              const std::filesystem::path& destination);
 
+// Makes what the file `to` holds the same as what `from` holds, in the same way. On failure `to`
+// holds something in between.
+Status CopySparse(const UniqueFd& from, const UniqueFd& to);
+
 }  // namespace pyro::sys

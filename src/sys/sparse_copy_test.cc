@@ -1,5 +1,6 @@
 #include "sys/sparse_copy.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sys/files.h"
 #include "sys/test_directory.h"
 
 namespace pyro::sys {
@@ -36,6 +38,18 @@ TEST(CloneSparse, TheCopyIsEqualPrivateAndSparse) {
   const auto again = CloneSparse(source, directory.path() / "clone");
   ASSERT_FALSE(again);
   EXPECT_TRUE(std::filesystem::exists(directory.path() / "clone"));
+}
+
+TEST(CopySparse, NothingIsLeftOfWhatWasThere) {
+  TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomically(directory.path() / "from", "new").ok());
+  ASSERT_TRUE(WriteFileAtomically(directory.path() / "to", "old and longer").ok());
+  const auto from = OpenFile(directory.path() / "from", O_RDONLY);
+  const auto to = OpenFile(directory.path() / "to", O_RDWR);
+  ASSERT_TRUE(from.ok() && to.ok());
+  const Status copied = CopySparse(*from, *to);
+  ASSERT_TRUE(copied.ok()) << copied.error().message;
+  EXPECT_EQ(*ReadFile(directory.path() / "to", 100), "new");
 }
 
 }  // namespace
