@@ -223,6 +223,7 @@ class TemplateInfo(TypedDict):
     vcpu_count: int
     mem_mib: int
     network: bool
+    new_disk: bool  # For new guests; else for tasks that start again, and disks of other sizes.
     size_bytes: int  # Taken on disk.
     made_at: str
     last_used_at: str

@@ -154,18 +154,23 @@ Status Named(const char* step, Status status) {
 
 }  // namespace
 
-Status SetUpGuest(const wire::GuestSetup& setup, const sys::UniqueFd& file_systems) {
+Status GuestRoot::Enter() {
+  if (data_.valid()) return OkStatus();
+  PYRO_RETURN_IF_ERROR(Named("data disk", MountData()));
+  PYRO_ASSIGN_OR_RETURN(data_, sys::OpenFile(kDataDirectory, O_PATH | O_DIRECTORY));
+  PYRO_RETURN_IF_ERROR(Named("root", EnterRoot()));
+  PYRO_RETURN_IF_ERROR(Named("file systems", PlaceFileSystems(file_systems_)));
+  if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
+  return OkStatus();
+}
+
+Status SetUpGuest(const wire::GuestSetup& setup, GuestRoot& root) {
   PYRO_RETURN_IF_ERROR(Named("clock", SetClock(setup)));
   PYRO_RETURN_IF_ERROR(Named("entropy", MixEntropy(setup)));
-  PYRO_RETURN_IF_ERROR(Named("data disk", MountData()));
-  // Reaches the data disk where no name does any more.
-  const sys::UniqueFd data(::open(kDataDirectory, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  PYRO_RETURN_IF_ERROR(Named("root", EnterRoot()));
-  PYRO_RETURN_IF_ERROR(Named("file systems", PlaceFileSystems(file_systems)));
-  if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
+  PYRO_RETURN_IF_ERROR(root.Enter());
   PYRO_RETURN_IF_ERROR(Named("identity", WriteIdentity(setup)));
   PYRO_RETURN_IF_ERROR(Named("network", SetUpNetwork(setup)));
-  if (data.valid()) KeepReserve(data);
+  KeepReserve(root.data());
   return OkStatus();
 }
 

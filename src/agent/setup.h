@@ -8,16 +8,30 @@
 
 namespace pyro::agent {
 
-// Clock and entropy first, then the guest's root and everything written to it. For PID 1 that still
-// stands in the initramfs, once; afterwards it stands in the guest's root:
+// The guest's root, entered by PID 1 that still stands in the initramfs:
 //
 //   /           overlay of the base and of the data disk, where every change stays, /tmp included
 //   /workspace  a directory of the data disk itself
 //   /run, /dev/shm                       in memory
 //   /proc, /sys, /sys/fs/cgroup, /dev    the kernel's
-//
-// `file_systems` are those of PrepareFileSystems(). The error's message begins with the step that
-// failed.
-Status SetUpGuest(const wire::GuestSetup& setup, const sys::UniqueFd& file_systems);
+class GuestRoot {
+ public:
+  // `file_systems` are those of PrepareFileSystems(); borrowed.
+  explicit GuestRoot(const sys::UniqueFd& file_systems) : file_systems_(file_systems) {}
+
+  // Mounts the data disk and all of the above, unless that is done. The error's message begins with
+  // the step that failed, as for SetUpGuest.
+  Status Enter();
+
+  // The data disk's own directory, which no name reaches any more. Not valid before Enter().
+  const sys::UniqueFd& data() const { return data_; }
+
+ private:
+  const sys::UniqueFd& file_systems_;
+  sys::UniqueFd data_;
+};
+
+// Clock and entropy first, then the root and everything written to it. Once.
+Status SetUpGuest(const wire::GuestSetup& setup, GuestRoot& root);
 
 }  // namespace pyro::agent

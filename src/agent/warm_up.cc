@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/boot.h"
@@ -43,7 +44,11 @@ constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
 
 }  // namespace
 
-bool BootsToBeFrozen() { return ::getenv("pyro_template") != nullptr; }
+Freezing BootsToBeFrozen() {
+  const char* const word = ::getenv("pyro_template");
+  if (word == nullptr) return Freezing::kNo;
+  return std::string_view(word) == "disk" ? Freezing::kWithDisk : Freezing::kWithoutDisk;
+}
 
 void WarmPageCache() {
   // Links in the base count from its own root.

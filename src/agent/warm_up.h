@@ -4,8 +4,10 @@
 
 namespace pyro::agent {
 
-// True when this guest boots to be frozen: the host says so on the kernel's command line.
-bool BootsToBeFrozen();
+// What this guest boots for, as the host says on the kernel's command line: to be frozen with its
+// data disk mounted, or before it has looked at that.
+enum class Freezing { kNo, kWithDisk, kWithoutDisk };
+Freezing BootsToBeFrozen();
 
 // Reads what nearly every command needs from the base into the page cache, which the frozen guest's
 // memory holds. What is not there is left out.

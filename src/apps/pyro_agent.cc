@@ -47,8 +47,9 @@ Status Run() {
   sys::UniqueFd data_disk;  // Known from before the first command, which could cover /workspace.
   PYRO_RETURN_IF_ERROR(RaiseLoopback());
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file_systems, PrepareFileSystems());
-  options.setup = [&data_disk, &file_systems](const wire::GuestSetup& setup) -> Status {
-    PYRO_RETURN_IF_ERROR(SetUpGuest(setup, file_systems));
+  GuestRoot root(file_systems);
+  options.setup = [&data_disk, &root](const wire::GuestSetup& setup) -> Status {
+    PYRO_RETURN_IF_ERROR(SetUpGuest(setup, root));
     PYRO_ASSIGN_OR_RETURN(data_disk, sys::OpenFile("/workspace", O_RDONLY | O_DIRECTORY));
     return OkStatus();
   };
@@ -57,13 +58,16 @@ Status Run() {
     return OkStatus();
   };
   PYRO_ASSIGN_OR_RETURN(const auto agent, Agent::Create(std::move(options)));
+  const Freezing freezing = BootsToBeFrozen();
   if (const Status base = MountBase(devices); !base) {
     Error error = base.error();
     error.message = "base: " + error.message;
     agent->Fail(error);
-  }
-  if (BootsToBeFrozen()) {
+  } else if (freezing != Freezing::kNo) {
     WarmPageCache();
+    if (freezing == Freezing::kWithDisk) {
+      if (const Status entered = root.Enter(); !entered) agent->Fail(entered.error());
+    }
     AwaitFreePageReport();
   }
   return agent->Serve();

@@ -93,9 +93,10 @@ int Inspect(Engine& engine, const Context& context, const std::string& name, boo
   PrintSection("Built with", details->tools);
   std::vector<std::string> templates;
   for (const TemplateInfo& info : details->templates) {
-    templates.push_back(fmt::format("{} vCPU, {} MiB{}: {}, made {}, last used {}", info.vcpu_count,
-                                    info.mem_mib, info.network ? ", network" : "",
-                                    FormatBytes(info.size_bytes), info.made_at, info.last_used_at));
+    templates.push_back(fmt::format("{} vCPU, {} MiB{}{}: {}, made {}, last used {}",
+                                    info.vcpu_count, info.mem_mib, info.network ? ", network" : "",
+                                    info.new_disk ? ", new disk" : "", FormatBytes(info.size_bytes),
+                                    info.made_at, info.last_used_at));
   }
   PrintSection("Templates for warm starts", templates);
   Print(fmt::format("Packages: {} (listed with --json)\n", details->packages.size()));

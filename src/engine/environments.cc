@@ -97,6 +97,18 @@ namespace pyro {
 
 using engine::Environments;
 
+namespace {
+
+// For new guests, and for tasks that start again.
+Status MakeUsualTemplates(const Engine::Directories& directories, const engine::GuestParts& parts,
+                          const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, engine::BlankDisk(directories));
+  PYRO_RETURN_IF_ERROR(engine::MakeTemplate(directories, parts, VmOptions(), blank, io));
+  return engine::MakeTemplate(directories, parts, VmOptions(), {}, io);
+}
+
+}  // namespace
+
 Result<std::vector<EnvironmentInfo>> Engine::ListEnvironments() {
   Environments environments(impl_->directories);
   std::vector<EnvironmentInfo> list;
@@ -111,8 +123,7 @@ Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const
                                                   engine::ToProgress(io), {io.cancel_fd}));
   // Guests start without a template as well, only later; so a pull does not fail for it.
   auto parts = engine::PrepareParts(impl_->directories, pulled.environment, {});
-  const Status made =
-      parts ? engine::MakeTemplate(impl_->directories, *parts, VmOptions(), io) : parts.error();
+  const Status made = parts ? MakeUsualTemplates(impl_->directories, *parts, io) : parts.error();
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
   if (!made && io.on_notice) {
     io.on_notice("guests will boot instead of starting warm: " + made.error().message);
@@ -143,8 +154,8 @@ Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, V
   for (const auto& found : vmm::ListTemplates(engine::TemplatesDirectory(impl_->directories))) {
     const vmm::TemplateFacts& facts = found.facts;
     if (found.broken || facts.environment_digest != installed.digest) continue;
-    details.templates.push_back({facts.vcpu_count, facts.mem_mib, facts.network, found.bytes,
-                                 facts.made_at,
+    details.templates.push_back({facts.vcpu_count, facts.mem_mib, facts.network, facts.new_disk,
+                                 found.bytes, facts.made_at,
                                  FormatTime(WallTime(std::chrono::seconds(found.last_used)))});
   }
   return details;

@@ -219,6 +219,7 @@ Json ToJson(const EnvironmentDetails& details) {
     form["templates"].push_back({{"vcpu_count", info.vcpu_count},
                                  {"mem_mib", info.mem_mib},
                                  {"network", info.network},
+                                 {"new_disk", info.new_disk},
                                  {"size_bytes", info.size_bytes},
                                  {"made_at", info.made_at},
                                  {"last_used_at", info.last_used_at}});

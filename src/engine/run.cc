@@ -38,9 +38,10 @@ class OwnedVm {
         MakeVmSpec(options, parts.environment.digest, registry::VmOwner::kRun);
     PYRO_ASSIGN_OR_RETURN(NewVm vm,
                           CreateVmOnDisk(registry, directories, spec, VmDisk::kGuestImage));
-    if (Status status =
-            StartSupervisor(directories, parts, VmSupervisor(directories, vm.record), vm.lock);
-        !status) {
+    wire::SupervisorConfig config = VmSupervisor(directories, vm.record);
+    // Without it, the guest starts all the same, only later.
+    if (auto blank = BlankDisk(directories)) config.blank_disk = std::move(*blank);
+    if (Status status = StartSupervisor(directories, parts, std::move(config), vm.lock); !status) {
       (void)RemoveVmFromDisk(registry, directories, vm.record.id);
       return std::move(status).error();
     }

@@ -17,7 +17,6 @@
 #include "engine/guest_process.h"
 #include "engine/requests.h"
 #include "engine/templates.h"
-#include "environment/blank.h"
 #include "registry/spare_pool.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
@@ -35,8 +34,10 @@ constexpr seconds kClaimLimit{5};  // A spare that is ready answers at once.
 constexpr seconds kStopLimit{30};
 constexpr seconds kFillerLimit{120};
 
-wire::SupervisorConfig GuestConfig(const VmOptions& options) {
+Result<wire::SupervisorConfig> GuestConfig(const Engine::Directories& directories,
+                                           const VmOptions& options) {
   wire::SupervisorConfig config;
+  PYRO_ASSIGN_OR_RETURN(config.blank_disk, BlankDisk(directories));
   config.id = VmId::FromBits({}).str();  // Each spare fills in its own, and its directory.
   config.directory = "/";
   config.vcpu_count = static_cast<int>(options.vcpu_count);
@@ -112,7 +113,7 @@ Status WritePool(const SparePool& pool) {
 
 Result<SparePool> PlanPool(const Engine::Directories& directories, const GuestParts& parts,
                            const VmOptions& options) {
-  wire::SupervisorConfig guest = GuestConfig(options);
+  PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig guest, GuestConfig(directories, options));
   PYRO_RETURN_IF_ERROR(ConfigureSupervisor(directories, parts, guest));
   SparePool pool;
   pool.directory = PoolDirectory(directories, guest);
@@ -126,8 +127,7 @@ Result<SparePool> PlanPool(const Engine::Directories& directories, const GuestPa
   pool.mem_mib = guest.mem_mib;
   pool.network = guest.network;
   pool.ttl = guest.ttl;
-  PYRO_ASSIGN_OR_RETURN(pool.blank,
-                        environment::EnsureBlankDisk(directories.cache, kDataDiskBytes));
+  pool.blank = guest.blank_disk;
   pool.guest = FormatSupervisorConfig(guest);
   return pool;
 }
@@ -139,9 +139,9 @@ std::optional<SupervisorLink> TakeSpare(const Engine::Directories& directories,
   if (::access(registry::SparePoolsDirectory(directories.state).c_str(), F_OK) != 0) {
     return std::nullopt;
   }
-  wire::SupervisorConfig config = GuestConfig(options);
-  if (!ConfigureSupervisor(directories, parts, config)) return std::nullopt;
-  const fs::path pool = PoolDirectory(directories, config);
+  auto config = GuestConfig(directories, options);
+  if (!config || !ConfigureSupervisor(directories, parts, *config)) return std::nullopt;
+  const fs::path pool = PoolDirectory(directories, *config);
   if (pool.empty()) return std::nullopt;
   for (const fs::path& spare : registry::ListSpares(pool)) {
     if (registry::SpareIsTaken(spare)) continue;
@@ -175,7 +175,8 @@ Result<SparePoolInfo> Engine::KeepSpares(const VmOptions& options, std::int64_t 
   PYRO_ASSIGN_OR_RETURN(registry::SparePool pool, engine::PlanPool(directories, parts, options));
   pool.count = static_cast<int>(count);
   PYRO_RETURN_IF_ERROR(engine::CheckMemory(directories, pool));
-  if (count > 0) PYRO_RETURN_IF_ERROR(engine::MakeTemplate(directories, parts, options, io));
+  if (count > 0)
+    PYRO_RETURN_IF_ERROR(engine::MakeTemplate(directories, parts, options, pool.blank, io));
   PYRO_RETURN_IF_ERROR(engine::WritePool(pool));
   if (count > 0) {
     wire::SupervisorConfig filler;

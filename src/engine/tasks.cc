@@ -67,9 +67,10 @@ wire::SupervisorConfig TaskSupervisor(const Engine::Directories& directories,
 }
 
 // Starts the guest of a task that is ours by its lock, and returns a link to its supervisor.
+// `blank`: what its disk is a copy of, if it is new; else empty.
 Result<SupervisorLink> StartTaskGuest(const Engine::Directories& directories,
                                       const TaskRecord& task, const sys::FileLock& lock,
-                                      const CallIo& io) {
+                                      const std::filesystem::path& blank, const CallIo& io) {
   Environments environments(directories);
   auto found = environments.store().FindVersion(task.environment, task.environment_digest);
   if (!found) {
@@ -78,29 +79,34 @@ Result<SupervisorLink> StartTaskGuest(const Engine::Directories& directories,
     return error;
   }
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(directories, std::move(*found), io));
-  PYRO_RETURN_IF_ERROR(
-      StartSupervisor(directories, parts, TaskSupervisor(directories, task), lock));
+  wire::SupervisorConfig config = TaskSupervisor(directories, task);
+  config.blank_disk = blank;
+  PYRO_RETURN_IF_ERROR(StartSupervisor(directories, parts, std::move(config), lock));
   return SupervisorLink::Connect(registry::TaskControlSocket(directories.state, task.id));
 }
 
-Status FillDisk(const Engine::Directories& directories, const registry::TaskSpec& spec) {
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank,
+// Returns the image that it is a copy of.
+Result<std::filesystem::path> FillDisk(const Engine::Directories& directories,
+                                       const registry::TaskSpec& spec) {
+  PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank,
                         environment::EnsureBlankDisk(
                             directories.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
   PYRO_ASSIGN_OR_RETURN(
       const sys::UniqueFd disk,
       sys::CloneSparse(blank, registry::TaskDataImage(directories.state, spec.id)));
-  return OkStatus();
+  return blank;
 }
 
 // Boots the new task's guest and seeds its workspace.
 Status BringUp(const Engine::Directories& directories, const NewTask& task,
                const TaskOptions& options, const CallIo& io) {
-  PYRO_RETURN_IF_ERROR(FillDisk(directories, task.record));
+  PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank, FillDisk(directories, task.record));
+  // No template is made for each size that a disk can have.
+  if (static_cast<std::uint64_t>(task.record.disk_mib) << 20 != kDataDiskBytes) blank.clear();
   PYRO_FAILPOINT("task.create.disk-made");
   if (io.on_progress) io.on_progress("start", "", -1);
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
-                        StartTaskGuest(directories, task.record, *task.lock, io));
+                        StartTaskGuest(directories, task.record, *task.lock, blank, io));
   PYRO_FAILPOINT("task.create.supervised");
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
   PYRO_FAILPOINT("task.create.guest-ready");
@@ -145,7 +151,7 @@ Result<Running> EnsureRunning(const Engine::Directories& directories, FoundTask&
                              task.id.str()));
   }
   PYRO_FAILPOINT("task.start.taken-over");
-  auto link = StartTaskGuest(directories, task, *held.lock, io);
+  auto link = StartTaskGuest(directories, task, *held.lock, {}, io);
   PYRO_FAILPOINT("task.start.supervised");
   if (!link) return std::move(link).error();
   return Running{std::move(task), std::move(*link), std::nullopt, true};

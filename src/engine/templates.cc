@@ -24,7 +24,7 @@
 namespace pyro::engine {
 namespace {
 
-constexpr int kKeyVersion = 1;           // Changes with what a frozen guest has been through.
+constexpr int kKeyVersion = 2;           // Changes with what a frozen guest has been through.
 constexpr std::size_t kNameDigits = 32;  // Of the key's digest.
 constexpr std::chrono::seconds kWorkLimit{600};
 
@@ -35,8 +35,10 @@ Result<std::string> TemplateKey(const GuestParts& parts, const wire::SupervisorC
   spec.accelerator = parts.verdict.accelerator;
   if (config.network) spec.network = vmm::NetworkCard{.fd = {}, .mac = "any"};
   PYRO_ASSIGN_OR_RETURN(const std::string machine, vmm::qemu::FrozenMachineKey(spec));
-  return fmt::format("template {}\nenvironment {}\ninitramfs {}\n{}", kKeyVersion,
-                     parts.environment.digest, parts.initrd.filename().native(), machine);
+  return fmt::format("template {}\nenvironment {}\ninitramfs {}\ndisk {}\n{}", kKeyVersion,
+                     parts.environment.digest, parts.initrd.filename().native(),
+                     config.blank_disk.empty() ? "any" : config.blank_disk.filename().native(),
+                     machine);
 }
 
 // Passes on what a worker says until it has ended.
@@ -94,8 +96,10 @@ Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
 }
 
 Status MakeTemplate(const Engine::Directories& directories, const GuestParts& parts,
-                    const VmOptions& options, const CallIo& io) {
+                    const VmOptions& options, const std::filesystem::path& blank_disk,
+                    const CallIo& io) {
   wire::SupervisorConfig config;
+  config.blank_disk = blank_disk;
   config.kind = wire::GuestKind::kTemplate;
   config.vcpu_count = static_cast<int>(options.vcpu_count);
   config.mem_mib = static_cast<int>(options.mem_mib);

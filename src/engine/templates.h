@@ -17,10 +17,12 @@ std::filesystem::path TemplatesDirectory(const Engine::Directories& directories)
 Status PlanTemplate(const Engine::Directories& directories, const GuestParts& parts,
                     wire::SupervisorConfig& config);
 
-// Makes the template for guests of that size, unless it is there, and tells `io` what it does.
-// kCancelled; any other failure means that guests boot instead.
+// Makes the template for guests of that size, unless it is there, and tells `io` what it does. For
+// those whose disk is a new copy of the image `blank_disk`; if that is empty, for those with
+// another. kCancelled; any other failure means that guests boot instead.
 Status MakeTemplate(const Engine::Directories& directories, const GuestParts& parts,
-                    const VmOptions& options, const CallIo& io);
+                    const VmOptions& options, const std::filesystem::path& blank_disk,
+                    const CallIo& io);
 
 // Runs a supervisor's program that works on `directory`, in the foreground: what it says that it
 // does is told to `io`, and it is killed if the call is cancelled.

@@ -53,11 +53,14 @@ std::filesystem::path HostWorkspace(const Engine::Directories& directories, cons
   return registry::VmDirectory(directories.state, id) / "workspace";
 }
 
+Result<std::filesystem::path> BlankDisk(const Engine::Directories& directories) {
+  return environment::EnsureBlankDisk(directories.cache, kDataDiskBytes);
+}
+
 Status EnsureGuestImage(const Engine::Directories& directories, const VmId& id) {
   std::error_code error;
   if (std::filesystem::exists(GuestImage(directories, id), error)) return OkStatus();
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank,
-                        environment::EnsureBlankDisk(directories.cache, kDataDiskBytes));
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, BlankDisk(directories));
   PYRO_RETURN_IF_ERROR(sys::CloneSparse(blank, GuestImage(directories, id)));
   return OkStatus();
 }

@@ -48,6 +48,9 @@ wire::SupervisorConfig VmSupervisor(const Engine::Directories& directories,
 
 std::filesystem::path HostWorkspace(const Engine::Directories& directories, const VmId& id);
 
+// What every VM's disk is a copy of at first.
+Result<std::filesystem::path> BlankDisk(const Engine::Directories& directories);
+
 // The image of a VM that was made without one. Fine if it is there.
 Status EnsureGuestImage(const Engine::Directories& directories, const VmId& id);
 

@@ -117,9 +117,10 @@ class Supervisor {
   bool agent_greeted_ = false;
 
   std::optional<vmm::FrozenGuest> frozen_;  // Until the machine has taken it.
-  bool warm_ = false;             // The guest goes on from a template; otherwise it boots.
-  bool template_is_bad_ = false;  // Removed once the guest has come up without it.
-  bool wants_template_ = false;   // There is none, or no good one, yet.
+  bool warm_ = false;                   // The guest goes on from a template; otherwise it boots.
+  bool template_is_bad_ = false;        // Removed once the guest has come up without it.
+  bool disk_is_the_templates_ = false;  // Not the blank one that it was made as.
+  bool wants_template_ = false;         // There is none, or no good one, yet.
 
   bool waiting_ = false;                   // A spare that nobody has claimed yet.
   std::optional<wire::Ready> warming_up_;  // What a spare answered, while its first command runs.

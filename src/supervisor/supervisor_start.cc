@@ -16,6 +16,7 @@
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/random.h"
+#include "sys/sparse_copy.h"
 #include "vmm/template.h"
 
 namespace pyro::supervisor {
@@ -104,6 +105,14 @@ Result<vmm::MachineSpec> Supervisor::OpenMachineFiles() {
   }
   PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config_.base_disk, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::OpenFile(config_.directory / "data.img", O_RDWR));
+  if (spec.resume_from && spec.resume_from->disk.valid()) {
+    disk_is_the_templates_ = true;
+    PYRO_RETURN_IF_ERROR(sys::CopySparse(spec.resume_from->disk, spec.data_disk));
+  } else if (std::exchange(disk_is_the_templates_, false)) {
+    // Whatever a guest that did not come up has made of it.
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd blank, sys::OpenFile(config_.blank_disk, O_RDONLY));
+    PYRO_RETURN_IF_ERROR(sys::CopySparse(blank, spec.data_disk));
+  }
   return spec;
 }
 

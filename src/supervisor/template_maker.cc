@@ -37,26 +37,33 @@ using std::chrono::seconds;
 constexpr seconds kLaunchLimit{30};
 constexpr seconds kFreezeLimit{30};
 
-// The data disk of every guest is put in this one's place; nothing reads it meanwhile.
+// Where the template is for any data disk: that of each guest is put in this one's place, and
+// nothing reads it meanwhile.
 constexpr off_t kDataDiskBytes = off_t{10} << 30;
 
 // Any address: each guest sets its own.
 constexpr char kTemplateMac[] = "52:54:00:00:00:01";
 
-Result<vmm::MachineSpec> OpenMachineFiles(const wire::SupervisorConfig& config) {
+Result<sys::UniqueFd> MakeDataDisk(const wire::SupervisorConfig& config,
+                                   vmm::TemplateDraft& draft) {
+  if (!config.blank_disk.empty()) return draft.MakeDisk(config.blank_disk);
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd disk, sys::MakeMemoryFile(""));
+  if (::ftruncate(disk.get(), kDataDiskBytes) != 0) return sys::ErrnoError(errno, "make a disk");
+  return disk;
+}
+
+Result<vmm::MachineSpec> OpenMachineFiles(const wire::SupervisorConfig& config,
+                                          vmm::TemplateDraft& draft) {
   vmm::MachineSpec spec;
   spec.vcpus = config.vcpu_count;
   spec.memory_mib = config.mem_mib;
   PYRO_ASSIGN_OR_RETURN(spec.accelerator, vmm::ParseAccelerator(config.accelerator));
   spec.identity = "template";
-  spec.kernel_arguments = {kTemplateArgument};
+  spec.kernel_arguments = {config.blank_disk.empty() ? kTemplateWithoutDisk : kTemplateWithDisk};
   PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config.kernel, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config.initrd, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config.base_disk, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::MakeMemoryFile(""));
-  if (::ftruncate(spec.data_disk.get(), kDataDiskBytes) != 0) {
-    return sys::ErrnoError(errno, "make a disk");
-  }
+  PYRO_ASSIGN_OR_RETURN(spec.data_disk, MakeDataDisk(config, draft));
   return spec;
 }
 
@@ -119,7 +126,7 @@ class Boot {
 
 Status BootAndFreeze(const wire::SupervisorConfig& config, vmm::Vmm& vmm, vmm::TemplateDraft& draft,
                      const std::function<void(std::string_view)>& on_phase) {
-  PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenMachineFiles(config));
+  PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenMachineFiles(config, draft));
   PYRO_ASSIGN_OR_RETURN(spec.freeze_to, draft.MakeFiles());
   sys::SocketPair card;
   if (config.network) {
@@ -156,6 +163,7 @@ Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm,
                                       .vcpu_count = config.vcpu_count,
                                       .mem_mib = config.mem_mib,
                                       .network = config.network,
+                                      .new_disk = !config.blank_disk.empty(),
                                       .made_at = FormatTime(SystemClock().Now())}));
   vmm::LimitTemplates(templ.directory.parent_path(), kMaxTemplateBytes, templ.directory);
   return OkStatus();

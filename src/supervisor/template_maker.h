@@ -14,8 +14,10 @@ namespace pyro::supervisor {
 // All templates together take no more than this on disk; those longest unused go first.
 inline constexpr std::uint64_t kMaxTemplateBytes = 4ULL << 30;
 
-// Word on the kernel's command line that tells the agent what it boots for.
-inline constexpr char kTemplateArgument[] = "pyro_template=1";
+// Words on the kernel's command line that tell the agent what it boots for: to be frozen with its
+// data disk mounted, or without.
+inline constexpr char kTemplateWithDisk[] = "pyro_template=disk";
+inline constexpr char kTemplateWithoutDisk[] = "pyro_template=no-disk";
 
 // Blocks until it is there, for up to the configuration's boot_timeout and the time it takes to
 // write it to disk. Fine if it was there, or if another process is making it. On failure nothing is

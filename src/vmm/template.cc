@@ -20,18 +20,20 @@
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/sparse_copy.h"
 
 namespace pyro::vmm {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kFormat = 1;
+constexpr std::int64_t kFormat = 2;
 constexpr std::size_t kMaxManifest = 64 * 1024;
 constexpr std::size_t kMaxState = 16 * 1024 * 1024;
 constexpr char kManifest[] = "manifest.json";
 constexpr char kMemory[] = "memory";
 constexpr char kState[] = "state";
+constexpr char kDisk[] = "disk";
 constexpr char kMakingPrefix[] = ".making-";
 constexpr char kTrashPrefix[] = ".trash-";
 constexpr char kLockSuffix[] = ".lock";
@@ -67,6 +69,7 @@ struct Manifest {
   TemplateFacts facts;
   std::string memory;  // Fingerprint.
   std::string state;   // Checksum, 16 hexadecimal digits.
+  std::string disk;    // Fingerprint; empty without one.
 };
 
 std::string StateChecksum(std::string_view state) { return fmt::format("{:016x}", Crc64(state)); }
@@ -79,9 +82,11 @@ std::string FormatManifest(const Manifest& manifest) {
                        {"vcpu_count", manifest.facts.vcpu_count},
                        {"mem_mib", manifest.facts.mem_mib},
                        {"network", manifest.facts.network},
+                       {"new_disk", manifest.facts.new_disk},
                        {"made_at", manifest.facts.made_at},
                        {"memory_file", manifest.memory},
-                       {"state_crc64", manifest.state}}) +
+                       {"state_crc64", manifest.state},
+                       {"disk_file", manifest.disk}}) +
          "\n";
 }
 
@@ -97,12 +102,24 @@ Result<Manifest> ReadManifest(const fs::path& directory) {
   PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpus));
   PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemoryMib, kMaxMemoryMib));
   PYRO_ASSIGN_OR_RETURN(facts.network, GetBool(json, "network"));
+  PYRO_ASSIGN_OR_RETURN(facts.new_disk, GetBool(json, "new_disk"));
   PYRO_ASSIGN_OR_RETURN(facts.made_at, GetString(json, "made_at", 64));
   PYRO_ASSIGN_OR_RETURN(manifest.memory, GetString(json, "memory_file", 256));
   PYRO_ASSIGN_OR_RETURN(manifest.state, GetString(json, "state_crc64", 64));
+  PYRO_ASSIGN_OR_RETURN(manifest.disk, GetString(json, "disk_file", 256));
   facts.vcpu_count = static_cast<int>(vcpus);
   facts.mem_mib = static_cast<int>(mem);
   return manifest;
+}
+
+// A file of a template, if it is the one of that fingerprint.
+Result<sys::UniqueFd> OpenUnchanged(const fs::path& directory, const char* name,
+                                    const std::string& fingerprint) {
+  auto file = sys::OpenFile(directory / name, O_RDONLY);
+  if (!file) return Damaged(directory, file.error().message);
+  PYRO_ASSIGN_OR_RETURN(const std::string found, FingerprintOf(file->get()));
+  if (found != fingerprint) return Damaged(directory, fmt::format("its {} has changed", name));
+  return std::move(*file);
 }
 
 // Out of sight in one step, so that a crash leaves a leftover and never half a template.
@@ -126,14 +143,13 @@ Result<FrozenGuest> OpenTemplate(const fs::path& directory, std::string_view key
   if (!manifest) return Damaged(directory, manifest.error().message);
   if (manifest->key != key) return Damaged(directory, "it was made for something else");
   FrozenGuest guest;
-  auto memory = sys::OpenFile(directory / kMemory, O_RDONLY);
-  if (!memory) return Damaged(directory, memory.error().message);
-  PYRO_ASSIGN_OR_RETURN(const std::string fingerprint, FingerprintOf(memory->get()));
-  if (fingerprint != manifest->memory) return Damaged(directory, "its memory has changed");
+  PYRO_ASSIGN_OR_RETURN(guest.memory, OpenUnchanged(directory, kMemory, manifest->memory));
+  if (manifest->facts.new_disk) {
+    PYRO_ASSIGN_OR_RETURN(guest.disk, OpenUnchanged(directory, kDisk, manifest->disk));
+  }
   const auto state = sys::ReadFile(directory / kState, kMaxState);
   if (!state) return Damaged(directory, state.error().message);
   if (StateChecksum(*state) != manifest->state) return Damaged(directory, "its state has changed");
-  guest.memory = std::move(*memory);
   // A copy: what was checked is what the machine reads.
   PYRO_ASSIGN_OR_RETURN(guest.state, sys::MakeMemoryFile(*state));
   return guest;
@@ -180,17 +196,28 @@ Result<FreezeFiles> TemplateDraft::MakeFiles() {
   return files;
 }
 
+Result<sys::UniqueFd> TemplateDraft::MakeDisk(const fs::path& blank) {
+  return sys::CloneSparse(blank, draft_ / kDisk);
+}
+
+// Makes the file last as it is, and returns its fingerprint.
+Result<std::string> TemplateDraft::Seal(const char* name) {
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenFile(draft_ / name, O_RDONLY));
+  if (::fchmod(file.get(), 0444) != 0 || ::fsync(file.get()) != 0) {
+    return sys::ErrnoError(errno, "write", (draft_ / name).native());
+  }
+  return FingerprintOf(file.get());
+}
+
 Status TemplateDraft::Commit(const TemplateFacts& facts) {
   PYRO_ASSIGN_OR_RETURN(const std::string state, sys::ReadFile(draft_ / kState, kMaxState));
-  for (const char* name : {kMemory, kState}) {
-    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenFile(draft_ / name, O_RDONLY));
-    if (::fchmod(file.get(), 0444) != 0 || ::fsync(file.get()) != 0) {
-      return sys::ErrnoError(errno, "write", (draft_ / name).native());
-    }
+  Manifest manifest{
+      .key = key_, .facts = facts, .memory = {}, .state = StateChecksum(state), .disk = {}};
+  PYRO_RETURN_IF_ERROR(Seal(kState));
+  PYRO_ASSIGN_OR_RETURN(manifest.memory, Seal(kMemory));
+  if (facts.new_disk) {
+    PYRO_ASSIGN_OR_RETURN(manifest.disk, Seal(kDisk));
   }
-  Manifest manifest{.key = key_, .facts = facts, .memory = {}, .state = StateChecksum(state)};
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd memory, sys::OpenFile(draft_ / kMemory, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(manifest.memory, FingerprintOf(memory.get()));
   PYRO_RETURN_IF_ERROR(sys::WriteFileAtomically(draft_ / kManifest, FormatManifest(manifest)));
   if (::rename(draft_.c_str(), directory_.c_str()) != 0) {
     return sys::ErrnoError(errno, "rename", draft_.native());

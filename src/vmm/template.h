@@ -1,7 +1,7 @@
 // Templates: frozen guests on disk, for others to go on from.
 //
-//   templates/<name>/       manifest.json, memory, state: complete, and never changed
-//   templates/<name>.lock   held by whoever makes or removes that one
+//   templates/<name>/       manifest.json, memory, state and perhaps disk: complete, and never
+//   changed templates/<name>.lock   held by whoever makes or removes that one
 //   templates/.making-<name>/   under way while the lock is held, a leftover otherwise
 //
 // The name is a digest of the key: everything that a template depends on, as text. A template is
@@ -32,7 +32,8 @@ struct TemplateFacts {
   int vcpu_count = 1;
   int mem_mib = 1024;
   bool network = false;
-  std::string made_at;  // RFC 3339.
+  bool new_disk = false;  // For guests whose data disk is new: it is mounted already.
+  std::string made_at;    // RFC 3339.
 };
 
 struct TemplateSummary {
@@ -44,7 +45,7 @@ struct TemplateSummary {
 };
 
 // Opens a template for one guest. Everything small is read and compared: key, sizes, the state's
-// checksum. Of the memory, too large for that, it is checked that the file is the one that was
+// checksum. Of memory and disk, too large for that, it is checked that the file is the one that was
 // written, unchanged since by the file system's account (inode, size, time of change).
 // kNotFound: there is none. kDataLoss: it is damaged, or not what its name says.
 Result<FrozenGuest> OpenTemplate(const std::filesystem::path& directory, std::string_view key);
@@ -63,12 +64,15 @@ class TemplateDraft {
 
   // For the machine that is frozen into it; once.
   Result<FreezeFiles> MakeFiles();
+  // The data disk for that machine, if the template is to hold it: a copy of the image `blank`.
+  Result<sys::UniqueFd> MakeDisk(const std::filesystem::path& blank);
 
   // After that machine has ended: writes everything to disk and gives the template its name.
   Status Commit(const TemplateFacts& facts);
 
  private:
   TemplateDraft(sys::FileLock lock, std::filesystem::path directory, std::string key);
+  Result<std::string> Seal(const char* name);
 
   sys::FileLock lock_;
   std::filesystem::path directory_;

@@ -52,6 +52,9 @@ struct FreezeFiles {
 struct FrozenGuest {
   sys::UniqueFd memory;  // Open for reading only. Must not change while a guest lives on it.
   sys::UniqueFd state;   // Open for reading, at its start; shared with no other machine.
+  // Open for reading, if the guest had its data disk mounted: what was on it. The machine that goes
+  // on needs a data disk that holds the same.
+  sys::UniqueFd disk;
 };
 
 // Everything a guest gets. Descriptors are taken.

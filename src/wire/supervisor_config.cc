@@ -8,7 +8,7 @@
 namespace pyro::wire {
 namespace {
 
-constexpr std::int64_t kConfigVersion = 3;
+constexpr std::int64_t kConfigVersion = 4;
 constexpr std::int64_t kMaxSeconds = 10LL * 366 * 24 * 3600;
 constexpr std::int64_t kMaxVcpus = 64;
 constexpr std::int64_t kMinMemoryMib = 128;
@@ -102,6 +102,7 @@ std::string FormatSupervisorConfig(const SupervisorConfig& config) {
       {"kernel", config.kernel.native()},
       {"initrd", config.initrd.native()},
       {"base_disk", config.base_disk.native()},
+      {"blank_disk", config.blank_disk.native()},
       {"vcpu_count", config.vcpu_count},
       {"mem_mib", config.mem_mib},
       {"network", config.network},
@@ -131,6 +132,8 @@ Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
   PYRO_RETURN_IF_ERROR(GetPath(json, "kernel", config.kernel));
   PYRO_RETURN_IF_ERROR(GetPath(json, "initrd", config.initrd));
   PYRO_RETURN_IF_ERROR(GetPath(json, "base_disk", config.base_disk));
+  PYRO_ASSIGN_OR_RETURN(const std::string blank, GetString(json, "blank_disk", 4096));
+  if (!blank.empty()) PYRO_RETURN_IF_ERROR(GetPath(json, "blank_disk", config.blank_disk));
   PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpus));
   PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemoryMib, kMaxMemoryMib));
   PYRO_ASSIGN_OR_RETURN(config.network, GetBool(json, "network"));

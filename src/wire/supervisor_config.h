@@ -40,6 +40,9 @@ struct SupervisorConfig {
   std::filesystem::path kernel;
   std::filesystem::path initrd;
   std::filesystem::path base_disk;
+  // The image that data.img is a copy of, if no guest has had it yet: it may then become a copy of
+  // what a template has mounted. Empty: data.img has a history of its own.
+  std::filesystem::path blank_disk;
   int vcpu_count = 1;
   int mem_mib = 1024;
   bool network = false;

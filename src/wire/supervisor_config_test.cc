@@ -15,6 +15,7 @@ SupervisorConfig Example() {
   config.kernel = "/e/vmlinuz";
   config.initrd = "/e/initrd";
   config.base_disk = "/e/base.erofs";
+  config.blank_disk = "/c/blank.img";
   config.vcpu_count = 3;
   config.mem_mib = 2048;
   config.network = true;
@@ -40,7 +41,7 @@ TEST(SupervisorConfigTest, RefusesWhatIsIncompleteOrOutOfRange) {
   const std::vector<std::pair<const char*, Json>> changes = {
       {"version", 2},    {"id", "vm_../x"},   {"kind", "task"},         {"directory", "relative"},
       {"vcpu_count", 0}, {"mem_mib", 1},      {"accelerator", "turbo"}, {"ttl_seconds", 0},
-      {"network", 1},    {"spare_pool", "x"},
+      {"network", 1},    {"spare_pool", "x"}, {"blank_disk", "x"},
   };
   for (const auto& [key, value] : changes) {
     Json bad = good;

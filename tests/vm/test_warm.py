@@ -55,22 +55,34 @@ def templates(cache):
     return sorted(root.glob("[!.]*/manifest.json")) if root.exists() else []
 
 
-@pytest.fixture
-def template(cache, call):
+def usual(cache, call, new_disk):
     succeed(call("env", "pull", harness.BASE))
     found = [path.parent for path in templates(cache)
-             if json.loads(path.read_text())["mem_mib"] == 1024]
+             if json.loads(path.read_text()).items() >= {"mem_mib": 1024, "new_disk": new_disk}.items()]
     assert len(found) == 1
     return found[0]
+
+
+@pytest.fixture
+def template(cache, call):
+    """What new guests go on from."""
+    return usual(cache, call, True)
+
+
+@pytest.fixture
+def other_template(cache, call):
+    """What guests with another disk go on from."""
+    return usual(cache, call, False)
 
 
 def test_inspect_lists_templates(call, template):
     done = call("env", "inspect", "--json", harness.BASE)
     listed = json.loads(done.stdout)["templates"]
-    assert [(one["vcpu_count"], one["mem_mib"], one["network"]) for one in listed] == [(1, 1024, False)]
-    assert listed[0]["size_bytes"] > 1 << 20
+    assert sorted((one["vcpu_count"], one["mem_mib"], one["network"], one["new_disk"])
+                  for one in listed) == [(1, 1024, False, False), (1, 1024, False, True)]
+    assert all(one["size_bytes"] > 1 << 20 for one in listed)
     text = call("env", "inspect", harness.BASE).stdout.decode()
-    assert "\n  1 vCPU, 1024 MiB: " in text, text
+    assert "\n  1 vCPU, 1024 MiB, new disk: " in text and "\n  1 vCPU, 1024 MiB: " in text, text
 
 
 def used(template):
@@ -114,7 +126,7 @@ def test_many_at_once_make_one_template_and_share_nothing(call, cache, template)
     assert all(text.endswith("\nx\n") for text in out), out
     assert len({text.split("\n")[0] for text in out}) == AT_ONCE
     assert len({text.split("\n")[1] for text in out}) == AT_ONCE
-    assert len(templates(cache)) == 1
+    assert len(templates(cache)) == 2
     assert [path.name for path in (cache / "templates").iterdir() if path.name[0] == "."] == []
 
 
@@ -140,7 +152,35 @@ def spoil_manifest(template):
     (template / "manifest.json").write_text("{")
 
 
-@pytest.mark.parametrize("spoil", [cut_memory, flip_state, lose_state, spoil_manifest])
+def write_to_disk(template):
+    disk = template / "disk"
+    disk.chmod(0o600)
+    with open(disk, "r+b") as file:
+        file.seek(1024)
+        file.write(b"x")
+
+
+def crc64(data):
+    crc = (1 << 64) - 1
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xc96c5795d7870f42 if crc & 1 else 0)
+    return f"{crc ^ (1 << 64) - 1:016x}"
+
+
+def fake_state(template):
+    """Right by all that is checked, and wrong for QEMU: the guest's disk is the template's by then."""
+    state = b"no state of any machine"
+    (template / "state").chmod(0o600)
+    (template / "state").write_bytes(state)
+    manifest = json.loads((template / "manifest.json").read_text())
+    manifest["state_crc64"] = crc64(state)
+    (template / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("spoil", [cut_memory, flip_state, lose_state, spoil_manifest, write_to_disk,
+                                   fake_state])
 def test_a_damaged_template_is_remade_and_nobody_notices(call, cache, template, spoil):
     spoil(template)
     done = call("run", "-q", harness.BASE, "--", "echo", "fine")
@@ -159,9 +199,10 @@ def test_a_damaged_template_is_remade_and_nobody_notices(call, cache, template, 
 
 
 def test_another_size_boots_and_then_has_a_template_of_its_own(call, cache, template):
+    known = templates(cache)
     succeed(call("run", "-q", "--mem-mib", "512", harness.BASE, "--", "true"))
-    harness.wait_until(lambda: len(templates(cache)) == 2, "a template for 512 MiB")
-    other = next(path.parent for path in templates(cache) if path.parent != template)
+    harness.wait_until(lambda: len(templates(cache)) > len(known), "a template for 512 MiB")
+    other = next(path.parent for path in templates(cache) if path not in known)
     assert json.loads((other / "manifest.json").read_text())["mem_mib"] == 512
     before = used(other)
     done = call("run", "-q", "--mem-mib", "512", harness.BASE, "--", "sh", "-c",
@@ -170,15 +211,21 @@ def test_another_size_boots_and_then_has_a_template_of_its_own(call, cache, temp
     assert 400_000 < int(done.stdout.split()[1]) < 512 * 1024
 
 
-def test_a_stopped_task_starts_warm_with_its_disk(call, template):
-    made = call("task", "create", "--json", harness.BASE)
+@pytest.mark.parametrize("flags, new_disk", [((), True), (("--disk-mib", "512"), False)])
+def test_a_task_starts_warm_and_so_it_does_again_with_its_disk(call, template, other_template, flags,
+                                                               new_disk):
+    first = template if new_disk else other_template
+    before = used(first)
+    made = call("task", "create", "--json", *flags, harness.BASE)
     assert made.returncode == 0, made
+    assert used(first) > before
     task = json.loads(made.stdout)["task_id"]
-    succeed(call("task", "exec", task, "--", "sh", "-c", "echo kept > /workspace/x"))
+    succeed(call("task", "exec", task, "--", "sh", "-c", "echo kept > /workspace/x; echo etc > /etc/x"))
     succeed(call("task", "stop", task))
-    before = used(template)
-    assert call("task", "exec", task, "--", "cat", "/workspace/x").stdout == b"kept\n"
-    assert used(template) > before
+    before = used(other_template)
+    again = call("task", "exec", task, "--", "cat", "/workspace/x", "/etc/x")
+    assert again.stdout == b"kept\netc\n", again
+    assert used(other_template) > before
     succeed(call("task", "delete", task))
 
 
