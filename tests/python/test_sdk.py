@@ -278,7 +278,9 @@ def test_an_exception_of_a_callback_leaves_the_call_and_kills_the_command(task, 
             pool.submit(call).result()
     entry, = task.logs()["entries"]
     assert (entry["state"], entry["outcome"]) == ("ended", "cancelled")
-    assert task.exec(command="grep -lx sleep /proc/[0-9]*/comm", timeout_seconds=250)["exit_code"] == 1
+    # Some other process may come to its end meanwhile, and its file with it.
+    running = task.exec(command="cat /proc/[0-9]*/comm 2>/dev/null", timeout_seconds=250)["stdout"].split()
+    assert "sh" in running and "sleep" not in running
 
 
 def test_a_command_goes_on_in_the_background(sdk, task):
