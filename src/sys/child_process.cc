@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -37,6 +38,7 @@ enum class Step : int {
   kSession,
   kCgroup,
   kLimits,
+  kProc,
   kCredentials,
   kParent,
   kDirectory,
@@ -58,6 +60,8 @@ std::string_view StepName(Step step) {
       return "join a cgroup for";
     case Step::kLimits:
       return "limit";
+    case Step::kProc:
+      return "mount /proc for";
     case Step::kCredentials:
       return "change user for";
     case Step::kParent:
@@ -148,6 +152,15 @@ bool ReadByte(int fd) {
   return n == 1;
 }
 
+// Programs look each other up by number: bubblewrap, its own child.
+void MountProc(const Plan& plan) {
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
+      ::mount("proc", "/proc", "proc", kFlags, nullptr) != 0) {
+    Fail(plan, Step::kProc);
+  }
+}
+
 void AwaitUsers(const Plan& plan) {
   ::close(plan.users_parent_fd);
   // Of a process that has changed its user, /proc belongs to root.
@@ -169,6 +182,7 @@ void AwaitUsers(const Plan& plan) {
     if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)
       Fail(plan, Step::kLimits);
   }
+  if (options.own_pid_namespace) MountProc(plan);
   if (!options.cwd.empty() && ::chdir(options.cwd.c_str()) != 0) Fail(plan, Step::kDirectory);
   if (options.credentials) BecomeUser(plan);
   if (options.die_with_parent) {
@@ -290,15 +304,16 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   for (const UniqueFd& fd : options.pass) plan.sources.push_back(fd.get());
   plan.staged.resize(plan.sources.size());
 
+  constexpr int kNamespaces = CLONE_NEWPID | CLONE_NEWNS;
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);  // No handler of ours may run in the child.
-  pid_t pid = options.own_pid_namespace ? ForkInto(CLONE_NEWPID) : ::fork();
+  pid_t pid = options.own_pid_namespace ? ForkInto(kNamespaces) : ::fork();
   if (options.own_pid_namespace && pid < 0 && errno == EPERM) {
     plan.users_parent_fd = users.first.get();
     plan.users_fd = users.second.get();
-    pid = ForkInto(CLONE_NEWPID | CLONE_NEWUSER);
+    pid = ForkInto(kNamespaces | CLONE_NEWUSER);
   }
   if (pid == 0) RunChild(plan);
   const int fork_errno = errno;

@@ -41,8 +41,9 @@ struct SpawnOptions {
   bool search_path = false;     // Look argv[0] up in the PATH of `env`, as execvpe(3) does.
   bool die_with_parent = true;  // SIGKILL when the spawning thread dies.
   // The child is PID 1 of a PID namespace: when it ends, so does all that is below it, wherever
-  // that had come to, and only then is it seen to have ended. Without the right to make one, it is
-  // in a user namespace as well, where it is the same user.
+  // that had come to, and only then is it seen to have ended. Its /proc is the one of that
+  // namespace. Without the right to make all this, it is in a user namespace as well, where it is
+  // the same user.
   bool own_pid_namespace = false;
   bool new_session = true;  // Own session and process group; otherwise only an own process group.
   std::optional<Credentials> credentials;

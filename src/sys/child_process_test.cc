@@ -60,11 +60,11 @@ TEST(ChildProcessTest, TakesEverythingBelowWithIt) {
 }
 
 TEST(ChildProcessTest, KeepsItsUserInANamespaceOfItsOwn) {
-  SpawnOptions options = Shell("id -u; id -g; echo $$; exit 7");
+  SpawnOptions options = Shell("id -u; id -g; echo $$; cat /proc/1/comm; exit 7");
   options.own_pid_namespace = true;
   auto output = RunCommand(std::move(options), Soon());
   ASSERT_TRUE(output.ok()) << output.error().message;
-  EXPECT_EQ(output->stdout_text, fmt::format("{}\n{}\n1\n", ::geteuid(), ::getegid()));
+  EXPECT_EQ(output->stdout_text, fmt::format("{}\n{}\n1\nsh\n", ::geteuid(), ::getegid()));
   EXPECT_EQ(output->status.code, 7);
 }
 

@@ -195,8 +195,7 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   options.limits = JailLimits();
   options.own_pid_namespace = true;
   auto jail = sys::ChildProcess::Spawn(std::move(options));
-  if (!jail && jail.error().code == ErrorCode::kUnavailable) return NotBuilt(jail.error().message);
-  if (!jail) return std::move(jail).error();
+  if (!jail) return NotBuilt(jail.error().message);
 
   JailedProcess process(std::move(*jail), std::move(diagnostics.read));
   PYRO_RETURN_IF_ERROR(process.AwaitProgram(info.read.get(), deadline));
