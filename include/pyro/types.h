@@ -212,8 +212,7 @@ struct TemplateInfo {
   std::int64_t vcpu_count = 1;
   std::int64_t mem_mib = 1024;
   bool network = false;
-  bool new_disk =
-      false;  // For new guests; else for tasks that start again, and disks of other sizes.
+  bool new_disk = false;         // For new guests; else for tasks that start again and other sizes.
   std::uint64_t size_bytes = 0;  // Taken on disk.
   std::string made_at;           // RFC 3339; likewise the next.
   std::string last_used_at;

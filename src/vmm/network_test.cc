@@ -246,6 +246,7 @@ TEST(NetworkDeathTest, KillingTheOwnerEndsEveryProcess) {
   ASSERT_TRUE(pids.ok());
   const pid_t owner = ::fork();
   if (owner == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // An assertion below may leave it.
     auto network = Network::Start(Options(NetworkBackend::kPasst), Soon());
     const pid_t found[] = {network ? network->gate_pid() : -1, network ? network->passt_pid() : -1};
     static_cast<void>(!::write(pids->write.get(), found, sizeof found));
