@@ -1,10 +1,13 @@
 #!/usr/bin/python3
-"""Fails when a document speaks of something that is not there.
+"""Fails when a document names something that does not exist, or when a text is not plain English.
 
 Checked in every *.md: relative links, paths in backticks, PYRO_ variables (and that each one the programs read is documented),
-and names of tests.
+and names of tests. Checked in every *.md and every source: the words of NOT_PLAIN.
+
+With --long: also prints every sentence of more than 25 words in a document.
 """
 
+import collections
 import pathlib
 import re
 import sys
@@ -24,6 +27,57 @@ NAMED = re.compile(r"[\"'](PYRO_[A-Z0-9_]+)[\"']")
 TEST_NAME = re.compile(r"([A-Z]\w*[a-z]\w*)\.([A-Z]\w*[a-z]\w*)")
 TEST = re.compile(r"\bTEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)")
 PYTEST = re.compile(r"^\s*def (test_\w+)\(", re.MULTILINE)
+
+# Words that hide who does what, and what to write instead. A phrase is also found across the lines of a comment and the
+# pieces of a string.
+NOT_PLAIN = {
+    "whoever": "name the caller, client or process; or 'if a process …'",
+    "whatever": "'any', 'even if', 'regardless of'",
+    "whichever": "'the one that', 'either'",
+    "nobody": "'no process', 'no client', or the passive",
+    "somebody": "'another process', 'a client'",
+    "anybody": "'any process', 'you'",
+    "be had": "'available', 'can start'",
+    "but for": "'except', 'apart from'",
+    "had it to": "'if it had to'",
+    "so long": "'for that time', '… seconds after'; 'as long as'",
+    "no root to be": "'root is not needed'",
+    "whose absence": "'if … is missing'",
+    "anew": "'again', 'from scratch'",
+    "likewise": "'the same for …', 'also'",
+    "besides": "'other than', 'in addition to', 'also'",
+}
+LONGEST_SENTENCE = 25
+PROSE = SOURCE | {".md", ".c", ".pyi", ".mjs", ".toml"}
+
+# The folders that still hold such words, and how many. A number may only shrink.
+NOT_YET_PLAIN: dict[str, int] = {
+    ".": 19,
+    ".ci": 1,
+    "bench": 13,
+    "cmake": 2,
+    "docs": 104,
+    "fuzz": 5,
+    "include": 11,
+    "packaging": 7,
+    "python": 7,
+    "src/agent": 9,
+    "src/archive": 14,
+    "src/base": 2,
+    "src/chat": 3,
+    "src/cli": 12,
+    "src/db": 6,
+    "src/engine": 27,
+    "src/environment": 12,
+    "src/mcp": 35,
+    "src/mcp_server": 16,
+    "src/registry": 42,
+    "src/supervisor": 35,
+    "src/sys": 12,
+    "src/vmm": 25,
+    "src/wire": 4,
+    "tests": 40,
+}
 
 
 def files_below(directory: pathlib.Path) -> list[pathlib.Path]:
@@ -103,6 +157,87 @@ class Document:
         elif not match and looks_like_path(word) and not exists(word) and not (self.path.parent / word).exists():
             self.say(number, f"there is no {word}")
 
+def plain_pattern(phrase: str) -> re.Pattern[str]:
+    """Finds it in prose, in snake_case and in CamelCase."""
+    words = phrase.split()
+    prose = r"[\s\"#/*_\\]+".join(words)
+    camel = "".join(word.capitalize() for word in words)
+    # The account "nobody" is a name.
+    return re.compile(rf"(?<![A-Za-z0-9])(?i:{prose})(?![A-Za-z0-9])(?<!\"nobody(?=\"))|(?<![A-Z]){camel}(?![a-z])")
+
+
+PATTERNS = [(phrase, plain_pattern(phrase), instead) for phrase, instead in NOT_PLAIN.items()]
+
+
+def check_words(path: pathlib.Path, text: str) -> list[str]:
+    found = []
+    for phrase, pattern, instead in PATTERNS:
+        for match in pattern.finditer(text):
+            number = text.count("\n", 0, match.start()) + 1
+            found.append(f"{path.relative_to(ROOT)}:{number}: not plain: '{phrase}'; write {instead}")
+    return found
+
+
+def folder_of(path: pathlib.Path) -> str:
+    parts = path.relative_to(ROOT).parts
+    return "/".join(parts[:2] if parts[0] == "src" and len(parts) > 2 else parts[:1]) if len(parts) > 1 else "."
+
+
+def check_plain(files: list[pathlib.Path]) -> list[str]:
+    problems = []
+    counts: collections.Counter[str] = collections.Counter()
+    by_folder: dict[str, list[str]] = {}
+    for path in files:
+        named = path.suffix in PROSE or path.name in ("Makefile", "CMakeLists.txt") or path.parent.name == ".ci"
+        if not named or path == pathlib.Path(__file__).resolve():
+            continue
+        found = check_words(path, text_of(path))
+        counts[folder_of(path)] += len(found)
+        by_folder.setdefault(folder_of(path), []).extend(found)
+    if "--count" in sys.argv:
+        print(dict(sorted((folder, count) for folder, count in counts.items() if count)))
+    for folder, found in by_folder.items():
+        if len(found) > NOT_YET_PLAIN.get(folder, 0):
+            problems += found
+    return problems
+
+
+def sentences(text: str):
+    """Each sentence of a document with the line it begins in: of paragraphs, list items and cells of tables, not of code."""
+    fenced = False
+    block: list[tuple[int, str]] = []
+    blocks: list[list[tuple[int, str]]] = []
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        if FENCE.match(line):
+            fenced = not fenced
+            line = ""
+        if fenced:
+            continue
+        if line.lstrip().startswith("|"):
+            blocks += [[(number, cell)] for cell in line.strip().strip("|").split(" | ")]
+            line = ""
+        if not line.strip() or re.match(r"\s*([-*]|\d+\.)\s|#", line):
+            blocks.append(block)
+            block = []
+        if line.strip():
+            block.append((number, re.sub(r"^\s*([-*]|\d+\.|#+)\s", "", line)))
+    for block in blocks:
+        # What stands in backticks counts as one word.
+        words = [(number, word) for number, line in block for word in QUOTED.sub("Q", LINK.sub("]", line)).split()]
+        sentence: list[tuple[int, str]] = []
+        for number, word in words:
+            sentence.append((number, word))
+            if word == "·" or re.search(r"[.!?:][)\"*]*$", word):
+                yield sentence
+                sentence = []
+        if sentence:
+            yield sentence
+
+
+def long_sentences(path: pathlib.Path) -> list[str]:
+    return [f"{path.relative_to(ROOT)}:{sentence[0][0]}: {len(sentence)} words: {' '.join(word for _, word in sentence)}"
+            for sentence in sentences(text_of(path)) if len(sentence) > LONGEST_SENTENCE]
+
 
 def main() -> int:
     files = files_below(ROOT)
@@ -135,9 +270,12 @@ def main() -> int:
         problems += document.problems
     for variable in sorted(set(read) - documented):
         problems.append(f"{read[variable]}: reads {variable}, which no document names")
-    for line in problems:
+    problems += check_plain(files)
+    too_long = [line for document in documents for line in long_sentences(document.path)]
+    for line in problems + (too_long if "--long" in sys.argv else []):
         print(line)
-    print(f"check_docs: {len(documents)} documents, {len(problems)} problems")
+    print(f"check_docs: {len(documents)} documents, {len(problems)} problems, {len(too_long)} sentences of more than "
+          f"{LONGEST_SENTENCE} words")
     return 1 if problems else 0
 
 

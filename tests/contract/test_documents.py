@@ -45,7 +45,7 @@ def test_every_message_of_the_troubleshooting_page_is_in_the_sources(message):
 def commands_in(path):
     for block in re.findall(r"^```\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S):
         for line in block.splitlines():
-            match = re.match(r"(?:\$ )?(?:.*\$\()?(pyro(?: [a-z][\w-]*)+)", line)
+            match = re.match(r"(?:\$ )?(?:.*\$\()?(?:build/bin/)?(pyro(?: [a-z][\w-]*)+)", line)
             if match:
                 yield match.group(1), re.findall(r"(?<= )(--?[a-z][\w-]*)", re.split(r" -- |\|", line)[0])
 
@@ -62,7 +62,7 @@ def known_commands(bare):
     return found
 
 
-@pytest.mark.parametrize("name", ["install.md", "first-run.md", "troubleshooting.md", "security.md"])
+@pytest.mark.parametrize("name", ["../README.md", "install.md", "first-run.md", "troubleshooting.md", "security.md", "mcp.md"])
 def test_every_command_in_the_documents_can_be_given(bare, name):
     known = known_commands(bare)
     for command, options in commands_in(DOCS / name):
@@ -71,6 +71,50 @@ def test_every_command_in_the_documents_can_be_given(bare, name):
             words.pop()
         assert len(words) > 1, command
         assert set(options) <= known[" ".join(words)], (command, options)
+
+
+# The transcripts of the README, run again.
+
+def transcript(text):
+    """The commands that the blocks of a document show after `$ `, each with the output that it shows."""
+    shown = []
+    for block in re.findall(r"^```\n(\$ .*?)^```", text, re.M | re.S):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                shown.append([line[2:].split("  #")[0], ""])
+            else:
+                shown[-1][1] += line + "\n"
+    return shown
+
+
+def without_what_differs(text):
+    for pattern, instead in ((r"task_[a-z2-7]{26}", "TASK"), (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"), (r"\d+ ms", "N ms"),
+                             (r"duration_ms=\d+", "duration_ms=N"), (r"6\.1\.0-\d+", "6.1.0-N"), (r" \d+\.\d+\.\d+$", " VERSION")):
+        text = re.sub(pattern, instead, text, flags=re.M)
+    return text
+
+
+def test_the_readme_shows_what_its_commands_print(pyro, tmp_path):
+    shown = [entry for entry in transcript((harness.ROOT / "README.md").read_text(encoding="utf-8"))
+             if not entry[0].startswith("cmake ")]
+    assert len(shown) > 10
+    build = tmp_path / "build"
+    build.mkdir()
+    (build / "bin").symlink_to(harness.BIN)
+    script = "exec 2>&1\n"
+    for command, output in shown:
+        file = re.fullmatch(r"cat (\w+\.py)", command)
+        if file:  # The document shows what is in it.
+            (tmp_path / file.group(1)).write_text(output)
+        # The package lies where the tests find it.
+        script += command.replace("PYTHONPATH=build/python python3", "/usr/bin/python3 -B") + "\nlast=$?; printf '\\001'; (exit $last)\n"
+    done = subprocess.run(["bash", "-c", script],
+                          capture_output=True, text=True, check=False, timeout=harness.HANG_SECONDS, cwd=tmp_path,
+                          stdin=subprocess.DEVNULL, env={**pyro.env, "PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+    printed = done.stdout.split("\001")
+    assert len(printed) == len(shown) + 1, done
+    for (command, output), got in zip(shown, printed):
+        assert without_what_differs(got) == without_what_differs(output), command
 
 
 def test_the_host_packages_are_those_that_are_installed():
