@@ -47,16 +47,17 @@ NOT_PLAIN = {
     "likewise": "'the same for …', 'also'",
     "besides": "'other than', 'in addition to', 'also'",
 }
+HOLDS_THE_WORDS = {"check_docs.py", "test_plain_english.py"}
 LONGEST_SENTENCE = 25
 PROSE = SOURCE | {".md", ".c", ".pyi", ".mjs", ".toml"}
 
 # The folders that still hold such words, and how many. A number may only shrink.
 NOT_YET_PLAIN: dict[str, int] = {
-    ".": 19,
+    ".": 4,
     ".ci": 1,
     "bench": 13,
     "cmake": 2,
-    "docs": 104,
+    "docs": 59,
     "fuzz": 5,
     "include": 11,
     "packaging": 7,
@@ -189,7 +190,7 @@ def check_plain(files: list[pathlib.Path]) -> list[str]:
     by_folder: dict[str, list[str]] = {}
     for path in files:
         named = path.suffix in PROSE or path.name in ("Makefile", "CMakeLists.txt") or path.parent.name == ".ci"
-        if not named or path == pathlib.Path(__file__).resolve():
+        if not named or path.name in HOLDS_THE_WORDS:
             continue
         found = check_words(path, text_of(path))
         counts[folder_of(path)] += len(found)
