@@ -35,6 +35,7 @@ build: deps-build
 	cmake --build --preset release -j $(JOBS) --target programs
 
 check: check-style check-release check-dev lint
+	@$(PYTHON) -B tools/summarize_tests.py build/results build/dev/results
 	@echo "check: everything passed"
 
 deps-build:
@@ -55,12 +56,14 @@ check-style: deps-check
 check-release: deps-check
 	cmake --preset release -DPYRO_TESTS=ON
 	cmake --build --preset release -j $(JOBS)
+	rm -rf build/results
 	ctest --test-dir build -j $(TEST_JOBS) --output-on-failure --no-tests=error
 
 # The same sources under ASan and UBSan, with another compiler, as far as no guest is needed; and the fuzz targets.
 check-dev: deps-check
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target guestless
+	rm -rf build/dev/results
 	ctest --test-dir build/dev -L 'unit|process|fuzz' -j $(TEST_JOBS) --output-on-failure --no-tests=error
 
 # The packages, from this tree, in build/dist.

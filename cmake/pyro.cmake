@@ -60,16 +60,16 @@ endif()
 # All that tests without guests and fuzzing need.
 add_custom_target(guestless)
 
-# pyro_test(a_test SOURCES a_test.cc DEPS pyro_a LABEL unit): one ctest entry per TEST.
-# LABEL is unit, process, vm or fault; see CONTRIBUTING.md. TIMEOUT is in seconds, per test.
+# pyro_test(a_test SOURCES a_test.cc DEPS pyro_a LABEL unit): one ctest entry for the program; for the label vm, one per TEST.
+# LABEL is unit, process, vm or fault; see CONTRIBUTING.md. TIMEOUT is in seconds, per entry. COST as for pyro_pytest().
 # Tests of the label vm find debian:12 and debian:12-base installed in PYRO_TEST_CACHE.
 function(pyro_test name)
-  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT;COST" "SOURCES;DEPS" ${ARGN})
   if(NOT arg_LABEL)
     set(arg_LABEL unit)
   endif()
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
+    set(arg_TIMEOUT 300)
   endif()
   if(NOT PYRO_TESTS)
     return()
@@ -77,16 +77,21 @@ function(pyro_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gtest GTest::gtest_main pyro_options pyro_sanitize)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  set(fixtures "")
-  if(arg_LABEL STREQUAL "vm")
-    set(fixtures FIXTURES_REQUIRED test_environment)
-  else()
-    add_dependencies(guestless ${name})
+  set(properties LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+  set(environment "PYRO_TEST_BIN=${CMAKE_BINARY_DIR}/bin;PYRO_TEST_CACHE=${PYRO_TEST_CACHE}")
+  if(arg_COST)
+    list(APPEND properties COST ${arg_COST})
   endif()
-  include(GoogleTest)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} ${fixtures}
-      ENVIRONMENT "PYRO_TEST_BIN=${CMAKE_BINARY_DIR}/bin;PYRO_TEST_CACHE=${PYRO_TEST_CACHE}")
+  if(arg_LABEL STREQUAL "vm")
+    include(GoogleTest)
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 XML_OUTPUT_DIR ${CMAKE_BINARY_DIR}/results/
+      PROPERTIES ${properties} FIXTURES_REQUIRED test_environment ENVIRONMENT "${environment}")
+  else()
+    # A process for each of many hundred quick tests would take longer than the tests do.
+    add_dependencies(guestless ${name})
+    add_test(NAME ${name} COMMAND ${name} --gtest_brief=1 --gtest_output=xml:${CMAKE_BINARY_DIR}/results/${name}.xml)
+    set_tests_properties(${name} PROPERTIES ${properties} ENVIRONMENT "${environment}")
+  endif()
   foreach(source ${arg_SOURCES})
     set_property(GLOBAL APPEND PROPERTY PYRO_TEST_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${source})
   endforeach()

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
+import shards  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 harness.adopt_orphans()
@@ -18,9 +19,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     for item in items:
         item.add_marker(pathlib.Path(item.fspath).parent.name)
+    others = shards.take(items, os.environ.get("PYRO_TEST_SHARD"))
+    if others:
+        config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture(scope="session", autouse=True)

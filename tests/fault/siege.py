@@ -2,10 +2,14 @@
 
 import os
 import pathlib
+import random
 import signal
 import threading
 
 import harness
+
+KILLS = int(os.environ.get("PYRO_FAULT_KILLS") or 12)
+SEED = int(os.environ.get("PYRO_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
 
 SUPERVISOR = "pyro-supervisor"
 QEMU = "qemu-system-x86_64"
@@ -59,6 +63,15 @@ def wait_for_no_orphans(what):
         return all(one.pid in owned or one.program == SUPERVISOR for one in found)
 
     harness.wait_until(none, f"no orphans after {what}: {harness.descendants()}", 120)
+
+
+class Part:
+    """One of several tests that together try `kills` random kills, each with random numbers of its own."""
+
+    def __init__(self, part, parts, kills=KILLS):
+        self.kills = kills * (part + 1) // parts - kills * part // parts
+        self.choose = random.Random(f"{SEED}-{part}")
+        print(f"PYRO_FAULT_SEED={SEED} PYRO_FAULT_KILLS={KILLS}: {self.kills} kills, part {part + 1} of {parts}")
 
 
 class Ledger:

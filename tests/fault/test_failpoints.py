@@ -7,6 +7,7 @@ import subprocess
 
 import failpoints
 import harness
+import pytest
 import siege
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -16,6 +17,10 @@ def test_every_named_point_is_in_the_table():
     names = failpoints.in_sources()
     assert sorted(names) == sorted(set(names)), "a name stands twice in the sources"
     assert sorted(names) == sorted(failpoints.ALL)
+
+
+def test_every_named_point_of_tasks_is_in_one_stage():
+    assert sorted(point for _, points in STAGES.values() for point in points) == sorted(failpoints.TASKS)
 
 
 class Campaign:
@@ -29,6 +34,7 @@ class Campaign:
         template.stop()
         self.template = template
         self.task = create()
+        self.task.stop()
         self.ledger = siege.Ledger(self.task)
 
     def env(self, point, number=1):
@@ -96,7 +102,6 @@ class Campaign:
             assert self.task.json("status")["state"] == "stopped"
 
     def clients(self):
-        self.task.stop()
         for point in failpoints.START_CLIENT:
             assert not self.ledger.exec(self.env(point)), f"{point} was not reached"
             self.check(point)
@@ -233,23 +238,33 @@ def test_a_guest_that_dies_while_a_call_is_on_its_way_to_it(create):
         ("interrupted", "begun\n"), ("exited", "late\n")]
 
 
-def test_a_kill_at_every_named_point(pyro, create, scratch):
+# What is done to one task after the other, and the points that are reached by it.
+STAGES = {
+    "calls": ([Campaign.clients, Campaign.stops],
+              [*failpoints.START_CLIENT, *failpoints.EXEC_CLIENT, *failpoints.STOP, *failpoints.STOP_CLIENT]),
+    "commands": ([Campaign.commands, Campaign.losses],
+                 [*failpoints.START, *failpoints.EXEC, *failpoints.LOST]),
+    "removals": ([Campaign.settling, Campaign.exports, Campaign.adoptions, Campaign.deletions],
+                 [*failpoints.SETTLE, *failpoints.LEFTOVER, *failpoints.EXPORT, *failpoints.ADOPT,
+                  *failpoints.DELETE, *failpoints.DELETE_RUNNING]),
+    "creations": ([Campaign.creations, Campaign.leases],
+                  [*failpoints.CREATE, *failpoints.SEED, *failpoints.LEASE]),
+}
+
+
+@pytest.mark.cost(20)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_kill_at_every_named_point(pyro, create, scratch, record_property, stage):
+    actions, points = STAGES[stage]
     campaign = Campaign(pyro, create, scratch)
-    campaign.clients()
-    campaign.stops()
-    campaign.commands()
-    campaign.losses()
-    campaign.settling()
-    campaign.exports()
-    campaign.adoptions()
-    campaign.deletions()
-    campaign.creations()
-    campaign.leases()
+    for action in actions:
+        action(campaign)
     campaign.ledger.check_files()
     campaign.ledger.check()
     reached = set(campaign.log.read_text().split())
-    missing = [point for point in failpoints.TASKS if point not in reached]
-    print(f"{campaign.killed.total()} kills at {len(campaign.killed)} of {len(failpoints.TASKS)} named "
+    missing = [point for point in points if point not in reached]
+    record_property("kills", campaign.killed.total())
+    print(f"{campaign.killed.total()} kills at {len(campaign.killed)} of {len(points)} named "
           f"points; {campaign.ledger.totals()}")
     assert missing == [], f"never reached: {missing}"
-    assert sorted(campaign.killed) == sorted(failpoints.TASKS)
+    assert sorted(campaign.killed) == sorted(points)

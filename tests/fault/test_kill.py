@@ -8,16 +8,16 @@ import collections
 import dataclasses
 import os
 import pathlib
-import random
 import signal
 import threading
 import time
 
 import harness
+import pytest
+import siege
 
-KILLS = int(os.environ.get("PYRO_FAULT_KILLS") or 12)
-SEED = int(os.environ.get("PYRO_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
 AT_ONCE = 4
+PARTS = 3
 SUPERVISOR = "pyro-supervisor"
 QEMU = "qemu-system-x86_64"
 # How long a run of the command takes here is measured first; a kill falls somewhere in it.
@@ -102,16 +102,18 @@ def expect_cleared(pyro, attempts, counts):
     assert pyro.rows() == [], attempts
 
 
-def test_kills_at_random_moments(pyro, scratch):
-    print(f"PYRO_FAULT_SEED={SEED} PYRO_FAULT_KILLS={KILLS}")
-    choose = random.Random(SEED)
+@pytest.mark.cost(20)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_kills_at_random_moments(pyro, scratch, record_property, part):
+    chosen = siege.Part(part, PARTS)
+    kills, choose = chosen.kills, chosen.choose
     alone = measure(pyro)
     counts = collections.Counter()
     outcomes = collections.Counter()
     killed = number = 0
-    while killed < KILLS:
+    while killed < kills:
         attempts = []
-        for _ in range(min(AT_ONCE, KILLS - killed)):
+        for _ in range(min(AT_ONCE, kills - killed)):
             victim = choose.choice(["pyro", SUPERVISOR, QEMU])
             # Four share the cores that one had: later moments still hit a running one.
             moment = choose.random() * alone * 1.5
@@ -135,7 +137,8 @@ def test_kills_at_random_moments(pyro, scratch):
             elif hit:
                 assert attempt.outcome in ("exit 125", "exit 0"), attempt
         expect_cleared(pyro, attempts, counts)
-        assert number < 20 * KILLS + 20, "hardly any kill hits"
+        assert number < 20 * kills + 20, "hardly any kill hits"
+    record_property("kills", killed)
     print(f"{killed} kills in {number} runs; a run alone took {alone:.1f} s")
     for name, count in sorted((outcomes | counts).items()):
         print(f"  {name}: {count}")

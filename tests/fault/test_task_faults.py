@@ -5,17 +5,16 @@ failure can be looked at again, as far as the machine's own timing lets it.
 """
 
 import collections
-import os
-import random
 import signal
 import threading
 import time
 
 import harness
+import pytest
 import siege
 
-KILLS = int(os.environ.get("PYRO_FAULT_KILLS") or 12)
-SEED = int(os.environ.get("PYRO_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
+PARTS = 4
+PARTS_OF_ACTIONS = 2
 VICTIMS = ("pyro", siege.SUPERVISOR, siege.QEMU)
 CLIENTS = 4
 # Between two kills: so many commands are seen to finish, and at most so many more begin.
@@ -69,20 +68,22 @@ class Traffic:
         return True
 
 
-def test_kills_below_traffic(pyro, create):
-    print(f"PYRO_FAULT_SEED={SEED} PYRO_FAULT_KILLS={KILLS}")
-    choose = random.Random(SEED)
+@pytest.mark.cost(10)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_kills_below_traffic(pyro, create, record_property, part):
+    chosen = siege.Part(part, PARTS)
+    wanted, choose = chosen.kills, chosen.choose
     ledger = siege.Ledger(create())
     kills = collections.Counter()
     tries = 0
     with Traffic(ledger) as traffic:
-        while kills.total() < KILLS:
+        while kills.total() < wanted:
             traffic.await_commands(choose.randrange(LEAST, MOST))
             time.sleep(choose.random() * 0.05)
             victim = choose.choice(VICTIMS)
             kills[victim] += traffic.kill(victim, choose)
             tries += 1
-            assert tries < 20 * KILLS + 20, "hardly any kill hits"
+            assert tries < 20 * wanted + 20, "hardly any kill hits"
     siege.wait_for_no_orphans("the last kill")
     # The last call of a client that was killed may still be under way.
     harness.wait_until(lambda: ledger.exec() and all(entry["state"] == "ended"
@@ -91,10 +92,11 @@ def test_kills_below_traffic(pyro, create):
     entries = ledger.check()
     ledger.check_files()
     assert len(siege.supervisors()) == 1
+    record_property("kills", kills.total())
     print(f"{kills.total()} kills {dict(kills)} below {CLIENTS} clients; {len(entries)} commands "
           f"recorded, {ledger.totals()}")
     print("  outcomes:", dict(collections.Counter(entry["outcome"] for entry in entries)))
-    assert len(ledger.finished) >= 10 * KILLS
+    assert len(ledger.finished) >= 10 * wanted
 
 
 class Actions:
@@ -185,10 +187,11 @@ class Actions:
         return hit
 
 
-def test_kills_of_create_stop_and_delete(pyro, create):
-    kills_wanted = max(3, KILLS // 8)  # Each starts a guest or two.
-    print(f"PYRO_FAULT_SEED={SEED}: {kills_wanted} kills")
-    choose = random.Random(SEED + 1)
+@pytest.mark.cost(10)
+@pytest.mark.parametrize("part", range(PARTS_OF_ACTIONS))
+def test_kills_of_create_stop_and_delete(pyro, create, record_property, part):
+    chosen = siege.Part(part, PARTS_OF_ACTIONS, max(3, siege.KILLS // 8))  # Each starts a guest or two.
+    kills_wanted, choose = chosen.kills, chosen.choose
     ledger = siege.Ledger(create())
     actions = Actions(pyro, ledger.task)
     actions.measure()
@@ -206,6 +209,7 @@ def test_kills_of_create_stop_and_delete(pyro, create):
         assert ledger.exec()
         ledger.check()
     ledger.check_files()
+    record_property("kills", kills.total())
     print(f"{kills.total()} kills in {tries} actions; {ledger.totals()}")
     for name, count in sorted((kills | actions.counts).items()):
         print(f"  {name}: {count}")
