@@ -11,10 +11,9 @@
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/progress.h"
-#include "cli/signals.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -41,10 +40,7 @@ class Demonstration {
   Demonstration(Engine& engine, bool json)
       : engine_(engine),
         json_(json),
-        progress_(json ? Progress::Style::kQuiet : Progress::Style::kTransient, kEnvironment) {
-    progress_.Connect(io_);
-    io_.cancel_fd = CatchSignals();
-  }
+        call_(json ? Progress::Style::kQuiet : Progress::Style::kTransient, kEnvironment) {}
 
   ~Demonstration() {
     if (!vm_id_.empty()) (void)engine_.DeleteVm(vm_id_);
@@ -55,22 +51,24 @@ class Demonstration {
   Status Run() {
     if (!json_) Print("One command in a computer of its own:\n\n");
     const auto start = Clock::now();
-    auto pulled = Timed([&] { return engine_.PullEnvironment(kEnvironment, io_); });
+    auto pulled =
+        Timed([&](const CallIo& io) { return engine_.PullEnvironment(kEnvironment, io); });
     if (!pulled) return std::move(pulled).error();
     Tell("environment", fmt::format("{} {}", kEnvironment,
                                     pulled->built ? "built and installed" : "is installed"));
     VmOptions options;
     options.environment = kEnvironment;
-    auto vm = Timed([&] { return engine_.CreateVm(options, io_); });
+    auto vm = Timed([&](const CallIo& io) { return engine_.CreateVm(options, io); });
     if (!vm) return std::move(vm).error();
     vm_id_ = vm->vm_id;
     Tell("create", fmt::format("{}, {} CPU, {} MiB", vm_id_, vm->vcpu_count, vm->mem_mib));
-    vm = Timed([&] { return engine_.StartVm(vm_id_, io_); });
+    vm = Timed([&](const CallIo& io) { return engine_.StartVm(vm_id_, io); });
     if (!vm) return std::move(vm).error();
     Tell("start", fmt::format("guest is up ({}, {})", vm->accelerator, vm->execution_mode));
     Command command;
     command.script = kScript;
-    auto result = Timed([&] { return engine_.ExecVm(vm_id_, command, kTimeoutSeconds, io_); });
+    auto result = Timed(
+        [&](const CallIo& io) { return engine_.ExecVm(vm_id_, command, kTimeoutSeconds, io); });
     if (!result) return std::move(result).error();
     result_ = std::move(*result);
     Tell("exec", fmt::format("{} (exit code {})", kScript, result_.exit_code));
@@ -97,11 +95,10 @@ class Demonstration {
   static constexpr const char* kEnvironment = "debian:12";
 
   template <typename F>
-  std::invoke_result_t<F> Timed(F call) {
+  std::invoke_result_t<F, const CallIo&> Timed(F call) {
     const auto start = Clock::now();
-    auto result = call();
+    auto result = call_.Run(call);
     last_ms_ = Since(start);
-    progress_.Clear();
     return result;
   }
 
@@ -124,7 +121,7 @@ class Demonstration {
 
   // The command took the VM with it: nothing may be found of it any more.
   Status ExpectGone(Clock::time_point start) {
-    const auto vm = Timed([&] { return engine_.StatusVm(vm_id_); });
+    const auto vm = Timed([&](const CallIo&) { return engine_.StatusVm(vm_id_); });
     if (vm || vm.error().code != ErrorCode::kNotFound) {
       return MakeError(ErrorCode::kInternal, "the VM is still there after its command",
                        "run 'pyro doctor' and report this");
@@ -141,8 +138,7 @@ class Demonstration {
 
   Engine& engine_;
   const bool json_;
-  Progress progress_;
-  CallIo io_;
+  Call call_;
   std::string vm_id_;        // While it may have to be deleted.
   std::string vm_id_shown_;  // Once it is gone.
   ExecResult result_;
@@ -153,14 +149,7 @@ class Demonstration {
 
 int Demo(Engine& engine, const Context& context) {
   Demonstration demonstration(engine, context.json);
-  if (const Status status = demonstration.Run(); !status) {
-    if (status.error().code == ErrorCode::kCancelled && CaughtSignal() != 0) {
-      if (context.json) PrintJson(ToJson(status.error()));
-      return 128 + CaughtSignal();
-    }
-    ReportError(status.error(), context.json);
-    return kExitFailed;
-  }
+  if (const Status status = demonstration.Run(); !status) return Fail(status.error(), context);
   if (context.json) PrintJson(demonstration.ToForm());
   return demonstration.CommandFailed() ? kExitFailed : kExitOk;
 }

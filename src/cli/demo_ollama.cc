@@ -15,10 +15,9 @@
 #include "base/try.h"
 #include "chat/completion.h"
 #include "chat/http_client.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/progress.h"
-#include "cli/signals.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -97,14 +96,12 @@ class Conversation {
       : engine_(engine),
         flags_(flags),
         network_(flags.network ? chat::Network::kAllowed : chat::Network::kRefused),
-        progress_(Progress::Style::kTransient, flags.model),
+        call_(Progress::Style::kTransient, flags.model),
         url_(std::move(url)),
         tool_(chat::VmRunTool(network_)) {
     url_.path += "/chat/completions";
-    progress_.Connect(io_);
-    io_.cancel_fd = CatchSignals();
     post_.bearer = std::move(key);
-    post_.cancel_fd = io_.cancel_fd;
+    post_.cancel_fd = call_.io().cancel_fd;
     post_.max_body_bytes = chat::kMaxReplyBytes;
     messages_ =
         Json::array({chat::Message("system", kSystem), chat::Message("user", flags.prompt)});
@@ -130,7 +127,7 @@ class Conversation {
   }
 
   void Summarize(const Status& status) {
-    progress_.Clear();
+    call_.progress().Clear();
     const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::steady_clock::now() - start_);
     Print(fmt::format(
@@ -141,14 +138,14 @@ class Conversation {
 
  private:
   void Log(std::string_view what, std::string_view text) {
-    progress_.Clear();
+    call_.progress().Clear();
     Print(fmt::format("[{}] {}\n", what, text));
   }
 
   Result<chat::Reply> Ask() {
-    progress_.Show("thinks", "", -1);
+    call_.progress().Show("thinks", "", -1);
     auto answer = chat::PostJson(url_, chat::Request(flags_.model, messages_, tool_), post_);
-    progress_.Clear();
+    call_.progress().Clear();
     if (!answer) return std::move(answer).error();
     if (answer->status != 200) return Refused(*answer);
     return chat::ParseReply(answer->body);
@@ -183,8 +180,9 @@ class Conversation {
                     Printable(wanted->command.script ? *wanted->command.script
                                                      : ShellJoin(wanted->command.argv),
                               200)));
-    auto result = engine_.RunInVm(wanted->options, wanted->command, wanted->timeout_seconds, io_);
-    progress_.Clear();
+    auto result = call_.Run([&](const CallIo& io) {
+      return engine_.RunInVm(wanted->options, wanted->command, wanted->timeout_seconds, io);
+    });
     if (!result) {
       const ErrorCode code = result.error().code;
       if (code != ErrorCode::kInvalidArgument && code != ErrorCode::kNotFound) {
@@ -225,11 +223,10 @@ class Conversation {
   Engine& engine_;
   const OllamaFlags& flags_;
   const chat::Network network_;
-  Progress progress_;
+  Call call_;
   chat::Url url_;
   Json tool_;
   Json messages_;
-  CallIo io_;
   chat::PostOptions post_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::int64_t rounds_ = 0;
@@ -238,26 +235,21 @@ class Conversation {
   int bad_in_a_row_ = 0;
 };
 
-int Failed(const Error& error) {
-  if (error.code == ErrorCode::kCancelled && CaughtSignal() != 0) return 128 + CaughtSignal();
-  ReportError(error, false);
-  return kExitFailed;
-}
-
-int Ollama(Engine& engine, const OllamaFlags& flags) {
+int Ollama(Engine& engine, const Context& context, const OllamaFlags& flags) {
   auto url = chat::ParseUrl(flags.base_url);
-  if (!url) return Failed(url.error());
+  if (!url) return Fail(url.error(), context);
   auto key = ReadKey(flags);
-  if (!key) return Failed(key.error());
+  if (!key) return Fail(key.error(), context);
   if (!key->empty() && !url->tls && !url->IsLoopback()) {
-    return Failed(MakeError(ErrorCode::kInvalidArgument,
-                            "the API key would travel unencrypted to another machine",
-                            "give an https:// address with --base-url"));
+    return Fail(MakeError(ErrorCode::kInvalidArgument,
+                          "the API key would travel unencrypted to another machine",
+                          "give an https:// address with --base-url"),
+                context);
   }
   Conversation conversation(engine, flags, std::move(*url), std::move(*key));
   const Status status = conversation.Run();
   conversation.Summarize(status);
-  return status ? kExitOk : Failed(status.error());
+  return status ? kExitOk : Fail(status.error(), context);
 }
 
 }  // namespace
@@ -291,7 +283,7 @@ void AddDemoOllama(CLI::App& demo, Context& context) {
       "Example:\n  pyro demo ollama --model qwen2.5 \\\n"
       "    --prompt 'Which compiler does debian:12-build have?'");
   ollama->callback([&context, flags] {
-    context.action = [flags](Engine& engine) { return Ollama(engine, *flags); };
+    context.action = [&context, flags](Engine& engine) { return Ollama(engine, context, *flags); };
   });
 }
 

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "pyro/json_forms.h"
@@ -29,10 +30,7 @@ std::string ShortenHome(const std::string& path) {
 
 int Doctor(Engine& engine, const Context& context, bool quiet) {
   const auto report = engine.Doctor();
-  if (!report) {
-    ReportError(report.error(), context.json);
-    return kExitFailed;
-  }
+  if (!report) return Fail(report.error(), context);
   const int code = report->runtime_ok ? kExitOk : kExitFailed;
   if (quiet) return code;
   if (context.json) {

@@ -9,24 +9,15 @@
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "cli/signals.h"
 #include "pyro/json_forms.h"
 #include "pyro/version.h"
 
 namespace pyro::cli {
 namespace {
-
-int Fail(const Error& error, const Context& context) {
-  if (error.code == ErrorCode::kCancelled && CaughtSignal() != 0) {
-    Talk("pyro: cancelled; nothing was installed\n");
-    return 128 + CaughtSignal();
-  }
-  ReportError(error, context.json);
-  return kExitFailed;
-}
 
 std::string PaintedState(const EnvironmentInfo& info) {
   if (info.broken) return Paint(STDOUT_FILENO, Colour::kRed, "broken");
@@ -52,13 +43,12 @@ int List(Engine& engine, const Context& context, bool quiet) {
 }
 
 int Pull(Engine& engine, const Context& context, const std::string& name, bool quiet) {
-  Progress progress(quiet ? Progress::Style::kQuiet : Progress::Style::kPhaseLines, name);
-  CallIo io;
-  progress.Connect(io);
-  io.cancel_fd = CatchSignals();
-  const auto pulled = engine.PullEnvironment(name, io);
-  progress.Clear();
-  if (!pulled) return Fail(pulled.error(), context);
+  Call call(quiet ? Progress::Style::kQuiet : Progress::Style::kPhaseLines, name);
+  const auto pulled = call.Run([&](const CallIo& io) { return engine.PullEnvironment(name, io); });
+  if (!pulled) {
+    if (CaughtSignal() != 0) Talk("pyro: cancelled; nothing was installed\n");
+    return Fail(pulled.error(), context);
+  }
   if (context.json) {
     PrintJson(ToJson(*pulled));
   } else if (!quiet) {

@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "base/try.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/signals.h"
@@ -36,11 +37,6 @@ struct McpFlags {
 };
 
 using Flags = std::shared_ptr<McpFlags>;
-
-int Fail(const Error& error, const Context& context) {
-  ReportError(error, context.json);
-  return context.failure_code;
-}
 
 Error BadAddress(const std::string& text) {
   return MakeError(ErrorCode::kInvalidArgument,

@@ -1,20 +1,14 @@
 // pyro run
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <csignal>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/progress.h"
-#include "cli/signals.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -26,16 +20,6 @@ struct RunFlags {
   bool quiet = false;
   bool timings = false;
 };
-
-int ReportFailure(const Error& error, bool json) {
-  if (error.code == ErrorCode::kCancelled && CaughtSignal() != 0) {
-    if (json) PrintJson(ToJson(error));
-    return 128 + CaughtSignal();
-  }
-  if (error.sys_errno == EPIPE) return 128 + SIGPIPE;
-  ReportError(error, json);
-  return kExitPyroFailed;
-}
 
 void SayHowItEnded(const ExecResult& result, const RunFlags& flags) {
   ExplainOutcome(result, flags.timeout_seconds);
@@ -73,20 +57,15 @@ void SayTimings(const Timings& timings) {
 }
 
 int Run(Engine& engine, const Context& context, const RunFlags& flags) {
-  Progress progress(
-      flags.quiet || context.json ? Progress::Style::kQuiet : Progress::Style::kTransient,
-      flags.vm.environment);
-  ClearingSink sink(progress);
-  CallIo io;
-  progress.Connect(io);
-  io.stdin_fd = STDIN_FILENO;
-  io.cancel_fd = CatchSignals();
-  if (!context.json) io.sink = &sink;
+  Call call(StyleOf(context, flags.quiet), flags.vm.environment);
+  call.PassStdin();
+  if (!context.json) call.PassOutput();
   Command command;
   command.argv = *context.command;
-  const auto result = engine.RunInVm(flags.vm, command, flags.timeout_seconds, io);
-  progress.Clear();
-  if (!result) return ReportFailure(result.error(), context.json);
+  const auto result = call.Run([&](const CallIo& io) {
+    return engine.RunInVm(flags.vm, command, flags.timeout_seconds, io);
+  });
+  if (!result) return Fail(result.error(), context);
   if (context.json) {
     Json document = ToJson(*result);
     document["command"] = command.argv;

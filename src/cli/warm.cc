@@ -6,10 +6,9 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/progress.h"
-#include "cli/signals.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -23,12 +22,6 @@ struct WarmFlags {
   bool quiet = false;
 };
 
-int Fail(const Error& error, bool json) {
-  if (error.code == ErrorCode::kCancelled && CaughtSignal() != 0) return 128 + CaughtSignal();
-  ReportError(error, json);
-  return kExitFailed;
-}
-
 std::string Line(const SparePoolInfo& pool) {
   std::string text =
       fmt::format("{}: {} of {} spares wait; {} vCPU, {} MiB{}", pool.environment, pool.waiting,
@@ -39,7 +32,7 @@ std::string Line(const SparePoolInfo& pool) {
 
 int List(Engine& engine, const Context& context) {
   const auto pools = engine.ListSparePools();
-  if (!pools) return Fail(pools.error(), context.json);
+  if (!pools) return Fail(pools.error(), context);
   if (context.json) {
     PrintJson(ToJson(*pools));
     return kExitOk;
@@ -50,15 +43,10 @@ int List(Engine& engine, const Context& context) {
 }
 
 int Keep(Engine& engine, const Context& context, const WarmFlags& flags) {
-  Progress progress(
-      flags.quiet || context.json ? Progress::Style::kQuiet : Progress::Style::kTransient,
-      flags.vm.environment);
-  CallIo io;
-  progress.Connect(io);
-  io.cancel_fd = CatchSignals();
-  const auto pool = engine.KeepSpares(flags.vm, flags.count, io);
-  progress.Clear();
-  if (!pool) return Fail(pool.error(), context.json);
+  Call call(StyleOf(context, flags.quiet), flags.vm.environment);
+  const auto pool =
+      call.Run([&](const CallIo& io) { return engine.KeepSpares(flags.vm, flags.count, io); });
+  if (!pool) return Fail(pool.error(), context);
   if (context.json) {
     PrintJson(ToJson(*pool));
   } else if (!flags.quiet) {

@@ -1,0 +1,52 @@
+// What the commands share around one call of the engine: progress on a terminal, Ctrl-C, the
+// standard streams, and how a failure is told.
+
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "pyro/engine.h"
+
+namespace pyro::cli {
+
+// Tells the error as the context wants it, and returns the exit code: 128+n for a call that
+// signal n cancelled or whose reader went away, else the context's own code of a failure.
+int Fail(const Error& error, const Context& context);
+
+// Progress for people, unless they asked for quiet or for JSON.
+Progress::Style StyleOf(const Context& context, bool quiet);
+
+// One for each process: it catches signals.
+class Call {
+ public:
+  // `subject`: what a progress line begins with.
+  Call(Progress::Style style, std::string subject);
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // Passes our stdin on to the command.
+  void PassStdin();
+  // Passes the command's output on to our own streams.
+  void PassOutput() { io_.sink = &sink_; }
+
+  // Makes the call, and leaves the terminal's line empty for what comes next.
+  template <typename F>
+  auto Run(F call) {
+    auto result = call(io_);
+    progress_.Clear();
+    return result;
+  }
+
+  CallIo& io() { return io_; }
+  Progress& progress() { return progress_; }
+
+ private:
+  Progress progress_;
+  ClearingSink sink_;
+  CallIo io_;
+};
+
+}  // namespace pyro::cli

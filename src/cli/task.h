@@ -1,0 +1,34 @@
+// What the files of `pyro task` share. Each verb adds itself to the parser.
+
+#pragma once
+
+#include <string>
+
+#include "cli/commands.h"
+#include "pyro/engine.h"
+
+namespace pyro::cli {
+
+void AddTaskCreate(CLI::App& task, Context& context);
+void AddTaskExec(CLI::App& task, Context& context);
+void AddTaskStatus(CLI::App& task, Context& context);
+void AddTaskLogs(CLI::App& task, Context& context);
+void AddTaskList(CLI::App& task, Context& context);
+void AddTaskStop(CLI::App& task, Context& context);
+void AddTaskDelete(CLI::App& task, Context& context);
+void AddTaskExport(CLI::App& task, Context& context);
+
+// The positional TASK_ID.
+void AddTaskId(CLI::App* command, std::string& task_id);
+
+// Prints what is known of the task, as the context wants it; with `quiet` JSON alone. Returns the
+// exit code.
+int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet = false);
+
+// Such as "exit_code=1" or "running".
+std::string HowItEnded(const TaskCommand& command);
+
+// A command on one line, fit for a terminal.
+std::string OneLine(const TaskCommand& command);
+
+}  // namespace pyro::cli

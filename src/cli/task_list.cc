@@ -1,0 +1,67 @@
+// pyro task list | status
+
+#include <memory>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/call.h"
+#include "cli/output.h"
+#include "cli/parser.h"
+#include "cli/task.h"
+#include "cli/task_table.h"
+#include "pyro/json_forms.h"
+
+namespace pyro::cli {
+namespace {
+
+struct StatusFlags {
+  std::string task_id;
+};
+
+struct ListFlags {
+  bool quiet = false;
+};
+
+int ShowStatus(Engine& engine, const Context& context, const StatusFlags& flags) {
+  return ShowTask(engine.StatusTask(flags.task_id), context);
+}
+
+int List(Engine& engine, const Context& context, const ListFlags& flags) {
+  const auto tasks = engine.ListTasks();
+  if (!tasks) return Fail(tasks.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*tasks));
+    return kExitOk;
+  }
+  if (flags.quiet) {
+    for (const TaskInfo& task : *tasks) Print(task.task_id + "\n");
+    return kExitOk;
+  }
+  if (tasks->empty()) {
+    Talk("no tasks; 'pyro task create debian:12' makes one\n");
+    return kExitOk;
+  }
+  PrintTaskTable(*tasks);
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddTaskStatus(CLI::App& task, Context& context) {
+  const auto flags = std::make_shared<StatusFlags>();
+  CLI::App* status = AddCommand(task, context, "status", "Show one task", flags, ShowStatus);
+  AddJson(status, context);
+  AddTaskId(status, flags->task_id);
+  status->footer("Example:\n  pyro task status $id");
+}
+
+void AddTaskList(CLI::App& task, Context& context) {
+  const auto flags = std::make_shared<ListFlags>();
+  CLI::App* list = AddCommand(task, context, "list", "Show all tasks", flags, List);
+  AddJson(list, context);
+  list->add_flag("-q,--quiet", flags->quiet, "Print ids only");
+  list->footer("Example:\n  pyro task list");
+}
+
+}  // namespace pyro::cli

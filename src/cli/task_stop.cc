@@ -1,0 +1,53 @@
+// pyro task stop
+
+#include <memory>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/call.h"
+#include "cli/output.h"
+#include "cli/parser.h"
+#include "cli/task.h"
+#include "pyro/json_forms.h"
+
+namespace pyro::cli {
+namespace {
+
+struct StopFlags {
+  std::string task_id;
+  std::int64_t sequence = 0;  // 0: the whole task.
+  bool quiet = false;
+};
+
+// The whole task, or one command of it.
+int Stop(Engine& engine, const Context& context, const StopFlags& flags) {
+  if (flags.sequence == 0) return ShowTask(engine.StopTask(flags.task_id), context, flags.quiet);
+  const auto command = engine.CancelTaskCommand(flags.task_id, flags.sequence);
+  if (!command) return Fail(command.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*command));
+  } else if (!flags.quiet) {
+    Print(fmt::format("Command {}: {} (exit_code={})\n", command->sequence, command->outcome,
+                      command->exit_code));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddTaskStop(CLI::App& task, Context& context) {
+  const auto flags = std::make_shared<StopFlags>();
+  CLI::App* stop = AddCommand(
+      task, context, "stop",
+      "Power a task's guest off, or kill one command; the next exec starts it again", flags, Stop);
+  AddJson(stop, context);
+  AddTaskId(stop, flags->task_id);
+  stop->add_option("--sequence", flags->sequence,
+                   "Kill this command with all it started; the guest stays")
+      ->check(CLI::PositiveNumber);
+  stop->add_flag("-q,--quiet", flags->quiet, "Print nothing");
+  stop->footer("Example:\n  pyro task stop $id");
+}
+
+}  // namespace pyro::cli
