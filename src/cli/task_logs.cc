@@ -22,7 +22,7 @@ constexpr std::int64_t kShownEntries = 100;  // For people.
 
 struct LogsFlags {
   std::string task_id;
-  std::int64_t sequence = 0;  // 0: none was given. Likewise tail and limit.
+  std::int64_t sequence = 0;  // 0: none was given; the same for tail and limit.
   std::int64_t tail = 0;
   std::string stream = "stdout";
   std::uint64_t offset = 0;
