@@ -61,7 +61,8 @@ endif()
 add_custom_target(guestless)
 
 # pyro_test(a_test SOURCES a_test.cc DEPS pyro_a LABEL unit): one ctest entry for the program; for the label vm, one per TEST.
-# LABEL is unit, process, vm or fault; see CONTRIBUTING.md. TIMEOUT is in seconds, per entry. COST as for pyro_pytest().
+# LABEL is unit, process, vm or fault; see CONTRIBUTING.md. TIMEOUT is in seconds, per entry. COST is as for
+# pyro_pytest(); 3 if the label is vm.
 # Tests of the label vm find debian:12 and debian:12-base installed in PYRO_TEST_CACHE.
 function(pyro_test name)
   cmake_parse_arguments(arg "" "LABEL;TIMEOUT;COST" "SOURCES;DEPS" ${ARGN})
@@ -79,6 +80,9 @@ function(pyro_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   set(properties LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
   set(environment "PYRO_TEST_BIN=${CMAKE_BINARY_DIR}/bin;PYRO_TEST_CACHE=${PYRO_TEST_CACHE}")
+  if(NOT arg_COST AND arg_LABEL STREQUAL "vm")
+    set(arg_COST 3)
+  endif()
   if(arg_COST)
     list(APPEND properties COST ${arg_COST})
   endif()

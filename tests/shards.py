@@ -2,7 +2,7 @@
 
 
 def cost_of(item):
-    """What `@pytest.mark.cost(N)` says of a test: about how many guests it starts. 1 if nothing is said."""
+    """What `@pytest.mark.cost(N)` says of a test: about how long it takes, in starts of a guest. 1 without a mark."""
     mark = item.get_closest_marker("cost")
     return mark.args[0] if mark else 1
 

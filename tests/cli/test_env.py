@@ -149,6 +149,7 @@ def test_pull_of_what_is_installed_changes_nothing(stocked):
     assert "installed already" in stocked("env", "pull", "debian:12-base").text
 
 
+@pytest.mark.cost(60)
 def test_two_pulls_at_once_build_once(bare):
     pulls = [bare.start("env", "pull", "--json", "debian:12-base") for _ in range(2)]
     done = [harness.finish(pull) for pull in pulls]
@@ -167,6 +168,7 @@ def test_two_pulls_at_once_build_once(bare):
     assert oct(folder.stat().st_mode & 0o777) == "0o700"
 
 
+@pytest.mark.cost(60)
 def test_a_truncated_image_is_broken_and_pull_repairs_it(stocked):
     digest = stocked("env", "list", "--json").json["environments"][0]["digest"]
     image = version_directory(stocked) / "base.erofs"
@@ -237,6 +239,7 @@ def test_a_small_disk_is_refused_before_anything_is_built(bare, mounts):
     assert harness.is_one_sentence_and_hint(done.talk), done
 
 
+@pytest.mark.cost(8)
 def test_a_disk_that_fills_up_during_a_pull_leaves_nothing(bare, mounts):
     mounts("tmpfs", bare.cache, "size=600m,mode=0700")
     process = bare.start("env", "pull", "--json", "debian:12-base")
@@ -259,6 +262,7 @@ def test_a_disk_that_fills_up_during_a_pull_leaves_nothing(bare, mounts):
     assert no_install(bare)
 
 
+@pytest.mark.cost(8)
 @pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM])
 def test_a_pull_that_is_interrupted_leaves_nothing(bare, signo):
     process = bare.start("env", "pull", "debian:12-base")
@@ -271,6 +275,7 @@ def test_a_pull_that_is_interrupted_leaves_nothing(bare, signo):
     assert no_install(bare)
 
 
+@pytest.mark.cost(8)
 def test_a_pull_that_was_killed_is_cleared_by_prune(bare):
     process = bare.start("env", "pull", "debian:12-base")
     while b"phase=extract" not in (line := process.stderr.readline()):
@@ -286,6 +291,7 @@ def test_a_pull_that_was_killed_is_cleared_by_prune(bare):
     assert no_install(bare)
 
 
+@pytest.mark.cost(8)
 def test_progress_is_drawn_on_a_terminal_and_cleared(bare, terminal):
     process = bare.start("env", "pull", "debian:12-base", stdout=subprocess.PIPE,
                          stderr=terminal.slave)
@@ -323,6 +329,7 @@ def test_prune_for_people(bare):
 # As a normal user
 
 
+@pytest.mark.cost(60)
 def test_a_normal_user_pulls_and_prunes(bare, scratch):
     if os.geteuid() != 0:
         pytest.skip("this is what the other tests do when they are not run by root")

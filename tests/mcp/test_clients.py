@@ -133,11 +133,13 @@ def every_tool(client, scratch):
     assert bad["code"] == "invalid_argument" and bad["hint"]
 
 
+@pytest.mark.cost(60)
 @pytest.mark.parametrize("era", ERAS)
 def test_every_tool_over_stdio(inspect, scratch, era):
     every_tool(inspect(era), scratch)
 
 
+@pytest.mark.cost(60)
 def test_every_tool_over_http(inspect, http, scratch):
     url, header = http
     every_tool(inspect("auto", [url, "--transport", "http"], [header]), scratch)
@@ -149,6 +151,7 @@ def test_http_without_the_token_is_refused(inspect, http):
     assert done.code != 0 and b"tools" not in done.out, done
 
 
+@pytest.mark.cost(250)
 def test_an_agents_story(node, pyro, build_environment):
     """debian:12-build, because the program is in C: no smaller environment has a compiler."""
     done = harness.finish(subprocess.Popen(

@@ -222,6 +222,7 @@ def test_what_a_command_leaves_behind_does_not_delay_its_end(pyro):
     assert begun.code == 3 and begun.json["duration_ms"] < 100_000, begun
 
 
+@pytest.mark.cost(20)
 def test_twenty_runs_in_a_row(pyro):
     codes = [pyro.run("true").code for _ in range(20)]
     assert codes == [0] * 20
@@ -240,6 +241,7 @@ def test_a_bad_environment_is_pyros_own_failure(pyro):
     assert harness.is_one_sentence_and_hint(done.talk), done
 
 
+@pytest.mark.cost(60)
 def test_the_first_use_pulls(pyro, bare):
     done = bare.run("echo", "pulled", flags=())
     assert (done.code, done.out) == (0, b"pulled\n"), done
@@ -248,6 +250,7 @@ def test_the_first_use_pulls(pyro, bare):
     assert b"\r" not in done.err and len(done.talk.splitlines()) == 1
 
 
+@pytest.mark.cost(60)
 def test_a_broken_install_is_repaired_by_the_first_use(bare, cache_dir):
     subprocess.run(["cp", "-a", str(cache_dir), str(bare.cache)], check=True)
     image = (bare.cache / "environments/debian-12-base/current").resolve() / "base.erofs"

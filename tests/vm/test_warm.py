@@ -99,6 +99,7 @@ def identity(call):
             "stack": lines[7].split("-")[0], "time": int(lines[8]), "uptime": int(lines[9])}
 
 
+@pytest.mark.cost(5)
 def test_no_two_clones_agree(call, template):
     before = used(template)
     first = int(subprocess.check_output(["date", "+%s"]))
@@ -179,6 +180,7 @@ def fake_state(template):
     (template / "manifest.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.cost(10)
 @pytest.mark.parametrize("spoil", [cut_memory, flip_state, lose_state, spoil_manifest, write_to_disk,
                                    fake_state])
 def test_a_damaged_template_is_remade_and_nobody_notices(call, cache, template, spoil):
@@ -198,6 +200,7 @@ def test_a_damaged_template_is_remade_and_nobody_notices(call, cache, template, 
     assert used(template) > before
 
 
+@pytest.mark.cost(10)
 def test_another_size_boots_and_then_has_a_template_of_its_own(call, cache, template):
     known = templates(cache)
     succeed(call("run", "-q", "--mem-mib", "512", harness.BASE, "--", "true"))
