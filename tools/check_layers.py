@@ -44,12 +44,30 @@ OUTSIDE = {
     "pybind11/": {"python"},
 }
 
+# What only these files may include, besides those in the same folder, tests and folders of the name `testing`.
+SEAMS = {
+    "vmm/qemu/": {"vmm/factory.cc"},
+    "vmm/fake/": set(),
+    "vmm/factory.h": {"vmm/factory.cc", "engine/system_context.cc", "apps/pyro_supervisor.cc"},
+}
+
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
+
+
+def crosses_a_seam(source: str, header: str) -> bool:
+    """Whether `source`, written from the root of src as `header` is, goes past a seam of SEAMS."""
+    if source.endswith("_test.cc") or "/testing/" in source:
+        return False
+    for seam, allowed in SEAMS.items():
+        if header.startswith(seam) and source not in allowed and not source.startswith(seam):
+            return True
+    return False
 
 
 def problems_in(path: pathlib.Path, folder: str) -> list[str]:
     found = []
     test = path.name.endswith("_test.cc")
+    source = path.relative_to(ROOT / "src").as_posix() if path.is_relative_to(ROOT / "src") else path.name
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         match = INCLUDE.match(line)
         if not match:
@@ -68,6 +86,8 @@ def problems_in(path: pathlib.Path, folder: str) -> list[str]:
             found.append(f'{where}: "{header}" is not written from the root of src')
         elif other != folder and other not in FLOORS[folder]:
             found.append(f"{where}: {folder} may not include {other}")
+        elif crosses_a_seam(source, header):
+            found.append(f"{where}: {header} is behind a seam; take what it makes from your caller")
     return found
 
 

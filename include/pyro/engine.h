@@ -16,6 +16,10 @@
 
 namespace pyro {
 
+namespace engine {
+struct Context;  // Of the library itself: src/engine/context.h.
+}
+
 enum class OutputStream { kStdout, kStderr };
 
 // Takes a command's output as it comes.
@@ -62,6 +66,8 @@ class Engine {
   static Result<Directories> DefaultDirectories();
 
   explicit Engine(Directories directories);
+  // For pyro's own programs and tests.
+  explicit Engine(engine::Context context);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -91,7 +92,7 @@ std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& 
 
 }  // namespace
 
-int Main(int argc, char** argv) {
+int Main(int argc, char** argv, const EngineFactory& make_engine) {
   FillStandardDescriptors();
   std::signal(SIGPIPE, SIG_IGN);
   Context context;
@@ -120,7 +121,7 @@ int Main(int argc, char** argv) {
   // For the completions of shells, man pages and tests. Their names begin like nothing a person
   // types.
   if (argc > 1 && std::string_view(argv[1]) == "__complete") {
-    Print(Completions(app, std::vector<std::string>(argv + 2, argv + argc)));
+    Print(Completions(app, std::vector<std::string>(argv + 2, argv + argc), make_engine));
     return kExitOk;
   }
   if (argc > 1 && std::string_view(argv[1]) == "__describe") {
@@ -153,10 +154,10 @@ int Main(int argc, char** argv) {
     ReportError(directories.error(), context.json);
     return context.failure_code;
   }
-  Engine engine(std::move(*directories));
+  const std::unique_ptr<Engine> engine = make_engine(std::move(*directories));
   // Whatever was asked for: what crashes left behind does not wait for the next VM.
-  if (context.reaps) (void)engine.ReapExpired();
-  return context.action(engine);
+  if (context.reaps) (void)engine->ReapExpired();
+  return context.action(*engine);
 }
 
 }  // namespace pyro::cli

@@ -4,10 +4,18 @@
 
 #pragma once
 
+#include <functional>
+#include <memory>
+
+#include "pyro/engine.h"
+
 namespace pyro::cli {
+
+// What a call of pyro works with, made once it is known that it needs one.
+using EngineFactory = std::function<std::unique_ptr<Engine>(Engine::Directories)>;
 
 // Exit codes: `run` ends with the command's code, 124 when it timed out, 125 when pyro itself
 // failed; every other command with 0, 1 (failed) or 2 (usage).
-int Main(int argc, char** argv);
+int Main(int argc, char** argv, const EngineFactory& make_engine);
 
 }  // namespace pyro::cli

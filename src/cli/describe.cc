@@ -42,7 +42,8 @@ std::vector<const CLI::App*> Below(const CLI::App& command) {
 
 class Completer {
  public:
-  explicit Completer(const CLI::App& app) : command_(&app) {}
+  Completer(const CLI::App& app, const EngineFactory& make_engine)
+      : command_(&app), make_engine_(make_engine) {}
 
   std::string Complete(const std::vector<std::string>& words) {
     for (std::size_t i = 0; i + 1 < words.size(); ++i) {
@@ -103,13 +104,13 @@ class Completer {
     auto directories = Engine::DefaultDirectories();
     if (!directories) return "";
     const bool used = ::access(directories->state.c_str(), F_OK) == 0;
-    Engine engine(std::move(*directories));
+    const std::unique_ptr<Engine> engine = make_engine_(std::move(*directories));
     if (type == "ENVIRONMENT") {
-      if (const auto environments = engine.ListEnvironments()) {
+      if (const auto environments = engine->ListEnvironments()) {
         for (const EnvironmentInfo& one : *environments) Offer(one.name, one.description);
       }
     } else if (type == "TASK_ID" && used) {
-      if (const auto tasks = engine.ListTasks()) {
+      if (const auto tasks = engine->ListTasks()) {
         for (const TaskInfo& one : *tasks) {
           Offer(one.task_id, fmt::format("{}, {}", one.environment, one.state));
         }
@@ -119,6 +120,7 @@ class Completer {
   }
 
   const CLI::App* command_;
+  const EngineFactory& make_engine_;
   const CLI::Option* pending_ = nullptr;  // Waits for its value.
   std::size_t position_ = 0;
   std::string begun_;
@@ -144,8 +146,9 @@ Json DescribeCommand(const CLI::App& command) {
           {"commands", below}};
 }
 
-std::string Completions(const CLI::App& app, const std::vector<std::string>& words) {
-  return Completer(app).Complete(words);
+std::string Completions(const CLI::App& app, const std::vector<std::string>& words,
+                        const EngineFactory& make_engine) {
+  return Completer(app, make_engine).Complete(words);
 }
 
 }  // namespace pyro::cli

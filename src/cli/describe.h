@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "pyro/engine.h"
+#include "cli/cli.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
 class App;
@@ -20,6 +20,7 @@ Json DescribeCommand(const CLI::App& command);
 
 // What may stand in place of the last of `words`, each on a line, with a tab and a description. The
 // line ":files" stands for any path. Asks the engine for environments and tasks, and makes nothing.
-std::string Completions(const CLI::App& app, const std::vector<std::string>& words);
+std::string Completions(const CLI::App& app, const std::vector<std::string>& words,
+                        const EngineFactory& make_engine);
 
 }  // namespace pyro::cli

@@ -1,43 +1,36 @@
-// What every use case of the engine stands on.
+// What every call of the engine works with.
 
 #pragma once
 
-#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
 
 #include "base/time.h"
-#include "engine/vm_files.h"
-#include "environment/store.h"
+#include "environment/builder.h"
 #include "pyro/engine.h"
 #include "registry/registry.h"
+#include "vmm/vmm.h"
 
 namespace pyro::engine {
 
-// The store with the builder that it borrows. Belongs to one thread.
-class Environments {
- public:
-  explicit Environments(const Engine::Directories& directories);
-
-  environment::EnvironmentStore& store() { return store_; }
-  const environment::DebianBuilder& builder() const { return builder_; }
-
- private:
-  environment::DebianBuilder builder_;
-  environment::EnvironmentStore store_;
+// Where the engine keeps what it has, and what it has of the world. Tests put their own in place of
+// each. Used by several threads at once.
+struct Context {
+  std::filesystem::path state;
+  std::filesystem::path cache;
+  // The monitor that pyro-supervisor runs guests under. The engine starts none itself.
+  vmm::VmmFactory vmm;
+  const Clock& clock;  // Borrowed.
+  // Makes a builder for one thread.
+  std::function<std::unique_ptr<environment::Builder>()> builder;
 };
 
-// Installed and found, pulled first if need be.
-Result<environment::InstalledEnvironment> EnsureEnvironment(const Engine::Directories& directories,
-                                                            const std::string& name,
-                                                            const CallIo& io);
+// With this host's own monitor, clock and package tools.
+Context SystemContext(Engine::Directories directories);
 
-// The parts for new guests of an installed environment. The first time on a host it tries the
-// accelerators out.
-Result<GuestParts> PrepareParts(const Engine::Directories& directories,
-                                environment::InstalledEnvironment environment, const CallIo& io);
-
-Result<vmm::AcceleratorVerdict> Accelerator(const Engine::Directories& directories);
-
-Result<registry::Registry> OpenRegistry(const Engine::Directories& directories);
+Result<registry::Registry> OpenRegistry(const Context& context);
 
 // True for failures that leave no doubt of the request but mean that no guest is to be had here and
 // now: what allow_host_compat is for.

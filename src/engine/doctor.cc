@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,12 +11,12 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/engine_impl.h"
+#include "engine/environments.h"
 #include "engine/paths.h"
 #include "sys/child_process.h"
 #include "sys/files.h"
 #include "sys/host.h"
 #include "vmm/network.h"
-#include "vmm/qemu/qemu_program.h"
 
 namespace pyro {
 namespace engine {
@@ -43,6 +44,11 @@ DoctorCheck FromStatus(std::string name, const Result<std::filesystem::path>& fo
   return check;
 }
 
+Result<std::filesystem::path> Monitor(const Context& context) {
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, context.vmm.create());
+  return vmm->program();
+}
+
 DoctorCheck CheckJail() {
   DoctorCheck check;
   check.name = "jail";
@@ -65,10 +71,10 @@ DoctorCheck CheckJail() {
   return check;
 }
 
-DoctorCheck CheckBuilder(const Engine::Directories& directories) {
+DoctorCheck CheckBuilder(const Context& context) {
   DoctorCheck check;
   check.name = "environment tools";
-  const auto missing = Environments(directories).builder().MissingTools();
+  const auto missing = Environments(context).builder().MissingTools();
   check.ok = missing.empty();
   check.required = false;  // An installed environment runs without them.
   check.detail = check.ok ? "mmdebstrap, erofs-utils, e2fsprogs and kmod are there"
@@ -77,12 +83,12 @@ DoctorCheck CheckBuilder(const Engine::Directories& directories) {
   return check;
 }
 
-DoctorCheck CheckStateDirectory(const Engine::Directories& directories) {
+DoctorCheck CheckStateDirectory(const Context& context) {
   DoctorCheck check;
   check.name = "state";
-  auto registry = OpenRegistry(directories);
+  auto registry = OpenRegistry(context);
   check.ok = registry.ok();
-  check.detail = registry ? directories.state.native() : registry.error().message;
+  check.detail = registry ? context.state.native() : registry.error().message;
   if (!registry) check.fix = registry.error().hint;
   return check;
 }
@@ -111,10 +117,10 @@ void CheckNetwork(DoctorReport& report) {
   report.checks.push_back(std::move(check));
 }
 
-void CheckAccelerator(const Engine::Directories& directories, DoctorReport& report) {
+void CheckAccelerator(const Context& context, DoctorReport& report) {
   DoctorCheck check;
   check.name = "accelerator";
-  const auto verdict = Accelerator(directories);
+  const auto verdict = Accelerator(context);
   check.ok = verdict.ok();
   if (verdict) {
     report.accelerator = vmm::AcceleratorName(verdict->accelerator);
@@ -152,19 +158,20 @@ Result<DoctorReport> Engine::Doctor() {
   report.kvm_writable = ::access(engine::kKvmDevice, W_OK) == 0;
   report.tun = ::access("/dev/net/tun", F_OK) == 0;
   report.ip_forward = engine::IpForward();
-  report.environment_cache = impl_->directories.cache / "environments";
-  report.state_directory = impl_->directories.state;
+  report.environment_cache = impl_->context.cache / "environments";
+  report.state_directory = impl_->context.state;
 
-  report.checks.push_back(engine::FromStatus("qemu", vmm::qemu::FindQemu()));
+  const std::string& monitor = impl_->context.vmm.name;
+  report.checks.push_back(engine::FromStatus(monitor, engine::Monitor(impl_->context)));
   report.checks.push_back(engine::CheckJail());
   report.checks.push_back(engine::FromStatus("supervisor", engine::SupervisorProgram()));
   report.checks.push_back(engine::FromStatus("agent", engine::AgentProgram()));
-  report.checks.push_back(engine::CheckStateDirectory(impl_->directories));
-  engine::CheckAccelerator(impl_->directories, report);
-  report.checks.push_back(engine::CheckBuilder(impl_->directories));
+  report.checks.push_back(engine::CheckStateDirectory(impl_->context));
+  engine::CheckAccelerator(impl_->context, report);
+  report.checks.push_back(engine::CheckBuilder(impl_->context));
   engine::CheckNetwork(report);
 
-  report.vm_boot = engine::AllOk(report, {"qemu", "jail", "supervisor", "state", "accelerator"});
+  report.vm_boot = engine::AllOk(report, {monitor, "jail", "supervisor", "state", "accelerator"});
   report.guest_exec = report.vm_boot && engine::AllOk(report, {"agent"});
   report.guest_network = report.guest_network && report.guest_exec;
   report.host_compat = engine::AllOk(report, {"jail"});

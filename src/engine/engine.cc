@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "base/time.h"
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/engine_impl.h"
@@ -12,17 +11,21 @@
 
 namespace pyro {
 
-Engine::Engine(Directories directories) : impl_(std::make_unique<Impl>(std::move(directories))) {}
+Engine::Engine(engine::Context context) : impl_(std::make_unique<Impl>(std::move(context))) {}
 Engine::~Engine() = default;
 
 Result<ReapedVms> Engine::ReapExpired() {
   // Where nothing ever was there is nothing to clear, and nothing to make.
-  if (::access(impl_->directories.state.c_str(), F_OK) != 0) return ReapedVms{};
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
-  return engine::Reap(registry, impl_->directories, SystemClock());
+  if (::access(impl_->context.state.c_str(), F_OK) != 0) return ReapedVms{};
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
+  return engine::Reap(registry, impl_->context);
 }
 
 namespace engine {
+
+Result<registry::Registry> OpenRegistry(const Context& context) {
+  return registry::Registry::Open(context.state, context.clock);
+}
 
 bool MeansNoGuest(const Error& error) {
   switch (error.code) {

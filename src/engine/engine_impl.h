@@ -1,16 +1,19 @@
 #pragma once
 
+#include <utility>
+
+#include "engine/context.h"
 #include "pyro/engine.h"
 
 namespace pyro {
 
-// Calls share nothing but the directories: each opens what it needs, so that threads need no locks
+// Calls share nothing but the context: each opens what it needs, so that threads need no locks
 // and other processes are seen.
 class Engine::Impl {
  public:
-  explicit Impl(Directories the_directories) : directories(std::move(the_directories)) {}
+  explicit Impl(engine::Context the_context) : context(std::move(the_context)) {}
 
-  const Directories directories;
+  const engine::Context context;
 };
 
 }  // namespace pyro

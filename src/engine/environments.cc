@@ -9,6 +9,7 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/engine_impl.h"
+#include "engine/environments.h"
 #include "engine/paths.h"
 #include "engine/templates.h"
 #include "environment/catalog.h"
@@ -53,14 +54,13 @@ std::string Describe(const environment::FileRecord& file) {
 
 }  // namespace
 
-Environments::Environments(const Engine::Directories& directories)
-    : builder_(environment::ToolPaths{}, sys::Environment("PYRO_APT_SOURCES")),
-      store_(directories.cache, builder_) {}
+Environments::Environments(const Context& context)
+    : builder_(context.builder()), store_(context.cache, *builder_) {}
 
-Result<environment::InstalledEnvironment> EnsureEnvironment(const Engine::Directories& directories,
+Result<environment::InstalledEnvironment> EnsureEnvironment(const Context& context,
                                                             const std::string& name,
                                                             const CallIo& io) {
-  Environments environments(directories);
+  Environments environments(context);
   auto found = environments.store().Find(name);
   if (found) return found;
   PYRO_RETURN_IF_ERROR(environment::FindCatalogEntry(name));
@@ -70,25 +70,21 @@ Result<environment::InstalledEnvironment> EnsureEnvironment(const Engine::Direct
   return std::move(pulled.environment);
 }
 
-Result<vmm::AcceleratorVerdict> Accelerator(const Engine::Directories& directories) {
+Result<vmm::AcceleratorVerdict> Accelerator(const Context& context) {
   vmm::AcceleratorOptions options;
-  options.cache_file = directories.cache / "accelerator.json";
+  options.cache_file = context.cache / "accelerator.json";
   options.wish = sys::Environment("PYRO_ACCELERATOR");
-  return vmm::ChooseAccelerator(options);
+  return vmm::ChooseAccelerator(context.vmm, options);
 }
 
-Result<GuestParts> PrepareParts(const Engine::Directories& directories,
+Result<GuestParts> PrepareParts(const Context& context,
                                 environment::InstalledEnvironment environment, const CallIo& io) {
   if (io.on_progress) io.on_progress("prepare", "", -1);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path agent, AgentProgram());
   PYRO_ASSIGN_OR_RETURN(std::filesystem::path initrd,
                         environment::EnsureInitramfs(environment, agent));
-  PYRO_ASSIGN_OR_RETURN(vmm::AcceleratorVerdict verdict, Accelerator(directories));
+  PYRO_ASSIGN_OR_RETURN(vmm::AcceleratorVerdict verdict, Accelerator(context));
   return GuestParts{std::move(environment), std::move(initrd), std::move(verdict)};
-}
-
-Result<registry::Registry> OpenRegistry(const Engine::Directories& directories) {
-  return registry::Registry::Open(directories.state, SystemClock());
 }
 
 }  // namespace pyro::engine
@@ -100,30 +96,30 @@ using engine::Environments;
 namespace {
 
 // For new guests, and for tasks that start again.
-Status MakeUsualTemplates(const Engine::Directories& directories, const engine::GuestParts& parts,
+Status MakeUsualTemplates(const engine::Context& context, const engine::GuestParts& parts,
                           const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, engine::BlankDisk(directories));
-  PYRO_RETURN_IF_ERROR(engine::MakeTemplate(directories, parts, VmOptions(), blank, io));
-  return engine::MakeTemplate(directories, parts, VmOptions(), {}, io);
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, engine::BlankDisk(context));
+  PYRO_RETURN_IF_ERROR(engine::MakeTemplate(context, parts, VmOptions(), blank, io));
+  return engine::MakeTemplate(context, parts, VmOptions(), {}, io);
 }
 
 }  // namespace
 
 Result<std::vector<EnvironmentInfo>> Engine::ListEnvironments() {
-  Environments environments(impl_->directories);
+  Environments environments(impl_->context);
   std::vector<EnvironmentInfo> list;
   for (const auto& summary : environments.store().List()) list.push_back(engine::ToInfo(summary));
   return list;
 }
 
 Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const CallIo& io) {
-  Environments environments(impl_->directories);
+  Environments environments(impl_->context);
   PYRO_ASSIGN_OR_RETURN(const environment::PullResult pulled,
                         environments.store().Pull(name, environment::PullMode::kIfNeeded,
                                                   engine::ToProgress(io), {io.cancel_fd}));
   // Guests start without a template as well, only later; so a pull does not fail for it.
-  auto parts = engine::PrepareParts(impl_->directories, pulled.environment, {});
-  const Status made = parts ? MakeUsualTemplates(impl_->directories, *parts, io) : parts.error();
+  auto parts = engine::PrepareParts(impl_->context, pulled.environment, {});
+  const Status made = parts ? MakeUsualTemplates(impl_->context, *parts, io) : parts.error();
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
   if (!made && io.on_notice) {
     io.on_notice("guests will boot instead of starting warm: " + made.error().message);
@@ -133,7 +129,7 @@ Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const
 }
 
 Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, Verify verify) {
-  Environments environments(impl_->directories);
+  Environments environments(impl_->context);
   PYRO_ASSIGN_OR_RETURN(
       const environment::InstalledEnvironment installed,
       environments.store().Inspect(name, verify == Verify::kYes ? environment::CheckDepth::kDigests
@@ -151,7 +147,7 @@ Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, V
   }
   details.apt_sources = manifest.apt_sources;
   for (const auto& [tool, version] : manifest.tools) details.tools.push_back(tool + " " + version);
-  for (const auto& found : vmm::ListTemplates(engine::TemplatesDirectory(impl_->directories))) {
+  for (const auto& found : vmm::ListTemplates(engine::TemplatesDirectory(impl_->context))) {
     const vmm::TemplateFacts& facts = found.facts;
     if (found.broken || facts.environment_digest != installed.digest) continue;
     details.templates.push_back({facts.vcpu_count, facts.mem_mib, facts.network, facts.new_disk,
@@ -162,9 +158,9 @@ Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, V
 }
 
 Result<PrunedEnvironments> Engine::PruneEnvironments(PruneScope scope) {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
   PYRO_ASSIGN_OR_RETURN(const std::set<std::string> in_use, registry.DigestsInUse());
-  Environments environments(impl_->directories);
+  Environments environments(impl_->context);
   PYRO_ASSIGN_OR_RETURN(
       const environment::PruneReport report,
       environments.store().Prune(scope == PruneScope::kAll ? environment::PruneScope::kAll
@@ -176,7 +172,7 @@ Result<PrunedEnvironments> Engine::PruneEnvironments(PruneScope scope) {
   for (const auto& item : report.removed) {
     pruned.removed.push_back({item.name, item.what, item.digest, item.bytes});
   }
-  engine::PruneTemplates(impl_->directories, environments.store(), pruned);
+  engine::PruneTemplates(impl_->context, environments.store(), pruned);
   return pruned;
 }
 

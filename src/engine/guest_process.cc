@@ -60,16 +60,16 @@ Result<Held> TakeOver(const GuestPlace& place) {
   }
 }
 
-Status ConfigureSupervisor(const Engine::Directories& directories, const GuestParts& parts,
+Status ConfigureSupervisor(const Context& context, const GuestParts& parts,
                            wire::SupervisorConfig& config) {
-  config.state_dir = directories.state;
+  config.state_dir = context.state;
   config.kernel = parts.environment.kernel;
   config.initrd = parts.initrd;
   config.base_disk = parts.environment.base_image;
   config.accelerator = vmm::AcceleratorName(parts.verdict.accelerator);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, SupervisorProgram());
   config.net_program = program.parent_path() / "pyro-net";
-  return PlanTemplate(directories, parts, config);
+  return PlanTemplate(context, parts, config);
 }
 
 Result<sys::ChildProcess> SpawnSupervisor(sys::SpawnOptions options,
@@ -81,9 +81,9 @@ Result<sys::ChildProcess> SpawnSupervisor(sys::SpawnOptions options,
   return sys::SpawnWithInput(std::move(options), FormatSupervisorConfig(config));
 }
 
-Status StartSupervisor(const Engine::Directories& directories, const GuestParts& parts,
+Status StartSupervisor(const Context& context, const GuestParts& parts,
                        wire::SupervisorConfig config, const sys::FileLock& lock) {
-  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(directories, parts, config));
+  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(context, parts, config));
   PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
   sys::SpawnOptions options;
   options.argv = {""};

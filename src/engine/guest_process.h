@@ -32,7 +32,7 @@ struct Held {
 Result<Held> TakeOver(const GuestPlace& place);
 
 // Fills in what comes from `parts` and this host: programs, files, accelerator, template.
-Status ConfigureSupervisor(const Engine::Directories& directories, const GuestParts& parts,
+Status ConfigureSupervisor(const Context& context, const GuestParts& parts,
                            wire::SupervisorConfig& config);
 
 // Runs the supervisor's program with a configuration. `options` has its words, of which the first
@@ -43,7 +43,7 @@ Result<sys::ChildProcess> SpawnSupervisor(sys::SpawnOptions options,
 // `config` needs its guest's own fields only; what comes from `parts` and this host is filled in.
 // Returns once clients can connect; from then on the supervisor holds the lock and answers for the
 // guest.
-Status StartSupervisor(const Engine::Directories& directories, const GuestParts& parts,
+Status StartSupervisor(const Context& context, const GuestParts& parts,
                        wire::SupervisorConfig config, const sys::FileLock& lock);
 
 }  // namespace pyro::engine

@@ -285,15 +285,15 @@ Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& opt
   return result;
 }
 
-Result<ExecResult> RunOnHost(const Engine::Directories& directories, const VmOptions& options,
+Result<ExecResult> RunOnHost(const Context& context, const VmOptions& options,
                              const wire::Exec& exec, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(directories));
-  (void)Reap(registry, directories, SystemClock());
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(context));
+  (void)Reap(registry, context);
   registry::VmSpec spec = MakeVmSpec(options, "", registry::VmOwner::kRun);
   PYRO_ASSIGN_OR_RETURN(const NewVm vm,
-                        CreateVmOnDisk(registry, directories, spec, VmDisk::kHostWorkspace));
-  auto result = RunInHostJail(HostWorkspace(directories, spec.id), options, exec, io);
-  (void)RemoveVmFromDisk(registry, directories, spec.id);
+                        CreateVmOnDisk(registry, context, spec, VmDisk::kHostWorkspace));
+  auto result = RunInHostJail(HostWorkspace(context, spec.id), options, exec, io);
+  (void)RemoveVmFromDisk(registry, context, spec.id);
   return result;
 }
 

@@ -17,7 +17,7 @@ Result<ExecResult> RunInHostJail(const std::filesystem::path& workspace, const V
                                  const wire::Exec& exec, const CallIo& io);
 
 // The same in a workspace of its own, which is removed afterwards.
-Result<ExecResult> RunOnHost(const Engine::Directories& directories, const VmOptions& options,
+Result<ExecResult> RunOnHost(const Context& context, const VmOptions& options,
                              const wire::Exec& exec, const CallIo& io);
 
 }  // namespace pyro::engine

@@ -45,9 +45,10 @@ class JournalSink : public OutputSink {
   OutputSink& next_;
 };
 
-CommandEnd EndOf(const Result<ExecResult>& result, const registry::JournalWriter& writer) {
+CommandEnd EndOf(const Result<ExecResult>& result, const registry::JournalWriter& writer,
+                 WallTime now) {
   CommandEnd end;
-  end.ended_at = SystemClock().Now();
+  end.ended_at = now;
   end.stdout_bytes = writer.bytes(registry::OutputStream::kStdout);
   end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);
   end.stdout_dropped = writer.dropped(registry::OutputStream::kStdout);
@@ -69,7 +70,7 @@ CommandEnd EndOf(const Result<ExecResult>& result, const registry::JournalWriter
 
 }  // namespace
 
-Result<TaskInfo> CreateHostTask(const Engine::Directories& directories, const TaskOptions& options,
+Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& options,
                                 const Error& why, const CallIo& io) {
   if (!options.source_path.empty()) {
     return MakeError(
@@ -78,27 +79,27 @@ Result<TaskInfo> CreateHostTask(const Engine::Directories& directories, const Ta
         "create the task without --source-path and copy the files by a command");
   }
   if (io.on_notice) io.on_notice(HostCompatNotice(why));
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenTasks(directories));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenTasks(context));
   const registry::TaskSpec spec = MakeTaskSpec(options, "");
-  PYRO_ASSIGN_OR_RETURN(const NewTask created, CreateTaskOnDisk(registry, directories, spec));
-  const fs::path directory = registry::TaskDirectory(directories.state, spec.id);
+  PYRO_ASSIGN_OR_RETURN(const NewTask created, CreateTaskOnDisk(registry, context, spec));
+  const fs::path directory = registry::TaskDirectory(context.state, spec.id);
   Status made = sys::MakeDirectories(WorkspaceOf(directory));
-  if (made) made = registry::FinishTaskCreation(directories.state, spec.id);
+  if (made) made = registry::FinishTaskCreation(context.state, spec.id);
   if (!made) {
-    (void)RemoveTaskFromDisk(directories, registry, spec.id);
+    (void)RemoveTaskFromDisk(context, registry, spec.id);
     return std::move(made).error();
   }
   registry::TaskChanges changes;
   changes.execution_mode = registry::ExecutionMode::kHostCompat;
   PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task,
                         registry.ApplyTask(spec.id, registry::TaskEvent::kStart, changes));
-  return DescribeTask(directories, registry, task);
+  return DescribeTask(context, registry, task);
 }
 
-Result<TaskExecResult> ExecOnHost(const Engine::Directories& directories,
-                                  registry::Registry& registry, const registry::TaskRecord& task,
-                                  const wire::Exec& exec, const CallIo& io) {
-  const fs::path directory = registry::TaskDirectory(directories.state, task.id);
+Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& registry,
+                                  const registry::TaskRecord& task, const wire::Exec& exec,
+                                  const CallIo& io) {
+  const fs::path directory = registry::TaskDirectory(context.state, task.id);
   registry::CommandSpec spec;
   spec.argv = exec.argv;
   spec.cwd = exec.cwd;
@@ -119,7 +120,7 @@ Result<TaskExecResult> ExecOnHost(const Engine::Directories& directories,
   options.environment = task.environment;
   options.network = task.network;
   auto result = RunInHostJail(WorkspaceOf(directory), options, exec, own);
-  const CommandEnd end = EndOf(result, writer);
+  const CommandEnd end = EndOf(result, writer, context.clock.Now());
   PYRO_RETURN_IF_ERROR(writer.Finish());
   PYRO_RETURN_IF_ERROR(log.End(command.sequence, end));
   PYRO_RETURN_IF_ERROR(registry.EndCommand(task.id, command.sequence, end));

@@ -11,13 +11,13 @@
 namespace pyro::engine {
 
 // `why`: what kept a guest from being had.
-Result<TaskInfo> CreateHostTask(const Engine::Directories& directories, const TaskOptions& options,
+Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& options,
                                 const Error& why, const CallIo& io);
 
 // For the holder of the task's lock, which is what keeps the command from being taken for a crashed
 // one: so one runs at a time.
-Result<TaskExecResult> ExecOnHost(const Engine::Directories& directories,
-                                  registry::Registry& registry, const registry::TaskRecord& task,
-                                  const wire::Exec& exec, const CallIo& io);
+Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& registry,
+                                  const registry::TaskRecord& task, const wire::Exec& exec,
+                                  const CallIo& io);
 
 }  // namespace pyro::engine

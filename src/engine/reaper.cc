@@ -40,10 +40,10 @@ Result<std::optional<sys::FileLock>> LockOf(const std::filesystem::path& state_d
 }
 
 // True: it was removed.
-Result<bool> Settle(registry::Registry& registry, const Engine::Directories& directories,
-                    const VmRecord& vm, Verdict verdict) {
+Result<bool> Settle(registry::Registry& registry, const Context& context, const VmRecord& vm,
+                    Verdict verdict) {
   if (verdict == Verdict::kRemove) {
-    PYRO_RETURN_IF_ERROR(RemoveVmFromDisk(registry, directories, vm.id));
+    PYRO_RETURN_IF_ERROR(RemoveVmFromDisk(registry, context, vm.id));
     return true;
   }
   if (verdict == Verdict::kLost) {
@@ -54,48 +54,47 @@ Result<bool> Settle(registry::Registry& registry, const Engine::Directories& dir
   return false;
 }
 
-Status ReapOne(registry::Registry& registry, const Engine::Directories& directories, const VmId& id,
-               const Clock& clock, ReapedVms& reaped) {
+Status ReapOne(registry::Registry& registry, const Context& context, const VmId& id,
+               ReapedVms& reaped) {
   bool directory_gone = false;
   PYRO_ASSIGN_OR_RETURN(const std::optional<sys::FileLock> lock,
-                        LockOf(directories.state, id, directory_gone));
+                        LockOf(context.state, id, directory_gone));
   if (!lock && !directory_gone) return OkStatus();
   // Again, under the lock: it may have changed hands since the list was made.
   const auto vm = registry.GetVm(id);
   if (!vm) return OkStatus();
-  PYRO_ASSIGN_OR_RETURN(const bool removed,
-                        Settle(registry, directories, *vm,
-                               directory_gone ? Verdict::kRemove : Judge(*vm, clock.Now())));
+  PYRO_ASSIGN_OR_RETURN(
+      const bool removed,
+      Settle(registry, context, *vm,
+             directory_gone ? Verdict::kRemove : Judge(*vm, context.clock.Now())));
   if (removed) reaped.vm_ids.push_back(id.str());
   return OkStatus();
 }
 
 }  // namespace
 
-Result<ReapedVms> Reap(registry::Registry& registry, const Engine::Directories& directories,
-                       const Clock& clock) {
+Result<ReapedVms> Reap(registry::Registry& registry, const Context& context) {
   ReapedVms reaped;
   PYRO_ASSIGN_OR_RETURN(const std::vector<VmRecord> vms, registry.ListVms());
-  for (const VmRecord& vm : vms) (void)ReapOne(registry, directories, vm.id, clock, reaped);
+  for (const VmRecord& vm : vms) (void)ReapOne(registry, context, vm.id, reaped);
 
   std::vector<std::filesystem::path> leftovers;
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
     PYRO_ASSIGN_OR_RETURN(const std::vector<VmRecord> known, registry.ListVms());
     std::vector<VmId> ids;
     for (const VmRecord& vm : known) ids.push_back(vm.id);
-    PYRO_ASSIGN_OR_RETURN(leftovers, registry::LeftoverDirectories(directories.state, ids));
+    PYRO_ASSIGN_OR_RETURN(leftovers, registry::LeftoverDirectories(context.state, ids));
     for (const auto& path : leftovers) (void)sys::RemoveTree(path);
     return OkStatus();
   }));
-  registry::ReapSpares(directories.state, clock.Now());
+  registry::ReapSpares(context.state, context.clock.Now());
   reaped.leftovers = static_cast<std::int64_t>(leftovers.size());
   return reaped;
 }
 
-Result<bool> SettleVm(registry::Registry& registry, const Engine::Directories& directories,
-                      const VmId& id, const Clock& clock) {
+Result<bool> SettleVm(registry::Registry& registry, const Context& context, const VmId& id) {
   PYRO_ASSIGN_OR_RETURN(const VmRecord vm, registry.GetVm(id));
-  return Settle(registry, directories, vm, Judge(vm, clock.Now()));
+  return Settle(registry, context, vm, Judge(vm, context.clock.Now()));
 }
 
 }  // namespace pyro::engine

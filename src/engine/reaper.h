@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "engine/context.h"
 #include "pyro/engine.h"
 #include "registry/registry.h"
 
@@ -10,12 +11,10 @@ namespace pyro::engine {
 // Looks at every VM whose lock nobody holds: those of a dead `pyro run` and those whose lease is
 // over are removed, those that were running are recorded as lost. Then removes directories that
 // belong to no VM. What cannot be removed now is left for the next time.
-Result<ReapedVms> Reap(registry::Registry& registry, const Engine::Directories& directories,
-                       const Clock& clock);
+Result<ReapedVms> Reap(registry::Registry& registry, const Context& context);
 
 // The same for one VM; for the holder of its lock, where no guest answers for it. True: it was
 // removed.
-Result<bool> SettleVm(registry::Registry& registry, const Engine::Directories& directories,
-                      const VmId& id, const Clock& clock);
+Result<bool> SettleVm(registry::Registry& registry, const Context& context, const VmId& id);
 
 }  // namespace pyro::engine

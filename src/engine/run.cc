@@ -10,6 +10,7 @@
 #include "engine/command_relay.h"
 #include "engine/context.h"
 #include "engine/engine_impl.h"
+#include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/guest_process.h"
 #include "engine/host_compat.h"
@@ -31,23 +32,22 @@ constexpr seconds kStopLimit{30};
 // A VM with a supervisor that ends with this object.
 class OwnedVm {
  public:
-  static Result<OwnedVm> Start(registry::Registry& registry, const Engine::Directories& directories,
+  static Result<OwnedVm> Start(registry::Registry& registry, const Context& context,
                                const VmOptions& options, const GuestParts& parts,
                                const std::function<void()>& on_supervised) {
     const registry::VmSpec spec =
         MakeVmSpec(options, parts.environment.digest, registry::VmOwner::kRun);
-    PYRO_ASSIGN_OR_RETURN(NewVm vm,
-                          CreateVmOnDisk(registry, directories, spec, VmDisk::kGuestImage));
-    wire::SupervisorConfig config = VmSupervisor(directories, vm.record);
+    PYRO_ASSIGN_OR_RETURN(NewVm vm, CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
+    wire::SupervisorConfig config = VmSupervisor(context, vm.record);
     // Without it, the guest starts all the same, only later.
-    if (auto blank = BlankDisk(directories)) config.blank_disk = std::move(*blank);
-    if (Status status = StartSupervisor(directories, parts, std::move(config), vm.lock); !status) {
-      (void)RemoveVmFromDisk(registry, directories, vm.record.id);
+    if (auto blank = BlankDisk(context)) config.blank_disk = std::move(*blank);
+    if (Status status = StartSupervisor(context, parts, std::move(config), vm.lock); !status) {
+      (void)RemoveVmFromDisk(registry, context, vm.record.id);
       return std::move(status).error();
     }
     on_supervised();
     PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
-                                                   directories.state, vm.record.id)));
+                                                   context.state, vm.record.id)));
     return OwnedVm(std::move(link));
   }
 
@@ -63,32 +63,31 @@ class OwnedVm {
   SupervisorLink link_;
 };
 
-Result<OwnedVm> NewOrSpareVm(const Engine::Directories& directories, const VmOptions& options,
+Result<OwnedVm> NewOrSpareVm(const Context& context, const VmOptions& options,
                              const GuestParts& parts, const CallIo& io, const Stopwatch& watch,
                              Timings& timings) {
-  if (std::optional<SupervisorLink> spare = TakeSpare(directories, parts, options)) {
+  if (std::optional<SupervisorLink> spare = TakeSpare(context, parts, options)) {
     timings.prepared_ms = timings.supervised_ms = watch.Now();
     return OwnedVm(std::move(*spare));
   }
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(directories));
-  (void)Reap(registry, directories, SystemClock());
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(context));
+  (void)Reap(registry, context);
   timings.prepared_ms = watch.Now();
   if (io.on_progress) io.on_progress("start", "", -1);
-  return OwnedVm::Start(registry, directories, options, parts,
+  return OwnedVm::Start(registry, context, options, parts,
                         [&] { timings.supervised_ms = watch.Now(); });
 }
 
 // `began_running` tells the caller whether an error came before or after the guest took the
 // command.
-Result<ExecResult> RunInGuest(const Engine::Directories& directories, const VmOptions& options,
+Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
                               const wire::Exec& exec, const CallIo& io, bool& began_running) {
   const Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(environment::InstalledEnvironment environment,
-                        EnsureEnvironment(directories, options.environment, io));
-  PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
-                        PrepareParts(directories, std::move(environment), io));
+                        EnsureEnvironment(context, options.environment, io));
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(environment), io));
   Timings timings;
-  PYRO_ASSIGN_OR_RETURN(OwnedVm vm, NewOrSpareVm(directories, options, parts, io, watch, timings));
+  PYRO_ASSIGN_OR_RETURN(OwnedVm vm, NewOrSpareVm(context, options, parts, io, watch, timings));
 
   CaptureSink capture;
   auto relayed =
@@ -110,14 +109,14 @@ Result<ExecResult> Engine::RunInVm(const VmOptions& options, const Command& comm
   PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, engine::MakeExec(command, timeout_seconds));
   bool began_running = false;
-  auto result = engine::RunInGuest(impl_->directories, options, exec, io, began_running);
+  auto result = engine::RunInGuest(impl_->context, options, exec, io, began_running);
   // A command that may have done something already is not run a second time.
   if (result || !options.allow_host_compat || began_running ||
       !engine::MeansNoGuest(result.error())) {
     return result;
   }
   if (io.on_notice) io.on_notice(engine::HostCompatNotice(result.error()));
-  return engine::RunOnHost(impl_->directories, options, exec, io);
+  return engine::RunOnHost(impl_->context, options, exec, io);
 }
 
 }  // namespace pyro

@@ -1,4 +1,5 @@
 #include "engine/spares.h"
+#include "engine/environments.h"
 
 #include <unistd.h>
 
@@ -34,10 +35,9 @@ constexpr seconds kClaimLimit{5};  // A spare that is ready answers at once.
 constexpr seconds kStopLimit{30};
 constexpr seconds kFillerLimit{120};
 
-Result<wire::SupervisorConfig> GuestConfig(const Engine::Directories& directories,
-                                           const VmOptions& options) {
+Result<wire::SupervisorConfig> GuestConfig(const Context& context, const VmOptions& options) {
   wire::SupervisorConfig config;
-  PYRO_ASSIGN_OR_RETURN(config.blank_disk, BlankDisk(directories));
+  PYRO_ASSIGN_OR_RETURN(config.blank_disk, BlankDisk(context));
   config.id = VmId::FromBits({}).str();  // Each spare fills in its own, and its directory.
   config.directory = "/";
   config.vcpu_count = static_cast<int>(options.vcpu_count);
@@ -48,10 +48,9 @@ Result<wire::SupervisorConfig> GuestConfig(const Engine::Directories& directorie
 }
 
 // Where the spares for such guests are, whether there are any or not. Empty: there can be none.
-fs::path PoolDirectory(const Engine::Directories& directories,
-                       const wire::SupervisorConfig& configured) {
+fs::path PoolDirectory(const Context& context, const wire::SupervisorConfig& configured) {
   if (configured.templ.directory.empty()) return {};
-  return registry::SparePoolsDirectory(directories.state) / configured.templ.directory.filename();
+  return registry::SparePoolsDirectory(context.state) / configured.templ.directory.filename();
 }
 
 fs::path Socket(const fs::path& spare) { return spare / "control.sock"; }
@@ -73,11 +72,11 @@ SparePoolInfo Describe(const SparePool& pool) {
   return info;
 }
 
-Status CheckMemory(const Engine::Directories& directories, const SparePool& wanted) {
+Status CheckMemory(const Context& context, const SparePool& wanted) {
   PYRO_ASSIGN_OR_RETURN(const sys::HostMemory memory, sys::ReadHostMemory());
   std::uint64_t mib =
       static_cast<std::uint64_t>(wanted.mem_mib) * static_cast<std::uint64_t>(wanted.count);
-  for (const SparePool& pool : registry::ListSparePools(directories.state)) {
+  for (const SparePool& pool : registry::ListSparePools(context.state)) {
     if (pool.directory == wanted.directory) continue;
     mib += static_cast<std::uint64_t>(pool.mem_mib) * static_cast<std::uint64_t>(pool.count);
   }
@@ -111,12 +110,12 @@ Status WritePool(const SparePool& pool) {
   }
 }
 
-Result<SparePool> PlanPool(const Engine::Directories& directories, const GuestParts& parts,
+Result<SparePool> PlanPool(const Context& context, const GuestParts& parts,
                            const VmOptions& options) {
-  PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig guest, GuestConfig(directories, options));
-  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(directories, parts, guest));
+  PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig guest, GuestConfig(context, options));
+  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(context, parts, guest));
   SparePool pool;
-  pool.directory = PoolDirectory(directories, guest);
+  pool.directory = PoolDirectory(context, guest);
   if (pool.directory.empty()) {
     return MakeError(ErrorCode::kUnavailable, "there are no spares while PYRO_WARM_START is 0",
                      "unset PYRO_WARM_START");
@@ -134,14 +133,14 @@ Result<SparePool> PlanPool(const Engine::Directories& directories, const GuestPa
 
 }  // namespace
 
-std::optional<SupervisorLink> TakeSpare(const Engine::Directories& directories,
-                                        const GuestParts& parts, const VmOptions& options) {
-  if (::access(registry::SparePoolsDirectory(directories.state).c_str(), F_OK) != 0) {
+std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
+                                        const VmOptions& options) {
+  if (::access(registry::SparePoolsDirectory(context.state).c_str(), F_OK) != 0) {
     return std::nullopt;
   }
-  auto config = GuestConfig(directories, options);
-  if (!config || !ConfigureSupervisor(directories, parts, *config)) return std::nullopt;
-  const fs::path pool = PoolDirectory(directories, *config);
+  auto config = GuestConfig(context, options);
+  if (!config || !ConfigureSupervisor(context, parts, *config)) return std::nullopt;
+  const fs::path pool = PoolDirectory(context, *config);
   if (pool.empty()) return std::nullopt;
   for (const fs::path& spare : registry::ListSpares(pool)) {
     if (registry::SpareIsTaken(spare)) continue;
@@ -162,38 +161,38 @@ using engine::Describe;
 
 Result<SparePoolInfo> Engine::KeepSpares(const VmOptions& options, std::int64_t count,
                                          const CallIo& io) {
-  const Directories& directories = impl_->directories;
+  const engine::Context& context = impl_->context;
   PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
   if (count < 0 || count > registry::kMaxSpares) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("count is {}", count),
                      fmt::format("choose a count from 0 to {}", registry::kMaxSpares));
   }
   PYRO_ASSIGN_OR_RETURN(environment::InstalledEnvironment environment,
-                        engine::EnsureEnvironment(directories, options.environment, io));
+                        engine::EnsureEnvironment(context, options.environment, io));
   PYRO_ASSIGN_OR_RETURN(const engine::GuestParts parts,
-                        engine::PrepareParts(directories, std::move(environment), io));
-  PYRO_ASSIGN_OR_RETURN(registry::SparePool pool, engine::PlanPool(directories, parts, options));
+                        engine::PrepareParts(context, std::move(environment), io));
+  PYRO_ASSIGN_OR_RETURN(registry::SparePool pool, engine::PlanPool(context, parts, options));
   pool.count = static_cast<int>(count);
-  PYRO_RETURN_IF_ERROR(engine::CheckMemory(directories, pool));
+  PYRO_RETURN_IF_ERROR(engine::CheckMemory(context, pool));
   if (count > 0)
-    PYRO_RETURN_IF_ERROR(engine::MakeTemplate(directories, parts, options, pool.blank, io));
+    PYRO_RETURN_IF_ERROR(engine::MakeTemplate(context, parts, options, pool.blank, io));
   PYRO_RETURN_IF_ERROR(engine::WritePool(pool));
   if (count > 0) {
     wire::SupervisorConfig filler;
     filler.kind = wire::GuestKind::kSparePool;
-    filler.state_dir = directories.state;
+    filler.state_dir = context.state;
     filler.directory = pool.directory;
     PYRO_RETURN_IF_ERROR(engine::RunWorker(filler, "spares", pool.directory, io));
   } else {
-    registry::ReapSpares(directories.state, SystemClock().Now());
+    registry::ReapSpares(context.state, context.clock.Now());
   }
   return Describe(pool);
 }
 
 Result<std::vector<SparePoolInfo>> Engine::ListSparePools() {
-  registry::ReapSpares(impl_->directories.state, SystemClock().Now());
+  registry::ReapSpares(impl_->context.state, impl_->context.clock.Now());
   std::vector<SparePoolInfo> list;
-  for (const auto& pool : registry::ListSparePools(impl_->directories.state)) {
+  for (const auto& pool : registry::ListSparePools(impl_->context.state)) {
     list.push_back(Describe(pool));
   }
   return list;

@@ -12,7 +12,7 @@ namespace pyro::engine {
 
 // A link to a guest that is ready and from now on the caller's alone; it ends with the link.
 // nullopt: no spare of that kind waits.
-std::optional<SupervisorLink> TakeSpare(const Engine::Directories& directories,
-                                        const GuestParts& parts, const VmOptions& options);
+std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
+                                        const VmOptions& options);
 
 }  // namespace pyro::engine

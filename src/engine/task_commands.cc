@@ -68,12 +68,12 @@ Result<TaskCommandInfo> Describe(const std::filesystem::path& directory,
 // One command that may be running, looked at again and again.
 class Watch {
  public:
-  static Result<Watch> Open(const Engine::Directories& directories, const std::string& task_id,
+  static Result<Watch> Open(const Context& context, const std::string& task_id,
                             std::int64_t sequence, milliseconds wait, const CallIo& io) {
-    PYRO_ASSIGN_OR_RETURN(FoundTask found, FindTask(directories, task_id));
+    PYRO_ASSIGN_OR_RETURN(FoundTask found, FindTask(context, task_id));
     PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command,
                           found.registry.GetCommand(found.task.id, sequence));
-    Watch watch(directories, std::move(found), std::move(command), wait, io);
+    Watch watch(context, std::move(found), std::move(command), wait, io);
     if (watch.ended()) return watch;
     watch.changes_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (!watch.changes_.valid()) return sys::ErrnoError(errno, "inotify");
@@ -110,7 +110,7 @@ class Watch {
       look_ms_ = std::min(look_ms_ * 2, kLastLookMs);
     }
     if (next_reap_.Expired()) {
-      PYRO_RETURN_IF_ERROR(ReapTasks(found_.registry, directories_));
+      PYRO_RETURN_IF_ERROR(ReapTasks(found_.registry, context_));
       next_reap_ = Deadline::After(kReapInterval);
     }
     PYRO_ASSIGN_OR_RETURN(command_, found_.registry.GetCommand(found_.task.id, command_.sequence));
@@ -118,17 +118,17 @@ class Watch {
   }
 
  private:
-  Watch(const Engine::Directories& directories, FoundTask found, registry::CommandRecord command,
-        milliseconds wait, const CallIo& io)
-      : directories_(directories),
+  Watch(const Context& context, FoundTask found, registry::CommandRecord command, milliseconds wait,
+        const CallIo& io)
+      : context_(context),
         found_(std::move(found)),
         command_(std::move(command)),
-        directory_(registry::TaskDirectory(directories.state, found_.task.id)),
+        directory_(registry::TaskDirectory(context.state, found_.task.id)),
         deadline_(Deadline::After(wait)),
         next_reap_(Deadline::After(kReapInterval)),
         cancel_fd_(io.cancel_fd) {}
 
-  const Engine::Directories& directories_;
+  const Context& context_;
   FoundTask found_;
   registry::CommandRecord command_;
   std::filesystem::path directory_;
@@ -177,17 +177,17 @@ Result<TaskCommandInfo> Engine::GetTaskCommand(const std::string& task_id, std::
                                                std::chrono::milliseconds wait, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckPage(1, wait));
   PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
-                        engine::Watch::Open(impl_->directories, task_id, sequence, wait, io));
+                        engine::Watch::Open(impl_->context, task_id, sequence, wait, io));
   while (!watch.ended() && !watch.expired()) PYRO_RETURN_IF_ERROR(watch.Next());
   return engine::Describe(watch.directory(), watch.command());
 }
 
 Result<TaskCommandPage> Engine::ListTaskCommands(const std::string& task_id, std::int64_t first,
                                                  std::int64_t limit) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::CommandRecord> commands,
                         found.registry.ListCommands(found.task.id, engine::RangeOf(first, limit)));
-  const auto directory = registry::TaskDirectory(impl_->directories.state, found.task.id);
+  const auto directory = registry::TaskDirectory(impl_->context.state, found.task.id);
   TaskCommandPage page;
   page.task_id = found.task.id.str();
   page.total = found.task.command_count;
@@ -205,7 +205,7 @@ Result<TaskOutput> Engine::ReadTaskOutput(const std::string& task_id, std::int64
                                           const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckPage(limit, wait));
   PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
-                        engine::Watch::Open(impl_->directories, task_id, sequence, wait, io));
+                        engine::Watch::Open(impl_->context, task_id, sequence, wait, io));
   const auto kept = stream == OutputStream::kStdout ? registry::OutputStream::kStdout
                                                     : registry::OutputStream::kStderr;
   if (!watch.ended()) {
@@ -225,7 +225,7 @@ Result<TaskOutput> Engine::ReadTaskOutput(const std::string& task_id, std::int64
 
 Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
                                                   const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   const TaskId id = found.task.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
   if (!command.end && command.execution_mode == registry::ExecutionMode::kHostCompat) {
@@ -234,8 +234,7 @@ Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, st
                      "interrupt that process");
   }
   if (!command.end) {
-    PYRO_ASSIGN_OR_RETURN(engine::Held held,
-                          engine::TakeOver(engine::PlaceOf(impl_->directories, id)));
+    PYRO_ASSIGN_OR_RETURN(engine::Held held, engine::TakeOver(engine::PlaceOf(impl_->context, id)));
     if (held.link) {
       const Status status = engine::CancelBySequence(*held.link, sequence, io);
       // It may have ended at the same moment, in whatever way: the registry knows.
@@ -244,7 +243,7 @@ Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, st
       if (!status && !over) return status.error();
     }
     held.lock.reset();
-    PYRO_RETURN_IF_ERROR(engine::ReapTasks(found.registry, impl_->directories));
+    PYRO_RETURN_IF_ERROR(engine::ReapTasks(found.registry, impl_->context));
     PYRO_ASSIGN_OR_RETURN(command, found.registry.GetCommand(id, sequence));
   }
   if (!command.end) {
@@ -253,7 +252,7 @@ Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, st
         fmt::format("command {} was killed, but its end is not recorded yet", sequence),
         "look at it again; if it stays so, the disk may be full");
   }
-  return engine::Describe(registry::TaskDirectory(impl_->directories.state, id), command);
+  return engine::Describe(registry::TaskDirectory(impl_->context.state, id), command);
 }
 
 }  // namespace pyro

@@ -37,26 +37,26 @@ bool NeedsALook(const TaskRecord& task) {
 }
 
 // Removals that were cut off between directory and row.
-void FinishRemovals(Registry& registry, const Engine::Directories& directories,
+void FinishRemovals(Registry& registry, const Context& context,
                     const std::vector<TaskRecord>& tasks) {
   for (const TaskRecord& task : tasks) {
-    const auto retired = registry::RetiredTaskDirectory(directories.state, task.id);
+    const auto retired = registry::RetiredTaskDirectory(context.state, task.id);
     struct stat info {};
     if (::lstat(retired.c_str(), &info) != 0) continue;
     // First what takes room: on a full disk the row could not be deleted.
     std::error_code ignored;
     std::filesystem::remove(retired / "data.img", ignored);
-    (void)RemoveTaskFromDisk(directories, registry, task.id);
+    (void)RemoveTaskFromDisk(context, registry, task.id);
   }
 }
 
-Status RemoveLeftovers(Registry& registry, const Engine::Directories& directories) {
+Status RemoveLeftovers(Registry& registry, const Context& context) {
   return registry.WithExclusive([&]() -> Status {
     PYRO_ASSIGN_OR_RETURN(const std::vector<TaskRecord> tasks, registry.ListTasks());
     std::vector<TaskId> known;
     for (const TaskRecord& task : tasks) known.push_back(task.id);
     PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> leftovers,
-                          registry::LeftoverTaskDirectories(directories.state, known));
+                          registry::LeftoverTaskDirectories(context.state, known));
     for (const auto& path : leftovers) {
       (void)sys::RemoveTree(path);
       PYRO_FAILPOINT("task.settle.leftover-removed");
@@ -73,18 +73,17 @@ std::uint64_t BytesOnDisk(const std::filesystem::path& file) {
 
 }  // namespace
 
-GuestPlace PlaceOf(const Engine::Directories& directories, const TaskId& id) {
-  return {registry::TaskLock(directories.state, id),
-          registry::TaskControlSocket(directories.state, id)};
+GuestPlace PlaceOf(const Context& context, const TaskId& id) {
+  return {registry::TaskLock(context.state, id), registry::TaskControlSocket(context.state, id)};
 }
 
-Status SettleTask(Registry& registry, const Engine::Directories& directories, const TaskId& id) {
-  PYRO_ASSIGN_OR_RETURN(const TaskFiles files, registry::LookAtTaskFiles(directories.state, id));
-  if (files != TaskFiles::kReady) return RemoveTaskFromDisk(directories, registry, id);
+Status SettleTask(Registry& registry, const Context& context, const TaskId& id) {
+  PYRO_ASSIGN_OR_RETURN(const TaskFiles files, registry::LookAtTaskFiles(context.state, id));
+  if (files != TaskFiles::kReady) return RemoveTaskFromDisk(context, registry, id);
   // In this order: while the row says that it is started, a settlement that is cut off is taken up
   // again.
-  const auto directory = registry::TaskDirectory(directories.state, id);
-  const WallTime now = SystemClock().Now();
+  const auto directory = registry::TaskDirectory(context.state, id);
+  const WallTime now = context.clock.Now();
   PYRO_RETURN_IF_ERROR(registry.InterruptRunning(
       id, [&](std::int64_t sequence) { return registry::RecoverEnd(directory, sequence, now); }));
   PYRO_FAILPOINT("task.settle.commands-interrupted");
@@ -98,30 +97,30 @@ Status SettleTask(Registry& registry, const Engine::Directories& directories, co
   return OkStatus();
 }
 
-Status ReapTasks(Registry& registry, const Engine::Directories& directories) {
+Status ReapTasks(Registry& registry, const Context& context) {
   PYRO_ASSIGN_OR_RETURN(const std::vector<TaskRecord> tasks, registry.ListTasks());
   for (const TaskRecord& task : tasks) {
     if (!NeedsALook(task)) continue;
-    auto lock = sys::FileLock::TryAcquire(registry::TaskLock(directories.state, task.id));
+    auto lock = sys::FileLock::TryAcquire(registry::TaskLock(context.state, task.id));
     const bool gone = !lock && lock.error().code == ErrorCode::kNotFound;
     if (!gone && (!lock || !*lock)) continue;
     // One task that cannot be settled must not hide the others; whoever asks for it is told why.
-    (void)SettleTask(registry, directories, task.id);
+    (void)SettleTask(registry, context, task.id);
   }
-  FinishRemovals(registry, directories, tasks);
-  PYRO_RETURN_IF_ERROR(RemoveLeftovers(registry, directories));
-  PYRO_RETURN_IF_ERROR(registry::AdoptTasks(registry, directories.state, SystemClock()));
+  FinishRemovals(registry, context, tasks);
+  PYRO_RETURN_IF_ERROR(RemoveLeftovers(registry, context));
+  PYRO_RETURN_IF_ERROR(registry::AdoptTasks(registry, context.state, context.clock));
   return OkStatus();
 }
 
-Result<Registry> OpenTasks(const Engine::Directories& directories) {
-  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenRegistry(directories));
-  PYRO_RETURN_IF_ERROR(ReapTasks(registry, directories));
+Result<Registry> OpenTasks(const Context& context) {
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenRegistry(context));
+  PYRO_RETURN_IF_ERROR(ReapTasks(registry, context));
   return registry;
 }
 
-Result<FoundTask> FindTask(const Engine::Directories& directories, const std::string& prefix) {
-  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenTasks(directories));
+Result<FoundTask> FindTask(const Context& context, const std::string& prefix) {
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenTasks(context));
   PYRO_ASSIGN_OR_RETURN(TaskRecord task, registry.FindTask(prefix));
   return FoundTask{std::move(registry), std::move(task)};
 }
@@ -139,15 +138,15 @@ registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& d
   return spec;
 }
 
-Result<NewTask> CreateTaskOnDisk(Registry& registry, const Engine::Directories& directories,
+Result<NewTask> CreateTaskOnDisk(Registry& registry, const Context& context,
                                  const registry::TaskSpec& spec) {
   std::optional<NewTask> created;
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(sys::FileLock lock, registry::CreateTaskDirectory(directories.state, spec,
-                                                                            SystemClock().Now()));
+    PYRO_ASSIGN_OR_RETURN(sys::FileLock lock,
+                          registry::CreateTaskDirectory(context.state, spec, context.clock.Now()));
     auto record = registry.InsertTask(spec);
     if (!record) {
-      (void)registry::RemoveTaskDirectory(directories.state, spec.id);
+      (void)registry::RemoveTaskDirectory(context.state, spec.id);
       return std::move(record).error();
     }
     created.emplace(NewTask{std::move(*record), std::move(lock)});
@@ -180,8 +179,7 @@ TaskCommand DescribeCommand(const registry::CommandRecord& command) {
   return described;
 }
 
-Result<TaskInfo> DescribeTask(const Engine::Directories& directories, Registry& registry,
-                              const TaskRecord& task) {
+Result<TaskInfo> DescribeTask(const Context& context, Registry& registry, const TaskRecord& task) {
   TaskInfo info;
   info.task_id = task.id.str();
   info.environment = task.environment;
@@ -201,35 +199,33 @@ Result<TaskInfo> DescribeTask(const Engine::Directories& directories, Registry& 
   info.command_count = task.command_count;
   // Not a walk over the journal, which may have ten thousand entries.
   info.disk_bytes =
-      BytesOnDisk(registry::TaskDataImage(directories.state, task.id)) + task.output_bytes;
+      BytesOnDisk(registry::TaskDataImage(context.state, task.id)) + task.output_bytes;
   PYRO_ASSIGN_OR_RETURN(const std::optional<registry::CommandRecord> last,
                         registry.LastCommand(task.id));
   if (last) info.last_command = DescribeCommand(*last);
   return info;
 }
 
-Status RemoveTaskFromDisk(const Engine::Directories& directories, Registry& registry,
-                          const TaskId& id) {
+Status RemoveTaskFromDisk(const Context& context, Registry& registry, const TaskId& id) {
   // A row cannot be deleted on a disk without any room.
-  (void)registry::DiskReserve(registry::TaskDirectory(directories.state, id)).Release();
+  (void)registry::DiskReserve(registry::TaskDirectory(context.state, id)).Release();
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
     const auto task = registry.GetTask(id);
     if (task && task->state == TaskState::kStarted) {
       PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost));
     }
-    PYRO_RETURN_IF_ERROR(registry::RetireTaskDirectory(directories.state, id));
+    PYRO_RETURN_IF_ERROR(registry::RetireTaskDirectory(context.state, id));
     PYRO_FAILPOINT("task.delete.directory-retired");
     PYRO_RETURN_IF_ERROR(registry.DeleteTask(id));
     PYRO_FAILPOINT("task.delete.row-deleted");
     return OkStatus();
   }));
   PYRO_FAILPOINT("task.delete.row-committed");
-  return registry::RemoveTaskDirectory(directories.state, id);
+  return registry::RemoveTaskDirectory(context.state, id);
 }
 
-Status DeleteTaskEverywhere(const Engine::Directories& directories, Registry& registry,
-                            const TaskId& id) {
-  auto held = TakeOver(PlaceOf(directories, id));
+Status DeleteTaskEverywhere(const Context& context, Registry& registry, const TaskId& id) {
+  auto held = TakeOver(PlaceOf(context, id));
   // Without a directory there is nothing to take over, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
   PYRO_FAILPOINT("task.delete.taken-over");
@@ -238,7 +234,7 @@ Status DeleteTaskEverywhere(const Engine::Directories& directories, Registry& re
     PYRO_FAILPOINT("task.delete.guest-ended");
   }
   // Again what the supervisor has done: it may have been killed in the middle.
-  return RemoveTaskFromDisk(directories, registry, id);
+  return RemoveTaskFromDisk(context, registry, id);
 }
 
 }  // namespace pyro::engine

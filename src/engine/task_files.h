@@ -11,19 +11,18 @@
 
 namespace pyro::engine {
 
-GuestPlace PlaceOf(const Engine::Directories& directories, const TaskId& id);
+GuestPlace PlaceOf(const Context& context, const TaskId& id);
 
 // An open registry that tells the truth: what crashes left behind is settled first.
-Result<registry::Registry> OpenTasks(const Engine::Directories& directories);
+Result<registry::Registry> OpenTasks(const Context& context);
 
 // Marks what a crash interrupted, finishes what a crash cut off, and takes up tasks whose registry
 // was lost. Idempotent.
-Status ReapTasks(registry::Registry& registry, const Engine::Directories& directories);
+Status ReapTasks(registry::Registry& registry, const Context& context);
 
 // What ReapTasks does for one task; for the holder of its lock, where no guest answers for it. A
 // task whose creation or removal was cut off is gone afterwards.
-Status SettleTask(registry::Registry& registry, const Engine::Directories& directories,
-                  const TaskId& id);
+Status SettleTask(registry::Registry& registry, const Context& context, const TaskId& id);
 
 // A new id, and the options as the registry keeps them. `digest`: of the environment's version;
 // empty where there is none.
@@ -35,30 +34,27 @@ struct NewTask {
   registry::TaskRecord record;
   std::optional<sys::FileLock> lock;
 };
-Result<NewTask> CreateTaskOnDisk(registry::Registry& registry,
-                                 const Engine::Directories& directories,
+Result<NewTask> CreateTaskOnDisk(registry::Registry& registry, const Context& context,
                                  const registry::TaskSpec& spec);
 
 struct FoundTask {
   registry::Registry registry;
   registry::TaskRecord task;
 };
-Result<FoundTask> FindTask(const Engine::Directories& directories, const std::string& prefix);
+Result<FoundTask> FindTask(const Context& context, const std::string& prefix);
 
 // Entries from `first` on, at most `limit` of them; a limit of 0 means all, a negative one the last
 // so many, newest first.
 registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit);
 
 TaskCommand DescribeCommand(const registry::CommandRecord& command);
-Result<TaskInfo> DescribeTask(const Engine::Directories& directories, registry::Registry& registry,
+Result<TaskInfo> DescribeTask(const Context& context, registry::Registry& registry,
                               const registry::TaskRecord& task);
 
 // Ends whatever runs of it and removes everything. Fine at any state, and a second time.
-Status DeleteTaskEverywhere(const Engine::Directories& directories, registry::Registry& registry,
-                            const TaskId& id);
+Status DeleteTaskEverywhere(const Context& context, registry::Registry& registry, const TaskId& id);
 
 // For the holder of the lock, when no guest is there.
-Status RemoveTaskFromDisk(const Engine::Directories& directories, registry::Registry& registry,
-                          const TaskId& id);
+Status RemoveTaskFromDisk(const Context& context, registry::Registry& registry, const TaskId& id);
 
 }  // namespace pyro::engine

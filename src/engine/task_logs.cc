@@ -73,11 +73,11 @@ registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit) {
 
 Result<TaskLogs> Engine::LogsTask(const std::string& task_id, std::int64_t first,
                                   std::int64_t limit) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(std::vector<registry::CommandRecord> commands,
                         found.registry.ListCommands(found.task.id, engine::RangeOf(first, limit)));
   if (limit < 0) std::reverse(commands.begin(), commands.end());
-  const auto directory = registry::TaskDirectory(impl_->directories.state, found.task.id);
+  const auto directory = registry::TaskDirectory(impl_->context.state, found.task.id);
   TaskLogs logs;
   logs.task_id = found.task.id.str();
   for (const registry::CommandRecord& command : commands) {
@@ -89,13 +89,12 @@ Result<TaskLogs> Engine::LogsTask(const std::string& task_id, std::int64_t first
 
 Result<TaskCommand> Engine::ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
                                             Follow follow, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   const TaskId id = found.task.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
-  PYRO_ASSIGN_OR_RETURN(
-      engine::JournalTail tail,
-      engine::JournalTail::Open(registry::TaskDirectory(impl_->directories.state, id), sequence,
-                                *io.sink));
+  PYRO_ASSIGN_OR_RETURN(engine::JournalTail tail,
+                        engine::JournalTail::Open(registry::TaskDirectory(impl_->context.state, id),
+                                                  sequence, *io.sink));
   for (int looks = 1;; ++looks) {
     // In this order: what is read after the end was seen is all there is.
     const bool complete = command.end.has_value() || follow == Follow::kNo;
@@ -104,7 +103,7 @@ Result<TaskCommand> Engine::ReadTaskCommand(const std::string& task_id, std::int
     PYRO_RETURN_IF_ERROR(engine::WaitForMore(tail, io));
     if (complete) continue;
     if (looks % engine::kReapEvery == 0) {
-      PYRO_RETURN_IF_ERROR(engine::ReapTasks(found.registry, impl_->directories));
+      PYRO_RETURN_IF_ERROR(engine::ReapTasks(found.registry, impl_->context));
     }
     PYRO_ASSIGN_OR_RETURN(command, found.registry.GetCommand(id, sequence));
   }

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "engine/command_relay.h"
+#include "engine/context.h"
 #include "engine/requests.h"
 #include "sys/errno_error.h"
 #include "sys/failpoint.h"
@@ -151,8 +152,8 @@ Status CheckSource(const std::string& source_path) {
                                Printable(source_path)));
 }
 
-Status SeedWorkspace(SupervisorLink& link, const std::string& source_path,
-                     const Engine::Directories& directories, const CallIo& io) {
+Status SeedWorkspace(SupervisorLink& link, const std::string& source_path, const Context& context,
+                     const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
   const archive::Operation operation = MakeOperation(io, "seed");
@@ -162,7 +163,7 @@ Status SeedWorkspace(SupervisorLink& link, const std::string& source_path,
     PYRO_FAILPOINT("task.seed.packing");
     packed.emplace(fs::is_directory(source_path, error)
                        ? archive::WriteTree(source_path, pipe.write.get(), operation,
-                                            {directories.state, directories.cache})
+                                            {context.state, context.cache})
                        : archive::CopyArchive(source_path, pipe.write.get(), operation));
     pipe.write.Reset();
   });

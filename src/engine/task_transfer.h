@@ -16,8 +16,8 @@ Status CheckSource(const std::string& source_path);
 
 // Unpacks a directory or an archive into /workspace, owned by root there, and waits until it is on
 // the guest's disk. The state and cache directories are left out of a directory that holds them.
-Status SeedWorkspace(SupervisorLink& link, const std::string& source_path,
-                     const Engine::Directories& directories, const CallIo& io);
+Status SeedWorkspace(SupervisorLink& link, const std::string& source_path, const Context& context,
+                     const CallIo& io);
 
 // What the guest sends is hostile: see archive/extract.h.
 Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const TaskId& id,

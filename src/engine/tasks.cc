@@ -11,6 +11,7 @@
 #include "engine/capture.h"
 #include "engine/context.h"
 #include "engine/engine_impl.h"
+#include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/guest_process.h"
 #include "engine/host_task.h"
@@ -53,12 +54,11 @@ Status CheckTaskOptions(const TaskOptions& options) {
   return CheckSource(options.source_path);
 }
 
-wire::SupervisorConfig TaskSupervisor(const Engine::Directories& directories,
-                                      const TaskRecord& task) {
+wire::SupervisorConfig TaskSupervisor(const Context& context, const TaskRecord& task) {
   wire::SupervisorConfig config;
   config.kind = wire::GuestKind::kTask;
   config.id = task.id.str();
-  config.directory = registry::TaskDirectory(directories.state, task.id);
+  config.directory = registry::TaskDirectory(context.state, task.id);
   config.vcpu_count = static_cast<int>(task.vcpu_count);
   config.mem_mib = static_cast<int>(task.mem_mib);
   config.network = task.network;
@@ -68,53 +68,51 @@ wire::SupervisorConfig TaskSupervisor(const Engine::Directories& directories,
 
 // Starts the guest of a task that is ours by its lock, and returns a link to its supervisor.
 // `blank`: what its disk is a copy of, if it is new; else empty.
-Result<SupervisorLink> StartTaskGuest(const Engine::Directories& directories,
-                                      const TaskRecord& task, const sys::FileLock& lock,
-                                      const std::filesystem::path& blank, const CallIo& io) {
-  Environments environments(directories);
+Result<SupervisorLink> StartTaskGuest(const Context& context, const TaskRecord& task,
+                                      const sys::FileLock& lock, const std::filesystem::path& blank,
+                                      const CallIo& io) {
+  Environments environments(context);
   auto found = environments.store().FindVersion(task.environment, task.environment_digest);
   if (!found) {
     Error error = std::move(found).error();
     error.message = "the task's environment is not installed any more: " + error.message;
     return error;
   }
-  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(directories, std::move(*found), io));
-  wire::SupervisorConfig config = TaskSupervisor(directories, task);
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(*found), io));
+  wire::SupervisorConfig config = TaskSupervisor(context, task);
   config.blank_disk = blank;
-  PYRO_RETURN_IF_ERROR(StartSupervisor(directories, parts, std::move(config), lock));
-  return SupervisorLink::Connect(registry::TaskControlSocket(directories.state, task.id));
+  PYRO_RETURN_IF_ERROR(StartSupervisor(context, parts, std::move(config), lock));
+  return SupervisorLink::Connect(registry::TaskControlSocket(context.state, task.id));
 }
 
 // Returns the image that it is a copy of.
-Result<std::filesystem::path> FillDisk(const Engine::Directories& directories,
-                                       const registry::TaskSpec& spec) {
-  PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank,
-                        environment::EnsureBlankDisk(
-                            directories.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
+Result<std::filesystem::path> FillDisk(const Context& context, const registry::TaskSpec& spec) {
   PYRO_ASSIGN_OR_RETURN(
-      const sys::UniqueFd disk,
-      sys::CloneSparse(blank, registry::TaskDataImage(directories.state, spec.id)));
+      std::filesystem::path blank,
+      environment::EnsureBlankDisk(context.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd disk,
+                        sys::CloneSparse(blank, registry::TaskDataImage(context.state, spec.id)));
   return blank;
 }
 
 // Boots the new task's guest and seeds its workspace.
-Status BringUp(const Engine::Directories& directories, const NewTask& task,
-               const TaskOptions& options, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank, FillDisk(directories, task.record));
+Status BringUp(const Context& context, const NewTask& task, const TaskOptions& options,
+               const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank, FillDisk(context, task.record));
   // No template is made for each size that a disk can have.
   if (static_cast<std::uint64_t>(task.record.disk_mib) << 20 != kDataDiskBytes) blank.clear();
   PYRO_FAILPOINT("task.create.disk-made");
   if (io.on_progress) io.on_progress("start", "", -1);
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
-                        StartTaskGuest(directories, task.record, *task.lock, blank, io));
+                        StartTaskGuest(context, task.record, *task.lock, blank, io));
   PYRO_FAILPOINT("task.create.supervised");
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
   PYRO_FAILPOINT("task.create.guest-ready");
   if (!options.source_path.empty()) {
-    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, options.source_path, directories, io));
+    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, options.source_path, context, io));
     PYRO_FAILPOINT("task.create.seeded");
   }
-  PYRO_RETURN_IF_ERROR(registry::FinishTaskCreation(directories.state, task.record.id));
+  PYRO_RETURN_IF_ERROR(registry::FinishTaskCreation(context.state, task.record.id));
   PYRO_FAILPOINT("task.create.finished");
   return OkStatus();
 }
@@ -127,21 +125,20 @@ struct Running {
   bool restarted = false;
 };
 
-Result<Running> EnsureRunning(const Engine::Directories& directories, FoundTask& found,
-                              const CallIo& io) {
+Result<Running> EnsureRunning(const Context& context, FoundTask& found, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(const registry::TaskFiles files,
-                        registry::LookAtTaskFiles(directories.state, found.task.id));
+                        registry::LookAtTaskFiles(context.state, found.task.id));
   if (files != registry::TaskFiles::kReady) {
     // What ran in it now could be taken away with it.
     return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
                      "wait for 'pyro task create' to end");
   }
   PYRO_FAILPOINT("task.start.found");
-  PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, found.task.id)));
+  PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(context, found.task.id)));
   if (held.link) return Running{std::move(found.task), std::move(held.link), std::nullopt, false};
   // As it is now that it is ours: its supervisor may have died since it was found. What that one
   // left as running would look like the next one's.
-  PYRO_RETURN_IF_ERROR(SettleTask(found.registry, directories, found.task.id));
+  PYRO_RETURN_IF_ERROR(SettleTask(found.registry, context, found.task.id));
   PYRO_ASSIGN_OR_RETURN(TaskRecord task, found.registry.GetTask(found.task.id));
   if (task.execution_mode == ExecutionMode::kHostCompat && task.state == TaskState::kStarted) {
     return Running{std::move(task), std::nullopt, std::move(held.lock), false};
@@ -151,7 +148,7 @@ Result<Running> EnsureRunning(const Engine::Directories& directories, FoundTask&
                              task.id.str()));
   }
   PYRO_FAILPOINT("task.start.taken-over");
-  auto link = StartTaskGuest(directories, task, *held.lock, {}, io);
+  auto link = StartTaskGuest(context, task, *held.lock, {}, io);
   PYRO_FAILPOINT("task.start.supervised");
   if (!link) return std::move(link).error();
   return Running{std::move(task), std::move(*link), std::nullopt, true};
@@ -170,14 +167,14 @@ TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& rel
   return result;
 }
 
-Status Stop(const Engine::Directories& directories, Registry& registry, const TaskId& id) {
-  PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(directories, id)));
+Status Stop(const Context& context, Registry& registry, const TaskId& id) {
+  PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(context, id)));
   PYRO_FAILPOINT("task.stop.taken-over");
   if (held.link) {
     PYRO_RETURN_IF_ERROR(held.link->Stop(wire::Stop{.remove = false}, Deadline::After(kStopLimit)));
     PYRO_FAILPOINT("task.stop.guest-ended");
   } else {
-    PYRO_RETURN_IF_ERROR(SettleTask(registry, directories, id));
+    PYRO_RETURN_IF_ERROR(SettleTask(registry, context, id));
   }
   PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
   if (task.state == TaskState::kStopped) return OkStatus();
@@ -192,45 +189,44 @@ Status Stop(const Engine::Directories& directories, Registry& registry, const Ta
 
 Result<TaskInfo> Engine::CreateTask(const TaskOptions& options, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckTaskOptions(options));
-  auto environment = engine::EnsureEnvironment(impl_->directories, options.environment, io);
+  auto environment = engine::EnsureEnvironment(impl_->context, options.environment, io);
   if (!environment) {
     if (!options.allow_host_compat || !engine::MeansNoGuest(environment.error())) {
       return std::move(environment).error();
     }
-    return engine::CreateHostTask(impl_->directories, options, environment.error(), io);
+    return engine::CreateHostTask(impl_->context, options, environment.error(), io);
   }
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->directories));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
   const registry::TaskSpec spec = engine::MakeTaskSpec(options, environment->digest);
   PYRO_ASSIGN_OR_RETURN(engine::NewTask created,
-                        engine::CreateTaskOnDisk(registry, impl_->directories, spec));
-  if (Status status = engine::BringUp(impl_->directories, created, options, io); !status) {
+                        engine::CreateTaskOnDisk(registry, impl_->context, spec));
+  if (Status status = engine::BringUp(impl_->context, created, options, io); !status) {
     created.lock.reset();
-    (void)engine::DeleteTaskEverywhere(impl_->directories, registry, spec.id);
+    (void)engine::DeleteTaskEverywhere(impl_->context, registry, spec.id);
     if (!options.allow_host_compat || !engine::MeansNoGuest(status.error())) {
       return std::move(status).error();
     }
-    return engine::CreateHostTask(impl_->directories, options, status.error(), io);
+    return engine::CreateHostTask(impl_->context, options, status.error(), io);
   }
   PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, registry.GetTask(spec.id));
-  return engine::DescribeTask(impl_->directories, registry, task);
+  return engine::DescribeTask(impl_->context, registry, task);
 }
 
 Result<TaskExecResult> Engine::ExecTask(const std::string& task_id, const Command& command,
                                         std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec, engine::MakeExec(command, timeout_seconds));
   exec.journal = true;
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   const engine::Stopwatch watch;
-  PYRO_ASSIGN_OR_RETURN(engine::Running running,
-                        engine::EnsureRunning(impl_->directories, found, io));
+  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.link) {
-    return engine::ExecOnHost(impl_->directories, found.registry, running.task, exec, io);
+    return engine::ExecOnHost(impl_->context, found.registry, running.task, exec, io);
   }
   engine::CaptureSink capture;
   PYRO_ASSIGN_OR_RETURN(
       const engine::TaskRelayResult relayed,
       engine::RelayTaskCommand(*running.link, exec,
-                               registry::TaskDirectory(impl_->directories.state, running.task.id),
+                               registry::TaskDirectory(impl_->context.state, running.task.id),
                                io.sink != nullptr ? *io.sink : capture, io));
   TaskExecResult result = engine::MakeTaskResult(running.task, relayed, exec, watch);
   result.restarted = running.restarted;
@@ -244,9 +240,8 @@ Result<StartedTaskCommand> Engine::StartTaskCommand(const std::string& task_id,
                                                     const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec, engine::MakeExec(command, timeout_seconds));
   exec.journal = true;
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
-  PYRO_ASSIGN_OR_RETURN(engine::Running running,
-                        engine::EnsureRunning(impl_->directories, found, io));
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.link) {
     return MakeError(ErrorCode::kWrongState,
                      "the task runs on the host, where no command goes on in the background",
@@ -265,45 +260,44 @@ Result<StartedTaskCommand> Engine::StartTaskCommand(const std::string& task_id,
 }
 
 Result<TaskInfo> Engine::StatusTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
-  return engine::DescribeTask(impl_->directories, found.registry, found.task);
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
+  return engine::DescribeTask(impl_->context, found.registry, found.task);
 }
 
 Result<std::vector<TaskInfo>> Engine::ListTasks() {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->directories));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::TaskRecord> tasks, registry.ListTasks());
   std::vector<TaskInfo> list;
   for (const registry::TaskRecord& task : tasks) {
-    PYRO_ASSIGN_OR_RETURN(TaskInfo info, engine::DescribeTask(impl_->directories, registry, task));
+    PYRO_ASSIGN_OR_RETURN(TaskInfo info, engine::DescribeTask(impl_->context, registry, task));
     list.push_back(std::move(info));
   }
   return list;
 }
 
 Result<TaskInfo> Engine::StopTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
-  PYRO_RETURN_IF_ERROR(engine::Stop(impl_->directories, found.registry, found.task.id));
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
+  PYRO_RETURN_IF_ERROR(engine::Stop(impl_->context, found.registry, found.task.id));
   PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, found.registry.GetTask(found.task.id));
-  return engine::DescribeTask(impl_->directories, found.registry, task);
+  return engine::DescribeTask(impl_->context, found.registry, task);
 }
 
 Result<std::string> Engine::DeleteTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->directories));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
   const auto task = registry.FindTask(task_id);
   if (!task) {
     const bool gone = task.error().code == ErrorCode::kNotFound && TaskId::Parse(task_id);
     if (gone) return task_id;
     return task.error();
   }
-  PYRO_RETURN_IF_ERROR(engine::DeleteTaskEverywhere(impl_->directories, registry, task->id));
+  PYRO_RETURN_IF_ERROR(engine::DeleteTaskEverywhere(impl_->context, registry, task->id));
   return task->id.str();
 }
 
 Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::string& path,
                                         const std::string& destination, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->directories, task_id));
-  PYRO_ASSIGN_OR_RETURN(engine::Running running,
-                        engine::EnsureRunning(impl_->directories, found, io));
+  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.link) {
     return MakeError(ErrorCode::kWrongState,
                      "the task runs on the host, where nothing is exported from",

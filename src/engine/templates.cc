@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,7 +18,6 @@
 #include "sys/child_process.h"
 #include "sys/files.h"
 #include "sys/host.h"
-#include "vmm/qemu/qemu_program.h"
 #include "vmm/template.h"
 #include "wire/supervisor_answer.h"
 
@@ -28,13 +28,15 @@ constexpr int kKeyVersion = 2;           // Changes with what a frozen guest has
 constexpr std::size_t kNameDigits = 32;  // Of the key's digest.
 constexpr std::chrono::seconds kWorkLimit{600};
 
-Result<std::string> TemplateKey(const GuestParts& parts, const wire::SupervisorConfig& config) {
+Result<std::string> TemplateKey(const Context& context, const GuestParts& parts,
+                                const wire::SupervisorConfig& config) {
   vmm::MachineSpec spec;
   spec.vcpus = config.vcpu_count;
   spec.memory_mib = config.mem_mib;
   spec.accelerator = parts.verdict.accelerator;
   if (config.network) spec.network = vmm::NetworkCard{.fd = {}, .mac = "any"};
-  PYRO_ASSIGN_OR_RETURN(const std::string machine, vmm::qemu::FrozenMachineKey(spec));
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, context.vmm.create());
+  PYRO_ASSIGN_OR_RETURN(const std::string machine, vmm->FrozenMachineKey(spec));
   return fmt::format("template {}\nenvironment {}\ninitramfs {}\ndisk {}\n{}", kKeyVersion,
                      parts.environment.digest, parts.initrd.filename().native(),
                      config.blank_disk.empty() ? "any" : config.blank_disk.filename().native(),
@@ -69,16 +71,16 @@ Status Follow(int output, const std::string& word, const CallIo& io) {
 
 }  // namespace
 
-std::filesystem::path TemplatesDirectory(const Engine::Directories& directories) {
-  return directories.cache / "templates";
+std::filesystem::path TemplatesDirectory(const Context& context) {
+  return context.cache / "templates";
 }
 
-Status PlanTemplate(const Engine::Directories& directories, const GuestParts& parts,
+Status PlanTemplate(const Context& context, const GuestParts& parts,
                     wire::SupervisorConfig& config) {
   if (sys::Environment("PYRO_WARM_START") == "0") return OkStatus();
-  PYRO_ASSIGN_OR_RETURN(config.templ.key, TemplateKey(parts, config));
-  config.templ.directory = TemplatesDirectory(directories) /
-                           environment::Sha256Hex(config.templ.key).substr(0, kNameDigits);
+  PYRO_ASSIGN_OR_RETURN(config.templ.key, TemplateKey(context, parts, config));
+  config.templ.directory =
+      TemplatesDirectory(context) / environment::Sha256Hex(config.templ.key).substr(0, kNameDigits);
   config.templ.environment = parts.environment.name;
   config.templ.environment_digest = parts.environment.digest;
   return OkStatus();
@@ -95,24 +97,23 @@ Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
   return Follow(output.read.get(), word, io);  // What is left of the worker then is killed.
 }
 
-Status MakeTemplate(const Engine::Directories& directories, const GuestParts& parts,
-                    const VmOptions& options, const std::filesystem::path& blank_disk,
-                    const CallIo& io) {
+Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOptions& options,
+                    const std::filesystem::path& blank_disk, const CallIo& io) {
   wire::SupervisorConfig config;
   config.blank_disk = blank_disk;
   config.kind = wire::GuestKind::kTemplate;
   config.vcpu_count = static_cast<int>(options.vcpu_count);
   config.mem_mib = static_cast<int>(options.mem_mib);
   config.network = options.network;
-  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(directories, parts, config));
+  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(context, parts, config));
   if (config.templ.directory.empty()) return OkStatus();
   if (vmm::OpenTemplate(config.templ.directory, config.templ.key)) return OkStatus();
   return RunWorker(config, "template", config.templ.directory, io);
 }
 
-void PruneTemplates(const Engine::Directories& directories, environment::EnvironmentStore& store,
+void PruneTemplates(const Context& context, environment::EnvironmentStore& store,
                     PrunedEnvironments& pruned) {
-  for (const auto& found : vmm::ListTemplates(TemplatesDirectory(directories))) {
+  for (const auto& found : vmm::ListTemplates(TemplatesDirectory(context))) {
     const vmm::TemplateFacts& facts = found.facts;
     if (!found.broken && store.FindVersion(facts.environment, facts.environment_digest)) continue;
     if (!vmm::RemoveTemplate(found.directory)) continue;

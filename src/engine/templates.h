@@ -10,19 +10,18 @@
 
 namespace pyro::engine {
 
-std::filesystem::path TemplatesDirectory(const Engine::Directories& directories);
+std::filesystem::path TemplatesDirectory(const Context& context);
 
 // Names the template for a guest that is configured so far, `config.accelerator` included. Whether
 // it is there is its supervisor's business. PYRO_WARM_START=0: every guest boots, and none is made.
-Status PlanTemplate(const Engine::Directories& directories, const GuestParts& parts,
+Status PlanTemplate(const Context& context, const GuestParts& parts,
                     wire::SupervisorConfig& config);
 
 // Makes the template for guests of that size, unless it is there, and tells `io` what it does. For
 // those whose disk is a new copy of the image `blank_disk`; if that is empty, for those with
 // another. kCancelled; any other failure means that guests boot instead.
-Status MakeTemplate(const Engine::Directories& directories, const GuestParts& parts,
-                    const VmOptions& options, const std::filesystem::path& blank_disk,
-                    const CallIo& io);
+Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOptions& options,
+                    const std::filesystem::path& blank_disk, const CallIo& io);
 
 // Runs a supervisor's program that works on `directory`, in the foreground: what it says that it
 // does is told to `io`, and it is killed if the call is cancelled.
@@ -31,7 +30,7 @@ Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
 
 // Removes templates that cannot be read, and those of environment versions that are not installed
 // any more, and adds them to `pruned`.
-void PruneTemplates(const Engine::Directories& directories, environment::EnvironmentStore& store,
+void PruneTemplates(const Context& context, environment::EnvironmentStore& store,
                     PrunedEnvironments& pruned);
 
 }  // namespace pyro::engine

@@ -15,8 +15,8 @@
 namespace pyro::engine {
 namespace {
 
-std::filesystem::path GuestImage(const Engine::Directories& directories, const VmId& id) {
-  return registry::VmDirectory(directories.state, id) / "data.img";
+std::filesystem::path GuestImage(const Context& context, const VmId& id) {
+  return registry::VmDirectory(context.state, id) / "data.img";
 }
 
 }  // namespace
@@ -35,12 +35,11 @@ registry::VmSpec MakeVmSpec(const VmOptions& options, const std::string& digest,
   return spec;
 }
 
-wire::SupervisorConfig VmSupervisor(const Engine::Directories& directories,
-                                    const registry::VmRecord& vm) {
+wire::SupervisorConfig VmSupervisor(const Context& context, const registry::VmRecord& vm) {
   wire::SupervisorConfig config;
   config.kind = wire::GuestKind::kVm;
   config.id = vm.id.str();
-  config.directory = registry::VmDirectory(directories.state, vm.id);
+  config.directory = registry::VmDirectory(context.state, vm.id);
   config.vcpu_count = static_cast<int>(vm.vcpu_count);
   config.mem_mib = static_cast<int>(vm.mem_mib);
   config.network = vm.network;
@@ -49,49 +48,46 @@ wire::SupervisorConfig VmSupervisor(const Engine::Directories& directories,
   return config;
 }
 
-std::filesystem::path HostWorkspace(const Engine::Directories& directories, const VmId& id) {
-  return registry::VmDirectory(directories.state, id) / "workspace";
+std::filesystem::path HostWorkspace(const Context& context, const VmId& id) {
+  return registry::VmDirectory(context.state, id) / "workspace";
 }
 
-Result<std::filesystem::path> BlankDisk(const Engine::Directories& directories) {
-  return environment::EnsureBlankDisk(directories.cache, kDataDiskBytes);
+Result<std::filesystem::path> BlankDisk(const Context& context) {
+  return environment::EnsureBlankDisk(context.cache, kDataDiskBytes);
 }
 
-Status EnsureGuestImage(const Engine::Directories& directories, const VmId& id) {
+Status EnsureGuestImage(const Context& context, const VmId& id) {
   std::error_code error;
-  if (std::filesystem::exists(GuestImage(directories, id), error)) return OkStatus();
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, BlankDisk(directories));
-  PYRO_RETURN_IF_ERROR(sys::CloneSparse(blank, GuestImage(directories, id)));
+  if (std::filesystem::exists(GuestImage(context, id), error)) return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, BlankDisk(context));
+  PYRO_RETURN_IF_ERROR(sys::CloneSparse(blank, GuestImage(context, id)));
   return OkStatus();
 }
 
-Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Engine::Directories& directories,
+Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Context& context,
                              const registry::VmSpec& spec, VmDisk disk) {
   std::optional<NewVm> created;
   Status status = registry.WithExclusive([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(sys::FileLock lock,
-                          registry::CreateVmDirectory(directories.state, spec.id));
+    PYRO_ASSIGN_OR_RETURN(sys::FileLock lock, registry::CreateVmDirectory(context.state, spec.id));
     PYRO_ASSIGN_OR_RETURN(registry::VmRecord record, registry.InsertVm(spec));
     created.emplace(NewVm{std::move(record), std::move(lock)});
     return OkStatus();
   });
   if (status) {
-    status = disk == VmDisk::kGuestImage
-                 ? EnsureGuestImage(directories, spec.id)
-                 : sys::MakeDirectories(HostWorkspace(directories, spec.id));
+    status = disk == VmDisk::kGuestImage ? EnsureGuestImage(context, spec.id)
+                                         : sys::MakeDirectories(HostWorkspace(context, spec.id));
   }
   if (!status) {
-    (void)RemoveVmFromDisk(registry, directories, spec.id);
+    (void)RemoveVmFromDisk(registry, context, spec.id);
     return std::move(status).error();
   }
   return std::move(*created);
 }
 
-Status RemoveVmFromDisk(registry::Registry& registry, const Engine::Directories& directories,
-                        const VmId& id) {
+Status RemoveVmFromDisk(registry::Registry& registry, const Context& context, const VmId& id) {
   // First what takes room: on a full disk the registry could not record anything otherwise.
   std::error_code ignored;
-  std::filesystem::remove(GuestImage(directories, id), ignored);
+  std::filesystem::remove(GuestImage(context, id), ignored);
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
     const auto vm = registry.GetVm(id);
     if (vm && vm->state == registry::VmState::kStarted) {
@@ -99,7 +95,7 @@ Status RemoveVmFromDisk(registry::Registry& registry, const Engine::Directories&
     }
     return registry.DeleteVm(id);
   }));
-  return registry::RemoveVmDirectory(directories.state, id);
+  return registry::RemoveVmDirectory(context.state, id);
 }
 
 }  // namespace pyro::engine

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "engine/context.h"
 #include "environment/store.h"
 #include "pyro/engine.h"
 #include "registry/registry.h"
@@ -39,23 +40,21 @@ registry::VmSpec MakeVmSpec(const VmOptions& options, const std::string& digest,
 enum class VmDisk { kGuestImage, kHostWorkspace };
 
 // Row and directory come together. On failure neither is left.
-Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Engine::Directories& directories,
+Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Context& context,
                              const registry::VmSpec& spec, VmDisk disk);
 
 // What its supervisor is to know of a VM itself.
-wire::SupervisorConfig VmSupervisor(const Engine::Directories& directories,
-                                    const registry::VmRecord& vm);
+wire::SupervisorConfig VmSupervisor(const Context& context, const registry::VmRecord& vm);
 
-std::filesystem::path HostWorkspace(const Engine::Directories& directories, const VmId& id);
+std::filesystem::path HostWorkspace(const Context& context, const VmId& id);
 
 // What every VM's disk is a copy of at first.
-Result<std::filesystem::path> BlankDisk(const Engine::Directories& directories);
+Result<std::filesystem::path> BlankDisk(const Context& context);
 
 // The image of a VM that was made without one. Fine if it is there.
-Status EnsureGuestImage(const Engine::Directories& directories, const VmId& id);
+Status EnsureGuestImage(const Context& context, const VmId& id);
 
 // For the holder of the lock.
-Status RemoveVmFromDisk(registry::Registry& registry, const Engine::Directories& directories,
-                        const VmId& id);
+Status RemoveVmFromDisk(registry::Registry& registry, const Context& context, const VmId& id);
 
 }  // namespace pyro::engine

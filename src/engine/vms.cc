@@ -11,6 +11,7 @@
 #include "engine/command_relay.h"
 #include "engine/context.h"
 #include "engine/engine_impl.h"
+#include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/guest_process.h"
 #include "engine/host_compat.h"
@@ -63,9 +64,8 @@ VmOptions ToOptions(const VmRecord& vm) {
   return options;
 }
 
-GuestPlace PlaceOf(const Engine::Directories& directories, const VmId& id) {
-  return {registry::VmLock(directories.state, id),
-          registry::VmControlSocket(directories.state, id)};
+GuestPlace PlaceOf(const Context& context, const VmId& id) {
+  return {registry::VmLock(context.state, id), registry::VmControlSocket(context.state, id)};
 }
 
 // An open registry, and the VM as it is after crashes have been tidied up.
@@ -74,43 +74,42 @@ struct Found {
   VmRecord vm;
 };
 
-Result<Found> Find(const Engine::Directories& directories, const std::string& prefix) {
-  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenRegistry(directories));
-  (void)Reap(registry, directories, SystemClock());
+Result<Found> Find(const Context& context, const std::string& prefix) {
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenRegistry(context));
+  (void)Reap(registry, context);
   PYRO_ASSIGN_OR_RETURN(VmRecord vm, registry.FindVm(prefix));
   return Found{std::move(registry), std::move(vm)};
 }
 
-Result<VmRecord> StartOnHost(const Engine::Directories& directories, Registry& registry,
-                             const VmId& id) {
-  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(HostWorkspace(directories, id)));
+Result<VmRecord> StartOnHost(const Context& context, Registry& registry, const VmId& id) {
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(HostWorkspace(context, id)));
   registry::VmChanges changes;
   changes.execution_mode = ExecutionMode::kHostCompat;
   return registry.Apply(id, VmEvent::kStart, changes);
 }
 
-Result<VmRecord> StartGuest(const Engine::Directories& directories, Registry& registry,
-                            const VmRecord& vm, sys::FileLock lock, const CallIo& io) {
-  Environments environments(directories);
+Result<VmRecord> StartGuest(const Context& context, Registry& registry, const VmRecord& vm,
+                            sys::FileLock lock, const CallIo& io) {
+  Environments environments(context);
   auto found = environments.store().FindVersion(vm.environment, vm.environment_digest);
   if (!found && vm.environment_digest.empty()) {
-    found = EnsureEnvironment(directories, vm.environment, io);
+    found = EnsureEnvironment(context, vm.environment, io);
   }
   if (!found) return std::move(found).error();
-  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(directories, std::move(*found), io));
-  PYRO_RETURN_IF_ERROR(EnsureGuestImage(directories, vm.id));
-  PYRO_RETURN_IF_ERROR(StartSupervisor(directories, parts, VmSupervisor(directories, vm), lock));
-  PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
-                                                 directories.state, vm.id)));
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(*found), io));
+  PYRO_RETURN_IF_ERROR(EnsureGuestImage(context, vm.id));
+  PYRO_RETURN_IF_ERROR(StartSupervisor(context, parts, VmSupervisor(context, vm), lock));
+  PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
+                        SupervisorLink::Connect(registry::VmControlSocket(context.state, vm.id)));
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
   return registry.GetVm(vm.id);
 }
 
-Result<ExecResult> ExecInGuest(const Engine::Directories& directories, const VmRecord& vm,
-                               const wire::Exec& exec, const CallIo& io) {
+Result<ExecResult> ExecInGuest(const Context& context, const VmRecord& vm, const wire::Exec& exec,
+                               const CallIo& io) {
   const Stopwatch watch;
-  PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
-                                                 directories.state, vm.id)));
+  PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
+                        SupervisorLink::Connect(registry::VmControlSocket(context.state, vm.id)));
   CaptureSink capture;
   bool began = false;
   auto relayed = RelayCommand(link, exec, io.sink != nullptr ? *io.sink : capture, io, began);
@@ -122,15 +121,15 @@ Result<ExecResult> ExecInGuest(const Engine::Directories& directories, const VmR
   return result;
 }
 
-Status Delete(const Engine::Directories& directories, Registry& registry, const VmId& id) {
-  auto held = TakeOver(PlaceOf(directories, id));
+Status Delete(const Context& context, Registry& registry, const VmId& id) {
+  auto held = TakeOver(PlaceOf(context, id));
   // Without a directory there is nothing to take over, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
   if (held && held->link) {
     PYRO_RETURN_IF_ERROR(held->link->Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit)));
   }
   // Again what the supervisor has done: it may have been killed in the middle.
-  return RemoveVmFromDisk(registry, directories, id);
+  return RemoveVmFromDisk(registry, context, id);
 }
 
 }  // namespace
@@ -140,41 +139,39 @@ using engine::Found;
 
 Result<VmInfo> Engine::CreateVm(const VmOptions& options, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
-  auto environment = engine::EnsureEnvironment(impl_->directories, options.environment, io);
+  auto environment = engine::EnsureEnvironment(impl_->context, options.environment, io);
   const bool on_host =
       !environment && options.allow_host_compat && engine::MeansNoGuest(environment.error());
   if (!environment && !on_host) return std::move(environment).error();
   if (on_host && io.on_notice) io.on_notice(engine::HostCompatNotice(environment.error()));
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
-  (void)engine::Reap(registry, impl_->directories, SystemClock());
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
+  (void)engine::Reap(registry, impl_->context);
   const registry::VmSpec spec =
       engine::MakeVmSpec(options, on_host ? "" : environment->digest, registry::VmOwner::kLease);
   PYRO_ASSIGN_OR_RETURN(const engine::NewVm vm,
-                        engine::CreateVmOnDisk(registry, impl_->directories, spec,
+                        engine::CreateVmOnDisk(registry, impl_->context, spec,
                                                on_host ? engine::VmDisk::kHostWorkspace
                                                        : engine::VmDisk::kGuestImage));
   return engine::ToInfo(vm.record);
 }
 
 Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
+  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_ASSIGN_OR_RETURN(engine::Held held,
-                        engine::TakeOver(engine::PlaceOf(impl_->directories, found.vm.id)));
+                        engine::TakeOver(engine::PlaceOf(impl_->context, found.vm.id)));
   if (held.link) {
     PYRO_RETURN_IF_ERROR(held.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
     PYRO_ASSIGN_OR_RETURN(const registry::VmRecord vm, found.registry.GetVm(found.vm.id));
     return engine::ToInfo(vm);
   }
   // As it is now that it is ours: its supervisor may have died since it was found.
-  PYRO_RETURN_IF_ERROR(
-      engine::SettleVm(found.registry, impl_->directories, found.vm.id, SystemClock()));
+  PYRO_RETURN_IF_ERROR(engine::SettleVm(found.registry, impl_->context, found.vm.id));
   PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
   if (vm.state == registry::VmState::kStarted) return engine::ToInfo(vm);
-  auto started =
-      engine::StartGuest(impl_->directories, found.registry, vm, std::move(*held.lock), io);
+  auto started = engine::StartGuest(impl_->context, found.registry, vm, std::move(*held.lock), io);
   if (!started && vm.allow_host_compat && engine::MeansNoGuest(started.error())) {
     if (io.on_notice) io.on_notice(engine::HostCompatNotice(started.error()));
-    started = engine::StartOnHost(impl_->directories, found.registry, vm.id);
+    started = engine::StartOnHost(impl_->context, found.registry, vm.id);
   }
   if (!started) return std::move(started).error();
   return engine::ToInfo(*started);
@@ -183,20 +180,20 @@ Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
 Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& command,
                                   std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, engine::MakeExec(command, timeout_seconds));
-  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
+  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_RETURN_IF_ERROR(found.registry.Apply(found.vm.id, registry::VmEvent::kExec));
   auto result = found.vm.execution_mode == registry::ExecutionMode::kHostCompat
-                    ? engine::RunInHostJail(engine::HostWorkspace(impl_->directories, found.vm.id),
+                    ? engine::RunInHostJail(engine::HostWorkspace(impl_->context, found.vm.id),
                                             engine::ToOptions(found.vm), exec, io)
-                    : engine::ExecInGuest(impl_->directories, found.vm, exec, io);
-  (void)engine::Delete(impl_->directories, found.registry, found.vm.id);
+                    : engine::ExecInGuest(impl_->context, found.vm, exec, io);
+  (void)engine::Delete(impl_->context, found.registry, found.vm.id);
   return result;
 }
 
 Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
+  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_ASSIGN_OR_RETURN(engine::Held held,
-                        engine::TakeOver(engine::PlaceOf(impl_->directories, found.vm.id)));
+                        engine::TakeOver(engine::PlaceOf(impl_->context, found.vm.id)));
   if (held.link) {
     PYRO_RETURN_IF_ERROR(
         held.link->Stop(wire::Stop{.remove = false}, Deadline::After(engine::kStopLimit)));
@@ -211,18 +208,18 @@ Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
 }
 
 Status Engine::DeleteVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->directories, vm_id));
-  return engine::Delete(impl_->directories, found.registry, found.vm.id);
+  PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
+  return engine::Delete(impl_->context, found.registry, found.vm.id);
 }
 
 Result<VmInfo> Engine::StatusVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->directories, vm_id));
+  PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->context, vm_id));
   return engine::ToInfo(found.vm);
 }
 
 Result<std::vector<VmInfo>> Engine::ListVms() {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->directories));
-  (void)engine::Reap(registry, impl_->directories, SystemClock());
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
+  (void)engine::Reap(registry, impl_->context);
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::VmRecord> vms, registry.ListVms());
   std::vector<VmInfo> list;
   for (const registry::VmRecord& vm : vms) list.push_back(engine::ToInfo(vm));
@@ -230,7 +227,7 @@ Result<std::vector<VmInfo>> Engine::ListVms() {
 }
 
 Result<VmNetworkInfo> Engine::NetworkInfoVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->directories, vm_id));
+  PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->context, vm_id));
   VmNetworkInfo info;
   info.vm_id = found.vm.id.str();
   info.network_enabled = found.vm.network;

@@ -29,6 +29,9 @@ class Builder {
 
   // Removes a work directory, whole or left by a build that was killed.
   virtual Status Discard(const std::filesystem::path& work_dir) = 0;
+
+  // What is missing on this host, one hint each; empty when Build can start. Runs nothing.
+  virtual std::vector<std::string> MissingTools() const = 0;
 };
 
 // Debian by mmdebstrap from the host's own package sources, as root or as a user with sub-ids.
@@ -44,9 +47,7 @@ class DebianBuilder final : public Builder {
                          const std::filesystem::path& version_dir, const ProgressFn& progress,
                          Cancellation cancel) override;
   Status Discard(const std::filesystem::path& work_dir) override;
-
-  // What is missing on this host, one hint each; empty when Build can start. Runs nothing.
-  std::vector<std::string> MissingTools() const;
+  std::vector<std::string> MissingTools() const override;
 
  private:
   ToolPaths tools_;

@@ -2,12 +2,14 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/time.h"
 #include "pyro/result.h"
 #include "wire/messages.h"
 #include "wire/supervisor_config.h"
@@ -38,6 +40,10 @@ class GuestRecord {
   // True while whoever makes this guest's files is not done: without its maker it is good for
   // nothing.
   virtual bool unfinished() const { return false; }
+  // Of a guest that waits to be taken: a client has taken it, and no other may.
+  virtual void Taken() {}
+  // How much longer it waits; nullopt: no longer.
+  virtual std::optional<std::chrono::milliseconds> WaitsFor() const { return std::nullopt; }
   virtual Status Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) = 0;
   // The lease begins anew.
@@ -50,10 +56,13 @@ class GuestRecord {
   virtual Status Removed() = 0;
 };
 
-// Rows and files of the state directory; registry.db is opened at the first use.
-std::unique_ptr<GuestRecord> MakeVmRecord(const wire::SupervisorConfig& config);
-std::unique_ptr<GuestRecord> MakeTaskRecord(const wire::SupervisorConfig& config);
+// Rows and files of the state directory; registry.db is opened at the first use. The clock is
+// borrowed.
+std::unique_ptr<GuestRecord> MakeVmRecord(const wire::SupervisorConfig& config, const Clock& clock);
+std::unique_ptr<GuestRecord> MakeTaskRecord(const wire::SupervisorConfig& config,
+                                            const Clock& clock);
 // A spare has files only.
-std::unique_ptr<GuestRecord> MakeSpareRecord(const wire::SupervisorConfig& config);
+std::unique_ptr<GuestRecord> MakeSpareRecord(const wire::SupervisorConfig& config,
+                                             const Clock& clock);
 
 }  // namespace pyro::supervisor

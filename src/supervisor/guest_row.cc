@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/json.h"
-#include "base/time.h"
 #include "base/try.h"
 #include "supervisor/network_json.h"
 
@@ -39,7 +38,7 @@ Status GuestRow::Lost(const std::string& why) {
 Result<registry::Registry*> GuestRow::Open() {
   if (!registry_) {
     PYRO_ASSIGN_OR_RETURN(registry::Registry registry,
-                          registry::Registry::Open(state_dir_, SystemClock()));
+                          registry::Registry::Open(state_dir_, clock_));
     registry_.emplace(std::move(registry));
   }
   return &*registry_;

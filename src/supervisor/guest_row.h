@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "base/time.h"
 #include "registry/registry.h"
 #include "supervisor/guest_record.h"
 
@@ -20,9 +22,11 @@ class GuestRow : public GuestRecord {
   Status Lost(const std::string& why) override;
 
  protected:
-  explicit GuestRow(std::filesystem::path state_dir) : state_dir_(std::move(state_dir)) {}
+  GuestRow(std::filesystem::path state_dir, const Clock& clock)
+      : state_dir_(std::move(state_dir)), clock_(clock) {}
 
   const std::filesystem::path& state_dir() const { return state_dir_; }
+  const Clock& clock() const { return clock_; }
 
   // Opened at the first use; after an error, tried anew at the next.
   Result<registry::Registry*> Open();
@@ -35,6 +39,7 @@ class GuestRow : public GuestRecord {
   Status Apply(registry::VmEvent event, const registry::VmChanges& changes);
 
   std::filesystem::path state_dir_;
+  const Clock& clock_;
   std::optional<registry::Registry> registry_;
 };
 

@@ -21,7 +21,6 @@
 #include "sys/failpoint.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
-#include "vmm/qemu/qemu_vmm.h"
 #include "wire/supervisor_answer.h"
 
 namespace pyro::supervisor {
@@ -50,44 +49,46 @@ Status LetGoOfCreator() {
 
 // One guest that is frozen rather than served. In the foreground it tells its maker what it does,
 // and dies with it.
-Status RunForTemplate(const wire::SupervisorConfig& config) {
+Status RunForTemplate(const wire::SupervisorConfig& config, const vmm::VmmFactory& factory,
+                      const Clock& clock) {
   if (config.detached) {
     PYRO_RETURN_IF_ERROR(Detach());
     PYRO_RETURN_IF_ERROR(LetGoOfCreator());
     // Nobody waits for it, and others work meanwhile.
     (void)::setpriority(PRIO_PROCESS, 0, 10);
   }
-  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, vmm::qemu::QemuVmm::Create());
-  PYRO_RETURN_IF_ERROR(MakeTemplate(config, *vmm, [&](std::string_view phase) {
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, factory.create());
+  PYRO_RETURN_IF_ERROR(MakeTemplate(config, *vmm, clock, [&](std::string_view phase) {
     if (!config.detached) Say(ToJsonLine({{"phase", phase}}) + "\n");
   }));
   if (!config.detached) Say(wire::FormatAnswer());
   return OkStatus();
 }
 
-Status RunForPool(const wire::SupervisorConfig& config) {
+Status RunForPool(const wire::SupervisorConfig& config, const Clock& clock) {
   if (config.detached) {
     PYRO_RETURN_IF_ERROR(Detach());
     PYRO_RETURN_IF_ERROR(LetGoOfCreator());
     AwaitEndOfSpare(config.directory, config.id);
   }
-  PYRO_RETURN_IF_ERROR(FillSparePool(config.directory, [&](std::string_view which) {
+  PYRO_RETURN_IF_ERROR(FillSparePool(config.directory, clock, [&](std::string_view which) {
     if (!config.detached) Say(ToJsonLine({{"phase", which}}) + "\n");
   }));
   if (!config.detached) Say(wire::FormatAnswer());
   return OkStatus();
 }
 
-std::unique_ptr<GuestRecord> MakeRecord(const wire::SupervisorConfig& config) {
-  if (!config.spare_pool.empty()) return MakeSpareRecord(config);
-  return config.kind == wire::GuestKind::kVm ? MakeVmRecord(config) : MakeTaskRecord(config);
+std::unique_ptr<GuestRecord> MakeRecord(const wire::SupervisorConfig& config, const Clock& clock) {
+  if (!config.spare_pool.empty()) return MakeSpareRecord(config, clock);
+  return config.kind == wire::GuestKind::kVm ? MakeVmRecord(config, clock)
+                                             : MakeTaskRecord(config, clock);
 }
 
-Status Run() {
+Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(STDIN_FILENO, wire::kMaxConfigBytes));
   PYRO_ASSIGN_OR_RETURN(const wire::SupervisorConfig config, wire::ParseSupervisorConfig(text));
-  if (config.kind == wire::GuestKind::kTemplate) return RunForTemplate(config);
-  if (config.kind == wire::GuestKind::kSparePool) return RunForPool(config);
+  if (config.kind == wire::GuestKind::kTemplate) return RunForTemplate(config, factory, clock);
+  if (config.kind == wire::GuestKind::kSparePool) return RunForPool(config, clock);
   if (::fcntl(wire::kLockFd, F_SETFD, FD_CLOEXEC) != 0) {
     return sys::ErrnoError(errno, "take over the lock");
   }
@@ -96,11 +97,11 @@ Status Run() {
   PYRO_RETURN_IF_ERROR(Detach());
 
   boost::asio::io_context loop(1);
-  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, vmm::qemu::QemuVmm::Create());
-  const std::unique_ptr<GuestRecord> record = MakeRecord(config);
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, factory.create());
+  const std::unique_ptr<GuestRecord> record = MakeRecord(config, clock);
   const bool spare = !config.spare_pool.empty();
   const bool remove_on_signal = config.dies_with_first_client || spare;
-  Supervisor supervisor(loop, config, *vmm, *record);
+  Supervisor supervisor(loop, config, *vmm, *record, clock);
   PYRO_FAILPOINT("supervisor.detached");
   const auto listen = [&]() -> Status {
     PYRO_RETURN_IF_ERROR(supervisor.Listen());
@@ -130,11 +131,11 @@ Status Run() {
 
 }  // namespace
 
-int RunSupervisor() {
+int RunSupervisor(const vmm::VmmFactory& factory, const Clock& clock) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   ::umask(077);
-  const Status status = Run();
+  const Status status = Run(factory, clock);
   if (status) return 0;
   Say(wire::FormatAnswer(status.error()));
   return 1;

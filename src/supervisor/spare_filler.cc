@@ -110,13 +110,13 @@ Status StartSpare(const registry::SparePool& pool) {
 
 }  // namespace
 
-Status FillSparePool(const fs::path& directory,
+Status FillSparePool(const fs::path& directory, const Clock& clock,
                      const std::function<void(std::string_view which)>& on_spare) {
   PYRO_ASSIGN_OR_RETURN(
       const sys::FileLock lock,
       sys::FileLock::Acquire(registry::SparePoolLock(directory), Deadline::After(kOthersLimit)));
   PYRO_ASSIGN_OR_RETURN(const registry::SparePool pool, registry::ReadSparePool(directory));
-  if (registry::SparePoolExpiry(pool) <= SystemClock().Now()) return OkStatus();
+  if (registry::SparePoolExpiry(pool) <= clock.Now()) return OkStatus();
   for (int waiting = 0; (waiting = registry::ClearDeadSpares(directory)) < pool.count;) {
     if (on_spare) on_spare(fmt::format("{} of {}", waiting + 1, pool.count));
     PYRO_RETURN_IF_ERROR(StartSpare(pool));

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/time.h"
 #include "pyro/result.h"
 
 namespace pyro::supervisor {
@@ -15,7 +16,7 @@ namespace pyro::supervisor {
 // are up. Waits for whoever is at the same pool. kLimit: the host has too little memory left for
 // one more. A pool whose time is over is left as it is. `on_spare` is told before each which one it
 // is.
-Status FillSparePool(const std::filesystem::path& pool,
+Status FillSparePool(const std::filesystem::path& pool, const Clock& clock,
                      const std::function<void(std::string_view which)>& on_spare = {});
 
 // The same by a process of its own, whatever becomes of the caller. It begins when the spare

@@ -14,7 +14,6 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/try.h"
-#include "registry/spare_pool.h"
 #include "supervisor/spare_filler.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
@@ -40,11 +39,12 @@ constexpr seconds kSettleEvery{1};       // Between two tries to store what a fu
 }  // namespace
 
 Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, vmm::Vmm& vmm,
-                       GuestRecord& record)
+                       GuestRecord& record, const Clock& clock)
     : loop_(loop),
       config_(std::move(config)),
       vmm_(vmm),
       record_(record),
+      clock_(clock),
       waiting_(!config_.spare_pool.empty()),
       acceptor_(loop),
       router_(RouterCallbacks()),
@@ -157,8 +157,7 @@ Status Supervisor::Claim(ClientId client, const wire::Claim& claim) {
   }
   waiting_ = false;
   owner_ = client;
-  registry::MarkSpareTaken(config_.directory);
-  registry::TouchSparePool(config_.spare_pool);
+  record_.Taken();
   PYRO_FAILPOINT("spare.taken");
   config_.dies_with_first_client = true;
   config_.ttl = seconds(claim.ttl_seconds);
@@ -257,7 +256,7 @@ void Supervisor::ArmLease(seconds length) {
   lease_.expires_after(length);
   lease_.async_wait([this](ErrorCodeOfAsio error) {
     if (error) return;
-    if (waiting_ && PoolGoesOn()) return;
+    if (waiting_ && WaitsOn()) return;
     // A start has a limit of its own; a lease shorter than it would never let the guest come up.
     const bool starting = phase_ == Phase::kStarting && !config_.dies_with_first_client;
     if (router_.idle() && !starting) {
@@ -270,14 +269,10 @@ void Supervisor::ArmLease(seconds length) {
   });
 }
 
-// A spare's lease is its pool's, which every client that takes one renews.
-bool Supervisor::PoolGoesOn() {
-  const auto pool = registry::ReadSparePool(config_.spare_pool);
-  if (!pool) return false;
-  const auto left = registry::SparePoolExpiry(*pool) - SystemClock().Now();
-  if (left <= milliseconds(0)) return false;
-  ArmLease(std::chrono::ceil<seconds>(left));
-  return true;
+bool Supervisor::WaitsOn() {
+  const auto left = record_.WaitsFor();
+  if (left) ArmLease(std::chrono::ceil<seconds>(*left));
+  return left.has_value();
 }
 
 // --- Ends

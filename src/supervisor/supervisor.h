@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 
+#include "base/time.h"
 #include "pyro/result.h"
 #include "supervisor/command_router.h"
 #include "supervisor/console_log.h"
@@ -28,9 +29,9 @@ namespace pyro::supervisor {
 
 class Supervisor {
  public:
-  // `vmm` and `record` outlive the supervisor.
+  // `vmm`, `record` and `clock` outlive the supervisor.
   Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig config, vmm::Vmm& vmm,
-             GuestRecord& record);
+             GuestRecord& record, const Clock& clock);
   ~Supervisor();
 
   // From its return on clients can connect. Before Start, or, for a spare, once the guest is ready:
@@ -92,7 +93,7 @@ class Supervisor {
   void UseChanged();
   void RenewLease();
   void ArmLease(std::chrono::seconds length);
-  bool PoolGoesOn();
+  bool WaitsOn();
   void SettleJournal();
 
   // Ends.
@@ -109,6 +110,7 @@ class Supervisor {
   wire::SupervisorConfig config_;
   vmm::Vmm& vmm_;
   GuestRecord& record_;
+  const Clock& clock_;
 
   Phase phase_ = Phase::kStarting;
   std::string progress_ = "boot";

@@ -30,12 +30,6 @@ constexpr seconds kWarmLimit{30};    // For a guest from a template; a boot may 
 constexpr std::uint32_t kWarmUpChannel = 1;  // Free again before the first client's command.
 constexpr seconds kTemplateDelay{2};  // Of idleness, before a template is made beside a guest.
 
-std::int64_t WallClockNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 // "pyro-" and the first characters behind the prefix of the id.
 std::string HostName(const std::string& id) { return "pyro-" + id.substr(id.find('_') + 1, 8); }
 
@@ -201,7 +195,7 @@ void Supervisor::SetUpGuest() {
   wire::GuestSetup setup;
   setup.hostname = HostName(config_.id);
   setup.entropy = sys::RandomBytes(64);
-  setup.wall_clock_ns = WallClockNs();
+  setup.wall_clock_ns = std::chrono::nanoseconds(clock_.Now().time_since_epoch()).count();
   setup.network = GuestNetwork();
   agent_->Send(EncodeFrame(setup.ToFrame()));
 }

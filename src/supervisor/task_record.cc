@@ -47,8 +47,10 @@ registry::OutputStream StreamOf(wire::Stream stream) {
 
 class TaskRow : public GuestRow, public CommandJournal {
  public:
-  explicit TaskRow(const wire::SupervisorConfig& config)
-      : GuestRow(config.state_dir), id_(*TaskId::Parse(config.id)), directory_(config.directory) {}
+  TaskRow(const wire::SupervisorConfig& config, const Clock& clock)
+      : GuestRow(config.state_dir, clock),
+        id_(*TaskId::Parse(config.id)),
+        directory_(config.directory) {}
 
   CommandJournal* journal() override { return this; }
 
@@ -103,7 +105,7 @@ class TaskRow : public GuestRow, public CommandJournal {
       CommandEnd end;
       end.outcome = CommandOutcome::kInterrupted;
       end.exit_code = registry::kInterruptedExitCode;
-      end.ended_at = SystemClock().Now();
+      end.ended_at = clock().Now();
       RecordEnd(command.sequence, {.end = end, .writer = std::nullopt});
       return logged.error();
     }
@@ -128,7 +130,7 @@ class TaskRow : public GuestRow, public CommandJournal {
     end.code = exited.outcome.code;
     end.exit_code = exited.outcome.ExitCode();
     end.duration_us = exited.duration_us;
-    end.ended_at = SystemClock().Now();
+    end.ended_at = clock().Now();
     end.stdout_bytes = writer.bytes(registry::OutputStream::kStdout);
     end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);
     end.stdout_dropped = writer.dropped(registry::OutputStream::kStdout);
@@ -246,8 +248,9 @@ class TaskRow : public GuestRow, public CommandJournal {
 
 }  // namespace
 
-std::unique_ptr<GuestRecord> MakeTaskRecord(const wire::SupervisorConfig& config) {
-  return std::make_unique<TaskRow>(config);
+std::unique_ptr<GuestRecord> MakeTaskRecord(const wire::SupervisorConfig& config,
+                                            const Clock& clock) {
+  return std::make_unique<TaskRow>(config, clock);
 }
 
 }  // namespace pyro::supervisor

@@ -53,7 +53,7 @@ class TaskRecordTest : public ::testing::Test {
     config.id = id_.str();
     config.state_dir = state_.path();
     config.directory = directory();
-    record_ = MakeTaskRecord(config);
+    record_ = MakeTaskRecord(config, SystemClock());
   }
 
   std::filesystem::path directory() const { return registry::TaskDirectory(state_.path(), id_); }

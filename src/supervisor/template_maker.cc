@@ -148,7 +148,7 @@ Status BootAndFreeze(const wire::SupervisorConfig& config, vmm::Vmm& vmm, vmm::T
 
 }  // namespace
 
-Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm,
+Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const Clock& clock,
                     const std::function<void(std::string_view phase)>& on_phase) {
   const wire::TemplateConfig& templ = config.templ;
   // What a guest touches while it boots is far less than all its memory.
@@ -164,7 +164,7 @@ Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm,
                                       .mem_mib = config.mem_mib,
                                       .network = config.network,
                                       .new_disk = !config.blank_disk.empty(),
-                                      .made_at = FormatTime(SystemClock().Now())}));
+                                      .made_at = FormatTime(clock.Now())}));
   vmm::LimitTemplates(templ.directory.parent_path(), kMaxTemplateBytes, templ.directory);
   return OkStatus();
 }

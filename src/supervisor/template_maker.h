@@ -5,6 +5,7 @@
 #include <functional>
 #include <string_view>
 
+#include "base/time.h"
 #include "pyro/result.h"
 #include "vmm/vmm.h"
 #include "wire/supervisor_config.h"
@@ -22,7 +23,7 @@ inline constexpr char kTemplateWithoutDisk[] = "pyro_template=no-disk";
 // Blocks until it is there, for up to the configuration's boot_timeout and the time it takes to
 // write it to disk. Fine if it was there, or if another process is making it. On failure nothing is
 // left.
-Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm,
+Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const Clock& clock,
                     const std::function<void(std::string_view phase)>& on_phase);
 
 // Makes the template of `config` in a process of its own, which outlives this one. Returns at once;

@@ -1,8 +1,11 @@
 // A VM's row, as its supervisor keeps it; and the record of a VM that has none.
 
+#include <chrono>
+#include <optional>
 #include <utility>
 
 #include "base/try.h"
+#include "registry/spare_pool.h"
 #include "registry/vm_directory.h"
 #include "supervisor/guest_row.h"
 #include "sys/files.h"
@@ -15,8 +18,8 @@ using registry::VmEvent;
 
 class VmRow : public GuestRow {
  public:
-  explicit VmRow(const wire::SupervisorConfig& config)
-      : GuestRow(config.state_dir), id_(*VmId::Parse(config.id)) {}
+  VmRow(const wire::SupervisorConfig& config, const Clock& clock)
+      : GuestRow(config.state_dir, clock), id_(*VmId::Parse(config.id)) {}
 
   Status Removed() override {
     PYRO_ASSIGN_OR_RETURN(Registry* const registry, Open());
@@ -39,7 +42,22 @@ class VmRow : public GuestRow {
 
 class SpareFiles : public GuestRecord {
  public:
-  explicit SpareFiles(std::filesystem::path directory) : directory_(std::move(directory)) {}
+  SpareFiles(const wire::SupervisorConfig& config, const Clock& clock)
+      : directory_(config.directory), pool_(config.spare_pool), clock_(clock) {}
+
+  void Taken() override {
+    registry::MarkSpareTaken(directory_);
+    registry::TouchSparePool(pool_);
+  }
+
+  // As long as its pool, which every client that takes a spare renews.
+  std::optional<std::chrono::milliseconds> WaitsFor() const override {
+    const auto pool = registry::ReadSparePool(pool_);
+    if (!pool) return std::nullopt;
+    const auto left = registry::SparePoolExpiry(*pool) - clock_.Now();
+    if (left <= std::chrono::milliseconds(0)) return std::nullopt;
+    return left;
+  }
 
   Status Started(const wire::Ready&, const std::optional<wire::GuestNetwork>&) override {
     return OkStatus();
@@ -51,16 +69,20 @@ class SpareFiles : public GuestRecord {
 
  private:
   std::filesystem::path directory_;
+  std::filesystem::path pool_;
+  const Clock& clock_;
 };
 
 }  // namespace
 
-std::unique_ptr<GuestRecord> MakeSpareRecord(const wire::SupervisorConfig& config) {
-  return std::make_unique<SpareFiles>(config.directory);
+std::unique_ptr<GuestRecord> MakeSpareRecord(const wire::SupervisorConfig& config,
+                                             const Clock& clock) {
+  return std::make_unique<SpareFiles>(config, clock);
 }
 
-std::unique_ptr<GuestRecord> MakeVmRecord(const wire::SupervisorConfig& config) {
-  return std::make_unique<VmRow>(config);
+std::unique_ptr<GuestRecord> MakeVmRecord(const wire::SupervisorConfig& config,
+                                          const Clock& clock) {
+  return std::make_unique<VmRow>(config, clock);
 }
 
 }  // namespace pyro::supervisor

@@ -1,41 +1,28 @@
 #include "vmm/accelerator.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "base/try.h"
-#include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
-#include "vmm/jail.h"
-#include "vmm/qemu/argv.h"
-#include "vmm/qemu/qemu_program.h"
-
-// The firmware image of probe_rom.S.
-extern "C" {
-extern const char pyro_vmm_probe_rom[];      // NOLINT: a symbol of probe_rom.S
-extern const char pyro_vmm_probe_rom_end[];  // NOLINT
-}
 
 namespace pyro::vmm {
 namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr std::size_t kMaxCacheBytes = 64 * 1024;
 constexpr std::size_t kMaxReasonBytes = 1000;
-constexpr int kCorrectExit = 0x2a * 2 + 1;  // As probe_rom.S and isa-debug-exit make it.
-constexpr int kProbeRuns = 2;               // The better one counts: a busy host spoils one easily.
+constexpr int kProbeRuns = 2;  // The better one counts: a busy host spoils one easily.
 
 std::string_view AccessName(KvmAccess access) {
   switch (access) {
@@ -55,37 +42,31 @@ std::string DeniedReason(KvmAccess access, const std::filesystem::path& device) 
   return fmt::format("only root may open {}, and guests never run as root", device.native());
 }
 
-Result<sys::UniqueFd> ProbeFirmware() {
-  sys::UniqueFd file(::memfd_create("probe", MFD_CLOEXEC));
-  if (!file.valid()) return sys::ErrnoError(errno, "memfd_create");
-  const auto size = static_cast<std::size_t>(pyro_vmm_probe_rom_end - pyro_vmm_probe_rom);
-  PYRO_RETURN_IF_ERROR(sys::WriteAll(file.get(), std::string_view(pyro_vmm_probe_rom, size)));
-  if (::fchmod(file.get(), 0444) != 0) return sys::ErrnoError(errno, "fchmod");
-  return file;
-}
-
-Result<ProbeOutcome> RunProbeTwice(Accelerator accelerator, const std::filesystem::path& device,
-                                   milliseconds limit) {
+Result<ProbeOutcome> RunProbeTwice(const Vmm& vmm, Accelerator accelerator,
+                                   const std::filesystem::path& device, milliseconds limit) {
   ProbeOutcome best;
   for (int run = 0; run < kProbeRuns; ++run) {
-    PYRO_ASSIGN_OR_RETURN(ProbeOutcome outcome, RunProbe(accelerator, device, limit));
+    PYRO_ASSIGN_OR_RETURN(ProbeOutcome outcome, vmm.RunProbe(accelerator, device, limit));
     if (!outcome.correct) return outcome;
     if (run == 0 || outcome.duration < best.duration) best = std::move(outcome);
   }
   return best;
 }
 
-Result<AcceleratorVerdict> FindOut(const AcceleratorOptions& options, KvmAccess access) {
+Result<AcceleratorVerdict> FindOut(const Vmm& vmm, const AcceleratorOptions& options,
+                                   KvmAccess access) {
   if (access != KvmAccess::kAllowed) {
     return AcceleratorVerdict{.accelerator = Accelerator::kTcg,
                               .reason = DeniedReason(access, options.kvm_device),
                               .kvm = std::nullopt,
                               .tcg = std::nullopt};
   }
-  PYRO_ASSIGN_OR_RETURN(const ProbeOutcome tcg,
-                        RunProbeTwice(Accelerator::kTcg, options.kvm_device, options.tcg_deadline));
-  PYRO_ASSIGN_OR_RETURN(const ProbeOutcome kvm,
-                        RunProbeTwice(Accelerator::kKvm, options.kvm_device, options.kvm_deadline));
+  PYRO_ASSIGN_OR_RETURN(
+      const ProbeOutcome tcg,
+      RunProbeTwice(vmm, Accelerator::kTcg, options.kvm_device, options.tcg_deadline));
+  PYRO_ASSIGN_OR_RETURN(
+      const ProbeOutcome kvm,
+      RunProbeTwice(vmm, Accelerator::kKvm, options.kvm_device, options.kvm_deadline));
   return JudgeProbes(kvm, tcg);
 }
 
@@ -111,15 +92,15 @@ KvmAccess CheckKvmAccess(const std::filesystem::path& device) {
   return others || group ? KvmAccess::kAllowed : KvmAccess::kDenied;
 }
 
-Json VerdictKey(const std::filesystem::path& qemu, KvmAccess access) {
+Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access) {
   struct stat status {};
-  static_cast<void>(::stat(qemu.c_str(), &status));
+  static_cast<void>(::stat(monitor.c_str(), &status));
   Result<std::string> boot = sys::BootId();
   return {{"boot_id", boot ? *boot : ""},
           {"kernel", sys::KernelRelease()},
-          {"qemu", qemu.native()},
-          {"qemu_bytes", static_cast<std::int64_t>(status.st_size)},
-          {"qemu_modified", static_cast<std::int64_t>(status.st_mtim.tv_sec)},
+          {"monitor", monitor.native()},
+          {"monitor_bytes", static_cast<std::int64_t>(status.st_size)},
+          {"monitor_modified", static_cast<std::int64_t>(status.st_mtim.tv_sec)},
           {"kvm", std::string(AccessName(access))},
           {"uid", static_cast<std::int64_t>(::geteuid())}};
 }
@@ -175,43 +156,8 @@ std::optional<AcceleratorVerdict> ParseVerdict(std::string_view text, const Json
                             .tcg = GetDuration(*json, "tcg_ms")};
 }
 
-Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
-                              milliseconds limit) {
-  using Clock = std::chrono::steady_clock;
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path qemu, qemu::FindQemu());
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd firmware, ProbeFirmware());
-  qemu::QemuLaunch launch;
-  launch.argv = qemu::ProbeArguments(qemu, accelerator, 3);
-  launch.pass.push_back(std::move(firmware));
-  launch.accelerator = accelerator;
-  launch.kvm_device = kvm_device;
-  launch.identity = "accelerator probe";
-
-  const Clock::time_point start = Clock::now();
-  const Deadline deadline = Deadline::After(limit);
-  ProbeOutcome outcome;
-  Result<JailedProcess> process = qemu::LaunchQemu(std::move(launch), deadline);
-  if (!process) {
-    if (process.error().code == ErrorCode::kMissingTool) return std::move(process).error();
-    outcome.failure = "did not start: " + process.error().message;
-    return outcome;
-  }
-  Result<sys::ExitStatus> status = process->Wait(deadline);
-  outcome.duration = std::chrono::duration_cast<milliseconds>(Clock::now() - start);
-  if (!status) {
-    outcome.failure = fmt::format("did not finish within {} ms", limit.count());
-  } else if (!status->signalled && status->code == kCorrectExit) {
-    outcome.correct = true;
-  } else {
-    const std::string said = Printable(TrimSpace(process->Diagnostics()));
-    outcome.failure =
-        fmt::format("ended wrongly ({} {}{}{})", status->signalled ? "signal" : "code",
-                    status->code, said.empty() ? "" : ": ", said);
-  }
-  return outcome;
-}
-
-Result<AcceleratorVerdict> ChooseAccelerator(const AcceleratorOptions& options) {
+Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
+                                             const AcceleratorOptions& options) {
   if (!options.wish.empty()) {
     Result<Accelerator> wished = ParseAccelerator(options.wish);
     if (!wished) {
@@ -225,13 +171,13 @@ Result<AcceleratorVerdict> ChooseAccelerator(const AcceleratorOptions& options) 
         .kvm = std::nullopt,
         .tcg = std::nullopt};
   }
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path qemu, qemu::FindQemu());
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<Vmm> vmm, factory.create());
   const KvmAccess access = CheckKvmAccess(options.kvm_device);
-  const Json key = VerdictKey(qemu, access);
+  const Json key = VerdictKey(vmm->program(), access);
   if (Result<std::string> text = sys::ReadFile(options.cache_file, kMaxCacheBytes)) {
     if (std::optional<AcceleratorVerdict> cached = ParseVerdict(*text, key)) return *cached;
   }
-  PYRO_ASSIGN_OR_RETURN(AcceleratorVerdict verdict, FindOut(options, access));
+  PYRO_ASSIGN_OR_RETURN(AcceleratorVerdict verdict, FindOut(*vmm, options, access));
   if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
   static_cast<void>(sys::WriteFileAtomically(options.cache_file, FormatVerdict(verdict, key)));
   return verdict;

@@ -17,17 +17,10 @@
 
 namespace pyro::vmm {
 
-// Whether the user that QEMU would run as may open the device.
+// Whether the user that the monitor would run as may open the device.
 enum class KvmAccess { kAbsent, kDenied, kAllowed };
 
 KvmAccess CheckKvmAccess(const std::filesystem::path& device);
-
-// One run of the probe guest.
-struct ProbeOutcome {
-  bool correct = false;
-  std::chrono::milliseconds duration{0};  // From starting the jail to its end.
-  std::string failure;  // Why it was not correct: "did not finish within 2000 ms".
-};
 
 struct AcceleratorVerdict {
   Accelerator accelerator = Accelerator::kTcg;
@@ -48,15 +41,16 @@ struct AcceleratorOptions {
 
 // The verdict that is wished for, or cached and still true, or found out now, which takes up to
 // `kvm_deadline` and a second more, and is then cached. Several processes may do this at once. A
-// cache that cannot be read or written is done without. kMissingTool: no QEMU or no bwrap.
+// cache that cannot be read or written is done without. kMissingTool: no monitor or no bwrap.
 // kInvalidArgument: the wish is no accelerator. kGuestUnavailable: the probe comes out wrong under
 // every accelerator there is.
-Result<AcceleratorVerdict> ChooseAccelerator(const AcceleratorOptions& options);
+Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
+                                             const AcceleratorOptions& options);
 
 // The parts of it, for tests.
 
 // What a verdict depends on. It holds only where this is the same.
-Json VerdictKey(const std::filesystem::path& qemu, KvmAccess access);
+Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access);
 
 // KVM only if its probe came out right and sooner. Errors as above.
 Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutcome& tcg);
@@ -65,9 +59,5 @@ std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key);
 
 // nullopt: broken, of another format, or for another key.
 std::optional<AcceleratorVerdict> ParseVerdict(std::string_view text, const Json& key);
-
-// Runs the probe guest once. kMissingTool: no QEMU or no bwrap.
-Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
-                              std::chrono::milliseconds limit);
 
 }  // namespace pyro::vmm

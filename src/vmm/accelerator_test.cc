@@ -67,17 +67,70 @@ TEST(AcceleratorTest, BrokenCachesAreNoVerdict) {
   EXPECT_FALSE(ParseVerdict(FormatVerdict(endless, key), key));
 }
 
+// Of a host without any monitor.
+const VmmFactory kNone = {.name = "none", .create = []() -> Result<std::unique_ptr<Vmm>> {
+                            return MakeError(ErrorCode::kMissingTool, "no monitor");
+                          }};
+
 TEST(AcceleratorTest, AWishIsHonouredAndShown) {
   AcceleratorOptions options;
   options.wish = "kvm";
-  auto verdict = ChooseAccelerator(options);
+  auto verdict = ChooseAccelerator(kNone, options);
   ASSERT_TRUE(verdict.ok());
   EXPECT_EQ(verdict->accelerator, Accelerator::kKvm);
   EXPECT_EQ(verdict->reason, "PYRO_ACCELERATOR=kvm asks for it");
   options.wish = "warp";
-  verdict = ChooseAccelerator(options);
+  verdict = ChooseAccelerator(kNone, options);
   ASSERT_FALSE(verdict.ok());
   EXPECT_EQ(verdict.error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(AcceleratorTest, WithoutAWishTheMonitorMustBeThere) {
+  sys::TestDirectory directory;
+  AcceleratorOptions options;
+  options.cache_file = directory.path() / "accelerator.json";
+  const auto verdict = ChooseAccelerator(kNone, options);
+  ASSERT_FALSE(verdict.ok());
+  EXPECT_EQ(verdict.error().code, ErrorCode::kMissingTool);
+}
+
+// A monitor that says how long each accelerator takes, and counts how often it was asked.
+class ProbedVmm final : public Vmm {
+ public:
+  explicit ProbedVmm(int& probes) : probes_(probes) {}
+  std::filesystem::path program() const override { return "/bin/sh"; }
+  Result<std::unique_ptr<Machine>> Start(MachineSpec, Deadline) override {
+    return MakeError(ErrorCode::kInternal, "starts nothing");
+  }
+  Result<std::string> FrozenMachineKey(const MachineSpec&) const override {
+    return std::string("probed");
+  }
+  Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path&,
+                                milliseconds) const override {
+    ++probes_;
+    return Took(accelerator == Accelerator::kKvm ? 40 : 170);
+  }
+
+ private:
+  int& probes_;
+};
+
+TEST(AcceleratorTest, TheVerdictIsFoundOutOnceAndThenCached) {
+  sys::TestDirectory directory;
+  int probes = 0;
+  const VmmFactory factory = {.name = "probed", .create = [&]() -> Result<std::unique_ptr<Vmm>> {
+                                return std::unique_ptr<Vmm>(std::make_unique<ProbedVmm>(probes));
+                              }};
+  AcceleratorOptions options;
+  options.cache_file = directory.path() / "accelerator.json";
+  options.kvm_device = "/dev/null";  // Open to all.
+  for (int i = 0; i < 2; ++i) {
+    const auto verdict = ChooseAccelerator(factory, options);
+    ASSERT_TRUE(verdict.ok()) << verdict.error().message;
+    EXPECT_EQ(verdict->accelerator, Accelerator::kKvm);
+    EXPECT_EQ(verdict->reason, "a tiny guest took 40 ms under KVM and 170 ms under TCG");
+    EXPECT_EQ(probes, 4);  // Twice each.
+  }
 }
 
 TEST(AcceleratorTest, AMissingDeviceIsAbsent) {

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -162,6 +164,23 @@ JailedProcess::JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_erro
     : jail_(std::move(jail)),
       standard_error_(std::move(standard_error)),
       diagnostics_(kDiagnosticHead, kDiagnosticTail) {}
+
+Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file) {
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return sys::ErrnoError(errno, "stat");
+  if (::geteuid() != 0 || (status.st_mode & S_IROTH) != 0) return file;
+  sys::UniqueFd copy(::memfd_create("pyro", MFD_CLOEXEC));
+  if (!copy.valid()) return sys::ErrnoError(errno, "memfd_create");
+  off_t offset = 0;
+  while (offset < status.st_size) {
+    const auto rest = static_cast<std::size_t>(status.st_size - offset);
+    const ssize_t count = ::sendfile(copy.get(), file.get(), &offset, rest);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return sys::ErrnoError(count < 0 ? errno : EIO, "copy a boot file");
+  }
+  if (::fchmod(copy.get(), 0444) != 0) return sys::ErrnoError(errno, "fchmod");
+  return copy;
+}
 
 Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path bwrap, sys::FindProgram("bwrap", kInstallHint));

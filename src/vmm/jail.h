@@ -79,6 +79,10 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
                                        const std::vector<std::filesystem::path>& libraries,
                                        const JailDescriptors& descriptors);
 
+// A descriptor that the jailed user may open again through /proc/self/fd: `file` itself, or a copy
+// in memory when its mode keeps that user out.
+Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file);
+
 // A program in its jail. Destroying it kills the program and waits until it is gone. Not
 // thread-safe.
 class JailedProcess {

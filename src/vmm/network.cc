@@ -16,7 +16,6 @@
 #include "sys/files.h"
 #include "vmm/net/addresses.h"
 #include "vmm/net/frames.h"
-#include "vmm/qemu/qemu_program.h"
 
 namespace pyro::vmm {
 namespace {
@@ -58,7 +57,7 @@ Result<JailedProcess> StartGate(const NetworkOptions& options, const char* mode,
   JailSpec spec;
   spec.argv = {kGateInside, mode};
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd program, sys::OpenFile(options.gate, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(spec.program, qemu::MakeReopenable(std::move(program)));
+  PYRO_ASSIGN_OR_RETURN(spec.program, MakeReopenable(std::move(program)));
   spec.pass = std::move(pass);
   spec.network = network;
   spec.identity = options.identity;

@@ -10,6 +10,8 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -148,9 +150,19 @@ class Machine {
   virtual Result<MachineExit> Wait(Deadline deadline) = 0;
 };
 
+// One run of a tiny guest that only shows whether an accelerator works.
+struct ProbeOutcome {
+  bool correct = false;
+  std::chrono::milliseconds duration{0};  // From starting the jail to its end.
+  std::string failure;  // Why it was not correct: "did not finish within 2000 ms".
+};
+
 class Vmm {
  public:
   virtual ~Vmm() = default;
+
+  // The monitor's program on this host.
+  virtual std::filesystem::path program() const = 0;
 
   // Returns once the machine runs and the monitor answers; the guest is then still booting, or
   // goes on where it was frozen. On failure nothing is left running, and the error's message ends
@@ -158,6 +170,23 @@ class Vmm {
   // kInvalidArgument: see ValidateSpec(). kTimedOut: the deadline passed. kGuestUnavailable: the
   // monitor refused to start.
   virtual Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) = 0;
+
+  // What a frozen guest depends on of the monitor and of this host, as lines of text: the same text
+  // means that a guest frozen before can go on now. `spec` needs no files.
+  virtual Result<std::string> FrozenMachineKey(const MachineSpec& spec) const = 0;
+
+  // Runs the probe guest once, for up to `limit`. kMissingTool: the jail is not installed.
+  virtual Result<ProbeOutcome> RunProbe(Accelerator accelerator,
+                                        const std::filesystem::path& kvm_device,
+                                        std::chrono::milliseconds limit) const = 0;
+};
+
+// Which monitor guests run under. What starts guests, or has to know what they depend on, gets one
+// of these from its `main`; see factory.h.
+struct VmmFactory {
+  std::string name;  // "qemu".
+  // kMissingTool, with the command that installs it.
+  std::function<Result<std::unique_ptr<Vmm>>()> create;
 };
 
 }  // namespace pyro::vmm

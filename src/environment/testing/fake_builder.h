@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "environment/builder.h"
 #include "sys/files.h"
@@ -44,6 +45,9 @@ class FakeBuilder final : public Builder {
   Status Discard(const std::filesystem::path& work_dir) override {
     return sys::RemoveTree(work_dir);
   }
+
+  std::vector<std::string> MissingTools() const override { return missing_tools; }
+  std::vector<std::string> missing_tools;
 };
 
 }  // namespace pyro::environment

@@ -161,4 +161,13 @@ Result<std::unique_ptr<Machine>> FakeVmm::Start(MachineSpec spec, Deadline) {
                                     std::move(console.read), accelerator, std::move(freeze_to)));
 }
 
+Result<std::string> FakeVmm::FrozenMachineKey(const MachineSpec&) const {
+  return std::string("fake\n");
+}
+
+Result<ProbeOutcome> FakeVmm::RunProbe(Accelerator, const std::filesystem::path&,
+                                       std::chrono::milliseconds) const {
+  return ProbeOutcome{.correct = true, .duration = std::chrono::milliseconds(1), .failure = {}};
+}
+
 }  // namespace pyro::vmm

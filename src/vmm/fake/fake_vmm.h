@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,7 +45,13 @@ class FakeVmm final : public Vmm {
   // The next Start() fails with this error.
   void RefuseNextStart(Error error) { refusal_ = std::move(error); }
 
+  std::filesystem::path program() const override { return "/fake/vmm"; }
   Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) override;
+  // The same for every specification and on every host.
+  Result<std::string> FrozenMachineKey(const MachineSpec& spec) const override;
+  // Comes out right at once.
+  Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
+                                std::chrono::milliseconds limit) const override;
 
   // One for each successful Start(), oldest first.
   const std::vector<FakeGuest>& guests() const { return guests_; }

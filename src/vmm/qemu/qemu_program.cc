@@ -1,8 +1,6 @@
 #include "vmm/qemu/qemu_program.h"
 
 #include <cpuid.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -95,8 +93,8 @@ Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
   return JailedProcess::Spawn(std::move(spec), deadline);
 }
 
-Result<std::string> FrozenMachineKey(const MachineSpec& spec) {
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, FindQemu());
+Result<std::string> FrozenMachineKey(const std::filesystem::path& program,
+                                     const MachineSpec& spec) {
   struct stat status {};
   if (::stat(program.c_str(), &status) != 0) {
     return sys::ErrnoError(errno, "stat", program.native());
@@ -125,23 +123,6 @@ std::optional<std::filesystem::path> BindablePath(int fd) {
     return std::nullopt;
   }
   return path;
-}
-
-Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file) {
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return sys::ErrnoError(errno, "stat");
-  if (::geteuid() != 0 || (status.st_mode & S_IROTH) != 0) return file;
-  sys::UniqueFd copy(::memfd_create("pyro", MFD_CLOEXEC));
-  if (!copy.valid()) return sys::ErrnoError(errno, "memfd_create");
-  off_t offset = 0;
-  while (offset < status.st_size) {
-    const auto rest = static_cast<std::size_t>(status.st_size - offset);
-    const ssize_t count = ::sendfile(copy.get(), file.get(), &offset, rest);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return sys::ErrnoError(count < 0 ? errno : EIO, "copy a boot file");
-  }
-  if (::fchmod(copy.get(), 0444) != 0) return sys::ErrnoError(errno, "fchmod");
-  return copy;
 }
 
 std::uint64_t MeasureTscKhz() {

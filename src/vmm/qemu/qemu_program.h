@@ -42,12 +42,8 @@ std::optional<std::filesystem::path> BindablePath(int fd);
 
 // What a frozen guest depends on of QEMU and of this host, as lines of text: the program, the
 // processor, and the whole command line, with stand-ins for what differs from guest to guest.
-// `spec` needs no files. kMissingTool: no QEMU.
-Result<std::string> FrozenMachineKey(const MachineSpec& spec);
-
-// A descriptor that the jailed user may open again through /proc/self/fd: `file` itself, or a copy
-// in memory when its mode keeps that user out.
-Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file);
+// `spec` needs no files.
+Result<std::string> FrozenMachineKey(const std::filesystem::path& program, const MachineSpec& spec);
 
 // The rate of this host's time stamp counter in kHz, measured against the clock for about 10 ms; 0
 // if it has none that can be relied on.

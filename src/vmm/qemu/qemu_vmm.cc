@@ -11,6 +11,7 @@
 #include "sys/files.h"
 #include "vmm/jail.h"
 #include "vmm/qemu/argv.h"
+#include "vmm/qemu/probe.h"
 #include "vmm/qemu/qemu_program.h"
 #include "vmm/qemu/qmp_client.h"
 
@@ -255,6 +256,16 @@ Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadl
   if (started && spec.resume_from) started = machine->Thaw(connections.files.state, deadline);
   if (!started) return StartFailure(std::move(started).error(), *machine);
   return std::unique_ptr<Machine>(std::move(machine));
+}
+
+Result<std::string> QemuVmm::FrozenMachineKey(const MachineSpec& spec) const {
+  return qemu::FrozenMachineKey(program_, spec);
+}
+
+Result<ProbeOutcome> QemuVmm::RunProbe(Accelerator accelerator,
+                                       const std::filesystem::path& kvm_device,
+                                       std::chrono::milliseconds limit) const {
+  return qemu::RunProbe(program_, accelerator, kvm_device, limit);
 }
 
 }  // namespace pyro::vmm::qemu

@@ -1,0 +1,28 @@
+// The one file of the engine that knows what is real: everything else works with a Context.
+
+#include <memory>
+#include <utility>
+
+#include "engine/context.h"
+#include "sys/host.h"
+#include "vmm/factory.h"
+
+namespace pyro {
+namespace engine {
+
+Context SystemContext(Engine::Directories directories) {
+  return {.state = std::move(directories.state),
+          .cache = std::move(directories.cache),
+          .vmm = vmm::SystemVmm(),
+          .clock = SystemClock(),
+          .builder = [] {
+            return std::make_unique<environment::DebianBuilder>(
+                environment::ToolPaths{}, sys::Environment("PYRO_APT_SOURCES"));
+          }};
+}
+
+}  // namespace engine
+
+Engine::Engine(Directories directories) : Engine(engine::SystemContext(std::move(directories))) {}
+
+}  // namespace pyro
