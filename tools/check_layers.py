@@ -44,7 +44,7 @@ OUTSIDE = {
     "pybind11/": {"python"},
 }
 
-# What only these files may include, besides those in the same folder, tests and folders of the name `testing`.
+# Headers that only these files may include. Files of the same folder, tests and folders named `testing` may as well.
 SEAMS = {
     "vmm/qemu/": {"vmm/factory.cc"},
     "vmm/fake/": set(),

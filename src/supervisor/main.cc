@@ -14,9 +14,11 @@
 
 #include "base/json.h"
 #include "base/try.h"
+#include "supervisor/helpers.h"
 #include "supervisor/spare_filler.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/template_maker.h"
+#include "supervisor/timers.h"
 #include "sys/errno_error.h"
 #include "sys/failpoint.h"
 #include "sys/file_lock.h"
@@ -101,7 +103,11 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   const std::unique_ptr<GuestRecord> record = MakeRecord(config, clock);
   const bool spare = !config.spare_pool.empty();
   const bool remove_on_signal = config.dies_with_first_client || spare;
-  Supervisor supervisor(loop, config, *vmm, *record, clock);
+  LoopTimers timers(loop);
+  OwnHelpers helpers;
+  Supervisor supervisor(
+      loop, config,
+      {.vmm = *vmm, .record = *record, .clock = clock, .timers = timers, .helpers = helpers});
   PYRO_FAILPOINT("supervisor.detached");
   const auto listen = [&]() -> Status {
     PYRO_RETURN_IF_ERROR(supervisor.Listen());

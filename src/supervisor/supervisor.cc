@@ -14,7 +14,6 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/try.h"
-#include "supervisor/spare_filler.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/random.h"
@@ -38,23 +37,24 @@ constexpr seconds kSettleEvery{1};       // Between two tries to store what a fu
 
 }  // namespace
 
-Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, vmm::Vmm& vmm,
-                       GuestRecord& record, const Clock& clock)
+Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, const Seams& seams)
     : loop_(loop),
       config_(std::move(config)),
-      vmm_(vmm),
-      record_(record),
-      clock_(clock),
+      vmm_(seams.vmm),
+      record_(seams.record),
+      clock_(seams.clock),
+      timers_(seams.timers),
+      helpers_(seams.helpers),
       waiting_(!config_.spare_pool.empty()),
       acceptor_(loop),
       router_(RouterCallbacks()),
       machine_exit_(loop),
-      boot_limit_(loop),
-      lease_(loop),
-      settle_(loop),
-      stop_limit_(loop),
-      template_delay_(loop),
-      refill_delay_(loop) {}
+      boot_limit_(timers_.NewTimer()),
+      lease_(timers_.NewTimer()),
+      settle_(timers_.NewTimer()),
+      stop_limit_(timers_.NewTimer()),
+      template_delay_(timers_.NewTimer()),
+      refill_delay_(timers_.NewTimer()) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -168,16 +168,13 @@ Status Supervisor::Claim(ClientId client, const wire::Claim& claim) {
   session.Send(EncodeFrame(wire::Plain(wire::FrameType::kClaimed)));
   session.Send(EncodeFrame(ready_.ToFrame()));
   wants_refill_ = true;
-  refill_delay_.expires_after(kRefillDelay);
-  refill_delay_.async_wait([this](ErrorCodeOfAsio error) {
-    if (!error) RefillPool();
-  });
+  refill_delay_->Start(kRefillDelay, [this] { RefillPool(); });
   return OkStatus();
 }
 
 void Supervisor::RefillPool() {
   if (std::exchange(wants_refill_, false)) {
-    StartSpareFiller(config_.state_dir, config_.spare_pool, config_.id);
+    helpers_.StartSpareFiller(config_);
   }
 }
 
@@ -205,20 +202,19 @@ void Supervisor::Say(std::string phase) {
 
 // --- Commands and the lease
 
+Timer& Supervisor::TimerOf(std::uint32_t channel) {
+  std::unique_ptr<Timer>& timer = timeouts_[channel];
+  if (!timer) timer = timers_.NewTimer();
+  return *timer;
+}
+
 void Supervisor::ArmTimeout(std::uint32_t channel, milliseconds timeout) {
   if (timeout.count() == 0) return;
-  const auto timer = timeouts_.try_emplace(channel, loop_).first;
-  timer->second.expires_after(timeout);
-  timer->second.async_wait([this, channel](ErrorCodeOfAsio error) {
-    if (!error) router_.TimedOut(channel);
-  });
+  TimerOf(channel).Start(timeout, [this, channel] { router_.TimedOut(channel); });
 }
 
 void Supervisor::CheckKilled(std::uint32_t channel) {
-  const auto timer = timeouts_.try_emplace(channel, loop_).first;
-  timer->second.expires_after(kKillGrace);
-  timer->second.async_wait([this, channel](ErrorCodeOfAsio error) {
-    if (error) return;
+  TimerOf(channel).Start(kKillGrace, [this, channel] {
     // A client that does not read keeps the command's end from being told: no fault of the guest's.
     if (router_.GuestOwesExit(channel)) {
       GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
@@ -233,10 +229,9 @@ void Supervisor::CheckKilled(std::uint32_t channel) {
 void Supervisor::SettleJournal() {
   if (record_.journal()->settled() || settling_) return;
   settling_ = true;
-  settle_.expires_after(kSettleEvery);
-  settle_.async_wait([this](ErrorCodeOfAsio error) {
+  settle_->Start(kSettleEvery, [this] {
     settling_ = false;
-    if (error || phase_ == Phase::kEnded) return;
+    if (phase_ == Phase::kEnded) return;
     record_.journal()->Settle();
     SettleJournal();
   });
@@ -253,9 +248,7 @@ void Supervisor::RenewLease() {
 }
 
 void Supervisor::ArmLease(seconds length) {
-  lease_.expires_after(length);
-  lease_.async_wait([this](ErrorCodeOfAsio error) {
-    if (error) return;
+  lease_->Start(length, [this] {
     if (waiting_ && WaitsOn()) return;
     // A start has a limit of its own; a lease shorter than it would never let the guest come up.
     const bool starting = phase_ == Phase::kStarting && !config_.dies_with_first_client;
@@ -320,10 +313,7 @@ void Supervisor::GuestFailed(const Error& error) {
   network_.reset();
   if (phase_ == Phase::kStarting && !waiting_ && !AnyoneGreeted()) {
     // Whoever started us is about to connect, and is owed the reason.
-    boot_limit_.expires_after(kLastWordsLimit);
-    boot_limit_.async_wait([this](ErrorCodeOfAsio failure) {
-      if (!failure) ConcludeFailure();
-    });
+    boot_limit_->Start(kLastWordsLimit, [this] { ConcludeFailure(); });
     return;
   }
   ConcludeFailure();
@@ -365,9 +355,8 @@ void Supervisor::Stop(bool remove) {
   router_.GuestGone();
   PYRO_FAILPOINT("supervisor.stop.commands-ended");
   agent_->Send(EncodeFrame(wire::Plain(wire::FrameType::kPowerOff)));
-  stop_limit_.expires_after(kStopLimit);
-  stop_limit_.async_wait([this](ErrorCodeOfAsio error) {
-    if (!error && machine_) machine_->Kill();
+  stop_limit_->Start(kStopLimit, [this] {
+    if (machine_) machine_->Kill();
   });
 }
 
@@ -395,12 +384,12 @@ void Supervisor::Finish() {
   if (agent_) agent_->Close();
   if (console_) console_->Close();
   timeouts_.clear();
-  boot_limit_.cancel();
-  lease_.cancel();
-  settle_.cancel();
-  stop_limit_.cancel();
-  template_delay_.cancel();
-  refill_delay_.cancel();
+  boot_limit_->Stop();
+  lease_->Stop();
+  settle_->Stop();
+  stop_limit_->Stop();
+  template_delay_->Stop();
+  refill_delay_->Stop();
   RefillPool();
   if (on_end_) on_end_();
 }

@@ -8,7 +8,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,7 +19,9 @@
 #include "supervisor/command_router.h"
 #include "supervisor/console_log.h"
 #include "supervisor/guest_record.h"
+#include "supervisor/helpers.h"
 #include "supervisor/session.h"
+#include "supervisor/timers.h"
 #include "vmm/network.h"
 #include "vmm/vmm.h"
 #include "wire/supervisor_config.h"
@@ -29,9 +30,16 @@ namespace pyro::supervisor {
 
 class Supervisor {
  public:
-  // `vmm`, `record` and `clock` outlive the supervisor.
-  Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig config, vmm::Vmm& vmm,
-             GuestRecord& record, const Clock& clock);
+  // What a guest's life depends on beside its clients. All of it outlives the supervisor.
+  struct Seams {
+    vmm::Vmm& vmm;
+    GuestRecord& record;
+    const Clock& clock;
+    Timers& timers;
+    Helpers& helpers;
+  };
+
+  Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig config, const Seams& seams);
   ~Supervisor();
 
   // From its return on clients can connect. Before Start, or, for a spare, once the guest is ready:
@@ -88,6 +96,7 @@ class Supervisor {
   void Say(std::string phase);
 
   // Commands and the lease.
+  Timer& TimerOf(std::uint32_t channel);
   void ArmTimeout(std::uint32_t channel, std::chrono::milliseconds timeout);
   void CheckKilled(std::uint32_t channel);
   void UseChanged();
@@ -111,6 +120,8 @@ class Supervisor {
   vmm::Vmm& vmm_;
   GuestRecord& record_;
   const Clock& clock_;
+  Timers& timers_;
+  Helpers& helpers_;
 
   Phase phase_ = Phase::kStarting;
   std::string progress_ = "boot";
@@ -134,7 +145,7 @@ class Supervisor {
   std::optional<ClientId> owner_;  // The first that greeted: whoever started this guest.
 
   CommandRouter router_;
-  std::map<std::uint32_t, boost::asio::steady_timer> timeouts_;  // By the guest's channel.
+  std::map<std::uint32_t, std::unique_ptr<Timer>> timeouts_;  // By the guest's channel.
 
   std::optional<vmm::Network> network_;
   std::unique_ptr<vmm::Machine> machine_;
@@ -142,13 +153,13 @@ class Supervisor {
   std::shared_ptr<FrameStream> agent_;
   std::shared_ptr<ConsoleLog> console_;
 
-  boost::asio::steady_timer boot_limit_;
-  boost::asio::steady_timer lease_;
-  boost::asio::steady_timer settle_;
+  std::unique_ptr<Timer> boot_limit_;
+  std::unique_ptr<Timer> lease_;
+  std::unique_ptr<Timer> settle_;
   bool settling_ = false;  // It runs.
-  boost::asio::steady_timer stop_limit_;
-  boost::asio::steady_timer template_delay_;
-  boost::asio::steady_timer refill_delay_;
+  std::unique_ptr<Timer> stop_limit_;
+  std::unique_ptr<Timer> template_delay_;
+  std::unique_ptr<Timer> refill_delay_;
   std::function<void()> on_ready_;
   std::function<void()> on_end_;
 };

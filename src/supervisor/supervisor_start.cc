@@ -12,7 +12,6 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "supervisor/supervisor.h"
-#include "supervisor/template_maker.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/random.h"
@@ -53,9 +52,8 @@ std::optional<vmm::FrozenGuest> Supervisor::FindTemplate() {
 
 void Supervisor::Launch() {
   const seconds limit = warm_ ? kWarmLimit : config_.boot_timeout;
-  boot_limit_.expires_after(limit);
-  boot_limit_.async_wait([this, limit](ErrorCodeOfAsio error) {
-    if (error || phase_ != Phase::kStarting) return;
+  boot_limit_->Start(limit, [this, limit] {
+    if (phase_ != Phase::kStarting) return;
     GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
                           fmt::format("the guest did not boot within {} s", limit.count()),
                           "give it more memory, or look for what keeps this host busy"));
@@ -224,7 +222,7 @@ Status Supervisor::FromWarmUp(wire::Frame frame) {
 
 void Supervisor::GuestIsReady(wire::Ready ready) {
   phase_ = Phase::kReady;
-  boot_limit_.cancel();
+  boot_limit_->Stop();
   SettleTemplate();
   ready_.kernel = Printable(ready.kernel, 100);
   ready_.execution_mode = "guest_virtio_serial";
@@ -260,9 +258,8 @@ void Supervisor::SettleTemplate() {
 }
 
 void Supervisor::MakeTemplateWhenIdle() {
-  template_delay_.expires_after(kTemplateDelay);
-  template_delay_.async_wait([this](ErrorCodeOfAsio error) {
-    if (error || !wants_template_) return;
+  template_delay_->Start(kTemplateDelay, [this] {
+    if (!wants_template_) return;
     if (router_.idle()) {
       MakeTemplateNow();
     } else {
@@ -274,7 +271,7 @@ void Supervisor::MakeTemplateWhenIdle() {
 void Supervisor::MakeTemplateNow() {
   if (!wants_template_ || ready_.kernel.empty()) return;  // What does not boot is not worth it.
   wants_template_ = false;
-  StartTemplateMaker(config_);
+  helpers_.StartTemplateMaker(config_);
 }
 
 std::optional<wire::GuestNetwork> Supervisor::GuestNetwork() const {

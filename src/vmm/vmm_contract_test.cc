@@ -11,7 +11,9 @@
 #include <gtest/gtest.h>
 
 #include "sys/files.h"
+#include "sys/host.h"
 #include "vmm/fake/fake_vmm.h"
+#include "vmm/fake/process_vmm.h"
 #include "vmm/qemu/qemu_vmm.h"
 #include "vmm/testing/test_guest.h"
 #include "vmm/vmm.h"
@@ -85,6 +87,22 @@ class FakeSubject final : public Subject {
   FakeVmm* vmm_ = nullptr;
   bool greeted_ = false;
   std::string line_;
+};
+
+class ProcessSubject final : public Subject {
+ public:
+  Result<std::unique_ptr<Vmm>> Prepare() override {
+    auto programs = sys::ProgramDirectory();
+    if (!programs) return std::move(programs).error();
+    return std::unique_ptr<Vmm>(std::make_unique<ProcessVmm>(*programs / "vmm_process_guest"));
+  }
+
+  Result<MachineSpec> Spec() override {
+    MachineSpec spec;
+    spec.kernel = FileOf("kernel");
+    spec.initrd = FileOf("initrd");
+    return spec;
+  }
 };
 
 // What a guest is frozen to.
@@ -342,6 +360,11 @@ std::string KindName(const testing::TestParamInfo<Kind>& info) { return info.par
 INSTANTIATE_TEST_SUITE_P(Qemu, VmmContractTest,
                          testing::Values(Kind{"Qemu",
                                               [] { return std::make_unique<QemuSubject>(); }}),
+                         KindName);
+#elif defined(PYRO_CONTRACT_PROCESS)
+INSTANTIATE_TEST_SUITE_P(Process, VmmContractTest,
+                         testing::Values(Kind{"Process",
+                                              [] { return std::make_unique<ProcessSubject>(); }}),
                          KindName);
 #else
 INSTANTIATE_TEST_SUITE_P(Fake, VmmContractTest,

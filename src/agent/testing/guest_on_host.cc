@@ -1,0 +1,200 @@
+// pyro-guest-on-host: the guest of a supervisor that tests start on ProcessVmm. The real agent in a
+// process of this host, whose commands are plain processes that see this host's programs and a
+// /workspace of their own. It bounds nothing and hides nothing: never part of what users run.
+//
+// What the machine's kernel holds decides how the guest starts: "panic" resets it at once, "silent"
+// keeps it from ever greeting.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "agent/agent.h"
+#include "base/build_id.h"
+#include "base/check.h"
+#include "base/try.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "wire/frame.h"
+
+namespace pyro::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+// As vmm/fake/process_vmm.h has them; the floors of this folder end below it.
+constexpr int kChannel = 3;
+constexpr int kConsole = 4;
+constexpr int kKernel = 5;
+constexpr int kDisk = 6;
+constexpr int kPoweredOff = 0;
+constexpr int kReset = 10;
+constexpr int kBroken = 1;
+
+class NoTree : public ProcessTree {
+ public:
+  int procs_fd() const override { return -1; }
+  void Kill() override {}
+  bool TryRemove() override { return true; }
+};
+
+class NoTrees : public ProcessTrees {
+ public:
+  Result<std::unique_ptr<ProcessTree>> Create() override {
+    return std::unique_ptr<ProcessTree>(std::make_unique<NoTree>());
+  }
+};
+
+// Without the right to mount: in a user namespace, as its root.
+Status TakeMounts() {
+  const uid_t uid = ::geteuid();
+  const gid_t gid = ::getegid();
+  if (uid == 0) return OkStatus();  // The namespace of mounts came with that of processes.
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return sys::ErrnoError(errno, "unshare");
+  const std::pair<const char*, std::string> lines[] = {
+      {"/proc/self/setgroups", "deny"},
+      {"/proc/self/uid_map", "0 " + std::to_string(uid) + " 1"},
+      {"/proc/self/gid_map", "0 " + std::to_string(gid) + " 1"}};
+  for (const auto& [path, text] : lines) {
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenFile(path, O_WRONLY));
+    PYRO_RETURN_IF_ERROR(sys::WriteAll(file.get(), text));
+  }
+  return OkStatus();
+}
+
+// What the guest has written before is beside the image of its disk; one without an image forgets.
+Result<sys::UniqueFd> OpenWorkspace() {
+  char target[PATH_MAX] = {};
+  const std::string link = "/proc/self/fd/" + std::to_string(kDisk);
+  if (::readlink(link.c_str(), target, sizeof target - 1) < 0) return sys::UniqueFd();
+  const fs::path disk = target;
+  if (disk.filename() != "data.img") return sys::UniqueFd();
+  const fs::path workspace = disk.parent_path() / "fake-workspace";
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(workspace));
+  return sys::OpenFile(workspace, O_RDONLY | O_DIRECTORY);
+}
+
+Status Mount(const char* source, const fs::path& target, const char* type, unsigned long flags) {
+  if (::mount(source, target.c_str(), type, flags, nullptr) == 0) return OkStatus();
+  return sys::ErrnoError(errno, "mount", target.native());
+}
+
+// This host's directories, and a /workspace, /tmp and /root of its own.
+Status EnterRoot() {
+  PYRO_RETURN_IF_ERROR(TakeMounts());
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd workspace, OpenWorkspace());
+  PYRO_RETURN_IF_ERROR(Mount("none", "/", nullptr, MS_REC | MS_PRIVATE));
+  const fs::path root = "/tmp";
+  PYRO_RETURN_IF_ERROR(Mount("tmpfs", root, "tmpfs", 0));
+  std::error_code error;
+  for (const char* name : {"bin", "sbin", "lib", "lib32", "lib64", "usr", "etc", "dev", "proc"}) {
+    const fs::path from = fs::path("/") / name;
+    const fs::path to = root / name;
+    if (fs::is_symlink(from, error)) {
+      fs::create_symlink(fs::read_symlink(from, error), to, error);
+    } else if (fs::is_directory(from, error)) {
+      fs::create_directory(to, error);
+      PYRO_RETURN_IF_ERROR(Mount(from.c_str(), to, nullptr, MS_BIND | MS_REC));
+    }
+  }
+  for (const char* name : {"workspace", "tmp", "root"}) fs::create_directory(root / name, error);
+  if (workspace.valid()) {
+    const std::string from = "/proc/self/fd/" + std::to_string(workspace.get());
+    PYRO_RETURN_IF_ERROR(Mount(from.c_str(), root / "workspace", nullptr, MS_BIND));
+  }
+  if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) return sys::ErrnoError(errno, "chroot");
+  return OkStatus();
+}
+
+// Carries bytes between the agent and the host, except the agent's first frame: a guest that goes
+// on has said its hello before it was frozen.
+void PumpWithoutHello(int agent, int host) {
+  wire::FrameDecoder decoder;
+  char bytes[64 * 1024];
+  bool greeted = false;
+  while (true) {
+    pollfd polls[] = {{agent, POLLIN, 0}, {host, POLLIN, 0}};
+    ::poll(polls, 2, -1);
+    if (polls[0].revents != 0) {
+      const ssize_t n = ::read(agent, bytes, sizeof bytes);
+      if (n <= 0) return;
+      std::string_view out(bytes, static_cast<std::size_t>(n));
+      // The agent waits for an answer to its hello: nothing else comes with it.
+      if (!greeted) {
+        decoder.Append(out);
+        const auto hello = decoder.Next();
+        greeted = !hello || hello->has_value();
+      } else if (!sys::WriteAll(host, out)) {
+        return;
+      }
+    }
+    if (polls[1].revents != 0) {
+      const ssize_t n = ::read(host, bytes, sizeof bytes);
+      if (n <= 0 || !sys::WriteAll(agent, {bytes, static_cast<std::size_t>(n)})) return;
+    }
+  }
+}
+
+Status Serve(bool boots) {
+  PYRO_RETURN_IF_ERROR(EnterRoot());
+  sys::UniqueFd host(kChannel);
+  NoTrees trees;
+  AgentOptions options;
+  options.build = BuildId();
+  options.kernel = sys::KernelRelease();
+  options.trees = &trees;
+  options.setup = [](const wire::GuestSetup&) { return OkStatus(); };
+  options.sync = [] { return OkStatus(); };
+  sys::SocketPair pair;
+  if (boots) {
+    options.port = std::move(host);
+  } else {
+    PYRO_ASSIGN_OR_RETURN(pair, sys::MakeSocketPair());
+    PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pair.second.get()));
+    // The pump may wait: it has nothing else to do.
+    if (::fcntl(host.get(), F_SETFL, 0) != 0) return sys::ErrnoError(errno, "fcntl");
+    options.port = std::move(pair.second);
+  }
+  PYRO_ASSIGN_OR_RETURN(auto agent, Agent::Create(std::move(options)));
+  std::thread pump;
+  if (!boots) pump = std::thread(PumpWithoutHello, pair.first.get(), host.get());
+  const Status served = agent->Serve();
+  agent.reset();  // Closes its end, which ends the pump when all is carried.
+  if (pump.joinable()) pump.join();
+  return served;
+}
+
+int RunGuest(bool boots) {
+  const auto kernel = sys::ReadAll(kKernel, 1 << 20);
+  if (boots && kernel && kernel->starts_with("panic")) {
+    (void)sys::WriteAll(kConsole, "Kernel panic: as the test wants it\n");
+    return kReset;
+  }
+  while (boots && kernel && kernel->starts_with("silent")) ::pause();
+  const Status served = Serve(boots);
+  if (served) return kPoweredOff;
+  (void)sys::WriteAll(kConsole, served.error().message + "\n");
+  return kBroken;
+}
+
+}  // namespace
+}  // namespace pyro::agent
+
+int main(int argc, char** argv) {
+  return argc == 2 ? pyro::agent::RunGuest(std::string_view(argv[1]) == "boots") : 2;
+}
