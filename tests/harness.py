@@ -248,6 +248,15 @@ class Task:
     def delete(self):
         return self.json("delete")
 
+    def copy(self, task_id):
+        """Another task like this one, which is stopped. It is a directory alone: no database knows it yet."""
+        copied = Task(self.pyro, task_id)
+        subprocess.run(["cp", "-a", "--sparse=always", self.directory, copied.directory], check=True)
+        (copied.directory / "control.sock").unlink(missing_ok=True)
+        manifest = copied.directory / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(self.id, task_id))
+        return copied
+
     def processes(self):
         """Its supervisor, and what is below that."""
         found = []
@@ -262,6 +271,15 @@ class Task:
         assert {"pyro-supervisor", "qemu-system-x86_64"} <= {one.program for one in processes}
         kill_all(processes)
         wait_until(lambda: not self.processes(), "the guest is gone", 90)
+
+
+def copy_base(cache, into):
+    """Makes a cache in which debian:12-base is installed. Templates stay behind: pyro never trusts a copy of one."""
+    (into / "environments").mkdir(parents=True, mode=0o700)
+    subprocess.run(["cp", "-a", cache / "environments/debian-12-base", into / "environments"], check=True)
+    for name in ("blank", "accelerator.json"):
+        if (cache / name).exists():
+            subprocess.run(["cp", "-a", cache / name, into], check=True)
 
 
 def task_of_supervisor(pid):

@@ -3,7 +3,6 @@
 import collections
 import random
 import signal
-import subprocess
 
 import failpoints
 import harness
@@ -75,15 +74,7 @@ class Campaign:
         assert other.id not in "".join(harness.task_directories(self.pyro))
 
     def clone(self):
-        """Another task like the template, by way of its directory: without a row yet."""
-        name = "task_" + "".join(random.choices(ALPHABET, k=25)) + "a"
-        directory = self.template.directory
-        copy = directory.parent / name
-        subprocess.run(["cp", "-a", "--sparse=always", directory, copy], check=True)
-        (copy / "control.sock").unlink(missing_ok=True)
-        manifest = copy / "manifest.json"
-        manifest.write_text(manifest.read_text().replace(directory.name, name))
-        return harness.Task(self.pyro, name)
+        return self.template.copy("task_" + "".join(random.choices(ALPHABET, k=25)) + "a")
 
     # One each for what is to be done. The task's guest is off at the begin of most.
 

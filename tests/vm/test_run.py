@@ -252,7 +252,7 @@ def test_the_first_use_pulls(pyro, bare):
 
 @pytest.mark.cost(60)
 def test_a_broken_install_is_repaired_by_the_first_use(bare, cache_dir):
-    subprocess.run(["cp", "-a", str(cache_dir), str(bare.cache)], check=True)
+    harness.copy_base(cache_dir, bare.cache)
     image = (bare.cache / "environments/debian-12-base/current").resolve() / "base.erofs"
     image.chmod(0o600)
     with image.open("r+b") as file:
@@ -268,7 +268,7 @@ def test_a_normal_user_can_do_the_same(pyro, scratch):
     own = scratch / "user"
     own.mkdir()
     subprocess.run(["cp", "-a", str(harness.BIN), str(own / "bin")], check=True)
-    subprocess.run(["cp", "-a", str(pyro.cache), str(own / "cache")], check=True)
+    harness.copy_base(pyro.cache, own / "cache")
     (own / "home").mkdir()
     uid = 61000
     subprocess.run(["chown", "-R", f"{uid}:{uid}", str(own)], check=True)

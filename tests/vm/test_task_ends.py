@@ -1,7 +1,6 @@
 """Leases, stops and deletes of tasks, and the ids that name them."""
 
 import concurrent.futures
-import shutil
 import signal
 
 import harness
@@ -43,10 +42,7 @@ def test_ids_and_prefixes(pyro, create):
     # A second one that begins with the same letters, made by adoption of a copy.
     task.stop()
     letters = task.id[:20] + ("a" if task.id[20] != "a" else "b") + task.id[21:]
-    twin = task.directory.parent / letters
-    shutil.copytree(task.directory, twin, ignore=shutil.ignore_patterns("control.sock"))
-    manifest = twin / "manifest.json"
-    manifest.write_text(manifest.read_text().replace(task.id, letters))
+    task.copy(letters)
     done = pyro("task", "status", task.id[:12])
     harness.expect_error(done, 1)
     assert "is the beginning of 2 ids" in done.talk
