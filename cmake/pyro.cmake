@@ -88,8 +88,15 @@ function(pyro_test name)
   endif()
   if(arg_LABEL STREQUAL "vm")
     include(GoogleTest)
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 XML_OUTPUT_DIR ${CMAKE_BINARY_DIR}/results/
-      PROPERTIES ${properties} FIXTURES_REQUIRED test_environment ENVIRONMENT "${environment}")
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 NO_PRETTY_VALUES
+      XML_OUTPUT_DIR ${CMAKE_BINARY_DIR}/results/ PROPERTIES ${properties} FIXTURES_REQUIRED test_environment)
+    # Of a property that is a list, gtest_discover_tests() takes the first entry alone, without a warning.
+    set(script ${CMAKE_CURRENT_BINARY_DIR}/${name}_environment.cmake)
+    file(WRITE ${script} "foreach(test IN LISTS ${name}_TESTS)
+  set_tests_properties(\"\${test}\" PROPERTIES ENVIRONMENT \"${environment}\")
+endforeach()
+")
+    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
   else()
     # A process for each of many hundred quick tests would take longer than the tests do.
     add_dependencies(guestless ${name})

@@ -37,19 +37,21 @@ def outcome_of(case):
     return "skipped" if skipped else "passed"
 
 
-def read(path):
-    """The tests of one entry. Of a GoogleTest program, the status says whether a test ran."""
+def read(directory, path):
+    """The tests of one entry. GoogleTest writes a status for each, pytest does not."""
     tests = []
+    entry = str(path.relative_to(directory))[:-len(".xml")]
     for case in xml.etree.ElementTree.parse(path).iter("testcase"):
         is_pytest = case.get("status") is None
         kills = sum(int(one.get("value")) for one in case.iter("property") if one.get("name") == "kills")
         name = case.get("name") if is_pytest else f"{case.get('classname')}.{case.get('name')}"
-        tests.append(Test(path.stem, name, float(case.get("time") or 0), outcome_of(case), kills, is_pytest))
+        tests.append(Test(entry, name, float(case.get("time") or 0), outcome_of(case), kills, is_pytest))
     return tests
 
 
 def summary(directories):
-    tests = [test for directory in directories for path in sorted(directory.glob("*.xml")) for test in read(path)]
+    tests = [test for directory in directories for path in sorted(directory.rglob("*.xml"))
+             for test in read(directory, path)]
     slowest = sorted(tests, key=lambda test: -test.seconds)[:SLOWEST]
     lines = [f"The slowest {len(slowest)} of {len(tests)} tests:"]
     lines += [f"{test.seconds:7.1f} s  {test.entry if test.is_pytest else ''}  {test.name}" for test in slowest]

@@ -1,5 +1,6 @@
 """How the check itself works: which tests an entry of ctest runs, and what is told of them at the end."""
 
+import json
 import pathlib
 import random
 import subprocess
@@ -56,20 +57,32 @@ def test_the_shards_of_a_file_run_all_of_it(scratch):
     assert run_pytest(scratch, "4/3")[0] not in (0, 5)
 
 
-def test_every_registered_file_has_all_its_shards():
-    """By what ctest would run: for each file, 1/n to n/n."""
+def entries():
+    """What ctest would run here: command and variables of each entry by its name."""
     done = subprocess.run(["ctest", "--test-dir", str(harness.BIN.parent), "--show-only=json-v1"], capture_output=True,
                           text=True, check=True)
     found = {}
-    for entry in harness.json.loads(done.stdout)["tests"]:
+    for entry in json.loads(done.stdout)["tests"]:
         properties = {one["name"]: one["value"] for one in entry["properties"]}
-        for variable in properties.get("ENVIRONMENT", []):
-            name, _, shard = variable.partition("=")
-            if name == "PYRO_TEST_SHARD":
-                found.setdefault(pathlib.Path(entry["command"][-1]), []).append(shard)
+        variables = dict(one.split("=", 1) for one in properties.get("ENVIRONMENT", []))
+        found[entry["name"]] = (entry.get("command"), variables)
+    return found
+
+
+def test_every_registered_file_has_all_its_shards():
+    found = {}
+    for command, variables in entries().values():
+        if "PYRO_TEST_SHARD" in variables:
+            found.setdefault(pathlib.Path(command[-1]), []).append(variables["PYRO_TEST_SHARD"])
     assert pathlib.Path(__file__).resolve() in found
     for path, given in found.items():
         assert sorted(given) == sorted(f"{number + 1}/{len(given)}" for number in range(len(given))), path
+
+
+def test_every_entry_is_told_where_the_programs_and_the_environments_are():
+    lacking = [name for name, (_, variables) in entries().items()
+               if not {"PYRO_TEST_BIN", "PYRO_TEST_CACHE"} <= variables.keys() and not name.endswith("_NOT_BUILT")]
+    assert lacking == ["pull_test_environments"]
 
 
 PYTEST_RESULTS = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" tests="4">
@@ -88,12 +101,14 @@ GTEST_RESULTS = """<?xml version="1.0" encoding="UTF-8"?><testsuites tests="3" n
 
 def test_the_summary_counts_tests_and_kills_and_names_what_did_not_pass(tmp_path):
     (tmp_path / "fault.kill.1.xml").write_text(PYTEST_RESULTS)
-    (tmp_path / "wire_test.xml").write_text(GTEST_RESULTS)
+    # CMake makes directories of a name such as Qemu/ContractTest.Boots/Qemu.
+    (tmp_path / "Qemu/WireTest").mkdir(parents=True)
+    (tmp_path / "Qemu/WireTest/Qemu.xml").write_text(GTEST_RESULTS)
     lines = summarize_tests.summary([tmp_path])
     assert lines[0] == "The slowest 6 of 6 tests:"
     assert lines[1].split() == ["12.5", "s", "fault.kill.1", "test_kills[0]"]
     assert lines[3].split() == ["0.5", "s", "FrameTest.IsRead"]
-    assert "skipped: fault.kill.1 test_skipped" in lines and "skipped: wire_test FrameTest.IsSkipped" in lines
+    assert "skipped: fault.kill.1 test_skipped" in lines and "skipped: Qemu/WireTest/Qemu FrameTest.IsSkipped" in lines
     assert "failed: fault.kill.1 test_broken" in lines
     assert lines[-1] == ("6 tests ran: 2 of GoogleTest, 4 of pytest; 3 passed, 2 skipped, 1 failed; 17 kills")
 
