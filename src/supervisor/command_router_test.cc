@@ -369,7 +369,7 @@ TEST_F(JournalRouterTest, ADeadGuestInterruptsItsCommands) {
   EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kLost);
 }
 
-TEST_F(JournalRouterTest, AnybodyMayCancelACommandByItsSequence) {
+TEST_F(JournalRouterTest, AnyClientMayCancelACommandByItsSequence) {
   const std::uint32_t channel = BeginJournaled(1, 5);
   ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
   const auto frames = ToGuest();
@@ -402,7 +402,7 @@ TEST_F(JournalRouterTest, WhatDoesNotRunCannotBeCancelled) {
   EXPECT_FALSE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(0)).ok());
 }
 
-TEST_F(JournalRouterTest, WhoeverCancelsIsToldWhenTheGuestDies) {
+TEST_F(JournalRouterTest, ACancellingClientIsToldWhenTheGuestDies) {
   BeginJournaled(1, 5);
   ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
   journaled_.GuestGone();

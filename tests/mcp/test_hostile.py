@@ -98,7 +98,7 @@ def test_headers_beyond_the_limit_are_refused(server):
     assert status_of(raw) == 431
 
 
-def test_a_client_that_sends_drop_by_drop_is_cut_off_and_nobody_waits(server):
+def test_a_client_that_sends_drop_by_drop_is_cut_off_and_delays_no_other(server):
     sock = server.socket()
     sock.sendall(b"POST /mcp HT")
     begun = server.socket()

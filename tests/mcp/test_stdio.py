@@ -41,7 +41,7 @@ def test_stdout_carries_nothing_but_the_protocol():
             assert line in noise
 
 
-def test_a_running_call_keeps_nobody_waiting():
+def test_a_running_call_delays_no_other():
     with Stdio() as server:
         server.initialize()
         server.send(request("tools/call", call("probe_wait", _meta={"progressToken": "p"}), 1))

@@ -80,7 +80,7 @@ def test_kinds_of_stdin(pyro, scratch, stdin):
     assert (done.code, done.out, done.err) == (0, wanted, b""), done
 
 
-def test_stdin_that_nobody_reads_does_not_delay_the_end(pyro):
+def test_unread_stdin_does_not_delay_the_end(pyro):
     read, write = os.pipe()  # Held open and never written.
     done = pyro.run("echo", "done", stdin=read)
     os.close(read)
