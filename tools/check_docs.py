@@ -51,14 +51,8 @@ PROSE = SOURCE | {".md", ".c", ".pyi", ".mjs", ".toml"}
 
 # The folders that still hold such words, and how many. A number may only shrink.
 NOT_YET_PLAIN: dict[str, int] = {
-    ".": 3,
-    ".ci": 1,
-    "bench": 13,
-    "cmake": 2,
     "docs": 9,
-    "fuzz": 5,
-    "include": 11,
-    "packaging": 7,
+    "include": 10,
     "python": 7,
     "src/agent": 6,
     "src/archive": 14,
@@ -68,14 +62,13 @@ NOT_YET_PLAIN: dict[str, int] = {
     "src/db": 1,
     "src/engine": 27,
     "src/environment": 11,
-    "src/mcp": 30,
+    "src/mcp": 28,
     "src/mcp_server": 16,
     "src/registry": 39,
     "src/supervisor": 33,
     "src/sys": 10,
     "src/vmm": 24,
     "src/wire": 4,
-    "tests": 31,
 }
 
 

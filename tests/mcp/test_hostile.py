@@ -230,7 +230,7 @@ def test_listens_are_limited():
 
 def test_calls_beyond_what_may_wait_are_refused_and_reads_go_on():
     with Http(workers=2, queued_calls=2) as server:
-        # Two run, two wait, and the fifth to arrive, whichever that is, is one too many.
+        # Two run, two wait, and the fifth to arrive is one too many; it may be any of them.
         held = []
         for _ in range(5):
             connection = server.connection()

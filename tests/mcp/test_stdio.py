@@ -37,7 +37,7 @@ def test_stdout_carries_nothing_but_the_protocol():
         server.process.stdin.close()
         assert server.receive() is None
         noise = server.process.stderr.read().decode()
-        for line in ("printf reaches nobody", "write reaches nobody", "a child reaches nobody"):
+        for line in ("printf reaches no client", "write reaches no client", "a child reaches no client"):
             assert line in noise
 
 
