@@ -52,23 +52,18 @@ PROSE = SOURCE | {".md", ".c", ".pyi", ".mjs", ".toml"}
 # The folders that still hold such words, and how many. A number may only shrink.
 NOT_YET_PLAIN: dict[str, int] = {
     "docs": 9,
-    "include": 10,
-    "python": 7,
     "src/agent": 6,
     "src/archive": 14,
-    "src/base": 2,
     "src/chat": 3,
     "src/cli": 12,
-    "src/db": 1,
     "src/engine": 27,
     "src/environment": 11,
-    "src/mcp": 28,
+    "src/mcp": 26,
     "src/mcp_server": 16,
     "src/registry": 39,
     "src/supervisor": 33,
-    "src/sys": 10,
+    "src/sys": 1,
     "src/vmm": 24,
-    "src/wire": 4,
 }
 
 

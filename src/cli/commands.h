@@ -19,8 +19,8 @@ namespace pyro::cli {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
-inline constexpr int kExitPyroFailed =
-    125;  // Of commands whose other codes are the guest command's.
+// For commands whose other codes are those of the guest's command.
+inline constexpr int kExitPyroFailed = 125;
 
 // What was parsed. Borrowed by the commands.
 struct Context {

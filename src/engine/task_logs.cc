@@ -18,8 +18,8 @@ namespace pyro {
 namespace engine {
 namespace {
 
-constexpr int kLookMs =
-    250;  // How often the registry is asked whether a followed command has ended.
+// The interval at which a followed command's end is looked up in the registry.
+constexpr int kLookMs = 250;
 constexpr int kReapEvery = 20;  // Looks between two reaps: its supervisor may have been killed.
 
 Result<TaskLogEntry> ReadEntry(const std::filesystem::path& directory,

@@ -31,8 +31,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kFormatVersion = "pyro-initramfs 1";  // Changes with what Build writes.
-constexpr std::size_t kKeep =
-    3;  // Of one environment version: two builds of pyro may run side by side.
+// The number to keep for one environment version: two builds of pyro may run side by side.
+constexpr std::size_t kKeep = 3;
 
 // The members of a newc archive, written to a descriptor.
 class CpioWriter {

@@ -131,8 +131,8 @@ class CommandRouter {
   bool gone_ = false;
   std::uint32_t next_channel_ = 1;
   Commands commands_;  // By the guest's channel.
-  std::map<std::pair<ClientId, std::uint32_t>, std::uint32_t>
-      by_client_;          // To the guest's channel.
+  // To the guest's channel.
+  std::map<std::pair<ClientId, std::uint32_t>, std::uint32_t> by_client_;
   std::deque<Held> held_;  // Frames that wait for the guest.
   std::size_t held_bytes_ = 0;
 };

@@ -222,8 +222,8 @@ TEST_F(CommandRouterTest, AClientThatLeavesTakesItsCommandsAlong) {
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_EQ(frames[0].type, FrameType::kKill);
   EXPECT_EQ(frames[0].channel, channel);
-  EXPECT_EQ(*DecodeCredit(frames[1]),
-            1000u);  // What the client never took must not hold the guest up.
+  // Output that the client never took must not delay the guest.
+  EXPECT_EQ(*DecodeCredit(frames[1]), 1000u);
   to_client_.clear();
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok())

@@ -65,10 +65,10 @@ struct MachineSpec {
   int memory_mib = 1024;
   sys::UniqueFd kernel;  // A bzImage, open for reading. Not used by a guest that was frozen.
   sys::UniqueFd initrd;  // Open for reading. Likewise.
-  sys::UniqueFd
-      base_disk;  // vda, raw, open for reading only; shared by many guests. May be absent.
-  sys::UniqueFd
-      data_disk;  // The next disk (vdb), raw, open for reading and writing. May be absent.
+  // vda, raw, open for reading only; shared by many guests. May be absent.
+  sys::UniqueFd base_disk;
+  // The next disk (vdb), raw, open for reading and writing. May be absent.
+  sys::UniqueFd data_disk;
   std::optional<NetworkCard> network;  // Absent: the guest has no network device at all.
   Accelerator accelerator = Accelerator::kTcg;
   // At most one of the two. A frozen guest needs the rest of the specification as it was when it
@@ -97,8 +97,8 @@ std::string_view MachineEndName(MachineEnd end);
 struct MachineExit {
   MachineEnd end = MachineEnd::kCrashed;
   std::string detail;  // One sentence, for people: "qemu exited with code 1".
-  std::string
-      diagnostics;  // The beginning and end of what the monitor printed; bounded, may be empty.
+  // The beginning and end of the monitor's output; bounded, may be empty.
+  std::string diagnostics;
 };
 
 // What the running machine says of itself.
