@@ -54,16 +54,11 @@ NOT_YET_PLAIN: dict[str, int] = {
     "docs": 9,
     "src/agent": 6,
     "src/archive": 14,
-    "src/chat": 3,
     "src/cli": 12,
     "src/engine": 27,
-    "src/environment": 11,
     "src/mcp": 26,
     "src/mcp_server": 16,
-    "src/registry": 39,
     "src/supervisor": 33,
-    "src/sys": 1,
-    "src/vmm": 24,
 }
 
 

@@ -13,7 +13,7 @@
 namespace pyro::registry {
 namespace {
 
-// What must be free before we take ours.
+// The space that must be free before the reserve is taken.
 constexpr std::uint64_t kWantedBytes = 4 * kDiskReserveBytes;
 
 Status Allocate(const std::filesystem::path& file) {

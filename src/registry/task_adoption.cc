@@ -53,7 +53,7 @@ Status AdoptOne(Registry& registry, const std::filesystem::path& state_dir, cons
 Result<AdoptedTasks> AdoptTasks(Registry& registry, const std::filesystem::path& state_dir,
                                 const Clock& clock) {
   AdoptedTasks adopted;
-  // First without keeping others out: nearly always there is nothing to do.
+  // First without a transaction: nearly always there is nothing to do.
   PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> seen, ListTaskDirectories(state_dir));
   PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> unknown, WithoutRow(registry, seen));
   for (const TaskId& id : unknown) {

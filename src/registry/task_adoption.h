@@ -1,4 +1,4 @@
-// Makes rows again for tasks whose registry was lost or broken, from what lies in their
+// Restores the rows of tasks whose registry was lost or broken, from the files in their
 // directories.
 
 #pragma once
@@ -27,8 +27,8 @@ struct AdoptedTasks {
   std::uint64_t bad_lines = 0;  // Of journals, left out.
 };
 
-// Every finished task directory that has no row and no holder gets one, as stopped, with its
-// commands as far as its files tell. Idempotent. Cheap when there is nothing to do.
+// Every finished task directory without a row and without a holder gets a row, as stopped, with the
+// commands that its files show. Idempotent. Cheap when there is nothing to do.
 Result<AdoptedTasks> AdoptTasks(Registry& registry, const std::filesystem::path& state_dir,
                                 const Clock& clock);
 

@@ -6,7 +6,7 @@ namespace pyro::registry {
 namespace {
 
 struct Transition {
-  std::optional<VmState> next;  // Nothing: refused, with the two texts.
+  std::optional<VmState> next;  // Empty: refused, with the two texts.
   std::string_view refusal = {};
   std::string_view hint = {};
 };

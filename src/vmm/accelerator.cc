@@ -84,7 +84,7 @@ KvmAccess CheckKvmAccess(const std::filesystem::path& device) {
   if (::geteuid() != 0) {
     return ::access(device.c_str(), R_OK | W_OK) == 0 ? KvmAccess::kAllowed : KvmAccess::kDenied;
   }
-  // What the jail's user will have: see JailCredentials().
+  // The rights of the jail's user: see JailCredentials().
   constexpr mode_t kOthers = S_IROTH | S_IWOTH;
   constexpr mode_t kGroup = S_IRGRP | S_IWGRP;
   const bool others = (status.st_mode & kOthers) == kOthers;

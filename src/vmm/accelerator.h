@@ -1,6 +1,6 @@
-// Which accelerator to run guests under: found out by running a tiny guest under each, because that
-// /dev/kvm opens proves nothing. Some clouds offer one that interprets the guest's kernel mode, a
-// hundred times slower than TCG.
+// The choice of the accelerator for guests, by running a tiny guest under each. A /dev/kvm that
+// opens proves nothing: some clouds offer one that interprets the guest's kernel mode, a hundred
+// times slower than TCG.
 
 #pragma once
 
@@ -25,7 +25,7 @@ KvmAccess CheckKvmAccess(const std::filesystem::path& device);
 struct AcceleratorVerdict {
   Accelerator accelerator = Accelerator::kTcg;
   std::string reason;                            // One sentence for people.
-  std::optional<std::chrono::milliseconds> kvm;  // What the probe took, where it came out right.
+  std::optional<std::chrono::milliseconds> kvm;  // The probe's time, if its result was right.
   std::optional<std::chrono::milliseconds> tcg;
 
   bool operator==(const AcceleratorVerdict&) const = default;
@@ -52,7 +52,7 @@ Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
 // What a verdict depends on. It holds only where this is the same.
 Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access);
 
-// KVM only if its probe came out right and sooner. Errors as above.
+// KVM only if its probe was right and faster. Errors as above.
 Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutcome& tcg);
 
 std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key);

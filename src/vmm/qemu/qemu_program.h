@@ -1,4 +1,4 @@
-// Where QEMU is, what it needs to see, and how it is started in a jail.
+// QEMU's program, the files that it needs, and its start in a jail.
 
 #pragma once
 
@@ -26,16 +26,15 @@ struct QemuLaunch {
   std::string identity;
   // Files that QEMU opens by path, seen read-only.
   std::vector<JailSpec::Alias> files;
-  // What QEMU opens under this path it may only change for itself, although it wishes to open it
-  // for writing; empty: nothing.
+  // A file that QEMU opens for writing although it may change only its own copy; empty: none.
   std::string private_memory;
 };
 
 // Errors as JailedProcess::Spawn().
 Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline);
 
-// Where a file can be bound into a jail from, for a caller whose QEMU runs as the caller. Such a
-// QEMU could give itself the right to write to any descriptor of a file that belongs to the caller;
+// The path from which a file can be bound into a jail, if QEMU runs as the caller. Such a QEMU
+// could give itself the right to write to any descriptor of a file that belongs to the caller;
 // through a read-only mount it cannot. nullopt: the caller is root, whose QEMU is another user, or
 // the descriptor has no such path.
 std::optional<std::filesystem::path> BindablePath(int fd);
