@@ -42,8 +42,7 @@ void AppendFrame(std::string& stream, Frame frame);
 // True for the frames that a guest may send: ARP, and IPv4 without options from its own address to
 // - the resolver, UDP or TCP, port 53,
 // - any unicast address outside this host and link: not 0/8, 127/8, 169.254/16, 224/3 or the
-// guest's
-//   own network.
+//   guest's own network.
 // The program behind the filter would connect 127.0.0.1 to the host's own sockets: it assumes a
 // friendly guest. The guest is hostile.
 bool MayLeave(Frame frame);
