@@ -52,13 +52,9 @@ PROSE = SOURCE | {".md", ".c", ".pyi", ".mjs", ".toml"}
 # The folders that still hold such words, and how many. A number may only shrink.
 NOT_YET_PLAIN: dict[str, int] = {
     "docs": 9,
-    "src/agent": 6,
-    "src/archive": 14,
-    "src/cli": 12,
-    "src/engine": 27,
-    "src/mcp": 26,
-    "src/mcp_server": 16,
-    "src/supervisor": 33,
+    "src/agent": 1,
+    "src/cli": 9,
+    "src/mcp_server": 6,
 }
 
 

@@ -17,10 +17,11 @@
 namespace pyro::archive {
 namespace {
 
-constexpr unsigned kFileMode = 0777;        // What is kept of a file's mode,
+constexpr unsigned kFileMode = 0777;        // The bits kept of a file's mode,
 constexpr unsigned kDirectoryMode = 01777;  // and of a directory's: no setuid and setgid.
 
-constexpr std::size_t kBytesPerDirectory = 128;  // What the map takes besides the name.
+constexpr std::size_t kBytesPerDirectory =
+    128;  // The memory of the map for a name, without the name itself.
 
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
@@ -146,7 +147,7 @@ Result<int> TreeExtractor::OpenParent(const std::string& name) {
   return OpenDirectory(parent);
 }
 
-// Directories are never removed or replaced, so that the one opened last stays what it is.
+// Directories are never removed or replaced, so that the one opened last stays valid.
 Result<int> TreeExtractor::OpenDirectory(const std::string& name) {
   if (open_.valid() && open_name_ == name) return open_.get();
   sys::UniqueFd fd;
@@ -208,7 +209,8 @@ Status ExtractContent(int fd, const Entry& entry, TarReader& reader, const std::
 }
 
 Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where) {
-  // Backwards, a directory comes after all that is below it and can still be entered for those.
+  // In reverse order a directory comes after all entries below it, and can still be entered for
+  // them.
   for (auto it = directories.rbegin(); it != directories.rend(); ++it) {
     const auto& [name, state] = *it;
     sys::UniqueFd fd(::fcntl(root, F_DUPFD_CLOEXEC, 0));

@@ -117,7 +117,7 @@ Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const
   PYRO_ASSIGN_OR_RETURN(const environment::PullResult pulled,
                         environments.store().Pull(name, environment::PullMode::kIfNeeded,
                                                   engine::ToProgress(io), {io.cancel_fd}));
-  // Guests start without a template as well, only later; so a pull does not fail for it.
+  // Guests also start without a template, only slower; so a pull does not fail for it.
   auto parts = engine::PrepareParts(impl_->context, pulled.environment, {});
   const Status made = parts ? MakeUsualTemplates(impl_->context, *parts, io) : parts.error();
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();

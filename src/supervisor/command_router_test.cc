@@ -391,7 +391,8 @@ TEST_F(JournalRouterTest, AnyClientMayCancelACommandByItsSequence) {
   EXPECT_EQ(told[0].type, FrameType::kExited);
   EXPECT_EQ(told[0].channel, 9u);
   EXPECT_TRUE(ToClient(3).empty());
-  EXPECT_EQ(ToClient(1).back().type, FrameType::kExited) << "whoever waits for it gets its end";
+  EXPECT_EQ(ToClient(1).back().type, FrameType::kExited)
+      << "a client that waits for it gets its end";
 }
 
 TEST_F(JournalRouterTest, WhatDoesNotRunCannotBeCancelled) {

@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 constexpr int kFormat = 2;
 constexpr std::size_t kMaxCacheBytes = 64 * 1024;
 constexpr std::size_t kMaxReasonBytes = 1000;
-constexpr int kProbeRuns = 2;  // The better one counts: a busy host spoils one easily.
+constexpr int kProbeRuns = 2;  // The better one counts: a busy host may disturb one.
 
 std::string_view AccessName(KvmAccess access) {
   switch (access) {

@@ -39,17 +39,17 @@ struct AcceleratorOptions {
   std::string wish;  // The value of PYRO_ACCELERATOR: "tcg", "kvm", or empty.
 };
 
-// The verdict that is wished for, or cached and still true, or found out now, which takes up to
-// `kvm_deadline` and a second more, and is then cached. Several processes may do this at once. A
-// cache that cannot be read or written is done without. kMissingTool: no monitor or no bwrap.
-// kInvalidArgument: the wish is no accelerator. kGuestUnavailable: the probe comes out wrong under
-// every accelerator there is.
+// Returns the wish, or the cached verdict if it is still valid. Otherwise it runs the probe, which
+// takes up to `kvm_deadline` and a second more, and caches the verdict. Several processes may do
+// this at once. A cache that cannot be read or written is ignored. kMissingTool: no monitor or no
+// bwrap. kInvalidArgument: the wish is not an accelerator. kGuestUnavailable: the probe fails under
+// every accelerator.
 Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
                                              const AcceleratorOptions& options);
 
 // The parts of it, for tests.
 
-// What a verdict depends on. It holds only where this is the same.
+// The inputs of a verdict. It is valid only while they are the same.
 Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access);
 
 // KVM only if its probe was right and faster. Errors as above.

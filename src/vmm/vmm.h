@@ -162,11 +162,11 @@ class Vmm {
   // The monitor's program on this host.
   virtual std::filesystem::path program() const = 0;
 
-  // Returns once the machine runs and the monitor answers; the guest is then still booting, or
-  // goes on where it was frozen. On failure nothing is left running, and the error's message ends
-  // with what the monitor said. kMissingTool: the monitor or its jail is not installed.
-  // kInvalidArgument: see ValidateSpec(). kTimedOut: the deadline passed. kGuestUnavailable: the
-  // monitor refused to start.
+  // Returns once the machine runs and the monitor answers; the guest is then still booting, or goes
+  // on where it was frozen. On failure no process is left, and the error's message ends with the
+  // monitor's own words. kMissingTool: the monitor or its jail is not installed. kInvalidArgument:
+  // see ValidateSpec(). kTimedOut: the deadline passed. kGuestUnavailable: the monitor refused to
+  // start.
   virtual Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) = 0;
 
   // What a frozen guest depends on of the monitor and of this host, as lines of text: the same text

@@ -39,9 +39,9 @@ Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline);
 // the descriptor has no such path.
 std::optional<std::filesystem::path> BindablePath(int fd);
 
-// What a frozen guest depends on of QEMU and of this host, as lines of text: the program, the
-// processor, and the whole command line, with stand-ins for what differs from guest to guest.
-// `spec` needs no files.
+// The inputs of a frozen guest from QEMU and this host, as lines of text: the program, the
+// processor, and the whole command line, with placeholders for the parts that differ from guest to
+// guest. `spec` needs no files.
 Result<std::string> FrozenMachineKey(const std::filesystem::path& program, const MachineSpec& spec);
 
 // The rate of this host's time stamp counter in kHz, measured against the clock for about 10 ms; 0
