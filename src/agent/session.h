@@ -56,7 +56,7 @@ class Session {
   // end are ignored.
   void Receive(std::string_view bytes);
 
-  // False while the queue is so long that no more of the host's bytes may be read.
+  // False while the queue is too long to read more of the host's bytes.
   bool MayReceive() const { return !over_ && outgoing_.size() < kMaxReplies; }
 
   // True when the guest must only send the queue and power off: the host asked for that, or the
