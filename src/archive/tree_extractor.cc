@@ -93,7 +93,7 @@ Status TreeExtractor::AddSymlink(int parent, const std::string& leaf, const Entr
 
 Status TreeExtractor::AddHardLink(const std::string& name, const Entry& entry) {
   const auto refuse = [&] {
-    return reader_.Bad(fmt::format("hard link '{}' leads to what is no file of the archive",
+    return reader_.Bad(fmt::format("hard link '{}' does not lead to a file of the archive",
                                    Printable(entry.name)));
   };
   PYRO_ASSIGN_OR_RETURN(const std::string target, CleanName(entry.target, reader_.bad()));
@@ -159,8 +159,8 @@ Result<int> TreeExtractor::OpenDirectory(const std::string& name) {
     sys::UniqueFd next(::openat(at, leaf.c_str(), kOpenDirectory));
     if (!next.valid()) {
       if (errno != ELOOP && errno != ENOTDIR) return Failure(errno, "open", name.substr(0, end));
-      return reader_.Bad(
-          fmt::format("'{}' is used as a directory and is none", Printable(name.substr(0, end))));
+      return reader_.Bad(fmt::format("'{}' is used as a directory but is not one",
+                                     Printable(name.substr(0, end))));
     }
     fd = std::move(next);
     at = fd.get();

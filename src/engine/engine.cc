@@ -43,7 +43,7 @@ bool MeansNoGuest(const Error& error) {
 
 std::string HostCompatNotice(const Error& why) {
   return "no guest can start (" + why.message +
-         "); the command runs on this host in a bubblewrap jail: this is no virtual machine, "
+         "); the command runs on this host in a bubblewrap jail: this is not a virtual machine, "
          "and CPU and memory are not limited";
 }
 

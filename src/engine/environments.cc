@@ -45,7 +45,7 @@ Result<EnvironmentInfo> Summary(Environments& environments, const std::string& n
     if (summary.name == name) return ToInfo(summary);
   }
   return MakeError(ErrorCode::kNotFound, fmt::format("there is no environment '{}'", name),
-                   "'pyro env list' shows those there are");
+                   "'pyro env list' lists them");
 }
 
 std::string Describe(const environment::FileRecord& file) {

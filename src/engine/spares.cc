@@ -85,7 +85,7 @@ Status CheckMemory(const Context& context, const SparePool& wanted) {
   return MakeError(ErrorCode::kLimit,
                    fmt::format("spares could take {} MiB, more than half of this host's {} MiB",
                                mib, memory.total_mib),
-                   "keep fewer spares, or smaller ones; 'pyro warm' shows those there are");
+                   "keep fewer spares, or smaller ones; 'pyro warm' lists them");
 }
 
 void EndSpares(const fs::path& pool, std::int64_t keep) {

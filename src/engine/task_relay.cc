@@ -109,7 +109,7 @@ class TaskRelay {
   static Error Lost() {
     return MakeError(ErrorCode::kGuestUnavailable,
                      "the task's guest went away before the command's end was told",
-                     "'pyro task logs' has what is known of it; the task keeps its workspace and "
+                     "'pyro task logs' shows its record; the task keeps its workspace and "
                      "starts by itself");
   }
 

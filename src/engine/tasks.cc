@@ -299,8 +299,7 @@ Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::s
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.link) {
-    return MakeError(ErrorCode::kWrongState,
-                     "the task runs on the host, where nothing is exported from",
+    return MakeError(ErrorCode::kWrongState, "the task runs on the host, and cannot be exported",
                      "its files are in the task's directory, under workspace/");
   }
   PYRO_RETURN_IF_ERROR(running.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));

@@ -124,7 +124,7 @@ Result<CommandRecord> Registry::GetCommand(const TaskId& id, std::int64_t sequen
   if (found) return ReadCommand(select);
   return MakeError(ErrorCode::kNotFound,
                    fmt::format("task '{}' has no command {}", id.str(), sequence),
-                   "`pyro task logs` shows those that it has");
+                   "`pyro task logs` lists its commands");
 }
 
 Result<std::vector<CommandRecord>> Registry::ListCommands(const TaskId& id,

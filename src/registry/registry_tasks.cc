@@ -12,7 +12,7 @@ namespace {
 
 Error NoSuchTask(std::string_view id) {
   return MakeError(ErrorCode::kNotFound, fmt::format("there is no task '{}'", id),
-                   "`pyro task list` shows those that there are");
+                   "`pyro task list` lists them");
 }
 
 Result<std::vector<TaskRecord>> ReadAll(db::Statement& select) {

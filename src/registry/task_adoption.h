@@ -20,7 +20,7 @@ namespace pyro::registry {
 struct AdoptedTasks {
   struct Failure {
     TaskId id;
-    Error error;  // Its directory is left as it is.
+    Error error;  // Its directory is not changed.
   };
   std::vector<TaskId> task_ids;
   std::vector<Failure> failures;

@@ -90,7 +90,7 @@ Status CommandRouter::Cancel(ClientId client, const Frame& frame) {
         EncodeFrame(wire::ErrorFrame(
             frame.channel,
             MakeError(ErrorCode::kNotFound, fmt::format("command {} does not run", cancel.sequence),
-                      "it has ended, or never was"))));
+                      "it has ended or never existed"))));
     return OkStatus();
   }
   Command& command = found->second;
