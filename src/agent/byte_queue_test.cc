@@ -8,7 +8,7 @@
 namespace pyro::agent {
 namespace {
 
-TEST(ByteQueueTest, KeepsOrderForAllSizes) {
+TEST(ByteQueueTest, KeepsOrderWhateverTheSizes) {
   ByteQueue queue;
   std::string expected;
   std::string taken;

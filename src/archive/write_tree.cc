@@ -29,7 +29,7 @@ using FileId = std::pair<dev_t, ino_t>;
 
 FileId IdOf(const struct stat& info) { return {info.st_dev, info.st_ino}; }
 
-Result<std::vector<std::string>> List(int directory, const std::string& path) {
+Result<std::vector<std::string>> ListTree(int directory, const std::string& path) {
   const int copy = ::fcntl(directory, F_DUPFD_CLOEXEC, 0);
   DIR* const handle = copy < 0 ? nullptr : ::fdopendir(copy);
   if (handle == nullptr) {
@@ -69,8 +69,8 @@ std::optional<std::vector<Entry::Range>> DataRanges(int fd, const struct stat& i
   return ranges;
 }
 
-// Goes down with a descriptor per level and never by a path, so that a directory that is moved or
-// replaced by a link meanwhile does not mislead it.
+// Goes down with a descriptor per level and never by a path, so that nothing that is moved or
+// replaced by a link meanwhile leads it astray.
 class TreePacker {
  public:
   TreePacker(const fs::path& source, TarWriter& writer, Meter& meter, std::set<FileId> excluded)
@@ -119,7 +119,7 @@ class TreePacker {
   }
 
   Status Enter(sys::UniqueFd fd, const struct stat& info, const std::string& name) {
-    PYRO_ASSIGN_OR_RETURN(auto names, List(fd.get(), PathOf(name)));
+    PYRO_ASSIGN_OR_RETURN(auto names, ListTree(fd.get(), PathOf(name)));
     PYRO_RETURN_IF_ERROR(Add(Describe(Entry::Type::kDirectory, info, name)));
     levels_.push_back({std::move(fd), name, std::move(names), 0});
     return OkStatus();
@@ -161,7 +161,7 @@ class TreePacker {
     return OkStatus();
   }
 
-  // The file of a moment ago is gone or has another type.
+  // What was there a moment ago is gone or something else.
   Status Changed(const std::string& name) {
     meter_.CountChanged(name);
     return OkStatus();
@@ -193,7 +193,7 @@ class TreePacker {
   }
 
   Status VisitFile(int parent, const std::string& leaf, const std::string& name) {
-    // If it is a FIFO now, opening it must not wait.
+    // Should it be a FIFO by now, opening it must not wait.
     const sys::UniqueFd fd(
         ::openat(parent, leaf.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (!fd.valid()) {
@@ -215,7 +215,7 @@ class TreePacker {
     return CopyContent(fd.get(), entry);
   }
 
-  // Exactly the announced number of bytes, even if the file has changed.
+  // Exactly as many bytes as were announced, whatever the file has come to be.
   Status CopyContent(int fd, const Entry& entry) {
     bool shrunk = false;
     std::int64_t position = 0;

@@ -39,9 +39,9 @@ const char* const kStartHint =
 
 using Answer = Result<HttpResponse>;
 
-class Request {
+class HttpExchange {
  public:
-  Request(const Url& url, const std::string& body, const PostOptions& options)
+  HttpExchange(const Url& url, const std::string& body, const PostOptions& options)
       : url_(url), options_(options) {
     request_.version(11);
     request_.method(http::verb::post);
@@ -169,7 +169,7 @@ class Request {
 }  // namespace
 
 Result<HttpResponse> PostJson(const Url& url, const std::string& body, const PostOptions& options) {
-  return Request(url, body, options).Run();
+  return HttpExchange(url, body, options).Run();
 }
 
 }  // namespace pyro::chat

@@ -1,4 +1,4 @@
-// pyro demo: the life of one VM, step by step.
+// pyro demo: the life of one VM, told step by step.
 
 #include <chrono>
 #include <memory>
@@ -30,11 +30,11 @@ struct Step {
   std::int64_t duration_ms;
 };
 
-std::int64_t Since(Clock::time_point start) {
+std::int64_t SecondsSince(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
 }
 
-// One demonstration. The VM is deleted at its end, also after an error.
+// One demonstration. The VM is gone when it ends, however it ends.
 class Demonstration {
  public:
   Demonstration(Engine& engine, bool json)
@@ -98,7 +98,7 @@ class Demonstration {
   std::invoke_result_t<F, const CallIo&> Timed(F call) {
     const auto start = Clock::now();
     auto result = call_.Run(call);
-    last_ms_ = Since(start);
+    last_ms_ = SecondsSince(start);
     return result;
   }
 
@@ -119,7 +119,7 @@ class Demonstration {
     }
   }
 
-  // The command's end deleted the VM: no trace of it may remain.
+  // The command took the VM with it: nothing may be found of it any more.
   Status ExpectGone(Clock::time_point start) {
     const auto vm = Timed([&](const CallIo&) { return engine_.StatusVm(vm_id_); });
     if (vm || vm.error().code != ErrorCode::kNotFound) {
@@ -128,7 +128,7 @@ class Demonstration {
     }
     Tell("gone", "the VM, its disk and its processes");
     vm_id_shown_ = std::exchange(vm_id_, "");
-    total_ms_ = Since(start);
+    total_ms_ = SecondsSince(start);
     if (!json_) {
       Print(fmt::format("\nAll of it took {:.2f} s. A workspace that stays: pyro task --help\n",
                         static_cast<double>(total_ms_) / 1000));

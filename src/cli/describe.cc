@@ -66,7 +66,7 @@ class Completer {
   }
 
  private:
-  // Records a complete word.
+  // Takes note of a word that is complete.
   void Pass(const std::string& word) {
     if (pending_ != nullptr) {
       pending_ = nullptr;

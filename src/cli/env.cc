@@ -24,7 +24,7 @@ std::string PaintedState(const EnvironmentInfo& info) {
   return info.installed ? Paint(STDOUT_FILENO, Colour::kGreen, "installed") : "not installed";
 }
 
-int List(Engine& engine, const Context& context, bool quiet) {
+int ListEnvironments(Engine& engine, const Context& context, bool quiet) {
   const auto environments = engine.ListEnvironments();
   if (!environments) return Fail(environments.error(), context);
   if (context.json) {
@@ -128,8 +128,9 @@ void AddEnv(CLI::App& app, Context& context) {
   auto flag = std::make_shared<bool>(false);
   auto quiet = std::make_shared<bool>(false);
 
-  CLI::App* list = add("list", "Show the catalog and what is installed",
-                       [&context, quiet](Engine& engine) { return List(engine, context, *quiet); });
+  CLI::App* list =
+      add("list", "Show the catalog and what is installed",
+          [&context, quiet](Engine& engine) { return ListEnvironments(engine, context, *quiet); });
   list->add_flag("-q,--quiet", *quiet, "Print names only");
   list->footer("Example:\n  pyro env list --json");
 

@@ -1,4 +1,4 @@
-// pyro task: the group, and the common part of its verbs.
+// pyro task: the group, and what its verbs share.
 
 #include "cli/task.h"
 

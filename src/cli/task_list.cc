@@ -27,7 +27,7 @@ int ShowStatus(Engine& engine, const Context& context, const StatusFlags& flags)
   return ShowTask(engine.StatusTask(flags.task_id), context);
 }
 
-int List(Engine& engine, const Context& context, const ListFlags& flags) {
+int ListTasks(Engine& engine, const Context& context, const ListFlags& flags) {
   const auto tasks = engine.ListTasks();
   if (!tasks) return Fail(tasks.error(), context);
   if (context.json) {
@@ -58,7 +58,7 @@ void AddTaskStatus(CLI::App& task, Context& context) {
 
 void AddTaskList(CLI::App& task, Context& context) {
   const auto flags = std::make_shared<ListFlags>();
-  CLI::App* list = AddCommand(task, context, "list", "Show all tasks", flags, List);
+  CLI::App* list = AddCommand(task, context, "list", "Show all tasks", flags, ListTasks);
   AddJson(list, context);
   list->add_flag("-q,--quiet", flags->quiet, "Print ids only");
   list->footer("Example:\n  pyro task list");

@@ -30,7 +30,7 @@ std::string Line(const SparePoolInfo& pool) {
   return text + "\n";
 }
 
-int List(Engine& engine, const Context& context) {
+int ListPools(Engine& engine, const Context& context) {
   const auto pools = engine.ListSparePools();
   if (!pools) return Fail(pools.error(), context);
   if (context.json) {
@@ -82,7 +82,7 @@ void AddWarm(CLI::App& app, Context& context) {
       "Example:\n  pyro warm debian:12 --count 2\n  pyro warm debian:12 --count 0");
   warm->callback([&context, flags] {
     context.action = [&context, flags](Engine& engine) {
-      if (flags->vm.environment.empty()) return List(engine, context);
+      if (flags->vm.environment.empty()) return ListPools(engine, context);
       return Keep(engine, context, *flags);
     };
   });

@@ -20,7 +20,7 @@
 namespace pyro::engine {
 namespace {
 
-EnvironmentInfo ToInfo(const environment::EnvironmentSummary& summary) {
+EnvironmentInfo ToEnvironmentInfo(const environment::EnvironmentSummary& summary) {
   EnvironmentInfo info;
   info.name = summary.name;
   info.description = summary.description;
@@ -42,13 +42,13 @@ environment::ProgressFn ToProgress(const CallIo& io) {
 
 Result<EnvironmentInfo> Summary(Environments& environments, const std::string& name) {
   for (const auto& summary : environments.store().List()) {
-    if (summary.name == name) return ToInfo(summary);
+    if (summary.name == name) return ToEnvironmentInfo(summary);
   }
   return MakeError(ErrorCode::kNotFound, fmt::format("there is no environment '{}'", name),
-                   "'pyro env list' lists them");
+                   "'pyro env list' shows those there are");
 }
 
-std::string Describe(const environment::FileRecord& file) {
+std::string DescribeFile(const environment::FileRecord& file) {
   return fmt::format("{} {} {}", file.name, file.size, file.sha256);
 }
 
@@ -108,7 +108,8 @@ Status MakeUsualTemplates(const engine::Context& context, const engine::GuestPar
 Result<std::vector<EnvironmentInfo>> Engine::ListEnvironments() {
   Environments environments(impl_->context);
   std::vector<EnvironmentInfo> list;
-  for (const auto& summary : environments.store().List()) list.push_back(engine::ToInfo(summary));
+  for (const auto& summary : environments.store().List())
+    list.push_back(engine::ToEnvironmentInfo(summary));
   return list;
 }
 
@@ -117,7 +118,7 @@ Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const
   PYRO_ASSIGN_OR_RETURN(const environment::PullResult pulled,
                         environments.store().Pull(name, environment::PullMode::kIfNeeded,
                                                   engine::ToProgress(io), {io.cancel_fd}));
-  // Guests also start without a template, only slower; so a pull does not fail for it.
+  // Guests start without a template as well, only later; so a pull does not fail for it.
   auto parts = engine::PrepareParts(impl_->context, pulled.environment, {});
   const Status made = parts ? MakeUsualTemplates(impl_->context, *parts, io) : parts.error();
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
@@ -140,8 +141,9 @@ Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, V
   details.kernel_release = manifest.kernel_release;
   details.kernel_package = manifest.kernel_package + " " + manifest.kernel_package_version;
   details.directory = installed.directory;
-  details.files = {engine::Describe(manifest.base), engine::Describe(manifest.kernel)};
-  for (const auto& module : manifest.modules) details.modules.push_back(engine::Describe(module));
+  details.files = {engine::DescribeFile(manifest.base), engine::DescribeFile(manifest.kernel)};
+  for (const auto& module : manifest.modules)
+    details.modules.push_back(engine::DescribeFile(module));
   for (const auto& package : manifest.packages) {
     details.packages.push_back(package.name + " " + package.version);
   }

@@ -32,7 +32,7 @@ using registry::SparePool;
 using std::chrono::seconds;
 
 constexpr seconds kClaimLimit{5};  // A spare that is ready answers at once.
-constexpr seconds kStopLimit{30};
+constexpr seconds kSpareStopLimit{30};
 constexpr seconds kFillerLimit{120};
 
 Result<wire::SupervisorConfig> GuestConfig(const Context& context, const VmOptions& options) {
@@ -47,8 +47,7 @@ Result<wire::SupervisorConfig> GuestConfig(const Context& context, const VmOptio
   return config;
 }
 
-// The directory of the spares for such guests; it may be missing. Empty: such guests have no
-// spares.
+// Where the spares for such guests are, whether there are any or not. Empty: there can be none.
 fs::path PoolDirectory(const Context& context, const wire::SupervisorConfig& configured) {
   if (configured.templ.directory.empty()) return {};
   return registry::SparePoolsDirectory(context.state) / configured.templ.directory.filename();
@@ -60,7 +59,7 @@ bool Waits(const fs::path& spare) {
   return !registry::SpareIsTaken(spare) && sys::ConnectUnix(Socket(spare)).ok();
 }
 
-SparePoolInfo Describe(const SparePool& pool) {
+SparePoolInfo DescribePool(const SparePool& pool) {
   SparePoolInfo info;
   info.environment = pool.environment;
   info.vcpu_count = pool.vcpu_count;
@@ -85,19 +84,19 @@ Status CheckMemory(const Context& context, const SparePool& wanted) {
   return MakeError(ErrorCode::kLimit,
                    fmt::format("spares could take {} MiB, more than half of this host's {} MiB",
                                mib, memory.total_mib),
-                   "keep fewer spares, or smaller ones; 'pyro warm' lists them");
+                   "keep fewer spares, or smaller ones; 'pyro warm' shows those there are");
 }
 
 void EndSpares(const fs::path& pool, std::int64_t keep) {
   for (const fs::path& spare : registry::ListSpares(pool)) {
     if (!Waits(spare) || keep-- > 0) continue;
     if (auto link = SupervisorLink::Connect(Socket(spare))) {
-      (void)link->Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit));
+      (void)link->Stop(wire::Stop{.remove = true}, Deadline::After(kSpareStopLimit));
     }
   }
 }
 
-// Under the pool's lock, or another process that clears old pools could remove it meanwhile.
+// Under the pool's lock, or whoever clears pools that are over could take it away meanwhile.
 Status WritePool(const SparePool& pool) {
   while (true) {
     PYRO_RETURN_IF_ERROR(sys::MakeDirectories(pool.directory));
@@ -158,7 +157,7 @@ std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts
 
 namespace pyro {
 
-using engine::Describe;
+using engine::DescribePool;
 
 Result<SparePoolInfo> Engine::KeepSpares(const VmOptions& options, std::int64_t count,
                                          const CallIo& io) {
@@ -187,14 +186,14 @@ Result<SparePoolInfo> Engine::KeepSpares(const VmOptions& options, std::int64_t 
   } else {
     registry::ReapSpares(context.state, context.clock.Now());
   }
-  return Describe(pool);
+  return DescribePool(pool);
 }
 
 Result<std::vector<SparePoolInfo>> Engine::ListSparePools() {
   registry::ReapSpares(impl_->context.state, impl_->context.clock.Now());
   std::vector<SparePoolInfo> list;
   for (const auto& pool : registry::ListSparePools(impl_->context.state)) {
-    list.push_back(Describe(pool));
+    list.push_back(DescribePool(pool));
   }
   return list;
 }

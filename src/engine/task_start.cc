@@ -10,9 +10,10 @@ namespace {
 using wire::Frame;
 using wire::FrameType;
 
-constexpr std::uint32_t kChannel = 1;
+constexpr std::uint32_t kTaskChannel = 1;
 constexpr std::chrono::seconds kStartLimit{180};  // Longer than the supervisor's own for a boot.
-constexpr std::chrono::seconds kCancelLimit{30};  // Longer than its limit for a guest's kill.
+constexpr std::chrono::seconds kCancelAnswerLimit{
+    30};  // Longer than what it grants a guest to kill.
 
 Error GuestGone(std::string_view what) {
   return MakeError(ErrorCode::kGuestUnavailable, "the task's guest went away " + std::string(what),
@@ -23,14 +24,14 @@ Error GuestGone(std::string_view what) {
 
 Result<std::int64_t> StartInBackground(SupervisorLink& link, const wire::Exec& exec,
                                        const CallIo& io) {
-  link.Send(EncodeFrame(exec.ToFrame(kChannel)));
-  link.Send(wire::EncodeEof(kChannel, wire::Stream::kStdin));
+  link.Send(EncodeFrame(exec.ToFrame(kTaskChannel)));
+  link.Send(wire::EncodeEof(kTaskChannel, wire::Stream::kStdin));
   const Deadline deadline = Deadline::After(kStartLimit);
   while (true) {
     auto frame = link.Next(deadline, io.cancel_fd);
     if (!frame) {
-      // It may have been recorded at this moment. Otherwise it ends with the link.
-      link.Send(EncodeFrame(wire::Kill{wire::KillReason::kCancelled}.ToFrame(kChannel)));
+      // It may have been recorded this very moment. What has not been goes with the link.
+      link.Send(EncodeFrame(wire::Kill{wire::KillReason::kCancelled}.ToFrame(kTaskChannel)));
       (void)link.Pump();
       return std::move(frame).error();
     }
@@ -50,19 +51,19 @@ Result<std::int64_t> StartInBackground(SupervisorLink& link, const wire::Exec& e
       case FrameType::kStopped:
         return GuestGone("before the command began");
       default:
-        break;  // ready, credit for stdin: no action.
+        break;  // ready, credit for stdin: nothing to do.
     }
   }
 }
 
 Status CancelBySequence(SupervisorLink& link, std::int64_t sequence, const CallIo& io) {
-  link.Send(EncodeFrame(wire::Cancel{sequence}.ToFrame(kChannel)));
-  const Deadline deadline = Deadline::After(kCancelLimit);
+  link.Send(EncodeFrame(wire::Cancel{sequence}.ToFrame(kTaskChannel)));
+  const Deadline deadline = Deadline::After(kCancelAnswerLimit);
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const Frame frame, link.Next(deadline, io.cancel_fd));
     if (frame.type == FrameType::kError) return wire::ErrorFromFrame(frame);
     if (frame.type == FrameType::kStopped) return GuestGone("while the command was cancelled");
-    if (frame.type == FrameType::kExited && frame.channel == kChannel) return OkStatus();
+    if (frame.type == FrameType::kExited && frame.channel == kTaskChannel) return OkStatus();
   }
 }
 

@@ -32,10 +32,10 @@ using registry::VmEvent;
 using registry::VmRecord;
 using std::chrono::seconds;
 
-constexpr seconds kReadyLimit{180};  // Longer than the supervisor's own limit for a boot.
-constexpr seconds kStopLimit{60};
+constexpr seconds kVmReadyLimit{180};  // Longer than the supervisor's own limit for a boot.
+constexpr seconds kVmStopLimit{60};
 
-VmInfo ToInfo(const VmRecord& vm) {
+VmInfo ToVmInfo(const VmRecord& vm) {
   VmInfo info;
   info.vm_id = vm.id.str();
   info.environment = vm.environment;
@@ -64,11 +64,11 @@ VmOptions ToOptions(const VmRecord& vm) {
   return options;
 }
 
-GuestPlace PlaceOf(const Context& context, const VmId& id) {
+GuestPlace VmPlace(const Context& context, const VmId& id) {
   return {registry::VmLock(context.state, id), registry::VmControlSocket(context.state, id)};
 }
 
-// An open registry, and the VM after leftovers of crashes were reconciled.
+// An open registry, and the VM as it is after crashes have been tidied up.
 struct Found {
   Registry registry;
   VmRecord vm;
@@ -101,7 +101,7 @@ Result<VmRecord> StartGuest(const Context& context, Registry& registry, const Vm
   PYRO_RETURN_IF_ERROR(StartSupervisor(context, parts, VmSupervisor(context, vm), lock));
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                         SupervisorLink::Connect(registry::VmControlSocket(context.state, vm.id)));
-  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
+  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kVmReadyLimit), io));
   return registry.GetVm(vm.id);
 }
 
@@ -122,13 +122,14 @@ Result<ExecResult> ExecInGuest(const Context& context, const VmRecord& vm, const
 }
 
 Status Delete(const Context& context, Registry& registry, const VmId& id) {
-  auto held = TakeOver(PlaceOf(context, id));
-  // Without a directory there is no lock to take, but perhaps a row.
+  auto held = TakeOver(VmPlace(context, id));
+  // Without a directory there is nothing to take over, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
   if (held && held->link) {
-    PYRO_RETURN_IF_ERROR(held->link->Stop(wire::Stop{.remove = true}, Deadline::After(kStopLimit)));
+    PYRO_RETURN_IF_ERROR(
+        held->link->Stop(wire::Stop{.remove = true}, Deadline::After(kVmStopLimit)));
   }
-  // Repeats the supervisor's removal: it may have been killed in the middle.
+  // Again what the supervisor has done: it may have been killed in the middle.
   return RemoveVmFromDisk(registry, context, id);
 }
 
@@ -152,29 +153,29 @@ Result<VmInfo> Engine::CreateVm(const VmOptions& options, const CallIo& io) {
                         engine::CreateVmOnDisk(registry, impl_->context, spec,
                                                on_host ? engine::VmDisk::kHostWorkspace
                                                        : engine::VmDisk::kGuestImage));
-  return engine::ToInfo(vm.record);
+  return engine::ToVmInfo(vm.record);
 }
 
 Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_ASSIGN_OR_RETURN(engine::Held held,
-                        engine::TakeOver(engine::PlaceOf(impl_->context, found.vm.id)));
+                        engine::TakeOver(engine::VmPlace(impl_->context, found.vm.id)));
   if (held.link) {
-    PYRO_RETURN_IF_ERROR(held.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
+    PYRO_RETURN_IF_ERROR(held.link->AwaitReady(Deadline::After(engine::kVmReadyLimit), io));
     PYRO_ASSIGN_OR_RETURN(const registry::VmRecord vm, found.registry.GetVm(found.vm.id));
-    return engine::ToInfo(vm);
+    return engine::ToVmInfo(vm);
   }
-  // Reconcile again under the lock: its supervisor may have died since it was found.
+  // As it is now that it is ours: its supervisor may have died since it was found.
   PYRO_RETURN_IF_ERROR(engine::SettleVm(found.registry, impl_->context, found.vm.id));
   PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
-  if (vm.state == registry::VmState::kStarted) return engine::ToInfo(vm);
+  if (vm.state == registry::VmState::kStarted) return engine::ToVmInfo(vm);
   auto started = engine::StartGuest(impl_->context, found.registry, vm, std::move(*held.lock), io);
   if (!started && vm.allow_host_compat && engine::MeansNoGuest(started.error())) {
     if (io.on_notice) io.on_notice(engine::HostCompatNotice(started.error()));
     started = engine::StartOnHost(impl_->context, found.registry, vm.id);
   }
   if (!started) return std::move(started).error();
-  return engine::ToInfo(*started);
+  return engine::ToVmInfo(*started);
 }
 
 Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& command,
@@ -193,18 +194,18 @@ Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& comma
 Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_ASSIGN_OR_RETURN(engine::Held held,
-                        engine::TakeOver(engine::PlaceOf(impl_->context, found.vm.id)));
+                        engine::TakeOver(engine::VmPlace(impl_->context, found.vm.id)));
   if (held.link) {
     PYRO_RETURN_IF_ERROR(
-        held.link->Stop(wire::Stop{.remove = false}, Deadline::After(engine::kStopLimit)));
+        held.link->Stop(wire::Stop{.remove = false}, Deadline::After(engine::kVmStopLimit)));
   }
   PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
-  // No supervisor any more, or never one: reconcile the row. A VM that never started cannot be
-  // stopped.
+  // No supervisor any more, or never one: the row is brought in line. A VM that never started
+  // cannot be stopped.
   if (vm.state != registry::VmState::kStopped) {
     PYRO_ASSIGN_OR_RETURN(vm, found.registry.Apply(vm.id, registry::VmEvent::kStop));
   }
-  return engine::ToInfo(vm);
+  return engine::ToVmInfo(vm);
 }
 
 Status Engine::DeleteVm(const std::string& vm_id) {
@@ -214,7 +215,7 @@ Status Engine::DeleteVm(const std::string& vm_id) {
 
 Result<VmInfo> Engine::StatusVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->context, vm_id));
-  return engine::ToInfo(found.vm);
+  return engine::ToVmInfo(found.vm);
 }
 
 Result<std::vector<VmInfo>> Engine::ListVms() {
@@ -222,7 +223,7 @@ Result<std::vector<VmInfo>> Engine::ListVms() {
   (void)engine::Reap(registry, impl_->context);
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::VmRecord> vms, registry.ListVms());
   std::vector<VmInfo> list;
-  for (const registry::VmRecord& vm : vms) list.push_back(engine::ToInfo(vm));
+  for (const registry::VmRecord& vm : vms) list.push_back(engine::ToVmInfo(vm));
   return list;
 }
 

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint64_t kBlankMiB = 1 << 20;
 
 Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64_t size) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
@@ -29,8 +29,8 @@ Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64
   if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
     return sys::ErrnoError(errno, "make", image.native());
   }
-  // A small journal: a guest's writes are lost with the guest, or synced by it. No reserved blocks:
-  // only root writes here.
+  // A small journal: what a guest writes is lost with it, or synced by it. No reserved blocks: only
+  // root writes here.
   PYRO_RETURN_IF_ERROR(Capture(
       tools,
       {"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-J", "size=8", "-O",
@@ -44,12 +44,12 @@ Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64
 
 Result<fs::path> EnsureBlankDisk(const fs::path& cache_dir, std::uint64_t size,
                                  const ToolPaths& tools) {
-  if (size < kMinBlankBytes || size > kMaxBlankBytes || size % kMiB != 0) {
+  if (size < kMinBlankBytes || size > kMaxBlankBytes || size % kBlankMiB != 0) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("a disk cannot have {} bytes", size),
                      "choose a multiple of 1 MiB from 64 MiB to 1 TiB");
   }
   const fs::path folder = fs::absolute(cache_dir) / "blank";
-  const fs::path path = folder / fmt::format("ext4-1-{}m.img", size / kMiB);
+  const fs::path path = folder / fmt::format("ext4-1-{}m.img", size / kBlankMiB);
   if (::access(path.c_str(), R_OK) == 0) return path;
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(folder));
   const fs::path temporary = FreshName(folder, kTrashPrefix);

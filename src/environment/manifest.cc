@@ -19,7 +19,7 @@ constexpr std::size_t kMaxSources = 256;
 constexpr std::size_t kMaxTools = 32;
 constexpr std::size_t kMaxText = 4096;
 
-Error Broken(std::string_view what) {
+Error BrokenManifest(std::string_view what) {
   return MakeError(ErrorCode::kDataLoss,
                    fmt::format("the environment's manifest is broken: {}", what),
                    "pull the environment again: the broken copy is replaced");
@@ -46,28 +46,28 @@ Json ToJson(const FileRecord& file) {
 Result<const Json*> Member(const Json& object, const char* key, Json::value_t type) {
   const auto found = object.find(key);
   if (found == object.end() || found->type() != type) {
-    return Broken(fmt::format("'{}' is missing or of the wrong type", key));
+    return BrokenManifest(fmt::format("'{}' is missing or of the wrong type", key));
   }
   return &*found;
 }
 
 Result<std::string> Text(const Json& object, const char* key) {
   auto text = GetString(object, key, kMaxText);
-  if (!text) return Broken(text.error().message);
+  if (!text) return BrokenManifest(text.error().message);
   return text;
 }
 
 Result<FileRecord> ParseFile(const Json& value) {
-  if (!value.is_object()) return Broken("a file entry is not an object");
+  if (!value.is_object()) return BrokenManifest("a file entry is not an object");
   FileRecord file;
   PYRO_ASSIGN_OR_RETURN(file.name, Text(value, "name"));
   PYRO_ASSIGN_OR_RETURN(file.sha256, Text(value, "sha256"));
   if (!IsFileName(file.name))
-    return Broken(fmt::format("'{}' is not a file name", Printable(file.name, 64)));
+    return BrokenManifest(fmt::format("'{}' is not a file name", Printable(file.name, 64)));
   if (!IsHexDigest(file.sha256))
-    return Broken(fmt::format("the digest of '{}' is no digest", file.name));
+    return BrokenManifest(fmt::format("the digest of '{}' is no digest", file.name));
   auto size = GetInt(value, "size", 1, std::numeric_limits<std::int64_t>::max());
-  if (!size) return Broken(size.error().message);
+  if (!size) return BrokenManifest(size.error().message);
   file.size = static_cast<std::uint64_t>(*size);
   return file;
 }
@@ -79,12 +79,12 @@ Result<FileRecord> ParseFileAt(const Json& root, const char* key) {
 
 Status ParseModules(const Json& root, Manifest& manifest) {
   PYRO_ASSIGN_OR_RETURN(const Json* modules, Member(root, "modules", Json::value_t::array));
-  if (modules->size() > kMaxModules) return Broken("too many modules");
+  if (modules->size() > kMaxModules) return BrokenManifest("too many modules");
   std::set<std::string> seen;
   for (const auto& value : *modules) {
     PYRO_ASSIGN_OR_RETURN(FileRecord file, ParseFile(value));
     if (!seen.insert(file.name).second)
-      return Broken(fmt::format("module '{}' is listed twice", file.name));
+      return BrokenManifest(fmt::format("module '{}' is listed twice", file.name));
     manifest.modules.push_back(std::move(file));
   }
   return OkStatus();
@@ -92,9 +92,9 @@ Status ParseModules(const Json& root, Manifest& manifest) {
 
 Status ParsePackages(const Json& root, Manifest& manifest) {
   PYRO_ASSIGN_OR_RETURN(const Json* packages, Member(root, "packages", Json::value_t::array));
-  if (packages->size() > kMaxPackages) return Broken("too many packages");
+  if (packages->size() > kMaxPackages) return BrokenManifest("too many packages");
   for (const auto& value : *packages) {
-    if (!value.is_object()) return Broken("a package entry is not an object");
+    if (!value.is_object()) return BrokenManifest("a package entry is not an object");
     PackageRecord package;
     PYRO_ASSIGN_OR_RETURN(package.name, Text(value, "name"));
     PYRO_ASSIGN_OR_RETURN(package.version, Text(value, "version"));
@@ -106,18 +106,18 @@ Status ParsePackages(const Json& root, Manifest& manifest) {
 
 Status ParseProvenance(const Json& root, Manifest& manifest) {
   PYRO_ASSIGN_OR_RETURN(const Json* sources, Member(root, "apt_sources", Json::value_t::array));
-  if (sources->size() > kMaxSources) return Broken("too many apt sources");
+  if (sources->size() > kMaxSources) return BrokenManifest("too many apt sources");
   for (const auto& value : *sources) {
     if (!value.is_string() || value.get_ref<const std::string&>().size() > kMaxText) {
-      return Broken("an apt source is not a short string");
+      return BrokenManifest("an apt source is not a short string");
     }
     manifest.apt_sources.push_back(value.get<std::string>());
   }
   PYRO_ASSIGN_OR_RETURN(const Json* tools, Member(root, "tools", Json::value_t::object));
-  if (tools->size() > kMaxTools) return Broken("too many tools");
+  if (tools->size() > kMaxTools) return BrokenManifest("too many tools");
   for (const auto& [name, value] : tools->items()) {
     if (!value.is_string() || value.get_ref<const std::string&>().size() > kMaxText) {
-      return Broken("a tool's version is not a short string");
+      return BrokenManifest("a tool's version is not a short string");
     }
     manifest.tools[name] = value.get<std::string>();
   }
@@ -164,11 +164,11 @@ std::string FormatManifest(const Manifest& manifest) {
 
 Result<Manifest> ParseManifest(std::string_view text) {
   auto parsed = ParseJson(text, kMaxManifestBytes);
-  if (!parsed) return Broken(parsed.error().message);
+  if (!parsed) return BrokenManifest(parsed.error().message);
   const Json& root = *parsed;
-  if (!root.is_object()) return Broken("it is not an object");
+  if (!root.is_object()) return BrokenManifest("it is not an object");
   if (!GetInt(root, "schema", kManifestSchema, kManifestSchema)) {
-    return Broken("it is of another schema");
+    return BrokenManifest("it is of another schema");
   }
   Manifest manifest;
   PYRO_ASSIGN_OR_RETURN(manifest.environment, Text(root, "environment"));

@@ -14,11 +14,11 @@ namespace {
 
 constexpr std::size_t kMaxName = 64;
 
-Error Bad(std::string message) {
+Error BadEntry(std::string message) {
   return MakeError(ErrorCode::kInvalidArgument, std::move(message));
 }
 
-// True for the names that language models' interfaces accept for a function.
+// What language models' interfaces accept as the name of a function.
 bool IsToolName(const std::string& name) {
   return !name.empty() && name.size() <= kMaxName &&
          std::all_of(name.begin(), name.end(), [](char c) {
@@ -27,9 +27,10 @@ bool IsToolName(const std::string& name) {
 }
 
 Status CheckDescription(const std::string& what, const std::string& description) {
-  if (description.empty()) return Bad(fmt::format("{} has no description", what));
+  if (description.empty()) return BadEntry(fmt::format("{} has no description", what));
   if (description.size() > kMaxDescription) {
-    return Bad(fmt::format("{}: the description is longer than {} bytes", what, kMaxDescription));
+    return BadEntry(
+        fmt::format("{}: the description is longer than {} bytes", what, kMaxDescription));
   }
   return OkStatus();
 }
@@ -60,21 +61,23 @@ std::shared_ptr<const Entry> FindIn(const std::vector<std::shared_ptr<const Entr
 Status Catalog::AddTool(Tool tool) {
   const std::string what = fmt::format("tool '{}'", tool.name);
   if (!IsToolName(tool.name)) {
-    return Bad(fmt::format("{}: a name is 1 to {} letters, digits, '_' and '-'", what, kMaxName));
+    return BadEntry(
+        fmt::format("{}: a name is 1 to {} letters, digits, '_' and '-'", what, kMaxName));
   }
   PYRO_RETURN_IF_ERROR(CheckDescription(what, tool.description));
-  if (!tool.handler) return Bad(what + " has no handler");
+  if (!tool.handler) return BadEntry(what + " has no handler");
   if (!IsObjectSchema(tool.input_schema)) {
-    return Bad(what + ": the input schema's type is not object");
+    return BadEntry(what + ": the input schema's type is not object");
   }
-  if (!tool.required_capabilities.is_object()) return Bad(what + ": capabilities are an object");
+  if (!tool.required_capabilities.is_object())
+    return BadEntry(what + ": capabilities are an object");
   auto entry = std::make_shared<ToolEntry>();
   if (tool.schema_check == SchemaCheck::kValidate) {
     PYRO_ASSIGN_OR_RETURN(entry->input, Schema::Compile(tool.input_schema));
   }
   if (!tool.output_schema.is_null()) {
     if (!IsObjectSchema(tool.output_schema)) {
-      return Bad(what + ": the output schema's type is not object");
+      return BadEntry(what + ": the output schema's type is not object");
     }
     PYRO_ASSIGN_OR_RETURN(entry->output, Schema::Compile(tool.output_schema));
   }
@@ -91,10 +94,10 @@ Status Catalog::AddTool(Tool tool) {
 Status Catalog::AddResource(Resource resource) {
   const std::string what = fmt::format("resource '{}'", resource.info.uri);
   if (resource.info.uri.empty() || resource.info.uri.size() > kMaxUriBytes) {
-    return Bad(what + ": no URI, or too long a one");
+    return BadEntry(what + ": no URI, or too long a one");
   }
-  if (resource.info.name.empty()) return Bad(what + " has no name");
-  if (!resource.read) return Bad(what + " has no handler");
+  if (resource.info.name.empty()) return BadEntry(what + " has no name");
+  if (!resource.read) return BadEntry(what + " has no handler");
   const std::lock_guard lock(mutex_);
   if (FindIn(resources_, [&](auto& other) { return other.info.uri == resource.info.uri; })) {
     return MakeError(ErrorCode::kAlreadyExists, what + " is there already");
@@ -105,11 +108,11 @@ Status Catalog::AddResource(Resource resource) {
 
 Status Catalog::AddTemplate(ResourceTemplate added) {
   const std::string what = fmt::format("resource template '{}'", added.uri_template);
-  if (added.name.empty()) return Bad(what + " has no name");
-  if (!added.read) return Bad(what + " has no handler");
+  if (added.name.empty()) return BadEntry(what + " has no name");
+  if (!added.read) return BadEntry(what + " has no handler");
   PYRO_ASSIGN_OR_RETURN(UriTemplate uri, UriTemplate::Parse(added.uri_template));
   for (const auto& [name, handler] : added.completions) {
-    if (!uri.HasVariable(name)) return Bad(fmt::format("{} has no variable '{}'", what, name));
+    if (!uri.HasVariable(name)) return BadEntry(fmt::format("{} has no variable '{}'", what, name));
   }
   const std::lock_guard lock(mutex_);
   templates_.push_back(
@@ -119,9 +122,9 @@ Status Catalog::AddTemplate(ResourceTemplate added) {
 
 Status Catalog::AddPrompt(Prompt prompt) {
   const std::string what = fmt::format("prompt '{}'", prompt.name);
-  if (prompt.name.empty()) return Bad(what + ": no name");
+  if (prompt.name.empty()) return BadEntry(what + ": no name");
   PYRO_RETURN_IF_ERROR(CheckDescription(what, prompt.description));
-  if (!prompt.handler) return Bad(what + " has no handler");
+  if (!prompt.handler) return BadEntry(what + " has no handler");
   const std::lock_guard lock(mutex_);
   if (FindIn(prompts_, [&](auto& other) { return other.name == prompt.name; })) {
     return MakeError(ErrorCode::kAlreadyExists, what + " is there already");

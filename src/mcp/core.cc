@@ -27,12 +27,12 @@ Json ServerInfo(const ServerOptions& options) {
   return info;
 }
 
-enum class Runs { kInline, kReads, kCalls };
-enum class Needs { kNothing, kTasks };
-
 }  // namespace
 
 struct Core::Method {
+  enum class Runs { kInline, kReads, kCalls };
+  enum class Needs { kNothing, kTasks };
+
   std::string_view name;
   bool legacy;
   bool modern;
@@ -43,6 +43,8 @@ struct Core::Method {
 };
 
 const Core::Method* Core::FindMethod(Era era, const std::string& name) {
+  using Runs = Method::Runs;
+  using Needs = Method::Needs;
   static constexpr std::array kMethods = {
       Method{"initialize", true, false, Runs::kInline, Initialize},
       Method{"ping", true, false, Runs::kInline, Ping},
@@ -55,13 +57,13 @@ const Core::Method* Core::FindMethod(Era era, const std::string& name) {
       Method{"resources/read", true, true, Runs::kCalls, ReadResource, true},
       Method{"resources/subscribe", true, false, Runs::kInline, Subscribe},
       Method{"resources/unsubscribe", true, false, Runs::kInline, Unsubscribe},
-      Method{"prompts/list", true, true, Runs::kInline, ListPrompts},
-      Method{"prompts/get", true, true, Runs::kCalls, GetPrompt, true},
-      Method{"completion/complete", true, true, Runs::kReads, Complete},
-      Method{"subscriptions/listen", false, true, Runs::kInline, nullptr},
-      Method{"tasks/get", false, true, Runs::kReads, GetTask, false, Needs::kTasks},
-      Method{"tasks/update", false, true, Runs::kReads, UpdateTask, false, Needs::kTasks},
-      Method{"tasks/cancel", false, true, Runs::kReads, CancelTask, false, Needs::kTasks},
+      Method{"prompts/list", true, true, Method::Runs::kInline, ListPrompts},
+      Method{"prompts/get", true, true, Method::Runs::kCalls, GetPrompt, true},
+      Method{"completion/complete", true, true, Method::Runs::kReads, Complete},
+      Method{"subscriptions/listen", false, true, Method::Runs::kInline, nullptr},
+      Method{"tasks/get", false, true, Method::Runs::kReads, GetTask, false, Needs::kTasks},
+      Method{"tasks/update", false, true, Method::Runs::kReads, UpdateTask, false, Needs::kTasks},
+      Method{"tasks/cancel", false, true, Method::Runs::kReads, CancelTask, false, Needs::kTasks},
   };
   const auto* it = std::find_if(kMethods.begin(), kMethods.end(), [&](const Method& method) {
     return method.name == name && (era == Era::kLegacy ? method.legacy : method.modern);
@@ -85,14 +87,14 @@ Core::~Core() { CancelAll(CancelReason::kShutdown); }
 
 std::optional<RpcError> Core::Refusal(const Request& request, const RequestScope& scope) const {
   const Method* method = FindMethod(scope.era, request.method);
-  if (method == nullptr || (method->needs == Needs::kTasks && task_store_ == nullptr)) {
+  if (method == nullptr || (method->needs == Method::Needs::kTasks && task_store_ == nullptr)) {
     return RpcError{.code = kMethodNotFound,
                     .message = fmt::format("Method not found: {}", Printable(request.method, 80)),
                     .http_status = 404};
   }
   if (scope.era == Era::kLegacy) return std::nullopt;
   Json required = Json::object();
-  if (method->needs == Needs::kTasks) {
+  if (method->needs == Method::Needs::kTasks) {
     required["extensions"][std::string(kTasksExtension)] = Json::object();
   }
   if (request.method == "tools/call") {
@@ -137,14 +139,14 @@ std::shared_ptr<Exchange> Core::Handle(Request request, RequestScope scope,
     return refuse({.code = kInternalError, .message = made.error().message, .http_status = 503});
   }
   const std::shared_ptr<Call> call = *std::move(made);
-  if (method.runs == Runs::kInline) {
+  if (method.runs == Method::Runs::kInline) {
     call->Finish(method.function(*this, *call));
     return nullptr;
   }
   if (peer != nullptr && !peer->Begin(id, call)) {
     return refuse(IdInUse());
   }
-  WorkerPool& pool = method.runs == Runs::kCalls ? calls_ : reads_;
+  WorkerPool& pool = method.runs == Method::Runs::kCalls ? calls_ : reads_;
   if (!pool.Submit([this, &method, call] { Run(method, call); })) {
     call->Finish(RpcError{.code = kServerError,
                           .message = "the server is busy: too many calls wait already",
@@ -165,7 +167,7 @@ void Core::Run(const Method& method, const std::shared_ptr<Call>& call) {
       return;
     }
   }
-  // The JSON library throws if a handler mistakes a type. One such call must not end the others.
+  // The JSON library throws where a handler mistakes a type. One such call must not end the others.
   Outcome outcome;
   try {
     outcome = method.function(*this, *call);

@@ -23,7 +23,7 @@ HttpAnswer Mismatch(const Json& id, std::string message) {
   return ErrorAnswer(400, id, {.code = kHeaderMismatch, .message = std::move(message)});
 }
 
-HttpAnswer Refused(const Json& id, const RpcError& error) {
+HttpAnswer RefusedRequest(const Json& id, const RpcError& error) {
   return ErrorAnswer(error.http_status == 200 ? 400 : error.http_status, id, error);
 }
 
@@ -110,10 +110,10 @@ std::optional<HttpAnswer> CheckParams(const HttpRequest& request, const Request&
 Classified ClassifyModern(const HttpRequest& request, Request rpc, const LadderServer& server) {
   if (auto answer = CheckAgreement(request, rpc.id, rpc.method, rpc.params)) return *answer;
   auto envelope = ReadEnvelope(rpc.params);
-  if (const auto* error = std::get_if<RpcError>(&envelope)) return Refused(rpc.id, *error);
+  if (const auto* error = std::get_if<RpcError>(&envelope)) return RefusedRequest(rpc.id, *error);
   auto& scope = std::get<RequestScope>(envelope);
   if (auto answer = CheckPresent(request, rpc.id, rpc.method, rpc.params)) return *answer;
-  if (const auto error = server.refusal(rpc, scope)) return Refused(rpc.id, *error);
+  if (const auto error = server.refusal(rpc, scope)) return RefusedRequest(rpc.id, *error);
   if (rpc.method == "tools/call") {
     if (auto answer = CheckParams(request, rpc, server.tool_headers(rpc))) return *answer;
   }
@@ -139,7 +139,8 @@ Classified ClassifyPost(const HttpRequest& request, const LadderServer& server) 
   auto value = ParseJson(request.body, std::max(request.body.size(), kMaxJsonBytes));
   if (!value) return ErrorAnswer(400, kParseError, value.error().message);
   Message message = ParseMessage(*std::move(value));
-  if (const auto* bad = std::get_if<BadMessage>(&message)) return Refused(bad->id, bad->error);
+  if (const auto* bad = std::get_if<BadMessage>(&message))
+    return RefusedRequest(bad->id, bad->error);
   const auto version = request.Header(kVersionHeader);
   const bool modern_header = version && *version == kModernVersion;
   if (auto* rpc = std::get_if<Request>(&message)) {

@@ -8,7 +8,7 @@ namespace pyro::mcp {
 namespace {
 
 constexpr std::string_view kSessionHeader = "mcp-session-id";
-constexpr std::string_view kVersionHeader = "mcp-protocol-version";
+constexpr std::string_view kProtocolVersionHeader = "mcp-protocol-version";
 constexpr std::string_view kLastEventHeader = "last-event-id";
 // The first revision whose clients know events without a message.
 constexpr std::string_view kHasPrimer = "2025-11-25";
@@ -54,7 +54,7 @@ HttpService::Served HttpService::Serve(HttpRequest request, std::function<void()
 }
 
 HttpService::Served HttpService::ServeModern(ModernMessage message, std::function<void()> wake) {
-  // No subject of a notification outlives its own request.
+  // Nothing that a notification could be about outlives its own request.
   auto* request = std::get_if<Request>(&message.message);
   if (request == nullptr) return Accepted();
   HttpStreaming streaming;
@@ -118,7 +118,7 @@ HttpService::Served HttpService::ServeLegacy(const HttpRequest& http, LegacyMess
 
 std::variant<std::shared_ptr<HttpSession>, HttpAnswer> HttpService::SessionOf(
     const HttpRequest& request, const Json& id) {
-  const auto version = request.Header(kVersionHeader);
+  const auto version = request.Header(kProtocolVersionHeader);
   if (version && !IsLegacyVersion(*version)) {
     return ErrorAnswer(
         400, id,

@@ -10,7 +10,7 @@ bool IsId(const Json& id) {
   return id.is_number_integer();
 }
 
-BadMessage Bad(Json id, std::string message) {
+BadMessage BadRequest(Json id, std::string message) {
   return {std::move(id),
           {.code = kInvalidRequest, .message = std::move(message), .http_status = 400}};
 }
@@ -45,27 +45,27 @@ RpcError IdInUse() {
 
 Message ParseMessage(Json value) {
   if (value.is_array())
-    return Bad(nullptr, "batches are not supported: send one message at a time");
-  if (!value.is_object()) return Bad(nullptr, "a message is a JSON object");
+    return BadRequest(nullptr, "batches are not supported: send one message at a time");
+  if (!value.is_object()) return BadRequest(nullptr, "a message is a JSON object");
   Json id;
   if (const Json* found = Find(value, "id"); found != nullptr) id = *found;
   const bool has_id = IsId(id);
   if (!has_id) {
-    if (value.contains("id")) return Bad(nullptr, "an id is a string or an integer");
+    if (value.contains("id")) return BadRequest(nullptr, "an id is a string or an integer");
   }
-  if (StringOr(value, "jsonrpc") != "2.0") return Bad(id, "jsonrpc is not \"2.0\"");
+  if (StringOr(value, "jsonrpc") != "2.0") return BadRequest(id, "jsonrpc is not \"2.0\"");
   const Json* method = Find(value, "method");
   if (method == nullptr) {
     const bool answers = value.contains("result") != value.contains("error");
     if (has_id && answers) return ParseResponse(value, id);
-    return Bad(id, "neither a request nor a response");
+    return BadRequest(id, "neither a request nor a response");
   }
   if (!method->is_string() || method->get_ref<const std::string&>().size() > kMaxMethodBytes) {
-    return Bad(id, "method is not a short string");
+    return BadRequest(id, "method is not a short string");
   }
   Json params = Json::object();
   if (const auto it = value.find("params"); it != value.end()) {
-    if (!it->is_object()) return Bad(id, "params is not an object");
+    if (!it->is_object()) return BadRequest(id, "params is not an object");
     params = std::move(*it);
   }
   std::string name = method->get<std::string>();

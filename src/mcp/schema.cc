@@ -14,7 +14,7 @@ namespace pyro::mcp {
 namespace {
 
 constexpr int kMaxSteps = 1'000'000;
-constexpr int kMaxDepth = 200;
+constexpr int kMaxValueDepth = 200;
 
 bool IsWhole(const Json& value) {
   if (value.is_number_integer()) return true;
@@ -41,7 +41,7 @@ std::size_t CodePoints(std::string_view text) {
 
 std::string Show(const Json& value) { return Printable(ToJsonLine(value), 60); }
 
-// One validation. Every schema that is checked is a step, whether it fits or not.
+// One validation. Every schema that is looked at is a step, whether it fits or not.
 class Validator {
  public:
   std::vector<Violation> Run(const SchemaNode& root, const Json& value) {
@@ -56,7 +56,7 @@ class Validator {
 
   bool Spend(std::size_t steps = 1) {
     spent_ += steps;
-    if (spent_ > kMaxSteps || depth_ > kMaxDepth) exhausted_ = true;
+    if (spent_ > kMaxSteps || depth_ > kMaxValueDepth) exhausted_ = true;
     return !exhausted_;
   }
 

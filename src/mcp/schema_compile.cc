@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, 7> kTypes = {"null",   "boolean", "object
 constexpr std::array<std::string_view, 10> kDescriptive = {
     "title",   "description", "default",  "examples",  "format",
     "$schema", "deprecated",  "readOnly", "writeOnly", "x-mcp-header"};
-constexpr int kMaxDepth = 64;
+constexpr int kMaxSchemaDepth = 64;
 
 // Turns JSON into nodes. A schema is known by its JSON pointer, so that a $ref, also one to a
 // schema that is just being compiled, finds its node.
@@ -30,7 +30,7 @@ class Compiler {
     const std::string key = pointer.to_string();
     if (const auto it = known_.find(key); it != known_.end()) return it->second;
     if (!source_.contains(pointer)) return Bad(key, "there is no such schema");
-    if (++depth_ > kMaxDepth) return Bad(key, "nested too deeply");
+    if (++depth_ > kMaxSchemaDepth) return Bad(key, "nested too deeply");
     SchemaNode& node = nodes_.emplace_back();
     known_.emplace(key, &node);
     const Json& schema = source_[pointer];
@@ -127,7 +127,7 @@ class Compiler {
         (text.size() > 1 && text[1] != '/')) {
       return Bad(here.to_string(), "only references like #/$defs/name are known");
     }
-    // The library throws for an unknown escape.
+    // Of an escape that is none the library throws.
     for (std::size_t i = text.find('~'); i != std::string::npos; i = text.find('~', i + 1)) {
       if (i + 1 >= text.size() || (text[i + 1] != '0' && text[i + 1] != '1')) {
         return Bad(here.to_string(), "not a JSON pointer");

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kKeyBytes = 32;
 
-Error Refused() {
+Error RefusedToken() {
   return MakeError(ErrorCode::kInvalidArgument, "requestState is not of this server, or too old",
                    "call again without requestState and inputResponses");
 }
@@ -39,15 +39,15 @@ std::string StateSealer::Seal(const Json& payload, std::string_view binding) con
 
 Result<Json> StateSealer::Open(std::string_view token, std::string_view binding) const {
   const std::size_t dot = token.find('.');
-  if (token.size() > kMaxStateBytes || dot == std::string_view::npos) return Refused();
+  if (token.size() > kMaxStateBytes || dot == std::string_view::npos) return RefusedToken();
   const std::string_view body = token.substr(0, dot);
-  if (!SecretsEqual(token.substr(dot + 1), Tag(body, binding))) return Refused();
+  if (!SecretsEqual(token.substr(dot + 1), Tag(body, binding))) return RefusedToken();
   const auto text = DecodeBase64Url(body);
-  if (!text) return Refused();
+  if (!text) return RefusedToken();
   auto envelope = ParseJson(*text);
-  if (!envelope || !envelope->is_object() || !envelope->contains("payload")) return Refused();
+  if (!envelope || !envelope->is_object() || !envelope->contains("payload")) return RefusedToken();
   const auto expires = GetInt(*envelope, "expires", 0, INT64_MAX);
-  if (!expires || clock_.Now().time_since_epoch().count() > *expires) return Refused();
+  if (!expires || clock_.Now().time_since_epoch().count() > *expires) return RefusedToken();
   return std::move((*envelope)["payload"]);
 }
 

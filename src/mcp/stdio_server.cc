@@ -20,9 +20,9 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
 // Beyond this, reports are dropped.
-constexpr std::size_t kSoftLimit = 4 * 1024 * 1024;
+constexpr std::size_t kStdioSoftLimit = 4 * 1024 * 1024;
 // Beyond this, a client that does not read is not read either.
-constexpr std::size_t kHardLimit = 32 * 1024 * 1024;
+constexpr std::size_t kStdioHardLimit = 32 * 1024 * 1024;
 constexpr std::chrono::milliseconds kRoomPoll{200};
 
 class StdioSink final : public Sink {
@@ -45,7 +45,7 @@ class StdioConnection {
   StdioConnection(Core& core, StdioOptions options)
       : core_(core),
         options_(std::move(options)),
-        writer_(std::make_shared<LineWriter>(std::move(options_.out), kSoftLimit)),
+        writer_(std::make_shared<LineWriter>(std::move(options_.out), kStdioSoftLimit)),
         sink_(std::make_shared<StdioSink>(writer_)),
         peer_(std::make_shared<Peer>(options_.principal,
                                      [writer = writer_](const Json& message) {
@@ -94,9 +94,9 @@ class StdioConnection {
     return OkStatus();
   }
 
-  // Otherwise a client that sends and never reads would fill the memory. false: it is gone.
+  // A client that sends and never reads would have everything kept for it. false: it is gone.
   bool MakeRoom() {
-    while (!writer_->WaitForRoom(kHardLimit, Deadline::After(kRoomPoll))) {
+    while (!writer_->WaitForRoom(kStdioHardLimit, Deadline::After(kRoomPoll))) {
       pollfd polls[] = {{.fd = options_.in.get(), .events = 0, .revents = 0},
                         {.fd = options_.stop_fd, .events = POLLIN, .revents = 0}};
       ::poll(polls, 2, 0);
@@ -162,7 +162,7 @@ class StdioConnection {
 }  // namespace
 
 Result<StdioOptions> TakeStdio() {
-  // If 0, 1 or 2 is closed, one of our own files would get that number.
+  // Whatever of 0, 1 and 2 is closed would otherwise become some file of ours.
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR | O_CLOEXEC) != fd) {
       return sys::ErrnoError(errno, "open", "/dev/null");

@@ -1,4 +1,4 @@
-// The task_* tools, except task_exec and task_logs, which have files of their own.
+// The task_* tools but for task_exec and task_logs, which have files of their own.
 
 #include <filesystem>
 #include <utility>
@@ -24,9 +24,9 @@ using mcp::ToolResult;
 
 using Handler = Result<ToolResult> (*)(const Host& host, CallContext& call, const Json& arguments);
 
-constexpr std::size_t kListedTasks = 40;  // The most that fit a result.
+constexpr std::size_t kListedTasks = 40;  // What a result has room for.
 
-mcp::ToolHandler Bind(const Host& host, Handler handler) {
+mcp::ToolHandler BindTaskTool(const Host& host, Handler handler) {
   return [host, handler](CallContext& call, const Json& arguments) -> Result<ToolResult> {
     auto result = handler(host, call, arguments);
     if (!result) return ForModels(std::move(result).error());
@@ -43,7 +43,7 @@ Json TaskForm(const TaskInfo& task) {
   return form;
 }
 
-// A client does not know the server's own directory.
+// The server's own directory is nothing that a client knows of.
 Status CheckHostPath(std::string_view name, const std::string& path) {
   if (std::filesystem::path(path).is_absolute()) return OkStatus();
   return MakeError(ErrorCode::kInvalidArgument,
@@ -51,7 +51,7 @@ Status CheckHostPath(std::string_view name, const std::string& path) {
                    "give a path on this host that begins with /");
 }
 
-Result<ToolResult> Create(const Host& host, CallContext& call, const Json& arguments) {
+Result<ToolResult> CreateTask(const Host& host, CallContext& call, const Json& arguments) {
   TaskOptions options;
   ReadVmOptions(arguments, options);
   options.disk_mib = IntOr(arguments, "disk_mib", options.disk_mib);
@@ -67,7 +67,7 @@ Result<ToolResult> Create(const Host& host, CallContext& call, const Json& argum
   return ToolResult::Structured(std::move(form));
 }
 
-Result<ToolResult> GetStatus(const Host& host, CallContext&, const Json& arguments) {
+Result<ToolResult> GetTaskStatus(const Host& host, CallContext&, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.StatusTask(IdOf(arguments)));
   return ToolResult::Structured(TaskForm(task));
 }
@@ -90,7 +90,7 @@ Result<ToolResult> List(const Host& host, CallContext&, const Json&) {
       {{"total", tasks.size()}, {"count", list.size()}, {"tasks", std::move(list)}});
 }
 
-Result<ToolResult> Stop(const Host& host, CallContext& call, const Json& arguments) {
+Result<ToolResult> StopTask(const Host& host, CallContext& call, const Json& arguments) {
   if (!arguments.contains("sequence")) {
     PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.StopTask(IdOf(arguments)));
     return ToolResult::Structured(TaskForm(task));
@@ -104,7 +104,7 @@ Result<ToolResult> Stop(const Host& host, CallContext& call, const Json& argumen
   return ToolResult::Structured(std::move(form));
 }
 
-Result<ToolResult> Delete(const Host& host, CallContext&, const Json& arguments) {
+Result<ToolResult> DeleteTask(const Host& host, CallContext&, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const std::string id, host.engine.DeleteTask(IdOf(arguments)));
   host.server.NotifyResourcesChanged();
   return ToolResult::Structured({{"task_id", id}, {"deleted", true}});
@@ -120,9 +120,9 @@ Result<ToolResult> Export(const Host& host, CallContext& call, const Json& argum
   return ToolResult::Structured(ToJson(exported));
 }
 
-constexpr mcp::ToolAnnotations kReads = {
+constexpr mcp::ToolAnnotations kReadsTask = {
     .read_only = true, .destructive = false, .idempotent = true, .open_world = false};
-constexpr mcp::ToolAnnotations kEnds = {
+constexpr mcp::ToolAnnotations kEndsTask = {
     .read_only = false, .destructive = true, .idempotent = true, .open_world = false};
 
 Tool Make(const Host& host, std::string name, std::string title, mcp::ToolAnnotations annotations,
@@ -131,14 +131,15 @@ Tool Make(const Host& host, std::string name, std::string title, mcp::ToolAnnota
   tool.name = std::move(name);
   tool.title = std::move(title);
   tool.annotations = annotations;
-  tool.handler = Bind(host, handler);
+  tool.handler = BindTaskTool(host, handler);
   return tool;
 }
 
-Tool CreateTool(const Host& host) {
-  Tool tool = Make(
-      host, "task_create", "Create a task",
-      {.read_only = false, .destructive = false, .idempotent = false, .open_world = true}, Create);
+Tool TaskCreateTool(const Host& host) {
+  Tool tool =
+      Make(host, "task_create", "Create a task",
+           {.read_only = false, .destructive = false, .idempotent = false, .open_world = true},
+           CreateTask);
   tool.description =
       "Start a Linux virtual machine with a /workspace that keeps its files, for work in several "
       "steps: "
@@ -171,7 +172,7 @@ Tool CreateTool(const Host& host) {
   return tool;
 }
 
-Tool ExecTool(const Host& host) {
+Tool TaskExecTool(const Host& host) {
   Tool tool =
       Make(host, "task_exec", "Run a command in a task",
            {.read_only = false, .destructive = true, .idempotent = false, .open_world = true},
@@ -208,7 +209,7 @@ Tool ExecTool(const Host& host) {
 }
 
 Tool StatusTool(const Host& host) {
-  Tool tool = Make(host, "task_status", "Show a task", kReads, GetStatus);
+  Tool tool = Make(host, "task_status", "Show a task", kReadsTask, GetTaskStatus);
   tool.description = "Show the state of one task, its lease and its newest command.";
   tool.input_schema = InputSchema({{"task_id", TaskIdSchema()}}, {"task_id"});
   tool.output_schema = TaskSchema();
@@ -216,7 +217,7 @@ Tool StatusTool(const Host& host) {
 }
 
 Tool LogsTool(const Host& host) {
-  Tool tool = Make(host, "task_logs", "Read a task's journal", kReads, ReadLogs);
+  Tool tool = Make(host, "task_logs", "Read a task's journal", kReadsTask, ReadLogs);
   tool.description =
       "Read what a task's commands wrote, finished or still running. With task_id alone: the "
       "newest "
@@ -231,7 +232,7 @@ Tool LogsTool(const Host& host) {
 }
 
 Tool DeleteTool(const Host& host) {
-  Tool tool = Make(host, "task_delete", "Delete a task", kEnds, Delete);
+  Tool tool = Make(host, "task_delete", "Delete a task", kEndsTask, DeleteTask);
   tool.description =
       "Delete a task for good: its guest, its files and its journal. Running commands are killed. "
       "Copy "
@@ -244,7 +245,7 @@ Tool DeleteTool(const Host& host) {
 }
 
 Tool ListTool(const Host& host) {
-  Tool tool = Make(host, "task_list", "List tasks", kReads, List);
+  Tool tool = Make(host, "task_list", "List tasks", kReadsTask, List);
   tool.description =
       "List the tasks there are, the newest first, whoever made them: also those of earlier "
       "sessions and "
@@ -273,7 +274,7 @@ Tool ListTool(const Host& host) {
 }
 
 Tool StopTool(const Host& host) {
-  Tool tool = Make(host, "task_stop", "Stop a task or one of its commands", kEnds, Stop);
+  Tool tool = Make(host, "task_stop", "Stop a task or one of its commands", kEndsTask, StopTask);
   tool.description =
       "With sequence: kill that running command with everything it started; its output so far is "
       "kept and "
@@ -326,8 +327,8 @@ Tool ExportTool(const Host& host) {
 
 Status AddTaskTools(const Host& host) {
   if (host.profile == McpProfile::kVmRun) return OkStatus();
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(CreateTool(host)));
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(ExecTool(host)));
+  PYRO_RETURN_IF_ERROR(host.server.AddTool(TaskCreateTool(host)));
+  PYRO_RETURN_IF_ERROR(host.server.AddTool(TaskExecTool(host)));
   PYRO_RETURN_IF_ERROR(host.server.AddTool(StatusTool(host)));
   PYRO_RETURN_IF_ERROR(host.server.AddTool(LogsTool(host)));
   PYRO_RETURN_IF_ERROR(host.server.AddTool(DeleteTool(host)));

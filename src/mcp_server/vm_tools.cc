@@ -20,7 +20,7 @@ using mcp::ToolResult;
 
 using Handler = Result<ToolResult> (*)(const Host& host, CallContext& call, const Json& arguments);
 
-mcp::ToolHandler Bind(const Host& host, Handler handler) {
+mcp::ToolHandler BindVmTool(const Host& host, Handler handler) {
   return [host, handler](CallContext& call, const Json& arguments) -> Result<ToolResult> {
     auto result = handler(host, call, arguments);
     if (!result) return ForModels(std::move(result).error());
@@ -65,7 +65,7 @@ Result<ToolResult> ListEnvironments(const Host& host, CallContext&, const Json&)
   return ValueResult(ToJson(environments));
 }
 
-Result<ToolResult> Create(const Host& host, CallContext& call, const Json& arguments) {
+Result<ToolResult> CreateVm(const Host& host, CallContext& call, const Json& arguments) {
   VmOptions options;
   ReadVmOptions(arguments, options);
   CallReport report(call, 0, "making a VM of " + options.environment);
@@ -73,7 +73,7 @@ Result<ToolResult> Create(const Host& host, CallContext& call, const Json& argum
   return ValueResult(ToJson(vm));
 }
 
-Result<ToolResult> Start(const Host& host, CallContext& call, const Json& arguments) {
+Result<ToolResult> StartVm(const Host& host, CallContext& call, const Json& arguments) {
   CallReport report(call, 0, "starting the guest");
   PYRO_ASSIGN_OR_RETURN(const VmInfo vm,
                         host.engine.StartVm(TextOr(arguments, "vm_id", ""), report.Io()));
@@ -92,19 +92,19 @@ Result<ToolResult> Exec(const Host& host, CallContext& call, const Json& argumen
   return RunResult(result, sink, report.Notices());
 }
 
-Result<ToolResult> Stop(const Host& host, CallContext&, const Json& arguments) {
+Result<ToolResult> StopVm(const Host& host, CallContext&, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.StopVm(TextOr(arguments, "vm_id", "")));
   return ValueResult(ToJson(vm));
 }
 
-Result<ToolResult> Delete(const Host& host, CallContext&, const Json& arguments) {
-  // The whole id, also if only its beginning was given.
+Result<ToolResult> DeleteVm(const Host& host, CallContext&, const Json& arguments) {
+  // The whole id, whatever beginning of it was given.
   PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.StatusVm(TextOr(arguments, "vm_id", "")));
   PYRO_RETURN_IF_ERROR(host.engine.DeleteVm(vm.vm_id));
   return ValueResult({{"vm_id", vm.vm_id}, {"deleted", true}});
 }
 
-Result<ToolResult> GetStatus(const Host& host, CallContext&, const Json& arguments) {
+Result<ToolResult> GetVmStatus(const Host& host, CallContext&, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.StatusVm(TextOr(arguments, "vm_id", "")));
   return ValueResult(ToJson(vm));
 }
@@ -146,7 +146,7 @@ Tool RunTool(const Host& host) {
   tool.output_schema = RunResultSchema();
   tool.annotations = {
       .read_only = false, .destructive = false, .idempotent = false, .open_world = true};
-  tool.handler = Bind(host, Run);
+  tool.handler = BindVmTool(host, Run);
   return tool;
 }
 
@@ -174,11 +174,11 @@ Tool ListEnvironmentsTool(const Host& host) {
                                     {"environments"});
   tool.annotations = {
       .read_only = true, .destructive = false, .idempotent = true, .open_world = false};
-  tool.handler = Bind(host, ListEnvironments);
+  tool.handler = BindVmTool(host, ListEnvironments);
   return tool;
 }
 
-Tool CreateTool(const Host& host) {
+Tool VmCreateTool(const Host& host) {
   Tool tool;
   tool.name = "vm_create";
   tool.title = "Create a VM";
@@ -193,7 +193,7 @@ Tool CreateTool(const Host& host) {
   tool.output_schema = VmSchema();
   tool.annotations = {
       .read_only = false, .destructive = false, .idempotent = false, .open_world = true};
-  tool.handler = Bind(host, Create);
+  tool.handler = BindVmTool(host, CreateVm);
   return tool;
 }
 
@@ -206,11 +206,11 @@ Tool ByVmId(const Host& host, std::string name, std::string title, std::string d
   tool.input_schema = InputSchema({{"vm_id", VmIdSchema()}}, {"vm_id"});
   tool.output_schema = std::move(output);
   tool.annotations = annotations;
-  tool.handler = Bind(host, handler);
+  tool.handler = BindVmTool(host, handler);
   return tool;
 }
 
-Tool ExecTool(const Host& host) {
+Tool VmExecTool(const Host& host) {
   Tool tool;
   tool.name = "vm_exec";
   tool.title = "Run a command in a VM and delete the VM";
@@ -224,13 +224,13 @@ Tool ExecTool(const Host& host) {
   tool.output_schema = RunResultSchema();
   tool.annotations = {
       .read_only = false, .destructive = true, .idempotent = false, .open_world = true};
-  tool.handler = Bind(host, Exec);
+  tool.handler = BindVmTool(host, Exec);
   return tool;
 }
 
-constexpr mcp::ToolAnnotations kReads = {
+constexpr mcp::ToolAnnotations kReadsVm = {
     .read_only = true, .destructive = false, .idempotent = true, .open_world = false};
-constexpr mcp::ToolAnnotations kEnds = {
+constexpr mcp::ToolAnnotations kEndsVm = {
     .read_only = false, .destructive = true, .idempotent = true, .open_world = false};
 
 Json NetworkSchema() {
@@ -264,8 +264,8 @@ Tool ReapTool(const Host& host) {
           {"leftovers", CountSchema("Files and directories that belonged to no machine.")},
       },
       {"vm_ids", "count"});
-  tool.annotations = kEnds;
-  tool.handler = Bind(host, Reap);
+  tool.annotations = kEndsVm;
+  tool.handler = BindVmTool(host, Reap);
   return tool;
 }
 
@@ -276,32 +276,32 @@ Status AddVmTools(const Host& host) {
   if (host.profile != McpProfile::kTask) PYRO_RETURN_IF_ERROR(server.AddTool(RunTool(host)));
   PYRO_RETURN_IF_ERROR(server.AddTool(ListEnvironmentsTool(host)));
   if (host.profile != McpProfile::kFull) return OkStatus();
-  PYRO_RETURN_IF_ERROR(server.AddTool(CreateTool(host)));
+  PYRO_RETURN_IF_ERROR(server.AddTool(VmCreateTool(host)));
   PYRO_RETURN_IF_ERROR(server.AddTool(
       ByVmId(host, "vm_start", "Start a VM",
              "Boot a machine of vm_create and return once it takes commands. Starting a started "
              "one is fine. "
              "Next: vm_exec.",
              {.read_only = false, .destructive = false, .idempotent = true, .open_world = false},
-             VmSchema(), Start)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(ExecTool(host)));
+             VmSchema(), StartVm)));
+  PYRO_RETURN_IF_ERROR(server.AddTool(VmExecTool(host)));
   PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(
       host, "vm_stop", "Stop a VM",
       "Power a machine off; its disk is kept until its lease ends. Stopping a stopped one is fine.",
-      kEnds, VmSchema(), Stop)));
+      kEndsVm, VmSchema(), StopVm)));
   PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(
       host, "vm_delete", "Delete a VM", "Delete a machine with its disk, whatever state it is in.",
-      kEnds,
+      kEndsVm,
       OutputSchema({{"vm_id", TextSchema("What was deleted.")}, {"deleted", FlagSchema("true")}},
                    {"vm_id", "deleted"}),
-      Delete)));
+      DeleteVm)));
   PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(host, "vm_status", "Show a VM",
-                                             "Show the state and the lease of one machine.", kReads,
-                                             VmSchema(), GetStatus)));
+                                             "Show the state and the lease of one machine.",
+                                             kReadsVm, VmSchema(), GetVmStatus)));
   PYRO_RETURN_IF_ERROR(server.AddTool(
       ByVmId(host, "vm_network_info", "Show a VM's network",
-             "Show the addresses of a machine that was made with `network` and is started.", kReads,
-             NetworkSchema(), NetworkInfo)));
+             "Show the addresses of a machine that was made with `network` and is started.",
+             kReadsVm, NetworkSchema(), NetworkInfo)));
   return server.AddTool(ReapTool(host));
 }
 

@@ -40,7 +40,7 @@ Written WriteSome(int fd, std::string_view bytes) {
   return written;
 }
 
-Result<std::uint64_t> SizeOf(const fs::path& file) {
+Result<std::uint64_t> FileSize(const fs::path& file) {
   struct stat info {};
   if (::stat(file.c_str(), &info) == 0) return static_cast<std::uint64_t>(info.st_size);
   if (errno == ENOENT || errno == ENOTDIR) return std::uint64_t{0};
@@ -155,16 +155,16 @@ Status JournalWriter::Finish() {
 Result<OutputSizes> ReadOutputSizes(const fs::path& task_dir, std::int64_t sequence) {
   OutputSizes sizes;
   PYRO_ASSIGN_OR_RETURN(sizes.stdout_bytes,
-                        SizeOf(OutputFile(task_dir, sequence, OutputStream::kStdout)));
+                        FileSize(OutputFile(task_dir, sequence, OutputStream::kStdout)));
   PYRO_ASSIGN_OR_RETURN(sizes.stderr_bytes,
-                        SizeOf(OutputFile(task_dir, sequence, OutputStream::kStderr)));
+                        FileSize(OutputFile(task_dir, sequence, OutputStream::kStderr)));
   return sizes;
 }
 
 Result<std::string> ReadOutput(const fs::path& task_dir, std::int64_t sequence, OutputStream stream,
                                std::uint64_t offset, std::size_t max_bytes) {
   const fs::path file = OutputFile(task_dir, sequence, stream);
-  PYRO_ASSIGN_OR_RETURN(const std::uint64_t size, SizeOf(file));
+  PYRO_ASSIGN_OR_RETURN(const std::uint64_t size, FileSize(file));
   if (offset >= size) return std::string();
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY));
   return ReadAt(fd.get(), offset,
@@ -174,7 +174,7 @@ Result<std::string> ReadOutput(const fs::path& task_dir, std::int64_t sequence, 
 Result<OutputText> ReadOutputEnds(const fs::path& task_dir, std::int64_t sequence,
                                   OutputStream stream, std::size_t max_bytes) {
   OutputText text;
-  PYRO_ASSIGN_OR_RETURN(text.bytes, SizeOf(OutputFile(task_dir, sequence, stream)));
+  PYRO_ASSIGN_OR_RETURN(text.bytes, FileSize(OutputFile(task_dir, sequence, stream)));
   if (text.bytes <= max_bytes) {
     PYRO_ASSIGN_OR_RETURN(text.text, ReadOutput(task_dir, sequence, stream, 0, max_bytes));
     return text;

@@ -18,7 +18,7 @@ Error NoSuchVm(std::string_view id) {
                    "it was deleted, or its lease has ended; create another one");
 }
 
-Result<std::vector<VmRecord>> ReadAll(db::Statement& select) {
+Result<std::vector<VmRecord>> ReadVms(db::Statement& select) {
   std::vector<VmRecord> vms;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
@@ -80,7 +80,7 @@ Result<VmRecord> Registry::GetVm(const VmId& id) {
 Result<std::vector<VmRecord>> Registry::ListVms() {
   PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare("SELECT " PYRO_VM_COLUMNS
                                                        " FROM vms ORDER BY created_at, id"));
-  return ReadAll(select);
+  return ReadVms(select);
 }
 
 Result<VmRecord> Registry::FindVm(std::string_view prefix) {
@@ -90,7 +90,7 @@ Result<VmRecord> Registry::FindVm(std::string_view prefix) {
       auto select,
       database_.Prepare("SELECT " PYRO_VM_COLUMNS " FROM vms WHERE id >= ?1 AND id < ?1 || '{'"));
   select.BindText(1, prefix);
-  PYRO_ASSIGN_OR_RETURN(auto vms, ReadAll(select));
+  PYRO_ASSIGN_OR_RETURN(auto vms, ReadVms(select));
   if (vms.empty()) return NoSuchVm(prefix);
   if (vms.size() > 1) return AmbiguousPrefix(prefix, vms.size());
   return std::move(vms.front());
@@ -141,7 +141,7 @@ Result<std::vector<VmRecord>> Registry::ExpiredVms(WallTime now) {
       auto select, database_.Prepare("SELECT " PYRO_VM_COLUMNS " FROM vms WHERE expires_at <= ?1 "
                                      "ORDER BY expires_at, id"));
   select.BindInt(1, now.time_since_epoch().count());
-  return ReadAll(select);
+  return ReadVms(select);
 }
 
 Result<std::set<std::string>> Registry::DigestsInUse() {

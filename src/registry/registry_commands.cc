@@ -1,5 +1,5 @@
-// The part of Registry for the commands of tasks. Each call takes the same time for any number of
-// commands: one row of `tasks` and one of `commands`, found by their keys.
+// The part of Registry that deals with the commands of tasks. Each takes the same time however many
+// there are: one row of `tasks` and one of `commands`, found by their keys.
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 namespace pyro::registry {
 namespace {
 
-Result<std::vector<CommandRecord>> ReadAll(db::Statement& select) {
+Result<std::vector<CommandRecord>> ReadCommands(db::Statement& select) {
   std::vector<CommandRecord> commands;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
@@ -68,7 +68,7 @@ Result<CommandRecord> Registry::EndCommandLocked(const TaskId& id, std::int64_t 
   PYRO_ASSIGN_OR_RETURN(auto task, GetTask(id));
   command.end = end;
   task.output_bytes += end.kept_bytes();
-  // An interruption is noticed at some later time, which does not count as use of the task.
+  // An interruption is noticed at some later time, which is no use of the task.
   if (task.state == TaskState::kStarted && end.outcome != CommandOutcome::kInterrupted) {
     BeginLease(task, clock_->Now());
   }
@@ -98,7 +98,7 @@ Result<std::int64_t> Registry::InterruptRunning(
     }
   }
   if (running.empty()) return 0;
-  // Files are read before the transaction makes other processes wait.
+  // Files are read before anybody else has to wait.
   std::vector<CommandEnd> ends;
   ends.reserve(running.size());
   for (const std::int64_t sequence : running) ends.push_back(how(sequence));
@@ -124,7 +124,7 @@ Result<CommandRecord> Registry::GetCommand(const TaskId& id, std::int64_t sequen
   if (found) return ReadCommand(select);
   return MakeError(ErrorCode::kNotFound,
                    fmt::format("task '{}' has no command {}", id.str(), sequence),
-                   "`pyro task logs` lists its commands");
+                   "`pyro task logs` shows those that it has");
 }
 
 Result<std::vector<CommandRecord>> Registry::ListCommands(const TaskId& id,
@@ -140,7 +140,7 @@ Result<std::vector<CommandRecord>> Registry::ListCommands(const TaskId& id,
   select->BindText(1, id.str())
       .BindInt(2, range.from_sequence)
       .BindInt(3, std::max<std::int64_t>(range.limit, 0));
-  return ReadAll(*select);
+  return ReadCommands(*select);
 }
 
 Result<std::optional<CommandRecord>> Registry::LastCommand(const TaskId& id) {

@@ -1,4 +1,4 @@
-// The part of Registry for tasks.
+// The part of Registry that deals with tasks.
 
 #include <fmt/format.h>
 
@@ -12,10 +12,10 @@ namespace {
 
 Error NoSuchTask(std::string_view id) {
   return MakeError(ErrorCode::kNotFound, fmt::format("there is no task '{}'", id),
-                   "`pyro task list` lists them");
+                   "`pyro task list` shows those that there are");
 }
 
-Result<std::vector<TaskRecord>> ReadAll(db::Statement& select) {
+Result<std::vector<TaskRecord>> ReadTasks(db::Statement& select) {
   std::vector<TaskRecord> tasks;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
@@ -25,7 +25,7 @@ Result<std::vector<TaskRecord>> ReadAll(db::Statement& select) {
   }
 }
 
-// The record of an adopted task, after its commands.
+// A task as one that was there before its row, after its commands.
 void ResumeAfter(TaskRecord& task, const std::vector<CommandRecord>& commands) {
   task.state = TaskState::kStopped;
   WallTime last_used = task.created_at;
@@ -106,7 +106,7 @@ Result<TaskRecord> Registry::GetTask(const TaskId& id) {
 Result<std::vector<TaskRecord>> Registry::ListTasks() {
   PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare("SELECT " PYRO_TASK_COLUMNS
                                                        " FROM tasks ORDER BY created_at, id"));
-  return ReadAll(select);
+  return ReadTasks(select);
 }
 
 Result<TaskRecord> Registry::FindTask(std::string_view prefix) {
@@ -116,7 +116,7 @@ Result<TaskRecord> Registry::FindTask(std::string_view prefix) {
                         database_.Prepare("SELECT " PYRO_TASK_COLUMNS
                                           " FROM tasks WHERE id >= ?1 AND id < ?1 || '{'"));
   select.BindText(1, prefix);
-  PYRO_ASSIGN_OR_RETURN(auto tasks, ReadAll(select));
+  PYRO_ASSIGN_OR_RETURN(auto tasks, ReadTasks(select));
   if (tasks.empty()) return NoSuchTask(prefix);
   if (tasks.size() > 1) return AmbiguousPrefix(prefix, tasks.size());
   return std::move(tasks.front());

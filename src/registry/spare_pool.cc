@@ -25,10 +25,10 @@ using std::chrono::seconds;
 constexpr std::int64_t kFormat = 1;
 constexpr std::size_t kMaxPoolBytes = 256 * 1024;
 constexpr std::size_t kMaxGuestBytes = 64 * 1024;
-constexpr std::int64_t kMaxNumber = std::int64_t{1} << 30;
+constexpr std::int64_t kMaxPoolNumber = std::int64_t{1} << 30;
 constexpr char kPoolFile[] = "pool.json";
 constexpr char kTakenFile[] = "taken";
-constexpr char kGonePrefix[] = ".gone-";
+constexpr char kGonePoolPrefix[] = ".gone-";
 
 std::vector<fs::path> Directories(const fs::path& parent) {
   std::vector<fs::path> list;
@@ -41,9 +41,9 @@ std::vector<fs::path> Directories(const fs::path& parent) {
   return list;
 }
 
-// Renames it in one step: a process that waits for its lock then makes a new pool.
+// Out of the way in one step: whoever waits for its lock makes a pool of its own then.
 void RemoveOverPool(const fs::path& pool) {
-  const fs::path gone = pool.parent_path() / (kGonePrefix + pool.filename().native());
+  const fs::path gone = pool.parent_path() / (kGonePoolPrefix + pool.filename().native());
   if (std::rename(pool.c_str(), gone.c_str()) == 0) (void)sys::RemoveTree(gone);
 }
 
@@ -60,11 +60,11 @@ Result<SparePool> ReadSparePool(const fs::path& directory) {
   pool.directory = directory;
   PYRO_ASSIGN_OR_RETURN(pool.environment, GetString(json, "environment", 4096));
   PYRO_ASSIGN_OR_RETURN(pool.environment_digest, GetString(json, "environment_digest", 256));
-  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxNumber));
-  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", 1, kMaxNumber));
+  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxPoolNumber));
+  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", 1, kMaxPoolNumber));
   PYRO_ASSIGN_OR_RETURN(pool.network, GetBool(json, "network"));
   PYRO_ASSIGN_OR_RETURN(const auto count, GetInt(json, "count", 0, kMaxSpares));
-  PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxNumber));
+  PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxPoolNumber));
   PYRO_ASSIGN_OR_RETURN(const std::string blank, GetString(json, "blank", 4096));
   PYRO_ASSIGN_OR_RETURN(pool.guest, GetString(json, "guest", kMaxGuestBytes));
   pool.vcpu_count = static_cast<int>(vcpus);
@@ -93,7 +93,7 @@ Status WriteSparePool(const SparePool& pool) {
 std::vector<SparePool> ListSparePools(const fs::path& state_dir) {
   std::vector<SparePool> pools;
   for (const fs::path& directory : Directories(SparePoolsDirectory(state_dir))) {
-    if (directory.filename().native().starts_with(kGonePrefix)) continue;
+    if (directory.filename().native().starts_with(kGonePoolPrefix)) continue;
     if (auto pool = ReadSparePool(directory)) pools.push_back(std::move(*pool));
   }
   return pools;
@@ -141,7 +141,7 @@ int ClearDeadSpares(const fs::path& pool) {
 
 void ReapSpares(const fs::path& state_dir, WallTime now) {
   for (const fs::path& directory : Directories(SparePoolsDirectory(state_dir))) {
-    if (directory.filename().native().starts_with(kGonePrefix)) {
+    if (directory.filename().native().starts_with(kGonePoolPrefix)) {
       (void)sys::RemoveTree(directory);  // Left by a kill.
       continue;
     }

@@ -22,10 +22,10 @@ namespace pyro::registry {
 namespace fs = std::filesystem;
 namespace {
 
-// Being removed, without an owner: any process that sees it may finish the removal.
-constexpr std::string_view kGonePrefix = ".gone-";
-// Being made inside WithExclusive, so that a task's directory has its manifest and its mark as soon
-// as it has its name.
+// Belongs to nobody: being removed, whoever sees it may go on with it.
+constexpr std::string_view kGoneTaskPrefix = ".gone-";
+// Being made inside WithExclusive, so that a task's directory has its manifest and its mark from
+// the moment on at which it has its name.
 constexpr std::string_view kNewPrefix = ".new-";
 constexpr const char* kCreatingMark = "creating";
 
@@ -74,14 +74,14 @@ Result<std::vector<std::string>> Names(const fs::path& state_dir) {
   return names;
 }
 
-// True: no process holds the task, and its mark of creation exists or not as `creating` says. False
-// if the directory has disappeared meanwhile.
+// True: nobody holds the task, and its mark of creation is there or not as `creating` says. A
+// directory that went in the meantime is neither.
 Result<bool> IsFree(const fs::path& state_dir, const TaskId& id, bool creating) {
   auto lock = sys::FileLock::TryAcquire(TaskLock(state_dir, id));
   if (!lock && lock.error().code == ErrorCode::kNotFound) return false;
   if (!lock) return lock.error();
   if (!lock->has_value()) return false;
-  // Under the lock: only its holder removes the mark.
+  // Under the lock: the mark goes only by its holder's doing.
   PYRO_ASSIGN_OR_RETURN(const bool marked, Exists(TaskDirectory(state_dir, id) / kCreatingMark));
   return marked == creating;
 }
@@ -149,7 +149,7 @@ Result<TaskFiles> LookAtTaskFiles(const fs::path& state_dir, const TaskId& id) {
   const fs::path directory = TaskDirectory(state_dir, id);
   PYRO_ASSIGN_OR_RETURN(const bool there, Exists(directory));
   if (!there) {
-    PYRO_ASSIGN_OR_RETURN(const bool going, Exists(Prefixed(state_dir, kGonePrefix, id)));
+    PYRO_ASSIGN_OR_RETURN(const bool going, Exists(Prefixed(state_dir, kGoneTaskPrefix, id)));
     return going ? TaskFiles::kRemoving : TaskFiles::kMissing;
   }
   PYRO_ASSIGN_OR_RETURN(const bool marked, Exists(directory / kCreatingMark));
@@ -157,7 +157,7 @@ Result<TaskFiles> LookAtTaskFiles(const fs::path& state_dir, const TaskId& id) {
 }
 
 fs::path RetiredTaskDirectory(const fs::path& state_dir, const TaskId& id) {
-  return Prefixed(state_dir, kGonePrefix, id);
+  return Prefixed(state_dir, kGoneTaskPrefix, id);
 }
 
 Status RetireTaskDirectory(const fs::path& state_dir, const TaskId& id) {
@@ -189,9 +189,9 @@ Result<std::vector<fs::path>> LeftoverTaskDirectories(const fs::path& state_dir,
   std::vector<fs::path> leftovers;
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(state_dir));
   for (const std::string& name : names) {
-    const bool gone = name.starts_with(kGonePrefix);
+    const bool gone = name.starts_with(kGoneTaskPrefix);
     if (!gone && !name.starts_with(kNewPrefix)) continue;
-    const auto id = TaskId::Parse(name.substr(gone ? kGonePrefix.size() : kNewPrefix.size()));
+    const auto id = TaskId::Parse(name.substr(gone ? kGoneTaskPrefix.size() : kNewPrefix.size()));
     if (gone && id && std::find(known.begin(), known.end(), *id) != known.end()) continue;
     leftovers.push_back(TasksDirectory(state_dir) / name);
   }

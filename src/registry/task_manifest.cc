@@ -11,13 +11,13 @@
 namespace pyro::registry {
 namespace {
 
-constexpr std::int64_t kMaxNumber = std::int64_t{1} << 40;
+constexpr std::int64_t kMaxSpecNumber = std::int64_t{1} << 40;
 // Milliseconds that can still be added to and shown: before the year 10000.
-constexpr std::int64_t kMaxTimeMs = 253'402'300'799'999;
+constexpr std::int64_t kMaxCreatedAtMs = 253'402'300'799'999;
 
 Error Broken(std::string_view what) {
   return MakeError(ErrorCode::kDataLoss, fmt::format("the task's manifest is broken: {}", what),
-                   "its directory is not changed: its data.img holds the work");
+                   "its directory is left as it is: its data.img holds the work");
 }
 
 Result<TaskManifest> Read(const Json& json) {
@@ -28,15 +28,15 @@ Result<TaskManifest> Read(const Json& json) {
   TaskSpec& spec = manifest.spec;
   PYRO_ASSIGN_OR_RETURN(spec.environment, GetString(json, "environment", 1024));
   PYRO_ASSIGN_OR_RETURN(spec.environment_digest, GetString(json, "environment_digest", 256));
-  PYRO_ASSIGN_OR_RETURN(spec.vcpu_count, GetInt(json, "vcpu_count", 1, kMaxNumber));
-  PYRO_ASSIGN_OR_RETURN(spec.mem_mib, GetInt(json, "mem_mib", 1, kMaxNumber));
-  PYRO_ASSIGN_OR_RETURN(spec.disk_mib, GetInt(json, "disk_mib", 1, kMaxNumber));
+  PYRO_ASSIGN_OR_RETURN(spec.vcpu_count, GetInt(json, "vcpu_count", 1, kMaxSpecNumber));
+  PYRO_ASSIGN_OR_RETURN(spec.mem_mib, GetInt(json, "mem_mib", 1, kMaxSpecNumber));
+  PYRO_ASSIGN_OR_RETURN(spec.disk_mib, GetInt(json, "disk_mib", 1, kMaxSpecNumber));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t ttl, GetInt(json, "ttl_seconds", 1, kMaxTtl.count()));
   spec.ttl = std::chrono::seconds(ttl);
   PYRO_ASSIGN_OR_RETURN(spec.network, GetBool(json, "network"));
   PYRO_ASSIGN_OR_RETURN(spec.allow_host_compat, GetBool(json, "allow_host_compat"));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t created_at,
-                        GetInt(json, "created_at_ms", 0, kMaxTimeMs));
+                        GetInt(json, "created_at_ms", 0, kMaxCreatedAtMs));
   manifest.created_at = FromMs(created_at);
   return manifest;
 }

@@ -16,8 +16,8 @@ namespace pyro::registry {
 namespace fs = std::filesystem;
 namespace {
 
-// A directory that is being removed: it has no owner, and any process that sees it may finish it.
-constexpr std::string_view kGonePrefix = ".gone-";
+// A directory that is being removed: nobody owns it, whoever sees it may go on with it.
+constexpr std::string_view kGoneVmPrefix = ".gone-";
 
 }  // namespace
 
@@ -46,7 +46,7 @@ Result<sys::FileLock> CreateVmDirectory(const fs::path& state_dir, const VmId& i
 }
 
 Status RemoveVmDirectory(const fs::path& state_dir, const VmId& id) {
-  const fs::path gone = VmsDirectory(state_dir) / (std::string(kGonePrefix) + id.str());
+  const fs::path gone = VmsDirectory(state_dir) / (std::string(kGoneVmPrefix) + id.str());
   if (std::rename(VmDirectory(state_dir, id).c_str(), gone.c_str()) != 0 && errno != ENOENT) {
     return sys::ErrnoError(errno, "remove", VmDirectory(state_dir, id).native());
   }
@@ -60,7 +60,7 @@ Result<std::vector<fs::path>> LeftoverDirectories(const fs::path& state_dir,
   for (fs::directory_iterator it(VmsDirectory(state_dir), error), end; !error && it != end;
        it.increment(error)) {
     const std::string name = it->path().filename();
-    if (name.starts_with(kGonePrefix)) {
+    if (name.starts_with(kGoneVmPrefix)) {
       leftovers.push_back(it->path());
       continue;
     }

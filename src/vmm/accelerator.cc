@@ -19,10 +19,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kFormat = 2;
+constexpr int kVerdictFormat = 2;
 constexpr std::size_t kMaxCacheBytes = 64 * 1024;
 constexpr std::size_t kMaxReasonBytes = 1000;
-constexpr int kProbeRuns = 2;  // The better one counts: a busy host may disturb one.
+constexpr int kProbeRuns = 2;  // The better one counts: a busy host spoils one easily.
 
 std::string_view AccessName(KvmAccess access) {
   switch (access) {
@@ -84,7 +84,7 @@ KvmAccess CheckKvmAccess(const std::filesystem::path& device) {
   if (::geteuid() != 0) {
     return ::access(device.c_str(), R_OK | W_OK) == 0 ? KvmAccess::kAllowed : KvmAccess::kDenied;
   }
-  // The rights of the jail's user: see JailCredentials().
+  // What the jail's user will have: see JailCredentials().
   constexpr mode_t kOthers = S_IROTH | S_IWOTH;
   constexpr mode_t kGroup = S_IRGRP | S_IWGRP;
   const bool others = (status.st_mode & kOthers) == kOthers;
@@ -131,7 +131,7 @@ Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutco
 }
 
 std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key) {
-  Json json = {{"format", kFormat},
+  Json json = {{"format", kVerdictFormat},
                {"key", key},
                {"accelerator", std::string(AcceleratorName(verdict.accelerator))},
                {"reason", verdict.reason}};
@@ -143,7 +143,7 @@ std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key) {
 std::optional<AcceleratorVerdict> ParseVerdict(std::string_view text, const Json& key) {
   Result<Json> json = ParseJson(text, kMaxCacheBytes);
   if (!json || !json->is_object()) return std::nullopt;
-  Result<std::int64_t> format = GetInt(*json, "format", kFormat, kFormat);
+  Result<std::int64_t> format = GetInt(*json, "format", kVerdictFormat, kVerdictFormat);
   Result<std::string> name = GetString(*json, "accelerator", 16);
   Result<std::string> reason = GetString(*json, "reason", kMaxReasonBytes);
   if (!format || !name || !reason) return std::nullopt;

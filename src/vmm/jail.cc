@@ -27,7 +27,7 @@ namespace {
 constexpr uid_t kFirstUser = 61184;
 constexpr uid_t kUserCount = 4336;
 constexpr char kLoader[] = "/lib64/ld-linux-x86-64.so.2";
-constexpr char kInstallHint[] = "install it: apt-get install bubblewrap";
+constexpr char kBubblewrapHint[] = "install it: apt-get install bubblewrap";
 constexpr std::size_t kDiagnosticHead = 4 * 1024;
 constexpr std::size_t kDiagnosticTail = 16 * 1024;
 constexpr rlim_t kOpenFiles = 1024;
@@ -78,7 +78,7 @@ Error NotBuilt(std::string_view why) {
 
 rlimit Both(rlim_t value) { return {.rlim_cur = value, .rlim_max = value}; }
 
-// Limits far above the needs of our programs. Only lowered: a user may have less already.
+// Limits that a program of ours never comes near. Lowered only: a user may have less already.
 std::vector<std::pair<int, rlimit>> JailLimits() {
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
@@ -183,7 +183,8 @@ Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file) {
 }
 
 Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path bwrap, sys::FindProgram("bwrap", kInstallHint));
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path bwrap,
+                        sys::FindProgram("bwrap", kBubblewrapHint));
   const std::optional<sys::Credentials> credentials = JailCredentials(spec.identity, spec.devices);
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> libraries,
                         FindLibraries(spec, credentials));
@@ -245,7 +246,7 @@ void JailedProcess::Kill() { static_cast<void>(jail_.Signal(SIGKILL)); }
 
 Result<sys::ExitStatus> JailedProcess::Wait(Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(sys::ExitStatus status, jail_.Wait(deadline));
-  // bwrap reports a signal as a shell does.
+  // bwrap tells of a signal in the way of a shell.
   if (!status.signalled && status.code > 128) {
     status = {.signalled = true, .code = status.code - 128};
   }

@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kFormat = 2;
+constexpr std::int64_t kTemplateFormat = 2;
 constexpr std::size_t kMaxManifest = 64 * 1024;
 constexpr std::size_t kMaxState = 16 * 1024 * 1024;
 constexpr char kManifest[] = "manifest.json";
@@ -51,7 +51,7 @@ Error Damaged(const fs::path& directory, std::string_view why) {
                    fmt::format("the template '{}' is damaged: {}", directory.native(), why));
 }
 
-// Detects a later change of a file. Text, because JSON does not carry numbers of 64 bits.
+// What shows that a file has been touched since. Text, because numbers of 64 bits pass no JSON.
 std::string Fingerprint(const struct stat& status) {
   return fmt::format("{}:{}:{}:{}.{:09}:{}.{:09}", status.st_dev, status.st_ino, status.st_size,
                      status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
@@ -75,7 +75,7 @@ struct Manifest {
 std::string StateChecksum(std::string_view state) { return fmt::format("{:016x}", Crc64(state)); }
 
 std::string FormatManifest(const Manifest& manifest) {
-  return ToPrettyJson({{"format", kFormat},
+  return ToPrettyJson({{"format", kTemplateFormat},
                        {"key", manifest.key},
                        {"environment", manifest.facts.environment},
                        {"environment_digest", manifest.facts.environment_digest},
@@ -93,7 +93,7 @@ std::string FormatManifest(const Manifest& manifest) {
 Result<Manifest> ReadManifest(const fs::path& directory) {
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadFile(directory / kManifest, kMaxManifest));
   PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxManifest));
-  PYRO_RETURN_IF_ERROR(GetInt(json, "format", kFormat, kFormat));
+  PYRO_RETURN_IF_ERROR(GetInt(json, "format", kTemplateFormat, kTemplateFormat));
   Manifest manifest;
   TemplateFacts& facts = manifest.facts;
   PYRO_ASSIGN_OR_RETURN(manifest.key, GetString(json, "key", kMaxTemplateKey));
@@ -112,7 +112,7 @@ Result<Manifest> ReadManifest(const fs::path& directory) {
   return manifest;
 }
 
-// A file of a template, if it has that fingerprint.
+// A file of a template, if it is the one of that fingerprint.
 Result<sys::UniqueFd> OpenUnchanged(const fs::path& directory, const char* name,
                                     const std::string& fingerprint) {
   auto file = sys::OpenFile(directory / name, O_RDONLY);
@@ -122,7 +122,7 @@ Result<sys::UniqueFd> OpenUnchanged(const fs::path& directory, const char* name,
   return std::move(*file);
 }
 
-// Renames it in one step, so that a crash leaves a leftover and never half a template.
+// Out of sight in one step, so that a crash leaves a leftover and never half a template.
 Status RemoveHeld(const fs::path& directory) {
   const fs::path trash = HiddenName(directory, kTrashPrefix);
   PYRO_RETURN_IF_ERROR(sys::RemoveTree(trash));
@@ -150,7 +150,7 @@ Result<FrozenGuest> OpenTemplate(const fs::path& directory, std::string_view key
   const auto state = sys::ReadFile(directory / kState, kMaxState);
   if (!state) return Damaged(directory, state.error().message);
   if (StateChecksum(*state) != manifest->state) return Damaged(directory, "its state has changed");
-  // A copy: the machine reads exactly the checked bytes.
+  // A copy: what was checked is what the machine reads.
   PYRO_ASSIGN_OR_RETURN(guest.state, sys::MakeMemoryFile(*state));
   return guest;
 }
@@ -191,8 +191,7 @@ Result<FreezeFiles> TemplateDraft::MakeFiles() {
   constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL;
   PYRO_ASSIGN_OR_RETURN(files.memory, sys::OpenFile(draft_ / kMemory, kFlags));
   PYRO_ASSIGN_OR_RETURN(files.state, sys::OpenFile(draft_ / kState, kFlags));
-  // Readable by any user, because the machine's user varies. The directories above keep others
-  // away.
+  // For the machine's user, whoever that is: nobody else comes by the directories above.
   if (::fchmod(files.memory.get(), 0666) != 0) return sys::ErrnoError(errno, "chmod", "memory");
   return files;
 }
@@ -201,7 +200,7 @@ Result<sys::UniqueFd> TemplateDraft::MakeDisk(const fs::path& blank) {
   return sys::CloneSparse(blank, draft_ / kDisk);
 }
 
-// Syncs the file and returns its fingerprint.
+// Makes the file last as it is, and returns its fingerprint.
 Result<std::string> TemplateDraft::Seal(const char* name) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenFile(draft_ / name, O_RDONLY));
   if (::fchmod(file.get(), 0444) != 0 || ::fsync(file.get()) != 0) {
@@ -260,7 +259,7 @@ Status RemoveTemplate(const fs::path& directory) {
   if (!lock) return OkStatus();
   PYRO_RETURN_IF_ERROR(RemoveHeld(directory));
   PYRO_RETURN_IF_ERROR(sys::RemoveTree(HiddenName(directory, kMakingPrefix)));
-  // Last, while it is held: a waiting process sees that the file is gone and asks again.
+  // Last, while it is held: who waits for it sees that its file is gone and asks again.
   ::unlink(lock_file.c_str());
   return OkStatus();
 }

@@ -98,7 +98,7 @@ class FakeMachine final : public Machine {
     }
   }
 
-  // The checks of every call to a monitor before its own work.
+  // What every call to a monitor comes to before it does something.
   Status Answer(Deadline deadline) {
     if (state_->hung && !state_->exit) WaitForExit(deadline);
     if (state_->exit) {

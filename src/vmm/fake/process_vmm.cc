@@ -17,7 +17,7 @@
 namespace pyro::vmm {
 namespace {
 
-constexpr std::string_view kFrozenState = "frozen process";
+constexpr std::string_view kProcessFrozenState = "frozen process";
 
 class ProcessMachine final : public Machine {
  public:
@@ -62,7 +62,7 @@ class ProcessMachine final : public Machine {
     }
     PYRO_RETURN_IF_ERROR(Pause(deadline));
     PYRO_RETURN_IF_ERROR(sys::WriteAll(freeze_to_->memory.get(), "memory"));
-    return sys::WriteAll(freeze_to_->state.get(), kFrozenState);
+    return sys::WriteAll(freeze_to_->state.get(), kProcessFrozenState);
   }
 
   Result<AcceleratorStatus> QueryAccelerator(Deadline) override {
@@ -113,7 +113,7 @@ Result<std::unique_ptr<Machine>> ProcessVmm::Start(MachineSpec spec, Deadline) {
   PYRO_RETURN_IF_ERROR(ValidateSpec(spec));
   if (spec.resume_from) {
     const auto state = sys::ReadAll(spec.resume_from->state.get(), 4096);
-    if (!state || *state != kFrozenState) {
+    if (!state || *state != kProcessFrozenState) {
       return MakeError(ErrorCode::kGuestUnavailable, "the machine cannot read the state");
     }
   }

@@ -7,26 +7,27 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// All features of TCG, except those with which a guest's kernel does work that is slow to emulate.
-// These are copying and clearing byte by byte (erms), a change of translation at every access to
-// user memory (smap, smep, umip, pku), page tables of five levels (la57), and bounds registers that
-// no compiler uses any more (mpx).
+// Everything that TCG can do, but for what makes a guest's kernel do things that are dear to
+// emulate: copying and clearing byte by byte (erms), switching between ways to translate at every
+// access to user memory (smap, smep, umip, pku), page tables of five levels (la57), and bounds
+// registers that no compiler knows any more (mpx).
 constexpr char kEmulatedCpu[] = "max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off";
 
-void Append(Words& words, std::initializer_list<std::string> more) {
+void AppendWords(Words& words, std::initializer_list<std::string> more) {
   words.insert(words.end(), more);
 }
 
-// The options of every QEMU of ours: no default device or configuration, no window, and no system
-// call that a machine with only inherited descriptors does not need.
+// What every QEMU of ours is: no device or configuration of its own accord, no window, and no
+// system call that a machine with only inherited descriptors does not need.
 void AppendCommon(Words& words, Accelerator accelerator) {
   if (accelerator == Accelerator::kKvm) {
-    Append(words, {"-accel", "kvm", "-cpu", "host"});
+    AppendWords(words, {"-accel", "kvm", "-cpu", "host"});
   } else {
-    Append(words, {"-accel", "tcg,thread=multi", "-cpu", kEmulatedCpu});
+    AppendWords(words, {"-accel", "tcg,thread=multi", "-cpu", kEmulatedCpu});
   }
-  Append(words, {"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-sandbox",
-                 "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"});
+  AppendWords(words,
+              {"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-sandbox",
+               "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"});
 }
 
 // Disks are addressed through sets of descriptors, so that QEMU never opens a path of ours. Locking
@@ -37,35 +38,38 @@ void AppendDisk(Words& words, const std::string& name, const FileAccess& file, b
   std::string path = file.path;
   if (file.descriptor >= 0) {
     path = fmt::format("/dev/fdset/{}", file.descriptor);
-    Append(words, {"-add-fd", fmt::format("fd={0},set={0},opaque={1}", file.descriptor, name)});
+    AppendWords(words,
+                {"-add-fd", fmt::format("fd={0},set={0},opaque={1}", file.descriptor, name)});
   }
-  Append(words,
-         {"-blockdev", fmt::format("driver=file,node-name={}-file,filename={},locking=off,{}", name,
-                                   path, mode)});
-  Append(words,
-         {"-blockdev", fmt::format("driver=raw,node-name={0},file={0}-file,{1}", name, mode)});
-  Append(words, {"-device", fmt::format("virtio-blk-device,drive={},serial={}{}", name, name,
-                                        read_only ? "" : ",werror=report,rerror=report")});
+  AppendWords(words,
+              {"-blockdev", fmt::format("driver=file,node-name={}-file,filename={},locking=off,{}",
+                                        name, path, mode)});
+  AppendWords(words,
+              {"-blockdev", fmt::format("driver=raw,node-name={0},file={0}-file,{1}", name, mode)});
+  AppendWords(words, {"-device", fmt::format("virtio-blk-device,drive={},serial={}{}", name, name,
+                                             read_only ? "" : ",werror=report,rerror=report")});
 }
 
 void AppendChannels(Words& words, const MachineFiles& fds) {
-  Append(words, {"-chardev", fmt::format("socket,id=monitor,fd={}", fds.monitor), "-mon",
-                 "chardev=monitor,mode=control"});
+  AppendWords(words, {"-chardev", fmt::format("socket,id=monitor,fd={}", fds.monitor), "-mon",
+                      "chardev=monitor,mode=control"});
   // append=on, because QEMU otherwise truncates what it opens, and a pipe cannot be.
-  Append(words, {"-add-fd", fmt::format("fd={0},set={0},opaque=console", fds.console), "-chardev",
-                 fmt::format("file,id=console,path=/dev/fdset/{},append=on", fds.console),
-                 "-serial", "chardev:console"});
-  Append(words, {"-chardev", fmt::format("socket,id=channel,fd={}", fds.channel), "-device",
-                 "virtio-serial-device,max_ports=2", "-device",
-                 "virtserialport,chardev=channel,name=pyro.0"});
+  AppendWords(words,
+              {"-add-fd", fmt::format("fd={0},set={0},opaque=console", fds.console), "-chardev",
+               fmt::format("file,id=console,path=/dev/fdset/{},append=on", fds.console), "-serial",
+               "chardev:console"});
+  AppendWords(words, {"-chardev", fmt::format("socket,id=channel,fd={}", fds.channel), "-device",
+                      "virtio-serial-device,max_ports=2", "-device",
+                      "virtserialport,chardev=channel,name=pyro.0"});
 }
 
 // Guest memory in a file. Shared, the guest writes to the file; private, it writes to copies.
 void AppendMemory(Words& words, const MachineSpec& spec, const MachineFiles& files) {
   if (!files.memory.given()) return;
-  Append(words, {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share={}",
-                                        spec.memory_mib, files.memory.OpenPath(),
-                                        spec.freeze_to ? "on" : "off")});
+  AppendWords(words,
+              {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share={}",
+                                      spec.memory_mib, files.memory.OpenPath(),
+                                      spec.freeze_to ? "on" : "off")});
 }
 
 }  // namespace
@@ -80,7 +84,7 @@ std::string KernelCommandLine(const MachineSpec& spec, TimeStampCounter tsc) {
       "console=ttyS0 quiet reboot=t panic=-1 rdinit=/init tsc=reliable no_timer_check "
       "cryptomgr.notests";
   if (spec.accelerator == Accelerator::kTcg) {
-    // An emulated processor does not have the faults that they protect against.
+    // What they guard against a processor that is emulated does not do.
     line += " mitigations=off";
     if (tsc.khz != 0) line += fmt::format(" tsc_early_khz={}", tsc.khz);
   }
@@ -93,25 +97,27 @@ std::vector<std::string> MachineArguments(const std::string& program, const Mach
   Words words = {program, "-M", "microvm,acpi=on,rtc=on"};
   if (files.memory.given()) words.back() += ",memory-backend=ram";
   AppendCommon(words, spec.accelerator);
-  Append(words, {"-smp", fmt::format("{}", spec.vcpus), "-m", fmt::format("{}M", spec.memory_mib)});
+  AppendWords(words,
+              {"-smp", fmt::format("{}", spec.vcpus), "-m", fmt::format("{}M", spec.memory_mib)});
   AppendMemory(words, spec, files);
   if (spec.resume_from) {
-    Append(words, {"-incoming", "defer"});
+    AppendWords(words, {"-incoming", "defer"});
   } else {
-    Append(words, {"-kernel", files.kernel.OpenPath(), "-initrd", files.initrd.OpenPath(),
-                   "-append", KernelCommandLine(spec, tsc)});
+    AppendWords(words, {"-kernel", files.kernel.OpenPath(), "-initrd", files.initrd.OpenPath(),
+                        "-append", KernelCommandLine(spec, tsc)});
   }
   AppendChannels(words, files);
   if (files.base_disk.given()) AppendDisk(words, "base", files.base_disk, true);
   if (files.data_disk >= 0) {
     AppendDisk(words, "data", {.descriptor = files.data_disk, .path = {}}, false);
   }
-  Append(words, {"-object", "rng-random,id=entropy,filename=/dev/urandom", "-device",
-                 "virtio-rng-device,rng=entropy"});
-  // Never inflated: with it a guest reports its free memory, for the host to take back.
-  Append(words, {"-device", "virtio-balloon-device,free-page-reporting=on"});
+  AppendWords(words, {"-object", "rng-random,id=entropy,filename=/dev/urandom", "-device",
+                      "virtio-rng-device,rng=entropy"});
+  // Nobody inflates it: it is how a guest tells which of its memory is free, for the host to take
+  // back.
+  AppendWords(words, {"-device", "virtio-balloon-device,free-page-reporting=on"});
   if (spec.network && files.network >= 0) {
-    Append(
+    AppendWords(
         words,
         {"-netdev", fmt::format("stream,id=net,server=off,addr.type=fd,addr.str={}", files.network),
          "-device", fmt::format("virtio-net-device,netdev=net,mac={}", spec.network->mac)});
@@ -123,8 +129,8 @@ std::vector<std::string> ProbeArguments(const std::string& program, Accelerator 
                                         int firmware) {
   Words words = {program, "-M", "microvm,acpi=off,rtc=off,pit=off,pic=off,isa-serial=off"};
   AppendCommon(words, accelerator);
-  Append(words, {"-m", "16M", "-bios", fmt::format("/proc/self/fd/{}", firmware), "-device",
-                 "isa-debug-exit,iobase=0xf4,iosize=4"});
+  AppendWords(words, {"-m", "16M", "-bios", fmt::format("/proc/self/fd/{}", firmware), "-device",
+                      "isa-debug-exit,iobase=0xf4,iosize=4"});
   return words;
 }
 

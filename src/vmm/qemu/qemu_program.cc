@@ -21,14 +21,14 @@
 #include "sys/files.h"
 #include "vmm/qemu/argv.h"
 
-// In private_memory_blob.S: the library built from private_memory.cc.
+// In private_memory_blob.S: what private_memory.cc was built to.
 extern "C" const char kPrivateMemory[];
 extern "C" const char kPrivateMemoryEnd[];
 
 namespace pyro::vmm::qemu {
 namespace {
 
-constexpr char kInstallHint[] = "install it: apt-get install qemu-system-x86";
+constexpr char kQemuHint[] = "install it: apt-get install qemu-system-x86";
 constexpr char kPreloadPath[] = "/vm/private-memory.so";
 
 // Firmware, and the one module that distributions may have split off. QEMU finds them by these
@@ -58,8 +58,7 @@ std::string ProcessorKey() {
     unsigned d = 0;
     if (static_cast<unsigned>(__get_cpuid_max(leaf & 0xf0000000u, nullptr)) >= leaf)
       __cpuid_count(leaf, 0, a, b, c, d);
-    // Skipped: the number of this processor, and the features that the kernel enabled for a
-    // process.
+    // Which of the processors this runs on, and what the kernel has switched on for a process.
     if (leaf == 1) {
       b = 0;
       c &= ~(1u << 27);
@@ -72,7 +71,7 @@ std::string ProcessorKey() {
 }  // namespace
 
 Result<std::filesystem::path> FindQemu() {
-  return sys::FindProgram("qemu-system-x86_64", kInstallHint);
+  return sys::FindProgram("qemu-system-x86_64", kQemuHint);
 }
 
 Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {

@@ -1,4 +1,4 @@
-// A conversation in which the test is the other side.
+// A conversation whose other side is the test.
 
 #include "vmm/qemu/qmp_client.h"
 
