@@ -6,12 +6,17 @@ target_compile_options(pyro_options INTERFACE -Wall -Wextra -Wshadow -Wconversio
 if(PYRO_WERROR)
   target_compile_options(pyro_options INTERFACE -Werror)
 endif()
+# GCC 12's optimiser believes these of std::string's own code, as soon as it inlines enough of it.
+target_compile_options(pyro_options INTERFACE
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-restrict;-Wno-stringop-overflow>)
 # Quoted includes only: <sys/random.h> must stay the system's although src/sys has a file of that name.
 target_compile_options(pyro_options INTERFACE "SHELL:-iquote ${CMAKE_SOURCE_DIR}/src")
 target_include_directories(pyro_options INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR}/generated)
 
-# The guest agent is linked statically, which sanitizers cannot be; its libraries are built a second time
-# without them when they are on.
+# Sections that nothing refers to stay out of the programs.
+target_compile_options(pyro_options INTERFACE -ffunction-sections -fdata-sections)
+target_link_options(pyro_options INTERFACE -Wl,--gc-sections)
+
 add_library(pyro_sanitize INTERFACE)
 if(PYRO_SANITIZE)
   target_compile_options(pyro_sanitize INTERFACE -fsanitize=${PYRO_SANITIZE} -fno-omit-frame-pointer
@@ -22,33 +27,127 @@ if(PYRO_FUZZ)
   target_compile_options(pyro_sanitize INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# pyro_library(base SOURCES a.cc DEPS fmt::fmt): makes pyro_base. GUEST also makes pyro_base_guest, the
-# same sources without sanitizers, for the static agent. What a host program links, the Python module links too.
+# fmt as each program links it: the agent is static, and Debian has no static fmt, so fmt's own sources are compiled once.
+add_library(pyro_fmt_static STATIC ${CMAKE_SOURCE_DIR}/cmake/fmt_static.cc)
+target_compile_options(pyro_fmt_static PRIVATE -ffunction-sections -fdata-sections)
+target_include_directories(pyro_fmt_static PUBLIC $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
+target_compile_features(pyro_fmt_static PUBLIC cxx_std_20)
+add_library(pyro_fmt INTERFACE)
+target_link_libraries(pyro_fmt INTERFACE "$<IF:$<BOOL:$<TARGET_PROPERTY:PYRO_STATIC>>,pyro_fmt_static,fmt::fmt>")
+
+# What nearly every source includes, parsed once. Headers of libraries only: one of pyro's own would rebuild everything
+# whenever it changes. A source still includes what it uses: the linter sees it without these.
+set(PYRO_PRECOMPILED
+  <algorithm> <array> <atomic> <cerrno> <charconv> <chrono> <condition_variable> <cstddef> <cstdint>
+  <cstdlib> <cstring> <deque> <filesystem> <fstream> <functional> <map> <memory> <mutex> <optional>
+  <set> <span> <string> <string_view> <system_error> <thread> <utility> <variant> <vector>
+  <fmt/format.h> <nlohmann/json.hpp> <tl/expected.hpp>)
+
+# pyro_precompiled(pyro_pch ON HEADERS <string> DEPS fmt::fmt): a precompiled header for targets that are position
+# independent, as libraries are, or not, as programs are.
+function(pyro_precompiled name position_independent)
+  cmake_parse_arguments(arg "" "" "HEADERS;DEPS" ${ARGN})
+  if(PYRO_PCH)
+    add_library(${name} OBJECT ${CMAKE_SOURCE_DIR}/cmake/pch.cc)
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ${position_independent})
+    target_link_libraries(${name} PRIVATE pyro_options pyro_sanitize ${arg_DEPS})
+    target_precompile_headers(${name} PRIVATE ${arg_HEADERS})
+  endif()
+endfunction()
+pyro_precompiled(pyro_pch ON HEADERS ${PYRO_PRECOMPILED} DEPS fmt::fmt nlohmann_json::nlohmann_json tl::expected)
+if(PYRO_TESTS)
+  pyro_precompiled(pyro_test_pch OFF HEADERS ${PYRO_PRECOMPILED} <gtest/gtest.h>
+    DEPS fmt::fmt nlohmann_json::nlohmann_json tl::expected GTest::gtest)
+endif()
+
+# pyro_use_precompiled(target pyro_pch)
+function(pyro_use_precompiled target header)
+  if(PYRO_PCH)
+    target_precompile_headers(${target} REUSE_FROM ${header})
+  endif()
+endfunction()
+
+# What the agent's libraries end in.
+set(PYRO_GUEST_SUFFIX "")
+if(PYRO_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(PYRO_GUEST_SUFFIX _guest)
+endif()
+
+# pyro_batches(sources engine 8 a.cc b.cc): `sources` becomes files that each include up to eight of the named ones. A source
+# with flags of its own stays alone. The files hold no absolute path, so that ccache serves every clone.
+function(pyro_batches out name size)
+  set(result "")
+  set(batch "")
+  set(number 0)
+  file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
+  foreach(source ${ARGN} "")
+    if(source MATCHES "^[^/].*\\.cc$")
+      get_source_file_property(flags ${source} COMPILE_OPTIONS)
+      if(NOT flags)
+        list(APPEND batch ${folder}/${source})
+      else()
+        list(APPEND result ${source})
+      endif()
+    elseif(source)
+      list(APPEND result ${source})
+    endif()
+    list(LENGTH batch length)
+    if(length EQUAL size OR (NOT source AND batch))
+      list(TRANSFORM batch REPLACE "(.+)" "#include \"\\1\"\n")
+      list(JOIN batch "" content)
+      set(file ${CMAKE_BINARY_DIR}/batches/${name}_${number}.cc)
+      file(GENERATE OUTPUT ${file} CONTENT "${content}")
+      list(APPEND result ${file})
+      set(batch "")
+      math(EXPR number "${number} + 1")
+    endif()
+  endforeach()
+  set(${out} ${result} PARENT_SCOPE)
+endfunction()
+
+# pyro_library(base SOURCES a.cc DEPS pyro_fmt): makes pyro_base. BATCH is how many sources are compiled as one; see
+# docs/design/0010-build-time.md. What a host program links, the Python module links too.
+# COLD: nothing in it is worth the time that the second level of optimisation takes to compile.
+# GUEST: the static agent links it too. With sanitizers, which no static program can have, and without optimisation, which
+# a guest on an emulated CPU needs, pyro_base_guest is the same sources once more for the agent.
 function(pyro_library name)
-  cmake_parse_arguments(arg "GUEST" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
-  add_library(pyro_${name} STATIC ${arg_SOURCES})
+  cmake_parse_arguments(arg "COLD;GUEST" "BATCH" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  if(NOT arg_BATCH)
+    set(arg_BATCH 8)
+  endif()
+  set(sources ${arg_SOURCES})
+  if(PYRO_UNITY)
+    pyro_batches(sources ${name} ${arg_BATCH} ${arg_SOURCES})
+  endif()
+  add_library(pyro_${name} STATIC ${sources})
   set_target_properties(pyro_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(pyro_${name} PUBLIC pyro_options pyro_sanitize ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
+  pyro_use_precompiled(pyro_${name} pyro_pch)
+  if(arg_COLD)
+    target_compile_options(pyro_${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O1>)
+  endif()
   # Links the whole library with what it declares and nothing else: a call to a higher floor does not link.
   if(PYRO_TESTS AND NOT PYRO_SANITIZE)
     add_executable(link_check_${name} ${CMAKE_SOURCE_DIR}/cmake/link_check.cc)
     target_link_libraries(link_check_${name} PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,pyro_${name}>)
     set_target_properties(link_check_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   endif()
-  if(arg_GUEST)
+  if(arg_GUEST AND PYRO_GUEST_SUFFIX)
     list(TRANSFORM arg_DEPS REPLACE "^(pyro_.*)$" "\\1_guest")
-    list(TRANSFORM arg_DEPS REPLACE "^fmt::fmt$" "fmt::fmt-header-only")
-    add_library(pyro_${name}_guest STATIC EXCLUDE_FROM_ALL ${arg_SOURCES})
+    list(TRANSFORM arg_DEPS REPLACE "^pyro_fmt_guest$" "pyro_fmt")
+    add_library(pyro_${name}_guest STATIC EXCLUDE_FROM_ALL ${sources})
     target_link_libraries(pyro_${name}_guest PUBLIC pyro_options ${arg_DEPS})
-    target_compile_options(pyro_${name}_guest PUBLIC -O2 -ffunction-sections -fdata-sections)
+    target_compile_options(pyro_${name}_guest PUBLIC -O2)
   endif()
 endfunction()
+
 
 # For sources of the calling folder with coroutines: clang 14 fails on them ("Cannot represent a difference across
 # sections") with the one check of -fsanitize=undefined that puts data before a function.
 function(pyro_coroutines)
-  set_source_files_properties(${ARGN} PROPERTIES
-    COMPILE_OPTIONS "$<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>")
+  if(PYRO_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -fno-sanitize=function)
+  endif()
 endfunction()
 
 # What guests in tests boot from, shared by all build directories: pulling it takes half a minute.
@@ -78,6 +177,7 @@ function(pyro_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gtest GTest::gtest_main pyro_options pyro_sanitize)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  pyro_use_precompiled(${name} pyro_test_pch)
   set(properties LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
   set(environment "PYRO_TEST_BIN=${CMAKE_BINARY_DIR}/bin;PYRO_TEST_CACHE=${PYRO_TEST_CACHE}")
   if(NOT arg_COST AND arg_LABEL STREQUAL "vm")

@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto reply = ParseReply(text)) {
     PYRO_CHECK(reply->calls.size() <= kMaxToolCalls);
-    // The reply to the endpoint is JSON, for any words of the model.
+    // What goes back to the endpoint is JSON, whatever the model said.
     PYRO_CHECK(pyro::ParseJson(pyro::ToJsonLine(AssistantMessage(*reply)), kMaxReplyBytes * 6));
   }
   if (const auto call = ParseVmRun(text, Network::kRefused)) {

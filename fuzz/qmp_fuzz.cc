@@ -1,5 +1,4 @@
-// QEMU's monitor: any bytes of a broken machine give a message, a wish for more bytes, or
-// kProtocol.
+// QEMU's monitor: whatever a broken machine says is a message, more bytes wanted, or kProtocol.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The one JSON form of each value, for --json, Python and MCP. Names are stable.
+// The one JSON form of each value: what --json prints, Python returns and MCP sends. Names are
+// stable.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// The one definition of the version; programs, packages and the catalog read it.
+// The one place that holds the version: programs, packages and the catalog read it from here.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// A digest of the sources of the agent and the wire.
+// Which sources the agent and the wire were built from.
 
 #pragma once
 

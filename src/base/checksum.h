@@ -1,4 +1,4 @@
-// A checksum that finds damage. It does not stop forgery.
+// A checksum for finding damage. It stops nobody who wants to deceive.
 
 #pragma once
 

@@ -12,26 +12,26 @@
 namespace pyro {
 
 // For a terminal or an error message: control characters and bytes that are not UTF-8 become
-// escapes such as \x1b, and at most `max_bytes` of input are shown. All text from a guest or an
-// image passes through this.
+// escapes such as \x1b, and at most `max_bytes` of input are shown. What a guest or an image says
+// is always passed through this.
 std::string Printable(std::string_view text, std::size_t max_bytes = 200);
 
 bool IsUtf8(std::string_view text);
 
-// The longest prefix of at most `max_bytes` that does not end inside a character.
+// The longest beginning of at most `max_bytes` that ends no character in its middle.
 std::string_view CutUtf8(std::string_view text, std::size_t max_bytes);
 
-// Parses a decimal integer of 64 bits without any other character. kInvalidArgument otherwise.
+// A decimal integer of 64 bits, nothing around it. kInvalidArgument otherwise.
 Result<std::int64_t> ParseInt(std::string_view text);
 
 std::vector<std::string_view> Split(std::string_view text, char separator);
 
 std::string_view TrimSpace(std::string_view text);
 
-// For people, such as 90.1 MiB.
+// 90.1 MiB and the like, for people.
 std::string FormatBytes(std::uint64_t bytes);
 
-// These words quoted for a POSIX shell: for messages, never for running.
+// How a POSIX shell would have to be given these words: for messages, never for running.
 std::string ShellJoin(const std::vector<std::string>& words);
 
 }  // namespace pyro

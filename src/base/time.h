@@ -1,4 +1,5 @@
-// Points in time: the wall clock for stored and shown times, the steady clock for waiting.
+// Points in time: the wall clock for what is stored and shown, the steady clock for what is waited
+// for.
 
 #pragma once
 
@@ -10,7 +11,7 @@ namespace pyro {
 using SteadyTime = std::chrono::steady_clock::time_point;
 using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;
 
-// Lets tests set the wall clock.
+// The seam for tests of anything that depends on the wall clock.
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -20,7 +21,7 @@ class Clock {
 // Thread-safe; lives forever.
 const Clock& SystemClock();
 
-// The moment at which a wait ends. A value.
+// A moment after which waiting is given up. A value.
 class Deadline {
  public:
   static Deadline After(std::chrono::milliseconds wait) {

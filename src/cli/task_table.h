@@ -8,8 +8,7 @@
 
 namespace pyro::cli {
 
-// On a terminal of less than 112 columns it is 80 columns wide, without the least important
-// columns.
+// On a terminal of less than 112 columns 80 columns wide, and without what matters least.
 void PrintTaskTable(const std::vector<TaskInfo>& tasks);
 
 }  // namespace pyro::cli

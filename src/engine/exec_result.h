@@ -1,4 +1,4 @@
-// Turns the relay's outcome into the caller's result.
+// From what the relay saw to what callers get.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// The paths of pyro's own programs and files on this host.
+// Where pyro's own programs and files are on this host.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// A server's tools, resources, templates and prompts, checked when they are added.
+// What a server offers: tools, resources, templates and prompts, checked when they are added.
 
 #pragma once
 
@@ -31,7 +31,7 @@ struct TemplateEntry {
   UriTemplate uri;
 };
 
-// Thread-safe. Returned values do not change when entries are removed.
+// Thread-safe. What it hands out stays as it is, whatever is removed meanwhile.
 class Catalog {
  public:
   Status AddTool(Tool tool);

@@ -1,4 +1,4 @@
-// A server's questions to a client, and their valid answers.
+// What a server may ask a client, and what counts as an answer.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// The common state of the handlers of pyro's tools.
+// What the handlers of pyro's tools share.
 
 #pragma once
 
@@ -12,7 +12,8 @@
 
 namespace pyro::mcp_server {
 
-// Thread-safe, as its members are. Must outlive its users; the engine and the server are borrowed.
+// Thread-safe, as its members are. Outlived by nothing that uses it: the engine and the server are
+// borrowed.
 struct Host {
   Engine& engine;
   mcp::Server& server;

@@ -35,7 +35,7 @@ class JournalTasks : public mcp::TaskStore {
 
   Result<mcp::TaskState> Get(const std::string& id, const std::string& principal) override;
   Status Cancel(const std::string& id, const std::string& principal) override;
-  // Commands have no questions: kNotFound, or no effect.
+  // Commands ask for nothing: kNotFound or nothing to do.
   Status Answer(const std::string& id, const std::string& principal,
                 const mcp::InputAnswers& answers) override;
 

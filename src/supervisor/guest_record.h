@@ -1,4 +1,4 @@
-// A supervisor's records of its guest.
+// What a supervisor writes down about its guest.
 
 #pragma once
 
@@ -16,8 +16,7 @@
 
 namespace pyro::supervisor {
 
-// Keeps a task's commands: records them before they run, then their output as it arrives, then
-// their end.
+// Keeps a task's commands: recorded before they run, their output as it comes, their end last.
 class CommandJournal {
  public:
   virtual ~CommandJournal() = default;
@@ -26,19 +25,20 @@ class CommandJournal {
   virtual void Append(std::int64_t sequence, wire::Stream stream, std::string_view bytes) = 0;
   // Returns once output and end are on disk, or the disk has refused them: see settled().
   virtual void End(std::int64_t sequence, const wire::Exited& exited) = 0;
-  // False: a part could not be stored yet. Call Settle() from time to time, until it could. If this
-  // process dies before, the next process that reconciles notices the missing part.
+  // False: something could not be stored yet. Call Settle() from time to time, until it could. What
+  // is lost with this process before is noticed by whoever reconciles next.
   virtual bool settled() const = 0;
   virtual void Settle() = 0;
 };
 
-// The interface between the supervisor and the disk.
+// The seam between the supervisor and the disk.
 class GuestRecord {
  public:
   virtual ~GuestRecord() = default;
   // Borrowed; nullptr: commands are not kept.
   virtual CommandJournal* journal() { return nullptr; }
-  // True while the creator of this guest's files is not done: without it the guest is of no use.
+  // True while whoever makes this guest's files is not done: without its maker it is good for
+  // nothing.
   virtual bool unfinished() const { return false; }
   // Of a guest that waits to be taken: a client has taken it, and no other may.
   virtual void Taken() {}
@@ -46,13 +46,13 @@ class GuestRecord {
   virtual std::optional<std::chrono::milliseconds> WaitsFor() const { return std::nullopt; }
   virtual Status Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) = 0;
-  // Begins the lease again.
+  // The lease begins anew.
   virtual Status Renewed() = 0;
-  // Records that the guest is off and its disk is kept.
+  // The guest is off and its disk is kept.
   virtual Status Stopped() = 0;
-  // Records that the guest ended by itself or was lost; `why` is for people.
+  // The guest ended by itself or was lost; `why` is for people.
   virtual Status Lost(const std::string& why) = 0;
-  // Deletes directory and row. Idempotent.
+  // Directory and row go. Idempotent.
   virtual Status Removed() = 0;
 };
 

@@ -1,4 +1,4 @@
-// The form of a guest's network in the registry.
+// A guest's network as the registry keeps it.
 
 #pragma once
 

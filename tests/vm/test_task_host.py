@@ -1,4 +1,4 @@
-"""Tasks on the host: only if no guest can start, and only on request."""
+"""Tasks where no guest can be had: only if asked for, on the host."""
 
 import os
 

@@ -1,4 +1,4 @@
-// The network that every guest sees: its own, without other guests.
+// The one network that every guest sees: its own, with nobody else on it.
 
 #pragma once
 
