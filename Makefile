@@ -1,6 +1,6 @@
-# make demo    install what is missing (apt), build, run a command in a real guest
-# make check   likewise, and run every test
-# make bench   likewise, and measure against other programs (docs/BENCHMARKS.md); QUICK=1 takes a few minutes
+# make demo    install missing packages (apt), build, run a command in a real guest
+# make check   the same, and run every test
+# make bench   the same, and measure against other programs (docs/BENCHMARKS.md); QUICK=1 takes a few minutes
 # The rest is for daily work; see CONTRIBUTING.md.
 
 JOBS ?= $(shell nproc)

@@ -108,7 +108,7 @@ def measure(context: Context, group: str) -> list[Row]:
 
 
 class Report:
-    """Written anew after each group, so that an interrupted run has told what it knew."""
+    """Written again after each group, so that an interrupted run leaves its results."""
 
     def __init__(self, given: argparse.Namespace, results: pathlib.Path):
         now = time.gmtime()

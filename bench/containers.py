@@ -63,7 +63,7 @@ class Runtime:
         name = f"bench-{self.name}-idle"
         stack.callback(lambda: subprocess.run([*self.command, "delete", "--force", name], timeout=60, check=False,
                                               stdin=subprocess.DEVNULL, capture_output=True))
-        # The container keeps its creator's streams, so they may not be pipes that somebody reads to the end.
+        # The container keeps its creator's streams, so they may not be pipes that another process reads to the end.
         timed([*self.command, "run", "--detach", "--bundle", self.idle, name],
               stdin=self.streams, stdout=self.streams, stderr=self.streams)
         return name

@@ -18,8 +18,8 @@ class Context:
     scratch: pathlib.Path  # For the peers' files; goes at the end.
     accelerator: str  # Of pyro's guests, and so of the raw ones: "kvm" or "tcg"
     rounds: int
-    seconds: float  # After so long a group takes no further round.
-    tasks: list[int]  # How many idle tasks are weighed together, besides one.
+    seconds: float  # After this time a group takes no further round.
+    tasks: list[int]  # How many idle tasks are weighed together, in addition to one alone.
     stack: contextlib.ExitStack
     notes: list[str] = dataclasses.field(default_factory=list)  # Said below the table.
     timings: dict[str, list[dict]] = dataclasses.field(default_factory=dict)  # By "warm" and "cold", for the picture.

@@ -15,7 +15,7 @@ PROC = pathlib.Path("/proc")
 
 
 def adopt_orphans() -> None:
-    """Whatever is started below this process stays below it, however it detaches: so that all of it can be ended."""
+    """Every process started below this one stays below it, even if it detaches: so that all of them can be ended."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
 
@@ -66,8 +66,8 @@ def descendants(root: int) -> list[Process]:
 
 
 def reap_orphans() -> None:
-    """Of adopted processes that have ended. Only between measurements: no other child of this process may be one that somebody
-    still waits for."""
+    """Reaps adopted processes that have ended. Call it only between measurements, while this process waits for no child of its
+    own."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0] != 0:
             pass

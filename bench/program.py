@@ -10,7 +10,7 @@ import host
 from rounds import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-HANG_SECONDS = 300  # After so long a single call counts as hung.
+HANG_SECONDS = 300  # After this time a single call counts as hung.
 
 
 def timed(command: list, **options) -> tuple[float, subprocess.CompletedProcess]:

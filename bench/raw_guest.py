@@ -24,7 +24,7 @@ ENDED = b"raw guest: ended with 0"
 EMULATED_CPU = "max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off"
 KERNEL_ARGUMENTS = "console=ttyS0 quiet reboot=t panic=-1 rdinit=/init tsc=reliable no_timer_check cryptomgr.notests"
 EMULATED_ARGUMENTS = " mitigations=off"
-BOOT_SECONDS = 120  # After so long a boot counts as hung.
+BOOT_SECONDS = 120  # After this time a boot counts as hung.
 BOOTS = 3  # So many of them may hang in a row.
 SERVING = b"Not backgrounding"  # What dropbear says when it listens.
 

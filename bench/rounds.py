@@ -9,7 +9,7 @@ class Failed(Exception):
     """A contender cannot be measured; the text says why, in words for the table."""
 
 
-Contender = Callable[[], float]  # Measures once; seconds, or whatever its row counts.
+Contender = Callable[[], float]  # Measures once; seconds, or the unit of its row.
 
 
 class Series:
@@ -31,7 +31,7 @@ class Series:
 def interleave(contenders: dict[str, Contender], rounds: int, seconds: float, least: int = 3,
                clock: Callable[[], float] = time.monotonic, talk: Callable[[str], None] | None = None) -> Series:
     """A round before the others fills caches, shows who fails, and does not count. The order turns by one from round to
-    round, so that nobody always comes after the same neighbour. Ends early after `seconds`, but not before `least` rounds.
+    round, so that no contender always comes after the same neighbour. Ends early after `seconds`, but not before `least` rounds.
     A contender that fails is out, also with what it measured before: a series has one value for every round."""
     series = Series()
     alive = dict(contenders)
@@ -62,7 +62,7 @@ def interleave(contenders: dict[str, Contender], rounds: int, seconds: float, le
 
 
 def say(text: str) -> None:
-    """Talk for whoever watches. One line that is written over on a terminal; nothing elsewhere."""
+    """Progress for a person who watches: one line that is written over on a terminal; nothing elsewhere."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 

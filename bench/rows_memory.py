@@ -7,7 +7,7 @@ from context import Context
 from figures import Goal, Row, Spread
 from rounds import Failed, hush, say
 
-MIB_PER_TASK = 300  # Room to be had for one before it is started; a guest that boots cold takes less.
+MIB_PER_TASK = 300  # Free memory needed before one is started; a guest that boots cold takes less.
 
 
 def measure(context: Context) -> list[Row]:

@@ -26,7 +26,7 @@ def measure(context: Context) -> list[Row]:
         return taken
 
     def one_by_one() -> float:
-        """One task a time, as somebody does who makes one and no more: the last is gone before the next is made."""
+        """One task at a time: the last is deleted before the next is made."""
         taken = 0.0
         for _ in range(COUNT):
             start = time.monotonic()

@@ -1,4 +1,4 @@
-# pyro_build_id: pyro::BuildId(). The digest is made anew at every build, which takes
+# pyro_build_id: pyro::BuildId(). The digest is computed at every build, which takes
 # milliseconds, and its file is touched only when it changes.
 set(build_id_source ${CMAKE_BINARY_DIR}/generated/build_id.cc)
 add_custom_target(pyro_build_id_source BYPRODUCTS ${build_id_source}

@@ -1,5 +1,5 @@
 # cmake -D ROOT=dir -D OUTPUT=file.cc -P write_build_id.cmake: writes the definition of pyro::BuildId(), a digest
-# of the names and contents of the sources, whatever version control knows about them.
+# of the names and contents of the sources, tracked by version control or not.
 file(GLOB_RECURSE sources RELATIVE ${ROOT} ${ROOT}/include/pyro/* ${ROOT}/src/base/*.h ${ROOT}/src/base/*.cc
      ${ROOT}/src/sys/*.h ${ROOT}/src/sys/*.cc ${ROOT}/src/wire/*.h ${ROOT}/src/wire/*.cc ${ROOT}/src/agent/*.h
      ${ROOT}/src/agent/*.cc ${ROOT}/src/apps/pyro_agent.cc)

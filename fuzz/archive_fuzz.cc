@@ -1,4 +1,4 @@
-// Archives from a user and streams from a hostile guest: whatever they hold is an error or files,
+// Archives from a user and streams from a hostile guest: any content gives an error or files,
 // and nothing beside the destination is touched.
 
 #include <fcntl.h>

@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto reply = ParseReply(text)) {
     PYRO_CHECK(reply->calls.size() <= kMaxToolCalls);
-    // What goes back to the endpoint is JSON, whatever the model said.
+    // The reply to the endpoint is JSON, for any words of the model.
     PYRO_CHECK(pyro::ParseJson(pyro::ToJsonLine(AssistantMessage(*reply)), kMaxReplyBytes * 6));
   }
   if (const auto call = ParseVmRun(text, Network::kRefused)) {

@@ -43,7 +43,7 @@ Server& TheServer() {
     options.name = "fuzz";
     options.version = "1";
     options.limits.calls_per_second = 100'000'000;
-    // A question that nobody answers must not hold the next input up.
+    // A question without an answer must not delay the next input.
     options.limits.answer_wait = std::chrono::milliseconds(0);
     auto* made = new Server(options);
     testing::AddContentTools(*made);

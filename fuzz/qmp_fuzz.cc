@@ -1,4 +1,5 @@
-// QEMU's monitor: whatever a broken machine says is a message, more bytes wanted, or kProtocol.
+// QEMU's monitor: any bytes of a broken machine give a message, a wish for more bytes, or
+// kProtocol.
 
 #include <cstddef>
 #include <cstdint>

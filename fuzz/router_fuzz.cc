@@ -1,4 +1,4 @@
-// A hostile guest and a hostile client at once: the router must keep its accounts whatever both
+// A hostile guest and a hostile client at once: the router must keep its accounts for all that both
 // send.
 
 #include <cstddef>

@@ -17,7 +17,7 @@ skip() {
   exit 0
 }
 [ "$(id -u)" = 0 ] || skip "only root can make and enter another root file system"
-unshare --mount true 2>/dev/null || skip "this host lets nobody make a mount namespace"
+unshare --mount true 2>/dev/null || skip "no process of this host may make a mount namespace"
 
 # Debian 12 and the means to install more of it, from the archives that this host uses and as it uses them.
 base=$work/base

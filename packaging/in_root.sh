@@ -8,7 +8,7 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 if ! unshare --mount true 2>/dev/null; then
-  echo "in_root.sh: this host lets nobody make a mount namespace, not even root: is this a container without CAP_SYS_ADMIN?" >&2
+  echo "in_root.sh: not even root may make a mount namespace on this host: is this a container without CAP_SYS_ADMIN?" >&2
   exit 77
 fi
 root=$1

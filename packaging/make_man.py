@@ -21,9 +21,9 @@ EXIT_CODES = [
     ("1", "the command failed"),
     ("2", "bad arguments"),
     ("124", "of \\fBrun\\fR and \\fBtask exec\\fR: the command was killed at its timeout"),
-    ("125", "likewise: pyro failed, no guest, bad arguments"),
-    ("126", "likewise: the command cannot be executed"),
-    ("127", "likewise: the command was not found in the guest"),
+    ("125", "of these two: pyro failed, no guest, bad arguments"),
+    ("126", "of these two: the command cannot be executed"),
+    ("127", "of these two: the command was not found in the guest"),
     ("128+n", "the command was killed by signal n, or pyro was interrupted by it"),
 ]
 
@@ -45,7 +45,7 @@ def roff(text: str) -> str:
 
 
 def heading(name: str, version: str, description: str) -> str:
-    # SOURCE_DATE_EPOCH: whoever builds packages anew wants the same pages.
+    # SOURCE_DATE_EPOCH: a rebuild of the packages must make the same pages.
     date = datetime.date.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())))
     return (f'.TH {name.upper()} 1 "{date}" "pyro {version}" "pyro"\n.nh\n.ad l\n.SH NAME\n'
             f"{roff(name)} \\- {roff(description)}\n")

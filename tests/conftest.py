@@ -66,7 +66,7 @@ def helpers():
 
 @pytest.fixture
 def pyro(state_dir, cache_dir, scratch, helpers):
-    """pyro as most tests need it. Whatever it started must be gone when the test ends."""
+    """pyro as most tests need it. Every process that it started must be gone when the test ends."""
     home = scratch / "home"
     home.mkdir()
     program = harness.Pyro(state_dir, cache_dir, home)

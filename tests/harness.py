@@ -89,7 +89,7 @@ def read_process(pid):
 
 
 def descendants(root=None, ignore=()):
-    """Every live process below `root` (this one by default), but for `ignore` and what is below it.
+    """Every live process below `root` (this one by default), except `ignore` and the processes below it.
 
     With adopt_orphans() that is everything that any test ever started, however it was detached. What makes a template in the
     background is left out: it belongs to no guest and ends by itself.

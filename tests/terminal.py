@@ -30,7 +30,7 @@ class Terminal:
         return self.seen
 
     def rest(self):
-        """All that was shown, when nobody writes any more."""
+        """All that was shown, once every writer has closed it."""
         while self._take(0):
             pass
         return self.seen

@@ -22,39 +22,39 @@ struct Context;  // Of the library itself: src/engine/context.h.
 
 enum class OutputStream { kStdout, kStderr };
 
-// Takes a command's output as it comes.
+// Takes a command's output as it arrives.
 class OutputSink {
  public:
   virtual ~OutputSink() = default;
 
-  // A descriptor to wait on before Write, or -1 when Write never has to wait. A sink that is not
-  // ready holds its own command up, and nothing else.
+  // A descriptor to wait on before Write, or -1 if Write never has to wait. A sink that is not
+  // ready delays only its own command.
   virtual int WritableFd(OutputStream stream) = 0;
 
-  // Takes up to `bytes.size()` bytes without waiting and says how many; called when WritableFd is
-  // writable. An error ends the command: its reader is gone.
+  // Takes up to `bytes.size()` bytes without waiting and returns their number; called when
+  // WritableFd is writable. An error ends the command: its reader is gone.
   virtual Result<std::size_t> Write(OutputStream stream, std::string_view bytes) = 0;
 };
 
-// What a call is connected to. Everything is borrowed for the length of the call.
+// The streams and callbacks of a call, borrowed for its duration.
 struct CallIo {
   int stdin_fd = -1;  // Read and passed on; -1: the command's stdin is at its end from the start.
   OutputSink* sink = nullptr;  // nullptr: the output is collected into the result.
-  int cancel_fd =
-      -1;  // Becoming readable cancels the call; never read here. -1: it cannot be cancelled.
-  // What a long call is doing, for people: a phase and a detail that may be empty; a fraction of
+  // Cancels the call when it becomes readable; never read here. -1: the call cannot be cancelled.
+  int cancel_fd = -1;
+  // The progress of a long call, for people: a phase and a detail that may be empty; a fraction of
   // the phase, or -1.
   std::function<void(std::string_view phase, std::string_view detail, double fraction)> on_progress;
-  // Things a user must know although the call goes on, such as a command that runs on the host.
+  // Warnings that do not stop the call, such as a command that runs on the host.
   std::function<void(std::string_view notice)> on_notice;
 };
 
 // Thread-safe: calls may come from several threads, each on its own connection to the state on
 // disk. Other processes may use the same directories at the same time.
 //
-// Every call may fail with kInvalidArgument (says which argument), kNoSpace, kPermissionDenied,
-// kMissingTool (the hint is the command that installs it) and kCancelled (CallIo::cancel_fd),
-// besides what is said at each.
+// Every call may fail with kInvalidArgument (the message names the argument), kNoSpace,
+// kPermissionDenied, kMissingTool (the hint is the command that installs it), kCancelled
+// (CallIo::cancel_fd) and the codes named at the call.
 class Engine {
  public:
   struct Directories {
@@ -75,20 +75,21 @@ class Engine {
   // Environments. kNotFound: not in the catalog. kDataLoss: installed but broken; pulling repairs
   // it.
   Result<std::vector<EnvironmentInfo>> ListEnvironments();
-  // Builds and installs it unless that is done already. kUnavailable: the package mirror is out of
-  // reach.
+  // Builds and installs it if it is not installed. kUnavailable: the package mirror cannot be
+  // reached.
   Result<PulledEnvironment> PullEnvironment(const std::string& name, const CallIo& io = {});
-  // kNotFound also: not installed. `verify`: every file is read and compared with its digest.
+  // kNotFound also: not installed. `verify`: reads every file and compares its digest.
   enum class Verify { kNo, kYes };
   Result<EnvironmentDetails> InspectEnvironment(const std::string& name, Verify verify);
-  // Removes what is broken, interrupted or superseded; with kAll every installed environment too.
-  // What a VM still needs stays.
+  // Removes broken, interrupted and superseded environments; with kAll also the installed ones.
+  // Keeps those that a VM still needs.
   enum class PruneScope { kLeftovers, kAll };
   Result<PrunedEnvironments> PruneEnvironments(PruneScope scope);
 
-  // One command in a VM of its own, which is gone when this returns, however it returns. Pulls the
-  // environment if need be. kGuestUnavailable: no guest could be had, or it died before the command
-  // ended. timeout_seconds: 1 to kMaxTimeoutSeconds, from the command's start.
+  // Runs one command in a VM of its own, and has deleted the VM when it returns, also with an
+  // error. Pulls the environment if it is missing. kGuestUnavailable: no guest could start, or it
+  // died before the command ended. timeout_seconds: 1 to kMaxTimeoutSeconds, from the command's
+  // start.
   Result<ExecResult> RunInVm(const VmOptions& options, const Command& command,
                              std::int64_t timeout_seconds, const CallIo& io = {});
 
@@ -96,56 +97,57 @@ class Engine {
   // of 6 characters or more after "vm_". kNotFound: no such VM. kWrongState: not possible in its
   // state.
   Result<VmInfo> CreateVm(const VmOptions& options, const CallIo& io = {});
-  // Returns once the guest takes commands. Starting a started VM is fine.
+  // Returns once the guest takes commands. A started VM is no error.
   Result<VmInfo> StartVm(const std::string& vm_id, const CallIo& io = {});
   // Runs one command in a started VM and then deletes that VM.
   Result<ExecResult> ExecVm(const std::string& vm_id, const Command& command,
                             std::int64_t timeout_seconds, const CallIo& io = {});
-  // Syncs and powers off; the disk is kept. Stopping a stopped VM is fine.
+  // Syncs, powers off and keeps the disk. A stopped VM is no error.
   Result<VmInfo> StopVm(const std::string& vm_id);
-  // At any state. kNotFound if it is gone already.
+  // In any state. kNotFound: it does not exist any more.
   Status DeleteVm(const std::string& vm_id);
   Result<VmInfo> StatusVm(const std::string& vm_id);
   Result<std::vector<VmInfo>> ListVms();
   Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id);
-  // Removes VMs whose lease is over and what crashes left behind. Every call that makes a VM does
-  // the same on its way.
+  // Removes VMs whose lease is over and the leftovers of crashes. Every call that creates a VM does
+  // the same.
   Result<ReapedVms> ReapExpired();
 
-  // Spares: VMs of one kind that have come up already, for RunInVm to take, and are replaced in the
-  // background. They wait until nobody has taken one for `ttl_seconds`. Returns once `count` of
-  // them wait, 0 to 64; 0 ends those there are. kLimit: they could take more than half of the
+  // Spares: VMs of one kind that have started and wait for RunInVm. A spare that is taken is
+  // replaced in the background. All are removed if none was taken for `ttl_seconds`. Returns once
+  // `count` of them (0 to 64) wait; 0 removes them. kLimit: they could take more than half of the
   // host's memory, or more than is available. kUnavailable: PYRO_WARM_START=0.
   Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,
                                    const CallIo& io = {});
   Result<std::vector<SparePoolInfo>> ListSparePools();
 
   // Tasks: a workspace and a journal that last until DeleteTask. `task_id` may be a prefix, as
-  // above. What a finished command wrote is on disk; a task whose guest is gone (lease over, crash,
-  // reboot) is started again by the next command.
+  // above. The files of a finished command are on disk. If a task's guest is gone (lease over,
+  // crash, reboot), the next command starts it again.
   Result<TaskInfo> CreateTask(const TaskOptions& options, const CallIo& io = {});
   // kCancelled: the command was killed and recorded as cancelled. A caller that dies leaves the
-  // command running. kLimit: 256 commands run in the task already.
+  // command running. kLimit: 256 commands already run in the task.
   Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
                                   std::int64_t timeout_seconds, const CallIo& io = {});
-  // The same, but returns once the command is recorded; it goes on without any client, to its end
-  // or its timeout, its stdin at its end. Read on with ReadTaskOutput, wait with GetTaskCommand,
-  // end it with CancelTaskCommand. Of `io` only cancel_fd, on_progress and on_notice are used;
-  // kCancelled: nothing runs. kWrongState: the task runs on the host, where no command outlives its
-  // caller.
+  // The same, but returns once the command is recorded. The command goes on without a client, to
+  // its end or its timeout, with its stdin at its end. ReadTaskOutput reads its output,
+  // GetTaskCommand waits for it, CancelTaskCommand ends it. Of `io` only cancel_fd, on_progress and
+  // on_notice are used. kCancelled: the command does not run. kWrongState: the task runs on the
+  // host, where no command outlives its caller.
   Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id, const Command& command,
                                               std::int64_t timeout_seconds, const CallIo& io = {});
-  // Kills a running command with everything that it started, from any process; returns once that is
-  // recorded. Whoever waits for the command gets its end as usual. One that has ended stays as it
-  // is and is returned so. kNotFound: no such command. kWrongState: it runs on the host, in the
-  // process that started it. kUnavailable: it was killed, but its end could not be recorded yet.
+  // Kills a running command with every process that it started; returns once that is recorded. Any
+  // process may call it. A call that waits for the command gets its end as usual. A command that
+  // has ended is returned unchanged. kNotFound: no such command. kWrongState: it runs on the host,
+  // in the process that started it. kUnavailable: it was killed, but its end could not be recorded
+  // yet.
   Result<TaskCommandInfo> CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
                                             const CallIo& io = {});
   Result<TaskInfo> StatusTask(const std::string& task_id);
   Result<std::vector<TaskInfo>> ListTasks();
-  // One journal entry without its output; waits for up to `wait`, at most 7 days, until the command
-  // has ended. What has not
-  // ended by then is returned as running. kNotFound: no such task or command.
+  // One journal entry without its output. Waits up to `wait`, at most 7 days, for the command's
+  // end. A command that has not ended by then is returned as running. kNotFound: no such task or
+  // command.
   Result<TaskCommandInfo> GetTaskCommand(const std::string& task_id, std::int64_t sequence,
                                          std::chrono::milliseconds wait = {},
                                          const CallIo& io = {});
@@ -153,34 +155,33 @@ class Engine {
   Result<TaskCommandPage> ListTaskCommands(const std::string& task_id, std::int64_t first = 1,
                                            std::int64_t limit = 0);
   // Up to `limit` bytes, 1 to kMaxResultBytes, of one stream of one command from `offset` on, as
-  // far as it is in the journal; for up to `wait` until there is something, or the command has
-  // ended. A page does not end within a UTF-8 character while more may follow it, so it may be up
-  // to 3 bytes short. kNotFound.
+  // far as the journal has them. Waits up to `wait` for output or for the command's end. A page
+  // does not end within a UTF-8 character while more may follow, so it may be up to 3 bytes short.
+  // kNotFound: no such task or command.
   Result<TaskOutput> ReadTaskOutput(const std::string& task_id, std::int64_t sequence,
                                     OutputStream stream, std::uint64_t offset, std::int64_t limit,
                                     std::chrono::milliseconds wait = {}, const CallIo& io = {});
-  // Entries from `first` on, at most `limit` of them; a limit of 0 means all, a negative one the
-  // last so many.
+  // Entries from `first` on, at most `limit` of them. A limit of 0 means all, one of -N the last N.
   Result<TaskLogs> LogsTask(const std::string& task_id, std::int64_t first = 1,
                             std::int64_t limit = 0);
-  // One entry, its streams copied to the sink as far as they go; with kYes until the command has
-  // ended.
+  // One entry. Copies its streams to the sink, up to their present end or, with kYes, until the
+  // command has ended.
   enum class Follow { kNo, kYes };
   Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
                                       Follow follow, const CallIo& io);
-  // Syncs and powers off; commands that run are interrupted. Stopping a stopped task is fine.
+  // Syncs, powers off and interrupts running commands. A stopped task is no error.
   Result<TaskInfo> StopTask(const std::string& task_id);
-  // At any state, with everything that it holds. Returns the full id. A whole id that names no task
-  // counts as deleted, so that a delete that was cut off can be repeated; kNotFound only for the
-  // beginning of one.
+  // In any state, with its workspace and journal. Returns the full id. A whole id that names no
+  // task counts as deleted, so that an interrupted delete can be repeated; kNotFound only for the
+  // beginning of an id.
   Result<std::string> DeleteTask(const std::string& task_id);
-  // Copies a path of the guest (relative ones from /workspace) to the host: a directory, a file,
-  // or, when `destination` ends in .tar, a tar of it. kAlreadyExists: the destination is there and
-  // is no empty directory.
+  // Copies a path of the guest (relative to /workspace) to the host: a directory, a file or, if
+  // `destination` ends in .tar, a tar of it. kAlreadyExists: the destination exists and is not an
+  // empty directory.
   Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
                                   const std::string& destination, const CallIo& io = {});
 
-  // Finds out what works on this host. Takes seconds the first time: the accelerator is tried out.
+  // Checks this host. Takes seconds the first time, because it tests the accelerator.
   Result<DoctorReport> Doctor();
 
  private:

@@ -1,6 +1,6 @@
-// What a failed call reports: a code to react to, a sentence to read, a hint to act on.
+// The report of a failed call: a code for programs, a sentence for people, a hint with a remedy.
 //
-// How a command in a guest ended is never an Error: see Outcome in pyro/types.h.
+// The end of a command in a guest is never an Error: see ExecResult in pyro/types.h.
 
 #pragma once
 
@@ -27,7 +27,7 @@ std::optional<ErrorCode> ErrorCodeFromNumber(int number);
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
   std::string message;  // One sentence without a full stop, lower-case first letter.
-  std::string hint;     // What to do about it, or empty.
+  std::string hint;     // A remedy, or empty.
   int sys_errno = 0;    // The errno behind it, or 0.
 };
 

@@ -1,5 +1,4 @@
-// The one JSON form of each value: what --json prints, Python returns and MCP sends. Names are
-// stable.
+// The one JSON form of each value, for --json, Python and MCP. Names are stable.
 
 #pragma once
 

@@ -14,7 +14,7 @@
 
 namespace pyro {
 
-// Which tools are offered: a small surface costs a model less attention.
+// The tools that the server offers: a small set costs a model fewer tokens.
 enum class McpProfile {
   kVmRun,  // vm_run and vm_list_environments.
   kTask,   // vm_list_environments and the task_* tools.
@@ -26,18 +26,18 @@ std::optional<McpProfile> ParseMcpProfile(std::string_view name);
 
 struct McpHttpOptions {
   std::string address = "127.0.0.1";  // An IP address.
-  std::uint16_t port = 0;             // 0: any that is free.
-  std::string token;  // Without one only a loopback address is possible, and no tool that reads or
-                      // writes a path of this host.
-  std::vector<std::string> allowed_hosts;  // Names besides localhost in Host and Origin.
+  std::uint16_t port = 0;             // 0: any free one.
+  // If it is empty, only a loopback address is possible, and no tool that reads or writes a path of
+  // this host is offered.
+  std::string token;
+  std::vector<std::string> allowed_hosts;  // Names other than localhost in Host and Origin.
   std::function<void(const std::string& url)> on_listening;
 };
 
-// Serves one client on this process's stdin and stdout, which are taken away from the rest of the
-// process: what anything else prints goes to stderr. To be called before anything is printed or
-// started. Returns when the client closes stdin, or `stop_fd` (borrowed; -1: none) becomes
-// readable. One-shot commands end with it; commands of tasks go on. kTimedOut: a call did not end
-// in time; then leave by _exit.
+// Serves one client on this process's stdin and stdout. The rest of the process loses them: its
+// prints go to stderr. Call it before the process prints or starts a thread. Returns when the
+// client closes stdin, or `stop_fd` (borrowed; -1: none) becomes readable. Commands of vm_run end
+// with it; commands of tasks go on. kTimedOut: a call did not end in time; then leave by _exit.
 Status ServeMcpOnStdio(Engine& engine, McpProfile profile, int stop_fd = -1);
 
 // Serves any number of clients over Streamable HTTP until `stop_fd` becomes readable. Errors as

@@ -1,5 +1,4 @@
-// The values that the engine takes and gives. All are plain data, copyable, owned by whoever holds
-// them.
+// The arguments and results of the engine. All are plain data, copyable, owned by their holder.
 
 #pragma once
 
@@ -11,20 +10,18 @@
 
 namespace pyro {
 
-// What a VM is made with. Limits: 1 to 64 CPUs, 128 to 1,048,576 MiB, a lease of 1 second to 10
-// years.
+// The options of a VM. Limits: 1 to 64 CPUs, 128 to 1,048,576 MiB, a lease of 1 second to 10 years.
 struct VmOptions {
   std::string environment;
   std::int64_t vcpu_count = 1;
   std::int64_t mem_mib = 1024;
   std::int64_t ttl_seconds = 600;  // The lease, from the last use.
   bool network = false;            // Outbound NAT; otherwise the guest has no network device.
-  // Weakens isolation: where no guest can be had, the command runs on this host, in a bubblewrap
-  // jail.
+  // Weakens isolation: if no guest can start, the command runs on this host, in a bubblewrap jail.
   bool allow_host_compat = false;
 };
 
-// Exactly one of the two is used: words run as they are, a script goes to the guest's /bin/sh -c.
+// Exactly one of the two is used: words run unchanged, a script goes to the guest's /bin/sh -c.
 struct Command {
   std::vector<std::string> argv;
   std::optional<std::string> script;
@@ -34,7 +31,7 @@ inline constexpr std::int64_t kMaxTimeoutSeconds = 7LL * 24 * 3600;
 inline constexpr std::int64_t kDefaultTimeoutSeconds = 30;
 inline constexpr std::size_t kMaxResultBytes = 1024 * 1024;  // Of each stream in a result.
 
-// Where the milliseconds of a run went. Each counts from the call's beginning; -1: did not happen.
+// The times of a run's steps, in milliseconds from the call's beginning; -1: did not happen.
 struct Timings {
   std::int64_t prepared_ms = -1;      // Environment, accelerator, disk and registry are there.
   std::int64_t supervised_ms = -1;    // The supervisor listens.
@@ -42,26 +39,26 @@ struct Timings {
   std::int64_t ready_ms = -1;         // The guest takes commands.
   std::int64_t first_output_ms = -1;  // The first byte of either stream arrived.
   std::int64_t ended_ms = -1;         // The command's end was reported.
-  std::int64_t removed_ms = -1;       // No trace of the VM is left.
-  // How the guest came up: "boot", "template" or "spare". Empty: it ran already, or there is none.
+  std::int64_t removed_ms = -1;       // All of the VM is removed.
+  // How the guest started: "boot", "template" or "spare". Empty: it was running, or there is none.
   std::string start;
 };
 
-// How a command went. A command that ran is a result, whatever its exit code.
+// The end of a command. A command that ran is a result, with any exit code.
 struct ExecResult {
-  std::string
-      stdout_text;  // At most kMaxResultBytes, head and tail; empty when the output was streamed.
+  // At most kMaxResultBytes, head and tail; empty if the output was streamed. The same for stderr.
+  std::string stdout_text;
   std::string stderr_text;
-  std::uint64_t stdout_bytes = 0;  // In all.
+  std::uint64_t stdout_bytes = 0;  // In total.
   std::uint64_t stderr_bytes = 0;
   bool stdout_truncated = false;
   bool stderr_truncated = false;
   int exit_code = 0;             // As a shell reports it: 124 timed out, 126, 127, 128 + n.
   std::string outcome;           // "exited", "signalled", "timed_out", "cancelled", "not_started"
   std::int64_t duration_ms = 0;  // Of the command itself, measured where it ran.
-  std::string execution_mode;    // "guest_virtio_serial" or "host_compat": how it truly ran.
+  std::string execution_mode;    // "guest_virtio_serial" or "host_compat": how it really ran.
   std::string environment;
-  std::string kernel;       // `uname -r` of where it ran.
+  std::string kernel;       // `uname -r` in the guest, or on the host for host_compat.
   std::string accelerator;  // "kvm" or "tcg"; empty for host_compat.
   Timings timings;
 };
@@ -79,12 +76,12 @@ struct VmInfo {
   std::string accelerator;
   std::string created_at;  // RFC 3339, UTC
   std::string expires_at;
-  std::string last_error;  // Why the guest was lost, or empty.
+  std::string last_error;  // The reason for the loss of the guest, or empty.
 };
 
-// What a task is made with. Its disk holds /workspace and every change to the root file system.
+// The options of a task. Its disk holds /workspace and every change to the root file system.
 struct TaskOptions : VmOptions {
-  std::int64_t disk_mib = 10240;  // 256 to 1,048,576; on this host only what is written takes room.
+  std::int64_t disk_mib = 10240;  // 256 to 1,048,576; the host stores only written blocks.
   // Seeds /workspace: a directory, or a .tar, .tar.gz or .tgz file. Empty: nothing.
   std::string source_path;
 };
@@ -95,8 +92,8 @@ struct TaskCommand {
   std::vector<std::string> command;
   std::string cwd;
   std::string state;    // "running", "ended"
-  std::string outcome;  // As in ExecResult, or "interrupted": the guest went away first. Empty
-                        // while it runs.
+  std::string outcome;  // As in ExecResult, or "interrupted": the guest died first. Empty while it
+                        // runs.
   int exit_code = 0;
   std::string started_at;  // RFC 3339, UTC
   std::string ended_at;    // Empty while it runs.
@@ -127,10 +124,10 @@ struct TaskInfo {
   std::string last_error;
   std::int64_t command_count = 0;
   std::optional<TaskCommand> last_command;
-  std::uint64_t disk_bytes = 0;  // What the task takes on this host now.
+  std::uint64_t disk_bytes = 0;  // The disk space that the task takes on this host now.
 };
 
-// A command in a task: how it went, and where it is in the journal.
+// The end of a command in a task, and its place in the journal.
 struct TaskExecResult : ExecResult {
   std::string task_id;
   std::int64_t sequence = 0;
@@ -152,7 +149,7 @@ struct StartedTaskCommand : TaskCommandInfo {
 
 struct TaskCommandPage {
   std::string task_id;
-  std::int64_t total = 0;  // Of the whole journal.
+  std::int64_t total = 0;  // Entries in the whole journal.
   std::vector<TaskCommand> entries;
 };
 
@@ -161,10 +158,10 @@ struct TaskOutput {
   TaskCommandInfo command;
   std::string stream;  // "stdout" or "stderr"
   std::uint64_t offset = 0;
-  std::uint64_t next_offset = 0;  // Where to read on.
-  std::uint64_t total_bytes = 0;  // In the journal by now.
+  std::uint64_t next_offset = 0;  // The offset of the next page.
+  std::uint64_t total_bytes = 0;  // In the journal until now.
   std::string text;               // Bytes as the command wrote them.
-  bool complete = false;          // The command has ended, and nothing follows next_offset.
+  bool complete = false;          // The command has ended, and no output follows next_offset.
 };
 
 struct TaskLogEntry : TaskCommand {
@@ -189,7 +186,7 @@ struct ExportedPath {
 struct VmNetworkInfo {
   std::string vm_id;
   bool network_enabled = false;
-  // Only while it is started with a network.
+  // Empty unless the VM is started with a network.
   std::string address;
   std::string gateway;
   std::string dns;
@@ -202,20 +199,20 @@ struct EnvironmentInfo {
   std::string description;
   bool installed = false;
   bool broken = false;  // Installed, but damaged: pull repairs it.
-  std::string digest;   // Empty unless installed; likewise the rest.
+  std::string digest;   // This and the fields below are empty unless it is installed.
   std::string installed_at;
   std::uint64_t size_bytes = 0;
 };
 
-// A frozen guest that new ones go on from.
+// A frozen guest that new guests start from.
 struct TemplateInfo {
   std::int64_t vcpu_count = 1;
   std::int64_t mem_mib = 1024;
   bool network = false;
   bool new_disk = false;         // For new guests; else for tasks that start again and other sizes.
   std::uint64_t size_bytes = 0;  // Taken on disk.
-  std::string made_at;           // RFC 3339; likewise the next.
-  std::string last_used_at;
+  std::string made_at;           // RFC 3339
+  std::string last_used_at;      // RFC 3339
 };
 
 struct EnvironmentDetails {
@@ -233,7 +230,7 @@ struct EnvironmentDetails {
 
 struct PulledEnvironment {
   EnvironmentInfo info;
-  bool built = false;  // False: it was there already.
+  bool built = false;  // False: it was installed already.
 };
 
 struct PrunedEnvironments {
@@ -253,24 +250,24 @@ struct SparePoolInfo {
   std::int64_t vcpu_count = 1;
   std::int64_t mem_mib = 1024;
   bool network = false;
-  std::int64_t count = 0;    // To be kept.
-  std::int64_t waiting = 0;  // Of those, ready now.
+  std::int64_t count = 0;    // The number to keep.
+  std::int64_t waiting = 0;  // The number that is ready now.
   std::int64_t ttl_seconds = 0;
-  std::string expires_at;  // Unless one is taken before; RFC 3339. Empty: there are none.
+  std::string expires_at;  // RFC 3339, unless one is taken before. Empty: no spares.
 };
 
 struct ReapedVms {
-  std::vector<std::string> vm_ids;  // Removed: lease over, or left behind by a crash.
+  std::vector<std::string> vm_ids;  // Removed VMs: their lease was over, or their guest crashed.
   std::int64_t leftovers = 0;       // Files and directories that belonged to no VM.
 };
 
-// One thing that pyro needs, as it is on this host.
+// The state of one requirement of pyro on this host.
 struct DoctorCheck {
   std::string name;
   bool ok = false;
   bool required = true;
   std::string detail;
-  std::string fix;  // The command that mends it, or empty.
+  std::string fix;  // The command that fixes it, or empty.
 };
 
 struct DoctorReport {
@@ -291,7 +288,7 @@ struct DoctorReport {
   std::string accelerator_reason;
   std::string network_backend;
   std::vector<DoctorCheck> checks;
-  std::vector<std::string> issues;  // One sentence each, with what to do.
+  std::vector<std::string> issues;  // One sentence each, with a remedy.
 };
 
 }  // namespace pyro

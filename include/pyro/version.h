@@ -1,4 +1,4 @@
-// The one place that holds the version: programs, packages and the catalog read it from here.
+// The one definition of the version; programs, packages and the catalog read it.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-"""A computer for every agent task: real Linux microVMs, with no daemon, no root and no account.
+"""A computer for every agent task: real Linux microVMs, without a daemon, root or an account.
 
     from pyro_mcp import Pyro
 

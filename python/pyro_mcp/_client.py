@@ -11,10 +11,10 @@ from ._handles import Task, Vm
 from ._server import Profile, Server
 from .errors import InvalidArgumentError
 
-# A string is run by the guest's /bin/sh -c; a list of words is run as it is, without a shell.
+# The guest's /bin/sh -c runs a string; a list of words runs unchanged, without a shell.
 Command = Union[str, Sequence[str]]
 
-# Takes a piece of a command's output as it comes. Bytes that are not UTF-8 are U+FFFD.
+# Takes a piece of a command's output as it arrives. Bytes that are not UTF-8 are U+FFFD.
 OutputCallback = Callable[[str], object]
 
 _INT64 = 1 << 63
@@ -37,7 +37,7 @@ def _seconds(name: str, value: float) -> float:
 
 
 def _text(name: str, value: str) -> bytes:
-    """As Python's own calls would hand it to the system."""
+    """The bytes that Python's own calls would pass to the system."""
     if not isinstance(value, str):
         raise TypeError(f"{name} is {type(value).__name__}, not str")
     try:
@@ -73,7 +73,7 @@ def _options(environment: str, vcpu_count: int, mem_mib: int, ttl_seconds: int, 
 
 
 class _Decoding:
-    """Bytes in pieces to text in pieces: a character may lie across two of them."""
+    """Turns pieces of bytes into pieces of text: a character may span two of them."""
 
     def __init__(self, callback: OutputCallback) -> None:
         self._callback = callback
@@ -91,49 +91,49 @@ class _Decoding:
 
 
 class Pyro:
-    """The calls of pyro, in this process: there is no daemon behind them.
+    """The calls of pyro, in this process, without a daemon.
 
     State is in ``$PYRO_STATE_DIR`` and environments in ``$PYRO_CACHE_DIR``, read when the object is
-    made; the command line and other processes see the same VMs and tasks. One object serves any
+    made. The command line and other processes see the same VMs and tasks. One object serves any
     number of threads at once. An id may be shortened to any unambiguous prefix of 6 characters or
     more after ``vm_`` or ``task_``.
 
-    Every call raises a subclass of PyroError when it fails: InvalidArgumentError (which argument),
-    NotFoundError, MissingToolError (its hint installs it), NoSpaceError, PermissionDeniedError and
-    what is said at each. Ctrl-C interrupts a call that waits for a guest: its command is killed, and
-    the call raises KeyboardInterrupt in the main thread and CancelledError in others; in others only
-    if SIGINT has Python's own handler.
+    A call that fails raises a subclass of PyroError: InvalidArgumentError (it names the argument),
+    NotFoundError, MissingToolError (its hint installs the program), NoSpaceError,
+    PermissionDeniedError, or an error named at the call. Ctrl-C interrupts a call that waits for a
+    guest and kills its command. The call then raises KeyboardInterrupt in the main thread and
+    CancelledError in others; in others only if SIGINT has Python's own handler.
 
-    What one must know although a call goes on, such as a command that runs on this host, is a
-    warning of the logger ``pyro_mcp``; the phases of long calls are logged there at INFO.
+    Warnings that do not stop a call, such as a command that runs on this host, are logged to
+    ``pyro_mcp``. The phases of long calls are logged there at INFO.
     """
 
     def __init__(self) -> None:
         self._engine = _pyro.Engine()
 
     def create_server(self, *, profile: Profile = "full") -> Server:
-        """A server of the Model Context Protocol over these calls; run() serves a client."""
+        """Returns a server of the Model Context Protocol for these calls; run() serves a client."""
         return Server(self._engine, profile)
 
     # Environments.
 
     def list_environments(self) -> results.EnvironmentList:
-        """The catalog, and what of it is installed."""
+        """Returns the catalog, and for each environment if it is installed."""
         return self._engine.list_environments()
 
     def pull_environment(self, environment: str) -> results.PulledEnvironment:
-        """Builds and installs an environment, or repairs it; returns at once if that is done already.
+        """Builds and installs an environment, or repairs it. Returns at once if it is installed.
 
-        Takes about a minute. UnavailableError: the package mirror is out of reach.
+        Takes about a minute. UnavailableError: the package mirror cannot be reached.
         """
         return self._engine.pull_environment(_name("environment", environment))
 
     def inspect_environment(self, environment: str) -> results.EnvironmentDetails:
-        """What an installed environment consists of. DataLossError: it is broken; pull it again."""
+        """Returns the content of an installed environment. DataLossError: it is broken; pull it again."""
         return self._engine.inspect_environment(_name("environment", environment))
 
     def prune_environments(self) -> results.PrunedEnvironments:
-        """Removes what is broken, interrupted or superseded; what a VM or task needs stays."""
+        """Removes broken, interrupted and superseded environments, except those that a VM or task needs."""
         return self._engine.prune_environments()
 
     # One command in a VM of its own.
@@ -141,14 +141,14 @@ class Pyro:
     def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1,
                   mem_mib: int = 1024, timeout_seconds: int = 30, ttl_seconds: int = 600,
                   network: bool = False, allow_host_compat: bool = False) -> results.ExecResult:
-        """Runs one command in a VM that is gone when this returns, however it returns.
+        """Runs one command in a VM of its own. The VM is deleted when this call ends in any way.
 
-        Pulls the environment if need be. The command is killed ``timeout_seconds`` (1 to 604800)
-        after its start: that is a result with exit code 124, not an exception. ``vcpu_count``: 1 to
-        64. ``mem_mib``: from 128. ``network``: outbound NAT; without it the guest has no network
-        device. ``allow_host_compat`` weakens isolation: where no guest can be had, the command runs
-        on this host in a bubblewrap jail, and ``execution_mode`` says so.
-        GuestUnavailableError: no guest could be had, or it died before the command ended.
+        Pulls the environment if it is missing. The command is killed ``timeout_seconds`` (1 to
+        604800) after its start: that is a result with exit code 124, not an exception.
+        ``vcpu_count``: 1 to 64. ``mem_mib``: from 128. ``network``: outbound NAT; without it the
+        guest has no network device. ``allow_host_compat`` weakens isolation: if no guest can start,
+        the command runs on this host in a bubblewrap jail, and ``execution_mode`` says so.
+        GuestUnavailableError: no guest could start, or it died before the command ended.
         """
         options = _options(environment, vcpu_count, mem_mib, ttl_seconds, network, allow_host_compat)
         return self._engine.run_in_vm(options, _command(command),
@@ -159,12 +159,12 @@ class Pyro:
     def create_vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
                   ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False) -> results.VmInfo:
-        """Makes a VM, not started yet. It is gone ``ttl_seconds`` after its last use."""
+        """Creates a VM without starting it. It is deleted ``ttl_seconds`` after its last use."""
         return self._engine.create_vm(_options(environment, vcpu_count, mem_mib, ttl_seconds,
                                                network, allow_host_compat))
 
     def start_vm(self, vm_id: str) -> results.VmInfo:
-        """Returns once the guest takes commands. Starting a started VM is fine."""
+        """Starts a VM, and returns once the guest takes commands. A started VM is no error."""
         return self._engine.start_vm(_name("vm_id", vm_id))
 
     def exec_vm(self, vm_id: str, *, command: Command,
@@ -177,22 +177,22 @@ class Pyro:
                                     _int("timeout_seconds", timeout_seconds))
 
     def stop_vm(self, vm_id: str) -> results.VmInfo:
-        """Powers the guest off; its disk is kept. Stopping a stopped VM is fine."""
+        """Powers the guest off and keeps its disk. A stopped VM is no error."""
         return self._engine.stop_vm(_name("vm_id", vm_id))
 
     def delete_vm(self, vm_id: str) -> results.DeletedVm:
-        """Deletes a VM in any state. NotFoundError: it is gone already."""
+        """Deletes a VM in any state. NotFoundError: it does not exist any more."""
         return self._engine.delete_vm(_name("vm_id", vm_id))
 
     def status_vm(self, vm_id: str) -> results.VmInfo:
         return self._engine.status_vm(_name("vm_id", vm_id))
 
     def network_info_vm(self, vm_id: str) -> results.VmNetworkInfo:
-        """The guest's addresses, while it is started with a network."""
+        """Returns the guest's addresses, while it is started with a network."""
         return self._engine.network_info_vm(_name("vm_id", vm_id))
 
     def reap_expired(self) -> results.ReapedVms:
-        """Removes VMs whose lease is over, and what crashes left behind. Leases end without it."""
+        """Removes VMs whose lease is over, and leftovers of crashes. Leases also end without it."""
         return self._engine.reap_expired()
 
     def vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
@@ -215,11 +215,12 @@ class Pyro:
                     ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False,
                     disk_mib: int = 10240,
                     source_path: Union[str, os.PathLike[str], None] = None) -> results.TaskInfo:
-        """Makes a task and starts its guest.
+        """Creates a task and starts its guest.
 
-        The guest is stopped ``ttl_seconds`` after its last use; workspace and journal stay, and the
-        next command starts it again. ``disk_mib``: the bound of its disk, from 256; the host pays for
-        what is written. ``source_path``: a directory, .tar, .tar.gz or .tgz to fill /workspace with.
+        The guest is stopped ``ttl_seconds`` after its last use. Workspace and journal stay, and the
+        next command starts it again. ``disk_mib``: upper bound of its disk, from 256; the host
+        stores only the blocks that were written. ``source_path``: a directory, .tar, .tar.gz or
+        .tgz to fill /workspace with.
         """
         options = _options(environment, vcpu_count, mem_mib, ttl_seconds, network, allow_host_compat)
         source = b"" if source_path is None else _path("source_path", source_path)
@@ -230,10 +231,10 @@ class Pyro:
                   on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
         """Runs a command in the task's /workspace; the task stays.
 
-        What the command wrote is on disk when this returns, and its words, output and end are in the
-        journal. ``on_stdout`` and ``on_stderr`` are given the output as it comes, on the thread that
-        calls; the result holds it all the same. An exception of theirs kills the command and leaves
-        this call. LimitExceededError: 256 commands run in the task already.
+        When this returns, the command's files are on disk, and its words, output and end are in the
+        journal. ``on_stdout`` and ``on_stderr`` get the output as it arrives, on the calling thread;
+        the result holds it too. If one of them raises, the command is killed and this call raises
+        that exception. LimitExceededError: 256 commands already run in the task.
         """
         out = _Decoding(on_stdout) if on_stdout is not None else None
         err = _Decoding(on_stderr) if on_stderr is not None else None
@@ -246,37 +247,38 @@ class Pyro:
 
     def start_task_command(self, task_id: str, *, command: Command,
                            timeout_seconds: int = 30) -> results.StartedTaskCommand:
-        """As exec_task, but returns once the command is recorded: it goes on without any caller, to
-        its end or its timeout. Its ``sequence`` is what the calls below take.
+        """As exec_task, but returns once the command is recorded. The command goes on without a
+        caller, to its end or its timeout. The calls below take its ``sequence``.
         """
         return self._engine.start_task_command(_name("task_id", task_id), _command(command),
                                                _int("timeout_seconds", timeout_seconds))
 
     def cancel_task_command(self, task_id: str, sequence: int) -> results.TaskCommandInfo:
-        """Kills a running command with all it started, whoever started it. One that has ended stays
-        as it is."""
+        """Kills a running command of any caller, with every process that it started. A command that
+        has ended does not change."""
         return self._engine.cancel_task_command(_name("task_id", task_id),
                                                 _int("sequence", sequence))
 
     def get_task_command(self, task_id: str, sequence: int, *,
                          wait_seconds: float = 0) -> results.TaskCommandInfo:
-        """One entry of the journal, after waiting for up to ``wait_seconds`` until it has ended."""
+        """Returns one entry of the journal, after waiting up to ``wait_seconds`` for its end."""
         return self._engine.get_task_command(_name("task_id", task_id), _int("sequence", sequence),
                                              _seconds("wait_seconds", wait_seconds))
 
     def list_task_commands(self, task_id: str, *, first: int = 1,
                            limit: int = 0) -> results.TaskCommandPage:
-        """Entries of the journal without their output, from ``first`` on. ``limit``: at most so
-        many; 0 all, a negative one the last so many."""
+        """Returns entries of the journal without their output, from ``first`` on. ``limit``: their
+        greatest number; 0 for all. A negative ``limit`` of -N returns the last N."""
         return self._engine.list_task_commands(_name("task_id", task_id), _int("first", first),
                                                _int("limit", limit))
 
     def read_task_output(self, task_id: str, sequence: int, *,
                          stream: Literal["stdout", "stderr"] = "stdout", offset: int = 0,
                          limit: int = 1048576, wait_seconds: float = 0) -> results.TaskOutput:
-        """Up to ``limit`` bytes (1 to 1048576) of a command's output from ``offset`` on, after waiting
-        for up to ``wait_seconds`` until there is something or the command has ended. ``next_offset``
-        is where to read on, until ``complete``."""
+        """Returns up to ``limit`` bytes (1 to 1048576) of a command's output from ``offset`` on.
+
+        Waits up to ``wait_seconds`` for output or for the command's end. Continue at
+        ``next_offset`` until ``complete``."""
         if stream not in ("stdout", "stderr"):
             raise InvalidArgumentError(f"stream is {stream!r}", "give stdout or stderr")
         if _int("offset", offset) < 0:
@@ -289,27 +291,27 @@ class Pyro:
         return self._engine.status_task(_name("task_id", task_id))
 
     def list_tasks(self) -> results.TaskList:
-        """All tasks, of other processes too."""
+        """Returns all tasks, including those of other processes."""
         return self._engine.list_tasks()
 
     def logs_task(self, task_id: str) -> results.TaskLogs:
-        """The journal: every command with its output."""
+        """Returns the journal: every command with its output."""
         return self._engine.logs_task(_name("task_id", task_id))
 
     def stop_task(self, task_id: str) -> results.TaskInfo:
-        """Powers the guest off; commands that run are interrupted. The next exec starts it again."""
+        """Powers the guest off and interrupts running commands. The next exec starts it again."""
         return self._engine.stop_task(_name("task_id", task_id))
 
     def delete_task(self, task_id: str) -> results.DeletedTask:
-        """Deletes a task with its workspace and journal. One that is gone already counts as deleted
+        """Deletes a task with its workspace and journal. A task that does not exist counts as deleted
         if the id is whole."""
         return self._engine.delete_task(_name("task_id", task_id))
 
     def export_task(self, task_id: str, *, path: str,
                     destination: Union[str, os.PathLike[str]]) -> results.ExportedPath:
-        """Copies a path of the guest, relative ones from /workspace, to this host.
+        """Copies a path of the guest to this host. Relative paths begin at /workspace.
 
-        A ``destination`` that ends in .tar becomes a tar; otherwise it must not be there yet, or be
+        A ``destination`` that ends in .tar becomes a tar. Otherwise it must not exist yet, or be
         an empty directory (AlreadyExistsError). Starts a stopped guest.
         """
         return self._engine.export_task(_name("task_id", task_id), _text("path", path),

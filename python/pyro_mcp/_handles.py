@@ -17,14 +17,14 @@ _log = logging.getLogger("pyro_mcp")
 
 
 class Vm:
-    """A started VM. It takes one command, and is gone at the end of its ``with`` block at the latest."""
+    """A started VM. It takes one command, and is deleted at the end of its ``with`` block at the latest."""
 
     def __init__(self, pyro: Pyro, vm_id: str) -> None:
         self._pyro = pyro
         self.vm_id = vm_id
 
     def exec(self, *, command: Command, timeout_seconds: int = 30) -> results.ExecResult:
-        """Pyro.exec_vm for this VM, which is deleted with the command's end."""
+        """Pyro.exec_vm for this VM, which is deleted when the command ends."""
         return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds)
 
     def status(self) -> results.VmInfo:
@@ -47,7 +47,7 @@ class Vm:
         try:
             self._pyro.delete_vm(self.vm_id)
         except NotFoundError:
-            pass  # Its command or its lease took it.
+            pass  # Its command or the end of its lease has deleted it.
         except PyroError as failed:
             if error is None:
                 raise

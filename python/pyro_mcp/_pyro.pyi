@@ -1,4 +1,4 @@
-"""The compiled module. Text goes in as bytes or str and comes out as the dicts of results.py."""
+"""The compiled module. Arguments are bytes or str; results are the dicts of results.py."""
 
 from typing import Callable, Optional, Union
 

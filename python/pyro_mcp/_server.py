@@ -8,32 +8,32 @@ from typing import Literal
 
 from . import _pyro
 
-# Which tools are offered: vm_run alone, the task_* tools, or all of them.
+# The tools that the server offers: vm_run alone, the task_* tools, or all of them.
 Profile = Literal["vm-run", "task", "full"]
 
 
 class Server:
-    """What ``pyro mcp serve`` is, in this process."""
+    """The server of ``pyro mcp serve``, in this process."""
 
     def __init__(self, engine: _pyro.Engine, profile: Profile) -> None:
         self._engine = engine
         self._profile = profile
 
     def run(self) -> None:
-        """Serves the client on stdin and stdout until that closes stdin; to be called before
-        anything is printed.
+        """Serves the client on stdin and stdout until the client closes stdin. Call it before the
+        program prints.
 
-        The two streams are the protocol's from then on: what else is printed goes to stderr. Commands
-        of vm_run end with the server, those of tasks go on. Ctrl-C ends it and raises
+        From then on the two streams belong to the protocol, and other prints go to stderr. Commands
+        of vm_run end with the server; those of tasks go on. Ctrl-C ends it and raises
         KeyboardInterrupt.
         """
         sys.stdout.flush()
         if not self._engine.serve_mcp(self._profile):
-            # Threads of calls that do not end would outlive the engine that they use.
+            # Threads of calls that do not end would outlive the engine they use.
             sys.stderr.flush()
             os._exit(0)
 
 
 def create_server(*, profile: Profile = "full") -> Server:
-    """A server over a Pyro of its own: ``create_server().run()`` serves MCP on stdio."""
+    """Returns a server with a Pyro of its own: ``create_server().run()`` serves MCP on stdio."""
     return Server(_pyro.Engine(), profile)

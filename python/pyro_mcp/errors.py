@@ -1,6 +1,6 @@
-"""What a failed call of pyro raises: one class for each code.
+"""The exceptions of failed calls of pyro: one class for each code.
 
-How a command in a guest ended is never an exception: see ``exit_code`` and ``outcome`` in its result.
+The end of a command in a guest is never an exception: see ``exit_code`` and ``outcome`` in its result.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 class PyroError(Exception):
     """A call failed.
 
-    ``code`` is the stable name to react to, ``message`` one sentence to read, ``hint`` what to do
-    about it (may be empty).
+    ``code`` is a stable name for programs, ``message`` one sentence for people, ``hint`` a remedy
+    (may be empty).
     """
 
     code: str = "internal"
@@ -27,25 +27,25 @@ class PyroError(Exception):
 
 
 class InvalidArgumentError(PyroError):
-    """The request can never succeed as it stands; the message names the argument."""
+    """The same request can never succeed; the message names the argument."""
 
     code = "invalid_argument"
 
 
 class NotFoundError(PyroError):
-    """No such VM, task, environment or file."""
+    """There is no such VM, task, environment or file."""
 
     code = "not_found"
 
 
 class AlreadyExistsError(PyroError):
-    """Somebody else made it first."""
+    """It exists already, or another process created it first."""
 
     code = "already_exists"
 
 
 class WrongStateError(PyroError):
-    """Not in the state that the operation needs, such as a command for a VM that is not started."""
+    """The object is not in the state that the call needs, for example a VM that is not started."""
 
     code = "wrong_state"
 
@@ -82,7 +82,7 @@ class PermissionDeniedError(PyroError):
 
 
 class ProtocolError(PyroError):
-    """A peer spoke nonsense; nothing that it said was used."""
+    """Another process sent a malformed message, which was not used."""
 
     code = "protocol"
 
@@ -106,7 +106,7 @@ class InternalError(PyroError):
 
 
 class GuestUnavailableError(PyroError):
-    """The guest did not boot, or went away."""
+    """The guest did not boot, or it died."""
 
     code = "guest_unavailable"
 
@@ -128,5 +128,6 @@ ERROR_CLASSES: dict[str, type[PyroError]] = {
 
 
 def error_of_code(code: str, message: str, hint: str) -> PyroError:
-    """The exception for a code; for one of another version plain PyroError, which keeps it."""
+    """Returns the exception for a code. An unknown code of another version gives a plain PyroError with
+    that code."""
     return ERROR_CLASSES.get(code, PyroError)(message, hint, code)

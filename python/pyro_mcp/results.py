@@ -1,6 +1,6 @@
-"""What the calls of pyro return: plain dicts, the same documents that ``pyro … --json`` prints.
+"""The results of the calls of pyro: plain dicts, the same documents that ``pyro … --json`` prints.
 
-Times of day are RFC 3339 in UTC. None stands for what is not known or did not happen.
+Times of day are RFC 3339 in UTC. None means that a value is unknown or that an event did not happen.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ ExecutionMode = Literal["pending", "guest_virtio_serial", "guest_vsock", "host_c
 
 
 class Timings(TypedDict):
-    """Where the milliseconds of a call went, each counted from its beginning."""
+    """The times of a call's steps, in milliseconds from its beginning."""
 
     prepared_ms: Optional[int]
     supervised_ms: Optional[int]
@@ -20,23 +20,23 @@ class Timings(TypedDict):
     ready_ms: Optional[int]
     first_output_ms: Optional[int]
     ended_ms: Optional[int]
-    removed_ms: Optional[int]  # No trace of the VM is left.
-    start: Optional[Literal["boot", "template", "spare"]]  # None: the guest ran already.
+    removed_ms: Optional[int]  # All of the VM is removed.
+    start: Optional[Literal["boot", "template", "spare"]]  # None: the guest was already running.
 
 
 class ExecResult(TypedDict):
-    """How a command went. One that ran is a result, whatever its exit code."""
+    """The end of a command. A command that ran is a result, with any exit code."""
 
     stdout: str  # At most 1 MiB, beginning and end; bytes that are not UTF-8 are U+FFFD.
     stderr: str
-    stdout_bytes: int  # In all.
+    stdout_bytes: int  # In total.
     stderr_bytes: int
     stdout_truncated: bool
     stderr_truncated: bool
     exit_code: int  # As in a shell: 124 timed out, 126, 127, 128 + n.
     outcome: str  # exited, signalled, timed_out, cancelled, not_started
     duration_ms: int  # Of the command itself, measured where it ran.
-    execution_mode: ExecutionMode  # How it truly ran.
+    execution_mode: ExecutionMode  # How it really ran.
     environment: str
     kernel: Optional[str]
     accelerator: Optional[str]  # kvm or tcg; None on the host.
@@ -44,7 +44,7 @@ class ExecResult(TypedDict):
 
 
 class TaskExecResult(ExecResult):
-    """A command in a task: how it went, and where it is in the journal."""
+    """The end of a command in a task, and its place in the journal."""
 
     task_id: str
     sequence: int  # From 1.
@@ -70,7 +70,7 @@ class VmInfo(TypedDict):
 
 
 class VmNetworkInfo(TypedDict):
-    """Addresses are there while the VM is started with a network."""
+    """The addresses are None unless the VM is started with a network."""
 
     vm_id: str
     network_enabled: bool
@@ -87,7 +87,7 @@ class DeletedVm(TypedDict):
 
 
 class ReapedVms(TypedDict):
-    vm_ids: list[str]  # Lease over, or left behind by a crash.
+    vm_ids: list[str]  # VMs whose lease was over or whose supervisor crashed.
     count: int
     leftovers: int  # Files and directories that belonged to no VM.
 
@@ -99,7 +99,7 @@ class TaskCommand(TypedDict):
     command: list[str]
     cwd: str
     state: Literal["running", "ended"]
-    outcome: Optional[str]  # As in ExecResult, or interrupted: the guest went away first.
+    outcome: Optional[str]  # As in ExecResult, or interrupted: the guest died first.
     exit_code: Optional[int]
     started_at: str
     ended_at: Optional[str]
@@ -127,7 +127,7 @@ class StartedTaskCommand(TaskCommandInfo):
 
 class TaskCommandPage(TypedDict):
     task_id: str
-    total: int  # Of the whole journal.
+    total: int  # Entries in the whole journal.
     count: int
     entries: list[TaskCommand]
 
@@ -142,14 +142,14 @@ class TaskOutput(TypedDict):
     exit_code: Optional[int]
     stream: Literal["stdout", "stderr"]
     offset: int
-    next_offset: int  # Where to read on.
-    total_bytes: int  # In the journal by now.
+    next_offset: int  # The offset of the next page.
+    total_bytes: int  # In the journal until now.
     text: str
-    complete: bool  # The command has ended, and nothing follows next_offset.
+    complete: bool  # The command has ended, and no output follows next_offset.
 
 
 class TaskLogEntry(TaskCommand):
-    """Also its output, at most 1 MiB of each stream, beginning and end."""
+    """An entry with its output: at most 1 MiB of each stream, its beginning and its end."""
 
     stdout: str
     stderr: str
@@ -171,7 +171,7 @@ class TaskInfo(TypedDict):
     vcpu_count: int
     mem_mib: int
     disk_mib: int
-    disk_bytes: int  # What the task takes on this host now.
+    disk_bytes: int  # The disk space that the task takes on this host now.
     ttl_seconds: int
     network_enabled: bool
     allow_host_compat: bool
@@ -218,12 +218,12 @@ class EnvironmentList(TypedDict):
 
 
 class TemplateInfo(TypedDict):
-    """A frozen guest that new ones go on from."""
+    """A frozen guest that new guests start from."""
 
     vcpu_count: int
     mem_mib: int
     network: bool
-    new_disk: bool  # For new guests; else for tasks that start again, and disks of other sizes.
+    new_disk: bool  # True: for new guests. False: for tasks that start again, and disks of other sizes.
     size_bytes: int  # Taken on disk.
     made_at: str
     last_used_at: str
@@ -243,7 +243,7 @@ class EnvironmentDetails(EnvironmentInfo):
 
 
 class PulledEnvironment(EnvironmentInfo):
-    built: bool  # False: it was there already.
+    built: bool  # False: it was installed already.
 
 
 class PrunedItem(TypedDict):

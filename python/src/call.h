@@ -1,7 +1,7 @@
 // One call of the engine on behalf of a Python thread.
 //
-// The GIL is free while the engine works. Callbacks and the handlers of signals run on the thread
-// that made the call; an exception of theirs cancels the call and leaves it.
+// The GIL is free while the engine works. Callbacks and signal handlers run on the thread that made
+// the call. If one of them raises, the call is cancelled and raises that exception.
 
 #pragma once
 
@@ -21,18 +21,18 @@ class Caller {
   virtual ~Caller() = default;
 
   // Runs `what` there, with the GIL held, and returns when it is done. False: the call is being
-  // given up, because `what` or an earlier one threw or a signal's handler raised.
+  // cancelled, because `what` or an earlier one threw or a signal's handler raised.
   virtual bool Run(const std::function<void()>& what) = 0;
 };
 
-// Has `work` done and returns when it has ended. It must end soon after `cancel_fd` (-1: none) has
+// Runs `work` and returns when it has ended. It must end soon after `cancel_fd` (-1: none) has
 // become readable. Called with the GIL held; `work` runs without it, perhaps on a thread of its
-// own. `undo` runs, without the GIL, when the call is left by an exception although `work` has
-// ended. Throws what a callback or a signal's handler threw.
+// own. If the call ends by an exception although `work` has ended, `undo` runs, without the GIL.
+// Throws the exception that a callback or a signal's handler threw.
 void RunCall(const std::function<void(int cancel_fd, Caller& caller)>& work,
              const std::function<void()>& undo);
 
-// A command's output, collected as a result holds it and given to callbacks as it comes.
+// Collects a command's output for its result and passes it to callbacks as it arrives.
 class CallbackSink : public OutputSink {
  public:
   // The callbacks take bytes; either may be None.

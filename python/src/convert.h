@@ -9,8 +9,8 @@
 
 namespace pyro::python {
 
-// Plain dicts, lists, str, int, float, bool and None. Text that is not UTF-8 has U+FFFD in its
-// place.
+// Plain dicts, lists, str, int, float, bool and None. Bytes of text that are not UTF-8 become
+// U+FFFD.
 pybind11::object ToPython(const Json& value);
 
 // The exception of pyro_mcp.errors that belongs to the code.

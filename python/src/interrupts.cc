@@ -46,7 +46,7 @@ bool Fired(int fd) {
   return ::poll(&one, 1, 0) > 0;
 }
 
-// A descriptor that has not fired and that new calls may wait on; -1 when there is none to be had.
+// A descriptor that has not fired and that new calls may wait on; -1 if none is available.
 int FreshDescriptor() {
   if (const int fd = current_fd.load(); fd >= 0 && !Fired(fd)) return fd;
   for (auto& [fd, count] : calls) {

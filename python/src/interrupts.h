@@ -1,16 +1,16 @@
-// Ctrl-C for calls in threads that Python runs no signal handlers in.
+// Ctrl-C for calls in threads in which Python runs no signal handlers.
 //
-// Python raises KeyboardInterrupt in the main thread alone; a call that another thread makes would
-// hold the program until the call's own end. While such calls are under way, SIGINT also makes a
-// descriptor readable that they are cancelled by, and then goes to the handler it had before.
+// Python raises KeyboardInterrupt only in the main thread; a call of another thread would hold the
+// program until its own end. While such calls run, SIGINT also makes a descriptor readable, which
+// cancels them. Then it goes to its previous handler.
 
 #pragma once
 
 namespace pyro::python {
 
-// One call that SIGINT cancels. Made and destroyed with the GIL held; the disposition of SIGINT is
-// as it was once the last of them is gone. Where the program ignores SIGINT, or handles it itself,
-// nothing is changed and the descriptor never becomes readable.
+// One call that SIGINT cancels. Constructed and destroyed with the GIL held. After the last of them
+// the disposition of SIGINT is restored. If the program ignores or handles SIGINT itself, its
+// disposition is not changed and the descriptor never becomes readable.
 class Interruptible {
  public:
   Interruptible();
@@ -18,7 +18,7 @@ class Interruptible {
   Interruptible(const Interruptible&) = delete;
   Interruptible& operator=(const Interruptible&) = delete;
 
-  // Readable after SIGINT. Borrowed, shared by the calls under way; -1: cannot be interrupted.
+  // Readable after SIGINT. Borrowed, shared by the running calls; -1: cannot be interrupted.
   int fd() const { return fd_; }
 
  private:

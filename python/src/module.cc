@@ -162,7 +162,7 @@ py::object ExecVm(Engine& engine, const std::string& vm_id, CommandWords words,
 
 py::object DeleteVm(Engine& engine, const std::string& vm_id) {
   return ShortCall([&]() -> Result<Json> {
-    // The whole id, for whoever gave its beginning.
+    // The whole id, for a caller that gave its beginning.
     auto vm = engine.StatusVm(vm_id);
     if (!vm) return std::move(vm).error();
     if (Status status = engine.DeleteVm(vm->vm_id); !status) return std::move(status).error();

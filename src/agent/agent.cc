@@ -56,7 +56,7 @@ Status Agent::Serve() {
     if (polls_[kSignalsPoll].revents != 0) Reap();
     if (polls_[kSyncPoll].revents != 0) sync_->Acknowledge();
     ServeCommands();
-    PYRO_RETURN_IF_ERROR(WritePort());  // Before what the host need not wait for.
+    PYRO_RETURN_IF_ERROR(WritePort());  // Before the work for which the host need not wait.
     Discard();
     CollectEnded();
     if (polls_[kPortPoll].revents != 0) PYRO_RETURN_IF_ERROR(ReadPort());
@@ -118,8 +118,8 @@ void Agent::ServeCommands() {
   for (auto it = commands_.begin(); it != begin; ++it) it->second->Serve(session_, polls_);
 }
 
-// Processes left in the background keep running and writing: nobody reads it, but it must not
-// block them or kill them by SIGPIPE either.
+// Processes left in the background keep running and writing: their output is dropped, but it must
+// neither block them nor kill them by SIGPIPE.
 void Agent::Discard() {
   for (std::size_t i = 0; i < discarded_.size(); ++i) {
     if (polls_[kFirstDiscardedPoll + i].revents == 0) continue;

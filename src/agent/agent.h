@@ -1,8 +1,8 @@
 // The loop of the agent: one thread, one poll(2).
 //
-// What is waited for follows in every round from the state of the session and of the commands, so
-// that a stream without credit, or a full queue, is simply not asked for; there is nothing to
-// cancel or to resume. That, and its size in the initramfs, is why it is not Asio.
+// In every round the events to wait for follow from the state of the session and of the commands.
+// So a stream without credit, or a full queue, is simply not polled, and no wait must be cancelled
+// or resumed. For that reason, and for its size in the initramfs, it is not Asio.
 
 #pragma once
 
@@ -40,12 +40,12 @@ class Agent : private Guest {
  public:
   static Result<std::unique_ptr<Agent>> Create(AgentOptions options);
 
-  // Gives the connection up; for what went wrong before Serve().
+  // Ends the connection after a failure before Serve().
   void Fail(const Error& error) { session_.Fail(error); }
 
-  // Says hello and serves the host until it wants the power off; what is queued is sent then, if
-  // the host takes it within a second. An error is why the session failed, which the host was
-  // told, or that the port is gone. Commands may still run.
+  // Says hello and serves the host until it asks for the power-off. Then the queue is sent, if the
+  // host takes it within a second. An error is the reason for the session's failure, which the host
+  // knows, or the loss of the port. Commands may still run.
   Status Serve();
 
  private:

@@ -265,7 +265,7 @@ TEST_F(AgentTest, MegabytesGoInAndComeBackWhole) {
   EXPECT_EQ(ran.exited.outcome.code, 0);
 }
 
-TEST_F(AgentTest, InputThatNobodyReadsIsThrownAwayWithItsCredit) {
+TEST_F(AgentTest, InputThatIsNotReadIsDroppedWithItsCredit) {
   const std::string fifo = MakeFifo("go");
   const auto channel = Shell(fmt::format("exec 0<&-; read x < {}; echo $x", fifo));
   ASSERT_EQ(Take(channel).type, FrameType::kStarted);
@@ -369,7 +369,7 @@ TEST_F(AgentTest, DurationIsThatOfTheCommand) {
   EXPECT_GE(exited.duration_us, 290'000);
 }
 
-TEST_F(AgentTest, TheEndIsToldWhenTheDiskHasItAndDelaysNobodyElse) {
+TEST_F(AgentTest, TheEndIsToldWhenTheDiskHasItAndDelaysNoOtherCommand) {
   const auto synced = StartSynced("echo said; exit 3");
   EXPECT_EQ(ReadUntil(synced, 5), "said\n");
   const Ran other = Finish(Shell("sleep 0.2; echo other"));

@@ -62,7 +62,7 @@ std::string FindPort() {
 
 Status Mount(const char* source, const char* target, const char* type, unsigned long flags,
              const char* options) {
-  ::mkdir(target, 0755);  // If that fails, the mount says so.
+  ::mkdir(target, 0755);  // If that fails, the mount fails too.
   if (::mount(source, target, type, flags, options) != 0) {
     return sys::ErrnoError(errno, "mount", target);
   }

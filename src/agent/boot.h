@@ -1,6 +1,5 @@
 // The first steps of PID 1, up to the agent's hello: kernel file systems, modules, the port to the
-// host and the base. Nothing here touches the data disk or anything else that makes one guest
-// differ from another.
+// host and the base. No step here uses the data disk or any other part of a guest's identity.
 
 #pragma once
 
@@ -12,7 +11,7 @@
 
 namespace pyro::agent {
 
-// Where the initramfs has the parts of the guest's root.
+// The directories of the initramfs for the parts of the guest's root.
 inline constexpr const char* kBaseDirectory = "/base";  // The environment, read-only.
 inline constexpr const char* kDataDirectory = "/data";  // This guest's own disk.
 inline constexpr const char* kNewRoot = "/newroot";     // The overlay of the two.
@@ -20,8 +19,8 @@ inline constexpr const char* kNewRoot = "/newroot";     // The overlay of the tw
 // /dev, /proc, /sys, and the console as standard input, output and error.
 Status MountKernelFileSystems();
 
-// Every /modules/NN-name.ko in the order of their names. What cannot be loaded is said on the
-// console; whether it is missed shows later.
+// Every /modules/NN-name.ko in the order of their names. A module that cannot be loaded is named on
+// the console; a later step fails if it needs it.
 void LoadModules();
 
 // The virtio-serial port that the host calls pyro.0; non-blocking.
@@ -30,7 +29,7 @@ Result<sys::UniqueFd> OpenHostPort(DeviceWatch& devices);
 // /dev/vda, erofs or ext4, on kBaseDirectory.
 Status MountBase(DeviceWatch& devices);
 
-// mount(2) on a directory that is made if need be; an error names the directory.
+// mount(2) on a directory, which is made if it is missing; an error names the directory.
 Status Mount(const char* source, const char* target, const char* type, unsigned long flags,
              const char* options);
 

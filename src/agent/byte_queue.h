@@ -18,8 +18,8 @@ class ByteQueue {
   // Everything queued; valid until the next call that is not const.
   std::string_view front() const { return {data_.get() + begin_, size()}; }
 
-  // Room for `bytes` behind the last one; valid until the next call that is not const. Nothing is
-  // queued until Commit() says how much of it was filled.
+  // Room for `bytes` behind the last one; valid until the next call that is not const. Commit()
+  // queues the bytes that were filled.
   char* Prepare(std::size_t bytes);
   void Commit(std::size_t bytes);
 

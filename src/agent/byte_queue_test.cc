@@ -8,7 +8,7 @@
 namespace pyro::agent {
 namespace {
 
-TEST(ByteQueueTest, KeepsOrderWhateverTheSizes) {
+TEST(ByteQueueTest, KeepsOrderForAllSizes) {
   ByteQueue queue;
   std::string expected;
   std::string taken;

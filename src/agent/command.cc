@@ -25,7 +25,7 @@ Result<sys::Pipe> MakeLargePipe() {
   return pipe;
 }
 
-// An error of the guest, not of the program that was to run: without an errno.
+// An error of the guest, not of the program to run: without an errno.
 Error NotTried(Error error) {
   error.sys_errno = 0;
   return error;
@@ -97,7 +97,7 @@ void Command::AddPolls(const Session& session, std::vector<pollfd>& polls) {
   };
   input_poll_ = -1;
   if (input_.valid()) {
-    // Without events too: the poll tells when nobody can read any more.
+    // Also without events: the poll reports when no process can read any more.
     const bool work = !session.Input(channel_).empty() || session.InputEnded(channel_);
     input_poll_ = add(input_, work ? POLLOUT : 0);
   }
@@ -113,7 +113,7 @@ void Command::Serve(Session& session, const std::vector<pollfd>& polls) {
   const auto ready = [&polls](int index) { return index >= 0 && polls[index].revents != 0; };
   if (ready(input_poll_)) WriteInput(session, polls[input_poll_].revents);
   for (Output& output : outputs_) {
-    // After the exit without asking: what was there then is there now.
+    // After the exit without a poll: the bytes of that moment are still in the pipe.
     if (!output.ended && (ready(output.poll) || status_)) ReadOutput(session, output);
   }
   FinishIfDone(session);
@@ -121,7 +121,7 @@ void Command::Serve(Session& session, const std::vector<pollfd>& polls) {
 
 void Command::WriteInput(Session& session, short revents) {
   if (!input_.valid()) return;
-  bool refused = (revents & POLLERR) != 0;  // Nobody can read it any more.
+  bool refused = (revents & POLLERR) != 0;  // No process can read it any more.
   while (!refused && !session.Input(channel_).empty()) {
     const std::string_view bytes = session.Input(channel_);
     const ssize_t n = ::write(input_.get(), bytes.data(), bytes.size());
@@ -182,7 +182,7 @@ void Command::OnExit(Session& session, SteadyTime now) {
 bool Command::Kill() {
   if (status_) return false;
   tree_->Kill();
-  // Should a process have left its cgroup, at least the command itself has to end.
+  // If a process has left its cgroup, at least the command itself must end.
   (void)child_.SignalGroup(SIGKILL);
   (void)child_.Signal(SIGKILL);
   return true;

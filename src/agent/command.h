@@ -32,8 +32,8 @@ class Command {
  public:
   using Limits = std::vector<std::pair<int, rlimit>>;
 
-  // As Guest::Start() promises. A command that could not be started leaves nothing behind. `sync`
-  // is used if `exec` wants it, and must outlive the command.
+  // See Guest::Start(). A command that could not be started leaves no process and no descriptor.
+  // `sync` is used if `exec` asks for it, and must outlive the command.
   static Result<std::unique_ptr<Command>> Start(std::uint32_t channel, const wire::Exec& exec,
                                                 ProcessTrees& trees, const Limits& limits,
                                                 DiskSync& sync);
@@ -41,12 +41,12 @@ class Command {
   std::uint32_t channel() const { return channel_; }
   pid_t pid() const { return child_.pid(); }
 
-  // Adds what this command waits for to `polls`; Serve() then finds the answers there.
+  // Adds the descriptors of this command to `polls`; Serve() then reads the answers there.
   void AddPolls(const Session& session, std::vector<pollfd>& polls);
   void Serve(Session& session, const std::vector<pollfd>& polls);
 
-  // The first process is dead and may be reaped. What the pipes hold now still counts as its
-  // output; what comes later does not.
+  // The first process is dead and may be reaped. The bytes in the pipes now still count as its
+  // output; later bytes do not.
   void OnExit(Session& session, SteadyTime now);
 
   // False when OnExit() came first.

@@ -1,4 +1,4 @@
-// The guest's console: the only place to say something when the host cannot be reached.
+// The guest's console: the only place for messages when the host cannot be reached.
 
 #pragma once
 

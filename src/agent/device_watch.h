@@ -15,7 +15,7 @@ class DeviceWatch {
   // Begins to listen to the kernel's device events.
   static Result<DeviceWatch> Create();
 
-  // Asks `there` now and after every event, until it says true. kTimedOut at the deadline.
+  // Calls `there` now and after every event, until it returns true. kTimedOut at the deadline.
   Status Until(const std::function<bool()>& there, Deadline deadline);
 
  private:

@@ -33,8 +33,8 @@ std::uint64_t DiskSync::Request() {
     try {
       thread_ = std::thread([this] { Work(); });
     } catch (const std::system_error&) {
-      // A guest that is out of processes or memory: late is better than not on disk. No other
-      // thread works here, and the next request tries again.
+      // The guest is out of processes or memory: a late sync is better than none. No other thread
+      // works here, and the next request tries again.
       lock.unlock();
       if (const Status status = function_(); !status) ConsoleLine(status.error().message);
       lock.lock();

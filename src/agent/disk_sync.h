@@ -1,4 +1,4 @@
-// Writing the data disk out without holding the loop up: a thread that does nothing else.
+// Syncs the data disk without blocking the loop, in a thread of its own.
 
 #pragma once
 
@@ -14,12 +14,12 @@
 
 namespace pyro::agent {
 
-// Requests that come while a sync runs share the next one. To be used from one thread; its own,
+// Requests that come while a sync runs share the next one. Use it from one thread. Its own thread,
 // which only calls the function, starts with the first request.
 class DiskSync {
  public:
-  // Returns when everything written before the call is on disk. Called by one thread at a time,
-  // not that of the owner. An error is said on the console, and the request counts as done.
+  // Returns when all bytes written before the call are on disk. Called by one thread at a time, not
+  // that of the owner. An error is reported on the console, and the request counts as done.
   using Function = std::function<Status()>;
 
   static Result<std::unique_ptr<DiskSync>> Create(Function function);
@@ -43,7 +43,7 @@ class DiskSync {
 
   const Function function_;
   const sys::UniqueFd event_;
-  std::mutex mutex_;  // Guards what follows, but for thread_.
+  std::mutex mutex_;  // Guards the members below, except thread_.
   std::condition_variable wake_;
   std::uint64_t requested_ = 0;
   std::uint64_t done_ = 0;

@@ -1,4 +1,4 @@
-// The processes of one command as one thing, however they fork and whatever session they move to.
+// All processes of one command together, also those that fork or move to another session.
 
 #pragma once
 
@@ -15,7 +15,7 @@ class ProcessTree {
  public:
   virtual ~ProcessTree() = default;
 
-  // For sys::SpawnOptions::cgroup_procs_fd; -1 when there is nothing to join.
+  // For sys::SpawnOptions::cgroup_procs_fd; -1: there is no cgroup to join.
   virtual int procs_fd() const = 0;
 
   // SIGKILL to every process in it.

@@ -62,7 +62,7 @@ Status Session::Handle(const wire::Frame& frame) {
     case wire::FrameType::kKill:
       return HandleKill(frame);
     case wire::FrameType::kPowerOff:
-    case wire::FrameType::kError:  // The host has given the connection up.
+    case wire::FrameType::kError:  // The host has ended the connection.
       over_ = true;
       return OkStatus();
     default:

@@ -1,6 +1,6 @@
-// The agent's side of the conversation with the host, docs/PROTOCOL.md: bytes from the host go in,
-// bytes for the host come out, and what has to happen in the guest is asked of a Guest. No I/O
-// here, so that hostile bytes can be tried on it anywhere.
+// The agent's side of the protocol, docs/PROTOCOL.md: bytes from the host go in, bytes for the host
+// come out, and a Guest does the work in the guest. No I/O here, so that tests can feed it hostile
+// bytes anywhere.
 
 #pragma once
 
@@ -21,17 +21,17 @@
 
 namespace pyro::agent {
 
-// What a session can ask for. All calls come from within Session::Receive().
+// The requests of a session. All calls come from within Session::Receive().
 class Guest {
  public:
   virtual ~Guest() = default;
 
-  // Makes this guest itself. An error ends the session.
+  // Sets this guest up. An error ends the session.
   virtual Status Setup(const wire::GuestSetup& setup) = 0;
 
-  // Runs a command that is known by `channel` until Session::Ended() is called for it. An error
-  // that carries an errno means that the program could not be executed; one without, or
-  // kUnavailable, that the guest could not try.
+  // Runs a command, which has `channel` until Session::Ended() is called for it. An error with an
+  // errno means that the program could not be executed. One without, or kUnavailable, means that
+  // the guest could not try.
   virtual Status Start(std::uint32_t channel, const wire::Exec& exec) = 0;
 
   // Kills every process of a command that was started and for which Session::Ended() was not
@@ -49,26 +49,26 @@ class Session {
   // The agent's hello; once, before anything is received.
   void Begin();
 
-  // Gives the connection up: the error goes out on channel 0 and the session is over.
+  // Ends the connection: the error goes out on channel 0 and the session is over.
   void Fail(const Error& error);
 
   // Bytes from the host, cut anywhere. A breach of the protocol fails the session; bytes after its
   // end are ignored.
   void Receive(std::string_view bytes);
 
-  // False while so much waits to be sent that the host must not ask for more.
+  // False while the queue is too long to read more of the host's bytes.
   bool MayReceive() const { return !over_ && outgoing_.size() < kMaxReplies; }
 
-  // True when the guest has nothing left to do but to send what is queued and to power off: the
-  // host asked for that, or the session has failed.
+  // True when the guest must only send the queue and power off: the host asked for that, or the
+  // session has failed.
   bool over() const { return over_; }
   const std::optional<Error>& failure() const { return failure_; }
 
-  // What goes to the host.
+  // Bytes for the host.
   ByteQueue& outgoing() { return outgoing_; }
 
-  // Output of a command. Where to read to, and at most how many bytes; {nullptr, 0} while there is
-  // no credit or too much waits to be sent. Follow it with OutputRead().
+  // Output of a command. Returns the buffer for a read and its size; {nullptr, 0} while there is no
+  // credit or the queue is too long. Follow it with OutputRead().
   struct Room {
     char* data = nullptr;
     std::size_t bytes = 0;
@@ -76,26 +76,26 @@ class Session {
   bool HasRoom(std::uint32_t channel, wire::Stream stream) const;
   Room OutputRoom(std::uint32_t channel, wire::Stream stream);
   void OutputRead(std::uint32_t channel, wire::Stream stream, std::size_t bytes);
-  void OutputEnded(std::uint32_t channel, wire::Stream stream);  // Repetition is fine.
+  void OutputEnded(std::uint32_t channel, wire::Stream stream);  // Repetition is no error.
 
-  // Input of a command: what waits for it, how much of that it took, that it wants no more (the
-  // rest is thrown away), and whether the host has closed it and everything was taken.
+  // Input of a command: the waiting bytes, the number that it took, the refusal of more (the rest
+  // is dropped), and whether the host has closed it and all bytes were taken.
   std::string_view Input(std::uint32_t channel) const;
   void InputTaken(std::uint32_t channel, std::size_t bytes);
   void InputRefused(std::uint32_t channel);
   bool InputEnded(std::uint32_t channel) const;
 
-  // The command's first process has ended so, and both outputs have. The channel is free again.
+  // The command's first process and both outputs have ended. The channel is free again.
   void Ended(std::uint32_t channel, sys::ExitStatus status, std::int64_t duration_us);
 
  private:
-  // Output is read only while less than this waits to be sent; replies to the host's own requests
-  // may go on for a while longer.
+  // Output is read only while the queue is shorter than this; replies to the host's own requests
+  // may make it somewhat longer.
   static constexpr std::size_t kMaxQueued = 256 * 1024;
   static constexpr std::size_t kMaxReplies = 1024 * 1024;
 
   struct Channel {
-    std::array<wire::SendWindow, 2> windows;  // Of stdout and stderr, likewise the next two.
+    std::array<wire::SendWindow, 2> windows;  // Of stdout and stderr, as the next two.
     std::array<std::uint64_t, 2> sent = {};
     std::array<bool, 2> ended = {};
     wire::ReceiveWindow input_window;

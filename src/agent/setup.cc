@@ -47,7 +47,7 @@ Status MixEntropy(const wire::GuestSetup& setup) {
   if (::ioctl(pool.get(), RNDADDENTROPY, request.data()) != 0) {
     return sys::ErrnoError(errno, "add entropy");
   }
-  // EPERM and the like cannot be; ENODATA: the pool is not ready, then it reseeds by itself.
+  // PID 1 gets no EPERM. ENODATA: the pool is not ready, and reseeds by itself.
   if (::ioctl(pool.get(), RNDRESEEDCRNG) != 0 && errno != ENODATA) {
     return sys::ErrnoError(errno, "reseed the random number generator");
   }
@@ -66,7 +66,7 @@ void FreeReserve() {
   if (::unlink(path.c_str()) == 0) ::sync();
 }
 
-// As much of it as there is: a disk that is full already does no harm now.
+// As much of it as the disk has room for; a disk that is full already does no harm now.
 void KeepReserve(const sys::UniqueFd& data) {
   const sys::UniqueFd file(
       ::openat(data.get(), kReserve, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -127,7 +127,7 @@ Status WriteIdentity(const wire::GuestSetup& setup) {
     return sys::ErrnoError(errno, "sethostname");
   }
   PYRO_RETURN_IF_ERROR(WriteText("/etc/hostname", setup.hostname + "\n"));
-  // What the user of a kept guest has written there stays.
+  // A file of the guest's user there stays.
   std::string hosts = sys::ReadFile("/etc/hosts", 1 << 20).value_or("127.0.0.1\tlocalhost\n");
   const std::string line = fmt::format("127.0.1.1\t{}\n", setup.hostname);
   if (hosts.find(line) == std::string::npos) {

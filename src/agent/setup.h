@@ -1,4 +1,4 @@
-// What makes a booted guest the one that its owner asked for.
+// Turns a booted guest into the one that its owner asked for.
 
 #pragma once
 
@@ -8,7 +8,7 @@
 
 namespace pyro::agent {
 
-// The guest's root, entered by PID 1 that still stands in the initramfs:
+// The guest's root, which PID 1 enters from the initramfs:
 //
 //   /           overlay of the base and of the data disk, where every change stays, /tmp included
 //   /workspace  a directory of the data disk itself

@@ -1,20 +1,20 @@
-// What a guest does before it is frozen, so that those that go on from it need not.
+// The work of a guest before it is frozen, which guests that start from it are spared.
 
 #pragma once
 
 namespace pyro::agent {
 
-// What this guest boots for, as the host says on the kernel's command line: to be frozen with its
-// data disk mounted, or before it has looked at that.
+// The purpose of this boot, from the kernel's command line: to be frozen with its data disk
+// mounted, or before it has read that disk.
 enum class Freezing { kNo, kWithDisk, kWithoutDisk };
 Freezing BootsToBeFrozen();
 
-// Reads what nearly every command needs from the base into the page cache, which the frozen guest's
-// memory holds. What is not there is left out.
+// Reads the files that nearly every command needs from the base into the page cache, which is part
+// of the frozen guest's memory. Missing files are left out.
 void WarmPageCache();
 
-// Waits until the kernel has told the host of its free memory, which it does every two seconds: who
-// goes on from here has nothing to tell.
+// Waits until the kernel has reported its free memory to the host, which it does every two seconds:
+// then guests that start from here have none to report.
 void AwaitFreePageReport();
 
 }  // namespace pyro::agent

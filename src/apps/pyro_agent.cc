@@ -1,4 +1,4 @@
-// PID 1 of a guest. Takes no arguments: everything it needs to know the host tells it.
+// PID 1 of a guest. Takes no arguments: the host sends all its settings.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -27,8 +27,8 @@
 namespace pyro::agent {
 namespace {
 
-// Descriptors: for the agent, three pipes of each command and of what those leave behind; for a
-// command, what distributions give (programs that want more raise it themselves).
+// Descriptors: for the agent, three pipes of each command and of its background processes. For a
+// command, the usual limit of distributions (programs that need more raise it themselves).
 constexpr rlimit kAgentFiles = {65536, 524288};
 constexpr rlimit kCommandFiles = {1024, 524288};
 

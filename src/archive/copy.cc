@@ -121,7 +121,7 @@ class Copier {
     if (entry.type == Entry::Type::kHardLink) {
       PYRO_ASSIGN_OR_RETURN(entry.target, CleanName(entry.target, from_.bad()));
       if (entry.target.empty() || entry.target == name || links_.IsBelowLink(entry.target)) {
-        return refuse("is a hard link to what is no entry of the archive");
+        return refuse("is a hard link to a target outside the archive");
       }
       if (links_.Contains(entry.target)) PYRO_RETURN_IF_ERROR(links_.Add(name));
     }

@@ -12,7 +12,7 @@ namespace pyro::archive {
 
 enum class Owner { kRoot, kKeep };
 
-// What CopyArchive() promises, for any stream; to the end of both.
+// The same as CopyArchive(), for any stream; to the end of both.
 Status CopyEntries(TarReader& from, TarWriter& to, Owner owner, Meter& meter);
 
 }  // namespace pyro::archive

@@ -49,7 +49,7 @@ Result<std::vector<std::string>> List(const fs::path& directory) {
 
 struct Destination {
   fs::path path;                    // Absolute, its directory without links.
-  bool is_empty_directory = false;  // Otherwise nothing is there.
+  bool is_empty_directory = false;  // Otherwise it does not exist.
 };
 
 Result<fs::path> Canonical(const fs::path& path) {
@@ -135,8 +135,8 @@ Status Staged::Commit() {
   return ApplyDirectories(root_.get(), directories_, dest_.native());
 }
 
-// From the directory in the destination up into it: the destination may be a mount point, or
-// somebody's working directory, and has to stay.
+// From the directory in the destination up into it: the destination may be a mount point, or the
+// working directory of a process, and must stay.
 Status Staged::MoveOut() {
   PYRO_ASSIGN_OR_RETURN(auto there, List(dest_));
   if (there.size() != 1) return Exists(dest_, kind_);

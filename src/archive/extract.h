@@ -1,8 +1,8 @@
 // Tar streams that come from a hostile guest, as files of the host's user.
 //
 // All functions are thread-safe and never change the working directory. `in_fd` is borrowed and
-// may block or not; it is read to its end unless there is an error. Memory stays bounded whatever
-// the stream says.
+// may block or not; it is read to its end unless there is an error. Memory stays bounded for any
+// stream.
 
 #pragma once
 
@@ -17,8 +17,8 @@
 
 namespace pyro::archive {
 
-// What the directories of a tree are to look like when it is complete; until then they are
-// writable. "" is the tree's root.
+// The modes and times of a complete tree's directories; until then they are writable. "" is the
+// tree's root.
 struct DirectoryState {
   unsigned mode = 0755;
   bool listed = false;  // The archive has it, so that the rest is known.
@@ -33,12 +33,12 @@ enum class ExportKind {
   kTar,        // `dest` becomes a tar of the entries, checked as CopyArchive() does, owners kept.
 };
 
-// Fails as Receive() would for such a destination; to be asked before a guest is troubled.
-// kAlreadyExists: `dest` is there; only for kDirectory may it be an empty directory. kNotFound: its
-// parent is not there.
+// Fails as Receive() would for such a destination; call it before the guest does any work.
+// kAlreadyExists: `dest` exists; only for kDirectory may it be an empty directory. kNotFound: its
+// parent does not exist.
 Status CheckDestination(const std::filesystem::path& dest, ExportKind kind);
 
-// A complete export beside its destination (or inside it, where that is an empty directory).
+// A complete export beside its destination (or inside it, if that is an empty directory).
 // Removed with this object unless Commit() was called. Not thread-safe.
 class Staged {
  public:
@@ -48,8 +48,8 @@ class Staged {
 
   const Summary& summary() const { return summary_; }
 
-  // Puts it in its place; to be called once, when whoever sent the stream has also said that it is
-  // complete. kAlreadyExists if something came to be there meanwhile; nothing is overwritten.
+  // Moves it to its place. Call it once, when the sender of the stream has also said that it is
+  // complete. kAlreadyExists: another process has created a file there meanwhile, which stays.
   Status Commit();
 
  private:
@@ -68,10 +68,10 @@ class Staged {
   Summary summary_;
 };
 
-// Receives a stream. Whatever it holds, nothing outside of the stage is touched and no link
-// followed. Files belong to the caller; modes are kept but for setuid and setgid, times and holes
-// too. Directories, regular files, symbolic links (as they are: they may point anywhere) and hard
-// links among the entries are made; the rest is skipped.
+// Receives a stream. No stream can make it touch a file outside of the stage or follow a link.
+// Files belong to the caller; modes are kept except setuid and setgid, times and holes too. It
+// makes directories, regular files, symbolic links (unchanged: they may point anywhere) and hard
+// links among the entries, and skips the rest.
 //
 // kProtocol: not a tar stream, cut off, or an entry that would lead outside. kLimit: more than
 // kMaxEntries or operation.max_bytes. Otherwise as CheckDestination().

@@ -1,4 +1,4 @@
-// Progress, limits and the way out, of one operation.
+// Progress, limits and cancellation of one operation.
 
 #pragma once
 
@@ -29,7 +29,7 @@ class Meter {
   void CountSkipped(const std::string& name);
   void CountChanged(const std::string& name);
 
-  // Tells of the progress once more.
+  // Reports the progress once more.
   void Finish();
 
   const Summary& summary() const { return summary_; }

@@ -10,7 +10,8 @@
 namespace pyro::archive {
 namespace {
 
-constexpr std::size_t kBytesPerName = 64;  // What a set or map takes besides the name itself.
+constexpr std::size_t kBytesPerName =
+    64;  // The memory of a set or map for a name, without the name itself.
 
 }  // namespace
 

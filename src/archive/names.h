@@ -10,14 +10,14 @@
 
 namespace pyro::archive {
 
-// Directories above an entry; fewer than the descriptors a process may usually have.
+// Directories above an entry; fewer than the usual limit of descriptors of a process.
 inline constexpr std::size_t kMaxDepth = 500;
 
 // `name` without needless slashes and dots: "./a//b/" is "a/b", and "." is "". `bad` for a name
-// that is absolute, has "..", or that is longer or deeper than may be.
+// that is absolute, has "..", or is longer or deeper than the limits.
 Result<std::string> CleanName(std::string_view name, ErrorCode bad);
 
-// Symbolic links seen so far, to refuse what is below one. Memory is bounded: kLimit.
+// Symbolic links seen so far, to refuse entries below one. Memory is bounded: kLimit.
 class LinkGuard {
  public:
   Status Add(const std::string& name);
@@ -30,7 +30,7 @@ class LinkGuard {
   std::size_t bytes_ = 0;
 };
 
-// What the names kept of one archive may take.
+// The memory for the names kept of one archive.
 inline constexpr std::size_t kMaxKeptNameBytes = 256 << 20;
 
 }  // namespace pyro::archive

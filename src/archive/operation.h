@@ -1,5 +1,4 @@
-// What the long operations of this folder have in common: how they tell of themselves, how they are
-// stopped, what they have done.
+// The common parts of this folder's long operations: progress, cancellation and result.
 
 #pragma once
 
@@ -23,14 +22,14 @@ struct Operation {
   std::uint64_t max_bytes = 0;  // Of the uncompressed tar stream; beyond it kLimit. 0: no limit.
 };
 
-// What was done. At most kMaxNamed names are kept of each kind; they are as they were found, so
-// print them through Printable().
+// The result. At most kMaxNamed names of each kind are kept, unchanged: print them through
+// Printable().
 struct Summary {
   static constexpr std::size_t kMaxNamed = 10;
 
   std::uint64_t entries = 0;  // Written, directories included.
   std::uint64_t bytes = 0;    // Of the uncompressed tar stream.
-  // Receive only: what came to be, in the sizes of the files, holes included.
+  // Receive only: the sizes of the files that were made, with their holes.
   std::uint64_t content_bytes = 0;
   // Left out: sockets and devices, and in ExtractTree FIFOs too.
   std::uint64_t skipped = 0;

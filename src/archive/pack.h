@@ -1,13 +1,13 @@
 // Trees and archives of the host's user as tar streams for a guest.
 //
-// The stream is pax, uncompressed, every entry owned by 0:0, times to the nanosecond, holes kept
-// as GNU sparse 1.0, names byte for byte. A reader that does not know the keyword hdrcharset, as
-// GNU tar, may say so for names that are not ASCII (--warning=no-unknown-keyword) and does right.
+// The stream is pax, uncompressed, every entry owned by 0:0, times to the nanosecond, holes kept as
+// GNU sparse 1.0, names byte for byte. A reader that does not know the keyword hdrcharset, as GNU
+// tar, may print a warning for names that are not ASCII (--warning=no-unknown-keyword) but works.
 //
 // All functions are thread-safe and never change the working directory. `out_fd` is borrowed and
 // may block or not; only a non-blocking one can be cancelled while its reader is stuck. SIGPIPE is
 // the caller's to ignore: a reader that is gone is kUnavailable with errno EPIPE. After any error
-// the stream is cut off without its end mark, so that its reader fails too.
+// the stream has no end mark, so that its reader fails too.
 
 #pragma once
 
@@ -19,10 +19,11 @@
 
 namespace pyro::archive {
 
-// Writes what `source`, a directory, holds; the directory itself is the entry "./". Symbolic links
-// are written as they are and never followed, except `source` itself. Hard links among the entries
-// are kept. FIFOs are written; sockets and devices are skipped. `exclude`: files and directories
-// left out with what is below them, wherever they turn up; those that do not exist are ignored.
+// Writes the content of `source`, a directory; the directory itself is the entry "./". Symbolic
+// links are written unchanged and never followed, except `source` itself. Hard links among the
+// entries are kept. FIFOs are written; sockets and devices are skipped. `exclude`: files and
+// directories to leave out with all below them, at any place in the tree; those that do not exist
+// are ignored.
 //
 // kNotFound, kInvalidArgument: no such directory. kPermissionDenied: a file or directory in it
 // cannot be read, and the message names it. kLimit: too many entries or too long a name.
@@ -30,10 +31,10 @@ Result<Summary> WriteTree(const std::filesystem::path& source, int out_fd,
                           const Operation& operation = {},
                           const std::vector<std::filesystem::path>& exclude = {});
 
-// Writes the entries of `file`, a tar or a gzip-compressed tar whatever its name, after checking
-// each: no absolute name, no "..", nothing below a symbolic link of the same archive, no hard link
-// to outside; devices are skipped. Nothing is buffered: what an archive unpacks to is bounded by
-// `operation.max_bytes` and by the reader.
+// Writes the entries of `file`, a tar or a gzip-compressed tar of any name, after checking each: no
+// absolute name, no "..", no entry below a symbolic link of the same archive, no hard link to
+// outside; devices are skipped. It does not buffer: `operation.max_bytes` and the reader bound the
+// unpacked size.
 //
 // kInvalidArgument, naming the file: not an archive, broken, cut off, or an entry that is refused.
 Result<Summary> CopyArchive(const std::filesystem::path& file, int out_fd,

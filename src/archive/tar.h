@@ -1,5 +1,5 @@
-// Tar streams, entry by entry: all that this folder needs of libarchive. Nothing here is
-// thread-safe, and an object is used in the thread that made it.
+// Tar streams, entry by entry: all uses of libarchive in this folder. Not thread-safe; use an
+// object in the thread that made it.
 
 #pragma once
 
@@ -39,8 +39,8 @@ struct Entry {
   std::optional<std::vector<Range>> data;
 };
 
-// Makes libarchive take and give names as bytes: with any other character set it converts, and
-// composes accents. For this thread, until the end of the object.
+// Makes libarchive treat names as bytes: with any other character set it converts them and composes
+// accents. For this thread, until the end of the object.
 class ByteNames {
  public:
   ByteNames();
@@ -55,7 +55,7 @@ class ByteNames {
 
 using LibArchive = std::unique_ptr<struct ::archive, int (*)(struct ::archive*)>;
 
-// Where the bytes of an archive come from. The view is valid until the next call; empty at the end.
+// The source of an archive's bytes. The view is valid until the next call; empty at the end.
 class Source {
  public:
   virtual ~Source() = default;
@@ -76,20 +76,20 @@ class FdSource : public Source {
 
 class TarReader {
  public:
-  // `bad` is the code of the errors about what the stream holds. Counts its bytes in `meter`.
+  // `bad` is the code of errors about the stream's content. Counts its bytes in `meter`.
   static Result<std::unique_ptr<TarReader>> Create(Source& source, Meter& meter, ErrorCode bad);
 
   // nullopt after the last entry; the source is at its end then. An unread rest of the entry
   // before is skipped.
   Result<std::optional<Entry>> Next();
 
-  // A piece of the entry's content; what lies between two pieces is a hole.
+  // A piece of the entry's content; between two pieces is a hole.
   struct Piece {
     std::int64_t offset;
     std::string_view bytes;
   };
-  // nullopt at its end. Pieces ascend, lie within the size, and are together as long as all that is
-  // no hole. Valid until the next call.
+  // nullopt at its end. Pieces ascend, lie within the size, and together have the length of all
+  // content outside holes. Valid until the next call.
   Result<std::optional<Piece>> Read();
 
   Error Bad(std::string message) const { return MakeError(bad_, std::move(message)); }
@@ -111,7 +111,7 @@ class TarReader {
   LibArchive archive_;
   std::optional<Error> error_;  // Of the source.
   std::int64_t budget_ = 0;     // Bytes that libarchive may still take in this call.
-  std::size_t zeros_ = 0;       // At the end of what the source has given.
+  std::size_t zeros_ = 0;       // At the end of the source's bytes so far.
   bool content_ = false;        // The entry has content that was not read to its end.
   bool regular_ = false;        // The entry is a regular file.
   std::int64_t size_ = 0;       // Of the entry.
@@ -121,7 +121,7 @@ class TarReader {
 
 class TarWriter {
  public:
-  // Writes to `fd`, borrowed, blocking or not. Counts bytes in `meter` if it is to.
+  // Writes to `fd`, borrowed, blocking or not. Counts bytes in `meter` if asked to.
   enum class Counting { kNo, kYes };
   static Result<std::unique_ptr<TarWriter>> Create(int fd, Meter& meter, Counting counting);
 

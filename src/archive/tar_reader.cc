@@ -18,8 +18,8 @@
 namespace pyro::archive {
 namespace {
 
-// libarchive keeps what it reads ahead of an entry's content: names, attributes, maps of holes.
-// Without a bound a hostile stream could make that all of the memory.
+// libarchive keeps all bytes before an entry's content: names, attributes, maps of holes. Without a
+// bound a hostile stream could fill the memory with them.
 constexpr std::int64_t kMaxHeaderBytes = 16 << 20;
 
 // A tar ends with two blocks of zeros; without them it was cut off between two entries.

@@ -72,7 +72,7 @@ TarWriter::TarWriter(int fd, Meter& meter, Counting counting)
       archive_(archive_write_new(), &archive_write_free) {}
 
 TarWriter::~TarWriter() {
-  // Freeing it writes the rest of the entry and the end, which nobody must see unless all was well.
+  // Freeing it writes the rest of the entry and the end, which no reader may see after an error.
   closed_ = true;
   archive_.reset();  // While the rest of this object is still there for Drain().
 }
@@ -94,8 +94,8 @@ Result<std::unique_ptr<TarWriter>> TarWriter::Create(int fd, Meter& meter, Count
   return writer;
 }
 
-// Fails only to have libarchive give up: failing before that would make it leak its buffers. What
-// comes after an error is dropped, and whoever called libarchive looks for the error.
+// Fails only to make libarchive stop: failing earlier would make it leak its buffers. Bytes after
+// an error are dropped, and the caller of libarchive checks the error.
 long TarWriter::Drain(struct ::archive* handle, void* self, const void* bytes, std::size_t count) {
   auto& writer = *static_cast<TarWriter*>(self);
   if (writer.closed_) {

@@ -1,4 +1,4 @@
-// Trees to pack, archives to refuse, and a way to compare what became of them.
+// Trees to pack, archives to refuse, and a way to compare the results.
 
 #pragma once
 
@@ -24,7 +24,7 @@
 
 namespace pyro::archive {
 
-// A tar, block by block, with whatever nonsense in it.
+// A tar, block by block, with any malformed content.
 class TarBuilder {
  public:
   TarBuilder& Add(char type, std::string_view name, std::string_view content = {},
@@ -102,7 +102,7 @@ inline Result<Staged> ReceiveBytes(std::string_view bytes, const std::filesystem
   return Receive(FdOf(bytes).get(), dest, kind, operation);
 }
 
-// Everything that a copy must have in common with its original; not the owner.
+// The properties that a copy must share with its original; not the owner.
 inline std::map<std::string, std::string> Describe(const std::filesystem::path& root) {
   namespace fs = std::filesystem;
   std::map<std::string, std::string> found;

@@ -17,10 +17,11 @@
 namespace pyro::archive {
 namespace {
 
-constexpr unsigned kFileMode = 0777;        // What is kept of a file's mode,
+constexpr unsigned kFileMode = 0777;        // The bits kept of a file's mode,
 constexpr unsigned kDirectoryMode = 01777;  // and of a directory's: no setuid and setgid.
 
-constexpr std::size_t kBytesPerDirectory = 128;  // What the map takes besides the name.
+constexpr std::size_t kBytesPerDirectory =
+    128;  // The memory of the map for a name, without the name itself.
 
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
@@ -92,7 +93,7 @@ Status TreeExtractor::AddSymlink(int parent, const std::string& leaf, const Entr
 
 Status TreeExtractor::AddHardLink(const std::string& name, const Entry& entry) {
   const auto refuse = [&] {
-    return reader_.Bad(fmt::format("hard link '{}' leads to what is no file of the archive",
+    return reader_.Bad(fmt::format("hard link '{}' does not lead to a file of the archive",
                                    Printable(entry.name)));
   };
   PYRO_ASSIGN_OR_RETURN(const std::string target, CleanName(entry.target, reader_.bad()));
@@ -146,7 +147,7 @@ Result<int> TreeExtractor::OpenParent(const std::string& name) {
   return OpenDirectory(parent);
 }
 
-// Directories are never removed or replaced, so that the one opened last stays what it is.
+// Directories are never removed or replaced, so that the one opened last stays valid.
 Result<int> TreeExtractor::OpenDirectory(const std::string& name) {
   if (open_.valid() && open_name_ == name) return open_.get();
   sys::UniqueFd fd;
@@ -158,8 +159,8 @@ Result<int> TreeExtractor::OpenDirectory(const std::string& name) {
     sys::UniqueFd next(::openat(at, leaf.c_str(), kOpenDirectory));
     if (!next.valid()) {
       if (errno != ELOOP && errno != ENOTDIR) return Failure(errno, "open", name.substr(0, end));
-      return reader_.Bad(
-          fmt::format("'{}' is used as a directory and is none", Printable(name.substr(0, end))));
+      return reader_.Bad(fmt::format("'{}' is used as a directory but is not one",
+                                     Printable(name.substr(0, end))));
     }
     fd = std::move(next);
     at = fd.get();
@@ -208,7 +209,8 @@ Status ExtractContent(int fd, const Entry& entry, TarReader& reader, const std::
 }
 
 Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where) {
-  // Backwards, a directory comes after all that is below it and can still be entered for those.
+  // In reverse order a directory comes after all entries below it, and can still be entered for
+  // them.
   for (auto it = directories.rbegin(); it != directories.rend(); ++it) {
     const auto& [name, state] = *it;
     sys::UniqueFd fd(::fcntl(root, F_DUPFD_CLOEXEC, 0));

@@ -12,8 +12,8 @@
 
 namespace pyro::archive {
 
-// Goes from directory to directory by descriptor and through no link. Nobody else may write to the
-// tree meanwhile. Not thread-safe.
+// Goes from directory to directory by descriptor and through no link. No other process may write to
+// the tree meanwhile. Not thread-safe.
 class TreeExtractor {
  public:
   // All borrowed. `root` is empty; errors of the system name it as `where`. Directories have mode
@@ -36,7 +36,7 @@ class TreeExtractor {
   Status AddHardLink(const std::string& name, const Entry& entry);
   Status AddDirectory(const std::string& name, const Entry& entry);
 
-  // The directory of `name`, made if need be; valid until the next call.
+  // The directory of `name`, made if it is missing; valid until the next call.
   Result<int> OpenParent(const std::string& name);
   Result<int> OpenDirectory(const std::string& name);
   Status MakeDirectory(int parent, const std::string& leaf, const std::string& name);

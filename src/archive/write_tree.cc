@@ -69,8 +69,8 @@ std::optional<std::vector<Entry::Range>> DataRanges(int fd, const struct stat& i
   return ranges;
 }
 
-// Goes down with a descriptor per level and never by a path, so that nothing that is moved or
-// replaced by a link meanwhile leads it astray.
+// Goes down with a descriptor per level and never by a path, so that a directory that is moved or
+// replaced by a link meanwhile does not mislead it.
 class TreePacker {
  public:
   TreePacker(const fs::path& source, TarWriter& writer, Meter& meter, std::set<FileId> excluded)
@@ -161,7 +161,7 @@ class TreePacker {
     return OkStatus();
   }
 
-  // What was there a moment ago is gone or something else.
+  // The file of a moment ago is gone or has another type.
   Status Changed(const std::string& name) {
     meter_.CountChanged(name);
     return OkStatus();
@@ -193,7 +193,7 @@ class TreePacker {
   }
 
   Status VisitFile(int parent, const std::string& leaf, const std::string& name) {
-    // Should it be a FIFO by now, opening it must not wait.
+    // If it is a FIFO now, opening it must not wait.
     const sys::UniqueFd fd(
         ::openat(parent, leaf.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (!fd.valid()) {
@@ -215,7 +215,7 @@ class TreePacker {
     return CopyContent(fd.get(), entry);
   }
 
-  // Exactly as many bytes as were announced, whatever the file has come to be.
+  // Exactly the announced number of bytes, even if the file has changed.
   Status CopyContent(int fd, const Entry& entry) {
     bool shrunk = false;
     std::int64_t position = 0;

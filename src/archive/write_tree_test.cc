@@ -23,7 +23,7 @@ class WriteTreeTest : public ::testing::Test {
     fs::create_directory(source_);
   }
   ~WriteTreeTest() override {
-    for (const auto& tree : {source_, dest_}) {  // As somebody else than root.
+    for (const auto& tree : {source_, dest_}) {  // As a user other than root.
       if (fs::exists(tree / "a/b")) fs::permissions(tree / "a/b", fs::perms::owner_all);
     }
   }

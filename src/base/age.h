@@ -1,4 +1,4 @@
-// How long ago something was, for people.
+// Ages for people.
 
 #pragma once
 
@@ -11,10 +11,10 @@
 
 namespace pyro {
 
-// What FormatTime gives; kInvalidArgument for anything else.
+// Parses the output of FormatTime; kInvalidArgument for any other text.
 Result<WallTime> ParseTime(std::string_view text);
 
-// In its largest whole unit: "8 s", "3 min", "5 h", "2 d". Less than nothing is "0 s".
+// In its largest whole unit: "8 s", "3 min", "5 h", "2 d". A negative age is "0 s".
 std::string FormatAge(std::chrono::milliseconds age);
 
 }  // namespace pyro

@@ -1,4 +1,4 @@
-// Which sources the agent and the wire were built from.
+// A digest of the sources of the agent and the wire.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// A checksum for finding damage. It stops nobody who wants to deceive.
+// A checksum that finds damage. It does not stop forgery.
 
 #pragma once
 

@@ -9,7 +9,7 @@
 
 namespace pyro {
 
-// What stands between head and tail.
+// The line between head and tail.
 std::string LeftOutLine(std::uint64_t bytes);
 
 // Not thread-safe. Holds at most head_limit + 2 * tail_limit bytes.

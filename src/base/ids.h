@@ -15,7 +15,7 @@ namespace pyro {
 
 std::string EncodeBase32(const std::array<std::uint8_t, 16>& bits);
 
-// True for what a person may type: the prefix and 6 to 26 characters of the alphabet.
+// True for the forms that a person may type: the prefix and 6 to 26 characters of the alphabet.
 bool IsIdPrefix(std::string_view text, std::string_view prefix);
 
 // A distinct type per kind of thing, so that a VmId is not accepted where a TaskId is meant.

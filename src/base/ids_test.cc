@@ -11,8 +11,8 @@ TEST(IdTest, EncodesEveryBit) {
   bits.fill(0xff);
   EXPECT_EQ(EncodeBase32(bits), std::string(25, '7') + "4");
   bits = {'f', 'o', 'o', 'b', 'a', 'r'};
-  EXPECT_EQ(EncodeBase32(bits).substr(0, 9),
-            "mzxw6ytbo");  // RFC 4648 section 10, up to the padding
+  // RFC 4648 section 10, up to the padding.
+  EXPECT_EQ(EncodeBase32(bits).substr(0, 9), "mzxw6ytbo");
 }
 
 TEST(IdTest, ParsesOnlyWholeIds) {

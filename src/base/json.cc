@@ -33,8 +33,8 @@ bool NestingIsBounded(std::string_view text) {
   return true;
 }
 
-// Walks CBOR (RFC 8949) without recursion: every length inside the input, nesting bounded, one item
-// in all.
+// Walks CBOR (RFC 8949) without recursion: every length lies inside the input, nesting is bounded,
+// and the input is one item.
 class CborWalker {
  public:
   explicit CborWalker(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
@@ -91,7 +91,7 @@ class CborWalker {
   }
 
   bool Open(std::uint64_t count, std::uint64_t items_each) {
-    // Every item takes at least one byte, so a count beyond what is left is a lie.
+    // Every item takes at least one byte, so a count beyond the rest of the input is false.
     if (count > (bytes_.size() - position_) / items_each) return false;
     if (pending_.size() > static_cast<std::size_t>(kMaxNesting)) return false;
     pending_.push_back(count * items_each);

@@ -29,11 +29,11 @@ Result<Json> ParseCbor(std::span<const std::uint8_t> bytes);
 
 std::string ToCbor(const Json& value);
 
-// The form of everything printed: two spaces, sorted keys, bytes that are not UTF-8 shown as
+// The form of all printed documents: two spaces, sorted keys, bytes that are not UTF-8 shown as
 // U+FFFD.
 std::string ToPrettyJson(const Json& value);
 
-// One line, otherwise likewise.
+// The same on one line.
 std::string ToJsonLine(const Json& value);
 
 // Typed access to an object from outside. kProtocol when the key is missing or of another type.

@@ -1,5 +1,4 @@
-// Points in time: the wall clock for what is stored and shown, the steady clock for what is waited
-// for.
+// Points in time: the wall clock for stored and shown times, the steady clock for waiting.
 
 #pragma once
 
@@ -11,7 +10,7 @@ namespace pyro {
 using SteadyTime = std::chrono::steady_clock::time_point;
 using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;
 
-// The seam for tests of anything that depends on the wall clock.
+// Lets tests set the wall clock.
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -21,7 +20,7 @@ class Clock {
 // Thread-safe; lives forever.
 const Clock& SystemClock();
 
-// A moment after which waiting is given up. A value.
+// The moment at which a wait ends. A value.
 class Deadline {
  public:
   static Deadline After(std::chrono::milliseconds wait) {

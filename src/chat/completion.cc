@@ -183,7 +183,8 @@ Json VmRunTool(Network network) {
         {"enum", {"debian:12", "debian:12-base", "debian:12-build"}}}},
       {"command",
        {{"type", "string"}, {"description", "A shell command, run by /bin/sh -c in /workspace"}}},
-      {"timeout_seconds", Integer("The command is killed after so long", kDefaultTimeoutSeconds)},
+      {"timeout_seconds",
+       Integer("Kill the command after this number of seconds", kDefaultTimeoutSeconds)},
       {"vcpu_count", Integer("CPUs", VmOptions{}.vcpu_count)},
       {"mem_mib", Integer("Memory in MiB", VmOptions{}.mem_mib)},
   };

@@ -1,7 +1,7 @@
 // The chat completions of OpenAI-compatible endpoints, as far as one tool needs them.
 //
-// What a model says is from outside: every length is bounded, and nothing of it is used that is not
-// checked here.
+// A model's text is input from outside: every length is bounded, and only fields checked here are
+// used.
 
 #pragma once
 
@@ -35,24 +35,23 @@ struct Reply {
 // kProtocol: no chat completion. kLimit: longer than the limits above.
 Result<Reply> ParseReply(std::string_view body);
 
-// What an endpoint says is wrong, in one line fit for a terminal; empty if it says nothing.
+// The endpoint's own error message, in one line fit for a terminal; empty if there is none.
 std::string ErrorText(std::string_view body);
 
-// What vm_run is called with.
+// The arguments of vm_run.
 struct VmRunCall {
   VmOptions options;
   Command command;
   std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
 };
 
-// Whether a model may ask for the network. It may never ask for the host: that is no model's
-// choice.
+// Whether a model may ask for the network. It may never ask to run on the host.
 enum class Network { kRefused, kAllowed };
 
 // kInvalidArgument: a sentence and a hint that the model can act on.
 Result<VmRunCall> ParseVmRun(std::string_view arguments, Network network);
 
-// The tool as the model is told of it.
+// The description of the tool for the model.
 Json VmRunTool(Network network);
 
 // Messages of a conversation.

@@ -102,7 +102,7 @@ TEST(VmRunCallTest, WhatTheToolDoesNotTakeIsRefusedWithAHint) {
   }
 }
 
-TEST(VmRunCallTest, TheNetworkIsTheUsersToAllowAndTheHostNobodys) {
+TEST(VmRunCallTest, OnlyTheUserAllowsTheNetworkAndNoModelGetsTheHost) {
   EXPECT_TRUE(
       ParseVmRun(R"({"environment": "e", "command": "c", "network": true})", Network::kAllowed)
           ->options.network);

@@ -23,10 +23,10 @@ struct PostOptions {
   int cancel_fd = -1;               // Becoming readable ends the request. Borrowed.
 };
 
-// POSTs JSON and returns what came back, whatever its status. Redirects are not followed; proxies
-// are not asked. With TLS the certificate must be valid for the host by the system's authorities.
-// kUnavailable: nothing listens, or the connection broke. kTimedOut. kCancelled. kProtocol: what
-// came is no HTTP. kLimit: it is longer than max_body_bytes.
+// POSTs JSON and returns the answer, with any status. It follows no redirect and uses no proxy.
+// With TLS the certificate must be valid for the host by the system's authorities. kUnavailable: no
+// process listens, or the connection broke. kTimedOut. kCancelled. kProtocol: the answer is not
+// HTTP. kLimit: it is longer than max_body_bytes.
 Result<HttpResponse> PostJson(const Url& url, const std::string& body, const PostOptions& options);
 
 }  // namespace pyro::chat

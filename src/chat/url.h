@@ -19,7 +19,7 @@ struct Url {
   std::string Authority() const;
   std::string Text() const;
 
-  // An address of this machine: what goes there is seen by nobody else.
+  // An address of this machine: no other machine sees the traffic.
   bool IsLoopback() const;
 };
 

@@ -1,5 +1,5 @@
-// What the commands share around one call of the engine: progress on a terminal, Ctrl-C, the
-// standard streams, and how a failure is told.
+// The common frame of the commands around one call of the engine: progress on a terminal, Ctrl-C,
+// the standard streams, and the report of a failure.
 
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace pyro::cli {
 
-// Tells the error as the context wants it, and returns the exit code: 128+n for a call that
+// Reports the error in the context's form, and returns the exit code: 128+n for a call that
 // signal n cancelled or whose reader went away, else the context's own code of a failure.
 int Fail(const Error& error, const Context& context);
 
@@ -22,7 +22,7 @@ Progress::Style StyleOf(const Context& context, bool quiet);
 // One for each process: it catches signals.
 class Call {
  public:
-  // `subject`: what a progress line begins with.
+  // `subject`: the beginning of a progress line.
   Call(Progress::Style style, std::string subject);
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -32,7 +32,7 @@ class Call {
   // Passes the command's output on to our own streams.
   void PassOutput() { io_.sink = &sink_; }
 
-  // Makes the call, and leaves the terminal's line empty for what comes next.
+  // Makes the call, and leaves the terminal's line empty for the next output.
   template <typename F>
   auto Run(F call) {
     auto result = call(io_);

@@ -24,8 +24,8 @@ namespace {
 
 constexpr std::string_view kNoSubcommand = "A subcommand is required";
 
-// A standard descriptor that is closed would be given to the first file opened, which our output
-// would then go to.
+// If a standard descriptor is closed, the first opened file would get its number and then our
+// output.
 void FillStandardDescriptors() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) >= 0) continue;
@@ -47,7 +47,7 @@ std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& wor
   return std::nullopt;
 }
 
-// What the parser has to say, as one sentence in our own way of writing them.
+// The parser's message as one sentence in our own form.
 std::string Sentence(const CLI::ParseError& error, const CLI::App& app, bool named) {
   // A word that is no command counts as a missing command.
   if (error.get_name() == "RequiredError" && error.what() == kNoSubcommand) {
@@ -60,7 +60,7 @@ std::string Sentence(const CLI::ParseError& error, const CLI::App& app, bool nam
   return text;
 }
 
-// One sentence and one hint, whatever the parser has to say.
+// One sentence and one hint for any message of the parser.
 int ReportUsage(const CLI::ParseError& error, const CLI::App& app, const Context& context) {
   std::string name = "pyro";
   for (const CLI::App* command : app.get_subcommands()) {
@@ -155,7 +155,7 @@ int Main(int argc, char** argv, const EngineFactory& make_engine) {
     return context.failure_code;
   }
   const std::unique_ptr<Engine> engine = make_engine(std::move(*directories));
-  // Whatever was asked for: what crashes left behind does not wait for the next VM.
+  // For any command: the leftovers of crashes do not wait for the next VM.
   if (context.reaps) (void)engine->ReapExpired();
   return context.action(*engine);
 }

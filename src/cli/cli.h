@@ -1,6 +1,6 @@
 // The command line: from argv to an exit code.
 //
-// stdout carries data, stderr carries talk. An error is one sentence and one hint.
+// stdout carries data, stderr carries messages. An error is one sentence and one hint.
 
 #pragma once
 

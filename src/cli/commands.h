@@ -1,4 +1,4 @@
-// The commands. Each adds itself to the parser, with what to do when it is chosen.
+// The commands. Each adds itself to the parser, with its action.
 
 #pragma once
 
@@ -19,18 +19,18 @@ namespace pyro::cli {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
-inline constexpr int kExitPyroFailed =
-    125;  // Of commands whose other codes are the guest command's.
+// For commands whose other codes are those of the guest's command.
+inline constexpr int kExitPyroFailed = 125;
 
-// What was parsed. Borrowed by the commands.
+// The parsed command line. Borrowed by the commands.
 struct Context {
   // The words after "--"; nullopt: there was none.
   std::optional<std::vector<std::string>> command;
   // Set by the chosen command's parse callback.
   std::function<int(Engine&)> action;
-  bool takes_command = false;  // The chosen command has a use for `command`.
+  bool takes_command = false;  // The chosen command uses `command`.
   bool json = false;
-  bool reaps = true;  // What crashes left behind is cleared before the action.
+  bool reaps = true;  // The leftovers of crashes are removed before the action.
   int failure_code = kExitFailed;
 };
 
@@ -43,8 +43,8 @@ void AddTask(CLI::App& app, Context& context);
 void AddWarm(CLI::App& app, Context& context);
 void AddMcp(CLI::App& app, Context& context);
 
-// For parse callbacks: a usage error unless a command stands behind "--". `before`: what an example
-// begins with.
+// For parse callbacks: a usage error unless a command stands behind "--". `before`: the beginning
+// of the example.
 void RequireCommand(Context& context, const std::string& before);
 
 // On stderr, for outcomes that an exit code alone does not explain.

@@ -1,4 +1,4 @@
-// pyro demo: the life of one VM, told step by step.
+// pyro demo: the life of one VM, step by step.
 
 #include <chrono>
 #include <memory>
@@ -34,7 +34,7 @@ std::int64_t SecondsSince(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
 }
 
-// One demonstration. The VM is gone when it ends, however it ends.
+// One demonstration. The VM is deleted at its end, also after an error.
 class Demonstration {
  public:
   Demonstration(Engine& engine, bool json)
@@ -119,7 +119,7 @@ class Demonstration {
     }
   }
 
-  // The command took the VM with it: nothing may be found of it any more.
+  // The command's end deleted the VM: no trace of it may remain.
   Status ExpectGone(Clock::time_point start) {
     const auto vm = Timed([&](const CallIo&) { return engine_.StatusVm(vm_id_); });
     if (vm || vm.error().code != ErrorCode::kNotFound) {

@@ -72,7 +72,8 @@ Result<std::string> ReadKey(const OllamaFlags& flags) {
   return CheckKey(text, fmt::format("the file {}", Printable(flags.key_file, 100)));
 }
 
-// What the model is told of a command: less than a person is, so that it does not fill its memory.
+// The result of a command for the model: shorter than for a person, so that it does not fill its
+// context.
 Json ForModel(const ExecResult& result) {
   const auto shorten = [](const std::string& text) {
     HeadTail kept(kMaxToldBytes / 2, kMaxToldBytes / 2);
@@ -166,7 +167,7 @@ class Conversation {
                      hint);
   }
 
-  // Runs one call. What is the model's fault it is told, and may mend; the rest is an Error.
+  // Runs one call. The model gets its own faults, to correct them; other failures are an Error.
   Result<Json> Serve(const chat::ToolCall& call) {
     if (call.name != "vm_run") {
       return Refuse(call, MakeError(ErrorCode::kNotFound,

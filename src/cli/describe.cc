@@ -66,7 +66,7 @@ class Completer {
   }
 
  private:
-  // Takes note of a word that is complete.
+  // Records a complete word.
   void Pass(const std::string& word) {
     if (pending_ != nullptr) {
       pending_ = nullptr;

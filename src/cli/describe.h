@@ -1,5 +1,5 @@
-// The command line as data: what completions offer, and what man pages and tests are made from.
-// Everything is read off the parser, so that it cannot say anything else than --help.
+// The command line as data, for completions, man pages and tests. It comes from the parser, so that
+// it always agrees with --help.
 
 #pragma once
 
@@ -18,8 +18,8 @@ namespace pyro::cli {
 // The command with its options, arguments and the commands below it.
 Json DescribeCommand(const CLI::App& command);
 
-// What may stand in place of the last of `words`, each on a line, with a tab and a description. The
-// line ":files" stands for any path. Asks the engine for environments and tasks, and makes nothing.
+// The candidates for the last of `words`, each on a line, with a tab and a description. The line
+// ":files" stands for any path. Asks the engine for environments and tasks, and creates no file.
 std::string Completions(const CLI::App& app, const std::vector<std::string>& words,
                         const EngineFactory& make_engine);
 

@@ -20,7 +20,7 @@ namespace {
 
 const char* YesNo(bool value) { return value ? "yes" : "no"; }
 
-// As people write it: ~ for the home directory.
+// With ~ for the home directory.
 std::string ShortenHome(const std::string& path) {
   const char* home = std::getenv("HOME");
   if (home == nullptr || *home == '\0') return path;

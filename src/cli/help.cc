@@ -90,7 +90,7 @@ std::shared_ptr<CLI::FormatterBase> HelpFormatter() { return std::make_shared<Fo
 std::string ValueName(const CLI::Option& option) {
   if (option.get_items_expected_max() == 0) return "";
   const std::string type = option.get_type_name();
-  // A colon, unless it is part of the name as in [ADDRESS:]PORT, and what a check checks for.
+  // A colon, unless it is part of the name as in [ADDRESS:]PORT, and the values of a check.
   const std::size_t bracket = type.find(']');
   const std::size_t end =
       type.find(':', type.starts_with('[') && bracket < type.size() ? bracket : 0);

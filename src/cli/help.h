@@ -1,4 +1,4 @@
-// --help: what a person needs on one screen of 80 columns.
+// --help on one screen of 80 columns.
 
 #pragma once
 
@@ -18,7 +18,7 @@ std::shared_ptr<CLI::FormatterBase> HelpFormatter();
 // Such as "pyro task exec [OPTIONS] TASK_ID -- COMMAND…".
 std::string Usage(const CLI::App& command);
 
-// What an option's value is called, such as N or PATH; empty for a flag.
+// The name of an option's value, such as N or PATH; empty for a flag.
 std::string ValueName(const CLI::Option& option);
 
 }  // namespace pyro::cli

@@ -63,7 +63,7 @@ Status ParseAddress(const std::string& text, McpHttpOptions& options) {
   return OkStatus();
 }
 
-// A secret that others can read is none.
+// A secret that others can read is not secret.
 Result<std::string> ReadToken(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
   struct stat info {};
@@ -136,7 +136,7 @@ int Serve(Engine& engine, const Context& context, const McpFlags& flags) {
         "shows how to set one up\n");
   }
   const Status status = ServeMcpOnStdio(engine, *profile, CatchSignals());
-  // A call that does not end in time must not hold the client up; what it left is reaped later.
+  // A call that does not end in time must not delay the client; its leftovers are reaped later.
   if (!status && status.error().code == ErrorCode::kTimedOut) ::_exit(kExitOk);
   return status ? kExitOk : Fail(status.error(), context);
 }

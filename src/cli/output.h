@@ -1,4 +1,4 @@
-// What goes to the two streams, and how.
+// Output to the two streams.
 
 #pragma once
 
@@ -20,11 +20,11 @@ void ReportError(const Error& error, bool json);
 
 bool StderrIsTerminal();
 
-// How wide the terminal is that `fd` is, or `otherwise`.
+// The width of the terminal `fd`, or `otherwise`.
 std::size_t TerminalColumns(int fd, std::size_t otherwise);
 
-// The text as it is where `fd` is no terminal, or NO_COLOR is set and not empty, or TERM says that
-// the terminal has no colours.
+// The text without colour if `fd` is not a terminal, or NO_COLOR is set and not empty, or TERM says
+// that the terminal has no colours.
 enum class Colour { kGreen, kRed, kYellow, kBold, kDim };
 std::string Paint(int fd, Colour colour, std::string_view text);
 
@@ -40,7 +40,7 @@ class TerminalSink : public OutputSink {
   Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override;
 
  private:
-  // How to write without waiting, which differs by what the descriptor is.
+  // The way to write without waiting, which depends on the kind of descriptor.
   enum class Kind { kFile, kReopened, kSocket, kShared };
   struct Target {
     int fd = -1;

@@ -1,4 +1,4 @@
-// What a long call is doing, on a terminal: one line that is rewritten. Nothing in a pipe.
+// The progress of a long call on a terminal: one line that is rewritten. No output in a pipe.
 
 #pragma once
 
@@ -22,10 +22,10 @@ class Progress {
 
   void Show(std::string_view phase, std::string_view detail, double fraction);
 
-  // Leaves the line empty for what comes next.
+  // Leaves the line empty for the next output.
   void Clear();
 
-  // The members of `io` that lead here. This object must outlive the call.
+  // Sets the members of `io` that report progress. This object must outlive the call.
   void Connect(CallIo& io);
 
  private:

@@ -30,7 +30,7 @@ void SayHowItEnded(const ExecResult& result, const RunFlags& flags) {
   }
 }
 
-// On stderr, whatever else is quiet: it was asked for.
+// On stderr, even with --quiet: the user asked for it.
 void SayTimings(const Timings& timings) {
   struct Step {
     std::int64_t at;

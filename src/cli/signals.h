@@ -1,11 +1,11 @@
-// Ctrl-C and its like, as a descriptor to wait on.
+// Ctrl-C and similar signals, as a descriptor to wait on.
 
 #pragma once
 
 namespace pyro::cli {
 
 // From now on the first SIGINT, SIGTERM or SIGHUP makes the descriptor readable; a second one ends
-// the process at once, and what is left behind is cleared by the next pyro. SIGPIPE is ignored.
+// the process at once, and the next pyro removes its leftovers. SIGPIPE is ignored.
 // Call once.
 int CatchSignals();
 

@@ -1,4 +1,4 @@
-// pyro task: the group, and what its verbs share.
+// pyro task: the group, and the common part of its verbs.
 
 #include "cli/task.h"
 

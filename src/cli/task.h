@@ -1,4 +1,4 @@
-// What the files of `pyro task` share. Each verb adds itself to the parser.
+// The common part of the files of `pyro task`. Each verb adds itself to the parser.
 
 #pragma once
 
@@ -21,8 +21,7 @@ void AddTaskExport(CLI::App& task, Context& context);
 // The positional TASK_ID.
 void AddTaskId(CLI::App* command, std::string& task_id);
 
-// Prints what is known of the task, as the context wants it; with `quiet` JSON alone. Returns the
-// exit code.
+// Prints the task in the context's form; with `quiet` only JSON. Returns the exit code.
 int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet = false);
 
 // Such as "exit_code=1" or "running".

@@ -21,7 +21,7 @@ struct ExecFlags {
   bool quiet = false;
 };
 
-// Prints the sequence, once the command is recorded; it goes on without us.
+// Prints the sequence, once the command is recorded; the command goes on without this process.
 int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.task_id);
   Command command;

@@ -45,7 +45,7 @@ int LogsOfOne(Engine& engine, const Context& context, const LogsFlags& flags) {
   return kExitOk;
 }
 
-// A page of one stream, as it is; with --json with where it stands.
+// A page of one stream, unchanged; with --json also its offsets.
 int LogsPage(Engine& engine, const Context& context, const LogsFlags& flags) {
   Call call(Progress::Style::kQuiet, flags.task_id);
   const auto page = call.Run([&](const CallIo& io) {

@@ -8,7 +8,8 @@
 
 namespace pyro::cli {
 
-// On a terminal of less than 112 columns 80 columns wide, and without what matters least.
+// On a terminal of less than 112 columns it is 80 columns wide, without the least important
+// columns.
 void PrintTaskTable(const std::vector<TaskInfo>& tasks);
 
 }  // namespace pyro::cli

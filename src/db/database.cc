@@ -103,8 +103,8 @@ std::optional<std::int64_t> Statement::OptionalInt(int column) const {
 }
 
 void Database::Close::operator()(sqlite3* handle) const {
-  // In a forked child the locks are not ours, and closing could check-point under the parent's
-  // feet.
+  // In a forked child the locks are not ours, and closing could checkpoint while the parent uses
+  // the file.
   if (getpid() == opened_by) sqlite3_close_v2(handle);
 }
 
@@ -179,8 +179,8 @@ bool Database::in_transaction() const { return sqlite3_get_autocommit(handle_.ge
 std::filesystem::path Database::path() const { return sqlite3_db_filename(handle_.get(), "main"); }
 
 void Transaction::Rollback::operator()(sqlite3* handle) const {
-  // After some errors SQLite has rolled back by itself. A failure to roll back leaves nothing to
-  // do: the file is as before, because nothing was committed.
+  // After some errors SQLite has rolled back by itself. A failure to roll back needs no action: the
+  // file is unchanged, because no change was committed.
   if (sqlite3_get_autocommit(handle) == 0) {
     sqlite3_exec(handle, "ROLLBACK", nullptr, nullptr, nullptr);
   }

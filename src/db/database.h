@@ -1,5 +1,6 @@
-// SQLite, opened the one way that is safe for a file that several processes share and that any of
-// them may be killed over: WAL, synchronous=FULL, foreign keys on, nothing in the file trusted.
+// SQLite, opened in the way that is safe for a file that several processes share and during whose
+// use any of them may be killed: WAL, synchronous=FULL, foreign keys on, no content of the file
+// trusted.
 //
 // A Database and everything made from it belong to one thread and to the process that opened it.
 // Open after fork, never before: using one in a child aborts, because SQLite's locks do not cross
@@ -28,7 +29,7 @@ namespace pyro::db {
 // How long a call waits for another process's transaction before it fails with kUnavailable.
 inline constexpr std::chrono::milliseconds kBusyTimeout{10'000};
 
-// SQL that was there when the program was compiled. Values get into it only by being bound.
+// SQL that is a literal of the program. Values enter it only as bound parameters.
 class Sql {
  public:
   consteval Sql(const char* text) : text_(text) {}  // NOLINT: implicit on purpose
@@ -49,13 +50,13 @@ class Statement {
   Statement& BindBlob(int parameter, std::span<const std::uint8_t> value);
   Statement& BindNull(int parameter);
 
-  // True: it stands on a row. False: there are no more, and it is ready to be bound and run again.
+  // True: it stands on a row. False: there is no further row, and it can be bound and run again.
   // kUnavailable: another process kept its transaction for longer than kBusyTimeout.
   // kAlreadyExists: a uniqueness rule of the table refused the row. kNoSpace, kDataLoss,
   // kPermissionDenied: as for Database::Open. After an error it is reset.
   Result<bool> Step();
 
-  // Steps to the end; rows are dropped.
+  // Steps to the end and drops the rows.
   Status Run();
 
   // Columns count from 0 and are those of the row it stands on; one that does not exist aborts.
@@ -81,8 +82,8 @@ class Statement {
 
 class Database {
  public:
-  // Makes the file, with mode 0600, if it is missing; its directory must be there. Not to be
-  // reached over a network file system.
+  // Creates the file, with mode 0600, if it is missing; its directory must exist. It must not be on
+  // a network file system.
   // kNotFound: no such directory. kPermissionDenied: the user may not write the file or its
   // directory. kDataLoss: not a database, or a broken one; the hint says what to do. kNoSpace.
   // kUnavailable: others were busy with it for longer than kBusyTimeout, or the file system cannot
@@ -118,15 +119,15 @@ class Database {
   Handle handle_;
 };
 
-// BEGIN IMMEDIATE: from here to Commit nobody else writes, so what is read stays true. Rolled back
-// when it goes out of scope uncommitted. Transactions do not nest; to begin one inside another
-// aborts. Must go before its Database.
+// BEGIN IMMEDIATE: no other process writes from here to Commit, so values that were read stay true.
+// Rolled back when it goes out of scope uncommitted. Transactions do not nest; beginning one inside
+// another aborts. It must be destroyed before its Database.
 class Transaction {
  public:
   // kUnavailable: another process kept its transaction for longer than kBusyTimeout.
   static Result<Transaction> Begin(Database& database);
 
-  // On success everything is on disk. On an error nothing of it is.
+  // On success all changes are on disk, on an error none of them.
   Status Commit();
 
  private:

@@ -48,7 +48,7 @@ TEST(DatabaseTest, OpensWithTheSettingsThatKeepDataWhole) {
   EXPECT_EQ(QueryInt(*database, "PRAGMA busy_timeout"), 10'000);
 }
 
-TEST(DatabaseTest, EveryFileIsForItsOwnerOnlyWhateverTheUmask) {
+TEST(DatabaseTest, EveryFileIsForItsOwnerOnlyUnderAnyUmask) {
   const TestFile file;
   const mode_t before = umask(0);
   Fill(file.path());
@@ -202,7 +202,7 @@ TEST(UnwritableTest, MissingDirectoryIsNotFound) {
 }
 
 // As a user without privileges, because root may write everywhere.
-int OpenAsNobody(const std::filesystem::path& path) {
+int OpenAsAnotherUser(const std::filesystem::path& path) {
   return Reap(Fork([&] {
     if (getuid() == 0 &&
         (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0))
@@ -215,7 +215,7 @@ int OpenAsNobody(const std::filesystem::path& path) {
 TEST(UnwritableTest, ReadOnlyDirectoryIsPermissionDenied) {
   const TestFile file;
   ASSERT_EQ(chmod(file.directory().c_str(), 0555), 0);
-  EXPECT_EQ(OpenAsNobody(file.path()), static_cast<int>(ErrorCode::kPermissionDenied));
+  EXPECT_EQ(OpenAsAnotherUser(file.path()), static_cast<int>(ErrorCode::kPermissionDenied));
   EXPECT_EQ(chmod(file.directory().c_str(), 0755), 0);
 }
 
@@ -224,7 +224,7 @@ TEST(UnwritableTest, ReadOnlyFileIsPermissionDenied) {
   Fill(file.path());
   ASSERT_EQ(chmod(file.path().c_str(), 0444), 0);
   ASSERT_EQ(chmod(file.directory().c_str(), 0755), 0);
-  EXPECT_EQ(OpenAsNobody(file.path()), static_cast<int>(ErrorCode::kPermissionDenied));
+  EXPECT_EQ(OpenAsAnotherUser(file.path()), static_cast<int>(ErrorCode::kPermissionDenied));
 }
 
 TEST(UnwritableTest, WritableFileInReadOnlyDirectoryIsPermissionDenied) {
@@ -232,7 +232,7 @@ TEST(UnwritableTest, WritableFileInReadOnlyDirectoryIsPermissionDenied) {
   Fill(file.path());
   ASSERT_EQ(chmod(file.path().c_str(), 0666), 0);
   ASSERT_EQ(chmod(file.directory().c_str(), 0555), 0);
-  EXPECT_EQ(OpenAsNobody(file.path()), static_cast<int>(ErrorCode::kPermissionDenied));
+  EXPECT_EQ(OpenAsAnotherUser(file.path()), static_cast<int>(ErrorCode::kPermissionDenied));
   EXPECT_EQ(chmod(file.directory().c_str(), 0755), 0);
 }
 

@@ -8,7 +8,7 @@
 
 namespace pyro::db {
 
-// A PRAGMA takes no bound value. Part of the runner, not for others.
+// A PRAGMA takes no bound value. Only the runner uses this.
 Status SetUserVersion(Database& database, int version) {
   const std::string sql = fmt::format("PRAGMA user_version = {}", version);
   const int code = sqlite3_exec(database.handle_.get(), sql.c_str(), nullptr, nullptr, nullptr);

@@ -17,7 +17,7 @@ Error SqliteError(sqlite3* handle, int code);
 // For a system call on `path`, or one that SQLite made.
 Error FileError(int number, std::string_view path);
 
-// `what` says in which way the file at `path` is broken.
+// `what` describes the damage of the file at `path`.
 Error BrokenDatabase(std::string_view path, std::string_view what);
 
 }  // namespace pyro::db

@@ -1,4 +1,4 @@
-// For tests of db/: a place for a database, and children that are killed over it.
+// For tests of db/: a place for a database, and children that are killed while they use it.
 
 #pragma once
 

@@ -12,7 +12,7 @@ class CaptureSink : public OutputSink {
   int WritableFd(OutputStream) override { return -1; }
   Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override;
 
-  // The text of both streams; not their sizes in all.
+  // The text of both streams, without their total sizes.
   void Fill(ExecResult& result) const;
 
  private:

@@ -20,7 +20,7 @@ using wire::Stream;
 
 constexpr std::uint32_t kChannel = RelayChannel::kNumber;
 
-// What waits for the sink.
+// Bytes that wait for the sink.
 struct Output {
   Stream wire_stream;
   OutputStream stream;
@@ -72,14 +72,14 @@ class Relay {
         PYRO_ASSIGN_OR_RETURN(exited_, wire::Exited::FromFrame(frame));
         if (exited_->outcome.kind != wire::Outcome::Kind::kLost) return OkStatus();
         return MakeError(ErrorCode::kGuestUnavailable, "the guest died before the command ended",
-                         "its memory may have been too small, or somebody killed it");
+                         "its memory may have been too small, or another process killed it");
       }
       case FrameType::kError:
         return wire::ErrorFromFrame(frame);
       case FrameType::kStopped:
         return MakeError(ErrorCode::kGuestUnavailable,
                          "the VM was stopped before the command ended",
-                         "its lease was over, or somebody stopped or deleted it");
+                         "its lease was over, or another process stopped or deleted it");
       default:
         return channel_.TakeCommon(frame, result_);
     }

@@ -10,10 +10,10 @@
 
 namespace pyro::engine {
 
-// Sends the command at once, whether the guest is ready or not, and returns when it has ended and
-// all its output is with the sink. Memory is bounded by one window per stream whatever the sink
-// does. kGuestUnavailable: the guest could not start or died. kCancelled. An error of the sink ends
-// it likewise. After an error the link is of no more use; dropping it kills the command. `began` is
+// Sends the command at once, even before the guest is ready, and returns when it has ended and the
+// sink has all its output. Memory is bounded by one window per stream for any sink.
+// kGuestUnavailable: the guest could not start or died. kCancelled. An error of the sink also ends
+// it. After an error the link cannot be used any more; dropping it kills the command. `began` is
 // set once the command may have had an effect.
 Result<RelayResult> RelayCommand(SupervisorLink& link, const wire::Exec& exec, OutputSink& sink,
                                  const CallIo& io, bool& began);

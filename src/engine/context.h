@@ -32,11 +32,11 @@ Context SystemContext(Engine::Directories directories);
 
 Result<registry::Registry> OpenRegistry(const Context& context);
 
-// True for failures that leave no doubt of the request but mean that no guest is to be had here and
-// now: what allow_host_compat is for.
+// True if the request is valid but no guest can run on this host now: the case for
+// allow_host_compat.
 bool MeansNoGuest(const Error& error);
 
-// The notice that goes with every command run on the host.
+// The warning for every command that runs on the host.
 std::string HostCompatNotice(const Error& why);
 
 }  // namespace pyro::engine

@@ -58,7 +58,7 @@ DoctorCheck CheckJail() {
   options.argv = {bwrap->native(), "--unshare-all", "--ro-bind", "/",        "/",
                   "--proc",        "/proc",         "--",        "/bin/true"};
   options.own_pid_namespace = true;
-  // As in earnest: when pyro is run by root, the jail is not.
+  // As in a real run: if root runs pyro, the jail is not root.
   if (::geteuid() == 0) options.credentials = sys::Credentials{61184, 61184, {}};
   auto output = sys::RunCommand(std::move(options), Deadline::After(seconds(20)), 4096);
   check.ok = output.ok() && output->status.success();

@@ -15,7 +15,7 @@ Engine::Engine(engine::Context context) : impl_(std::make_unique<Impl>(std::move
 Engine::~Engine() = default;
 
 Result<ReapedVms> Engine::ReapExpired() {
-  // Where nothing ever was there is nothing to clear, and nothing to make.
+  // Without a state directory there are no leftovers, and none need be created.
   if (::access(impl_->context.state.c_str(), F_OK) != 0) return ReapedVms{};
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
   return engine::Reap(registry, impl_->context);
@@ -42,8 +42,8 @@ bool MeansNoGuest(const Error& error) {
 }
 
 std::string HostCompatNotice(const Error& why) {
-  return "no guest is to be had (" + why.message +
-         "); the command runs on this host in a bubblewrap jail: this is no virtual machine, "
+  return "no guest can start (" + why.message +
+         "); the command runs on this host in a bubblewrap jail: this is not a virtual machine, "
          "and CPU and memory are not limited";
 }
 

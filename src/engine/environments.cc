@@ -45,7 +45,7 @@ Result<EnvironmentInfo> Summary(Environments& environments, const std::string& n
     if (summary.name == name) return ToEnvironmentInfo(summary);
   }
   return MakeError(ErrorCode::kNotFound, fmt::format("there is no environment '{}'", name),
-                   "'pyro env list' shows those there are");
+                   "'pyro env list' lists them");
 }
 
 std::string DescribeFile(const environment::FileRecord& file) {
@@ -118,7 +118,7 @@ Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const
   PYRO_ASSIGN_OR_RETURN(const environment::PullResult pulled,
                         environments.store().Pull(name, environment::PullMode::kIfNeeded,
                                                   engine::ToProgress(io), {io.cancel_fd}));
-  // Guests start without a template as well, only later; so a pull does not fail for it.
+  // Guests also start without a template, only slower; so a pull does not fail for it.
   auto parts = engine::PrepareParts(impl_->context, pulled.environment, {});
   const Status made = parts ? MakeUsualTemplates(impl_->context, *parts, io) : parts.error();
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();

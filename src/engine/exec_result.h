@@ -1,4 +1,4 @@
-// From what the relay saw to what callers get.
+// Turns the relay's outcome into the caller's result.
 
 #pragma once
 

@@ -22,11 +22,11 @@ namespace pyro::engine {
 namespace {
 
 constexpr std::chrono::seconds kTakeOverLimit{
-    30};  // For whoever holds a guest to answer or let go.
+    30};  // For the holder of a guest to answer or release it.
 constexpr auto kListenLimit = std::chrono::seconds(60);
 
-// What QEMU and its helpers need from the caller's environment; and what tests need, see
-// sys/failpoint.h.
+// The variables that QEMU and its helpers need from the caller's environment; and those of tests,
+// see sys/failpoint.h.
 std::vector<std::string> SupervisorEnvironment() {
   std::vector<std::string> env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"};
   for (const char* name :
@@ -52,7 +52,7 @@ Result<Held> TakeOver(const GuestPlace& place) {
       return held;
     }
     if (link.error().code == ErrorCode::kProtocol) return std::move(link).error();
-    // It is being created, started, or on its way out.
+    // It is being created, started or stopped.
     if (deadline.Expired()) {
       return MakeError(ErrorCode::kTimedOut, "the guest's supervisor does not answer", "try again");
     }

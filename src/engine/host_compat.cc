@@ -30,12 +30,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Other people's files, sockets of daemons, and what would not be ours alone.
+// Other users' files, sockets of daemons, and shared directories.
 constexpr std::array<std::string_view, 5> kHidden = {"home", "root", "run", "tmp", "workspace"};
 constexpr std::array<std::string_view, 2> kOwn = {"dev", "proc"};
 
-// Unprivileged, from a range that no system hands out by itself; the jail of the VMM draws from the
-// same.
+// Unprivileged, from a range that no system assigns by itself; the jail of the VMM uses the same
+// range.
 constexpr uid_t kHostUser = 65519;
 
 // The host's root, entry by entry: /workspace need not exist there, and a read-only root could not
@@ -72,7 +72,7 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
                 "ALL",           "--hostname",           "pyro-host"};
   if (!options.network) spawn.argv.emplace_back("--unshare-net");
   if (root) {
-    // To become somebody else inside, which drops these too.
+    // To become another user inside, which drops these too.
     spawn.argv.insert(spawn.argv.end(), {"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"});
   } else {
     spawn.argv.emplace_back("--unshare-user");
@@ -91,7 +91,7 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
     spawn.argv.insert(spawn.argv.end(), {"--setenv", name, value});
   spawn.argv.emplace_back("--");
   if (root) {
-    // Root's command would read whatever root may read: it runs as nobody in particular instead,
+    // Root's command would read all files that root may read: instead it runs as an unused user,
     // who owns the workspace.
     if (::chown(workspace.c_str(), kHostUser, kHostUser) != 0) {
       return sys::ErrnoError(errno, "chown", workspace.native());
@@ -101,8 +101,9 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
                       {"/usr/bin/setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups",
                        "--no-new-privs", "--inh-caps=-all", "--"});
   }
-  // Through a shell's exec, which tells "not found" from "not executable" by its exit code; bwrap
-  // does not. It also enters the workspace as its owner, which root without capabilities cannot.
+  // Through a shell's exec, whose exit code distinguishes "not found" from "not executable"; that
+  // of bwrap does not. It also enters the workspace as its owner, which root without capabilities
+  // cannot.
   spawn.argv.insert(spawn.argv.end(), {"/bin/sh", "-c", "cd -- \"$0\" && exec \"$@\"", exec.cwd});
   spawn.argv.insert(spawn.argv.end(), exec.argv.begin(), exec.argv.end());
   spawn.cwd = "/";
@@ -110,7 +111,7 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
   return spawn;
 }
 
-// The same promises as the relay of a guest's command, over plain pipes.
+// The same behaviour as the relay of a guest's command, over plain pipes.
 class HostRelay {
  public:
   HostRelay(sys::ChildProcess& child, sys::UniqueFd input, sys::UniqueFd out, sys::UniqueFd err,
@@ -197,7 +198,7 @@ class HostRelay {
     return OkStatus();
   }
 
-  // What was in the pipes when the command ended; nobody is left to write more.
+  // The bytes in the pipes when the command ended; no process is left to write more.
   Status Drain() {
     for (Stream& stream : streams_) {
       while (stream.fd.valid() || !stream.pending.empty()) {
@@ -228,7 +229,7 @@ class HostRelay {
     const ssize_t n = ::write(input_.get(), to_child_.data(), to_child_.size());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
     if (n < 0) {
-      // The command closed its stdin: what is still to come goes nowhere.
+      // The command closed its stdin: the rest of the input is dropped.
       to_child_.clear();
       return input_.Reset();
     }

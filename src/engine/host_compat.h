@@ -1,4 +1,4 @@
-// Commands on the host, for those who asked for it where no guest is to be had. This is no virtual
+// Commands on the host, if the caller allowed it and no guest can start. This is not a virtual
 // machine.
 
 #pragma once

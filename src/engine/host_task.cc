@@ -24,8 +24,8 @@ using registry::CommandOutcome;
 
 fs::path WorkspaceOf(const fs::path& task_dir) { return task_dir / "workspace"; }
 
-// Into the journal what the caller has taken: a caller that stands still holds up its own command
-// only.
+// Writes to the journal the output that the caller has taken: a caller that does not read delays
+// only its own command.
 class JournalSink : public OutputSink {
  public:
   JournalSink(registry::JournalWriter& writer, OutputSink& next) : writer_(writer), next_(next) {}
@@ -75,7 +75,7 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
   if (!options.source_path.empty()) {
     return MakeError(
         ErrorCode::kGuestUnavailable,
-        "no guest is to be had, and a workspace on the host cannot be seeded: " + why.message,
+        "no guest can start, and a workspace on the host cannot be seeded: " + why.message,
         "create the task without --source-path and copy the files by a command");
   }
   if (io.on_notice) io.on_notice(HostCompatNotice(why));

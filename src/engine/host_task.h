@@ -1,4 +1,4 @@
-// Tasks that run on the host, for those who asked for it where no guest is to be had.
+// Tasks that run on the host, if the caller allowed it and no guest can start.
 
 #pragma once
 
@@ -10,12 +10,12 @@
 
 namespace pyro::engine {
 
-// `why`: what kept a guest from being had.
+// `why`: the reason why no guest can start.
 Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& options,
                                 const Error& why, const CallIo& io);
 
-// For the holder of the task's lock, which is what keeps the command from being taken for a crashed
-// one: so one runs at a time.
+// For the holder of the task's lock. The lock shows that the command has not crashed, so only one
+// runs at a time.
 Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& registry,
                                   const registry::TaskRecord& task, const wire::Exec& exec,
                                   const CallIo& io);

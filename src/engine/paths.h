@@ -1,4 +1,4 @@
-// Where pyro's own programs and files are on this host.
+// The paths of pyro's own programs and files on this host.
 
 #pragma once
 

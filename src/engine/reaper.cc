@@ -21,7 +21,7 @@ using registry::VmState;
 
 enum class Verdict { kLeave, kRemove, kLost };
 
-// For a VM that no process answers for.
+// For a VM without an owner.
 Verdict Judge(const VmRecord& vm, WallTime now) {
   if (vm.owner == VmOwner::kRun || vm.expires_at <= now) return Verdict::kRemove;
   // A started VM without a guest has no supervisor either.
@@ -30,7 +30,7 @@ Verdict Judge(const VmRecord& vm, WallTime now) {
   return running ? Verdict::kLost : Verdict::kLeave;
 }
 
-// nullopt: somebody holds it. A directory that is gone counts as free: there is nothing to hold.
+// nullopt: another process holds it. A missing directory counts as free: it has no lock.
 Result<std::optional<sys::FileLock>> LockOf(const std::filesystem::path& state_dir, const VmId& id,
                                             bool& directory_gone) {
   auto lock = sys::FileLock::TryAcquire(registry::VmLock(state_dir, id));
@@ -60,7 +60,7 @@ Status ReapOne(registry::Registry& registry, const Context& context, const VmId&
   PYRO_ASSIGN_OR_RETURN(const std::optional<sys::FileLock> lock,
                         LockOf(context.state, id, directory_gone));
   if (!lock && !directory_gone) return OkStatus();
-  // Again, under the lock: it may have changed hands since the list was made.
+  // Again, under the lock: its owner may have changed since the list was made.
   const auto vm = registry.GetVm(id);
   if (!vm) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(

@@ -1,4 +1,4 @@
-// Clears away what leases and crashes leave behind. Idempotent; any process may do it at any time.
+// Removes the leftovers of leases and crashes. Idempotent; any process may do it at any time.
 
 #pragma once
 
@@ -8,13 +8,12 @@
 
 namespace pyro::engine {
 
-// Looks at every VM whose lock nobody holds: those of a dead `pyro run` and those whose lease is
-// over are removed, those that were running are recorded as lost. Then removes directories that
-// belong to no VM. What cannot be removed now is left for the next time.
+// Checks every VM whose lock is free: removes those of a dead `pyro run` and those whose lease is
+// over, and records those that were running as lost. Then removes directories that belong to no VM.
+// The next call retries a failed removal.
 Result<ReapedVms> Reap(registry::Registry& registry, const Context& context);
 
-// The same for one VM; for the holder of its lock, where no guest answers for it. True: it was
-// removed.
+// The same for one VM; for the holder of its lock, if it has no guest. True: it was removed.
 Result<bool> SettleVm(registry::Registry& registry, const Context& context, const VmId& id);
 
 }  // namespace pyro::engine

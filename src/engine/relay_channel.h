@@ -1,4 +1,4 @@
-// What every relayed command does with its link, whichever way its output comes back.
+// The common part of all relayed commands, for either way of their output.
 
 #pragma once
 
@@ -20,12 +20,12 @@ namespace pyro::engine {
 struct RelayResult {
   wire::Exited exited;
   wire::Ready ready;
-  SteadyTime ready_at{};         // When the guest took commands; epoch: it did so before this call.
+  SteadyTime ready_at{};         // When the guest took commands; epoch: before this call.
   SteadyTime first_output_at{};  // Epoch: there was none.
 };
 
-// The channel of one command: its exec, and its stdin as far as the guest lets us send. Belongs to
-// one thread; link and `io` must outlive it.
+// The channel of one command: its exec, and its stdin within the guest's credit. Belongs to one
+// thread; link and `io` must outlive it.
 class RelayChannel {
  public:
   static constexpr std::uint32_t kNumber = 1;
@@ -38,11 +38,11 @@ class RelayChannel {
   // Credit for stdin, ready and progress; every other frame is left alone.
   Status TakeCommon(const wire::Frame& frame, RelayResult& result);
 
-  // For poll(2): what there is to read for the command, if that may be sent now. Call ReadStdin
-  // when it is readable.
+  // For poll(2): the caller's stdin, if its bytes may be sent now. Call ReadStdin when it is
+  // readable.
   pollfd StdinPoll() const;
   void ReadStdin();
-  // Nothing is read for the command any more.
+  // The command's input is not read any more.
   void DropStdin() { stdin_fd_ = -1; }
 
  private:
@@ -52,8 +52,8 @@ class RelayChannel {
   wire::SendWindow stdin_window_;
 };
 
-// Hands to the sink what it takes of `pending` without waiting, and takes that away. How much it
-// was; an error of the sink.
+// Gives the sink as much of `pending` as it takes without waiting, and removes that part. Returns
+// its size, or an error of the sink.
 Result<std::size_t> DeliverPending(OutputSink& sink, OutputStream stream, std::string& pending);
 
 }  // namespace pyro::engine

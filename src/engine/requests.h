@@ -1,4 +1,4 @@
-// Checks of what callers ask for, made before anything is touched.
+// Checks of callers' requests, before any work.
 
 #pragma once
 
@@ -17,8 +17,8 @@ inline constexpr const char* kWorkspace = "/workspace";
 // kInvalidArgument, naming the field as users know it.
 Status CheckVmOptions(const VmOptions& options);
 
-// The message for the guest. kInvalidArgument: no words, a word that no program can be given, a
-// timeout out of range.
+// The message for the guest. kInvalidArgument: no words, an impossible word, a timeout out of
+// range.
 Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds);
 
 }  // namespace pyro::engine

@@ -1,4 +1,4 @@
-// RunInVm: from the request to the last trace of the VM gone.
+// RunInVm: from the request to the complete removal of the VM.
 
 #include <chrono>
 #include <functional>
@@ -39,7 +39,7 @@ class OwnedVm {
         MakeVmSpec(options, parts.environment.digest, registry::VmOwner::kRun);
     PYRO_ASSIGN_OR_RETURN(NewVm vm, CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
     wire::SupervisorConfig config = VmSupervisor(context, vm.record);
-    // Without it, the guest starts all the same, only later.
+    // Without it, the guest also starts, only slower.
     if (auto blank = BlankDisk(context)) config.blank_disk = std::move(*blank);
     if (Status status = StartSupervisor(context, parts, std::move(config), vm.lock); !status) {
       (void)RemoveVmFromDisk(registry, context, vm.record.id);
@@ -55,8 +55,8 @@ class OwnedVm {
 
   SupervisorLink& link() { return link_; }
 
-  // Returns once no process of it is left. What cannot be waited for is reaped by the next call of
-  // anybody.
+  // Returns once no process of it is left. If it cannot wait, the next call of any process reaps
+  // the VM.
   void Remove() { (void)link_.Stop(wire::Stop{.remove = true}, Deadline::After(kRunStopLimit)); }
 
  private:
@@ -78,8 +78,7 @@ Result<OwnedVm> NewOrSpareVm(const Context& context, const VmOptions& options,
                         [&] { timings.supervised_ms = watch.Now(); });
 }
 
-// `began_running` tells the caller whether an error came before or after the guest took the
-// command.
+// `began_running` says whether an error came before or after the guest took the command.
 Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
                               const wire::Exec& exec, const CallIo& io, bool& began_running) {
   const Stopwatch watch;
@@ -110,7 +109,7 @@ Result<ExecResult> Engine::RunInVm(const VmOptions& options, const Command& comm
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, engine::MakeExec(command, timeout_seconds));
   bool began_running = false;
   auto result = engine::RunInGuest(impl_->context, options, exec, io, began_running);
-  // A command that may have done something already is not run a second time.
+  // A command that may already have had an effect is not run a second time.
   if (result || !options.allow_host_compat || began_running ||
       !engine::MeansNoGuest(result.error())) {
     return result;

@@ -47,7 +47,8 @@ Result<wire::SupervisorConfig> GuestConfig(const Context& context, const VmOptio
   return config;
 }
 
-// Where the spares for such guests are, whether there are any or not. Empty: there can be none.
+// The directory of the spares for such guests; it may be missing. Empty: such guests have no
+// spares.
 fs::path PoolDirectory(const Context& context, const wire::SupervisorConfig& configured) {
   if (configured.templ.directory.empty()) return {};
   return registry::SparePoolsDirectory(context.state) / configured.templ.directory.filename();
@@ -84,7 +85,7 @@ Status CheckMemory(const Context& context, const SparePool& wanted) {
   return MakeError(ErrorCode::kLimit,
                    fmt::format("spares could take {} MiB, more than half of this host's {} MiB",
                                mib, memory.total_mib),
-                   "keep fewer spares, or smaller ones; 'pyro warm' shows those there are");
+                   "keep fewer spares, or smaller ones; 'pyro warm' lists them");
 }
 
 void EndSpares(const fs::path& pool, std::int64_t keep) {
@@ -96,7 +97,7 @@ void EndSpares(const fs::path& pool, std::int64_t keep) {
   }
 }
 
-// Under the pool's lock, or whoever clears pools that are over could take it away meanwhile.
+// Under the pool's lock, or another process that clears old pools could remove it meanwhile.
 Status WritePool(const SparePool& pool) {
   while (true) {
     PYRO_RETURN_IF_ERROR(sys::MakeDirectories(pool.directory));

@@ -1,4 +1,4 @@
-// Spares as their users see them: taking one. The pools are in registry/spare_pool.h.
+// Claiming spares. The pools are in registry/spare_pool.h.
 
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace pyro::engine {
 
-// A link to a guest that is ready and from now on the caller's alone; it ends with the link.
+// A link to a ready guest, of which the caller is now the only owner; it ends with the link.
 // nullopt: no spare of that kind waits.
 std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
                                         const VmOptions& options);

@@ -28,7 +28,7 @@ Error Gone() {
                    "its supervisor was killed or lost its guest; try again with a new VM");
 }
 
-// The process at the other end, as it was when the connection was made.
+// The process that was at the other end when the connection was made.
 Result<sys::UniqueFd> PeerProcess(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -75,7 +75,7 @@ Status SupervisorLink::Pump() {
       continue;
     }
     if (errno == EINTR) continue;
-    // A broken pipe is told by the reading side, after what the supervisor said last.
+    // The reading side reports a broken pipe, after the supervisor's last frames.
     if (errno != EAGAIN) outgoing_.clear();
     break;
   }
@@ -103,7 +103,7 @@ Result<Frame> SupervisorLink::Next(Deadline deadline, int cancel_fd) {
                        "try again; if it stays so, delete the VM");
     }
     if (polls[0].revents != 0) {
-      // What arrived before the end still counts.
+      // Frames that arrived before the end still count.
       if (Status status = Pump(); !status && !ended_) return status.error();
     }
   }
@@ -142,7 +142,7 @@ Status SupervisorLink::Stop(wire::Stop stop, Deadline deadline) {
   Send(EncodeFrame(stop.ToFrame()));
   while (true) {
     auto frame = Next(deadline, -1);
-    // Its end is what we wait for, however it comes.
+    // Any end of the connection is the awaited one.
     if (!frame && frame.error().code == ErrorCode::kTimedOut) return frame.error();
     if (!frame || frame->type == FrameType::kStopped) return WaitForProcess(deadline);
   }

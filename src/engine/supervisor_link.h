@@ -16,11 +16,11 @@
 
 namespace pyro::engine {
 
-// Belongs to one thread. Nothing is received but in the calls that wait.
+// Belongs to one thread. Only the calls that wait receive.
 class SupervisorLink {
  public:
-  // Connects and greets. kNotFound, kUnavailable: nobody listens there (any more). kProtocol: a
-  // supervisor of another version.
+  // Connects and greets. kNotFound, kUnavailable: no supervisor listens there (any more).
+  // kProtocol: a supervisor of another version.
   static Result<SupervisorLink> Connect(const std::filesystem::path& socket);
 
   // Queues whole frames; they are sent by the calls that wait.
@@ -33,19 +33,19 @@ class SupervisorLink {
   // For poll(2): the socket, and the events of interest now.
   int fd() const { return socket_.get(); }
   short PollEvents() const;
-  // Moves bytes as far as they go without waiting. kGuestUnavailable: the supervisor closed the
+  // Moves as many bytes as possible without waiting. kGuestUnavailable: the supervisor closed the
   // connection or died.
   Status Pump();
 
   // Waits for a frame. kTimedOut, kCancelled.
   Result<wire::Frame> Next(Deadline deadline, int cancel_fd);
 
-  // Makes a spare this caller's own. kWrongState: it is somebody else's; the link is of no more
-  // use.
+  // Makes this caller the owner of a spare. kWrongState: it has another owner; the link cannot be
+  // used any more.
   Status Claim(const wire::Claim& claim, Deadline deadline);
 
-  // Waits until the guest takes commands, telling `on_phase` on the way. kGuestUnavailable: it
-  // could not start, and why.
+  // Waits until the guest takes commands, and calls `on_phase` for each phase. kGuestUnavailable:
+  // it could not start; the message has the reason.
   Result<wire::Ready> AwaitReady(Deadline deadline, const CallIo& io);
 
   // Makes the supervisor end the guest, and waits until its process is gone. `stop.remove`: the VM

@@ -1,4 +1,4 @@
-// Single commands of a task's journal: looking at them, reading them page by page, ending them.
+// Single commands of a task's journal: status, output page by page, cancellation.
 
 #include <poll.h>
 #include <sys/inotify.h>
@@ -32,8 +32,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How long to wait for a sign before the registry is asked whether a command has ended. Its end is
-// in the journal's own file a moment before it is in the registry: right after a sign, look often.
+// The time to wait for a change of the journal before a look into the registry for a command's end.
+// The end is in the journal's own file a moment before it is in the registry: right after a change,
+// look often.
 constexpr int kFirstLookMs = 5;
 constexpr int kLastLookMs = 250;
 constexpr milliseconds kReapInterval{5000};  // Its supervisor may have been killed.
@@ -65,7 +66,7 @@ Result<TaskCommandInfo> Describe(const std::filesystem::path& directory,
   return info;
 }
 
-// One command that may be running, looked at again and again.
+// Watches one command that may be running.
 class Watch {
  public:
   static Result<Watch> Open(const Context& context, const std::string& task_id,
@@ -86,8 +87,8 @@ class Watch {
   bool ended() const { return command_.end.has_value(); }
   bool expired() const { return deadline_.Expired(); }
 
-  // From now on Next() also returns when this file of a running command has grown. One that is
-  // missing reads as empty, and stays so.
+  // From now on Next() also returns when this file of a running command has grown. A missing file
+  // counts as empty for good.
   Status Follow(const std::filesystem::path& file) {
     if (::inotify_add_watch(changes_.get(), file.c_str(), IN_MODIFY) >= 0 || errno == ENOENT) {
       return OkStatus();
@@ -139,7 +140,7 @@ class Watch {
   sys::UniqueFd changes_;
 };
 
-// How many bytes at the end begin a UTF-8 character without ending it.
+// The number of bytes at the end that begin a UTF-8 character without ending it.
 std::size_t UnfinishedBytes(std::string_view text) {
   for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
     const auto byte = static_cast<unsigned char>(text[text.size() - back]);
@@ -150,12 +151,12 @@ std::size_t UnfinishedBytes(std::string_view text) {
   return 0;
 }
 
-// What there is of the stream now.
+// The present content of the stream.
 Result<TaskOutput> ReadPage(const Watch& watch, registry::OutputStream stream, std::uint64_t offset,
                             std::size_t limit) {
   TaskOutput page;
   page.offset = offset;
-  // In this order: what is read after the end was seen is all there is.
+  // In this order: a read after the end was seen gets all of it.
   const bool ended = watch.ended();
   PYRO_ASSIGN_OR_RETURN(page.text, registry::ReadOutput(watch.directory(), watch.command().sequence,
                                                         stream, offset, limit));
@@ -237,7 +238,7 @@ Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, st
     PYRO_ASSIGN_OR_RETURN(engine::Held held, engine::TakeOver(engine::PlaceOf(impl_->context, id)));
     if (held.link) {
       const Status status = engine::CancelBySequence(*held.link, sequence, io);
-      // It may have ended at the same moment, in whatever way: the registry knows.
+      // It may have ended at the same moment in any way: the registry has its end.
       const bool over = !status && (status.error().code == ErrorCode::kNotFound ||
                                     status.error().code == ErrorCode::kGuestUnavailable);
       if (!status && !over) return status.error();

@@ -31,19 +31,19 @@ using registry::TaskState;
 
 constexpr std::chrono::seconds kSettleLimit{60};
 
-// True when somebody could have left something of it behind.
+// True if another process could have left files of it behind.
 bool NeedsALook(const TaskRecord& task) {
   return task.state != TaskState::kStopped || task.execution_mode == ExecutionMode::kPending;
 }
 
-// Removals that were cut off between directory and row.
+// Removals that were interrupted between directory and row.
 void FinishRemovals(Registry& registry, const Context& context,
                     const std::vector<TaskRecord>& tasks) {
   for (const TaskRecord& task : tasks) {
     const auto retired = registry::RetiredTaskDirectory(context.state, task.id);
     struct stat info {};
     if (::lstat(retired.c_str(), &info) != 0) continue;
-    // First what takes room: on a full disk the row could not be deleted.
+    // First the files, to make room: on a full disk the row could not be deleted.
     std::error_code ignored;
     std::filesystem::remove(retired / "data.img", ignored);
     (void)RemoveTaskFromDisk(context, registry, task.id);
@@ -80,8 +80,8 @@ GuestPlace PlaceOf(const Context& context, const TaskId& id) {
 Status SettleTask(Registry& registry, const Context& context, const TaskId& id) {
   PYRO_ASSIGN_OR_RETURN(const TaskFiles files, registry::LookAtTaskFiles(context.state, id));
   if (files != TaskFiles::kReady) return RemoveTaskFromDisk(context, registry, id);
-  // In this order: while the row says that it is started, a settlement that is cut off is taken up
-  // again.
+  // In this order: while the row says that it is started, an interrupted reconciliation is
+  // repeated.
   const auto directory = registry::TaskDirectory(context.state, id);
   const WallTime now = context.clock.Now();
   PYRO_RETURN_IF_ERROR(registry.InterruptRunning(
@@ -104,7 +104,7 @@ Status ReapTasks(Registry& registry, const Context& context) {
     auto lock = sys::FileLock::TryAcquire(registry::TaskLock(context.state, task.id));
     const bool gone = !lock && lock.error().code == ErrorCode::kNotFound;
     if (!gone && (!lock || !*lock)) continue;
-    // One task that cannot be settled must not hide the others; whoever asks for it is told why.
+    // One task that cannot be reconciled must not hide the others; a call for it reports the error.
     (void)SettleTask(registry, context, task.id);
   }
   FinishRemovals(registry, context, tasks);
@@ -226,7 +226,7 @@ Status RemoveTaskFromDisk(const Context& context, Registry& registry, const Task
 
 Status DeleteTaskEverywhere(const Context& context, Registry& registry, const TaskId& id) {
   auto held = TakeOver(PlaceOf(context, id));
-  // Without a directory there is nothing to take over, but perhaps a row.
+  // Without a directory there is no lock to take, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
   PYRO_FAILPOINT("task.delete.taken-over");
   if (held && held->link) {
@@ -234,7 +234,7 @@ Status DeleteTaskEverywhere(const Context& context, Registry& registry, const Ta
         held->link->Stop(wire::Stop{.remove = true}, Deadline::After(kSettleLimit)));
     PYRO_FAILPOINT("task.delete.guest-ended");
   }
-  // Again what the supervisor has done: it may have been killed in the middle.
+  // Repeats the supervisor's removal: it may have been killed in the middle.
   return RemoveTaskFromDisk(context, registry, id);
 }
 

@@ -1,4 +1,4 @@
-// Finding tasks, describing them, and taking them away.
+// Finding, describing and removing tasks.
 
 #pragma once
 
@@ -13,22 +13,22 @@ namespace pyro::engine {
 
 GuestPlace PlaceOf(const Context& context, const TaskId& id);
 
-// An open registry that tells the truth: what crashes left behind is settled first.
+// An open registry that is up to date: the leftovers of crashes are reconciled first.
 Result<registry::Registry> OpenTasks(const Context& context);
 
-// Marks what a crash interrupted, finishes what a crash cut off, and takes up tasks whose registry
-// was lost. Idempotent.
+// Reconciles all tasks: marks interrupted commands, finishes interrupted creations and removals,
+// and adopts tasks whose registry was lost. Idempotent.
 Status ReapTasks(registry::Registry& registry, const Context& context);
 
-// What ReapTasks does for one task; for the holder of its lock, where no guest answers for it. A
-// task whose creation or removal was cut off is gone afterwards.
+// The same for one task; for the holder of its lock, if it has no guest. A task whose creation or
+// removal was interrupted is gone afterwards.
 Status SettleTask(registry::Registry& registry, const Context& context, const TaskId& id);
 
 // A new id, and the options as the registry keeps them. `digest`: of the environment's version;
 // empty where there is none.
 registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest);
 
-// On disk and in the registry, and ours alone as long as the lock is held. Fill it, then call
+// On disk and in the registry; the caller is its owner while it holds the lock. Fill it, then call
 // FinishTaskCreation.
 struct NewTask {
   registry::TaskRecord record;
@@ -43,18 +43,18 @@ struct FoundTask {
 };
 Result<FoundTask> FindTask(const Context& context, const std::string& prefix);
 
-// Entries from `first` on, at most `limit` of them; a limit of 0 means all, a negative one the last
-// so many, newest first.
+// Entries from `first` on, at most `limit` of them. A limit of 0 means all, one of -N the last N,
+// newest first.
 registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit);
 
 TaskCommand DescribeCommand(const registry::CommandRecord& command);
 Result<TaskInfo> DescribeTask(const Context& context, registry::Registry& registry,
                               const registry::TaskRecord& task);
 
-// Ends whatever runs of it and removes everything. Fine at any state, and a second time.
+// Ends all its processes and removes all its files. Works in any state, and a second time.
 Status DeleteTaskEverywhere(const Context& context, registry::Registry& registry, const TaskId& id);
 
-// For the holder of the lock, when no guest is there.
+// For the holder of the lock, while no guest runs.
 Status RemoveTaskFromDisk(const Context& context, registry::Registry& registry, const TaskId& id);
 
 }  // namespace pyro::engine

@@ -18,8 +18,8 @@ namespace pyro {
 namespace engine {
 namespace {
 
-constexpr int kLookMs =
-    250;  // How often the registry is asked whether a followed command has ended.
+// The interval at which a followed command's end is looked up in the registry.
+constexpr int kLookMs = 250;
 constexpr int kReapEvery = 20;  // Looks between two reaps: its supervisor may have been killed.
 
 Result<TaskLogEntry> ReadEntry(const std::filesystem::path& directory,
@@ -43,7 +43,7 @@ Result<TaskLogEntry> ReadEntry(const std::filesystem::path& directory,
   return entry;
 }
 
-// One round of waiting: for more output, for the sink, for the caller's change of mind.
+// One round of waiting: for more output, for the sink, for the caller's cancellation.
 Status WaitForMore(const JournalTail& tail, const CallIo& io) {
   std::array<pollfd, 4> polls = {{{tail.drained() ? tail.changed_fd() : -1, POLLIN, 0},
                                   {io.cancel_fd, POLLIN, 0},
@@ -96,7 +96,7 @@ Result<TaskCommand> Engine::ReadTaskCommand(const std::string& task_id, std::int
                         engine::JournalTail::Open(registry::TaskDirectory(impl_->context.state, id),
                                                   sequence, *io.sink));
   for (int looks = 1;; ++looks) {
-    // In this order: what is read after the end was seen is all there is.
+    // In this order: a read after the end was seen gets all of it.
     const bool complete = command.end.has_value() || follow == Follow::kNo;
     PYRO_RETURN_IF_ERROR(tail.Copy());
     if (complete && tail.drained()) return engine::DescribeCommand(command);

@@ -37,7 +37,7 @@ class TaskRelay {
     PYRO_FAILPOINT("task.exec.client-asking");
     while (true) {
       PYRO_RETURN_IF_ERROR(TakeFrames());
-      // In this order: what is read after the end was told is all there is.
+      // In this order: a read after the end was reported gets all of it.
       const bool ended = exited_.has_value();
       if (tail_) PYRO_RETURN_IF_ERROR(CopyOrCancel());
       if (ended && (!tail_ || tail_->drained())) break;
@@ -109,7 +109,7 @@ class TaskRelay {
   static Error Lost() {
     return MakeError(ErrorCode::kGuestUnavailable,
                      "the task's guest went away before the command's end was told",
-                     "'pyro task logs' has what is known of it; the task keeps its workspace and "
+                     "'pyro task logs' shows its record; the task keeps its workspace and "
                      "starts by itself");
   }
 

@@ -1,5 +1,5 @@
 // One journaled command: stdin goes to the guest, the output is read from the journal's files as
-// they grow. However slowly a caller takes it, neither the command nor the journal waits.
+// they grow. Neither the command nor the journal waits for a slow caller.
 
 #pragma once
 
@@ -26,12 +26,13 @@ class JournalTail {
   // Readable when the files have grown. Borrowed.
   int changed_fd() const { return inotify_.get(); }
 
-  // Hands over what is there and what the sink takes without waiting. An error of the sink ends it.
+  // Gives the sink the present output, as far as it takes it without waiting. An error of the sink
+  // ends it.
   Status Copy();
 
-  // The sink has everything that was in the files at the last Copy().
+  // The sink has all bytes that were in the files at the last Copy().
   bool drained() const { return streams_[0].pending.empty() && streams_[1].pending.empty(); }
-  // What to wait on for a sink that is not ready, or -1.
+  // The descriptor of a sink that is not ready, or -1.
   int WaitFd(int stream) const;
 
   SteadyTime first_output_at() const { return first_output_at_; }

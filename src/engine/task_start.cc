@@ -12,8 +12,8 @@ using wire::FrameType;
 
 constexpr std::uint32_t kTaskChannel = 1;
 constexpr std::chrono::seconds kStartLimit{180};  // Longer than the supervisor's own for a boot.
-constexpr std::chrono::seconds kCancelAnswerLimit{
-    30};  // Longer than what it grants a guest to kill.
+// Longer than its limit for a guest's kill.
+constexpr std::chrono::seconds kCancelAnswerLimit{30};
 
 Error GuestGone(std::string_view what) {
   return MakeError(ErrorCode::kGuestUnavailable, "the task's guest went away " + std::string(what),
@@ -30,7 +30,7 @@ Result<std::int64_t> StartInBackground(SupervisorLink& link, const wire::Exec& e
   while (true) {
     auto frame = link.Next(deadline, io.cancel_fd);
     if (!frame) {
-      // It may have been recorded this very moment. What has not been goes with the link.
+      // It may have been recorded at this moment. Otherwise it ends with the link.
       link.Send(EncodeFrame(wire::Kill{wire::KillReason::kCancelled}.ToFrame(kTaskChannel)));
       (void)link.Pump();
       return std::move(frame).error();
@@ -51,7 +51,7 @@ Result<std::int64_t> StartInBackground(SupervisorLink& link, const wire::Exec& e
       case FrameType::kStopped:
         return GuestGone("before the command began");
       default:
-        break;  // ready, credit for stdin: nothing to do.
+        break;  // ready, credit for stdin: no action.
     }
   }
 }

@@ -1,4 +1,4 @@
-// Starting a journaled command that goes on without us.
+// Starting a journaled command that goes on without its caller.
 
 #pragma once
 
@@ -16,7 +16,7 @@ namespace pyro::engine {
 Result<std::int64_t> StartInBackground(SupervisorLink& link, const wire::Exec& exec,
                                        const CallIo& io);
 
-// Kills the command of that sequence and returns once its end is recorded, or as far as it can be.
+// Kills the command of that sequence and returns once its end is recorded, or cannot be recorded.
 // kNotFound: it does not run.
 Status CancelBySequence(SupervisorLink& link, std::int64_t sequence, const CallIo& io);
 

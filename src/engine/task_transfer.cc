@@ -92,8 +92,8 @@ archive::Operation MakeOperation(const CallIo& io, const char* phase) {
   return operation;
 }
 
-// Into $0. A copy of a git repository has other inodes and times of change than its index says: git
-// would read every file anew and rewrite the index, so it is told to look at neither.
+// Into $0. The inodes and change times of a copied git repository differ from its index: git would
+// read every file again and rewrite the index. So this tells git to ignore both.
 constexpr char kUnpack[] =
     "tar --warning=no-unknown-keyword --numeric-owner -xpf - -C \"$0\" || exit; "
     "[ -e \"$0/.git\" ] && [ ! -e /etc/gitconfig ] || exit 0; "
@@ -171,11 +171,11 @@ Status SeedWorkspace(SupervisorLink& link, const std::string& source_path, const
   bool began = false;
   auto relayed = RelayCommand(link, TransferCommand({"/bin/sh", "-c", kUnpack, kWorkspace}), sink,
                               TransferIo(io, pipe.read.get()), began);
-  // A packer that is still at it notices that its reader is gone.
+  // A packer that is still working notices that its reader is gone.
   pipe.read.Reset();
   packer.join();
   PYRO_FAILPOINT("task.seed.unpacked");
-  // Its reason is the better one, unless it only noticed that the other side had ended.
+  // Its error is the better one, unless it only says that the other side had ended.
   if (!*packed && packed->error().sys_errno != EPIPE) return packed->error();
   if (!relayed) return std::move(relayed).error();
   return CheckExit(*relayed, sink, "the workspace could not be filled");

@@ -19,7 +19,7 @@ Status CheckSource(const std::string& source_path);
 Status SeedWorkspace(SupervisorLink& link, const std::string& source_path, const Context& context,
                      const CallIo& io);
 
-// What the guest sends is hostile: see archive/extract.h.
+// The guest's stream is hostile: see archive/extract.h.
 Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const TaskId& id,
                                      const std::string& path, const std::string& destination,
                                      const CallIo& io);

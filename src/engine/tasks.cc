@@ -66,8 +66,8 @@ wire::SupervisorConfig TaskSupervisor(const Context& context, const TaskRecord& 
   return config;
 }
 
-// Starts the guest of a task that is ours by its lock, and returns a link to its supervisor.
-// `blank`: what its disk is a copy of, if it is new; else empty.
+// Starts the guest of a task whose lock we hold, and returns a link to its supervisor. `blank`: the
+// image that its disk is a copy of, if it is new; else empty.
 Result<SupervisorLink> StartTaskGuest(const Context& context, const TaskRecord& task,
                                       const sys::FileLock& lock, const std::filesystem::path& blank,
                                       const CallIo& io) {
@@ -117,10 +117,10 @@ Status BringUp(const Context& context, const NewTask& task, const TaskOptions& o
   return OkStatus();
 }
 
-// A task that is started, by us if it was not.
+// A started task; starts it if it was not.
 struct Running {
   TaskRecord task;
-  std::optional<SupervisorLink> link;  // Otherwise it runs on the host, and is ours by its lock.
+  std::optional<SupervisorLink> link;  // Otherwise it runs on the host, and we hold its lock.
   std::optional<sys::FileLock> lock;
   bool restarted = false;
 };
@@ -129,15 +129,15 @@ Result<Running> EnsureRunning(const Context& context, FoundTask& found, const Ca
   PYRO_ASSIGN_OR_RETURN(const registry::TaskFiles files,
                         registry::LookAtTaskFiles(context.state, found.task.id));
   if (files != registry::TaskFiles::kReady) {
-    // What ran in it now could be taken away with it.
+    // A command in it now could be removed with it.
     return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
                      "wait for 'pyro task create' to end");
   }
   PYRO_FAILPOINT("task.start.found");
   PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(context, found.task.id)));
   if (held.link) return Running{std::move(found.task), std::move(held.link), std::nullopt, false};
-  // As it is now that it is ours: its supervisor may have died since it was found. What that one
-  // left as running would look like the next one's.
+  // Reconcile again under the lock: commands of a supervisor that died meanwhile would be taken for
+  // the new one's.
   PYRO_RETURN_IF_ERROR(SettleTask(found.registry, context, found.task.id));
   PYRO_ASSIGN_OR_RETURN(TaskRecord task, found.registry.GetTask(found.task.id));
   if (task.execution_mode == ExecutionMode::kHostCompat && task.state == TaskState::kStarted) {
@@ -179,7 +179,7 @@ Status Stop(const Context& context, Registry& registry, const TaskId& id) {
   }
   PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
   if (task.state == TaskState::kStopped) return OkStatus();
-  // No supervisor any more, or never one: the row is brought in line.
+  // No supervisor any more, or never one: reconcile the row.
   PYRO_RETURN_IF_ERROR(registry.ApplyTask(
       id, task.state == TaskState::kStarted ? TaskEvent::kStop : TaskEvent::kLost));
   return OkStatus();
@@ -300,8 +300,7 @@ Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::s
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.link) {
-    return MakeError(ErrorCode::kWrongState,
-                     "the task runs on the host, where nothing is exported from",
+    return MakeError(ErrorCode::kWrongState, "the task runs on the host, and cannot be exported",
                      "its files are in the task's directory, under workspace/");
   }
   PYRO_RETURN_IF_ERROR(running.link->AwaitReady(Deadline::After(engine::kTaskReadyLimit), io));

@@ -24,7 +24,7 @@
 namespace pyro::engine {
 namespace {
 
-constexpr int kKeyVersion = 2;           // Changes with what a frozen guest has been through.
+constexpr int kKeyVersion = 2;           // Changes with the steps before the freeze.
 constexpr std::size_t kNameDigits = 32;  // Of the key's digest.
 constexpr std::chrono::seconds kWorkLimit{600};
 
@@ -43,7 +43,7 @@ Result<std::string> TemplateKey(const Context& context, const GuestParts& parts,
                      machine);
 }
 
-// Passes on what a worker says until it has ended.
+// Passes on a worker's lines until it has ended.
 Status Follow(int output, const std::string& word, const CallIo& io) {
   const Deadline deadline = Deadline::After(kWorkLimit);
   std::string text;
@@ -94,7 +94,7 @@ Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
   options.stdout_fd = std::move(output.write);
   PYRO_ASSIGN_OR_RETURN(const sys::ChildProcess worker,
                         SpawnSupervisor(std::move(options), config));
-  return Follow(output.read.get(), word, io);  // What is left of the worker then is killed.
+  return Follow(output.read.get(), word, io);  // Then the rest of the worker is killed.
 }
 
 Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOptions& options,

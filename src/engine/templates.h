@@ -12,19 +12,19 @@ namespace pyro::engine {
 
 std::filesystem::path TemplatesDirectory(const Context& context);
 
-// Names the template for a guest that is configured so far, `config.accelerator` included. Whether
-// it is there is its supervisor's business. PYRO_WARM_START=0: every guest boots, and none is made.
+// Names the template for a guest with this configuration, including `config.accelerator`. The
+// supervisor checks if it exists. PYRO_WARM_START=0: every guest boots, and no template is made.
 Status PlanTemplate(const Context& context, const GuestParts& parts,
                     wire::SupervisorConfig& config);
 
-// Makes the template for guests of that size, unless it is there, and tells `io` what it does. For
-// those whose disk is a new copy of the image `blank_disk`; if that is empty, for those with
-// another. kCancelled; any other failure means that guests boot instead.
+// Makes the template for guests of that size if it is missing, and reports progress to `io`. It is
+// for guests whose disk is a new copy of the image `blank_disk`; if that is empty, for guests with
+// another disk. kCancelled; after any other failure guests boot instead.
 Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOptions& options,
                     const std::filesystem::path& blank_disk, const CallIo& io);
 
-// Runs a supervisor's program that works on `directory`, in the foreground: what it says that it
-// does is told to `io`, and it is killed if the call is cancelled.
+// Runs a supervisor's program that works on `directory`, in the foreground. Reports its progress to
+// `io`, and kills it if the call is cancelled.
 Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
                  const std::filesystem::path& directory, const CallIo& io);
 

@@ -85,7 +85,7 @@ Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Context& contex
 }
 
 Status RemoveVmFromDisk(registry::Registry& registry, const Context& context, const VmId& id) {
-  // First what takes room: on a full disk the registry could not record anything otherwise.
+  // First the files, to make room: on a full disk the registry could not record a change.
   std::error_code ignored;
   std::filesystem::remove(GuestImage(context, id), ignored);
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {

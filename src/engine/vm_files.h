@@ -1,4 +1,4 @@
-// Makes what a VM needs on disk.
+// Makes the files of a VM.
 
 #pragma once
 
@@ -15,17 +15,17 @@
 
 namespace pyro::engine {
 
-// Size of a VM's own disk as its guest sees it; on this host only what is written takes room.
+// Size of a VM's own disk for its guest; the host stores only the written blocks.
 inline constexpr std::uint64_t kDataDiskBytes = 10ULL << 30;
 
-// What every guest of an environment starts from, ready on this host.
+// The parts from which every guest of an environment starts, ready on this host.
 struct GuestParts {
   environment::InstalledEnvironment environment;
   std::filesystem::path initrd;
   vmm::AcceleratorVerdict verdict;
 };
 
-// A VM that exists on disk and in the registry, and is ours alone as long as the lock is held.
+// A VM on disk and in the registry; the caller is its owner while it holds the lock.
 struct NewVm {
   registry::VmRecord record;
   sys::FileLock lock;
@@ -36,22 +36,22 @@ struct NewVm {
 registry::VmSpec MakeVmSpec(const VmOptions& options, const std::string& digest,
                             registry::VmOwner owner);
 
-// What a VM writes to: a disk image for a guest, or a directory for commands that run on the host.
+// The storage of a VM: a disk image for a guest, or a directory for commands on the host.
 enum class VmDisk { kGuestImage, kHostWorkspace };
 
 // Row and directory come together. On failure neither is left.
 Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Context& context,
                              const registry::VmSpec& spec, VmDisk disk);
 
-// What its supervisor is to know of a VM itself.
+// The supervisor's configuration of the VM itself.
 wire::SupervisorConfig VmSupervisor(const Context& context, const registry::VmRecord& vm);
 
 std::filesystem::path HostWorkspace(const Context& context, const VmId& id);
 
-// What every VM's disk is a copy of at first.
+// The image that every VM's disk is a copy of at first.
 Result<std::filesystem::path> BlankDisk(const Context& context);
 
-// The image of a VM that was made without one. Fine if it is there.
+// Makes the image of a VM without one. An existing image is no error.
 Status EnsureGuestImage(const Context& context, const VmId& id);
 
 // For the holder of the lock.

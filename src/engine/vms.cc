@@ -68,7 +68,7 @@ GuestPlace VmPlace(const Context& context, const VmId& id) {
   return {registry::VmLock(context.state, id), registry::VmControlSocket(context.state, id)};
 }
 
-// An open registry, and the VM as it is after crashes have been tidied up.
+// An open registry, and the VM after leftovers of crashes were reconciled.
 struct Found {
   Registry registry;
   VmRecord vm;
@@ -123,13 +123,13 @@ Result<ExecResult> ExecInGuest(const Context& context, const VmRecord& vm, const
 
 Status Delete(const Context& context, Registry& registry, const VmId& id) {
   auto held = TakeOver(VmPlace(context, id));
-  // Without a directory there is nothing to take over, but perhaps a row.
+  // Without a directory there is no lock to take, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
   if (held && held->link) {
     PYRO_RETURN_IF_ERROR(
         held->link->Stop(wire::Stop{.remove = true}, Deadline::After(kVmStopLimit)));
   }
-  // Again what the supervisor has done: it may have been killed in the middle.
+  // Repeats the supervisor's removal: it may have been killed in the middle.
   return RemoveVmFromDisk(registry, context, id);
 }
 
@@ -165,7 +165,7 @@ Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
     PYRO_ASSIGN_OR_RETURN(const registry::VmRecord vm, found.registry.GetVm(found.vm.id));
     return engine::ToVmInfo(vm);
   }
-  // As it is now that it is ours: its supervisor may have died since it was found.
+  // Reconcile again under the lock: its supervisor may have died since it was found.
   PYRO_RETURN_IF_ERROR(engine::SettleVm(found.registry, impl_->context, found.vm.id));
   PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
   if (vm.state == registry::VmState::kStarted) return engine::ToVmInfo(vm);
@@ -200,8 +200,8 @@ Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
         held.link->Stop(wire::Stop{.remove = false}, Deadline::After(engine::kVmStopLimit)));
   }
   PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
-  // No supervisor any more, or never one: the row is brought in line. A VM that never started
-  // cannot be stopped.
+  // No supervisor any more, or never one: reconcile the row. A VM that never started cannot be
+  // stopped.
   if (vm.state != registry::VmState::kStopped) {
     PYRO_ASSIGN_OR_RETURN(vm, found.registry.Apply(vm.id, registry::VmEvent::kStop));
   }

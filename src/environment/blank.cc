@@ -29,8 +29,8 @@ Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64
   if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
     return sys::ErrnoError(errno, "make", image.native());
   }
-  // A small journal: what a guest writes is lost with it, or synced by it. No reserved blocks: only
-  // root writes here.
+  // A small journal: a guest's writes are lost with the guest, or synced by it. No reserved blocks:
+  // only root writes here.
   PYRO_RETURN_IF_ERROR(Capture(
       tools,
       {"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-J", "size=8", "-O",

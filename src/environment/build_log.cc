@@ -142,7 +142,7 @@ Error ExplainFailure(std::string_view tool, std::string_view tail) {
                    "apt-get update", "does not have a Release file", "Certificate verification"})) {
     return MakeError(
         ErrorCode::kUnavailable,
-        fmt::format("the package mirror is not in reach: {}", NetworkReason(tail, reason)),
+        fmt::format("the package mirror cannot be reached: {}", NetworkReason(tail, reason)),
         "check that `sudo apt-get update` works on this host, then pull again");
   }
   return MakeError(ErrorCode::kInternal, fmt::format("'{}' failed: {}", tool, reason));

@@ -1,4 +1,4 @@
-// Understands what mmdebstrap and apt print: for progress while they run, for the reason when they
+// Parses the output of mmdebstrap and apt: for progress while they run, for the reason if they
 // fail.
 
 #pragma once
@@ -15,7 +15,7 @@ namespace pyro::environment {
 // Not thread-safe. Feed it every line; it forgets them.
 class BuildLog {
  public:
-  // What the line tells, if it tells anything new.
+  // The progress that the line reports, if it is new.
   std::optional<PullProgress> OnLine(std::string_view line);
 
  private:
@@ -28,9 +28,9 @@ class BuildLog {
   int set_up_ = 0;
 };
 
-// Why a build tool failed, from the end of its output. kNoSpace: the disk is full. kUnavailable:
-// the mirror is not in reach, or does not have what it promises, or its signature is not accepted.
-// kInternal: none of these; the message then holds the last lines.
+// The reason for a build tool's failure, from the end of its output. kNoSpace: the disk is full.
+// kUnavailable: the mirror cannot be reached, lacks a file of its own index, or its signature is
+// not accepted. kInternal: none of these; the message then holds the last lines.
 Error ExplainFailure(std::string_view tool, std::string_view tail);
 
 }  // namespace pyro::environment

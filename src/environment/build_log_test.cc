@@ -61,7 +61,7 @@ TEST(ExplainFailure, TellsTheCausesApart) {
                      "Err:1 http://m.example/debian bookworm InRelease\n"
                      "  Could not resolve 'm.example'\nE: apt-get update --error-on=any failed\n");
   EXPECT_EQ(offline.code, ErrorCode::kUnavailable);
-  EXPECT_EQ(offline.message, "the package mirror is not in reach: Could not resolve 'm.example'");
+  EXPECT_EQ(offline.message, "the package mirror cannot be reached: Could not resolve 'm.example'");
   EXPECT_NE(offline.hint.find("apt-get update"), std::string::npos);
   EXPECT_EQ(
       ExplainFailure("mmdebstrap", "W: GPG error: NO_PUBKEY 0E98404D386FA1D9\n").hint.substr(0, 16),

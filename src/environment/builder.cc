@@ -43,13 +43,13 @@ rm -f "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*
 cp "$PYRO_IMAGE_SOURCES" "$root/etc/apt/sources.list.d/"
 )sh";
 
-// Kept out of the image: nobody reads manuals in a guest that lives for seconds.
+// Left out of the image: manuals are of no use in a guest that lives for seconds.
 constexpr std::array<const char*, 6> kDpkgOptions = {
     "path-exclude=/usr/share/man/*",           "path-exclude=/usr/share/info/*",
     "path-exclude=/usr/share/locale/*",        "path-exclude=/usr/share/doc/*",
     "path-include=/usr/share/doc/*/copyright", "path-exclude=/usr/share/lintian/*"};
 
-// The guest mounts its own over these; what the build left in them is of this host.
+// The guest mounts its own over these; their content is from the build on this host.
 constexpr const char* kExcludeVolatile = "--exclude-regex=^(dev|proc|run|sys|tmp|var/tmp)/.+";
 
 constexpr std::array<const char*, 9> kTools = {"mmdebstrap", "mkfs.erofs", "apt-get",

@@ -14,15 +14,15 @@
 
 namespace pyro::environment {
 
-// The seam between what an environment is made of and how it is kept: the store knows only this.
+// The interface between making an environment and storing it: the store uses only this.
 class Builder {
  public:
   virtual ~Builder() = default;
 
-  // Fills `version_dir` (exists, empty) with base.erofs, vmlinuz and modules/, using `work_dir`
-  // (exists, empty but for version_dir perhaps) for everything in between. The manifest returned
-  // lacks only sizes, digests and built_at. On failure both directories hold anything: the caller
-  // removes them, by means of Discard.
+  // Fills `version_dir` (exists, empty) with base.erofs, vmlinuz and modules/. Temporary files are
+  // in `work_dir` (exists, empty, except perhaps version_dir). The returned manifest lacks only
+  // sizes, digests and built_at. On failure both directories may hold files: the caller removes
+  // them with Discard.
   virtual Result<Manifest> Build(const CatalogEntry& entry, const std::filesystem::path& work_dir,
                                  const std::filesystem::path& version_dir,
                                  const ProgressFn& progress, Cancellation cancel) = 0;

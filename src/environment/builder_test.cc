@@ -97,7 +97,7 @@ TEST_F(BuilderTest, AnUnreachableMirrorIsUnavailable) {
   EXPECT_EQ(manifest.error().code, ErrorCode::kUnavailable);
 }
 
-TEST_F(BuilderTest, AFullDiskIsNoSpaceInWhicheverStep) {
+TEST_F(BuilderTest, AFullDiskIsNoSpaceInEveryStep) {
   for (const char* tool : {"mkfs.erofs", "dpkg-deb", "mmdebstrap"}) {
     fs::remove_all(directory_.path() / "rootfs");
     fs::remove_all(version());

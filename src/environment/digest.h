@@ -17,7 +17,7 @@ Result<std::string> Sha256OfFile(int fd, const std::filesystem::path& name_for_e
 
 // The digest of `file`, looked up in `memo` (a small file of ours) and computed only when device,
 // inode, size, mtime or ctime differ from what is noted there. A memo that is missing or broken is
-// written anew; failing to write it is no error. The memo must lie in a directory that only this
+// written again; failing to write it is no error. The memo must lie in a directory that only this
 // user can write.
 Result<std::string> MemoizedSha256(const std::filesystem::path& file,
                                    const std::filesystem::path& memo);

@@ -21,7 +21,7 @@ bool EqualIgnoringCase(std::string_view a, std::string_view b) {
   });
 }
 
-// apt prints a field it does not know as it stands in the format.
+// apt prints the placeholder of an unknown field unchanged.
 std::string Known(std::string_view field) {
   return std::string(field.starts_with("$(") ? std::string_view() : TrimSpace(field));
 }
@@ -201,8 +201,7 @@ std::string SelectAptOptions(std::string_view apt_config_dump) {
     const bool wanted = std::any_of(kWanted.begin(), kWanted.end(), [&](std::string_view prefix) {
       return line.starts_with(prefix);
     });
-    // A node without a value of its own is printed as an empty string, which would unset nothing
-    // but mean nothing.
+    // apt prints a node without a value of its own as an empty string, which has no effect.
     if (wanted && !line.ends_with(" \"\";")) selected += fmt::format("{}\n", line);
   }
   return selected;

@@ -14,7 +14,7 @@
 
 namespace pyro::environment {
 
-// What a bootstrap needs to fetch packages as the host does.
+// The settings with which a bootstrap fetches packages as the host does.
 struct AptSetup {
   std::string sources;                 // For mmdebstrap, as configured: may hold credentials.
   std::string image_sources;           // For the image's /etc/apt: without credentials.
@@ -30,7 +30,7 @@ struct AptSetup {
 Result<AptSetup> ReadHostApt(const ToolPaths& tools, std::string_view release,
                              const std::filesystem::path& sources_override);
 
-// The rest is pure, and here for its tests.
+// The rest is pure and declared here for its tests.
 
 // One index that apt would fetch. Fields that apt does not know yet (before the first update) are
 // empty.
@@ -43,7 +43,7 @@ struct IndexTarget {
   std::string source_entry;  // FILE:N, N a line (.list) or a stanza (.sources), counted from 1.
 };
 
-// What kIndexTargetFormat makes `apt-get indextargets` print.
+// Parses the output of `apt-get indextargets` with kIndexTargetFormat.
 extern const char* const kIndexTargetFormat;
 std::vector<IndexTarget> ParseIndexTargets(std::string_view text);
 

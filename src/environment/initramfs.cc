@@ -31,8 +31,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kFormatVersion = "pyro-initramfs 1";  // Changes with what Build writes.
-constexpr std::size_t kKeep =
-    3;  // Of one environment version: two builds of pyro may run side by side.
+// The number to keep for one environment version: two builds of pyro may run side by side.
+constexpr std::size_t kKeep = 3;
 
 // The members of a newc archive, written to a descriptor.
 class CpioWriter {
@@ -130,7 +130,8 @@ std::string Key(const InstalledEnvironment& environment, std::string_view agent_
   return Sha256Hex(text).substr(0, kShortDigest);
 }
 
-// Removes all but the latest few of this version. Failing to is no harm: the next call tries again.
+// Removes all except the latest few of this version. A failure does no harm: the next call tries
+// again.
 void RemoveOld(const fs::path& folder, const std::string& prefix) {
   std::vector<std::pair<fs::file_time_type, fs::path>> found;
   std::error_code error;

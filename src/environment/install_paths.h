@@ -25,7 +25,7 @@ inline constexpr std::string_view kInitramfsInfix = ".initramfs-";
 // 16 lower-case hexadecimal digits: the name of a version's directory.
 bool IsVersionName(std::string_view name);
 
-// A name in `directory` that nobody has: prefix and random digits.
+// An unused name in `directory`: prefix and random digits.
 std::filesystem::path FreshName(const std::filesystem::path& directory, std::string_view prefix);
 
 }  // namespace pyro::environment

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The transport and the console first: a guest that gets this far can say what goes wrong later.
+// The transport and the console first: a guest that has them can report later failures.
 constexpr std::array<const char*, 8> kGuestModules = {
     "virtio_mmio", "virtio_console", "virtio_blk", "virtio_rng",
     "virtio_net",  "virtio_balloon", "erofs",      "overlay"};

@@ -21,13 +21,13 @@ struct KernelFiles {
 };
 
 // Unpacks the .deb into `scratch` (made, left behind) and copies the image to `version_dir`/vmlinuz
-// and the modules with all they depend on to `version_dir`/modules. kDataLoss: the package is not
-// what it should be.
+// and the modules with all they depend on to `version_dir`/modules. kDataLoss: the package lacks a
+// file or is damaged.
 Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const std::filesystem::path& package,
                                   const std::filesystem::path& scratch,
                                   const std::filesystem::path& version_dir);
 
-// The paths in the output of `modprobe --show-depends`, in order; what is built in has none.
+// The paths in the output of `modprobe --show-depends`, in order; built-in modules have none.
 std::vector<std::filesystem::path> ParseShowDepends(std::string_view text);
 
 }  // namespace pyro::environment

@@ -1,7 +1,7 @@
-// manifest.json: what an installed environment consists of and where it came from.
+// manifest.json: the files of an installed environment and their origin.
 //
-// It is read on every `pyro run`, and written by whoever built the environment: the parser treats
-// it as input from outside.
+// Every `pyro run` reads it, and another user may have built the environment: the parser treats it
+// as input from outside.
 
 #pragma once
 
@@ -37,17 +37,17 @@ struct Manifest {
   std::string catalog_version;
   std::string built_at;             // RFC 3339, UTC.
   FileRecord base;                  // In the version's directory.
-  FileRecord kernel;                // Likewise.
+  FileRecord kernel;                // In the version's directory.
   std::vector<FileRecord> modules;  // In its modules/, in the order in which they must be loaded.
-  std::string kernel_release;       // What `uname -r` says in the guest.
+  std::string kernel_release;       // `uname -r` in the guest.
   std::string kernel_package;
   std::string kernel_package_version;
   std::vector<PackageRecord> packages;
   std::vector<std::string> apt_sources;      // One line each, without credentials.
-  std::map<std::string, std::string> tools;  // Name to version of what built it.
+  std::map<std::string, std::string> tools;  // Name to version of each tool that built it.
 };
 
-// Stands for the content: SHA-256 over the names and digests of base, kernel and modules. 64
+// Identifies the content: SHA-256 over the names and digests of base, kernel and modules. 64
 // hexadecimal digits.
 std::string ContentDigest(const Manifest& manifest);
 

@@ -1,4 +1,4 @@
-// How a long operation tells what it is doing, and how it is told to stop.
+// The progress of a long operation, and its cancellation.
 
 #pragma once
 

@@ -55,7 +55,7 @@ class FolderPruner {
         name.size() > kShortDigest && IsVersionName(version) &&
         std::string_view(name).substr(kShortDigest).starts_with(kInitramfsInfix);
     std::error_code error;
-    // Versions sort before their initramfs, so what was removed a moment ago is gone here.
+    // Versions sort before their initramfs, so a version removed a moment ago is gone here.
     if (is_initramfs && !fs::exists(folder_ / version, error)) return Discard(name, "initramfs");
     return OkStatus();
   }

@@ -18,8 +18,7 @@ Error NoNamespace(std::string_view said) {
                    fmt::format("this user cannot make a user namespace to build in: {}",
                                Printable(TrimSpace(said), 300)),
                    "sudo apt install uidmap && sudo usermod --add-subuids 100000-165535 "
-                   "--add-subgids 100000-165535 "
-                   "$USER, or pull as root");
+                   "--add-subgids 100000-165535 $USER, or pull as root");
 }
 
 }  // namespace

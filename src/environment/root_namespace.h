@@ -1,9 +1,9 @@
 // Running the build tools as "root" of namespaces of their own.
 //
 // They then own every file they make, their mounts vanish with them, and killing the first of them
-// kills all. A normal user becomes root of a user namespace with the sub-ids that the system gives
-// to the user; root keeps its identity and gets only mount and pid namespaces, or none where even
-// these are forbidden (in some containers, where the tools cannot mount anything either).
+// kills all. A normal user becomes root of a user namespace with the sub-ids of that user. Root
+// keeps its identity and gets only mount and pid namespaces. It gets none if even these are
+// forbidden, as in some containers, in which the tools cannot mount either.
 
 #pragma once
 
@@ -18,15 +18,15 @@ namespace pyro::environment {
 
 class RootNamespace {
  public:
-  // Tries it out. kMissingTool: newuidmap is not installed. kPermissionDenied: this user has no
+  // Tests it. kMissingTool: newuidmap is not installed. kPermissionDenied: this user has no
   // sub-ids, or user namespaces are forbidden; the hint says how to change that.
   static Result<RootNamespace> Create(const ToolPaths& tools);
 
-  // `argv` in front of which stands what makes the namespaces.
+  // `argv` behind the words that make the namespaces.
   std::vector<std::string> Wrap(std::vector<std::string> argv) const;
 
-  // Removes a tree whose files may belong to sub-ids. Mounts are not entered. Fine if nothing is
-  // there.
+  // Removes a tree whose files may belong to sub-ids. Mounts are not entered. A missing tree is no
+  // error.
   Status RemoveTree(const std::filesystem::path& path) const;
 
  private:
@@ -37,8 +37,8 @@ class RootNamespace {
   std::vector<std::string> prefix_;
 };
 
-// Removes a tree that an interrupted build may have left: directly, or where sub-ids are in the
-// way, from a RootNamespace.
+// Removes a tree that an interrupted build may have left: directly or, if its files belong to
+// sub-ids, from a RootNamespace.
 Status RemoveBuildTree(const ToolPaths& tools, const std::filesystem::path& path);
 
 }  // namespace pyro::environment

@@ -53,7 +53,7 @@ Status CheckSpace(const fs::path& folder, const CatalogEntry& entry) {
       "larger disk");
 }
 
-// What killed pulls left. Whoever holds the folder's lock may remove all of it.
+// The leftovers of killed pulls. The holder of the folder's lock may remove all of them.
 void DiscardLeftovers(const fs::path& folder, Builder& builder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
@@ -120,7 +120,7 @@ Result<InstalledEnvironment> EnvironmentStore::Find(std::string_view name) const
   auto loaded = LoadVersion(name, *current);
   if (!loaded && loaded.error().code == ErrorCode::kNotFound) {
     Error error = std::move(loaded).error();
-    error.code = ErrorCode::kDataLoss;  // `current` names it, so it ought to be there.
+    error.code = ErrorCode::kDataLoss;  // `current` names it, so it should exist.
     return error;
   }
   return loaded;
@@ -158,7 +158,7 @@ Result<PullResult> EnvironmentStore::Pull(std::string_view name, PullMode mode,
   const fs::path folder = Folder(name);
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(folder));
   PYRO_ASSIGN_OR_RETURN(const sys::FileLock lock, LockFolder(folder, name, progress, cancel));
-  if (mode == PullMode::kIfNeeded) {  // Somebody may have installed it while we waited.
+  if (mode == PullMode::kIfNeeded) {  // Another process may have installed it while we waited.
     if (auto found = Find(name)) return PullResult{std::move(*found), false};
   }
   DiscardLeftovers(folder, builder_);

@@ -34,21 +34,21 @@ struct EnvironmentSummary {
   std::string name;
   std::string description;
   InstallState state = InstallState::kNotInstalled;
-  std::string digest;  // Empty unless installed; likewise the rest.
+  std::string digest;  // This and the fields below are empty unless it is installed.
   std::string built_at;
   std::uint64_t size_bytes = 0;
 };
 
 struct PullResult {
   InstalledEnvironment environment;
-  bool built = false;  // False: it was there already.
+  bool built = false;  // False: it was installed already.
 };
 
 enum class PullMode { kIfNeeded, kRebuild };
 enum class CheckDepth { kSizes, kDigests };
 enum class PruneScope {
-  kLeftovers,  // What is broken, interrupted or superseded.
-  kAll,        // And every installed environment.
+  kLeftovers,  // Broken, interrupted and superseded environments.
+  kAll,        // Also every installed environment.
 };
 
 struct PrunedItem {
@@ -68,11 +68,11 @@ struct PruneReport {
 // or not at all. An object belongs to one thread.
 class EnvironmentStore {
  public:
-  // `cache_dir` need not exist; a relative one counts from the directory of now. The builder is
-  // borrowed and must outlive the store.
+  // `cache_dir` need not exist; a relative path counts from the present working directory. The
+  // builder is borrowed and must outlive the store.
   EnvironmentStore(const std::filesystem::path& cache_dir, Builder& builder);
 
-  // The whole catalog, in its order. Never fails: what cannot be read counts as broken.
+  // The whole catalog, in its order. Never fails: an unreadable environment counts as broken.
   std::vector<EnvironmentSummary> List() const;
 
   // The version that new guests use. Costs one small file and a stat per file, no hashing.
@@ -86,9 +86,9 @@ class EnvironmentStore {
   // Find, with every file hashed if asked for. kDataLoss names the file that differs.
   Result<InstalledEnvironment> Inspect(std::string_view name, CheckDepth depth) const;
 
-  // Builds and installs what is missing or broken. If another process is pulling the same
-  // environment, waits for it and takes its result. kCancelled, kNoSpace and the builder's errors
-  // leave the installed version as it was.
+  // Builds and installs a missing or broken environment. If another process is pulling the same
+  // one, waits for it and takes its result. kCancelled, kNoSpace and the builder's errors leave the
+  // installed version unchanged.
   Result<PullResult> Pull(std::string_view name, PullMode mode, const ProgressFn& progress,
                           Cancellation cancel);
 

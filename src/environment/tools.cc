@@ -76,8 +76,8 @@ Result<bool> WaitReadable(int fd, Cancellation cancel) {
   }
 }
 
-// After SIGKILL: end of file says that the last process holding the pipe is gone, and so that
-// nothing writes into its directories any more.
+// After SIGKILL: end of file says that the last process with the pipe is gone, so no process writes
+// into its directories any more.
 void DrainUntilClosed(int fd) {
   const Deadline deadline = Deadline::After(std::chrono::seconds(20));
   std::array<char, 4096> buffer{};

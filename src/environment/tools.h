@@ -1,4 +1,4 @@
-// The programs that build an environment: where they are, and how they are run and stopped.
+// The programs that build an environment: finding, running and stopping them.
 
 #pragma once
 
@@ -23,7 +23,7 @@ struct ToolPaths {
   Result<std::filesystem::path> Find(std::string_view tool) const;
 };
 
-// What the tools get for an environment: a fixed one, plus the caller's proxy variables.
+// The environment variables of the tools: a fixed set and the caller's proxy variables.
 std::vector<std::string> ToolEnvironment(const ToolPaths& tools);
 
 struct ToolRun {
@@ -39,7 +39,7 @@ using LineFn = std::function<void(std::string_view)>;
 Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const LineFn& on_line);
 
 // Runs a program that is expected to succeed and returns its stdout (at most 16 MiB). kUnavailable:
-// it did not end within two minutes. Otherwise, when it fails, what ExplainFailure makes of its
+// it did not end within two minutes. For any other failure, the error of ExplainFailure for its
 // stderr.
 Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> argv);
 

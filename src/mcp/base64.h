@@ -10,7 +10,7 @@ namespace pyro::mcp {
 
 // Alphabet with + and /, padded.
 std::string EncodeBase64(std::string_view bytes);
-// nullopt: another alphabet, wrong or missing padding, bits set that stand for nothing.
+// nullopt: another alphabet, wrong or missing padding, unused bits that are set.
 std::optional<std::string> DecodeBase64(std::string_view text);
 
 // Alphabet with - and _, without padding; equally strict.

@@ -20,7 +20,7 @@
 
 namespace pyro::mcp {
 
-// What a method gives, before it is put into the form of its era.
+// The result of a method, before it gets the form of its era.
 struct Reply {
   Json result = Json::object();
   std::optional<CacheHint> cache;  // Of the six results that a client may keep.
@@ -36,7 +36,7 @@ class Call final : public CallContext, public Exchange {
     bool tasks = false;
     std::chrono::milliseconds answer_wait{0};
     Json server_info;
-    // Makes a requestState of the answers that are known so far.
+    // Makes a requestState of the answers known so far.
     std::function<std::string(const InputAnswers& answers)> seal;
   };
 
@@ -52,7 +52,7 @@ class Call final : public CallContext, public Exchange {
   // Sends the answer, or none if the call was cancelled. Once.
   void Finish(Outcome outcome);
 
-  // What the handler's own result must give way to: RequestInput came to an end.
+  // Replaces the handler's own result: RequestInput has ended.
   std::optional<Outcome> TakeInterruption();
 
   // CallContext.

@@ -18,7 +18,7 @@ Error BadEntry(std::string message) {
   return MakeError(ErrorCode::kInvalidArgument, std::move(message));
 }
 
-// What language models' interfaces accept as the name of a function.
+// True for the names that language models' interfaces accept for a function.
 bool IsToolName(const std::string& name) {
   return !name.empty() && name.size() <= kMaxName &&
          std::all_of(name.begin(), name.end(), [](char c) {

@@ -1,4 +1,4 @@
-// What a server offers: tools, resources, templates and prompts, checked when they are added.
+// A server's tools, resources, templates and prompts, checked when they are added.
 
 #pragma once
 
@@ -31,7 +31,7 @@ struct TemplateEntry {
   UriTemplate uri;
 };
 
-// Thread-safe. What it hands out stays as it is, whatever is removed meanwhile.
+// Thread-safe. Returned values do not change when entries are removed.
 class Catalog {
  public:
   Status AddTool(Tool tool);

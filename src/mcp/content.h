@@ -1,4 +1,4 @@
-// What tools, prompts and resources are made of, as the protocol writes it.
+// The content of tools, prompts and resources, in the protocol's form.
 
 #pragma once
 

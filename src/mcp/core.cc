@@ -167,7 +167,7 @@ void Core::Run(const Method& method, const std::shared_ptr<Call>& call) {
       return;
     }
   }
-  // The JSON library throws where a handler mistakes a type. One such call must not end the others.
+  // The JSON library throws if a handler mistakes a type. One such call must not end the others.
   Outcome outcome;
   try {
     outcome = method.function(*this, *call);

@@ -1,4 +1,4 @@
-// What answers messages, whatever they came by: one dispatch for both transports and both eras.
+// Answers messages of both transports and both eras in one dispatch.
 
 #pragma once
 
@@ -36,26 +36,26 @@ class Core {
   void SetTaskStore(std::shared_ptr<TaskStore> store) { task_store_ = std::move(store); }
   void SetWatchHandler(WatchHandler handler) { watch_handler_ = std::move(handler); }
 
-  // What refuses a request before any handler sees it: an unknown method (-32601), a capability
-  // that the client did not declare (-32021). nullopt: nothing does.
+  // The error of a request that is refused before any handler sees it: an unknown method (-32601),
+  // a capability that the client did not declare (-32021). nullopt: it is not refused.
   std::optional<RpcError> Refusal(const Request& request, const RequestScope& scope) const;
 
-  // Answers through `sink`, now or later. What comes back takes the client's cancellation; nullptr
-  // when the answer is given already.
+  // Answers through `sink`, now or later. The returned object takes the client's cancellation;
+  // nullptr if the answer is already given.
   std::shared_ptr<Exchange> Handle(Request request, RequestScope scope, std::shared_ptr<Sink> sink);
   void Handle(const Notification& notification, const std::shared_ptr<Peer>& peer);
 
-  // A client that stays: it hears of changes until it is removed.
+  // Adds a client that stays: it hears of changes until it is removed.
   void AddPeer(const std::shared_ptr<Peer>& peer);
-  // Cancels its calls and forgets what it watches.
+  // Cancels its calls and ends its subscriptions.
   void RemovePeer(const std::shared_ptr<Peer>& peer, CancelReason reason);
 
-  // Ends everything that is being answered; `modern` calls of HTTP are its transport's.
+  // Ends every request that is being answered; `modern` calls of HTTP belong to its transport.
   void CancelAll(CancelReason reason);
   // false: handlers still run after `wait`.
   bool WaitIdle(std::chrono::milliseconds wait);
 
-  // Of subscriptions, by what `subscribe` and listens do; counts who watches.
+  // Called by `subscribe` and by listens; counts the watchers of each URI.
   void CountWatch(const std::string& uri, bool watched);
 
   void PublishResourceUpdated(const std::string& uri);
@@ -86,8 +86,8 @@ class Core {
   double allowance_;
   SteadyTime allowance_at_;
   Listens listens_;
-  // Last, so that nothing of the above ends while handlers run. Reads have threads of their own, so
-  // that running tools cannot keep a client from asking how they are.
+  // Last, so that no member above is destroyed while handlers run. Reads have threads of their own,
+  // so that a client can ask about running tools at any time.
   WorkerPool watches_;
   WorkerPool reads_;
   WorkerPool calls_;

@@ -219,7 +219,7 @@ TEST_F(CoreTest, ProgressGrowsOrIsDropped) {
       << "who did not ask gets none";
 }
 
-TEST_F(CoreTest, LogsGoToWhoeverAsked) {
+TEST_F(CoreTest, LogsGoToTheClientThatAsked) {
   EXPECT_TRUE(Modern("tools/call", Call("test_logging_tool"))->Message(0).contains("result"));
   Legacy("logging/setLevel", FixtureJson(R"({"level": "error"})"))->Answer();
   EXPECT_TRUE(Legacy("tools/call", Call("test_logging_tool"))->Message(0).contains("result"));

@@ -28,7 +28,7 @@ std::string HmacSha256(std::string_view key, std::string_view bytes) {
 }
 
 bool SecretsEqual(std::string_view given, std::string_view expected) {
-  // Digests have one length, so that the comparison cannot tell how long a prefix was right.
+  // Digests have one length, so that the time of the comparison does not show the matching prefix.
   const std::string a = Sha256(given);
   const std::string b = Sha256(expected);
   return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;

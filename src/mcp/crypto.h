@@ -11,7 +11,7 @@ namespace pyro::mcp {
 std::string Sha256(std::string_view bytes);
 std::string HmacSha256(std::string_view key, std::string_view bytes);
 
-// Takes the same time whatever the difference is, the length of `expected` aside.
+// Takes the same time for any difference; only the length of `expected` matters.
 bool SecretsEqual(std::string_view given, std::string_view expected);
 
 }  // namespace pyro::mcp

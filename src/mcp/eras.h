@@ -19,7 +19,7 @@ class Peer;
 
 inline constexpr std::string_view kModernVersion = "2026-07-28";
 inline constexpr std::string_view kNewestLegacyVersion = "2025-11-25";
-// What an HTTP client speaks that names no version.
+// The version of an HTTP client that names none.
 inline constexpr std::string_view kAssumedLegacyVersion = "2025-03-26";
 
 inline constexpr std::string_view kVersionKey = "io.modelcontextprotocol/protocolVersion";
@@ -31,10 +31,10 @@ inline constexpr std::string_view kSubscriptionKey = "io.modelcontextprotocol/su
 inline constexpr std::string_view kTasksExtension = "io.modelcontextprotocol/tasks";
 
 bool IsLegacyVersion(std::string_view version);
-// What `initialize` answers: the client's version if it is served, otherwise the newest.
+// The answer of `initialize`: the client's version if it is served, otherwise the newest.
 std::string NegotiateLegacy(std::string_view requested);
 
-// On whose behalf, and in which shape, a request is answered. A value.
+// The client of a request, and the shape of its answer. A value.
 struct RequestScope {
   Era era = Era::kLegacy;
   std::string version;
@@ -46,12 +46,12 @@ struct RequestScope {
   std::shared_ptr<Peer> peer;
 };
 
-// A message belongs to the modern era if its `_meta` names a protocol version, whichever.
+// A message belongs to the modern era if its `_meta` names any protocol version.
 bool ClaimsModern(const Json& params);
-// Likewise, or it is a method that only that era has.
+// The same, or it is a method that only that era has.
 bool BelongsToModern(const Request& request);
 
-// What a modern message's `_meta` says, or what is wrong with it (-32602, -32022).
+// The content of a modern message's `_meta`, or the error in it (-32602, -32022).
 std::variant<RequestScope, RpcError> ReadEnvelope(const Json& params);
 
 std::optional<LogLevel> ParseLogLevel(std::string_view name);
@@ -59,7 +59,7 @@ std::string_view LogLevelName(LogLevel level);
 
 ClientInfo ReadClientInfo(const Json& info);
 
-// What is missing of `required` in `declared`, an object; empty if nothing is.
+// The part of `required` that is missing in `declared`, an object; empty if none is.
 Json MissingCapabilities(const Json& required, const Json& declared);
 RpcError MissingCapabilityError(Json required);
 

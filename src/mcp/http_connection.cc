@@ -154,7 +154,7 @@ class Connection final : public HttpConnection, public std::enable_shared_from_t
     co_return co_await Deliver(std::get<HttpStreaming>(std::move(served)), keep_alive);
   }
 
-  // What stands in the way of reading the rest: the connection ends after the answer.
+  // The reason not to read the rest: the connection ends after the answer.
   asio::awaitable<bool> AnswerUnread(Parser& parser, const HttpAnswer& answer) {
     const bool whole = parser.is_done() || parser.content_length().value_or(1) == 0;
     co_return co_await Answer(answer, whole && parser.keep_alive());
@@ -200,7 +200,7 @@ class Connection final : public HttpConnection, public std::enable_shared_from_t
     }
   }
 
-  // Waits until it is clear whether the answer is one message or a stream, and gives it.
+  // Waits until it is clear whether the answer is one message or a stream, and sends it.
   asio::awaitable<bool> Deliver(HttpStreaming streaming, bool keep_alive) {
     delivered_ = false;
     WatchForClose();
@@ -290,7 +290,7 @@ class Connection final : public HttpConnection, public std::enable_shared_from_t
     };
   }
 
-  // A client that closes says so by becoming readable, at the end of what it sent.
+  // A client that closes makes the socket readable, after its last bytes.
   void WatchForClose() {
     const std::uint64_t watch = ++watch_;
     closed_ = false;
@@ -301,8 +301,7 @@ class Connection final : public HttpConnection, public std::enable_shared_from_t
           char byte = 0;
           const ssize_t n =
               ::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-          // What is there is the next request; whether an end comes behind it is asked now and
-          // then.
+          // The bytes are the next request; an end behind it is looked for from time to time.
           if (!error && n > 0) {
             self->more_ = true;
             return;

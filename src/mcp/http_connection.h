@@ -26,13 +26,13 @@ class HttpConnection {
                                                HttpService& service, const HttpLimits& limits,
                                                std::function<void()> done);
 
-  // Ends it as soon as what is being answered is answered; at once if nothing is.
+  // Ends it as soon as the present request is answered; at once if there is none.
   virtual void Finish() = 0;
   virtual void Abort() = 0;
 };
 
-// What a connection makes of the bytes of one request. nullopt: they are none, or not all of it, or
-// beyond the limits.
+// Parses the bytes of one request. nullopt: they are not a request, incomplete, or beyond the
+// limits.
 std::optional<HttpRequest> ParseHttpRequest(std::string_view bytes, const HttpLimits& limits);
 
 }  // namespace pyro::mcp

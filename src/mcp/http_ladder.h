@@ -1,4 +1,4 @@
-// What refuses an HTTP request before any handler sees it, rung by rung. Pure: no socket, no state.
+// Refuses HTTP requests before any handler sees them, rung by rung. Pure: no socket, no state.
 
 #pragma once
 
@@ -26,7 +26,7 @@ struct HttpPolicy {
 // on and read the body.
 std::optional<HttpAnswer> CheckHead(const HttpRequest& head, const HttpPolicy& policy);
 
-// What a body turned out to be, with the era that it belongs to.
+// The parsed body, with its era.
 struct ModernMessage {
   std::variant<Request, Notification> message;
   RequestScope scope;
@@ -36,7 +36,7 @@ struct LegacyMessage {
 };
 using Classified = std::variant<HttpAnswer, ModernMessage, LegacyMessage>;
 
-// What the ladder has to ask the server: see Core::Refusal, and the headers of a tool.
+// The ladder's questions to the server: see Core::Refusal, and the headers of a tool.
 struct LadderServer {
   std::function<std::optional<RpcError>(const Request&, const RequestScope&)> refusal;
   // Of the tool that a request calls: header name (after Mcp-Param-) to argument name.

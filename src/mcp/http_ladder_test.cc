@@ -191,7 +191,7 @@ TEST(HttpLadderTest, TheTokenIsAskedForBeforeAnythingIsTold) {
   }
   EXPECT_EQ(Climb(Good(), policy)->status, 401);
   EXPECT_FALSE(Climb(With(Good(), "authorization", "bearer 0123456789abcdef"), policy));
-  // Whoever was refused looks here, without a token, for where to get one: nowhere.
+  // A refused client looks here, without a token, for a place to get one: there is none.
   const auto looked = Climb(To(Good(), "GET", "/.well-known/oauth-protected-resource"), policy);
   EXPECT_EQ(looked->status, 404);
 }

@@ -1,4 +1,4 @@
-// HTTP as the server's logic sees it: no sockets, no library.
+// HTTP for the server's logic: no sockets, no library.
 
 #pragma once
 

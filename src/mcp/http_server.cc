@@ -85,7 +85,7 @@ class Listener final : public HttpServer {
     Accept();
     Sweep();
     io_.run();
-    // Whatever still waits for a wake-up does so in vain from here on.
+    // From here on no more wake-ups come.
     for (const auto& connection : std::list(connections_)) connection->Abort();
     error_code ignored;
     stop.close(ignored);

@@ -32,15 +32,15 @@ struct HttpOptions {
   std::uint16_t port = 0;             // 0: any free one.
   std::string path = "/mcp";
   std::string bearer_token;  // Empty: no token is asked for; only possible on a loopback address.
-  // Besides localhost, 127.0.0.1 and [::1]: names, without port, that may stand in Host and Origin.
+  // Names other than localhost, 127.0.0.1 and [::1], without port, that Host and Origin may hold.
   std::vector<std::string> allowed_hosts;
   HttpLimits limits;
 };
 
 class HttpServer {
  public:
-  // Listens; nothing is answered before Run. kInvalidArgument: not an IP address, or one that is
-  // not loopback without a token. kAlreadyExists: the port is taken.
+  // Listens; answers only after Run. kInvalidArgument: not an IP address, or one that is not
+  // loopback without a token. kAlreadyExists: the port is taken.
   static Result<std::unique_ptr<HttpServer>> Listen(Server& server, HttpOptions options);
   virtual ~HttpServer() = default;
 

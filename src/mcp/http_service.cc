@@ -54,7 +54,7 @@ HttpService::Served HttpService::Serve(HttpRequest request, std::function<void()
 }
 
 HttpService::Served HttpService::ServeModern(ModernMessage message, std::function<void()> wake) {
-  // Nothing that a notification could be about outlives its own request.
+  // No subject of a notification outlives its own request.
   auto* request = std::get_if<Request>(&message.message);
   if (request == nullptr) return Accepted();
   HttpStreaming streaming;

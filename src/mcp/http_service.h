@@ -18,15 +18,15 @@
 
 namespace pyro::mcp {
 
-// What a connection is to write bit by bit.
+// The stream that a connection writes bit by bit.
 struct HttpStreaming {
   std::shared_ptr<HttpStream> stream;
   std::uint64_t ticket = 0;
-  bool at_once = false;  // It is a stream whatever comes.
-  // Whether the client's going away takes the request back.
+  bool at_once = false;  // It is a stream from the start.
+  // Whether the request is cancelled when the client leaves.
   bool closing_cancels = false;
   std::shared_ptr<Exchange> exchange;  // May be null.
-  // For what was answered without a stream: headers of the answer, and to be told so.
+  // For a request answered without a stream: the answer's headers, and a call when it was sent.
   std::vector<std::pair<std::string, std::string>> headers;
   std::function<void()> answered_whole;
 };
@@ -44,9 +44,9 @@ class HttpService {
   // The stream's connection is done with it: `gone` if the client went away before its end.
   void Done(const HttpStreaming& streaming, bool gone);
 
-  // Cancels everything; streams come to their ends.
+  // Cancels all calls; streams end.
   void Shutdown();
-  // Now and then.
+  // Call it from time to time.
   void RemoveIdleSessions();
 
  private:
@@ -57,7 +57,7 @@ class HttpService {
   Served Open(Request request, std::function<void()> wake);
   Served Listen(const HttpRequest& request, std::function<void()> wake);
   HttpAnswer Delete(const HttpRequest& request);
-  // The session that a request names, or why there is none.
+  // The session that a request names, or the reason why there is none.
   std::variant<std::shared_ptr<HttpSession>, HttpAnswer> SessionOf(const HttpRequest& request,
                                                                    const Json& id);
   void Remove(const std::vector<std::shared_ptr<HttpSession>>& sessions, CancelReason reason);

@@ -32,7 +32,7 @@ std::shared_ptr<HttpStream> HttpSession::NewStream(bool primer) {
   const std::lock_guard lock(mutex_);
   std::size_t bytes = 0;
   for (const auto& [name, stream] : streams_) bytes += stream->kept_bytes();
-  // Of streams that nobody may ever come back for, the oldest make room.
+  // Of ended streams, to which a client may never return, the oldest make room.
   for (auto it = streams_.begin(); it != streams_.end();) {
     if (streams_.size() < kMaxStreams && bytes <= kMaxBytes) break;
     if (it->second->finished_at() && !it->second->attached()) {

@@ -24,7 +24,7 @@ class HttpSession {
 
   const std::string& id() const { return id_; }
   const std::shared_ptr<Peer>& peer() const { return peer_; }
-  // What belongs to no request goes here; for a GET.
+  // Messages that belong to no request go here; for a GET.
   const std::shared_ptr<HttpStream>& standalone() const { return standalone_; }
 
   // A stream that answers one request, and that the client can come back to; ended ones make room
@@ -32,9 +32,9 @@ class HttpSession {
   std::shared_ptr<HttpStream> NewStream(bool primer);
   // nullptr: there is none of that name any more.
   std::shared_ptr<HttpStream> FindStream(const std::string& name);
-  // The answer went out whole without a stream.
+  // The answer was sent completely without a stream.
   void Forget(const std::string& name);
-  // Lets go of streams that ended a while ago.
+  // Drops streams that ended a while ago.
   void Sweep(SteadyTime now);
 
   void Touch(SteadyTime now);
@@ -56,7 +56,8 @@ class HttpSessions {
  public:
   HttpSessions(std::size_t limit, std::chrono::milliseconds idle) : limit_(limit), idle_(idle) {}
 
-  // Adds it; what had to make room, or was idle too long, comes back. nullopt: all are busy.
+  // Adds it. Returns the sessions that had to make room or were idle too long. nullopt: all are
+  // busy.
   struct Added {
     std::shared_ptr<HttpSession> session;
     std::vector<std::shared_ptr<HttpSession>> removed;

@@ -8,10 +8,10 @@
 namespace pyro::mcp {
 namespace {
 
-// What is kept for a client that may come back.
+// The events kept for a client that may come back.
 constexpr std::size_t kMaxKeptEvents = 256;
 constexpr std::size_t kMaxKeptBytes = 1024 * 1024;
-// What may wait for a client that does not read: reports up to the first, all up to the second.
+// Limits of the queue for a client that does not read: for reports the first, for all the second.
 constexpr std::size_t kStreamSoftLimit = 256 * 1024;
 constexpr std::size_t kStreamHardLimit = 8 * 1024 * 1024;
 constexpr std::chrono::milliseconds kRetry{1000};
@@ -22,7 +22,7 @@ void HttpStream::Push(std::string json, Kind kind) {
   bytes_ += json.size();
   waiting_ += json.size();
   events_.push_back({next_number_++, std::move(json), kind});
-  // Of what was taken, only the newest is kept; what was not is kept for as long as there is room.
+  // Of the taken events only the newest are kept; others are kept while there is room.
   const auto evictable = [&] {
     const bool taken = events_.front().number <= cursor_;
     if (options_.name.empty()) return taken;
@@ -44,7 +44,7 @@ void HttpStream::Wake(std::unique_lock<std::mutex> lock) {
 void HttpStream::Send(const Json& message, Kind kind) {
   std::unique_lock lock(mutex_);
   if (ended_ || overflowed_) return;
-  // A stream that nobody listens to and nobody can come back to has no use for events.
+  // A stream without a listener, to which no client can come back, needs no events.
   if (options_.endless && !ever_attached_) return;
   if (kind == Kind::kReport && waiting_ > kStreamSoftLimit) return;
   if (waiting_ > kStreamHardLimit && attached_) {
@@ -100,7 +100,7 @@ std::uint64_t HttpStream::Attach(std::uint64_t after, std::function<void()> wake
   }
   const std::uint64_t ticket = ++ticket_;
   lock.unlock();
-  if (before) before();  // So that it finds out that it has lost the stream.
+  if (before) before();  // So that it notices that it has lost the stream.
   return ticket;
 }
 

@@ -1,5 +1,5 @@
-// The answer to one POST, or what a GET listens to: filled by threads that run handlers, emptied by
-// a connection, which may go away and come back.
+// The answer to one POST, or the stream of a GET: filled by threads that run handlers, emptied by a
+// connection, which may leave and come back.
 
 #pragma once
 
@@ -20,7 +20,7 @@ namespace pyro::mcp {
 class HttpStream final : public Sink {
  public:
   struct Options {
-    std::string name;      // Part of event ids. Empty: events have none, and nothing is kept.
+    std::string name;      // Part of event ids. Empty: events have none, and are not kept.
     bool primer = false;   // The client knows events without a message (2025-11-25).
     bool endless = false;  // Not the answer to a request.
   };
@@ -36,18 +36,17 @@ class HttpStream final : public Sink {
   // From now on the client knows events without a message.
   void AllowPrimer();
 
-  // A connection takes the stream, from the event after `after` on (0: all there is, kNow: only
-  // what comes), and with it whoever had it before loses it. `wake` is called, from any thread,
-  // when there is something to take; it must not call back. What is returned is the ticket for the
-  // calls below.
+  // A connection takes the stream, from the event after `after` on (0: all kept events, kNow: only
+  // new ones). A connection that had it before loses it. `wake` is called, from any thread, when
+  // there is an event to take; it must not call back. Returns the ticket for the calls below.
   static constexpr std::uint64_t kNow = UINT64_MAX;
   std::uint64_t Attach(std::uint64_t after, std::function<void()> wake);
   void Detach(std::uint64_t ticket);
   bool attached() const;
 
-  // What a connection that has written nothing yet can do.
+  // The next step of a connection that has not written yet.
   enum class Opening {
-    kWait,    // Nothing has happened.
+    kWait,    // No event yet.
     kStream,  // There is more to come than one answer.
     kAnswer,  // TakeAnswer gives all of it.
   };
@@ -68,7 +67,7 @@ class HttpStream final : public Sink {
   // Bytes that are held, taken or not.
   std::size_t kept_bytes() const;
 
-  // Since when everything that there will be is here, and was taken.
+  // The time at which the last event was taken after the end.
   std::optional<SteadyTime> finished_at() const;
 
  private:
@@ -84,8 +83,8 @@ class HttpStream final : public Sink {
   Options options_;
   mutable std::mutex mutex_;
   std::deque<Event> events_;
-  std::size_t bytes_ = 0;    // Of all that is kept.
-  std::size_t waiting_ = 0;  // Of what was not taken yet.
+  std::size_t bytes_ = 0;    // Of all kept events.
+  std::size_t waiting_ = 0;  // Of the events not taken yet.
   std::uint64_t next_number_ = 1;
   std::uint64_t cursor_ = 0;  // The last event that was taken.
   bool primed_ = false;

@@ -96,7 +96,7 @@ TEST(HttpStreamTest, OnlyAClientThatCanComeBackIsLetGo) {
   EXPECT_NE(piece.bytes.find("retry:"), std::string::npos);
 }
 
-TEST(HttpStreamTest, MemoryIsBoundedForWhoeverDoesNotRead) {
+TEST(HttpStreamTest, MemoryIsBoundedForAClientThatDoesNotRead) {
   const Json big = Json{{"text", std::string(100'000, 'x')}};
   HttpStream reports({});
   reports.Attach(0, {});
@@ -118,13 +118,13 @@ TEST(HttpStreamTest, MemoryIsBoundedForWhoeverDoesNotRead) {
   EXPECT_NE(kept.find(R"({"n":1})"), std::string::npos) << "the answer is the last to go";
 }
 
-TEST(HttpStreamTest, NothingIsKeptForAStreamThatNobodyEverOpened) {
+TEST(HttpStreamTest, NothingIsKeptForAStreamThatWasNeverOpened) {
   HttpStream stream({.name = "g", .primer = false, .endless = true});
   stream.Send(Note(1), Sink::Kind::kMessage);
   EXPECT_EQ(stream.Take(stream.Attach(HttpStream::kNow, {})).bytes, "");
 }
 
-TEST(HttpSessionsTest, TheLongestIdleMakesRoomButNobodyWhoIsBusy) {
+TEST(HttpSessionsTest, TheLongestIdleMakesRoomAndNoBusyOneDoes) {
   HttpSessions sessions(2, std::chrono::minutes(30));
   const SteadyTime start = std::chrono::steady_clock::now();
   const auto first = sessions.Add("p", start)->session;
@@ -138,7 +138,7 @@ TEST(HttpSessionsTest, TheLongestIdleMakesRoomButNobodyWhoIsBusy) {
   EXPECT_FALSE(sessions.Add("p", start + std::chrono::seconds(3)));
 }
 
-TEST(HttpSessionsTest, WhatNobodyCameBackForIsBounded) {
+TEST(HttpSessionsTest, StreamsWithoutAReturningClientAreBounded) {
   HttpSession session("id", "p");
   const Json big = Json{{"text", std::string(1'000'000, 'x')}};
   std::vector<std::string> names;

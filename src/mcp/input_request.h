@@ -1,4 +1,4 @@
-// What a server may ask a client, and what counts as an answer.
+// A server's questions to a client, and their valid answers.
 
 #pragma once
 

@@ -9,7 +9,7 @@
 
 namespace pyro::mcp {
 
-// Not thread-safe. Holds at most one line and what was fed last.
+// Not thread-safe. Holds at most one line and the bytes fed last.
 class LineReader {
  public:
   explicit LineReader(std::size_t max_line) : max_line_(max_line) {}
@@ -26,7 +26,7 @@ class LineReader {
  private:
   const std::size_t max_line_;
   std::string buffer_;
-  std::size_t begin_ = 0;    // Of the first line that was not handed out.
+  std::size_t begin_ = 0;    // Of the first line that was not returned.
   std::size_t scanned_ = 0;  // Up to here there is no end of a line.
   bool skipping_ = false;
 };

@@ -1,4 +1,4 @@
-// Lines to a descriptor that may be slow, from threads that must not wait for it.
+// Writes lines to a descriptor that may be slow, from threads that must not wait for it.
 
 #pragma once
 
@@ -22,7 +22,7 @@ class LineWriter {
   // `fd` is a pipe, a socket, a terminal or a file, and stays blocking: others may share it.
   // Reports are dropped while more than `soft_limit` bytes wait.
   LineWriter(sys::UniqueFd fd, std::size_t soft_limit);
-  ~LineWriter();  // Drops what is not written yet.
+  ~LineWriter();  // Drops the unwritten lines.
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;
 
@@ -35,7 +35,7 @@ class LineWriter {
 
   bool failed() const;
 
-  // Takes no more lines, and writes what waits until the deadline.
+  // Takes no more lines, and writes the queue until the deadline.
   void Close(Deadline deadline);
 
  private:

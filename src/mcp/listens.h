@@ -17,7 +17,7 @@
 
 namespace pyro::mcp {
 
-// What one client wants to hear of.
+// The subscriptions of one client.
 struct ListenFilter {
   bool tools = false;
   bool prompts = false;
@@ -25,8 +25,8 @@ struct ListenFilter {
   std::set<std::string> uris;
   std::set<std::string> task_ids;
 
-  // Names that are not known, and what this server does not offer, are left out: what comes back
-  // says what is honoured.
+  // Leaves out unknown names and those that this server does not offer: the result is the granted
+  // set.
   static ListenFilter Parse(const Json& params, const ListenFilter& offered, std::size_t max_names);
   Json ToJson() const;
 };
@@ -34,7 +34,7 @@ struct ListenFilter {
 // Thread-safe.
 class Listens {
  public:
-  // `on_uri` is told of each URI that a listen begins or ends to watch.
+  // Calls `on_uri` for each URI that a listen begins or ends to watch.
   using OnUri = std::function<void(const std::string& uri, bool watched)>;
   Listens(std::size_t limit, Json server_info, OnUri on_uri);
 

@@ -28,7 +28,7 @@ struct RpcError {
   int code = kInternalError;
   std::string message;
   Json data;              // null: none.
-  int http_status = 200;  // Where it is answered over HTTP.
+  int http_status = 200;  // Of an answer over HTTP.
 };
 
 // Of a request whose id is that of one that is being answered.
@@ -45,14 +45,14 @@ struct Notification {
   Json params = Json::object();
 };
 
-// The client's answer to something it was asked.
+// The client's answer to a question.
 struct Response {
   Json id;
   Json result;  // Of an error: null.
   std::optional<RpcError> error;
 };
 
-// What is wrong, with the id if there is one that can be echoed.
+// The error, with the id if there is one that can be echoed.
 struct BadMessage {
   Json id;
   RpcError error;
@@ -63,7 +63,7 @@ using Message = std::variant<Request, Notification, Response, BadMessage>;
 inline constexpr std::size_t kMaxIdBytes = 1024;
 inline constexpr std::size_t kMaxMethodBytes = 256;
 
-// Never fails: what is not a message is a BadMessage.
+// Never fails: other bytes give a BadMessage.
 Message ParseMessage(Json value);
 
 Json MakeResponse(const Json& id, Json result);

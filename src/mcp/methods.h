@@ -1,4 +1,4 @@
-// The methods of the protocol, but for those that Core itself answers. Each may block if its entry
+// The methods of the protocol, except those that Core itself answers. Each may block if its entry
 // in core.cc says that it runs on a worker.
 
 #pragma once
@@ -40,14 +40,14 @@ Outcome CancelTask(Core& core, Call& call);
 
 // Reads params.requestState and params.inputResponses of a modern request into the call.
 std::optional<RpcError> ReadAnswers(Core& core, Call& call);
-// What a requestState of this request is bound to.
+// The binding of this request's requestState.
 std::string StateBinding(const Request& request, const RequestScope& scope);
 
-// What the server offers, as `initialize` and `server/discover` say it.
+// The server's capabilities, in the form of `initialize` and `server/discover`.
 Json Capabilities(Core& core, Era era);
 
 RpcError InvalidParams(std::string message);
-// Of a handler, where the protocol knows no results that are errors.
+// Of a handler, if the protocol has no error results for it.
 RpcError FromError(const Error& error);
 
 }  // namespace pyro::mcp

@@ -50,7 +50,7 @@ bool Peer::Begin(const Json& id, const std::shared_ptr<Exchange>& exchange) {
 }
 
 void Peer::End(const Json& id, const Exchange* exchange) {
-  std::shared_ptr<Exchange> ended;  // Let go of outside the lock.
+  std::shared_ptr<Exchange> ended;  // Destroyed outside the lock.
   const std::lock_guard lock(mutex_);
   const auto it = exchanges_.find(IdKey(id));
   if (it == exchanges_.end() || it->second.get() != exchange) return;

@@ -1,5 +1,5 @@
-// What is kept of one client between its messages: a session of the legacy era, or the one client
-// of a stdio connection.
+// The state of one client between its messages: a session of the legacy era, or the only client of
+// a stdio connection.
 
 #pragma once
 
@@ -28,13 +28,13 @@ namespace pyro::mcp {
 // Thread-safe.
 class Peer {
  public:
-  // `send` carries what belongs to no request; it never waits.
+  // `send` carries messages that belong to no request; it never waits.
   Peer(std::string principal, std::function<void(const Json&)> send)
       : principal_(std::move(principal)), send_(std::move(send)) {}
 
   const std::string& principal() const { return principal_; }
 
-  // `initialize` came; again is fine.
+  // `initialize` came; it may come again.
   void Open(std::string version, Json capabilities, ClientInfo client);
   bool opened() const;
   // As a request of this session now is.
@@ -51,7 +51,7 @@ class Peer {
   void CancelOne(const Json& id, CancelReason reason);
   void CancelAll(CancelReason reason);
 
-  // Subscriptions to resources. What the last call changed: true if the set did.
+  // Subscriptions to resources. True if the call changed the set.
   enum class Subscribed { kAdded, kAlready, kTooMany };
   Subscribed Subscribe(const std::string& uri, std::size_t limit);
   bool Unsubscribe(const std::string& uri);
@@ -66,7 +66,7 @@ class Peer {
   std::int64_t Ask(Sink& sink, const InputRequest& request);
   Result<Json> Await(std::int64_t question, SteadyTime deadline,
                      const std::function<bool()>& interrupted);
-  // The client answered; answers to nothing are ignored.
+  // The client answered; answers without a question are ignored.
   void Resolve(const Response& response);
   // Makes every Await look at its `interrupted` again.
   void Interrupt();

@@ -56,7 +56,7 @@ Json PromptResultJson(const PromptResult& result) {
   return json;
 }
 
-// An empty one: nothing completes this argument. An error: there is no such thing to complete.
+// An empty one: this argument has no completion. An error: there is no such prompt or resource.
 std::variant<CompletionHandler, RpcError> Completer(Core& core, const Json& ref,
                                                     const std::string& argument) {
   const std::string type = StringOr(ref, "type");

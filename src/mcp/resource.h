@@ -1,4 +1,4 @@
-// Resources: what a client can read by URI, and watch.
+// Resources, which a client can read by URI, and watch.
 
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace pyro::mcp {
 
-// How long a client may keep what it got, and whether it may share it between users.
+// The time for which a client may keep a result, and whether it may share it between users.
 struct CacheHint {
   std::int64_t ttl_ms = 0;
   bool shared = false;
@@ -34,8 +34,8 @@ struct ResourceInfo {
 // Values of a template's variables, percent-decoded; empty for a resource with a fixed URI.
 using UriVariables = std::map<std::string, std::string>;
 
-// Any error but kInvalidArgument and kNotFound, which say that there is no such resource, is an
-// internal error to the client. May block.
+// kInvalidArgument and kNotFound: there is no such resource. Any other error is an internal error
+// to the client. May block.
 using ReadHandler = std::function<Result<std::vector<ResourceContents>>(
     CallContext& call, const std::string& uri, const UriVariables& variables)>;
 

@@ -38,7 +38,7 @@ RpcError NoSuchResource(const Call& call, const std::string& uri, const std::str
   return error;
 }
 
-// The URI that the request names, or what is wrong with it.
+// The URI that the request names, or the error in it.
 std::variant<std::string, RpcError> UriOf(const Call& call) {
   const Json* uri = Find(call.request().params, "uri");
   if (uri == nullptr || !uri->is_string() || uri->get_ref<const std::string&>().empty() ||

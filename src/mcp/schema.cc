@@ -41,7 +41,7 @@ std::size_t CodePoints(std::string_view text) {
 
 std::string Show(const Json& value) { return Printable(ToJsonLine(value), 60); }
 
-// One validation. Every schema that is looked at is a step, whether it fits or not.
+// One validation. Every schema that is checked is a step, whether it fits or not.
 class Validator {
  public:
   std::vector<Violation> Run(const SchemaNode& root, const Json& value) {

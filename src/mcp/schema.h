@@ -4,7 +4,7 @@
 //   minItems maxItems uniqueItems minLength maxLength minimum maximum exclusiveMinimum
 //   exclusiveMaximum pattern anyOf oneOf allOf not if then else $ref (local) $defs
 //
-// and the ones that only describe: title, description, default, examples, format, $schema,
+// and those that only describe: title, description, default, examples, format, $schema,
 // deprecated, readOnly, writeOnly, x-mcp-header. A schema with another keyword is refused, so that
 // none is silently ignored.
 
@@ -20,7 +20,7 @@
 
 namespace pyro::mcp {
 
-// What does not fit, and where: "arguments.size: must be <= 600, got 6000".
+// A violation and its place: "arguments.size: must be <= 600, got 6000".
 struct Violation {
   std::string path;    // Like a.b[2]; empty: the value itself.
   std::string reason;  // A short clause.

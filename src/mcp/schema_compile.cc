@@ -127,7 +127,7 @@ class Compiler {
         (text.size() > 1 && text[1] != '/')) {
       return Bad(here.to_string(), "only references like #/$defs/name are known");
     }
-    // Of an escape that is none the library throws.
+    // The library throws for an unknown escape.
     for (std::size_t i = text.find('~'); i != std::string::npos; i = text.find('~', i + 1)) {
       if (i + 1 >= text.size() || (text[i + 1] != '0' && text[i + 1] != '1')) {
         return Bad(here.to_string(), "not a JSON pointer");

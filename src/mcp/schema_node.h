@@ -16,7 +16,7 @@
 
 namespace pyro::mcp {
 
-// One (sub)schema. Pointers are into Schema::Compiled::nodes; null: the keyword is not there.
+// One (sub)schema. Pointers are into Schema::Compiled::nodes; null: the keyword is absent.
 struct SchemaNode {
   std::optional<bool> always;  // A boolean schema.
 

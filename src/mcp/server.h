@@ -1,12 +1,12 @@
-// A server of the Model Context Protocol: what it offers, whatever it is reached by.
+// A server of the Model Context Protocol, independent of its transport.
 //
 //   Server server({.name = "example", .version = "1.0"});
 //   PYRO_RETURN_IF_ERROR(server.AddTool({.name = "add", …, .handler = Add}));
 //   PYRO_ASSIGN_OR_RETURN(StdioOptions stdio, TakeStdio());
 //   return ServeStdio(server, std::move(stdio));
 //
-// Handlers may block: each call runs on one of a bounded number of worker threads, and what reads
-// from clients never waits for one.
+// Handlers may block: each call runs on one of a bounded number of worker threads, and the reader
+// of clients never waits for one.
 
 #pragma once
 
@@ -32,9 +32,9 @@ struct ServerLimits {
   std::size_t listens = 1024;             // Open subscriptions/listen requests.
   std::size_t watched_per_client = 1024;  // URIs that one legacy client may subscribe to.
   std::size_t page_size = 500;            // Entries of one page of a list.
-  // How long a legacy client may take to answer what it is asked.
+  // The time for a legacy client's answer to a question.
   std::chrono::milliseconds answer_wait = std::chrono::minutes(10);
-  // How long an input_required stays answerable.
+  // The time for an answer to an input_required.
   std::chrono::milliseconds state_lifetime = std::chrono::minutes(30);
 };
 
@@ -51,7 +51,7 @@ struct ServerOptions {
   ServerLimits limits;
 };
 
-// Thread-safe. Outlives whatever serves it.
+// Thread-safe. Must outlive its transport.
 class Server {
  public:
   explicit Server(ServerOptions options);
@@ -60,8 +60,8 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // What is listed keeps the order in which it was added. kInvalidArgument: something is wrong with
-  // the description, such as a schema that the validator does not know; kAlreadyExists.
+  // Lists keep the order of additions. kInvalidArgument: an error in the description, such as a
+  // schema with an unknown keyword; kAlreadyExists.
   Status AddTool(Tool tool);
   Status AddResource(Resource resource);
   Status AddResourceTemplate(ResourceTemplate resource_template);
@@ -76,15 +76,15 @@ class Server {
   // Offers the tasks extension.
   void SetTaskStore(std::shared_ptr<TaskStore> store);
 
-  // Tell whoever asked to be told. Callable at any time from any thread, also from handlers; never
-  // wait.
+  // Notify the clients that asked for it. Callable at any time from any thread, also from handlers;
+  // never wait.
   void NotifyResourceUpdated(const std::string& uri);
   void NotifyResourcesChanged();
   void NotifyToolsChanged();
   void NotifyPromptsChanged();
   void NotifyTask(const TaskState& state);
 
-  // For what serves it.
+  // For its transport.
   Core& core() { return *core_; }
 
  private:

@@ -1,4 +1,4 @@
-// Where the answer to one request goes; implemented by each transport.
+// The destination of the answer to one request; implemented by each transport.
 
 #pragma once
 
@@ -7,8 +7,8 @@
 
 namespace pyro::mcp {
 
-// Thread-safe. Nothing here waits for a client that does not read: reports are dropped and, of a
-// client that lets too much pile up, the connection is closed.
+// Thread-safe. No call waits for a client that does not read: reports are dropped and, if the queue
+// becomes too long, the connection is closed.
 class Sink {
  public:
   virtual ~Sink() = default;
@@ -16,15 +16,15 @@ class Sink {
   // Before the answer. kReport may be dropped; kMessage may not.
   enum class Kind { kReport, kMessage };
   virtual void Send(const Json& message, Kind kind) = 0;
-  // The answer; at most once, and nothing comes after it.
+  // The answer; at most once, and last.
   virtual void Finish(const Json& response, int http_status) = 0;
-  // There will be no answer: the client took its request back.
+  // There will be no answer: the client cancelled its request.
   virtual void Drop() = 0;
   // See CallContext::ReleaseConnection.
   virtual void Release() {}
 };
 
-// A request that is being answered, as its transport sees it.
+// A request that is being answered, for its transport.
 class Exchange {
  public:
   virtual ~Exchange() = default;

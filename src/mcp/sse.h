@@ -10,7 +10,7 @@
 
 namespace pyro::mcp {
 
-// Where a client got to: an event's number in a stream of its session.
+// A client's position: an event's number in a stream of its session.
 struct EventId {
   std::string stream;  // 1 to kMaxStreamName of [a-z0-9].
   std::uint64_t number = 0;
@@ -24,7 +24,7 @@ std::optional<EventId> ParseEventId(std::string_view text);
 
 // One event. `json` has no line ends, `id` may be empty.
 std::string FormatEvent(std::string_view json, std::string_view id);
-// An event without a message that tells the client where it is and when to come back.
+// An event without a message that gives the client its position and the delay before it comes back.
 std::string FormatPrimer(std::string_view id, std::chrono::milliseconds retry);
 // Keeps a quiet stream alive.
 std::string FormatComment();

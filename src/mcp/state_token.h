@@ -1,5 +1,5 @@
-// The requestState of an input_required result: what a handler already knows, kept by the client,
-// who can read it but not change it nor use it elsewhere.
+// The requestState of an input_required result: the answers so far, kept by the client. The client
+// can read it, but can neither change it nor use it in another call.
 
 #pragma once
 
@@ -13,14 +13,14 @@
 
 namespace pyro::mcp {
 
-// Thread-safe. The key lives and dies with this object.
+// Thread-safe. The key lives as long as this object.
 class StateSealer {
  public:
   explicit StateSealer(std::chrono::milliseconds lifetime, const Clock& clock = SystemClock());
   // For tests.
   StateSealer(std::chrono::milliseconds lifetime, const Clock& clock, std::string key);
 
-  // `binding` says what the token is good for; any other finds it forged.
+  // The token is valid for this `binding` only.
   std::string Seal(const Json& payload, std::string_view binding) const;
   // kInvalidArgument: not a token of this sealer and binding, or too old. At most kMaxStateBytes.
   Result<Json> Open(std::string_view token, std::string_view binding) const;

@@ -94,7 +94,7 @@ class StdioConnection {
     return OkStatus();
   }
 
-  // A client that sends and never reads would have everything kept for it. false: it is gone.
+  // Otherwise a client that sends and never reads would fill the memory. false: it is gone.
   bool MakeRoom() {
     while (!writer_->WaitForRoom(kStdioHardLimit, Deadline::After(kRoomPoll))) {
       pollfd polls[] = {{.fd = options_.in.get(), .events = 0, .revents = 0},
@@ -162,7 +162,7 @@ class StdioConnection {
 }  // namespace
 
 Result<StdioOptions> TakeStdio() {
-  // Whatever of 0, 1 and 2 is closed would otherwise become some file of ours.
+  // If 0, 1 or 2 is closed, one of our own files would get that number.
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR | O_CLOEXEC) != fd) {
       return sys::ErrnoError(errno, "open", "/dev/null");

@@ -14,17 +14,17 @@ namespace pyro::mcp {
 struct StdioOptions {
   sys::UniqueFd in;
   sys::UniqueFd out;
-  // Borrowed; becoming readable ends serving, as the end of `in` does. -1: nothing but that.
+  // Borrowed; ends serving when it becomes readable, as the end of `in` does. -1: only that end.
   int stop_fd = -1;
   std::size_t max_line = 8 * 1024 * 1024;  // Bytes; a longer line is answered and skipped.
-  // How long cancelled calls may take to return at the end.
+  // The time for cancelled calls to return at the end.
   std::chrono::milliseconds drain = std::chrono::milliseconds(900);
   std::string principal = "local";
 };
 
-// Takes descriptors 0 and 1 away from the rest of the process: afterwards stdin is empty and what
-// anything writes to stdout goes to stderr, so that nothing but the protocol reaches the client. To
-// be called before anything is printed or started.
+// Takes descriptors 0 and 1 away from the rest of the process: afterwards stdin is empty, and
+// writes to stdout go to stderr, so that only the protocol reaches the client. Call it before the
+// process prints or starts a thread.
 Result<StdioOptions> TakeStdio();
 
 // Returns when the client closes `in`, or `stop_fd` becomes readable, with every call cancelled.

@@ -11,7 +11,7 @@ namespace pyro::mcp {
 
 std::string_view TaskStatusName(TaskStatus status);
 
-// taskId, status, times, with what the status brings: result, error or inputRequests.
+// taskId, status, times, and with them result, error or inputRequests as the status requires.
 Json TaskJson(const TaskState& state);
 // As the answer to the call that became the task: without those.
 Json CreatedTaskJson(const TaskState& state);

@@ -1,8 +1,8 @@
 // MCP tasks (extension io.modelcontextprotocol/tasks): a call whose result is fetched later, from
-// whichever process answers then.
+// the process that answers then.
 //
-// Not a Task of pyro: an MCP task is one running call. The library keeps none of them. Whoever
-// serves such calls implements TaskStore over something that outlives the process.
+// Not a Task of pyro: an MCP task is one running call. The library stores none of them. A server
+// with such calls implements TaskStore over a store that outlives the process.
 
 #pragma once
 
@@ -29,9 +29,9 @@ struct TaskFailure {
   std::string message;
 };
 
-// What is known of one MCP task at one moment. A value.
+// The state of one MCP task at one moment. A value.
 struct TaskState {
-  std::string id;  // 128 random bits or more: who has the id may ask.
+  std::string id;  // 128 random bits or more: a client with the id may ask.
   TaskStatus status = TaskStatus::kWorking;
   std::string message;  // For people; may be empty.
   WallTime created_at;
@@ -50,9 +50,9 @@ class TaskStore {
 
   // kNotFound: no such task, or not one that this principal may see.
   virtual Result<TaskState> Get(const std::string& task_id, const std::string& principal) = 0;
-  // Cancels it; a task that has ended stays as it is, which is no error. kNotFound as above.
+  // Cancels it; a task that has ended does not change, which is no error. kNotFound as above.
   virtual Status Cancel(const std::string& task_id, const std::string& principal) = 0;
-  // Takes answers to input_requests; names that nobody asked for are ignored. kNotFound as above.
+  // Takes answers to input_requests; other names are ignored. kNotFound as above.
   virtual Status Answer(const std::string& task_id, const std::string& principal,
                         const InputAnswers& answers) = 0;
 };

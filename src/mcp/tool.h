@@ -16,9 +16,9 @@
 
 namespace pyro::mcp {
 
-// What a call gave. Errors that the model can act on are results too, with `is_error`.
+// The result of a call. Errors that the model can act on are results too, with `is_error`.
 struct ToolResult {
-  // For programs, and for clients that show the model nothing else. Fits the tool's output schema.
+  // For programs, and for clients that show the model only this. Fits the tool's output schema.
   std::optional<Json> structured;
   // For models. If empty, one text block with `structured` serialised, so that both stand alone.
   std::vector<Json> content;
@@ -48,7 +48,7 @@ struct ToolAnnotations {
 
 enum class TaskSupport {
   kNone,
-  kOptional,  // The handler may answer with an MCP task where the client can take one.
+  kOptional,  // The handler may answer with an MCP task if the client can take one.
   kRequired,  // Clients that cannot are refused.
 };
 
@@ -72,7 +72,7 @@ struct Tool {
   ToolHandler handler;
 };
 
-// Clients cut what is longer.
+// Clients cut longer ones.
 inline constexpr std::size_t kMaxDescription = 2048;
 
 }  // namespace pyro::mcp

@@ -35,7 +35,7 @@ Error BadArguments(const std::vector<Violation>& violations) {
                    "see the tool's inputSchema");
 }
 
-// A result that its own schema does not allow is a bug here, and clients refuse it anyway.
+// A result that does not fit its own schema is a bug here, and clients refuse it anyway.
 ToolResult Checked(const ToolEntry& entry, ToolResult result) {
   if (!entry.output || result.is_error || result.task) return result;
   if (!result.structured) {

@@ -83,8 +83,8 @@ std::optional<std::map<std::string, std::string>> UriTemplate::Match(std::string
   return values;
 }
 
-// Each variable takes as little as it can, up to the next literal, and is not tried again: so no
-// URI costs more than one pass. The last variable takes all that is before the last literal.
+// Each variable takes as little as it can, up to the next literal, and is not tried again. So no
+// URI costs more than one pass. The last variable takes all text before the last literal.
 bool UriTemplate::MatchFrom(std::size_t part, std::string_view uri,
                             std::map<std::string, std::string>& values) const {
   for (; part < parts_.size(); ++part) {

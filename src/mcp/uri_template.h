@@ -18,8 +18,8 @@ inline constexpr std::size_t kMaxUriBytes = 4096;
 // A value.
 class UriTemplate {
  public:
-  // kInvalidArgument: braces that do not match, a name that is none or comes twice, or two
-  // variables without anything between them.
+  // kInvalidArgument: braces that do not match, a name that is not valid or occurs twice, or two
+  // adjacent variables.
   static Result<UriTemplate> Parse(std::string_view text);
 
   // Values percent-decoded. nullopt: the URI is not of this template, or is not valid itself. Time

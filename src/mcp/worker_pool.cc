@@ -42,7 +42,7 @@ void WorkerPool::AddThread() {
   try {
     threads_.emplace_back([this] { Work(); });
   } catch (const std::system_error&) {
-    // The system has no more threads: those that there are do the work.
+    // The system has no more threads: the existing ones do the work.
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
@@ -62,7 +62,7 @@ void WorkerPool::Work() {
     ++busy_;
     lock.unlock();
     work();
-    work = nullptr;  // What it holds is let go of outside the lock.
+    work = nullptr;  // Destroyed outside the lock.
     lock.lock();
     --busy_;
     if (busy_ == 0 && queue_.empty()) idle_.notify_all();

@@ -17,14 +17,14 @@ namespace pyro::mcp {
 class WorkerPool {
  public:
   WorkerPool(std::size_t threads, std::size_t queued);
-  ~WorkerPool();  // Runs what is queued and waits for it.
+  ~WorkerPool();  // Runs the queue and waits for its end.
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  // false: the queue is full, or there is no thread to be had. `work` does not throw.
+  // false: the queue is full, or no thread is available. `work` does not throw.
   bool Submit(std::function<void()> work);
 
-  // Waits until nothing runs or is queued; false if that took longer.
+  // Waits until no work runs or is queued; false if that took longer.
   bool WaitIdle(std::chrono::milliseconds wait);
 
  private:

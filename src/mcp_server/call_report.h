@@ -1,4 +1,4 @@
-// What a long call tells while it runs: progress for whoever asked for it, notices for its result.
+// The reports of a long call: progress for a client that asked for it, notices for its result.
 
 #pragma once
 
@@ -16,8 +16,8 @@
 
 namespace pyro::mcp_server {
 
-// Reports at once, then whenever there is news, at most once a second and at least every five: so
-// that no client takes the call for dead. Thread-safe.
+// Reports at once, then at each change, at most once a second and at least every five seconds. So
+// no client assumes that the call is dead. Thread-safe.
 class CallReport {
  public:
   // `limit_seconds`: after which the call is over, or 0.
@@ -29,9 +29,9 @@ class CallReport {
   // Connected to the call's cancellation and to this object, which must outlive its use.
   CallIo Io();
 
-  // What the call does, such as "booting".
+  // The present step of the call, such as "booting".
   void Say(std::string_view what);
-  // How much a command has written so far.
+  // The number of bytes that a command has written so far.
   void Wrote(std::uint64_t stdout_bytes, std::uint64_t stderr_bytes);
 
   std::vector<std::string> Notices() const;
@@ -51,7 +51,7 @@ class CallReport {
   std::string what_;
   std::uint64_t bytes_ = 0;
   std::vector<std::string> notices_;
-  std::thread thread_;  // Only if somebody wants progress.
+  std::thread thread_;  // Only if the client asked for progress.
 };
 
 }  // namespace pyro::mcp_server

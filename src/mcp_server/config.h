@@ -1,4 +1,4 @@
-// What a client's configuration has to say to start pyro as its MCP server.
+// A client's configuration that starts pyro as its MCP server.
 
 #pragma once
 
@@ -12,8 +12,8 @@
 namespace pyro::mcp_server {
 
 struct ClientConfig {
-  std::string text;   // The snippet, as the client's file has it.
-  std::string where;  // For people: which file that is, and what else does the same.
+  std::string text;   // The snippet, in the form of the client's file.
+  std::string where;  // For people: the file, and another way to the same.
 };
 
 // "claude-code", "codex", "cursor", "vscode", "claude-desktop".

@@ -9,7 +9,7 @@
 namespace pyro::mcp_server {
 namespace {
 
-// What one byte takes inside a JSON string. Bytes that are not UTF-8 become a character of three
+// The cost of one byte inside a JSON string. Bytes that are not UTF-8 become a character of three
 // bytes each.
 std::size_t CostOf(char c) {
   const auto byte = static_cast<unsigned char>(c);
@@ -141,7 +141,7 @@ Ends EndsSink::Take(OutputStream stream) const {
   const Stream& one = Of(stream);
   Ends ends{one.head, one.tail, one.total};
   if (ends.whole()) return ends;
-  // What lies between the two is dropped here, so that one half is head and one is tail.
+  // The middle is dropped here, so that one half is head and one is tail.
   const std::string all = one.head + one.tail;
   if (all.size() == one.total) {
     ends.tail = all.substr(all.size() - std::min(all.size(), kEndBytes));

@@ -1,5 +1,5 @@
-// Output cut to what a model's context has room for: its beginning, its end, and between them a
-// line that says what is missing and where it is to be had.
+// Output cut to fit a model's context: its beginning, its end, and between them a line that says
+// how much is missing and which call reads it.
 
 #pragma once
 
@@ -15,16 +15,16 @@ namespace pyro::mcp_server {
 
 // Bytes of each end that are kept of a stream at most.
 inline constexpr std::size_t kEndBytes = 8 * 1024;
-// What one stream, and both together, may take in a result, as JSON writes it.
+// The limits of one stream, and of both together, in a result, in bytes of JSON.
 inline constexpr std::size_t kStreamBudget = 16 * 1024;
 inline constexpr std::size_t kResultBudget = 23 * 1024;
 
-// How many bytes the text takes inside a JSON string.
+// The number of bytes that the text takes inside a JSON string.
 std::size_t JsonCost(std::string_view text);
 
-// The longest beginning of at most that cost that ends at a character.
+// The longest prefix of at most that cost that ends at a character.
 std::string_view PrefixWithin(std::string_view text, std::size_t cost);
-// The longest end of at most that cost that begins at a character.
+// The longest suffix of at most that cost that begins at a character.
 std::string_view SuffixWithin(std::string_view text, std::size_t cost);
 
 // A stream's two ends. If they are all of it, `tail` is empty.
@@ -42,11 +42,11 @@ struct Excerpt {
   std::uint64_t head_bytes = 0;  // How much of the beginning is in it.
 };
 
-// `rest`: where the rest is, for the line in the middle; {offset} in it becomes the first byte that
-// is missing.
+// `rest`: the call that reads the rest, for the line in the middle; {offset} in it becomes the
+// first missing byte.
 Excerpt Cut(const Ends& ends, std::size_t budget, std::string_view rest);
 
-// How the budget of a result is shared by two streams: none gets more than it needs or than
+// Divides the budget of a result between two streams: none gets more than it needs or than
 // kStreamBudget.
 struct Shares {
   std::size_t out = 0;
@@ -54,7 +54,7 @@ struct Shares {
 };
 Shares ShareBudget(const Ends& out, const Ends& err, std::size_t budget = kResultBudget);
 
-// Collects the ends of both streams of a command that is kept nowhere. Belongs to one thread.
+// Collects the ends of both streams of a command without a journal. Belongs to one thread.
 class EndsSink : public OutputSink {
  public:
   int WritableFd(OutputStream) override { return -1; }

@@ -1,4 +1,4 @@
-// What the handlers of pyro's tools share.
+// The common state of the handlers of pyro's tools.
 
 #pragma once
 
@@ -12,8 +12,7 @@
 
 namespace pyro::mcp_server {
 
-// Thread-safe, as its members are. Outlived by nothing that uses it: the engine and the server are
-// borrowed.
+// Thread-safe, as its members are. Must outlive its users; the engine and the server are borrowed.
 struct Host {
   Engine& engine;
   mcp::Server& server;

@@ -35,7 +35,7 @@ class JournalTasks : public mcp::TaskStore {
 
   Result<mcp::TaskState> Get(const std::string& id, const std::string& principal) override;
   Status Cancel(const std::string& id, const std::string& principal) override;
-  // Commands ask for nothing: kNotFound or nothing to do.
+  // Commands have no questions: kNotFound, or no effect.
   Status Answer(const std::string& id, const std::string& principal,
                 const mcp::InputAnswers& answers) override;
 

@@ -1,5 +1,5 @@
-// pyro://… : what the tools show, as resources to read and to watch. Every one has a tool that
-// gives the same, for clients that read no resources.
+// pyro://… : the results of tools as resources to read and to watch. Each has a tool with the same
+// result, for clients that read no resources.
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-// How a command went, as a tool's result: for programs and for models, each complete by itself.
+// The end of a command as a tool's result: for programs and for models, each complete by itself.
 
 #pragma once
 
@@ -16,16 +16,16 @@ namespace pyro::mcp_server {
 
 using Notices = std::vector<std::string>;
 
-// A value as it is, without nulls; the text is the same as JSON.
+// A value without nulls; the text is the same as JSON.
 mcp::ToolResult ValueResult(Json form);
 
 // The words of a value of CommandSchema().
 Command ReadCommand(const Json& command);
 
-// What the results of commands have in common.
+// The common fields of commands' results.
 Properties CommandResultProperties();
 
-// Of a one-shot VM: what is not in the result is kept nowhere.
+// Of a one-shot VM: output that is not in the result is lost.
 mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output, const Notices& notices);
 Json RunResultSchema();
 

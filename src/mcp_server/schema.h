@@ -34,8 +34,7 @@ Json InputSchema(const Properties& properties, const std::vector<std::string>& r
 // Open: results may grow.
 Json OutputSchema(const Properties& properties, const std::vector<std::string>& required = {});
 
-// Without members that are null, at any depth: what is not there is left out, so that schemas need
-// no lists of types.
+// Without members that are null, at any depth, so that schemas need no lists of types.
 Json WithoutNulls(Json value);
 
 }  // namespace pyro::mcp_server

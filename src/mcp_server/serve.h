@@ -15,7 +15,7 @@ namespace pyro::mcp_server {
 
 enum class HostPaths { kRefused, kAllowed };
 
-// Nothing is started, probed or pulled: a client waits for the first answer.
+// It starts, probes and pulls nothing: a client waits for the first answer.
 class PyroServer {
  public:
   // `engine` outlives it.
@@ -29,7 +29,7 @@ class PyroServer {
  private:
   PyroServer(Engine& engine, McpProfile profile);
 
-  // Destroyed after the server, whose end still stops what is watched.
+  // Destroyed after the server, which stops the watches at its end.
   std::unique_ptr<Watcher> watcher_;
   mcp::Server server_;
 };

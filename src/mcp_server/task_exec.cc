@@ -18,7 +18,7 @@ using mcp::CallContext;
 using mcp::ToolResult;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kStep{1000};  // Between two looks at how much was written.
+constexpr milliseconds kStep{1000};  // Between two looks at the number of bytes written.
 // A client that takes MCP tasks gets one for what has not ended by then.
 constexpr milliseconds kTaskAfter{3000};
 
@@ -39,7 +39,7 @@ bool RunsOnHost(Engine& engine, const std::string& task_id) {
   return task && task->execution_mode == "host_compat" && task->state == "started";
 }
 
-// Why a wait came to nothing although the command goes on.
+// The reason why a wait ended although the command goes on.
 Error StillRuns(Error error, const StartedTaskCommand& started) {
   error.message += fmt::format("; command {} of {} goes on", started.sequence, started.task_id);
   error.hint = fmt::format("task_logs(task_id=\"{}\", sequence={}) reads it", started.task_id,
@@ -73,7 +73,7 @@ Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& a
       if (command_now.error().code != ErrorCode::kCancelled) {
         return StillRuns(command_now.error(), *started);
       }
-      // A client that is gone, or a server that is ending, is no wish to stop the work.
+      // The loss of a client, or the end of a server, does not stop the work.
       if (call.cancel_reason() == mcp::CancelReason::kRequested) {
         (void)engine.CancelTaskCommand(started->task_id, started->sequence);
       }

@@ -8,8 +8,8 @@
 
 namespace pyro::mcp_server {
 
-// The command is in the journal before anybody waits for it. A client that cancels has it killed; a
-// client or a server that goes away leaves it running.
+// The command is in the journal before a call waits for it. A client that cancels has it killed. If
+// a client or a server is lost, the command goes on.
 Result<mcp::ToolResult> ExecInTask(const Host& host, mcp::CallContext& call, const Json& arguments);
 
 }  // namespace pyro::mcp_server

@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 constexpr std::int64_t kMaxPageBytes = 16384;
 constexpr double kMaxWaitSeconds = 600;
 constexpr std::size_t kListBudget = 29000;
-constexpr std::size_t kEntryFacts = 800;  // What an entry takes besides command and output.
+constexpr std::size_t kEntryFacts = 800;  // The size of an entry without its command and output.
 
 milliseconds ReadWait(const Json& arguments) {
   const auto found = arguments.find("wait_seconds");
@@ -57,7 +57,7 @@ Status CheckCombination(const Json& arguments) {
   return OkStatus();
 }
 
-// Waits a step at a time, so that progress tells how much there is.
+// Waits in steps, so that progress shows the number of bytes.
 Result<TaskCommandInfo> AwaitEnd(Engine& engine, const std::string& task_id, std::int64_t sequence,
                                  milliseconds wait, CallReport& report) {
   const CallIo io = report.Io();

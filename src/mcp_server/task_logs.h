@@ -1,4 +1,4 @@
-// task_logs: a task's journal, one command of it, or a page of what that wrote.
+// task_logs: a task's journal, one command of it, or a page of that command's output.
 
 #pragma once
 

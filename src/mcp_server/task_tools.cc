@@ -1,4 +1,4 @@
-// The task_* tools but for task_exec and task_logs, which have files of their own.
+// The task_* tools, except task_exec and task_logs, which have files of their own.
 
 #include <filesystem>
 #include <utility>
@@ -24,7 +24,7 @@ using mcp::ToolResult;
 
 using Handler = Result<ToolResult> (*)(const Host& host, CallContext& call, const Json& arguments);
 
-constexpr std::size_t kListedTasks = 40;  // What a result has room for.
+constexpr std::size_t kListedTasks = 40;  // The most that fit a result.
 
 mcp::ToolHandler BindTaskTool(const Host& host, Handler handler) {
   return [host, handler](CallContext& call, const Json& arguments) -> Result<ToolResult> {
@@ -43,7 +43,7 @@ Json TaskForm(const TaskInfo& task) {
   return form;
 }
 
-// The server's own directory is nothing that a client knows of.
+// A client does not know the server's own directory.
 Status CheckHostPath(std::string_view name, const std::string& path) {
   if (std::filesystem::path(path).is_absolute()) return OkStatus();
   return MakeError(ErrorCode::kInvalidArgument,

@@ -98,7 +98,7 @@ Result<ToolResult> StopVm(const Host& host, CallContext&, const Json& arguments)
 }
 
 Result<ToolResult> DeleteVm(const Host& host, CallContext&, const Json& arguments) {
-  // The whole id, whatever beginning of it was given.
+  // The whole id, also if only its beginning was given.
   PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.StatusVm(TextOr(arguments, "vm_id", "")));
   PYRO_RETURN_IF_ERROR(host.engine.DeleteVm(vm.vm_id));
   return ValueResult({{"vm_id", vm.vm_id}, {"deleted", true}});

@@ -95,14 +95,14 @@ void Watcher::Run() {
     lock.lock();
     for (auto& [uri, now] : changed) {
       const auto found = seen_.find(uri);
-      if (found == seen_.end()) continue;  // Nobody watches it any more.
+      if (found == seen_.end()) continue;  // No client watches it any more.
       found->second = std::move(now);
       server_.NotifyResourceUpdated(uri);
     }
   }
 }
 
-// What a change of would be worth telling; an error is a state, too.
+// The values whose change is reported; an error is a state, too.
 std::string Watcher::Look(const std::string& uri) {
   using Kind = ResourceRef::Kind;
   const ResourceRef ref = ParseResource(uri);
@@ -125,7 +125,7 @@ std::string Watcher::Look(const std::string& uri) {
       const auto task = engine_.StatusTask(ref.task_id);
       if (!task) return std::string(ErrorCodeName(task.error().code));
       looks = Fingerprint(*task);
-      // Output that grows is news for whoever watches the journal.
+      // Growing output is a change for a client that watches the journal.
       if (ref.kind == Kind::kTask || task->command_count == 0) return looks;
       const auto last = engine_.ListTaskCommands(ref.task_id, 1, -8);
       if (!last) return looks;

@@ -14,9 +14,8 @@
 
 namespace pyro::mcp_server {
 
-// What changes in a task is changed by any process and by the guest itself, so the state directory
-// is looked at, twice a second, by a thread that is there only while something is watched.
-// Thread-safe.
+// Any process and the guest itself may change a task. So a thread checks the state directory twice
+// a second; it runs only while a resource is watched. Thread-safe.
 class Watcher {
  public:
   // Both outlive it.
@@ -26,7 +25,7 @@ class Watcher {
   Watcher& operator=(const Watcher&) = delete;
 
   void OnWatch(const std::string& uri, mcp::Watch watch);
-  // From its return on the server is left alone, whatever is watched.
+  // After its return the server gets no more calls, even if resources are watched.
   void Stop();
 
  private:
@@ -38,7 +37,7 @@ class Watcher {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool done_ = false;
-  std::map<std::string, std::string> seen_;  // What each looked like, by URI.
+  std::map<std::string, std::string> seen_;  // The last state of each, by URI.
   std::thread thread_;
 };
 

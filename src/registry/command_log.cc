@@ -24,8 +24,8 @@ namespace pyro::registry {
 namespace fs = std::filesystem;
 namespace {
 
-// How far from the end of a log the lines of a command that ran when its supervisor died are looked
-// for: many commands run at once, each line is short but for its argv.
+// The part at the end of a log that is searched for the lines of a command that ran when its
+// supervisor died: many commands run at once, and each line is short except for its argv.
 constexpr std::uint64_t kRecoveryWindow = 8 * 1024 * 1024;
 
 Result<std::uint64_t> SizeOf(int fd) {
@@ -34,8 +34,8 @@ Result<std::uint64_t> SizeOf(int fd) {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
-// Whole lines from `offset` on, without their newlines; one that is too long is given cut, as the
-// bad line that it then is. What follows the last newline was cut off by a crash: nothing.
+// Whole lines from `offset` on, without their newlines. A line that is too long is cut, and is then
+// a bad line. The rest behind the last newline was cut off by a crash and is left out.
 Status EachLine(int fd, std::uint64_t offset, const std::function<void(std::string_view)>& visit) {
   std::string line;
   std::string chunk(64 * 1024, '\0');
@@ -116,7 +116,7 @@ Result<CommandLog> CommandLog::Open(const fs::path& task_dir) {
 Status CommandLog::AppendLine(std::string_view line) {
   PYRO_ASSIGN_OR_RETURN(const std::uint64_t before, SizeOf(fd_.get()));
   Status status = sys::WriteAll(fd_.get(), std::string(line) + "\n");
-  // Half a line would spoil the next one.
+  // Half a line would damage the next one.
   if (!status && ::ftruncate(fd_.get(), static_cast<off_t>(before)) != 0) {
     return sys::ErrnoError(errno, "truncate a journal");
   }
@@ -151,7 +151,7 @@ Result<ReplayedCommands> ReplayCommands(const fs::path& task_dir, const TaskId& 
 
 CommandEnd RecoverEnd(const fs::path& task_dir, std::int64_t sequence, WallTime now) {
   std::optional<CommandEnd> found;
-  // To parse every line of a long log would take long.
+  // Parsing every line of a long log would take long.
   const std::string mine = fmt::format("\"sequence\":{},", sequence);
   (void)ReadLog(task_dir, kRecoveryWindow, [&](std::string_view text) {
     if (found || text.find(mine) == std::string_view::npos) return;

@@ -1,6 +1,6 @@
-// tasks/<id>/journal.jsonl: what the registry says of the task's commands, a line at the begin and
-// one at the end of each, so that a registry that is lost or that a kill left behind can be made
-// again. The registry is what counts: a command has ended once its row says so.
+// tasks/<id>/journal.jsonl: a copy of the registry's rows of the task's commands, with a line at
+// the begin and one at the end of each. It restores a registry that is lost, or behind after a
+// kill. The registry is authoritative: a command has ended once its row says so.
 
 #pragma once
 
@@ -39,9 +39,9 @@ class CommandLog {
   sys::UniqueFd fd_;
 };
 
-// The commands that the log and the directories under commands/ tell of, ascending. One that never
-// ended is interrupted at `now`. Lines that make no sense are left out; `bad_lines` counts them.
-// Works through files of any length.
+// The commands of the log and of the directories under commands/, ascending. One that never ended
+// is interrupted at `now`. Malformed lines are left out; `bad_lines` counts them. Works through
+// files of any length.
 struct ReplayedCommands {
   std::vector<CommandRecord> commands;
   std::uint64_t bad_lines = 0;
@@ -49,9 +49,9 @@ struct ReplayedCommands {
 Result<ReplayedCommands> ReplayCommands(const std::filesystem::path& task_dir, const TaskId& id,
                                         WallTime now);
 
-// For Registry::InterruptRunning: how a command went that is recorded as running though its
-// supervisor is dead. Its end if the log has it, otherwise interrupted at `now` with the sizes of
-// its files.
+// For Registry::InterruptRunning: the end of a command that is recorded as running although its
+// supervisor is dead. It is the end in the log, or else interrupted at `now` with the sizes of its
+// files.
 CommandEnd RecoverEnd(const std::filesystem::path& task_dir, std::int64_t sequence, WallTime now);
 
 }  // namespace pyro::registry

@@ -1,4 +1,4 @@
-// What the registry knows of one command of a task: an entry of its journal.
+// The registry's record of one command of a task: an entry of its journal.
 
 #pragma once
 
@@ -20,7 +20,7 @@ enum class CommandOutcome {
   kExited,       // `code` is the exit code.
   kSignalled,    // `code` is the signal's number.
   kTimedOut,     // Killed at its timeout.
-  kCancelled,    // Killed because somebody asked.
+  kCancelled,    // Killed because a client asked.
   kNotStarted,   // `code` is the errno of exec.
   kInterrupted,  // The guest or its supervisor died first: it may have ended or not.
 };
@@ -28,7 +28,7 @@ enum class CommandOutcome {
 // As a shell reports an interrupted command: pyro's own failure.
 inline constexpr int kInterruptedExitCode = 125;
 
-// What is to be run.
+// The command to run.
 struct CommandSpec {
   std::vector<std::string> argv;  // Not empty; any bytes but NUL.
   std::string cwd;
@@ -36,15 +36,15 @@ struct CommandSpec {
   ExecutionMode execution_mode = ExecutionMode::kPending;
 };
 
-// How it went.
+// The end of a command.
 struct CommandEnd {
   CommandOutcome outcome = CommandOutcome::kExited;
   int code = 0;
   int exit_code = 0;               // As a shell reports it.
-  std::int64_t duration_us = 0;    // Measured where it ran; 0 for an interrupted one: nobody knows.
-  WallTime ended_at{};             // Of an interrupted one: when that was noticed.
-  std::uint64_t stdout_bytes = 0;  // All that it wrote.
-  std::uint64_t stderr_bytes = 0;  // Likewise.
+  std::int64_t duration_us = 0;    // Measured where it ran; 0, unknown, for an interrupted one.
+  WallTime ended_at{};             // Of an interrupted one: the time when that was noticed.
+  std::uint64_t stdout_bytes = 0;  // Bytes that it wrote.
+  std::uint64_t stderr_bytes = 0;
   std::uint64_t stdout_dropped = 0;  // Of these, not in the journal.
   std::uint64_t stderr_dropped = 0;
 
@@ -60,17 +60,17 @@ struct CommandRecord : CommandSpec {
   TaskId task_id;
   std::int64_t sequence;  // From 1, in the order in which they were recorded.
   WallTime started_at{};
-  std::optional<CommandEnd> end;  // Nothing: it runs, or ran until its supervisor was killed.
+  std::optional<CommandEnd> end;  // Empty: it runs, or ran until its supervisor was killed.
 };
 
-// Which commands ListCommands gives.
+// The commands that ListCommands returns.
 struct CommandRange {
   std::int64_t from_sequence = 1;  // This one and later ones; newest first: and earlier ones.
   std::int64_t limit = INT64_MAX;
   bool newest_first = false;  // With from_sequence INT64_MAX: the last ones.
 };
 
-// kInvalidArgument: an end that cannot be, such as more bytes dropped than written.
+// kInvalidArgument: an impossible end, such as more bytes dropped than written.
 Status CheckCommandEnd(const CommandEnd& end);
 
 // "exited" and so on, as stored and as shown.

@@ -18,8 +18,8 @@ namespace pyro::registry {
 #define PYRO_COMMAND_COLUMNS "task_id, sequence, " PYRO_COMMAND_VALUES
 #define PYRO_COMMAND_PARAMETERS "?1, ?2, " PYRO_COMMAND_VALUE_PARAMETERS
 
-// Of a statement that selected PYRO_COMMAND_COLUMNS and stands on a row. kDataLoss: the row holds
-// what no pyro writes.
+// Of a statement that selected PYRO_COMMAND_COLUMNS and stands on a row. kDataLoss: the row has
+// values that no pyro writes.
 Result<CommandRecord> ReadCommand(const db::Statement& row);
 
 void BindCommand(db::Statement& statement, const CommandRecord& command);

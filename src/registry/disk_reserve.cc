@@ -13,7 +13,7 @@
 namespace pyro::registry {
 namespace {
 
-// What must be free before we take ours.
+// The space that must be free before the reserve is taken.
 constexpr std::uint64_t kWantedBytes = 4 * kDiskReserveBytes;
 
 Status Allocate(const std::filesystem::path& file) {
@@ -36,7 +36,7 @@ Status DiskReserve::Fill() {
   if (full_) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(const std::uint64_t room, sys::FreeSpace(file_.parent_path()));
   if (room < kWantedBytes) {
-    return MakeError(ErrorCode::kNoSpace, "the disk is all but full", "free some space");
+    return MakeError(ErrorCode::kNoSpace, "the disk is almost full", "free some space");
   }
   if (Status status = Allocate(file_); !status) {
     ::unlink(file_.c_str());

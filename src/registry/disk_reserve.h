@@ -1,6 +1,6 @@
-// Room on the disk that a task keeps for its last words, and the registry for being opened: when
-// the disk is full, it is given back, so that what ends can still be marked as cut off and
-// recorded, and what takes the room can still be deleted.
+// Room on the disk that a task keeps for the ends of its commands, and the registry for being
+// opened. On a full disk it is freed. Then the end of a command can still be marked as cut off and
+// recorded, and the tasks that fill the disk can still be deleted.
 
 #pragma once
 
@@ -15,13 +15,13 @@ namespace pyro::registry {
 // Enough for the marks and the ends of many commands, in journal.jsonl and in registry.db.
 inline constexpr std::uint64_t kDiskReserveBytes = 128 * 1024;
 
-// The file `reserve` in a directory: a task's, by its supervisor, or the state's, by whoever opens
-// the registry. Not thread-safe.
+// The file `reserve` in a directory: a task's, by its supervisor, or the state's, by the process
+// that opens the registry. Not thread-safe.
 class DiskReserve {
  public:
   explicit DiskReserve(const std::filesystem::path& directory);
 
-  // Makes it, unless it is there. kNoSpace: also when the disk has room for hardly more than that,
+  // Makes the file if it is missing. kNoSpace: also if the disk has little more room than that,
   // which others need now; try later.
   Status Fill();
 

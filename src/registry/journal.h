@@ -36,8 +36,8 @@ class OutputBudget {
   std::uint64_t Take(std::uint64_t wanted);
   void GiveBack(std::uint64_t bytes) { used_ -= bytes; }
 
-  // While the disk is full: what room there is belongs to the ends of commands. `number` is the
-  // errno that says so.
+  // While the disk is full: the remaining room is for the ends of commands. `number` is the errno
+  // that reported it.
   void Close(int number) { closed_ = number; }
   void Reopen() { closed_ = 0; }
   int closed() const { return closed_; }
@@ -51,29 +51,31 @@ class OutputBudget {
   std::uint64_t limit_;
 };
 
-// Takes what one running command writes. A full budget or disk never stops the command: what does
-// not fit is counted and dropped, and from there on all of that stream, behind one line in the file
-// that says so. Not thread-safe.
+// Takes the output of one running command. A full budget or disk never stops the command: output
+// that does not fit is counted and dropped, and from then on all of that stream. One line in the
+// file says so. Not thread-safe.
 class JournalWriter {
  public:
-  // Makes the command's directory and both files, 0600. `budget` must outlive it. Refuses nothing
-  // that is there already: a sequence is given out once. kAlreadyExists, kNoSpace.
+  // Makes the command's directory and both files, 0600. `budget` must outlive it. kAlreadyExists,
+  // kNoSpace.
   static Result<JournalWriter> Open(const std::filesystem::path& task_dir, std::int64_t sequence,
                                     OutputBudget& budget);
 
-  // How many of the bytes were kept: readers see them at once, a kill of this process spares them.
+  // Returns the number of bytes kept: readers see them at once, and they survive a kill of this
+  // process.
   std::size_t Append(OutputStream stream, std::string_view bytes);
 
-  // True: the line behind which a stream was cut is not in its file yet, for want of room.
+  // True: the line that says where a stream was cut is not in its file yet, because room is
+  // missing.
   bool owes_marker() const;
-  // Tries again to write what is owed.
+  // Tries again to write the missing lines.
   void WriteMarkers();
 
-  // Everything kept is on disk when it returns; nothing may be appended any more. For before the
+  // All kept output is on disk when it returns; no more may be appended. Call it before the
   // command's end is recorded.
   Status Finish();
 
-  std::uint64_t bytes(OutputStream stream) const { return Of(stream).bytes; }      // Seen in all.
+  std::uint64_t bytes(OutputStream stream) const { return Of(stream).bytes; }      // In total.
   std::uint64_t dropped(OutputStream stream) const { return Of(stream).dropped; }  // Of these.
 
  private:
@@ -81,7 +83,7 @@ class JournalWriter {
     sys::UniqueFd fd;
     std::uint64_t bytes = 0;
     std::uint64_t dropped = 0;
-    std::string marker_due;  // A line that the disk has had no room for yet.
+    std::string marker_due;  // A line for which the disk has had no room yet.
   };
 
   JournalWriter(std::filesystem::path directory, OutputBudget& budget)
@@ -104,17 +106,17 @@ struct OutputSizes {
 // Sizes of the files, with their lines about what was dropped. A file that is missing is empty.
 Result<OutputSizes> ReadOutputSizes(const std::filesystem::path& task_dir, std::int64_t sequence);
 
-// At most `max_bytes` from `offset` on; nothing at or beyond the end, or if the file is missing.
+// At most `max_bytes` from `offset` on; empty at or beyond the end, or if the file is missing.
 Result<std::string> ReadOutput(const std::filesystem::path& task_dir, std::int64_t sequence,
                                OutputStream stream, std::uint64_t offset, std::size_t max_bytes);
 
 struct OutputText {
-  std::string text;         // All of it, or head, a line that says how much was left out, and tail.
+  std::string text;  // All of it, or head, a line with the number of bytes left out, and tail.
   std::uint64_t bytes = 0;  // Of the file.
   bool truncated = false;
 };
 
-// In at most `max_bytes` and that line, without reading what lies between.
+// In at most `max_bytes` and that line, without reading the middle.
 Result<OutputText> ReadOutputEnds(const std::filesystem::path& task_dir, std::int64_t sequence,
                                   OutputStream stream, std::size_t max_bytes);
 

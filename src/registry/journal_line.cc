@@ -20,7 +20,7 @@ Error Malformed(std::string_view what) {
   return MakeError(ErrorCode::kDataLoss, fmt::format("a line of a journal is broken: {}", what));
 }
 
-// JSON has no bytes: what is not UTF-8 becomes {"hex": "…"}.
+// JSON has no bytes: a string that is not UTF-8 becomes {"hex": "…"}.
 Json BytesToJson(const std::string& bytes) {
   if (IsUtf8(bytes)) return bytes;
   std::string hex;

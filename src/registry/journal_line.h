@@ -1,5 +1,5 @@
-// The lines of tasks/<id>/journal.jsonl as text, there and back. Pure; what is read is treated as
-// input from outside.
+// The lines of tasks/<id>/journal.jsonl as text, there and back. Pure; it treats the file as input
+// from outside.
 
 #pragma once
 
@@ -18,10 +18,10 @@
 
 namespace pyro::registry {
 
-// Above what a command's message on the wire can become here.
+// More than a command's message on the wire can become here.
 inline constexpr std::size_t kMaxJournalLineBytes = 4 * 1024 * 1024;
 inline constexpr std::int64_t kMaxSequence = 1'000'000'000;
-// Of one task, that are made again from files.
+// Of one task, restored from files.
 inline constexpr std::size_t kMaxReplayedCommands = 1'000'000;
 
 struct CommandBegin {
@@ -43,16 +43,16 @@ Result<JournalLine> ParseJournalLine(std::string_view text);
 // Puts the lines of one file together again.
 class JournalReplay {
  public:
-  // In the order of the file. The first line of a kind for a sequence counts; others, and what is
-  // no line, are counted as bad.
+  // In the order of the file. The first line of a kind for a sequence counts; others, and malformed
+  // lines, are counted as bad.
   void Add(std::string_view line);
 
-  // A command whose lines are lost, but which must have been. Fine if there are lines.
+  // A command that existed, whose lines may be lost.
   void AddUnknown(std::int64_t sequence);
 
   std::uint64_t bad_lines() const { return bad_lines_; }
 
-  // Ascending; `end` is nothing where there was no such line.
+  // Ascending; `end` is empty if there was no such line.
   std::vector<CommandRecord> Finish(const TaskId& id) &&;
 
  private:

@@ -1,4 +1,4 @@
-// What the registry's events mean for the fields that a VM's row and a task's row share.
+// The effect of the registry's events on the fields that a VM's row and a task's row share.
 
 #pragma once
 
@@ -63,7 +63,7 @@ Status Advance(Record& record, VmEvent event, const VmChanges& changes, WallTime
 Status CheckPrefix(std::string_view prefix, std::string_view tag, std::string_view thing);
 Error AmbiguousPrefix(std::string_view prefix, std::size_t matches);
 
-// What a guest is made with. `thing` as above.
+// The configuration of a guest. `thing` as above.
 Status CheckSizes(std::int64_t vcpu_count, std::int64_t mem_mib, std::chrono::seconds ttl,
                   std::string_view thing);
 

@@ -1,10 +1,10 @@
-// Which VMs and tasks there are: one row each in registry.db of the state directory, seen and
-// changed by every process of the user at the same time. docs/REGISTRY.md has the tables and the
-// rules that hold after a crash.
+// The VMs and tasks: one row each in registry.db of the state directory, read and changed by every
+// process of the user at the same time. docs/REGISTRY.md has the tables and the rules that hold
+// after a crash.
 //
 // Every method may wait up to db::kBusyTimeout for another process, and may fail with kUnavailable
-// (still busy), kNoSpace, kPermissionDenied or kDataLoss (the file is broken; the hint says what to
-// do), besides what is said at each. What a method returned without an error is on disk.
+// (still busy), kNoSpace, kPermissionDenied, kDataLoss (the file is broken; the hint says what to
+// do) or a code named at the method. If a method returns without an error, its change is on disk.
 //
 // A Registry belongs to one thread and to the process that opened it: open it after fork.
 
@@ -50,9 +50,9 @@ class Registry {
   // is not, or several VMs begin so. kNotFound.
   Result<VmRecord> FindVm(std::string_view prefix);
 
-  // The one way to change a VM: checks `event` against its state as it is at that moment, stores
-  // what follows from both and `changes`, and returns the VM as stored.
-  // kStart, kExec and kRenew begin the lease anew; kStart clears last_error; kStop and kLost clear
+  // The only way to change a VM: checks `event` against its present state, stores the result with
+  // `changes`, and returns the VM as stored.
+  // kStart, kExec and kRenew begin the lease again; kStart clears last_error; kStop and kLost clear
   // network_json; kDelete removes the row. kNotFound; kWrongState: see Next().
   Result<VmRecord> Apply(const VmId& id, VmEvent event, const VmChanges& changes = {});
 
@@ -67,9 +67,9 @@ class Registry {
   // Records it as created; its lease begins now. Errors as for InsertVm.
   Result<TaskRecord> InsertTask(const TaskSpec& spec);
 
-  // Records a task that was there before this registry: stopped, last used when its last command
+  // Records a task that existed before this registry: stopped, last used when its last command
   // ended or else at `created_at`, with `commands`, whose sequences ascend and which have all
-  // ended. All or nothing. Errors as for InsertVm, for the commands likewise.
+  // ended. It stores all of it or none. Errors as for InsertVm, also for the commands.
   Result<TaskRecord> AdoptTask(const TaskSpec& spec, WallTime created_at,
                                const std::vector<CommandRecord>& commands);
 
@@ -88,18 +88,18 @@ class Registry {
   // Fine if it is gone already. kWrongState: it is started.
   Status DeleteTask(const TaskId& id);
 
-  // Records a command as running, with the next sequence of the task: from 1 and without a gap
-  // whoever asks at the same time. Begins the lease anew. kNotFound: no such task. kWrongState: it
-  // is not started. kInvalidArgument: no argv.
+  // Records a command as running, with the next sequence of the task: from 1 and without a gap,
+  // also if several processes ask at the same time. Begins the lease again. kNotFound: no such
+  // task. kWrongState: it is not started. kInvalidArgument: no argv.
   Result<CommandRecord> BeginCommand(const TaskId& id, const CommandSpec& spec);
 
-  // Records how a running command went, once; its output must be on disk already. Begins the lease
-  // anew if the task is started and the command was not interrupted. kNotFound. kWrongState: its
-  // end is recorded already, and stays. kInvalidArgument: see CheckCommandEnd.
+  // Records the end of a running command, once; its output must be on disk already. Begins the
+  // lease again if the task is started and the command was not interrupted. kNotFound. kWrongState:
+  // its end is recorded already, and does not change. kInvalidArgument: see CheckCommandEnd.
   Result<CommandRecord> EndCommand(const TaskId& id, std::int64_t sequence, const CommandEnd& end);
 
   // Records `how(sequence)` (see RecoverEnd) for each command of the task that is recorded as
-  // running; for whoever holds the task's lock, when no guest is there. How many there were.
+  // running, and returns their number. For the holder of the task's lock, while no guest runs.
   // `how` must not use this object.
   Result<std::int64_t> InterruptRunning(const TaskId& id,
                                         const std::function<CommandEnd(std::int64_t)>& how);
@@ -110,16 +110,17 @@ class Registry {
   // Empty if there is no such task.
   Result<std::vector<CommandRecord>> ListCommands(const TaskId& id, const CommandRange& range = {});
 
-  // The one with the highest sequence, running or not; nothing if none was ever recorded.
+  // The one with the highest sequence, running or not; empty if none was ever recorded.
   Result<std::optional<CommandRecord>> LastCommand(const TaskId& id);
 
   // Environment digests that a VM or a task was made with: these versions must stay installed.
   Result<std::set<std::string>> DigestsInUse();
 
-  // Runs `body` while no other process can change the registry, so that a row and a directory
-  // appear or go together as others see it. What `body` does through this object is stored if it
-  // returns without an error, and otherwise not at all. An error of the commit itself is returned,
-  // too: undo then what was done besides. Keep `body` short: others wait. Does not nest.
+  // Runs `body` while no other process can change the registry, so that others see a row and a
+  // directory appear or disappear together. The changes of `body` through this object are stored if
+  // it returns without an error, and otherwise none of them. An error of the commit itself is
+  // returned, too: then undo the other effects of `body`. Keep `body` short: others wait. Does not
+  // nest.
   Status WithExclusive(const std::function<Status()>& body);
 
  private:

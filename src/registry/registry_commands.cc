@@ -1,5 +1,5 @@
-// The part of Registry that deals with the commands of tasks. Each takes the same time however many
-// there are: one row of `tasks` and one of `commands`, found by their keys.
+// The part of Registry for the commands of tasks. Each call takes the same time for any number of
+// commands: one row of `tasks` and one of `commands`, found by their keys.
 
 #include <fmt/format.h>
 
@@ -68,7 +68,7 @@ Result<CommandRecord> Registry::EndCommandLocked(const TaskId& id, std::int64_t 
   PYRO_ASSIGN_OR_RETURN(auto task, GetTask(id));
   command.end = end;
   task.output_bytes += end.kept_bytes();
-  // An interruption is noticed at some later time, which is no use of the task.
+  // An interruption is noticed at some later time, which does not count as use of the task.
   if (task.state == TaskState::kStarted && end.outcome != CommandOutcome::kInterrupted) {
     BeginLease(task, clock_->Now());
   }
@@ -98,7 +98,7 @@ Result<std::int64_t> Registry::InterruptRunning(
     }
   }
   if (running.empty()) return 0;
-  // Files are read before anybody else has to wait.
+  // Files are read before the transaction makes other processes wait.
   std::vector<CommandEnd> ends;
   ends.reserve(running.size());
   for (const std::int64_t sequence : running) ends.push_back(how(sequence));
@@ -124,7 +124,7 @@ Result<CommandRecord> Registry::GetCommand(const TaskId& id, std::int64_t sequen
   if (found) return ReadCommand(select);
   return MakeError(ErrorCode::kNotFound,
                    fmt::format("task '{}' has no command {}", id.str(), sequence),
-                   "`pyro task logs` shows those that it has");
+                   "`pyro task logs` lists its commands");
 }
 
 Result<std::vector<CommandRecord>> Registry::ListCommands(const TaskId& id,

@@ -91,7 +91,7 @@ TEST(RegistryProcessTest, OfManyWhoStartOneVmExactlyOneSucceeds) {
   EXPECT_EQ(started, 1);
 }
 
-TEST(RegistryProcessTest, DirectoriesAndRowsGoTogetherWhoeverLooks) {
+TEST(RegistryProcessTest, DirectoriesAndRowsGoTogetherForEveryProcess) {
   // Writers make a directory and its row, one after the other; a watcher that looks inside
   // WithExclusive never sees the one without the other.
   const sys::TestDirectory directory;

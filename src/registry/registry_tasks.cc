@@ -1,4 +1,4 @@
-// The part of Registry that deals with tasks.
+// The part of Registry for tasks.
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 Error NoSuchTask(std::string_view id) {
   return MakeError(ErrorCode::kNotFound, fmt::format("there is no task '{}'", id),
-                   "`pyro task list` shows those that there are");
+                   "`pyro task list` lists them");
 }
 
 Result<std::vector<TaskRecord>> ReadTasks(db::Statement& select) {
@@ -25,7 +25,7 @@ Result<std::vector<TaskRecord>> ReadTasks(db::Statement& select) {
   }
 }
 
-// A task as one that was there before its row, after its commands.
+// The record of an adopted task, after its commands.
 void ResumeAfter(TaskRecord& task, const std::vector<CommandRecord>& commands) {
   task.state = TaskState::kStopped;
   WallTime last_used = task.created_at;

@@ -10,8 +10,7 @@ Error BadRow(std::string_view thing, std::string_view what, std::string_view val
   return MakeError(
       ErrorCode::kDataLoss,
       fmt::format("the registry holds a {} whose {} is '{}'", thing, what, Printable(value)),
-      "something else than pyro has written to registry.db: move it away, and a new "
-      "one is made");
+      "something else than pyro has written to registry.db: move it away, and a new one is made");
 }
 
 }  // namespace pyro::registry

@@ -21,7 +21,7 @@ inline constexpr std::array kExecutionModes = {
     ExecutionMode::kPending, ExecutionMode::kGuestVirtioSerial, ExecutionMode::kGuestVsock,
     ExecutionMode::kHostCompat};
 
-// kDataLoss. `thing` is what the row stands for: "VM".
+// kDataLoss. `thing` names the kind of row: "VM".
 Error BadRow(std::string_view thing, std::string_view what, std::string_view value);
 
 // The value of that name. kDataLoss: there is none.

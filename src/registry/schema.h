@@ -8,7 +8,7 @@
 
 namespace pyro::registry {
 
-// For db::Migrate. docs/REGISTRY.md describes what they make.
+// For db::Migrate. docs/REGISTRY.md describes the result.
 std::span<const db::Sql> Migrations();
 
 }  // namespace pyro::registry

@@ -41,7 +41,7 @@ std::vector<fs::path> Directories(const fs::path& parent) {
   return list;
 }
 
-// Out of the way in one step: whoever waits for its lock makes a pool of its own then.
+// Renames it in one step: a process that waits for its lock then makes a new pool.
 void RemoveOverPool(const fs::path& pool) {
   const fs::path gone = pool.parent_path() / (kGonePoolPrefix + pool.filename().native());
   if (std::rename(pool.c_str(), gone.c_str()) == 0) (void)sys::RemoveTree(gone);

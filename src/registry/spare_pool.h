@@ -1,12 +1,13 @@
-// Pools of spares: guests that have come up already and wait for somebody to run a command in them.
+// Pools of spares: guests that have started and wait for a command.
 //
-//   spares/<name>/pool.json     what its spares are made of, and how many; its time of change is
-//   the last use spares/<name>/lock          held by whoever adds or removes spares
-//   spares/<name>/vm_…/         one spare: lock, control.sock, data.img, console.log; taken, once
-//   it is
+//   spares/<name>/pool.json   the configuration of its spares, and their number; its time of change
+//                             is the last use
+//   spares/<name>/lock        held by the process that adds or removes spares
+//   spares/<name>/vm_…/       one spare: lock, control.sock, data.img, console.log; and `taken`,
+//                             once a client has it
 //
-// A spare has no row: its supervisor holds its lock, and removes it in the end. Whoever holds the
-// pool's lock removes what a killed supervisor has left.
+// A spare has no row: its supervisor holds its lock, and removes it in the end. The holder of the
+// pool's lock removes the leftovers of a killed supervisor.
 
 #pragma once
 
@@ -30,38 +31,38 @@ struct SparePool {
   int vcpu_count = 1;
   int mem_mib = 1024;
   bool network = false;
-  int count = 0;                   // To be kept ready.
+  int count = 0;                   // The number to keep ready.
   std::chrono::seconds ttl{3600};  // From the last use on.
-  std::filesystem::path blank;     // What a spare's disk is copied from.
+  std::filesystem::path blank;     // The image that a spare's disk is copied from.
   std::string guest;  // A wire::SupervisorConfig; each spare fills in id and directory.
 };
 
 std::filesystem::path SparePoolsDirectory(const std::filesystem::path& state_dir);
 
-// kInvalidArgument and the like: pool.json is not one of this version.
+// kInvalidArgument, for example: pool.json is not of this version.
 Result<SparePool> ReadSparePool(const std::filesystem::path& directory);
 Status WriteSparePool(const SparePool& pool);
 
 // Every pool that can be read.
 std::vector<SparePool> ListSparePools(const std::filesystem::path& state_dir);
 
-// When it is over unless somebody takes a spare before. The epoch if the pool is gone.
+// The time of its end unless a client takes a spare before. The epoch if the pool is gone.
 WallTime SparePoolExpiry(const SparePool& pool);
-// It has been used now.
+// Records a use now.
 void TouchSparePool(const std::filesystem::path& directory);
 
-// The directories of spares, whoever answers for them.
+// The directories of spares, with or without an owner.
 std::vector<std::filesystem::path> ListSpares(const std::filesystem::path& pool);
 
-// Held by whoever adds or removes spares.
+// Held by the process that adds or removes spares.
 std::filesystem::path SparePoolLock(const std::filesystem::path& pool);
 
 // By a spare's supervisor: it has been handed out.
 void MarkSpareTaken(const std::filesystem::path& spare);
 bool SpareIsTaken(const std::filesystem::path& spare);
 
-// For whoever holds the pool's lock: removes the spares that nobody answers for; returns how many
-// still wait.
+// For the holder of the pool's lock: removes the spares without an owner; returns the number that
+// still waits.
 int ClearDeadSpares(const std::filesystem::path& pool);
 
 // Removes dead spares of every pool, and pools that are over. Never waits, never fails.

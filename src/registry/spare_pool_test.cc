@@ -64,7 +64,7 @@ TEST_F(SparePoolTest, ADamagedPoolIsAnErrorAndNotListed) {
   }
 }
 
-TEST_F(SparePoolTest, OnlySparesThatSomebodyAnswersForSurvive) {
+TEST_F(SparePoolTest, OnlySparesWithAnOwnerSurvive) {
   const fs::path alive = MakeSpare(kSpare);
   const fs::path dead = MakeSpare(kOther);
   const auto lock = sys::FileLock::TryAcquire(alive / "lock");

@@ -38,7 +38,7 @@ Status AdoptOne(Registry& registry, const std::filesystem::path& state_dir, cons
   if (manifest.spec.id != id) {
     return MakeError(ErrorCode::kDataLoss,
                      fmt::format("the manifest in '{}' is that of another task", id.str()),
-                     "its directory is left as it is: its data.img holds the work");
+                     "its directory is not changed: its data.img holds the work");
   }
   PYRO_ASSIGN_OR_RETURN(const ReplayedCommands replayed, ReplayCommands(directory, id, now));
   PYRO_RETURN_IF_ERROR(registry.AdoptTask(manifest.spec, manifest.created_at, replayed.commands));
@@ -53,7 +53,7 @@ Status AdoptOne(Registry& registry, const std::filesystem::path& state_dir, cons
 Result<AdoptedTasks> AdoptTasks(Registry& registry, const std::filesystem::path& state_dir,
                                 const Clock& clock) {
   AdoptedTasks adopted;
-  // First without keeping others out: nearly always there is nothing to do.
+  // First without a transaction: nearly always there is nothing to do.
   PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> seen, ListTaskDirectories(state_dir));
   PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> unknown, WithoutRow(registry, seen));
   for (const TaskId& id : unknown) {

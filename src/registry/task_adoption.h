@@ -1,4 +1,4 @@
-// Makes rows again for tasks whose registry was lost or broken, from what lies in their
+// Restores the rows of tasks whose registry was lost or broken, from the files in their
 // directories.
 
 #pragma once
@@ -20,15 +20,15 @@ namespace pyro::registry {
 struct AdoptedTasks {
   struct Failure {
     TaskId id;
-    Error error;  // Its directory is left as it is.
+    Error error;  // Its directory is not changed.
   };
   std::vector<TaskId> task_ids;
   std::vector<Failure> failures;
   std::uint64_t bad_lines = 0;  // Of journals, left out.
 };
 
-// Every finished task directory that has no row and no holder gets one, as stopped, with its
-// commands as far as its files tell. Idempotent. Cheap when there is nothing to do.
+// Every finished task directory without a row and without a holder gets a row, as stopped, with the
+// commands that its files show. Idempotent. Cheap when there is nothing to do.
 Result<AdoptedTasks> AdoptTasks(Registry& registry, const std::filesystem::path& state_dir,
                                 const Clock& clock);
 

@@ -22,10 +22,10 @@ namespace pyro::registry {
 namespace fs = std::filesystem;
 namespace {
 
-// Belongs to nobody: being removed, whoever sees it may go on with it.
+// Being removed, without an owner: any process that sees it may finish the removal.
 constexpr std::string_view kGoneTaskPrefix = ".gone-";
-// Being made inside WithExclusive, so that a task's directory has its manifest and its mark from
-// the moment on at which it has its name.
+// Being made inside WithExclusive, so that a task's directory has its manifest and its mark as soon
+// as it has its name.
 constexpr std::string_view kNewPrefix = ".new-";
 constexpr const char* kCreatingMark = "creating";
 
@@ -74,14 +74,14 @@ Result<std::vector<std::string>> Names(const fs::path& state_dir) {
   return names;
 }
 
-// True: nobody holds the task, and its mark of creation is there or not as `creating` says. A
-// directory that went in the meantime is neither.
+// True: no process holds the task, and its mark of creation exists or not as `creating` says. False
+// if the directory has disappeared meanwhile.
 Result<bool> IsFree(const fs::path& state_dir, const TaskId& id, bool creating) {
   auto lock = sys::FileLock::TryAcquire(TaskLock(state_dir, id));
   if (!lock && lock.error().code == ErrorCode::kNotFound) return false;
   if (!lock) return lock.error();
   if (!lock->has_value()) return false;
-  // Under the lock: the mark goes only by its holder's doing.
+  // Under the lock: only its holder removes the mark.
   PYRO_ASSIGN_OR_RETURN(const bool marked, Exists(TaskDirectory(state_dir, id) / kCreatingMark));
   return marked == creating;
 }

@@ -1,7 +1,8 @@
-// Where a task's files lie, and how its directory comes and goes. docs/REGISTRY.md lists the files.
+// The places of a task's files, and the creation and removal of its directory. docs/REGISTRY.md
+// lists the files.
 //
-// A task's directory is the task: its row can be made again from it (task_adoption.h), its work
-// cannot. So nothing here ever takes one away that may hold work only because it has no row.
+// A task's directory is the task: its row can be restored from it (task_adoption.h), its work
+// cannot. So no function here removes a directory that may hold work only because it has no row.
 
 #pragma once
 
@@ -24,48 +25,48 @@ std::filesystem::path TaskControlSocket(const std::filesystem::path& state_dir, 
 std::filesystem::path TaskDataImage(const std::filesystem::path& state_dir, const TaskId& id);
 std::filesystem::path TaskConsoleLog(const std::filesystem::path& state_dir, const TaskId& id);
 
-// Makes the directory with its manifest, marked as being created, and takes its lock. To be called
-// inside Registry::WithExclusive, together with InsertTask. What is on disk when it returns stays
-// there. kAlreadyExists. Fill it (disk, seed), then call FinishTaskCreation.
+// Makes the directory with its manifest, marked as being created, and takes its lock. Call it
+// inside Registry::WithExclusive, together with InsertTask. The directory is durable when it
+// returns. kAlreadyExists. Fill it (disk, seed), then call FinishTaskCreation.
 Result<sys::FileLock> CreateTaskDirectory(const std::filesystem::path& state_dir,
                                           const TaskSpec& spec, WallTime created_at);
 
-// Takes the mark away, for whoever holds the lock; before the first command runs. From here on the
-// directory is never a leftover. What is in it is synced by the caller before.
+// Removes the mark, before the first command runs. For the holder of the lock. From here on the
+// directory is never a leftover. The caller syncs its content before.
 Status FinishTaskCreation(const std::filesystem::path& state_dir, const TaskId& id);
 
 enum class TaskFiles {
   kReady,
-  kCreating,  // Being created by the holder of its lock; with a free lock: cut off, remove it.
-  kRemoving,  // A removal was cut off after its point of no return: finish it, row included.
-  kMissing,   // Somebody else took it away.
+  kCreating,  // Being created by the holder of its lock; with a free lock: interrupted, remove it.
+  kRemoving,  // A removal was interrupted after its point of no return: finish it, with the row.
+  kMissing,   // Another process removed it.
 };
 Result<TaskFiles> LookAtTaskFiles(const std::filesystem::path& state_dir, const TaskId& id);
 
-// The point of no return of a removal, for whoever holds the lock: the directory disappears, also
-// over a power cut. A removal calls it and then DeleteTask inside one WithExclusive, in this
-// order, or a crash in between would leave a directory that is taken for a lost task; and
-// RemoveTaskDirectory after it. Fine if it is gone already.
+// The point of no return of a removal, for the holder of the lock: the directory disappears, even
+// if the power fails. A removal calls it and then DeleteTask inside one WithExclusive. The order
+// matters: otherwise a crash in between would leave a directory that looks like a lost task. Then
+// it calls RemoveTaskDirectory. A missing directory is no error.
 Status RetireTaskDirectory(const std::filesystem::path& state_dir, const TaskId& id);
 
-// Where it lies after that, until its content is gone.
+// Its place after that, until its content is removed.
 std::filesystem::path RetiredTaskDirectory(const std::filesystem::path& state_dir,
                                            const TaskId& id);
 
 // RetireTaskDirectory and then the content, which may take long: outside WithExclusive.
 Status RemoveTaskDirectory(const std::filesystem::path& state_dir, const TaskId& id);
 
-// The tasks that have a directory, whatever its condition.
+// The tasks that have a directory, in any condition.
 Result<std::vector<TaskId>> ListTaskDirectories(const std::filesystem::path& state_dir);
 
-// What was cut off under tasks/: removals after their point of no return, and creations that never
-// got to hold work and have no holder of their lock; neither if it has a row (an id in `known`),
-// which has to go first. To be called inside WithExclusive, and to be removed there.
+// The interrupted operations under tasks/: removals after their point of no return, and creations
+// without work whose lock is free. Neither if it has a row (an id in `known`), which must be
+// deleted first. Call it, and remove the directories, inside WithExclusive.
 Result<std::vector<std::filesystem::path>> LeftoverTaskDirectories(
     const std::filesystem::path& state_dir, const std::vector<TaskId>& known);
 
-// True: a finished task whose lock is free. If it has no row, its registry was lost. To be called
-// inside WithExclusive.
+// True: a finished task whose lock is free. If it has no row, its registry was lost. Call it inside
+// WithExclusive.
 Result<bool> IsAdoptable(const std::filesystem::path& state_dir, const TaskId& id);
 
 }  // namespace pyro::registry

@@ -64,7 +64,7 @@ TEST_F(TaskDirectoryTest, RemovalHasAPointOfNoReturn) {
   EXPECT_FALSE(*IsAdoptable(state_.path(), id));
   EXPECT_TRUE(fs::is_directory(RetiredTaskDirectory(state_.path(), id)));
   EXPECT_EQ(LeftoverTaskDirectories(state_.path(), {})->size(), 1u);
-  // Not while its row is there: nobody would remember to delete that.
+  // Not while its row exists: no call would delete the row later.
   EXPECT_TRUE(LeftoverTaskDirectories(state_.path(), {id})->empty());
   EXPECT_TRUE(RemoveTaskDirectory(state_.path(), id).ok());
   EXPECT_EQ(Look(id), TaskFiles::kMissing);
@@ -77,7 +77,7 @@ TEST_F(TaskDirectoryTest, NothingThatMayHoldWorkIsALeftover) {
   const auto held = Create(TestTaskId(1));
   ASSERT_TRUE(held.ok());
   ASSERT_TRUE(Create(TestTaskId(2)).ok());  // Cut off: its lock is let go at once.
-  ASSERT_TRUE(Create(TestTaskId(3)).ok());  // Likewise, but its row is there.
+  ASSERT_TRUE(Create(TestTaskId(3)).ok());  // The same, but its row exists.
   MakeFinished(TestTaskId(4));
   MakeFinished(TestTaskId(5));
   fs::remove(TaskDirectory(state_.path(), TestTaskId(5)) / "manifest.json");

@@ -17,7 +17,7 @@ constexpr std::int64_t kMaxCreatedAtMs = 253'402'300'799'999;
 
 Error Broken(std::string_view what) {
   return MakeError(ErrorCode::kDataLoss, fmt::format("the task's manifest is broken: {}", what),
-                   "its directory is left as it is: its data.img holds the work");
+                   "its directory is not changed: its data.img holds the work");
 }
 
 Result<TaskManifest> Read(const Json& json) {

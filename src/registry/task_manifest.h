@@ -1,5 +1,5 @@
-// tasks/<id>/manifest.json: what the task was made with, so that a lost registry can be made again.
-// Written once, with the directory; what is read is treated as input from outside.
+// tasks/<id>/manifest.json: the configuration of the task, to restore a lost registry. Written
+// once, with the directory; the reader treats it as input from outside.
 
 #pragma once
 

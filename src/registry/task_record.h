@@ -1,4 +1,4 @@
-// What the registry knows of one task.
+// The registry's record of one task.
 
 #pragma once
 
@@ -16,20 +16,20 @@
 
 namespace pyro::registry {
 
-// A task's guest comes and goes as a VM's does, by the same table: see Next(). What differs is what
-// kDelete means to people, and that the end of its lease stops a task and removes nothing.
+// A task's guest starts and stops like a VM's, by the same table: see Next(). There are two
+// differences: kDelete deletes a user's work, and the end of its lease only stops a task.
 using TaskState = VmState;
 using TaskEvent = VmEvent;
 using TaskChanges = VmChanges;
 
-// What a task is made with; never changes.
+// The configuration of a task; never changes.
 struct TaskSpec {
   TaskId id;
   std::string environment;         // The catalog's name, such as debian:12.
   std::string environment_digest;  // Of the installed version that its guest runs.
   std::int64_t vcpu_count = 1;
   std::int64_t mem_mib = 1024;
-  std::int64_t disk_mib = 8192;   // What its disk can hold at most.
+  std::int64_t disk_mib = 8192;   // Upper bound of its disk.
   std::chrono::seconds ttl{600};  // Between 1 s and kMaxTtl.
   bool network = false;
   bool allow_host_compat = false;
@@ -49,7 +49,7 @@ struct TaskRecord : TaskSpec {
   WallTime expires_at{};  // last_used_at + ttl.
   std::int64_t next_sequence = 1;
   std::int64_t command_count = 0;  // Commands in the journal, running ones too.
-  std::uint64_t output_bytes = 0;  // Kept of the output of those that have ended.
+  std::uint64_t output_bytes = 0;  // Bytes of output kept of the commands that have ended.
 };
 
 // kInvalidArgument: a number out of range.

@@ -9,8 +9,8 @@
 namespace pyro::registry {
 
 // The columns but the key, in the order in which ReadTask and BindTask count them after it, and as
-// many parameters. An UPDATE must not name the key, not even to leave it as it is: SQLite would go
-// through all commands of the task to see that none refers to the old one.
+// many parameters. An UPDATE must not name the key, not even with the same value: SQLite would
+// check all commands of the task for a reference to the old one.
 #define PYRO_TASK_VALUES                                                           \
   "environment, environment_digest, vcpu_count, mem_mib, disk_mib, ttl_seconds, "  \
   "network, allow_host_compat, state, execution_mode, accelerator, network_json, " \
@@ -22,8 +22,8 @@ namespace pyro::registry {
 #define PYRO_TASK_COLUMNS "id, " PYRO_TASK_VALUES
 #define PYRO_TASK_PARAMETERS "?1, " PYRO_TASK_VALUE_PARAMETERS
 
-// Of a statement that selected PYRO_TASK_COLUMNS and stands on a row. kDataLoss: the row holds what
-// no pyro writes.
+// Of a statement that selected PYRO_TASK_COLUMNS and stands on a row. kDataLoss: the row has values
+// that no pyro writes.
 Result<TaskRecord> ReadTask(const db::Statement& row);
 
 void BindTask(db::Statement& statement, const TaskRecord& task);

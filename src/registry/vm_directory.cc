@@ -16,7 +16,7 @@ namespace pyro::registry {
 namespace fs = std::filesystem;
 namespace {
 
-// A directory that is being removed: nobody owns it, whoever sees it may go on with it.
+// A directory that is being removed: it has no owner, and any process that sees it may finish it.
 constexpr std::string_view kGoneVmPrefix = ".gone-";
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Where a VM's files lie, and how its directory comes and goes. docs/REGISTRY.md lists the files.
+// The places of a VM's files, and the creation and removal of its directory. docs/REGISTRY.md lists
+// the files.
 
 #pragma once
 
@@ -17,17 +18,17 @@ std::filesystem::path VmDirectory(const std::filesystem::path& state_dir, const 
 std::filesystem::path VmLock(const std::filesystem::path& state_dir, const VmId& id);
 std::filesystem::path VmControlSocket(const std::filesystem::path& state_dir, const VmId& id);
 
-// Makes the directory and takes its lock. To be called inside Registry::WithExclusive, together
-// with InsertVm: then no other process can find the directory without its row and take it for a
+// Makes the directory and takes its lock. Call it inside Registry::WithExclusive, together with
+// InsertVm: then no other process can find the directory without its row and treat it as a
 // leftover.
 Result<sys::FileLock> CreateVmDirectory(const std::filesystem::path& state_dir, const VmId& id);
 
-// For whoever holds the lock. It disappears at once, its content soon after; what a crash leaves is
-// found by LeftoverDirectories.
+// For the holder of the lock. The directory disappears at once, its content soon after;
+// LeftoverDirectories finds the remains of a crash.
 Status RemoveVmDirectory(const std::filesystem::path& state_dir, const VmId& id);
 
-// Names under vms/ that are neither the directory of a VM in `known` nor locked by anybody: to be
-// called inside WithExclusive.
+// Names under vms/ that are neither the directory of a VM in `known` nor locked by a process. Call
+// it inside WithExclusive.
 Result<std::vector<std::filesystem::path>> LeftoverDirectories(
     const std::filesystem::path& state_dir, const std::vector<VmId>& known);
 

@@ -36,7 +36,7 @@ TEST(VmDirectoryTest, RemovalIsIdempotentAndTakesEverything) {
   EXPECT_TRUE(RemoveVmDirectory(state.path(), id).ok());
 }
 
-TEST(VmDirectoryTest, LeftoversAreThoseThatNobodyKnowsOrHolds) {
+TEST(VmDirectoryTest, LeftoversHaveNeitherARowNorAHolder) {
   const sys::TestDirectory state;
   EXPECT_TRUE(LeftoverDirectories(state.path(), {})->empty());  // Nothing was ever made.
 

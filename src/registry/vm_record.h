@@ -1,4 +1,4 @@
-// What the registry knows of one VM.
+// The registry's record of one VM.
 
 #pragma once
 
@@ -18,15 +18,15 @@ namespace pyro::registry {
 // How commands run, or did until it stopped.
 enum class ExecutionMode { kPending, kGuestVirtioSerial, kGuestVsock, kHostCompat };
 
-// Who sees to it that the VM ends.
+// The owner, which ends the VM.
 enum class VmOwner {
   kLease,  // Its lease.
-  kRun,    // The one `pyro run` that made it: of no use to anyone once that is over.
+  kRun,    // The one `pyro run` that made it: the VM is of no use once that is over.
 };
 
 inline constexpr std::chrono::seconds kMaxTtl = std::chrono::hours(24 * 365 * 10);
 
-// What a VM is made with; never changes.
+// The configuration of a VM; never changes.
 struct VmSpec {
   VmId id;
   std::string environment;         // The catalog's name, such as debian:12.
@@ -53,7 +53,7 @@ struct VmRecord : VmSpec {
   WallTime expires_at{};  // last_used_at + ttl.
 };
 
-// What an event changes besides state and times. Nothing: stays as it is.
+// The changes of an event in addition to state and times. Empty fields: no change.
 struct VmChanges {
   std::optional<ExecutionMode> execution_mode = std::nullopt;
   std::optional<std::string> accelerator = std::nullopt;

@@ -14,8 +14,8 @@ namespace pyro::registry {
   "allow_host_compat, state, execution_mode, accelerator, network_json, last_error, "       \
   "created_at, started_at, last_used_at, expires_at"
 
-// Of a statement that selected PYRO_VM_COLUMNS and stands on a row. kDataLoss: the row holds what
-// no pyro writes.
+// Of a statement that selected PYRO_VM_COLUMNS and stands on a row. kDataLoss: the row has values
+// that no pyro writes.
 Result<VmRecord> ReadVm(const db::Statement& row);
 
 // Binds parameters 1 to 18.

@@ -6,7 +6,7 @@ namespace pyro::registry {
 namespace {
 
 struct Transition {
-  std::optional<VmState> next;  // Nothing: refused, with the two texts.
+  std::optional<VmState> next;  // Empty: refused, with the two texts.
   std::string_view refusal = {};
   std::string_view hint = {};
 };
@@ -19,7 +19,7 @@ constexpr Transition Refuse(std::string_view refusal, std::string_view hint) {
 
 constexpr Transition kGone = Refuse("it has been deleted", "create another one");
 constexpr Transition kNotRunning =
-    Refuse("what is not started cannot run commands", "start it first");
+    Refuse("it is not started and cannot run commands", "start it first");
 
 using Row = std::array<Transition, kAllVmEvents.size()>;
 
@@ -27,8 +27,8 @@ using Row = std::array<Transition, kAllVmEvents.size()>;
 constexpr std::array<Row, kAllVmStates.size()> kTransitions = {{
     {{
         To(VmState::kStarted),
-        Refuse("what was never started cannot be stopped", "start it, or delete it"),
-        Refuse("what was never started cannot be lost", "start it, or delete it"),
+        Refuse("it was never started and cannot be stopped", "start it, or delete it"),
+        Refuse("it was never started and cannot be lost", "start it, or delete it"),
         To(VmState::kCreated),
         kNotRunning,
         To(VmState::kDeleted),
@@ -39,13 +39,13 @@ constexpr std::array<Row, kAllVmStates.size()> kTransitions = {{
         To(VmState::kStopped),
         To(VmState::kStarted),
         To(VmState::kStarted),
-        Refuse("what is started cannot be deleted", "stop it first"),
+        Refuse("it is started and cannot be deleted", "stop it first"),
     }},
     {{
         To(VmState::kStarted),
         To(VmState::kStopped),
         To(VmState::kStopped),
-        Refuse("the lease of what is stopped cannot be renewed", "start it first"),
+        Refuse("it is stopped, and its lease cannot be renewed", "start it first"),
         kNotRunning,
         To(VmState::kDeleted),
     }},

@@ -1,4 +1,4 @@
-// The states of a VM or a task and the one table that says which event leads from which to which.
+// The states of a VM or a task, and the table of the events that lead from one to another.
 
 #pragma once
 
@@ -17,10 +17,10 @@ enum class VmState {
 };
 
 enum class VmEvent {
-  kStart,   // The guest has come up.
+  kStart,   // The guest has started.
   kStop,    // The guest has been powered off.
-  kLost,    // The guest is gone without having been stopped.
-  kRenew,   // The lease begins anew.
+  kLost,    // The guest ended without being stopped.
+  kRenew,   // The lease begins again.
   kExec,    // A command is about to run.
   kDelete,  // The row goes, and the directory after it.
 };
@@ -31,8 +31,8 @@ inline constexpr std::array kAllVmEvents = {VmEvent::kStart, VmEvent::kStop, VmE
                                             VmEvent::kRenew, VmEvent::kExec, VmEvent::kDelete};
 
 // The state after `event`. kWrongState, with a hint for the user: not possible in `state`.
-// A started VM cannot be deleted: whoever deletes one has made sure first that its guest is off,
-// and says so with kStop or kLost. kStop, kLost and kDelete may come twice, because two processes
+// A started VM cannot be deleted: the deleting process first makes sure that the guest is off, and
+// records that with kStop or kLost. kStop, kLost and kDelete may come twice, because two processes
 // may notice the same end.
 Result<VmState> Next(VmState state, VmEvent event);
 

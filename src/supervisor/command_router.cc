@@ -14,7 +14,7 @@ using wire::Frame;
 using wire::FrameType;
 using wire::Stream;
 
-// What clients may have waiting before the guest is ready: a full window of stdin for several
+// The bytes that clients may queue before the guest is ready: a full window of stdin for several
 // commands.
 constexpr std::size_t kMaxHeldBytes = 16 * 1024 * 1024;
 constexpr std::size_t kMaxWatchers = 256;  // Of one command.
@@ -90,7 +90,7 @@ Status CommandRouter::Cancel(ClientId client, const Frame& frame) {
         EncodeFrame(wire::ErrorFrame(
             frame.channel,
             MakeError(ErrorCode::kNotFound, fmt::format("command {} does not run", cancel.sequence),
-                      "it has ended, or never was"))));
+                      "it has ended or never existed"))));
     return OkStatus();
   }
   Command& command = found->second;
@@ -114,7 +114,7 @@ void CommandRouter::Begin(ClientId client, std::uint32_t client_channel, wire::E
     }
     command.sequence = *sequence;
     ToClient(command, wire::Accepted{*sequence}.ToFrame(0));
-    // What a finished command wrote outlives the guest.
+    // The output of a finished command outlives the guest.
     exec.sync = true;
   }
   commands_.emplace(channel, command);
@@ -145,7 +145,7 @@ Status CommandRouter::ForRunning(std::uint32_t channel, Command& command, Frame 
       PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
       Output& output = OutputOf(command, frame.stream);
       if (command.sequence > 0) return Breach("credit for output that is in the journal");
-      // Credit for what was never received would let the guest fill our memory.
+      // Credit for bytes that were never received would let the guest fill our memory.
       if (output.granted + bytes > output.received) return Breach("credit for nothing");
       Grant(channel, frame.stream, output, bytes);
       return OkStatus();
@@ -169,7 +169,7 @@ void CommandRouter::Grant(std::uint32_t channel, Stream stream, Output& output,
 
 Status CommandRouter::FromGuest(Frame frame) {
   const auto found = commands_.find(frame.channel);
-  if (found == commands_.end()) return Breach("a channel that nobody opened");
+  if (found == commands_.end()) return Breach("a channel that was never opened");
   Command& command = found->second;
   switch (frame.type) {
     case FrameType::kStarted:
@@ -190,7 +190,7 @@ Status CommandRouter::FromGuest(Frame frame) {
     }
     case FrameType::kExited: {
       PYRO_ASSIGN_OR_RETURN(const wire::Exited exited, wire::Exited::FromFrame(frame));
-      // What never began has no output that could end.
+      // A command that never began has no output that could end.
       const bool began = command.started || exited.outcome.kind != wire::Outcome::Kind::kNotStarted;
       if (began && !(command.out.ended && command.err.ended)) {
         return Breach("exited before its output ended");
@@ -236,7 +236,7 @@ Status CommandRouter::OutputFromGuest(std::uint32_t channel, Command& command, F
   return OkStatus();
 }
 
-// We are done with what was received: the guest may send as much again.
+// The received bytes are consumed: the guest may send as many again.
 void CommandRouter::Dispose(std::uint32_t channel, Stream stream, Output& output) {
   const std::uint64_t due = output.received - output.granted;
   if (due >= wire::kInitialCredit / 2) {
@@ -251,7 +251,7 @@ void CommandRouter::ClientGone(ClientId client) {
     if (command.client != client || command.orphan) continue;
     command.orphan = true;
     if (command.sequence > 0) {
-      // Nobody is left to end its stdin.
+      // No client is left to end its stdin.
       if (!std::exchange(command.stdin_ended, true)) {
         callbacks_.to_guest(wire::EncodeEof(channel, Stream::kStdin));
       }
@@ -310,7 +310,7 @@ void CommandRouter::SendKill(std::uint32_t channel, Command& command, wire::Kill
   if (callbacks_.killed) callbacks_.killed(channel);
 }
 
-// Whoever is told of the end finds it recorded.
+// The end is recorded before a client hears of it.
 void CommandRouter::RecordEnd(const Command& command, const wire::Exited& exited) {
   if (command.sequence > 0) callbacks_.record_end(command.sequence, exited);
   for (const Watcher& watcher : command.watchers) {

@@ -1,8 +1,8 @@
-// Carries commands between many clients and one guest: channels, flow control, timeouts, and who is
-// to blame for a breach.
+// Carries commands between many clients and one guest: channels, flow control, timeouts, and the
+// side that made a breach.
 //
-// Pure logic: frames in, frames out through callbacks. The guest is hostile; everything it sends is
-// checked against what it was asked for. Not thread-safe.
+// Pure logic: frames in, frames out through callbacks. The guest is hostile; each of its frames is
+// checked against the requests. Not thread-safe.
 
 #pragma once
 
@@ -32,12 +32,11 @@ class CommandRouter {
     // A command was given to the guest; call TimedOut(channel) after `timeout`, unless
     // `finished(channel)` comes first.
     std::function<void(std::uint32_t channel, std::chrono::milliseconds timeout)> started;
-    // The guest was told to kill the command; GuestOwesExit(channel) tells some time later whether
-    // it did.
+    // The guest was told to kill the command; a later GuestOwesExit(channel) shows whether it did.
     std::function<void(std::uint32_t channel)> killed;
     std::function<void(std::uint32_t channel)> finished;
-    // For commands with `journal`; absent where there is none. `record` returns the sequence number
-    // once the command is on disk, `append` stores output as it comes, `record_end` returns once
+    // For commands with `journal`; absent if there is none. `record` returns the sequence number
+    // once the command is on disk, `append` stores output as it arrives, `record_end` returns once
     // all of it is on disk.
     std::function<Result<std::int64_t>(const wire::Exec&)> record;
     std::function<void(std::int64_t sequence, wire::Stream, std::string_view)> append;
@@ -48,19 +47,18 @@ class CommandRouter {
 
   explicit CommandRouter(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
 
-  // Frames that arrived earlier are passed on now. Returns the clients whose frames turned out to
-  // break the rules.
+  // Passes on the frames that arrived earlier. Returns the clients whose frames broke the rules.
   std::vector<ClientId> GuestReady();
 
-  // kProtocol: the client broke the rules; its connection is to be ended. Frames of the connection
-  // itself (channel 0) are not for this class.
+  // kProtocol: the client broke the rules; end its connection. Frames of the connection itself
+  // (channel 0) are not for this class.
   Status FromClient(ClientId client, wire::Frame frame);
 
-  // kProtocol: the guest broke the rules; nothing of it can be trusted any more.
+  // kProtocol: the guest broke the rules and cannot be trusted any more.
   Status FromGuest(wire::Frame frame);
 
-  // Kills the client's commands, but for those of the journal, which go on without it; output for
-  // it is dropped from now on.
+  // Kills the client's commands, except those of the journal, which go on without it; output for it
+  // is dropped from now on.
   void ClientGone(ClientId client);
 
   // Every command ends as lost.
@@ -69,8 +67,7 @@ class CommandRouter {
   // Kills the command. Does nothing if it has ended.
   void TimedOut(std::uint32_t channel);
 
-  // True when the command was killed, nothing keeps the guest from saying so, and yet it has not:
-  // the guest is stuck.
+  // True if the command was killed and the guest could report it but has not: the guest is stuck.
   bool GuestOwesExit(std::uint32_t channel) const;
 
   // No command waits or runs.
@@ -80,8 +77,8 @@ class CommandRouter {
   // One output stream of a command, as the guest may use it.
   struct Output {
     std::uint64_t allowed = wire::kInitialCredit;  // Bytes that the guest may still send.
-    std::uint64_t received = 0;                    // In all.
-    std::uint64_t granted = 0;                     // In all, beyond the first window.
+    std::uint64_t received = 0;                    // In total.
+    std::uint64_t granted = 0;                     // In total, beyond the first window.
     bool ended = false;
   };
 
@@ -131,8 +128,8 @@ class CommandRouter {
   bool gone_ = false;
   std::uint32_t next_channel_ = 1;
   Commands commands_;  // By the guest's channel.
-  std::map<std::pair<ClientId, std::uint32_t>, std::uint32_t>
-      by_client_;          // To the guest's channel.
+  // To the guest's channel.
+  std::map<std::pair<ClientId, std::uint32_t>, std::uint32_t> by_client_;
   std::deque<Held> held_;  // Frames that wait for the guest.
   std::size_t held_bytes_ = 0;
 };

@@ -222,8 +222,8 @@ TEST_F(CommandRouterTest, AClientThatLeavesTakesItsCommandsAlong) {
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_EQ(frames[0].type, FrameType::kKill);
   EXPECT_EQ(frames[0].channel, channel);
-  EXPECT_EQ(*DecodeCredit(frames[1]),
-            1000u);  // What the client never took must not hold the guest up.
+  // Output that the client never took must not delay the guest.
+  EXPECT_EQ(*DecodeCredit(frames[1]), 1000u);
   to_client_.clear();
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok())
@@ -369,7 +369,7 @@ TEST_F(JournalRouterTest, ADeadGuestInterruptsItsCommands) {
   EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kLost);
 }
 
-TEST_F(JournalRouterTest, AnybodyMayCancelACommandByItsSequence) {
+TEST_F(JournalRouterTest, AnyClientMayCancelACommandByItsSequence) {
   const std::uint32_t channel = BeginJournaled(1, 5);
   ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
   const auto frames = ToGuest();
@@ -391,7 +391,8 @@ TEST_F(JournalRouterTest, AnybodyMayCancelACommandByItsSequence) {
   EXPECT_EQ(told[0].type, FrameType::kExited);
   EXPECT_EQ(told[0].channel, 9u);
   EXPECT_TRUE(ToClient(3).empty());
-  EXPECT_EQ(ToClient(1).back().type, FrameType::kExited) << "whoever waits for it gets its end";
+  EXPECT_EQ(ToClient(1).back().type, FrameType::kExited)
+      << "a client that waits for it gets its end";
 }
 
 TEST_F(JournalRouterTest, WhatDoesNotRunCannotBeCancelled) {
@@ -402,7 +403,7 @@ TEST_F(JournalRouterTest, WhatDoesNotRunCannotBeCancelled) {
   EXPECT_FALSE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(0)).ok());
 }
 
-TEST_F(JournalRouterTest, WhoeverCancelsIsToldWhenTheGuestDies) {
+TEST_F(JournalRouterTest, ACancellingClientIsToldWhenTheGuestDies) {
   BeginJournaled(1, 5);
   ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
   journaled_.GuestGone();

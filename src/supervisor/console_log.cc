@@ -41,7 +41,7 @@ void ConsoleLog::Store(std::string_view bytes) {
   tail_.Append(bytes);
   const auto room = static_cast<std::size_t>(kMaxConsoleBytes - written_);
   if (room == 0) return;
-  // A full disk must not end the guest: its console is then only remembered.
+  // A full disk must not end the guest: its console is then only kept in memory.
   (void)sys::WriteAll(file_.get(), bytes.substr(0, room));
   written_ += std::min(room, bytes.size());
   if (written_ == kMaxConsoleBytes) {

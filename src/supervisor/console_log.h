@@ -1,5 +1,5 @@
-// The guest's console: kept in a file up to a limit, and its end in memory for error messages. What
-// a guest prints is hostile; it is stored as it came and disarmed when shown.
+// The guest's console: kept in a file up to a limit, and its end in memory for error messages. The
+// text is hostile; it is stored unchanged and made harmless when shown.
 
 #pragma once
 

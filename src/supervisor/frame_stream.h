@@ -23,8 +23,8 @@ class FrameStream : public std::enable_shared_from_this<FrameStream> {
  public:
   // An error from the handler closes the stream as a breach of the protocol does.
   using FrameHandler = std::function<Status(wire::Frame)>;
-  // Called once, unless Close() was called first: nullopt for an end of file, else why the stream
-  // is unusable.
+  // Called once, unless Close() was called first: nullopt for an end of file, else the reason why
+  // the stream is unusable.
   using EndHandler = std::function<void(std::optional<Error>)>;
 
   static Result<std::shared_ptr<FrameStream>> Create(boost::asio::io_context& loop,
@@ -32,14 +32,14 @@ class FrameStream : public std::enable_shared_from_this<FrameStream> {
 
   void Start(FrameHandler on_frame, EndHandler on_end);
 
-  // Queues the bytes of whole frames. Nothing happens after Close(). The queue is not bounded here:
-  // credit bounds what callers have to send.
+  // Queues the bytes of whole frames. Has no effect after Close(). The queue is not bounded here:
+  // credit bounds the callers' bytes.
   void Send(std::string bytes);
 
-  // Drops what is queued; no handler is called any more.
+  // Drops the queue; no handler is called any more.
   void Close();
 
-  // Sends what is queued, then closes; gives up after a second with a peer that does not read.
+  // Sends the queue, then closes; gives up after a second if the peer does not read.
   void CloseWhenSent();
 
  private:

@@ -1,4 +1,4 @@
-// What a supervisor writes down about its guest.
+// A supervisor's records of its guest.
 
 #pragma once
 
@@ -16,7 +16,8 @@
 
 namespace pyro::supervisor {
 
-// Keeps a task's commands: recorded before they run, their output as it comes, their end last.
+// Keeps a task's commands: records them before they run, then their output as it arrives, then
+// their end.
 class CommandJournal {
  public:
   virtual ~CommandJournal() = default;
@@ -25,20 +26,19 @@ class CommandJournal {
   virtual void Append(std::int64_t sequence, wire::Stream stream, std::string_view bytes) = 0;
   // Returns once output and end are on disk, or the disk has refused them: see settled().
   virtual void End(std::int64_t sequence, const wire::Exited& exited) = 0;
-  // False: something could not be stored yet. Call Settle() from time to time, until it could. What
-  // is lost with this process before is noticed by whoever reconciles next.
+  // False: a part could not be stored yet. Call Settle() from time to time, until it could. If this
+  // process dies before, the next process that reconciles notices the missing part.
   virtual bool settled() const = 0;
   virtual void Settle() = 0;
 };
 
-// The seam between the supervisor and the disk.
+// The interface between the supervisor and the disk.
 class GuestRecord {
  public:
   virtual ~GuestRecord() = default;
   // Borrowed; nullptr: commands are not kept.
   virtual CommandJournal* journal() { return nullptr; }
-  // True while whoever makes this guest's files is not done: without its maker it is good for
-  // nothing.
+  // True while the creator of this guest's files is not done: without it the guest is of no use.
   virtual bool unfinished() const { return false; }
   // Of a guest that waits to be taken: a client has taken it, and no other may.
   virtual void Taken() {}
@@ -46,13 +46,13 @@ class GuestRecord {
   virtual std::optional<std::chrono::milliseconds> WaitsFor() const { return std::nullopt; }
   virtual Status Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) = 0;
-  // The lease begins anew.
+  // Begins the lease again.
   virtual Status Renewed() = 0;
-  // The guest is off and its disk is kept.
+  // Records that the guest is off and its disk is kept.
   virtual Status Stopped() = 0;
-  // The guest ended by itself or was lost; `why` is for people.
+  // Records that the guest ended by itself or was lost; `why` is for people.
   virtual Status Lost(const std::string& why) = 0;
-  // Directory and row go. Idempotent.
+  // Deletes directory and row. Idempotent.
   virtual Status Removed() = 0;
 };
 

@@ -1,4 +1,4 @@
-// The row of a guest in registry.db: what a VM's record and a task's record share.
+// The row of a guest in registry.db: the common part of a VM's record and a task's record.
 
 #pragma once
 
@@ -28,7 +28,7 @@ class GuestRow : public GuestRecord {
   const std::filesystem::path& state_dir() const { return state_dir_; }
   const Clock& clock() const { return clock_; }
 
-  // Opened at the first use; after an error, tried anew at the next.
+  // Opened at the first use; after an error, tried again at the next.
   Result<registry::Registry*> Open();
 
   // Tasks and VMs change by the same events.

@@ -28,7 +28,7 @@
 namespace pyro::supervisor {
 namespace {
 
-// The creator waits for one line and then forgets us: we belong to nobody, and init reaps us.
+// The creator waits for one line only: then this process has no owner, and init reaps it.
 Status Detach() {
   const pid_t child = ::fork();
   if (child < 0) return sys::ErrnoError(errno, "fork");
@@ -39,8 +39,8 @@ Status Detach() {
 
 void Say(std::string_view line) { (void)sys::WriteAll(STDOUT_FILENO, line); }
 
-// Nothing of the creator's may be held open by a process that outlives it, its terminal least of
-// all.
+// A process that outlives its creator must not hold the creator's files open, above all its
+// terminal.
 Status LetGoOfCreator() {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd null, sys::OpenFile("/dev/null", O_RDWR));
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
@@ -49,14 +49,14 @@ Status LetGoOfCreator() {
   return OkStatus();
 }
 
-// One guest that is frozen rather than served. In the foreground it tells its maker what it does,
-// and dies with it.
+// One guest that is frozen instead of served. In the foreground it reports its progress to its
+// creator, and dies with it.
 Status RunForTemplate(const wire::SupervisorConfig& config, const vmm::VmmFactory& factory,
                       const Clock& clock) {
   if (config.detached) {
     PYRO_RETURN_IF_ERROR(Detach());
     PYRO_RETURN_IF_ERROR(LetGoOfCreator());
-    // Nobody waits for it, and others work meanwhile.
+    // No process waits for it, and others work meanwhile.
     (void)::setpriority(PRIO_PROCESS, 0, 10);
   }
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, factory.create());
@@ -130,7 +130,7 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   supervisor.OnEnd([&] { signals.cancel(); });
   supervisor.Start();
   loop.run();
-  // Unheard, unless it is that of a spare that never was ready.
+  // No process reads it, unless it is that of a spare that was never ready.
   if (spare && supervisor.failure()) return *supervisor.failure();
   return OkStatus();
 }

@@ -1,4 +1,4 @@
-// A guest's network as the registry keeps it.
+// The form of a guest's network in the registry.
 
 #pragma once
 

@@ -32,7 +32,7 @@ Status Session::OnHello(const wire::Frame& frame) {
     return MakeError(ErrorCode::kProtocol,
                      fmt::format("the supervisor speaks protocol {}, its client {}",
                                  wire::kProtocolVersion, hello.protocol),
-                     "use the pyro that started this VM, or delete the VM and start it anew");
+                     "use the pyro that started this VM, or delete the VM and create it again");
   }
   greeted_ = true;
   wire::Hello answer;

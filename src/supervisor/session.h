@@ -16,7 +16,7 @@ namespace pyro::supervisor {
 class Session {
  public:
   struct Callbacks {
-    std::function<void(ClientId)> greeted;  // Its hello was good; it may be told things now.
+    std::function<void(ClientId)> greeted;  // Its hello was valid; it may get frames now.
     std::function<Status(ClientId, wire::Frame)> command_frame;
     std::function<void(ClientId, wire::Stop)> stop;
     std::function<Status(ClientId, wire::Claim)> claim;
@@ -32,10 +32,10 @@ class Session {
   void Send(std::string bytes) { stream_->Send(std::move(bytes)); }
   bool greeted() const { return greeted_; }
 
-  // Sends what is queued, then closes, without calling `gone`.
+  // Sends the queue, then closes, without calling `gone`.
   void Finish() { stream_->CloseWhenSent(); }
 
-  // Tells the client why, then closes, without calling `gone`.
+  // Sends the client the error, then closes, without calling `gone`.
   void Refuse(const Error& error);
 
  private:

@@ -35,7 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::seconds;
 
-constexpr seconds kOthersLimit{120};  // For whoever else fills the pool.
+constexpr seconds kOthersLimit{120};  // For another process that fills the pool.
 constexpr seconds kTakenLimit{2};
 constexpr seconds kLaunchGrace{60};  // Beyond the guest's own limits, for a host that is busy.
 
@@ -48,7 +48,7 @@ Status CheckMemory(int mem_mib) {
                    "keep fewer spares, or smaller ones");
 }
 
-// One line, or what came before the end.
+// One line, or the bytes before the end.
 Result<std::string> ReadLine(int fd, Deadline deadline) {
   std::string text;
   while (text.find('\n') == std::string::npos && text.size() < wire::kMaxAnswerBytes) {
@@ -126,7 +126,7 @@ Status FillSparePool(const fs::path& directory, const Clock& clock,
 }
 
 void AwaitEndOfSpare(const fs::path& pool, const std::string& spare) {
-  // Its supervisor's, and gone with its directory.
+  // The lock of its supervisor, which is removed with its directory.
   (void)sys::FileLock::Acquire(pool / spare / "lock", Deadline::After(kTakenLimit));
 }
 

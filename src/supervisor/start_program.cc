@@ -34,7 +34,7 @@ Result<sys::ChildProcess> StartProgram(sys::SpawnOptions options,
 void StartDetached(const std::string& word, wire::SupervisorConfig config) {
   config.detached = true;
   auto starter = StartProgram({}, config, word);
-  // Only the fork that detaches the process from us; not waited for, because others wait for us.
+  // Only the fork that detaches the process. We do not wait for it, because others wait for us.
   if (starter) std::move(*starter).Detach();
 }
 

@@ -10,13 +10,13 @@
 
 namespace pyro::supervisor {
 
-// `options` has its output and what it is passed; `word`, and the name of the directory it works
-// on, are for whoever looks at the list of processes.
+// `options` has its output and its descriptors. `word`, and the name of its directory, are for
+// people who read the list of processes.
 Result<sys::ChildProcess> StartProgram(sys::SpawnOptions options,
                                        const wire::SupervisorConfig& config,
                                        const std::string& word = {});
 
-// One that belongs to nobody. Failing is silent: nobody waits for it.
+// One without an owner. A failure is silent, because no process waits for it.
 void StartDetached(const std::string& word, wire::SupervisorConfig config);
 
 }  // namespace pyro::supervisor

@@ -99,7 +99,7 @@ Status Supervisor::Listen() {
 }
 
 void Supervisor::Start() {
-  // Until its owner is here, a short lease is what notices that the owner died on the way.
+  // Until its owner connects, a short lease detects that the owner died before.
   ArmLease(config_.dies_with_first_client ? kFirstClientLimit : config_.ttl);
   asio::post(loop_, [this] { StartGuest(); });
 }
@@ -153,7 +153,7 @@ void Supervisor::Greeted(ClientId client) {
 
 Status Supervisor::Claim(ClientId client, const wire::Claim& claim) {
   if (!waiting_ || phase_ != Phase::kReady) {
-    return MakeError(ErrorCode::kWrongState, "this guest is somebody else's");
+    return MakeError(ErrorCode::kWrongState, "this guest has another owner");
   }
   waiting_ = false;
   owner_ = client;
@@ -215,7 +215,7 @@ void Supervisor::ArmTimeout(std::uint32_t channel, milliseconds timeout) {
 
 void Supervisor::CheckKilled(std::uint32_t channel) {
   TimerOf(channel).Start(kKillGrace, [this, channel] {
-    // A client that does not read keeps the command's end from being told: no fault of the guest's.
+    // A client that does not read delays the report of the command's end: no fault of the guest's.
     if (router_.GuestOwesExit(channel)) {
       GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
                             "the guest does not answer: a command was killed and did not end"));
@@ -225,7 +225,7 @@ void Supervisor::CheckKilled(std::uint32_t channel) {
   });
 }
 
-// A full disk gets room by itself, whether another command comes or not.
+// A full disk may get room at any time, also if no further command comes.
 void Supervisor::SettleJournal() {
   if (record_.journal()->settled() || settling_) return;
   settling_ = true;
@@ -243,18 +243,18 @@ void Supervisor::UseChanged() {
 
 void Supervisor::RenewLease() {
   ArmLease(config_.ttl);
-  // The row of a VM that ends with its owner is read by nobody for its lease.
+  // No process reads the lease in the row of a VM that ends with its owner.
   if (!config_.dies_with_first_client) (void)record_.Renewed();
 }
 
 void Supervisor::ArmLease(seconds length) {
   lease_->Start(length, [this] {
     if (waiting_ && WaitsOn()) return;
-    // A start has a limit of its own; a lease shorter than it would never let the guest come up.
+    // A start has a limit of its own; with a shorter lease the guest would never be ready.
     const bool starting = phase_ == Phase::kStarting && !config_.dies_with_first_client;
     if (router_.idle() && !starting) {
       PYRO_FAILPOINT("supervisor.lease-over");
-      // A VM is gone with its lease, a task keeps what it has.
+      // A VM is deleted at its lease's end, a task keeps its files.
       Stop(config_.kind == wire::GuestKind::kVm);
     } else {
       RenewLease();
@@ -312,7 +312,7 @@ void Supervisor::GuestFailed(const Error& error) {
   machine_.reset();
   network_.reset();
   if (phase_ == Phase::kStarting && !waiting_ && !AnyoneGreeted()) {
-    // Whoever started us is about to connect, and is owed the reason.
+    // The creator is about to connect, and must get the reason.
     boot_limit_->Start(kLastWordsLimit, [this] { ConcludeFailure(); });
     return;
   }
@@ -321,7 +321,7 @@ void Supervisor::GuestFailed(const Error& error) {
 
 void Supervisor::ConcludeFailure() {
   if (phase_ == Phase::kEnded) return;
-  // A dead machine is no surprise to somebody who is stopping it.
+  // During a stop a dead machine is no failure.
   if (phase_ != Phase::kStopping) Broadcast(wire::ErrorFrame(0, *failure_));
   phase_ = Phase::kEnded;
   router_.GuestGone();
@@ -349,7 +349,7 @@ void Supervisor::Stop(bool remove) {
     return Finish();
   }
   phase_ = Phase::kStopping;
-  // Whoever comes now waits for the lock, instead of hearing from a guest on its way out.
+  // A client that connects now waits for the lock, instead of reaching a guest that is ending.
   ErrorCodeOfAsio ignored;
   acceptor_.close(ignored);
   router_.GuestGone();

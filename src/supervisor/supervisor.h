@@ -1,7 +1,7 @@
 // The process that owns one guest: starts it, serves its clients, and cleans up after it.
 //
-// One thread, one event loop. docs/ARCHITECTURE.md tells its life in order; the comments here say
-// what each step promises.
+// One thread, one event loop. docs/ARCHITECTURE.md describes its life in order; the comments here
+// state the promise of each step.
 
 #pragma once
 
@@ -42,21 +42,21 @@ class Supervisor {
   Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig config, const Seams& seams);
   ~Supervisor();
 
-  // From its return on clients can connect. Before Start, or, for a spare, once the guest is ready:
-  // until then it would only keep them waiting.
+  // When it returns, clients can connect. Call it before Start or, for a spare, once the guest is
+  // ready: until then it would only make them wait.
   Status Listen();
 
   // Starts the guest, in the loop. The loop runs until the guest and all that belongs to it are
   // gone.
   void Start();
 
-  // `on_end` is called once, when nothing is left to wait for but last words to clients.
+  // `on_end` is called once, when only the last frames to clients remain.
   void OnEnd(std::function<void()> on_end) { on_end_ = std::move(on_end); }
 
   // `on_ready` is called once, when the guest takes commands.
   void OnReady(std::function<void()> on_ready) { on_ready_ = std::move(on_ready); }
 
-  // Why the guest is gone, if it did not end as it was asked to.
+  // The reason for the guest's end, unless it was asked to end.
   const std::optional<Error>& failure() const { return failure_; }
 
   // As a client's `stop`: `remove` kills at once and deletes, otherwise the guest powers off and
@@ -125,24 +125,24 @@ class Supervisor {
 
   Phase phase_ = Phase::kStarting;
   std::string progress_ = "boot";
-  std::optional<Error> failure_;  // Why the guest is gone, once it is.
+  std::optional<Error> failure_;  // The reason for the guest's end, once it has ended.
   wire::Ready ready_;
   bool agent_greeted_ = false;
 
   std::optional<vmm::FrozenGuest> frozen_;  // Until the machine has taken it.
   bool warm_ = false;                   // The guest goes on from a template; otherwise it boots.
-  bool template_is_bad_ = false;        // Removed once the guest has come up without it.
-  bool disk_is_the_templates_ = false;  // Not the blank one that it was made as.
-  bool wants_template_ = false;         // There is none, or no good one, yet.
+  bool template_is_bad_ = false;        // Removed once the guest has booted without it.
+  bool disk_is_the_templates_ = false;  // Not the original blank one.
+  bool wants_template_ = false;         // There is no valid one yet.
 
-  bool waiting_ = false;                   // A spare that nobody has claimed yet.
+  bool waiting_ = false;                   // A spare that no client has claimed yet.
   std::optional<wire::Ready> warming_up_;  // What a spare answered, while its first command runs.
   bool wants_refill_ = false;              // The pool that this guest was taken from lacks it.
 
   boost::asio::local::stream_protocol::acceptor acceptor_;
   std::map<ClientId, std::unique_ptr<Session>> sessions_;
   ClientId next_client_ = 1;
-  std::optional<ClientId> owner_;  // The first that greeted: whoever started this guest.
+  std::optional<ClientId> owner_;  // The first that greeted: the creator of this guest.
 
   CommandRouter router_;
   std::map<std::uint32_t, std::unique_ptr<Timer>> timeouts_;  // By the guest's channel.

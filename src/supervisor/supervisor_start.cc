@@ -1,5 +1,5 @@
-// The part of Supervisor that brings its guest up: from a template if there is one, else, or if
-// that does not work, by a boot.
+// The part of Supervisor that starts its guest: from a template if there is one. If there is none,
+// or if that fails, it boots.
 
 #include <fcntl.h>
 
@@ -24,7 +24,7 @@ namespace {
 using ErrorCodeOfAsio = boost::system::error_code;
 using std::chrono::seconds;
 
-constexpr seconds kGuestLaunchLimit{30};  // For QEMU to come up and answer.
+constexpr seconds kGuestLaunchLimit{30};  // For QEMU to start and answer.
 constexpr seconds kWarmLimit{30};  // For a guest from a template; a boot may then still be tried.
 constexpr std::uint32_t kWarmUpChannel = 1;  // Free again before the first client's command.
 constexpr seconds kTemplateDelay{2};  // Of idleness, before a template is made beside a guest.
@@ -40,7 +40,7 @@ void Supervisor::StartGuest() {
   Launch();
 }
 
-// A template is never the reason for an error: whatever is the matter with it, the guest boots.
+// A template is never the reason for an error: if it has any fault, the guest boots.
 std::optional<vmm::FrozenGuest> Supervisor::FindTemplate() {
   if (config_.templ.directory.empty()) return std::nullopt;
   auto frozen = vmm::OpenTemplate(config_.templ.directory, config_.templ.key);
@@ -59,7 +59,7 @@ void Supervisor::Launch() {
                           "give it more memory, or look for what keeps this host busy"));
   });
   Status status = LaunchMachine();
-  // The agent stands where it has said hello, to whoever made the template.
+  // The agent has already said hello, to the maker of the template.
   if (status && warm_) SetUpGuest();
   if (!status) GuestFailed(status.error());
 }
@@ -77,7 +77,7 @@ void Supervisor::StartCold() {
   agent_greeted_ = false;
   warming_up_.reset();
   Say("boot");
-  // What failed may be on the stack.
+  // The failed part may be on the stack.
   boost::asio::post(loop_, [this] {
     if (phase_ == Phase::kStarting) Launch();
   });
@@ -101,7 +101,7 @@ Result<vmm::MachineSpec> Supervisor::OpenMachineFiles() {
     disk_is_the_templates_ = true;
     PYRO_RETURN_IF_ERROR(sys::CopySparse(spec.resume_from->disk, spec.data_disk));
   } else if (std::exchange(disk_is_the_templates_, false)) {
-    // Whatever a guest that did not come up has made of it.
+    // A guest that did not start may have changed it.
     PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd blank, sys::OpenFile(config_.blank_disk, O_RDONLY));
     PYRO_RETURN_IF_ERROR(sys::CopySparse(blank, spec.data_disk));
   }
@@ -130,7 +130,7 @@ Status Supervisor::LaunchMachine() {
   PYRO_ASSIGN_OR_RETURN(agent_, FrameStream::Create(loop_, machine_->TakeGuestChannel()));
   agent_->Start([this](wire::Frame frame) { return FromAgent(std::move(frame)); },
                 [this](std::optional<Error> error) {
-                  // An end of file comes with the machine's own end, which tells more.
+                  // An end of file comes with the machine's own end, which has the reason.
                   if (error) {
                     GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
                                           "the guest broke the protocol: " + error->message,
@@ -199,8 +199,8 @@ void Supervisor::SetUpGuest() {
   agent_->Send(EncodeFrame(setup.ToFrame()));
 }
 
-// A spare runs a command that does nothing before it is handed out: what the guest does for the
-// first time takes long, above all where its CPU is emulated.
+// A spare runs a command that does nothing before a client gets it: the first command takes long,
+// above all if the CPU is emulated.
 void Supervisor::WarmUp(wire::Ready ready) {
   warming_up_ = std::move(ready);
   wire::Exec exec;
@@ -214,7 +214,7 @@ Status Supervisor::FromWarmUp(wire::Frame frame) {
   if (frame.channel != kWarmUpChannel) {
     return MakeError(ErrorCode::kProtocol, "a command's frame before any command");
   }
-  // However it ended: an environment need not have the program.
+  // Any end will do: an environment need not have the program.
   if (frame.type == wire::FrameType::kExited || frame.type == wire::FrameType::kError) {
     GuestIsReady(*std::exchange(warming_up_, std::nullopt));
   }
@@ -229,13 +229,13 @@ void Supervisor::GuestIsReady(wire::Ready ready) {
   ready_.execution_mode = "guest_virtio_serial";
   ready_.accelerator = config_.accelerator;
   ready_.start = warm_ ? "template" : "boot";
-  // Who is told that the VM is started finds it so in the registry. A failure leaves the row behind
-  // the truth; the lock still says that this guest is alive.
+  // The registry says that the VM is started before a client hears of it. After a failure the row
+  // is out of date; the lock still says that this guest is alive.
   if (!config_.dies_with_first_client && !waiting_) {
     PYRO_FAILPOINT("supervisor.guest-ready");
     (void)record_.Started(ready_, GuestNetwork());
     PYRO_FAILPOINT("supervisor.start-recorded");
-    ArmLease(config_.ttl);  // As the row has it.
+    ArmLease(config_.ttl);  // As in the row.
   }
   if (!waiting_) Broadcast(ready_.ToFrame());
   if (on_ready_) on_ready_();
@@ -245,16 +245,16 @@ void Supervisor::GuestIsReady(wire::Ready ready) {
     session->second->Refuse(MakeError(ErrorCode::kProtocol, "protocol violated"));
     ClientGone(client);
   }
-  // Nobody waits for this row, and the commands are on their way already: the disk may take its
+  // No client waits for this row, and the commands are already on their way: the write may take
   // time.
   if (config_.dies_with_first_client) (void)record_.Started(ready_, GuestNetwork());
 }
 
-// That the guest boots without it shows whose fault it was.
+// The guest boots without it, so the template was at fault.
 void Supervisor::SettleTemplate() {
   if (warm_) vmm::TouchTemplate(config_.templ.directory);
   if (template_is_bad_) (void)vmm::RemoveTemplate(config_.templ.directory);
-  // A guest that ends with its first command has it made then: nobody waits for that.
+  // A guest that ends with its first command has it made then: no client waits for that.
   if (wants_template_ && !config_.dies_with_first_client) MakeTemplateWhenIdle();
 }
 
@@ -270,7 +270,7 @@ void Supervisor::MakeTemplateWhenIdle() {
 }
 
 void Supervisor::MakeTemplateNow() {
-  if (!wants_template_ || ready_.kernel.empty()) return;  // What does not boot is not worth it.
+  if (!wants_template_ || ready_.kernel.empty()) return;  // None for a guest that does not boot.
   wants_template_ = false;
   helpers_.StartTemplateMaker(config_);
 }

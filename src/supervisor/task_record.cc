@@ -1,4 +1,4 @@
-// A task's row and journal, as its supervisor keeps them.
+// The supervisor's part of a task's row and journal.
 
 #include <cerrno>
 #include <map>
@@ -59,7 +59,7 @@ class TaskRow : public GuestRow, public CommandJournal {
     return files && *files == registry::TaskFiles::kCreating;
   }
 
-  // A task with ends to record stays recorded as started: so it is looked at and settled.
+  // A task with ends to record stays recorded as started: so the next process reconciles it.
   Status Stopped() override {
     PYRO_RETURN_IF_ERROR(RecordEnds(Markers::kGivenUp));
     return GuestRow::Stopped();
@@ -101,7 +101,7 @@ class TaskRow : public GuestRow, public CommandJournal {
     Status logged = writer ? log_->Begin(command) : Status(writer.error());
     PYRO_FAILPOINT("task.exec.begin-logged");
     if (!logged) {
-      // It is recorded, so it must end there, too, though it never ran.
+      // It is recorded, so it must also end there, although it never ran.
       CommandEnd end;
       end.outcome = CommandOutcome::kInterrupted;
       end.exit_code = registry::kInterruptedExitCode;
@@ -156,7 +156,7 @@ class TaskRow : public GuestRow, public CommandJournal {
     return OkStatus();
   }
 
-  // An end, and how far its recording has come.
+  // An end, and the progress of its recording.
   struct Unrecorded {
     CommandEnd end;
     std::optional<registry::JournalWriter> writer;  // Until its files are on disk.
@@ -166,7 +166,7 @@ class TaskRow : public GuestRow, public CommandJournal {
   // Whether an end waits until its output can be marked as cut off.
   enum class Markers { kWanted, kGivenUp };
 
-  // The disk is full: what it has left, with the reserve, is for the ends of what runs.
+  // The disk is full: the rest of its room, with the reserve, is for the ends of running commands.
   void UseReserve() {
     starving_ = true;
     budget_->Close(ENOSPC);
@@ -174,8 +174,8 @@ class TaskRow : public GuestRow, public CommandJournal {
     for (auto& [sequence, writer] : commands_) writer.WriteMarkers();
   }
 
-  // At once, with the reserve if need be; otherwise it stays recorded as running until Settle(), or
-  // at the worst until the task is reconciled.
+  // At once, with the reserve if needed; otherwise it stays recorded as running until Settle(), or
+  // at the latest until the task is reconciled.
   void RecordEnd(std::int64_t sequence, Unrecorded one) {
     unrecorded_.emplace(sequence, std::move(one));
     const Status status = RecordEnds(Markers::kWanted);
@@ -184,8 +184,8 @@ class TaskRow : public GuestRow, public CommandJournal {
     (void)RecordEnds(Markers::kWanted);
   }
 
-  // What is recorded as ended is on disk: first the output, then the log, from which a row can be
-  // made again, then the row.
+  // A command recorded as ended is on disk: first the output, then the log, from which a row can be
+  // restored, then the row.
   Status Record(std::int64_t sequence, Unrecorded& one, Markers markers) {
     if (one.writer) {
       one.writer->WriteMarkers();
@@ -204,13 +204,13 @@ class TaskRow : public GuestRow, public CommandJournal {
     return OkStatus();
   }
 
-  // No command begins while the end of an earlier one cannot be stored: its own could not be,
-  // either.
+  // No command begins while the end of an earlier one cannot be stored: its own end could not be
+  // stored either.
   Status RecordEnds(Markers markers) {
     while (!unrecorded_.empty()) {
       const auto first = unrecorded_.begin();
       const Status status = Record(first->first, first->second, markers);
-      // Somebody else has settled it meanwhile.
+      // Another process has reconciled it meanwhile.
       const bool settled = !status && (status.error().code == ErrorCode::kWrongState ||
                                        status.error().code == ErrorCode::kNotFound);
       if (!status && !settled) return status;
@@ -230,7 +230,7 @@ class TaskRow : public GuestRow, public CommandJournal {
       budget_.emplace(task.output_bytes);
     }
     if (!reserve_) reserve_.emplace(directory_);
-    // Without one, a disk that is full already tells its own story.
+    // Without one, a disk that is full already reports its own error.
     if (!starving_) (void)reserve_->Fill();
     return OkStatus();
   }
@@ -242,8 +242,8 @@ class TaskRow : public GuestRow, public CommandJournal {
   std::optional<registry::OutputBudget> budget_;
   std::optional<registry::DiskReserve> reserve_;
   bool starving_ = false;                          // The reserve is used, or was never there.
-  std::map<std::int64_t, Unrecorded> unrecorded_;  // Ends that the disk has had no room for yet.
-  std::map<std::int64_t, registry::JournalWriter> commands_;  // Those that run, by sequence.
+  std::map<std::int64_t, Unrecorded> unrecorded_;  // Ends for which the disk has had no room yet.
+  std::map<std::int64_t, registry::JournalWriter> commands_;  // Running commands, by sequence.
 };
 
 }  // namespace

@@ -37,8 +37,8 @@ using std::chrono::seconds;
 constexpr seconds kTemplateLaunchLimit{30};
 constexpr seconds kFreezeLimit{30};
 
-// Where the template is for any data disk: that of each guest is put in this one's place, and
-// nothing reads it meanwhile.
+// In a template for any data disk, each guest's disk replaces this one, and no process reads it
+// meanwhile.
 constexpr off_t kDataDiskBytes = off_t{10} << 30;
 
 // Any address: each guest sets its own.
@@ -67,7 +67,7 @@ Result<vmm::MachineSpec> OpenMachineFiles(const wire::SupervisorConfig& config,
   return spec;
 }
 
-// Reads what comes until the agent has greeted. The console is read too, or the guest would wait.
+// Reads until the agent has greeted. It also reads the console, or the guest would wait.
 class Boot {
  public:
   Boot(sys::UniqueFd channel, sys::UniqueFd console)
@@ -130,7 +130,7 @@ Status BootAndFreeze(const wire::SupervisorConfig& config, vmm::Vmm& vmm, vmm::T
   PYRO_ASSIGN_OR_RETURN(spec.freeze_to, draft.MakeFiles());
   sys::SocketPair card;
   if (config.network) {
-    // Nobody is at its other end: the guest has not set its network up yet.
+    // It has no other end: the guest has not set its network up yet.
     PYRO_ASSIGN_OR_RETURN(card, sys::MakeSocketPair());
     spec.network = vmm::NetworkCard{.fd = std::move(card.second), .mac = kTemplateMac};
   }
@@ -151,7 +151,7 @@ Status BootAndFreeze(const wire::SupervisorConfig& config, vmm::Vmm& vmm, vmm::T
 Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const Clock& clock,
                     const std::function<void(std::string_view phase)>& on_phase) {
   const wire::TemplateConfig& templ = config.templ;
-  // What a guest touches while it boots is far less than all its memory.
+  // A booting guest uses far less than all its memory.
   const std::uint64_t need = std::uint64_t{512} << 20;
   PYRO_ASSIGN_OR_RETURN(std::optional<vmm::TemplateDraft> draft,
                         vmm::TemplateDraft::Begin(templ.directory, templ.key, need));

@@ -1,4 +1,4 @@
-// A VM's row, as its supervisor keeps it; and the record of a VM that has none.
+// The supervisor's part of a VM's row; and the record of a VM without a row.
 
 #include <chrono>
 #include <optional>
@@ -24,7 +24,8 @@ class VmRow : public GuestRow {
   Status Removed() override {
     PYRO_ASSIGN_OR_RETURN(Registry* const registry, Open());
     PYRO_RETURN_IF_ERROR(registry->WithExclusive([&]() -> Status {
-      // A started VM cannot be deleted; ours is off, whatever its row says. Already gone is fine.
+      // A started VM cannot be deleted; ours is off, even if its row says otherwise. A missing row
+      // is no error.
       (void)registry->Apply(id_, VmEvent::kLost);
       return registry->DeleteVm(id_);
     }));

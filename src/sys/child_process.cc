@@ -87,7 +87,7 @@ struct Plan {
   pid_t parent = 0;
   int error_fd = -1;
   int error_read_fd = -1;    // The parent's.
-  int users_fd = -1;         // In a user namespace: where to ask for its users to be made known.
+  int users_fd = -1;         // In a user namespace: the child asks here for its users to be mapped.
   int users_parent_fd = -1;  // The parent's end.
 };
 
@@ -123,7 +123,7 @@ void ResetSignals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// Not the C library's functions, which would change every thread that it believes to be here.
+// Not the C library's functions, which would change every thread that it believes to exist here.
 void BecomeUser(const Plan& plan) {
   const Credentials& who = *plan.options->credentials;
   if (::syscall(SYS_setgroups, who.groups.size(), who.groups.data()) != 0 ||
@@ -133,11 +133,11 @@ void BecomeUser(const Plan& plan) {
   }
 }
 
-// Asked once its death would be noticed.
+// Called once the parent's death would be noticed.
 bool ParentIsAlive(const Plan& plan) {
   if (!plan.options->own_pid_namespace) return ::getppid() == plan.parent;
-  // It cannot be seen from in there. But it reads this pipe until exec, and a dying process lets go
-  // of its descriptors before it lets go of its children.
+  // The parent is not visible from inside the namespace. But it reads this pipe until exec, and a
+  // dying process closes its descriptors before it gives up its children.
   pollfd entry{plan.error_fd, 0, 0};
   return ::poll(&entry, 1, 0) == 0;
 }
@@ -152,7 +152,7 @@ bool ReadByte(int fd) {
   return n == 1;
 }
 
-// Programs look each other up by number: bubblewrap, its own child.
+// Programs look up others by pid: bubblewrap, its own child.
 void MountProc(const Plan& plan) {
   constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
@@ -186,7 +186,7 @@ void AwaitUsers(const Plan& plan) {
   if (!options.cwd.empty() && ::chdir(options.cwd.c_str()) != 0) Fail(plan, Step::kDirectory);
   if (options.credentials) BecomeUser(plan);
   if (options.die_with_parent) {
-    // After the change of user, which clears it; and the parent may have died before it was set.
+    // After the change of user, which clears it. The parent may have died before it was set.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) Fail(plan, Step::kParent);
     if (!ParentIsAlive(plan)) ::_exit(127);
   }
@@ -237,7 +237,7 @@ Status WriteOnce(const std::string& file, std::string_view text) {
   return WriteAll(fd.get(), text);
 }
 
-// Everybody that the child is or may become, as the same one inside.
+// Maps every user that the child is or may become to the same one inside.
 Status MapUsers(pid_t child, const std::optional<Credentials>& credentials) {
   std::set<uid_t> users = {::geteuid()};
   std::set<gid_t> groups = {::getegid()};

@@ -1,9 +1,9 @@
 // A child process that cannot outlive its owner by accident.
 //
-// Everything pyro executes (QEMU, bwrap, mmdebstrap, a command in the guest) starts here and
-// nowhere else, so that inherited descriptors, signal masks and reaping are decided once. Nothing
-// else in a program may reap with waitpid(-1): a reaped pid can already name another process. (The
-// guest's PID 1 peeks with WNOWAIT and reaps only what is not a ChildProcess.)
+// Every program that pyro executes (QEMU, bwrap, mmdebstrap, a command in the guest) starts here,
+// so that inherited descriptors, signal masks and reaping are decided once. No other code in a
+// program may reap with waitpid(-1): a reaped pid can already name another process. (The guest's
+// PID 1 peeks with WNOWAIT and reaps only processes that are not a ChildProcess.)
 
 #pragma once
 
@@ -31,25 +31,25 @@ struct Credentials {
 };
 
 struct SpawnOptions {
-  std::vector<std::string> argv;  // argv[0] is what to run.
-  std::vector<std::string> env;   // NAME=value; the whole environment, nothing is inherited.
-  UniqueFd stdin_fd;              // /dev/null when not valid; likewise the next two.
+  std::vector<std::string> argv;  // argv[0] is the program.
+  std::vector<std::string> env;   // NAME=value; the whole environment, none is inherited.
+  UniqueFd stdin_fd;              // /dev/null if not valid; the same for the next two.
   UniqueFd stdout_fd;
   UniqueFd stderr_fd;
   std::vector<UniqueFd> pass;   // Become 3, 4, … in the child; every other descriptor is closed.
   std::string cwd;              // Empty: the caller's.
   bool search_path = false;     // Look argv[0] up in the PATH of `env`, as execvpe(3) does.
   bool die_with_parent = true;  // SIGKILL when the spawning thread dies.
-  // The child is PID 1 of a PID namespace: when it ends, so does all that is below it, wherever
-  // that had come to, and only then is it seen to have ended. Its /proc is the one of that
-  // namespace. Without the right to make all this, it is in a user namespace as well, where it is
-  // the same user.
+  // The child is PID 1 of a PID namespace. When it ends, so does every process below it, even one
+  // that has detached, and only then does the child show as ended. Its /proc is that of the
+  // namespace. If the caller may not make all this, the child is also in a user namespace, where it
+  // is the same user.
   bool own_pid_namespace = false;
   bool new_session = true;  // Own session and process group; otherwise only an own process group.
   std::optional<Credentials> credentials;
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_… to both values.
-  int cgroup_procs_fd =
-      -1;  // Borrowed, open on a cgroup.procs: the child joins that cgroup before it execs.
+  // Borrowed, open on a cgroup.procs: the child joins that cgroup before it execs.
+  int cgroup_procs_fd = -1;
 };
 
 // How a process ended, as wait(2) says.
@@ -76,7 +76,7 @@ class ChildProcess {
   int exit_fd() const { return pidfd_.get(); }
   pid_t pid() const { return pid_; }
 
-  // Goes through the pidfd, so it never reaches a recycled pid. Fine if the child is gone.
+  // Goes through the pidfd, so it never reaches a recycled pid. A child that is gone is no error.
   Status Signal(int signo);
 
   // To the child's whole process group, while the child is not reaped (until then the group's
@@ -86,7 +86,7 @@ class ChildProcess {
   // kTimedOut: still running, try again. After the first success, repeats the same answer.
   Result<ExitStatus> Wait(Deadline deadline);
 
-  // Leaves the process to itself; nobody reaps it but init.
+  // Gives the process up; only init reaps it then.
   void Detach() &&;
 
  private:
@@ -98,8 +98,9 @@ class ChildProcess {
   std::optional<ExitStatus> status_;
 };
 
-// Spawn, with `input` as all that the child's stdin holds. Less than a pipe's buffer (64 KiB), so
-// that nobody has to wait for it to be read; a child that dies before it has read is no error.
+// Spawn, with `input` as the whole content of the child's stdin. It is shorter than a pipe's buffer
+// (64 KiB), so that no process waits until it is read. A child that dies before it has read is no
+// error.
 Result<ChildProcess> SpawnWithInput(SpawnOptions options, std::string_view input);
 
 struct CommandOutput {

@@ -56,7 +56,7 @@ TEST(ChildProcessTest, TakesEverythingBelowWithIt) {
   ASSERT_TRUE(child->Signal(SIGKILL).ok());
   ASSERT_TRUE(child->Wait(Soon()).ok());
   pollfd entry{pipe->read.get(), POLLIN, 0};
-  EXPECT_EQ(::poll(&entry, 1, 0), 1) << "somebody still holds the pipe";
+  EXPECT_EQ(::poll(&entry, 1, 0), 1) << "a process still holds the pipe";
 }
 
 TEST(ChildProcessTest, KeepsItsUserInANamespaceOfItsOwn) {

@@ -1,13 +1,12 @@
 // Named places where a test may kill this process, as a power cut or the kernel's memory killer
-// could, or hold it while something else happens. Environment variables, looked at once per
-// process:
+// could, or stop it for a while. The environment variables are read once per process:
 //
 //   PYRO_FAILPOINT=NAME          SIGKILL at the first pass of the place NAME
 //   PYRO_FAILPOINT=NAME:3        at the third
-//   PYRO_FAILPOINT_SIGNAL=STOP   SIGSTOP instead, until somebody sends SIGCONT
+//   PYRO_FAILPOINT_SIGNAL=STOP   SIGSTOP instead, until a SIGCONT arrives
 //   PYRO_FAILPOINT_LOG=FILE      appends a line with the name at each pass of each place
 //
-// Without them a pass costs a test of one flag. A name stands once in the sources, and
+// Without them a pass costs a test of one flag. A name occurs once in the sources, and
 // tests/fault/failpoints.py must list it: the fault suite kills at every one.
 
 #pragma once

@@ -21,7 +21,7 @@ Result<std::optional<FileLock>> FileLock::TryAcquire(const std::filesystem::path
       if (errno == EWOULDBLOCK) return std::optional<FileLock>();
       return ErrnoError(errno, "lock", path.native());
     }
-    // The holder before us may have removed the file: a lock on an unlinked file guards nothing.
+    // The previous holder may have removed the file: a lock on an unlinked file protects nothing.
     struct stat ours {};
     struct stat named {};
     if (::fstat(fd.get(), &ours) == 0 && ::stat(path.c_str(), &named) == 0 &&

@@ -1,5 +1,5 @@
-// flock(2) as "somebody who owns this is alive". It goes with the open file description, so it can
-// be handed to a child by inheritance and vanishes with its last holder, however that one dies.
+// flock(2) as the sign that an owner is alive. It belongs to the open file description, so a child
+// can inherit it, and it vanishes with its last holder, regardless of how that process dies.
 
 #pragma once
 
@@ -14,13 +14,13 @@ namespace pyro::sys {
 
 class FileLock {
  public:
-  // Creates the file if need be. nullopt: somebody else holds it.
+  // Creates the file if it is missing. nullopt: another process holds the lock.
   static Result<std::optional<FileLock>> TryAcquire(const std::filesystem::path& path);
 
   // kTimedOut at the deadline. Polls: flock has no wait with a limit.
   static Result<FileLock> Acquire(const std::filesystem::path& path, Deadline deadline);
 
-  // Takes over a description that is locked already, inherited from the process that locked it.
+  // Takes over a locked description, inherited from the process that locked it.
   static FileLock Adopt(UniqueFd fd) { return FileLock(std::move(fd)); }
 
   // Borrowed; pass a duplicate of it to a child to share the lock.

@@ -20,10 +20,10 @@ Result<UniqueFd> OpenFile(const std::filesystem::path& path, int flags, mode_t m
 // kLimit when the file is longer than `max_bytes`.
 Result<std::string> ReadFile(const std::filesystem::path& path, std::size_t max_bytes);
 
-// Everything up to end of file. kLimit beyond `max_bytes`.
+// All bytes up to end of file. kLimit beyond `max_bytes`.
 Result<std::string> ReadAll(int fd, std::size_t max_bytes);
 
-// All of it or an error; retries on EINTR and short writes. For blocking descriptors.
+// Writes all of it or fails; retries on EINTR and short writes. For blocking descriptors.
 Status WriteAll(int fd, std::string_view bytes);
 
 // Readers see the old content or the new, never a part: temporary file, fsync, rename, fsync of the
@@ -33,11 +33,11 @@ Status WriteFileAtomically(const std::filesystem::path& path, std::string_view b
 
 Status SyncDirectory(const std::filesystem::path& path);
 
-// Makes the directory and its parents with mode 0700; fine if it is there already. A symbolic link
-// to a directory is accepted: a user may keep the state elsewhere.
+// Creates the directory and its parents with mode 0700; one that exists is no error. A symbolic
+// link to a directory is accepted: a user may keep the state in another place.
 Status MakeDirectories(const std::filesystem::path& path);
 
-// Removes a tree without following links; fine if nothing is there.
+// Removes a tree without following links. A missing tree is no error.
 Status RemoveTree(const std::filesystem::path& path);
 
 // Bytes really taken on disk by the tree.

@@ -19,14 +19,14 @@ namespace {
 
 Result<std::uint64_t> StartTicks(pid_t pid) {
   PYRO_ASSIGN_OR_RETURN(const std::string stat, ReadFile(fmt::format("/proc/{}/stat", pid), 4096));
-  // The second field is the program's name in parentheses and may hold anything: count from its
-  // end.
+  // The second field is the program's name in parentheses and may hold any character: count from
+  // its end.
   const std::size_t end = stat.rfind(')');
   if (end == std::string::npos)
     return MakeError(ErrorCode::kInternal, "/proc/PID/stat has no name");
   const auto fields = Split(std::string_view(stat).substr(end + 1), ' ');
-  constexpr std::size_t kStartTime =
-      20;  // Field 22; the piece before the first space is empty, and is field 2.
+  // Field 22; the piece before the first space is empty, and is field 2.
+  constexpr std::size_t kStartTime = 20;
   if (fields.size() <= kStartTime)
     return MakeError(ErrorCode::kInternal, "/proc/PID/stat is short");
   PYRO_ASSIGN_OR_RETURN(const std::int64_t ticks, ParseInt(fields[kStartTime]));

@@ -1,4 +1,4 @@
-// A process remembered on disk. A pid alone is reused; with its start time and the boot it is one
+// A process recorded on disk. A pid is reused; with its start time and the boot it names one
 // process for ever.
 
 #pragma once
@@ -22,14 +22,14 @@ struct ProcessRef {
   // kNotFound: no such process.
   static Result<ProcessRef> Of(pid_t pid);
 
-  // A pidfd of that very process. kNotFound: it is gone, whatever the pid names now.
+  // A pidfd of exactly that process. kNotFound: it is gone, even if the pid names another one now.
   Result<UniqueFd> Open() const;
 
   Json ToJson() const;
   static Result<ProcessRef> FromJson(const Json& json);
 };
 
-// Sends through the pidfd; fine if the process is gone.
+// Sends through the pidfd. A process that is gone is no error.
 Status SignalProcess(int pidfd, int signo);
 
 }  // namespace pyro::sys

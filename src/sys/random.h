@@ -8,7 +8,7 @@
 
 namespace pyro::sys {
 
-// 128 bits fit for identifiers that nobody may guess. Thread-safe; waits only before the kernel's
+// 128 bits for identifiers that cannot be guessed. Thread-safe; waits only before the kernel's
 // pool is first filled.
 std::array<std::uint8_t, 16> RandomBits();
 

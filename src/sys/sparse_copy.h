@@ -9,14 +9,14 @@
 
 namespace pyro::sys {
 
-// Makes `destination` (which must not exist; mode 0600) a copy that shares or leaves out what is
-// not written: FICLONE where the file system can, else its data only. Open for reading and writing.
-// On failure nothing is left.
+// Creates `destination` (which must not exist; mode 0600) as a copy that takes no room for
+// unwritten blocks: FICLONE if the file system can, else only the data. Open for reading and
+// writing. On failure the file is removed.
 Result<UniqueFd> CloneSparse(const std::filesystem::path& source,
                              const std::filesystem::path& destination);
 
-// Makes what the file `to` holds the same as what `from` holds, in the same way. On failure `to`
-// holds something in between.
+// Gives the file `to` the content of `from`, in the same way. On failure the content of `to` is
+// undefined.
 Status CopySparse(const UniqueFd& from, const UniqueFd& to);
 
 }  // namespace pyro::sys

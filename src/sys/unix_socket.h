@@ -13,7 +13,7 @@ namespace pyro::sys {
 // Replaces what is at `path`. The socket is listening and has mode 0600. Non-blocking.
 Result<UniqueFd> ListenUnix(const std::filesystem::path& path);
 
-// Blocking. kNotFound: no such path. kUnavailable: nobody listens.
+// Blocking. kNotFound: no such path. kUnavailable: no process listens.
 Result<UniqueFd> ConnectUnix(const std::filesystem::path& path);
 
 // True when the process at the other end runs as our effective user.

@@ -27,7 +27,7 @@ TEST(UnixSocketTest, WorksBelowPathsLongerThanASocketAddress) {
   EXPECT_EQ(info.st_mode & 0777, 0600u);
 }
 
-TEST(UnixSocketTest, TellsNobodyThereFromNobodyListening) {
+TEST(UnixSocketTest, TellsAMissingPathFromOneWithoutAListener) {
   const TestDirectory directory;
   EXPECT_EQ(ConnectUnix(directory.path() / "none").error().code, ErrorCode::kNotFound);
   { auto listener = ListenUnix(directory.path() / "s"); }

@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 constexpr int kVerdictFormat = 2;
 constexpr std::size_t kMaxCacheBytes = 64 * 1024;
 constexpr std::size_t kMaxReasonBytes = 1000;
-constexpr int kProbeRuns = 2;  // The better one counts: a busy host spoils one easily.
+constexpr int kProbeRuns = 2;  // The better one counts: a busy host may disturb one.
 
 std::string_view AccessName(KvmAccess access) {
   switch (access) {
@@ -84,7 +84,7 @@ KvmAccess CheckKvmAccess(const std::filesystem::path& device) {
   if (::geteuid() != 0) {
     return ::access(device.c_str(), R_OK | W_OK) == 0 ? KvmAccess::kAllowed : KvmAccess::kDenied;
   }
-  // What the jail's user will have: see JailCredentials().
+  // The rights of the jail's user: see JailCredentials().
   constexpr mode_t kOthers = S_IROTH | S_IWOTH;
   constexpr mode_t kGroup = S_IRGRP | S_IWGRP;
   const bool others = (status.st_mode & kOthers) == kOthers;

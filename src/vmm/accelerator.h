@@ -1,6 +1,6 @@
-// Which accelerator to run guests under: found out by running a tiny guest under each, because that
-// /dev/kvm opens proves nothing. Some clouds offer one that interprets the guest's kernel mode, a
-// hundred times slower than TCG.
+// The choice of the accelerator for guests, by running a tiny guest under each. A /dev/kvm that
+// opens proves nothing: some clouds offer one that interprets the guest's kernel mode, a hundred
+// times slower than TCG.
 
 #pragma once
 
@@ -25,7 +25,7 @@ KvmAccess CheckKvmAccess(const std::filesystem::path& device);
 struct AcceleratorVerdict {
   Accelerator accelerator = Accelerator::kTcg;
   std::string reason;                            // One sentence for people.
-  std::optional<std::chrono::milliseconds> kvm;  // What the probe took, where it came out right.
+  std::optional<std::chrono::milliseconds> kvm;  // The probe's time, if its result was right.
   std::optional<std::chrono::milliseconds> tcg;
 
   bool operator==(const AcceleratorVerdict&) const = default;
@@ -39,20 +39,20 @@ struct AcceleratorOptions {
   std::string wish;  // The value of PYRO_ACCELERATOR: "tcg", "kvm", or empty.
 };
 
-// The verdict that is wished for, or cached and still true, or found out now, which takes up to
-// `kvm_deadline` and a second more, and is then cached. Several processes may do this at once. A
-// cache that cannot be read or written is done without. kMissingTool: no monitor or no bwrap.
-// kInvalidArgument: the wish is no accelerator. kGuestUnavailable: the probe comes out wrong under
-// every accelerator there is.
+// Returns the wish, or the cached verdict if it is still valid. Otherwise it runs the probe, which
+// takes up to `kvm_deadline` and a second more, and caches the verdict. Several processes may do
+// this at once. A cache that cannot be read or written is ignored. kMissingTool: no monitor or no
+// bwrap. kInvalidArgument: the wish is not an accelerator. kGuestUnavailable: the probe fails under
+// every accelerator.
 Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
                                              const AcceleratorOptions& options);
 
 // The parts of it, for tests.
 
-// What a verdict depends on. It holds only where this is the same.
+// The inputs of a verdict. It is valid only while they are the same.
 Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access);
 
-// KVM only if its probe came out right and sooner. Errors as above.
+// KVM only if its probe was right and faster. Errors as above.
 Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutcome& tcg);
 
 std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key);

@@ -74,7 +74,7 @@ TEST_F(AcceleratorProbeTest, TheVerdictIsCachedAndABrokenCacheIsReplaced) {
 }
 
 // Wherever KVM can be opened at all, the verdict agrees with the probes: it is KVM only where that
-// is sooner.
+// is faster.
 TEST_F(AcceleratorProbeTest, KvmIsBelievedOnlyWhenItsGuestIsSooner) {
   options_.kvm_device = directory_.path() / "kvm";
   ::chmod(directory_.path().c_str(), 0755);

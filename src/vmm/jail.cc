@@ -78,7 +78,7 @@ Error NotBuilt(std::string_view why) {
 
 rlimit Both(rlim_t value) { return {.rlim_cur = value, .rlim_max = value}; }
 
-// Limits that a program of ours never comes near. Lowered only: a user may have less already.
+// Limits far above the needs of our programs. Only lowered: a user may have less already.
 std::vector<std::pair<int, rlimit>> JailLimits() {
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
@@ -246,7 +246,7 @@ void JailedProcess::Kill() { static_cast<void>(jail_.Signal(SIGKILL)); }
 
 Result<sys::ExitStatus> JailedProcess::Wait(Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(sys::ExitStatus status, jail_.Wait(deadline));
-  // bwrap tells of a signal in the way of a shell.
+  // bwrap reports a signal as a shell does.
   if (!status.signalled && status.code > 128) {
     status = {.signalled = true, .code = status.code - 128};
   }

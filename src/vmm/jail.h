@@ -1,8 +1,8 @@
-// A program behind bubblewrap: namespaces of its own, none of our files, no capability, no way to
+// A program inside bubblewrap: namespaces of its own, none of our files, no capability, no way to
 // gain one.
 //
-// The same for every user. When the caller is root, the program runs as a user that owns nothing,
-// so that it is never root as the host sees it.
+// The same for every user. If the caller is root, the program runs as a user that owns no file, so
+// that it is never root on the host.
 
 #pragma once
 
@@ -22,8 +22,8 @@
 
 namespace pyro::vmm {
 
-// Weakens a jail: the program sees the host's network, its loopback included. For the programs that
-// are the guest's way out, and for nothing else.
+// Weakens a jail: the program sees the host's network, including its loopback. Only for the
+// programs that carry the guest's network.
 enum class JailNetwork { kNone, kAllowHostNetwork };
 
 struct JailSpec {
@@ -54,7 +54,7 @@ struct JailSpec {
   std::vector<Alias> devices;
 
   JailNetwork network = JailNetwork::kNone;
-  // Which unprivileged user to be when the caller is root: the same text gives the same one.
+  // Selects the unprivileged user if the caller is root: the same text gives the same user.
   std::string identity;
 };
 
@@ -87,9 +87,9 @@ Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file);
 // thread-safe.
 class JailedProcess {
  public:
-  // Returns once the jail is built and the program about to be run in it; whether that succeeded
-  // shows in how it ends. kMissingTool: no bwrap, or no such program. kTimedOut, kUnavailable: the
-  // jail was not ready in time, or ended first; the message says what bwrap said.
+  // Returns once the jail is built and the program is about to run in it. A failure to run it shows
+  // in its exit status. kMissingTool: no bwrap, or no such program. kTimedOut, kUnavailable: the
+  // jail was not ready in time, or ended first; the message has bwrap's own words.
   static Result<JailedProcess> Spawn(JailSpec spec, Deadline deadline);
 
   JailedProcess(JailedProcess&&) noexcept = default;
@@ -101,14 +101,14 @@ class JailedProcess {
   // Readable once the program and its jail have ended.
   int exit_fd() const { return jail_.exit_fd(); }
 
-  // SIGKILL. Fine if it is gone.
+  // SIGKILL. A program that is gone is no error.
   void Kill();
 
   // kTimedOut: still running. After the first success repeats the same answer.
   Result<sys::ExitStatus> Wait(Deadline deadline);
 
-  // The beginning and the end of what it has written to standard error. Never waits. The program
-  // does not wait either when nobody calls this: what exceeds the pipe meanwhile is lost.
+  // The beginning and the end of its standard error. Never waits. If the caller does not call this,
+  // the program does not wait either: text that exceeds the pipe is lost.
   std::string Diagnostics();
 
  private:
@@ -117,8 +117,8 @@ class JailedProcess {
   Status AwaitProgram(int info, Deadline deadline);
 
   // bwrap, which ends with the program and passes its status on. The program is in a PID namespace
-  // below bwrap's, so whatever kills bwrap kills it too; bwrap's own --die-with-parent holds only
-  // from the moment that the program is run.
+  // below bwrap's, so a kill of bwrap kills it too. bwrap's own --die-with-parent works only from
+  // the moment at which the program runs.
   sys::ChildProcess jail_;
   sys::UniqueFd standard_error_;
   HeadTail diagnostics_;

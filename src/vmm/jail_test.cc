@@ -183,7 +183,7 @@ TEST_F(JailTest, OtherProcessesAreOutOfReach) {
             "signal no\nptrace no\nread no\n");
 }
 
-TEST_F(JailTest, NoPrivilegeCanBeHadNorMounted) {
+TEST_F(JailTest, NoPrivilegeCanBeGainedNorMounted) {
   EXPECT_EQ(Jailed({"root", "", "mount", "", "device", "/tmp-device"}),
             "root no\nmount no\ndevice no\n");
 }

@@ -44,7 +44,7 @@ GuestNetwork NetworkFor(const net::Mac& mac) {
           .mtu = net::kMtu};
 }
 
-// Where the addresses of resolvers really are; /etc/resolv.conf is often a link out of /etc.
+// The real place of the resolvers' addresses; /etc/resolv.conf is often a link out of /etc.
 std::filesystem::path ResolverFile() {
   std::error_code error;
   std::filesystem::path real = std::filesystem::canonical("/etc/resolv.conf", error);
@@ -74,7 +74,7 @@ struct Passt {
   sys::ChildProcess process;
   sys::UniqueFd standard_error;
 
-  // What it has said so far. Never waits.
+  // Its output until now. Never waits.
   std::string Said() const {
     std::string text(kMaxSaid, '\0');
     const ssize_t count = ::read(standard_error.get(), text.data(), text.size());
@@ -102,8 +102,8 @@ Result<Passt> StartPasstProcess(const NetworkOptions& options, const GuestNetwor
   return Passt{std::move(process), std::move(diagnostics.read)};
 }
 
-// Asks for the gateway as the guest would, and waits for its answer: the whole way out is then
-// known to be up.
+// Asks for the gateway as the guest would, and waits for its answer: then the whole network is
+// known to work.
 Status AwaitGateway(int card, const net::Mac& mac, Deadline deadline) {
   const std::string request = net::GatewayRequest(mac);
   std::string stream;
@@ -113,8 +113,8 @@ Status AwaitGateway(int card, const net::Mac& mac, Deadline deadline) {
       static_cast<ssize_t>(stream.size())) {
     return sys::ErrnoError(errno, "send to the network's back end");
   }
-  // Byte by byte as frames end, so that nothing meant for the guest is taken: nothing else can come
-  // before the guest has sent something.
+  // Reads no further than the end of this frame, so that it takes no frame for the guest. No other
+  // frame can come before the guest has sent one.
   net::FrameReader reader;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const std::optional<net::Frame> frame, reader.Next());

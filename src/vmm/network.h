@@ -1,8 +1,8 @@
 // A guest's network without root: outbound NAT in processes of their own, names through the host's
-// resolver, and no way in. The guest reaches what the host reaches, but not the host's loopback,
-// nor what is local to its link.
+// resolver, and no way in. The guest reaches the addresses that the host reaches, except the host's
+// loopback and link-local addresses.
 //
-// QEMU talks to pyro-net, which drops what the guest may not send. Behind it is passt, or, where
+// QEMU talks to pyro-net, which drops frames that the guest may not send. Behind it is passt or, if
 // passt does not start, libslirp within pyro-net itself. IPv4 only.
 
 #pragma once
@@ -25,7 +25,7 @@ enum class NetworkBackend { kPasst, kSlirp };
 // "passt" or "slirp".
 std::string_view NetworkBackendName(NetworkBackend backend);
 
-// What the guest has to set up on its only network card; there is no DHCP.
+// The settings of the guest's only network card; there is no DHCP.
 struct GuestNetwork {
   std::string mac;
   std::string address;  // IPv4, dotted.
@@ -37,8 +37,7 @@ struct GuestNetwork {
 
 struct NetworkOptions {
   std::filesystem::path gate;  // The pyro-net program.
-  // Which unprivileged user to be when the caller is root, and what the MAC is made from. The VM's
-  // id.
+  // Selects the unprivileged user if the caller is root, and the MAC. The VM's id.
   std::string identity;
   std::optional<NetworkBackend> only;  // Do not fall back to another.
 };
@@ -49,7 +48,7 @@ class Network {
  public:
   // Returns once the guest's gateway has answered. The jail of its processes shares the host's
   // network. kMissingTool: no bwrap, no pyro-net. kUnavailable: no back end answers; the message
-  // has what each said.
+  // has the words of each.
   static Result<Network> Start(const NetworkOptions& options, Deadline deadline);
 
   Network(Network&&) noexcept = default;
@@ -60,10 +59,10 @@ class Network {
 
   const GuestNetwork& guest() const { return guest_; }
   NetworkBackend backend() const { return backend_; }
-  // Why passt was passed over; empty if it was not.
+  // The reason if passt was not used; otherwise empty.
   const std::string& fallback_reason() const { return fallback_reason_; }
 
-  // Readable once the guest has no way out any more. Borrowed.
+  // Readable once the guest has lost its network. Borrowed.
   int exit_fd() const { return gate_.exit_fd(); }
   // As the host sees them; the gate's is that of its jail. -1: there is none.
   pid_t gate_pid() const { return gate_.jail_pid(); }

@@ -51,7 +51,7 @@ Error Damaged(const fs::path& directory, std::string_view why) {
                    fmt::format("the template '{}' is damaged: {}", directory.native(), why));
 }
 
-// What shows that a file has been touched since. Text, because numbers of 64 bits pass no JSON.
+// Detects a later change of a file. Text, because JSON does not carry numbers of 64 bits.
 std::string Fingerprint(const struct stat& status) {
   return fmt::format("{}:{}:{}:{}.{:09}:{}.{:09}", status.st_dev, status.st_ino, status.st_size,
                      status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
@@ -112,7 +112,7 @@ Result<Manifest> ReadManifest(const fs::path& directory) {
   return manifest;
 }
 
-// A file of a template, if it is the one of that fingerprint.
+// A file of a template, if it has that fingerprint.
 Result<sys::UniqueFd> OpenUnchanged(const fs::path& directory, const char* name,
                                     const std::string& fingerprint) {
   auto file = sys::OpenFile(directory / name, O_RDONLY);
@@ -122,7 +122,7 @@ Result<sys::UniqueFd> OpenUnchanged(const fs::path& directory, const char* name,
   return std::move(*file);
 }
 
-// Out of sight in one step, so that a crash leaves a leftover and never half a template.
+// Renames it in one step, so that a crash leaves a leftover and never half a template.
 Status RemoveHeld(const fs::path& directory) {
   const fs::path trash = HiddenName(directory, kTrashPrefix);
   PYRO_RETURN_IF_ERROR(sys::RemoveTree(trash));
@@ -150,7 +150,7 @@ Result<FrozenGuest> OpenTemplate(const fs::path& directory, std::string_view key
   const auto state = sys::ReadFile(directory / kState, kMaxState);
   if (!state) return Damaged(directory, state.error().message);
   if (StateChecksum(*state) != manifest->state) return Damaged(directory, "its state has changed");
-  // A copy: what was checked is what the machine reads.
+  // A copy: the machine reads exactly the checked bytes.
   PYRO_ASSIGN_OR_RETURN(guest.state, sys::MakeMemoryFile(*state));
   return guest;
 }
@@ -191,7 +191,8 @@ Result<FreezeFiles> TemplateDraft::MakeFiles() {
   constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL;
   PYRO_ASSIGN_OR_RETURN(files.memory, sys::OpenFile(draft_ / kMemory, kFlags));
   PYRO_ASSIGN_OR_RETURN(files.state, sys::OpenFile(draft_ / kState, kFlags));
-  // For the machine's user, whoever that is: nobody else comes by the directories above.
+  // Readable by any user, because the machine's user varies. The directories above keep others
+  // away.
   if (::fchmod(files.memory.get(), 0666) != 0) return sys::ErrnoError(errno, "chmod", "memory");
   return files;
 }
@@ -200,7 +201,7 @@ Result<sys::UniqueFd> TemplateDraft::MakeDisk(const fs::path& blank) {
   return sys::CloneSparse(blank, draft_ / kDisk);
 }
 
-// Makes the file last as it is, and returns its fingerprint.
+// Syncs the file and returns its fingerprint.
 Result<std::string> TemplateDraft::Seal(const char* name) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenFile(draft_ / name, O_RDONLY));
   if (::fchmod(file.get(), 0444) != 0 || ::fsync(file.get()) != 0) {
@@ -259,7 +260,7 @@ Status RemoveTemplate(const fs::path& directory) {
   if (!lock) return OkStatus();
   PYRO_RETURN_IF_ERROR(RemoveHeld(directory));
   PYRO_RETURN_IF_ERROR(sys::RemoveTree(HiddenName(directory, kMakingPrefix)));
-  // Last, while it is held: who waits for it sees that its file is gone and asks again.
+  // Last, while it is held: a waiting process sees that the file is gone and asks again.
   ::unlink(lock_file.c_str());
   return OkStatus();
 }

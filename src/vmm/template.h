@@ -1,11 +1,12 @@
-// Templates: frozen guests on disk, for others to go on from.
+// Templates: frozen guests on disk, from which new guests start.
 //
-//   templates/<name>/       manifest.json, memory, state and perhaps disk: complete, and never
-//   changed templates/<name>.lock   held by whoever makes or removes that one
-//   templates/.making-<name>/   under way while the lock is held, a leftover otherwise
+//   templates/<name>/           manifest.json, memory, state and perhaps disk: complete, and never
+//                               changed
+//   templates/<name>.lock       held by the process that makes or removes that one
+//   templates/.making-<name>/   being made while the lock is held, a leftover otherwise
 //
-// The name is a digest of the key: everything that a template depends on, as text. A template is
-// only ever a gain of time: whatever is wrong with one, a guest boots without it.
+// The name is a digest of the key: all inputs of a template, as text. A template only saves time:
+// if one is damaged, the guest boots without it.
 
 #pragma once
 
@@ -25,7 +26,7 @@ namespace pyro::vmm {
 
 inline constexpr std::size_t kMaxTemplateKey = 16 * 1024;
 
-// What its manifest says of a template, besides the key.
+// The fields of a template's manifest, except the key.
 struct TemplateFacts {
   std::string environment;         // debian:12
   std::string environment_digest;  // Of the version that it was booted from.
@@ -41,20 +42,20 @@ struct TemplateSummary {
   TemplateFacts facts;
   std::uint64_t bytes = 0;     // Taken on disk.
   std::int64_t last_used = 0;  // Seconds since the epoch.
-  bool broken = false;         // Then the facts are empty.
+  bool broken = false;         // Then the fields above are empty.
 };
 
-// Opens a template for one guest. Everything small is read and compared: key, sizes, the state's
-// checksum. Of memory and disk, too large for that, it is checked that the file is the one that was
-// written, unchanged since by the file system's account (inode, size, time of change).
-// kNotFound: there is none. kDataLoss: it is damaged, or not what its name says.
+// Opens a template for one guest. It reads and compares the small parts: key, sizes, the state's
+// checksum. Memory and disk are too large for that: it compares their inode, size and time of
+// change with those of the file that was written. kNotFound: there is none. kDataLoss: it is
+// damaged, or does not match its name.
 Result<FrozenGuest> OpenTemplate(const std::filesystem::path& directory, std::string_view key);
 
-// A template being made. Destroying it uncommitted leaves nothing.
+// A template being made. Destroying it uncommitted removes its files.
 class TemplateDraft {
  public:
-  // nullopt: the template is there, or somebody else is making it. Removes what a killed maker of
-  // the same one has left. kNoSpace: less is free than `need_bytes`.
+  // nullopt: the template exists, or another process is making it. Removes the leftovers of a
+  // killed maker of the same one. kNoSpace: less is free than `need_bytes`.
   static Result<std::optional<TemplateDraft>> Begin(const std::filesystem::path& directory,
                                                     std::string key, std::uint64_t need_bytes);
 
@@ -64,7 +65,7 @@ class TemplateDraft {
 
   // For the machine that is frozen into it; once.
   Result<FreezeFiles> MakeFiles();
-  // The data disk for that machine, if the template is to hold it: a copy of the image `blank`.
+  // The data disk for that machine, if the template holds one: a copy of the image `blank`.
   Result<sys::UniqueFd> MakeDisk(const std::filesystem::path& blank);
 
   // After that machine has ended: writes everything to disk and gives the template its name.
@@ -80,18 +81,18 @@ class TemplateDraft {
   std::string key_;
 };
 
-// Notes that it has been used now.
+// Records a use now.
 void TouchTemplate(const std::filesystem::path& directory);
 
-// Every template below `root`, those that cannot be read included. Never fails.
+// Every template below `root`, also unreadable ones. Never fails.
 std::vector<TemplateSummary> ListTemplates(const std::filesystem::path& root);
 
-// Removes a template; guests that live on it are not disturbed. Fine if it is gone, or if somebody
-// else is at it.
+// Removes a template; guests that run from it are not disturbed. A missing template, or one that
+// another process holds, is no error.
 Status RemoveTemplate(const std::filesystem::path& directory);
 
-// Removes what killed makers left, and the templates longest unused until the rest takes no more
-// than `max_bytes`; `keep` stays.
+// Removes the leftovers of killed makers, and the templates longest unused until the rest takes no
+// more than `max_bytes`; `keep` stays.
 void LimitTemplates(const std::filesystem::path& root, std::uint64_t max_bytes,
                     const std::filesystem::path& keep);
 

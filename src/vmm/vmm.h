@@ -1,9 +1,8 @@
-// The virtual machine monitor: makes guests out of a kernel, an initramfs and two disks, and says
-// how each ended.
+// The virtual machine monitor: makes guests out of a kernel, an initramfs and two disks, and
+// reports the end of each.
 //
-// Everything here belongs to one thread. Nothing blocks but the calls that take a Deadline or say
-// how long they may take; whatever has to be waited for has a descriptor, for the caller's event
-// loop to watch.
+// All objects here belong to one thread. Only calls block that take a Deadline or name their
+// longest time. Every event to wait for has a descriptor, for the caller's event loop.
 
 #pragma once
 
@@ -37,42 +36,42 @@ inline constexpr int kMaxMemoryMib = 1024 * 1024;
 inline constexpr std::size_t kMaxKernelArgumentBytes = 1024;  // All extra ones together.
 
 // One virtio network card. `fd` is a connected stream socket that carries Ethernet frames, each
-// after its length as four bytes, big-endian. See network.h for what is at the other end.
+// after its length as four bytes, big-endian. See network.h for the other end.
 struct NetworkCard {
   sys::UniqueFd fd;
   std::string mac;  // "52:54:00:12:34:56".
 };
 
-// Where a guest is to be frozen, so that others can go on from there.
+// The files into which a guest is frozen, so that others can start from there.
 struct FreezeFiles {
   sys::UniqueFd memory;  // Empty, open for reading and writing: becomes the guest's memory.
   sys::UniqueFd state;   // Empty, open for writing: gets the devices' state by Machine::Freeze().
 };
 
-// A guest that was frozen. Any number may go on from it at once: each sees the memory as it was and
-// keeps what it changes to itself.
+// A frozen guest. Any number of guests may start from it at once: each sees its memory, and keeps
+// its own changes private.
 struct FrozenGuest {
-  sys::UniqueFd memory;  // Open for reading only. Must not change while a guest lives on it.
+  sys::UniqueFd memory;  // Open for reading only. Must not change while a guest runs from it.
   sys::UniqueFd state;   // Open for reading, at its start; shared with no other machine.
-  // Open for reading, if the guest had its data disk mounted: what was on it. The machine that goes
-  // on needs a data disk that holds the same.
+  // Open for reading, if the guest had its data disk mounted: its content. The new machine needs a
+  // data disk with the same content.
   sys::UniqueFd disk;
 };
 
-// Everything a guest gets. Descriptors are taken.
+// The specification of a guest. Descriptors are taken.
 struct MachineSpec {
   int vcpus = 1;
   int memory_mib = 1024;
   sys::UniqueFd kernel;  // A bzImage, open for reading. Not used by a guest that was frozen.
-  sys::UniqueFd initrd;  // Open for reading. Likewise.
-  sys::UniqueFd
-      base_disk;  // vda, raw, open for reading only; shared by many guests. May be absent.
-  sys::UniqueFd
-      data_disk;  // The next disk (vdb), raw, open for reading and writing. May be absent.
+  sys::UniqueFd initrd;  // Open for reading. Not used by a guest that was frozen.
+  // vda, raw, open for reading only; shared by many guests. May be absent.
+  sys::UniqueFd base_disk;
+  // The next disk (vdb), raw, open for reading and writing. May be absent.
+  sys::UniqueFd data_disk;
   std::optional<NetworkCard> network;  // Absent: the guest has no network device at all.
   Accelerator accelerator = Accelerator::kTcg;
-  // At most one of the two. A frozen guest needs the rest of the specification as it was when it
-  // was frozen, but for the content of the data disk and what is behind the network card.
+  // At most one of the two. A frozen guest needs the same specification as when it was frozen,
+  // except the content of the data disk and the other end of the network card.
   std::optional<FreezeFiles> freeze_to;
   std::optional<FrozenGuest> resume_from;
   // Words added to the kernel's command line; printable ASCII without spaces or quotes.
@@ -82,14 +81,14 @@ struct MachineSpec {
   std::string identity;
 };
 
-// kInvalidArgument, naming the first field that no machine can have.
+// kInvalidArgument, naming the first field with an impossible value.
 Status ValidateSpec(const MachineSpec& spec);
 
 enum class MachineEnd {
   kPoweredOff,  // The guest turned itself off.
   kReset,  // The guest asked for a reset, as a kernel does after a panic; the machine ends instead.
-  kKilled,   // Kill() was called, or somebody else sent SIGKILL.
-  kCrashed,  // The monitor itself failed, or never came up.
+  kKilled,   // Kill() was called, or another process sent SIGKILL.
+  kCrashed,  // The monitor itself failed, or never started.
 };
 
 std::string_view MachineEndName(MachineEnd end);
@@ -97,11 +96,11 @@ std::string_view MachineEndName(MachineEnd end);
 struct MachineExit {
   MachineEnd end = MachineEnd::kCrashed;
   std::string detail;  // One sentence, for people: "qemu exited with code 1".
-  std::string
-      diagnostics;  // The beginning and end of what the monitor printed; bounded, may be empty.
+  // The beginning and end of the monitor's output; bounded, may be empty.
+  std::string diagnostics;
 };
 
-// What the running machine says of itself.
+// The running machine's own report.
 struct AcceleratorStatus {
   bool kvm_present = false;
   bool kvm_enabled = false;
@@ -113,37 +112,36 @@ class Machine {
  public:
   virtual ~Machine() = default;
 
-  // The stream to the agent in the guest, non-blocking. What is written before the guest opens its
-  // port is kept for it. Not valid after the first call.
+  // The stream to the agent in the guest, non-blocking. Bytes written before the guest opens its
+  // port are kept for it. Not valid after the first call.
   virtual sys::UniqueFd TakeGuestChannel() = 0;
 
-  // Where the guest's console comes out, non-blocking, to be read to its end. A guest whose console
-  // nobody reads waits in its console driver; nothing else does. Not valid after the first call.
+  // The output of the guest's console, non-blocking, to be read to its end. If it is not read, the
+  // guest waits in its console driver; nothing else does. Not valid after the first call.
   virtual sys::UniqueFd TakeConsole() = 0;
 
   // Readable once the machine has ended. Borrowed: valid while this object lives.
   virtual int exit_fd() const = 0;
 
-  // The jail that the guest runs in, as this host sees it: with it dies the guest. -1: there is
-  // none.
+  // The pid of the guest's jail on this host: the guest dies with it. -1: there is none.
   virtual pid_t jail_process_id() const = 0;
 
-  // Stops and continues the guest's CPUs. Both return at once when it already is so.
-  // kGuestUnavailable: the machine has ended. kTimedOut, kProtocol: the monitor cannot be relied on
-  // any more.
+  // Stops and continues the guest's CPUs. Both return at once if the CPUs are in that state
+  // already. kGuestUnavailable: the machine has ended. kTimedOut, kProtocol: the monitor cannot be
+  // relied on any more.
   virtual Status Pause(Deadline deadline) = 0;
   virtual Status Resume(Deadline deadline) = 0;
 
   // Writes the state of a machine that was started with `freeze_to`. From then on it stands still
-  // for good; its memory is all in the file once the machine has ended. kWrongState: started
-  // without `freeze_to`. Else errors as for Pause(), and kInternal: the monitor could not.
+  // for good; all its memory is in the file once the machine has ended. kWrongState: started
+  // without `freeze_to`. Other errors as for Pause(), and kInternal: the monitor failed.
   virtual Status Freeze(Deadline deadline) = 0;
 
-  // Asks the running machine, whatever was wished for in the spec. Errors as for Pause().
+  // Asks the running machine itself, not its specification. Errors as for Pause().
   virtual Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) = 0;
 
-  // SIGKILL: nothing is flushed. Returns at once; exit_fd() tells when it is done. Fine if it has
-  // ended.
+  // SIGKILL, without a flush. Returns at once; exit_fd() tells the end. A machine that has ended is
+  // no error.
   virtual void Kill() = 0;
 
   // kTimedOut: it is still running. After the first success repeats the same answer.
@@ -164,11 +162,11 @@ class Vmm {
   // The monitor's program on this host.
   virtual std::filesystem::path program() const = 0;
 
-  // Returns once the machine runs and the monitor answers; the guest is then still booting, or
-  // goes on where it was frozen. On failure nothing is left running, and the error's message ends
-  // with what the monitor said. kMissingTool: the monitor or its jail is not installed.
-  // kInvalidArgument: see ValidateSpec(). kTimedOut: the deadline passed. kGuestUnavailable: the
-  // monitor refused to start.
+  // Returns once the machine runs and the monitor answers; the guest is then still booting, or goes
+  // on where it was frozen. On failure no process is left, and the error's message ends with the
+  // monitor's own words. kMissingTool: the monitor or its jail is not installed. kInvalidArgument:
+  // see ValidateSpec(). kTimedOut: the deadline passed. kGuestUnavailable: the monitor refused to
+  // start.
   virtual Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) = 0;
 
   // What a frozen guest depends on of the monitor and of this host, as lines of text: the same text

@@ -1,4 +1,4 @@
-// Flow control of one direction of one stream: the receiver says how many bytes it is ready to
+// Flow control of one direction of one stream: the receiver grants the number of bytes that it can
 // hold.
 
 #pragma once
@@ -33,8 +33,8 @@ class ReceiveWindow {
   // kProtocol when the sender took more than it was granted.
   Status Received(std::size_t bytes);
 
-  // The receiver is done with so many bytes. Returns the credit to send now: 0 until half a window
-  // has gathered, so that grants stay rare.
+  // The receiver has consumed `bytes`. Returns the credit to send now: 0 until half a window has
+  // gathered, so that grants stay rare.
   std::uint32_t Consumed(std::size_t bytes);
 
  private:

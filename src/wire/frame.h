@@ -20,13 +20,12 @@ inline constexpr int kProtocolVersion = 1;
 inline constexpr std::size_t kHeaderBytes = 12;
 inline constexpr std::size_t kMaxDataBytes = 64 * 1024;       // Payload of a kData frame.
 inline constexpr std::size_t kMaxMessageBytes = 1024 * 1024;  // Payload of any other frame.
-inline constexpr std::uint32_t kInitialCredit =
-    256 * 1024;                                   // Bytes of each stream that may be sent unasked.
-inline constexpr std::size_t kMaxChannels = 256;  // Commands at once on one connection.
+inline constexpr std::uint32_t kInitialCredit = 256 * 1024;   // Bytes of each stream at first.
+inline constexpr std::size_t kMaxChannels = 256;              // Commands at once on one connection.
 
 enum class FrameType : std::uint8_t {
   kHello = 1,      // both: first frame of either side
-  kSetup = 2,      // host to agent: what this guest is to be
+  kSetup = 2,      // host to agent: the identity of this guest
   kReady = 3,      // agent to host, supervisor to client: commands are taken from now on
   kExec = 4,       // request: run a command on this channel
   kStarted = 5,    // reply: it runs
@@ -35,15 +34,15 @@ enum class FrameType : std::uint8_t {
   kCredit = 8,     // the receiver of a stream allows that many bytes more
   kKill = 9,       // request: kill the whole process tree of the channel's command
   kExited = 10,    // reply, last frame of a channel: how it ended
-  kError = 11,     // reply, last frame of a channel; on channel 0: the connection is given up
+  kError = 11,     // reply, last frame of a channel; on channel 0: the connection ends
   kPowerOff = 12,  // host to agent: sync, unmount, power off
   kStop = 13,      // client to supervisor: end the guest
-  kProgress = 14,  // supervisor to client: what the guest's start is doing
+  kProgress = 14,  // supervisor to client: the current step of the guest's start
   kStopped = 15,   // supervisor to client: the guest is gone
   kAccepted = 16,  // reply, in a task: the command is in the journal now
   kCancel = 17,    // client to supervisor, in a task: kill the command of a sequence
-  kClaim = 18,     // client to supervisor of a spare: this guest is to be mine
-  kClaimed = 19,   // reply: it is
+  kClaim = 18,     // client to supervisor of a spare: make this client the owner
+  kClaimed = 19,   // reply: it is the owner
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };
@@ -58,7 +57,7 @@ struct Frame {
 // The frame's bytes. The payload must be within its limit.
 std::string EncodeFrame(const Frame& frame);
 std::string EncodeData(std::uint32_t channel, Stream stream, std::string_view bytes);
-// Only the header of a kData frame; the sender puts `bytes` of payload behind it itself.
+// Only the header of a kData frame; the sender appends `bytes` of payload itself.
 std::string EncodeDataHeader(std::uint32_t channel, Stream stream, std::size_t bytes);
 std::string EncodeEof(std::uint32_t channel, Stream stream);
 std::string EncodeCredit(std::uint32_t channel, Stream stream, std::uint32_t bytes);
@@ -67,7 +66,7 @@ std::string EncodeCredit(std::uint32_t channel, Stream stream, std::uint32_t byt
 Result<std::uint32_t> DecodeCredit(const Frame& frame);
 
 // Cuts a byte stream into frames. After an error the stream is unusable: every later Next() repeats
-// it. Holds at most one frame and what was appended. Not thread-safe.
+// it. Holds at most one frame and the appended bytes. Not thread-safe.
 class FrameDecoder {
  public:
   void Append(std::string_view bytes);

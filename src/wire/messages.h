@@ -1,5 +1,5 @@
-// What the frames other than data, eof and credit carry: CBOR maps, as structs. Every Decode checks
-// types, ranges and limits and answers kProtocol for anything else; unknown keys are ignored.
+// The payloads of frames other than data, eof and credit: CBOR maps, as structs. Every Decode
+// checks types, ranges and limits and returns kProtocol if one is wrong; it ignores unknown keys.
 // docs/PROTOCOL.md lists them.
 
 #pragma once
@@ -38,7 +38,7 @@ struct GuestNetwork {
   int mtu = 1500;       // Bytes, 576 to 65535
 };
 
-// Everything that makes this guest itself. Sent once, after the agent's Hello.
+// The identity of this guest. Sent once, after the agent's Hello.
 struct GuestSetup {
   std::string hostname;
   std::string entropy;             // 32 to 256 random bytes, mixed into the guest's pool.
@@ -48,21 +48,21 @@ struct GuestSetup {
   static Result<GuestSetup> FromFrame(const Frame& frame);
 };
 
-// Answer to GuestSetup; forwarded to clients with what the supervisor knows.
+// Answer to GuestSetup; forwarded to clients with the supervisor's own fields.
 struct Ready {
   std::string kernel;          // The guest's `uname -r`.
   std::string execution_mode;  // As in a result: guest_virtio_serial, …
   std::string accelerator;     // "kvm" or "tcg"
-  std::string start;           // How it came up: "boot", "template" or "spare".
-  // When the machine ran, by the host's steady clock, in microseconds; 0: it was there already.
+  std::string start;           // How the guest started: "boot", "template" or "spare".
+  // The time when the machine ran, by the host's steady clock, in microseconds; 0: before this
+  // client.
   std::int64_t machine_at_us = 0;
   Frame ToFrame() const;
   static Result<Ready> FromFrame(const Frame& frame);
 };
 
 inline constexpr std::size_t kMaxArguments = 4096;
-inline constexpr std::size_t kMaxArgumentBytes =
-    128 * 1024;  // Of one argument or variable; Linux's own limit.
+inline constexpr std::size_t kMaxArgumentBytes = 128 * 1024;  // Linux's own limit for a word.
 inline constexpr std::int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
 
 struct Exec {
@@ -70,7 +70,7 @@ struct Exec {
   std::map<std::string, std::string> env;  // Added to the guest's defaults.
   std::string cwd;                         // Absolute.
   std::int64_t timeout_ms = 0;  // From the command's start; 0: none. The supervisor enforces it.
-  bool sync = false;     // Agent: what the command wrote is on disk before its end is reported.
+  bool sync = false;            // Agent: sync the data disk before the command's end is reported.
   bool journal = false;  // Supervisor of a task: its output goes to the journal's files only.
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exec> FromFrame(const Frame& frame);
@@ -113,7 +113,7 @@ struct Kill {
   static Result<Kill> FromFrame(const Frame& frame);
 };
 
-// A request that failed (its channel), or a connection that is given up (channel 0).
+// A request that failed (its channel), or a connection that ends (channel 0).
 Frame ErrorFrame(std::uint32_t channel, const Error& error);
 // A frame that is malformed is itself a kProtocol error.
 Error ErrorFromFrame(const Frame& frame);
@@ -125,8 +125,8 @@ struct Accepted {
   static Result<Accepted> FromFrame(const Frame& frame);
 };
 
-// Client to supervisor of a task, on a channel of its own: kill the command of that sequence,
-// whoever started it. Answered like an exec by Exited, once the command's end is recorded, or by an
+// Client to supervisor of a task, on a channel of its own: kill the command of that sequence, of
+// any client. The answer is Exited, as for an exec, once the command's end is recorded, or an
 // error.
 struct Cancel {
   std::int64_t sequence = 0;  // From 1.
@@ -141,9 +141,9 @@ struct Stop {
   static Result<Stop> FromFrame(const Frame& frame);
 };
 
-// Client to supervisor of a spare: the guest becomes this client's, as if it had been started for
-// it, and ends with its connection. Answered by a plain kClaimed and then kReady, or by an error:
-// it is somebody else's.
+// Client to supervisor of a spare: this client becomes the owner, as if the guest had been started
+// for it, and the guest ends with its connection. The answer is a plain kClaimed and then kReady,
+// or an error: it has another owner.
 struct Claim {
   std::int64_t ttl_seconds = 0;  // The lease from now on.
   Frame ToFrame() const;

@@ -1,4 +1,4 @@
-// The lines that a supervisor prints on its standard output for whoever started it: JSON objects.
+// The lines that a supervisor prints on its standard output for its creator: JSON objects.
 
 #pragma once
 
@@ -15,7 +15,7 @@ inline constexpr std::size_t kMaxAnswerBytes = 64 * 1024;
 std::string FormatAnswer();
 std::string FormatAnswer(const Error& why_not);
 
-// OK, or the error in it. Anything else, as of a supervisor that died, is kInternal.
+// OK, or the error in it. Any other text, as of a supervisor that died, is kInternal.
 Status ParseAnswer(std::string_view line);
 
 }  // namespace pyro::wire

@@ -118,7 +118,7 @@ def test_json_keeps_every_sample():
     assert form["verdict"] == "met" and form["spread"]["count"] == 2
 
 
-def test_steps_of_timings_are_taken_whatever_their_names():
+def test_steps_of_timings_are_taken_under_any_name():
     runs = [{"prepared_ms": 1, "new_step_ms": 5, "ready_ms": None, "word": "x", "flag_ms": True},
             {"prepared_ms": 3, "new_step_ms": 7}]
     assert table.median_of_steps(runs) == {"prepared_ms": 2, "new_step_ms": 6}

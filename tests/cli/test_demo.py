@@ -274,7 +274,7 @@ def test_a_key_comes_from_a_variable_or_a_file_and_is_never_shown(bare, endpoint
         assert model.requests[-1][1]["Authorization"] == f"Bearer {secret}"
         assert secret not in done.text + done.talk
     ollama(bare, model.url, env={"OPENAI_API_KEY": secret})
-    assert "Authorization" not in model.requests[-1][1], "a key was sent that nobody asked to send"
+    assert "Authorization" not in model.requests[-1][1], "a key was sent without a request"
 
 
 @pytest.mark.parametrize("key", ["", " \n", "two words", "a\r\nX-Injected: b", "x" * 5000])

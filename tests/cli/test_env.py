@@ -157,7 +157,7 @@ def test_two_pulls_at_once_build_once(bare):
     assert sorted(one.json["built"] for one in done) == [False, True]
     assert done[0].json["digest"] == done[1].json["digest"]
     built, waited = sorted(done, key=lambda one: one.json["built"], reverse=True)
-    # Whichever of the two is installed and unlocked first makes the template.
+    # The one of the two that is installed and unlocked first makes the template.
     assert phases_of(built.talk) in (PHASES, [*PHASES, "template"])
     assert phases_of(waited.talk) in ([], ["wait"], ["template"], ["wait", "template"])
     for line in built.talk.splitlines():
@@ -194,7 +194,7 @@ def no_install(pyro, kept=()):
 
 
 def dead_mirror(scratch):
-    """Package sources on a port where nobody listens."""
+    """Package sources on a port without a listener."""
     sources = scratch / "dead.list"
     sources.write_text("deb [trusted=yes] http://127.0.0.1:9/debian bookworm main\n")
     return {"PYRO_APT_SOURCES": str(sources)}
@@ -248,7 +248,7 @@ def test_a_disk_that_fills_up_during_a_pull_leaves_nothing(bare, mounts):
         line = process.stderr.readline()
         assert line, (seen, harness.finish(process))
         seen += line
-    # Now the room is taken by somebody else.
+    # Now another process has taken the room.
     with (bare.cache / "filler").open("wb", buffering=0) as filler:
         try:
             while True:

@@ -101,7 +101,7 @@ def test_one_version_everywhere(bare):
     assert bare("env", "list", "--json").json["catalog_version"] == version
 
 
-# The check itself: each kind of difference is found, whichever side it is on.
+# The check itself: each kind of difference is found, on either side.
 
 def first(mapping):
     return next(iter(mapping))

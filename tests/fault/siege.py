@@ -55,7 +55,7 @@ def kill(pid):
 
 
 def wait_for_no_orphans(what):
-    """Whatever runs is a supervisor or below one."""
+    """Every process that runs is a supervisor or below one."""
     def none():
         found = harness.descendants()
         owned = {one.pid for supervisor in harness.of_program(found, SUPERVISOR)

@@ -1,4 +1,4 @@
-"""Broken files below a task: what can be had is had, and the rest is said."""
+"""Broken files below a task: every readable part is returned, and the rest is reported."""
 
 import os
 import shutil
@@ -89,7 +89,7 @@ def test_a_removed_directory_is_told_and_can_be_deleted(pyro, task):
     shutil.rmtree(task.directory)
     done = task.exec("cat", "f")
     assert done.code == 125 and "pyro: " in done.talk, done
-    # Nobody can bring it back: a row without a directory goes.
+    # It cannot be restored: a row without a directory is removed.
     assert pyro("task", "delete", task.id).code in (0, 1)
     assert pyro("task", "list", "--json").json["count"] == 0
 

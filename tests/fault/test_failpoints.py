@@ -213,7 +213,7 @@ class Campaign:
 
 
 def test_a_guest_that_dies_while_a_call_is_on_its_way_to_it(create):
-    """Whoever starts it again settles first: what ran there must not look like the next one's."""
+    """A process that starts it again reconciles first: its old commands must not look like those of the new guest."""
     task = create()
     running = task.start("sh", "-c", "echo begun; exec sleep 300")
     assert running.stdout.readline() == b"begun\n"

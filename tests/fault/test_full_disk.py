@@ -72,7 +72,7 @@ def test_output_beyond_the_disk_is_marked_and_counted(pyro, disk, task):
     lines = done.out.splitlines()
     assert lines[0] == b"x" * len(lines[0]) and lines[1:] == [MARKER], lines[1:]
     assert pyro("task", "logs", task.id, "--sequence", "3").out == done.out
-    # Its end is recorded though nobody has made room, and nobody has called.
+    # Its end is recorded although no room was made, and no call came.
     status = task.json("status")
     assert status["last_command"]["exit_code"] == 4
     entry, = task.entries("--sequence", "3")

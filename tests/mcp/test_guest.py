@@ -345,7 +345,7 @@ def test_a_lost_guest_is_an_error_that_says_what_is_kept(session, pyro):
     assert (entry["outcome"], entry["stdout"]) == ("interrupted", "so far\n")
 
 
-def test_a_task_on_the_host_works_but_for_the_background(guestless, serve):
+def test_a_task_on_the_host_works_except_in_the_background(guestless, serve):
     server = serve(pyro=guestless)
     made = server.value("task_create", environment=harness.BASE, allow_host_compat=True)
     assert made["execution_mode"] == "host_compat" and "virtual machine" in made["notices"][0]

@@ -98,7 +98,7 @@ def test_headers_beyond_the_limit_are_refused(server):
     assert status_of(raw) == 431
 
 
-def test_a_client_that_sends_drop_by_drop_is_cut_off_and_nobody_waits(server):
+def test_a_client_that_sends_drop_by_drop_is_cut_off_and_delays_no_other(server):
     sock = server.socket()
     sock.sendall(b"POST /mcp HT")
     begun = server.socket()
@@ -230,7 +230,7 @@ def test_listens_are_limited():
 
 def test_calls_beyond_what_may_wait_are_refused_and_reads_go_on():
     with Http(workers=2, queued_calls=2) as server:
-        # Two run, two wait, and the fifth to arrive, whichever that is, is one too many.
+        # Two run, two wait, and the fifth to arrive is one too many; it may be any of them.
         held = []
         for _ in range(5):
             connection = server.connection()

@@ -37,11 +37,11 @@ def test_stdout_carries_nothing_but_the_protocol():
         server.process.stdin.close()
         assert server.receive() is None
         noise = server.process.stderr.read().decode()
-        for line in ("printf reaches nobody", "write reaches nobody", "a child reaches nobody"):
+        for line in ("printf reaches no client", "write reaches no client", "a child reaches no client"):
             assert line in noise
 
 
-def test_a_running_call_keeps_nobody_waiting():
+def test_a_running_call_delays_no_other():
     with Stdio() as server:
         server.initialize()
         server.send(request("tools/call", call("probe_wait", _meta={"progressToken": "p"}), 1))

@@ -40,7 +40,7 @@ ANNOTATIONS = {
 }
 KEYWORDS = {"type", "description", "properties", "required", "additionalProperties", "items", "enum",
             "minimum", "maximum", "default", "minItems", "minLength", "anyOf"}
-# A change of the list is looked at by a person: PYRO_UPDATE_GOLDEN=1 writes it anew.
+# A person reviews a change of the list: PYRO_UPDATE_GOLDEN=1 writes it again.
 UPDATE = os.environ.get("PYRO_UPDATE_GOLDEN") == "1"
 
 
@@ -65,7 +65,7 @@ def test_the_list_is_the_golden_one(tools):
     path = GOLDEN / "tools_list.json"
     if UPDATE:
         path.write_text(text)
-    assert text == path.read_text(), "PYRO_UPDATE_GOLDEN=1 writes the golden file anew"
+    assert text == path.read_text(), "PYRO_UPDATE_GOLDEN=1 writes the golden file again"
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -262,7 +262,7 @@ def test_config_prints_what_each_client_reads(bare):
 
 
 def test_docs_show_what_config_prints(bare):
-    """Each snippet of docs/mcp.md is what `pyro mcp config` prints, but for the path of pyro."""
+    """Each snippet of docs/mcp.md is what `pyro mcp config` prints, except the path of pyro."""
     docs = (harness.ROOT / "docs/mcp.md").read_text()
     bare.env.pop("PYRO_STATE_DIR"), bare.env.pop("PYRO_CACHE_DIR")
     program = str(bare.program.resolve())

@@ -25,7 +25,8 @@ inline constexpr std::chrono::seconds kHang{120};
 
 std::filesystem::path TestCache();
 
-// All processes below this one that live. It adopts orphans, so whatever a VM started is here.
+// All processes below this one that live. It adopts orphans, so every process that a VM started is
+// here.
 std::set<pid_t> LiveDescendants();
 
 template <typename Condition>
@@ -55,7 +56,7 @@ inline VmOptions Options(std::int64_t ttl_seconds = 600) {
 class EngineVmTest : public ::testing::Test {
  protected:
   void SetUp() override;
-  // Whatever a test does, nothing may be left once its VMs are deleted.
+  // After any test, no process and no file may be left once its VMs are deleted.
   void TearDown() override;
 
   std::size_t Directories() const;

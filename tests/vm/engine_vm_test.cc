@@ -154,7 +154,7 @@ TEST_F(EngineVmTest, TheLeaseOfAStartedVmEndsByItself) {
   // Without KVM its start alone takes longer than that.
   const VmInfo vm = CreateStarted(Options(2));
   ASSERT_EQ(vm.state, "started");
-  // Nobody calls: its supervisor ends it, with its directory.
+  // No call comes: its supervisor ends it, with its directory.
   EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); }));
   EXPECT_EQ(Directories(), 0u);
   EXPECT_EQ(CodeOf(engine_.StatusVm(vm.vm_id)), ErrorCode::kNotFound);

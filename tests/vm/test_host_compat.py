@@ -1,4 +1,4 @@
-"""--allow-host-compat: only where no guest can be had, only if asked for, and said aloud."""
+"""--allow-host-compat: only if no guest can start, only on request, and with a warning."""
 
 import http.server
 import os

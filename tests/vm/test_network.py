@@ -201,7 +201,7 @@ def test_two_guests_do_not_see_each_other(inside):
         flags=("-q", "--timeout-seconds", "200", "--network"))
     address = first.stdout.readline().decode().strip()
     assert address.count(".") == 3
-    # Its own address means itself to the second guest, and nobody listens there.
+    # Its own address means itself to the second guest, which has no listener there.
     second = guest(inside, reach(address, 9000), "--network")
     assert "reached" not in second.text, second
     assert harness.finish(first, b"\n").code == 0

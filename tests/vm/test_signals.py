@@ -100,7 +100,7 @@ def test_killing_pyro_removes_the_vm(pyro):
     process = begun(pyro)
     process.kill()
     assert harness.finish(process).code == -9
-    harness.expect_nothing_left(pyro)  # By itself: nobody called.
+    harness.expect_nothing_left(pyro)  # By itself: no call came.
 
 
 def test_a_guest_that_powers_off_is_lost_not_hung(pyro):

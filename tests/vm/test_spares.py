@@ -109,7 +109,7 @@ def test_they_go_by_themselves_when_none_is_taken(pyro, warm):
 
 
 @pytest.mark.parametrize("program", ["pyro-supervisor", "qemu-system-x86_64"])
-def test_a_killed_spare_is_missed_by_nobody(pyro, warm, program):
+def test_a_killed_spare_stops_no_run(pyro, warm, program):
     warm(2)
     victim = harness.of_program(harness.descendants(), program)[0]
     os.kill(victim.pid, signal.SIGKILL)
@@ -129,7 +129,7 @@ def test_too_many_are_refused(pyro, warm):
     assert pools(pyro) == [] and harness.descendants() == []
 
 
-def test_a_damaged_pool_keeps_nobody_from_running(pyro, warm):
+def test_a_damaged_pool_stops_no_run(pyro, warm):
     warm(1)
     pool = next((pyro.state / "spares").iterdir())
     (pool / "pool.json").write_text("{")

@@ -80,7 +80,7 @@ def test_kinds_of_stdin(pyro, scratch, stdin):
     assert (done.code, done.out, done.err) == (0, wanted, b""), done
 
 
-def test_stdin_that_nobody_reads_does_not_delay_the_end(pyro):
+def test_unread_stdin_does_not_delay_the_end(pyro):
     read, write = os.pipe()  # Held open and never written.
     done = pyro.run("echo", "done", stdin=read)
     os.close(read)
@@ -154,12 +154,12 @@ def test_a_stopped_reader_stops_the_command_and_costs_no_memory(pyro):
     process = pyro.start_run("yes", flags=("-q", "--timeout-seconds", "600"))
     out = process.stdout.fileno()
     got = 0
-    while got < 20_000_000:  # So much goes through while somebody reads.
+    while got < 20_000_000:  # That much goes through while the client reads.
         got += len(os.read(out, 1 << 20))
     capacity = fcntl.fcntl(out, fcntl.F_GETPIPE_SZ)
     harness.wait_until(lambda: waiting_bytes(out) >= capacity - 4096, "the pipe is full")
 
-    # Nobody reads now. Look for as long as the guest could write many times the limit.
+    # The client reads no more now. Look for as long as the guest could write many times the limit.
     family = harness.of_program(harness.descendants(), "pyro") + harness.of_program(
         harness.descendants(), "pyro-supervisor")
     assert sorted(one.program for one in family) == ["pyro", "pyro-supervisor"]

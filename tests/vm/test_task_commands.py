@@ -78,7 +78,7 @@ def test_cancelling_kills_the_whole_tree_and_is_recorded(create):
     assert (again.code, again.text) == (0, f"Command {sequence}: cancelled (exit_code=130)\n"), again
 
 
-def test_whoever_waits_for_a_cancelled_command_gets_its_end(create):
+def test_a_client_that_waits_for_a_cancelled_command_gets_its_end(create):
     task = create()
     waiting = task.start("sh", "-c", "echo begun; sleep 1000")
     assert waiting.stdout.readline() == b"begun\n"

@@ -64,7 +64,7 @@ def test_delete_at_any_state_and_twice(pyro, create, state):
     elif state == "killed":
         task.kill_guest()
     assert pyro("task", "delete", task.id).code == 0
-    # Whoever is not sure whether it was done does it again; the beginning of an id names nothing now.
+    # A caller that is not sure if it was done does it again; the beginning of an id names no task now.
     assert pyro("task", "delete", task.id).code == 0
     harness.expect_error(pyro("task", "delete", task.id[:20]), 1)
     if running is not None:

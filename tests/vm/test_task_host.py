@@ -1,4 +1,4 @@
-"""Tasks where no guest can be had: only if asked for, on the host."""
+"""Tasks on the host: only if no guest can start, and only on request."""
 
 import os
 

@@ -183,7 +183,7 @@ def fake_state(template):
 @pytest.mark.cost(10)
 @pytest.mark.parametrize("spoil", [cut_memory, flip_state, lose_state, spoil_manifest, write_to_disk,
                                    fake_state])
-def test_a_damaged_template_is_remade_and_nobody_notices(call, cache, template, spoil):
+def test_a_damaged_template_is_remade_and_no_run_notices(call, cache, template, spoil):
     spoil(template)
     done = call("run", "-q", harness.BASE, "--", "echo", "fine")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"fine\n", b""), done

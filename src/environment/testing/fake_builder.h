@@ -1,4 +1,4 @@
-// A Builder that makes tiny files at once, or does whatever a test tells it.
+// A Builder that makes tiny files at once, or does what a test asks for.
 
 #pragma once
 

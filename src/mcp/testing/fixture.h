@@ -29,7 +29,7 @@ void AddTaskTools(Server& server, MemoryTaskStore& store);
 void AddResources(Server& server);
 void AddPrompts(Server& server);
 
-// The tools that tests of this library use besides.
+// The other tools that tests of this library use.
 void AddProbeTools(Server& server);
 
 }  // namespace pyro::mcp::testing

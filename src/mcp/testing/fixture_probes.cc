@@ -36,7 +36,7 @@ Result<ToolResult> Wait(CallContext& call, const Json&) {
   ::poll(&poll, 1, -1);
   ++cancelled;
   --waiting;
-  return ToolResult::Text("nobody reads this");
+  return ToolResult::Text("no client reads this");
 }
 
 Result<ToolResult> Counts(CallContext&, const Json&) {
@@ -47,10 +47,10 @@ Result<ToolResult> Counts(CallContext&, const Json&) {
 }
 
 Result<ToolResult> Shout(CallContext&, const Json&) {
-  std::printf("printf reaches nobody\n");
+  std::printf("printf reaches no client\n");
   std::fflush(stdout);
-  [[maybe_unused]] const auto written = ::write(1, "write reaches nobody\n", 21);
-  [[maybe_unused]] const int status = std::system("echo a child reaches nobody");
+  [[maybe_unused]] const auto written = ::write(1, "write reaches no client\n", 24);
+  [[maybe_unused]] const int status = std::system("echo a child reaches no client");
   char byte = 0;
   return ToolResult::Text(fmt::format("stdin had {} bytes", ::read(0, &byte, 1)));
 }

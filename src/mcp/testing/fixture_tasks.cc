@@ -74,7 +74,7 @@ Result<ToolResult> AskThenTask(MemoryTaskStore& store, CallContext& call) {
   PYRO_ASSIGN_OR_RETURN(const InputAnswers answers,
                         call.RequestInput({{"user_name", Elicit("What is your name?", schema)}}));
   const Json* content = Find(answers.at("user_name"), "content");
-  const std::string name = content == nullptr ? "nobody" : StringOr(*content, "name");
+  const std::string name = content == nullptr ? "no name" : StringOr(*content, "name");
   return ToolResult::AsTask(store.Start(call.principal(), [name](Running& running) -> Ended {
     running.Sleep(std::chrono::milliseconds(100));
     return ToolResult::Text(fmt::format("Hello, {}!", name));

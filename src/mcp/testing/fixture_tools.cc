@@ -149,7 +149,7 @@ void AddStreamTools(Server& server) {
       Plain("test_tool_with_progress", "Reports progress three times.", ProgressThrice)));
   MustAdd(server.AddTool(
       Plain("test_reconnection", "Gives its connection up and goes on.", ReleaseAndGoOn)));
-  MustAdd(server.AddTool(Plain("test_streaming_elicitation", "Asks nothing of anybody.",
+  MustAdd(server.AddTool(Plain("test_streaming_elicitation", "Asks the client no question.",
                                [](CallContext& call, const Json&) -> Result<ToolResult> {
                                  call.Progress(1, 1, "done");
                                  return ToolResult::Text("Done without asking.");

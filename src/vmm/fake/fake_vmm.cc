@@ -98,7 +98,7 @@ class FakeMachine final : public Machine {
     }
   }
 
-  // What every call to a monitor comes to before it does something.
+  // The checks of every call to a monitor before its own work.
   Status Answer(Deadline deadline) {
     if (state_->hung && !state_->exit) WaitForExit(deadline);
     if (state_->exit) {

@@ -24,13 +24,13 @@ class FakeGuest {
   // The other end of the guest channel, blocking. Borrowed; closed when the machine ends.
   int channel() const;
 
-  // Appears on the console; what does not fit the pipe is dropped.
+  // Appears on the console; text that does not fit the pipe is dropped.
   void PrintToConsole(std::string_view text);
 
-  // The machine ends in this way. Fine if it has ended.
+  // Ends the machine in this way. A machine that has ended is no error.
   void End(MachineEnd end, std::string diagnostics = {});
 
-  // From now on the monitor answers nothing: calls with a deadline time out.
+  // From now on the monitor does not answer: calls with a deadline time out.
   void HangMonitor();
 
   bool paused() const;
@@ -55,7 +55,7 @@ class FakeVmm final : public Vmm {
 
   // One for each successful Start(), oldest first.
   const std::vector<FakeGuest>& guests() const { return guests_; }
-  // What the last Start() was given, its descriptors included.
+  // The specification of the last Start(), with its descriptors.
   const MachineSpec& last_spec() const { return last_spec_; }
 
  private:

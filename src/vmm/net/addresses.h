@@ -1,4 +1,4 @@
-// The one network that every guest sees: its own, with nobody else on it.
+// The network that every guest sees: its own, without other guests.
 
 #pragma once
 

@@ -1,6 +1,6 @@
-// Ethernet frames on a byte stream, each after its length as four bytes, big-endian: how QEMU's
-// "stream" network back end and passt speak. And which of a guest's frames may leave it. Pure: no
-// I/O.
+// Ethernet frames on a byte stream, each after its length as four bytes, big-endian. QEMU's
+// "stream" network back end and passt use this form. It also decides which of a guest's frames may
+// leave. Pure: no I/O.
 
 #pragma once
 
@@ -32,20 +32,19 @@ class FrameReader {
 
  private:
   std::string buffer_;
-  std::size_t start_ = 0;  // What is before has been given out.
+  std::size_t start_ = 0;  // The bytes before it have been returned.
   bool broken_ = false;
 };
 
 // Appends the frame with its length before it.
 void AppendFrame(std::string& stream, Frame frame);
 
-// What a guest may send: ARP, and IPv4 without options from its own address to
+// True for the frames that a guest may send: ARP, and IPv4 without options from its own address to
 // - the resolver, UDP or TCP, port 53,
-// - any unicast address that is not of this host or link alone: not 0/8, 127/8, 169.254/16, 224/3
-// or the guest's
-//   own network.
-// The program that carries the frames on would hand 127.0.0.1 to the host's own sockets: it takes
-// the guest to be a friend. The guest is not.
+// - any unicast address outside this host and link: not 0/8, 127/8, 169.254/16, 224/3 or the
+//   guest's own network.
+// The program behind the filter would connect 127.0.0.1 to the host's own sockets: it assumes a
+// friendly guest. The guest is hostile.
 bool MayLeave(Frame frame);
 
 // An ARP request for the gateway, as the guest would send it, and whether a frame is the answer.

@@ -1,5 +1,5 @@
-// The guest's way out, as a small program of its own between QEMU and what carries the frames on.
-// It drops what MayLeave() refuses. Runs until either side closes.
+// The filter of the guest's network, a small program between QEMU and the back end. It drops the
+// frames that MayLeave() refuses. Runs until either side closes.
 
 #pragma once
 
@@ -7,12 +7,12 @@
 
 namespace pyro::vmm::net {
 
-// Passes frames between the guest's socket and another that speaks the same. Descriptors are
+// Passes frames between the guest's socket and another one with the same framing. Descriptors are
 // borrowed. kProtocol: the guest's side sent an impossible length.
 Status RunRelay(int guest, int outside);
 
-// The network itself, in this process, through libslirp: TCP, UDP and ping as this process may do
-// them, names through the host's resolver, nothing from outside in.
+// The network itself, in this process, through libslirp: TCP, UDP and ping with the rights of this
+// process, names through the host's resolver, no inbound connection.
 Status RunSlirp(int guest);
 
 // argv: "relay" (guest's socket is 3, the other 4) or "slirp" (3). Returns the exit code.

@@ -11,7 +11,7 @@
 namespace pyro::vmm::net {
 namespace {
 
-// Takes what the guest sent and queues the frames that may leave.
+// Takes the guest's bytes and queues the frames that may leave.
 Status Filter(StreamEnd& guest, FrameReader& reader, StreamEnd& outside, StreamState& state) {
   PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, guest.Read(state));
   reader.Feed(bytes);
@@ -22,14 +22,14 @@ Status Filter(StreamEnd& guest, FrameReader& reader, StreamEnd& outside, StreamS
   }
 }
 
-// The other way nothing is held back, so the stream need not be cut up.
+// The other direction has no filter, so the stream need not be cut into frames.
 Status Forward(StreamEnd& outside, StreamEnd& guest, StreamState& state) {
   PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, outside.Read(state));
   guest.output().append(bytes);
   return guest.Flush(state);
 }
 
-// A side is read only when the other has taken what was read before: so memory stays bounded.
+// A side is read only when the other has taken all earlier bytes: so memory stays bounded.
 short Wanted(const StreamEnd& from, const StreamEnd& to) {
   return static_cast<short>((to.pending() == 0 ? POLLIN : 0) | (from.pending() > 0 ? POLLOUT : 0));
 }

@@ -22,7 +22,7 @@ namespace {
 // them again.
 constexpr std::size_t kMaxPending = 1024 * 1024;
 
-// libslirp's callbacks and the descriptors that it wants watched. One per process.
+// libslirp's callbacks and the descriptors that it watches. One per process.
 struct Loop {
   explicit Loop(int guest_fd) : guest(guest_fd) {}
 
@@ -128,7 +128,7 @@ Status RunSlirp(int guest_fd) {
   while (state == StreamState::kOpen) {
     loop.polls.clear();
     const bool writing = loop.guest.pending() > 0;
-    // A guest that does not take its answers is not asked for more.
+    // If a guest does not take its answers, its frames are not read.
     const int wanted = (writing ? POLLOUT : 0) | (loop.guest.pending() < kMaxPending ? POLLIN : 0);
     loop.polls.push_back({.fd = guest_fd, .events = static_cast<short>(wanted), .revents = 0});
     std::uint32_t timeout = 60 * 1000;

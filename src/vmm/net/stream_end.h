@@ -1,4 +1,4 @@
-// One end of a non-blocking stream of frames, with what could not be written yet.
+// One end of a non-blocking stream of frames, with the bytes not written yet.
 
 #pragma once
 
@@ -34,11 +34,11 @@ class StreamEnd {
     return std::string_view();
   }
 
-  // To be sent by Flush().
+  // Queues bytes for Flush().
   std::string& output() { return output_; }
   std::size_t pending() const { return output_.size() - sent_; }
 
-  // Sends what can be sent now.
+  // Sends as much as possible without waiting.
   Status Flush(StreamState& state) {
     while (pending() > 0) {
       const ssize_t count =

@@ -7,18 +7,18 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// Everything that TCG can do, but for what makes a guest's kernel do things that are dear to
-// emulate: copying and clearing byte by byte (erms), switching between ways to translate at every
-// access to user memory (smap, smep, umip, pku), page tables of five levels (la57), and bounds
-// registers that no compiler knows any more (mpx).
+// All features of TCG, except those with which a guest's kernel does work that is slow to emulate.
+// These are copying and clearing byte by byte (erms), a change of translation at every access to
+// user memory (smap, smep, umip, pku), page tables of five levels (la57), and bounds registers that
+// no compiler uses any more (mpx).
 constexpr char kEmulatedCpu[] = "max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off";
 
 void AppendWords(Words& words, std::initializer_list<std::string> more) {
   words.insert(words.end(), more);
 }
 
-// What every QEMU of ours is: no device or configuration of its own accord, no window, and no
-// system call that a machine with only inherited descriptors does not need.
+// The options of every QEMU of ours: no default device or configuration, no window, and no system
+// call that a machine with only inherited descriptors does not need.
 void AppendCommon(Words& words, Accelerator accelerator) {
   if (accelerator == Accelerator::kKvm) {
     AppendWords(words, {"-accel", "kvm", "-cpu", "host"});
@@ -84,7 +84,7 @@ std::string KernelCommandLine(const MachineSpec& spec, TimeStampCounter tsc) {
       "console=ttyS0 quiet reboot=t panic=-1 rdinit=/init tsc=reliable no_timer_check "
       "cryptomgr.notests";
   if (spec.accelerator == Accelerator::kTcg) {
-    // What they guard against a processor that is emulated does not do.
+    // An emulated processor does not have the faults that they protect against.
     line += " mitigations=off";
     if (tsc.khz != 0) line += fmt::format(" tsc_early_khz={}", tsc.khz);
   }
@@ -113,8 +113,7 @@ std::vector<std::string> MachineArguments(const std::string& program, const Mach
   }
   AppendWords(words, {"-object", "rng-random,id=entropy,filename=/dev/urandom", "-device",
                       "virtio-rng-device,rng=entropy"});
-  // Nobody inflates it: it is how a guest tells which of its memory is free, for the host to take
-  // back.
+  // Never inflated: with it a guest reports its free memory, for the host to take back.
   AppendWords(words, {"-device", "virtio-balloon-device,free-page-reporting=on"});
   if (spec.network && files.network >= 0) {
     AppendWords(

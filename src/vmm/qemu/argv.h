@@ -11,8 +11,7 @@
 
 namespace pyro::vmm::qemu {
 
-// How a file is reached from QEMU's process: by a descriptor that it inherits, or by a path in its
-// jail.
+// The access of QEMU's process to a file: by an inherited descriptor, or by a path in its jail.
 struct FileAccess {
   int descriptor = -1;  // -1: not given, or by path.
   std::string path;
@@ -22,8 +21,7 @@ struct FileAccess {
   std::string OpenPath() const;
 };
 
-// What QEMU is connected with. Numbers are those that the descriptors have in QEMU's process; -1:
-// not given.
+// The descriptors of QEMU, by their numbers in QEMU's process; -1: not given.
 struct MachineFiles {
   int monitor = -1;  // QMP, a stream socket.
   int channel = -1;  // To the agent, a stream socket.
@@ -37,7 +35,7 @@ struct MachineFiles {
   int state = -1;     // Given for a guest that is frozen.
 };
 
-// Frequency of the time stamp counter that the guest will see. 0: unknown, the kernel finds out.
+// Frequency of the time stamp counter that the guest will see. 0: unknown, the kernel measures it.
 struct TimeStampCounter {
   std::uint64_t khz = 0;
 };

@@ -128,7 +128,8 @@ TEST(ArgvTest, FilesOfThisUserAreOpenedByTheirPathsInTheJail) {
   EXPECT_EQ(lines.find("set=8"), std::string::npos) << lines;
 }
 
-// A guest goes on only in a machine that is the same but for where its memory is and how it starts.
+// A guest goes on only in the same machine, except the place of its memory and the way of its
+// start.
 TEST(ArgvTest, AFrozenGuestsMachineIsTheOneItWasFrozenIn) {
   MachineFiles files = kFiles;
   files.memory = {.descriptor = 11, .path = {}};

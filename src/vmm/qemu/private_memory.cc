@@ -1,12 +1,12 @@
 // Loaded into QEMU before its own libraries, when a guest goes on from a frozen one's memory.
 //
-// QEMU opens the file of a guest's memory for reading and writing even if it maps it for itself
-// alone, and knows no other way. The file belongs to many guests, so nobody may be able to write to
-// it: its mode and a read-only mount see to that, and would make QEMU's open fail. Here that one
-// open is turned into one for reading, which is all that a private mapping needs. Nothing rests on
-// this for safety: without it QEMU does not start.
+// QEMU always opens the file of a guest's memory for reading and writing, even for a private
+// mapping. The file belongs to many guests, so no process may write to it: its mode and a read-only
+// mount prevent that, and would make QEMU's open fail. This library turns that one open into one
+// for reading, which is enough for a private mapping. Safety does not depend on it: without it QEMU
+// does not start.
 //
-// The file's name is in PYRO_PRIVATE_MEMORY. Only QEMU's own calls of open() come by here.
+// The file's name is in PYRO_PRIVATE_MEMORY. Only QEMU's own calls of open() reach this code.
 
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -62,7 +62,7 @@ __attribute__((visibility("default"))) int open(const char* path, int flags, ...
 }
 // NOLINTEND(cert-dcl50-cpp)
 
-// What a build with checks for missing arguments calls instead.
+// A build with checks for missing arguments calls this instead.
 __attribute__((visibility("default"))) int __open64_2(const char* path, int flags) {
   return Open(path, flags, 0);
 }
@@ -71,8 +71,8 @@ __attribute__((visibility("default"))) int __open_2(const char* path, int flags)
   return Open(path, flags, 0);
 }
 
-// Memory that a guest gives back: QEMU would take it out of the file as well, and does not go on to
-// drop its own copy if that fails.
+// Memory that a guest gives back: QEMU would also remove it from the file, and does not drop its
+// own copy if that fails.
 __attribute__((visibility("default"))) int fallocate64(int fd, int mode, off64_t offset,
                                                        off64_t length) {
   return Allocate(fd, mode, offset, length);

@@ -56,7 +56,7 @@ start32:
         .balign 8
 gdt:    .quad   0
         .quad   0x00cf9b000000ffff   /* 0x08: code, base 0, limit 4 GiB */
-        .quad   0x00cf93000000ffff   /* 0x10: data, likewise */
+        .quad   0x00cf93000000ffff   /* 0x10: data, the same */
 gdt_pointer:
         .word   gdt_pointer - gdt - 1
         .long   ROM_BASE + (gdt - pyro_vmm_probe_rom)

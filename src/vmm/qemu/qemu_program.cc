@@ -21,7 +21,7 @@
 #include "sys/files.h"
 #include "vmm/qemu/argv.h"
 
-// In private_memory_blob.S: what private_memory.cc was built to.
+// In private_memory_blob.S: the library built from private_memory.cc.
 extern "C" const char kPrivateMemory[];
 extern "C" const char kPrivateMemoryEnd[];
 
@@ -58,7 +58,8 @@ std::string ProcessorKey() {
     unsigned d = 0;
     if (static_cast<unsigned>(__get_cpuid_max(leaf & 0xf0000000u, nullptr)) >= leaf)
       __cpuid_count(leaf, 0, a, b, c, d);
-    // Which of the processors this runs on, and what the kernel has switched on for a process.
+    // Skipped: the number of this processor, and the features that the kernel enabled for a
+    // process.
     if (leaf == 1) {
       b = 0;
       c &= ~(1u << 27);

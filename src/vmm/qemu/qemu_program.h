@@ -1,4 +1,4 @@
-// Where QEMU is, what it needs to see, and how it is started in a jail.
+// QEMU's program, the files that it needs, and its start in a jail.
 
 #pragma once
 
@@ -26,23 +26,22 @@ struct QemuLaunch {
   std::string identity;
   // Files that QEMU opens by path, seen read-only.
   std::vector<JailSpec::Alias> files;
-  // What QEMU opens under this path it may only change for itself, although it wishes to open it
-  // for writing; empty: nothing.
+  // A file that QEMU opens for writing although it may change only its own copy; empty: none.
   std::string private_memory;
 };
 
 // Errors as JailedProcess::Spawn().
 Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline);
 
-// Where a file can be bound into a jail from, for a caller whose QEMU runs as the caller. Such a
-// QEMU could give itself the right to write to any descriptor of a file that belongs to the caller;
+// The path from which a file can be bound into a jail, if QEMU runs as the caller. Such a QEMU
+// could give itself the right to write to any descriptor of a file that belongs to the caller;
 // through a read-only mount it cannot. nullopt: the caller is root, whose QEMU is another user, or
 // the descriptor has no such path.
 std::optional<std::filesystem::path> BindablePath(int fd);
 
-// What a frozen guest depends on of QEMU and of this host, as lines of text: the program, the
-// processor, and the whole command line, with stand-ins for what differs from guest to guest.
-// `spec` needs no files.
+// The inputs of a frozen guest from QEMU and this host, as lines of text: the program, the
+// processor, and the whole command line, with placeholders for the parts that differ from guest to
+// guest. `spec` needs no files.
 Result<std::string> FrozenMachineKey(const std::filesystem::path& program, const MachineSpec& spec);
 
 // The rate of this host's time stamp counter in kHz, measured against the clock for about 10 ms; 0

@@ -18,7 +18,7 @@
 namespace pyro::vmm::qemu {
 namespace {
 
-// Our ends of what a machine is connected with, and the ends to hand over.
+// Our ends of a machine's connections, and the ends for QEMU.
 struct Connections {
   sys::UniqueFd monitor;
   sys::UniqueFd channel;
@@ -47,8 +47,8 @@ struct Connections {
 
 void ConnectMemory(MachineSpec& spec, Connections& all) {
   if (spec.freeze_to) {
-    // QEMU opens it once more, as a user that it need not belong to. Whoever makes it keeps others
-    // away by the directory.
+    // QEMU opens it once more, perhaps as a user that does not own it. The directory keeps other
+    // users away.
     all.files.memory = {.descriptor = all.Pass(std::move(spec.freeze_to->memory)), .path = {}};
     all.freeze_to = std::move(spec.freeze_to->state);
   } else if (spec.resume_from) {
@@ -119,7 +119,7 @@ class QemuMachine final : public Machine {
   QmpClient monitor_;
   sys::UniqueFd channel_;
   sys::UniqueFd console_;
-  sys::UniqueFd freeze_to_;      // Where the state is to be written; not valid: nowhere.
+  sys::UniqueFd freeze_to_;      // The file for the state; not valid: none.
   std::string shutdown_reason_;  // Of the last SHUTDOWN event; empty before.
   std::optional<MachineExit> exit_;
 };
@@ -149,13 +149,13 @@ Status QemuMachine::SetCapabilities(const std::vector<std::string_view>& names, 
   return OkStatus();
 }
 
-// QEMU calls it a migration. `x-ignore-shared`: memory that is in a file of its own is left out.
+// QEMU calls it a migration. `x-ignore-shared`: memory in a file of its own is left out.
 Status QemuMachine::Freeze(Deadline deadline) {
   if (!freeze_to_.valid()) {
     return MakeError(ErrorCode::kWrongState, "the machine was not started to be frozen");
   }
   PYRO_RETURN_IF_ERROR(SetCapabilities({"x-ignore-shared", "events"}, deadline));
-  // QEMU takes what it writes to by a name given for a descriptor, and by no number.
+  // QEMU takes the file that it writes to by a name for a descriptor, not by its number.
   PYRO_RETURN_IF_ERROR(
       monitor_.ExecuteWithDescriptor("getfd", {{"fdname", "state"}}, freeze_to_.get(), deadline));
   PYRO_RETURN_IF_ERROR(monitor_.Execute("migrate", {{"uri", "fd:state"}}, deadline));
@@ -183,7 +183,8 @@ Status QemuMachine::Thaw(int state, Deadline deadline) {
 
 void QemuMachine::Kill() { process_.Kill(); }
 
-// QEMU exits with 0 whether the guest turned itself off or fell over; the event before tells.
+// QEMU exits with 0 both after a power-off and after a crash of the guest; the event before
+// differs.
 MachineExit QemuMachine::Explain(const sys::ExitStatus& status) {
   while (std::optional<QmpEvent> event = monitor_.TakeEvent()) {
     if (event->name != "SHUTDOWN") continue;
@@ -216,7 +217,7 @@ Result<MachineExit> QemuMachine::Wait(Deadline deadline) {
   return *exit_;
 }
 
-// What made a start fail, with what QEMU said about it, when it said something.
+// The reason for a failed start, with QEMU's own words if there are any.
 Error StartFailure(Error error, QemuMachine& machine) {
   if (error.code == ErrorCode::kGuestUnavailable) {
     // The monitor closes a moment before the process is gone.

@@ -28,7 +28,7 @@ class QmpClient {
 
   // Sends a command and returns what it returns; events that come in between are kept.
   // kGuestUnavailable: the monitor has closed. kTimedOut, kProtocol: no later call will work
-  // either, because the answers can no longer be told apart. kInternal: QEMU refused the command.
+  // either, because the answers can no longer be matched. kInternal: QEMU refused the command.
   Result<Json> Execute(std::string_view command, const Json& arguments, Deadline deadline);
 
   // The same for a command that takes a descriptor along; `fd` is borrowed.
@@ -36,7 +36,7 @@ class QmpClient {
                                      Deadline deadline);
 
   // Waits for the next event of that name; those that come before it are dropped. Errors as for
-  // Execute(), but nothing is refused.
+  // Execute(), without kInternal.
   Result<QmpEvent> AwaitEvent(std::string_view name, Deadline deadline);
 
   // The oldest event not yet taken, of those that have arrived; nullopt if there is none. Never

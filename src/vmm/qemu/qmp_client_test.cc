@@ -1,4 +1,4 @@
-// A conversation whose other side is the test.
+// A conversation in which the test is the other side.
 
 #include "vmm/qemu/qmp_client.h"
 

@@ -18,21 +18,21 @@ struct QmpMessage {
   enum class Kind { kGreeting, kReturn, kError, kEvent };
   Kind kind = Kind::kEvent;
   std::string name;  // Of an event: "SHUTDOWN". Of an error: its class, "CommandNotFound".
-  Json value;        // What was returned, the event's data, or the greeting; null if there is none.
-  std::string text;  // Of an error: its description.
+  Json value;  // The returned value, the event's data, or the greeting; null if there is none.
+  std::string text;      // Of an error: its description.
   std::int64_t id = -1;  // Of a return or an error: the id of the command; -1 if it has none.
 };
 
 // kProtocol: not JSON or none of the four kinds.
 Result<QmpMessage> ParseQmpLine(std::string_view line);
 
-// Cuts a stream into lines. After an error it stays broken: the stream cannot be found back into.
+// Cuts a stream into lines. After an error it stays broken: the next line cannot be found.
 class QmpParser {
  public:
   void Feed(std::string_view bytes);
 
-  // The next whole message; nullopt: more bytes are needed. kProtocol: what ParseQmpLine() refuses,
-  // or a line longer than kMaxQmpLineBytes. Holds at most that plus what one Feed() brought.
+  // The next whole message; nullopt: more bytes are needed. kProtocol: ParseQmpLine() refuses it,
+  // or the line is longer than kMaxQmpLineBytes. Holds at most that and the bytes of one Feed().
   Result<std::optional<QmpMessage>> Next();
 
  private:

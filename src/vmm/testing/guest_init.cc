@@ -205,7 +205,7 @@ int main() {
   while (true) {
     char c = 0;
     if (::read(channel, &c, 1) != 1) {
-      ::usleep(1000);  // Nobody has the other end.
+      ::usleep(1000);  // No process has the other end.
     } else if (c == '\n') {
       Say(channel, Obey(line));
       line.clear();

@@ -1,5 +1,5 @@
-// Tries to leave its jail in every way that the test names, and says on standard output how each
-// went: "WAY yes" or "WAY no". Arguments: pairs of a way and what to try it on.
+// Tries to leave its jail in every way that the test names, and prints the result of each: "WAY
+// yes" or "WAY no". Arguments: pairs of a way and its target.
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -48,7 +48,7 @@ bool Try(const std::string& way, const std::string& what) {
     return ::ptrace(PTRACE_SEIZE, std::atoi(what.c_str()), nullptr, nullptr) == 0;
   if (way == "root") return ::setuid(0) == 0 || ::geteuid() == 0;
   if (way == "mount") return ::mount("none", "/", "tmpfs", 0, nullptr) == 0;
-  // Whatever the owner of a file may do to get at it: by a path, or by a descriptor's.
+  // Every way in which the owner of a file may reach it: by a path, or by a descriptor's path.
   if (way == "overwrite") {
     const int fd = ::open(what.c_str(), O_RDONLY | O_CLOEXEC);
     ::fchmod(fd, 0666);

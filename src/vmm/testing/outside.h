@@ -17,8 +17,8 @@ class Outside {
   static constexpr char kServerText[] = "198.51.100.2";
   static constexpr std::uint32_t kServer = 0xc6336402;
   static constexpr std::uint32_t kUs = 0xc6336401;
-  static constexpr int kPort =
-      8080;  // TCP: takes connections, and says "hello from outside\n" on each.
+  // TCP: takes connections, and says "hello from outside\n" on each.
+  static constexpr int kPort = 8080;
   // UDP port 53 answers every datagram with "answer:" and the datagram. /etc/resolv.conf names the
   // server.
 
