@@ -41,13 +41,16 @@ void FrameStream::Start(FrameHandler on_frame, EndHandler on_end) {
 }
 
 void FrameStream::Read() {
-  socket_.async_read_some(asio::buffer(input_),
-                          [self = shared_from_this()](ErrorCodeOfAsio error, std::size_t bytes) {
-                            if (error == asio::error::operation_aborted || !self->on_frame_) return;
-                            if (error == asio::error::eof) return self->End(std::nullopt);
-                            if (error) return self->End(sys::ErrnoError(error.value(), "read"));
-                            self->Deliver(bytes);
-                          });
+  socket_.async_read_some(
+      asio::buffer(input_), [self = shared_from_this()](ErrorCodeOfAsio error, std::size_t bytes) {
+        if (error == asio::error::operation_aborted || !self->on_frame_) return;
+        // A peer that ends with bytes of ours unread resets the connection.
+        if (error == asio::error::eof || error == asio::error::connection_reset) {
+          return self->End(std::nullopt);
+        }
+        if (error) return self->End(sys::ErrnoError(error.value(), "read"));
+        self->Deliver(bytes);
+      });
 }
 
 void FrameStream::Deliver(std::size_t bytes) {

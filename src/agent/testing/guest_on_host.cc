@@ -133,14 +133,12 @@ void PumpWithoutHello(int agent, int host) {
     if (polls[0].revents != 0) {
       const ssize_t n = ::read(agent, bytes, sizeof bytes);
       if (n <= 0) return;
-      std::string_view out(bytes, static_cast<std::size_t>(n));
-      // The agent waits for an answer to its hello: nothing else comes with it.
-      if (!greeted) {
-        decoder.Append(out);
-        const auto hello = decoder.Next();
-        greeted = !hello || hello->has_value();
-      } else if (!sys::WriteAll(host, out)) {
-        return;
+      decoder.Append({bytes, static_cast<std::size_t>(n)});
+      // Other frames may have come in one piece with the hello: the host's words were here before.
+      while (auto frame = decoder.Next()) {
+        if (!*frame) break;
+        if (std::exchange(greeted, true) && !sys::WriteAll(host, wire::EncodeFrame(**frame)))
+          return;
       }
     }
     if (polls[1].revents != 0) {

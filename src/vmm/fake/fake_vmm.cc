@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -161,8 +163,8 @@ Result<std::unique_ptr<Machine>> FakeVmm::Start(MachineSpec spec, Deadline) {
                                     std::move(console.read), accelerator, std::move(freeze_to)));
 }
 
-Result<std::string> FakeVmm::FrozenMachineKey(const MachineSpec&) const {
-  return std::string("fake\n");
+Result<std::string> FakeVmm::FrozenMachineKey(const MachineSpec& spec) const {
+  return fmt::format("fake {} {} {}\n", spec.vcpus, spec.memory_mib, spec.network ? "network" : "");
 }
 
 Result<ProbeOutcome> FakeVmm::RunProbe(Accelerator, const std::filesystem::path&,

@@ -47,7 +47,7 @@ class FakeVmm final : public Vmm {
 
   std::filesystem::path program() const override { return "/fake/vmm"; }
   Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) override;
-  // The same for every specification and on every host.
+  // The same on every host.
   Result<std::string> FrozenMachineKey(const MachineSpec& spec) const override;
   // Comes out right at once.
   Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,

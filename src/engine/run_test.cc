@@ -1,0 +1,260 @@
+// One command in a VM of its own, and nothing left of it.
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "engine/testing/engine_fixture.h"
+#include "engine/testing/trigger.h"
+#include "sys/files.h"
+
+namespace pyro::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RunTest : public EngineFixture {
+ protected:
+  Result<ExecResult> Run(const std::string& script, const CallIo& io = {}) {
+    return engine_->RunInVm(Vm(), Shell(script), 30, io);
+  }
+
+  // No row and no file of any VM.
+  void ExpectNoTrace() {
+    EXPECT_TRUE(engine_->ListVms()->empty());
+    EXPECT_TRUE(fs::is_empty(state_ / "vms"));
+  }
+};
+
+TEST_F(RunTest, TellsHowTheCommandWentAndLeavesNoTrace) {
+  const auto result = Run("pwd; echo to-stderr >&2; exit 3");
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->stdout_text, "/workspace\n");
+  EXPECT_EQ(result->stderr_text, "to-stderr\n");
+  EXPECT_EQ(result->exit_code, 3);
+  EXPECT_EQ(result->outcome, "exited");
+  EXPECT_EQ(result->execution_mode, "guest_virtio_serial");
+  EXPECT_EQ(result->environment, "debian:12");
+  EXPECT_EQ(result->accelerator, "tcg");
+  EXPECT_EQ(result->timings.start, "boot");
+  EXPECT_GE(result->timings.removed_ms, result->timings.ended_ms);
+  EXPECT_GE(result->timings.ended_ms, result->timings.ready_ms);
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, PullsTheEnvironmentOnceAndSaysWhatItDoes) {
+  std::vector<std::string> phases;
+  CallIo io;
+  io.on_progress = [&](std::string_view phase, std::string_view, double) {
+    if (phases.empty() || phases.back() != phase) phases.emplace_back(phase);
+  };
+  ASSERT_TRUE(Run("true", io).ok());
+  ASSERT_FALSE(phases.empty());
+  EXPECT_EQ(phases.front(), "install");
+  EXPECT_NE(std::find(phases.begin(), phases.end(), "setup"), phases.end());
+  phases.clear();
+  ASSERT_TRUE(Run("true", io).ok());
+  EXPECT_EQ(phases.front(), "prepare");
+}
+
+TEST_F(RunTest, PassesStdinOnAndItsEnd) {
+  auto pipe = sys::MakePipe();
+  ASSERT_TRUE(pipe.ok());
+  ASSERT_TRUE(sys::WriteAll(pipe->write.get(), "one\ntwo\n").ok());
+  pipe->write.Reset();
+  CallIo io;
+  io.stdin_fd = pipe->read.get();
+  const auto result = Run("cat; wc -c </dev/null", io);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->stdout_text, "one\ntwo\n0\n");
+}
+
+TEST_F(RunTest, CarriesMoreOutputThanAnyWindowAndKeepsHeadAndTail) {
+  const auto result = Run("head -c 3000000 /dev/zero | tr '\\0' x; echo end");
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->stdout_bytes, 3000004u);
+  EXPECT_TRUE(result->stdout_truncated);
+  EXPECT_LE(result->stdout_text.size(), kMaxResultBytes + 200);
+  EXPECT_TRUE(result->stdout_text.ends_with("end\n"));
+}
+
+TEST_F(RunTest, AProgramThatIsNotThereIsAResult) {
+  Command command;
+  command.argv = {"no-such-program"};
+  const auto result = engine_->RunInVm(Vm(), command, 30);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->outcome, "not_started");
+  EXPECT_EQ(result->exit_code, 127);
+}
+
+TEST_F(RunTest, ACommandIsKilledAtItsTimeLimit) {
+  const auto result = engine_->RunInVm(Vm(), Shell("echo begun; sleep 600"), 1);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->outcome, "timed_out");
+  EXPECT_EQ(result->exit_code, 124);
+  EXPECT_EQ(result->stdout_text, "begun\n");
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, ACancelledCallEndsItsVm) {
+  auto pipe = sys::MakePipe();
+  ASSERT_TRUE(pipe.ok());
+  Trigger trigger([&] { return sys::WriteAll(pipe->write.get(), "x"); });
+  CallIo io;
+  io.sink = &trigger;
+  io.cancel_fd = pipe->read.get();
+  const auto result = Run("echo begun; sleep 600", io);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::kCancelled);
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, AReaderThatIsGoneEndsTheCommand) {
+  Trigger trigger([]() -> Status { return MakeError(ErrorCode::kUnavailable, "reader gone"); });
+  CallIo io;
+  io.sink = &trigger;
+  const auto result = Run("echo begun; sleep 600", io);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().message, "reader gone");
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, AGuestThatIsLostIsAnErrorAndNoResult) {
+  Trigger trigger([&]() -> Status {
+    KillGuest(fs::directory_iterator(state_ / "vms")->path().filename());
+    return OkStatus();
+  });
+  CallIo io;
+  io.sink = &trigger;
+  const auto result = Run("echo begun; sleep 600", io);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::kGuestUnavailable) << result.error().message;
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, ASupervisorThatIsKilledIsAnErrorAndItsVmIsClearedByTheNextCall) {
+  Trigger trigger([&]() -> Status {
+    KillSupervisor(fs::directory_iterator(state_ / "vms")->path().filename());
+    return OkStatus();
+  });
+  CallIo io;
+  io.sink = &trigger;
+  const auto result = Run("echo begun; sleep 600", io);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::kGuestUnavailable) << result.error().message;
+  const auto reaped = engine_->ReapExpired();
+  ASSERT_TRUE(reaped.ok());
+  EXPECT_EQ(reaped->vm_ids.size(), 1u);
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, AGuestThatDoesNotBootTellsWhyWithItsConsole) {
+  world_.kernel = "panic!";
+  const auto result = Run("true");
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::kGuestUnavailable);
+  EXPECT_NE(result.error().message.find("Kernel panic"), std::string::npos)
+      << result.error().message;
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, RequestsThatCannotSucceedAreRefusedByName) {
+  const auto refused = [&](const VmOptions& options, const Command& command, std::int64_t timeout,
+                           const std::string& name) {
+    const auto result = engine_->RunInVm(options, command, timeout);
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(result.error().message.find(name), std::string::npos) << result.error().message;
+    EXPECT_FALSE(result.error().hint.empty());
+  };
+  const Command fine = Shell("true");
+  VmOptions options = Vm();
+  options.vcpu_count = 0;
+  refused(options, fine, 30, "vcpu_count is 0");
+  options = Vm();
+  options.mem_mib = 1;
+  refused(options, fine, 30, "mem_mib is 1");
+  options = Vm();
+  options.ttl_seconds = 0;
+  refused(options, fine, 30, "ttl_seconds is 0");
+  refused(Vm(), fine, 0, "timeout_seconds is 0");
+  refused(Vm(), Command{}, 30, "there is no command");
+  Command command;
+  command.argv = {std::string("a\0b", 3)};
+  refused(Vm(), command, 30, "NUL byte");
+  command.argv = {"echo", std::string(200'000, 'x')};
+  refused(Vm(), command, 30, "a word of the command has 200000 bytes");
+  options = Vm();
+  options.environment = "no-such-thing";
+  EXPECT_EQ(engine_->RunInVm(options, fine, 30).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(RunTest, WithoutAGuestTheCommandRunsOnTheHostOnlyWhereThatIsAllowed) {
+  world_.build = MakeError(ErrorCode::kMissingTool, "no mmdebstrap", "install it");
+  const auto refused = Run("true");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kMissingTool);
+
+  VmOptions options = Vm();
+  options.allow_host_compat = true;
+  std::string notice;
+  CallIo io;
+  io.on_notice = [&](std::string_view text) { notice = text; };
+  const auto result = engine_->RunInVm(options, Shell("pwd; cat; echo no >&2; exit 4"), 30, io);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->execution_mode, "host_compat");
+  EXPECT_EQ(result->stdout_text, "/workspace\n");
+  EXPECT_EQ(result->stderr_text, "no\n");
+  EXPECT_EQ(result->exit_code, 4);
+  EXPECT_NE(notice.find("no mmdebstrap"), std::string::npos) << notice;
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, OnTheHostStdinTimeLimitAndCancellationHoldAsWell) {
+  world_.build = MakeError(ErrorCode::kUnavailable, "no mirror");
+  VmOptions options = Vm();
+  options.allow_host_compat = true;
+  auto input = sys::MakePipe();
+  ASSERT_TRUE(input.ok());
+  ASSERT_TRUE(sys::WriteAll(input->write.get(), "given\n").ok());
+  input->write.Reset();
+  CallIo io;
+  io.stdin_fd = input->read.get();
+  EXPECT_EQ(engine_->RunInVm(options, Shell("cat"), 30, io)->stdout_text, "given\n");
+
+  const auto late = engine_->RunInVm(options, Shell("sleep 600"), 1);
+  ASSERT_TRUE(late.ok()) << late.error().message;
+  EXPECT_EQ(late->outcome, "timed_out");
+
+  auto pipe = sys::MakePipe();
+  ASSERT_TRUE(pipe.ok());
+  Trigger trigger([&] { return sys::WriteAll(pipe->write.get(), "x"); });
+  CallIo cancelled;
+  cancelled.sink = &trigger;
+  cancelled.cancel_fd = pipe->read.get();
+  const auto ended = engine_->RunInVm(options, Shell("echo begun; sleep 600"), 30, cancelled);
+  ASSERT_FALSE(ended.ok());
+  EXPECT_EQ(ended.error().code, ErrorCode::kCancelled);
+  ExpectNoTrace();
+}
+
+// A command that may have done something is not run a second time.
+TEST_F(RunTest, ALostGuestIsNoReasonToRunTheCommandOnTheHost) {
+  VmOptions options = Vm();
+  options.allow_host_compat = true;
+  Trigger trigger([&]() -> Status {
+    KillGuest(fs::directory_iterator(state_ / "vms")->path().filename());
+    return OkStatus();
+  });
+  CallIo io;
+  io.sink = &trigger;
+  const auto result = engine_->RunInVm(options, Shell("echo begun; sleep 600"), 30, io);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::kGuestUnavailable);
+}
+
+}  // namespace
+}  // namespace pyro::engine
