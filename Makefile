@@ -20,7 +20,7 @@ endif
 # Everything that VM tests boot is built once.
 export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
 
-.PHONY: demo check bench build install format clean dist dist-check deps-build deps-run deps-check deps-dist check-style check-release check-dev lint
+.PHONY: demo check coverage bench build install format clean dist dist-check deps-build deps-run deps-check deps-dist check-style check-release check-dev lint
 
 demo: build deps-run
 	tools/demo.sh build/bin/pyro
@@ -65,6 +65,10 @@ check-dev: deps-check
 	cmake --build --preset dev -j $(JOBS) --target guestless
 	rm -rf build/dev/results
 	ctest --test-dir build/dev -L 'unit|process|fuzz' -j $(TEST_JOBS) --output-on-failure --no-tests=error
+
+# Which lines of engine, supervisor and command line the tests without guests run.
+coverage: deps-check
+	$(PYTHON) -B tools/coverage.py --jobs $(JOBS)
 
 # The packages, from this tree, in build/dist.
 dist: deps-build deps-dist
