@@ -3,6 +3,7 @@
 
 Checked in every *.md: relative links, paths in backticks, PYRO_ variables (and that each one the programs read is documented),
 and names of tests; and that no sentence has more than 25 words. Checked in every *.md and every source: the words of NOT_PLAIN.
+Checked in C++: comments end at column 100, since the formatter leaves them alone.
 """
 
 import collections
@@ -47,6 +48,7 @@ NOT_PLAIN = {
 }
 HOLDS_THE_WORDS = {"check_docs.py", "test_plain_english.py"}
 LONGEST_SENTENCE = 25
+WIDEST_COMMENT = 100
 PROSE = SOURCE | {".md", ".c", ".pyi", ".mjs", ".toml"}
 
 # The folders that still hold such words, and how many. A number may only shrink.
@@ -156,6 +158,12 @@ def check_words(path: pathlib.Path, text: str) -> list[str]:
     return found
 
 
+def check_comments(path: pathlib.Path, text: str) -> list[str]:
+    return [f"{path.relative_to(ROOT)}:{number}: a comment of {len(line)} columns, {WIDEST_COMMENT} at most"
+            for number, line in enumerate(text.splitlines(), 1)
+            if len(line) > WIDEST_COMMENT and re.search(r"(^|\s)// ", line)]
+
+
 def folder_of(path: pathlib.Path) -> str:
     parts = path.relative_to(ROOT).parts
     return "/".join(parts[:2] if parts[0] == "src" and len(parts) > 2 else parts[:1]) if len(parts) > 1 else "."
@@ -170,6 +178,8 @@ def check_plain(files: list[pathlib.Path]) -> list[str]:
         if not named or path.name in HOLDS_THE_WORDS:
             continue
         found = check_words(path, text_of(path))
+        if path.suffix in (".h", ".cc"):
+            problems += check_comments(path, text_of(path))
         counts[folder_of(path)] += len(found)
         by_folder.setdefault(folder_of(path), []).extend(found)
     if "--count" in sys.argv:

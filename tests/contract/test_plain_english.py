@@ -44,6 +44,16 @@ def test_other_words_are_not(text):
     assert found(text) == []
 
 
+@pytest.mark.parametrize(("line", "wide"), [
+    ("// " + "x" * 97, False),
+    ("// " + "x" * 98, True),
+    ("int a;  // " + "x" * 98, True),
+    ('"' + "x" * 120 + '"', False),
+])
+def test_a_comment_ends_at_column_100(line, wide):
+    assert bool(check_docs.check_comments(PATH, f"\n{line}\n")) == wide
+
+
 def long_ones(text, tmp_path, monkeypatch):
     monkeypatch.setattr(check_docs, "ROOT", tmp_path)
     path: pathlib.Path = tmp_path / "some.md"

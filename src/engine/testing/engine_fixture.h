@@ -45,8 +45,8 @@ struct FakeWorld {
 // A context on `world`, which outlives it.
 Context FakeContext(Engine::Directories directories, const FakeWorld& world);
 
-// Directories of their own, and PYRO_LIBEXEC_DIR at the fake programs. Guests boot, unless a test calls
-// StartWarm(). What is left running at the end is ended.
+// Directories of their own, and PYRO_LIBEXEC_DIR at the fake programs. Guests boot, unless a test
+// calls StartWarm(). What is left running at the end is ended.
 class EngineFixture : public ::testing::Test {
  protected:
   EngineFixture();

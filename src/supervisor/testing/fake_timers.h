@@ -17,8 +17,8 @@ class FakeTimers final : public Timers {
  public:
   std::unique_ptr<Timer> NewTimer() override { return std::make_unique<FakeTimer>(*this); }
 
-  // Ends the waits that are over after `time`, in the order of their ends, each at its own time: one
-  // that is started by the end of another counts from there.
+  // Ends the waits that are over after `time`, in the order of their ends, each at its own time:
+  // one that is started by the end of another counts from there.
   void Advance(std::chrono::milliseconds time) {
     const std::chrono::milliseconds until = now_ + time;
     while (!waits_.empty() && waits_.begin()->first.first <= until) {
