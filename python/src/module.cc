@@ -126,6 +126,8 @@ VmOptions MakeOptions(std::string environment, std::int64_t vcpu_count, std::int
 }
 
 std::unique_ptr<Engine> MakeEngine() {
+  Status prepared = Engine::PrepareProcess();
+  if (!prepared) Throw(prepared.error());
   auto directories = Engine::DefaultDirectories();
   if (!directories) Throw(directories.error());
   return std::make_unique<Engine>(std::move(*directories));

@@ -1,9 +1,5 @@
 #include "cli/cli.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <csignal>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,17 +19,6 @@ namespace pyro::cli {
 namespace {
 
 constexpr std::string_view kNoSubcommand = "A subcommand is required";
-
-// If a standard descriptor is closed, the first opened file would get its number and then our
-// output.
-void FillStandardDescriptors() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(fd, F_GETFD) >= 0) continue;
-    // The lowest free number is `fd`: those before it are open by now.
-    [[maybe_unused]] const int filled =
-        ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);  // NOLINT: inherited as such
-  }
-}
 
 // Takes the words after the first "--" away, so that no option of ours can be found among them.
 std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& words) {
@@ -93,8 +78,6 @@ std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& 
 }  // namespace
 
 int Main(int argc, char** argv, const EngineFactory& make_engine) {
-  FillStandardDescriptors();
-  std::signal(SIGPIPE, SIG_IGN);
   Context context;
   std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   context.command = CutCommand(words);
@@ -149,6 +132,10 @@ int Main(int argc, char** argv, const EngineFactory& make_engine) {
     return ReportUsage(error, app, context);
   }
 
+  if (const Status prepared = Engine::PrepareProcess(); !prepared) {
+    ReportError(prepared.error(), context.json);
+    return context.failure_code;
+  }
   auto directories = Engine::DefaultDirectories();
   if (!directories) {
     ReportError(directories.error(), context.json);

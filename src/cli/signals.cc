@@ -21,7 +21,6 @@ void OnSignal(int signo) {
 }  // namespace
 
 int CatchSignals() {
-  ::signal(SIGPIPE, SIG_IGN);
   if (::pipe2(pipe_fds.data(), O_CLOEXEC | O_NONBLOCK) != 0) return -1;
   struct sigaction action {};
   action.sa_handler = OnSignal;

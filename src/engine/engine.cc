@@ -8,8 +8,14 @@
 #include "engine/context.h"
 #include "engine/engine_impl.h"
 #include "engine/reaper.h"
+#include "sys/process_state.h"
 
 namespace pyro {
+
+Status Engine::PrepareProcess() {
+  sys::PrepareHostProcess();
+  return sys::CheckOpenFiles();
+}
 
 Engine::Engine(engine::Context context) : impl_(std::make_unique<Impl>(std::move(context))) {}
 Engine::~Engine() = default;

@@ -268,10 +268,27 @@ ExitStatus FromWaitStatus(int status) {
   return {false, WEXITSTATUS(status)};
 }
 
+// The kernel keeps no exit status for a process that ignores SIGCHLD. PrepareProgram() sees to
+// that; the program around the library may have changed it since.
+Status CheckChildrenAreKept() {
+  struct sigaction child {};
+  if (::sigaction(SIGCHLD, nullptr, &child) != 0) return ErrnoError(errno, "sigaction");
+  const bool ignored = (child.sa_flags & SA_SIGINFO) == 0 && child.sa_handler == SIG_IGN;
+  if (!ignored && (child.sa_flags & SA_NOCLDWAIT) == 0) return OkStatus();
+  return MakeError(ErrorCode::kWrongState,
+                   "this process ignores SIGCHLD, so it cannot learn how its children end",
+                   "give the signal its default before the call; in Python: "
+                   "signal.signal(signal.SIGCHLD, signal.SIG_DFL)");
+}
+
+constexpr char kProcessesHint[] =
+    "end some processes of this user, or raise the limit before: ulimit -u 4096";
+
 }  // namespace
 
 Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   PYRO_CHECK(!options.argv.empty());
+  PYRO_RETURN_IF_ERROR(CheckChildrenAreKept());
   PYRO_ASSIGN_OR_RETURN(Pipe error_pipe, MakePipe());
   UniqueFd null_fd;
   if (!options.stdin_fd.valid() || !options.stdout_fd.valid() || !options.stderr_fd.valid()) {
@@ -319,10 +336,16 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   const int fork_errno = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0 && options.own_pid_namespace) {
-    return MakeError(ErrorCode::kUnavailable,
-                     ErrnoError(fork_errno, "make a namespace for", program).message);
+    Error error = ErrnoError(fork_errno, "make a namespace for", program);
+    error.code = ErrorCode::kUnavailable;
+    if (fork_errno == EAGAIN) error.hint = kProcessesHint;
+    return error;
   }
-  if (pid < 0) return ErrnoError(fork_errno, "fork");
+  if (pid < 0) {
+    Error error = ErrnoError(fork_errno, "fork");
+    if (fork_errno == EAGAIN) error.hint = kProcessesHint;
+    return error;
+  }
 
   auto pidfd = OpenPidfd(pid);
   if (!pidfd) {
@@ -429,17 +452,17 @@ Result<CommandOutput> RunCommand(SpawnOptions options, Deadline deadline, std::s
     UniqueFd* fd;
     std::string* text;
   } streams[] = {{&out.read, &output.stdout_text}, {&err.read, &output.stderr_text}};
+  std::vector<char> buffer(65536);  // Not on the stack, which may be a small one of the caller's.
   while (out.read.valid() || err.read.valid()) {
     pollfd polls[] = {{out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}};
     const int ready = ::poll(polls, 2, deadline.PollTimeout());
     if (ready == 0 && deadline.Expired()) return ErrnoError(ETIMEDOUT, "run", program);
     for (int i = 0; ready > 0 && i < 2; ++i) {
       if (!streams[i].fd->valid() || polls[i].revents == 0) continue;
-      char buffer[65536];
-      const ssize_t n = ::read(streams[i].fd->get(), buffer, sizeof buffer);
+      const ssize_t n = ::read(streams[i].fd->get(), buffer.data(), buffer.size());
       if (n > 0) {
         const std::size_t room = max_bytes - std::min(max_bytes, streams[i].text->size());
-        streams[i].text->append(buffer, std::min(room, static_cast<std::size_t>(n)));
+        streams[i].text->append(buffer.data(), std::min(room, static_cast<std::size_t>(n)));
       } else if (n == 0 || errno != EINTR) {
         streams[i].fd->Reset();
       }

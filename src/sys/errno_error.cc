@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "sys/process_state.h"
 
 namespace pyro::sys {
 namespace {
@@ -62,6 +63,16 @@ Error ErrnoError(int number, std::string_view operation, std::string_view subjec
                               : fmt::format("{} '{}': {}", operation, Printable(subject), reason));
   error.sys_errno = number;
   if (error.code == ErrorCode::kNoSpace) error.hint = "free some disk space, then try again";
+  if (number == EFBIG) {
+    // The file system of that file has room; its limit, or this process's, is what is in the way.
+    const std::string limit = FileSizeLimitText();
+    error.hint =
+        limit.empty()
+            ? "use a file system that takes larger files"
+            : fmt::format("this process {}; raise that before: ulimit -f unlimited", limit);
+  }
+  if (number == EMFILE) error.hint = "raise the limit on open files before: ulimit -n 4096";
+  if (number == ENFILE) error.hint = "this host has too many files open; close some";
   return error;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -31,13 +32,13 @@ Result<UniqueFd> OpenFile(const fs::path& path, int flags, mode_t mode) {
 
 Result<std::string> ReadAll(int fd, std::size_t max_bytes) {
   std::string bytes;
-  char buffer[65536];
+  std::vector<char> buffer(16384);  // Not on the stack, which may be a small one of the caller's.
   while (true) {
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError(errno, "read");
     if (n == 0) return bytes;
-    bytes.append(buffer, static_cast<std::size_t>(n));
+    bytes.append(buffer.data(), static_cast<std::size_t>(n));
     if (bytes.size() > max_bytes) {
       return MakeError(ErrorCode::kLimit, fmt::format("more than {} bytes to read", max_bytes));
     }
