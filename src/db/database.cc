@@ -117,7 +117,7 @@ Result<Database> Database::Open(const std::filesystem::path& path) {
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
   Database database(Handle(raw, Close{getpid()}));
-  if (code != SQLITE_OK) return SqliteError(raw, code);
+  if (code != SQLITE_OK) return OpenError(raw, code, path.native());
   PYRO_RETURN_IF_ERROR(database.Configure());
   return database;
 }

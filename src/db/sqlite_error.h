@@ -14,6 +14,9 @@ namespace pyro::db {
 // For the call on `handle` that has just returned `code` (an extended one). Names the file.
 Error SqliteError(sqlite3* handle, int code);
 
+// For the call that was to open the file at `path`, and has made `handle`, or nullptr.
+Error OpenError(sqlite3* handle, int code, std::string_view path);
+
 // For a system call on `path`, or one that SQLite made.
 Error FileError(int number, std::string_view path);
 
