@@ -16,6 +16,8 @@
 #include "sys/child_process.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "sys/process_state.h"
+#include "vmm/jail.h"
 #include "vmm/network.h"
 
 namespace pyro {
@@ -54,20 +56,39 @@ DoctorCheck CheckJail() {
   check.name = "jail";
   auto bwrap = sys::FindProgram("bwrap", "sudo apt-get install bubblewrap");
   if (!bwrap) return FromStatus("jail", bwrap);
+  if (const Status user = vmm::CheckJailUser(); !user) {
+    check.detail = user.error().message;
+    check.fix = user.error().hint;
+    return check;
+  }
   sys::SpawnOptions options;
   options.argv = {bwrap->native(), "--unshare-all", "--ro-bind", "/",        "/",
                   "--proc",        "/proc",         "--",        "/bin/true"};
   options.own_pid_namespace = true;
   // As in a real run: if root runs pyro, the jail is not root.
-  if (::geteuid() == 0) options.credentials = sys::Credentials{61184, 61184, {}};
+  options.credentials = vmm::JailCredentials("doctor", {});
   auto output = sys::RunCommand(std::move(options), Deadline::After(seconds(20)), 4096);
   check.ok = output.ok() && output->status.success();
   check.detail = check.ok ? "bubblewrap can make namespaces without root"
                  : output ? Printable(TrimSpace(output->stderr_text))
                           : output.error().message;
-  if (!check.ok)
-    check.fix =
-        "allow unprivileged user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1";
+  if (check.ok) return check;
+  // Other things than namespaces may be in the way of a process: its error says which.
+  check.fix = output || output.error().hint.empty() ? vmm::NamespaceHint() : output.error().hint;
+  return check;
+}
+
+// Of this process, and so of the guests that it starts.
+DoctorCheck CheckLimits() {
+  const auto memory_mib = static_cast<std::uint64_t>(VmOptions().mem_mib);
+  DoctorCheck check;
+  check.name = "limits";
+  const Status enough =
+      sys::CheckGuestLimits({.memory_mib = memory_mib, .file_bytes = memory_mib << 20});
+  check.ok = enough.ok();
+  check.detail =
+      enough ? fmt::format("enough for a guest of {} MiB", memory_mib) : enough.error().message;
+  if (!enough) check.fix = enough.error().hint;
   return check;
 }
 
@@ -78,7 +99,7 @@ DoctorCheck CheckBuilder(const Context& context) {
   check.ok = missing.empty();
   check.required = false;  // An installed environment runs without them.
   check.detail = check.ok ? "mmdebstrap, erofs-utils, e2fsprogs and kmod are there"
-                          : "tools that build environments are missing";
+                          : "environments cannot be built here";
   for (const std::string& hint : missing) check.fix += (check.fix.empty() ? "" : "; ") + hint;
   return check;
 }
@@ -164,6 +185,7 @@ Result<DoctorReport> Engine::Doctor() {
   const std::string& monitor = impl_->context.vmm.name;
   report.checks.push_back(engine::FromStatus(monitor, engine::Monitor(impl_->context)));
   report.checks.push_back(engine::CheckJail());
+  report.checks.push_back(engine::CheckLimits());
   report.checks.push_back(engine::FromStatus("supervisor", engine::SupervisorProgram()));
   report.checks.push_back(engine::FromStatus("agent", engine::AgentProgram()));
   report.checks.push_back(engine::CheckStateDirectory(impl_->context));
@@ -171,7 +193,8 @@ Result<DoctorReport> Engine::Doctor() {
   report.checks.push_back(engine::CheckBuilder(impl_->context));
   engine::CheckNetwork(report);
 
-  report.vm_boot = engine::AllOk(report, {monitor, "jail", "supervisor", "state", "accelerator"});
+  report.vm_boot =
+      engine::AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "accelerator"});
   report.guest_exec = report.vm_boot && engine::AllOk(report, {"agent"});
   report.guest_network = report.guest_network && report.guest_exec;
   report.host_compat = engine::AllOk(report, {"jail"});

@@ -24,6 +24,8 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "sys/process_state.h"
+#include "vmm/jail.h"
 
 namespace pyro::engine {
 namespace {
@@ -37,6 +39,9 @@ constexpr std::array<std::string_view, 2> kOwn = {"dev", "proc"};
 // Unprivileged, from a range that no system assigns by itself; the jail of the VMM uses the same
 // range.
 constexpr uid_t kHostUser = 65519;
+
+constexpr std::size_t kPipeBytes =
+    65536;  // Read at once; on the heap, for callers of small stacks.
 
 // The host's root, entry by entry: /workspace need not exist there, and a read-only root could not
 // be given it.
@@ -64,7 +69,8 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
                                const wire::Exec& exec) {
   PYRO_ASSIGN_OR_RETURN(const fs::path bwrap,
                         sys::FindProgram("bwrap", "sudo apt-get install bubblewrap"));
-  const bool root = ::geteuid() == 0;
+  PYRO_RETURN_IF_ERROR(vmm::CheckJailUser());
+  const bool root = sys::IsFullRoot();
   sys::SpawnOptions spawn;
   spawn.argv = {bwrap.native(),  "--unshare-ipc",        "--unshare-pid",
                 "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
@@ -177,7 +183,7 @@ class HostRelay {
   }
 
   void Read(Stream& stream) {
-    std::array<char, 65536> buffer;
+    std::vector<char> buffer(kPipeBytes);
     const ssize_t n = ::read(stream.fd.get(), buffer.data(), buffer.size());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
     if (n <= 0) return stream.fd.Reset();
@@ -218,7 +224,7 @@ class HostRelay {
   }
 
   void ReadStdin() {
-    std::array<char, 65536> buffer;
+    std::vector<char> buffer(kPipeBytes);
     const ssize_t n = ::read(stdin_fd_, buffer.data(), buffer.size());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
     if (n <= 0) return input_.Reset();

@@ -16,6 +16,7 @@
 #include "environment/kernel.h"
 #include "environment/root_namespace.h"
 #include "sys/files.h"
+#include "sys/process_state.h"
 
 namespace pyro::environment {
 namespace {
@@ -228,7 +229,10 @@ std::vector<std::string> DebianBuilder::MissingTools() const {
     if (!found) hints.push_back(fmt::format("{}: {}", found.error().message, found.error().hint));
   };
   for (const char* tool : kTools) check(tool);
-  if (::geteuid() != 0) check("newuidmap");
+  if (!sys::IsFullRoot()) check("newuidmap");
+  if (const auto obstacle = RootNamespace::Obstacle()) {
+    hints.push_back(fmt::format("{}: {}", obstacle->message, obstacle->hint));
+  }
   return hints;
 }
 

@@ -9,11 +9,13 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/files.h"
+#include "sys/process_state.h"
 
 namespace pyro::environment {
 namespace {
 
 Error NoNamespace(std::string_view said) {
+  if (auto obstacle = RootNamespace::Obstacle()) return std::move(*obstacle);
   return MakeError(ErrorCode::kPermissionDenied,
                    fmt::format("this user cannot make a user namespace to build in: {}",
                                Printable(TrimSpace(said), 300)),
@@ -23,8 +25,26 @@ Error NoNamespace(std::string_view said) {
 
 }  // namespace
 
+std::optional<Error> RootNamespace::Obstacle() {
+  if (sys::IsFullRoot()) return std::nullopt;
+  if (::geteuid() == 0) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "this user namespace has too few users to build an environment in",
+                     "pull outside of it, or add users to it: unshare --user --map-root-user "
+                     "--map-auto");
+  }
+  if (sys::CannotGainPrivileges()) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "newuidmap, which building needs, gains no rights in this process: "
+                     "no_new_privs is set",
+                     "pull where it is not set (systemd: NoNewPrivileges=no; containers: "
+                     "allowPrivilegeEscalation), or as root; guests run all the same");
+  }
+  return std::nullopt;
+}
+
 Result<RootNamespace> RootNamespace::Create(const ToolPaths& tools) {
-  const bool is_root = ::geteuid() == 0;
+  const bool is_root = sys::IsFullRoot();
   PYRO_ASSIGN_OR_RETURN(const auto unshare, tools.Find("unshare"));
   std::vector<std::string> prefix = {unshare,  "--mount",      "--pid",
                                      "--fork", "--kill-child", "--mount-proc"};

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ class RootNamespace {
   // Tests it. kMissingTool: newuidmap is not installed. kPermissionDenied: this user has no
   // sub-ids, or user namespaces are forbidden; the hint says how to change that.
   static Result<RootNamespace> Create(const ToolPaths& tools);
+
+  // What is known to keep this process from such a namespace, without trying: it is root of one with
+  // too few users, or may not gain the rights of newuidmap.
+  static std::optional<Error> Obstacle();
 
   // `argv` behind the words that make the namespaces.
   std::vector<std::string> Wrap(std::vector<std::string> argv) const;

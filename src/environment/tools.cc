@@ -132,7 +132,7 @@ Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const Li
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess child, sys::ChildProcess::Spawn(std::move(options)));
   HeadTail tail(0, kTailBytes);
   LineSplitter lines(on_line);
-  std::array<char, 16384> buffer{};
+  std::array<char, 4096> buffer{};
   for (;;) {
     PYRO_ASSIGN_OR_RETURN(const bool readable, WaitReadable(output.read.get(), cancel));
     if (!readable) {

@@ -20,6 +20,7 @@
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/process_state.h"
 
 namespace pyro::vmm {
 namespace {
@@ -71,9 +72,23 @@ Result<std::vector<std::filesystem::path>> FindLibraries(
   return ParseLoaderList(output.stdout_text);
 }
 
-Error NotBuilt(std::string_view why) {
+Error NotBuilt(std::string_view why, std::string hint) {
   return MakeError(ErrorCode::kUnavailable, fmt::format("the jail could not be built: {}", why),
-                   "user namespaces must be allowed for this user; see 'pyro doctor'");
+                   std::move(hint));
+}
+
+// bwrap has only its words to tell.
+bool SpeaksOfNamespaces(std::string_view text) {
+  for (const std::string_view word :
+       {"namespace", "uid map", "ermission denied", "not permitted"}) {
+    if (text.find(word) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+bool Says(const char* setting, char value) {
+  const auto text = sys::ReadFile(setting, 64);
+  return text && !text->empty() && text->front() == value;
 }
 
 rlimit Both(rlim_t value) { return {.rlim_cur = value, .rlim_max = value}; }
@@ -93,7 +108,7 @@ std::vector<std::pair<int, rlimit>> JailLimits() {
 
 std::optional<sys::Credentials> JailCredentials(std::string_view identity,
                                                 const std::vector<JailSpec::Alias>& devices) {
-  if (::geteuid() != 0) return std::nullopt;
+  if (!sys::IsFullRoot()) return std::nullopt;
   const uid_t user = kFirstUser + HashText(identity) % kUserCount;
   sys::Credentials credentials = {.uid = user, .gid = user, .groups = {}};
   for (const JailSpec::Alias& device : devices) {
@@ -104,6 +119,29 @@ std::optional<sys::Credentials> JailCredentials(std::string_view identity,
     }
   }
   return credentials;
+}
+
+Status CheckJailUser() {
+  if (!sys::IsRootWithoutOthers()) return OkStatus();
+  return MakeError(ErrorCode::kPermissionDenied,
+                   "pyro runs as root in a user namespace that has no other user",
+                   "run it outside of that namespace, or add users to it: unshare --user "
+                   "--map-root-user --map-auto");
+}
+
+std::string NamespaceHint() {
+  if (Says("/proc/sys/kernel/unprivileged_userns_clone", '0')) {
+    return "allow unprivileged user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1";
+  }
+  if (Says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1')) {
+    return "allow unprivileged user namespaces: sudo sysctl "
+           "kernel.apparmor_restrict_unprivileged_userns=0";
+  }
+  if (Says("/proc/sys/user/max_user_namespaces", '0')) {
+    return "allow user namespaces: sudo sysctl user.max_user_namespaces=10000";
+  }
+  return "allow user namespaces for this process: a container, a chroot or a seccomp filter "
+         "forbids them";
 }
 
 std::vector<std::filesystem::path> ParseLoaderList(std::string_view text) {
@@ -168,7 +206,7 @@ JailedProcess::JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_erro
 Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file) {
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return sys::ErrnoError(errno, "stat");
-  if (::geteuid() != 0 || (status.st_mode & S_IROTH) != 0) return file;
+  if (!sys::IsFullRoot() || (status.st_mode & S_IROTH) != 0) return file;
   sys::UniqueFd copy(::memfd_create("pyro", MFD_CLOEXEC));
   if (!copy.valid()) return sys::ErrnoError(errno, "memfd_create");
   off_t offset = 0;
@@ -185,6 +223,7 @@ Result<sys::UniqueFd> MakeReopenable(sys::UniqueFd file) {
 Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path bwrap,
                         sys::FindProgram("bwrap", kBubblewrapHint));
+  PYRO_RETURN_IF_ERROR(CheckJailUser());
   const std::optional<sys::Credentials> credentials = JailCredentials(spec.identity, spec.devices);
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> libraries,
                         FindLibraries(spec, credentials));
@@ -215,7 +254,12 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   options.limits = JailLimits();
   options.own_pid_namespace = true;
   auto jail = sys::ChildProcess::Spawn(std::move(options));
-  if (!jail) return NotBuilt(jail.error().message);
+  if (!jail) {
+    const Error& why = jail.error();
+    // Such as a limit of this process, which has nothing to do with namespaces.
+    return NotBuilt(why.message,
+                    why.hint.empty() && why.sys_errno != 0 ? NamespaceHint() : why.hint);
+  }
 
   JailedProcess process(std::move(*jail), std::move(diagnostics.read));
   PYRO_RETURN_IF_ERROR(process.AwaitProgram(info.read.get(), deadline));
@@ -235,7 +279,8 @@ Status JailedProcess::AwaitProgram(int info, Deadline deadline) {
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0 || text.size() > 4096) {
       static_cast<void>(jail_.Wait(deadline));
-      return NotBuilt(Printable(TrimSpace(Diagnostics()), 1000));
+      const std::string said = Printable(TrimSpace(Diagnostics()), 1000);
+      return NotBuilt(said, SpeaksOfNamespaces(said) ? NamespaceHint() : "see 'pyro doctor'");
     }
     text.append(bytes, static_cast<std::size_t>(count));
   }

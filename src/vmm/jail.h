@@ -64,6 +64,13 @@ struct JailSpec {
 std::optional<sys::Credentials> JailCredentials(std::string_view identity,
                                                 const std::vector<JailSpec::Alias>& devices);
 
+// kPermissionDenied: this process is root outside of its user namespace too, and has no other user
+// to run a guest as.
+Status CheckJailUser();
+
+// What this host must be told before this user may make namespaces: the setting that forbids it.
+std::string NamespaceHint();
+
 // Files that the dynamic loader maps for a program, from what `ld.so --list` prints: pure.
 std::vector<std::filesystem::path> ParseLoaderList(std::string_view text);
 

@@ -19,6 +19,7 @@
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/process_state.h"
 #include "vmm/qemu/argv.h"
 
 // In private_memory_blob.S: the library built from private_memory.cc.
@@ -111,7 +112,7 @@ Result<std::string> FrozenMachineKey(const std::filesystem::path& program,
 }
 
 std::optional<std::filesystem::path> BindablePath(int fd) {
-  if (::geteuid() == 0) return std::nullopt;
+  if (sys::IsFullRoot()) return std::nullopt;
   char target[PATH_MAX];
   const std::string link = "/proc/self/fd/" + std::to_string(fd);
   const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
