@@ -136,6 +136,11 @@ function(pyro_library name)
   if(arg_COLD)
     target_compile_options(pyro_${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O1>)
   endif()
+  # The library runs in threads of its callers, whose stacks may be small. Frames are as they are shipped only in
+  # optimized builds without sanitizers.
+  if(NOT PYRO_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    target_compile_options(pyro_${name} PRIVATE -Wframe-larger-than=16384)
+  endif()
   # Links the whole library with what it declares and nothing else: a call to a higher floor does not link.
   if(PYRO_TESTS AND NOT PYRO_SANITIZE)
     add_executable(link_check_${name} ${CMAKE_SOURCE_DIR}/cmake/link_check.cc)

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <string_view>
@@ -59,7 +58,7 @@ pollfd RelayChannel::StdinPoll() const {
 }
 
 void RelayChannel::ReadStdin() {
-  std::array<char, wire::kMaxDataBytes> buffer;
+  std::vector<char> buffer(wire::kMaxDataBytes);
   const std::size_t room = std::min(buffer.size(), stdin_window_.available());
   const ssize_t n = ::read(stdin_fd_, buffer.data(), room);
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
+#include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/unix_socket.h"
 
@@ -21,6 +22,7 @@ namespace {
 using wire::Frame;
 using wire::FrameType;
 
+constexpr std::size_t kReceiveBytes = 64 * 1024;
 constexpr auto kHelloLimit = std::chrono::seconds(30);
 
 Error Gone() {
@@ -50,6 +52,7 @@ Result<SupervisorLink> SupervisorLink::Connect(const std::filesystem::path& path
   }
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd process, PeerProcess(socket.get()));
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(socket.get()));
+  PYRO_FAILPOINT("client.connected");
   SupervisorLink link(std::move(socket), std::move(process));
   wire::Hello hello;
   hello.role = "client";
@@ -60,6 +63,7 @@ Result<SupervisorLink> SupervisorLink::Connect(const std::filesystem::path& path
     return MakeError(ErrorCode::kProtocol, "the supervisor did not greet");
   }
   PYRO_RETURN_IF_ERROR(wire::Hello::FromFrame(answer));
+  PYRO_FAILPOINT("client.greeted");
   return link;
 }
 
@@ -79,10 +83,10 @@ Status SupervisorLink::Pump() {
     if (errno != EAGAIN) outgoing_.clear();
     break;
   }
-  char buffer[128 * 1024];
-  const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+  received_.resize(kReceiveBytes);
+  const ssize_t n = ::recv(socket_.get(), received_.data(), received_.size(), 0);
   if (n > 0) {
-    decoder_.Append({buffer, static_cast<std::size_t>(n)});
+    decoder_.Append({received_.data(), static_cast<std::size_t>(n)});
     return OkStatus();
   }
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return OkStatus();

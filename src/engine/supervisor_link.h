@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/time.h"
 #include "pyro/engine.h"
@@ -61,6 +62,7 @@ class SupervisorLink {
   sys::UniqueFd process_;  // Pidfd of the supervisor.
   wire::FrameDecoder decoder_;
   std::string outgoing_;
+  std::vector<char> received_;  // By Pump, which callers of small stacks call too.
   bool ended_ = false;
 };
 
