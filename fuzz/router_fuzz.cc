@@ -56,6 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
            [&](wire::Frame frame) { return router.FromClient(1, std::move(frame)).ok(); });
     } else {
       router.TimedOut(1);
+      if (piece.starts_with('g')) router.GiveUp(1);
     }
   }
   router.ClientGone(1);

@@ -47,7 +47,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Try<wire::Exec>(one);
     Try<wire::Exited>(one);
     Try<wire::Kill>(one);
+    Try<wire::Accepted>(one);
+    Try<wire::Cancel>(one);
     Try<wire::Stop>(one);
+    Try<wire::Claim>(one);
+    Try<wire::Ping>(one);
+    Try<wire::SetClock>(one);
     Try<wire::Progress>(one);
   }
 }

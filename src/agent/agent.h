@@ -31,6 +31,8 @@ struct AgentOptions {
   ProcessTrees* trees = nullptr;  // Borrowed.
   Command::Limits limits;         // Of every command.
   std::function<Status(const wire::GuestSetup&)> setup;
+  // Empty where the clock is not the guest's own.
+  std::function<void(std::int64_t wall_clock_ns)> set_clock;
   DiskSync::Function sync;  // For commands that want it.
 };
 
@@ -52,6 +54,9 @@ class Agent : private Guest {
   Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync);
 
   Status Setup(const wire::GuestSetup& setup) override { return options_.setup(setup); }
+  void SetClock(std::int64_t wall_clock_ns) override {
+    if (options_.set_clock) options_.set_clock(wall_clock_ns);
+  }
   Status Start(std::uint32_t channel, const wire::Exec& exec) override;
   bool Kill(std::uint32_t channel) override;
 

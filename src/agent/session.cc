@@ -52,6 +52,10 @@ Status Session::Handle(const wire::Frame& frame) {
   switch (frame.type) {
     case wire::FrameType::kSetup:
       return HandleSetup(frame);
+    case wire::FrameType::kPing:
+      return HandlePing(frame);
+    case wire::FrameType::kSetClock:
+      return HandleSetClock(frame);
     case wire::FrameType::kExec:
       return HandleExec(frame);
     case wire::FrameType::kData:
@@ -91,6 +95,20 @@ Status Session::HandleSetup(const wire::Frame& frame) {
   PYRO_RETURN_IF_ERROR(guest_.Setup(setup));
   ready_ = true;
   Send(wire::Ready{kernel_, "guest_virtio_serial", ""}.ToFrame());
+  return OkStatus();
+}
+
+Status Session::HandlePing(const wire::Frame& frame) {
+  if (frame.channel != 0) return Breach("ping for a command");
+  PYRO_ASSIGN_OR_RETURN(const wire::Ping ping, wire::Ping::FromFrame(frame));
+  Send(ping.ToFrame(wire::FrameType::kPong));
+  return OkStatus();
+}
+
+Status Session::HandleSetClock(const wire::Frame& frame) {
+  if (frame.channel != 0 || !ready_) return Breach("unexpected set clock");
+  PYRO_ASSIGN_OR_RETURN(const wire::SetClock clock, wire::SetClock::FromFrame(frame));
+  guest_.SetClock(clock.wall_clock_ns);
   return OkStatus();
 }
 

@@ -29,6 +29,9 @@ class Guest {
   // Sets this guest up. An error ends the session.
   virtual Status Setup(const wire::GuestSetup& setup) = 0;
 
+  // Sets the clock to so many nanoseconds since the epoch. A guest that cannot goes on as it is.
+  virtual void SetClock(std::int64_t wall_clock_ns) = 0;
+
   // Runs a command, which has `channel` until Session::Ended() is called for it. An error with an
   // errno means that the program could not be executed. One without, or kUnavailable, means that
   // the guest could not try.
@@ -108,6 +111,8 @@ class Session {
   Status Handle(const wire::Frame& frame);
   Status HandleHello(const wire::Frame& frame);
   Status HandleSetup(const wire::Frame& frame);
+  Status HandlePing(const wire::Frame& frame);
+  Status HandleSetClock(const wire::Frame& frame);
   Status HandleExec(const wire::Frame& frame);
   Status HandleInput(const wire::Frame& frame);
   Status HandleCredit(const wire::Frame& frame);

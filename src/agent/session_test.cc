@@ -24,12 +24,14 @@ class FakeGuest : public Guest {
     started.insert(channel);
     return OkStatus();
   }
+  void SetClock(std::int64_t wall_clock_ns) override { clock_ns = wall_clock_ns; }
   bool Kill(std::uint32_t channel) override {
     killed.insert(channel);
     return kill_result;
   }
 
   std::string hostname;
+  std::int64_t clock_ns = 0;
   std::set<std::uint32_t> started;
   std::set<std::uint32_t> killed;
   Status setup_result;
@@ -363,6 +365,30 @@ TEST_F(SessionTest, EveryBreachIsRefused) {
     EXPECT_TRUE(session.failure().has_value()) << ::testing::PrintToString(bytes);
     EXPECT_TRUE(session.over());
   }
+}
+
+TEST_F(SessionTest, APingIsAnsweredFromTheFirstMomentOn) {
+  Greet();
+  (void)Sent();
+  Receive(wire::Ping{7}.ToFrame());
+  const auto frames = Sent();
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].type, FrameType::kPong);
+  EXPECT_EQ(wire::Ping::FromFrame(frames[0])->number, 7);
+}
+
+TEST_F(SessionTest, TheClockIsSetInAGuestThatIsReadyAndInNoOther) {
+  MakeReady();
+  Receive(wire::SetClock{123}.ToFrame());
+  EXPECT_FALSE(session_.over());
+  EXPECT_EQ(guest_.clock_ns, 123);
+  EXPECT_TRUE(Sent().empty());
+}
+
+TEST_F(SessionTest, TheClockOfAGuestThatIsNotSetUpIsABreach) {
+  Greet();
+  Receive(wire::SetClock{123}.ToFrame());
+  ExpectBreach();
 }
 
 TEST_F(SessionTest, PowerOffEndsItWithoutAnError) {

@@ -30,12 +30,6 @@
 namespace pyro::agent {
 namespace {
 
-Status SetClock(const wire::GuestSetup& setup) {
-  const timespec time = {setup.wall_clock_ns / 1'000'000'000, setup.wall_clock_ns % 1'000'000'000};
-  if (::clock_settime(CLOCK_REALTIME, &time) != 0) return sys::ErrnoError(errno, "clock_settime");
-  return OkStatus();
-}
-
 // Two guests that woke from one frozen state draw different numbers only from here on.
 Status MixEntropy(const wire::GuestSetup& setup) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd pool, sys::OpenFile("/dev/urandom", O_RDWR));
@@ -164,8 +158,14 @@ Status GuestRoot::Enter() {
   return OkStatus();
 }
 
+Status SetClock(std::int64_t wall_clock_ns) {
+  const timespec time = {wall_clock_ns / 1'000'000'000, wall_clock_ns % 1'000'000'000};
+  if (::clock_settime(CLOCK_REALTIME, &time) != 0) return sys::ErrnoError(errno, "clock_settime");
+  return OkStatus();
+}
+
 Status SetUpGuest(const wire::GuestSetup& setup, GuestRoot& root) {
-  PYRO_RETURN_IF_ERROR(Named("clock", SetClock(setup)));
+  PYRO_RETURN_IF_ERROR(Named("clock", SetClock(setup.wall_clock_ns)));
   PYRO_RETURN_IF_ERROR(Named("entropy", MixEntropy(setup)));
   PYRO_RETURN_IF_ERROR(root.Enter());
   PYRO_RETURN_IF_ERROR(Named("identity", WriteIdentity(setup)));

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <cstdint>
+
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
 #include "wire/messages.h"
@@ -30,6 +32,9 @@ class GuestRoot {
   const sys::UniqueFd& file_systems_;
   sys::UniqueFd data_;
 };
+
+// CLOCK_REALTIME, to so many nanoseconds since the epoch.
+Status SetClock(std::int64_t wall_clock_ns);
 
 // Clock and entropy first, then the root and everything written to it. Once.
 Status SetUpGuest(const wire::GuestSetup& setup, GuestRoot& root);

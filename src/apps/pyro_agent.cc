@@ -53,6 +53,9 @@ Status Run() {
     PYRO_ASSIGN_OR_RETURN(data_disk, sys::OpenFile("/workspace", O_RDONLY | O_DIRECTORY));
     return OkStatus();
   };
+  options.set_clock = [](std::int64_t wall_clock_ns) {
+    if (const Status set = SetClock(wall_clock_ns); !set) ConsoleLine(set.error().message);
+  };
   options.sync = [&data_disk]() -> Status {
     if (::syncfs(data_disk.get()) != 0) return sys::ErrnoError(errno, "sync", "data disk");
     return OkStatus();

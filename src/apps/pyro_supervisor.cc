@@ -2,6 +2,10 @@
 
 #include "base/time.h"
 #include "supervisor/main.h"
+#include "sys/process_state.h"
 #include "vmm/factory.h"
 
-int main() { return pyro::supervisor::RunSupervisor(pyro::vmm::SystemVmm(), pyro::SystemClock()); }
+int main() {
+  pyro::sys::PrepareProgram();
+  return pyro::supervisor::RunSupervisor(pyro::vmm::SystemVmm(), pyro::SystemClock());
+}

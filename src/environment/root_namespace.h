@@ -23,8 +23,8 @@ class RootNamespace {
   // sub-ids, or user namespaces are forbidden; the hint says how to change that.
   static Result<RootNamespace> Create(const ToolPaths& tools);
 
-  // What is known to keep this process from such a namespace, without trying: it is root of one with
-  // too few users, or may not gain the rights of newuidmap.
+  // What is known to keep this process from such a namespace, without trying: it is root of one
+  // with too few users, or may not gain the rights of newuidmap.
   static std::optional<Error> Obstacle();
 
   // `argv` behind the words that make the namespaces.

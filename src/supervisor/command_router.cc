@@ -117,6 +117,7 @@ void CommandRouter::Begin(ClientId client, std::uint32_t client_channel, wire::E
     // The output of a finished command outlives the guest.
     exec.sync = true;
   }
+  command.began = std::chrono::steady_clock::now();
   commands_.emplace(channel, command);
   by_client_[{client, client_channel}] = channel;
   callbacks_.to_guest(EncodeFrame(exec.ToFrame(channel)));
@@ -245,7 +246,10 @@ void CommandRouter::Dispose(std::uint32_t channel, Stream stream, Output& output
 }
 
 void CommandRouter::ClientGone(ClientId client) {
-  std::erase_if(held_, [client](const Held& one) { return one.client == client; });
+  // Only a client that takes a command with it changes how the guest is used. One that looked in,
+  // or died before it said anything, does not.
+  const bool held_some =
+      std::erase_if(held_, [client](const Held& one) { return one.client == client; }) > 0;
   for (auto& [channel, command] : commands_) {
     std::erase_if(command.watchers, [client](const Watcher& one) { return one.client == client; });
     if (command.client != client || command.orphan) continue;
@@ -258,13 +262,55 @@ void CommandRouter::ClientGone(ClientId client) {
       continue;
     }
     SendKill(channel, command, wire::KillReason::kCancelled);
-    for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
-      Output& output = OutputOf(command, stream);
-      const std::uint64_t due = output.received - output.granted;
-      if (due > 0) Grant(channel, stream, output, static_cast<std::uint32_t>(due));
-    }
+    DisposeOfAll(channel, command);
   }
-  if (commands_.empty() && callbacks_.use_changed) callbacks_.use_changed();
+  if (held_some && idle() && callbacks_.use_changed) callbacks_.use_changed();
+}
+
+// The output has no taker any more: what the client has not granted must not hold the guest up.
+void CommandRouter::DisposeOfAll(std::uint32_t channel, Command& command) {
+  for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
+    Output& output = OutputOf(command, stream);
+    const std::uint64_t due = output.received - output.granted;
+    if (due > 0) Grant(channel, stream, output, static_cast<std::uint32_t>(due));
+  }
+}
+
+// An end that the guest has not told.
+void CommandRouter::EndForClient(Command& command, wire::Exited exited) {
+  for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
+    if (OutputOf(command, stream).ended) continue;
+    Frame eof;
+    eof.type = FrameType::kEof;
+    eof.stream = stream;
+    ToClient(command, std::move(eof));
+  }
+  exited.stdout_bytes = command.out.received;
+  exited.stderr_bytes = command.err.received;
+  RecordEnd(command, exited);
+  ToClient(command, exited.ToFrame(0));
+}
+
+void CommandRouter::GiveUp(std::uint32_t channel) {
+  const auto found = commands_.find(channel);
+  if (found == commands_.end() || !found->second.killed || found->second.given_up) return;
+  Command& command = found->second;
+  using Kind = wire::Outcome::Kind;
+  const bool timed_out = command.reason == wire::KillReason::kTimedOut;
+  wire::Exited exited;
+  exited.outcome = {timed_out ? Kind::kTimedOut : Kind::kCancelled, 0};
+  exited.duration_us = std::chrono::duration_cast<std::chrono::microseconds>(
+                           std::chrono::steady_clock::now() - command.began)
+                           .count();
+  EndForClient(command, exited);
+  by_client_.erase({command.client, command.client_channel});
+  command.given_up = true;
+  command.orphan = true;
+  command.sequence = 0;
+  command.watchers.clear();
+  ++given_up_;
+  DisposeOfAll(channel, command);
+  if (idle() && callbacks_.use_changed) callbacks_.use_changed();
 }
 
 void CommandRouter::GuestGone() {
@@ -272,19 +318,9 @@ void CommandRouter::GuestGone() {
   while (!commands_.empty()) {
     const auto first = commands_.begin();
     Command& command = first->second;
-    for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
-      if (OutputOf(command, stream).ended) continue;
-      Frame eof;
-      eof.type = FrameType::kEof;
-      eof.stream = stream;
-      ToClient(command, std::move(eof));
-    }
     wire::Exited exited;
     exited.outcome = {wire::Outcome::Kind::kLost, 0};
-    exited.stdout_bytes = command.out.received;
-    exited.stderr_bytes = command.err.received;
-    RecordEnd(command, exited);
-    ToClient(command, exited.ToFrame(0));
+    EndForClient(command, exited);
     Finish(first);
   }
   std::deque<Held> held = std::move(held_);
@@ -306,6 +342,7 @@ bool CommandRouter::GuestOwesExit(std::uint32_t channel) const {
 void CommandRouter::SendKill(std::uint32_t channel, Command& command, wire::KillReason reason) {
   if (command.killed) return;
   command.killed = true;
+  command.reason = reason;
   callbacks_.to_guest(EncodeFrame(wire::Kill{reason}.ToFrame(channel)));
   if (callbacks_.killed) callbacks_.killed(channel);
 }
@@ -320,10 +357,15 @@ void CommandRouter::RecordEnd(const Command& command, const wire::Exited& exited
 
 void CommandRouter::Finish(Commands::iterator command) {
   const std::uint32_t channel = command->first;
-  by_client_.erase({command->second.client, command->second.client_channel});
+  const bool given_up = command->second.given_up;
+  // The client of a command that was given up may have used its channel again.
+  if (!given_up) by_client_.erase({command->second.client, command->second.client_channel});
   commands_.erase(command);
+  if (given_up) --given_up_;
   if (callbacks_.finished) callbacks_.finished(channel);
-  if (commands_.empty() && callbacks_.use_changed) callbacks_.use_changed();
+  if (!given_up && commands_.size() == given_up_ && callbacks_.use_changed) {
+    callbacks_.use_changed();
+  }
 }
 
 void CommandRouter::ToClient(const Command& command, Frame frame) {

@@ -67,11 +67,19 @@ class CommandRouter {
   // Kills the command. Does nothing if it has ended.
   void TimedOut(std::uint32_t channel);
 
+  // Ends a killed command for its client and its journal with the reason of the kill, because the
+  // guest has not reported its end in time. The channel stays taken until the guest does. What the
+  // guest still sends on it is dropped.
+  void GiveUp(std::uint32_t channel);
+
+  // Commands that were given up and have not ended in the guest.
+  std::size_t given_up() const { return given_up_; }
+
   // True if the command was killed and the guest could report it but has not: the guest is stuck.
   bool GuestOwesExit(std::uint32_t channel) const;
 
-  // No command waits or runs.
-  bool idle() const { return commands_.empty() && held_.empty(); }
+  // No command waits or runs, other than those given up.
+  bool idle() const { return commands_.size() == given_up_ && held_.empty(); }
 
  private:
   // One output stream of a command, as the guest may use it.
@@ -94,6 +102,9 @@ class CommandRouter {
     bool orphan = false;        // Its client is gone.
     std::int64_t sequence = 0;  // In the journal; 0: it is not kept there.
     bool killed = false;
+    wire::KillReason reason = wire::KillReason::kCancelled;  // If it was killed.
+    bool given_up = false;
+    std::chrono::steady_clock::time_point began;
     bool started = false;
     std::vector<Watcher> watchers;
     Output out;
@@ -116,6 +127,8 @@ class CommandRouter {
   Status OutputFromGuest(std::uint32_t channel, Command& command, wire::Frame frame);
   void Grant(std::uint32_t channel, wire::Stream stream, Output& output, std::uint32_t bytes);
   void Dispose(std::uint32_t channel, wire::Stream stream, Output& output);
+  void EndForClient(Command& command, wire::Exited exited);
+  void DisposeOfAll(std::uint32_t channel, Command& command);
   void RecordEnd(const Command& command, const wire::Exited& exited);
   void Finish(Commands::iterator command);
   void SendKill(std::uint32_t channel, Command& command, wire::KillReason reason);
@@ -128,6 +141,7 @@ class CommandRouter {
   bool gone_ = false;
   std::uint32_t next_channel_ = 1;
   Commands commands_;  // By the guest's channel.
+  std::size_t given_up_ = 0;
   // To the guest's channel.
   std::map<std::pair<ClientId, std::uint32_t>, std::uint32_t> by_client_;
   std::deque<Held> held_;  // Frames that wait for the guest.

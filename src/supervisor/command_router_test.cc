@@ -236,6 +236,21 @@ TEST_F(CommandRouterTest, AClientThatLeavesTakesItsCommandsAlong) {
   EXPECT_TRUE(router_.idle());
 }
 
+TEST_F(CommandRouterTest, AClientThatLeavesWithoutACommandHasNotUsedTheGuest) {
+  router_.ClientGone(1);
+  router_.GuestReady();
+  router_.ClientGone(2);
+  EXPECT_EQ(use_changes_, 0);
+}
+
+TEST_F(CommandRouterTest, ACommandThatNeverBeganEndsItsUseWithItsClient) {
+  ASSERT_TRUE(router_.FromClient(1, ExecFrame(5)).ok());
+  EXPECT_EQ(use_changes_, 1);
+  router_.ClientGone(1);
+  EXPECT_EQ(use_changes_, 2);
+  EXPECT_TRUE(router_.idle());
+}
+
 TEST_F(CommandRouterTest, ATimeoutKillsOnce) {
   router_.GuestReady();
   ASSERT_TRUE(router_.FromClient(1, ExecFrame(5, 3000)).ok());
@@ -289,6 +304,72 @@ TEST_F(CommandRouterTest, TheNumberOfCommandsIsBounded) {
   const Frame refusal = ToClient(1).back();
   EXPECT_EQ(wire::ErrorFromFrame(refusal).code, ErrorCode::kLimit);
   EXPECT_EQ(refusal.channel, 9999u);
+}
+
+TEST_F(CommandRouterTest, ACommandGivenUpEndsForItsClientAsItsKillWasMeant) {
+  router_.GuestReady();
+  const std::uint32_t timed_out = Begin(1, 5);
+  const std::uint32_t cancelled = Begin(2, 5);
+  const std::uint32_t other = Begin(3, 5);
+  ASSERT_TRUE(router_.FromGuest(DataFrame(timed_out, Stream::kStdout, 10)).ok());
+  (void)ToClient(1);
+  router_.TimedOut(timed_out);
+  router_.ClientGone(4);
+  ASSERT_TRUE(router_.FromClient(2, wire::Kill{wire::KillReason::kCancelled}.ToFrame(5)).ok());
+  (void)ToGuest();
+  router_.GiveUp(timed_out);
+  router_.GiveUp(cancelled);
+  router_.GiveUp(other);  // Was not killed.
+  const auto frames = ToClient(1);
+  ASSERT_EQ(frames.size(), 3u);
+  EXPECT_EQ(frames[0].type, FrameType::kEof);
+  EXPECT_EQ(frames[1].type, FrameType::kEof);
+  const auto exited = wire::Exited::FromFrame(frames[2]);
+  ASSERT_TRUE(exited.ok());
+  EXPECT_EQ(exited->outcome.kind, wire::Outcome::Kind::kTimedOut);
+  EXPECT_EQ(exited->stdout_bytes, 10u);
+  EXPECT_EQ(wire::Exited::FromFrame(ToClient(2).back())->outcome.kind,
+            wire::Outcome::Kind::kCancelled);
+  EXPECT_TRUE(ToClient(3).empty());
+  EXPECT_EQ(router_.given_up(), 2u);
+}
+
+TEST_F(CommandRouterTest, WhatAGuestStillSaysOfACommandGivenUpIsDroppedAndHoldsNothingUp) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  router_.TimedOut(channel);
+  router_.GiveUp(channel);
+  EXPECT_TRUE(router_.idle());
+  // Its client goes on, on the same channel.
+  const std::uint32_t next = [&] {
+    (void)ToGuest();
+    return Begin(1, 5);
+  }();
+  EXPECT_NE(next, channel);
+  (void)ToClient(1);
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
+  }
+  const int changes = use_changes_;
+  ASSERT_TRUE(Exit(channel).ok());
+  EXPECT_EQ(use_changes_, changes) << "its late end counts as use";
+  EXPECT_EQ(router_.given_up(), 0u);
+  EXPECT_TRUE(ToClient(1).empty());
+  ASSERT_TRUE(router_.FromGuest(DataFrame(next, Stream::kStdout, 1)).ok());
+  EXPECT_EQ(ToClient(1).size(), 1u);
+  ASSERT_TRUE(Exit(next).ok());
+  EXPECT_TRUE(router_.idle());
+}
+
+TEST_F(CommandRouterTest, ACommandGivenUpGoesWithItsGuestWithoutASecondEnd) {
+  router_.GuestReady();
+  const std::uint32_t channel = Begin(1, 5);
+  router_.TimedOut(channel);
+  router_.GiveUp(channel);
+  (void)ToClient(1);
+  router_.GuestGone();
+  EXPECT_TRUE(ToClient(1).empty());
+  EXPECT_EQ(router_.given_up(), 0u);
 }
 
 // A router with a journal, as a task's supervisor has it.
@@ -424,6 +505,19 @@ TEST_F(CommandRouterTest, AVmHasNoJournal) {
   exec.cwd = "/";
   exec.journal = true;
   EXPECT_FALSE(router_.FromClient(1, exec.ToFrame(5)).ok());
+}
+
+TEST_F(JournalRouterTest, TheEndOfACommandGivenUpIsRecordedOnce) {
+  const std::uint32_t channel = BeginJournaled(1, 5);
+  journaled_.TimedOut(channel);
+  journaled_.GiveUp(channel);
+  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kTimedOut);
+  ASSERT_TRUE(journaled_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
+  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
+  ASSERT_TRUE(journaled_.FromGuest(ExitedFrame(channel)).ok());
+  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kTimedOut);
+  EXPECT_TRUE(kept_.empty()) << "output after the end that was recorded";
 }
 
 }  // namespace

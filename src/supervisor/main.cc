@@ -4,9 +4,12 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +26,7 @@
 #include "sys/failpoint.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
+#include "sys/process_state.h"
 #include "wire/supervisor_answer.h"
 
 namespace pyro::supervisor {
@@ -38,6 +42,12 @@ Status Detach() {
 }
 
 void Say(std::string_view line) { (void)sys::WriteAll(STDOUT_FILENO, line); }
+
+// A pidfd of the process that started this one, for use before Detach(). It is not valid if that
+// process is in another PID namespace. A creator that has died already goes unnoticed here.
+sys::UniqueFd OpenCreator() {
+  return sys::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0)));
+}
 
 // A process that outlives its creator must not hold the creator's files open, above all its
 // terminal.
@@ -80,6 +90,19 @@ Status RunForPool(const wire::SupervisorConfig& config, const Clock& clock) {
   return OkStatus();
 }
 
+// The guest lives under the limits of the process that starts it. One that it would hit later is
+// better told now, while that process is there to hear it.
+Status CheckLimits(const wire::SupervisorConfig& config) {
+  sys::GuestNeeds needs;
+  needs.memory_mib = static_cast<std::uint64_t>(config.mem_mib);
+  needs.file_bytes = needs.memory_mib << 20;
+  struct stat disk {};
+  if (::stat((config.directory / "data.img").c_str(), &disk) == 0) {
+    needs.file_bytes = std::max(needs.file_bytes, static_cast<std::uint64_t>(disk.st_size));
+  }
+  return sys::CheckGuestLimits(needs);
+}
+
 std::unique_ptr<GuestRecord> MakeRecord(const wire::SupervisorConfig& config, const Clock& clock) {
   if (!config.spare_pool.empty()) return MakeSpareRecord(config, clock);
   return config.kind == wire::GuestKind::kVm ? MakeVmRecord(config, clock)
@@ -95,7 +118,9 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
     return sys::ErrnoError(errno, "take over the lock");
   }
   const sys::FileLock lock = sys::FileLock::Adopt(sys::UniqueFd(wire::kLockFd));
+  PYRO_RETURN_IF_ERROR(CheckLimits(config));
   PYRO_FAILPOINT("supervisor.configured");
+  sys::UniqueFd creator = OpenCreator();
   PYRO_RETURN_IF_ERROR(Detach());
 
   boost::asio::io_context loop(1);
@@ -128,6 +153,7 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
     if (!error) supervisor.Stop(remove_on_signal);
   });
   supervisor.OnEnd([&] { signals.cancel(); });
+  supervisor.WatchCreator(std::move(creator));
   supervisor.Start();
   loop.run();
   // No process reads it, unless it is that of a spare that was never ready.
@@ -138,7 +164,6 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
 }  // namespace
 
 int RunSupervisor(const vmm::VmmFactory& factory, const Clock& clock) {
-  ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   ::umask(077);
   const Status status = Run(factory, clock);

@@ -27,7 +27,7 @@ using ErrorCodeOfAsio = boost::system::error_code;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kFirstClientLimit{30};  // For the creator of a `pyro run` VM to connect.
+constexpr seconds kFirstClientLimit{30};  // For the owner of a guest that ends with it to connect.
 constexpr seconds kLastWordsLimit{
     10};                           // For the creator of a guest that failed at once to ask why.
 constexpr seconds kStopLimit{15};  // For the guest to power off by itself.
@@ -47,8 +47,11 @@ Supervisor::Supervisor(asio::io_context& loop, wire::SupervisorConfig config, co
       helpers_(seams.helpers),
       waiting_(!config_.spare_pool.empty()),
       acceptor_(loop),
+      creator_exit_(loop),
       router_(RouterCallbacks()),
+      pulse_(PulseCallbacks()),
       machine_exit_(loop),
+      pulse_timer_(timers_.NewTimer()),
       boot_limit_(timers_.NewTimer()),
       lease_(timers_.NewTimer()),
       settle_(timers_.NewTimer()),
@@ -98,9 +101,21 @@ Status Supervisor::Listen() {
   return OkStatus();
 }
 
+void Supervisor::WatchCreator(sys::UniqueFd creator) {
+  if (!creator.valid()) return;
+  ErrorCodeOfAsio error;
+  creator_exit_.assign(creator.get(), error);
+  if (error) return;
+  (void)creator.Release();
+  creator_exit_.async_wait(asio::posix::stream_descriptor::wait_read,
+                           [this](ErrorCodeOfAsio failure) {
+                             if (!failure && AwaitsOwner()) Remove();
+                           });
+}
+
 void Supervisor::Start() {
-  // Until its owner connects, a short lease detects that the owner died before.
-  ArmLease(config_.dies_with_first_client ? kFirstClientLimit : config_.ttl);
+  // A creator may live on and still have failed to connect: a thread of a Python program, for one.
+  ArmLease(AwaitsOwner() ? kFirstClientLimit : config_.ttl);
   asio::post(loop_, [this] { StartGuest(); });
 }
 
@@ -138,8 +153,9 @@ void Supervisor::Accept() {
 void Supervisor::Greeted(ClientId client) {
   if (waiting_) return;
   if (!owner_) {
+    const bool awaited = AwaitsOwner();
     owner_ = client;
-    if (config_.dies_with_first_client) RenewLease();
+    if (awaited) RenewLease();
   }
   Session& session = *sessions_.at(client);
   if (failure_) {
@@ -189,6 +205,11 @@ void Supervisor::ClientGone(ClientId client) {
   if (owner_ == client && (config_.dies_with_first_client || record_.unfinished())) Remove();
 }
 
+// The guest ends with its owner, and that owner has not connected yet.
+bool Supervisor::AwaitsOwner() const {
+  return !owner_ && !waiting_ && (config_.dies_with_first_client || record_.unfinished());
+}
+
 void Supervisor::Broadcast(const wire::Frame& frame) {
   for (const auto& [id, session] : sessions_) {
     if (session->greeted()) session->Send(EncodeFrame(frame));
@@ -216,13 +237,45 @@ void Supervisor::ArmTimeout(std::uint32_t channel, milliseconds timeout) {
 void Supervisor::CheckKilled(std::uint32_t channel) {
   TimerOf(channel).Start(kKillGrace, [this, channel] {
     // A client that does not read delays the report of the command's end: no fault of the guest's.
-    if (router_.GuestOwesExit(channel)) {
-      GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
-                            "the guest does not answer: a command was killed and did not end"));
-    } else {
-      CheckKilled(channel);
-    }
+    if (!router_.GuestOwesExit(channel)) return CheckKilled(channel);
+    // Its client is told in time. The guest, with its other commands, may only be paused, as on a
+    // host that sleeps: from now on it has as long again as BeatPulse() gives it.
+    if (router_.given_up() == 0) pulse_.Forgive();
+    router_.GiveUp(channel);
   });
+}
+
+GuestPulse::Callbacks Supervisor::PulseCallbacks() {
+  GuestPulse::Callbacks callbacks;
+  callbacks.ping = [this](std::int64_t number) {
+    agent_->Send(EncodeFrame(wire::Ping{number}.ToFrame()));
+  };
+  callbacks.set_clock = [this] {
+    agent_->Send(EncodeFrame(wire::SetClock{WallClockNs()}.ToFrame()));
+  };
+  return callbacks;
+}
+
+std::int64_t Supervisor::WallClockNs() const {
+  return std::chrono::nanoseconds(clock_.Now().time_since_epoch()).count();
+}
+
+void Supervisor::ArmPulse() {
+  pulse_timer_->Start(GuestPulse::kBeat, [this] {
+    if (phase_ == Phase::kReady) BeatPulse();
+  });
+}
+
+void Supervisor::BeatPulse() {
+  if (host_clock_.Changed(WallClockNs(), SteadyClockNs())) pulse_.HostClockChanged();
+  pulse_.Beat();
+  PYRO_FAILPOINT("supervisor.beat");
+  if (pulse_.silent() && router_.given_up() > 0) {
+    return GuestFailed(
+        MakeError(ErrorCode::kGuestUnavailable,
+                  "the guest does not answer: a command was killed and did not end"));
+  }
+  ArmPulse();
 }
 
 // A full disk may get room at any time, also if no further command comes.
@@ -238,6 +291,8 @@ void Supervisor::SettleJournal() {
 }
 
 void Supervisor::UseChanged() {
+  // A spare lives by its pool's lease, and a guest without its owner by a limit for that owner.
+  if (waiting_ || AwaitsOwner()) return;
   if (phase_ == Phase::kStarting || phase_ == Phase::kReady) RenewLease();
 }
 
@@ -250,6 +305,7 @@ void Supervisor::RenewLease() {
 void Supervisor::ArmLease(seconds length) {
   lease_->Start(length, [this] {
     if (waiting_ && WaitsOn()) return;
+    if (AwaitsOwner()) return Remove();
     // A start has a limit of its own; with a shorter lease the guest would never be ready.
     const bool starting = phase_ == Phase::kStarting && !config_.dies_with_first_client;
     if (router_.idle() && !starting) {
@@ -380,6 +436,7 @@ void Supervisor::Finish() {
   for (const auto& [id, session] : sessions_) session->Finish();
   ErrorCodeOfAsio ignored;
   acceptor_.close(ignored);
+  creator_exit_.close(ignored);
   machine_exit_.close(ignored);
   if (agent_) agent_->Close();
   if (console_) console_->Close();
@@ -387,6 +444,7 @@ void Supervisor::Finish() {
   boot_limit_->Stop();
   lease_->Stop();
   settle_->Stop();
+  pulse_timer_->Stop();
   stop_limit_->Stop();
   template_delay_->Stop();
   refill_delay_->Stop();

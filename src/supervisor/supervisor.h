@@ -18,10 +18,12 @@
 #include "pyro/result.h"
 #include "supervisor/command_router.h"
 #include "supervisor/console_log.h"
+#include "supervisor/guest_pulse.h"
 #include "supervisor/guest_record.h"
 #include "supervisor/helpers.h"
 #include "supervisor/session.h"
 #include "supervisor/timers.h"
+#include "sys/unique_fd.h"
 #include "vmm/network.h"
 #include "vmm/vmm.h"
 #include "wire/supervisor_config.h"
@@ -46,6 +48,10 @@ class Supervisor {
   // ready: until then it would only make them wait.
   Status Listen();
 
+  // `creator` is a pidfd of the process that made this guest, or invalid. If a guest that ends with
+  // its owner loses its creator before an owner connects, it ends at once.
+  void WatchCreator(sys::UniqueFd creator);
+
   // Starts the guest, in the loop. The loop runs until the guest and all that belongs to it are
   // gone.
   void Start();
@@ -67,6 +73,7 @@ class Supervisor {
   enum class Phase { kStarting, kReady, kStopping, kEnded };
 
   CommandRouter::Callbacks RouterCallbacks();
+  GuestPulse::Callbacks PulseCallbacks();
 
   // Start of the guest, in order.
   void StartGuest();
@@ -92,6 +99,7 @@ class Supervisor {
   void Greeted(ClientId client);
   Status Claim(ClientId client, const wire::Claim& claim);
   void ClientGone(ClientId client);
+  bool AwaitsOwner() const;
   void Broadcast(const wire::Frame& frame);
   void Say(std::string phase);
 
@@ -99,6 +107,9 @@ class Supervisor {
   Timer& TimerOf(std::uint32_t channel);
   void ArmTimeout(std::uint32_t channel, std::chrono::milliseconds timeout);
   void CheckKilled(std::uint32_t channel);
+  std::int64_t WallClockNs() const;
+  void ArmPulse();
+  void BeatPulse();
   void UseChanged();
   void RenewLease();
   void ArmLease(std::chrono::seconds length);
@@ -142,9 +153,12 @@ class Supervisor {
   boost::asio::local::stream_protocol::acceptor acceptor_;
   std::map<ClientId, std::unique_ptr<Session>> sessions_;
   ClientId next_client_ = 1;
+  boost::asio::posix::stream_descriptor creator_exit_;
   std::optional<ClientId> owner_;  // The first that greeted: the creator of this guest.
 
   CommandRouter router_;
+  GuestPulse pulse_;
+  HostClockWatch host_clock_;
   std::map<std::uint32_t, std::unique_ptr<Timer>> timeouts_;  // By the guest's channel.
 
   std::optional<vmm::Network> network_;
@@ -153,6 +167,7 @@ class Supervisor {
   std::shared_ptr<FrameStream> agent_;
   std::shared_ptr<ConsoleLog> console_;
 
+  std::unique_ptr<Timer> pulse_timer_;
   std::unique_ptr<Timer> boot_limit_;
   std::unique_ptr<Timer> lease_;
   std::unique_ptr<Timer> settle_;

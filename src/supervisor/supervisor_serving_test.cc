@@ -241,7 +241,8 @@ TEST_F(SupervisorServingTest, TheLeaseBeginsAgainWithEachUseAndDoesNotEndARunnin
   client.Send(Exec(1, "long"));
   Run();
   EXPECT_EQ(record_.Count("renewed"), 1);
-  const std::uint32_t channel = Agent().Take().at(0).channel;
+  const Frames asked = Agent().Take();
+  const std::uint32_t channel = Find(asked, Type::kExec)->channel;
   Pass(200s);
   EXPECT_EQ(ends_, 0);
   AgentEnds(channel);

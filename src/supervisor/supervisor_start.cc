@@ -162,6 +162,10 @@ Status Supervisor::FromAgent(wire::Frame frame) {
       }
       return OkStatus();
     }
+    case wire::FrameType::kPong: {
+      PYRO_ASSIGN_OR_RETURN(const wire::Ping answer, wire::Ping::FromFrame(frame));
+      return pulse_.Answered(answer.number);
+    }
     case wire::FrameType::kError:
       GuestFailed(MakeError(
           ErrorCode::kGuestUnavailable,
@@ -194,7 +198,7 @@ void Supervisor::SetUpGuest() {
   wire::GuestSetup setup;
   setup.hostname = HostName(config_.id);
   setup.entropy = sys::RandomBytes(64);
-  setup.wall_clock_ns = std::chrono::nanoseconds(clock_.Now().time_since_epoch()).count();
+  setup.wall_clock_ns = WallClockNs();
   setup.network = GuestNetwork();
   agent_->Send(EncodeFrame(setup.ToFrame()));
 }
@@ -235,8 +239,10 @@ void Supervisor::GuestIsReady(wire::Ready ready) {
     PYRO_FAILPOINT("supervisor.guest-ready");
     (void)record_.Started(ready_, GuestNetwork());
     PYRO_FAILPOINT("supervisor.start-recorded");
-    ArmLease(config_.ttl);  // As in the row.
+    if (!AwaitsOwner()) ArmLease(config_.ttl);  // As in the row.
   }
+  (void)host_clock_.Changed(WallClockNs(), SteadyClockNs());
+  ArmPulse();
   if (!waiting_) Broadcast(ready_.ToFrame());
   if (on_ready_) on_ready_();
   for (const ClientId client : router_.GuestReady()) {

@@ -43,6 +43,9 @@ enum class FrameType : std::uint8_t {
   kCancel = 17,    // client to supervisor, in a task: kill the command of a sequence
   kClaim = 18,     // client to supervisor of a spare: make this client the owner
   kClaimed = 19,   // reply: it is the owner
+  kPing = 20,      // supervisor to agent: does the guest run?
+  kPong = 21,      // reply: it does
+  kSetClock = 22,  // supervisor to agent: the host's time, after a step or a pause
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };

@@ -318,6 +318,26 @@ Result<Progress> Progress::FromFrame(const Frame& frame) {
   return progress;
 }
 
+Frame Ping::ToFrame(FrameType type) const { return Message(type, 0, {{"number", number}}); }
+
+Result<Ping> Ping::FromFrame(const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
+  Ping ping;
+  PYRO_ASSIGN_OR_RETURN(ping.number, GetInt(json, "number", 0, INT64_MAX));
+  return ping;
+}
+
+Frame SetClock::ToFrame() const {
+  return Message(FrameType::kSetClock, 0, {{"wall_clock_ns", wall_clock_ns}});
+}
+
+Result<SetClock> SetClock::FromFrame(const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
+  SetClock clock;
+  PYRO_ASSIGN_OR_RETURN(clock.wall_clock_ns, GetInt(json, "wall_clock_ns", 0, INT64_MAX));
+  return clock;
+}
+
 Frame Plain(FrameType type, std::uint32_t channel) {
   return Message(type, channel, Json::object());
 }

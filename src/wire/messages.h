@@ -150,6 +150,20 @@ struct Claim {
   static Result<Claim> FromFrame(const Frame& frame);
 };
 
+// Supervisor to agent: does the guest run? Answered by a kPong of the same number.
+struct Ping {
+  std::int64_t number = 0;
+  Frame ToFrame(FrameType type = FrameType::kPing) const;
+  static Result<Ping> FromFrame(const Frame& frame);
+};
+
+// Supervisor to agent of a guest that is ready: its clock is set to this. Not answered.
+struct SetClock {
+  std::int64_t wall_clock_ns = 0;  // Since the epoch.
+  Frame ToFrame() const;
+  static Result<SetClock> FromFrame(const Frame& frame);
+};
+
 // A phase of the guest's start, for people: "boot", "mount", …
 struct Progress {
   std::string phase;

@@ -122,6 +122,24 @@ TEST(MessagesTest, ErrorsTravelWhole) {
   EXPECT_EQ(ErrorFromFrame(WithBody(FrameType::kError, Json::object())).code, ErrorCode::kProtocol);
 }
 
+TEST(MessagesTest, APingAndItsAnswerHaveANumber) {
+  const Frame ping = Ping{7}.ToFrame();
+  EXPECT_EQ(ping.type, FrameType::kPing);
+  EXPECT_EQ(Ping{7}.ToFrame(FrameType::kPong).type, FrameType::kPong);
+  EXPECT_EQ(Ping::FromFrame(ping)->number, 7);
+  for (const Json& number : {Json(-1), Json("7"), Json()}) {
+    EXPECT_FALSE(Ping::FromFrame(WithBody(FrameType::kPong, {{"number", number}})).ok());
+  }
+}
+
+TEST(MessagesTest, AClockIsSetToATimeSinceTheEpoch) {
+  EXPECT_EQ(SetClock::FromFrame(SetClock{INT64_MAX}.ToFrame())->wall_clock_ns, INT64_MAX);
+  for (const Json& time : {Json(-1), Json(0.5), Json()}) {
+    EXPECT_FALSE(
+        SetClock::FromFrame(WithBody(FrameType::kSetClock, {{"wall_clock_ns", time}})).ok());
+  }
+}
+
 TEST(MessagesTest, AClaimHasALease) {
   const auto back = Claim::FromFrame(Claim{.ttl_seconds = 600}.ToFrame());
   ASSERT_TRUE(back.ok()) << back.error().message;

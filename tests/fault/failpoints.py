@@ -37,10 +37,15 @@ ADOPT = ["task.adopt.rows-inserted", "task.adopt.rows-committed"]
 # Of a spare: while it is made, and when it is taken.
 SPARE = ["spare.directory-made", "spare.disk-made", "spare.started", "spare.taken"]
 
-# What tests/fault/test_failpoints.py goes through; the rest is test_spare_faults.py's.
+# Of any client of a supervisor: it has connected, and it has been greeted.
+OWNER = ["client.connected", "client.greeted"]
+# What a supervisor does every five seconds of a guest's life.
+BEAT = ["supervisor.beat"]
+
+# What tests/fault/test_failpoints.py goes through; the rest is test_spare_faults.py's and test_owner.py's.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
          *EXPORT, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
-ALL = [*TASKS, *SPARE]
+ALL = [*TASKS, *SPARE, *OWNER, *BEAT]
 
 
 def in_sources():

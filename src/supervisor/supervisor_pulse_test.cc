@@ -1,0 +1,157 @@
+// Guests that stand still, owners that do not come, and the guest's clock.
+
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "supervisor/testing/supervisor_fixture.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using std::chrono_literals::operator""s;
+
+class SupervisorPulseTest : public SupervisorFixture {
+ protected:
+  SupervisorPulseTest() { config_.ttl = 3600s; }
+
+  // The agent's part, over so many beats. Returns the other frames that it got.
+  Frames BeatAndAnswer(int beats) {
+    Frames others;
+    for (int i = 0; i < beats; ++i) {
+      Pass(GuestPulse::kBeat);
+      for (wire::Frame& frame : Agent().Take()) {
+        if (frame.type == Type::kPing) {
+          AgentSays(wire::Ping{wire::Ping::FromFrame(frame)->number}.ToFrame(Type::kPong));
+        } else {
+          others.push_back(std::move(frame));
+        }
+      }
+      for (wire::Frame& frame : Agent().Take()) others.push_back(std::move(frame));
+    }
+    return others;
+  }
+};
+
+TEST_F(SupervisorPulseTest, AStrangerThatLeavesDoesNotReplaceTheLimitForTheOwner) {
+  config_.dies_with_first_client = true;
+  ASSERT_NO_FATAL_FAILURE(Begin());
+  Pass(20s);
+  HangUp(Connect());
+  Pass(10s);
+  EXPECT_EQ(record_.Count("removed"), 1);
+  EXPECT_TRUE(Over());
+}
+
+TEST_F(SupervisorPulseTest, ATaskWhoseMakerNeverComesIsRemovedInItsTimeAndNotInItsLeases) {
+  record_.creating = true;
+  ASSERT_NO_FATAL_FAILURE(BeginReady());
+  HangUp(Connect());
+  Pass(30s);
+  EXPECT_EQ(record_.Count("removed"), 1);
+}
+
+TEST_F(SupervisorPulseTest, AGuestEndsAtOnceIfItsCreatorDiesBeforeItConnects) {
+  config_.dies_with_first_client = true;
+  ASSERT_NO_FATAL_FAILURE(Begin());
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  supervisor_->WatchCreator(sys::UniqueFd(ends[0]));
+  Run();
+  EXPECT_EQ(ends_, 0);
+  ::close(ends[1]);
+  Run();
+  EXPECT_EQ(record_.Count("removed"), 1);
+  EXPECT_TRUE(Over());
+}
+
+TEST_F(SupervisorPulseTest, OnceTheOwnerIsHereItsCreatorMayEnd) {
+  config_.dies_with_first_client = true;
+  ASSERT_NO_FATAL_FAILURE(Begin());
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  supervisor_->WatchCreator(sys::UniqueFd(ends[0]));
+  Client();
+  ::close(ends[1]);
+  Run();
+  EXPECT_EQ(ends_, 0);
+}
+
+TEST_F(SupervisorPulseTest, ATimedOutCommandOfASilentGuestEndsAndTheOthersGoOn) {
+  record_.keeps_journal = true;
+  ASSERT_NO_FATAL_FAILURE(BeginReady());
+  FramePeer& other = Client();
+  other.Send(Exec(1, "long", true));
+  FramePeer& client = Client();
+  client.Send(Exec(1, "short", true, 1000));
+  Run();
+  Pass(1s);
+  (void)client.Take();
+  Pass(10s);
+  const Frames told = client.Take();
+  ASSERT_TRUE(Has(told, Type::kExited));
+  EXPECT_EQ(wire::Exited::FromFrame(*Find(told, Type::kExited))->outcome.kind,
+            wire::Outcome::Kind::kTimedOut);
+  EXPECT_EQ(record_.Count("end 2 timed_out"), 1);
+  Pass(50s);
+  // It goes on: the answer to the ping that it missed, the end of the one, and that of the other.
+  std::int64_t ping = 0;
+  std::uint32_t first = 0;
+  for (const wire::Frame& frame : Agent().Take()) {
+    if (frame.type == Type::kPing) ping = wire::Ping::FromFrame(frame)->number;
+    if (frame.type == Type::kExec && first == 0) first = frame.channel;
+  }
+  AgentSays(wire::Ping{ping}.ToFrame(Type::kPong));
+  EXPECT_TRUE(Has(Agent().Take(), Type::kSetClock));
+  AgentEnds(first + 1, 0, wire::Outcome::Kind::kTimedOut);
+  (void)BeatAndAnswer(100);
+  (void)other.Take();
+  AgentEnds(first);
+  EXPECT_TRUE(Has(other.Take(), Type::kExited));
+  EXPECT_EQ(record_.Count("end 1 exited"), 1);
+  EXPECT_EQ(record_.Count("end 2 timed_out"), 1);
+  EXPECT_EQ(ends_, 0);
+}
+
+TEST_F(SupervisorPulseTest, AGuestThatAnswersNothingForAMinuteMoreIsLost) {
+  record_.keeps_journal = true;
+  ASSERT_NO_FATAL_FAILURE(BeginReady());
+  FramePeer& other = Client();
+  other.Send(Exec(1, "long", true));
+  FramePeer& client = Client();
+  client.Send(Exec(1, "short", true, 1000));
+  Run();
+  Pass(11s);
+  EXPECT_EQ(ends_, 0);
+  Pass(70s);
+  EXPECT_EQ(record_.Count("end 1 lost"), 1);
+  EXPECT_EQ(record_.Count("end 2 timed_out"), 1);
+  EXPECT_EQ(ends_, 1);
+}
+
+TEST_F(SupervisorPulseTest, ASilentGuestWithoutAKilledCommandIsLeftAlone) {
+  ASSERT_NO_FATAL_FAILURE(BeginReady());
+  Pass(600s);
+  EXPECT_EQ(ends_, 0);
+}
+
+TEST_F(SupervisorPulseTest, AStepOfTheHostsClockReachesTheGuestWithTheTimeOfThatMoment) {
+  ASSERT_NO_FATAL_FAILURE(BeginReady());
+  clock_.Advance(7200s);  // And no time passes.
+  const Frames frames = BeatAndAnswer(1);
+  ASSERT_TRUE(Has(frames, Type::kSetClock));
+  EXPECT_EQ(wire::SetClock::FromFrame(*Find(frames, Type::kSetClock))->wall_clock_ns,
+            std::chrono::nanoseconds(clock_.Now().time_since_epoch()).count());
+}
+
+TEST_F(SupervisorPulseTest, APongToNoPingEndsTheGuest) {
+  ASSERT_NO_FATAL_FAILURE(BeginReady());
+  AgentSays(wire::Ping{99}.ToFrame(Type::kPong));
+  EXPECT_EQ(ends_, 1);
+}
+
+}  // namespace
+}  // namespace pyro::supervisor
