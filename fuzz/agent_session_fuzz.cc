@@ -19,6 +19,7 @@ class FuzzGuest : public pyro::agent::Guest {
  public:
   pyro::Status Setup(const pyro::wire::GuestSetup&) override { return pyro::OkStatus(); }
   void SetClock(std::int64_t) override {}
+  std::string Shell() override { return "/bin/sh"; }
   pyro::Status Start(std::uint32_t channel, const pyro::wire::Exec&) override {
     PYRO_CHECK(running.insert(channel).second);
     return pyro::OkStatus();

@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                         std::string bytes) { held_by_clients += bytes.size(); }});
   PYRO_CHECK(router.FromClient(1, ExecOn(1)).ok());
   PYRO_CHECK(router.FromClient(2, ExecOn(1)).ok());
-  (void)router.GuestReady();
+  (void)router.GuestReady("/bin/sh");
   wire::FrameDecoder guest;
   wire::FrameDecoder client;
   std::string_view bytes(reinterpret_cast<const char*>(data), size);

@@ -138,7 +138,7 @@ class Engine {
   Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
                                   std::int64_t timeout_seconds, const CallIo& io = {});
   // The same, but returns once the command is recorded. The command goes on without a client, to
-  // its end or its timeout, with its stdin at its end. ReadTaskOutput reads its output,
+  // its end or its timeout (0: none), with its stdin at its end. ReadTaskOutput reads its output,
   // GetTaskCommand waits for it, CancelTaskCommand ends it. Of `io` only cancel_fd, on_progress and
   // on_notice are used. kCancelled: the command does not run. kWrongState: the task runs on the
   // host, where no command outlives its caller.
@@ -188,6 +188,9 @@ class Engine {
   // empty directory.
   Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
                                   const std::string& destination, const CallIo& io = {});
+
+  // "kvm" or "tcg" if it is certain without a test run, else empty. Writes nothing.
+  std::string KnownAccelerator();
 
   // Checks this host. Takes seconds the first time, because it tests the accelerator.
   Result<DoctorReport> Doctor();

@@ -21,7 +21,8 @@ struct VmOptions {
   bool allow_host_compat = false;
 };
 
-// Exactly one of the two is used: words run unchanged, a script goes to the guest's /bin/sh -c.
+// Exactly one of the two is used: words run unchanged, a script goes to the guest's bash -c, or to
+// its sh -c if it has no bash.
 struct Command {
   std::vector<std::string> argv;
   std::optional<std::string> script;
@@ -44,6 +45,13 @@ struct Timings {
   std::string start;
 };
 
+// Why a command ended as it did, if its outcome does not say enough: one sentence, and what to do.
+// Both are empty if there is nothing to say; the hint may be.
+struct Explanation {
+  std::string message;
+  std::string hint;
+};
+
 // The end of a command. A command that ran is a result, with any exit code.
 struct ExecResult {
   // At most kMaxResultBytes, head and tail; empty if the output was streamed. The same for stderr.
@@ -60,6 +68,10 @@ struct ExecResult {
   std::string environment;
   std::string kernel;       // `uname -r` in the guest, or on the host for host_compat.
   std::string accelerator;  // "kvm" or "tcg"; empty for host_compat.
+  // Processes in the background still held stdout or stderr when the command ended. What they
+  // print later is not kept.
+  bool output_left_open = false;
+  Explanation explanation;
   Timings timings;
 };
 
@@ -95,15 +107,17 @@ struct TaskCommand {
   std::string outcome;  // As in ExecResult, or "interrupted": the guest died first. Empty while it
                         // runs.
   int exit_code = 0;
-  std::string started_at;  // RFC 3339, UTC
-  std::string ended_at;    // Empty while it runs.
-  std::int64_t duration_ms = 0;
-  std::int64_t timeout_seconds = 0;
+  std::string started_at;            // RFC 3339, UTC
+  std::string ended_at;              // Empty while it runs.
+  std::int64_t duration_ms = 0;      // Of a running command: since its start, by the host's clock.
+  std::int64_t timeout_seconds = 0;  // 0: none.
   std::string execution_mode;
   std::uint64_t stdout_bytes = 0;  // In the journal.
   std::uint64_t stderr_bytes = 0;
   std::uint64_t stdout_dropped = 0;  // Beyond the task's bound on output.
   std::uint64_t stderr_dropped = 0;
+  bool output_left_open = false;  // As in ExecResult, like the next.
+  Explanation explanation;
 };
 
 struct TaskInfo {

@@ -24,6 +24,13 @@ class Timings(TypedDict):
     start: Optional[Literal["boot", "template", "spare"]]  # None: the guest was already running.
 
 
+class Explanation(TypedDict):
+    """Why a command ended as it did, and what to do."""
+
+    message: str
+    hint: Optional[str]
+
+
 class ExecResult(TypedDict):
     """The end of a command. A command that ran is a result, with any exit code."""
 
@@ -40,6 +47,8 @@ class ExecResult(TypedDict):
     environment: str
     kernel: Optional[str]
     accelerator: Optional[str]  # kvm or tcg; None on the host.
+    output_left_open: bool  # Processes in the background may still print; that is not kept.
+    explanation: Optional[Explanation]  # None: the outcome says it all.
     timings: Timings
 
 
@@ -103,13 +112,15 @@ class TaskCommand(TypedDict):
     exit_code: Optional[int]
     started_at: str
     ended_at: Optional[str]
-    duration_ms: int
-    timeout_seconds: int
+    duration_ms: int  # Of a running command: since its start.
+    timeout_seconds: int  # 0: none.
     execution_mode: ExecutionMode
     stdout_bytes: int
     stderr_bytes: int
     stdout_dropped: int  # Beyond the task's bound on output.
     stderr_dropped: int
+    output_left_open: bool  # As in ExecResult, like the next.
+    explanation: Optional[Explanation]
 
 
 class TaskCommandInfo(TaskCommand):
@@ -258,3 +269,66 @@ class PrunedEnvironments(TypedDict):
     skipped: list[str]
     count: int
     bytes_freed: int
+
+
+class SparePool(TypedDict):
+    """VMs of one kind that are kept ready."""
+
+    environment: str
+    vcpu_count: int
+    mem_mib: int
+    network: bool
+    count: int  # To be kept.
+    waiting: int  # Of those, ready now.
+    ttl_seconds: int
+    expires_at: Optional[str]  # None: there are none.
+
+
+class SparePools(TypedDict):
+    pools: list[SparePool]
+
+
+class DoctorCheck(TypedDict):
+    name: str
+    ok: bool
+    required: bool
+    detail: str
+    fix: Optional[str]  # The command that mends it.
+
+
+class DoctorKvm(TypedDict):
+    exists: bool
+    readable: bool
+    writable: bool
+
+
+class DoctorCapabilities(TypedDict):
+    vm_boot: bool
+    guest_exec: bool
+    guest_network: bool
+    host_compat: bool
+
+
+class DoctorNetworking(TypedDict):
+    tun: bool
+    ip_forward: bool
+    backend: Optional[str]
+
+
+class DoctorAccelerator(TypedDict):
+    name: Optional[str]  # kvm or tcg
+    reason: Optional[str]
+
+
+class DoctorReport(TypedDict):
+    version: str
+    platform: str
+    runtime_ok: bool
+    kvm: DoctorKvm
+    environment_cache: str
+    state_directory: str
+    capabilities: DoctorCapabilities
+    networking: DoctorNetworking
+    accelerator: DoctorAccelerator
+    checks: list[DoctorCheck]
+    issues: list[str]  # One sentence each, with what to do.

@@ -57,6 +57,7 @@ class Agent : private Guest {
   void SetClock(std::int64_t wall_clock_ns) override {
     if (options_.set_clock) options_.set_clock(wall_clock_ns);
   }
+  std::string Shell() override { return std::string(ImageShell()); }
   Status Start(std::uint32_t channel, const wire::Exec& exec) override;
   bool Kill(std::uint32_t channel) override;
 

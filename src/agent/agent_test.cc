@@ -354,6 +354,43 @@ TEST_F(AgentTest, WhatAnEndedCommandLeftInThePipeWaitsForCredit) {
   EXPECT_EQ(ran.exited.outcome.kind, Kind::kExited);
 }
 
+TEST_F(AgentTest, OutputThatOthersHoldOpenAtTheEndIsTold) {
+  const sys::TestDirectory directory;
+  const std::string go = directory.path() / "go";
+  ASSERT_EQ(::mkfifo(go.c_str(), 0600), 0);
+  const auto left_open = [&](const char* redirection) {
+    const auto channel = Shell(fmt::format("(read x < {}) {} & echo x", go, redirection));
+    return Finish(channel).exited.output_left_open;
+  };
+  EXPECT_FALSE(Finish(Shell("echo x | cat")).exited.output_left_open);
+  EXPECT_FALSE(left_open(">/dev/null 2>&1"));
+  EXPECT_TRUE(left_open("2>/dev/null"));
+  EXPECT_TRUE(left_open(">/dev/null"));
+  const sys::UniqueFd end(::open(go.c_str(), O_RDWR | O_CLOEXEC));  // Lets all of them go on.
+  EXPECT_TRUE(end.valid());
+}
+
+TEST_F(AgentTest, WhyACommandDidNotStartIsToldPrecisely) {
+  const sys::TestDirectory directory;
+  const auto file = [&](const char* name, std::string_view text, mode_t mode) {
+    const std::string path = directory.path() / name;
+    EXPECT_TRUE(sys::WriteFileAtomically(path, std::string(text)).ok());
+    EXPECT_EQ(::chmod(path.c_str(), mode), 0);
+    return path;
+  };
+  const auto why = [&](const std::string& program) {
+    const wire::Exited exited = Run({program}).exited;
+    EXPECT_EQ(exited.outcome.kind, Kind::kNotStarted) << program;
+    return exited.outcome.code;
+  };
+  EXPECT_EQ(why(directory.path() / "missing"), ENOENT);
+  EXPECT_EQ(why("no-such-program-at-all"), ENOENT);
+  EXPECT_EQ(why(file("interpreter", "#!/no/such/interpreter\n", 0755)), ELIBACC);
+  EXPECT_EQ(why(file("plain", "echo x\n", 0644)), EACCES);
+  EXPECT_EQ(why(directory.path()), EISDIR);
+  EXPECT_EQ(why(directory.path() / "plain" / "below"), ENOTDIR);
+}
+
 TEST_F(AgentTest, OrphansAreReaped) {
   EXPECT_EQ(Finish(Shell("(setsid true &) ; (true &)")).exited.outcome.code, 0);
   const std::string children = fmt::format("/proc/{0}/task/{0}/children", agent_);

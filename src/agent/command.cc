@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,7 +32,56 @@ Error NotTried(Error error) {
   return error;
 }
 
+// Where exec looked for the program, in its order.
+std::vector<std::string> Candidates(const std::string& program, std::string_view path,
+                                    const std::string& cwd) {
+  const auto from = [&cwd](std::string_view name) {
+    return name.starts_with('/') ? std::string(name) : cwd + "/" + std::string(name);
+  };
+  if (program.find('/') != std::string::npos) return {from(program)};
+  std::vector<std::string> found;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find(':', begin), path.size());
+    found.push_back(from(std::string(path.substr(begin, end - begin)) + "/" + program));
+    begin = end + 1;
+  }
+  return found;
+}
+
+// exec(2) has one errno for several reasons. ELIBACC: the program is there, and what ENOENT misses
+// is its interpreter or loader. EISDIR: what may not be executed is a directory.
+int PreciseErrno(int number, const std::vector<std::string>& candidates) {
+  for (const std::string& file : candidates) {
+    struct stat info {};
+    if (::stat(file.c_str(), &info) != 0) continue;
+    if (number == ENOENT && S_ISREG(info.st_mode)) return ELIBACC;
+    if (number == EACCES && S_ISREG(info.st_mode)) return EACCES;
+    if (number == EACCES && S_ISDIR(info.st_mode)) return EISDIR;
+  }
+  return number;
+}
+
+std::string_view PathIn(const std::vector<std::string>& env) {
+  for (const std::string& variable : env) {
+    if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
+  }
+  return {};
+}
+
+// True while some process can still write to the pipe.
+bool HasWriter(const sys::UniqueFd& fd) {
+  pollfd poll{fd.get(), 0, 0};
+  return ::poll(&poll, 1, 0) == 0;
+}
+
 }  // namespace
+
+std::string_view ImageShell() {
+  for (const std::string_view shell : wire::kShells) {
+    if (::access(std::string(shell).c_str(), X_OK) == 0) return shell;
+  }
+  return wire::kShells.back();
+}
 
 std::vector<std::string> CommandEnvironment(const wire::Exec& exec) {
   std::map<std::string, std::string> variables = {
@@ -39,7 +89,7 @@ std::vector<std::string> CommandEnvironment(const wire::Exec& exec) {
       {"LANG", "C.UTF-8"},
       {"LOGNAME", "root"},
       {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-      {"SHELL", "/bin/sh"},
+      {"SHELL", std::string(ImageShell())},
       {"TERM", "dumb"},
       {"USER", "root"},
   };
@@ -72,6 +122,8 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   options.stdout_fd = std::move(out->write);
   options.stderr_fd = std::move(err->write);
   options.cwd = exec.cwd;
+  const std::vector<std::string> candidates =
+      Candidates(exec.argv[0], PathIn(options.env), exec.cwd);
   options.search_path = true;
   options.die_with_parent = false;
   options.limits = limits;
@@ -79,7 +131,9 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   auto child = sys::ChildProcess::Spawn(std::move(options));
   if (!child) {
     (void)(*tree)->TryRemove();
-    return std::move(child).error();
+    Error error = std::move(child).error();
+    error.sys_errno = PreciseErrno(error.sys_errno, candidates);
+    return error;
   }
   std::unique_ptr<Command> command(new Command(channel, std::move(*child), std::move(*tree)));
   if (exec.sync) command->sync_ = &sync;
@@ -170,6 +224,7 @@ void Command::OnExit(Session& session, SteadyTime now) {
   session.InputRefused(channel_);
   for (Output& output : outputs_) {
     if (output.ended) continue;
+    output_left_open_ = HasWriter(output.fd) || output_left_open_;
     int waiting = 0;
     if (::ioctl(output.fd.get(), FIONREAD, &waiting) == 0 && waiting > 0) {
       output.left = static_cast<std::size_t>(waiting);
@@ -192,7 +247,7 @@ void Command::FinishIfDone(Session& session) {
   if (over_ || !status_ || !outputs_[0].ended || !outputs_[1].ended) return;
   if (sync_ != nullptr && !sync_->Done(sync_request_)) return;
   over_ = true;
-  session.Ended(channel_, *status_, duration_us_);
+  session.Ended(channel_, *status_, duration_us_, output_left_open_);
 }
 
 std::vector<sys::UniqueFd> Command::TakePipes() {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,9 @@
 #include "wire/messages.h"
 
 namespace pyro::agent {
+
+// The first of wire::kShells that this root file system has.
+std::string_view ImageShell();
 
 // The environment that a command sees: defaults, and `exec.env` over them, as NAME=value.
 std::vector<std::string> CommandEnvironment(const wire::Exec& exec);
@@ -85,6 +89,7 @@ class Command {
   SteadyTime started_;
   std::optional<sys::ExitStatus> status_;
   std::int64_t duration_us_ = 0;
+  bool output_left_open_ = false;   // At the exit, by processes in the background.
   DiskSync* sync_ = nullptr;        // If the command wants it.
   std::uint64_t sync_request_ = 0;  // Of sync_, from the exit on.
   bool over_ = false;

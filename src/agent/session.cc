@@ -94,7 +94,11 @@ Status Session::HandleSetup(const wire::Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(const wire::GuestSetup setup, wire::GuestSetup::FromFrame(frame));
   PYRO_RETURN_IF_ERROR(guest_.Setup(setup));
   ready_ = true;
-  Send(wire::Ready{kernel_, "guest_virtio_serial", ""}.ToFrame());
+  wire::Ready ready;
+  ready.kernel = kernel_;
+  ready.execution_mode = "guest_virtio_serial";
+  ready.shell = guest_.Shell();
+  Send(ready.ToFrame());
   return OkStatus();
 }
 
@@ -224,7 +228,8 @@ bool Session::InputEnded(std::uint32_t channel) const {
   return At(channel).input_eof && At(channel).input.empty();
 }
 
-void Session::Ended(std::uint32_t number, sys::ExitStatus status, std::int64_t duration_us) {
+void Session::Ended(std::uint32_t number, sys::ExitStatus status, std::int64_t duration_us,
+                    bool output_left_open) {
   const Channel& channel = At(number);
   PYRO_CHECK(channel.ended[0] && channel.ended[1]);
   using Kind = wire::Outcome::Kind;
@@ -237,6 +242,8 @@ void Session::Ended(std::uint32_t number, sys::ExitStatus status, std::int64_t d
   exited.duration_us = duration_us;
   exited.stdout_bytes = channel.sent[0];
   exited.stderr_bytes = channel.sent[1];
+  // What was killed may still be going.
+  exited.output_left_open = output_left_open && !channel.killed;
   Send(exited.ToFrame(number));
   channels_.erase(number);
 }

@@ -32,6 +32,9 @@ class Guest {
   // Sets the clock to so many nanoseconds since the epoch. A guest that cannot goes on as it is.
   virtual void SetClock(std::int64_t wall_clock_ns) = 0;
 
+  // One of wire::kShells, for scripts; called after Setup.
+  virtual std::string Shell() = 0;
+
   // Runs a command, which has `channel` until Session::Ended() is called for it. An error with an
   // errno means that the program could not be executed. One without, or kUnavailable, means that
   // the guest could not try.
@@ -89,7 +92,9 @@ class Session {
   bool InputEnded(std::uint32_t channel) const;
 
   // The command's first process and both outputs have ended. The channel is free again.
-  void Ended(std::uint32_t channel, sys::ExitStatus status, std::int64_t duration_us);
+  // `output_left_open`: other processes could still write to an output at that moment.
+  void Ended(std::uint32_t channel, sys::ExitStatus status, std::int64_t duration_us,
+             bool output_left_open = false);
 
  private:
   // Output is read only while the queue is shorter than this; replies to the host's own requests

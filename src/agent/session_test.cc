@@ -19,6 +19,7 @@ class FakeGuest : public Guest {
     hostname = setup.hostname;
     return setup_result;
   }
+  std::string Shell() override { return shell; }
   Status Start(std::uint32_t channel, const wire::Exec&) override {
     if (!start_result) return start_result;
     started.insert(channel);
@@ -32,6 +33,7 @@ class FakeGuest : public Guest {
 
   std::string hostname;
   std::int64_t clock_ns = 0;
+  std::string shell = "/bin/sh";
   std::set<std::uint32_t> started;
   std::set<std::uint32_t> killed;
   Status setup_result;

@@ -48,6 +48,6 @@ void AddMcp(CLI::App& app, Context& context);
 void RequireCommand(Context& context, const std::string& before);
 
 // On stderr, for outcomes that an exit code alone does not explain.
-void ExplainOutcome(const ExecResult& result, std::int64_t timeout_seconds);
+void ExplainOutcome(const ExecResult& result, bool quiet);
 
 }  // namespace pyro::cli

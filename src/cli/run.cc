@@ -22,7 +22,7 @@ struct RunFlags {
 };
 
 void SayHowItEnded(const ExecResult& result, const RunFlags& flags) {
-  ExplainOutcome(result, flags.timeout_seconds);
+  ExplainOutcome(result, flags.quiet);
   if (!flags.quiet) {
     Talk(fmt::format("[run] environment={} execution_mode={} exit_code={} duration_ms={}\n",
                      result.environment, result.execution_mode, result.exit_code,
@@ -86,16 +86,16 @@ void RequireCommand(Context& context, const std::string& before) {
                              fmt::format("put it after --, as in: {} -- git --version", before));
 }
 
-void ExplainOutcome(const ExecResult& result, std::int64_t timeout_seconds) {
-  if (result.outcome == "timed_out") {
-    Talk(fmt::format(
-        "pyro: the command was killed after {} s\nhint: --timeout-seconds takes up to {}\n",
-        timeout_seconds, kMaxTimeoutSeconds));
+void ExplainOutcome(const ExecResult& result, bool quiet) {
+  Explanation why = result.explanation;
+  // A command that ran well has little to explain.
+  if (why.message.empty() || (quiet && result.output_left_open)) return;
+  constexpr std::string_view kArgument = "timeout_seconds";
+  if (const std::size_t at = why.hint.find(kArgument); at != std::string::npos) {
+    why.hint.replace(at, kArgument.size(), "--timeout-seconds");
   }
-  if (result.outcome == "not_started") {
-    Talk(result.exit_code == 127 ? "pyro: the command was not found in the guest\n"
-                                 : "pyro: the command cannot be executed in the guest\n");
-  }
+  Talk(fmt::format("pyro: {}\n", why.message));
+  if (!why.hint.empty()) Talk(fmt::format("hint: {}\n", why.hint));
 }
 
 void AddRun(CLI::App& app, Context& context) {

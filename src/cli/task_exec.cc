@@ -1,6 +1,8 @@
 // pyro task exec
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -16,7 +18,7 @@ namespace {
 
 struct ExecFlags {
   std::string task_id;
-  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+  std::optional<std::int64_t> timeout_seconds;  // Without: the default, or none in the background.
   bool background = false;
   bool quiet = false;
 };
@@ -27,7 +29,7 @@ int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& fl
   Command command;
   command.argv = *context.command;
   const auto started = call.Run([&](const CallIo& io) {
-    return engine.StartTaskCommand(flags.task_id, command, flags.timeout_seconds, io);
+    return engine.StartTaskCommand(flags.task_id, command, flags.timeout_seconds.value_or(0), io);
   });
   if (!started) return Fail(started.error(), context);
   if (context.json) {
@@ -51,14 +53,15 @@ int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
   Command command;
   command.argv = *context.command;
   const auto result = call.Run([&](const CallIo& io) {
-    return engine.ExecTask(flags.task_id, command, flags.timeout_seconds, io);
+    return engine.ExecTask(flags.task_id, command,
+                           flags.timeout_seconds.value_or(kDefaultTimeoutSeconds), io);
   });
   if (!result) return Fail(result.error(), context);
   if (context.json) {
     PrintJson(ToJson(*result));
     return result->exit_code;
   }
-  ExplainOutcome(*result, flags.timeout_seconds);
+  ExplainOutcome(*result, flags.quiet);
   if (!flags.quiet) {
     Talk(fmt::format(
         "[task-exec] task_id={} sequence={} cwd={} execution_mode={} exit_code={} duration_ms={}\n",
@@ -76,8 +79,10 @@ void AddTaskExec(CLI::App& task, Context& context) {
       AddCommand(task, context, "exec", "Run a command in a task's /workspace", flags, Exec);
   AddJson(exec, context);
   AddTaskId(exec, flags->task_id);
-  exec->add_option("--timeout-seconds", flags->timeout_seconds, "Kill the command after so long")
-      ->capture_default_str();
+  exec->add_option("--timeout-seconds", flags->timeout_seconds,
+                   "Kill the command after N seconds, 1 to 604800; with --background never unless "
+                   "it is given")
+      ->default_str(std::to_string(kDefaultTimeoutSeconds));
   exec->add_flag("--background", flags->background,
                  "Print the command's sequence and leave it running, its stdin at its end");
   exec->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");

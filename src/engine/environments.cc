@@ -70,11 +70,15 @@ Result<environment::InstalledEnvironment> EnsureEnvironment(const Context& conte
   return std::move(pulled.environment);
 }
 
-Result<vmm::AcceleratorVerdict> Accelerator(const Context& context) {
+vmm::AcceleratorOptions AcceleratorOptionsFor(const Context& context) {
   vmm::AcceleratorOptions options;
   options.cache_file = context.cache / "accelerator.json";
   options.wish = sys::Environment("PYRO_ACCELERATOR");
-  return vmm::ChooseAccelerator(context.vmm, options);
+  return options;
+}
+
+Result<vmm::AcceleratorVerdict> Accelerator(const Context& context) {
+  return vmm::ChooseAccelerator(context.vmm, AcceleratorOptionsFor(context));
 }
 
 Result<GuestParts> PrepareParts(const Context& context,
@@ -104,6 +108,12 @@ Status MakeUsualTemplates(const engine::Context& context, const engine::GuestPar
 }
 
 }  // namespace
+
+std::string Engine::KnownAccelerator() {
+  const auto known =
+      vmm::KnownAccelerator(impl_->context.vmm, engine::AcceleratorOptionsFor(impl_->context));
+  return known ? std::string(vmm::AcceleratorName(*known)) : "";
+}
 
 Result<std::vector<EnvironmentInfo>> Engine::ListEnvironments() {
   Environments environments(impl_->context);

@@ -37,6 +37,7 @@ Result<environment::InstalledEnvironment> EnsureEnvironment(const Context& conte
 Result<GuestParts> PrepareParts(const Context& context,
                                 environment::InstalledEnvironment environment, const CallIo& io);
 
+vmm::AcceleratorOptions AcceleratorOptionsFor(const Context& context);
 Result<vmm::AcceleratorVerdict> Accelerator(const Context& context);
 
 }  // namespace pyro::engine

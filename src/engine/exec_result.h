@@ -6,6 +6,7 @@
 
 #include "base/time.h"
 #include "engine/command_relay.h"
+#include "engine/explain.h"
 #include "pyro/types.h"
 
 namespace pyro::engine {
@@ -24,7 +25,10 @@ class Stopwatch {
   SteadyTime start_ = std::chrono::steady_clock::now();
 };
 
-inline ExecResult MakeExecResult(const RelayResult& relayed, const std::string& environment,
+enum class InTask { kNo, kYes };
+
+inline ExecResult MakeExecResult(const RelayResult& relayed, const wire::Exec& exec,
+                                 const std::string& environment, InTask in_task,
                                  const Stopwatch& watch, Timings timings) {
   const wire::Exited& exited = relayed.exited;
   ExecResult result;
@@ -37,6 +41,13 @@ inline ExecResult MakeExecResult(const RelayResult& relayed, const std::string& 
   result.environment = environment;
   result.kernel = relayed.ready.kernel;
   result.accelerator = relayed.ready.accelerator;
+  result.output_left_open = exited.output_left_open;
+  result.explanation = Explain({.argv = exec.argv,
+                                .outcome = exited.outcome,
+                                .timeout_ms = exec.timeout_ms,
+                                .accelerator = relayed.ready.accelerator,
+                                .output_left_open = exited.output_left_open,
+                                .in_task = in_task == InTask::kYes});
   timings.machine_ms = watch.At(SteadyTime(std::chrono::microseconds(relayed.ready.machine_at_us)));
   timings.ready_ms = watch.At(relayed.ready_at);
   // A guest that ran before has sent its ready at once.

@@ -254,8 +254,18 @@ class HostRelay {
 
 }  // namespace
 
+wire::Exec ForHost(wire::Exec exec) {
+  if (!exec.script) return exec;
+  const auto* const shell = std::find_if(
+      wire::kShells.begin(), wire::kShells.end(),
+      [](std::string_view one) { return ::access(std::string(one).c_str(), X_OK) == 0; });
+  if (shell != wire::kShells.end()) exec.argv[0] = *shell;
+  return exec;
+}
+
 Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& options,
-                                 const wire::Exec& exec, const CallIo& io) {
+                                 const wire::Exec& asked, const CallIo& io) {
+  const wire::Exec exec = ForHost(asked);
   const Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(sys::SpawnOptions spawn, Jail(workspace, options, exec));
   PYRO_ASSIGN_OR_RETURN(sys::Pipe input, sys::MakePipe());
@@ -287,7 +297,8 @@ Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& opt
                                               : wire::Outcome{Kind::kExited, status.code};
   Timings timings;
   timings.ended_ms = watch.Now();
-  ExecResult result = MakeExecResult(relayed, options.environment, watch, timings);
+  ExecResult result =
+      MakeExecResult(relayed, exec, options.environment, InTask::kNo, watch, timings);
   if (io.sink == nullptr) capture.Fill(result);
   return result;
 }

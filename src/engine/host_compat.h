@@ -10,6 +10,9 @@
 
 namespace pyro::engine {
 
+// The command with the host's own shell, if it is a script.
+wire::Exec ForHost(wire::Exec exec);
+
 // In a bubblewrap jail: the host's own root read-only, with /home, /root, /run, /tmp and /var/tmp
 // hidden; `workspace` at /workspace; no network unless `options.network`. kMissingTool: no bwrap.
 // kGuestUnavailable: the jail cannot be made here.

@@ -97,8 +97,9 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
 }
 
 Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& registry,
-                                  const registry::TaskRecord& task, const wire::Exec& exec,
+                                  const registry::TaskRecord& task, const wire::Exec& asked,
                                   const CallIo& io) {
+  const wire::Exec exec = ForHost(asked);
   const fs::path directory = registry::TaskDirectory(context.state, task.id);
   registry::CommandSpec spec;
   spec.argv = exec.argv;

@@ -22,6 +22,11 @@ Json EnvironmentForm(const EnvironmentInfo& info) {
           {"size_bytes", info.size_bytes}};
 }
 
+Json ExplanationForm(const Explanation& explanation) {
+  if (explanation.message.empty()) return {};
+  return {{"message", explanation.message}, {"hint", OrNull(explanation.hint)}};
+}
+
 Json TimingsForm(const Timings& timings) {
   return {{"prepared_ms", OrNull(timings.prepared_ms)},
           {"supervised_ms", OrNull(timings.supervised_ms)},
@@ -56,6 +61,8 @@ Json ToJson(const ExecResult& result) {
           {"environment", result.environment},
           {"kernel", OrNull(result.kernel)},
           {"accelerator", OrNull(result.accelerator)},
+          {"output_left_open", result.output_left_open},
+          {"explanation", ExplanationForm(result.explanation)},
           {"timings", TimingsForm(result.timings)}};
 }
 
@@ -90,7 +97,9 @@ Json ToJson(const TaskCommand& command) {
           {"stdout_bytes", command.stdout_bytes},
           {"stderr_bytes", command.stderr_bytes},
           {"stdout_dropped", command.stdout_dropped},
-          {"stderr_dropped", command.stderr_dropped}};
+          {"stderr_dropped", command.stderr_dropped},
+          {"output_left_open", command.output_left_open},
+          {"explanation", ExplanationForm(command.explanation)}};
 }
 
 Json ToJson(const TaskCommandInfo& command) {

@@ -25,17 +25,25 @@ Status CheckVmOptions(const VmOptions& options) {
   return InRange("ttl_seconds", options.ttl_seconds, 1, registry::kMaxTtl.count());
 }
 
-Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds) {
-  PYRO_RETURN_IF_ERROR(InRange("timeout_seconds", timeout_seconds, 1, kMaxTimeoutSeconds));
+Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds, TimeLimit limit,
+                            Stdin input) {
+  if (limit == TimeLimit::kRequired || timeout_seconds != 0) {
+    PYRO_RETURN_IF_ERROR(InRange("timeout_seconds", timeout_seconds, 1, kMaxTimeoutSeconds));
+  }
   wire::Exec exec;
   exec.argv =
       command.script ? std::vector<std::string>{"/bin/sh", "-c", *command.script} : command.argv;
+  exec.script = command.script.has_value();
   exec.cwd = kWorkspace;
   exec.timeout_ms = timeout_seconds * 1000;
-  if (exec.argv.empty() || exec.argv[0].empty()) {
-    return MakeError(ErrorCode::kInvalidArgument, "there is no command to run",
+  if (exec.argv.empty() || exec.argv[0].empty() || (exec.script && exec.argv.back().empty())) {
+    return MakeError(ErrorCode::kInvalidArgument, "command is empty",
                      "give the command and its arguments");
   }
+  const std::string_view elsewhere =
+      input == Stdin::kOpen
+          ? "pass the data on stdin"
+          : "write the data to a file by several commands, each with a part of it";
   std::size_t total = 0;
   for (const std::string& word : exec.argv) {
     total += word.size() + 16;
@@ -46,14 +54,13 @@ Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds
     if (word.size() >= wire::kMaxArgumentBytes) {
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("a word of the command has {} bytes", word.size()),
-                       "Linux takes fewer than 131072; pass the data on stdin");
+                       fmt::format("Linux takes fewer than 131072; {}", elsewhere));
     }
   }
   if (exec.argv.size() > wire::kMaxArguments || total > wire::kMaxMessageBytes - 4096) {
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("the command has {} words of {} bytes", exec.argv.size(), total),
-        fmt::format("at most {} words and 1 MiB; pass the data on stdin", wire::kMaxArguments));
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the command has {} words of {} bytes", exec.argv.size(), total),
+                     fmt::format("at most {} words and 1 MiB; {}", wire::kMaxArguments, elsewhere));
   }
   return exec;
 }

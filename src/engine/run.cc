@@ -95,7 +95,8 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
   vm.Remove();
   timings.removed_ms = watch.Now();
   if (!relayed) return std::move(relayed).error();
-  ExecResult result = MakeExecResult(*relayed, options.environment, watch, timings);
+  ExecResult result =
+      MakeExecResult(*relayed, exec, options.environment, InTask::kNo, watch, timings);
   if (io.sink == nullptr) capture.Fill(result);
   return result;
 }
@@ -106,7 +107,9 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
 Result<ExecResult> Engine::RunInVm(const VmOptions& options, const Command& command,
                                    std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, engine::MakeExec(command, timeout_seconds));
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
+                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
+                                         engine::StdinOf(io)));
   bool began_running = false;
   auto result = engine::RunInGuest(impl_->context, options, exec, io, began_running);
   // A command that may already have had an effect is not run a second time.

@@ -53,10 +53,11 @@ Status CheckPage(std::int64_t limit, milliseconds wait) {
 }
 
 // A command with its sizes, also while it runs.
-Result<TaskCommandInfo> Describe(const std::filesystem::path& directory,
-                                 const registry::CommandRecord& command) {
+Result<TaskCommandInfo> Describe(const Context& context, const std::filesystem::path& directory,
+                                 const registry::CommandRecord& command,
+                                 std::string_view accelerator) {
   TaskCommandInfo info;
-  static_cast<TaskCommand&>(info) = DescribeCommand(command);
+  static_cast<TaskCommand&>(info) = DescribeCommand(context, command, accelerator);
   info.task_id = command.task_id.str();
   if (command.end) return info;
   PYRO_ASSIGN_OR_RETURN(const registry::OutputSizes sizes,
@@ -84,6 +85,7 @@ class Watch {
 
   const registry::CommandRecord& command() const { return command_; }
   const std::filesystem::path& directory() const { return directory_; }
+  const std::string& accelerator() const { return found_.task.accelerator; }
   bool ended() const { return command_.end.has_value(); }
   bool expired() const { return deadline_.Expired(); }
 
@@ -180,7 +182,7 @@ Result<TaskCommandInfo> Engine::GetTaskCommand(const std::string& task_id, std::
   PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
                         engine::Watch::Open(impl_->context, task_id, sequence, wait, io));
   while (!watch.ended() && !watch.expired()) PYRO_RETURN_IF_ERROR(watch.Next());
-  return engine::Describe(watch.directory(), watch.command());
+  return engine::Describe(impl_->context, watch.directory(), watch.command(), watch.accelerator());
 }
 
 Result<TaskCommandPage> Engine::ListTaskCommands(const std::string& task_id, std::int64_t first,
@@ -193,7 +195,8 @@ Result<TaskCommandPage> Engine::ListTaskCommands(const std::string& task_id, std
   page.task_id = found.task.id.str();
   page.total = found.task.command_count;
   for (const registry::CommandRecord& command : commands) {
-    PYRO_ASSIGN_OR_RETURN(TaskCommandInfo info, engine::Describe(directory, command));
+    PYRO_ASSIGN_OR_RETURN(TaskCommandInfo info, engine::Describe(impl_->context, directory, command,
+                                                                 found.task.accelerator));
     page.entries.push_back(std::move(info));
   }
   if (limit < 0) std::reverse(page.entries.begin(), page.entries.end());
@@ -216,7 +219,8 @@ Result<TaskOutput> Engine::ReadTaskOutput(const std::string& task_id, std::int64
     PYRO_ASSIGN_OR_RETURN(TaskOutput page,
                           engine::ReadPage(watch, kept, offset, static_cast<std::size_t>(limit)));
     if (!page.text.empty() || watch.ended() || watch.expired()) {
-      PYRO_ASSIGN_OR_RETURN(page.command, engine::Describe(watch.directory(), watch.command()));
+      PYRO_ASSIGN_OR_RETURN(page.command, engine::Describe(impl_->context, watch.directory(),
+                                                           watch.command(), watch.accelerator()));
       page.stream = stream == OutputStream::kStdout ? "stdout" : "stderr";
       return page;
     }
@@ -253,7 +257,8 @@ Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, st
         fmt::format("command {} was killed, but its end is not recorded yet", sequence),
         "look at it again; if it stays so, the disk may be full");
   }
-  return engine::Describe(registry::TaskDirectory(impl_->context.state, id), command);
+  return engine::Describe(impl_->context, registry::TaskDirectory(impl_->context.state, id),
+                          command, found.task.accelerator);
 }
 
 }  // namespace pyro

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "base/try.h"
 #include "engine/context.h"
+#include "engine/explain.h"
 #include "registry/command_log.h"
 #include "registry/disk_reserve.h"
 #include "registry/task_adoption.h"
@@ -63,6 +65,25 @@ Status RemoveLeftovers(Registry& registry, const Context& context) {
     }
     return OkStatus();
   });
+}
+
+wire::Outcome OutcomeOf(const registry::CommandEnd& end) {
+  using Kind = wire::Outcome::Kind;
+  switch (end.outcome) {
+    case registry::CommandOutcome::kExited:
+      return {Kind::kExited, end.code};
+    case registry::CommandOutcome::kSignalled:
+      return {Kind::kSignalled, end.code};
+    case registry::CommandOutcome::kTimedOut:
+      return {Kind::kTimedOut, end.code};
+    case registry::CommandOutcome::kCancelled:
+      return {Kind::kCancelled, end.code};
+    case registry::CommandOutcome::kNotStarted:
+      return {Kind::kNotStarted, end.code};
+    case registry::CommandOutcome::kInterrupted:
+      break;
+  }
+  return {Kind::kLost, end.code};
 }
 
 std::uint64_t BytesOnDisk(const std::filesystem::path& file) {
@@ -157,7 +178,8 @@ Result<NewTask> CreateTaskOnDisk(Registry& registry, const Context& context,
   return std::move(*created);
 }
 
-TaskCommand DescribeCommand(const registry::CommandRecord& command) {
+TaskCommand DescribeCommand(const Context& context, const registry::CommandRecord& command,
+                            std::string_view accelerator) {
   TaskCommand described;
   described.sequence = command.sequence;
   described.command = command.argv;
@@ -166,7 +188,13 @@ TaskCommand DescribeCommand(const registry::CommandRecord& command) {
   described.execution_mode = registry::ExecutionModeName(command.execution_mode);
   described.started_at = FormatTime(command.started_at);
   described.state = command.end ? "ended" : "running";
-  if (!command.end) return described;
+  if (!command.end) {
+    // The guest's own clock has not told yet.
+    const auto ran = std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.Now() -
+                                                                           command.started_at);
+    described.duration_ms = std::max<std::int64_t>(ran.count(), 0);
+    return described;
+  }
   const registry::CommandEnd& end = *command.end;
   described.outcome = registry::CommandOutcomeName(end.outcome);
   described.exit_code = end.exit_code;
@@ -176,6 +204,13 @@ TaskCommand DescribeCommand(const registry::CommandRecord& command) {
   described.stderr_bytes = end.stderr_bytes;
   described.stdout_dropped = end.stdout_dropped;
   described.stderr_dropped = end.stderr_dropped;
+  described.output_left_open = end.output_left_open;
+  described.explanation = Explain({.argv = command.argv,
+                                   .outcome = OutcomeOf(end),
+                                   .timeout_ms = command.timeout_ms,
+                                   .accelerator = accelerator,
+                                   .output_left_open = end.output_left_open,
+                                   .in_task = true});
   return described;
 }
 
@@ -202,7 +237,7 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry, const 
       BytesOnDisk(registry::TaskDataImage(context.state, task.id)) + task.output_bytes;
   PYRO_ASSIGN_OR_RETURN(const std::optional<registry::CommandRecord> last,
                         registry.LastCommand(task.id));
-  if (last) info.last_command = DescribeCommand(*last);
+  if (last) info.last_command = DescribeCommand(context, *last, task.accelerator);
   return info;
 }
 

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "engine/guest_process.h"
 #include "pyro/engine.h"
@@ -47,7 +48,9 @@ Result<FoundTask> FindTask(const Context& context, const std::string& prefix);
 // newest first.
 registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit);
 
-TaskCommand DescribeCommand(const registry::CommandRecord& command);
+// `accelerator`: of the task's guest, or empty.
+TaskCommand DescribeCommand(const Context& context, const registry::CommandRecord& command,
+                            std::string_view accelerator);
 Result<TaskInfo> DescribeTask(const Context& context, registry::Registry& registry,
                               const registry::TaskRecord& task);
 

@@ -22,10 +22,11 @@ namespace {
 constexpr int kLookMs = 250;
 constexpr int kReapEvery = 20;  // Looks between two reaps: its supervisor may have been killed.
 
-Result<TaskLogEntry> ReadEntry(const std::filesystem::path& directory,
-                               const registry::CommandRecord& command) {
+Result<TaskLogEntry> ReadEntry(const Context& context, const std::filesystem::path& directory,
+                               const registry::CommandRecord& command,
+                               std::string_view accelerator) {
   TaskLogEntry entry;
-  static_cast<TaskCommand&>(entry) = DescribeCommand(command);
+  static_cast<TaskCommand&>(entry) = DescribeCommand(context, command, accelerator);
   PYRO_ASSIGN_OR_RETURN(registry::OutputText out,
                         registry::ReadOutputEnds(directory, command.sequence,
                                                  registry::OutputStream::kStdout, kMaxResultBytes));
@@ -81,7 +82,8 @@ Result<TaskLogs> Engine::LogsTask(const std::string& task_id, std::int64_t first
   TaskLogs logs;
   logs.task_id = found.task.id.str();
   for (const registry::CommandRecord& command : commands) {
-    PYRO_ASSIGN_OR_RETURN(TaskLogEntry entry, engine::ReadEntry(directory, command));
+    PYRO_ASSIGN_OR_RETURN(TaskLogEntry entry, engine::ReadEntry(impl_->context, directory, command,
+                                                                found.task.accelerator));
     logs.entries.push_back(std::move(entry));
   }
   return logs;
@@ -99,7 +101,8 @@ Result<TaskCommand> Engine::ReadTaskCommand(const std::string& task_id, std::int
     // In this order: a read after the end was seen gets all of it.
     const bool complete = command.end.has_value() || follow == Follow::kNo;
     PYRO_RETURN_IF_ERROR(tail.Copy());
-    if (complete && tail.drained()) return engine::DescribeCommand(command);
+    if (complete && tail.drained())
+      return engine::DescribeCommand(impl_->context, command, found.task.accelerator);
     PYRO_RETURN_IF_ERROR(engine::WaitForMore(tail, io));
     if (complete) continue;
     if (looks % engine::kReapEvery == 0) {

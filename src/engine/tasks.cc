@@ -159,10 +159,12 @@ TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& rel
   Timings timings;
   timings.ended_ms = watch.Now();
   TaskExecResult result;
-  static_cast<ExecResult&>(result) = MakeExecResult(relayed, task.environment, watch, timings);
+  static_cast<ExecResult&>(result) =
+      MakeExecResult(relayed, exec, task.environment, InTask::kYes, watch, timings);
   result.task_id = task.id.str();
   result.sequence = relayed.sequence;
   result.command = exec.argv;
+  if (exec.script) result.command[0] = relayed.ready.shell;
   result.cwd = exec.cwd;
   return result;
 }
@@ -215,7 +217,9 @@ Result<TaskInfo> Engine::CreateTask(const TaskOptions& options, const CallIo& io
 
 Result<TaskExecResult> Engine::ExecTask(const std::string& task_id, const Command& command,
                                         std::int64_t timeout_seconds, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, engine::MakeExec(command, timeout_seconds));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
+                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
+                                         engine::StdinOf(io)));
   exec.journal = true;
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   const engine::Stopwatch watch;
@@ -239,7 +243,9 @@ Result<StartedTaskCommand> Engine::StartTaskCommand(const std::string& task_id,
                                                     const Command& command,
                                                     std::int64_t timeout_seconds,
                                                     const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, engine::MakeExec(command, timeout_seconds));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
+                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kOptional,
+                                         engine::Stdin::kEmpty));
   exec.journal = true;
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
@@ -253,7 +259,8 @@ Result<StartedTaskCommand> Engine::StartTaskCommand(const std::string& task_id,
   PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord record,
                         found.registry.GetCommand(running.task.id, sequence));
   StartedTaskCommand started;
-  static_cast<TaskCommand&>(started) = engine::DescribeCommand(record);
+  static_cast<TaskCommand&>(started) =
+      engine::DescribeCommand(impl_->context, record, running.task.accelerator);
   started.task_id = running.task.id.str();
   started.environment = running.task.environment;
   started.restarted = running.restarted;

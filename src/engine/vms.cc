@@ -116,7 +116,7 @@ Result<ExecResult> ExecInGuest(const Context& context, const VmRecord& vm, const
   if (!relayed) return std::move(relayed).error();
   Timings timings;
   timings.ended_ms = watch.Now();
-  ExecResult result = MakeExecResult(*relayed, vm.environment, watch, timings);
+  ExecResult result = MakeExecResult(*relayed, exec, vm.environment, InTask::kNo, watch, timings);
   if (io.sink == nullptr) capture.Fill(result);
   return result;
 }
@@ -180,7 +180,9 @@ Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
 
 Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& command,
                                   std::int64_t timeout_seconds, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, engine::MakeExec(command, timeout_seconds));
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
+                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
+                                         engine::StdinOf(io)));
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_RETURN_IF_ERROR(found.registry.Apply(found.vm.id, registry::VmEvent::kExec));
   auto result = found.vm.execution_mode == registry::ExecutionMode::kHostCompat

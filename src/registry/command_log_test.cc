@@ -106,6 +106,20 @@ TEST_F(CommandLogTest, CutOffLineSpoilsNeitherTheNextNorTheOthers) {
   EXPECT_EQ(replayed.commands[1].argv, std::vector<std::string>{"b"});
 }
 
+TEST_F(CommandLogTest, OutputThatWasLeftOpenIsReplayedAndLinesOfEarlierVersionsHaveNone) {
+  CommandEnd end = Ended(0);
+  end.output_left_open = true;
+  std::string line = FormatJournalLine({.sequence = 5, .what = end});
+  const auto open = ParseJournalLine(line);
+  ASSERT_TRUE(open.ok());
+  EXPECT_TRUE(std::get<CommandEnd>(open->what).output_left_open);
+  constexpr std::string_view kField = "\"output_left_open\":true,";
+  line.erase(line.find(kField), kField.size());
+  const auto earlier = ParseJournalLine(line);
+  ASSERT_TRUE(earlier.ok()) << line;
+  EXPECT_FALSE(std::get<CommandEnd>(earlier->what).output_left_open);
+}
+
 TEST_F(CommandLogTest, HostileLinesAreLeftOut) {
   const std::string good = FormatJournalLine({.sequence = 5, .what = Ended(0)});
   const auto with = [&](std::string_view from, std::string_view to) {
@@ -128,6 +142,7 @@ TEST_F(CommandLogTest, HostileLinesAreLeftOut) {
       with("\"end\"", "\"middle\""),
       with("\"stdout_dropped\":3", "\"stdout_dropped\":11"),
       with("\"stdout_bytes\":10", "\"stdout_bytes\":-1"),
+      with("\"output_left_open\":false", "\"output_left_open\":1"),
       with("\"ended_at_ms\":1", "\"ended_at_ms\":9999999999999991"),
       R"({"event":"begin","sequence":1,"argv":[],"cwd":"/","timeout_ms":0,)"
       R"("execution_mode":"pending","started_at_ms":1})",

@@ -47,6 +47,8 @@ struct CommandEnd {
   std::uint64_t stderr_bytes = 0;
   std::uint64_t stdout_dropped = 0;  // Of these, not in the journal.
   std::uint64_t stderr_dropped = 0;
+  // Processes in the background still held stdout or stderr: what they wrote later was not kept.
+  bool output_left_open = false;
 
   std::uint64_t kept_bytes() const {
     return stdout_bytes - stdout_dropped + (stderr_bytes - stderr_dropped);

@@ -39,7 +39,8 @@ Result<CommandEnd> ReadEnd(const db::Statement& row) {
                     .stdout_bytes = Unsigned(row.Int(13)),
                     .stderr_bytes = Unsigned(row.Int(14)),
                     .stdout_dropped = Unsigned(row.Int(15)),
-                    .stderr_dropped = Unsigned(row.Int(16))};
+                    .stderr_dropped = Unsigned(row.Int(16)),
+                    .output_left_open = row.Int(17) != 0};
 }
 
 }  // namespace
@@ -78,7 +79,8 @@ void BindCommand(db::Statement& statement, const CommandRecord& command) {
       .BindInt(14, Signed(end.stdout_bytes))
       .BindInt(15, Signed(end.stderr_bytes))
       .BindInt(16, Signed(end.stdout_dropped))
-      .BindInt(17, Signed(end.stderr_dropped));
+      .BindInt(17, Signed(end.stderr_dropped))
+      .BindInt(18, end.output_left_open ? 1 : 0);
   if (command.end) {
     statement.BindInt(9, ToMs(end.ended_at)).BindText(10, CommandOutcomeName(end.outcome));
   } else {

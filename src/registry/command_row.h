@@ -10,11 +10,12 @@ namespace pyro::registry {
 
 // The columns but the key, in the order in which ReadCommand and BindCommand count them after it,
 // and as many parameters.
-#define PYRO_COMMAND_VALUES                                                             \
-  "argv, cwd, timeout_ms, execution_mode, state, started_at, ended_at, outcome, code, " \
-  "exit_code, duration_us, stdout_bytes, stderr_bytes, stdout_dropped, stderr_dropped"
+#define PYRO_COMMAND_VALUES                                                              \
+  "argv, cwd, timeout_ms, execution_mode, state, started_at, ended_at, outcome, code, "  \
+  "exit_code, duration_us, stdout_bytes, stderr_bytes, stdout_dropped, stderr_dropped, " \
+  "output_left_open"
 #define PYRO_COMMAND_VALUE_PARAMETERS \
-  "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17"
+  "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18"
 #define PYRO_COMMAND_COLUMNS "task_id, sequence, " PYRO_COMMAND_VALUES
 #define PYRO_COMMAND_PARAMETERS "?1, ?2, " PYRO_COMMAND_VALUE_PARAMETERS
 

@@ -74,7 +74,8 @@ Json Format(const CommandEnd& end) {
           {"stdout_bytes", end.stdout_bytes},
           {"stderr_bytes", end.stderr_bytes},
           {"stdout_dropped", end.stdout_dropped},
-          {"stderr_dropped", end.stderr_dropped}};
+          {"stderr_dropped", end.stderr_dropped},
+          {"output_left_open", end.output_left_open}};
 }
 
 Result<CommandBegin> ParseBegin(const Json& json) {
@@ -123,6 +124,9 @@ Result<CommandEnd> ParseEnd(const Json& json) {
   PYRO_RETURN_IF_ERROR(ReadBytes(json, "stderr_bytes", end.stderr_bytes));
   PYRO_RETURN_IF_ERROR(ReadBytes(json, "stdout_dropped", end.stdout_dropped));
   PYRO_RETURN_IF_ERROR(ReadBytes(json, "stderr_dropped", end.stderr_dropped));
+  if (json.contains("output_left_open")) {  // Lines of earlier versions do not say.
+    PYRO_ASSIGN_OR_RETURN(end.output_left_open, GetBool(json, "output_left_open"));
+  }
   PYRO_RETURN_IF_ERROR(CheckCommandEnd(end));
   return end;
 }

@@ -83,6 +83,11 @@ CREATE TABLE commands (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX commands_running ON commands (task_id, sequence) WHERE state = 'running';
 )sql",
+    // Version 3.
+    R"sql(
+ALTER TABLE commands ADD COLUMN output_left_open INTEGER NOT NULL DEFAULT 0
+  CHECK (output_left_open IN (0, 1));
+)sql",
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "registry/registry.h"
 #include "registry/test_support.h"
 #include "registry/testdata/schema_v1.h"
+#include "registry/testdata/schema_v2.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
 
@@ -65,6 +66,34 @@ TEST(SchemaTest, VersionOneOpensWithItsVms) {
   EXPECT_TRUE(registry->ListTasks()->empty());
   EXPECT_TRUE(registry->InsertTask(TestTaskSpec(TestTaskId(1))).ok());
   EXPECT_EQ(registry->ListVms()->size(), 2u);
+}
+
+TEST(SchemaTest, VersionTwoOpensWithItsTasksAndCommands) {
+  const sys::TestDirectory directory;
+  {
+    auto database = db::Database::Open(directory.path() / "registry.db");
+    ASSERT_TRUE(database->Execute(kSchemaV1).ok());
+    const Status made = database->Execute(kSchemaV2);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+  }
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  EXPECT_EQ(registry->ListVms()->size(), 2u);
+  ASSERT_EQ(registry->ListTasks()->size(), 1u);
+  const TaskId id = registry->ListTasks()->front().id;
+  const auto commands = registry->ListCommands(id, {});
+  ASSERT_TRUE(commands.ok()) << commands.error().message;
+  ASSERT_EQ(commands->size(), 2u);
+  EXPECT_EQ(commands->front().argv, (std::vector<std::string>{"echo", "hi"}));
+  ASSERT_TRUE(commands->front().end.has_value());
+  EXPECT_EQ(commands->front().end->exit_code, 3);
+  EXPECT_FALSE(commands->front().end->output_left_open);
+  EXPECT_FALSE(commands->back().end.has_value());
+  CommandEnd end;
+  end.output_left_open = true;
+  ASSERT_TRUE(registry->EndCommand(id, 2, end).ok());
+  EXPECT_TRUE(registry->GetCommand(id, 2)->end->output_left_open);
 }
 
 TEST(SchemaTest, NewerFileIsRefusedAndLeftAlone) {

@@ -25,8 +25,9 @@ Error Breach(std::string_view what) {
 
 }  // namespace
 
-std::vector<ClientId> CommandRouter::GuestReady() {
+std::vector<ClientId> CommandRouter::GuestReady(std::string shell) {
   ready_ = true;
+  shell_ = std::move(shell);
   std::deque<Held> held = std::move(held_);
   held_.clear();
   held_bytes_ = 0;
@@ -106,6 +107,7 @@ void CommandRouter::Begin(ClientId client, std::uint32_t client_channel, wire::E
   Command command;
   command.client = client;
   command.client_channel = client_channel;
+  if (exec.script) exec.argv[0] = shell_;
   if (exec.journal) {
     auto sequence = callbacks_.record(exec);
     if (!sequence) {

@@ -47,8 +47,9 @@ class CommandRouter {
 
   explicit CommandRouter(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
 
-  // Passes on the frames that arrived earlier. Returns the clients whose frames broke the rules.
-  std::vector<ClientId> GuestReady();
+  // Passes on the frames that arrived earlier. `shell` runs scripts in this guest. Returns the
+  // clients whose frames broke the rules.
+  std::vector<ClientId> GuestReady(std::string shell);
 
   // kProtocol: the client broke the rules; end its connection. Frames of the connection itself
   // (channel 0) are not for this class.
@@ -138,6 +139,7 @@ class CommandRouter {
 
   Callbacks callbacks_;
   bool ready_ = false;
+  std::string shell_;  // Once it is ready.
   bool gone_ = false;
   std::uint32_t next_channel_ = 1;
   Commands commands_;  // By the guest's channel.

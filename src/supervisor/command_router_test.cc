@@ -98,15 +98,29 @@ TEST_F(CommandRouterTest, HoldsCommandsUntilTheGuestIsReady) {
   ASSERT_TRUE(router_.FromClient(1, EofFrame(7, Stream::kStdin)).ok());
   EXPECT_TRUE(ToGuest().empty());
   EXPECT_FALSE(router_.idle());
-  EXPECT_TRUE(router_.GuestReady().empty());
+  EXPECT_TRUE(router_.GuestReady("/bin/sh").empty());
   const auto frames = ToGuest();
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_EQ(frames[0].type, FrameType::kExec);
   EXPECT_EQ(frames[1].type, FrameType::kEof);
 }
 
+TEST_F(CommandRouterTest, AScriptIsRunByTheGuestsOwnShell) {
+  router_.GuestReady("/bin/bash");
+  wire::Exec exec;
+  exec.argv = {"/bin/sh", "-c", "echo"};
+  exec.cwd = "/";
+  for (const bool script : {false, true}) {
+    exec.script = script;
+    ASSERT_TRUE(router_.FromClient(1, exec.ToFrame(script ? 6 : 5)).ok());
+    const auto given = wire::Exec::FromFrame(ToGuest().at(0));
+    ASSERT_TRUE(given.ok());
+    EXPECT_EQ(given->argv[0], script ? "/bin/bash" : "/bin/sh");
+  }
+}
+
 TEST_F(CommandRouterTest, CommandThatNeverBeganEndsWithoutOutput) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   wire::Exited exited;
   exited.outcome = {wire::Outcome::Kind::kNotStarted, ENOENT};
@@ -119,7 +133,7 @@ TEST_F(CommandRouterTest, CommandThatNeverBeganEndsWithoutOutput) {
 }
 
 TEST_F(CommandRouterTest, CommandThatBeganMustEndItsOutputFirst) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   ASSERT_TRUE(router_.FromGuest(wire::Plain(FrameType::kStarted, channel)).ok());
   wire::Exited exited;
@@ -128,7 +142,7 @@ TEST_F(CommandRouterTest, CommandThatBeganMustEndItsOutputFirst) {
 }
 
 TEST_F(CommandRouterTest, TwoClientsMayUseTheSameChannelNumber) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t first = Begin(1, 5);
   const std::uint32_t second = Begin(2, 5);
   EXPECT_NE(first, second);
@@ -140,7 +154,7 @@ TEST_F(CommandRouterTest, TwoClientsMayUseTheSameChannelNumber) {
 }
 
 TEST_F(CommandRouterTest, EndsAndFreesTheChannel) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   EXPECT_EQ(use_changes_, 1);
   ASSERT_TRUE(Exit(channel).ok());
@@ -154,7 +168,7 @@ TEST_F(CommandRouterTest, EndsAndFreesTheChannel) {
 }
 
 TEST_F(CommandRouterTest, AGuestThatSendsMoreThanItMayIsCaught) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   for (std::size_t sent = 0; sent < wire::kInitialCredit; sent += wire::kMaxDataBytes) {
     ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
@@ -164,7 +178,7 @@ TEST_F(CommandRouterTest, AGuestThatSendsMoreThanItMayIsCaught) {
 }
 
 TEST_F(CommandRouterTest, CreditFromTheClientLetsTheGuestGoOn) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 1000)).ok());
   ASSERT_TRUE(router_.FromClient(1, CreditFrame(5, Stream::kStdout, 1000)).ok());
@@ -176,7 +190,7 @@ TEST_F(CommandRouterTest, CreditFromTheClientLetsTheGuestGoOn) {
 }
 
 TEST_F(CommandRouterTest, GuestBreachesAreFound) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   EXPECT_FALSE(router_.FromGuest(DataFrame(channel + 1, Stream::kStdout, 1)).ok())
       << "unknown channel";
@@ -193,7 +207,7 @@ TEST_F(CommandRouterTest, GuestBreachesAreFound) {
 }
 
 TEST_F(CommandRouterTest, ClientBreachesAreFound) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   Begin(1, 5);
   EXPECT_FALSE(router_.FromClient(1, ExecFrame(5)).ok()) << "channel in use";
   EXPECT_FALSE(router_.FromClient(1, DataFrame(5, Stream::kStdout, 1)).ok());
@@ -209,11 +223,11 @@ TEST_F(CommandRouterTest, ClientBreachesAreFound) {
 TEST_F(CommandRouterTest, WhatAClientSentTooEarlyIsCheckedToo) {
   ASSERT_TRUE(router_.FromClient(3, ExecFrame(5)).ok());
   ASSERT_TRUE(router_.FromClient(3, DataFrame(5, Stream::kStdout, 1)).ok());
-  EXPECT_EQ(router_.GuestReady(), std::vector<ClientId>{3});
+  EXPECT_EQ(router_.GuestReady("/bin/sh"), std::vector<ClientId>{3});
 }
 
 TEST_F(CommandRouterTest, AClientThatLeavesTakesItsCommandsAlong) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   const std::uint32_t other = Begin(2, 5);
   ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 1000)).ok());
@@ -252,7 +266,7 @@ TEST_F(CommandRouterTest, ACommandThatNeverBeganEndsItsUseWithItsClient) {
 }
 
 TEST_F(CommandRouterTest, ATimeoutKillsOnce) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   ASSERT_TRUE(router_.FromClient(1, ExecFrame(5, 3000)).ok());
   const std::uint32_t channel = ToGuest().at(0).channel;
   EXPECT_EQ(timeouts_.at(channel).count(), 3000);
@@ -270,7 +284,7 @@ TEST_F(CommandRouterTest, ATimeoutKillsOnce) {
 }
 
 TEST_F(CommandRouterTest, AStalledReaderDoesNotMakeTheGuestLookStuck) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   for (std::size_t sent = 0; sent < wire::kInitialCredit; sent += wire::kMaxDataBytes) {
     ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
@@ -287,7 +301,7 @@ TEST_F(CommandRouterTest, WhenTheGuestDiesEveryCommandIsLost) {
 }
 
 TEST_F(CommandRouterTest, LostCommandsEndInOrder) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   Begin(1, 5);
   router_.GuestGone();
   const auto frames = ToClient(1);
@@ -297,7 +311,7 @@ TEST_F(CommandRouterTest, LostCommandsEndInOrder) {
 }
 
 TEST_F(CommandRouterTest, TheNumberOfCommandsIsBounded) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   for (std::uint32_t i = 1; i <= wire::kMaxChannels; ++i)
     ASSERT_TRUE(router_.FromClient(1, ExecFrame(i)).ok());
   ASSERT_TRUE(router_.FromClient(1, ExecFrame(9999)).ok());
@@ -389,7 +403,7 @@ class JournalRouterTest : public CommandRouterTest {
                         [this](std::int64_t sequence, const wire::Exited& exited) {
                           ended_[sequence] = exited.outcome.kind;
                         }}) {
-    journaled_.GuestReady();
+    journaled_.GuestReady("/bin/sh");
   }
 
   std::uint32_t BeginJournaled(ClientId client, std::uint32_t channel) {
@@ -492,14 +506,14 @@ TEST_F(JournalRouterTest, ACancellingClientIsToldWhenTheGuestDies) {
 }
 
 TEST_F(CommandRouterTest, CommandsOfAVmHaveNoSequence) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   Begin(1, 5);
   ASSERT_TRUE(router_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
   EXPECT_EQ(wire::ErrorFromFrame(ToClient(2).at(0)).code, ErrorCode::kNotFound);
 }
 
 TEST_F(CommandRouterTest, AVmHasNoJournal) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   wire::Exec exec;
   exec.argv = {"true"};
   exec.cwd = "/";

@@ -231,6 +231,7 @@ void Supervisor::GuestIsReady(wire::Ready ready) {
   SettleTemplate();
   ready_.kernel = Printable(ready.kernel, 100);
   ready_.execution_mode = "guest_virtio_serial";
+  ready_.shell = std::move(ready.shell);
   ready_.accelerator = config_.accelerator;
   ready_.start = warm_ ? "template" : "boot";
   // The registry says that the VM is started before a client hears of it. After a failure the row
@@ -245,7 +246,7 @@ void Supervisor::GuestIsReady(wire::Ready ready) {
   ArmPulse();
   if (!waiting_) Broadcast(ready_.ToFrame());
   if (on_ready_) on_ready_();
-  for (const ClientId client : router_.GuestReady()) {
+  for (const ClientId client : router_.GuestReady(ready_.shell)) {
     const auto session = sessions_.find(client);
     if (session == sessions_.end()) continue;
     session->second->Refuse(MakeError(ErrorCode::kProtocol, "protocol violated"));

@@ -130,6 +130,7 @@ class TaskRow : public GuestRow, public CommandJournal {
     end.code = exited.outcome.code;
     end.exit_code = exited.outcome.ExitCode();
     end.duration_us = exited.duration_us;
+    end.output_left_open = exited.output_left_open;
     end.ended_at = clock().Now();
     end.stdout_bytes = writer.bytes(registry::OutputStream::kStdout);
     end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);

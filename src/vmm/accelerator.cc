@@ -89,6 +89,12 @@ std::optional<milliseconds> GetDuration(const Json& json, std::string_view key) 
   return milliseconds(*value);
 }
 
+std::optional<AcceleratorVerdict> CachedVerdict(const AcceleratorOptions& options,
+                                                const Json& key) {
+  const Result<std::string> text = sys::ReadFile(options.cache_file, kMaxCacheBytes);
+  return text ? ParseVerdict(*text, key) : std::nullopt;
+}
+
 }  // namespace
 
 KvmAccess CheckKvmAccess(const std::filesystem::path& device) {
@@ -189,13 +195,26 @@ Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<Vmm> vmm, factory.create());
   const KvmAccess access = CheckKvmAccess(options.kvm_device);
   const Json key = VerdictKey(vmm->program(), access);
-  if (Result<std::string> text = sys::ReadFile(options.cache_file, kMaxCacheBytes)) {
-    if (std::optional<AcceleratorVerdict> cached = ParseVerdict(*text, key)) return *cached;
-  }
+  if (std::optional<AcceleratorVerdict> cached = CachedVerdict(options, key)) return *cached;
   PYRO_ASSIGN_OR_RETURN(AcceleratorVerdict verdict, FindOut(*vmm, options, access));
   if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
   static_cast<void>(sys::WriteFileAtomically(options.cache_file, FormatVerdict(verdict, key)));
   return verdict;
+}
+
+std::optional<Accelerator> KnownAccelerator(const VmmFactory& factory,
+                                            const AcceleratorOptions& options) {
+  if (!options.wish.empty()) {
+    const Result<Accelerator> wished = ParseAccelerator(options.wish);
+    return wished ? std::optional(*wished) : std::nullopt;
+  }
+  const Result<std::unique_ptr<Vmm>> vmm = factory.create();
+  if (!vmm) return std::nullopt;
+  const KvmAccess access = CheckKvmAccess(options.kvm_device);
+  if (const auto cached = CachedVerdict(options, VerdictKey((*vmm)->program(), access))) {
+    return cached->accelerator;
+  }
+  return access == KvmAccess::kAllowed ? std::nullopt : std::optional(Accelerator::kTcg);
 }
 
 }  // namespace pyro::vmm

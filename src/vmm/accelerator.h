@@ -47,6 +47,10 @@ struct AcceleratorOptions {
 Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
                                              const AcceleratorOptions& options);
 
+// What ChooseAccelerator would say, if that is certain without running anything; writes nothing.
+std::optional<Accelerator> KnownAccelerator(const VmmFactory& factory,
+                                            const AcceleratorOptions& options);
+
 // The parts of it, for tests.
 
 // The inputs of a verdict. It is valid only while they are the same.

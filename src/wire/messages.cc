@@ -127,6 +127,7 @@ Frame Ready::ToFrame() const {
                   {"execution_mode", execution_mode},
                   {"accelerator", accelerator},
                   {"start", start},
+                  {"shell", shell},
                   {"machine_at_us", machine_at_us}});
 }
 
@@ -138,6 +139,13 @@ Result<Ready> Ready::FromFrame(const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(ready.accelerator, GetString(json, "accelerator", kMaxName));
   PYRO_ASSIGN_OR_RETURN(ready.start, GetString(json, "start", kMaxName));
   PYRO_ASSIGN_OR_RETURN(ready.machine_at_us, GetInt(json, "machine_at_us", 0, INT64_MAX));
+  // An earlier supervisor knows of no other than the default.
+  if (json.contains("shell")) {
+    PYRO_ASSIGN_OR_RETURN(ready.shell, GetString(json, "shell", kMaxName));
+  }
+  if (std::find(kShells.begin(), kShells.end(), ready.shell) == kShells.end()) {
+    return Malformed("'shell' is no shell that is known");
+  }
   return ready;
 }
 
@@ -148,7 +156,8 @@ Frame Exec::ToFrame(std::uint32_t channel) const {
                   {"cwd", cwd},
                   {"timeout_ms", timeout_ms},
                   {"sync", sync},
-                  {"journal", journal}});
+                  {"journal", journal},
+                  {"script", script}});
 }
 
 Result<Exec> Exec::FromFrame(const Frame& frame) {
@@ -181,6 +190,9 @@ Result<Exec> Exec::FromFrame(const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(exec.timeout_ms, GetInt(json, "timeout_ms", 0, kMaxTimeoutMs));
   PYRO_ASSIGN_OR_RETURN(exec.sync, GetBool(json, "sync"));
   PYRO_ASSIGN_OR_RETURN(exec.journal, GetBool(json, "journal"));
+  if (json.contains("script")) {  // An earlier client does not say.
+    PYRO_ASSIGN_OR_RETURN(exec.script, GetBool(json, "script"));
+  }
   return exec;
 }
 
@@ -195,7 +207,7 @@ int Outcome::ExitCode() const {
     case Kind::kCancelled:
       return 128 + SIGINT;
     case Kind::kNotStarted:
-      return code == ENOENT || code == ENOTDIR ? 127 : 126;
+      return code == ENOENT || code == ENOTDIR || code == ELIBACC ? 127 : 126;
     case Kind::kLost:
       return 125;
   }
@@ -215,7 +227,8 @@ Frame Exited::ToFrame(std::uint32_t channel) const {
                   {"code", outcome.code},
                   {"duration_us", duration_us},
                   {"stdout_bytes", stdout_bytes},
-                  {"stderr_bytes", stderr_bytes}});
+                  {"stderr_bytes", stderr_bytes},
+                  {"output_left_open", output_left_open}});
 }
 
 Result<Exited> Exited::FromFrame(const Frame& frame) {
@@ -233,6 +246,9 @@ Result<Exited> Exited::FromFrame(const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(const std::int64_t err, GetInt(json, "stderr_bytes", 0, INT64_MAX));
   exited.stdout_bytes = static_cast<std::uint64_t>(out);
   exited.stderr_bytes = static_cast<std::uint64_t>(err);
+  if (json.contains("output_left_open")) {  // An earlier supervisor does not say.
+    PYRO_ASSIGN_OR_RETURN(exited.output_left_open, GetBool(json, "output_left_open"));
+  }
   return exited;
 }
 

@@ -4,10 +4,12 @@
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -50,16 +52,20 @@ struct GuestSetup {
 
 // Answer to GuestSetup; forwarded to clients with the supervisor's own fields.
 struct Ready {
-  std::string kernel;          // The guest's `uname -r`.
-  std::string execution_mode;  // As in a result: guest_virtio_serial, …
-  std::string accelerator;     // "kvm" or "tcg"
-  std::string start;           // How the guest started: "boot", "template" or "spare".
+  std::string kernel;             // The guest's `uname -r`.
+  std::string execution_mode;     // As in a result: guest_virtio_serial, …
+  std::string accelerator;        // "kvm" or "tcg"
+  std::string start;              // How the guest started: "boot", "template" or "spare".
+  std::string shell = "/bin/sh";  // One of kShells; runs scripts in this guest.
   // The time when the machine ran, by the host's steady clock, in microseconds; 0: before this
   // client.
   std::int64_t machine_at_us = 0;
   Frame ToFrame() const;
   static Result<Ready> FromFrame(const Frame& frame);
 };
+
+// Shells that run scripts, the preferred one first. A guest can name no other.
+inline constexpr std::array<std::string_view, 2> kShells = {"/bin/bash", "/bin/sh"};
 
 inline constexpr std::size_t kMaxArguments = 4096;
 inline constexpr std::size_t kMaxArgumentBytes = 128 * 1024;  // Linux's own limit for a word.
@@ -72,6 +78,9 @@ struct Exec {
   std::int64_t timeout_ms = 0;  // From the command's start; 0: none. The supervisor enforces it.
   bool sync = false;            // Agent: sync the data disk before the command's end is reported.
   bool journal = false;  // Supervisor of a task: its output goes to the journal's files only.
+  // Supervisor: argv is a shell with its -c and a script; the guest's own shell takes the first
+  // word's place.
+  bool script = false;
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exec> FromFrame(const Frame& frame);
 };
@@ -83,7 +92,8 @@ struct Outcome {
     kSignalled,   // `code` is the signal's number
     kTimedOut,    // killed at its timeout
     kCancelled,   // killed because a client asked
-    kNotStarted,  // `code` is the errno of exec in the guest
+    kNotStarted,  // `code` is the errno of exec in the guest; ELIBACC: the program is there, and
+                  // the interpreter or loader that it names is not
     kLost,        // the guest died first
   };
   Kind kind = Kind::kExited;
@@ -102,6 +112,8 @@ struct Exited {
   std::int64_t duration_us = 0;  // Measured in the guest, from exec to exit.
   std::uint64_t stdout_bytes = 0;
   std::uint64_t stderr_bytes = 0;
+  // Processes in the background still held stdout or stderr. What they write from now on is lost.
+  bool output_left_open = false;
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exited> FromFrame(const Frame& frame);
 };

@@ -29,6 +29,38 @@ TEST(MessagesTest, ExecKeepsEveryByteOfEveryWord) {
   EXPECT_EQ(exec.ToFrame(5).channel, 5u);
 }
 
+TEST(MessagesTest, AShellThatIsNotKnownIsRefused) {
+  Ready ready;
+  for (const std::string_view shell : kShells) {
+    ready.shell = shell;
+    EXPECT_TRUE(Ready::FromFrame(ready.ToFrame()).ok()) << shell;
+  }
+  for (const char* shell : {"", "bash", "/workspace/bash", "/bin/bash -x"}) {
+    ready.shell = shell;
+    EXPECT_FALSE(Ready::FromFrame(ready.ToFrame()).ok()) << shell;
+  }
+}
+
+TEST(MessagesTest, WhatEarlierVersionsDoNotSendHasADefault) {
+  const auto without = [](Frame frame, const char* key) {
+    Json body = *DecodeObject(frame);
+    EXPECT_EQ(body.erase(key), 1u) << key;
+    frame.payload = ToCbor(body);
+    return frame;
+  };
+  EXPECT_EQ(Ready::FromFrame(without(Ready{}.ToFrame(), "shell"))->shell, "/bin/sh");
+  Exec exec;
+  exec.argv = {"x"};
+  exec.cwd = "/";
+  exec.script = true;
+  EXPECT_TRUE(Exec::FromFrame(exec.ToFrame(1))->script);
+  EXPECT_FALSE(Exec::FromFrame(without(exec.ToFrame(1), "script"))->script);
+  Exited exited;
+  exited.output_left_open = true;
+  EXPECT_TRUE(Exited::FromFrame(exited.ToFrame(1))->output_left_open);
+  EXPECT_FALSE(Exited::FromFrame(without(exited.ToFrame(1), "output_left_open"))->output_left_open);
+}
+
 TEST(MessagesTest, ExecRefusesWhatCannotBeRun) {
   const Json good = {{"argv", {"x"}},   {"env", Json::object()}, {"cwd", "/"},
                      {"timeout_ms", 0}, {"sync", true},          {"journal", false}};

@@ -59,10 +59,10 @@ def test_many_words_arrive(pyro):
 @pytest.mark.parametrize("command, code, part", [
     (["true"], 0, ""),
     (["sh", "-c", "exit 255"], 255, ""),
-    (["no-such-program"], 127, "not found"),
-    (["/no/such/program"], 127, "not found"),
-    (["/etc"], 126, "cannot be executed"),
-    (["/etc/passwd"], 126, "cannot be executed"),
+    (["no-such-program"], 127, "no program 'no-such-program' is in the PATH"),
+    (["/no/such/program"], 127, "does not exist"),
+    (["/etc"], 126, "is a directory"),
+    (["/etc/passwd"], 126, "is not executable"),
     (["sh", "-c", "kill -9 $$"], 137, ""),
     (["sh", "-c", "kill -TERM $$"], 143, ""),
 ], ids=lambda value: "-".join(value)[-20:].replace("/", "_") if isinstance(value, list) else None)

@@ -17,7 +17,8 @@ CREATE TABLE commands (
   stdout_bytes INTEGER NOT NULL CHECK (stdout_bytes >= stdout_dropped),
   stderr_bytes INTEGER NOT NULL CHECK (stderr_bytes >= stderr_dropped),
   stdout_dropped INTEGER NOT NULL CHECK (stdout_dropped >= 0),
-  stderr_dropped INTEGER NOT NULL CHECK (stderr_dropped >= 0),
+  stderr_dropped INTEGER NOT NULL CHECK (stderr_dropped >= 0), output_left_open INTEGER NOT NULL DEFAULT 0
+  CHECK (output_left_open IN (0, 1)),
   PRIMARY KEY (task_id, sequence),
   CHECK ((state = 'ended') = (outcome IS NOT NULL) AND (outcome IS NULL) = (ended_at IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -69,4 +70,4 @@ CREATE TABLE vms (
   CHECK (execution_mode <> 'host_compat' OR allow_host_compat = 1)
 ) STRICT;
 CREATE INDEX commands_running ON commands (task_id, sequence) WHERE state = 'running';
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

@@ -1,0 +1,122 @@
+#include "engine/explain.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace pyro::engine {
+namespace {
+
+constexpr std::size_t kShownBytes = 200;
+
+// What is part of every shell, and a program of none.
+constexpr std::array<std::string_view, 31> kBuiltins = {
+    ".",     ":",      "alias", "bg",   "break",    "builtin", "cd",   "continue",
+    "dirs",  "eval",   "exec",  "exit", "export",   "fg",      "jobs", "let",
+    "local", "popd",   "pushd", "read", "readonly", "return",  "set",  "shift",
+    "shopt", "source", "trap",  "type", "ulimit",   "umask",   "unset"};
+
+constexpr std::string_view kShellSyntax = " \t\n|&;<>()$`*?";
+
+std::string ByShell(std::string_view script) {
+  return fmt::format("give one string to a shell, as in {}",
+                     Printable(ShellJoin({"sh", "-c", std::string(script)}), kShownBytes));
+}
+
+// A program that exec did not find.
+Explanation NotFound(const std::string& program, const std::string& shown) {
+  if (std::find(kBuiltins.begin(), kBuiltins.end(), program) != kBuiltins.end()) {
+    return {fmt::format("{} is a shell builtin, not a program", shown), ByShell("cd src && make")};
+  }
+  const std::size_t equals = program.find('=');
+  if (equals != std::string::npos && equals < program.find('/')) {
+    return {fmt::format("'{}' is not a program", shown),
+            "set a variable by env, as in env NAME=value program"};
+  }
+  if (program.find_first_of(kShellSyntax) != std::string::npos) {
+    return {fmt::format("'{}' is not a program", shown),
+            ByShell(program) + ", or separate the words"};
+  }
+  if (program.find('/') != std::string::npos) {
+    return {fmt::format("'{}' does not exist", shown), "relative paths count from /workspace"};
+  }
+  return {fmt::format("no program '{}' is in the PATH", shown),
+          "install the package that holds it, or use an environment that has it"};
+}
+
+Explanation NotStarted(const std::vector<std::string>& argv, int number) {
+  const std::string program = argv.empty() ? "" : argv[0];
+  const std::string shown = Printable(program, kShownBytes);
+  switch (number) {
+    case ENOENT:
+      return NotFound(program, shown);
+    case ELIBACC:
+      return {
+          fmt::format("'{}' is there, but the interpreter or loader that it names is not", shown),
+          "look at the first line of a script, or at the machine that a program is built for"};
+    case ENOTDIR:
+      return {fmt::format("'{}' leads through a file that is no directory", shown),
+              "correct the path"};
+    case EISDIR:
+      return {fmt::format("'{}' is a directory, not a program", shown), "name a program in it"};
+    case EACCES:
+      return {fmt::format("'{}' is not executable", shown),
+              "chmod +x it, or give it to its interpreter, as in sh script"};
+    case ENOEXEC:
+      return {fmt::format("'{}' is neither a program of this machine nor a script with a #! line",
+                          shown),
+              "give it to its interpreter, as in sh script"};
+    case E2BIG:
+      return {"the words of the command are too long together",
+              "write the data to a file, and name the file"};
+    default:
+      return {fmt::format("'{}' could not be started: {}", shown,
+                          std::generic_category().message(number)),
+              ""};
+  }
+}
+
+Explanation TimedOut(const CommandFacts& facts) {
+  Explanation told;
+  told.message =
+      fmt::format("the command was killed at its limit of {} s", facts.timeout_ms / 1000);
+  if (facts.accelerator == "tcg") {
+    told.message +=
+        "; without KVM this host emulates the CPU, which makes computing about 10 to 25 times "
+        "slower";
+  }
+  told.hint = fmt::format("give a longer timeout_seconds, up to {}", kMaxTimeoutSeconds);
+  if (facts.in_task) told.hint += ", or run it in the background";
+  return told;
+}
+
+Explanation LeftOpen(bool in_task) {
+  if (!in_task) {
+    return {
+        "processes that the command left in the background ended with the VM, and what they "
+        "still had to print is missing",
+        "let the command wait for them, as in: server & … ; wait"};
+  }
+  return {
+      "processes that the command left in the background still hold its output open; what they "
+      "print from now on is not kept",
+      "redirect their output to a file, or run them as a command in the background, which "
+      "keeps all of it"};
+}
+
+}  // namespace
+
+Explanation Explain(const CommandFacts& facts) {
+  using Kind = wire::Outcome::Kind;
+  if (facts.outcome.kind == Kind::kNotStarted) return NotStarted(facts.argv, facts.outcome.code);
+  if (facts.outcome.kind == Kind::kTimedOut) return TimedOut(facts);
+  if (facts.output_left_open) return LeftOpen(facts.in_task);
+  return {};
+}
+
+}  // namespace pyro::engine
