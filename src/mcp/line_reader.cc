@@ -34,4 +34,10 @@ std::optional<LineReader::Line> LineReader::Next() {
   }
 }
 
+std::optional<LineReader::Line> LineReader::Rest() {
+  if (buffer_.empty() || skipping_) return std::nullopt;
+  Feed("\n");
+  return Next();
+}
+
 }  // namespace pyro::mcp

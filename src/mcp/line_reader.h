@@ -23,6 +23,9 @@ class LineReader {
   // nullopt: no line is complete. A line that is too long is reported once, as soon as it is.
   std::optional<Line> Next();
 
+  // At the end of the stream, after Next() has given nullopt: what stands behind the last newline.
+  std::optional<Line> Rest();
+
  private:
   const std::size_t max_line_;
   std::string buffer_;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kMaxSteps = 1'000'000;
 constexpr int kMaxValueDepth = 200;
+constexpr std::size_t kMaxQuoted = 64;  // Longer strings hold no number or flag.
 
 bool IsWhole(const Json& value) {
   if (value.is_number_integer()) return true;
@@ -40,6 +41,18 @@ std::size_t CodePoints(std::string_view text) {
 }
 
 std::string Show(const Json& value) { return Printable(ToJsonLine(value), 60); }
+
+// A number or a flag that came as a string says so: the quotes are easily overlooked.
+std::string WrongType(const std::vector<std::string>& types, const Json& value) {
+  std::string reason =
+      fmt::format("must be of type {}, got {}", fmt::join(types, " or "), Show(value));
+  if (!value.is_string() || value.get_ref<const std::string&>().size() > kMaxQuoted) return reason;
+  const Json inside = Json::parse(value.get_ref<const std::string&>(), nullptr, false);
+  const bool fits = std::any_of(types.begin(), types.end(), [&](const std::string& type) {
+    return !inside.is_discarded() && !inside.is_string() && HasType(inside, type);
+  });
+  return fits ? reason + "; leave out the quotes" : reason;
+}
 
 // One validation. Every schema that is checked is a step, whether it fits or not.
 class Validator {
@@ -75,7 +88,7 @@ class Validator {
     if (node.always && !*node.always) fail("not allowed");
     if (!node.types.empty() && std::none_of(node.types.begin(), node.types.end(),
                                             [&](auto& type) { return HasType(value, type); })) {
-      fail(fmt::format("must be of type {}, got {}", fmt::join(node.types, " or "), Show(value)));
+      fail(WrongType(node.types, value));
     } else {
       Values(node, value, fail);
       if (value.is_object()) fits = Object(node, value, path, found, fail) && fits;
@@ -202,10 +215,12 @@ class Validator {
     bool fits = true;
     if (node.reference != nullptr) fits = Check(*node.reference, value, path, found) && fits;
     for (const SchemaNode* each : node.all_of) fits = Check(*each, value, path, found) && fits;
-    if (node.any_of && Count(*node.any_of, value, 1) == 0) fail("fits none of the alternatives");
+    if (node.any_of && Count(*node.any_of, value, 1) == 0) {
+      fits = FitsNone(*node.any_of, value, path, found, fail);
+    }
     if (node.one_of) {
       const int count = Count(*node.one_of, value, 2);
-      if (count == 0) fail("fits none of the alternatives");
+      if (count == 0) fits = FitsNone(*node.one_of, value, path, found, fail);
       if (count > 1) fail("fits more than one of the alternatives");
     }
     if (node.negated != nullptr && Check(*node.negated, value, path, nullptr)) {
@@ -217,6 +232,30 @@ class Validator {
       if (then != nullptr) fits = Check(*then, value, path, found) && fits;
     }
     return fits;
+  }
+
+  // Reports why, of the alternative that was meant: the only one of the value's type. Always false.
+  template <typename Fail>
+  bool FitsNone(const std::vector<const SchemaNode*>& schemas, const Json& value,
+                const std::string& path, Violations* found, const Fail& fail) {
+    std::vector<std::string> types;
+    std::vector<const SchemaNode*> meant;
+    bool all_typed = true;
+    for (const SchemaNode* schema : schemas) {
+      all_typed = all_typed && !schema->types.empty();
+      types.insert(types.end(), schema->types.begin(), schema->types.end());
+      if (std::any_of(schema->types.begin(), schema->types.end(),
+                      [&](auto& type) { return HasType(value, type); })) {
+        meant.push_back(schema);
+      }
+    }
+    if (all_typed && meant.size() == 1) return Check(*meant[0], value, path, found) && false;
+    if (all_typed && meant.empty()) {
+      fail(WrongType(types, value));
+    } else {
+      fail("fits none of the alternatives");
+    }
+    return false;
   }
 
   int Count(const std::vector<const SchemaNode*>& schemas, const Json& value, int enough) {

@@ -40,6 +40,15 @@ TEST(SchemaTest, AWholeNumberIsAnIntegerHoweverItIsWritten) {
   EXPECT_NE(Check(R"({"maximum": 9007199254740992})", "9007199254740993"), "");
 }
 
+TEST(SchemaTest, ANumberInQuotesIsSaidToBeOne) {
+  EXPECT_EQ(Check(R"({"type": "integer"})", R"("60")"),
+            R"(must be of type integer, got "60"; leave out the quotes)");
+  EXPECT_EQ(Check(R"({"type": "boolean"})", R"("true")"),
+            R"(must be of type boolean, got "true"; leave out the quotes)");
+  EXPECT_EQ(Check(R"({"type": "integer"})", R"("6.5")"), R"(must be of type integer, got "6.5")");
+  EXPECT_EQ(Check(R"({"type": "integer"})", R"("x")"), R"(must be of type integer, got "x")");
+}
+
 TEST(SchemaTest, LengthsAreInCharacters) {
   EXPECT_EQ(Check(R"({"maxLength": 2})", R"("äö")"), "");
   EXPECT_NE(Check(R"({"maxLength": 2})", R"("äöü")"), "");
@@ -62,7 +71,10 @@ TEST(SchemaTest, CombinationsAndConditions) {
   const char* either = R"({"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1}]})";
   EXPECT_EQ(Check(either, R"("ls")"), "");
   EXPECT_EQ(Check(either, R"(["ls"])"), "");
-  EXPECT_EQ(Check(either, "[]"), "fits none of the alternatives");
+  EXPECT_EQ(Check(either, "[]"), "must have at least 1 items, got 0");
+  EXPECT_EQ(Check(either, "7"), "must be of type string or array, got 7");
+  EXPECT_EQ(Check(R"({"anyOf": [{"minLength": 1}, {"type": "array"}]})", R"("")"),
+            "fits none of the alternatives");
   EXPECT_EQ(Check(R"({"oneOf": [true, true]})", "1"), "fits more than one of the alternatives");
   EXPECT_EQ(Check(R"({"not": {"type": "null"}})", "null"), "is what it must not be");
   const char* when = R"({"if": {"required": ["a"]}, "then": {"required": ["b"]},

@@ -84,7 +84,10 @@ class StdioConnection {
       const ssize_t n = ::read(options_.in.get(), buffer.data(), buffer.size());
       if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (n < 0) return sys::ErrnoError(errno, "read stdin");
-      if (n == 0) return OkStatus();
+      if (n == 0) {
+        if (auto line = reader_.Rest()) Take(*std::move(line));
+        return OkStatus();
+      }
       reader_.Feed(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
       while (auto line = reader_.Next()) {
         Take(*std::move(line));

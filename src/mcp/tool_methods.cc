@@ -1,3 +1,4 @@
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,15 +25,44 @@ Json ToolJson(const Tool& tool) {
   annotations["destructiveHint"] = tool.annotations.destructive;
   annotations["idempotentHint"] = tool.annotations.idempotent;
   annotations["openWorldHint"] = tool.annotations.open_world;
-  if (!tool.title.empty()) annotations["title"] = tool.title;
   if (!tool.meta.is_null()) json["_meta"] = tool.meta;
   return json;
 }
 
-Error BadArguments(const std::vector<Violation>& violations) {
+// "string", or "string or array" of a property with alternatives.
+std::string TypeOf(const Json& property) {
+  if (property.contains("type")) return StringOr(property, "type");
+  std::string types;
+  if (const Json* any = Find(property, "anyOf"); any != nullptr && any->is_array()) {
+    for (const Json& one : *any) {
+      types += (types.empty() ? "" : " or ") + StringOr(one, "type");
+    }
+  }
+  return types;
+}
+
+// "task_exec takes command (string or array, required), …": so that one more call is enough.
+std::string Usage(const Tool& tool) {
+  const Json* properties = Find(tool.input_schema, "properties");
+  if (properties == nullptr || !properties->is_object() || properties->empty()) {
+    return tool.name + " takes no arguments";
+  }
+  std::set<std::string> required;
+  if (const Json* names = Find(tool.input_schema, "required"); names != nullptr) {
+    required = names->get<std::set<std::string>>();
+  }
+  std::vector<std::string> known;
+  for (const auto& [name, property] : properties->items()) {
+    known.push_back(fmt::format("{} ({}{})", name, TypeOf(property),
+                                required.contains(name) ? ", required" : ""));
+  }
+  return fmt::format("{} takes {}", tool.name, fmt::join(known, ", "));
+}
+
+Error BadArguments(const Tool& tool, const std::vector<Violation>& violations) {
   return MakeError(ErrorCode::kInvalidArgument,
                    fmt::format("the arguments do not fit: {}", ViolationsText(violations)),
-                   "see the tool's inputSchema");
+                   Usage(tool));
 }
 
 // A result that does not fit its own schema is a bug here, and clients refuse it anyway.
@@ -118,7 +148,8 @@ Outcome CallTool(Core& core, Call& call) {
   }
   if (entry->input) {
     const auto violations = entry->input->Validate(arguments);
-    if (!violations.empty()) return ToReply(call, ToolResult::Failure(BadArguments(violations)));
+    if (!violations.empty())
+      return ToReply(call, ToolResult::Failure(BadArguments(entry->tool, violations)));
   }
   auto result = entry->tool.handler(call, arguments);
   if (!result) return ToReply(call, ToolResult::Failure(result.error()));
