@@ -24,6 +24,16 @@ enum class McpProfile {
 // "vm-run", "task", "full".
 std::optional<McpProfile> ParseMcpProfile(std::string_view name);
 
+inline constexpr std::int64_t kDefaultAnswerSeconds = 45;
+inline constexpr std::int64_t kMaxAnswerSeconds = 3600;
+
+struct McpOptions {
+  McpProfile profile = McpProfile::kFull;
+  // Seconds, 1 to kMaxAnswerSeconds, after which a call that waits for a task's command answers
+  // that the command still runs. Many clients give a call up after 60.
+  std::int64_t answer_seconds = kDefaultAnswerSeconds;
+};
+
 struct McpHttpOptions {
   std::string address = "127.0.0.1";  // An IP address.
   std::uint16_t port = 0;             // 0: any free one.
@@ -38,12 +48,13 @@ struct McpHttpOptions {
 // prints go to stderr. Call it before the process prints or starts a thread. Returns when the
 // client closes stdin, or `stop_fd` (borrowed; -1: none) becomes readable. Commands of vm_run end
 // with it; commands of tasks go on. kTimedOut: a call did not end in time; then leave by _exit.
-Status ServeMcpOnStdio(Engine& engine, McpProfile profile, int stop_fd = -1);
+// kInvalidArgument: answer_seconds is out of range.
+Status ServeMcpOnStdio(Engine& engine, const McpOptions& options, int stop_fd = -1);
 
 // Serves any number of clients over Streamable HTTP until `stop_fd` becomes readable. Errors as
 // above; kInvalidArgument also: not an IP address, or one that needs a token. kAlreadyExists: the
 // port is taken.
-Status ServeMcpOnHttp(Engine& engine, McpProfile profile, const McpHttpOptions& options,
+Status ServeMcpOnHttp(Engine& engine, const McpOptions& options, const McpHttpOptions& http,
                       int stop_fd = -1);
 
 }  // namespace pyro

@@ -230,6 +230,20 @@ py::object ReadTaskOutput(Engine& engine, const std::string& task_id, std::int64
   });
 }
 
+py::object KeepSpares(Engine& engine, const VmOptions& options, std::int64_t count) {
+  return Call([&](const CallIo& io, Caller&) { return engine.KeepSpares(options, count, io); });
+}
+
+py::object ReadTaskCommand(Engine& engine, const std::string& task_id, std::int64_t sequence,
+                           bool follow, const py::object& on_stdout, const py::object& on_stderr) {
+  return Call([&](CallIo io, Caller& caller) {
+    CallbackSink sink(caller, on_stdout, on_stderr);
+    io.sink = &sink;
+    return engine.ReadTaskCommand(task_id, sequence,
+                                  follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
+  });
+}
+
 // False: a call did not end in time, and threads that still use the engine are left.
 bool ServeMcp(Engine& engine, const std::string& profile) {
   const auto known = ParseMcpProfile(profile);
@@ -238,7 +252,7 @@ bool ServeMcp(Engine& engine, const std::string& profile) {
                     "there are vm-run, task and full"));
   }
   const py::object ended = Call([&](const CallIo& io, Caller&) -> Result<Json> {
-    const Status status = ServeMcpOnStdio(engine, *known, io.cancel_fd);
+    const Status status = ServeMcpOnStdio(engine, {.profile = *known}, io.cancel_fd);
     if (status) return Json(true);
     if (status.error().code == ErrorCode::kTimedOut) return Json(false);
     return status.error();
@@ -296,6 +310,10 @@ void AddEngine(py::module_& module) {
            [](Engine& engine, const std::string& vm_id) {
              return ShortCall([&] { return engine.NetworkInfoVm(vm_id); });
            })
+      .def("keep_spares", &KeepSpares)
+      .def("list_spares",
+           [](Engine& engine) { return ShortCall([&] { return engine.ListSparePools(); }); })
+      .def("doctor", [](Engine& engine) { return ShortCall([&] { return engine.Doctor(); }); })
       .def("reap_expired",
            [](Engine& engine) { return ShortCall([&] { return engine.ReapExpired(); }); })
       .def("create_task", &CreateTask)
@@ -321,6 +339,7 @@ void AddEngine(py::module_& module) {
            [](Engine& engine, const std::string& task_id, std::int64_t first, std::int64_t limit) {
              return ShortCall([&] { return engine.ListTaskCommands(task_id, first, limit); });
            })
+      .def("read_task_command", &ReadTaskCommand)
       .def("read_task_output", &ReadTaskOutput)
       .def("serve_mcp", &ServeMcp)
       .def("delete_task", &DeleteTask)

@@ -30,6 +30,8 @@ constexpr std::size_t kMaxTokenBytes = 4096;
 
 struct McpFlags {
   std::string profile = "full";
+  std::string proposed;  // By `config`; empty: what suits the client.
+  std::int64_t answer_seconds = kDefaultAnswerSeconds;
   std::string http;
   std::string token_file;
   std::vector<std::string> allowed_hosts;
@@ -96,7 +98,8 @@ Result<std::string> ReadToken(const std::string& path) {
   return token;
 }
 
-int ServeHttp(Engine& engine, const Context& context, McpProfile profile, const McpFlags& flags) {
+int ServeHttp(Engine& engine, const Context& context, const McpOptions& mcp,
+              const McpFlags& flags) {
   McpHttpOptions options;
   if (const Status status = ParseAddress(flags.http, options); !status) {
     return Fail(status.error(), context);
@@ -110,7 +113,7 @@ int ServeHttp(Engine& engine, const Context& context, McpProfile profile, const 
   options.on_listening = [](const std::string& url) {
     Talk(fmt::format("pyro: the MCP server listens at {}\n", url));
   };
-  const Status status = ServeMcpOnHttp(engine, profile, options, CatchSignals());
+  const Status status = ServeMcpOnHttp(engine, mcp, options, CatchSignals());
   if (!status && status.error().code == ErrorCode::kTimedOut) ::_exit(kExitOk);
   return status ? kExitOk : Fail(status.error(), context);
 }
@@ -123,7 +126,8 @@ int Serve(Engine& engine, const Context& context, const McpFlags& flags) {
                           "there are vm-run, task and full"),
                 context);
   }
-  if (!flags.http.empty()) return ServeHttp(engine, context, *profile, flags);
+  const McpOptions options{*profile, flags.answer_seconds};
+  if (!flags.http.empty()) return ServeHttp(engine, context, options, flags);
   if (!flags.token_file.empty() || !flags.allowed_hosts.empty()) {
     return Fail(MakeError(ErrorCode::kInvalidArgument,
                           "--token-file and --allow-host are about HTTP", "give --http, too"),
@@ -135,7 +139,7 @@ int Serve(Engine& engine, const Context& context, const McpFlags& flags) {
         "CLIENT' "
         "shows how to set one up\n");
   }
-  const Status status = ServeMcpOnStdio(engine, *profile, CatchSignals());
+  const Status status = ServeMcpOnStdio(engine, options, CatchSignals());
   // A call that does not end in time must not delay the client; its leftovers are reaped later.
   if (!status && status.error().code == ErrorCode::kTimedOut) ::_exit(kExitOk);
   return status ? kExitOk : Fail(status.error(), context);
@@ -149,9 +153,11 @@ int Config(const Context& context, const McpFlags& flags) {
                 context);
   }
   std::vector<std::string> arguments = {"mcp", "serve"};
-  if (flags.profile != "full") {
+  const std::string profile =
+      flags.proposed.empty() ? std::string(mcp_server::ProfileFor(flags.client)) : flags.proposed;
+  if (profile != "full") {
     arguments.emplace_back("--profile");
-    arguments.push_back(flags.profile);
+    arguments.push_back(profile);
   }
   // Clients start their servers with an environment that is almost empty.
   std::map<std::string, std::string> environment;
@@ -166,18 +172,20 @@ int Config(const Context& context, const McpFlags& flags) {
   return kExitOk;
 }
 
-void AddProfile(CLI::App* command, const Flags& flags) {
-  command
-      ->add_option("--profile", flags->profile,
-                   "Which tools: vm-run (vm_run alone), task (task_*), full")
-      ->check(CLI::IsMember({"vm-run", "task", "full"}))
-      ->capture_default_str();
+CLI::Option* AddProfile(CLI::App* command, std::string& profile) {
+  return command
+      ->add_option("--profile", profile, "Which tools: vm-run (vm_run alone), task (task_*), full")
+      ->check(CLI::IsMember({"vm-run", "task", "full"}));
 }
 
 void AddServe(CLI::App& mcp, Context& context, const Flags& flags) {
   CLI::App* serve =
       mcp.add_subcommand("serve", "Serve an agent: tools that run commands in microVMs");
-  AddProfile(serve, flags);
+  AddProfile(serve, flags->profile)->capture_default_str();
+  serve
+      ->add_option("--answer-seconds", flags->answer_seconds,
+                   "Answer a call after N seconds, 1 to 3600, if its command still runs")
+      ->capture_default_str();
   serve->add_option("--http", flags->http, "Listen there instead of on stdin and stdout")
       ->type_name("[ADDRESS:]PORT");
   serve
@@ -206,8 +214,9 @@ void AddConfig(CLI::App& mcp, Context& context, const Flags& flags) {
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
   config->add_option("client", flags->client, names)->required()->type_name("CLIENT");
-  AddProfile(config, flags);
-  config->footer("Example:\n  pyro mcp config claude-code > .mcp.json");
+  AddProfile(config, flags->proposed);
+  config->footer(
+      "Without --profile it proposes task for coding agents, else full.\n\nExample:\n  pyro mcp config claude-code > .mcp.json");
   config->callback([&context, flags] {
     context.reaps = false;
     context.action = [&context, flags](Engine&) { return Config(context, *flags); };

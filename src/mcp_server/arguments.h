@@ -12,12 +12,14 @@
 
 namespace pyro::mcp_server {
 
+inline constexpr const char* kDefaultEnvironment = "debian:12";
+
 // environment, vcpu_count, mem_mib, ttl_seconds, network, allow_host_compat. `lease`: what happens
 // at the end of ttl_seconds.
 Properties VmProperties(std::string_view lease);
 void ReadVmOptions(const Json& arguments, VmOptions& options);
 
-Json TimeoutSchema();
+Json TimeoutSchema(std::string_view description);
 std::int64_t ReadTimeout(const Json& arguments);
 
 Json VmIdSchema();
@@ -25,6 +27,9 @@ Json TaskIdSchema();
 
 Json VmSchema();    // Of vm_create and the like.
 Json TaskSchema();  // Of task_create and the like.
+
+// kInvalidArgument: one of the arguments is an empty string, which stands for nothing.
+Status CheckNoneEmpty(const Json& arguments);
 
 std::string TextOr(const Json& arguments, const char* name, std::string otherwise);
 std::int64_t IntOr(const Json& arguments, const char* name, std::int64_t otherwise);

@@ -84,12 +84,19 @@ ClientConfig ForClaudeDesktop(const Start& start) {
           "client"};
 }
 
-constexpr std::pair<std::string_view, ClientConfig (*)(const Start&)> kClients[] = {
-    {"claude-code", ForClaudeCode},
-    {"codex", ForCodex},
-    {"cursor", ForCursor},
-    {"vscode", ForVsCode},
-    {"claude-desktop", ForClaudeDesktop},
+struct Client {
+  std::string_view name;
+  ClientConfig (*make)(const Start&);
+  std::string_view profile;
+};
+
+// A coding agent works in a task: the other tools would only cost its attention.
+constexpr Client kClients[] = {
+    {"claude-code", ForClaudeCode, "task"},
+    {"codex", ForCodex, "task"},
+    {"cursor", ForCursor, "task"},
+    {"vscode", ForVsCode, "task"},
+    {"claude-desktop", ForClaudeDesktop, "full"},
 };
 
 }  // namespace
@@ -97,23 +104,30 @@ constexpr std::pair<std::string_view, ClientConfig (*)(const Start&)> kClients[]
 const std::vector<std::string_view>& ConfigurableClients() {
   static const std::vector<std::string_view> names = [] {
     std::vector<std::string_view> made;
-    for (const auto& [name, make] : kClients) made.push_back(name);
+    for (const Client& client : kClients) made.push_back(client.name);
     return made;
   }();
   return names;
+}
+
+std::string_view ProfileFor(std::string_view client) {
+  for (const Client& one : kClients) {
+    if (one.name == client) return one.profile;
+  }
+  return "full";
 }
 
 Result<ClientConfig> MakeClientConfig(std::string_view client, const std::string& program,
                                       const std::vector<std::string>& arguments,
                                       const std::map<std::string, std::string>& environment) {
   std::string known;
-  for (const auto& [name, make] : kClients) {
-    if (name == client) {
-      ClientConfig config = make({program, arguments, environment});
+  for (const Client& one : kClients) {
+    if (one.name == client) {
+      ClientConfig config = one.make({program, arguments, environment});
       if (!config.text.ends_with('\n')) config.text += '\n';
       return config;
     }
-    known += (known.empty() ? "" : ", ") + std::string(name);
+    known += (known.empty() ? "" : ", ") + std::string(one.name);
   }
   return MakeError(ErrorCode::kInvalidArgument,
                    fmt::format("there is no client '{}'", Printable(client, 64)),

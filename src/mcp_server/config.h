@@ -19,6 +19,9 @@ struct ClientConfig {
 // "claude-code", "codex", "cursor", "vscode", "claude-desktop".
 const std::vector<std::string_view>& ConfigurableClients();
 
+// The profile for a client if the user names none: "task" for coding agents, else "full".
+std::string_view ProfileFor(std::string_view client);
+
 // `program` is the absolute path of pyro, `arguments` what follows it, `environment` what it needs
 // set. kInvalidArgument: no such client.
 Result<ClientConfig> MakeClientConfig(std::string_view client, const std::string& program,

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "mcp_server/arguments.h"
+
 namespace pyro::mcp_server {
 
 Error ForModels(Error error) {
@@ -29,11 +31,16 @@ Error ForModels(Error error) {
   return error;
 }
 
-std::string TaskUri(std::string_view task_id) { return fmt::format("pyro://tasks/{}", task_id); }
-
-std::string CommandUri(std::string_view task_id, std::int64_t sequence) {
-  return fmt::format("pyro://tasks/{}/commands/{}", task_id, sequence);
+mcp::ToolHandler Bind(const Host& host, Handler handler) {
+  return [host, handler](mcp::CallContext& call, const Json& arguments) -> Result<mcp::ToolResult> {
+    if (const Status status = CheckNoneEmpty(arguments); !status) return status.error();
+    auto result = handler(host, call, arguments);
+    if (!result) return ForModels(std::move(result).error());
+    return result;
+  };
 }
+
+std::string TaskUri(std::string_view task_id) { return fmt::format("pyro://tasks/{}", task_id); }
 
 std::string StreamUri(std::string_view task_id, std::int64_t sequence, std::string_view stream) {
   return fmt::format("pyro://tasks/{}/commands/{}/{}", task_id, sequence, stream);

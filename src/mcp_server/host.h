@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,14 +19,20 @@ struct Host {
   mcp::Server& server;
   McpProfile profile = McpProfile::kFull;
   bool host_paths = true;  // Tools may read and write paths of this host that a client names.
+  // How long a call waits for a command at most; what runs longer goes on without it.
+  std::chrono::milliseconds answer_after{kDefaultAnswerSeconds * 1000};
 };
 
 // An engine's error in the words of tools instead of those of the command line.
 Error ForModels(Error error);
 
-// "pyro://tasks/ID", "pyro://tasks/ID/commands/N", "pyro://tasks/ID/commands/N/stdout".
+// What every tool also does: it refuses empty strings, and its errors speak of tools.
+using Handler = Result<mcp::ToolResult> (*)(const Host& host, mcp::CallContext& call,
+                                            const Json& arguments);
+mcp::ToolHandler Bind(const Host& host, Handler handler);
+
+// "pyro://tasks/ID", "pyro://tasks/ID/commands/N/stdout".
 std::string TaskUri(std::string_view task_id);
-std::string CommandUri(std::string_view task_id, std::int64_t sequence);
 std::string StreamUri(std::string_view task_id, std::int64_t sequence, std::string_view stream);
 
 // The profile's tools, in the order in which they are listed.
@@ -34,7 +41,8 @@ Status AddTaskTools(const Host& host);
 Status AddResources(const Host& host);
 Status AddPrompts(const Host& host);
 
-// For models; under mcp::kMaxDescription bytes.
-std::string Instructions(McpProfile profile);
+// For models; under mcp::kMaxDescription bytes. `accelerator`: of this host, as
+// Engine::KnownAccelerator() says.
+std::string Instructions(McpProfile profile, std::string_view accelerator);
 
 }  // namespace pyro::mcp_server

@@ -31,26 +31,34 @@ std::string RestOf(const std::string& task_id, std::int64_t sequence, std::strin
 void AddStream(std::string& text, std::string_view name, const Json& form) {
   const std::string output = form.value(std::string(name), "");
   if (output.empty()) return;
-  text += fmt::format("--- {} ({} bytes)\n{}", name,
-                      form.value(std::string(name) + "_bytes", std::uint64_t{0}), output);
+  text += fmt::format("--- {}\n{}", name, output);
   if (output.back() != '\n') text += '\n';
 }
 
-// The compact form for models: a line of facts, then the output as it is.
-std::string Render(const Json& form, const Notices& notices) {
-  std::string text =
-      fmt::format("exit_code={} outcome={} duration_ms={} execution_mode={}",
-                  form.value("exit_code", 0), form.value("outcome", ""),
-                  form.value("duration_ms", std::int64_t{0}), form.value("execution_mode", ""));
-  if (form.contains("sequence")) {
-    text += fmt::format(" task_id={} sequence={}", form.value("task_id", ""),
-                        form.value("sequence", std::int64_t{0}));
+std::string Facts(const Json& form) {
+  const auto duration = form.value("duration_ms", std::int64_t{0});
+  const std::string outcome = form.value("outcome", "");
+  std::string text;
+  if (form.value("state", "") == "running") {
+    text = fmt::format("running, {} s so far", duration / 1000);
+  } else {
+    text = fmt::format("exit_code={}", form.value("exit_code", 0));
+    if (outcome != "exited") text += " outcome=" + outcome;
+    text += fmt::format(" duration_ms={}", duration);
   }
-  text += '\n';
-  for (const std::string& notice : notices) text += fmt::format("note: {}\n", notice);
-  AddStream(text, "stdout", form);
-  AddStream(text, "stderr", form);
+  for (const char* name : {"sequence", "execution_mode"}) {
+    const auto value = form.find(name);
+    if (value == form.end()) continue;
+    text +=
+        fmt::format(" {}={}", name, value->is_string() ? value->get<std::string>() : value->dump());
+  }
   return text;
+}
+
+std::string WordsOf(const Json& command) {
+  auto words = command.get<std::vector<std::string>>();
+  const bool by_shell = words.size() == 3 && words[1] == "-c" && words[0].ends_with("sh");
+  return Printable(by_shell ? words[2] : ShellJoin(words), kCommandBudget);
 }
 
 Json LinkTo(const std::string& uri, std::string_view name, std::string_view title,
@@ -69,12 +77,39 @@ void SetStream(Json& form, const std::string& name, const Ends& ends, std::size_
   const Excerpt excerpt = Cut(ends, share, rest);
   form[name] = excerpt.text;
   form[name + "_truncated"] = excerpt.truncated;
+  if (!excerpt.truncated) form.erase(name + "_bytes");
 }
 
 }  // namespace
 
 mcp::ToolResult ValueResult(Json form) {
-  return mcp::ToolResult::Structured(WithoutNulls(std::move(form)));
+  form = WithoutNulls(std::move(form));
+  DropUsual(form);
+  return mcp::ToolResult::Structured(std::move(form));
+}
+
+void DropUsual(Json& form) {
+  const auto drop = [&form](std::initializer_list<const char*> names, const auto& usual) {
+    for (const char* name : names) {
+      const auto found = form.find(name);
+      if (found != form.end() && usual(*found)) form.erase(found);
+    }
+  };
+  const auto is = [](Json value) { return [value](const Json& found) { return found == value; }; };
+  drop({"cwd", "workspace_path"}, is("/workspace"));
+  drop({"execution_mode"}, is("guest_virtio_serial"));
+  drop({"stdout_truncated", "stderr_truncated", "output_left_open", "restarted",
+        "allow_host_compat", "broken"},
+       is(false));
+  drop({"stdout_dropped", "stderr_dropped", "timeout_seconds"}, is(0));
+  drop({"accelerator", "kernel", "timings", "last_used_at"}, [](const Json&) { return true; });
+  if (form.value("state", "") == "ended") {
+    // It began at started_at and ran for duration_ms; a limit that ended it is explained.
+    drop({"timeout_seconds", "ended_at"}, [](const Json&) { return true; });
+  }
+  if (const auto last = form.find("last_command"); last != form.end() && last->is_object()) {
+    DropUsual(*last);
+  }
 }
 
 Command ReadCommand(const Json& command) {
@@ -87,34 +122,25 @@ Command ReadCommand(const Json& command) {
   return read;
 }
 
-Properties CommandResultProperties() {
-  return {
-      {"stdout",
-       TextSchema("What the command wrote to stdout: all of it, or its beginning and end.")},
-      {"stderr", TextSchema("Likewise of stderr.")},
-      {"stdout_bytes", CountSchema("Bytes written to stdout in all.")},
-      {"stderr_bytes", CountSchema("Bytes written to stderr in all.")},
-      {"stdout_truncated", FlagSchema("The middle of stdout is left out.")},
-      {"stderr_truncated", FlagSchema("The middle of stderr is left out.")},
-      {"exit_code",
-       IntegerSchema("As a shell reports it: 124 timed out, 126 not executable, 127 not "
-                     "found, 128+n killed by signal n, 130 cancelled.",
-                     0, 255)},
-      {"outcome",
-       ChoiceSchema("How the command ended.", {"exited", "signalled", "timed_out", "cancelled",
-                                               "not_started", "interrupted"})},
-      {"duration_ms", CountSchema("Of the command itself, measured where it ran.")},
-      {"execution_mode", TextSchema("How it truly ran: guest_virtio_serial in a virtual machine, "
-                                    "host_compat on the host without one.")},
-      {"environment", TextSchema("The environment that it ran in.")},
-      {"notices", ListSchema("Things to know about this run.", {{"type", "string"}})},
-  };
+std::string EntryText(const Json& entry, WithCommand with_command, const Notices& notices) {
+  std::string text = Facts(entry);
+  if (with_command == WithCommand::kYes && entry.contains("command")) {
+    text += " $ " + WordsOf(entry["command"]);
+  }
+  text += '\n';
+  for (const std::string& notice : notices) text += fmt::format("note: {}\n", notice);
+  if (const auto why = entry.find("explanation"); why != entry.end()) {
+    text += fmt::format("note: {}\n", why->value("message", ""));
+    if (why->contains("hint")) text += fmt::format("hint: {}\n", why->value("hint", ""));
+  }
+  AddStream(text, "stdout", entry);
+  AddStream(text, "stderr", entry);
+  return text;
 }
 
 mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output,
                           const Notices& notices) {
   Json form = ToJson(result);
-  form.erase("timings");
   const Ends out = output.Take(OutputStream::kStdout);
   const Ends err = output.Take(OutputStream::kStderr);
   const Shares shares = ShareBudget(out, err);
@@ -122,16 +148,17 @@ mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output,
   SetStream(form, "stderr", err, shares.err, kNotKept);
   if (!notices.empty()) form["notices"] = notices;
   mcp::ToolResult told = ValueResult(std::move(form));
-  told.content.push_back(mcp::TextContent(Render(*told.structured, notices)));
+  told.content.push_back(mcp::TextContent(EntryText(*told.structured, WithCommand::kNo, notices)));
   return told;
 }
 
 Json RunResultSchema() {
-  Properties properties = CommandResultProperties();
-  properties.emplace_back("kernel", TextSchema("uname -r of where it ran."));
-  properties.emplace_back("accelerator", TextSchema("What ran the guest's CPU: kvm or tcg."));
-  return OutputSchema(properties, {"stdout", "stderr", "exit_code", "outcome", "duration_ms",
-                                   "execution_mode", "environment"});
+  return OutputSchema({{"exit_code", "integer"},
+                       {"outcome", "string"},
+                       {"stdout", "string"},
+                       {"stderr", "string"},
+                       {"explanation", "object"}},
+                      {"exit_code", "outcome", "stdout", "stderr"});
 }
 
 Json EntryForm(const std::string& task_id, const TaskLogEntry& entry, std::size_t budget) {
@@ -143,32 +170,8 @@ Json EntryForm(const std::string& task_id, const TaskLogEntry& entry, std::size_
   const Shares shares = ShareBudget(out, err, budget - for_command);
   SetStream(form, "stdout", out, shares.out, RestOf(task_id, entry.sequence, "stdout"));
   SetStream(form, "stderr", err, shares.err, RestOf(task_id, entry.sequence, "stderr"));
-  for (const char* name : {"stdout_dropped", "stderr_dropped"}) {
-    if (form[name] == 0) form.erase(name);
-  }
-  form["uri"] = CommandUri(task_id, entry.sequence);
+  DropUsual(form);
   return form;
-}
-
-Properties EntryProperties() {
-  Properties properties = CommandResultProperties();
-  std::erase_if(properties, [](const auto& one) {
-    return one.first == "environment" || one.first == "notices";
-  });
-  properties.emplace_back("sequence", IntegerSchema("The command's number in its task, from 1.", 1,
-                                                    std::int64_t{1} << 53));
-  properties.emplace_back("command",
-                          ListSchema("Its words; long ones are cut.", {{"type", "string"}}));
-  properties.emplace_back("cwd", TextSchema("The directory that it ran in."));
-  properties.emplace_back("state", ChoiceSchema("Whether it still runs.", {"running", "ended"}));
-  properties.emplace_back("started_at", TextSchema("RFC 3339, UTC."));
-  properties.emplace_back("ended_at", TextSchema("RFC 3339, UTC; absent while it runs."));
-  properties.emplace_back("timeout_seconds", CountSchema("When it is or was to be killed."));
-  properties.emplace_back("stdout_dropped",
-                          CountSchema("Bytes beyond the task's bound on output."));
-  properties.emplace_back("stderr_dropped", CountSchema("Likewise of stderr."));
-  properties.emplace_back("uri", TextSchema("The resource of this entry."));
-  return properties;
 }
 
 Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& task_id,
@@ -191,12 +194,12 @@ Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& tas
                     task.task_id, sequence));
   }
   Json form = EntryForm(task.task_id, entry, kResultBudget + kCommandBudget);
+  form.erase("command");  // The caller has just said it.
   form["task_id"] = task.task_id;
-  form["environment"] = task.environment;
   form["restarted"] = restarted;
   if (!notices.empty()) form["notices"] = notices;
   mcp::ToolResult told = ValueResult(std::move(form));
-  told.content.push_back(mcp::TextContent(Render(*told.structured, notices)));
+  told.content.push_back(mcp::TextContent(EntryText(*told.structured, WithCommand::kNo, notices)));
   for (const auto& [name, truncated, bytes] :
        {std::tuple{"stdout", entry.stdout_truncated, entry.stdout_bytes},
         std::tuple{"stderr", entry.stderr_truncated, entry.stderr_bytes}}) {
@@ -205,50 +208,50 @@ Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& tas
                                   fmt::format("{} of command {}", name, sequence), bytes,
                                   "text/plain"));
   }
-  told.content.push_back(LinkTo(CommandUri(task.task_id, sequence),
-                                fmt::format("command {}", sequence), "Journal entry", std::nullopt,
-                                "application/json"));
   return told;
 }
 
-mcp::ToolResult RunningResult(const StartedTaskCommand& started, const Notices& notices) {
-  Json form = {{"task_id", started.task_id},
-               {"sequence", started.sequence},
-               {"command", CutWords(started.command, kCommandBudget)},
-               {"cwd", started.cwd},
-               {"state", started.state},
-               {"started_at", started.started_at},
-               {"timeout_seconds", started.timeout_seconds},
-               {"execution_mode", started.execution_mode},
-               {"environment", started.environment},
-               {"restarted", started.restarted},
-               {"uri", CommandUri(started.task_id, started.sequence)}};
+Result<mcp::ToolResult> RunningResult(Engine& engine, const StartedTaskCommand& started,
+                                      const Notices& notices) {
+  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs, engine.LogsTask(started.task_id, started.sequence, 1));
+  if (logs.entries.empty()) {
+    return MakeError(ErrorCode::kNotFound, "the command is not in the journal any more");
+  }
+  Json form = EntryForm(started.task_id, logs.entries[0], kResultBudget + kCommandBudget);
+  form.erase("command");
+  form["task_id"] = started.task_id;
+  form["restarted"] = started.restarted;
   if (!notices.empty()) form["notices"] = notices;
-  std::string text = fmt::format(
-      "Command {} of {} runs in the background. Read its output and wait for its end with "
-      "task_logs(task_id=\"{}\", sequence={}, wait_seconds=30); stop it with task_stop(task_id, "
-      "sequence={}). It is killed {} s after its start.\n",
-      started.sequence, started.task_id, started.task_id, started.sequence, started.sequence,
-      started.timeout_seconds);
-  for (const std::string& notice : notices) text += fmt::format("note: {}\n", notice);
+  if (form["stdout"] == "" && form["stderr"] == "") {
+    form.erase("stdout");
+    form.erase("stderr");
+  }
+  // It may have ended this moment: then its end is in the form, and in the journal.
+  form["state"] = "running";
+  for (const char* ended : {"outcome", "exit_code", "ended_at", "explanation"}) form.erase(ended);
   mcp::ToolResult told = ValueResult(std::move(form));
+  std::string text = EntryText(*told.structured, WithCommand::kNo, notices);
+  const std::string limit = started.timeout_seconds == 0
+                                ? "it has no time limit"
+                                : fmt::format("its limit is {} s", started.timeout_seconds);
+  text += fmt::format(
+      "Command {0} of {1} is still running and goes on; {2}. Read on, and wait for its end, with "
+      "task_logs(task_id=\"{1}\", sequence={0}, wait_seconds=40); end it with "
+      "task_stop(task_id=\"{1}\", sequence={0}).\n",
+      started.sequence, started.task_id, limit);
   told.content.push_back(mcp::TextContent(text));
-  told.content.push_back(LinkTo(CommandUri(started.task_id, started.sequence),
-                                fmt::format("command {}", started.sequence), "Journal entry",
-                                std::nullopt, "application/json"));
   return told;
 }
 
 Json TaskExecSchema() {
-  Properties properties = EntryProperties();
-  properties.emplace_back("task_id", TextSchema("The task."));
-  properties.emplace_back("environment", TextSchema("The environment that it ran in."));
-  properties.emplace_back("notices",
-                          ListSchema("Things to know about this run.", {{"type", "string"}}));
-  properties.emplace_back("restarted",
-                          FlagSchema("The task was stopped and was started for this."));
-  return OutputSchema(properties, {"task_id", "sequence", "command", "cwd", "state",
-                                   "execution_mode", "environment"});
+  return OutputSchema({{"sequence", "integer"},
+                       {"state", "string"},
+                       {"exit_code", "integer"},
+                       {"outcome", "string"},
+                       {"stdout", "string"},
+                       {"stderr", "string"},
+                       {"explanation", "object"}},
+                      {"sequence", "state"});
 }
 
 }  // namespace pyro::mcp_server

@@ -16,14 +16,15 @@ namespace pyro::mcp_server {
 
 using Notices = std::vector<std::string>;
 
-// A value without nulls; the text is the same as JSON.
+// A value without nulls and without the usual (see DropUsual); the text is the same as JSON.
 mcp::ToolResult ValueResult(Json form);
+
+// Takes away what helps no reader: the usual directory and mode, flags that are off, counts of
+// nothing, and what the server's instructions say for all commands.
+void DropUsual(Json& form);
 
 // The words of a value of CommandSchema().
 Command ReadCommand(const Json& command);
-
-// The common fields of commands' results.
-Properties CommandResultProperties();
 
 // Of a one-shot VM: output that is not in the result is lost.
 mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output, const Notices& notices);
@@ -33,12 +34,17 @@ Json RunResultSchema();
 Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& task_id,
                                           std::int64_t sequence, bool restarted,
                                           const Notices& notices);
-// Of one that goes on.
-mcp::ToolResult RunningResult(const StartedTaskCommand& started, const Notices& notices);
+// Of one that goes on, with its output so far.
+Result<mcp::ToolResult> RunningResult(Engine& engine, const StartedTaskCommand& started,
+                                      const Notices& notices);
 Json TaskExecSchema();
 
 // One journal entry with its output, which together take at most `budget` bytes of JSON.
 Json EntryForm(const std::string& task_id, const TaskLogEntry& entry, std::size_t budget);
-Properties EntryProperties();
+
+// Such an entry for models: a line of facts, then the output as it is. `with_command`: the line
+// ends with the command.
+enum class WithCommand { kNo, kYes };
+std::string EntryText(const Json& entry, WithCommand with_command, const Notices& notices = {});
 
 }  // namespace pyro::mcp_server

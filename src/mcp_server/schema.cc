@@ -11,13 +11,6 @@ Json Typed(std::string_view type, std::string_view description) {
   return {{"type", type}, {"description", description}};
 }
 
-Json ObjectSchema(const Properties& properties, const std::vector<std::string>& required) {
-  Json schema = {{"type", "object"}, {"properties", Json::object()}};
-  for (const auto& [name, property] : properties) schema["properties"][name] = property;
-  if (!required.empty()) schema["required"] = required;
-  return schema;
-}
-
 }  // namespace
 
 Json TextSchema(std::string_view description) { return Typed("string", description); }
@@ -37,7 +30,7 @@ Json IntegerSchema(std::string_view description, std::int64_t minimum, std::int6
 
 Json CountSchema(std::string_view description) {
   Json schema = Typed("integer", description);
-  schema["minimum"] = 0;
+  schema["minimum"] = 1;
   return schema;
 }
 
@@ -50,38 +43,33 @@ Json NumberSchema(std::string_view description, double minimum, double maximum) 
 
 Json FlagSchema(std::string_view description) { return Typed("boolean", description); }
 
-Json ListSchema(std::string_view description, Json items) {
-  Json schema = Typed("array", description);
-  schema["items"] = std::move(items);
-  return schema;
-}
-
 Json WithDefault(Json schema, Json value) {
   schema["default"] = std::move(value);
   return schema;
 }
 
 Json CommandSchema() {
-  Json words =
-      ListSchema("The words of one program call, run without a shell.", {{"type", "string"}});
-  words["minItems"] = 1U;
-  Json script = TextSchema("A line or script for the guest's /bin/sh -c; pipes and && work.");
-  script["minLength"] = 1U;
+  const Json words = {{"type", "array"}, {"items", {{"type", "string"}}}, {"minItems", 1U}};
   return {
       {"description",
-       "What to run: a string for /bin/sh -c, such as \"make && make test\", or a list of words "
-       "run without a shell, such as [\"git\", \"status\"]."},
-      {"anyOf", Json::array({script, words})}};
+       "A string is run by the image's bash, or by sh if it has none: pipes and && work. A list "
+       "is one program with its arguments, run without a shell."},
+      {"anyOf", Json::array({{{"type", "string"}}, words})}};
 }
 
 Json InputSchema(const Properties& properties, const std::vector<std::string>& required) {
-  Json schema = ObjectSchema(properties, required);
-  schema["additionalProperties"] = false;
+  Json schema = {
+      {"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
+  for (const auto& [name, property] : properties) schema["properties"][name] = property;
+  if (!required.empty()) schema["required"] = required;
   return schema;
 }
 
-Json OutputSchema(const Properties& properties, const std::vector<std::string>& required) {
-  return ObjectSchema(properties, required);
+Json OutputSchema(Fields fields, const std::vector<std::string>& required) {
+  Json schema = {{"type", "object"}, {"properties", Json::object()}};
+  for (const auto& [name, type] : fields) schema["properties"][std::string(name)]["type"] = type;
+  if (!required.empty()) schema["required"] = required;
+  return schema;
 }
 
 Json WithoutNulls(Json value) {

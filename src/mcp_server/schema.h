@@ -1,5 +1,6 @@
 // JSON Schemas of tools, put together from a small vocabulary that every client understands: no
-// $ref, no lists of types, combinators only below a property.
+// $ref, no lists of types, combinators only below a property. Every model reads them in each of its
+// conversations, so they say what a name does not say, and no more.
 
 #pragma once
 
@@ -17,10 +18,9 @@ namespace pyro::mcp_server {
 Json TextSchema(std::string_view description);
 Json ChoiceSchema(std::string_view description, const std::vector<std::string>& choices);
 Json IntegerSchema(std::string_view description, std::int64_t minimum, std::int64_t maximum);
-Json CountSchema(std::string_view description);  // An integer from 0.
+Json CountSchema(std::string_view description);  // An integer from 1.
 Json NumberSchema(std::string_view description, double minimum, double maximum);
 Json FlagSchema(std::string_view description);
-Json ListSchema(std::string_view description, Json items);
 
 // `schema` with a default.
 Json WithDefault(Json schema, Json value);
@@ -31,8 +31,10 @@ Json CommandSchema();
 using Properties = std::vector<std::pair<std::string, Json>>;
 // Closed: other properties are refused.
 Json InputSchema(const Properties& properties, const std::vector<std::string>& required = {});
-// Open: results may grow.
-Json OutputSchema(const Properties& properties, const std::vector<std::string>& required = {});
+
+// The fields of a result that programs rely on, by name and JSON type. Open: results hold more.
+using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+Json OutputSchema(Fields fields, const std::vector<std::string>& required = {});
 
 // Without members that are null, at any depth, so that schemas need no lists of types.
 Json WithoutNulls(Json value);

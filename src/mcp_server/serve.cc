@@ -1,6 +1,9 @@
 #include "mcp_server/serve.h"
 
+#include <chrono>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "base/try.h"
 #include "mcp/http_server.h"
@@ -14,13 +17,13 @@ namespace {
 // Calls that wait for a command hold a worker each.
 constexpr std::size_t kWorkers = 64;
 
-mcp::ServerOptions Options(McpProfile profile) {
+mcp::ServerOptions ServerOptionsFor(Engine& engine, McpProfile profile) {
   mcp::ServerOptions options;
   options.name = "pyro";
   options.title = "pyro";
   options.version = kVersion;
   options.description = "A computer for every agent task: real Linux virtual machines.";
-  options.instructions = Instructions(profile);
+  options.instructions = Instructions(profile, engine.KnownAccelerator());
   options.limits.workers = kWorkers;
   return options;
 }
@@ -28,15 +31,22 @@ mcp::ServerOptions Options(McpProfile profile) {
 }  // namespace
 
 PyroServer::PyroServer(Engine& engine, McpProfile profile)
-    : watcher_(std::make_unique<Watcher>(engine, server_)), server_(Options(profile)) {
+    : watcher_(std::make_unique<Watcher>(engine, server_)),
+      server_(ServerOptionsFor(engine, profile)) {
   if (profile == McpProfile::kVmRun) return;
   server_.SetTaskStore(std::make_shared<JournalTasks>(engine));
 }
 
-Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, McpProfile profile,
+Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOptions& options,
                                                      HostPaths host_paths) {
-  std::unique_ptr<PyroServer> made(new PyroServer(engine, profile));
-  const Host host{engine, made->server_, profile, host_paths == HostPaths::kAllowed};
+  if (options.answer_seconds < 1 || options.answer_seconds > kMaxAnswerSeconds) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("answer_seconds is {}", options.answer_seconds),
+                     fmt::format("answer_seconds takes 1 to {}", kMaxAnswerSeconds));
+  }
+  std::unique_ptr<PyroServer> made(new PyroServer(engine, options.profile));
+  const Host host{engine, made->server_, options.profile, host_paths == HostPaths::kAllowed,
+                  std::chrono::seconds(options.answer_seconds)};
   PYRO_RETURN_IF_ERROR(AddVmTools(host));
   PYRO_RETURN_IF_ERROR(AddTaskTools(host));
   PYRO_RETURN_IF_ERROR(AddResources(host));
@@ -59,29 +69,29 @@ std::optional<McpProfile> ParseMcpProfile(std::string_view name) {
   return std::nullopt;
 }
 
-Status ServeMcpOnStdio(Engine& engine, McpProfile profile, int stop_fd) {
+Status ServeMcpOnStdio(Engine& engine, const McpOptions& options, int stop_fd) {
   PYRO_ASSIGN_OR_RETURN(mcp::StdioOptions stdio, mcp::TakeStdio());
   stdio.stop_fd = stop_fd;
   PYRO_ASSIGN_OR_RETURN(
-      auto server, mcp_server::PyroServer::Make(engine, profile, mcp_server::HostPaths::kAllowed));
+      auto server, mcp_server::PyroServer::Make(engine, options, mcp_server::HostPaths::kAllowed));
   const Status status = mcp::ServeStdio(server->server(), std::move(stdio));
   // Its end would wait for the handler that did not return.
   if (!status && status.error().code == ErrorCode::kTimedOut) (void)server.release();
   return status;
 }
 
-Status ServeMcpOnHttp(Engine& engine, McpProfile profile, const McpHttpOptions& options,
+Status ServeMcpOnHttp(Engine& engine, const McpOptions& options, const McpHttpOptions& asked,
                       int stop_fd) {
   const auto paths =
-      options.token.empty() ? mcp_server::HostPaths::kRefused : mcp_server::HostPaths::kAllowed;
-  PYRO_ASSIGN_OR_RETURN(auto server, mcp_server::PyroServer::Make(engine, profile, paths));
+      asked.token.empty() ? mcp_server::HostPaths::kRefused : mcp_server::HostPaths::kAllowed;
+  PYRO_ASSIGN_OR_RETURN(auto server, mcp_server::PyroServer::Make(engine, options, paths));
   mcp::HttpOptions http;
-  http.address = options.address;
-  http.port = options.port;
-  http.bearer_token = options.token;
-  http.allowed_hosts = options.allowed_hosts;
+  http.address = asked.address;
+  http.port = asked.port;
+  http.bearer_token = asked.token;
+  http.allowed_hosts = asked.allowed_hosts;
   PYRO_ASSIGN_OR_RETURN(auto listening, mcp::HttpServer::Listen(server->server(), std::move(http)));
-  if (options.on_listening) options.on_listening(listening->url());
+  if (asked.on_listening) asked.on_listening(listening->url());
   const Status status = listening->Run(stop_fd);
   if (!status && status.error().code == ErrorCode::kTimedOut) {
     (void)listening.release();

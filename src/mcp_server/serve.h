@@ -19,7 +19,7 @@ enum class HostPaths { kRefused, kAllowed };
 class PyroServer {
  public:
   // `engine` outlives it.
-  static Result<std::unique_ptr<PyroServer>> Make(Engine& engine, McpProfile profile,
+  static Result<std::unique_ptr<PyroServer>> Make(Engine& engine, const McpOptions& options,
                                                   HostPaths host_paths);
 
   ~PyroServer() { watcher_->Stop(); }

@@ -1,5 +1,6 @@
 #include "mcp_server/task_exec.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -53,8 +54,10 @@ Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& a
   Engine& engine = host.engine;
   const std::string task_id = TextOr(arguments, "task_id", "");
   const Command command = ReadCommand(arguments.at("command"));
-  const std::int64_t timeout = ReadTimeout(arguments);
   const bool background = FlagOr(arguments, "background", false);
+  // In the background there is no limit but the one that was asked for.
+  const std::int64_t timeout =
+      background ? IntOr(arguments, "timeout_seconds", 0) : ReadTimeout(arguments);
   CallReport report(call, timeout, "running");
   const CallIo io = report.Io();
   const auto began = std::chrono::steady_clock::now();
@@ -66,9 +69,12 @@ Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& a
     return std::move(started).error();
   }
   report.Say("running");
-  if (background) return RunningResult(*started, report.Notices());
+  if (background) return RunningResult(engine, *started, report.Notices());
   while (true) {
-    const auto command_now = engine.GetTaskCommand(started->task_id, started->sequence, kStep, io);
+    const auto left = std::chrono::duration_cast<milliseconds>(began + host.answer_after -
+                                                               std::chrono::steady_clock::now());
+    const auto command_now = engine.GetTaskCommand(started->task_id, started->sequence,
+                                                   std::clamp(left, milliseconds(0), kStep), io);
     if (!command_now) {
       if (command_now.error().code != ErrorCode::kCancelled) {
         return StillRuns(command_now.error(), *started);
@@ -84,11 +90,14 @@ Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& a
                                report.Notices());
     }
     report.Wrote(command_now->stdout_bytes, command_now->stderr_bytes);
-    if (call.MayAnswerWithTask() && std::chrono::steady_clock::now() - began >= kTaskAfter) {
+    const auto waited = std::chrono::steady_clock::now() - began;
+    if (call.MayAnswerWithTask() && waited >= kTaskAfter) {
       PYRO_ASSIGN_OR_RETURN(mcp::TaskState state,
                             CommandState(engine, *command_now, WithResult::kNo));
       return ToolResult::AsTask(std::move(state));
     }
+    // Before the client gives the call up and has the command killed.
+    if (waited >= host.answer_after) return RunningResult(engine, *started, report.Notices());
   }
 }
 

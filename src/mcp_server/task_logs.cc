@@ -26,10 +26,11 @@ constexpr double kMaxWaitSeconds = 600;
 constexpr std::size_t kListBudget = 29000;
 constexpr std::size_t kEntryFacts = 800;  // The size of an entry without its command and output.
 
-milliseconds ReadWait(const Json& arguments) {
+// At most as long as a call may take: a longer wait is the next call's.
+milliseconds ReadWait(const Host& host, const Json& arguments) {
   const auto found = arguments.find("wait_seconds");
-  return found == arguments.end() ? milliseconds(0)
-                                  : milliseconds(std::llround(found->get<double>() * 1000));
+  if (found == arguments.end()) return milliseconds(0);
+  return std::min(milliseconds(std::llround(found->get<double>() * 1000)), host.answer_after);
 }
 
 Error Misused(std::string_view what, std::string_view hint) {
@@ -74,9 +75,10 @@ Result<TaskCommandInfo> AwaitEnd(Engine& engine, const std::string& task_id, std
   }
 }
 
-Result<ToolResult> OneCommand(Engine& engine, CallContext& call, const Json& arguments) {
+Result<ToolResult> OneCommand(const Host& host, CallContext& call, const Json& arguments) {
+  Engine& engine = host.engine;
   const std::int64_t sequence = IntOr(arguments, "sequence", 0);
-  const milliseconds wait = ReadWait(arguments);
+  const milliseconds wait = ReadWait(host, arguments);
   CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
   PYRO_ASSIGN_OR_RETURN(const TaskCommandInfo command,
                         AwaitEnd(engine, TextOr(arguments, "task_id", ""), sequence, wait, report));
@@ -85,13 +87,31 @@ Result<ToolResult> OneCommand(Engine& engine, CallContext& call, const Json& arg
   for (const TaskLogEntry& entry : logs.entries) {
     entries.push_back(EntryForm(command.task_id, entry, kResultBudget));
   }
-  return ToolResult::Structured(
+  std::string text;
+  for (const Json& entry : entries) text += EntryText(entry, WithCommand::kYes);
+  ToolResult result = ToolResult::Structured(
       {{"task_id", command.task_id}, {"count", entries.size()}, {"entries", std::move(entries)}});
+  result.content.push_back(mcp::TextContent(text));
+  return result;
 }
 
-Result<ToolResult> OnePage(Engine& engine, CallContext& call, const Json& arguments) {
+// The newest commands, as JournalForm() has them.
+Result<ToolResult> Journal(const Host& host, const Json& arguments) {
+  PYRO_ASSIGN_OR_RETURN(Json form, JournalForm(host.engine, TextOr(arguments, "task_id", ""),
+                                               IntOr(arguments, "first", 0),
+                                               IntOr(arguments, "limit", kDefaultEntries)));
+  std::string text = fmt::format("{} of {} commands\n", form.value("count", 0),
+                                 form.value("total", std::int64_t{0}));
+  for (const Json& entry : form["entries"]) text += EntryText(entry, WithCommand::kYes);
+  ToolResult result = ToolResult::Structured(std::move(form));
+  result.content.push_back(mcp::TextContent(text));
+  return result;
+}
+
+Result<ToolResult> OnePage(const Host& host, CallContext& call, const Json& arguments) {
+  Engine& engine = host.engine;
   const std::int64_t sequence = IntOr(arguments, "sequence", 0);
-  const milliseconds wait = ReadWait(arguments);
+  const milliseconds wait = ReadWait(host, arguments);
   CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
   const auto stream = TextOr(arguments, "stream", "stdout") == "stderr" ? OutputStream::kStderr
                                                                         : OutputStream::kStdout;
@@ -142,66 +162,44 @@ Result<Json> JournalForm(Engine& engine, const std::string& task_id, std::int64_
 Result<ToolResult> ReadLogs(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_RETURN_IF_ERROR(CheckCombination(arguments));
   if (arguments.contains("stream") || arguments.contains("offset")) {
-    return OnePage(host.engine, call, arguments);
+    return OnePage(host, call, arguments);
   }
-  if (arguments.contains("sequence")) return OneCommand(host.engine, call, arguments);
-  PYRO_ASSIGN_OR_RETURN(Json form, JournalForm(host.engine, TextOr(arguments, "task_id", ""),
-                                               IntOr(arguments, "first", 0),
-                                               IntOr(arguments, "limit", kDefaultEntries)));
-  return ToolResult::Structured(std::move(form));
+  if (arguments.contains("sequence")) return OneCommand(host, call, arguments);
+  return Journal(host, arguments);
 }
 
 Json LogsInputSchema() {
   return InputSchema(
       {
           {"task_id", TaskIdSchema()},
-          {"sequence", IntegerSchema("One command, by its number. Without it: the journal's newest "
-                                     "commands.",
-                                     1, std::int64_t{1} << 53)},
+          {"sequence", CountSchema("One command. Without it: the newest commands.")},
           {"stream",
            ChoiceSchema("With sequence: a page of this stream alone.", {"stdout", "stderr"})},
-          {"offset",
-           IntegerSchema("With sequence: the byte at which the page begins; next_offset of "
-                         "the page before.",
-                         0, std::int64_t{1} << 53)},
-          {"limit",
-           IntegerSchema("With stream or offset: bytes of the page, at most 16384 (the "
-                         "default). Without sequence: how many commands, at most 20 (default "
-                         "10).",
-                         1, kMaxPageBytes)},
+          {"offset", IntegerSchema("First byte of the page: next_offset of the page before.", 0,
+                                   std::int64_t{1} << 53)},
+          {"limit", IntegerSchema("Bytes of a page (default 16384), or how many commands (at most "
+                                  "20, default 10).",
+                                  1, kMaxPageBytes)},
           {"wait_seconds",
-           NumberSchema("With sequence: wait so long for the command's end or, with "
-                        "stream or offset, for something to read. Many clients give a "
-                        "call up after 60 s.",
-                        0, kMaxWaitSeconds)},
-          {"first",
-           IntegerSchema("Without sequence: list from this command on instead of the newest.", 1,
-                         std::int64_t{1} << 53)},
+           NumberSchema(
+               "With sequence: wait for its end or, with stream or offset, for more output. "
+               "A call answers after 45 s in any case.",
+               0, kMaxWaitSeconds)},
+          {"first", CountSchema("List from this command on.")},
       },
       {"task_id"});
 }
 
 Json LogsOutputSchema() {
-  return OutputSchema(
-      {
-          {"task_id", TextSchema("The task.")},
-          {"total", CountSchema("Commands in the whole journal.")},
-          {"count", CountSchema("Entries here.")},
-          {"entries",
-           ListSchema("Commands with their output, oldest first.",
-                      OutputSchema(EntryProperties(), {"sequence", "command", "state"}))},
-          {"sequence", CountSchema("Of a page: the command.")},
-          {"stream", TextSchema("Of a page: stdout or stderr.")},
-          {"offset", CountSchema("Of a page: its first byte.")},
-          {"next_offset", CountSchema("Of a page: where the next begins.")},
-          {"total_bytes", CountSchema("Of a page: how much of the stream there is so far.")},
-          {"text", TextSchema("Of a page: what was written.")},
-          {"complete", FlagSchema("Of a page: the command has ended and this is the last page.")},
-          {"state", TextSchema("Of a page: whether the command still runs.")},
-          {"outcome", TextSchema("Of a page: how the command ended.")},
-          {"exit_code", CountSchema("Of a page: absent while the command runs.")},
-      },
-      {"task_id"});
+  return OutputSchema({{"task_id", "string"},
+                       {"total", "integer"},
+                       {"entries", "array"},
+                       {"text", "string"},
+                       {"next_offset", "integer"},
+                       {"total_bytes", "integer"},
+                       {"complete", "boolean"},
+                       {"state", "string"}},
+                      {"task_id"});
 }
 
 }  // namespace pyro::mcp_server

@@ -22,25 +22,44 @@ using mcp::CallContext;
 using mcp::Tool;
 using mcp::ToolResult;
 
-using Handler = Result<ToolResult> (*)(const Host& host, CallContext& call, const Json& arguments);
-
 constexpr std::size_t kListedTasks = 40;  // The most that fit a result.
-
-mcp::ToolHandler BindTaskTool(const Host& host, Handler handler) {
-  return [host, handler](CallContext& call, const Json& arguments) -> Result<ToolResult> {
-    auto result = handler(host, call, arguments);
-    if (!result) return ForModels(std::move(result).error());
-    return result;
-  };
-}
 
 std::string IdOf(const Json& arguments) { return TextOr(arguments, "task_id", ""); }
 
-Json TaskForm(const TaskInfo& task) {
+// What there is to say of a task on a few lines.
+std::string TaskText(const Json& form) {
+  std::string text =
+      fmt::format("{} {} ({}), {} commands", form.value("task_id", ""), form.value("state", ""),
+                  form.value("environment", ""), form.value("command_count", std::int64_t{0}));
+  if (form.value("execution_mode", "") == "host_compat") text += ", on the host";
+  text += form.value("network_enabled", false) ? ", with network" : ", no network";
+  if (form.contains("disk_mib")) {
+    text +=
+        fmt::format(", disk {} of {} MiB", FormatBytes(form.value("disk_bytes", std::uint64_t{0})),
+                    form.value("disk_mib", std::int64_t{0}));
+  }
+  text += fmt::format("; its guest stops at {} unless it is used\n", form.value("expires_at", ""));
+  if (form.contains("last_error")) {
+    text += fmt::format("last error: {}\n", form.value("last_error", ""));
+  }
+  for (const Json& notice : form.value("notices", Json::array())) {
+    text += fmt::format("note: {}\n", notice.get<std::string>());
+  }
+  if (const auto last = form.find("last_command"); last != form.end()) {
+    text += "last command: " + EntryText(*last, WithCommand::kYes);
+  }
+  return text;
+}
+
+ToolResult TaskResult(const TaskInfo& task, const Notices& notices = {}) {
   Json form = WithoutNulls(ToJson(task));
-  if (task.last_command)
+  if (task.last_command) {
     form["last_command"]["command"] = CutWords(task.last_command->command, 300);
-  return form;
+  }
+  if (!notices.empty()) form["notices"] = notices;
+  ToolResult result = ValueResult(std::move(form));
+  result.content.push_back(mcp::TextContent(TaskText(*result.structured)));
+  return result;
 }
 
 // A client does not know the server's own directory.
@@ -62,14 +81,12 @@ Result<ToolResult> CreateTask(const Host& host, CallContext& call, const Json& a
   CallReport report(call, 0, "making a task of " + options.environment);
   PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.CreateTask(options, report.Io()));
   host.server.NotifyResourcesChanged();
-  Json form = TaskForm(task);
-  if (const auto notices = report.Notices(); !notices.empty()) form["notices"] = notices;
-  return ToolResult::Structured(std::move(form));
+  return TaskResult(task, report.Notices());
 }
 
 Result<ToolResult> GetTaskStatus(const Host& host, CallContext&, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.StatusTask(IdOf(arguments)));
-  return ToolResult::Structured(TaskForm(task));
+  return TaskResult(task);
 }
 
 Result<ToolResult> List(const Host& host, CallContext&, const Json&) {
@@ -93,15 +110,17 @@ Result<ToolResult> List(const Host& host, CallContext&, const Json&) {
 Result<ToolResult> StopTask(const Host& host, CallContext& call, const Json& arguments) {
   if (!arguments.contains("sequence")) {
     PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.StopTask(IdOf(arguments)));
-    return ToolResult::Structured(TaskForm(task));
+    return TaskResult(task);
   }
   CallReport report(call, 0, "stopping the command");
   PYRO_ASSIGN_OR_RETURN(
       const TaskCommandInfo command,
       host.engine.CancelTaskCommand(IdOf(arguments), IntOr(arguments, "sequence", 0), report.Io()));
-  Json form = WithoutNulls(ToJson(command));
+  Json form = ToJson(command);
   form["command"] = CutWords(command.command, 2000);
-  return ToolResult::Structured(std::move(form));
+  ToolResult result = ValueResult(std::move(form));
+  result.content.push_back(mcp::TextContent(EntryText(*result.structured, WithCommand::kYes)));
+  return result;
 }
 
 Result<ToolResult> DeleteTask(const Host& host, CallContext&, const Json& arguments) {
@@ -131,7 +150,7 @@ Tool Make(const Host& host, std::string name, std::string title, mcp::ToolAnnota
   tool.name = std::move(name);
   tool.title = std::move(title);
   tool.annotations = annotations;
-  tool.handler = BindTaskTool(host, handler);
+  tool.handler = Bind(host, handler);
   return tool;
 }
 
@@ -141,34 +160,21 @@ Tool TaskCreateTool(const Host& host) {
            {.read_only = false, .destructive = false, .idempotent = false, .open_world = true},
            CreateTask);
   tool.description =
-      "Start a Linux virtual machine with a /workspace that keeps its files, for work in several "
-      "steps: "
-      "write files, build, test, look around. Returns a task_id for the other task_* tools. Files, "
-      "installed packages and the journal of all commands stay until task_delete. Its guest is "
-      "stopped "
-      "ttl_seconds after the last use, and task_exec starts it again with everything as it was. "
-      "Commands "
-      "run as root. Without `network` there is no network device, and it cannot be added later. "
-      "Takes "
-      "seconds, and about a minute more where the environment must be built first. Delete the task "
-      "when "
-      "its work is done.";
-  Properties properties = VmProperties("Then its guest is stopped; the task stays.");
-  properties.emplace_back("disk_mib",
-                          WithDefault(IntegerSchema("Bound of its disk in MiB; on the host "
-                                                    "only what is written takes room.",
-                                                    256, 1048576),
-                                      10240));
+      "Start a Linux VM with a /workspace that keeps its files, for work in several steps. Returns "
+      "the task_id for the other task_* tools. Files, installed packages and the journal of "
+      "commands stay until task_delete. Commands run as root. It takes seconds, and about a minute "
+      "more if the environment must be built first.";
+  Properties properties = VmProperties(
+      "Stop the guest this long after its last use; the task stays, and task_exec starts it again.");
+  properties.emplace_back(
+      "disk_mib", WithDefault(IntegerSchema("Upper bound of its disk.", 256, 1048576), 10240));
   if (host.host_paths) {
-    properties.emplace_back(
-        "source_path", TextSchema("Absolute path of a directory, .tar, .tar.gz or .tgz on the host "
-                                  "whose content is copied into /workspace."));
+    properties.emplace_back("source_path",
+                            TextSchema("Absolute path on the host of a directory, .tar, .tar.gz or "
+                                       ".tgz that fills /workspace."));
   }
-  tool.input_schema = InputSchema(properties, {"environment"});
-  Json output = TaskSchema();
-  output["properties"]["notices"] =
-      ListSchema("Things to know about this task.", {{"type", "string"}});
-  tool.output_schema = std::move(output);
+  tool.input_schema = InputSchema(properties);
+  tool.output_schema = TaskSchema();
   return tool;
 }
 
@@ -178,29 +184,21 @@ Tool TaskExecTool(const Host& host) {
            {.read_only = false, .destructive = true, .idempotent = false, .open_world = true},
            ExecInTask);
   tool.description =
-      "Run a command in a task's /workspace. What it writes stays for the next command; shell "
-      "state such "
-      "as cd, variables and background jobs does not. The command and all its output are kept in "
-      "the "
-      "task's journal; the result holds the beginning and end of long output and says how to read "
-      "the "
-      "rest. A non-zero exit_code is a result. It is killed after timeout_seconds (default 30): "
-      "raise "
-      "that for builds. For anything over about 50 s, or a server that should keep running, set "
-      "background: it returns at once with a sequence, and task_logs(task_id, sequence, "
-      "wait_seconds) "
-      "reads on while task_stop(task_id, sequence) ends it. stdin is empty. Write files with a "
-      "heredoc: "
-      "cat > main.c <<'EOF' …";
+      "Run a command in a task's /workspace. Files and background processes stay for the next "
+      "command; cd and variables do not. A call answers within 45 s: a command that runs longer "
+      "goes on, and the result tells its sequence for task_logs, which waits for its end. Use "
+      "background for a server: it returns at once. All output is kept in the journal, except what "
+      "a process started with & prints after its command has ended. A non-zero exit_code is a "
+      "result. stdin is empty; write files with a heredoc: cat > main.c <<'EOF' …";
   tool.input_schema = InputSchema(
       {
           {"task_id", TaskIdSchema()},
           {"command", CommandSchema()},
-          {"timeout_seconds", TimeoutSchema()},
-          {"background",
-           WithDefault(
-               FlagSchema("Return as soon as the command is recorded, and leave it running."),
-               false)},
+          {"timeout_seconds", TimeoutSchema("Kill the command and all it started after this time; "
+                                            "raise it for builds. No default with background.")},
+          {"background", WithDefault(FlagSchema("Return at once and leave it running, without a "
+                                                "time limit unless one is given."),
+                                     false)},
       },
       {"task_id", "command"});
   tool.output_schema = TaskExecSchema();
@@ -210,7 +208,7 @@ Tool TaskExecTool(const Host& host) {
 
 Tool StatusTool(const Host& host) {
   Tool tool = Make(host, "task_status", "Show a task", kReadsTask, GetTaskStatus);
-  tool.description = "Show the state of one task, its lease and its newest command.";
+  tool.description = "Show a task's state, lease, disk and newest command.";
   tool.input_schema = InputSchema({{"task_id", TaskIdSchema()}}, {"task_id"});
   tool.output_schema = TaskSchema();
   return tool;
@@ -219,13 +217,9 @@ Tool StatusTool(const Host& host) {
 Tool LogsTool(const Host& host) {
   Tool tool = Make(host, "task_logs", "Read a task's journal", kReadsTask, ReadLogs);
   tool.description =
-      "Read what a task's commands wrote, finished or still running. With task_id alone: the "
-      "newest "
-      "commands, each with its exit_code and the ends of its output. With sequence: that command; "
-      "wait_seconds waits for its end. With sequence and stream: a page of that stream; go on at "
-      "next_offset until `complete`, and use wait_seconds to follow a running command. Everything "
-      "is "
-      "kept until task_delete.";
+      "Read what commands wrote, ended or still running. With task_id alone: the newest commands. "
+      "With sequence: that command; wait_seconds waits for its end. With sequence and stream: a "
+      "page of that stream; go on at next_offset until complete.";
   tool.input_schema = LogsInputSchema();
   tool.output_schema = LogsOutputSchema();
   return tool;
@@ -234,64 +228,33 @@ Tool LogsTool(const Host& host) {
 Tool DeleteTool(const Host& host) {
   Tool tool = Make(host, "task_delete", "Delete a task", kEndsTask, DeleteTask);
   tool.description =
-      "Delete a task for good: its guest, its files and its journal. Running commands are killed. "
-      "Copy "
-      "out what is still needed first.";
+      "Delete a task for good with its files and its journal; running commands are killed. Copy "
+      "out first what is still needed.";
   tool.input_schema = InputSchema({{"task_id", TaskIdSchema()}}, {"task_id"});
-  tool.output_schema =
-      OutputSchema({{"task_id", TextSchema("What was deleted.")}, {"deleted", FlagSchema("true")}},
-                   {"task_id", "deleted"});
+  tool.output_schema = OutputSchema({{"task_id", "string"}, {"deleted", "boolean"}});
   return tool;
 }
 
 Tool ListTool(const Host& host) {
   Tool tool = Make(host, "task_list", "List tasks", kReadsTask, List);
-  tool.description =
-      "List the tasks there are, the newest first, whoever made them: also those of earlier "
-      "sessions and "
-      "of the command line.";
+  tool.description = "List all tasks, the newest first, those of other sessions too.";
   tool.input_schema = InputSchema({});
-  Json one = OutputSchema(
-      {
-          {"task_id", TextSchema("The task.")},
-          {"environment", TextSchema("What its root file system began with.")},
-          {"state", TextSchema("created, started or stopped.")},
-          {"command_count", CountSchema("Entries of its journal.")},
-          {"created_at", TextSchema("RFC 3339, UTC.")},
-          {"last_used_at", TextSchema("RFC 3339, UTC.")},
-          {"disk_bytes", CountSchema("What it takes on the host.")},
-          {"last_command", TextSchema("The newest command, on one line.")},
-      },
-      {"task_id", "environment", "state", "command_count"});
-  tool.output_schema = OutputSchema(
-      {
-          {"total", CountSchema("How many there are.")},
-          {"count", CountSchema("How many are listed here.")},
-          {"tasks", ListSchema("The newest first.", one)},
-      },
-      {"total", "count", "tasks"});
+  tool.output_schema =
+      OutputSchema({{"total", "integer"}, {"count", "integer"}, {"tasks", "array"}});
   return tool;
 }
 
 Tool StopTool(const Host& host) {
   Tool tool = Make(host, "task_stop", "Stop a task or one of its commands", kEndsTask, StopTask);
   tool.description =
-      "With sequence: kill that running command with everything it started; its output so far is "
-      "kept and "
-      "it is recorded as cancelled. Without: power the task's guest off, which ends every command; "
-      "files "
-      "and journal stay, and the next task_exec starts it again. Stopping what has ended is fine.";
+      "With sequence: kill that command with everything it started; its output stays. Without: "
+      "power the guest off, which ends every command; files and journal stay, and task_exec starts "
+      "it again.";
   tool.input_schema =
-      InputSchema({{"task_id", TaskIdSchema()},
-                   {"sequence", IntegerSchema("The command to kill.", 1, std::int64_t{1} << 53)}},
+      InputSchema({{"task_id", TaskIdSchema()}, {"sequence", CountSchema("The command to kill.")}},
                   {"task_id"});
-  Properties properties = EntryProperties();
-  std::erase_if(properties, [](const auto& one) { return one.first == "state"; });
-  properties.emplace_back("state", TextSchema("Of the command, or of the task."));
-  Json output = OutputSchema(properties, {"task_id", "state"});
-  output["properties"].update(TaskSchema()["properties"]);
-  output["properties"]["state"] = TextSchema("Of the command, or of the task.");
-  tool.output_schema = std::move(output);
+  tool.output_schema = OutputSchema(
+      {{"task_id", "string"}, {"state", "string"}, {"outcome", "string"}}, {"task_id", "state"});
   return tool;
 }
 
@@ -300,26 +263,17 @@ Tool ExportTool(const Host& host) {
       host, "task_export", "Copy files out of a task",
       {.read_only = false, .destructive = false, .idempotent = false, .open_world = false}, Export);
   tool.description =
-      "Copy a file or directory out of a task to the host. The destination must not exist yet, or "
-      "be an "
-      "empty directory; nothing is overwritten. A destination that ends in .tar becomes a tar "
-      "archive.";
+      "Copy a file or directory of a task to the host. The destination must not exist yet, or be an "
+      "empty directory; one that ends in .tar becomes a tar archive.";
   tool.input_schema = InputSchema(
       {
           {"task_id", TaskIdSchema()},
-          {"path",
-           TextSchema("In the guest; a relative one counts from /workspace. \".\" is all of it.")},
+          {"path", TextSchema("In the guest; relative paths count from /workspace.")},
           {"destination", TextSchema("Absolute path on the host.")},
       },
       {"task_id", "path", "destination"});
-  tool.output_schema = OutputSchema(
-      {
-          {"task_id", TextSchema("The task.")},
-          {"path", TextSchema("What was copied.")},
-          {"destination", TextSchema("Where it is now.")},
-          {"bytes", CountSchema("How much was copied.")},
-      },
-      {"task_id", "path", "destination", "bytes"});
+  tool.output_schema =
+      OutputSchema({{"path", "string"}, {"destination", "string"}, {"bytes", "integer"}});
   return tool;
 }
 

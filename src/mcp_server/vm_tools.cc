@@ -18,16 +18,6 @@ using mcp::CallContext;
 using mcp::Tool;
 using mcp::ToolResult;
 
-using Handler = Result<ToolResult> (*)(const Host& host, CallContext& call, const Json& arguments);
-
-mcp::ToolHandler BindVmTool(const Host& host, Handler handler) {
-  return [host, handler](CallContext& call, const Json& arguments) -> Result<ToolResult> {
-    auto result = handler(host, call, arguments);
-    if (!result) return ForModels(std::move(result).error());
-    return result;
-  };
-}
-
 // The output of a command that runs now, counted for progress.
 class CountingSink : public EndsSink {
  public:
@@ -62,7 +52,14 @@ Result<ToolResult> Run(const Host& host, CallContext& call, const Json& argument
 Result<ToolResult> ListEnvironments(const Host& host, CallContext&, const Json&) {
   PYRO_ASSIGN_OR_RETURN(const std::vector<EnvironmentInfo> environments,
                         host.engine.ListEnvironments());
-  return ValueResult(ToJson(environments));
+  Json list = Json::array();
+  for (const EnvironmentInfo& one : environments) {
+    Json form = {
+        {"name", one.name}, {"description", one.description}, {"installed", one.installed}};
+    if (one.broken) form["broken"] = true;  // Its next use repairs it.
+    list.push_back(std::move(form));
+  }
+  return ValueResult({{"environments", std::move(list)}});
 }
 
 Result<ToolResult> CreateVm(const Host& host, CallContext& call, const Json& arguments) {
@@ -125,28 +122,23 @@ Tool RunTool(const Host& host) {
   tool.name = "vm_run";
   tool.title = "Run one command in a fresh VM";
   tool.description =
-      "Run one command in a new, empty Linux virtual machine and destroy the machine afterwards. "
-      "Use it "
-      "for anything untrusted or experimental that needs no files from before and leaves none "
-      "behind; "
-      "for several steps on the same files use task_create and task_exec. The command runs as root "
-      "in "
-      "/workspace, which is empty; nothing of the host can be seen or changed. Without `network` "
-      "there is "
-      "no network device. An environment that is not installed yet is built first, which takes "
-      "about a "
-      "minute. A non-zero exit_code is a result, not a failure of the tool. Long output is cut to "
-      "its "
-      "beginning and end and the rest is lost: filter it, or use a task, which keeps all of it.";
-  Properties properties = {{"command", CommandSchema()}, {"timeout_seconds", TimeoutSchema()}};
-  for (auto& property : VmProperties("A running command counts as use.")) {
+      "Run one command in a new Linux VM and destroy the VM afterwards: for anything untrusted or "
+      "one-off. For several steps on the same files use task_create and task_exec. The command runs "
+      "as root in an empty /workspace and sees nothing of the host. The VM ends with this call, and "
+      "many clients give a call up after 60 s: run in a task what takes longer. Long output keeps "
+      "its beginning and end; a task keeps all. A non-zero exit_code is a result. An environment "
+      "that is not installed yet is built first, about a minute.";
+  Properties properties = {
+      {"command", CommandSchema()},
+      {"timeout_seconds", TimeoutSchema("Kill the command and all it started after this time.")}};
+  for (auto& property : VmProperties("Lease; a running command counts as use.")) {
     properties.push_back(std::move(property));
   }
-  tool.input_schema = InputSchema(properties, {"environment", "command"});
+  tool.input_schema = InputSchema(properties, {"command"});
   tool.output_schema = RunResultSchema();
   tool.annotations = {
       .read_only = false, .destructive = false, .idempotent = false, .open_world = true};
-  tool.handler = BindVmTool(host, Run);
+  tool.handler = Bind(host, Run);
   return tool;
 }
 
@@ -155,26 +147,13 @@ Tool ListEnvironmentsTool(const Host& host) {
   tool.name = "vm_list_environments";
   tool.title = "List environments";
   tool.description =
-      "List the environments that machines can be made of, with what each holds. `installed` says "
-      "whether one is ready; any other is built at its first use, which takes about a minute.";
+      "List the environments of VMs and tasks with what each holds. One that is not installed is "
+      "built at its first use, about a minute.";
   tool.input_schema = InputSchema({});
-  Json one = OutputSchema(
-      {
-          {"name", TextSchema("What `environment` takes.")},
-          {"description", TextSchema("What it holds.")},
-          {"installed", FlagSchema("It is ready.")},
-          {"broken", FlagSchema("It is damaged and is repaired at its next use.")},
-          {"digest", TextSchema("Of the installed version.")},
-          {"installed_at", TextSchema("RFC 3339, UTC.")},
-          {"size_bytes", CountSchema("On the host's disk.")},
-      },
-      {"name", "description", "installed"});
-  tool.output_schema = OutputSchema({{"catalog_version", TextSchema("Of the catalog.")},
-                                     {"environments", ListSchema("In the catalog's order.", one)}},
-                                    {"environments"});
+  tool.output_schema = OutputSchema({{"environments", "array"}}, {"environments"});
   tool.annotations = {
       .read_only = true, .destructive = false, .idempotent = true, .open_world = false};
-  tool.handler = BindVmTool(host, ListEnvironments);
+  tool.handler = Bind(host, ListEnvironments);
   return tool;
 }
 
@@ -183,17 +162,13 @@ Tool VmCreateTool(const Host& host) {
   tool.name = "vm_create";
   tool.title = "Create a VM";
   tool.description =
-      "Make a virtual machine for one later command, without starting it. Rarely what you want: "
-      "vm_run "
-      "does everything in one call, and task_create makes a workspace for many commands. The "
-      "machine "
-      "goes at the end of its lease, after vm_exec, or with vm_delete. Next: vm_start.";
-  tool.input_schema =
-      InputSchema(VmProperties("Then the machine and its disk are deleted."), {"environment"});
+      "Make a VM for one later command, without starting it. Rarely what you want: vm_run needs one "
+      "call, and task_create makes a workspace for many commands. Next: vm_start.";
+  tool.input_schema = InputSchema(VmProperties("Delete the VM this long after its last use."));
   tool.output_schema = VmSchema();
   tool.annotations = {
       .read_only = false, .destructive = false, .idempotent = false, .open_world = true};
-  tool.handler = BindVmTool(host, CreateVm);
+  tool.handler = Bind(host, CreateVm);
   return tool;
 }
 
@@ -206,7 +181,7 @@ Tool ByVmId(const Host& host, std::string name, std::string title, std::string d
   tool.input_schema = InputSchema({{"vm_id", VmIdSchema()}}, {"vm_id"});
   tool.output_schema = std::move(output);
   tool.annotations = annotations;
-  tool.handler = BindVmTool(host, handler);
+  tool.handler = Bind(host, handler);
   return tool;
 }
 
@@ -215,16 +190,16 @@ Tool VmExecTool(const Host& host) {
   tool.name = "vm_exec";
   tool.title = "Run a command in a VM and delete the VM";
   tool.description =
-      "Run one command in a machine of vm_start and then DELETE that machine with its disk, "
-      "however the "
-      "command ended. For several commands use a task. Output and exit_code as in vm_run.";
-  tool.input_schema = InputSchema(
-      {{"vm_id", VmIdSchema()}, {"command", CommandSchema()}, {"timeout_seconds", TimeoutSchema()}},
-      {"vm_id", "command"});
+      "Run one command in a VM of vm_start and then DELETE that VM with its disk, however the "
+      "command ended. Otherwise as vm_run.";
+  tool.input_schema = InputSchema({{"vm_id", VmIdSchema()},
+                                   {"command", CommandSchema()},
+                                   {"timeout_seconds", TimeoutSchema("As in vm_run.")}},
+                                  {"vm_id", "command"});
   tool.output_schema = RunResultSchema();
   tool.annotations = {
       .read_only = false, .destructive = true, .idempotent = false, .open_world = true};
-  tool.handler = BindVmTool(host, Exec);
+  tool.handler = Bind(host, Exec);
   return tool;
 }
 
@@ -233,39 +208,17 @@ constexpr mcp::ToolAnnotations kReadsVm = {
 constexpr mcp::ToolAnnotations kEndsVm = {
     .read_only = false, .destructive = true, .idempotent = true, .open_world = false};
 
-Json NetworkSchema() {
-  return OutputSchema(
-      {
-          {"vm_id", TextSchema("The machine.")},
-          {"network_enabled", FlagSchema("It has a network device.")},
-          {"address", TextSchema("IPv4 address of the guest, while it is started.")},
-          {"prefix_length", CountSchema("Of its subnet.")},
-          {"gateway", TextSchema("IPv4 address.")},
-          {"dns", TextSchema("IPv4 address of its name server.")},
-          {"mac", TextSchema("Of its card.")},
-      },
-      {"vm_id", "network_enabled"});
-}
-
 Tool ReapTool(const Host& host) {
   Tool tool;
   tool.name = "vm_reap_expired";
   tool.title = "Clear expired VMs";
   tool.description =
-      "Remove machines whose lease is over and what crashes left behind, and say which. Every call "
-      "that "
-      "makes a machine does the same, so this is for looking after disk space. Tasks are never "
-      "removed.";
+      "Remove VMs whose lease is over and what crashes left behind. Every call that makes a VM does "
+      "so too. Tasks are never removed.";
   tool.input_schema = InputSchema({});
-  tool.output_schema = OutputSchema(
-      {
-          {"vm_ids", ListSchema("The machines that were removed.", {{"type", "string"}})},
-          {"count", CountSchema("How many.")},
-          {"leftovers", CountSchema("Files and directories that belonged to no machine.")},
-      },
-      {"vm_ids", "count"});
+  tool.output_schema = OutputSchema({{"vm_ids", "array"}, {"count", "integer"}});
   tool.annotations = kEndsVm;
-  tool.handler = BindVmTool(host, Reap);
+  tool.handler = Bind(host, Reap);
   return tool;
 }
 
@@ -278,30 +231,24 @@ Status AddVmTools(const Host& host) {
   if (host.profile != McpProfile::kFull) return OkStatus();
   PYRO_RETURN_IF_ERROR(server.AddTool(VmCreateTool(host)));
   PYRO_RETURN_IF_ERROR(server.AddTool(
-      ByVmId(host, "vm_start", "Start a VM",
-             "Boot a machine of vm_create and return once it takes commands. Starting a started "
-             "one is fine. "
-             "Next: vm_exec.",
+      ByVmId(host, "vm_start", "Start a VM", "Boot a VM of vm_create until it takes commands.",
              {.read_only = false, .destructive = false, .idempotent = true, .open_world = false},
              VmSchema(), StartVm)));
   PYRO_RETURN_IF_ERROR(server.AddTool(VmExecTool(host)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(
-      host, "vm_stop", "Stop a VM",
-      "Power a machine off; its disk is kept until its lease ends. Stopping a stopped one is fine.",
-      kEndsVm, VmSchema(), StopVm)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(
-      host, "vm_delete", "Delete a VM", "Delete a machine with its disk, whatever state it is in.",
-      kEndsVm,
-      OutputSchema({{"vm_id", TextSchema("What was deleted.")}, {"deleted", FlagSchema("true")}},
-                   {"vm_id", "deleted"}),
-      DeleteVm)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(host, "vm_status", "Show a VM",
-                                             "Show the state and the lease of one machine.",
-                                             kReadsVm, VmSchema(), GetVmStatus)));
+  PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(host, "vm_stop", "Stop a VM",
+                                             "Power a VM off; its disk stays until its lease ends.",
+                                             kEndsVm, VmSchema(), StopVm)));
   PYRO_RETURN_IF_ERROR(server.AddTool(
-      ByVmId(host, "vm_network_info", "Show a VM's network",
-             "Show the addresses of a machine that was made with `network` and is started.",
-             kReadsVm, NetworkSchema(), NetworkInfo)));
+      ByVmId(host, "vm_delete", "Delete a VM", "Delete a VM with its disk, in any state.", kEndsVm,
+             OutputSchema({{"vm_id", "string"}, {"deleted", "boolean"}}), DeleteVm)));
+  PYRO_RETURN_IF_ERROR(
+      server.AddTool(ByVmId(host, "vm_status", "Show a VM", "Show the state and the lease of a VM.",
+                            kReadsVm, VmSchema(), GetVmStatus)));
+  PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(
+      host, "vm_network_info", "Show a VM's network",
+      "Show the addresses of a started VM with network.", kReadsVm,
+      OutputSchema({{"vm_id", "string"}, {"network_enabled", "boolean"}, {"address", "string"}}),
+      NetworkInfo)));
   return server.AddTool(ReapTool(host));
 }
 

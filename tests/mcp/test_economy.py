@@ -1,0 +1,106 @@
+"""What the MCP server costs a model and what it tells it, before any guest runs."""
+
+import json
+import subprocess
+
+import harness
+import pytest
+
+# Tokens of tools/list, counted as a quarter of its characters, by profile. Every model pays them in every
+# conversation.
+LIMITS = {"full": 5000, "task": 3000, "vm-run": 1000}
+
+
+def tokens(value):
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False)) / 4
+
+
+@pytest.mark.parametrize("profile", LIMITS)
+def test_the_list_of_tools_fits_its_limit(bare, serve, profile):
+    server = serve("--profile", profile, pyro=bare)
+    listed = server.request("tools/list").result
+    counted = tokens(listed)
+    instructions = len(server.greeting["instructions"]) / 4
+    print(f"\ntools/list, profile {profile}: {counted:.0f} tokens, {len(listed['tools'])} tools; "
+          f"instructions {instructions:.0f}")
+    assert counted <= LIMITS[profile]
+    assert instructions <= 512
+
+
+@pytest.mark.parametrize("accelerator, said", [
+    ("tcg", "No KVM on this host: the CPU is emulated, and computing is about 10 to 25 times slower"),
+    ("kvm", "KVM runs the guest's CPU")])
+@pytest.mark.parametrize("profile", LIMITS)
+def test_the_instructions_say_how_fast_this_host_is(bare, serve, profile, accelerator, said):
+    bare.env["PYRO_ACCELERATOR"] = accelerator
+    text = serve("--profile", profile, pyro=bare).greeting["instructions"]
+    assert said in text and "Without KVM" not in text, text
+
+
+@pytest.mark.parametrize("tool, arguments, message, hint", [
+    ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "cwd": "/"}, "'cwd' is not a known property",
+     "task_exec takes background (boolean), command (string or array, required), task_id (string, required), "
+     "timeout_seconds (integer)"),
+    ("task_list", {"all": True}, "'all' is not a known property", "task_list takes no arguments"),
+    ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "timeout_seconds": "60"},
+     'timeout_seconds: must be of type integer, got "60"; leave out the quotes', "timeout_seconds (integer)"),
+    ("task_exec", {"task_id": "task_aaaaaa", "command": []}, "command: must have at least 1 items", "command"),
+    ("task_exec", {"task_id": "task_aaaaaa", "command": 7}, "command: must be of type string or array, got 7", "command"),
+])
+def test_a_wrong_argument_names_those_that_fit(bare, serve, tool, arguments, message, hint):
+    error = serve(pyro=bare).failure(tool, **arguments)
+    assert error["code"] == "invalid_argument"
+    assert message in error["message"] and hint in error["hint"], error
+
+
+EMPTY = {
+    "vm_run": {"command": "true", "environment": "debian:12"},
+    "vm_create": {"environment": "debian:12"},
+    "task_create": {"environment": "debian:12", "source_path": "/"},
+    "task_exec": {"task_id": "task_aaaaaa", "command": "true"},
+    "vm_exec": {"vm_id": "vm_aaaaaa", "command": "true"},
+    "task_export": {"task_id": "task_aaaaaa", "path": ".", "destination": "/nowhere"},
+    **{name: {"vm_id": "vm_aaaaaa"} for name in ("vm_start", "vm_stop", "vm_delete", "vm_status", "vm_network_info")},
+    **{name: {"task_id": "task_aaaaaa"} for name in ("task_status", "task_logs", "task_delete", "task_stop")},
+}
+
+
+@pytest.mark.parametrize("tool", EMPTY)
+def test_an_empty_string_is_an_error_that_names_its_argument(bare, serve, tool):
+    server = serve(pyro=bare)
+    for name in EMPTY[tool]:
+        error = server.failure(tool, **{**EMPTY[tool], name: ""})
+        assert (error["code"], error["message"]) == ("invalid_argument", f"{name} is empty"), error
+        assert len(error["hint"]) > 8, error
+    # Every argument that takes a string is among these, or is one of a few words.
+    schema = next(one for one in server.request("tools/list").result["tools"] if one["name"] == tool)["inputSchema"]
+    strings = {name for name, each in schema["properties"].items()
+               if "enum" not in each and (each.get("type") == "string" or "anyOf" in each)}
+    assert strings == set(EMPTY[tool]), strings
+
+
+def test_a_list_without_a_program_is_an_error(bare, serve):
+    error = serve(pyro=bare).failure("vm_run", environment="debian:12", command=["", "x"])
+    assert (error["code"], error["message"]) == ("invalid_argument", "command is empty"), error
+
+
+def test_a_word_that_is_too_long_is_answered_with_what_a_tool_can_do(bare, serve):
+    for arguments in ({"command": "x" * 183_036}, {"command": ["echo", "x" * 183_036]}):
+        error = serve(pyro=bare).failure("vm_run", environment="debian:12", **arguments)
+        assert "183036 bytes" in error["message"] and "stdin" not in error["hint"], error
+        assert "several commands" in error["hint"], error
+
+
+@pytest.mark.parametrize("end", [b"", b"\r", b"\n"])
+def test_the_last_line_is_answered_with_or_without_its_newline(bare, end):
+    ask = {"jsonrpc": "2.0", "id": 7, "method": "ping"}
+    process = bare.start("mcp", "serve", stdin=subprocess.PIPE)
+    out, err = process.communicate(json.dumps(ask).encode() + end, timeout=harness.HANG_SECONDS)
+    assert process.returncode == 0, err
+    assert json.loads(out)["id"] == 7, out
+
+
+@pytest.mark.parametrize("seconds", ["0", "3601", "-1", "x"])
+def test_answer_seconds_takes_1_to_3600(bare, seconds):
+    done = bare("mcp", "serve", "--answer-seconds", seconds)
+    assert done.code in (1, 2) and done.out == b"" and "answer" in done.talk, done

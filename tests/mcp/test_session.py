@@ -1,0 +1,60 @@
+"""A coding session over MCP by the official TypeScript SDK's client with its default limits: nothing is lost."""
+
+import json
+import pathlib
+import subprocess
+
+import harness
+import npm_tools
+
+HERE = pathlib.Path(__file__).resolve().parent
+CLIENT_LIMIT = 60  # Seconds, of that client by default.
+
+
+def test_a_coding_session_with_default_limits_loses_nothing(pyro):
+    npm_tools.require()
+    done = harness.finish(subprocess.Popen(
+        [str(npm_tools.NODE), str(HERE / "session.mjs"), str(npm_tools.DIRECTORY), str(pyro.program)],
+        env=pyro.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    assert done.code == 0, done
+    steps = {}
+    for line in done.text.splitlines():
+        step = json.loads(line)
+        steps[step.pop("step")] = step
+    assert steps.pop("calls")["calls"] >= 15
+    shown = sum(len(one["text"]) for one in steps.values()) / 4
+    print(f"\n{len(steps)} calls, {shown:.0f} tokens of results, the longest call "
+          f"{max(one['seconds'] for one in steps.values()):.1f} s")
+    for name, one in steps.items():
+        assert not one["failed"] and one["links"] == 0, (name, one)
+    value = {name: one["value"] for name, one in steps.items()}
+    text = {name: one["text"] for name, one in steps.items()}
+
+    assert value["create"]["environment"] == "debian:12"
+    assert value["broken"]["exit_code"] == 1 and "AssertionError" in text["broken"]
+    assert value["mend"]["exit_code"] == 0 and value["commit"]["stdout"].strip() == "1"
+    assert value["serve"]["state"] == "running" and "no time limit" in text["serve"]
+
+    # The long one: what it had written by then, and how to read on; then all of it, and its exit code.
+    task_id, sequence = value["create"]["task_id"], value["long"]["sequence"]
+    assert value["long"]["state"] == "running" and value["long"]["stdout"].startswith("line 1\nline 2\n")
+    assert f'task_logs(task_id="{task_id}", sequence={sequence}' in text["long"]
+    entry, = value["long-end"]["entries"]
+    assert (entry["state"], entry["outcome"], entry["exit_code"]) == ("ended", "exited", 3)
+    assert entry["stdout"] == "".join(f"line {i}\n" for i in range(1, 71)) + "done\n"
+    assert entry["duration_ms"] > CLIENT_LIMIT * 1000
+
+    # The server has outlived the foreground's 30 s by far.
+    assert value["fetch"]["stdout"] == "def fib(n):\n", text["fetch"]
+    assert "GET /fib.py" in text["server-log"]
+    assert value["stop-server"]["outcome"] == "cancelled"
+    assert value["stop-server"]["duration_ms"] > CLIENT_LIMIT * 1000
+
+    assert value["too-short"]["exit_code"] == 124
+    assert "killed at its limit of 2 s" in text["too-short"] and "timeout_seconds" in text["too-short"]
+    assert value["too-short"]["stdout"] == "begun\n"
+    assert value["no-program"]["exit_code"] == 127
+    assert "'ls -la' is not a program" in text["no-program"] and "give one string" in text["no-program"]
+    assert value["bash"]["stdout"] == "debian b /tmp\n"
+    outcomes = [one["outcome"] for one in value["journal"]["entries"]]
+    assert outcomes == ["exited"] * 4 + ["cancelled"] + ["exited"] * 2 + ["timed_out", "not_started", "exited"]

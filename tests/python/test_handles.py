@@ -1,0 +1,144 @@
+"""The handles of Python for one task or VM, and the calls that the command line has too."""
+
+import harness
+import pyro_mcp
+import pytest
+from pyro_mcp import Task, Vm, results
+from test_sdk import has_shape
+
+
+@pytest.mark.parametrize("call", [
+    lambda sdk: sdk.run_in_vm(environment="", command="true"),
+    lambda sdk: sdk.run_in_vm(environment=harness.BASE, command=""),
+    lambda sdk: sdk.run_in_vm(environment=harness.BASE, command=[""]),
+    lambda sdk: sdk.create_vm(environment=""),
+    lambda sdk: sdk.vm(environment=""),
+    lambda sdk: sdk.create_task(environment=""),
+    lambda sdk: sdk.create_task(environment=harness.BASE, source_path=""),
+    lambda sdk: sdk.task(environment=harness.BASE, source_path=""),
+    lambda sdk: sdk.exec_vm("", command="true"),
+    lambda sdk: sdk.exec_vm("vm_aaaaaa", command=""),
+    lambda sdk: sdk.exec_task("", command="true"),
+    lambda sdk: sdk.exec_task("task_aaaaaa", command=""),
+    lambda sdk: sdk.start_task_command("", command="true"),
+    lambda sdk: sdk.start_task_command("task_aaaaaa", command=""),
+    lambda sdk: sdk.export_task("", path=".", destination="/nowhere"),
+    lambda sdk: sdk.export_task("task_aaaaaa", path="", destination="/nowhere"),
+    lambda sdk: sdk.export_task("task_aaaaaa", path=".", destination=""),
+    lambda sdk: sdk.keep_spares(environment=""),
+    lambda sdk: sdk.pull_environment(""),
+    lambda sdk: sdk.inspect_environment(""),
+    lambda sdk: sdk.status_task(""),
+    lambda sdk: sdk.logs_task(""),
+    lambda sdk: sdk.stop_task(""),
+    lambda sdk: sdk.delete_task(""),
+    lambda sdk: sdk.get_task_command("", 1),
+    lambda sdk: sdk.cancel_task_command("", 1),
+    lambda sdk: sdk.list_task_commands(""),
+    lambda sdk: sdk.read_task_command("", 1),
+    lambda sdk: sdk.read_task_output("", 1),
+    lambda sdk: sdk.read_task_output("task_aaaaaa", 1, stream=""),
+    lambda sdk: sdk.status_vm(""),
+    lambda sdk: sdk.start_vm(""),
+    lambda sdk: sdk.stop_vm(""),
+    lambda sdk: sdk.delete_vm(""),
+    lambda sdk: sdk.network_info_vm(""),
+])
+def test_an_empty_string_is_an_error_that_names_its_argument(sdk, call):
+    with pytest.raises(pyro_mcp.InvalidArgumentError) as caught:
+        call(sdk)
+    assert "is empty" in caught.value.message or "stream is ''" in caught.value.message
+    assert caught.value.message.split()[0] in (
+        "environment", "command", "source_path", "task_id", "vm_id", "path", "destination", "stream")
+    assert caught.value.hint
+    assert sdk.list_tasks()["count"] == 0
+
+
+def test_a_background_command_takes_a_limit_of_one_second_or_more(sdk):
+    for value in (0, -1):
+        with pytest.raises(pyro_mcp.InvalidArgumentError, match="timeout_seconds"):
+            sdk.start_task_command("task_aaaaaa", command="true", timeout_seconds=value)
+
+
+def test_a_task_that_is_there_is_attached_to_and_has_every_call(sdk):
+    made = sdk.create_task(environment=harness.BASE)
+    task = Task(sdk, made["task_id"])
+    started = task.start_command(command="echo out; echo err >&2; until [ -e go ]; do sleep 0.1; done; echo end")
+    has_shape(started, results.StartedTaskCommand)
+    assert (started["state"], started["timeout_seconds"]) == ("running", 0)
+    page = task.read_output(1, wait_seconds=250)
+    assert (page["text"], page["complete"]) == ("out\n", False)
+    assert task.read_output(1, stream="stderr", wait_seconds=250)["text"] == "err\n"
+    assert task.get_command(1)["duration_ms"] > 0
+    task.exec(command="touch go", timeout_seconds=250)
+    out, err = [], []
+    whole = task.read_command(1, follow=True, on_stdout=out.append, on_stderr=err.append)
+    has_shape(whole, results.TaskCommand)
+    assert ("".join(out), "".join(err), whole["exit_code"]) == ("out\nend\n", "err\n", 0)
+    listed = task.list_commands(limit=-1)
+    assert (listed["total"], [one["sequence"] for one in listed["entries"]]) == (2, [2])
+    sequence = task.start_command(command="sleep 1000", timeout_seconds=2000)["sequence"]
+    assert task.cancel_command(sequence)["outcome"] == "cancelled"
+    assert task.delete() == {"task_id": made["task_id"], "deleted": True}
+
+
+def test_a_vm_that_is_there_is_attached_to(sdk):
+    vm = Vm(sdk, sdk.create_vm(environment=harness.BASE)["vm_id"])
+    assert vm.status()["state"] == "created"
+    assert vm.delete() == {"vm_id": vm.vm_id, "deleted": True}
+
+
+def test_a_callback_that_raises_leaves_the_reading_and_not_the_command(sdk, task):
+    class Enough(Exception):
+        pass
+
+    def on_stdout(text):
+        raise Enough(text)
+
+    task.start_command(command="echo begun; sleep 1000")
+    with pytest.raises(Enough, match="begun"):
+        task.read_command(1, follow=True, on_stdout=on_stdout)
+    assert task.get_command(1)["state"] == "running"
+
+
+@pytest.mark.parametrize("run, hint", [
+    (lambda sdk, **more: sdk.run_in_vm(environment=harness.BASE, **more), "timeout_seconds"),
+    (lambda sdk, **more: sdk.exec_task(sdk.create_task(environment=harness.BASE)["task_id"], **more), "background")])
+def test_why_a_command_ended_so_is_in_its_result(sdk, run, hint):
+    result = run(sdk, command="sleep 1000", timeout_seconds=2)
+    assert result["outcome"] == "timed_out"
+    assert result["explanation"]["message"].startswith("the command was killed at its limit of 2 s")
+    assert hint in result["explanation"]["hint"]
+    assert ("emulates the CPU" in result["explanation"]["message"]) == (result["accelerator"] == "tcg")
+    result = run(sdk, command=["ls -la"], timeout_seconds=250)
+    assert (result["exit_code"], result["outcome"]) == (127, "not_started")
+    assert result["explanation"]["message"] == "'ls -la' is not a program"
+    result = run(sdk, command="source /etc/os-release && echo $ID", timeout_seconds=250)
+    assert (result["stdout"], result["explanation"], result["output_left_open"]) == ("debian\n", None, False)
+
+
+def test_spares_are_kept_and_listed(sdk):
+    kept = sdk.keep_spares(environment=harness.BASE, ttl_seconds=900)
+    has_shape(kept, results.SparePool)
+    try:
+        assert (kept["count"], kept["waiting"], kept["ttl_seconds"]) == (1, 1, 900)
+        listed = sdk.list_spares()
+        has_shape(listed, results.SparePools)
+        assert [pool["environment"] for pool in listed["pools"]] == [harness.BASE]
+        result = sdk.run_in_vm(environment=harness.BASE, command="true", timeout_seconds=250)
+        assert result["timings"]["start"] == "spare"
+    finally:
+        sdk.keep_spares(environment=harness.BASE, count=0)
+    assert sdk.list_spares() == {"pools": []}
+
+
+def test_doctor_prints_what_the_command_line_does(sdk, pyro):
+    report = sdk.doctor()
+    has_shape(report, results.DoctorReport)
+    printed = pyro("doctor", "--json").json
+
+    def verdicts(one):
+        return {**one, "checks": [(check["name"], check["ok"]) for check in one["checks"]]}
+
+    # Details such as free memory change between two calls.
+    assert verdicts(report) == verdicts(printed)
