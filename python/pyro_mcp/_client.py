@@ -11,7 +11,8 @@ from ._handles import Task, Vm
 from ._server import Profile, Server
 from .errors import InvalidArgumentError
 
-# The guest's /bin/sh -c runs a string; a list of words runs unchanged, without a shell.
+# The guest's bash runs a string, or its sh if it has no bash; a list of words runs unchanged, without
+# a shell.
 Command = Union[str, Sequence[str]]
 
 # Takes a piece of a command's output as it arrives. Bytes that are not UTF-8 are U+FFFD.
@@ -36,6 +37,15 @@ def _seconds(name: str, value: float) -> float:
     return float(value)
 
 
+def _not_empty(name: str, value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {type(value).__name__}, not str")
+    if not value:
+        raise InvalidArgumentError(f"{name} is empty",
+                                   "give it a value; an optional argument may be left out instead")
+    return value
+
+
 def _text(name: str, value: str) -> bytes:
     """The bytes that Python's own calls would pass to the system."""
     if not isinstance(value, str):
@@ -48,18 +58,16 @@ def _text(name: str, value: str) -> bytes:
 
 
 def _name(name: str, value: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is {type(value).__name__}, not str")
-    return value.encode("utf-8", "replace").decode()
+    return _not_empty(name, value).encode("utf-8", "replace").decode()
 
 
 def _path(name: str, value: Union[str, os.PathLike[str]]) -> bytes:
-    return _text(name, os.fspath(value))
+    return _text(name, _not_empty(name, os.fspath(value)))
 
 
 def _command(command: Command) -> Union[bytes, list[bytes]]:
     if isinstance(command, str):
-        return _text("command", command)
+        return _text("command", _not_empty("command", command))
     if not isinstance(command, Sequence) or isinstance(command, (bytes, bytearray)):
         raise TypeError(f"command is {type(command).__name__}, not str or a list of str")
     return [_text("a word of command", word) for word in command]
@@ -191,6 +199,29 @@ class Pyro:
         """Returns the guest's addresses, while it is started with a network."""
         return self._engine.network_info_vm(_name("vm_id", vm_id))
 
+    # Spares: VMs that are up already, for run_in_vm to take.
+
+    def keep_spares(self, *, environment: str, count: int = 1, vcpu_count: int = 1,
+                    mem_mib: int = 1024, ttl_seconds: int = 3600,
+                    network: bool = False) -> results.SparePool:
+        """Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run of the same kind takes
+        one and starts at once, and another is started in its place.
+
+        Returns once they are ready. They are removed if none is used for ``ttl_seconds``.
+        LimitExceededError: they could take more than half of the host's memory.
+        """
+        options = _options(environment, vcpu_count, mem_mib, ttl_seconds, network, False)
+        return self._engine.keep_spares(options, _int("count", count))
+
+    def list_spares(self) -> results.SparePools:
+        """The kinds of VMs that are kept ready."""
+        return self._engine.list_spares()
+
+    def doctor(self) -> results.DoctorReport:
+        """Finds out what works on this host, with a remedy for what does not. Takes seconds the first
+        time."""
+        return self._engine.doctor()
+
     def reap_expired(self) -> results.ReapedVms:
         """Removes VMs whose lease is over, and leftovers of crashes. Leases also end without it."""
         return self._engine.reap_expired()
@@ -246,12 +277,15 @@ class Pyro:
         return done
 
     def start_task_command(self, task_id: str, *, command: Command,
-                           timeout_seconds: int = 30) -> results.StartedTaskCommand:
+                           timeout_seconds: Optional[int] = None) -> results.StartedTaskCommand:
         """As exec_task, but returns once the command is recorded. The command goes on without a
-        caller, to its end or its timeout. The calls below take its ``sequence``.
+        caller, to its end, or to its timeout if one is given. The calls below take its ``sequence``.
         """
-        return self._engine.start_task_command(_name("task_id", task_id), _command(command),
-                                               _int("timeout_seconds", timeout_seconds))
+        limit = 0 if timeout_seconds is None else _int("timeout_seconds", timeout_seconds)
+        if limit < 1 and timeout_seconds is not None:
+            raise InvalidArgumentError(f"timeout_seconds is {limit}",
+                                       "give 1 to 604800, or None for no limit")
+        return self._engine.start_task_command(_name("task_id", task_id), _command(command), limit)
 
     def cancel_task_command(self, task_id: str, sequence: int) -> results.TaskCommandInfo:
         """Kills a running command of any caller, with every process that it started. A command that
@@ -287,6 +321,21 @@ class Pyro:
                                              stream == "stderr", offset, _int("limit", limit),
                                              _seconds("wait_seconds", wait_seconds))
 
+    def read_task_command(self, task_id: str, sequence: int, *, follow: bool = False,
+                          on_stdout: Optional[OutputCallback] = None,
+                          on_stderr: Optional[OutputCallback] = None) -> results.TaskCommand:
+        """One entry of the journal, its whole output given to the callbacks in pieces; with
+        ``follow`` until the command has ended. An exception of a callback leaves this call, and the
+        command goes on."""
+        out = _Decoding(on_stdout) if on_stdout is not None else None
+        err = _Decoding(on_stderr) if on_stderr is not None else None
+        done = self._engine.read_task_command(_name("task_id", task_id), _int("sequence", sequence),
+                                              bool(follow), out, err)
+        for stream in (out, err):
+            if stream is not None:
+                stream.finish()
+        return done
+
     def status_task(self, task_id: str) -> results.TaskInfo:
         return self._engine.status_task(_name("task_id", task_id))
 
@@ -314,7 +363,7 @@ class Pyro:
         A ``destination`` that ends in .tar becomes a tar. Otherwise it must not exist yet, or be
         an empty directory (AlreadyExistsError). Starts a stopped guest.
         """
-        return self._engine.export_task(_name("task_id", task_id), _text("path", path),
+        return self._engine.export_task(_name("task_id", task_id), _text("path", _not_empty("path", path)),
                                         _path("destination", destination))
 
     def task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,

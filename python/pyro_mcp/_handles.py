@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING, Optional, Type, Union
+from typing import TYPE_CHECKING, Literal, Optional, Type, Union
 
 from . import results
 from .errors import NotFoundError, PyroError
@@ -39,6 +39,9 @@ class Vm:
     def start(self) -> results.VmInfo:
         return self._pyro.start_vm(self.vm_id)
 
+    def delete(self) -> results.DeletedVm:
+        return self._pyro.delete_vm(self.vm_id)
+
     def __enter__(self) -> Vm:
         return self
 
@@ -55,7 +58,11 @@ class Vm:
 
 
 class Task:
-    """A task. It is deleted, with its workspace and journal, at the end of its ``with`` block."""
+    """A task. It is deleted, with its workspace and journal, at the end of its ``with`` block.
+
+    ``Task(pyro, task_id)`` is a handle for a task that is there already; without a ``with`` block
+    it deletes nothing.
+    """
 
     def __init__(self, pyro: Pyro, task_id: str) -> None:
         self._pyro = pyro
@@ -68,6 +75,38 @@ class Task:
         return self._pyro.exec_task(self.task_id, command=command, timeout_seconds=timeout_seconds,
                                     on_stdout=on_stdout, on_stderr=on_stderr)
 
+    def start_command(self, *, command: Command,
+                      timeout_seconds: Optional[int] = None) -> results.StartedTaskCommand:
+        """Pyro.start_task_command for this task."""
+        return self._pyro.start_task_command(self.task_id, command=command,
+                                             timeout_seconds=timeout_seconds)
+
+    def cancel_command(self, sequence: int) -> results.TaskCommandInfo:
+        """Pyro.cancel_task_command for this task."""
+        return self._pyro.cancel_task_command(self.task_id, sequence)
+
+    def get_command(self, sequence: int, *, wait_seconds: float = 0) -> results.TaskCommandInfo:
+        """Pyro.get_task_command for this task."""
+        return self._pyro.get_task_command(self.task_id, sequence, wait_seconds=wait_seconds)
+
+    def list_commands(self, *, first: int = 1, limit: int = 0) -> results.TaskCommandPage:
+        """Pyro.list_task_commands for this task."""
+        return self._pyro.list_task_commands(self.task_id, first=first, limit=limit)
+
+    def read_output(self, sequence: int, *, stream: Literal["stdout", "stderr"] = "stdout",
+                    offset: int = 0, limit: int = 1048576,
+                    wait_seconds: float = 0) -> results.TaskOutput:
+        """Pyro.read_task_output for this task."""
+        return self._pyro.read_task_output(self.task_id, sequence, stream=stream, offset=offset,
+                                           limit=limit, wait_seconds=wait_seconds)
+
+    def read_command(self, sequence: int, *, follow: bool = False,
+                     on_stdout: Optional[OutputCallback] = None,
+                     on_stderr: Optional[OutputCallback] = None) -> results.TaskCommand:
+        """Pyro.read_task_command for this task."""
+        return self._pyro.read_task_command(self.task_id, sequence, follow=follow,
+                                            on_stdout=on_stdout, on_stderr=on_stderr)
+
     def status(self) -> results.TaskInfo:
         return self._pyro.status_task(self.task_id)
 
@@ -79,6 +118,9 @@ class Task:
 
     def export(self, *, path: str, destination: Union[str, os.PathLike[str]]) -> results.ExportedPath:
         return self._pyro.export_task(self.task_id, path=path, destination=destination)
+
+    def delete(self) -> results.DeletedTask:
+        return self._pyro.delete_task(self.task_id)
 
     def __enter__(self) -> Task:
         return self

@@ -29,6 +29,7 @@ class Option:
 Commands = dict[str, dict[str, Option]]  # By usage; options by their long name.
 Signatures = dict[str, str]  # By name.
 
+HANDLES = ("Task", "Vm")
 HELP = {"-h, --help", "--version"}  # Of every command, and of pyro alone: not in the tables.
 
 
@@ -134,6 +135,8 @@ class Contract:
     functions: Signatures  # Of the package.
     methods: Signatures  # Of Pyro.
     tools: Signatures
+    handles: Signatures = dataclasses.field(default_factory=dict)  # "Task.exec" and so on.
+    errors: dict[str, str] = dataclasses.field(default_factory=dict)  # Class by code.
 
 
 def code_lines(section: str) -> Signatures:
@@ -159,8 +162,14 @@ def read_contract(text: str) -> Contract:
     package = re.search(r"^### The package\n(.*?)(?=^### |\Z)", sections["Python"], re.M | re.S)
     methods = re.search(r"^### `Pyro`\n(.*?)(?=^### |\Z)", sections["Python"], re.M | re.S)
     assert package and methods
+    handles = {}
+    for cls in HANDLES:
+        section = re.search(rf"^### `{cls}`\n(.*?)(?=^### |\Z)", sections["Python"], re.M | re.S)
+        assert section, cls
+        handles |= {f"{cls}.{name}": line for name, line in code_lines(section.group(1)).items()}
+    errors = dict(re.findall(r"^\| `(\w+)` \| `(\w+Error)` \|", sections["Python"], re.M))
     return Contract(commands, code_lines(package.group(1)), code_lines(methods.group(1)),
-                    code_lines(sections["MCP tools"]))
+                    code_lines(sections["MCP tools"]), handles, errors)
 
 
 # The comparison.
@@ -180,6 +189,8 @@ def problems_of(said: Contract, there: Contract) -> list[str]:
         problems += compare(f"the option of '{usage}'", said.commands[usage], there.commands[usage])
     problems += compare("the function", said.functions, there.functions)
     problems += compare("the method", said.methods, there.methods)
+    problems += compare("the method", said.handles, there.handles)
+    problems += compare("the error", said.errors, there.errors)
     return problems + compare("the tool", said.tools, there.tools)
 
 
@@ -194,7 +205,10 @@ def read_there(program: str) -> Contract:
     commands = read_commands(help_of)
     serves = any(usage.startswith("pyro mcp serve") for usage in commands)
     tools = read_tools([program, "mcp", "serve", "--profile", "full"]) if serves else {}
-    return Contract(commands, functions, read_methods(pyro_mcp.Pyro), tools)
+    handles = {f"{cls}.{name}": signature for cls in HANDLES
+               for name, signature in read_methods(getattr(pyro_mcp, cls)).items()}
+    errors = {code: cls.__name__ for code, cls in pyro_mcp.errors.ERROR_CLASSES.items()}
+    return Contract(commands, functions, read_methods(pyro_mcp.Pyro), tools, handles, errors)
 
 
 def main() -> int:

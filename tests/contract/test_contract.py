@@ -150,13 +150,21 @@ def remove_tool(contract):
     del contract.tools["vm_run"]
 
 
+def remove_handles_method(contract):
+    del contract.handles["Task.read_output"]
+
+
+def rename_error(contract):
+    contract.errors["not_found"] = "MissingError"
+
+
 def rename_tools_argument(contract):
     contract.tools["vm_run"] = contract.tools["vm_run"].replace("command", "cmd")
 
 
 @pytest.mark.parametrize("change", [
     remove_command, rename_command, remove_flag, change_default, remove_method, rename_argument,
-    change_argument_default, remove_function, remove_tool, rename_tools_argument])
+    change_argument_default, remove_function, remove_tool, rename_tools_argument, remove_handles_method, rename_error])
 def test_a_difference_on_either_side_is_found(said, there, change):
     for side in (0, 1):
         pair = [copy.deepcopy(said), copy.deepcopy(there)]
