@@ -94,7 +94,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                        : archive::ExportKind::kDirectory;
   {
     const sys::UniqueFd in = FdOf(bytes);
-    auto staged = archive::Receive(in.get(), sandbox.dest(), kind, operation);
+    auto staged = archive::Receive(in.get(), {sandbox.dest(), kind}, operation);
     const bool committed = staged.ok() && staged->Commit().ok();
     PYRO_CHECK(committed == staged.ok());
     sandbox.Check(committed);
@@ -107,7 +107,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const fs::path path = "/proc/self/fd/" + std::to_string(in.get());
   const auto copied = archive::CopyArchive(path, out.get(), operation);
   PYRO_CHECK(::lseek(out.get(), 0, SEEK_SET) == 0);
-  auto received = archive::Receive(out.get(), sandbox.dest(), archive::ExportKind::kTar, operation);
+  auto received =
+      archive::Receive(out.get(), {sandbox.dest(), archive::ExportKind::kTar}, operation);
   PYRO_CHECK(!received.ok() || copied.ok());
   return 0;
 }

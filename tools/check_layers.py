@@ -39,6 +39,7 @@ OUTSIDE = {
     "sqlite3.h": {"db"},
     "CLI/": {"cli"},
     "archive": {"environment", "archive"},
+    "zlib.h": {"archive"},
     "openssl/": {"environment", "mcp"},
     "nlohmann/": {"base"},
     "boost/": {"supervisor", "agent", "mcp", "chat"},

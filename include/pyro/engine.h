@@ -183,11 +183,14 @@ class Engine {
   // task counts as deleted, so that an interrupted delete can be repeated; kNotFound only for the
   // beginning of an id.
   Result<std::string> DeleteTask(const std::string& task_id);
-  // Copies a path of the guest (relative to /workspace) to the host: a directory, a file or, if
-  // `destination` ends in .tar, a tar of it. kAlreadyExists: the destination exists and is not an
-  // empty directory.
+  // Copies a path of the guest (relative ones from /workspace) to the host. A directory becomes a
+  // new one, or fills an empty one. A file becomes a file, or goes into a directory that is there.
+  // A destination with the name of a tar archive, such as x.tar.gz, becomes one. kAlreadyExists:
+  // something is there, and no regular file that `options.force` replaces. kInvalidArgument: the
+  // name is that of another archive format, or a terminal cannot be given what was asked for.
   Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
-                                  const std::string& destination, const CallIo& io = {});
+                                  const std::string& destination, const ExportOptions& options = {},
+                                  const CallIo& io = {});
 
   // "kvm" or "tcg" if it is certain without a test run, else empty. Writes nothing.
   std::string KnownAccelerator();

@@ -94,8 +94,14 @@ struct VmInfo {
 // The options of a task. Its disk holds /workspace and every change to the root file system.
 struct TaskOptions : VmOptions {
   std::int64_t disk_mib = 10240;  // 256 to 1,048,576; the host stores only written blocks.
-  // Seeds /workspace: a directory, or a .tar, .tar.gz or .tgz file. Empty: nothing.
+  // Seeds /workspace: a directory, or a tar archive, plain or compressed by gzip, bzip2, xz or
+  // zstd. Empty: nothing.
   std::string source_path;
+  // Patterns of what is left out of it; docs/contract.md says what they match.
+  std::vector<std::string> exclude;
+  // Takes what git sees of a directory: tracked files, those that are neither tracked nor ignored,
+  // and .git.
+  bool git = false;
 };
 
 // One entry of a task's journal.
@@ -138,7 +144,9 @@ struct TaskInfo {
   std::string last_error;
   std::int64_t command_count = 0;
   std::optional<TaskCommand> last_command;
-  std::uint64_t disk_bytes = 0;  // The disk space that the task takes on this host now.
+  std::uint64_t disk_bytes = 0;  // What the task takes on this host now.
+  // Of CreateTask only: what was left out of the workspace, and more that its user must know.
+  std::vector<std::string> notices;
 };
 
 // The end of a command in a task, and its place in the journal.
@@ -190,11 +198,19 @@ struct TaskLogs {
   std::vector<TaskLogEntry> entries;
 };
 
+struct ExportOptions {
+  bool force = false;  // Replace a regular file that is there.
+  // If it is not -1, the export goes to this descriptor, borrowed, and to no destination: a file's
+  // bytes, or a tar of a directory. A terminal is given no tar, and no file that could change it.
+  int out_fd = -1;
+};
+
 struct ExportedPath {
   std::string task_id;
   std::string path;         // In the guest.
-  std::string destination;  // On the host, absolute.
+  std::string destination;  // On the host, absolute; empty for a descriptor.
   std::uint64_t bytes = 0;  // Of the file or tar, or of all files of the directory together.
+  std::vector<std::string> notices;  // What was left out, and more that its user must know.
 };
 
 struct VmNetworkInfo {

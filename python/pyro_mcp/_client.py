@@ -65,6 +65,14 @@ def _path(name: str, value: Union[str, os.PathLike[str]]) -> bytes:
     return _text(name, _not_empty(name, os.fspath(value)))
 
 
+def _patterns(exclude: Optional[Sequence[str]]) -> list[bytes]:
+    if exclude is None:
+        return []
+    if not isinstance(exclude, Sequence) or isinstance(exclude, (str, bytes, bytearray)):
+        raise TypeError(f"exclude is {type(exclude).__name__}, not a list of str")
+    return [_text("a pattern of exclude", pattern) for pattern in exclude]
+
+
 def _command(command: Command) -> Union[bytes, list[bytes]]:
     if isinstance(command, str):
         return _text("command", _not_empty("command", command))
@@ -245,17 +253,22 @@ class Pyro:
     def create_task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
                     ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False,
                     disk_mib: int = 10240,
-                    source_path: Union[str, os.PathLike[str], None] = None) -> results.TaskInfo:
-        """Creates a task and starts its guest.
+                    source_path: Union[str, os.PathLike[str], None] = None,
+                    exclude: Optional[Sequence[str]] = None,
+                    git: bool = False) -> results.TaskInfo:
+        """Makes a task and starts its guest.
 
-        The guest is stopped ``ttl_seconds`` after its last use. Workspace and journal stay, and the
-        next command starts it again. ``disk_mib``: upper bound of its disk, from 256; the host
-        stores only the blocks that were written. ``source_path``: a directory, .tar, .tar.gz or
-        .tgz to fill /workspace with.
+        The guest is stopped ``ttl_seconds`` after its last use; workspace and journal stay, and the
+        next command starts it again. ``disk_mib``: the bound of its disk, from 256; the host pays for
+        what is written. ``source_path``: a directory or a tar archive to fill /workspace with.
+        ``exclude``: patterns of what of it is left out, such as ``*.o`` or ``/build``. ``git``: take
+        what git sees of the directory, which is no ignored file, but .git. ``notices`` of the result
+        name what was left out unasked. MissingToolError: there is no git here.
         """
         options = _options(environment, vcpu_count, mem_mib, ttl_seconds, network, allow_host_compat)
         source = b"" if source_path is None else _path("source_path", source_path)
-        return self._engine.create_task(options, _int("disk_mib", disk_mib), source)
+        return self._engine.create_task(options, _int("disk_mib", disk_mib), source,
+                                        _patterns(exclude), bool(git))
 
     def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
                   on_stdout: Optional[OutputCallback] = None,
@@ -356,23 +369,26 @@ class Pyro:
         if the id is whole."""
         return self._engine.delete_task(_name("task_id", task_id))
 
-    def export_task(self, task_id: str, *, path: str,
-                    destination: Union[str, os.PathLike[str]]) -> results.ExportedPath:
-        """Copies a path of the guest to this host. Relative paths begin at /workspace.
+    def export_task(self, task_id: str, *, path: str, destination: Union[str, os.PathLike[str]],
+                    force: bool = False) -> results.ExportedPath:
+        """Copies a path of the guest, relative ones from /workspace, to this host.
 
-        A ``destination`` that ends in .tar becomes a tar. Otherwise it must not exist yet, or be
-        an empty directory (AlreadyExistsError). Starts a stopped guest.
+        A directory becomes a new one or fills an empty one; a file goes into a directory that is
+        there. A ``destination`` with the name of a tar archive, such as x.tar.gz, becomes one.
+        ``force`` replaces a regular file; otherwise AlreadyExistsError. ``notices`` of the result
+        name what was left out. Starts a stopped guest.
         """
         return self._engine.export_task(_name("task_id", task_id), _text("path", _not_empty("path", path)),
-                                        _path("destination", destination))
+                                        _path("destination", destination), bool(force))
 
     def task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
              ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False,
              disk_mib: int = 10240,
-             source_path: Union[str, os.PathLike[str], None] = None) -> Task:
+             source_path: Union[str, os.PathLike[str], None] = None,
+             exclude: Optional[Sequence[str]] = None, git: bool = False) -> Task:
         """A started task for a ``with`` block, which deletes it at its end."""
         made = self.create_task(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                                 ttl_seconds=ttl_seconds, network=network,
                                 allow_host_compat=allow_host_compat, disk_mib=disk_mib,
-                                source_path=source_path)
+                                source_path=source_path, exclude=exclude, git=git)
         return Task(self, made["task_id"])

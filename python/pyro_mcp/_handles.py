@@ -116,8 +116,9 @@ class Task:
     def stop(self) -> results.TaskInfo:
         return self._pyro.stop_task(self.task_id)
 
-    def export(self, *, path: str, destination: Union[str, os.PathLike[str]]) -> results.ExportedPath:
-        return self._pyro.export_task(self.task_id, path=path, destination=destination)
+    def export(self, *, path: str, destination: Union[str, os.PathLike[str]],
+               force: bool = False) -> results.ExportedPath:
+        return self._pyro.export_task(self.task_id, path=path, destination=destination, force=force)
 
     def delete(self) -> results.DeletedTask:
         return self._pyro.delete_task(self.task_id)

@@ -174,7 +174,13 @@ class TaskLogs(TypedDict):
     entries: list[TaskLogEntry]
 
 
-class TaskInfo(TypedDict):
+class Notices(TypedDict, total=False):
+    """Only there if there are any."""
+
+    notices: list[str]  # What was left out of a copy, and more that its user must know.
+
+
+class TaskInfo(Notices):
     task_id: str
     environment: str
     state: State
@@ -206,7 +212,7 @@ class DeletedTask(TypedDict):
     deleted: Literal[True]
 
 
-class ExportedPath(TypedDict):
+class ExportedPath(Notices):
     task_id: str
     path: str  # In the guest.
     destination: str  # On this host, absolute.

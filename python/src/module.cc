@@ -173,11 +173,13 @@ py::object DeleteVm(Engine& engine, const std::string& vm_id) {
 }
 
 py::object CreateTask(Engine& engine, const VmOptions& vm, std::int64_t disk_mib,
-                      std::string source_path) {
+                      std::string source_path, std::vector<std::string> exclude, bool git) {
   TaskOptions options;
   static_cast<VmOptions&>(options) = vm;
   options.disk_mib = disk_mib;
   options.source_path = std::move(source_path);
+  options.exclude = std::move(exclude);
+  options.git = git;
   return Call([&](const CallIo& io, Caller&) { return engine.CreateTask(options, io); },
               [&](const TaskInfo& task) { (void)engine.DeleteTask(task.task_id); });
 }
@@ -269,9 +271,12 @@ py::object DeleteTask(Engine& engine, const std::string& task_id) {
 }
 
 py::object ExportTask(Engine& engine, const std::string& task_id, const std::string& path,
-                      const std::string& destination) {
-  return Call(
-      [&](const CallIo& io, Caller&) { return engine.ExportTask(task_id, path, destination, io); });
+                      const std::string& destination, bool force) {
+  ExportOptions options;
+  options.force = force;
+  return Call([&](const CallIo& io, Caller&) {
+    return engine.ExportTask(task_id, path, destination, options, io);
+  });
 }
 
 void AddEngine(py::module_& module) {

@@ -133,6 +133,16 @@ Status WriteIdentity(const wire::GuestSetup& setup) {
   return WriteText("/etc/machine-id", machine_id + "\n");
 }
 
+// Without a name and an address git commits nothing. A file that is there stays: an image may have
+// one, and the user of a kept guest may have written it. A user's or repository's own settings and
+// the environment count for more than this file.
+Status WriteGitIdentity() {
+  constexpr std::string_view kText = "[user]\n\tname = pyro\n\temail = pyro@localhost\n";
+  const auto file = sys::OpenFile("/etc/gitconfig", O_WRONLY | O_CREAT | O_EXCL, 0644);
+  if (file) return sys::WriteAll(file->get(), kText);
+  return file.error().sys_errno == EEXIST ? OkStatus() : Status(file.error());
+}
+
 Status SetUpNetwork(const wire::GuestSetup& setup) {
   if (!setup.network) return OkStatus();
   PYRO_RETURN_IF_ERROR(ConfigureNetwork(*setup.network));
@@ -169,6 +179,7 @@ Status SetUpGuest(const wire::GuestSetup& setup, GuestRoot& root) {
   PYRO_RETURN_IF_ERROR(Named("entropy", MixEntropy(setup)));
   PYRO_RETURN_IF_ERROR(root.Enter());
   PYRO_RETURN_IF_ERROR(Named("identity", WriteIdentity(setup)));
+  PYRO_RETURN_IF_ERROR(Named("git identity", WriteGitIdentity()));
   PYRO_RETURN_IF_ERROR(Named("network", SetUpNetwork(setup)));
   KeepReserve(root.data());
   return OkStatus();

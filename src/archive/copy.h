@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "archive/meter.h"
+#include "archive/patterns.h"
 #include "archive/tar.h"
 #include "pyro/result.h"
 
@@ -12,7 +13,8 @@ namespace pyro::archive {
 
 enum class Owner { kRoot, kKeep };
 
-// The same as CopyArchive(), for any stream; to the end of both.
-Status CopyEntries(TarReader& from, TarWriter& to, Owner owner, Meter& meter);
+// What CopyArchive() promises, for any stream; to the end of both.
+Status CopyEntries(TarReader& from, TarWriter& to, Owner owner, Meter& meter,
+                   const Patterns& exclude = {});
 
 }  // namespace pyro::archive

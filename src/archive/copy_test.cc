@@ -203,13 +203,5 @@ TEST_F(CopyArchiveTest, AFewBytesDoNotStandForAnyNumberOfZeros) {
   EXPECT_LT(ReadBack(out_.get()).size(), 1u << 20);
 }
 
-TEST_F(CopyArchiveTest, KnowsItsNames) {
-  EXPECT_TRUE(HasArchiveName("a.tar"));
-  EXPECT_TRUE(HasArchiveName("/x/a.tar.gz"));
-  EXPECT_TRUE(HasArchiveName("a.tgz"));
-  EXPECT_FALSE(HasArchiveName("a.zip"));
-  EXPECT_FALSE(HasArchiveName("tar"));
-}
-
 }  // namespace
 }  // namespace pyro::archive

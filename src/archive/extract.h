@@ -12,6 +12,7 @@
 #include <string>
 
 #include "archive/operation.h"
+#include "archive/tar.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
 
@@ -28,15 +29,31 @@ struct DirectoryState {
 using DirectoryStates = std::map<std::string, DirectoryState>;
 
 enum class ExportKind {
-  kDirectory,  // The entries become the content of `dest`; "./" gives its mode and time.
-  kFile,       // The only entry, a regular file of any name, becomes `dest`.
-  kTar,        // `dest` becomes a tar of the entries, checked as CopyArchive() does, owners kept.
+  kDirectory,  // The entries become the content of the path; "./" gives its mode and time.
+  kFile,       // The only entry, a regular file of any name, becomes the path.
+  kTar,        // The path becomes a tar of the entries, checked as CopyArchive() does, owners kept.
 };
 
-// Fails as Receive() would for such a destination; call it before the guest does any work.
-// kAlreadyExists: `dest` exists; only for kDirectory may it be an empty directory. kNotFound: its
-// parent does not exist.
-Status CheckDestination(const std::filesystem::path& dest, ExportKind kind);
+// Where an export goes to.
+struct ExportTarget {
+  std::filesystem::path path;
+  ExportKind kind = ExportKind::kDirectory;
+  Compression compression = Compression::kNone;  // Of a kTar.
+  bool replace = false;  // A regular file that is there, when the export is complete.
+};
+
+// What a user means by `dest` for a directory or file of that name in the guest. A file goes into
+// a directory that is there. If `dest` has the name of an archive, it becomes one, unless the
+// path to export is a file with such a name itself. kInvalidArgument: `dest` has the name of an
+// archive of another format. Otherwise fails as CheckTarget().
+enum class Exported { kDirectory, kFile };
+Result<ExportTarget> ChooseTarget(std::filesystem::path dest, Exported what,
+                                  const std::string& name, bool replace);
+
+// Fails as Receive() would; to be asked before a guest is troubled. What killed exports have left
+// there is removed. kAlreadyExists: something is there; only for kDirectory may it be an empty
+// directory, and only a regular file is ever replaced. kNotFound: the parent is not there.
+Status CheckTarget(const ExportTarget& target);
 
 // A complete export beside its destination (or inside it, if that is an empty directory).
 // Removed with this object unless Commit() was called. Not thread-safe.
@@ -48,8 +65,9 @@ class Staged {
 
   const Summary& summary() const { return summary_; }
 
-  // Moves it to its place. Call it once, when the sender of the stream has also said that it is
-  // complete. kAlreadyExists: another process has created a file there meanwhile, which stays.
+  // Puts it in its place; to be called once, when the sender of the stream has also said that it is
+  // complete. kAlreadyExists if something came to be there meanwhile; nothing is overwritten but
+  // the file that may be replaced.
   Status Commit();
 
  private:
@@ -59,23 +77,28 @@ class Staged {
 
   Status MoveOut();
 
-  ExportKind kind_ = ExportKind::kDirectory;
-  std::filesystem::path dest_;   // Absolute.
+  ExportTarget target_;          // Its path is absolute.
   std::filesystem::path stage_;  // Empty: nothing to remove.
   bool inside_ = false;          // stage_ is a directory in dest_.
-  sys::UniqueFd root_;           // stage_, for kDirectory.
+  sys::UniqueFd root_;           // stage_, locked.
   DirectoryStates directories_;  // Of root_.
   Summary summary_;
 };
 
-// Receives a stream. No stream can make it touch a file outside of the stage or follow a link.
-// Files belong to the caller; modes are kept except setuid and setgid, times and holes too. It
-// makes directories, regular files, symbolic links (unchanged: they may point anywhere) and hard
-// links among the entries, and skips the rest.
+// Receives a stream. For any content nothing outside of the stage is touched, and no link is
+// followed. Files belong to the caller; modes are kept except setuid and setgid, times and holes
+// too. Directories, regular files, symbolic links (as they are: they may point anywhere) and hard
+// links among the entries are made; the rest is skipped.
 //
 // kProtocol: not a tar stream, cut off, or an entry that would lead outside. kLimit: more than
-// kMaxEntries or operation.max_bytes. Otherwise as CheckDestination().
-Result<Staged> Receive(int in_fd, const std::filesystem::path& dest, ExportKind kind,
-                       const Operation& operation = {});
+// kMaxEntries or operation.max_bytes. Otherwise as CheckTarget().
+Result<Staged> Receive(int in_fd, const ExportTarget& target, const Operation& operation = {});
+
+// The same to a descriptor, borrowed, as the entries come: the content of one file, its holes as
+// zeros, or a plain tar. With kText a file that holds control characters is kInvalidArgument when
+// they come, since they may be orders to a terminal.
+enum class Content { kAny, kText };
+Result<Summary> ReceiveTo(int in_fd, int out_fd, ExportKind kind, Content content,
+                          const Operation& operation = {});
 
 }  // namespace pyro::archive

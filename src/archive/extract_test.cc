@@ -179,7 +179,7 @@ TEST_F(ReceiveTest, OnlyWhatIsFreeIsTaken) {
   const TarBuilder tar = TarBuilder().Add('0', "f", "x");
   const auto code = [&](const fs::path& dest, ExportKind kind) {
     const auto staged = ReceiveBytes(tar.Finished(), dest, kind);
-    const Status checked = CheckDestination(dest, kind);
+    const Status checked = CheckTarget({dest, kind});
     EXPECT_EQ(staged.ok(), checked.ok());
     if (!checked.ok()) {
       EXPECT_EQ(checked.error().code, staged.error().code);
@@ -269,7 +269,7 @@ TEST_F(ReceiveTest, CanBeCancelledWhileTheGuestSaysNothing) {
   ASSERT_TRUE(sys::WriteAll(cancel->write.get(), "x").ok());
   Operation operation;
   operation.cancel_fd = cancel->read.get();
-  const auto staged = Receive(pipe->read.get(), dest_, ExportKind::kDirectory, operation);
+  const auto staged = Receive(pipe->read.get(), {dest_, ExportKind::kDirectory}, operation);
   ASSERT_FALSE(staged.ok());
   EXPECT_EQ(staged.error().code, ErrorCode::kCancelled);
   ExpectNothingLeft();

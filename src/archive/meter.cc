@@ -1,13 +1,20 @@
 #include "archive/meter.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "archive/git_files.h"
 #include "base/text.h"
+#include "base/try.h"
 #include "sys/errno_error.h"
 
 namespace pyro::archive {
@@ -27,6 +34,22 @@ Status Meter::Wait(int fd, short events) {
     if (errno != EINTR) return sys::ErrnoError(errno, "poll");
   }
   if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+  return OkStatus();
+}
+
+Status Meter::Write(int fd, std::string_view bytes) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  const std::size_t at_once =
+      flags >= 0 && (flags & O_NONBLOCK) != 0 ? bytes.size() : std::size_t{PIPE_BUF};
+  while (!bytes.empty()) {
+    PYRO_RETURN_IF_ERROR(Wait(fd, POLLOUT));
+    const ssize_t n = ::write(fd, bytes.data(), std::min(bytes.size(), at_once));
+    if (n >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno != EINTR && errno != EAGAIN) {
+      return sys::ErrnoError(errno, "write");
+    }
+  }
   return OkStatus();
 }
 
@@ -56,6 +79,15 @@ void Meter::CountSkipped(const std::string& name) {
 void Meter::CountChanged(const std::string& name) {
   ++summary_.changed;
   Keep(name, summary_.changed_names);
+}
+
+void Meter::CountOwn(const std::string& name) { Keep(name, summary_.own_names); }
+
+void Meter::NoteGitPath(const std::string& name, std::string_view text, bool symlink) {
+  auto path = GitPathOutside(name, text, symlink);
+  if (path && summary_.git_outside.size() < Summary::kMaxNamed) {
+    summary_.git_outside.push_back({name, std::move(*path)});
+  }
 }
 
 void Meter::Finish() {

@@ -11,7 +11,7 @@ namespace pyro::archive {
 namespace {
 
 constexpr std::size_t kBytesPerName =
-    64;  // The memory of a set or map for a name, without the name itself.
+    64;  // What a set or map takes in addition to the name itself.
 
 }  // namespace
 

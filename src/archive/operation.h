@@ -31,12 +31,22 @@ struct Summary {
   std::uint64_t bytes = 0;    // Of the uncompressed tar stream.
   // Receive only: the sizes of the files that were made, with their holes.
   std::uint64_t content_bytes = 0;
-  // Left out: sockets and devices, and in ExtractTree FIFOs too.
+  // CopyArchive only: what follows the archive's end mark, and is left out; 0 if that is zeros.
+  std::uint64_t trailing_bytes = 0;
+  // Left out: sockets and devices, and by Receive() as a directory FIFOs too.
   std::uint64_t skipped = 0;
   std::vector<std::string> skipped_names;
   // WriteTree only: files that vanished, or shrank and were filled up with zeros, meanwhile.
   std::uint64_t changed = 0;
   std::vector<std::string> changed_names;
+  // WriteTree only: Selection::without, where they were met.
+  std::vector<std::string> own_names;
+  // What tells git to look at a path that is not in the tree, and that path.
+  struct GitPath {
+    std::string name;
+    std::string path;
+  };
+  std::vector<GitPath> git_outside;
 };
 
 // Of every archive read or written here; kLimit or, in an archive from outside, an error of its

@@ -12,35 +12,42 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
+#include "archive/git_files.h"
 #include "archive/operation.h"
+#include "archive/patterns.h"
 #include "pyro/result.h"
 
 namespace pyro::archive {
 
-// Writes the content of `source`, a directory; the directory itself is the entry "./". Symbolic
-// links are written unchanged and never followed, except `source` itself. Hard links among the
-// entries are kept. FIFOs are written; sockets and devices are skipped. `exclude`: files and
-// directories to leave out with all below them, at any place in the tree; those that do not exist
-// are ignored.
+// What is taken of a directory.
+struct Selection {
+  // These files and directories are left out wherever they turn up, with what is below them. Those
+  // that do not exist are ignored.
+  std::vector<std::filesystem::path> without;
+  Patterns exclude;             // What matches is left out, with what is below it.
+  std::optional<GitFiles> git;  // If it is set, only what git sees is taken.
+};
+
+// Writes what `source`, a directory, holds; the directory itself is the entry "./". Symbolic links
+// are written as they are and never followed, except `source` itself. Hard links among the entries
+// are kept. FIFOs are written; sockets and devices are skipped.
 //
 // kNotFound, kInvalidArgument: no such directory. kPermissionDenied: a file or directory in it
 // cannot be read, and the message names it. kLimit: too many entries or too long a name.
 Result<Summary> WriteTree(const std::filesystem::path& source, int out_fd,
-                          const Operation& operation = {},
-                          const std::vector<std::filesystem::path>& exclude = {});
+                          const Operation& operation = {}, const Selection& selection = {});
 
-// Writes the entries of `file`, a tar or a gzip-compressed tar of any name, after checking each: no
-// absolute name, no "..", no entry below a symbolic link of the same archive, no hard link to
-// outside; devices are skipped. It does not buffer: `operation.max_bytes` and the reader bound the
-// unpacked size.
+// Writes the entries of `file`, a tar, plain or compressed by gzip, bzip2, xz or zstd, under any
+// name, after checking each: no absolute name, no "..", no entry below a symbolic link of the same
+// archive, no hard link to outside; devices are skipped. Entries that `exclude` matches are left
+// out, but a hard link to one is refused. It does not buffer: `operation.max_bytes` and the reader
+// bound the unpacked size.
 //
 // kInvalidArgument, naming the file: not an archive, broken, cut off, or an entry that is refused.
 Result<Summary> CopyArchive(const std::filesystem::path& file, int out_fd,
-                            const Operation& operation = {});
-
-// True for the names that a user may give to an archive: .tar, .tar.gz, .tgz.
-bool HasArchiveName(const std::filesystem::path& file);
+                            const Operation& operation = {}, const Patterns& exclude = {});
 
 }  // namespace pyro::archive

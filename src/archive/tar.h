@@ -19,6 +19,8 @@ struct archive_entry;
 
 namespace pyro::archive {
 
+enum class Compression { kNone, kGzip, kBzip2, kXz, kZstd };
+
 struct Entry {
   enum class Type { kDirectory, kRegular, kSymlink, kHardLink, kFifo, kDevice };
   struct Range {
@@ -74,13 +76,17 @@ class FdSource : public Source {
   std::string buffer_;
 };
 
+class PaxGlobals;
+
 class TarReader {
  public:
-  // `bad` is the code of errors about the stream's content. Counts its bytes in `meter`.
+  ~TarReader();
+
+  // `bad` is the code of the errors about what the stream holds. Counts its bytes in `meter`.
   static Result<std::unique_ptr<TarReader>> Create(Source& source, Meter& meter, ErrorCode bad);
 
   // nullopt after the last entry; the source is at its end then. An unread rest of the entry
-  // before is skipped.
+  // before is skipped. What comes after the end mark is counted in `meter` and left out.
   Result<std::optional<Entry>> Next();
 
   // A piece of the entry's content; between two pieces is a hole.
@@ -102,6 +108,7 @@ class TarReader {
   Result<std::string_view> Take();
   Error Failure();
   Result<Entry> Convert(struct ::archive_entry* entry);
+  std::string_view HeaderBytes() const;
   Status ReadToEnd();
 
   ByteNames byte_names_;
@@ -111,19 +118,24 @@ class TarReader {
   LibArchive archive_;
   std::optional<Error> error_;  // Of the source.
   std::int64_t budget_ = 0;     // Bytes that libarchive may still take in this call.
-  std::size_t zeros_ = 0;       // At the end of the source's bytes so far.
-  bool content_ = false;        // The entry has content that was not read to its end.
-  bool regular_ = false;        // The entry is a regular file.
-  std::int64_t size_ = 0;       // Of the entry.
-  std::int64_t left_ = 0;       // Of its content without holes.
-  std::int64_t position_ = 0;   // In the entry.
+  std::unique_ptr<PaxGlobals> globals_;
+  std::string kept_;            // The last bytes that the source has given,
+  std::int64_t kept_from_ = 0;  // which begin there.
+  bool in_header_ = false;      // All from header_from_ on is to be kept.
+  std::int64_t header_from_ = 0;
+  bool content_ = false;       // The entry has content that was not read to its end.
+  bool regular_ = false;       // The entry is a regular file.
+  std::int64_t size_ = 0;      // Of the entry.
+  std::int64_t left_ = 0;      // Of its content without holes.
+  std::int64_t position_ = 0;  // In the entry.
 };
 
 class TarWriter {
  public:
   // Writes to `fd`, borrowed, blocking or not. Counts bytes in `meter` if asked to.
   enum class Counting { kNo, kYes };
-  static Result<std::unique_ptr<TarWriter>> Create(int fd, Meter& meter, Counting counting);
+  static Result<std::unique_ptr<TarWriter>> Create(int fd, Meter& meter, Counting counting,
+                                                   Compression compression = Compression::kNone);
 
   // Without Finish() the stream ends without its mark.
   ~TarWriter();

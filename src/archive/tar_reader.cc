@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "archive/names.h"
+#include "archive/pax_globals.h"
 #include "archive/tar.h"
 #include "base/text.h"
 #include "base/try.h"
@@ -22,8 +22,7 @@ namespace {
 // bound a hostile stream could fill the memory with them.
 constexpr std::int64_t kMaxHeaderBytes = 16 << 20;
 
-// A tar ends with two blocks of zeros; without them it was cut off between two entries.
-constexpr std::size_t kEndMarkBytes = 1024;
+constexpr std::int64_t kBlock = 512;
 
 constexpr std::int64_t kMaxId = UINT32_MAX - 1;
 
@@ -69,7 +68,13 @@ Result<std::string_view> FdSource::Next() {
 }
 
 TarReader::TarReader(Source& source, Meter& meter, ErrorCode bad)
-    : source_(source), meter_(meter), bad_(bad), archive_(archive_read_new(), &archive_read_free) {}
+    : source_(source),
+      meter_(meter),
+      bad_(bad),
+      archive_(archive_read_new(), &archive_read_free),
+      globals_(std::make_unique<PaxGlobals>(bad)) {}
+
+TarReader::~TarReader() = default;
 
 Result<std::unique_ptr<TarReader>> TarReader::Create(Source& source, Meter& meter, ErrorCode bad) {
   std::unique_ptr<TarReader> reader(new TarReader(source, meter, bad));
@@ -102,8 +107,14 @@ Result<std::string_view> TarReader::Take() {
   PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, source_.Next());
   budget_ -= static_cast<std::int64_t>(bytes.size());
   PYRO_RETURN_IF_ERROR(meter_.CountBytes(bytes.size()));
-  const auto last = bytes.find_last_not_of('\0');
-  zeros_ = last == bytes.npos ? zeros_ + bytes.size() : bytes.size() - last - 1;
+  const auto size = static_cast<std::int64_t>(kept_.size());
+  // libarchive may hold back a part of a block until it has the rest.
+  const std::int64_t from = in_header_ ? header_from_ : kept_from_ + size - 2 * kBlock;
+  if (const std::int64_t drop = std::min(from - kept_from_, size); drop > 0) {
+    kept_.erase(0, static_cast<std::size_t>(drop));
+    kept_from_ += drop;
+  }
+  kept_ += bytes;
   return bytes;
 }
 
@@ -121,6 +132,8 @@ Result<std::optional<Entry>> TarReader::Next() {
     if (!piece) break;
   }
   budget_ = kMaxHeaderBytes;
+  in_header_ = true;
+  header_from_ = archive_filter_bytes(archive_.get(), 0);
   archive_entry* entry = nullptr;
   const int result = archive_read_next_header(archive_.get(), &entry);
   if (error_) return *error_;
@@ -130,6 +143,9 @@ Result<std::optional<Entry>> TarReader::Next() {
   }
   if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Failure();
   PYRO_ASSIGN_OR_RETURN(Entry converted, Convert(entry));
+  PYRO_RETURN_IF_ERROR(globals_->Read(HeaderBytes()));
+  PYRO_RETURN_IF_ERROR(globals_->Apply(converted));
+  in_header_ = false;
   size_ = archive_entry_size(entry);  // A hard link may have content too.
   content_ = size_ > 0;
   regular_ = converted.type == Entry::Type::kRegular;
@@ -142,13 +158,40 @@ Result<std::optional<Entry>> TarReader::Next() {
   return converted;
 }
 
+// The blocks of the entry read last, or of what libarchive took for the archive's end.
+std::string_view TarReader::HeaderBytes() const {
+  const std::int64_t begin = archive_read_header_position(archive_.get());
+  const std::int64_t end = archive_filter_bytes(archive_.get(), 0);
+  const auto from = static_cast<std::size_t>(std::max<std::int64_t>(begin - kept_from_, 0));
+  const auto size = static_cast<std::size_t>(std::max<std::int64_t>(end - begin, 0));
+  return std::string_view(kept_).substr(std::min(from, kept_.size()), size);
+}
+
+// A tar ends with two blocks of zeros; without them it was cut off between two entries. One of
+// them is enough where the stream ends with it, since all entries came before it.
 Status TarReader::ReadToEnd() {
-  while (true) {
-    budget_ = kMaxHeaderBytes;
-    PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, Take());
-    if (bytes.empty()) break;
+  PYRO_ASSIGN_OR_RETURN(const std::size_t extended, globals_->Read(HeaderBytes()));
+  const std::string_view mark = HeaderBytes().substr(extended);
+  if (mark.empty() || mark.find_first_not_of('\0') != mark.npos) {
+    return Bad("broken archive: it is cut off");
   }
-  if (zeros_ < kEndMarkBytes) return Bad("broken archive: it is cut off");
+  const std::int64_t end = archive_filter_bytes(archive_.get(), 0);
+  std::string_view rest = std::string_view(kept_).substr(
+      std::min(static_cast<std::size_t>(end - kept_from_), kept_.size()));
+  std::uint64_t bytes = 0;
+  bool zeros = true;
+  in_header_ = false;
+  while (true) {
+    bytes += rest.size();
+    zeros = zeros && rest.find_first_not_of('\0') == rest.npos;
+    budget_ = kMaxHeaderBytes;
+    PYRO_ASSIGN_OR_RETURN(rest, Take());
+    if (rest.empty()) break;
+  }
+  if (zeros) return OkStatus();
+  if (std::ssize(mark) < 2 * kBlock)
+    return Bad("broken archive: a block of zeros is in its middle");
+  meter_.CountTrailing(bytes);
   return OkStatus();
 }
 

@@ -1,8 +1,6 @@
 #include <archive.h>
 #include <archive_entry.h>
-#include <poll.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -56,6 +54,23 @@ void Fill(archive_entry* to, const Entry& from) {
   }
 }
 
+bool AddFilter(struct ::archive* handle, Compression compression) {
+  switch (compression) {
+    case Compression::kGzip:  // Without the time, so that the same content makes the same bytes.
+      return archive_write_add_filter_gzip(handle) == ARCHIVE_OK &&
+             archive_write_set_filter_option(handle, "gzip", "timestamp", nullptr) == ARCHIVE_OK;
+    case Compression::kBzip2:
+      return archive_write_add_filter_bzip2(handle) == ARCHIVE_OK;
+    case Compression::kXz:
+      return archive_write_add_filter_xz(handle) == ARCHIVE_OK;
+    case Compression::kZstd:
+      return archive_write_add_filter_zstd(handle) == ARCHIVE_OK;
+    case Compression::kNone:
+      break;
+  }
+  return archive_write_add_filter_none(handle) == ARCHIVE_OK;
+}
+
 const char* MapZeros() {
   void* const zeros =
       ::mmap(nullptr, kZeroBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -72,30 +87,31 @@ TarWriter::TarWriter(int fd, Meter& meter, Counting counting)
       archive_(archive_write_new(), &archive_write_free) {}
 
 TarWriter::~TarWriter() {
-  // Freeing it writes the rest of the entry and the end, which no reader may see after an error.
+  // Freeing it writes the rest of the entry and the end mark. A reader must not see them after an
+  // error.
   closed_ = true;
   archive_.reset();  // While the rest of this object is still there for Drain().
 }
 
-Result<std::unique_ptr<TarWriter>> TarWriter::Create(int fd, Meter& meter, Counting counting) {
+Result<std::unique_ptr<TarWriter>> TarWriter::Create(int fd, Meter& meter, Counting counting,
+                                                     Compression compression) {
   std::unique_ptr<TarWriter> writer(new TarWriter(fd, meter, counting));
   struct ::archive* const handle = writer->archive_.get();
   if (handle == nullptr || writer->zeros_ == nullptr) {
     return sys::ErrnoError(ENOMEM, "write an archive");
   }
-  if (archive_write_set_format_pax(handle) != ARCHIVE_OK ||
-      archive_write_set_options(handle, "hdrcharset=BINARY") != ARCHIVE_OK ||
-      archive_write_add_filter_none(handle) != ARCHIVE_OK ||
+  if (archive_write_set_format_pax(handle) != ARCHIVE_OK || !AddFilter(handle, compression) ||
       archive_write_set_bytes_per_block(handle, kBlockBytes) != ARCHIVE_OK ||
-      archive_write_set_bytes_in_last_block(handle, kRecordBytes) != ARCHIVE_OK ||
+      archive_write_set_bytes_in_last_block(
+          handle, compression == Compression::kNone ? kRecordBytes : 1) != ARCHIVE_OK ||
       archive_write_open(handle, writer.get(), nullptr, &Drain, nullptr) != ARCHIVE_OK) {
     return writer->Failure();
   }
   return writer;
 }
 
-// Fails only to make libarchive stop: failing earlier would make it leak its buffers. Bytes after
-// an error are dropped, and the caller of libarchive checks the error.
+// Fails only to have libarchive give up: failing before that would make it leak its buffers. What
+// comes after an error is dropped, and the caller of libarchive looks for the error.
 long TarWriter::Drain(struct ::archive* handle, void* self, const void* bytes, std::size_t count) {
   auto& writer = *static_cast<TarWriter*>(self);
   if (writer.closed_) {
@@ -111,16 +127,7 @@ long TarWriter::Drain(struct ::archive* handle, void* self, const void* bytes, s
 
 Status TarWriter::Put(std::string_view bytes) {
   if (counting_ == Counting::kYes) PYRO_RETURN_IF_ERROR(meter_.CountBytes(bytes.size()));
-  while (!bytes.empty()) {
-    PYRO_RETURN_IF_ERROR(meter_.Wait(fd_, POLLOUT));
-    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
-    if (n >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-    } else if (errno != EINTR && errno != EAGAIN) {
-      return sys::ErrnoError(errno, "write");
-    }
-  }
-  return OkStatus();
+  return meter_.Write(fd_, bytes);
 }
 
 Error TarWriter::Failure() {

@@ -24,7 +24,7 @@
 
 namespace pyro::archive {
 
-// A tar, block by block, with any malformed content.
+// A tar, block by block, with any nonsense in it.
 class TarBuilder {
  public:
   TarBuilder& Add(char type, std::string_view name, std::string_view content = {},
@@ -65,6 +65,19 @@ class TarBuilder {
 
   // Attributes, "12 key=value\n" each, of the next entry.
   TarBuilder& Pax(const std::map<std::string, std::string>& attributes) {
+    return Add('x', "pax", Records(attributes));
+  }
+
+  // The same, of all entries that follow.
+  TarBuilder& Global(const std::map<std::string, std::string>& attributes) {
+    return Add('g', "pax", Records(attributes));
+  }
+
+  std::string Unfinished() const { return bytes_; }
+  std::string Finished() const { return bytes_ + std::string(1024, '\0'); }
+
+ private:
+  static std::string Records(const std::map<std::string, std::string>& attributes) {
     std::string text;
     for (const auto& [key, value] : attributes) {
       const std::string record = fmt::format(" {}={}\n", key, value);
@@ -72,13 +85,9 @@ class TarBuilder {
       while (fmt::format("{}", length).size() + record.size() != length) ++length;
       text += fmt::format("{}{}", length, record);
     }
-    return Add('x', "pax", text);
+    return text;
   }
 
-  std::string Unfinished() const { return bytes_; }
-  std::string Finished() const { return bytes_ + std::string(1024, '\0'); }
-
- private:
   static void Put(char* to, const std::string& text) { text.copy(to, text.size()); }
 
   std::string bytes_;
@@ -99,7 +108,7 @@ inline std::string ReadBack(int fd) {
 
 inline Result<Staged> ReceiveBytes(std::string_view bytes, const std::filesystem::path& dest,
                                    ExportKind kind, const Operation& operation = {}) {
-  return Receive(FdOf(bytes).get(), dest, kind, operation);
+  return Receive(FdOf(bytes).get(), {dest, kind}, operation);
 }
 
 // The properties that a copy must share with its original; not the owner.

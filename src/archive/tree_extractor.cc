@@ -20,8 +20,7 @@ namespace {
 constexpr unsigned kFileMode = 0777;        // The bits kept of a file's mode,
 constexpr unsigned kDirectoryMode = 01777;  // and of a directory's: no setuid and setgid.
 
-constexpr std::size_t kBytesPerDirectory =
-    128;  // The memory of the map for a name, without the name itself.
+constexpr std::size_t kBytesPerDirectory = 128;  // What the map takes in addition to the name.
 
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 

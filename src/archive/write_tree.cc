@@ -73,13 +73,18 @@ std::optional<std::vector<Entry::Range>> DataRanges(int fd, const struct stat& i
 // replaced by a link meanwhile does not mislead it.
 class TreePacker {
  public:
-  TreePacker(const fs::path& source, TarWriter& writer, Meter& meter, std::set<FileId> excluded)
-      : source_(source), writer_(writer), meter_(meter), excluded_(std::move(excluded)) {}
+  TreePacker(const fs::path& source, TarWriter& writer, Meter& meter, const Selection& selection,
+             std::set<FileId> without)
+      : source_(source),
+        writer_(writer),
+        meter_(meter),
+        selection_(selection),
+        without_(std::move(without)) {}
 
   Status Run(sys::UniqueFd root) {
     struct stat info {};
     if (::fstat(root.get(), &info) != 0) return sys::ErrnoError(errno, "stat", source_.native());
-    PYRO_RETURN_IF_ERROR(Enter(std::move(root), info, "."));
+    PYRO_RETURN_IF_ERROR(Enter(std::move(root), info, ".", !selection_.git));
     while (!levels_.empty()) {
       Level& level = levels_.back();
       if (level.next == level.names.size()) {
@@ -88,7 +93,7 @@ class TreePacker {
       }
       const std::string leaf = std::move(level.names[level.next++]);
       const std::string name = level.name == "." ? leaf : level.name + "/" + leaf;
-      PYRO_RETURN_IF_ERROR(Visit(level.fd.get(), leaf, name));
+      PYRO_RETURN_IF_ERROR(Visit(level, leaf, name));
     }
     return OkStatus();
   }
@@ -99,6 +104,7 @@ class TreePacker {
     std::string name;  // In the archive.
     std::vector<std::string> names;
     std::size_t next = 0;
+    bool whole = false;  // Even what git does not see.
   };
 
   std::string PathOf(const std::string& name) const { return (source_ / name).native(); }
@@ -118,20 +124,34 @@ class TreePacker {
     return writer_.Add(entry);
   }
 
-  Status Enter(sys::UniqueFd fd, const struct stat& info, const std::string& name) {
+  Status Enter(sys::UniqueFd fd, const struct stat& info, const std::string& name, bool whole) {
     PYRO_ASSIGN_OR_RETURN(auto names, ListTree(fd.get(), PathOf(name)));
     PYRO_RETURN_IF_ERROR(Add(Describe(Entry::Type::kDirectory, info, name)));
-    levels_.push_back({std::move(fd), name, std::move(names), 0});
+    levels_.push_back({std::move(fd), name, std::move(names), 0, whole});
     return OkStatus();
   }
 
-  Status Visit(int parent, const std::string& leaf, const std::string& name) {
+  bool IsWanted(const Level& level, const std::string& name, bool directory) const {
+    if (selection_.exclude.Match(name,
+                                 directory ? Patterns::Kind::kDirectory : Patterns::Kind::kOther)) {
+      return false;
+    }
+    if (level.whole || selection_.git->whole.contains(name)) return true;
+    return (directory ? selection_.git->directories : selection_.git->files).contains(name);
+  }
+
+  Status Visit(const Level& level, const std::string& leaf, const std::string& name) {
+    const int parent = level.fd.get();
     struct stat info {};
     if (::fstatat(parent, leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) return Changed(name);
       return sys::ErrnoError(errno, "stat", PathOf(name));
     }
-    if (excluded_.contains(IdOf(info))) return OkStatus();
+    if (without_.contains(IdOf(info))) {
+      meter_.CountOwn(name);
+      return OkStatus();
+    }
+    if (!IsWanted(level, name, S_ISDIR(info.st_mode))) return OkStatus();
     if (const auto clean = CleanName(name, ErrorCode::kLimit); !clean) return clean.error();
     const bool linked = !S_ISDIR(info.st_mode) && info.st_nlink > 1;
     if (const auto first = linked ? linked_.find(IdOf(info)) : linked_.end();
@@ -142,7 +162,8 @@ class TreePacker {
     }
     switch (info.st_mode & S_IFMT) {
       case S_IFDIR:
-        return VisitDirectory(parent, leaf, name);
+        return VisitDirectory(parent, leaf, name,
+                              level.whole || selection_.git->whole.contains(name));
       case S_IFREG:
         return VisitFile(parent, leaf, name);
       case S_IFLNK:
@@ -167,7 +188,7 @@ class TreePacker {
     return OkStatus();
   }
 
-  Status VisitDirectory(int parent, const std::string& leaf, const std::string& name) {
+  Status VisitDirectory(int parent, const std::string& leaf, const std::string& name, bool whole) {
     sys::UniqueFd fd(
         ::openat(parent, leaf.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd.valid()) {
@@ -176,7 +197,7 @@ class TreePacker {
     }
     struct stat info {};
     if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", PathOf(name));
-    return Enter(std::move(fd), info, name);
+    return Enter(std::move(fd), info, name, whole);
   }
 
   Status VisitLink(int parent, const std::string& leaf, const std::string& name,
@@ -189,6 +210,7 @@ class TreePacker {
     }
     Entry entry = Describe(Entry::Type::kSymlink, info, name);
     entry.target.assign(target, 0, static_cast<std::size_t>(n));
+    if (TellsGitPath(name)) meter_.NoteGitPath(name, entry.target, true);
     return AddFirst(entry, info);
   }
 
@@ -211,11 +233,17 @@ class TreePacker {
                                    FormatBytes(static_cast<std::uint64_t>(kMaxFileBytes))));
     }
     entry.data = DataRanges(fd.get(), info);
+    if (TellsGitPath(name)) {
+      std::string text(kMaxGitPathBytes, '\0');
+      const ssize_t n = ::pread(fd.get(), text.data(), text.size(), 0);
+      text.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+      meter_.NoteGitPath(name, text, false);
+    }
     PYRO_RETURN_IF_ERROR(AddFirst(entry, info));
     return CopyContent(fd.get(), entry);
   }
 
-  // Exactly the announced number of bytes, even if the file has changed.
+  // Exactly as many bytes as were announced, even if the file has changed since.
   Status CopyContent(int fd, const Entry& entry) {
     bool shrunk = false;
     std::int64_t position = 0;
@@ -251,7 +279,8 @@ class TreePacker {
   const fs::path source_;
   TarWriter& writer_;
   Meter& meter_;
-  const std::set<FileId> excluded_;
+  const Selection& selection_;
+  const std::set<FileId> without_;
   std::vector<Level> levels_;
   std::map<FileId, std::string> linked_;  // The first name of each file with several.
   std::vector<char> buffer_ = std::vector<char>(256 * 1024);
@@ -260,22 +289,22 @@ class TreePacker {
 }  // namespace
 
 Result<Summary> WriteTree(const fs::path& source, int out_fd, const Operation& operation,
-                          const std::vector<fs::path>& exclude) {
+                          const Selection& selection) {
   auto root = sys::OpenFile(source, O_RDONLY | O_DIRECTORY);
   if (!root) {
     Error error = std::move(root).error();
     if (error.sys_errno == ENOTDIR) error.code = ErrorCode::kInvalidArgument;
     return error;
   }
-  std::set<FileId> excluded;
-  for (const fs::path& path : exclude) {
+  std::set<FileId> without;
+  for (const fs::path& path : selection.without) {
     struct stat info {};
-    if (::stat(path.c_str(), &info) == 0) excluded.insert(IdOf(info));
+    if (::stat(path.c_str(), &info) == 0) without.insert(IdOf(info));
   }
   Meter meter(operation);
   PYRO_ASSIGN_OR_RETURN(const auto writer,
                         TarWriter::Create(out_fd, meter, TarWriter::Counting::kYes));
-  TreePacker packer(source, *writer, meter, std::move(excluded));
+  TreePacker packer(source, *writer, meter, selection, std::move(without));
   PYRO_RETURN_IF_ERROR(packer.Run(std::move(*root)));
   PYRO_RETURN_IF_ERROR(writer->Finish());
   meter.Finish();

@@ -23,7 +23,7 @@ class WriteTreeTest : public ::testing::Test {
     fs::create_directory(source_);
   }
   ~WriteTreeTest() override {
-    for (const auto& tree : {source_, dest_}) {  // As a user other than root.
+    for (const auto& tree : {source_, dest_}) {  // As another user than root.
       if (fs::exists(tree / "a/b")) fs::permissions(tree / "a/b", fs::perms::owner_all);
     }
   }
@@ -53,7 +53,7 @@ TEST_F(WriteTreeTest, ANastyTreeComesBackAsItWas) {
     EXPECT_TRUE(Pack(pipe->write.get()).ok());
     pipe->write.Reset();
   });
-  auto staged = Receive(pipe->read.get(), dest_, ExportKind::kDirectory);
+  auto staged = Receive(pipe->read.get(), {dest_, ExportKind::kDirectory});
   packer.join();
   ASSERT_TRUE(staged.ok()) << staged.error().message;
   ASSERT_TRUE(staged->Commit().ok());
@@ -118,7 +118,8 @@ TEST_F(WriteTreeTest, ExcludedTreesAreLeftOut) {
   WriteFile(source_ / "state/vms/disk", "x");
   WriteFile(source_ / "kept", "x");
   const sys::UniqueFd fd = FdOf("");
-  const auto summary = WriteTree(source_, fd.get(), {}, {source_ / "state", source_ / "missing"});
+  const auto summary =
+      WriteTree(source_, fd.get(), {}, {{source_ / "state", source_ / "missing"}, {}, {}});
   ASSERT_TRUE(summary.ok());
   EXPECT_EQ(summary->entries, 2u);
 }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
 
@@ -149,7 +150,7 @@ std::string ErrorText(std::string_view body) {
     if (message != nullptr && message->is_string()) text = message->get<std::string>();
     if (error != nullptr && error->is_string()) text = error->get<std::string>();
   }
-  return Printable(TrimSpace(text), 300);
+  return PrintableLines(text, 300);
 }
 
 Result<VmRunCall> ParseVmRun(std::string_view arguments, Network network) {

@@ -114,7 +114,7 @@ TEST(VmRunCallTest, OnlyTheUserAllowsTheNetworkAndNoModelGetsTheHost) {
 }
 
 TEST(CompletionTest, AnEndpointsErrorIsOneLineForATerminal) {
-  EXPECT_EQ(ErrorText(R"({"error": {"message": "no\nmodel\n"}})"), "no\\x0amodel");
+  EXPECT_EQ(ErrorText(R"({"error": {"message": "no\nmodel\n"}})"), "no; model");
   EXPECT_EQ(ErrorText(R"({"error": "plain"})"), "plain");
   EXPECT_EQ(ErrorText(" \x1b[31mred"), "\\x1b[31mred");
   EXPECT_LT(ErrorText(std::string(10000, 'x')).size(), 400u);

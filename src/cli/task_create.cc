@@ -53,14 +53,24 @@ void AddTaskCreate(CLI::App& task, Context& context) {
       ->capture_default_str();
   create
       ->add_option("--source-path", options.source_path,
-                   "Fill /workspace from a directory, .tar, .tar.gz or .tgz")
+                   "Fill /workspace from a directory or a tar archive")
       ->type_name("PATH");
+  create
+      ->add_option("--exclude", options.exclude,
+                   "Leave out what matches, such as '*.o' or /build; repeatable")
+      ->type_name("PATTERN")
+      ->allow_extra_args(false);
+  create->add_flag("--git", options.git, "Take what git sees: no ignored files, but .git");
   create->add_flag("--network", options.network, "Let the guest reach the outside");
   create->add_flag("--allow-host-compat", options.allow_host_compat,
                    "If no guest can be had, run on this host in a bubblewrap jail");
   create->add_flag("-q,--quiet", flags->quiet, "Print the id only");
   create->footer(
-      "Example:\n  id=$(pyro task create -q debian:12)\n  pyro task exec $id -- git init");
+      "An archive is .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst. A PATTERN without a\n"
+      "slash matches a name at any depth, one with a slash a path from the top.\n"
+      "'*' matches no slash, '**' does.\n\n"
+      "Example:\n  id=$(pyro task create -q --source-path . --git debian:12)\n"
+      "  pyro task exec $id -- git status");
 }
 
 }  // namespace pyro::cli

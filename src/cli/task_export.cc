@@ -1,5 +1,7 @@
 // pyro task export
 
+#include <unistd.h>
+
 #include <memory>
 
 #include <fmt/format.h>
@@ -19,15 +21,28 @@ struct ExportFlags {
   std::string task_id;
   std::string path;
   std::string destination;
+  ExportOptions options;
   bool quiet = false;
 };
 
+constexpr const char* kStdout = "-";
+
 int Export(Engine& engine, const Context& context, const ExportFlags& flags) {
+  ExportOptions options = flags.options;
+  if (flags.destination == kStdout) {
+    if (context.json) {
+      return Fail(MakeError(ErrorCode::kInvalidArgument, "--json and '-' both want stdout",
+                            "leave one of them out"),
+                  context);
+    }
+    options.out_fd = STDOUT_FILENO;
+  }
   Call call(StyleOf(context, flags.quiet), flags.task_id);
   const auto exported = call.Run([&](const CallIo& io) {
-    return engine.ExportTask(flags.task_id, flags.path, flags.destination, io);
+    return engine.ExportTask(flags.task_id, flags.path, flags.destination, options, io);
   });
   if (!exported) return Fail(exported.error(), context);
+  if (options.out_fd >= 0) return kExitOk;
   if (context.json) {
     PrintJson(ToJson(*exported));
   } else if (!flags.quiet) {
@@ -49,13 +64,15 @@ void AddTaskExport(CLI::App& task, Context& context) {
       ->type_name("PATH");
   exported
       ->add_option("destination", flags->destination,
-                   "On this host; a name ending in .tar makes a tar")
+                   "On this host; a name such as x.tar.gz makes an archive, - is stdout")
       ->required()
       ->type_name("DEST");
+  exported->add_flag("--force", flags->options.force, "Replace a regular file that is there");
   exported->add_flag("-q,--quiet", flags->quiet, "Neither progress nor a closing line");
   exported->footer(
-      "The destination must not be there yet, or be an empty directory.\n\n"
-      "Example:\n  pyro task export $id . results");
+      "A directory becomes a new one or fills an empty one. A file goes into a directory\n"
+      "that is there. To stdout goes a file as it is, and a directory as a tar.\n\n"
+      "Example:\n  pyro task export $id . results\n  pyro task export $id . - | tar -tf -");
 }
 
 }  // namespace pyro::cli

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "engine/context.h"
@@ -70,7 +71,7 @@ DoctorCheck CheckJail() {
   auto output = sys::RunCommand(std::move(options), Deadline::After(seconds(20)), 4096);
   check.ok = output.ok() && output->status.success();
   check.detail = check.ok ? "bubblewrap can make namespaces without root"
-                 : output ? Printable(TrimSpace(output->stderr_text))
+                 : output ? PrintableLines(output->stderr_text, 300)
                           : output.error().message;
   if (check.ok) return check;
   // Other things than namespaces may be in the way of a process: its error says which.

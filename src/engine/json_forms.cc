@@ -139,25 +139,27 @@ Json ToJson(const TaskOutput& output) {
 }
 
 Json ToJson(const TaskInfo& task) {
-  return {{"task_id", task.task_id},
-          {"environment", task.environment},
-          {"state", task.state},
-          {"workspace_path", "/workspace"},
-          {"vcpu_count", task.vcpu_count},
-          {"mem_mib", task.mem_mib},
-          {"disk_mib", task.disk_mib},
-          {"disk_bytes", task.disk_bytes},
-          {"ttl_seconds", task.ttl_seconds},
-          {"network_enabled", task.network_enabled},
-          {"allow_host_compat", task.allow_host_compat},
-          {"execution_mode", task.execution_mode},
-          {"accelerator", OrNull(task.accelerator)},
-          {"created_at", task.created_at},
-          {"last_used_at", task.last_used_at},
-          {"expires_at", task.expires_at},
-          {"last_error", OrNull(task.last_error)},
-          {"command_count", task.command_count},
-          {"last_command", task.last_command ? ToJson(*task.last_command) : Json()}};
+  Json form = {{"task_id", task.task_id},
+               {"environment", task.environment},
+               {"state", task.state},
+               {"workspace_path", "/workspace"},
+               {"vcpu_count", task.vcpu_count},
+               {"mem_mib", task.mem_mib},
+               {"disk_mib", task.disk_mib},
+               {"disk_bytes", task.disk_bytes},
+               {"ttl_seconds", task.ttl_seconds},
+               {"network_enabled", task.network_enabled},
+               {"allow_host_compat", task.allow_host_compat},
+               {"execution_mode", task.execution_mode},
+               {"accelerator", OrNull(task.accelerator)},
+               {"created_at", task.created_at},
+               {"last_used_at", task.last_used_at},
+               {"expires_at", task.expires_at},
+               {"last_error", OrNull(task.last_error)},
+               {"command_count", task.command_count},
+               {"last_command", task.last_command ? ToJson(*task.last_command) : Json()}};
+  if (!task.notices.empty()) form["notices"] = task.notices;
+  return form;
 }
 
 Json ToJson(const std::vector<TaskInfo>& tasks) {
@@ -190,10 +192,12 @@ Json ToJson(const TaskLogs& logs) {
 }
 
 Json ToJson(const ExportedPath& exported) {
-  return {{"task_id", exported.task_id},
-          {"path", exported.path},
-          {"destination", exported.destination},
-          {"bytes", exported.bytes}};
+  Json form = {{"task_id", exported.task_id},
+               {"path", exported.path},
+               {"destination", exported.destination},
+               {"bytes", exported.bytes}};
+  if (!exported.notices.empty()) form["notices"] = exported.notices;
+  return form;
 }
 
 Json ToJson(const VmNetworkInfo& network) {

@@ -20,6 +20,7 @@
 #include "engine/task_relay.h"
 #include "engine/task_start.h"
 #include "engine/task_transfer.h"
+#include "engine/transfer_notices.h"
 #include "environment/blank.h"
 #include "registry/command_log.h"
 #include "registry/task_adoption.h"
@@ -50,8 +51,7 @@ Status CheckTaskOptions(const TaskOptions& options) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("disk_mib is {}", options.disk_mib),
                      fmt::format("disk_mib takes {} to {}", kMinDiskMib, kMaxDiskMib));
   }
-  if (options.source_path.empty()) return OkStatus();
-  return CheckSource(options.source_path);
+  return OkStatus();
 }
 
 wire::SupervisorConfig TaskSupervisor(const Context& context, const TaskRecord& task) {
@@ -96,7 +96,7 @@ Result<std::filesystem::path> FillDisk(const Context& context, const registry::T
 }
 
 // Boots the new task's guest and seeds its workspace.
-Status BringUp(const Context& context, const NewTask& task, const TaskOptions& options,
+Status BringUp(const Context& context, const NewTask& task, const std::optional<Seed>& seed,
                const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank, FillDisk(context, task.record));
   // No template is made for each size that a disk can have.
@@ -108,8 +108,8 @@ Status BringUp(const Context& context, const NewTask& task, const TaskOptions& o
   PYRO_FAILPOINT("task.create.supervised");
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kTaskReadyLimit), io));
   PYRO_FAILPOINT("task.create.guest-ready");
-  if (!options.source_path.empty()) {
-    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, options.source_path, context, io));
+  if (seed) {
+    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *seed, io));
     PYRO_FAILPOINT("task.create.seeded");
   }
   PYRO_RETURN_IF_ERROR(registry::FinishTaskCreation(context.state, task.record.id));
@@ -187,32 +187,41 @@ Status Stop(const Context& context, Registry& registry, const TaskId& id) {
   return OkStatus();
 }
 
+Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
+                          const std::optional<Seed>& seed, const CallIo& io) {
+  auto environment = EnsureEnvironment(context, options.environment, io);
+  if (!environment) {
+    if (!options.allow_host_compat || !MeansNoGuest(environment.error())) {
+      return std::move(environment).error();
+    }
+    return CreateHostTask(context, options, environment.error(), io);
+  }
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenTasks(context));
+  const registry::TaskSpec spec = MakeTaskSpec(options, environment->digest);
+  PYRO_ASSIGN_OR_RETURN(NewTask created, CreateTaskOnDisk(registry, context, spec));
+  if (Status status = BringUp(context, created, seed, io); !status) {
+    created.lock.reset();
+    (void)DeleteTaskEverywhere(context, registry, spec.id);
+    if (!options.allow_host_compat || !MeansNoGuest(status.error())) {
+      return std::move(status).error();
+    }
+    return CreateHostTask(context, options, status.error(), io);
+  }
+  PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(spec.id));
+  return DescribeTask(context, registry, task);
+}
+
 }  // namespace
 }  // namespace engine
 
-Result<TaskInfo> Engine::CreateTask(const TaskOptions& options, const CallIo& io) {
+Result<TaskInfo> Engine::CreateTask(const TaskOptions& options, const CallIo& caller) {
   PYRO_RETURN_IF_ERROR(engine::CheckTaskOptions(options));
-  auto environment = engine::EnsureEnvironment(impl_->context, options.environment, io);
-  if (!environment) {
-    if (!options.allow_host_compat || !engine::MeansNoGuest(environment.error())) {
-      return std::move(environment).error();
-    }
-    return engine::CreateHostTask(impl_->context, options, environment.error(), io);
-  }
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
-  const registry::TaskSpec spec = engine::MakeTaskSpec(options, environment->digest);
-  PYRO_ASSIGN_OR_RETURN(engine::NewTask created,
-                        engine::CreateTaskOnDisk(registry, impl_->context, spec));
-  if (Status status = engine::BringUp(impl_->context, created, options, io); !status) {
-    created.lock.reset();
-    (void)engine::DeleteTaskEverywhere(impl_->context, registry, spec.id);
-    if (!options.allow_host_compat || !engine::MeansNoGuest(status.error())) {
-      return std::move(status).error();
-    }
-    return engine::CreateHostTask(impl_->context, options, status.error(), io);
-  }
-  PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, registry.GetTask(spec.id));
-  return engine::DescribeTask(impl_->context, registry, task);
+  engine::NoticeBook notices(caller);
+  const CallIo io = notices.Io();
+  PYRO_ASSIGN_OR_RETURN(const auto seed, engine::PlanSeed(options, impl_->context, io));
+  auto made = engine::MakeTask(impl_->context, options, seed, io);
+  if (made) made->notices = notices.Take();
+  return made;
 }
 
 Result<TaskExecResult> Engine::ExecTask(const std::string& task_id, const Command& command,
@@ -303,7 +312,8 @@ Result<std::string> Engine::DeleteTask(const std::string& task_id) {
 }
 
 Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::string& path,
-                                        const std::string& destination, const CallIo& io) {
+                                        const std::string& destination,
+                                        const ExportOptions& options, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.link) {
@@ -311,7 +321,7 @@ Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::s
                      "its files are in the task's directory, under workspace/");
   }
   PYRO_RETURN_IF_ERROR(running.link->AwaitReady(Deadline::After(engine::kTaskReadyLimit), io));
-  return engine::ExportFromGuest(*running.link, running.task.id, path, destination, io);
+  return engine::ExportFromGuest(*running.link, running.task.id, path, destination, options, io);
 }
 
 }  // namespace pyro

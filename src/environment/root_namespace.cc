@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/files.h"
@@ -18,7 +19,7 @@ Error NoNamespace(std::string_view said) {
   if (auto obstacle = RootNamespace::Obstacle()) return std::move(*obstacle);
   return MakeError(ErrorCode::kPermissionDenied,
                    fmt::format("this user cannot make a user namespace to build in: {}",
-                               Printable(TrimSpace(said), 300)),
+                               PrintableLines(said, 300)),
                    "sudo apt install uidmap && sudo usermod --add-subuids 100000-165535 "
                    "--add-subgids 100000-165535 $USER, or pull as root");
 }

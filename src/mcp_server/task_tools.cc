@@ -78,6 +78,10 @@ Result<ToolResult> CreateTask(const Host& host, CallContext& call, const Json& a
   if (arguments.contains("source_path")) {
     PYRO_RETURN_IF_ERROR(CheckHostPath("source_path", options.source_path));
   }
+  if (const auto patterns = arguments.find("exclude"); patterns != arguments.end()) {
+    options.exclude = patterns->get<std::vector<std::string>>();
+  }
+  options.git = FlagOr(arguments, "git", false);
   CallReport report(call, 0, "making a task of " + options.environment);
   PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.CreateTask(options, report.Io()));
   host.server.NotifyResourcesChanged();
@@ -133,9 +137,11 @@ Result<ToolResult> Export(const Host& host, CallContext& call, const Json& argum
   const std::string destination = TextOr(arguments, "destination", "");
   PYRO_RETURN_IF_ERROR(CheckHostPath("destination", destination));
   CallReport report(call, 0, "copying out of the task");
+  ExportOptions options;
+  options.force = FlagOr(arguments, "force", false);
   PYRO_ASSIGN_OR_RETURN(const ExportedPath exported,
                         host.engine.ExportTask(IdOf(arguments), TextOr(arguments, "path", ""),
-                                               destination, report.Io()));
+                                               destination, options, report.Io()));
   return ToolResult::Structured(ToJson(exported));
 }
 
@@ -170,8 +176,14 @@ Tool TaskCreateTool(const Host& host) {
       "disk_mib", WithDefault(IntegerSchema("Upper bound of its disk.", 256, 1048576), 10240));
   if (host.host_paths) {
     properties.emplace_back("source_path",
-                            TextSchema("Absolute path on the host of a directory, .tar, .tar.gz or "
-                                       ".tgz that fills /workspace."));
+                            TextSchema("Absolute path on the host of a directory or tar archive "
+                                       "that fills /workspace."));
+    properties.emplace_back(
+        "exclude", Json{{"type", "array"},
+                        {"items", {{"type", "string"}}},
+                        {"description", "Names to leave out, such as *.o or /build."}});
+    properties.emplace_back(
+        "git", WithDefault(FlagSchema("Copy as git sees it: .git, but no ignored file."), false));
   }
   tool.input_schema = InputSchema(properties);
   tool.output_schema = TaskSchema();
@@ -261,19 +273,22 @@ Tool StopTool(const Host& host) {
 Tool ExportTool(const Host& host) {
   Tool tool = Make(
       host, "task_export", "Copy files out of a task",
-      {.read_only = false, .destructive = false, .idempotent = false, .open_world = false}, Export);
+      {.read_only = false, .destructive = true, .idempotent = false, .open_world = false}, Export);
   tool.description =
-      "Copy a file or directory of a task to the host. The destination must not exist yet, or be an "
-      "empty directory; one that ends in .tar becomes a tar archive.";
+      "Copy a file or directory out of a task to the host. A directory becomes a new one or fills an "
+      "empty one; a file goes into a directory that exists. A destination such as x.tar or "
+      "x.tar.gz becomes an archive. Without force, no file is overwritten.";
   tool.input_schema = InputSchema(
       {
           {"task_id", TaskIdSchema()},
           {"path", TextSchema("In the guest; relative paths count from /workspace.")},
           {"destination", TextSchema("Absolute path on the host.")},
+          {"force", WithDefault(FlagSchema("Replace a regular file that is there."), false)},
       },
       {"task_id", "path", "destination"});
-  tool.output_schema =
-      OutputSchema({{"path", "string"}, {"destination", "string"}, {"bytes", "integer"}});
+  tool.output_schema = OutputSchema(
+      {{"path", "string"}, {"destination", "string"}, {"bytes", "integer"}, {"notices", "array"}},
+      {"path", "destination", "bytes"});
   return tool;
 }
 

@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
@@ -65,9 +66,8 @@ Result<std::vector<std::filesystem::path>> FindLibraries(
       sys::CommandOutput output,
       sys::RunCommand(std::move(options), Deadline::After(std::chrono::seconds(10))));
   if (!output.status.success()) {
-    return MakeError(ErrorCode::kMissingTool,
-                     fmt::format("'{}' cannot be loaded: {}", program,
-                                 Printable(TrimSpace(output.stderr_text))));
+    return MakeError(ErrorCode::kMissingTool, fmt::format("'{}' cannot be loaded: {}", program,
+                                                          PrintableLines(output.stderr_text)));
   }
   return ParseLoaderList(output.stdout_text);
 }
@@ -279,7 +279,7 @@ Status JailedProcess::AwaitProgram(int info, Deadline deadline) {
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0 || text.size() > 4096) {
       static_cast<void>(jail_.Wait(deadline));
-      const std::string said = Printable(TrimSpace(Diagnostics()), 1000);
+      const std::string said = PrintableLines(Diagnostics());
       return NotBuilt(said, SpeaksOfNamespaces(said) ? NamespaceHint() : "see 'pyro doctor'");
     }
     text.append(bytes, static_cast<std::size_t>(count));

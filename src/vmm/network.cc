@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
@@ -79,7 +80,7 @@ struct Passt {
     std::string text(kMaxSaid, '\0');
     const ssize_t count = ::read(standard_error.get(), text.data(), text.size());
     text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-    return Printable(TrimSpace(text), 1000);
+    return PrintableLines(text);
   }
 };
 
@@ -197,7 +198,7 @@ Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline dead
   if (Status answered = AwaitGateway(inner.first.get(), mac, deadline); !answered) {
     Error error = std::move(answered).error();
     const std::string said(TrimSpace(gate.Diagnostics()));
-    if (!said.empty()) error.message += ": " + Printable(said, 1000);
+    if (!said.empty()) error.message += ": " + PrintableLines(said);
     return error;
   }
   return Network(NetworkFor(mac), NetworkBackend::kSlirp, std::move(inner.first), std::move(gate),

@@ -62,7 +62,7 @@ def known_commands(bare):
     return found
 
 
-@pytest.mark.parametrize("name", ["../README.md", "install.md", "first-run.md", "troubleshooting.md", "security.md", "mcp.md"])
+@pytest.mark.parametrize("name", ["../README.md", "install.md", "first-run.md", "troubleshooting.md", "security.md", "mcp.md", "git.md"])
 def test_every_command_in_the_documents_can_be_given(bare, name):
     known = known_commands(bare)
     for command, options in commands_in(DOCS / name):

@@ -72,20 +72,30 @@ def test_a_task_keeps_files_and_every_process_sees_it(session, pyro, scratch):
     source = scratch / "source"
     source.mkdir()
     (source / "seed").write_text("seeded\n")
-    task_id = new_task(session, source_path=str(source))
+    (source / "left.o").write_text("")
+    os.mkfifo(source / "pipe")
+    task_id = new_task(session, source_path=str(source), exclude=["*.o"])
+    assert run(session, task_id, "ls")["stdout"] == "pipe\nseed\n"
     first = run(session, task_id, "cat seed; echo kept > f; exit 3")
-    assert (first["stdout"], first["exit_code"], first["sequence"]) == ("seeded\n", 3, 1)
+    assert (first["stdout"], first["exit_code"], first["sequence"]) == ("seeded\n", 3, 2)
     assert (first["task_id"], first["state"]) == (task_id, "ended")
-    entry = session.value("task_logs", task_id=task_id, sequence=1)["entries"][0]
+    entry = session.value("task_logs", task_id=task_id, sequence=2)["entries"][0]
     assert entry["command"] == ["/bin/bash", "-c", "cat seed; echo kept > f; exit 3"]
     assert run(session, task_id, ["cat", "f"])["stdout"] == "kept\n"
     assert pyro("task", "exec", "-q", task_id, "--", "cat", "f").text == "kept\n"
-    assert session.value("task_status", task_id=task_id)["command_count"] == 3
+    assert session.value("task_status", task_id=task_id)["command_count"] == 4
     listed = session.value("task_list")
     assert [task["task_id"] for task in listed["tasks"]] == [task_id]
     out = scratch / "out"
     exported = session.value("task_export", task_id=task_id, path="f", destination=str(out))
     assert exported["destination"] == str(out) and out.read_text() == "kept\n"
+    out.write_text("older")
+    again = {"task_id": task_id, "path": "f", "destination": str(out)}
+    assert session.failure("task_export", **again)["code"] == "already_exists"
+    assert "notices" not in session.value("task_export", force=True, **again)
+    assert out.read_text() == "kept\n"
+    told = session.value("task_export", task_id=task_id, path=".", destination=str(scratch / "all"))
+    assert told["notices"] == ["left out of the export as FIFOs or devices: 'pipe'"]
     assert session.value("task_stop", task_id=task_id)["state"] == "stopped"
     again = run(session, task_id, "cat f")
     assert (again["stdout"], again["restarted"]) == ("kept\n", True)

@@ -36,7 +36,7 @@ ANNOTATIONS = {
     "task_delete": (False, True, True, False),
     "task_list": (True, False, True, False),
     "task_stop": (False, True, True, False),
-    "task_export": (False, False, False, False),
+    "task_export": (False, True, False, False),
 }
 KEYWORDS = {"type", "description", "properties", "required", "additionalProperties", "items", "enum",
             "minimum", "maximum", "default", "minItems", "minLength", "anyOf"}

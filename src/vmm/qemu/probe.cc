@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
@@ -70,7 +71,7 @@ Result<ProbeOutcome> RunProbe(const std::filesystem::path& program, Accelerator 
   } else if (!status->signalled && status->code == kCorrectExit) {
     outcome.correct = true;
   } else {
-    const std::string said = Printable(TrimSpace(process->Diagnostics()));
+    const std::string said = PrintableLines(process->Diagnostics(), 300);
     outcome.failure =
         fmt::format("ended wrongly ({} {}{}{})", status->signalled ? "signal" : "code",
                     status->code, said.empty() ? "" : ": ", said);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/files.h"
@@ -226,7 +227,7 @@ Error StartFailure(Error error, QemuMachine& machine) {
     if (exit) error.message += ": " + exit->detail;
   }
   const std::string said(TrimSpace(machine.Diagnostics()));
-  if (!said.empty()) error.message += ": " + Printable(said, 1000);
+  if (!said.empty()) error.message += ": " + PrintableLines(said);
   return error;
 }
 

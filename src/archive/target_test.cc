@@ -1,0 +1,260 @@
+// Where an export goes to, what it replaces, and what a killed one leaves.
+
+#include <sys/file.h>
+
+#include <gtest/gtest.h>
+
+#include "archive/formats.h"
+#include "archive/stage.h"
+#include "archive/test_support.h"
+#include "sys/test_directory.h"
+
+namespace pyro::archive {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TargetTest : public ::testing::Test {
+ protected:
+  TargetTest() { fs::create_directory(root_); }
+
+  // What ChooseTarget() makes of it, as "KIND PATH", or the error's code.
+  std::string Choose(const fs::path& dest, Exported what, const std::string& name = "src",
+                     bool replace = false) {
+    const auto target = ChooseTarget(dest, what, name, replace);
+    if (!target) return std::string(ErrorCodeName(target.error().code));
+    const char* const kind = target->kind == ExportKind::kDirectory ? "directory "
+                             : target->kind == ExportKind::kFile    ? "file "
+                                                                    : "tar ";
+    return kind + target->path.lexically_relative(root_).native();
+  }
+
+  Status Export(const ExportTarget& target, std::string_view tar) {
+    auto staged = Receive(FdOf(tar).get(), target);
+    if (!staged) return std::move(staged).error();
+    return staged->Commit();
+  }
+
+  static std::string Read(const fs::path& path) { return sys::ReadFile(path, 1 << 20).value(); }
+
+  std::vector<std::string> Names() {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(root_))
+      names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  sys::TestDirectory directory_;
+  const fs::path root_ = directory_.path() / "root";
+};
+
+constexpr auto kDirectory = Exported::kDirectory;
+constexpr auto kFile = Exported::kFile;
+
+TEST_F(TargetTest, AFileGoesIntoADirectoryThatIsThere) {
+  fs::create_directory(root_ / "there");
+  fs::create_directory_symlink("there", root_ / "link");
+  EXPECT_EQ(Choose(root_ / "there", kFile, "/workspace/a.txt"), "file there/a.txt");
+  EXPECT_EQ(Choose(root_ / "there/", kFile, "/workspace/a.txt"), "file there/a.txt");
+  EXPECT_EQ(Choose(root_ / "link", kFile, "/workspace/a.txt"), "file link/a.txt");
+  EXPECT_EQ(Choose(root_ / "new", kFile, "/workspace/a.txt"), "file new");
+  EXPECT_EQ(Choose(root_ / "new/", kFile, "/workspace/a.txt"), "not_found");
+  WriteFile(root_ / "there/a.txt", "x");
+  EXPECT_EQ(Choose(root_ / "there", kFile, "/workspace/a.txt"), "already_exists");
+  EXPECT_EQ(Choose(root_ / "there", kFile, "/workspace/a.txt", true), "file there/a.txt");
+}
+
+TEST_F(TargetTest, ADirectoryBecomesANewOneOrFillsAnEmptyOne) {
+  fs::create_directories(root_ / "full/x");
+  fs::create_directory(root_ / "empty.tar");
+  EXPECT_EQ(Choose(root_ / "new", kDirectory), "directory new");
+  EXPECT_EQ(Choose(root_ / "new/", kDirectory), "directory new/");
+  EXPECT_EQ(Choose(root_ / "empty.tar", kDirectory), "directory empty.tar");
+  EXPECT_EQ(Choose(root_ / "full", kDirectory), "already_exists");
+  EXPECT_EQ(Choose(root_ / "full", kDirectory, "src", true), "already_exists");
+}
+
+TEST_F(TargetTest, TheNameOfAnArchiveMakesOne) {
+  EXPECT_EQ(Choose(root_ / "a.tar", kDirectory), "tar a.tar");
+  EXPECT_EQ(Choose(root_ / "a.TAR", kDirectory), "tar a.TAR");
+  EXPECT_EQ(Choose(root_ / "a.tar.gz", kDirectory), "tar a.tar.gz");
+  EXPECT_EQ(Choose(root_ / "a.tar", kFile, "notes.txt"), "tar a.tar");
+  // A file that is an archive already is no archive of an archive.
+  EXPECT_EQ(Choose(root_ / "a.tgz", kFile, "dist/b.tar.gz"), "file a.tgz");
+  EXPECT_EQ(Choose(root_ / "a.tar", kFile, "dist/b.tar"), "file a.tar");
+  EXPECT_EQ(Choose(root_ / "a.zip", kDirectory), "invalid_argument");
+  EXPECT_EQ(Choose(root_ / "a.tar.lz", kDirectory), "invalid_argument");
+  EXPECT_EQ(Choose(root_ / "a.zip", kFile, "b.zip"), "file a.zip");
+}
+
+TEST_F(TargetTest, ArchivesAreCompressedAsTheirNameSaysAndCanBeSeededAgain) {
+  const std::string tar = TarBuilder().Add('5', "d").Add('0', "d/f", "content").Finished();
+  for (const char* name : {"a.tar", "a.tar.gz", "a.TGZ", "a.tar.bz2", "a.tar.xz", "a.tar.zst"}) {
+    const auto target = ChooseTarget(root_ / name, kDirectory, "src", false);
+    ASSERT_TRUE(target.ok()) << name;
+    ASSERT_TRUE(Export(*target, tar).ok()) << name;
+    EXPECT_EQ(CompressionOf(Read(root_ / name)), CompressionOfName(name)) << name;
+    const sys::UniqueFd out = FdOf("");
+    const auto copied = CopyArchive(root_ / name, out.get());
+    ASSERT_TRUE(copied.ok()) << copied.error().message;
+    EXPECT_EQ(copied->entries, 2u);
+    EXPECT_NE(ReadBack(out.get()).find("content"), std::string::npos);
+  }
+}
+
+TEST_F(TargetTest, OnlyARegularFileIsReplacedAndOnlyByForce) {
+  const std::string tar = TarBuilder().Add('0', "f", "new").Finished();
+  WriteFile(root_ / "f", "old");
+  EXPECT_EQ(Export({root_ / "f", ExportKind::kFile}, tar).error().code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(Read(root_ / "f"), "old");
+  ExportTarget target{root_ / "f", ExportKind::kFile};
+  target.replace = true;
+  ASSERT_TRUE(Export(target, tar).ok());
+  EXPECT_EQ(Read(root_ / "f"), "new");
+  ASSERT_EQ(::mkfifo((root_ / "fifo").c_str(), 0600), 0);
+  fs::create_symlink("nowhere", root_ / "dangling");
+  for (const char* name : {"fifo", "dangling"}) {
+    target.path = root_ / name;
+    EXPECT_EQ(Export(target, tar).error().code, ErrorCode::kAlreadyExists) << name;
+  }
+  target.path = "/dev/null";
+  EXPECT_EQ(CheckTarget(target).error().code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(Names(), (std::vector<std::string>{"dangling", "f", "fifo"}));
+}
+
+TEST_F(TargetTest, ALinkToAFileIsFollowedAndStays) {
+  WriteFile(root_ / "f", "old");
+  fs::create_symlink("f", root_ / "link");
+  EXPECT_EQ(Choose(root_ / "link", kFile), "already_exists");
+  const auto target = ChooseTarget(root_ / "link", kFile, "src", true);
+  ASSERT_TRUE(target.ok());
+  ASSERT_TRUE(Export(*target, TarBuilder().Add('0', "f", "new").Finished()).ok());
+  EXPECT_EQ(Read(root_ / "f"), "new");
+  EXPECT_TRUE(fs::is_symlink(root_ / "link"));
+}
+
+TEST_F(TargetTest, AFileThatIsReplacedStaysUntilTheNewOneIsComplete) {
+  WriteFile(root_ / "f", "old");
+  ExportTarget target{root_ / "f", ExportKind::kFile};
+  target.replace = true;
+  const std::string tar = TarBuilder().Add('0', "f", "new").Finished();
+  {
+    const auto staged = Receive(FdOf(tar).get(), target);
+    ASSERT_TRUE(staged.ok());
+    EXPECT_EQ(Read(root_ / "f"), "old");
+  }
+  EXPECT_FALSE(Receive(FdOf(tar.substr(0, 600)).get(), target).ok());
+  EXPECT_EQ(Read(root_ / "f"), "old");
+  EXPECT_EQ(Names(), std::vector<std::string>{"f"});
+}
+
+TEST_F(TargetTest, WhatAKilledExportLeftIsRemovedByTheNext) {
+  fs::path left;
+  fs::path file;
+  {
+    auto stage = MakeStageDirectory(root_);
+    ASSERT_TRUE(stage.ok());
+    left = stage->path;
+    fs::create_directories(left / "a/b");
+    auto other = MakeStageFile(root_, 0600);
+    ASSERT_TRUE(other.ok());
+    file = other->path;
+    // While their process lives, they stay.
+    RemoveAbandonedStages(root_);
+    EXPECT_TRUE(fs::exists(left));
+    EXPECT_TRUE(fs::exists(file));
+  }
+  ASSERT_TRUE(fs::exists(left) && fs::exists(file));
+  fs::create_directory(root_ / "dest");
+  fs::rename(file, root_ / "dest" / file.filename());
+  ASSERT_TRUE(Export({root_ / "dest", ExportKind::kDirectory}, TarBuilder().Finished()).ok())
+      << "nothing but a left file was in it";
+  EXPECT_EQ(Names().size(), 2u);
+  ASSERT_TRUE(Export({root_ / "f", ExportKind::kFile}, TarBuilder().Add('0', "f").Finished()).ok());
+  EXPECT_EQ(Names(), (std::vector<std::string>{"dest", "f"}));
+}
+
+TEST_F(TargetTest, NothingElseIsTakenForTheRestOfAnExport) {
+  const auto stage = MakeStageDirectory(root_);
+  ASSERT_TRUE(stage.ok());
+  const std::string name = stage->path.filename();
+  const std::string random = name.substr(name.rfind('-') + 1);
+  const std::string prefix = name.substr(0, name.rfind('-') + 1);
+  fs::create_directory(root_ / (".pyro-export-00000000-" + random));  // Of another boot.
+  WriteFile(root_ / ".pyro-export-notes", "x");
+  WriteFile(root_ / (prefix + "short"), "x");
+  fs::create_directory(root_ / "victim");
+  WriteFile(root_ / "victim/f", "x");
+  fs::create_directory_symlink("victim", root_ / (prefix + std::string(26, 'a')));
+  const std::size_t before = Names().size();
+  RemoveAbandonedStages(root_);
+  EXPECT_EQ(Names().size(), before);
+  EXPECT_TRUE(fs::exists(root_ / "victim/f"));
+  // Where others may rename files, one of them could have given a file this name.
+  const std::string bait = prefix + std::string(26, 'b');
+  WriteFile(root_ / bait, "x");
+  ASSERT_EQ(::chmod(root_.c_str(), 0777), 0);
+  RemoveAbandonedStages(root_);
+  EXPECT_TRUE(fs::exists(root_ / bait));
+  ASSERT_EQ(::chmod(root_.c_str(), 01777), 0);
+  RemoveAbandonedStages(root_);
+  EXPECT_FALSE(fs::exists(root_ / bait));
+}
+
+class ReceiveToTest : public ::testing::Test {
+ protected:
+  Result<Summary> Send(const std::string& tar, ExportKind kind, Content content = Content::kAny) {
+    out_ = FdOf("");
+    return ReceiveTo(FdOf(tar).get(), out_.get(), kind, content);
+  }
+
+  sys::UniqueFd out_;
+};
+
+TEST_F(ReceiveToTest, AFilesBytesComeWithItsHolesAsZeros) {
+  std::string map = "1\n100000\n4\n";
+  map.resize(512);
+  const auto summary = Send(TarBuilder()
+                                .Pax({{"GNU.sparse.major", "1"},
+                                      {"GNU.sparse.minor", "0"},
+                                      {"GNU.sparse.name", "x"},
+                                      {"GNU.sparse.realsize", "200000"}})
+                                .Add('0', "x", map + "data")
+                                .Finished(),
+                            ExportKind::kFile);
+  ASSERT_TRUE(summary.ok()) << summary.error().message;
+  EXPECT_TRUE(ReadBack(out_.get()) ==
+              std::string(100'000, '\0') + "data" + std::string(99'996, '\0'));
+  EXPECT_EQ(summary->content_bytes, 200'000u);
+}
+
+TEST_F(ReceiveToTest, ADirectoryComesAsACheckedTar) {
+  const std::string tar = TarBuilder().Add('5', "d").Add('0', "d/f", "content").Finished();
+  ASSERT_TRUE(Send(tar, ExportKind::kTar).ok());
+  EXPECT_NE(ReadBack(out_.get()).find("content"), std::string::npos);
+  EXPECT_FALSE(Send(TarBuilder().Add('0', "../x", "x").Finished(), ExportKind::kTar).ok());
+  EXPECT_FALSE(Send(TarBuilder().Add('2', "x", "", "y").Finished(), ExportKind::kFile).ok());
+  EXPECT_FALSE(
+      Send(TarBuilder().Add('0', "x", "x").Add('0', "y", "y").Finished(), ExportKind::kFile).ok());
+}
+
+TEST_F(ReceiveToTest, ATerminalIsGivenTextAlone) {
+  const auto send = [&](std::string_view content) {
+    return Send(TarBuilder().Add('0', "x", content).Finished(), ExportKind::kFile, Content::kText);
+  };
+  ASSERT_TRUE(send("text\twith\r\ncaf\xc3\xa9\n").ok());
+  EXPECT_EQ(ReadBack(out_.get()), "text\twith\r\ncaf\xc3\xa9\n");
+  for (const std::string& bytes :
+       {std::string("\x1b[2J"), std::string("a\0b", 3), std::string("\x7f"),
+        std::string("\xc2\x9b"
+                    "2J")}) {
+    const auto refused = send(bytes);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(ReadBack(out_.get()), "");
+  }
+}
+
+}  // namespace
+}  // namespace pyro::archive
