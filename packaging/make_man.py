@@ -89,6 +89,9 @@ def page_of(command: dict[str, Any], version: str) -> str:
     out += footer(command["footer"]) + ".SH OPTIONS\n" + options(command)
     for below in command["commands"]:
         out += f".SH {roff(below['usage'].split(' [')[0]).upper()}\n.PP\n{roff(below['description'])}.\n"
+        if below["aliases"]:
+            aliases = " or ".join(f"\\fB{roff(command['name'])} {roff(alias)}\\fR" for alias in below["aliases"])
+            out += f"Also written {aliases}.\n"
         out += options(below) + footer(below["footer"])
     return out + ".SH SEE ALSO\n.BR pyro (1)\n"
 

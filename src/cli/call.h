@@ -16,6 +16,10 @@ namespace pyro::cli {
 // signal n cancelled or whose reader went away, else the context's own code of a failure.
 int Fail(const Error& error, const Context& context);
 
+// After the last Print: kExitOk, or reports that output was lost and returns the exit code. `hint`
+// repeats the part that the user cannot do without.
+int CheckPrinted(const Context& context, const std::string& hint);
+
 // Progress for people, unless they asked for quiet or for JSON.
 Progress::Style StyleOf(const Context& context, bool quiet);
 

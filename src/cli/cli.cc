@@ -1,92 +1,59 @@
 #include "cli/cli.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/describe.h"
 #include "cli/help.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 #include "pyro/version.h"
 
 namespace pyro::cli {
 namespace {
 
-constexpr std::string_view kNoSubcommand = "A subcommand is required";
-
 // Takes the words after the first "--" away, so that no option of ours can be found among them.
-std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& words) {
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    if (words[i] != "--") continue;
-    std::vector<std::string> command(words.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                                     words.end());
-    words.resize(i);
-    return command;
-  }
-  return std::nullopt;
+Words CutCommand(std::vector<std::string> all) {
+  Words words;
+  const auto at = std::find(all.begin(), all.end(), "--");
+  words.own.assign(all.begin(), at);
+  if (at != all.end()) words.command.emplace(at + 1, all.end());
+  return words;
 }
 
-// The parser's message as one sentence in our own form.
-std::string Sentence(const CLI::ParseError& error, const CLI::App& app, bool named) {
-  // A word that is no command counts as a missing command.
-  if (error.get_name() == "RequiredError" && error.what() == kNoSubcommand) {
-    const std::vector<std::string> words = app.remaining(true);
-    if (words.empty()) return named ? "the command is not complete" : "there is no command";
-    return fmt::format("there is no command '{}'", Printable(words[0], 80));
-  }
+// The parser's message in our own form.
+Error FromParser(const CLI::ParseError& error, const CLI::App& command) {
   std::string text = Printable(error.what(), 300);
   if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] + 32);
-  return text;
+  return MakeError(ErrorCode::kInvalidArgument, std::move(text),
+                   fmt::format("see '{} --help'", FullName(command)));
 }
 
-// One sentence and one hint for any message of the parser.
-int ReportUsage(const CLI::ParseError& error, const CLI::App& app, const Context& context) {
-  std::string name = "pyro";
-  for (const CLI::App* command : app.get_subcommands()) {
-    name += " " + command->get_name();
-    for (const CLI::App* below : command->get_subcommands()) name += " " + below->get_name();
-  }
-  Error told = MakeError(ErrorCode::kInvalidArgument, Sentence(error, app, name != "pyro"),
-                         fmt::format("see '{} --help'", name));
-  if (const auto* own = dynamic_cast<const CLI::ValidationError*>(&error)) {
-    // CLI11 joins the two parts of our own errors with ": ".
-    const std::string text = own->what();
-    if (const std::size_t at = text.find(": put it after --"); at != std::string::npos) {
-      told = MakeError(ErrorCode::kInvalidArgument, text.substr(0, at), text.substr(at + 2));
-    }
-  }
-  ReportError(told, context.json);
-  const bool runs = name.starts_with("pyro run") || name.starts_with("pyro task exec");
-  return runs ? kExitPyroFailed : kExitUsage;
+int ReportUsage(const Error& error, const CLI::App& command, const Words& words) {
+  const auto& own = words.own;
+  const bool json = command.get_option_no_throw("--json") != nullptr &&
+                    std::find(own.begin(), own.end(), "--json") != own.end();
+  ReportError(error, json);
+  return RunsWords(command) ? kExitPyroFailed : kExitUsage;
 }
 
-// The first word, when it names no command. CLI11 would only say that one is missing.
-std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& words) {
-  if (words.empty() || words[0].empty() || words[0][0] == '-') return "";
-  for (const CLI::App* command : app.get_subcommands({})) {
-    if (command->get_name() == words[0]) return "";
-  }
-  return words[0];
+// `code`, unless printed text was lost: then the exit code of that error.
+int Finish(int code, const Context& context) {
+  const Status printed = TakePrintError();
+  return printed ? code : Fail(printed.error(), {.failure_code = context.failure_code});
 }
 
-}  // namespace
-
-int Main(int argc, char** argv, const EngineFactory& make_engine) {
-  Context context;
-  std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
-  context.command = CutCommand(words);
-
-  CLI::App app(
-      "A computer for every agent task: real Linux microVMs,\nwith no daemon, no root and no "
-      "account.",
-      "pyro");
-  app.set_version_flag("--version", fmt::format("pyro {}", kVersion), "Print the version");
+void AddCommands(CLI::App& app, Context& context) {
+  app.set_version_flag("-V,--version", fmt::format("pyro {}", kVersion), "Print the version");
   app.require_subcommand(1);
   app.footer(
       "Exits with 0, 1 (failed) or 2 (bad arguments); 'run' and 'task exec' with the\n"
@@ -101,50 +68,66 @@ int Main(int argc, char** argv, const EngineFactory& make_engine) {
   AddWarm(app, context);
   AddDoctor(app, context);
   AddDemo(app, context);
-  // For the completions of shells, man pages and tests. Their names begin like nothing a person
-  // types.
-  if (argc > 1 && std::string_view(argv[1]) == "__complete") {
-    Print(Completions(app, std::vector<std::string>(argv + 2, argv + argc), make_engine));
-    return kExitOk;
-  }
-  if (argc > 1 && std::string_view(argv[1]) == "__describe") {
-    PrintJson(DescribeCommand(app));
-    return kExitOk;
-  }
-  if (const std::string unknown = UnknownCommand(app, words); !unknown.empty()) {
-    ReportError(MakeError(ErrorCode::kInvalidArgument,
-                          fmt::format("there is no command '{}'", Printable(unknown, 64)),
-                          "'pyro --help' shows those there are"),
-                context.json);
-    return kExitUsage;
-  }
-  try {
-    // CLI11 takes its words from the back.
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
-    if (context.command && !context.takes_command) throw CLI::ExtrasError("pyro", {"--"});
-  } catch (const CLI::CallForHelp&) {
-    Print(app.help());
-    return kExitOk;
-  } catch (const CLI::CallForVersion& version) {
-    Print(std::string(version.what()) + "\n");
-    return kExitOk;
-  } catch (const CLI::ParseError& error) {
-    return ReportUsage(error, app, context);
-  }
+  AddHelp(app, context);
+  AddVersion(app, context);
+}
 
+int Act(const Context& context, const EngineFactory& make_engine) {
+  if (context.answer) return context.answer();
   if (const Status prepared = Engine::PrepareProcess(); !prepared) {
-    ReportError(prepared.error(), context.json);
-    return context.failure_code;
+    return Fail(prepared.error(), context);
   }
   auto directories = Engine::DefaultDirectories();
-  if (!directories) {
-    ReportError(directories.error(), context.json);
-    return context.failure_code;
-  }
+  if (!directories) return Fail(directories.error(), context);
   const std::unique_ptr<Engine> engine = make_engine(std::move(*directories));
   // For any command: the leftovers of crashes do not wait for the next VM.
   if (context.reaps) (void)engine->ReapExpired();
   return context.action(*engine);
+}
+
+}  // namespace
+
+int Main(int argc, char** argv, const EngineFactory& make_engine) {
+  const std::vector<std::string> all(argv + (argc > 0 ? 1 : 0), argv + argc);
+  const Words words = CutCommand(all);
+  Context context;
+  context.command = words.command.value_or(std::vector<std::string>());
+
+  CLI::App app(
+      "A computer for every agent task: real Linux microVMs,\nwith no daemon, no root and no "
+      "account.",
+      "pyro");
+  AddCommands(app, context);
+  // For the completions of shells, man pages and tests. No person types such names.
+  if (!all.empty() && all[0] == "__complete") {
+    Print(Completions(app, std::vector<std::string>(all.begin() + 1, all.end()), make_engine));
+    return Finish(kExitOk, context);
+  }
+  if (!all.empty() && all[0] == "__describe") {
+    PrintJson(DescribeCommand(app));
+    return Finish(kExitOk, context);
+  }
+  if (all.empty()) {
+    Print(HelpOf(app));
+    return Finish(kExitOk, context);
+  }
+  const Reading reading = ReadWords(app, words);
+  if (reading.mistake) return ReportUsage(*reading.mistake, *reading.command, words);
+  try {
+    // CLI11 takes its words from the back.
+    app.parse(std::vector<std::string>(words.own.rbegin(), words.own.rend()));
+  } catch (const CLI::CallForHelp&) {
+    Print(app.help());
+    return Finish(kExitOk, context);
+  } catch (const CLI::CallForVersion& version) {
+    Print(std::string(version.what()) + "\n");
+    return Finish(kExitOk, context);
+  } catch (const UsageError& error) {
+    return ReportUsage(error.error(), *reading.command, words);
+  } catch (const CLI::ParseError& error) {
+    return ReportUsage(FromParser(error, *reading.command), *reading.command, words);
+  }
+  return Finish(Act(context, make_engine), context);
 }
 
 }  // namespace pyro::cli

@@ -1,10 +1,9 @@
-// The commands. Each adds itself to the parser, with its action.
+// The commands. Each adds itself to the parser, with what to do when it is chosen.
 
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,18 +18,18 @@ namespace pyro::cli {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
-// For commands whose other codes are those of the guest's command.
-inline constexpr int kExitPyroFailed = 125;
+inline constexpr int kExitTimedOut = 124;
+inline constexpr int kExitPyroFailed =
+    125;  // Of commands whose other codes are the guest command's.
 
-// The parsed command line. Borrowed by the commands.
+// What was parsed. Borrowed by the commands.
 struct Context {
-  // The words after "--"; nullopt: there was none.
-  std::optional<std::vector<std::string>> command;
-  // Set by the chosen command's parse callback.
+  std::vector<std::string> command;  // The words after "--".
+  // One of the two is set by the chosen command's parse callback; an answer needs no engine.
   std::function<int(Engine&)> action;
-  bool takes_command = false;  // The chosen command uses `command`.
+  std::function<int()> answer;
   bool json = false;
-  bool reaps = true;  // The leftovers of crashes are removed before the action.
+  bool reaps = true;  // What crashes left behind is cleared before the action.
   int failure_code = kExitFailed;
 };
 
@@ -42,12 +41,7 @@ void AddDemoOllama(CLI::App& demo, Context& context);
 void AddTask(CLI::App& app, Context& context);
 void AddWarm(CLI::App& app, Context& context);
 void AddMcp(CLI::App& app, Context& context);
-
-// For parse callbacks: a usage error unless a command stands behind "--". `before`: the beginning
-// of the example.
-void RequireCommand(Context& context, const std::string& before);
-
-// On stderr, for outcomes that an exit code alone does not explain.
-void ExplainOutcome(const ExecResult& result, bool quiet);
+void AddHelp(CLI::App& app, Context& context);
+void AddVersion(CLI::App& app, Context& context);
 
 }  // namespace pyro::cli

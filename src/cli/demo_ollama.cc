@@ -18,6 +18,7 @@
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/values.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -259,25 +260,24 @@ void AddDemoOllama(CLI::App& demo, Context& context) {
   auto flags = std::make_shared<OllamaFlags>();
   CLI::App* ollama =
       demo.add_subcommand("ollama", "Let a model run commands in VMs until it is done");
-  ollama->add_option("--base-url", flags->base_url, "An OpenAI-compatible endpoint")
+  ollama->add_option("--base-url", flags->base_url, "Ask this OpenAI-compatible endpoint")
       ->capture_default_str()
       ->type_name("URL");
-  ollama->add_option("--model", flags->model, "Its name at the endpoint")
+  ollama->add_option("--model", flags->model, "Use the model of this name")
       ->capture_default_str()
       ->type_name("NAME");
-  ollama->add_option("--prompt", flags->prompt, "What the model is asked")->type_name("TEXT");
-  ollama->add_option("--max-rounds", flags->max_rounds, "How often the model may go on")
-      ->capture_default_str()
-      ->check(CLI::Range(std::int64_t{1}, kMaxRounds))
-      ->type_name("N");
+  ollama->add_option("--prompt", flags->prompt, "Ask the model this")->type_name("TEXT");
+  AddNumber(ollama, "--max-rounds", flags->max_rounds, {.least = 1, .most = kMaxRounds},
+            fmt::format("End after N answers of the model, at most {}", kMaxRounds))
+      ->capture_default_str();
   auto* variable = ollama
                        ->add_option("--api-key-env", flags->key_variable,
-                                    "The variable that holds the endpoint's key")
+                                    "Read the endpoint's key from this variable")
                        ->type_name("NAME");
-  ollama->add_option("--api-key-file", flags->key_file, "The file that holds the endpoint's key")
+  ollama->add_option("--api-key-file", flags->key_file, "Read the endpoint's key from this file")
       ->type_name("PATH")
       ->excludes(variable);
-  ollama->add_flag("--network", flags->network, "The model may ask for a network");
+  ollama->add_flag("--network", flags->network, "Let the model ask for a network");
   ollama->footer(
       "Each command of the model runs in a VM of its own. Prints log lines, the answer\n"
       "and a summary; exits with 0 if the model ran a command and came to an end.\n\n"

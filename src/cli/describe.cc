@@ -9,13 +9,12 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/help.h"
+#include "cli/usage.h"
 
 namespace pyro::cli {
 namespace {
 
 constexpr const char* kFiles = ":files\n";
-
-bool TakesValue(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
 Json DescribeOption(const CLI::Option& option) {
   Json names = Json::array();
@@ -28,22 +27,10 @@ Json DescribeOption(const CLI::Option& option) {
           {"description", option.get_description()}};
 }
 
-std::vector<const CLI::Option*> Positionals(const CLI::App& command) {
-  return command.get_options([](const CLI::Option* option) { return option->get_positional(); });
-}
-
-std::vector<const CLI::Option*> Options(const CLI::App& command) {
-  return command.get_options([](const CLI::Option* option) { return option->nonpositional(); });
-}
-
-std::vector<const CLI::App*> Below(const CLI::App& command) {
-  return command.get_subcommands([](const CLI::App*) { return true; });
-}
-
 class Completer {
  public:
   Completer(const CLI::App& app, const EngineFactory& make_engine)
-      : command_(&app), make_engine_(make_engine) {}
+      : command_(&app), topic_(&app), make_engine_(make_engine) {}
 
   std::string Complete(const std::vector<std::string>& words) {
     for (std::size_t i = 0; i + 1 < words.size(); ++i) {
@@ -53,16 +40,13 @@ class Completer {
     begun_ = words.empty() ? "" : words.back();
     if (pending_ != nullptr) return OfType(ValueName(*pending_));
     if (begun_.starts_with('-')) return OptionNames();
-    const auto below = Below(*command_);
-    if (!below.empty()) {
-      for (const CLI::App* command : below) {
-        Offer(command->get_name(), command->get_description());
-      }
-      return std::move(offered_);
-    }
-    const auto positionals = Positionals(*command_);
-    if (position_ >= positionals.size()) return "";
-    return OfType(ValueName(*positionals[position_]));
+    if (!CommandsBelow(*command_).empty()) return CommandNames(*command_);
+    const auto positionals = PositionalsOf(*command_);
+    if (positionals.empty()) return "";
+    if (ValueName(*positionals[0]) == "COMMAND") return CommandNames(*topic_);
+    const CLI::Option& last = *positionals.back();
+    if (position_ < positionals.size()) return OfType(ValueName(*positionals[position_]));
+    return last.get_items_expected_max() > 1 ? OfType(ValueName(last)) : "";
   }
 
  private:
@@ -77,12 +61,12 @@ class Completer {
       if (option != nullptr && TakesValue(*option)) pending_ = option;
       return;
     }
-    for (const CLI::App* below : Below(*command_)) {
-      if (below->get_name() != word) continue;
+    if (const CLI::App* below = FindBelow(*command_, word)) {
       command_ = below;
       position_ = 0;
       return;
     }
+    if (const CLI::App* below = FindBelow(*topic_, word)) topic_ = below;
     ++position_;
   }
 
@@ -90,8 +74,15 @@ class Completer {
     if (word.starts_with(begun_)) offered_ += fmt::format("{}\t{}\n", word, description);
   }
 
+  std::string CommandNames(const CLI::App& command) {
+    for (const CLI::App* below : CommandsBelow(command)) {
+      Offer(below->get_name(), below->get_description());
+    }
+    return std::move(offered_);
+  }
+
   std::string OptionNames() {
-    for (const CLI::Option* option : Options(*command_)) {
+    for (const CLI::Option* option : OptionsOf(*command_)) {
       for (const std::string& name : option->get_lnames()) {
         Offer("--" + name, option->get_description());
       }
@@ -120,6 +111,7 @@ class Completer {
   }
 
   const CLI::App* command_;
+  const CLI::App* topic_;  // Of `pyro help`.
   const EngineFactory& make_engine_;
   const CLI::Option* pending_ = nullptr;  // Waits for its value.
   std::size_t position_ = 0;
@@ -133,16 +125,20 @@ Json DescribeCommand(const CLI::App& command) {
   Json options = Json::array();
   Json arguments = Json::array();
   Json below = Json::array();
-  for (const CLI::Option* option : Options(command)) options.push_back(DescribeOption(*option));
-  for (const CLI::Option* option : Positionals(command)) {
+  for (const CLI::Option* option : OptionsOf(command)) options.push_back(DescribeOption(*option));
+  for (const CLI::Option* option : PositionalsOf(command)) {
     arguments.push_back({{"name", ValueName(*option)},
                          {"required", option->get_required()},
                          {"description", option->get_description()}});
   }
-  for (const CLI::App* one : Below(command)) below.push_back(DescribeCommand(*one));
-  return {{"name", command.get_name()}, {"description", command.get_description()},
-          {"usage", Usage(command)},    {"options", options},
-          {"arguments", arguments},     {"footer", command.get_footer()},
+  for (const CLI::App* one : CommandsBelow(command)) below.push_back(DescribeCommand(*one));
+  return {{"name", command.get_name()},
+          {"aliases", command.get_aliases()},
+          {"description", command.get_description()},
+          {"usage", Usage(command)},
+          {"options", options},
+          {"arguments", arguments},
+          {"footer", command.get_footer()},
           {"commands", below}};
 }
 

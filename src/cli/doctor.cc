@@ -61,7 +61,7 @@ int Doctor(Engine& engine, const Context& context, bool quiet) {
 
 void AddDoctor(CLI::App& app, Context& context) {
   CLI::App* doctor =
-      app.add_subcommand("doctor", "Find out what works here, and how to mend the rest");
+      app.add_subcommand("doctor", "Find out what works here, and how to fix the rest");
   auto quiet = std::make_shared<bool>(false);
   doctor->add_flag("--json", context.json, "Print JSON");
   doctor->add_flag("-q,--quiet", *quiet, "Print nothing; the exit code tells");

@@ -131,17 +131,19 @@ void AddEnv(CLI::App& app, Context& context) {
   CLI::App* list =
       add("list", "Show the catalog and what is installed",
           [&context, quiet](Engine& engine) { return ListEnvironments(engine, context, *quiet); });
+  list->alias("ls");
   list->add_flag("-q,--quiet", *quiet, "Print names only");
   list->footer("Example:\n  pyro env list --json");
 
   CLI::App* pull =
       add("pull", "Build and install an environment, or repair it",
           [&context, name, quiet](Engine& engine) { return Pull(engine, context, *name, *quiet); });
-  pull->add_flag("-q,--quiet", *quiet, "Neither progress nor a closing line");
+  pull->add_flag("-q,--quiet", *quiet, "Print no progress and no closing line");
   pull->add_option("environment", *name, "Such as debian:12")->required()->type_name("ENVIRONMENT");
   pull->footer(
-      "Takes about half a minute and the host's own Debian package mirror.\n\nExample:\n  pyro env "
-      "pull debian:12");
+      "Takes packages from the host's own Debian mirror, and one to two minutes; longer\n"
+      "on a slow host or line. What is installed already takes no time.\n\n"
+      "Example:\n  pyro env pull debian:12");
 
   CLI::App* inspect = add(
       "inspect", "Show what an installed environment consists of",
@@ -154,7 +156,7 @@ void AddEnv(CLI::App& app, Context& context) {
 
   CLI::App* prune = add("prune", "Remove what is broken, interrupted or superseded",
                         [&context, flag](Engine& engine) { return Prune(engine, context, *flag); });
-  prune->add_flag("--all", *flag, "Installed ones too, but for what a VM needs");
+  prune->add_flag("--all", *flag, "Remove installed ones too, except those that a VM needs");
   prune->footer("Example:\n  pyro env prune");
 }
 

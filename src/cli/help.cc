@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
+#include "cli/usage.h"
 
 namespace pyro::cli {
 namespace {
@@ -15,10 +16,6 @@ namespace {
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kLeft = 28;  // Where descriptions begin.
 constexpr char kGlue = '\x01';     // A space that no line ends at.
-
-std::vector<const CLI::Option*> PositionalsOf(const CLI::App& command) {
-  return command.get_options([](const CLI::Option* option) { return option->get_positional(); });
-}
 
 // The two columns of a line, the right one wrapped.
 std::string Row(const std::string& left, std::string_view right) {
@@ -64,14 +61,15 @@ class Formatter : public CLI::Formatter {
     for (const CLI::Option* option : positionals) {
       out += Row(ValueName(*option), option->get_description());
     }
-    const auto below = app->get_subcommands([](const CLI::App*) { return true; });
+    const auto below = CommandsBelow(*app);
     if (!below.empty()) out += "\nCommands:\n";
     for (const CLI::App* command : below) {
-      out += Row(command->get_name(), command->get_description());
+      std::string names = command->get_name();
+      for (const std::string& alias : command->get_aliases()) names += ", " + alias;
+      out += Row(names, command->get_description());
     }
     out += "\nOptions:\n";
-    for (const CLI::Option* option : app->get_options()) {
-      if (!option->nonpositional()) continue;
+    for (const CLI::Option* option : OptionsOf(*app)) {
       std::string text = option->get_description();
       if (!option->get_default_str().empty() && !ValueName(*option).empty()) {
         text += fmt::format(" (default{}{})", kGlue, option->get_default_str());
@@ -85,10 +83,28 @@ class Formatter : public CLI::Formatter {
 
 }  // namespace
 
+std::string HelpOf(const CLI::App& command) {
+  return Formatter().make_help(&command, "", CLI::AppFormatMode::Normal);
+}
+
 std::shared_ptr<CLI::FormatterBase> HelpFormatter() { return std::make_shared<Formatter>(); }
 
+std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
+  return command.get_options([](const CLI::Option* option) { return option->nonpositional(); });
+}
+
+std::vector<const CLI::Option*> PositionalsOf(const CLI::App& command) {
+  return command.get_options([](const CLI::Option* option) { return option->get_positional(); });
+}
+
+std::vector<const CLI::App*> CommandsBelow(const CLI::App& command) {
+  return command.get_subcommands([](const CLI::App*) { return true; });
+}
+
+bool TakesValue(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
 std::string ValueName(const CLI::Option& option) {
-  if (option.get_items_expected_max() == 0) return "";
+  if (!TakesValue(option)) return "";
   const std::string type = option.get_type_name();
   // A colon, unless it is part of the name as in [ADDRESS:]PORT, and the values of a check.
   const std::size_t bracket = type.find(']');
@@ -99,19 +115,16 @@ std::string ValueName(const CLI::Option& option) {
 }
 
 std::string Usage(const CLI::App& command) {
-  std::string usage;
-  for (const CLI::App* app = &command; app != nullptr; app = app->get_parent()) {
-    usage = app->get_name() + (usage.empty() ? "" : " ") + usage;
-  }
-  usage += " [OPTIONS]";
+  std::string usage = FullName(command) + " [OPTIONS]";
   for (const CLI::Option* option : PositionalsOf(command)) {
     const std::string name = ValueName(*option);
     usage += option->get_required() ? " " + name : fmt::format(" [{}]", name);
+    if (option->get_items_expected_max() > 1) usage += "…";
   }
-  if (!command.get_subcommands([](const CLI::App*) { return true; }).empty()) {
+  if (!CommandsBelow(command).empty()) {
     usage += command.get_require_subcommand_min() == 0 ? " [COMMAND]" : " COMMAND";
   }
-  if (command.get_name() == "run" || command.get_name() == "exec") usage += " -- COMMAND…";
+  if (RunsWords(command)) usage += " -- COMMAND…";
   return usage;
 }
 

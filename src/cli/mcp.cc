@@ -19,6 +19,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/signals.h"
+#include "cli/values.h"
 #include "mcp_server/config.h"
 #include "pyro/mcp_server.h"
 
@@ -168,34 +169,34 @@ int Config(const Context& context, const McpFlags& flags) {
       mcp_server::MakeClientConfig(flags.client, program.native(), arguments, environment);
   if (!config) return Fail(config.error(), context);
   Print(config->text);
-  Talk(config->where + "\n");
-  return kExitOk;
+  const int code = CheckPrinted(context, "send it elsewhere, or free some space");
+  if (code == kExitOk) Talk(config->where + "\n");
+  return code;
 }
 
 CLI::Option* AddProfile(CLI::App* command, std::string& profile) {
-  return command
-      ->add_option("--profile", profile, "Which tools: vm-run (vm_run alone), task (task_*), full")
-      ->check(CLI::IsMember({"vm-run", "task", "full"}));
+  return AddChoice(command, "--profile", profile, {"vm-run", "task", "full"},
+                   "Offer these tools: vm-run (vm_run alone), task (task_*), full");
 }
 
 void AddServe(CLI::App& mcp, Context& context, const Flags& flags) {
   CLI::App* serve =
       mcp.add_subcommand("serve", "Serve an agent: tools that run commands in microVMs");
   AddProfile(serve, flags->profile)->capture_default_str();
-  serve
-      ->add_option("--answer-seconds", flags->answer_seconds,
-                   "Answer a call after N seconds, 1 to 3600, if its command still runs")
+  AddNumber(serve, "--answer-seconds", flags->answer_seconds, {.least = 1, .most = 3600},
+            "Answer a call after N seconds, 1 to 3600, if its command still runs")
       ->capture_default_str();
-  serve->add_option("--http", flags->http, "Listen there instead of on stdin and stdout")
+  serve->add_option("--http", flags->http, "Listen on this address instead of stdin and stdout")
       ->type_name("[ADDRESS:]PORT");
   serve
       ->add_option("--token-file", flags->token_file,
-                   "With --http: clients must show the token in this file, mode 0600")
+                   "With --http: demand the token in this file, mode 0600, of clients")
       ->type_name("FILE");
   serve
       ->add_option("--allow-host", flags->allowed_hosts,
-                   "With --http: a name besides localhost that may stand in Host and Origin")
-      ->type_name("NAME");
+                   "With --http: accept this name in Host and Origin, as localhost is")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
   serve->footer(
       "Without --http it speaks with the one client that started it, until that\n"
       "closes stdin. Without a token it listens on loopback addresses only, and offers\n"
@@ -208,7 +209,7 @@ void AddServe(CLI::App& mcp, Context& context, const Flags& flags) {
 }
 
 void AddConfig(CLI::App& mcp, Context& context, const Flags& flags) {
-  CLI::App* config = mcp.add_subcommand("config", "Print what a client's configuration has to say");
+  CLI::App* config = mcp.add_subcommand("config", "Print the configuration that a client needs");
   std::string names;
   for (const std::string_view name : mcp_server::ConfigurableClients()) {
     names += (names.empty() ? "" : ", ") + std::string(name);

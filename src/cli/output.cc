@@ -1,6 +1,7 @@
 #include "cli/output.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -18,13 +21,23 @@
 namespace pyro::cli {
 namespace {
 
-void WriteAll(int fd, std::string_view text) {
+int print_errno = 0;  // Of the first Print that failed.
+
+// Returns 0, or the errno. Another program that shares the pipe or terminal may have made it
+// non-blocking.
+int WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EAGAIN) {
+      pollfd room = {fd, POLLOUT, 0};
+      ::poll(&room, 1, -1);
+      continue;
+    }
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return;
+    if (n < 0) return errno;
     text.remove_prefix(static_cast<std::size_t>(n));
   }
+  return 0;
 }
 
 }  // namespace
@@ -56,12 +69,31 @@ std::string Paint(int fd, Colour colour, std::string_view text) {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
-void Print(std::string_view text) { WriteAll(STDOUT_FILENO, text); }
-void Talk(std::string_view text) { WriteAll(STDERR_FILENO, text); }
+void Print(std::string_view text) {
+  if (print_errno == 0) print_errno = WriteAll(STDOUT_FILENO, text);
+}
+
 void PrintJson(const Json& document) { Print(ToPrettyJson(document) + "\n"); }
 
+Status TakePrintError() {
+  const int number = std::exchange(print_errno, 0);
+  if (number == 0) return OkStatus();
+  Error error = MakeError(
+      number == ENOSPC || number == EDQUOT ? ErrorCode::kNoSpace : ErrorCode::kUnavailable,
+      fmt::format("stdout cannot be written: {}", std::strerror(number)),
+      "the command did its work: only its output is lost");
+  error.sys_errno = number;
+  return error;
+}
+
+void Talk(std::string_view text) { (void)WriteAll(STDERR_FILENO, text); }
+
 void ReportError(const Error& error, bool json) {
-  if (json) PrintJson(ToJson(error));
+  if (json) {
+    PrintJson(ToJson(error));
+    // If stdout is full, stderr still has the error.
+    (void)TakePrintError();
+  }
   Talk(Paint(STDERR_FILENO, Colour::kRed, "pyro:") + " " + error.message + "\n");
   if (!error.hint.empty()) {
     Talk(Paint(STDERR_FILENO, Colour::kBold, "hint:") + " " + error.hint + "\n");
@@ -111,8 +143,12 @@ Result<std::size_t> TerminalSink::Write(OutputStream stream, std::string_view by
                         : ::write(target.fd, bytes.data(), bytes.size());
   if (n >= 0) return static_cast<std::size_t>(n);
   if (errno == EINTR || errno == EAGAIN) return std::size_t{0};
-  Error error = MakeError(ErrorCode::kUnavailable, "the command's output cannot be written");
-  error.sys_errno = errno;
+  const int number = errno;
+  Error error = MakeError(
+      number == ENOSPC || number == EDQUOT ? ErrorCode::kNoSpace : ErrorCode::kUnavailable,
+      fmt::format("the command's output cannot be written: {}", std::strerror(number)),
+      "the command was killed; 'pyro task logs' has the output of a task's command");
+  error.sys_errno = number;
   return error;
 }
 

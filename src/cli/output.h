@@ -10,10 +10,16 @@
 
 namespace pyro::cli {
 
-// Writes all of it; a reader that went away is no error here.
-void Print(std::string_view text);  // stdout
-void Talk(std::string_view text);   // stderr
+// Writes all of it to stdout. After a failure nothing more is written.
+void Print(std::string_view text);
 void PrintJson(const Json& document);
+
+// The error of the first Print that failed, with its errno; a second call returns OK. Callers ask
+// before they choose the exit code.
+Status TakePrintError();
+
+// Writes all of it to stderr, or as much as stderr takes.
+void Talk(std::string_view text);
 
 // "pyro: SENTENCE" and "hint: …" on stderr; with `json` the error's document on stdout, too.
 void ReportError(const Error& error, bool json);

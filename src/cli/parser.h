@@ -1,4 +1,4 @@
-// How the commands add themselves to the parser.
+// Adds commands and common options to the parser.
 
 #pragma once
 
@@ -24,6 +24,11 @@ CLI::App* AddCommand(CLI::App& parent, Context& context, const char* name, const
   });
   return command;
 }
+
+// --vcpu-count, --mem-mib, --network.
+void AddVmOptions(CLI::App* command, VmOptions& options);
+// --allow-host-compat.
+void AddHostCompat(CLI::App* command, VmOptions& options);
 
 inline void AddJson(CLI::App* command, Context& context) {
   command->add_flag("--json", context.json, "Print JSON");

@@ -17,15 +17,23 @@ void Progress::Show(std::string_view phase, std::string_view detail, double frac
   if (style_ == Style::kQuiet) return;
   if (style_ == Style::kPhaseLines && phase != phase_) {
     Clear();
-    Talk(fmt::format("[pull] phase={} environment={}\n", phase, environment_));
+    Talk(
+        fmt::format("[pull] phase={} environment={} seconds={}\n", phase, environment_, Seconds()));
   }
   phase_ = phase;
   if (!terminal_) return;
   std::string line = fmt::format("{} {}", environment_, phase);
   if (fraction >= 0) line += fmt::format(" {:3.0f} %", fraction * 100);
+  if (style_ == Style::kPhaseLines) line += fmt::format(" after {} s", Seconds());
   if (!detail.empty()) line += ": " + Printable(detail, 120);
   Talk("\r\x1b[2K" + line.substr(0, TerminalColumns(STDERR_FILENO, 80) - 1));
   drawn_ = true;
+}
+
+std::int64_t Progress::Seconds() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
+                                                          started_)
+      .count();
 }
 
 void Progress::Clear() {

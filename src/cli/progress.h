@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -12,8 +14,8 @@ namespace pyro::cli {
 
 class Progress {
  public:
-  // With `phase_lines` each new phase is also a line "[pull] phase=… environment=…" of its own, on
-  // a terminal or not.
+  // With kPhaseLines each new phase is also a line "[pull] phase=… environment=… seconds=…" of its
+  // own, with the time since the call began, on a terminal or not.
   enum class Style { kQuiet, kTransient, kPhaseLines };
   Progress(Style style, std::string environment);
   ~Progress() { Clear(); }
@@ -29,8 +31,11 @@ class Progress {
   void Connect(CallIo& io);
 
  private:
+  std::int64_t Seconds() const;  // Since the call began.
+
   Style style_;
   std::string environment_;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::string phase_;
   bool terminal_;
   bool drawn_ = false;

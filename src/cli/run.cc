@@ -7,8 +7,11 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/call.h"
+#include "cli/closing.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/parser.h"
+#include "cli/values.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -21,16 +24,18 @@ struct RunFlags {
   bool timings = false;
 };
 
-void SayHowItEnded(const ExecResult& result, const RunFlags& flags) {
+void SayHowRunEnded(const ExecResult& result, const RunFlags& flags) {
   ExplainOutcome(result, flags.quiet);
-  if (!flags.quiet) {
-    Talk(fmt::format("[run] environment={} execution_mode={} exit_code={} duration_ms={}\n",
-                     result.environment, result.execution_mode, result.exit_code,
-                     result.duration_ms));
+  if (flags.quiet) return;
+  std::string line = fmt::format("[run] exit_code={} duration_ms={} environment={}",
+                                 result.exit_code, result.duration_ms, result.environment);
+  if (result.execution_mode != kUsualMode) {
+    line += fmt::format(" execution_mode={}", result.execution_mode);
   }
+  Talk(line + "\n");
 }
 
-// On stderr, even with --quiet: the user asked for it.
+// On stderr, also with --quiet: it was asked for.
 void SayTimings(const Timings& timings) {
   struct Step {
     std::int64_t at;
@@ -60,8 +65,9 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.vm.environment);
   call.PassStdin();
   if (!context.json) call.PassOutput();
+  WarnWithoutTerminal(context.command);
   Command command;
-  command.argv = *context.command;
+  command.argv = context.command;
   const auto result = call.Run([&](const CallIo& io) {
     return engine.RunInVm(flags.vm, command, flags.timeout_seconds, io);
   });
@@ -71,7 +77,7 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
     document["command"] = command.argv;
     PrintJson(document);
   } else {
-    SayHowItEnded(*result, flags);
+    SayHowRunEnded(*result, flags);
     if (flags.timings) SayTimings(result->timings);
   }
   return result->exit_code;
@@ -79,49 +85,25 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
 
 }  // namespace
 
-void RequireCommand(Context& context, const std::string& before) {
-  context.takes_command = true;
-  if (context.command && !context.command->empty()) return;
-  throw CLI::ValidationError("there is no command to run",
-                             fmt::format("put it after --, as in: {} -- git --version", before));
-}
-
-void ExplainOutcome(const ExecResult& result, bool quiet) {
-  Explanation why = result.explanation;
-  // A command that ran well has little to explain.
-  if (why.message.empty() || (quiet && result.output_left_open)) return;
-  constexpr std::string_view kArgument = "timeout_seconds";
-  if (const std::size_t at = why.hint.find(kArgument); at != std::string::npos) {
-    why.hint.replace(at, kArgument.size(), "--timeout-seconds");
-  }
-  Talk(fmt::format("pyro: {}\n", why.message));
-  if (!why.hint.empty()) Talk(fmt::format("hint: {}\n", why.hint));
-}
-
 void AddRun(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* run = app.add_subcommand("run", "Run one command in a microVM of its own");
   run->add_option("environment", flags->vm.environment,
-                  "What the guest's disk holds; see 'pyro env list'")
+                  "The guest's disk, such as debian:12; see 'pyro env list'")
       ->required()
       ->type_name("ENVIRONMENT");
-  run->add_option("--vcpu-count", flags->vm.vcpu_count, "CPUs of the guest, 1 to 64")
+  AddVmOptions(run, flags->vm);
+  AddSeconds(run, "--timeout-seconds", flags->timeout_seconds,
+             "Kill the command after N seconds, at most 7 days; units s, m, h, d")
       ->capture_default_str();
-  run->add_option("--mem-mib", flags->vm.mem_mib, "Memory of the guest in MiB, from 128")
+  AddSeconds(run, "--ttl-seconds", flags->vm.ttl_seconds,
+             "Remove the VM after N seconds in which no command runs")
       ->capture_default_str();
-  run->add_option("--timeout-seconds", flags->timeout_seconds,
-                  "Kill the command so long after its start")
-      ->capture_default_str();
-  run->add_option("--ttl-seconds", flags->vm.ttl_seconds,
-                  "Lease of the VM while no command runs in it")
-      ->capture_default_str();
-  run->add_flag("--network", flags->vm.network, "A way out; otherwise there is no network device");
-  run->add_flag("--allow-host-compat", flags->vm.allow_host_compat,
-                "Where no guest can be had: in a jail on this host");
-  run->add_flag("--json", context.json, "One JSON document instead of live output");
+  AddHostCompat(run, flags->vm);
+  run->add_flag("--json", context.json, "Print one JSON document instead of live output");
   run->add_flag("--timings", flags->timings,
-                "Where the time went, on stderr; --json has it always");
-  run->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");
+                "Print on stderr where the time went; --json always has it");
+  run->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
   run->footer(
       "The words after -- are run as they are, without a shell; stdin is passed on.\n"
       "Exits with the command's code; 124 timed out, 125 pyro failed,\n"
@@ -130,7 +112,6 @@ void AddRun(CLI::App& app, Context& context) {
       "  pyro run debian:12 -- sh -c 'curl --version | head -1'");
   run->callback([&context, flags] {
     context.failure_code = kExitPyroFailed;
-    RequireCommand(context, "pyro run " + flags->vm.environment);
     context.action = [&context, flags](Engine& engine) { return Run(engine, context, *flags); };
   });
 }

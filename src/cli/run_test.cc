@@ -20,8 +20,8 @@ TEST_F(CliRunTest, OutputGoesToItsStreamsAndTheExitCodeIsTheCommands) {
   EXPECT_EQ(told.code, 9);
   EXPECT_EQ(told.out, "out\n");
   EXPECT_NE(told.err.find("err\n"), std::string::npos);
-  EXPECT_NE(told.err.find("[run] environment=debian:12"), std::string::npos) << told.err;
-  EXPECT_NE(told.err.find("exit_code=9"), std::string::npos);
+  EXPECT_NE(told.err.find("[run] exit_code=9"), std::string::npos) << told.err;
+  EXPECT_NE(told.err.find("environment=debian:12"), std::string::npos);
 }
 
 TEST_F(CliRunTest, QuietLeavesTheCommandsOutputAlone) {

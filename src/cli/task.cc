@@ -2,9 +2,12 @@
 
 #include "cli/task.h"
 
+#include <chrono>
+
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "base/age.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/output.h"
@@ -13,17 +16,23 @@
 namespace pyro::cli {
 namespace {
 
+constexpr std::uint64_t kNearlyFull = 20;  // One part in so many is left.
+
 void PrintTask(const TaskInfo& task) {
   Print(fmt::format("Task: {}\nEnvironment: {}\nState: {}\nWorkspace: /workspace\n", task.task_id,
                     task.environment, task.state));
-  Print(fmt::format("Execution mode: {}\nResources: {} vCPU / {} MiB\nCommand count: {}\n",
-                    task.execution_mode, task.vcpu_count, task.mem_mib, task.command_count));
+  Print(fmt::format("Execution mode: {}\nResources: {} vCPU / {} MiB\nNetwork: {}\n",
+                    task.execution_mode, task.vcpu_count, task.mem_mib,
+                    task.network_enabled ? "yes" : "no"));
+  Print(fmt::format("Command count: {}\n", task.command_count));
   if (task.last_command) {
     Print(fmt::format("Last command: {} ({})\n", OneLine(*task.last_command),
                       HowItEnded(*task.last_command)));
   }
-  Print(fmt::format("Lease: until {}\nDisk: {} of {} MiB\n", task.expires_at,
-                    FormatBytes(task.disk_bytes), task.disk_mib));
+  const std::uint64_t bound = static_cast<std::uint64_t>(task.disk_mib) << 20;
+  const bool full = task.disk_bytes >= bound - bound / kNearlyFull;
+  Print(fmt::format("Lease: until {}\nDisk: {} of {} MiB{}\n", task.expires_at,
+                    FormatBytes(task.disk_bytes), task.disk_mib, full ? " (nearly full)" : ""));
   if (!task.last_error.empty())
     Print(fmt::format("Last error: {}\n", Printable(task.last_error, 500)));
 }
@@ -31,7 +40,9 @@ void PrintTask(const TaskInfo& task) {
 }  // namespace
 
 std::string HowItEnded(const TaskCommand& command) {
-  if (command.outcome.empty()) return "running";
+  if (command.outcome.empty()) {
+    return fmt::format("running for {}", FormatAge(std::chrono::milliseconds(command.duration_ms)));
+  }
   if (command.outcome == "interrupted") return "interrupted";
   return fmt::format("exit_code={}", command.exit_code);
 }
@@ -51,7 +62,9 @@ int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet) {
 }
 
 void AddTaskId(CLI::App* command, std::string& task_id) {
-  command->add_option("task_id", task_id, "The task's id, or its first 6 characters after task_")
+  command
+      ->add_option("task_id", task_id,
+                   "The task's id, or its first 6 characters; 'task_' may be left out")
       ->required()
       ->type_name("TASK_ID");
 }
@@ -60,7 +73,7 @@ void AddTask(CLI::App& app, Context& context) {
   CLI::App* task = app.add_subcommand("task", "Workspaces that stay until they are deleted");
   task->require_subcommand(1);
   task->footer(
-      "A TASK_ID may be shortened to 'task_' and 6 characters.\n\n"
+      "A TASK_ID may be shortened to its first 6 characters, with 'task_' or without.\n\n"
       "Example:\n  pyro task create debian:12\n\n'pyro task COMMAND --help' tells more.");
   AddTaskCreate(*task, context);
   AddTaskExec(*task, context);

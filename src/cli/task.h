@@ -24,7 +24,7 @@ void AddTaskId(CLI::App* command, std::string& task_id);
 // Prints the task in the context's form; with `quiet` only JSON. Returns the exit code.
 int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet = false);
 
-// Such as "exit_code=1" or "running".
+// Such as "exit_code=1" or "running for 12 s".
 std::string HowItEnded(const TaskCommand& command);
 
 // A command on one line, fit for a terminal.

@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
+#include "cli/values.h"
 
 namespace pyro::cli {
 namespace {
@@ -22,11 +23,14 @@ int Create(Engine& engine, const Context& context, const CreateFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.options.environment);
   const auto task =
       call.Run([&](const CallIo& io) { return engine.CreateTask(flags.options, io); });
-  if (task && flags.quiet && !context.json) {
+  if (!task) return Fail(task.error(), context);
+  if (flags.quiet && !context.json) {
     Print(task->task_id + "\n");
-    return kExitOk;
+  } else {
+    (void)ShowTask(task, context);
   }
-  return ShowTask(task, context);
+  return CheckPrinted(context,
+                      fmt::format("the task was made and runs: its id is {}", task->task_id));
 }
 
 }  // namespace
@@ -38,18 +42,17 @@ void AddTaskCreate(CLI::App& task, Context& context) {
                  "Start a task: a microVM whose /workspace and journal stay", flags, Create);
   AddJson(create, context);
   TaskOptions& options = flags->options;
-  create->add_option("environment", options.environment, "Such as debian:12")
+  create
+      ->add_option("environment", options.environment,
+                   "The guest's disk, such as debian:12; see 'pyro env list'")
       ->required()
       ->type_name("ENVIRONMENT");
-  create->add_option("--vcpu-count", options.vcpu_count, "CPUs of the guest, 1 to 64")
+  AddVmOptions(create, options);
+  AddMib(create, "--disk-mib", options.disk_mib,
+         "Let the task's disk grow to N MiB, from 256; units M, G, T")
       ->capture_default_str();
-  create->add_option("--mem-mib", options.mem_mib, "Memory of the guest in MiB, from 128")
-      ->capture_default_str();
-  create->add_option("--disk-mib", options.disk_mib, "Bound of the task's disk in MiB, from 256")
-      ->capture_default_str();
-  create
-      ->add_option("--ttl-seconds", options.ttl_seconds,
-                   "Stop the guest so long after its last use; the task stays")
+  AddSeconds(create, "--ttl-seconds", options.ttl_seconds,
+             "Stop the guest N seconds after its last use; the task stays; units s, m, h, d")
       ->capture_default_str();
   create
       ->add_option("--source-path", options.source_path,
@@ -61,9 +64,7 @@ void AddTaskCreate(CLI::App& task, Context& context) {
       ->type_name("PATTERN")
       ->allow_extra_args(false);
   create->add_flag("--git", options.git, "Take what git sees: no ignored files, but .git");
-  create->add_flag("--network", options.network, "Let the guest reach the outside");
-  create->add_flag("--allow-host-compat", options.allow_host_compat,
-                   "If no guest can be had, run on this host in a bubblewrap jail");
+  AddHostCompat(create, options);
   create->add_flag("-q,--quiet", flags->quiet, "Print the id only");
   create->footer(
       "An archive is .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst. A PATTERN without a\n"

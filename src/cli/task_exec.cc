@@ -1,24 +1,29 @@
 // pyro task exec
 
+#include <algorithm>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "base/text.h"
 #include "cli/call.h"
+#include "cli/closing.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
+#include "cli/values.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {
 
+constexpr std::int64_t kNotGiven = -1;  // Then the default counts, or none in the background.
+
 struct ExecFlags {
   std::string task_id;
-  std::optional<std::int64_t> timeout_seconds;  // Without: the default, or none in the background.
+  std::int64_t timeout_seconds = kNotGiven;
   bool background = false;
   bool quiet = false;
 };
@@ -27,22 +32,36 @@ struct ExecFlags {
 int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.task_id);
   Command command;
-  command.argv = *context.command;
+  command.argv = context.command;
   const auto started = call.Run([&](const CallIo& io) {
-    return engine.StartTaskCommand(flags.task_id, command, flags.timeout_seconds.value_or(0), io);
+    return engine.StartTaskCommand(flags.task_id, command,
+                                   std::max<std::int64_t>(flags.timeout_seconds, 0), io);
   });
   if (!started) return Fail(started.error(), context);
   if (context.json) {
     PrintJson(ToJson(*started));
-    return kExitOk;
+  } else {
+    Print(fmt::format("{}\n", started->sequence));
+    if (!flags.quiet) {
+      Talk(fmt::format("[task-exec] state={} sequence={} task_id={}\n", started->state,
+                       started->sequence, ShortId(started->task_id)));
+    }
   }
-  Print(fmt::format("{}\n", started->sequence));
-  if (!flags.quiet) {
-    Talk(fmt::format("[task-exec] task_id={} sequence={} cwd={} execution_mode={} state={}\n",
-                     started->task_id, started->sequence, started->cwd, started->execution_mode,
-                     started->state));
+  return CheckPrinted(context, fmt::format("the command runs: its sequence in task {} is {}",
+                                           started->task_id, started->sequence));
+}
+
+void SayHowExecEnded(const TaskExecResult& result, const ExecFlags& flags) {
+  ExplainOutcome(result, flags.quiet);
+  if (flags.quiet) return;
+  std::string line =
+      fmt::format("[task-exec] exit_code={} duration_ms={} sequence={} task_id={}",
+                  result.exit_code, result.duration_ms, result.sequence, ShortId(result.task_id));
+  if (result.cwd != "/workspace") line += fmt::format(" cwd={}", Printable(result.cwd));
+  if (result.execution_mode != kUsualMode) {
+    line += fmt::format(" execution_mode={}", result.execution_mode);
   }
-  return kExitOk;
+  Talk(line + "\n");
 }
 
 int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
@@ -50,24 +69,20 @@ int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.task_id);
   call.PassStdin();
   if (!context.json) call.PassOutput();
+  WarnWithoutTerminal(context.command);
   Command command;
-  command.argv = *context.command;
+  command.argv = context.command;
   const auto result = call.Run([&](const CallIo& io) {
-    return engine.ExecTask(flags.task_id, command,
-                           flags.timeout_seconds.value_or(kDefaultTimeoutSeconds), io);
+    return engine.ExecTask(
+        flags.task_id, command,
+        flags.timeout_seconds == kNotGiven ? kDefaultTimeoutSeconds : flags.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);
   if (context.json) {
     PrintJson(ToJson(*result));
     return result->exit_code;
   }
-  ExplainOutcome(*result, flags.quiet);
-  if (!flags.quiet) {
-    Talk(fmt::format(
-        "[task-exec] task_id={} sequence={} cwd={} execution_mode={} exit_code={} duration_ms={}\n",
-        result->task_id, result->sequence, result->cwd, result->execution_mode, result->exit_code,
-        result->duration_ms));
-  }
+  SayHowExecEnded(*result, flags);
   return result->exit_code;
 }
 
@@ -79,19 +94,19 @@ void AddTaskExec(CLI::App& task, Context& context) {
       AddCommand(task, context, "exec", "Run a command in a task's /workspace", flags, Exec);
   AddJson(exec, context);
   AddTaskId(exec, flags->task_id);
-  exec->add_option("--timeout-seconds", flags->timeout_seconds,
-                   "Kill the command after N seconds, 1 to 604800; with --background never unless "
-                   "it is given")
+  AddSeconds(
+      exec, "--timeout-seconds", flags->timeout_seconds,
+      "Kill the command after N seconds, at most 7 days; units s, m, h, d. With --background "
+      "there is no limit unless you give one")
       ->default_str(std::to_string(kDefaultTimeoutSeconds));
   exec->add_flag("--background", flags->background,
                  "Print the command's sequence and leave it running, its stdin at its end");
-  exec->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");
+  exec->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
   exec->footer(
       "Exit codes are those of 'pyro run'.\n\nExample:\n  pyro task exec $id -- sh -c 'make && "
       "make test'");
   exec->callback([&context, flags] {
     context.failure_code = kExitPyroFailed;
-    RequireCommand(context, "pyro task exec " + flags->task_id);
     context.action = [&context, flags](Engine& engine) { return Exec(engine, context, *flags); };
   });
 }

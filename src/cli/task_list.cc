@@ -59,6 +59,7 @@ void AddTaskStatus(CLI::App& task, Context& context) {
 void AddTaskList(CLI::App& task, Context& context) {
   const auto flags = std::make_shared<ListFlags>();
   CLI::App* list = AddCommand(task, context, "list", "Show all tasks", flags, ListTasks);
+  list->alias("ls")->alias("ps");
   AddJson(list, context);
   list->add_flag("-q,--quiet", flags->quiet, "Print ids only");
   list->footer("Example:\n  pyro task list");

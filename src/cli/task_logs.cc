@@ -2,17 +2,21 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <memory>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "base/try.h"
 #include "cli/call.h"
+#include "cli/harmless.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
+#include "cli/usage.h"
+#include "cli/values.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -25,65 +29,156 @@ struct LogsFlags {
   std::int64_t sequence = 0;  // 0: none was given; the same for tail and limit.
   std::int64_t tail = 0;
   std::string stream = "stdout";
-  std::uint64_t offset = 0;
+  std::int64_t offset = 0;
   std::int64_t limit = 0;
-  double wait_seconds = 0;
+  std::int64_t wait_ms = 0;
   bool paged = false;  // One of the options that read a page was given.
+  bool waits = false;  // --wait-seconds was.
   bool follow = false;
   bool all = false;
+  bool raw = false;
 };
 
+// The exit code of a call that waited for the command's end.
+int Conclude(const TaskCommand& command, const Context& context) {
+  if (command.outcome != "interrupted") return command.exit_code;
+  if (!context.json) {
+    Talk(
+        "pyro: the command was interrupted: its guest went away before it ended\n"
+        "hint: its output until then is above; run it again with 'pyro task exec'\n");
+  }
+  return kExitPyroFailed;
+}
+
+// The sequence of the newest command.
+Result<std::int64_t> Newest(Engine& engine, const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(const TaskCommandPage page, engine.ListTaskCommands(task_id, 1, -1));
+  if (page.entries.empty()) {
+    return MakeError(ErrorCode::kNotFound, "the task has run no command yet",
+                     "run one with 'pyro task exec'");
+  }
+  return page.entries.back().sequence;
+}
+
 // Streams one entry to our own stdout and stderr.
-int LogsOfOne(Engine& engine, const Context& context, const LogsFlags& flags) {
+int StreamOne(Engine& engine, const Context& context, const LogsFlags& flags,
+              std::int64_t sequence) {
   Call call(Progress::Style::kQuiet, flags.task_id);
-  call.PassOutput();
+  HarmlessSink sink(flags.raw);
+  call.io().sink = &sink;
   const auto command = call.Run([&](const CallIo& io) {
-    return engine.ReadTaskCommand(flags.task_id, flags.sequence,
+    return engine.ReadTaskCommand(flags.task_id, sequence,
                                   flags.follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
   });
+  sink.Finish();
   if (!command) return Fail(command.error(), context);
-  return kExitOk;
+  return flags.follow ? Conclude(*command, context) : kExitOk;
 }
 
-// A page of one stream, unchanged; with --json also its offsets.
-int LogsPage(Engine& engine, const Context& context, const LogsFlags& flags) {
+// Waits for the end of one command, and prints its document.
+int AwaitOne(Engine& engine, const Context& context, const LogsFlags& flags,
+             std::int64_t sequence) {
   Call call(Progress::Style::kQuiet, flags.task_id);
-  const auto page = call.Run([&](const CallIo& io) {
-    return engine.ReadTaskOutput(
-        flags.task_id, flags.sequence,
-        flags.stream == "stderr" ? OutputStream::kStderr : OutputStream::kStdout, flags.offset,
-        flags.limit == 0 ? static_cast<std::int64_t>(kMaxResultBytes) : flags.limit,
-        std::chrono::milliseconds(std::llround(flags.wait_seconds * 1000)), io);
-  });
-  if (!page) return Fail(page.error(), context);
-  if (context.json) {
-    PrintJson(ToJson(*page));
-  } else {
-    Print(page->text);
+  while (true) {
+    const auto command = call.Run([&](const CallIo& io) {
+      return engine.GetTaskCommand(flags.task_id, sequence, std::chrono::hours(1), io);
+    });
+    if (!command) return Fail(command.error(), context);
+    if (command->outcome.empty()) continue;
+    const auto logs = engine.LogsTask(flags.task_id, sequence, 1);
+    if (!logs) return Fail(logs.error(), context);
+    PrintJson(ToJson(*logs));
+    return Conclude(*command, context);
   }
-  return kExitOk;
 }
 
-void PrintText(std::string_view name, const std::string& text) {
+int Follow(Engine& engine, const Context& context, const LogsFlags& flags) {
+  std::int64_t sequence = flags.sequence;
+  if (sequence == 0) {
+    const auto newest = Newest(engine, flags.task_id);
+    if (!newest) return Fail(newest.error(), context);
+    sequence = *newest;
+  }
+  return context.json ? AwaitOne(engine, context, flags, sequence)
+                      : StreamOne(engine, context, flags, sequence);
+}
+
+// The report of a command that still runs after the wait.
+int StillRuns(const TaskOutput& page, const Context& context) {
+  if (!context.json) {
+    Talk(fmt::format("pyro: command {} still runs\nhint: read on with --offset {}\n",
+                     page.command.sequence, page.next_offset));
+  }
+  return kExitTimedOut;
+}
+
+// Prints a page of one stream; --json adds its position. With --wait-seconds the text goes on to
+// the end of the command or of the time, unless --limit bounds it.
+int Page(Engine& engine, const Context& context, const LogsFlags& flags) {
+  using std::chrono::milliseconds;
+  using Clock = std::chrono::steady_clock;
+  Call call(Progress::Style::kQuiet, flags.task_id);
+  const auto stream = flags.stream == "stderr" ? OutputStream::kStderr : OutputStream::kStdout;
+  const auto limit = flags.limit == 0 ? static_cast<std::int64_t>(kMaxResultBytes) : flags.limit;
+  const auto end = Clock::now() + milliseconds(flags.wait_ms);
+  const int fd = STDOUT_FILENO;
+  const Escapes escapes = EscapesOn(fd, flags.raw);
+  HarmlessText text;
+  auto offset = static_cast<std::uint64_t>(flags.offset);
+  while (true) {
+    const auto left = std::chrono::duration_cast<milliseconds>(end - Clock::now());
+    const auto page = call.Run([&](const CallIo& io) {
+      return engine.ReadTaskOutput(flags.task_id, flags.sequence, stream, offset, limit,
+                                   std::max(left, milliseconds(0)), io);
+    });
+    if (!page) return Fail(page.error(), context);
+    if (context.json) {
+      PrintJson(ToJson(*page));
+    } else {
+      Print(escapes == Escapes::kShown ? text.Add(page->text) : page->text);
+    }
+    offset = page->next_offset;
+    const bool goes_on =
+        flags.waits && !context.json && flags.limit == 0 && !page->complete && Clock::now() < end;
+    if (goes_on) continue;
+    Print(text.Rest());
+    if (!flags.waits) return kExitOk;
+    return page->command.outcome.empty() ? StillRuns(*page, context)
+                                         : Conclude(page->command, context);
+  }
+}
+
+// Puts a mark before each line, so that no output looks like a heading.
+void PrintBody(std::string_view name, const std::string& text, Escapes escapes) {
   if (text.empty()) return;
-  Print(fmt::format("--- {}\n", name));
-  Print(text);
-  if (text.back() != '\n') Print("\n");
+  std::string out = fmt::format("--- {}\n", name);
+  const std::string shown = escapes == Escapes::kShown ? Harmless(text) : text;
+  std::string_view rest = shown;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    out += "| ";
+    out += rest.substr(0, end);
+    out += '\n';
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  Print(out);
+}
+
+void PrintEntry(const TaskLogEntry& entry, Escapes escapes) {
+  std::string took = HowItEnded(entry);
+  if (!entry.outcome.empty()) took += fmt::format(", {} ms", entry.duration_ms);
+  const std::string heading =
+      fmt::format("=== {} {} $ {} ({})", entry.sequence, entry.started_at, OneLine(entry), took);
+  Print(Paint(STDOUT_FILENO, Colour::kBold, heading) + "\n");
+  PrintBody("stdout", entry.stdout_text, escapes);
+  PrintBody("stderr", entry.stderr_text, escapes);
 }
 
 int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
-  if (flags.paged) {
-    if (flags.sequence > 0 && !flags.follow) return LogsPage(engine, context, flags);
-    return Fail(
-        MakeError(ErrorCode::kInvalidArgument,
-                  "--stream, --offset, --limit and --wait-seconds read a page of one command",
-                  "give --sequence, and no --follow"),
-        context);
-  }
-  if (flags.sequence > 0 && !context.json) return LogsOfOne(engine, context, flags);
-  if (flags.follow) {
-    return Fail(MakeError(ErrorCode::kInvalidArgument, "--follow needs --sequence, and no --json"),
-                context);
+  if (flags.follow) return Follow(engine, context, flags);
+  if (flags.paged) return Page(engine, context, flags);
+  if (flags.sequence > 0 && !context.json) {
+    return StreamOne(engine, context, flags, flags.sequence);
   }
   // All of ten thousand entries are for programs; a person asks for them by name.
   std::int64_t tail = flags.tail;
@@ -95,14 +190,8 @@ int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
     PrintJson(ToJson(*logs));
     return kExitOk;
   }
-  for (const TaskLogEntry& entry : logs->entries) {
-    Print(Paint(STDOUT_FILENO, Colour::kBold,
-                fmt::format("=== {} {} $ {} ({}, {} ms)", entry.sequence, entry.started_at,
-                            OneLine(entry), HowItEnded(entry), entry.duration_ms)) +
-          "\n");
-    PrintText("stdout", entry.stdout_text);
-    PrintText("stderr", entry.stderr_text);
-  }
+  const Escapes escapes = EscapesOn(STDOUT_FILENO, flags.raw);
+  for (const TaskLogEntry& entry : logs->entries) PrintEntry(entry, escapes);
   if (flags.tail == 0 && !logs->entries.empty() && logs->entries.front().sequence > 1 &&
       flags.sequence == 0) {
     Talk(fmt::format("pyro: {} earlier entries are not shown; --all shows them\n",
@@ -111,38 +200,59 @@ int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
   return kExitOk;
 }
 
+// Refuses options that exclude each other.
+void CheckCombination(const LogsFlags& flags) {
+  if (flags.all && flags.tail > 0) {
+    throw UsageError("--all and --tail exclude each other", "give one of the two");
+  }
+  if (flags.sequence > 0 && (flags.all || flags.tail > 0)) {
+    throw UsageError("--sequence is one command, --all and --tail are about many",
+                     "give --sequence alone, or leave it out");
+  }
+  if (flags.paged && (flags.follow || flags.sequence == 0)) {
+    throw UsageError("--stream, --offset, --limit and --wait-seconds read a page of one command",
+                     "give --sequence N, and no --follow");
+  }
+}
+
 }  // namespace
 
 void AddTaskLogs(CLI::App& task, Context& context) {
   const auto flags = std::make_shared<LogsFlags>();
-  CLI::App* logs = AddCommand(task, context, "logs",
-                              "Show the journal: every command with its output", flags, Logs);
+  CLI::App* logs = task.add_subcommand("logs", "Show the journal: every command with its output");
   AddJson(logs, context);
   AddTaskId(logs, flags->task_id);
-  logs->add_option("--sequence", flags->sequence,
-                   "One entry; its streams go to stdout and stderr as they are")
-      ->check(CLI::PositiveNumber);
-  CLI::Option* const tail = logs->add_option("--tail", flags->tail, "The last so many entries only")
-                                ->check(CLI::PositiveNumber);
+  AddNumber(logs, "--sequence", flags->sequence, {.least = 1},
+            "Show the output of command N alone, stdout on stdout, stderr on stderr");
+  AddNumber(logs, "--tail", flags->tail, {.least = 1}, "Show the last N commands only");
   logs->add_flag("--all", flags->all,
-                 fmt::format("Every entry, as with --json; otherwise the last {}", kShownEntries))
-      ->excludes(tail);
-  logs->add_flag("--follow", flags->follow, "With --sequence: go on until the command has ended");
+                 fmt::format("Show every command; otherwise the last {}", kShownEntries));
+  logs->add_flag("-f,--follow", flags->follow,
+                 "Go on until the command ends, and exit with its code; the newest command, unless "
+                 "--sequence names one");
+  logs->add_flag("--raw", flags->raw, "Let escape sequences in the output act on a terminal");
   const auto page = [flags](const std::string&) { flags->paged = true; };
-  logs->add_option("--stream", flags->stream, "With --sequence: a page of stdout or stderr alone")
-      ->check(CLI::IsMember({"stdout", "stderr"}))
+  AddChoice(logs, "--stream", flags->stream, {"stdout", "stderr"},
+            "With --sequence: show a page of stdout or stderr alone")
       ->each(page);
-  logs->add_option("--offset", flags->offset, "Where the page begins, in bytes")->each(page);
-  logs->add_option("--limit", flags->limit, "How long it is at most, up to 1048576 bytes")
-      ->check(CLI::PositiveNumber)
+  AddNumber(logs, "--offset", flags->offset, {.least = 0}, "Begin the page at byte N")->each(page);
+  AddNumber(logs, "--limit", flags->limit, {.least = 1}, "Show at most N bytes, up to 1048576")
       ->each(page);
-  logs->add_option("--wait-seconds", flags->wait_seconds,
-                   "Wait so long for something to read, or for the command's end")
-      ->check(CLI::Range(0.0, static_cast<double>(kMaxTimeoutSeconds)))
-      ->each(page);
+  AddMilliseconds(logs, "--wait-seconds", flags->wait_ms,
+                  "Wait up to N seconds for the command's end, and exit with its code, or with 124 "
+                  "if it still runs; units ms, s, m, h")
+      ->each([flags](const std::string&) { flags->paged = flags->waits = true; });
   logs->footer(
-      "Without --sequence at most 1 MiB of each stream is shown, its beginning and end.\n\n"
-      "Example:\n  pyro task logs --tail 3 $id");
+      "Without --sequence at most 1 MiB of each stream is shown, its beginning and end.\n"
+      "On a terminal control characters appear as escapes such as \\x1b. With --json,\n"
+      "--follow prints the entry at its end, and --wait-seconds a page with new output.\n\n"
+      "Example:\n  pyro task logs --tail 3 $id\n  pyro task logs -f $id");
+  logs->callback([&context, flags] {
+    CheckCombination(*flags);
+    // With these the exit code is the command's own.
+    if (flags->follow || flags->waits) context.failure_code = kExitPyroFailed;
+    context.action = [&context, flags](Engine& engine) { return Logs(engine, context, *flags); };
+  });
 }
 
 }  // namespace pyro::cli

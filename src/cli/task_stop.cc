@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
+#include "cli/values.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -43,9 +44,8 @@ void AddTaskStop(CLI::App& task, Context& context) {
       "Power a task's guest off, or kill one command; the next exec starts it again", flags, Stop);
   AddJson(stop, context);
   AddTaskId(stop, flags->task_id);
-  stop->add_option("--sequence", flags->sequence,
-                   "Kill this command with all it started; the guest stays")
-      ->check(CLI::PositiveNumber);
+  AddNumber(stop, "--sequence", flags->sequence, {.least = 1},
+            "Kill command N with all it started; the guest stays");
   stop->add_flag("-q,--quiet", flags->quiet, "Print nothing");
   stop->footer("Example:\n  pyro task stop $id");
 }

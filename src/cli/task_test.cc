@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/closing.h"
 #include "cli/commands.h"
 #include "cli/testing/cli_fixture.h"
 #include "sys/files.h"
@@ -33,8 +34,7 @@ TEST_F(CliTaskTest, CreatePrintsTheIdThatTheOtherVerbsTake) {
   const Told told = Pyro({"task", "exec", id, "--", "sh", "-c", "echo out; echo err >&2; exit 4"});
   EXPECT_EQ(told.code, 4);
   EXPECT_EQ(told.out, "out\n");
-  EXPECT_NE(told.err.find("[task-exec] task_id=" + id + " sequence=1"), std::string::npos)
-      << told.err;
+  EXPECT_NE(told.err.find(" sequence=1 task_id=" + ShortId(id)), std::string::npos) << told.err;
 
   const Told status = Pyro({"task", "status", id});
   EXPECT_EQ(status.code, 0);

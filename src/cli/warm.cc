@@ -9,6 +9,8 @@
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/parser.h"
+#include "cli/values.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -23,9 +25,9 @@ struct WarmFlags {
 };
 
 std::string Line(const SparePoolInfo& pool) {
-  std::string text =
-      fmt::format("{}: {} of {} spares wait; {} vCPU, {} MiB{}", pool.environment, pool.waiting,
-                  pool.count, pool.vcpu_count, pool.mem_mib, pool.network ? ", network" : "");
+  std::string text = fmt::format("{}: {} of {} spares are ready; {} vCPU, {} MiB{}",
+                                 pool.environment, pool.waiting, pool.count, pool.vcpu_count,
+                                 pool.mem_mib, pool.network ? ", network" : "");
   if (!pool.expires_at.empty()) text += fmt::format("; until {} if unused", pool.expires_at);
   return text + "\n";
 }
@@ -62,20 +64,17 @@ void AddWarm(CLI::App& app, Context& context) {
   flags->vm.ttl_seconds = kDefaultLease;
   CLI::App* warm =
       app.add_subcommand("warm", "Keep microVMs waiting that 'pyro run' takes at once");
-  warm->add_option("environment", flags->vm.environment, "Whose; without it, show what is kept")
+  warm->add_option("environment", flags->vm.environment,
+                   "What to keep ready; without it, show all that is kept")
       ->type_name("ENVIRONMENT");
-  warm->add_option("--count", flags->count, "How many to keep, up to 64; 0 ends them")
+  AddNumber(warm, "--count", flags->count, {.least = 0}, "Keep N ready, up to 64; 0 ends them")
       ->capture_default_str();
-  warm->add_option("--vcpu-count", flags->vm.vcpu_count, "CPUs of each, 1 to 64")
+  AddVmOptions(warm, flags->vm);
+  AddSeconds(warm, "--ttl-seconds", flags->vm.ttl_seconds,
+             "Remove them if none is taken for N seconds; units s, m, h, d")
       ->capture_default_str();
-  warm->add_option("--mem-mib", flags->vm.mem_mib, "Memory of each in MiB, from 128")
-      ->capture_default_str();
-  warm->add_option("--ttl-seconds", flags->vm.ttl_seconds,
-                   "They go when none was taken for so long")
-      ->capture_default_str();
-  warm->add_flag("--network", flags->vm.network, "With a way out, for runs with --network");
-  warm->add_flag("--json", context.json, "Print JSON");
-  warm->add_flag("-q,--quiet", flags->quiet, "No progress and no closing line");
+  AddJson(warm, context);
+  warm->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
   warm->footer(
       "A run takes one that was made with the same options; another takes its place.\n"
       "Each is a machine of its own, used once. They hold memory while they wait.\n\n"

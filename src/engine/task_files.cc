@@ -231,6 +231,11 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry, const 
   info.last_used_at = FormatTime(task.last_used_at);
   info.expires_at = FormatTime(task.expires_at);
   info.last_error = task.last_error;
+  if (task.state == TaskState::kStarted &&
+      registry::IsStarving(registry::TaskDirectory(context.state, task.id))) {
+    info.last_error =
+        "this host's disk is full: no command can start, and output is dropped, until some is free";
+  }
   info.command_count = task.command_count;
   // Not a walk over the journal, which may have ten thousand entries.
   info.disk_bytes =

@@ -46,6 +46,12 @@ Status DiskReserve::Fill() {
   return OkStatus();
 }
 
+bool IsStarving(const std::filesystem::path& directory) {
+  if (DiskReserve(directory).full()) return false;
+  const auto room = sys::FreeSpace(directory);
+  return room && *room < kWantedBytes;
+}
+
 bool DiskReserve::Release() {
   if (!full_) return false;
   full_ = false;

@@ -35,4 +35,8 @@ class DiskReserve {
   bool full_ = false;
 };
 
+// Whether a directory without its reserve is on a disk too full for a new one. Files there may be
+// cut off.
+bool IsStarving(const std::filesystem::path& directory);
+
 }  // namespace pyro::registry

@@ -4,11 +4,14 @@
 
 namespace pyro::registry {
 
-Status CheckPrefix(std::string_view prefix, std::string_view tag, std::string_view thing) {
-  if (IsIdPrefix(prefix, tag)) return OkStatus();
+Result<std::string> WholePrefix(std::string_view text, std::string_view tag,
+                                std::string_view thing) {
+  if (IsIdPrefix(text, tag)) return std::string(text);
+  std::string whole = std::string(tag) + std::string(text.substr(0, 64));
+  if (IsIdPrefix(whole, tag)) return whole;
   return MakeError(
       ErrorCode::kInvalidArgument,
-      fmt::format("'{}' is not the id of a {}", Printable(prefix, 64), thing),
+      fmt::format("'{}' is not the id of a {}", Printable(text, 64), thing),
       fmt::format("an id is {} and 26 characters, of which the first 6 are enough", tag));
 }
 

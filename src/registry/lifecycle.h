@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "base/ids.h"
@@ -59,8 +60,10 @@ Status Advance(Record& record, VmEvent event, const VmChanges& changes, WallTime
   return OkStatus();
 }
 
-// `thing` is "VM" or "task", `tag` the prefix of its ids.
-Status CheckPrefix(std::string_view prefix, std::string_view tag, std::string_view thing);
+// `text` as the beginning of an id with its tag, which `text` may leave out. `thing` is "VM" or
+// "task", `tag` the prefix of its ids.
+Result<std::string> WholePrefix(std::string_view text, std::string_view tag,
+                                std::string_view thing);
 Error AmbiguousPrefix(std::string_view prefix, std::size_t matches);
 
 // The configuration of a guest. `thing` as above.

@@ -83,8 +83,8 @@ Result<std::vector<VmRecord>> Registry::ListVms() {
   return ReadVms(select);
 }
 
-Result<VmRecord> Registry::FindVm(std::string_view prefix) {
-  PYRO_RETURN_IF_ERROR(CheckPrefix(prefix, VmIdTag::kPrefix, "VM"));
+Result<VmRecord> Registry::FindVm(std::string_view text) {
+  PYRO_ASSIGN_OR_RETURN(const std::string prefix, WholePrefix(text, VmIdTag::kPrefix, "VM"));
   // The alphabet of ids ends before '{'.
   PYRO_ASSIGN_OR_RETURN(
       auto select,

@@ -46,9 +46,9 @@ class Registry {
   // Oldest first.
   Result<std::vector<VmRecord>> ListVms();
 
-  // `prefix` is an id or its beginning with at least 6 characters after "vm_". kInvalidArgument: it
-  // is not, or several VMs begin so. kNotFound.
-  Result<VmRecord> FindVm(std::string_view prefix);
+  // `text` is an id or its beginning with at least 6 characters after "vm_", which may be left out.
+  // kInvalidArgument: it is not, or several VMs begin so. kNotFound.
+  Result<VmRecord> FindVm(std::string_view text);
 
   // The only way to change a VM: checks `event` against its present state, stores the result with
   // `changes`, and returns the VM as stored.
@@ -80,7 +80,7 @@ class Registry {
   Result<std::vector<TaskRecord>> ListTasks();
 
   // As FindVm, for "task_".
-  Result<TaskRecord> FindTask(std::string_view prefix);
+  Result<TaskRecord> FindTask(std::string_view text);
 
   // As Apply, and by the same table. kDelete takes the task's commands with it.
   Result<TaskRecord> ApplyTask(const TaskId& id, TaskEvent event, const TaskChanges& changes = {});

@@ -109,8 +109,8 @@ Result<std::vector<TaskRecord>> Registry::ListTasks() {
   return ReadTasks(select);
 }
 
-Result<TaskRecord> Registry::FindTask(std::string_view prefix) {
-  PYRO_RETURN_IF_ERROR(CheckPrefix(prefix, TaskIdTag::kPrefix, "task"));
+Result<TaskRecord> Registry::FindTask(std::string_view text) {
+  PYRO_ASSIGN_OR_RETURN(const std::string prefix, WholePrefix(text, TaskIdTag::kPrefix, "task"));
   // The alphabet of ids ends before '{'.
   PYRO_ASSIGN_OR_RETURN(auto select,
                         database_.Prepare("SELECT " PYRO_TASK_COLUMNS

@@ -265,6 +265,7 @@ TEST_F(RegistryTasksTest, FindTakesAnUnambiguousBeginning) {
   const TaskId b = TestTaskId(1, 255);
   for (const TaskId& id : {a, b}) ASSERT_TRUE(registry_.InsertTask(TestTaskSpec(id)).ok());
   EXPECT_EQ(registry_.FindTask(a.str())->id, a);
+  EXPECT_EQ(registry_.FindTask(a.str().substr(5))->id, a);
   EXPECT_EQ(registry_.FindTask(a.str().substr(0, 12)).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(registry_.FindTask("task_zzzzzz").error().code, ErrorCode::kNotFound);
   for (const char* bad : {"", "task_", "task_aaaaa", "vm_aaaaaa", "task_aaa%aaa"}) {

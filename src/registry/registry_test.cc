@@ -175,12 +175,13 @@ TEST_F(RegistryTest, FindTakesAnUnambiguousBeginning) {
   const VmId c = TestId(255);
   for (const VmId& id : {a, b, c}) ASSERT_TRUE(registry_.InsertVm(TestSpec(id)).ok());
   EXPECT_EQ(registry_.FindVm(c.str().substr(0, 9))->id, c);
+  EXPECT_EQ(registry_.FindVm(c.str().substr(3, 6))->id, c);
   EXPECT_EQ(registry_.FindVm(a.str())->id, a);
   const auto several = registry_.FindVm(a.str().substr(0, 12));
   EXPECT_EQ(several.error().code, ErrorCode::kInvalidArgument);
   EXPECT_NE(several.error().message.find("2 ids"), std::string::npos) << several.error().message;
   EXPECT_EQ(registry_.FindVm("vm_zzzzzz").error().code, ErrorCode::kNotFound);
-  for (const char* bad : {"", "vm_", "vm_aaaaa", "abcdef", "vm_aaa%aaa", "task_aaaaaa"}) {
+  for (const char* bad : {"", "vm_", "vm_aaaaa", "abcde", "vm_aaa%aaa", "task_aaaaaa"}) {
     EXPECT_EQ(registry_.FindVm(bad).error().code, ErrorCode::kInvalidArgument) << bad;
   }
 }

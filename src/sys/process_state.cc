@@ -36,9 +36,10 @@ constexpr std::uint64_t kLastOther = 65519;
 void FillStandardDescriptors() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) >= 0) continue;
-    // The lowest free number is `fd`: those before it are open by now.
-    [[maybe_unused]] const int filled =
-        ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);  // NOLINT: inherited as such
+    // The lowest free number is `fd`: those before it are open by now. A closed stdout becomes a
+    // descriptor that cannot be written, so that lost output is an error.
+    [[maybe_unused]] const int filled = ::open(
+        "/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // NOLINT: inherited as such
   }
 }
 

@@ -16,7 +16,8 @@
 namespace pyro::sys {
 
 // For the programs of pyro, before anything else in main(), with one thread:
-// - closed standard descriptors become /dev/null, so that no file of ours gets their numbers;
+// - closed standard descriptors become /dev/null, so that no file of ours gets their numbers. A
+//   write to such a stdout fails: lost output is an error;
 // - SIGCHLD is as the kernel starts processes, SIGPIPE and SIGXFSZ are ignored, no signal is
 //   blocked. An ignored SIGINT, SIGHUP or SIGTERM stays ignored: nohup and shells mean it;
 // - the umask takes nothing from the owner;

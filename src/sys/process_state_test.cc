@@ -166,15 +166,16 @@ TEST(ProcessStateTest, AHardLimitTooLowIsNamed) {
 }
 
 TEST(ProcessStateTest, ClosedStandardDescriptorsTakeNoFileOfOurs) {
-  EXPECT_EQ(
-      InChild([] {
-        for (const int fd : {0, 1, 2}) ::close(fd);
-        PrepareProgram();
-        const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (next <= 2) return 1;
-        return ::write(STDOUT_FILENO, "x", 1) == 1 && ::read(STDIN_FILENO, nullptr, 0) == 0 ? 0 : 2;
-      }),
-      0);
+  EXPECT_EQ(InChild([] {
+              for (const int fd : {0, 1, 2}) ::close(fd);
+              PrepareProgram();
+              const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+              if (next <= 2) return 1;
+              const bool readable = ::read(STDIN_FILENO, nullptr, 0) == 0;
+              const bool lost = ::write(STDOUT_FILENO, "x", 1) == -1 && errno == EBADF;
+              return readable && lost && ::write(STDERR_FILENO, "x", 1) == 1 ? 0 : 2;
+            }),
+            0);
 }
 
 TEST(ProcessStateTest, TheOwnerCanUseWhatItMakesUnderAnyUmask) {

@@ -6,26 +6,26 @@ import harness
 import pytest
 
 COMMANDS = [(), ("run",), ("doctor",), ("env",), ("env", "list"), ("env", "pull"),
-            ("env", "inspect"), ("env", "prune")]
+            ("env", "inspect"), ("env", "prune"), ("help",), ("version",)]
 
 USAGE_ERRORS = [
     # words, exit code, a part of the sentence
-    ([], 2, "no command"),
+    (["--"], 2, "no command"),
     (["bogus"], 2, "bogus"),
     (["--bogus"], 2, "--bogus"),
     (["env"], 2, "not complete"),
     (["env", "bogus"], 2, "bogus"),
     (["env", "list", "extra"], 2, "extra"),
     (["env", "list", "--", "true"], 2, "--"),
-    (["env", "pull"], 2, "environment"),
-    (["env", "inspect"], 2, "environment"),
+    (["env", "pull"], 2, "ENVIRONMENT"),
+    (["env", "inspect"], 2, "ENVIRONMENT"),
     (["doctor", "--bogus"], 2, "--bogus"),
     (["doctor", "--", "true"], 2, "--"),
-    (["run"], 125, "environment"),
+    (["run"], 125, "ENVIRONMENT"),
     (["run", "debian:12"], 125, "no command to run"),
     (["run", "debian:12", "--"], 125, "no command to run"),
     (["run", "debian:12", "--", ""], 125, "no command to run"),
-    (["run", "--", "true"], 125, "environment"),
+    (["run", "--", "true"], 125, "ENVIRONMENT"),
     (["run", "debian:12", "true"], 125, "true"),
     (["run", "debian:12", "extra", "--", "true"], 125, "extra"),
     (["run", "--bogus", "debian:12", "--", "true"], 125, "--bogus"),
@@ -34,7 +34,7 @@ USAGE_ERRORS = [
     (["run", "--vcpu-count", "65", "debian:12", "--", "true"], 125, "vcpu_count is 65"),
     (["run", "--mem-mib", "127", "debian:12", "--", "true"], 125, "mem_mib is 127"),
     (["run", "--mem-mib", "-1", "debian:12", "--", "true"], 125, "mem_mib is -1"),
-    (["run", "--mem-mib", "9" * 30, "debian:12", "--", "true"], 125, "mem"),
+    (["run", "--mem-mib", "9" * 30, "debian:12", "--", "true"], 125, "--mem-mib is '999"),
     (["run", "--timeout-seconds", "0", "debian:12", "--", "true"], 125, "timeout_seconds is 0"),
     (["run", "--timeout-seconds", "604801", "debian:12", "--", "true"], 125, "timeout_seconds"),
     (["run", "--ttl-seconds", "0", "debian:12", "--", "true"], 125, "ttl_seconds is 0"),

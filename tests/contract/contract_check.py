@@ -30,7 +30,7 @@ Commands = dict[str, dict[str, Option]]  # By usage; options by their long name.
 Signatures = dict[str, str]  # By name.
 
 HANDLES = ("Task", "Vm")
-HELP = {"-h, --help", "--version"}  # Of every command, and of pyro alone: not in the tables.
+HELP = {"-h, --help", "-V, --version"}  # Of every command, and of pyro alone: not in the tables.
 
 
 # What there is.

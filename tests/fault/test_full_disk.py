@@ -87,8 +87,11 @@ def test_output_beyond_the_disk_is_marked_and_counted(pyro, disk, task):
     # Room again: the task takes its reserve by itself, and commands go on.
     reserve = task.directory / "reserve"
     assert not reserve.exists()
+    assert "disk is full" in task.json("status")["last_error"]
+    assert "\nLast error: this host's disk is full: " in pyro("task", "status", task.id).text
     disk.make_room()
     harness.wait_until(reserve.exists, "the reserve is made again")
+    assert task.json("status")["last_error"] in (None, "")
     done = task.exec("echo", "kept")
     assert (done.code, done.out) == (0, b"kept\n"), done
     assert task.entries()[-1]["stdout"] == "kept\n"

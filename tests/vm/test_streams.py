@@ -101,7 +101,7 @@ def test_a_terminal_as_stdin_and_stdout(pyro, terminal):
     # Progress was drawn and is cleared before the command's own words.
     assert "debian:12-base" in seen.split("got typed")[0]
     assert seen.split("got typed")[0].endswith("\r\x1b[2K")
-    assert "[run] environment=debian:12-base" in seen.splitlines()[-1]
+    assert "[run] exit_code=" in seen.splitlines()[-1]
 
 
 def test_ctrl_c_on_a_terminal_ends_the_command(pyro, terminal):

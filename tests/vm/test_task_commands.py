@@ -13,7 +13,12 @@ def background(task, *command, flags=()):
 
 
 def page(task, sequence, *flags):
-    return task.json("logs", "--sequence", str(sequence), *flags)
+    """One that waits ends with the command's exit code, or with 124 while it runs."""
+    done = task.pyro("task", "logs", task.id, "--json", "--sequence", str(sequence), *flags)
+    read = done.json
+    ended = 124 if read["state"] == "running" else read["exit_code"]
+    assert done.code == (ended if "--wait-seconds" in flags else 0), done
+    return read
 
 
 def wait_for_end(task, sequence):
@@ -27,8 +32,7 @@ def test_a_command_in_the_background_goes_on_without_a_client(pyro, create):
     done = task.exec("sh", "-c", "cat; echo begun; until [ -e go ]; do sleep 0.1; done; exit 4",
                      flags=("--background",))
     assert (done.code, done.text) == (0, "1\n"), done
-    assert done.talk == (f"[task-exec] task_id={task.id} sequence=1 cwd=/workspace "
-                         "execution_mode=guest_virtio_serial state=running\n")
+    assert done.talk == f"[task-exec] state=running sequence=1 task_id={task.id[:13]}\n"
     assert not harness.of_program(harness.descendants(), "pyro")
     got = page(task, 1, "--stream", "stdout", "--wait-seconds", "100")
     assert (got["text"], got["state"], got["complete"]) == ("begun\n", "running", False)
@@ -151,11 +155,12 @@ def test_waiting_ends_with_more_or_the_end_or_the_deadline(create):
 def test_bad_pages_are_usage_errors(create):
     task = create()
     task.exec("true")
-    for flags in (("--stream", "stdout"), ("--offset", "1"), ("--limit", "5"),
-                  ("--sequence", "1", "--limit", "9999999"),
-                  ("--sequence", "1", "--follow", "--limit", "5")):
+    for code, flags in ((2, ("--stream", "stdout")), (2, ("--offset", "1")), (2, ("--limit", "5")),
+                        (1, ("--sequence", "1", "--limit", "9999999")),
+                        (2, ("--sequence", "1", "--follow", "--limit", "5")),
+                        (2, ("--all", "--tail", "1")), (2, ("--sequence", "1", "--tail", "1"))):
         done = task.pyro("task", "logs", task.id, *flags)
-        assert done.code == 1 and harness.is_one_sentence_and_hint(done.talk), done
+        assert done.code == code and harness.is_one_sentence_and_hint(done.talk), done
     done = task.pyro("task", "logs", task.id, "--sequence", "1", "--stream", "stdin")
     assert done.code == 2, done
 

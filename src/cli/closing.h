@@ -1,0 +1,29 @@
+// The messages of `run` and `task exec` about a command.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pyro/error.h"
+#include "pyro/types.h"
+
+namespace pyro::cli {
+
+// The usual execution mode. The closing line names any other.
+inline constexpr const char* kUsualMode = "guest_virtio_serial";
+
+// On stderr, for outcomes that an exit code alone does not explain.
+void ExplainOutcome(const ExecResult& result, bool quiet);
+
+// The warning for a shell or an editor: the guest has no terminal. nullopt: the command is neither.
+std::optional<Error> WithoutTerminal(const std::vector<std::string>& argv);
+
+// Prints that warning on stderr if stdin and stdout are terminals.
+void WarnWithoutTerminal(const std::vector<std::string>& argv);
+
+// The beginning of an id, which fits into a line and is accepted in place of the id.
+std::string ShortId(const std::string& id);
+
+}  // namespace pyro::cli

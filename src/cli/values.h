@@ -1,0 +1,49 @@
+// Options that take numbers, with units and with errors that name the option.
+
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "pyro/result.h"
+
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
+class App;
+class Option;
+}  // namespace CLI
+
+namespace pyro::cli {
+
+// A whole number of seconds, or with a unit s, m, h or d: "90", "5m". kInvalidArgument.
+Result<std::int64_t> ParseSeconds(std::string_view text);
+
+// Milliseconds, from a number of seconds that may have a fraction, or with a unit ms, s, m or h:
+// "0.5", "20", "5m". kInvalidArgument.
+Result<std::int64_t> ParseMilliseconds(std::string_view text);
+
+// A whole number of MiB, or with a unit M, G or T, also as MiB, GiB, TiB: "2048", "2G".
+// kInvalidArgument.
+Result<std::int64_t> ParseMib(std::string_view text);
+
+// Each function adds an option. The parser throws a UsageError that names the option if a value
+// does not fit.
+CLI::Option* AddSeconds(CLI::App* command, const char* name, std::int64_t& value,
+                        std::string description);
+CLI::Option* AddMilliseconds(CLI::App* command, const char* name, std::int64_t& value,
+                             std::string description);
+CLI::Option* AddMib(CLI::App* command, const char* name, std::int64_t& value,
+                    std::string description);
+// The smallest and the largest number that an option takes.
+struct Bounds {
+  std::int64_t least = INT64_MIN;
+  std::int64_t most = INT64_MAX;
+};
+CLI::Option* AddNumber(CLI::App* command, const char* name, std::int64_t& value, Bounds bounds,
+                       std::string description);
+// One of the words.
+CLI::Option* AddChoice(CLI::App* command, const char* name, std::string& value,
+                       std::initializer_list<const char*> words, std::string description);
+
+}  // namespace pyro::cli

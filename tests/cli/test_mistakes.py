@@ -1,0 +1,217 @@
+"""A mistake on the command line: the right word is blamed, and the hint holds the caller's own words."""
+
+import harness
+import pytest
+from test_habits import all_commands
+
+ID = "task_abcdefghijklmnopqrstuvwxyz"
+COMMANDS = list(all_commands())
+
+
+def lines(done, code):
+    assert done.code == code, done
+    assert done.out == b"" and harness.is_one_sentence_and_hint(done.talk), done
+    sentence, hint = done.talk.splitlines()
+    return sentence.removeprefix("pyro: "), hint.removeprefix("hint: ")
+
+
+@pytest.mark.parametrize("words, sentence, hint", [
+    (["run", "debian:12", "git", "--version"],
+     "the command 'git' must stand after --", "write: pyro run debian:12 -- git --version"),
+    (["run", "--network", "debian:12", "-q", "ls", "-la"],
+     "the command 'ls' must stand after --", "write: pyro run --network debian:12 -q -- ls -la"),
+    (["task", "exec", ID, "ls", "-la"],
+     "the command 'ls' must stand after --", f"write: pyro task exec {ID} -- ls -la"),
+    (["task", "exec", ID, "echo", "a b"],
+     "the command 'echo' must stand after --", f"write: pyro task exec {ID} -- echo 'a b'"),
+    (["run", "git", "--version"],
+     "'git' is not an environment", "write: pyro run debian:12 -- git --version"),
+    (["run", "ls"], "'ls' is not an environment", "write: pyro run debian:12 -- ls"),
+    (["task", "exec", "ls", "-la"],
+     "'ls' is not an id of a task", "write: pyro task exec TASK_ID -- ls -la"),
+    (["run", "debian:12", "extra", "--", "true"],
+     "'extra' is one word too many before --",
+     "the whole command stands after --: pyro run debian:12 -- true"),
+    (["run", "debian:12", "--all"],
+     "'pyro run' has no option '--all'",
+     "options of the command stand after --, as in: pyro run debian:12 -- COMMAND --all"),
+    (["run", "debian:12"],
+     "there is no command to run", "put it after --, as in: pyro run debian:12 -- git --version"),
+    (["run", "--", "true"], "ENVIRONMENT is missing", "write: pyro run debian:12 -- true"),
+])
+def test_a_missing_dash_dash_is_shown_where_it_belongs(bare, words, sentence, hint):
+    assert lines(bare(*words), 125) == (sentence, hint)
+
+
+@pytest.mark.parametrize("words, code, sentence, hint", [
+    (["run", "--netwrok", "debian:12", "--", "true"], 125, "'pyro run' has no option '--netwrok'",
+     "did you mean '--network'? pyro run --network debian:12 -- true"),
+    (["run", "--timeout", "5", "debian:12", "--", "true"], 125, "'pyro run' has no option '--timeout'",
+     "did you mean '--timeout-seconds'? pyro run --timeout-seconds 5 debian:12 -- true"),
+    (["run", "--cpus=2", "debian:12", "--", "true"], 125, "'pyro run' has no option '--cpus'",
+     "did you mean '--vcpu-count'? pyro run --vcpu-count=2 debian:12 -- true"),
+    (["run", "-m", "2g", "debian:12", "--", "true"], 125, "'pyro run' has no option '-m'",
+     "did you mean '--mem-mib'? pyro run --mem-mib 2g debian:12 -- true"),
+    (["task", "create", "-m2g", "debian:12"], 2, "'pyro task create' has no option '-m2g'",
+     "did you mean '--mem-mib'? pyro task create --mem-mib=2g debian:12"),
+    (["task", "create", "--memory", "512", "debian:12"], 2, "'pyro task create' has no option '--memory'",
+     "did you mean '--mem-mib'? pyro task create --mem-mib 512 debian:12"),
+    (["task", "exec", "-d", ID, "--", "true"], 125, "'pyro task exec' has no option '-d'",
+     f"did you mean '--background'? pyro task exec --background {ID} -- true"),
+    (["--json", "task", "list"], 2, "'pyro' has no option '--json'",
+     "put it after the command: pyro task list --json"),
+    (["task", "-q", "list"], 2, "'pyro task' has no option '-q'",
+     "put it after the command: pyro task list -q"),
+    (["task", "creat", "debian:12"], 2, "'pyro task' has no command 'creat'",
+     "did you mean 'create'? pyro task create debian:12"),
+    (["tsak", "list"], 2, "'pyro' has no command 'tsak'", "did you mean 'task'? pyro task list"),
+    (["exec", ID], 2, "'pyro' has no command 'exec'", "did you mean 'pyro task exec'?"),
+    (["ps"], 2, "'pyro' has no command 'ps'", "did you mean 'pyro task ps'?"),
+    (["ls"], 2, "'pyro' has no command 'ls'", "did you mean 'pyro task ls' or 'pyro env ls'?"),
+    (["images"], 2, "'pyro' has no command 'images'", "'pyro env list' does that"),
+    (["task", "start", ID], 2, "'pyro task' has no command 'start'", "'pyro task exec' does that"),
+    (["bogus"], 2, "'pyro' has no command 'bogus'", "'pyro --help' shows all commands"),
+    (["help", "task", "exce"], 2, "'pyro task' has no command 'exce'", "did you mean 'exec'? pyro task exec"),
+    (["env", "list", "extra"], 2, "'extra' is one word too many for 'pyro env list'",
+     "leave it out: pyro env list"),
+    (["env", "list", "--", "true"], 2, "'pyro env list' runs no command, so it takes no --",
+     "leave it out: pyro env list"),
+    (["env", "pull"], 2, "ENVIRONMENT is missing", "write: pyro env pull debian:12"),
+    (["task", "export", ID], 2, "PATH is missing", f"write: pyro task export {ID} PATH DEST"),
+    (["task"], 2, "the command 'pyro task' is not complete",
+     "give one of create, exec, status, logs, list, stop, delete, export"),
+    (["run", "debian:12", "--mem-mib"], 125, "--mem-mib has no value", "give one after it, as in: --mem-mib N"),
+    (["task", "create", "--source-path", "--network", "debian:12"], 2, "--source-path has no value",
+     "give one after it, as in: --source-path PATH"),
+    (["run", "--mem-mib", "1", "--mem-mib", "2", "debian:12", "--", "x"], 125, "--mem-mib is given twice",
+     "give it once"),
+    (["run", "--network=host", "debian:12", "--", "x"], 125, "--network takes no value",
+     "write it alone, as in: --network"),
+])
+def test_the_right_word_is_blamed_and_the_nearest_offered(bare, words, code, sentence, hint):
+    assert lines(bare(*words), code) == (sentence, hint)
+
+
+@pytest.mark.parametrize("option, part", [
+    ("-e", "env NAME=VALUE"), ("--env", "env NAME=VALUE"), ("-eA=B", "env NAME=VALUE"),
+    ("-v", "--source-path"), ("--volume", "--source-path"), ("-p", "no port"), ("-p8080:80", "no port"),
+    ("-w", "env -C DIR"), ("--workdir", "env -C DIR"), ("--name", "has an id"), ("-it", "no terminal"),
+    ("-i", "no terminal"), ("-t", "no terminal"), ("--rm", "leave it out"), ("-u", "su NAME"),
+    ("--privileged", "leave it out"), ("-d", "--background"), ("--entrypoint", "after --"),
+])
+def test_options_of_docker_are_answered_with_what_works_instead(bare, option, part):
+    sentence, hint = lines(bare("run", option, "debian:12", "--", "env"), 125)
+    assert sentence == f"'pyro run' has no option '{option}'"
+    assert part in hint
+
+
+def test_a_long_line_of_the_caller_is_cut(bare):
+    sentence, hint = lines(bare("run", "debian:12", "sh", "-c", "x" * 10000), 125)
+    assert sentence == "the command 'sh' must stand after --"
+    assert hint.startswith("write: pyro run debian:12 -- sh -c xxx") and len(hint) < 250
+
+
+def test_a_mistake_with_json_is_a_document_too(bare):
+    done = bare("run", "--json", "--netwrok", "debian:12", "--", "true")
+    assert done.code == 125
+    assert done.json["error"]["message"] == "'pyro run' has no option '--netwrok'"
+    assert done.json["error"]["code"] == "invalid_argument"
+
+
+# Empty words.
+
+def values():
+    """Every option with a value and every argument of every command."""
+    for words, command in COMMANDS:
+        for option in command["options"]:
+            if option["value"]:
+                for name in option["names"]:
+                    yield words, name, (name, "")
+                    if name.startswith("--"):
+                        yield words, name, (name + "=",)
+        for position, argument in enumerate(command["arguments"]):
+            yield words, argument["name"], (*["debian:12"] * position, "")
+
+
+VALUES = list(values())
+
+
+def test_there_are_options_and_arguments_to_try():
+    assert len(VALUES) > 60
+    assert {name for _, name, _ in VALUES} >= {"--source-path", "--count", "--timeout-seconds", "--sequence", "TASK_ID",
+                                               "ENVIRONMENT", "PATH", "DEST", "CLIENT", "--http", "--prompt"}
+
+
+@pytest.mark.parametrize("words, name, given", VALUES, ids=[" ".join((*w, *g)) for w, _, g in VALUES])
+def test_an_empty_value_is_refused_by_its_name(bare, words, name, given):
+    done = bare(*words, *given)
+    assert done.code == (125 if words in (("run",), ("task", "exec")) else 2), done
+    assert lines(done, done.code) == (f"{name} is empty",
+                                      "give a value; a variable that is not set gives an empty word")
+    assert not bare.state.exists() or not any(bare.state.rglob("*"))
+
+
+# Units.
+
+SECONDS = "give a whole number of seconds, or with a unit s, m, h or d, such as 90 or 5m"
+MIB = "give a whole number of MiB, or with a unit M, G or T, such as 2048 or 2G"
+
+
+@pytest.mark.parametrize("words, sentence, hint", [
+    (["run", "--timeout-seconds", "5 min", "debian:12", "--", "x"], "--timeout-seconds is '5 min'", SECONDS),
+    (["run", "--ttl-seconds", "soon", "debian:12", "--", "x"], "--ttl-seconds is 'soon'", SECONDS),
+    (["run", "--mem-mib", "2GB", "debian:12", "--", "x"], "--mem-mib is '2GB'", MIB),
+    (["task", "create", "--disk-mib", "1.5G", "debian:12"], "--disk-mib is '1.5G'", MIB),
+    (["run", "--vcpu-count", "two", "debian:12", "--", "x"], "--vcpu-count is 'two'", "give a whole number"),
+    (["task", "logs", "--sequence", "0", ID], "--sequence is '0'", "give a whole number from 1"),
+    (["task", "logs", "--sequence", "1", "--wait-seconds", "-1", ID], "--wait-seconds is '-1'",
+     "give seconds, or a number with a unit ms, s, m or h, such as 0.5 or 5m"),
+    (["task", "logs", "--sequence", "1", "--stream", "stdin", ID], "--stream is 'stdin'",
+     "give one of stdout, stderr"),
+    (["task", "logs", "--sequence", "1", "--stream", "sdtout", ID], "--stream is 'sdtout'", "did you mean 'stdout'?"),
+    (["mcp", "serve", "--profile", "all"], "--profile is 'all'", "give one of vm-run, task, full"),
+    (["demo", "ollama", "--max-rounds", "101"], "--max-rounds is '101'", "give a whole number from 1 to 100"),
+    (["warm", "debian:12", "--count", "-1"], "--count is '-1'", "give a whole number from 0"),
+])
+def test_a_value_that_does_not_fit_is_shown_with_what_does(bare, words, sentence, hint):
+    done = bare(*words)
+    assert lines(done, 125 if words[0] == "run" else 2) == (sentence, hint)
+
+
+@pytest.mark.parametrize("words, part", [
+    (["--timeout-seconds", "200h"], "timeout_seconds is 720000"),
+    (["--timeout-seconds", "8d"], "timeout_seconds is 691200"),
+    (["--mem-mib", "2T"], "mem_mib is 2097152"),
+    (["--ttl-seconds", "0m"], "ttl_seconds is 0"),
+])
+def test_units_are_multiplied_out(bare, words, part):
+    """Seen by the limits, which name the number that they were given."""
+    sentence, _ = lines(bare("run", *words, "debian:12", "--", "true"), 125)
+    assert part in sentence
+
+
+# The way in.
+
+def test_pyro_alone_shows_the_overview(bare):
+    done = bare()
+    assert (done.code, done.err) == (0, b"")
+    assert done.text == bare("--help").text == bare("help").text
+
+
+@pytest.mark.parametrize("words, command", COMMANDS, ids=[" ".join(w) or "pyro" for w, _ in COMMANDS])
+def test_help_is_a_command_too(bare, words, command):
+    done = bare("help", *words)
+    assert (done.code, done.text) == (0, bare(*words, "--help").text), done
+
+
+def test_the_version_in_all_its_forms(bare):
+    shown = bare("--version").text
+    assert shown == bare("-V").text == bare("version").text == f"pyro {bare('version', '--json').json['version']}\n"
+
+
+def test_aliases_are_the_commands_they_stand_for(bare):
+    for alias, words in (("ls", ("task", "list")), ("ps", ("task", "list")), ("rm", ("task", "delete")), ("ls", ("env", "list"))):
+        done = bare(words[0], alias, "--help")
+        assert done.text == bare(*words, "--help").text, done
+        assert f"{words[1]}, " in bare(words[0], "--help").text
+    assert bare("task", "ls").talk == bare("task", "list").talk
