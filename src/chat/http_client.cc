@@ -4,22 +4,29 @@
 
 #include <exception>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 
 #include "base/text.h"
 #include "pyro/version.h"
@@ -28,8 +35,7 @@ namespace pyro::chat {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
+namespace http = boost::beast::http;
 using boost::system::error_code;
 using tcp = asio::ip::tcp;
 
@@ -43,21 +49,17 @@ class HttpExchange {
  public:
   HttpExchange(const Url& url, const std::string& body, const PostOptions& options)
       : url_(url), options_(options) {
-    request_.version(11);
-    request_.method(http::verb::post);
-    request_.target(url.path.empty() ? "/" : url.path);
-    request_.set(http::field::host, url.Authority());
-    request_.set(http::field::user_agent, fmt::format("pyro/{}", kVersion));
-    request_.set(http::field::accept, "application/json");
-    request_.set(http::field::content_type, "application/json");
-    request_.set(http::field::connection, "close");
+    request_ = fmt::format(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: pyro/{}\r\nAccept: application/json\r\n"
+        "Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n",
+        url.path.empty() ? "/" : url.path, url.Authority(), kVersion, body.size());
     if (!options.bearer.empty()) {
-      request_.set(http::field::authorization, "Bearer " + options.bearer);
+      request_ += fmt::format("Authorization: Bearer {}\r\n", options.bearer);
     }
-    request_.body() = body;
-    request_.prepare_payload();
+    request_ += "\r\n" + body;
     parser_.header_limit(kMaxHeaderBytes);
     parser_.body_limit(options.max_body_bytes);
+    parser_.eager(true);
   }
 
   Answer Run() {
@@ -96,37 +98,62 @@ class HttpExchange {
       asio::ssl::context tls(asio::ssl::context::tls_client);
       tls.set_default_verify_paths();
       tls.set_verify_mode(asio::ssl::verify_peer);
-      beast::ssl_stream<beast::tcp_stream> stream(context_, tls);
+      asio::ssl::stream<tcp::socket> stream(context_, tls);
       stream.set_verify_callback(asio::ssl::host_name_verification(url_.host));
       SSL_set_tlsext_host_name(stream.native_handle(), url_.host.c_str());
-      co_await Connect(beast::get_lowest_layer(stream));
+      co_await Connect(stream.next_layer());
       step_ = "the TLS handshake failed";
       co_await stream.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
       co_await Exchange(stream);
     } else {
-      beast::tcp_stream stream(context_);
+      tcp::socket stream(context_);
       co_await Connect(stream);
       co_await Exchange(stream);
     }
   }
 
-  asio::awaitable<void> Connect(beast::tcp_stream& stream) {
+  asio::awaitable<void> Connect(tcp::socket& socket) {
     step_ = "its name is not known";
     tcp::resolver resolver(context_);
     const auto addresses =
         co_await resolver.async_resolve(url_.host, url_.port, asio::use_awaitable);
     step_ = "nothing listens there";
-    co_await stream.async_connect(addresses, asio::use_awaitable);
+    co_await asio::async_connect(socket, addresses, asio::use_awaitable);
   }
 
+  // Beast parses here and does no I/O: its own operations take a quarter of a minute to compile.
   template <typename Stream>
   asio::awaitable<void> Exchange(Stream& stream) {
     step_ = "the connection broke";
-    co_await http::async_write(stream, request_, asio::use_awaitable);
-    beast::flat_buffer buffer(kMaxHeaderBytes);
-    co_await http::async_read(stream, buffer, parser_, asio::use_awaitable);
+    co_await asio::async_write(stream, asio::buffer(request_), asio::use_awaitable);
+    std::string waiting;
+    std::vector<char> chunk(kMaxHeaderBytes);
+    while (!parser_.is_done()) {
+      error_code error;
+      const std::size_t bytes = co_await stream.async_read_some(
+          asio::buffer(chunk), asio::redirect_error(asio::use_awaitable, error));
+      if (error && error != asio::error::eof) throw boost::system::system_error(error);
+      Parse(waiting.append(chunk.data(), bytes), error == asio::error::eof);
+    }
     const auto& message = parser_.get();
     Give(HttpResponse{static_cast<int>(message.result_int()), message.body()});
+  }
+
+  // Takes what it can from the front of `waiting`.
+  void Parse(std::string& waiting, bool last) {
+    error_code error;
+    while (!waiting.empty() && !parser_.is_done()) {
+      waiting.erase(0, parser_.put(asio::buffer(waiting), error));
+      if (error == http::error::need_more) break;
+      if (error) throw boost::system::system_error(error);
+    }
+    if (!last || parser_.is_done()) return;
+    error = http::error::end_of_stream;
+    if (parser_.got_some()) {
+      error = {};
+      parser_.put_eof(error);
+    }
+    if (error) throw boost::system::system_error(error);
   }
 
   void Explain(const std::exception_ptr& error) {
@@ -160,7 +187,7 @@ class HttpExchange {
   const Url& url_;
   const PostOptions& options_;
   asio::io_context context_{1};
-  http::request<http::string_body> request_;
+  std::string request_;
   http::response_parser<http::string_body> parser_;
   const char* step_ = "";
   std::optional<Answer> answer_;
