@@ -1,6 +1,7 @@
 # make demo    install missing packages (apt), build, run a command in a real guest
 # make check   the same, and run every test
 # make bench   the same, and measure against other programs (docs/BENCHMARKS.md); QUICK=1 takes a few minutes
+# make python  build, and the Python module too: importable with PYTHONPATH=build/python
 # The rest is for daily work; see CONTRIBUTING.md.
 
 JOBS ?= $(shell nproc)
@@ -20,10 +21,13 @@ endif
 # Everything that VM tests boot is built once.
 export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
 
-.PHONY: demo check coverage bench build install format clean dist dist-check deps-build deps-run deps-check deps-dist check-style check-release check-dev lint
+.PHONY: demo how-long check coverage bench build python install format clean dist dist-check deps-build deps-run deps-check deps-dist check-style check-release check-dev lint
 
-demo: build deps-run
+demo: how-long build deps-run
 	tools/demo.sh build/bin/pyro
+
+how-long:
+	@tools/how_long.sh build $(JOBS)
 
 # BENCH holds options of bench/bench.py.
 bench: build
@@ -33,6 +37,10 @@ bench: build
 build: deps-build
 	cmake --preset release -DPYRO_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	cmake --build --preset release -j $(JOBS) --target programs
+
+python: build
+	cmake --build --preset release -j $(JOBS) --target _pyro
+	@echo "Start Python with PYTHONPATH=$(CURDIR)/build/python, then: from pyro_mcp import Pyro"
 
 check: check-style check-release check-dev lint
 	@$(PYTHON) -B tools/summarize_tests.py build/results build/dev/results
@@ -50,6 +58,7 @@ deps-check:
 check-style: deps-check
 	clang-format-14 --dry-run --Werror $(SOURCES)
 	$(PYTHON) tools/check_layers.py
+	$(PYTHON) tools/check_names.py
 	$(PYTHON) tools/check_docs.py
 
 # The programs as users have them, with real guests.
@@ -71,9 +80,7 @@ coverage: deps-check
 	$(PYTHON) -B tools/coverage.py --jobs $(JOBS)
 
 # The packages, from this tree, in build/dist.
-dist: deps-build deps-dist
-	cmake --preset release
-	cmake --build --preset release -j $(JOBS) --target programs _pyro
+dist: python deps-dist
 	rm -rf build/dist && mkdir -p build/dist
 	packaging/make_deb.sh build build/dist
 	packaging/make_python_dist.sh build build/dist
@@ -85,8 +92,8 @@ dist-check: dist deps-run
 
 lint: deps-check
 	cmake --preset release -DPYRO_TESTS=ON
-	cmake --build --preset release -j $(JOBS) --target pyro_build_id_source
-	tools/lint.sh build $(JOBS)
+	cmake --build --preset release -j $(JOBS) --target compile_commands pyro_build_id_source
+	tools/lint.py build --jobs $(JOBS)
 
 install: build
 	cmake --install build --prefix "$(PREFIX)" $(if $(DESTDIR),--strip)

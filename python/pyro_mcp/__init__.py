@@ -6,6 +6,16 @@
     print(pyro.run_in_vm(environment="debian:12", command="git --version")["stdout"])
 """
 
+import importlib.util
+import sys
+
+if importlib.util.find_spec(f"{__name__}._pyro") is None:
+    raise ImportError(
+        f"pyro_mcp has no compiled module for Python {sys.version_info.major}.{sys.version_info.minor}; in pyro's source "
+        "tree, run 'make python', then set PYTHONPATH to its directory build/python and start /usr/bin/python3",
+        name=f"{__name__}._pyro",
+    )
+
 from ._client import Command, OutputCallback, Pyro
 from ._handles import Task, Vm
 from ._pyro import VERSION as __version__
