@@ -20,7 +20,7 @@ class BuildWithCMake(build_ext):
         prebuilt = os.environ.get("PYRO_PREBUILT")
         build = pathlib.Path(prebuilt) if prebuilt else pathlib.Path(self.build_temp).resolve() / "cmake"
         if not prebuilt:
-            subprocess.run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+            subprocess.run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
                             "-DPYRO_TESTS=OFF"], check=True)
             subprocess.run(["cmake", "--build", build, "--target", "programs", "_pyro"], check=True)
         target = pathlib.Path(self.get_ext_fullpath(ext.name)).resolve()
