@@ -7,11 +7,20 @@ namespace {
 
 namespace py = pybind11;
 
-py::str Text(const std::string& text) {
-  PyObject* made =
-      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
+// `errors`: what becomes of bytes that are not UTF-8, by one of Python's names for it.
+py::str Text(const std::string& text, const char* errors = "replace") {
+  PyObject* made = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), errors);
   if (made == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::str>(made);
+}
+
+// The words of a command. Given back to a call they are the same bytes again.
+py::list Words(const Json& words) {
+  py::list list;
+  for (const Json& word : words) {
+    list.append(Text(word.get_ref<const std::string&>(), "surrogateescape"));
+  }
+  return list;
 }
 
 }  // namespace
@@ -20,7 +29,10 @@ py::object ToPython(const Json& value) {
   switch (value.type()) {
     case Json::value_t::object: {
       py::dict dict;
-      for (const auto& [key, item] : value.items()) dict[Text(key)] = ToPython(item);
+      for (const auto& [key, item] : value.items()) {
+        const bool words = key == "command" && item.is_array();
+        dict[Text(key)] = words ? py::object(Words(item)) : ToPython(item);
+      }
       return dict;
     }
     case Json::value_t::array: {

@@ -4,10 +4,15 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace pyro {
 
-std::string LeftOutLine(std::uint64_t bytes) {
-  return fmt::format("\n[… {} bytes left out …]\n", bytes);
+std::string JoinEnds(std::string_view head, std::string_view tail, std::uint64_t total) {
+  head = WithoutCutEnd(head);
+  tail = WithoutCutBegin(tail);
+  return fmt::format("{}\n[… {} bytes left out …]\n{}", head, total - head.size() - tail.size(),
+                     tail);
 }
 
 void HeadTail::Append(std::string_view bytes) {
@@ -27,7 +32,7 @@ std::string HeadTail::Text() const {
   const std::size_t keep = std::min(tail_.size(), tail_limit_);
   const std::string_view tail = std::string_view(tail_).substr(tail_.size() - keep);
   if (!truncated()) return head_ + std::string(tail);
-  return fmt::format("{}{}{}", head_, LeftOutLine(total_ - head_.size() - keep), tail);
+  return JoinEnds(head_, tail, total_);
 }
 
 }  // namespace pyro

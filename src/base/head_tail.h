@@ -9,8 +9,9 @@
 
 namespace pyro {
 
-// The line between head and tail.
-std::string LeftOutLine(std::uint64_t bytes);
+// The two ends of a text of `total` bytes, with a line between them that says how many bytes are
+// left out. Neither end is cut within a UTF-8 character: up to 3 bytes of each may be left out too.
+std::string JoinEnds(std::string_view head, std::string_view tail, std::uint64_t total);
 
 // Not thread-safe. Holds at most head_limit + 2 * tail_limit bytes.
 class HeadTail {

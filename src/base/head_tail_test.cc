@@ -33,6 +33,20 @@ TEST(HeadTailTest, AgreesWithOneBigAppendHoweverTheBytesArrive) {
   }
 }
 
+TEST(HeadTailTest, NoEndIsCutWithinACharacter) {
+  // Four characters of 3 bytes; each limit falls into the middle of one.
+  HeadTail text(4, 5);
+  text.Append("€€€€");
+  EXPECT_EQ(text.Text(), "€\n[… 6 bytes left out …]\n€");
+}
+
+TEST(HeadTailTest, BytesThatAreNoTextLoseAtMostThreeOfEachEnd) {
+  HeadTail text(8, 8);
+  text.Append(std::string(100, '\xbf'));
+  EXPECT_EQ(text.Text(),
+            std::string(8, '\xbf') + "\n[… 87 bytes left out …]\n" + std::string(5, '\xbf'));
+}
+
 TEST(HeadTailTest, TailOnly) {
   HeadTail text(0, 2);
   text.Append("abc");

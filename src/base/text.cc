@@ -88,6 +88,24 @@ std::string_view CutUtf8(std::string_view text, std::size_t max_bytes) {
   return text.substr(0, begins ? end : max_bytes);
 }
 
+std::string_view WithoutCutEnd(std::string_view text) {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if ((byte & 0xc0) == 0x80) continue;
+    const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > back ? text.substr(0, text.size() - back) : text;
+  }
+  return text;
+}
+
+std::string_view WithoutCutBegin(std::string_view text) {
+  for (int i = 0; i < 3 && !text.empty(); ++i) {
+    if ((static_cast<unsigned char>(text[0]) & 0xc0) != 0x80) break;
+    text.remove_prefix(1);
+  }
+  return text;
+}
+
 Result<std::int64_t> ParseInt(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -21,6 +21,11 @@ bool IsUtf8(std::string_view text);
 // The longest prefix of at most `max_bytes` that does not end inside a character.
 std::string_view CutUtf8(std::string_view text, std::size_t max_bytes);
 
+// For text that was cut out of a longer one: without the part of a character at its end, or at its
+// beginning. At most 3 bytes go; the rest of the text may be anything.
+std::string_view WithoutCutEnd(std::string_view text);
+std::string_view WithoutCutBegin(std::string_view text);
+
 // Parses a decimal integer of 64 bits without any other character. kInvalidArgument otherwise.
 Result<std::int64_t> ParseInt(std::string_view text);
 

@@ -44,9 +44,9 @@ Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds
       input == Stdin::kOpen
           ? "pass the data on stdin"
           : "write the data to a file by several commands, each with a part of it";
-  std::size_t total = 0;
+  std::size_t bytes = 0;
   for (const std::string& word : exec.argv) {
-    total += word.size() + 16;
+    bytes += word.size();
     if (word.find('\0') != std::string::npos) {
       return MakeError(ErrorCode::kInvalidArgument, "the command holds a NUL byte",
                        "no program can be given one");
@@ -57,10 +57,12 @@ Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds
                        fmt::format("Linux takes fewer than 131072; {}", elsewhere));
     }
   }
+  const std::size_t total = bytes + 16 * exec.argv.size();
   if (exec.argv.size() > wire::kMaxArguments || total > wire::kMaxMessageBytes - 4096) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("the command has {} words of {} bytes", exec.argv.size(), total),
-                     fmt::format("at most {} words and 1 MiB; {}", wire::kMaxArguments, elsewhere));
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the command has {} words, of {} bytes in all", exec.argv.size(), bytes),
+        fmt::format("a command takes 1 MiB, each word counted with 16 bytes more; {}", elsewhere));
   }
   return exec;
 }

@@ -27,29 +27,6 @@ std::size_t CostOf(char c) {
   }
 }
 
-bool Continues(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
-
-std::size_t CharacterLength(char lead) {
-  const auto byte = static_cast<unsigned char>(lead);
-  return byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
-}
-
-// Without the beginning of a character that is not whole.
-std::string_view WholeEnd(std::string_view text) {
-  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
-    const char c = text[text.size() - back];
-    if (Continues(c)) continue;
-    return CharacterLength(c) > back ? text.substr(0, text.size() - back) : text;
-  }
-  return text;
-}
-
-// Without the end of a character whose beginning is missing.
-std::string_view WholeBegin(std::string_view text) {
-  for (int i = 0; i < 3 && !text.empty() && Continues(text[0]); ++i) text.remove_prefix(1);
-  return text;
-}
-
 }  // namespace
 
 std::size_t JsonCost(std::string_view text) {
@@ -73,9 +50,9 @@ std::string_view PrefixWithin(std::string_view text, std::size_t cost) {
   std::size_t high = text.size();
   while (low + 1 < high) {
     const std::size_t middle = low + (high - low) / 2;
-    (JsonCost(WholeEnd(text.substr(0, middle))) <= cost ? low : high) = middle;
+    (JsonCost(WithoutCutEnd(text.substr(0, middle))) <= cost ? low : high) = middle;
   }
-  return WholeEnd(text.substr(0, low));
+  return WithoutCutEnd(text.substr(0, low));
 }
 
 std::string_view SuffixWithin(std::string_view text, std::size_t cost) {
@@ -84,9 +61,9 @@ std::string_view SuffixWithin(std::string_view text, std::size_t cost) {
   std::size_t high = text.size();
   while (low + 1 < high) {
     const std::size_t middle = low + (high - low) / 2;
-    (JsonCost(WholeBegin(text.substr(text.size() - middle))) <= cost ? low : high) = middle;
+    (JsonCost(WithoutCutBegin(text.substr(text.size() - middle))) <= cost ? low : high) = middle;
   }
-  return WholeBegin(text.substr(text.size() - low));
+  return WithoutCutBegin(text.substr(text.size() - low));
 }
 
 Excerpt Cut(const Ends& ends, std::size_t budget, std::string_view rest) {

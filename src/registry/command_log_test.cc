@@ -73,6 +73,20 @@ TEST_F(CommandLogTest, ReplaysWhatWasWritten) {
   EXPECT_EQ(replayed.commands[1].end->exit_code, 3);
 }
 
+TEST_F(CommandLogTest, TheLargestCommandsFitIntoALine) {
+  const std::vector<std::string> many(60'000, "\x01");
+  const std::vector<std::string> large(8, std::string(127 * 1024, '\x02'));
+  {
+    CommandLog log = MustOpen();
+    EXPECT_TRUE(log.Begin(Begun(1, many)).ok());
+    EXPECT_TRUE(log.Begin(Begun(2, large)).ok());
+  }
+  const ReplayedCommands replayed = Replay();
+  ASSERT_EQ(replayed.commands.size(), 2u);
+  EXPECT_EQ(replayed.commands[0].argv, many);
+  EXPECT_EQ(replayed.commands[1].argv, large);
+}
+
 TEST_F(CommandLogTest, WhatNeverEndedIsInterruptedWithTheSizesOfItsFiles) {
   OutputBudget budget(0);
   for (const std::int64_t sequence : {1, 3}) {

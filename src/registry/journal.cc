@@ -185,7 +185,7 @@ Result<OutputText> ReadOutputEnds(const fs::path& task_dir, std::int64_t sequenc
   PYRO_ASSIGN_OR_RETURN(const std::string first, ReadOutput(task_dir, sequence, stream, 0, head));
   PYRO_ASSIGN_OR_RETURN(const std::string last,
                         ReadOutput(task_dir, sequence, stream, text.bytes - tail, tail));
-  text.text = first + LeftOutLine(text.bytes - max_bytes) + last;
+  text.text = JoinEnds(first, last, text.bytes);
   return text;
 }
 

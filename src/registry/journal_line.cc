@@ -1,5 +1,6 @@
 #include "registry/journal_line.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,7 +13,7 @@
 namespace pyro::registry {
 namespace {
 
-constexpr std::size_t kMaxWords = 4096;
+constexpr std::size_t kMaxWords = 64 * 1024;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 60;
 constexpr std::int64_t kMaxTimeMs = 253'402'300'799'999;  // Before the year 10000.
 
@@ -20,9 +21,17 @@ Error Malformed(std::string_view what) {
   return MakeError(ErrorCode::kDataLoss, fmt::format("a line of a journal is broken: {}", what));
 }
 
-// JSON has no bytes: a string that is not UTF-8 becomes {"hex": "…"}.
+// JSON escapes most control characters with six bytes.
+bool IsShorterAsHex(std::string_view text) {
+  const auto escaped = std::count_if(text.begin(), text.end(),
+                                     [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  return static_cast<std::size_t>(escaped) * 5 > text.size();
+}
+
+// JSON has no bytes: a string that is not UTF-8 becomes {"hex": "…"}. So does text that JSON would make more
+// than twice as long, because the longest command has to fit into kMaxJournalLineBytes.
 Json BytesToJson(const std::string& bytes) {
-  if (IsUtf8(bytes)) return bytes;
+  if (IsUtf8(bytes) && !IsShorterAsHex(bytes)) return bytes;
   std::string hex;
   hex.reserve(bytes.size() * 2);
   for (const char c : bytes) {

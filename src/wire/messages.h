@@ -67,7 +67,8 @@ struct Ready {
 // Shells that run scripts, the preferred one first. A guest can name no other.
 inline constexpr std::array<std::string_view, 2> kShells = {"/bin/bash", "/bin/sh"};
 
-inline constexpr std::size_t kMaxArguments = 4096;
+// Only bounds the memory of a hostile message: a command reaches kMaxMessageBytes first.
+inline constexpr std::size_t kMaxArguments = 64 * 1024;
 inline constexpr std::size_t kMaxArgumentBytes = 128 * 1024;  // Linux's own limit for a word.
 inline constexpr std::int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
 
