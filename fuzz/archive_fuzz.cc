@@ -86,15 +86,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Sandbox sandbox;
   std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (data[0] % 4 != 0) bytes = WithChecksums(std::move(bytes));
-  archive::Operation operation;
+  pyro::archive::Operation operation;
   operation.max_bytes = 1 << 20;
 
-  const auto kind = data[0] % 3 == 0   ? archive::ExportKind::kFile
-                    : data[0] % 3 == 1 ? archive::ExportKind::kTar
-                                       : archive::ExportKind::kDirectory;
+  const auto kind = data[0] % 3 == 0   ? pyro::archive::ExportKind::kFile
+                    : data[0] % 3 == 1 ? pyro::archive::ExportKind::kTar
+                                       : pyro::archive::ExportKind::kDirectory;
   {
     const sys::UniqueFd in = FdOf(bytes);
-    auto staged = archive::Receive(in.get(), {sandbox.dest(), kind}, operation);
+    auto staged = pyro::archive::Receive(in.get(), {sandbox.dest(), kind}, operation);
     const bool committed = staged.ok() && staged->Commit().ok();
     PYRO_CHECK(committed == staged.ok());
     sandbox.Check(committed);
@@ -105,10 +105,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const sys::UniqueFd in = FdOf(bytes);
   const sys::UniqueFd out = FdOf("");
   const fs::path path = "/proc/self/fd/" + std::to_string(in.get());
-  const auto copied = archive::CopyArchive(path, out.get(), operation);
+  const auto copied = pyro::archive::CopyArchive(path, out.get(), operation);
   PYRO_CHECK(::lseek(out.get(), 0, SEEK_SET) == 0);
-  auto received =
-      archive::Receive(out.get(), {sandbox.dest(), archive::ExportKind::kTar}, operation);
+  auto received = pyro::archive::Receive(
+      out.get(), {sandbox.dest(), pyro::archive::ExportKind::kTar}, operation);
   PYRO_CHECK(!received.ok() || copied.ok());
   return 0;
 }

@@ -66,10 +66,10 @@ class Engine {
   static Result<Directories> DefaultDirectories();
 
   // For the program that uses this library, once, before the first Engine and its own threads.
-  // Takes back what a parent process may have handed down and pyro cannot work with: closed
-  // standard descriptors become /dev/null; an ignored SIGCHLD gets its default, without which the
-  // exit status of every child is lost; SIGPIPE and SIGXFSZ are ignored unless they have a
-  // handler; the soft limit on open files is raised to 1024, as far as the hard one allows.
+  // Takes back what a parent process may have handed down and pyro cannot work with. Closed
+  // standard descriptors become /dev/null. An ignored SIGCHLD gets its default: without it the
+  // exit status of every child is lost. SIGPIPE and SIGXFSZ are ignored unless they have a
+  // handler. The soft limit on open files is raised to 1024, as far as the hard one allows.
   // kLimit: that is too few.
   static Status PrepareProcess();
 

@@ -357,9 +357,13 @@ TEST_F(AgentTest, WhatAnEndedCommandLeftInThePipeWaitsForCredit) {
 TEST_F(AgentTest, OutputThatOthersHoldOpenAtTheEndIsTold) {
   const sys::TestDirectory directory;
   const std::string go = directory.path() / "go";
+  const std::string up = directory.path() / "up";
   ASSERT_EQ(::mkfifo(go.c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo(up.c_str(), 0600), 0);
+  // The shell waits for `up`: only then the process in the background has redirected its output.
   const auto left_open = [&](const char* redirection) {
-    const auto channel = Shell(fmt::format("(read x < {}) {} & echo x", go, redirection));
+    const auto channel = Shell(
+        fmt::format("(: > {1}; read x < {0}) {2} & read y < {1}; echo x", go, up, redirection));
     return Finish(channel).exited.output_left_open;
   };
   EXPECT_FALSE(Finish(Shell("echo x | cat")).exited.output_left_open);

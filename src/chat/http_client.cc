@@ -59,7 +59,6 @@ class HttpExchange {
     request_ += "\r\n" + body;
     parser_.header_limit(kMaxHeaderBytes);
     parser_.body_limit(options.max_body_bytes);
-    parser_.eager(true);
   }
 
   Answer Run() {
@@ -143,7 +142,13 @@ class HttpExchange {
   void Parse(std::string& waiting, bool last) {
     error_code error;
     while (!waiting.empty() && !parser_.is_done()) {
-      waiting.erase(0, parser_.put(asio::buffer(waiting), error));
+      // The parser's own limit is for the part of a header that it has not taken yet.
+      const bool in_header = !parser_.is_header_done();
+      const std::size_t taken = parser_.put(asio::buffer(waiting), error);
+      waiting.erase(0, taken);
+      if (in_header && (header_bytes_ += taken) > kMaxHeaderBytes) {
+        error = http::error::header_limit;
+      }
       if (error == http::error::need_more) break;
       if (error) throw boost::system::system_error(error);
     }
@@ -188,6 +193,7 @@ class HttpExchange {
   const PostOptions& options_;
   asio::io_context context_{1};
   std::string request_;
+  std::size_t header_bytes_ = 0;
   http::response_parser<http::string_body> parser_;
   const char* step_ = "";
   std::optional<Answer> answer_;

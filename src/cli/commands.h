@@ -9,7 +9,7 @@
 
 #include "pyro/engine.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the name of the library
 class App;
 }
 

@@ -17,8 +17,7 @@ void Progress::Show(std::string_view phase, std::string_view detail, double frac
   if (style_ == Style::kQuiet) return;
   if (style_ == Style::kPhaseLines && phase != phase_) {
     Clear();
-    Talk(
-        fmt::format("[pull] phase={} environment={} seconds={}\n", phase, environment_, Seconds()));
+    Talk(fmt::format("[pull] phase={} environment={}\n", phase, environment_));
   }
   phase_ = phase;
   if (!terminal_) return;

@@ -68,10 +68,10 @@ void AddTaskExport(CLI::App& task, Context& context) {
       ->required()
       ->type_name("DEST");
   exported->add_flag("--force", flags->options.force, "Replace a regular file that is there");
-  exported->add_flag("-q,--quiet", flags->quiet, "Neither progress nor a closing line");
+  exported->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
   exported->footer(
-      "A directory becomes a new one or fills an empty one. A file goes into a directory\n"
-      "that is there. To stdout goes a file as it is, and a directory as a tar.\n\n"
+      "A directory becomes a new one or fills an empty one. A file goes into a\n"
+      "directory that exists. Stdout gets a file as it is, and a directory as a tar.\n\n"
       "Example:\n  pyro task export $id . results\n  pyro task export $id . - | tar -tf -");
 }
 

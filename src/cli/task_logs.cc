@@ -238,9 +238,10 @@ void AddTaskLogs(CLI::App& task, Context& context) {
   AddNumber(logs, "--offset", flags->offset, {.least = 0}, "Begin the page at byte N")->each(page);
   AddNumber(logs, "--limit", flags->limit, {.least = 1}, "Show at most N bytes, up to 1048576")
       ->each(page);
-  AddMilliseconds(logs, "--wait-seconds", flags->wait_ms,
-                  "Wait up to N seconds for the command's end, and exit with its code, or with 124 "
-                  "if it still runs; units ms, s, m, h")
+  AddMilliseconds(
+      logs, "--wait-seconds", flags->wait_ms,
+      "Wait up to N seconds for the command's end, and exit with its code, or 124 if it "
+      "runs on; units ms, s, m, h")
       ->each([flags](const std::string&) { flags->paged = flags->waits = true; });
   logs->footer(
       "Without --sequence at most 1 MiB of each stream is shown, its beginning and end.\n"

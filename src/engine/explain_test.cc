@@ -24,8 +24,7 @@ TEST(ExplainTest, ACommandThatSaysEnoughByItselfNeedsNoExplanation) {
 TEST(ExplainTest, WordsInOneAndBuiltinsAreSentToAShell) {
   Explanation told = OfErrno(ENOENT, {"ls -la"});
   EXPECT_EQ(told.message, "'ls -la' is not a program");
-  EXPECT_EQ(told.hint,
-            "give one string to a shell, as in sh -c 'ls -la', or separate the words");
+  EXPECT_EQ(told.hint, "give one string to a shell, as in sh -c 'ls -la', or separate the words");
   told = OfErrno(ENOENT, {"cd", "src"});
   EXPECT_EQ(told.message, "cd is a shell builtin, not a program");
   EXPECT_EQ(told.hint, "give one string to a shell, as in sh -c 'cd src && make'");

@@ -181,7 +181,7 @@ TEST_F(RunTest, RequestsThatCannotSucceedAreRefusedByName) {
   options.ttl_seconds = 0;
   refused(options, fine, 30, "ttl_seconds is 0");
   refused(Vm(), fine, 0, "timeout_seconds is 0");
-  refused(Vm(), Command{}, 30, "there is no command");
+  refused(Vm(), Command{}, 30, "command is empty");
   Command command;
   command.argv = {std::string("a\0b", 3)};
   refused(Vm(), command, 30, "NUL byte");

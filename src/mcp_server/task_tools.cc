@@ -178,10 +178,10 @@ Tool TaskCreateTool(const Host& host) {
     properties.emplace_back("source_path",
                             TextSchema("Absolute path on the host of a directory or tar archive "
                                        "that fills /workspace."));
-    properties.emplace_back(
-        "exclude", Json{{"type", "array"},
-                        {"items", {{"type", "string"}}},
-                        {"description", "Names to leave out, such as *.o or /build."}});
+    properties.emplace_back("exclude",
+                            Json{{"type", "array"},
+                                 {"items", {{"type", "string"}}},
+                                 {"description", "Names to leave out, such as *.o or /build."}});
     properties.emplace_back(
         "git", WithDefault(FlagSchema("Copy as git sees it: .git, but no ignored file."), false));
   }

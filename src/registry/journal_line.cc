@@ -28,8 +28,9 @@ bool IsShorterAsHex(std::string_view text) {
   return static_cast<std::size_t>(escaped) * 5 > text.size();
 }
 
-// JSON has no bytes: a string that is not UTF-8 becomes {"hex": "…"}. So does text that JSON would make more
-// than twice as long, because the longest command has to fit into kMaxJournalLineBytes.
+// JSON has no bytes: a string that is not UTF-8 becomes {"hex": "…"}. So does text that JSON
+// would make more than twice as long, because the longest command has to fit into
+// kMaxJournalLineBytes.
 Json BytesToJson(const std::string& bytes) {
   if (IsUtf8(bytes) && !IsShorterAsHex(bytes)) return bytes;
   std::string hex;

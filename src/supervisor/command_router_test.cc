@@ -252,7 +252,7 @@ TEST_F(CommandRouterTest, AClientThatLeavesTakesItsCommandsAlong) {
 
 TEST_F(CommandRouterTest, AClientThatLeavesWithoutACommandHasNotUsedTheGuest) {
   router_.ClientGone(1);
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   router_.ClientGone(2);
   EXPECT_EQ(use_changes_, 0);
 }
@@ -321,7 +321,7 @@ TEST_F(CommandRouterTest, TheNumberOfCommandsIsBounded) {
 }
 
 TEST_F(CommandRouterTest, ACommandGivenUpEndsForItsClientAsItsKillWasMeant) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t timed_out = Begin(1, 5);
   const std::uint32_t cancelled = Begin(2, 5);
   const std::uint32_t other = Begin(3, 5);
@@ -349,7 +349,7 @@ TEST_F(CommandRouterTest, ACommandGivenUpEndsForItsClientAsItsKillWasMeant) {
 }
 
 TEST_F(CommandRouterTest, WhatAGuestStillSaysOfACommandGivenUpIsDroppedAndHoldsNothingUp) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   router_.TimedOut(channel);
   router_.GiveUp(channel);
@@ -376,7 +376,7 @@ TEST_F(CommandRouterTest, WhatAGuestStillSaysOfACommandGivenUpIsDroppedAndHoldsN
 }
 
 TEST_F(CommandRouterTest, ACommandGivenUpGoesWithItsGuestWithoutASecondEnd) {
-  router_.GuestReady();
+  router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   router_.TimedOut(channel);
   router_.GiveUp(channel);

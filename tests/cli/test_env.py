@@ -297,7 +297,7 @@ def test_progress_is_drawn_on_a_terminal_and_cleared(bare, terminal):
     process = bare.start("env", "pull", "debian:12-base", stdout=subprocess.PIPE,
                          stderr=terminal.slave)
     seen = terminal.read_until(lambda text: "download" in text and "%" in text and "\r" in text)
-    assert re.search(r"\[pull\] phase=check environment=debian:12-base seconds=\d+\r\n", seen)
+    assert re.search(r"\[pull\] phase=check environment=debian:12-base\r\n", seen)
     process.send_signal(signal.SIGINT)
     assert harness.finish(process).code == 130
     everything = terminal.rest()

@@ -24,7 +24,7 @@ USAGE_ERRORS = [
     (["run"], 125, "ENVIRONMENT"),
     (["run", "debian:12"], 125, "no command to run"),
     (["run", "debian:12", "--"], 125, "no command to run"),
-    (["run", "debian:12", "--", ""], 125, "no command to run"),
+    (["run", "debian:12", "--", ""], 125, "command is empty"),
     (["run", "--", "true"], 125, "ENVIRONMENT"),
     (["run", "debian:12", "true"], 125, "true"),
     (["run", "debian:12", "extra", "--", "true"], 125, "extra"),
@@ -39,7 +39,7 @@ USAGE_ERRORS = [
     (["run", "--timeout-seconds", "604801", "debian:12", "--", "true"], 125, "timeout_seconds"),
     (["run", "--ttl-seconds", "0", "debian:12", "--", "true"], 125, "ttl_seconds is 0"),
     (["run", "--mem-mib"], 125, "--mem-mib"),
-    (["run", "debian:12", "--", *["x"] * 5000], 125, "5000 words"),
+    (["run", "debian:12", "--", *["x"] * 70000], 125, "70000 words"),
     (["run", "debian:12", "--", *["x" * 100000] * 12], 125, "12 words"),
 ]
 

@@ -62,9 +62,11 @@ def test_a_task_is_made_used_and_read_by_a_process_with(pyro, odd):
 
 
 def test_a_run_works_without_standard_descriptors(pyro):
-    """Its exit code is all that is left to see; nothing is written anywhere else."""
-    done = pyro.run("sh", "-c", "echo lost; exit 7", preexec_fn=handed_down(close=(0, 1, 2)))
+    """Only its exit code is left to see. Output that cannot be written is an error."""
+    done = pyro.run("sh", "-c", "exit 7", preexec_fn=handed_down(close=(0, 1, 2)))
     assert (done.code, done.out, done.err) == (7, b"", b""), done
+    done = pyro.run("sh", "-c", "echo lost; exit 7", preexec_fn=handed_down(close=(0, 1, 2)))
+    assert (done.code, done.out, done.err) == (125, b"", b""), done
 
 
 def test_an_interrupt_is_heard_by_a_process_that_inherited_it_blocked(pyro):

@@ -203,7 +203,7 @@ def test_a_timeout_kills_the_whole_tree_and_keeps_the_output(pyro):
     done = pyro("run", "--timeout-seconds", "3", "debian:12", "--", "sh", "-c",
                 "echo begun; sleep 100 & sleep 100")
     assert (done.code, done.out) == (124, b"begun\n"), done
-    assert "killed after 3 s" in done.talk
+    assert "killed at its limit of 3 s" in done.talk
     harness.expect_nothing_left(pyro)
     done = pyro.run("sh", "-c", "echo begun; trap '' TERM; sleep 100 & sleep 100",
                     flags=("--json", "--timeout-seconds", "2"))

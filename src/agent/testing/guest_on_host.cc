@@ -150,7 +150,6 @@ void PumpWithoutHello(int agent, int host) {
 
 Status Serve(bool boots) {
   PYRO_RETURN_IF_ERROR(EnterRoot());
-  sys::UniqueFd host(kChannel);
   NoTrees trees;
   AgentOptions options;
   options.build = BuildId();
@@ -160,17 +159,17 @@ Status Serve(bool boots) {
   options.sync = [] { return OkStatus(); };
   sys::SocketPair pair;
   if (boots) {
-    options.port = std::move(host);
+    options.port = sys::UniqueFd(kChannel);
   } else {
     PYRO_ASSIGN_OR_RETURN(pair, sys::MakeSocketPair());
     PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pair.second.get()));
     // The pump may wait: it has nothing else to do.
-    if (::fcntl(host.get(), F_SETFL, 0) != 0) return sys::ErrnoError(errno, "fcntl");
+    if (::fcntl(kChannel, F_SETFL, 0) != 0) return sys::ErrnoError(errno, "fcntl");
     options.port = std::move(pair.second);
   }
   PYRO_ASSIGN_OR_RETURN(auto agent, Agent::Create(std::move(options)));
   std::thread pump;
-  if (!boots) pump = std::thread(PumpWithoutHello, pair.first.get(), host.get());
+  if (!boots) pump = std::thread(PumpWithoutHello, pair.first.get(), kChannel);
   const Status served = agent->Serve();
   agent.reset();  // Closes its end, which ends the pump when all is carried.
   if (pump.joinable()) pump.join();
