@@ -6,7 +6,6 @@ and names of tests; and that no sentence has more than 25 words. Checked in ever
 Checked in C++: comments end at column 100, since the formatter leaves them alone.
 """
 
-import collections
 import pathlib
 import re
 import sys
@@ -50,14 +49,6 @@ HOLDS_THE_WORDS = {"check_docs.py", "test_plain_english.py"}
 LONGEST_SENTENCE = 25
 WIDEST_COMMENT = 100
 PROSE = SOURCE | {".md", ".c", ".pyi", ".mjs", ".toml"}
-
-# The folders that still hold such words, and how many. A number may only shrink.
-NOT_YET_PLAIN: dict[str, int] = {
-    "docs": 9,
-    "src/agent": 1,
-    "src/cli": 9,
-    "src/mcp_server": 6,
-}
 
 
 def files_below(directory: pathlib.Path) -> list[pathlib.Path]:
@@ -164,29 +155,15 @@ def check_comments(path: pathlib.Path, text: str) -> list[str]:
             if len(line) > WIDEST_COMMENT and re.search(r"(^|\s)// ", line)]
 
 
-def folder_of(path: pathlib.Path) -> str:
-    parts = path.relative_to(ROOT).parts
-    return "/".join(parts[:2] if parts[0] == "src" and len(parts) > 2 else parts[:1]) if len(parts) > 1 else "."
-
-
 def check_plain(files: list[pathlib.Path]) -> list[str]:
     problems = []
-    counts: collections.Counter[str] = collections.Counter()
-    by_folder: dict[str, list[str]] = {}
     for path in files:
         named = path.suffix in PROSE or path.name in ("Makefile", "CMakeLists.txt") or path.parent.name == ".ci"
         if not named or path.name in HOLDS_THE_WORDS:
             continue
-        found = check_words(path, text_of(path))
+        problems += check_words(path, text_of(path))
         if path.suffix in (".h", ".cc"):
             problems += check_comments(path, text_of(path))
-        counts[folder_of(path)] += len(found)
-        by_folder.setdefault(folder_of(path), []).extend(found)
-    if "--count" in sys.argv:
-        print(dict(sorted((folder, count) for folder, count in counts.items() if count)))
-    for folder, found in by_folder.items():
-        if len(found) > NOT_YET_PLAIN.get(folder, 0):
-            problems += found
     return problems
 
 
