@@ -3,7 +3,9 @@
 import copy
 import dataclasses
 import inspect
+import os
 import pathlib
+import re
 import sys
 
 import harness
@@ -55,6 +57,36 @@ def usages(contract, words):
 def test_the_document_and_the_programs_say_the_same(said, there):
     assert contract_check.problems_of(said, there) == []
     assert len(there.commands) > 15 and len(there.methods) > 20
+
+
+def described(command, words):
+    """What --help says of each option, by the command's words and the option's long name."""
+    for option in command["options"]:
+        yield (words, next(name for name in option["names"] if name.startswith("--"))), option["description"]
+    for below in command["commands"]:
+        yield from described(below, f"{words} {below['name']}")
+
+
+def test_the_document_describes_options_as_help_does(bare):
+    """PYRO_UPDATE_GOLDEN=1 writes the descriptions of docs/contract.md again."""
+    known = dict(described(bare("__describe").json, "pyro"))
+    words = ""
+    lines = []
+    compared = 0
+    for line in DOCUMENT.read_text(encoding="utf-8").split("\n"):
+        heading = re.match(r"### `(pyro(?: [a-z][a-z-]*)+)", line)
+        words = heading.group(1) if heading else "" if line.startswith("## ") else words
+        row = re.fullmatch(r"(\| `([^`]*)` \| .*? \| )(.*) \|", line)
+        if words and row:
+            name = re.search(r"--[\w-]+", row.group(2)).group(0)
+            line = f"{row.group(1)}{known[words, name]} |"
+            compared += 1
+        lines.append(line)
+    text = "\n".join(lines)
+    if os.environ.get("PYRO_UPDATE_GOLDEN") == "1":
+        DOCUMENT.write_text(text, encoding="utf-8")
+    assert compared > 50
+    assert text == DOCUMENT.read_text(encoding="utf-8"), "PYRO_UPDATE_GOLDEN=1 writes the descriptions again"
 
 
 def test_every_promised_command_is_there(there):
