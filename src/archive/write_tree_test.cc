@@ -164,8 +164,9 @@ TEST_F(WriteTreeTest, AFileThatShrinksMeanwhileIsFilledUpAndReported) {
     EXPECT_EQ(summary->changed_names, std::vector<std::string>{"log"});
     pipe->write.Reset();
   });
-  // "later" comes first; wait until the log's header has gone by, with most of it to come. A read of
-  // a pipe may give less than was asked for. Nothing may return before the packer has been joined.
+  // "later" comes first; wait until the log's header has gone by, with most of it to come. A read
+  // of a pipe may give less than was asked for. Nothing may return before the packer has been
+  // joined.
   std::string head(8192, '\0');
   std::size_t have = 0;
   while (have < head.size()) {
