@@ -27,7 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     PYRO_CHECK(again.ok() && FormatJournalLine(*again) == written);
   }
   std::int64_t before = 0;
-  for (const CommandRecord& command : std::move(replay).Finish(pyro::TaskId::FromBits({}))) {
+  for (const CommandRecord& command :
+       std::move(replay).Finish(pyro::InstanceId::FromBits(InstanceKind::kTask, {}))) {
     PYRO_CHECK(command.sequence > before);
     before = command.sequence;
   }

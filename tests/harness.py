@@ -210,7 +210,7 @@ class Pyro:
             return []
         connection = sqlite3.connect(database, timeout=30)
         try:
-            return [row[0] for row in connection.execute("SELECT id FROM vms ORDER BY id")]
+            return [row[0] for row in connection.execute("SELECT id FROM instances WHERE id GLOB 'vm_*' ORDER BY id")]
         finally:
             connection.close()
 

@@ -34,4 +34,24 @@ bool IsIdPrefix(std::string_view text, std::string_view prefix) {
          });
 }
 
+std::string_view IdPrefix(InstanceKind kind) { return kind == InstanceKind::kVm ? "vm_" : "task_"; }
+
+InstanceId InstanceId::FromBits(InstanceKind kind, const std::array<std::uint8_t, 16>& bits) {
+  return InstanceId(std::string(IdPrefix(kind)) + EncodeBase32(bits));
+}
+
+Result<InstanceId> InstanceId::Parse(InstanceKind kind, std::string_view text) {
+  const std::string_view prefix = IdPrefix(kind);
+  if (text.size() == prefix.size() + 26 && IsIdPrefix(text, prefix)) {
+    return InstanceId(std::string(text));
+  }
+  return MakeError(ErrorCode::kInvalidArgument,
+                   "'" + std::string(text.substr(0, 64)) + "' is not an id",
+                   "an id looks like " + std::string(prefix) + "…");
+}
+
+InstanceKind InstanceId::kind() const {
+  return text_.starts_with(IdPrefix(InstanceKind::kTask)) ? InstanceKind::kTask : InstanceKind::kVm;
+}
+
 }  // namespace pyro

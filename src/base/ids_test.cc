@@ -17,7 +17,7 @@ TEST(IdTest, EncodesEveryBit) {
 
 TEST(IdTest, ParsesOnlyWholeIds) {
   const std::string good = "vm_" + std::string(26, 'a');
-  EXPECT_TRUE(VmId::Parse(good).ok());
+  EXPECT_TRUE(InstanceId::Parse(InstanceKind::kVm, good).ok());
   const std::vector<std::string> all_bad = {"",
                                             "vm_",
                                             good.substr(0, 12),
@@ -27,7 +27,16 @@ TEST(IdTest, ParsesOnlyWholeIds) {
                                             "vm_" + std::string(25, 'a') + "/",
                                             "vm_" + std::string(26, 'A')};
   for (const std::string& bad : all_bad) {
-    EXPECT_FALSE(VmId::Parse(bad).ok()) << bad;
+    EXPECT_FALSE(InstanceId::Parse(InstanceKind::kVm, bad).ok()) << bad;
+  }
+}
+
+TEST(IdTest, AnIdKnowsWhatItIsOf) {
+  for (const InstanceKind kind : {InstanceKind::kVm, InstanceKind::kTask}) {
+    const InstanceId id = InstanceId::FromBits(kind, {});
+    EXPECT_EQ(id.kind(), kind);
+    EXPECT_EQ(InstanceId::Parse(kind, id.str())->kind(), kind);
+    EXPECT_TRUE(id.str().starts_with(IdPrefix(kind)));
   }
 }
 

@@ -71,8 +71,8 @@ bool Fits(const CLI::Option& positional, std::string_view word) {
   const std::string type = ValueName(positional);
   if (type == "ENVIRONMENT") return word.find(':') != std::string_view::npos;
   if (type != "TASK_ID") return true;
-  return IsIdPrefix(word, TaskIdTag::kPrefix) ||
-         IsIdPrefix(std::string(TaskIdTag::kPrefix) + std::string(word), TaskIdTag::kPrefix);
+  const std::string_view prefix = IdPrefix(InstanceKind::kTask);
+  return IsIdPrefix(word, prefix) || IsIdPrefix(std::string(prefix) + std::string(word), prefix);
 }
 
 Error Mistake(std::string message, std::string hint) {

@@ -307,7 +307,7 @@ Result<ExecResult> RunOnHost(const Context& context, const VmOptions& options,
                              const wire::Exec& exec, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(context));
   (void)Reap(registry, context);
-  registry::VmSpec spec = MakeVmSpec(options, "", registry::VmOwner::kRun);
+  registry::InstanceSpec spec = MakeVmSpec(options, "", registry::InstanceOwner::kRun);
   PYRO_ASSIGN_OR_RETURN(const NewVm vm,
                         CreateVmOnDisk(registry, context, spec, VmDisk::kHostWorkspace));
   auto result = RunInHostJail(HostWorkspace(context, spec.id), options, exec, io);

@@ -80,7 +80,7 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
   }
   if (io.on_notice) io.on_notice(HostCompatNotice(why));
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenTasks(context));
-  const registry::TaskSpec spec = MakeTaskSpec(options, "");
+  const registry::InstanceSpec spec = MakeTaskSpec(options, "");
   PYRO_ASSIGN_OR_RETURN(const NewTask created, CreateTaskOnDisk(registry, context, spec));
   const fs::path directory = registry::TaskDirectory(context.state, spec.id);
   Status made = sys::MakeDirectories(WorkspaceOf(directory));
@@ -89,15 +89,15 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
     (void)RemoveTaskFromDisk(context, registry, spec.id);
     return std::move(made).error();
   }
-  registry::TaskChanges changes;
+  registry::InstanceChanges changes;
   changes.execution_mode = registry::ExecutionMode::kHostCompat;
-  PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task,
-                        registry.ApplyTask(spec.id, registry::TaskEvent::kStart, changes));
+  PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task,
+                        registry.Apply(spec.id, registry::InstanceEvent::kStart, changes));
   return DescribeTask(context, registry, task);
 }
 
 Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& registry,
-                                  const registry::TaskRecord& task, const wire::Exec& asked,
+                                  const registry::InstanceRecord& task, const wire::Exec& asked,
                                   const CallIo& io) {
   const wire::Exec exec = ForHost(asked);
   const fs::path directory = registry::TaskDirectory(context.state, task.id);

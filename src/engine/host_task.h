@@ -17,7 +17,7 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
 // For the holder of the task's lock. The lock shows that the command has not crashed, so only one
 // runs at a time.
 Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& registry,
-                                  const registry::TaskRecord& task, const wire::Exec& exec,
+                                  const registry::InstanceRecord& task, const wire::Exec& exec,
                                   const CallIo& io);
 
 }  // namespace pyro::engine

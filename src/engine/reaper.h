@@ -14,6 +14,6 @@ namespace pyro::engine {
 Result<ReapedVms> Reap(registry::Registry& registry, const Context& context);
 
 // The same for one VM; for the holder of its lock, if it has no guest. True: it was removed.
-Result<bool> SettleVm(registry::Registry& registry, const Context& context, const VmId& id);
+Result<bool> SettleVm(registry::Registry& registry, const Context& context, const InstanceId& id);
 
 }  // namespace pyro::engine

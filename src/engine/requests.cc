@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/try.h"
-#include "registry/vm_record.h"
+#include "registry/instance_record.h"
 #include "vmm/vmm.h"
 
 namespace pyro::engine {

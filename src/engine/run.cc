@@ -35,8 +35,8 @@ class OwnedVm {
   static Result<OwnedVm> Start(registry::Registry& registry, const Context& context,
                                const VmOptions& options, const GuestParts& parts,
                                const std::function<void()>& on_supervised) {
-    const registry::VmSpec spec =
-        MakeVmSpec(options, parts.environment.digest, registry::VmOwner::kRun);
+    const registry::InstanceSpec spec =
+        MakeVmSpec(options, parts.environment.digest, registry::InstanceOwner::kRun);
     PYRO_ASSIGN_OR_RETURN(NewVm vm, CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
     wire::SupervisorConfig config = VmSupervisor(context, vm.record);
     // Without it, the guest also starts, only slower.

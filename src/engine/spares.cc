@@ -38,7 +38,8 @@ constexpr seconds kFillerLimit{120};
 Result<wire::SupervisorConfig> GuestConfig(const Context& context, const VmOptions& options) {
   wire::SupervisorConfig config;
   PYRO_ASSIGN_OR_RETURN(config.blank_disk, BlankDisk(context));
-  config.id = VmId::FromBits({}).str();  // Each spare fills in its own, and its directory.
+  config.id = InstanceId::FromBits(InstanceKind::kVm, {})
+                  .str();  // Each spare fills in its own, and its directory.
   config.directory = "/";
   config.vcpu_count = static_cast<int>(options.vcpu_count);
   config.mem_mib = static_cast<int>(options.mem_mib);

@@ -231,7 +231,7 @@ Result<TaskOutput> Engine::ReadTaskOutput(const std::string& task_id, std::int64
 Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
                                                   const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
-  const TaskId id = found.task.id;
+  const InstanceId id = found.task.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
   if (!command.end && command.execution_mode == registry::ExecutionMode::kHostCompat) {
     return MakeError(ErrorCode::kWrongState,

@@ -25,23 +25,23 @@ namespace pyro::engine {
 namespace {
 
 using registry::ExecutionMode;
+using registry::InstanceEvent;
+using registry::InstanceRecord;
+using registry::InstanceState;
 using registry::Registry;
-using registry::TaskEvent;
 using registry::TaskFiles;
-using registry::TaskRecord;
-using registry::TaskState;
 
 constexpr std::chrono::seconds kSettleLimit{60};
 
 // True if another process could have left files of it behind.
-bool NeedsALook(const TaskRecord& task) {
-  return task.state != TaskState::kStopped || task.execution_mode == ExecutionMode::kPending;
+bool NeedsALook(const InstanceRecord& task) {
+  return task.state != InstanceState::kStopped || task.execution_mode == ExecutionMode::kPending;
 }
 
 // Removals that were interrupted between directory and row.
 void FinishRemovals(Registry& registry, const Context& context,
-                    const std::vector<TaskRecord>& tasks) {
-  for (const TaskRecord& task : tasks) {
+                    const std::vector<InstanceRecord>& tasks) {
+  for (const InstanceRecord& task : tasks) {
     const auto retired = registry::RetiredTaskDirectory(context.state, task.id);
     struct stat info {};
     if (::lstat(retired.c_str(), &info) != 0) continue;
@@ -54,9 +54,10 @@ void FinishRemovals(Registry& registry, const Context& context,
 
 Status RemoveLeftovers(Registry& registry, const Context& context) {
   return registry.WithExclusive([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(const std::vector<TaskRecord> tasks, registry.ListTasks());
-    std::vector<TaskId> known;
-    for (const TaskRecord& task : tasks) known.push_back(task.id);
+    PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> tasks,
+                          registry.List(InstanceKind::kTask));
+    std::vector<InstanceId> known;
+    for (const InstanceRecord& task : tasks) known.push_back(task.id);
     PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> leftovers,
                           registry::LeftoverTaskDirectories(context.state, known));
     for (const auto& path : leftovers) {
@@ -94,11 +95,11 @@ std::uint64_t BytesOnDisk(const std::filesystem::path& file) {
 
 }  // namespace
 
-GuestPlace PlaceOf(const Context& context, const TaskId& id) {
+GuestPlace PlaceOf(const Context& context, const InstanceId& id) {
   return {registry::TaskLock(context.state, id), registry::TaskControlSocket(context.state, id)};
 }
 
-Status SettleTask(Registry& registry, const Context& context, const TaskId& id) {
+Status SettleTask(Registry& registry, const Context& context, const InstanceId& id) {
   PYRO_ASSIGN_OR_RETURN(const TaskFiles files, registry::LookAtTaskFiles(context.state, id));
   if (files != TaskFiles::kReady) return RemoveTaskFromDisk(context, registry, id);
   // In this order: while the row says that it is started, an interrupted reconciliation is
@@ -108,19 +109,20 @@ Status SettleTask(Registry& registry, const Context& context, const TaskId& id) 
   PYRO_RETURN_IF_ERROR(registry.InterruptRunning(
       id, [&](std::int64_t sequence) { return registry::RecoverEnd(directory, sequence, now); }));
   PYRO_FAILPOINT("task.settle.commands-interrupted");
-  PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
-  if (task.state == TaskState::kStarted && task.execution_mode != ExecutionMode::kHostCompat) {
-    registry::TaskChanges changes;
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, registry.Get(id));
+  if (task.state == InstanceState::kStarted && task.execution_mode != ExecutionMode::kHostCompat) {
+    registry::InstanceChanges changes;
     changes.last_error = "its supervisor was killed";
-    PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost, changes));
+    PYRO_RETURN_IF_ERROR(registry.Apply(id, InstanceEvent::kLost, changes));
     PYRO_FAILPOINT("task.settle.lost-recorded");
   }
   return OkStatus();
 }
 
 Status ReapTasks(Registry& registry, const Context& context) {
-  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskRecord> tasks, registry.ListTasks());
-  for (const TaskRecord& task : tasks) {
+  PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> tasks,
+                        registry.List(InstanceKind::kTask));
+  for (const InstanceRecord& task : tasks) {
     if (!NeedsALook(task)) continue;
     auto lock = sys::FileLock::TryAcquire(registry::TaskLock(context.state, task.id));
     const bool gone = !lock && lock.error().code == ErrorCode::kNotFound;
@@ -142,12 +144,12 @@ Result<Registry> OpenTasks(const Context& context) {
 
 Result<FoundTask> FindTask(const Context& context, const std::string& prefix) {
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenTasks(context));
-  PYRO_ASSIGN_OR_RETURN(TaskRecord task, registry.FindTask(prefix));
+  PYRO_ASSIGN_OR_RETURN(InstanceRecord task, registry.Find(InstanceKind::kTask, prefix));
   return FoundTask{std::move(registry), std::move(task)};
 }
 
-registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest) {
-  registry::TaskSpec spec{.id = TaskId::FromBits(sys::RandomBits())};
+registry::InstanceSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest) {
+  registry::InstanceSpec spec{.id = InstanceId::FromBits(InstanceKind::kTask, sys::RandomBits())};
   spec.environment = options.environment;
   spec.environment_digest = digest;
   spec.vcpu_count = options.vcpu_count;
@@ -160,12 +162,12 @@ registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& d
 }
 
 Result<NewTask> CreateTaskOnDisk(Registry& registry, const Context& context,
-                                 const registry::TaskSpec& spec) {
+                                 const registry::InstanceSpec& spec) {
   std::optional<NewTask> created;
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
     PYRO_ASSIGN_OR_RETURN(sys::FileLock lock,
                           registry::CreateTaskDirectory(context.state, spec, context.clock.Now()));
-    auto record = registry.InsertTask(spec);
+    auto record = registry.Insert(spec);
     if (!record) {
       (void)registry::RemoveTaskDirectory(context.state, spec.id);
       return std::move(record).error();
@@ -214,11 +216,12 @@ TaskCommand DescribeCommand(const Context& context, const registry::CommandRecor
   return described;
 }
 
-Result<TaskInfo> DescribeTask(const Context& context, Registry& registry, const TaskRecord& task) {
+Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
+                              const InstanceRecord& task) {
   TaskInfo info;
   info.task_id = task.id.str();
   info.environment = task.environment;
-  info.state = registry::VmStateName(task.state);
+  info.state = registry::InstanceStateName(task.state);
   info.vcpu_count = task.vcpu_count;
   info.mem_mib = task.mem_mib;
   info.disk_mib = task.disk_mib;
@@ -231,7 +234,7 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry, const 
   info.last_used_at = FormatTime(task.last_used_at);
   info.expires_at = FormatTime(task.expires_at);
   info.last_error = task.last_error;
-  if (task.state == TaskState::kStarted &&
+  if (task.state == InstanceState::kStarted &&
       registry::IsStarving(registry::TaskDirectory(context.state, task.id))) {
     info.last_error =
         "this host's disk is full: no command can start, and output is dropped, until some is free";
@@ -246,17 +249,17 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry, const 
   return info;
 }
 
-Status RemoveTaskFromDisk(const Context& context, Registry& registry, const TaskId& id) {
+Status RemoveTaskFromDisk(const Context& context, Registry& registry, const InstanceId& id) {
   // A row cannot be deleted on a disk without any room.
   (void)registry::DiskReserve(registry::TaskDirectory(context.state, id)).Release();
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
-    const auto task = registry.GetTask(id);
-    if (task && task->state == TaskState::kStarted) {
-      PYRO_RETURN_IF_ERROR(registry.ApplyTask(id, TaskEvent::kLost));
+    const auto task = registry.Get(id);
+    if (task && task->state == InstanceState::kStarted) {
+      PYRO_RETURN_IF_ERROR(registry.Apply(id, InstanceEvent::kLost));
     }
     PYRO_RETURN_IF_ERROR(registry::RetireTaskDirectory(context.state, id));
     PYRO_FAILPOINT("task.delete.directory-retired");
-    PYRO_RETURN_IF_ERROR(registry.DeleteTask(id));
+    PYRO_RETURN_IF_ERROR(registry.Delete(id));
     PYRO_FAILPOINT("task.delete.row-deleted");
     return OkStatus();
   }));
@@ -264,7 +267,7 @@ Status RemoveTaskFromDisk(const Context& context, Registry& registry, const Task
   return registry::RemoveTaskDirectory(context.state, id);
 }
 
-Status DeleteTaskEverywhere(const Context& context, Registry& registry, const TaskId& id) {
+Status DeleteTaskEverywhere(const Context& context, Registry& registry, const InstanceId& id) {
   auto held = TakeOver(PlaceOf(context, id));
   // Without a directory there is no lock to take, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();

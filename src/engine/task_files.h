@@ -12,7 +12,7 @@
 
 namespace pyro::engine {
 
-GuestPlace PlaceOf(const Context& context, const TaskId& id);
+GuestPlace PlaceOf(const Context& context, const InstanceId& id);
 
 // An open registry that is up to date: the leftovers of crashes are reconciled first.
 Result<registry::Registry> OpenTasks(const Context& context);
@@ -23,24 +23,24 @@ Status ReapTasks(registry::Registry& registry, const Context& context);
 
 // The same for one task; for the holder of its lock, if it has no guest. A task whose creation or
 // removal was interrupted is gone afterwards.
-Status SettleTask(registry::Registry& registry, const Context& context, const TaskId& id);
+Status SettleTask(registry::Registry& registry, const Context& context, const InstanceId& id);
 
 // A new id, and the options as the registry keeps them. `digest`: of the environment's version;
 // empty where there is none.
-registry::TaskSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest);
+registry::InstanceSpec MakeTaskSpec(const TaskOptions& options, const std::string& digest);
 
 // On disk and in the registry; the caller is its owner while it holds the lock. Fill it, then call
 // FinishTaskCreation.
 struct NewTask {
-  registry::TaskRecord record;
+  registry::InstanceRecord record;
   std::optional<sys::FileLock> lock;
 };
 Result<NewTask> CreateTaskOnDisk(registry::Registry& registry, const Context& context,
-                                 const registry::TaskSpec& spec);
+                                 const registry::InstanceSpec& spec);
 
 struct FoundTask {
   registry::Registry registry;
-  registry::TaskRecord task;
+  registry::InstanceRecord task;
 };
 Result<FoundTask> FindTask(const Context& context, const std::string& prefix);
 
@@ -52,12 +52,14 @@ registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit);
 TaskCommand DescribeCommand(const Context& context, const registry::CommandRecord& command,
                             std::string_view accelerator);
 Result<TaskInfo> DescribeTask(const Context& context, registry::Registry& registry,
-                              const registry::TaskRecord& task);
+                              const registry::InstanceRecord& task);
 
 // Ends all its processes and removes all its files. Works in any state, and a second time.
-Status DeleteTaskEverywhere(const Context& context, registry::Registry& registry, const TaskId& id);
+Status DeleteTaskEverywhere(const Context& context, registry::Registry& registry,
+                            const InstanceId& id);
 
 // For the holder of the lock, while no guest runs.
-Status RemoveTaskFromDisk(const Context& context, registry::Registry& registry, const TaskId& id);
+Status RemoveTaskFromDisk(const Context& context, registry::Registry& registry,
+                          const InstanceId& id);
 
 }  // namespace pyro::engine

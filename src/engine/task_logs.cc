@@ -92,7 +92,7 @@ Result<TaskLogs> Engine::LogsTask(const std::string& task_id, std::int64_t first
 Result<TaskCommand> Engine::ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
                                             Follow follow, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
-  const TaskId id = found.task.id;
+  const InstanceId id = found.task.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
   PYRO_ASSIGN_OR_RETURN(engine::JournalTail tail,
                         engine::JournalTail::Open(registry::TaskDirectory(impl_->context.state, id),

@@ -291,7 +291,7 @@ Status SeedWorkspace(SupervisorLink& link, const Seed& seed, const CallIo& io) {
   return OkStatus();
 }
 
-Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const TaskId& id,
+Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const InstanceId& id,
                                      const std::string& path, const std::string& destination,
                                      const ExportOptions& options, const CallIo& io) {
   const std::string from = GuestPath(path);

@@ -31,7 +31,7 @@ Result<std::optional<Seed>> PlanSeed(const TaskOptions& options, const Context& 
 Status SeedWorkspace(SupervisorLink& link, const Seed& seed, const CallIo& io);
 
 // The guest's stream is hostile: see archive/extract.h.
-Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const TaskId& id,
+Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const InstanceId& id,
                                      const std::string& path, const std::string& destination,
                                      const ExportOptions& options, const CallIo& io);
 

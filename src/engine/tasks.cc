@@ -34,10 +34,10 @@ namespace engine {
 namespace {
 
 using registry::ExecutionMode;
+using registry::InstanceEvent;
+using registry::InstanceRecord;
+using registry::InstanceState;
 using registry::Registry;
-using registry::TaskEvent;
-using registry::TaskRecord;
-using registry::TaskState;
 using std::chrono::seconds;
 
 constexpr seconds kTaskReadyLimit{180};  // Longer than the supervisor's own limit for a boot.
@@ -54,7 +54,7 @@ Status CheckTaskOptions(const TaskOptions& options) {
   return OkStatus();
 }
 
-wire::SupervisorConfig TaskSupervisor(const Context& context, const TaskRecord& task) {
+wire::SupervisorConfig TaskSupervisor(const Context& context, const InstanceRecord& task) {
   wire::SupervisorConfig config;
   config.kind = wire::GuestKind::kTask;
   config.id = task.id.str();
@@ -68,7 +68,7 @@ wire::SupervisorConfig TaskSupervisor(const Context& context, const TaskRecord& 
 
 // Starts the guest of a task whose lock we hold, and returns a link to its supervisor. `blank`: the
 // image that its disk is a copy of, if it is new; else empty.
-Result<SupervisorLink> StartTaskGuest(const Context& context, const TaskRecord& task,
+Result<SupervisorLink> StartTaskGuest(const Context& context, const InstanceRecord& task,
                                       const sys::FileLock& lock, const std::filesystem::path& blank,
                                       const CallIo& io) {
   Environments environments(context);
@@ -86,7 +86,7 @@ Result<SupervisorLink> StartTaskGuest(const Context& context, const TaskRecord& 
 }
 
 // Returns the image that it is a copy of.
-Result<std::filesystem::path> FillDisk(const Context& context, const registry::TaskSpec& spec) {
+Result<std::filesystem::path> FillDisk(const Context& context, const registry::InstanceSpec& spec) {
   PYRO_ASSIGN_OR_RETURN(
       std::filesystem::path blank,
       environment::EnsureBlankDisk(context.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
@@ -119,7 +119,7 @@ Status BringUp(const Context& context, const NewTask& task, const std::optional<
 
 // A started task; starts it if it was not.
 struct Running {
-  TaskRecord task;
+  InstanceRecord task;
   std::optional<SupervisorLink> link;  // Otherwise it runs on the host, and we hold its lock.
   std::optional<sys::FileLock> lock;
   bool restarted = false;
@@ -139,8 +139,8 @@ Result<Running> EnsureRunning(const Context& context, FoundTask& found, const Ca
   // Reconcile again under the lock: commands of a supervisor that died meanwhile would be taken for
   // the new one's.
   PYRO_RETURN_IF_ERROR(SettleTask(found.registry, context, found.task.id));
-  PYRO_ASSIGN_OR_RETURN(TaskRecord task, found.registry.GetTask(found.task.id));
-  if (task.execution_mode == ExecutionMode::kHostCompat && task.state == TaskState::kStarted) {
+  PYRO_ASSIGN_OR_RETURN(InstanceRecord task, found.registry.Get(found.task.id));
+  if (task.execution_mode == ExecutionMode::kHostCompat && task.state == InstanceState::kStarted) {
     return Running{std::move(task), std::nullopt, std::move(held.lock), false};
   }
   if (io.on_notice) {
@@ -154,7 +154,7 @@ Result<Running> EnsureRunning(const Context& context, FoundTask& found, const Ca
   return Running{std::move(task), std::move(*link), std::nullopt, true};
 }
 
-TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& relayed,
+TaskExecResult MakeTaskResult(const InstanceRecord& task, const TaskRelayResult& relayed,
                               const wire::Exec& exec, const Stopwatch& watch) {
   Timings timings;
   timings.ended_ms = watch.Now();
@@ -169,7 +169,7 @@ TaskExecResult MakeTaskResult(const TaskRecord& task, const TaskRelayResult& rel
   return result;
 }
 
-Status Stop(const Context& context, Registry& registry, const TaskId& id) {
+Status Stop(const Context& context, Registry& registry, const InstanceId& id) {
   PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(context, id)));
   PYRO_FAILPOINT("task.stop.taken-over");
   if (held.link) {
@@ -179,11 +179,11 @@ Status Stop(const Context& context, Registry& registry, const TaskId& id) {
   } else {
     PYRO_RETURN_IF_ERROR(SettleTask(registry, context, id));
   }
-  PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(id));
-  if (task.state == TaskState::kStopped) return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, registry.Get(id));
+  if (task.state == InstanceState::kStopped) return OkStatus();
   // No supervisor any more, or never one: reconcile the row.
-  PYRO_RETURN_IF_ERROR(registry.ApplyTask(
-      id, task.state == TaskState::kStarted ? TaskEvent::kStop : TaskEvent::kLost));
+  PYRO_RETURN_IF_ERROR(registry.Apply(
+      id, task.state == InstanceState::kStarted ? InstanceEvent::kStop : InstanceEvent::kLost));
   return OkStatus();
 }
 
@@ -197,7 +197,7 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
     return CreateHostTask(context, options, environment.error(), io);
   }
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenTasks(context));
-  const registry::TaskSpec spec = MakeTaskSpec(options, environment->digest);
+  const registry::InstanceSpec spec = MakeTaskSpec(options, environment->digest);
   PYRO_ASSIGN_OR_RETURN(NewTask created, CreateTaskOnDisk(registry, context, spec));
   if (Status status = BringUp(context, created, seed, io); !status) {
     created.lock.reset();
@@ -207,7 +207,7 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
     }
     return CreateHostTask(context, options, status.error(), io);
   }
-  PYRO_ASSIGN_OR_RETURN(const TaskRecord task, registry.GetTask(spec.id));
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, registry.Get(spec.id));
   return DescribeTask(context, registry, task);
 }
 
@@ -283,9 +283,10 @@ Result<TaskInfo> Engine::StatusTask(const std::string& task_id) {
 
 Result<std::vector<TaskInfo>> Engine::ListTasks() {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
-  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::TaskRecord> tasks, registry.ListTasks());
+  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::InstanceRecord> tasks,
+                        registry.List(InstanceKind::kTask));
   std::vector<TaskInfo> list;
-  for (const registry::TaskRecord& task : tasks) {
+  for (const registry::InstanceRecord& task : tasks) {
     PYRO_ASSIGN_OR_RETURN(TaskInfo info, engine::DescribeTask(impl_->context, registry, task));
     list.push_back(std::move(info));
   }
@@ -295,15 +296,16 @@ Result<std::vector<TaskInfo>> Engine::ListTasks() {
 Result<TaskInfo> Engine::StopTask(const std::string& task_id) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_RETURN_IF_ERROR(engine::Stop(impl_->context, found.registry, found.task.id));
-  PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, found.registry.GetTask(found.task.id));
+  PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task, found.registry.Get(found.task.id));
   return engine::DescribeTask(impl_->context, found.registry, task);
 }
 
 Result<std::string> Engine::DeleteTask(const std::string& task_id) {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
-  const auto task = registry.FindTask(task_id);
+  const auto task = registry.Find(InstanceKind::kTask, task_id);
   if (!task) {
-    const bool gone = task.error().code == ErrorCode::kNotFound && TaskId::Parse(task_id);
+    const bool gone = task.error().code == ErrorCode::kNotFound &&
+                      InstanceId::Parse(InstanceKind::kTask, task_id);
     if (gone) return task_id;
     return task.error();
   }

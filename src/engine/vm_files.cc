@@ -15,15 +15,15 @@
 namespace pyro::engine {
 namespace {
 
-std::filesystem::path GuestImage(const Context& context, const VmId& id) {
+std::filesystem::path GuestImage(const Context& context, const InstanceId& id) {
   return registry::VmDirectory(context.state, id) / "data.img";
 }
 
 }  // namespace
 
-registry::VmSpec MakeVmSpec(const VmOptions& options, const std::string& digest,
-                            registry::VmOwner owner) {
-  registry::VmSpec spec{.id = VmId::FromBits(sys::RandomBits())};
+registry::InstanceSpec MakeVmSpec(const VmOptions& options, const std::string& digest,
+                                  registry::InstanceOwner owner) {
+  registry::InstanceSpec spec{.id = InstanceId::FromBits(InstanceKind::kVm, sys::RandomBits())};
   spec.environment = options.environment;
   spec.environment_digest = digest;
   spec.owner = owner;
@@ -35,7 +35,7 @@ registry::VmSpec MakeVmSpec(const VmOptions& options, const std::string& digest,
   return spec;
 }
 
-wire::SupervisorConfig VmSupervisor(const Context& context, const registry::VmRecord& vm) {
+wire::SupervisorConfig VmSupervisor(const Context& context, const registry::InstanceRecord& vm) {
   wire::SupervisorConfig config;
   config.kind = wire::GuestKind::kVm;
   config.id = vm.id.str();
@@ -44,11 +44,11 @@ wire::SupervisorConfig VmSupervisor(const Context& context, const registry::VmRe
   config.mem_mib = static_cast<int>(vm.mem_mib);
   config.network = vm.network;
   config.ttl = vm.ttl;
-  config.dies_with_first_client = vm.owner == registry::VmOwner::kRun;
+  config.dies_with_first_client = vm.owner == registry::InstanceOwner::kRun;
   return config;
 }
 
-std::filesystem::path HostWorkspace(const Context& context, const VmId& id) {
+std::filesystem::path HostWorkspace(const Context& context, const InstanceId& id) {
   return registry::VmDirectory(context.state, id) / "workspace";
 }
 
@@ -56,7 +56,7 @@ Result<std::filesystem::path> BlankDisk(const Context& context) {
   return environment::EnsureBlankDisk(context.cache, kDataDiskBytes);
 }
 
-Status EnsureGuestImage(const Context& context, const VmId& id) {
+Status EnsureGuestImage(const Context& context, const InstanceId& id) {
   std::error_code error;
   if (std::filesystem::exists(GuestImage(context, id), error)) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, BlankDisk(context));
@@ -65,11 +65,11 @@ Status EnsureGuestImage(const Context& context, const VmId& id) {
 }
 
 Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Context& context,
-                             const registry::VmSpec& spec, VmDisk disk) {
+                             const registry::InstanceSpec& spec, VmDisk disk) {
   std::optional<NewVm> created;
   Status status = registry.WithExclusive([&]() -> Status {
     PYRO_ASSIGN_OR_RETURN(sys::FileLock lock, registry::CreateVmDirectory(context.state, spec.id));
-    PYRO_ASSIGN_OR_RETURN(registry::VmRecord record, registry.InsertVm(spec));
+    PYRO_ASSIGN_OR_RETURN(registry::InstanceRecord record, registry.Insert(spec));
     created.emplace(NewVm{std::move(record), std::move(lock)});
     return OkStatus();
   });
@@ -84,16 +84,17 @@ Result<NewVm> CreateVmOnDisk(registry::Registry& registry, const Context& contex
   return std::move(*created);
 }
 
-Status RemoveVmFromDisk(registry::Registry& registry, const Context& context, const VmId& id) {
+Status RemoveVmFromDisk(registry::Registry& registry, const Context& context,
+                        const InstanceId& id) {
   // First the files, to make room: on a full disk the registry could not record a change.
   std::error_code ignored;
   std::filesystem::remove(GuestImage(context, id), ignored);
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
-    const auto vm = registry.GetVm(id);
-    if (vm && vm->state == registry::VmState::kStarted) {
-      PYRO_RETURN_IF_ERROR(registry.Apply(id, registry::VmEvent::kLost));
+    const auto vm = registry.Get(id);
+    if (vm && vm->state == registry::InstanceState::kStarted) {
+      PYRO_RETURN_IF_ERROR(registry.Apply(id, registry::InstanceEvent::kLost));
     }
-    return registry.DeleteVm(id);
+    return registry.Delete(id);
   }));
   return registry::RemoveVmDirectory(context.state, id);
 }

@@ -27,19 +27,19 @@ namespace engine {
 namespace {
 
 using registry::ExecutionMode;
+using registry::InstanceEvent;
+using registry::InstanceRecord;
 using registry::Registry;
-using registry::VmEvent;
-using registry::VmRecord;
 using std::chrono::seconds;
 
 constexpr seconds kVmReadyLimit{180};  // Longer than the supervisor's own limit for a boot.
 constexpr seconds kVmStopLimit{60};
 
-VmInfo ToVmInfo(const VmRecord& vm) {
+VmInfo ToVmInfo(const InstanceRecord& vm) {
   VmInfo info;
   info.vm_id = vm.id.str();
   info.environment = vm.environment;
-  info.state = registry::VmStateName(vm.state);
+  info.state = registry::InstanceStateName(vm.state);
   info.vcpu_count = vm.vcpu_count;
   info.mem_mib = vm.mem_mib;
   info.ttl_seconds = vm.ttl.count();
@@ -53,7 +53,7 @@ VmInfo ToVmInfo(const VmRecord& vm) {
   return info;
 }
 
-VmOptions ToOptions(const VmRecord& vm) {
+VmOptions ToOptions(const InstanceRecord& vm) {
   VmOptions options;
   options.environment = vm.environment;
   options.vcpu_count = vm.vcpu_count;
@@ -64,32 +64,33 @@ VmOptions ToOptions(const VmRecord& vm) {
   return options;
 }
 
-GuestPlace VmPlace(const Context& context, const VmId& id) {
+GuestPlace VmPlace(const Context& context, const InstanceId& id) {
   return {registry::VmLock(context.state, id), registry::VmControlSocket(context.state, id)};
 }
 
 // An open registry, and the VM after leftovers of crashes were reconciled.
 struct Found {
   Registry registry;
-  VmRecord vm;
+  InstanceRecord vm;
 };
 
 Result<Found> Find(const Context& context, const std::string& prefix) {
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenRegistry(context));
   (void)Reap(registry, context);
-  PYRO_ASSIGN_OR_RETURN(VmRecord vm, registry.FindVm(prefix));
+  PYRO_ASSIGN_OR_RETURN(InstanceRecord vm, registry.Find(InstanceKind::kVm, prefix));
   return Found{std::move(registry), std::move(vm)};
 }
 
-Result<VmRecord> StartOnHost(const Context& context, Registry& registry, const VmId& id) {
+Result<InstanceRecord> StartOnHost(const Context& context, Registry& registry,
+                                   const InstanceId& id) {
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(HostWorkspace(context, id)));
-  registry::VmChanges changes;
+  registry::InstanceChanges changes;
   changes.execution_mode = ExecutionMode::kHostCompat;
-  return registry.Apply(id, VmEvent::kStart, changes);
+  return registry.Apply(id, InstanceEvent::kStart, changes);
 }
 
-Result<VmRecord> StartGuest(const Context& context, Registry& registry, const VmRecord& vm,
-                            sys::FileLock lock, const CallIo& io) {
+Result<InstanceRecord> StartGuest(const Context& context, Registry& registry,
+                                  const InstanceRecord& vm, sys::FileLock lock, const CallIo& io) {
   Environments environments(context);
   auto found = environments.store().FindVersion(vm.environment, vm.environment_digest);
   if (!found && vm.environment_digest.empty()) {
@@ -102,11 +103,11 @@ Result<VmRecord> StartGuest(const Context& context, Registry& registry, const Vm
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                         SupervisorLink::Connect(registry::VmControlSocket(context.state, vm.id)));
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kVmReadyLimit), io));
-  return registry.GetVm(vm.id);
+  return registry.Get(vm.id);
 }
 
-Result<ExecResult> ExecInGuest(const Context& context, const VmRecord& vm, const wire::Exec& exec,
-                               const CallIo& io) {
+Result<ExecResult> ExecInGuest(const Context& context, const InstanceRecord& vm,
+                               const wire::Exec& exec, const CallIo& io) {
   const Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                         SupervisorLink::Connect(registry::VmControlSocket(context.state, vm.id)));
@@ -121,7 +122,7 @@ Result<ExecResult> ExecInGuest(const Context& context, const VmRecord& vm, const
   return result;
 }
 
-Status Delete(const Context& context, Registry& registry, const VmId& id) {
+Status Delete(const Context& context, Registry& registry, const InstanceId& id) {
   auto held = TakeOver(VmPlace(context, id));
   // Without a directory there is no lock to take, but perhaps a row.
   if (!held && held.error().code != ErrorCode::kNotFound) return std::move(held).error();
@@ -147,8 +148,8 @@ Result<VmInfo> Engine::CreateVm(const VmOptions& options, const CallIo& io) {
   if (on_host && io.on_notice) io.on_notice(engine::HostCompatNotice(environment.error()));
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
   (void)engine::Reap(registry, impl_->context);
-  const registry::VmSpec spec =
-      engine::MakeVmSpec(options, on_host ? "" : environment->digest, registry::VmOwner::kLease);
+  const registry::InstanceSpec spec = engine::MakeVmSpec(
+      options, on_host ? "" : environment->digest, registry::InstanceOwner::kLease);
   PYRO_ASSIGN_OR_RETURN(const engine::NewVm vm,
                         engine::CreateVmOnDisk(registry, impl_->context, spec,
                                                on_host ? engine::VmDisk::kHostWorkspace
@@ -162,13 +163,13 @@ Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
                         engine::TakeOver(engine::VmPlace(impl_->context, found.vm.id)));
   if (held.link) {
     PYRO_RETURN_IF_ERROR(held.link->AwaitReady(Deadline::After(engine::kVmReadyLimit), io));
-    PYRO_ASSIGN_OR_RETURN(const registry::VmRecord vm, found.registry.GetVm(found.vm.id));
+    PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord vm, found.registry.Get(found.vm.id));
     return engine::ToVmInfo(vm);
   }
   // Reconcile again under the lock: its supervisor may have died since it was found.
   PYRO_RETURN_IF_ERROR(engine::SettleVm(found.registry, impl_->context, found.vm.id));
-  PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
-  if (vm.state == registry::VmState::kStarted) return engine::ToVmInfo(vm);
+  PYRO_ASSIGN_OR_RETURN(registry::InstanceRecord vm, found.registry.Get(found.vm.id));
+  if (vm.state == registry::InstanceState::kStarted) return engine::ToVmInfo(vm);
   auto started = engine::StartGuest(impl_->context, found.registry, vm, std::move(*held.lock), io);
   if (!started && vm.allow_host_compat && engine::MeansNoGuest(started.error())) {
     if (io.on_notice) io.on_notice(engine::HostCompatNotice(started.error()));
@@ -184,7 +185,7 @@ Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& comma
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
                                          engine::StdinOf(io)));
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
-  PYRO_RETURN_IF_ERROR(found.registry.Apply(found.vm.id, registry::VmEvent::kExec));
+  PYRO_RETURN_IF_ERROR(found.registry.Apply(found.vm.id, registry::InstanceEvent::kExec));
   auto result = found.vm.execution_mode == registry::ExecutionMode::kHostCompat
                     ? engine::RunInHostJail(engine::HostWorkspace(impl_->context, found.vm.id),
                                             engine::ToOptions(found.vm), exec, io)
@@ -201,11 +202,11 @@ Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
     PYRO_RETURN_IF_ERROR(
         held.link->Stop(wire::Stop{.remove = false}, Deadline::After(engine::kVmStopLimit)));
   }
-  PYRO_ASSIGN_OR_RETURN(registry::VmRecord vm, found.registry.GetVm(found.vm.id));
+  PYRO_ASSIGN_OR_RETURN(registry::InstanceRecord vm, found.registry.Get(found.vm.id));
   // No supervisor any more, or never one: reconcile the row. A VM that never started cannot be
   // stopped.
-  if (vm.state != registry::VmState::kStopped) {
-    PYRO_ASSIGN_OR_RETURN(vm, found.registry.Apply(vm.id, registry::VmEvent::kStop));
+  if (vm.state != registry::InstanceState::kStopped) {
+    PYRO_ASSIGN_OR_RETURN(vm, found.registry.Apply(vm.id, registry::InstanceEvent::kStop));
   }
   return engine::ToVmInfo(vm);
 }
@@ -223,9 +224,10 @@ Result<VmInfo> Engine::StatusVm(const std::string& vm_id) {
 Result<std::vector<VmInfo>> Engine::ListVms() {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
   (void)engine::Reap(registry, impl_->context);
-  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::VmRecord> vms, registry.ListVms());
+  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::InstanceRecord> vms,
+                        registry.List(InstanceKind::kVm));
   std::vector<VmInfo> list;
-  for (const registry::VmRecord& vm : vms) list.push_back(engine::ToVmInfo(vm));
+  for (const registry::InstanceRecord& vm : vms) list.push_back(engine::ToVmInfo(vm));
   return list;
 }
 

@@ -43,7 +43,7 @@ std::string McpTaskId(std::string_view task_id, std::int64_t sequence) {
 std::optional<CommandRef> ParseMcpTaskId(std::string_view id) {
   const std::size_t dot = id.find('.');
   if (dot == std::string_view::npos) return std::nullopt;
-  const auto task = TaskId::Parse(id.substr(0, dot));
+  const auto task = InstanceId::Parse(InstanceKind::kTask, id.substr(0, dot));
   const std::string_view number = id.substr(dot + 1);
   const auto sequence = ParseInt(number);
   if (!task || !sequence || *sequence < 1 || std::to_string(*sequence) != number) {

@@ -134,7 +134,8 @@ Status CommandLog::End(std::int64_t sequence, const CommandEnd& end) {
   return OkStatus();
 }
 
-Result<ReplayedCommands> ReplayCommands(const fs::path& task_dir, const TaskId& id, WallTime now) {
+Result<ReplayedCommands> ReplayCommands(const fs::path& task_dir, const InstanceId& id,
+                                        WallTime now) {
   JournalReplay replay;
   PYRO_RETURN_IF_ERROR(
       ReadLog(task_dir, UINT64_MAX, [&](std::string_view line) { replay.Add(line); }));

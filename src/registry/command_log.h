@@ -46,7 +46,7 @@ struct ReplayedCommands {
   std::vector<CommandRecord> commands;
   std::uint64_t bad_lines = 0;
 };
-Result<ReplayedCommands> ReplayCommands(const std::filesystem::path& task_dir, const TaskId& id,
+Result<ReplayedCommands> ReplayCommands(const std::filesystem::path& task_dir, const InstanceId& id,
                                         WallTime now);
 
 // For Registry::InterruptRunning: the end of a command that is recorded as running although its

@@ -12,7 +12,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "pyro/result.h"
-#include "registry/vm_record.h"
+#include "registry/instance_record.h"
 
 namespace pyro::registry {
 
@@ -56,10 +56,10 @@ struct CommandEnd {
 };
 
 struct CommandRecord : CommandSpec {
-  CommandRecord(TaskId of_task, std::int64_t number, CommandSpec spec)
+  CommandRecord(InstanceId of_task, std::int64_t number, CommandSpec spec)
       : CommandSpec(std::move(spec)), task_id(std::move(of_task)), sequence(number) {}
 
-  TaskId task_id;
+  InstanceId task_id;
   std::int64_t sequence;  // From 1, in the order in which they were recorded.
   WallTime started_at{};
   std::optional<CommandEnd> end;  // Empty: it runs, or ran until its supervisor was killed.

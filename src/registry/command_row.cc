@@ -46,15 +46,13 @@ Result<CommandEnd> ReadEnd(const db::Statement& row) {
 }  // namespace
 
 Result<CommandRecord> ReadCommand(const db::Statement& row) {
-  auto task_id = TaskId::Parse(row.Text(0));
+  auto task_id = InstanceId::Parse(InstanceKind::kTask, row.Text(0));
   if (!task_id) return BadRow("command", "task", row.Text(0));
   CommandSpec spec;
   PYRO_ASSIGN_OR_RETURN(spec.argv, ReadArgv(row.Blob(2)));
   spec.cwd = row.Blob(3);
   spec.timeout_ms = row.Int(4);
-  PYRO_ASSIGN_OR_RETURN(spec.execution_mode,
-                        ParseName<ExecutionMode>("command", "execution mode", row.Text(5),
-                                                 kExecutionModes, ExecutionModeName));
+  PYRO_ASSIGN_OR_RETURN(spec.execution_mode, ParseName<ExecutionMode>("command", row.Text(5)));
   CommandRecord command(std::move(*task_id), row.Int(1), std::move(spec));
   command.started_at = FromMs(row.Int(7));
   if (row.Text(6) == "ended") {

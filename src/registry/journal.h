@@ -28,7 +28,7 @@ std::filesystem::path OutputFile(const std::filesystem::path& task_dir, std::int
 // Belongs to one thread.
 class OutputBudget {
  public:
-  // `used`: TaskRecord::output_bytes, once no command of the task is recorded as running.
+  // `used`: InstanceRecord::output_bytes, once no command of the task is recorded as running.
   explicit OutputBudget(std::uint64_t used, std::uint64_t limit = kMaxTaskOutputBytes)
       : used_(used), limit_(limit) {}
 

@@ -103,9 +103,7 @@ Result<CommandBegin> ParseBegin(const Json& json) {
   PYRO_ASSIGN_OR_RETURN(begin.spec.cwd, BytesFromJson(*cwd));
   PYRO_ASSIGN_OR_RETURN(begin.spec.timeout_ms, GetInt(json, "timeout_ms", 0, kMaxTimeMs));
   PYRO_ASSIGN_OR_RETURN(const std::string mode, GetString(json, "execution_mode", 64));
-  PYRO_ASSIGN_OR_RETURN(begin.spec.execution_mode,
-                        ParseName<ExecutionMode>("command", "execution mode", mode, kExecutionModes,
-                                                 ExecutionModeName));
+  PYRO_ASSIGN_OR_RETURN(begin.spec.execution_mode, ParseName<ExecutionMode>("command", mode));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t at, GetInt(json, "started_at_ms", 0, kMaxTimeMs));
   begin.started_at = FromMs(at);
   return begin;
@@ -197,7 +195,7 @@ void JournalReplay::AddUnknown(std::int64_t sequence) {
   if (sequence >= 1 && sequence <= kMaxSequence) (void)PartsOf(sequence);
 }
 
-std::vector<CommandRecord> JournalReplay::Finish(const TaskId& id) && {
+std::vector<CommandRecord> JournalReplay::Finish(const InstanceId& id) && {
   std::vector<CommandRecord> commands;
   commands.reserve(commands_.size());
   for (auto& [sequence, parts] : commands_) {

@@ -53,7 +53,7 @@ class JournalReplay {
   std::uint64_t bad_lines() const { return bad_lines_; }
 
   // Ascending; `end` is empty if there was no such line.
-  std::vector<CommandRecord> Finish(const TaskId& id) &&;
+  std::vector<CommandRecord> Finish(const InstanceId& id) &&;
 
  private:
   struct Parts {

@@ -1,31 +1,69 @@
 #include "registry/registry.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "base/try.h"
 #include "db/migrations.h"
 #include "registry/disk_reserve.h"
-#include "registry/lifecycle.h"
+#include "registry/instance_row.h"
 #include "registry/schema.h"
-#include "registry/vm_row.h"
 #include "sys/files.h"
 
 namespace pyro::registry {
 namespace {
 
-Error NoSuchVm(std::string_view id) {
-  return MakeError(ErrorCode::kNotFound, fmt::format("there is no VM '{}'", id),
-                   "it was deleted, or its lease has ended; create another one");
+Error NoSuch(InstanceKind kind, std::string_view id) {
+  const InstancePolicy& policy = PolicyOf(kind);
+  return MakeError(ErrorCode::kNotFound, fmt::format("there is no {} '{}'", policy.thing, id),
+                   std::string(policy.no_such));
 }
 
-Result<std::vector<VmRecord>> ReadVms(db::Statement& select) {
-  std::vector<VmRecord> vms;
-  while (true) {
-    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) return vms;
-    PYRO_ASSIGN_OR_RETURN(auto vm, ReadVm(select));
-    vms.push_back(std::move(vm));
+// `text` as the beginning of an id with its prefix, which `text` may leave out.
+Result<std::string> WholePrefix(InstanceKind kind, std::string_view text) {
+  const std::string_view prefix = IdPrefix(kind);
+  if (IsIdPrefix(text, prefix)) return std::string(text);
+  std::string whole = std::string(prefix) + std::string(text.substr(0, 64));
+  if (IsIdPrefix(whole, prefix)) return whole;
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("'{}' is not the id of a {}", Printable(text, 64), PolicyOf(kind).thing),
+      fmt::format("an id is {} and 26 characters, of which the first 6 are enough", prefix));
+}
+
+// Of an adopted task, after its commands.
+void ResumeAfter(InstanceRecord& task, const std::vector<CommandRecord>& commands) {
+  task.state = InstanceState::kStopped;
+  WallTime last_used = task.created_at;
+  for (const CommandRecord& command : commands) {
+    last_used = std::max(last_used, command.end->ended_at);
+    task.output_bytes += command.end->kept_bytes();
+    task.next_sequence = command.sequence + 1;
+    ++task.command_count;
+    const bool allowed =
+        command.execution_mode != ExecutionMode::kHostCompat || task.allow_host_compat;
+    if (allowed) task.execution_mode = command.execution_mode;
   }
+  BeginLease(task, last_used);
+}
+
+Status CheckAdopted(const InstanceSpec& spec, const std::vector<CommandRecord>& commands) {
+  PYRO_RETURN_IF_ERROR(CheckSpec(spec));
+  std::int64_t before = 0;
+  for (const CommandRecord& command : commands) {
+    const bool in_order = command.sequence > before && command.sequence < INT64_MAX;
+    if (!in_order || !command.end || command.task_id != spec.id) {
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("command {} of '{}' cannot be recorded", command.sequence, spec.id.str()));
+    }
+    PYRO_RETURN_IF_ERROR(CheckCommandEnd(*command.end));
+    before = command.sequence;
+  }
+  return OkStatus();
 }
 
 Result<db::Database> OpenDatabase(const std::filesystem::path& state_dir) {
@@ -49,104 +87,104 @@ Result<Registry> Registry::Open(const std::filesystem::path& state_dir, const Cl
   return Registry(std::move(*database), clock);
 }
 
-Result<VmRecord> Registry::InsertVm(const VmSpec& spec) {
-  PYRO_RETURN_IF_ERROR(CheckSizes(spec.vcpu_count, spec.mem_mib, spec.ttl, "VM"));
-  VmRecord vm(spec);
-  vm.created_at = clock_->Now();
-  BeginLease(vm, vm.created_at);
-  PYRO_ASSIGN_OR_RETURN(
-      auto insert,
-      database_.Prepare("INSERT INTO vms (" PYRO_VM_COLUMNS ") VALUES "
-                        "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
-                        "?17, ?18)"));
-  BindVm(insert, vm);
-  if (Status status = insert.Run(); !status) {
-    if (status.error().code != ErrorCode::kAlreadyExists) return status.error();
-    return MakeError(ErrorCode::kAlreadyExists,
-                     fmt::format("there is a VM '{}' already", vm.id.str()),
-                     "create one with another id");
-  }
-  return vm;
+Result<InstanceRecord> Registry::Insert(const InstanceSpec& spec) {
+  PYRO_RETURN_IF_ERROR(CheckSpec(spec));
+  InstanceRecord instance(spec);
+  instance.created_at = clock_->Now();
+  BeginLease(instance, instance.created_at);
+  PYRO_RETURN_IF_ERROR(InsertRow(instance));
+  return instance;
 }
 
-Result<VmRecord> Registry::GetVm(const VmId& id) {
-  PYRO_ASSIGN_OR_RETURN(auto select,
-                        database_.Prepare("SELECT " PYRO_VM_COLUMNS " FROM vms WHERE id = ?1"));
+Result<InstanceRecord> Registry::Adopt(InstanceRecord task,
+                                       const std::vector<CommandRecord>& commands) {
+  PYRO_RETURN_IF_ERROR(CheckAdopted(task, commands));
+  ResumeAfter(task, commands);
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_RETURN_IF_ERROR(InsertRow(task));
+    for (const CommandRecord& command : commands) {
+      PYRO_RETURN_IF_ERROR(InsertCommandRow(command));
+    }
+    return OkStatus();
+  }));
+  return task;
+}
+
+Status Registry::InsertRow(const InstanceRecord& instance) {
+  PYRO_ASSIGN_OR_RETURN(auto insert, database_.Prepare(kInsertInstance));
+  BindInstance(insert, instance);
+  Status status = insert.Run();
+  if (status || status.error().code != ErrorCode::kAlreadyExists) return status;
+  return MakeError(ErrorCode::kAlreadyExists,
+                   fmt::format("there is a {} '{}' already", PolicyOf(instance.id.kind()).thing,
+                               instance.id.str()),
+                   "create one with another id");
+}
+
+Result<InstanceRecord> Registry::Get(const InstanceId& id) {
+  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare(kSelectInstance));
   PYRO_ASSIGN_OR_RETURN(const bool found, select.BindText(1, id.str()).Step());
-  if (!found) return NoSuchVm(id.str());
-  return ReadVm(select);
+  if (!found) return NoSuch(id.kind(), id.str());
+  return ReadInstance(select);
 }
 
-Result<std::vector<VmRecord>> Registry::ListVms() {
-  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare("SELECT " PYRO_VM_COLUMNS
-                                                       " FROM vms ORDER BY created_at, id"));
-  return ReadVms(select);
-}
-
-Result<VmRecord> Registry::FindVm(std::string_view text) {
-  PYRO_ASSIGN_OR_RETURN(const std::string prefix, WholePrefix(text, VmIdTag::kPrefix, "VM"));
-  // The alphabet of ids ends before '{'.
-  PYRO_ASSIGN_OR_RETURN(
-      auto select,
-      database_.Prepare("SELECT " PYRO_VM_COLUMNS " FROM vms WHERE id >= ?1 AND id < ?1 || '{'"));
+Result<std::vector<InstanceRecord>> Registry::WithPrefix(std::string_view prefix) {
+  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare(kSelectInstances));
   select.BindText(1, prefix);
-  PYRO_ASSIGN_OR_RETURN(auto vms, ReadVms(select));
-  if (vms.empty()) return NoSuchVm(prefix);
-  if (vms.size() > 1) return AmbiguousPrefix(prefix, vms.size());
-  return std::move(vms.front());
-}
-
-Result<VmRecord> Registry::Apply(const VmId& id, VmEvent event, const VmChanges& changes) {
-  if (database_.in_transaction()) return ApplyLocked(id, event, changes);
-  PYRO_ASSIGN_OR_RETURN(auto transaction, db::Transaction::Begin(database_));
-  PYRO_ASSIGN_OR_RETURN(auto vm, ApplyLocked(id, event, changes));
-  PYRO_RETURN_IF_ERROR(transaction.Commit());
-  return vm;
-}
-
-Result<VmRecord> Registry::ApplyLocked(const VmId& id, VmEvent event, const VmChanges& changes) {
-  PYRO_ASSIGN_OR_RETURN(auto vm, GetVm(id));
-  PYRO_RETURN_IF_ERROR(Advance(vm, event, changes, clock_->Now()));
-  if (vm.state == VmState::kDeleted) {
-    PYRO_RETURN_IF_ERROR(Remove(id));
-  } else {
-    PYRO_RETURN_IF_ERROR(Store(vm));
+  std::vector<InstanceRecord> instances;
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return instances;
+    PYRO_ASSIGN_OR_RETURN(auto instance, ReadInstance(select));
+    instances.push_back(std::move(instance));
   }
-  return vm;
 }
 
-Status Registry::Store(const VmRecord& vm) {
-  PYRO_ASSIGN_OR_RETURN(
-      auto update,
-      database_.Prepare("UPDATE vms SET (" PYRO_VM_COLUMNS ") = "
-                        "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
-                        "?17, ?18) WHERE id = ?1"));
-  BindVm(update, vm);
+Result<std::vector<InstanceRecord>> Registry::List(InstanceKind kind) {
+  return WithPrefix(IdPrefix(kind));
+}
+
+Result<InstanceRecord> Registry::Find(InstanceKind kind, std::string_view text) {
+  PYRO_ASSIGN_OR_RETURN(const std::string prefix, WholePrefix(kind, text));
+  PYRO_ASSIGN_OR_RETURN(auto instances, WithPrefix(prefix));
+  if (instances.size() == 1) return std::move(instances.front());
+  if (instances.empty()) return NoSuch(kind, prefix);
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("'{}' is the beginning of {} ids", prefix, instances.size()),
+                   "give more characters of the id");
+}
+
+Result<InstanceRecord> Registry::Apply(const InstanceId& id, InstanceEvent event,
+                                       const InstanceChanges& changes) {
+  std::optional<InstanceRecord> applied;
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(applied, Get(id));
+    PYRO_RETURN_IF_ERROR(Advance(*applied, event, changes, clock_->Now()));
+    return applied->state == InstanceState::kDeleted ? Remove(id) : Store(*applied);
+  }));
+  return std::move(*applied);
+}
+
+Status Registry::Store(const InstanceRecord& instance) {
+  PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare(kUpdateInstance));
+  BindInstance(update, instance);
   return update.Run();
 }
 
-Status Registry::Remove(const VmId& id) {
-  PYRO_ASSIGN_OR_RETURN(auto remove, database_.Prepare("DELETE FROM vms WHERE id = ?1"));
+Status Registry::Remove(const InstanceId& id) {
+  PYRO_ASSIGN_OR_RETURN(auto remove, database_.Prepare("DELETE FROM instances WHERE id = ?1"));
   return remove.BindText(1, id.str()).Run();
 }
 
-Status Registry::DeleteVm(const VmId& id) {
-  const auto deleted = Apply(id, VmEvent::kDelete);
+Status Registry::Delete(const InstanceId& id) {
+  const auto deleted = Apply(id, InstanceEvent::kDelete);
   if (!deleted && deleted.error().code != ErrorCode::kNotFound) return deleted.error();
   return OkStatus();
 }
 
-Result<std::vector<VmRecord>> Registry::ExpiredVms(WallTime now) {
-  PYRO_ASSIGN_OR_RETURN(
-      auto select, database_.Prepare("SELECT " PYRO_VM_COLUMNS " FROM vms WHERE expires_at <= ?1 "
-                                     "ORDER BY expires_at, id"));
-  select.BindInt(1, now.time_since_epoch().count());
-  return ReadVms(select);
-}
-
 Result<std::set<std::string>> Registry::DigestsInUse() {
-  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare("SELECT environment_digest FROM vms UNION "
-                                                       "SELECT environment_digest FROM tasks"));
+  PYRO_ASSIGN_OR_RETURN(auto select,
+                        database_.Prepare("SELECT DISTINCT environment_digest FROM instances"));
   std::set<std::string> digests;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());

@@ -1,6 +1,6 @@
-// The VMs and tasks: one row each in registry.db of the state directory, read and changed by every
-// process of the user at the same time. docs/REGISTRY.md has the tables and the rules that hold
-// after a crash.
+// The instances, VMs and tasks: one row each in registry.db of the state directory, read and
+// changed by every process of the user at the same time. docs/REGISTRY.md has the tables and the
+// rules that hold after a crash.
 //
 // Every method may wait up to db::kBusyTimeout for another process, and may fail with kUnavailable
 // (still busy), kNoSpace, kPermissionDenied, kDataLoss (the file is broken; the hint says what to
@@ -24,9 +24,8 @@
 #include "db/database.h"
 #include "pyro/result.h"
 #include "registry/command_record.h"
-#include "registry/task_record.h"
-#include "registry/vm_record.h"
-#include "registry/vm_state.h"
+#include "registry/instance_record.h"
+#include "registry/instance_state.h"
 
 namespace pyro::registry {
 
@@ -38,80 +37,60 @@ class Registry {
 
   // Records it as created; its lease begins now. kInvalidArgument: a number out of range.
   // kAlreadyExists: the id is taken.
-  Result<VmRecord> InsertVm(const VmSpec& spec);
-
-  // kNotFound.
-  Result<VmRecord> GetVm(const VmId& id);
-
-  // Oldest first.
-  Result<std::vector<VmRecord>> ListVms();
-
-  // `text` is an id or its beginning with at least 6 characters after "vm_", which may be left out.
-  // kInvalidArgument: it is not, or several VMs begin so. kNotFound.
-  Result<VmRecord> FindVm(std::string_view text);
-
-  // The only way to change a VM: checks `event` against its present state, stores the result with
-  // `changes`, and returns the VM as stored.
-  // kStart, kExec and kRenew begin the lease again; kStart clears last_error; kStop and kLost clear
-  // network_json; kDelete removes the row. kNotFound; kWrongState: see Next().
-  Result<VmRecord> Apply(const VmId& id, VmEvent event, const VmChanges& changes = {});
-
-  Result<VmRecord> RenewLease(const VmId& id) { return Apply(id, VmEvent::kRenew); }
-
-  // Fine if it is gone already. kWrongState: it is started.
-  Status DeleteVm(const VmId& id);
-
-  // Those whose lease has ended by `now`, in any state; the longest overdue first.
-  Result<std::vector<VmRecord>> ExpiredVms(WallTime now);
-
-  // Records it as created; its lease begins now. Errors as for InsertVm.
-  Result<TaskRecord> InsertTask(const TaskSpec& spec);
+  Result<InstanceRecord> Insert(const InstanceSpec& spec);
 
   // Records a task that existed before this registry: stopped, last used when its last command
-  // ended or else at `created_at`, with `commands`, whose sequences ascend and which have all
-  // ended. It stores all of it or none. Errors as for InsertVm, also for the commands.
-  Result<TaskRecord> AdoptTask(const TaskSpec& spec, WallTime created_at,
-                               const std::vector<CommandRecord>& commands);
+  // ended or else at its `created_at`, with `commands`, whose sequences ascend and which have all
+  // ended. It stores all of it or none. Errors as for Insert, also for the commands.
+  Result<InstanceRecord> Adopt(InstanceRecord task, const std::vector<CommandRecord>& commands);
 
   // kNotFound.
-  Result<TaskRecord> GetTask(const TaskId& id);
+  Result<InstanceRecord> Get(const InstanceId& id);
 
   // Oldest first.
-  Result<std::vector<TaskRecord>> ListTasks();
+  Result<std::vector<InstanceRecord>> List(InstanceKind kind);
 
-  // As FindVm, for "task_".
-  Result<TaskRecord> FindTask(std::string_view text);
+  // `text` is an id or its beginning with at least 6 characters after the prefix, which may be left
+  // out. kInvalidArgument: it is not, or several ids begin so. kNotFound.
+  Result<InstanceRecord> Find(InstanceKind kind, std::string_view text);
 
-  // As Apply, and by the same table. kDelete takes the task's commands with it.
-  Result<TaskRecord> ApplyTask(const TaskId& id, TaskEvent event, const TaskChanges& changes = {});
+  // The only way to change an instance: checks `event` against its present state, stores the result
+  // with `changes`, and returns it as stored.
+  // kStart, kExec and kRenew begin the lease again; kStart clears last_error; kStop and kLost clear
+  // network_json; kDelete removes the row, and the commands with it. kNotFound; kWrongState: see
+  // Next().
+  Result<InstanceRecord> Apply(const InstanceId& id, InstanceEvent event,
+                               const InstanceChanges& changes = {});
 
   // Fine if it is gone already. kWrongState: it is started.
-  Status DeleteTask(const TaskId& id);
+  Status Delete(const InstanceId& id);
 
   // Records a command as running, with the next sequence of the task: from 1 and without a gap,
   // also if several processes ask at the same time. Begins the lease again. kNotFound: no such
-  // task. kWrongState: it is not started. kInvalidArgument: no argv.
-  Result<CommandRecord> BeginCommand(const TaskId& id, const CommandSpec& spec);
+  // task. kWrongState: it is not started. kInvalidArgument: no argv, or the id of a VM.
+  Result<CommandRecord> BeginCommand(const InstanceId& id, const CommandSpec& spec);
 
   // Records the end of a running command, once; its output must be on disk already. Begins the
   // lease again if the task is started and the command was not interrupted. kNotFound. kWrongState:
   // its end is recorded already, and does not change. kInvalidArgument: see CheckCommandEnd.
-  Result<CommandRecord> EndCommand(const TaskId& id, std::int64_t sequence, const CommandEnd& end);
+  Result<CommandRecord> EndCommand(const InstanceId& id, std::int64_t sequence,
+                                   const CommandEnd& end);
 
   // Records `how(sequence)` (see RecoverEnd) for each command of the task that is recorded as
   // running, and returns their number. For the holder of the task's lock, while no guest runs.
   // `how` must not use this object.
-  Result<std::int64_t> InterruptRunning(const TaskId& id,
+  Result<std::int64_t> InterruptRunning(const InstanceId& id,
                                         const std::function<CommandEnd(std::int64_t)>& how);
 
   // kNotFound.
-  Result<CommandRecord> GetCommand(const TaskId& id, std::int64_t sequence);
+  Result<CommandRecord> GetCommand(const InstanceId& id, std::int64_t sequence);
 
   // Empty if there is no such task.
-  Result<std::vector<CommandRecord>> ListCommands(const TaskId& id, const CommandRange& range = {});
+  Result<std::vector<CommandRecord>> ListCommands(const InstanceId& id,
+                                                  const CommandRange& range = {});
 
   // The one with the highest sequence, running or not; empty if none was ever recorded.
-  Result<std::optional<CommandRecord>> LastCommand(const TaskId& id);
+  Result<std::optional<CommandRecord>> LastCommand(const InstanceId& id);
 
   // Environment digests that a VM or a task was made with: these versions must stay installed.
   Result<std::set<std::string>> DigestsInUse();
@@ -127,16 +106,10 @@ class Registry {
   Registry(db::Database database, const Clock& clock)
       : database_(std::move(database)), clock_(&clock) {}
 
-  Result<VmRecord> ApplyLocked(const VmId& id, VmEvent event, const VmChanges& changes);
-  Status Store(const VmRecord& vm);
-  Status Remove(const VmId& id);
-
-  Result<TaskRecord> ApplyTaskLocked(const TaskId& id, TaskEvent event, const TaskChanges& changes);
-  Status InsertTaskRow(const TaskRecord& task);
-  Status StoreTask(const TaskRecord& task);
-  Status RemoveTask(const TaskId& id);
-  Result<CommandRecord> EndCommandLocked(const TaskId& id, std::int64_t sequence,
-                                         const CommandEnd& end);
+  Result<std::vector<InstanceRecord>> WithPrefix(std::string_view prefix);
+  Status InsertRow(const InstanceRecord& instance);
+  Status Store(const InstanceRecord& instance);
+  Status Remove(const InstanceId& id);
   Status InsertCommandRow(const CommandRecord& command);
   // `body` in the transaction that is open, or else in one of its own.
   Status InTransaction(const std::function<Status()>& body);

@@ -1,11 +1,10 @@
 // The part of Registry for the commands of tasks. Each call takes the same time for any number of
-// commands: one row of `tasks` and one of `commands`, found by their keys.
+// commands: one row of `instances` and one of `commands`, found by their keys.
 
 #include <fmt/format.h>
 
 #include "base/try.h"
 #include "registry/command_row.h"
-#include "registry/lifecycle.h"
 #include "registry/registry.h"
 
 namespace pyro::registry {
@@ -23,19 +22,23 @@ Result<std::vector<CommandRecord>> ReadCommands(db::Statement& select) {
 
 }  // namespace
 
-Result<CommandRecord> Registry::BeginCommand(const TaskId& id, const CommandSpec& spec) {
+Result<CommandRecord> Registry::BeginCommand(const InstanceId& id, const CommandSpec& spec) {
   if (spec.argv.empty() || spec.timeout_ms < 0) {
     return MakeError(ErrorCode::kInvalidArgument, "a command needs at least one word");
   }
+  if (!PolicyOf(id.kind()).keeps_work) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("a {} keeps no journal", PolicyOf(id.kind()).thing));
+  }
   CommandRecord command(id, 0, spec);
   PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(auto task, GetTask(id));
+    PYRO_ASSIGN_OR_RETURN(auto task, Get(id));
     const WallTime now = clock_->Now();
-    PYRO_RETURN_IF_ERROR(Advance(task, TaskEvent::kExec, {}, now));
+    PYRO_RETURN_IF_ERROR(Advance(task, InstanceEvent::kExec, {}, now));
     command.sequence = task.next_sequence++;
     command.started_at = now;
     ++task.command_count;
-    PYRO_RETURN_IF_ERROR(StoreTask(task));
+    PYRO_RETURN_IF_ERROR(Store(task));
     return InsertCommandRow(command);
   }));
   return command;
@@ -48,41 +51,35 @@ Status Registry::InsertCommandRow(const CommandRecord& command) {
   return insert.Run();
 }
 
-Result<CommandRecord> Registry::EndCommand(const TaskId& id, std::int64_t sequence,
+Result<CommandRecord> Registry::EndCommand(const InstanceId& id, std::int64_t sequence,
                                            const CommandEnd& end) {
   PYRO_RETURN_IF_ERROR(CheckCommandEnd(end));
-  if (database_.in_transaction()) return EndCommandLocked(id, sequence, end);
-  PYRO_ASSIGN_OR_RETURN(auto transaction, db::Transaction::Begin(database_));
-  PYRO_ASSIGN_OR_RETURN(auto command, EndCommandLocked(id, sequence, end));
-  PYRO_RETURN_IF_ERROR(transaction.Commit());
-  return command;
-}
-
-Result<CommandRecord> Registry::EndCommandLocked(const TaskId& id, std::int64_t sequence,
-                                                 const CommandEnd& end) {
-  PYRO_ASSIGN_OR_RETURN(auto command, GetCommand(id, sequence));
-  if (command.end) {
-    return MakeError(ErrorCode::kWrongState,
-                     fmt::format("command {} of '{}' has ended already", sequence, id.str()));
-  }
-  PYRO_ASSIGN_OR_RETURN(auto task, GetTask(id));
-  command.end = end;
-  task.output_bytes += end.kept_bytes();
-  // An interruption is noticed at some later time, which does not count as use of the task.
-  if (task.state == TaskState::kStarted && end.outcome != CommandOutcome::kInterrupted) {
-    BeginLease(task, clock_->Now());
-  }
-  PYRO_RETURN_IF_ERROR(StoreTask(task));
-  PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_VALUES
-                                                       ") = (" PYRO_COMMAND_VALUE_PARAMETERS
-                                                       ") WHERE task_id = ?1 AND sequence = ?2"));
-  BindCommand(update, command);
-  PYRO_RETURN_IF_ERROR(update.Run());
-  return command;
+  std::optional<CommandRecord> command;
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(command, GetCommand(id, sequence));
+    if (command->end) {
+      return MakeError(ErrorCode::kWrongState,
+                       fmt::format("command {} of '{}' has ended already", sequence, id.str()));
+    }
+    PYRO_ASSIGN_OR_RETURN(auto task, Get(id));
+    command->end = end;
+    task.output_bytes += end.kept_bytes();
+    // An interruption is noticed at some later time, which does not count as use of the task.
+    if (task.state == InstanceState::kStarted && end.outcome != CommandOutcome::kInterrupted) {
+      BeginLease(task, clock_->Now());
+    }
+    PYRO_RETURN_IF_ERROR(Store(task));
+    PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_VALUES
+                                                         ") = (" PYRO_COMMAND_VALUE_PARAMETERS
+                                                         ") WHERE task_id = ?1 AND sequence = ?2"));
+    BindCommand(update, *command);
+    return update.Run();
+  }));
+  return std::move(*command);
 }
 
 Result<std::int64_t> Registry::InterruptRunning(
-    const TaskId& id, const std::function<CommandEnd(std::int64_t)>& how) {
+    const InstanceId& id, const std::function<CommandEnd(std::int64_t)>& how) {
   std::vector<std::int64_t> running;
   {
     PYRO_ASSIGN_OR_RETURN(
@@ -116,7 +113,7 @@ Result<std::int64_t> Registry::InterruptRunning(
   return static_cast<std::int64_t>(running.size());
 }
 
-Result<CommandRecord> Registry::GetCommand(const TaskId& id, std::int64_t sequence) {
+Result<CommandRecord> Registry::GetCommand(const InstanceId& id, std::int64_t sequence) {
   PYRO_ASSIGN_OR_RETURN(auto select,
                         database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
                                           " FROM commands WHERE task_id = ?1 AND sequence = ?2"));
@@ -127,7 +124,7 @@ Result<CommandRecord> Registry::GetCommand(const TaskId& id, std::int64_t sequen
                    "`pyro task logs` lists its commands");
 }
 
-Result<std::vector<CommandRecord>> Registry::ListCommands(const TaskId& id,
+Result<std::vector<CommandRecord>> Registry::ListCommands(const InstanceId& id,
                                                           const CommandRange& range) {
   auto select = range.newest_first
                     ? database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
@@ -143,7 +140,7 @@ Result<std::vector<CommandRecord>> Registry::ListCommands(const TaskId& id,
   return ReadCommands(*select);
 }
 
-Result<std::optional<CommandRecord>> Registry::LastCommand(const TaskId& id) {
+Result<std::optional<CommandRecord>> Registry::LastCommand(const InstanceId& id) {
   PYRO_ASSIGN_OR_RETURN(
       auto commands,
       ListCommands(id, {.from_sequence = INT64_MAX, .limit = 1, .newest_first = true}));

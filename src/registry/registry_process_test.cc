@@ -33,24 +33,24 @@ int Reap(pid_t pid) {
 }
 
 // One VM's whole life, beside a shared one that everybody uses. 0, or the number of what failed.
-int Live(Registry& registry, const VmId& shared) {
-  const VmId id = VmId::FromBits(sys::RandomBits());
-  if (!registry.InsertVm(TestSpec(id))) return 1;
-  if (!registry.Apply(id, VmEvent::kStart)) return 2;
-  if (!registry.Apply(shared, VmEvent::kExec)) return 3;
-  if (!registry.Apply(id, VmEvent::kStop)) return 4;
-  if (!registry.DeleteVm(id)) return 5;
+int Live(Registry& registry, const InstanceId& shared) {
+  const InstanceId id = InstanceId::FromBits(InstanceKind::kVm, sys::RandomBits());
+  if (!registry.Insert(TestSpec(id))) return 1;
+  if (!registry.Apply(id, InstanceEvent::kStart)) return 2;
+  if (!registry.Apply(shared, InstanceEvent::kExec)) return 3;
+  if (!registry.Apply(id, InstanceEvent::kStop)) return 4;
+  if (!registry.Delete(id)) return 5;
   return 0;
 }
 
 TEST(RegistryProcessTest, EightProcessesChangeItAtOnce) {
   const sys::TestDirectory directory;
   const TestClock clock;
-  const VmId shared = TestId(1);
+  const InstanceId shared = TestId(1);
   {
     auto registry = Registry::Open(directory.path(), clock);
-    ASSERT_TRUE(registry->InsertVm(TestSpec(shared)).ok());
-    ASSERT_TRUE(registry->Apply(shared, VmEvent::kStart).ok());
+    ASSERT_TRUE(registry->Insert(TestSpec(shared)).ok());
+    ASSERT_TRUE(registry->Apply(shared, InstanceEvent::kStart).ok());
   }
   std::vector<pid_t> children;
   for (int process = 0; process < 8; ++process) {
@@ -65,18 +65,18 @@ TEST(RegistryProcessTest, EightProcessesChangeItAtOnce) {
   }
   for (const pid_t child : children) EXPECT_EQ(Reap(child), 0);
   auto registry = Registry::Open(directory.path(), clock);
-  EXPECT_EQ(registry->ListVms()->size(), 1u);
+  EXPECT_EQ(registry->List(InstanceKind::kVm)->size(), 1u);
 }
 
 TEST(RegistryProcessTest, OfManyWhoStartOneVmExactlyOneSucceeds) {
   const sys::TestDirectory directory;
   const TestClock clock;
-  ASSERT_TRUE(Registry::Open(directory.path(), clock)->InsertVm(TestSpec(TestId(1))).ok());
+  ASSERT_TRUE(Registry::Open(directory.path(), clock)->Insert(TestSpec(TestId(1))).ok());
   std::vector<pid_t> children;
   for (int process = 0; process < 8; ++process) {
     children.push_back(Fork([&] {
       auto registry = Registry::Open(directory.path(), clock);
-      const auto vm = registry->Apply(TestId(1), VmEvent::kStart);
+      const auto vm = registry->Apply(TestId(1), InstanceEvent::kStart);
       return vm ? 0 : static_cast<int>(vm.error().code);
     }));
   }
@@ -104,10 +104,10 @@ TEST(RegistryProcessTest, DirectoriesAndRowsGoTogetherForEveryProcess) {
     writers.push_back(Fork([&] {
       auto registry = Registry::Open(directory.path(), clock);
       for (int i = 0; i < 20; ++i) {
-        const VmId id = VmId::FromBits(sys::RandomBits());
+        const InstanceId id = InstanceId::FromBits(InstanceKind::kVm, sys::RandomBits());
         const Status status = registry->WithExclusive([&]() -> Status {
           std::filesystem::create_directory(vms / id.str());
-          const auto vm = registry->InsertVm(TestSpec(id));
+          const auto vm = registry->Insert(TestSpec(id));
           return vm ? OkStatus() : Status(vm.error());
         });
         if (!status) return 1;
@@ -120,8 +120,9 @@ TEST(RegistryProcessTest, DirectoriesAndRowsGoTogetherForEveryProcess) {
     ASSERT_TRUE(registry
                     ->WithExclusive([&]() -> Status {
                       for (const auto& entry : std::filesystem::directory_iterator(vms)) {
-                        const auto id = VmId::Parse(entry.path().filename().string());
-                        EXPECT_TRUE(id && registry->GetVm(*id).ok()) << entry.path();
+                        const auto id =
+                            InstanceId::Parse(InstanceKind::kVm, entry.path().filename().string());
+                        EXPECT_TRUE(id && registry->Get(*id).ok()) << entry.path();
                       }
                       return OkStatus();
                     })
@@ -136,11 +137,11 @@ TEST(RegistryProcessTest, KillsAtAnyMomentLeaveWholeRows) {
   std::mt19937 random(seed);
   const sys::TestDirectory directory;
   const TestClock clock;
-  const VmId shared = TestId(1);
+  const InstanceId shared = TestId(1);
   {
     auto registry = Registry::Open(directory.path(), clock);
-    ASSERT_TRUE(registry->InsertVm(TestSpec(shared)).ok());
-    ASSERT_TRUE(registry->Apply(shared, VmEvent::kStart).ok());
+    ASSERT_TRUE(registry->Insert(TestSpec(shared)).ok());
+    ASSERT_TRUE(registry->Apply(shared, InstanceEvent::kStart).ok());
   }
   for (int round = 0; round < 20; ++round) {
     auto progress = sys::MakePipe();
@@ -166,17 +167,17 @@ TEST(RegistryProcessTest, KillsAtAnyMomentLeaveWholeRows) {
     // At most the VM that was in the middle of its life is left, in a state from which it can go.
     auto registry = Registry::Open(directory.path(), clock);
     ASSERT_TRUE(registry.ok()) << registry.error().message;
-    const auto vms = registry->ListVms();
+    const auto vms = registry->List(InstanceKind::kVm);
     ASSERT_TRUE(vms.ok()) << vms.error().message;
     EXPECT_LE(vms->size(), 2u);
-    for (const VmRecord& vm : *vms) {
+    for (const InstanceRecord& vm : *vms) {
       if (vm.id == shared) continue;
-      if (vm.state == VmState::kStarted) {
-        EXPECT_TRUE(registry->Apply(vm.id, VmEvent::kLost).ok());
+      if (vm.state == InstanceState::kStarted) {
+        EXPECT_TRUE(registry->Apply(vm.id, InstanceEvent::kLost).ok());
       }
-      EXPECT_TRUE(registry->DeleteVm(vm.id).ok());
+      EXPECT_TRUE(registry->Delete(vm.id).ok());
     }
-    EXPECT_EQ(registry->GetVm(shared)->state, VmState::kStarted);
+    EXPECT_EQ(registry->Get(shared)->state, InstanceState::kStarted);
   }
 }
 

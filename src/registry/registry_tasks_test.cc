@@ -13,30 +13,6 @@ namespace {
 
 using std::chrono::seconds;
 
-void ExpectSame(const TaskRecord& a, const TaskRecord& b) {
-  EXPECT_EQ(a.id, b.id);
-  EXPECT_EQ(a.environment, b.environment);
-  EXPECT_EQ(a.environment_digest, b.environment_digest);
-  EXPECT_EQ(a.vcpu_count, b.vcpu_count);
-  EXPECT_EQ(a.mem_mib, b.mem_mib);
-  EXPECT_EQ(a.disk_mib, b.disk_mib);
-  EXPECT_EQ(a.ttl, b.ttl);
-  EXPECT_EQ(a.network, b.network);
-  EXPECT_EQ(a.allow_host_compat, b.allow_host_compat);
-  EXPECT_EQ(a.state, b.state);
-  EXPECT_EQ(a.execution_mode, b.execution_mode);
-  EXPECT_EQ(a.accelerator, b.accelerator);
-  EXPECT_EQ(a.network_json, b.network_json);
-  EXPECT_EQ(a.last_error, b.last_error);
-  EXPECT_EQ(a.created_at, b.created_at);
-  EXPECT_EQ(a.started_at, b.started_at);
-  EXPECT_EQ(a.last_used_at, b.last_used_at);
-  EXPECT_EQ(a.expires_at, b.expires_at);
-  EXPECT_EQ(a.next_sequence, b.next_sequence);
-  EXPECT_EQ(a.command_count, b.command_count);
-  EXPECT_EQ(a.output_bytes, b.output_bytes);
-}
-
 class RegistryTasksTest : public testing::Test {
  protected:
   static Registry MustOpen(const std::filesystem::path& path, const Clock& clock) {
@@ -45,11 +21,18 @@ class RegistryTasksTest : public testing::Test {
     return std::move(*registry);
   }
 
-  TaskId MustInsert(std::uint8_t number, bool started = true) {
-    const TaskId id = TestTaskId(number);
-    PYRO_CHECK(registry_.InsertTask(TestTaskSpec(id)).ok());
-    if (started) PYRO_CHECK(registry_.ApplyTask(id, TaskEvent::kStart).ok());
+  InstanceId MustInsert(std::uint8_t number, bool started = true) {
+    const InstanceId id = TestTaskId(number);
+    PYRO_CHECK(registry_.Insert(TestSpec(id)).ok());
+    if (started) PYRO_CHECK(registry_.Apply(id, InstanceEvent::kStart).ok());
     return id;
+  }
+
+  Result<InstanceRecord> Adopt(const InstanceId& id, WallTime created_at,
+                               const std::vector<CommandRecord>& commands) {
+    InstanceRecord task(TestSpec(id));
+    task.created_at = created_at;
+    return registry_.Adopt(task, commands);
   }
 
   CommandEnd Exited(std::uint64_t stdout_bytes, std::uint64_t stdout_dropped = 0) {
@@ -66,32 +49,32 @@ class RegistryTasksTest : public testing::Test {
 };
 
 TEST_F(RegistryTasksTest, EveryFieldSurvivesReopening) {
-  const TaskSpec spec{.id = TestTaskId(1),
-                      .environment = "debian:12-build",
-                      .environment_digest = "sha256:0123",
-                      .vcpu_count = 3,
-                      .mem_mib = 513,
-                      .disk_mib = 4321,
-                      .ttl = seconds(77),
-                      .network = true,
-                      .allow_host_compat = true};
-  ASSERT_TRUE(registry_.InsertTask(spec).ok());
+  const InstanceSpec spec{.id = TestTaskId(1),
+                          .environment = "debian:12-build",
+                          .environment_digest = "sha256:0123",
+                          .vcpu_count = 3,
+                          .mem_mib = 513,
+                          .disk_mib = 4321,
+                          .ttl = seconds(77),
+                          .network = true,
+                          .allow_host_compat = true};
+  ASSERT_TRUE(registry_.Insert(spec).ok());
   clock_.Advance(seconds(5));
   ASSERT_TRUE(registry_
-                  .ApplyTask(spec.id, TaskEvent::kStart,
-                             {.execution_mode = ExecutionMode::kHostCompat,
-                              .accelerator = "tcg",
-                              .network_json = "{}",
-                              .last_error = "it's odd"})
+                  .Apply(spec.id, InstanceEvent::kStart,
+                         {.execution_mode = ExecutionMode::kHostCompat,
+                          .accelerator = "tcg",
+                          .network_json = "{}",
+                          .last_error = "it's odd"})
                   .ok());
   ASSERT_TRUE(registry_.BeginCommand(spec.id, TestCommand("true")).ok());
   ASSERT_TRUE(registry_.EndCommand(spec.id, 1, Exited(12, 2)).ok());
-  const auto task = registry_.GetTask(spec.id);
+  const auto task = registry_.Get(spec.id);
   EXPECT_EQ(task->environment, "debian:12-build");
   EXPECT_EQ(task->disk_mib, 4321);
   EXPECT_EQ(task->ttl, seconds(77));
   EXPECT_TRUE(task->network && task->allow_host_compat);
-  EXPECT_EQ(task->state, TaskState::kStarted);
+  EXPECT_EQ(task->state, InstanceState::kStarted);
   EXPECT_EQ(task->execution_mode, ExecutionMode::kHostCompat);
   EXPECT_EQ(task->started_at, clock_.Now());
   EXPECT_EQ(task->expires_at, clock_.Now() + seconds(77));
@@ -99,13 +82,13 @@ TEST_F(RegistryTasksTest, EveryFieldSurvivesReopening) {
   EXPECT_EQ(task->command_count, 1);
   EXPECT_EQ(task->output_bytes, 10u);
   Registry other = MustOpen(directory_.path(), clock_);
-  ExpectSame(*other.GetTask(spec.id), *task);
-  EXPECT_EQ(other.ListTasks()->size(), 1u);
-  EXPECT_TRUE(other.ListVms()->empty());
+  ExpectSame(*other.Get(spec.id), *task);
+  EXPECT_EQ(other.List(InstanceKind::kTask)->size(), 1u);
+  EXPECT_TRUE(other.List(InstanceKind::kVm)->empty());
 }
 
 TEST_F(RegistryTasksTest, CommandKeepsItsBytesAndItsEnd) {
-  const TaskId id = MustInsert(1);
+  const InstanceId id = MustInsert(1);
   const CommandSpec spec{.argv = {"printf", std::string("\xff\xfe\n", 3), "", "é"},
                          .cwd = "/workspace/\xc3",
                          .timeout_ms = 77,
@@ -144,11 +127,11 @@ TEST_F(RegistryTasksTest, CommandKeepsItsBytesAndItsEnd) {
   EXPECT_EQ(stored->end->stderr_bytes, 50u);
   EXPECT_EQ(stored->end->stdout_dropped, 10u);
   EXPECT_EQ(stored->end->stderr_dropped, 1u);
-  EXPECT_EQ(registry_.GetTask(id)->output_bytes, 139u);
+  EXPECT_EQ(registry_.Get(id)->output_bytes, 139u);
 }
 
 TEST_F(RegistryTasksTest, AnEndIsRecordedOnce) {
-  const TaskId id = MustInsert(1);
+  const InstanceId id = MustInsert(1);
   ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("true")).ok());
   EXPECT_EQ(registry_.EndCommand(id, 1, {.stdout_bytes = 1, .stdout_dropped = 2}).error().code,
             ErrorCode::kInvalidArgument);
@@ -157,41 +140,57 @@ TEST_F(RegistryTasksTest, AnEndIsRecordedOnce) {
   other.outcome = CommandOutcome::kInterrupted;
   EXPECT_EQ(registry_.EndCommand(id, 1, other).error().code, ErrorCode::kWrongState);
   EXPECT_EQ(registry_.GetCommand(id, 1)->end->outcome, CommandOutcome::kExited);
-  EXPECT_EQ(registry_.GetTask(id)->output_bytes, 5u);
+  EXPECT_EQ(registry_.Get(id)->output_bytes, 5u);
   EXPECT_EQ(registry_.EndCommand(id, 2, Exited(5)).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(registry_.GetCommand(TestTaskId(2), 1).error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(RegistryTasksTest, OnlyAStartedTaskTakesCommands) {
-  const TaskId id = MustInsert(1, /*started=*/false);
+  const InstanceId id = MustInsert(1, /*started=*/false);
   EXPECT_EQ(registry_.BeginCommand(id, TestCommand("x")).error().code, ErrorCode::kWrongState);
   EXPECT_EQ(registry_.BeginCommand(TestTaskId(2), TestCommand("x")).error().code,
             ErrorCode::kNotFound);
   EXPECT_EQ(registry_.BeginCommand(id, CommandSpec{}).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(registry_.GetTask(id)->next_sequence, 1);
+  EXPECT_EQ(registry_.Get(id)->next_sequence, 1);
   EXPECT_FALSE(registry_.LastCommand(id)->has_value());
 }
 
+TEST_F(RegistryTasksTest, AVmKeepsNoJournalAndIsNoTask) {
+  const InstanceId vm = TestId(1);
+  ASSERT_TRUE(registry_.Insert(TestSpec(vm)).ok());
+  ASSERT_TRUE(registry_.Apply(vm, InstanceEvent::kStart).ok());
+  EXPECT_EQ(registry_.BeginCommand(vm, TestCommand("x")).error().code, ErrorCode::kInvalidArgument);
+  const InstanceId task = MustInsert(1);
+  EXPECT_EQ(registry_.List(InstanceKind::kTask)->size(), 1u);
+  EXPECT_EQ(registry_.List(InstanceKind::kTask)->front().id, task);
+  EXPECT_EQ(registry_.List(InstanceKind::kVm)->front().id, vm);
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, vm.str()).error().code,
+            ErrorCode::kInvalidArgument);
+  // The same characters after their prefixes.
+  EXPECT_EQ(registry_.Find(InstanceKind::kVm, vm.str().substr(3))->id, vm);
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, task.str().substr(5))->id, task);
+}
+
 TEST_F(RegistryTasksTest, CommandsRenewTheLeaseAtBothEnds) {
-  const TaskId id = MustInsert(1);
+  const InstanceId id = MustInsert(1);
   clock_.Advance(seconds(100));
   ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
-  EXPECT_EQ(registry_.GetTask(id)->expires_at, clock_.Now() + seconds(600));
+  EXPECT_EQ(registry_.Get(id)->expires_at, clock_.Now() + seconds(600));
   clock_.Advance(seconds(100));
   ASSERT_TRUE(registry_.EndCommand(id, 1, Exited(0)).ok());
-  EXPECT_EQ(registry_.GetTask(id)->expires_at, clock_.Now() + seconds(600));
+  EXPECT_EQ(registry_.Get(id)->expires_at, clock_.Now() + seconds(600));
   // Noticing after the guest's end what it left is no use of it.
   ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
-  ASSERT_TRUE(registry_.ApplyTask(id, TaskEvent::kLost).ok());
-  const WallTime expires_at = registry_.GetTask(id)->expires_at;
+  ASSERT_TRUE(registry_.Apply(id, InstanceEvent::kLost).ok());
+  const WallTime expires_at = registry_.Get(id)->expires_at;
   clock_.Advance(seconds(100));
   ASSERT_TRUE(registry_.EndCommand(id, 2, Exited(0)).ok());
-  EXPECT_EQ(registry_.GetTask(id)->expires_at, expires_at);
+  EXPECT_EQ(registry_.Get(id)->expires_at, expires_at);
 }
 
 TEST_F(RegistryTasksTest, InterruptsWhatRunsAndNothingElse) {
-  const TaskId id = MustInsert(1);
-  const TaskId other = MustInsert(2);
+  const InstanceId id = MustInsert(1);
+  const InstanceId other = MustInsert(2);
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
   ASSERT_TRUE(registry_.BeginCommand(other, TestCommand("x")).ok());
   ASSERT_TRUE(registry_.EndCommand(id, 2, Exited(1)).ok());
@@ -210,14 +209,14 @@ TEST_F(RegistryTasksTest, InterruptsWhatRunsAndNothingElse) {
   EXPECT_EQ(registry_.GetCommand(id, 3)->end->outcome, CommandOutcome::kInterrupted);
   EXPECT_EQ(registry_.GetCommand(id, 3)->end->stderr_bytes, 300u);
   EXPECT_EQ(registry_.GetCommand(id, 2)->end->outcome, CommandOutcome::kExited);
-  EXPECT_EQ(registry_.GetTask(id)->output_bytes, 801u);
+  EXPECT_EQ(registry_.Get(id)->output_bytes, 801u);
   EXPECT_EQ(*registry_.InterruptRunning(id, how), 0);
   EXPECT_FALSE(registry_.GetCommand(other, 1)->end.has_value());
 }
 
 TEST_F(RegistryTasksTest, ListsCommandsFromEitherEnd) {
-  const TaskId id = MustInsert(1);
-  const TaskId other = MustInsert(2);
+  const InstanceId id = MustInsert(1);
+  const InstanceId other = MustInsert(2);
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
   ASSERT_TRUE(registry_.BeginCommand(other, TestCommand("y")).ok());
   const auto sequences = [&](const CommandRange& range) {
@@ -238,51 +237,52 @@ TEST_F(RegistryTasksTest, ListsCommandsFromEitherEnd) {
 }
 
 TEST_F(RegistryTasksTest, DeleteTakesTheCommandsAndSparesAStartedTask) {
-  const TaskId id = MustInsert(1);
+  const InstanceId id = MustInsert(1);
   ASSERT_TRUE(registry_.BeginCommand(id, TestCommand("x")).ok());
-  EXPECT_EQ(registry_.DeleteTask(id).error().code, ErrorCode::kWrongState);
-  ASSERT_TRUE(registry_.ApplyTask(id, TaskEvent::kStop).ok());
-  EXPECT_TRUE(registry_.DeleteTask(id).ok());
-  EXPECT_TRUE(registry_.DeleteTask(id).ok());
-  EXPECT_EQ(registry_.GetTask(id).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(registry_.Delete(id).error().code, ErrorCode::kWrongState);
+  ASSERT_TRUE(registry_.Apply(id, InstanceEvent::kStop).ok());
+  EXPECT_TRUE(registry_.Delete(id).ok());
+  EXPECT_TRUE(registry_.Delete(id).ok());
+  EXPECT_EQ(registry_.Get(id).error().code, ErrorCode::kNotFound);
   EXPECT_TRUE(registry_.ListCommands(id)->empty());
 }
 
 TEST_F(RegistryTasksTest, InsertRefusesTakenIdsAndNumbersOutOfRange) {
   MustInsert(1);
-  EXPECT_EQ(registry_.InsertTask(TestTaskSpec(TestTaskId(1))).error().code,
-            ErrorCode::kAlreadyExists);
-  TaskSpec spec = TestTaskSpec(TestTaskId(2));
+  EXPECT_EQ(registry_.Insert(TestSpec(TestTaskId(1))).error().code, ErrorCode::kAlreadyExists);
+  InstanceSpec spec = TestSpec(TestTaskId(2));
   spec.disk_mib = 0;
-  EXPECT_EQ(registry_.InsertTask(spec).error().code, ErrorCode::kInvalidArgument);
-  spec = TestTaskSpec(TestTaskId(2));
+  EXPECT_EQ(registry_.Insert(spec).error().code, ErrorCode::kInvalidArgument);
+  spec = TestSpec(TestTaskId(2));
   spec.ttl = kMaxTtl + seconds(1);
-  EXPECT_EQ(registry_.InsertTask(spec).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(registry_.Insert(spec).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST_F(RegistryTasksTest, FindTakesAnUnambiguousBeginning) {
-  const TaskId a = TestTaskId(1, 1);
-  const TaskId b = TestTaskId(1, 255);
-  for (const TaskId& id : {a, b}) ASSERT_TRUE(registry_.InsertTask(TestTaskSpec(id)).ok());
-  EXPECT_EQ(registry_.FindTask(a.str())->id, a);
-  EXPECT_EQ(registry_.FindTask(a.str().substr(5))->id, a);
-  EXPECT_EQ(registry_.FindTask(a.str().substr(0, 12)).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(registry_.FindTask("task_zzzzzz").error().code, ErrorCode::kNotFound);
+  const InstanceId a = TestTaskId(1, 1);
+  const InstanceId b = TestTaskId(1, 255);
+  for (const InstanceId& id : {a, b}) ASSERT_TRUE(registry_.Insert(TestSpec(id)).ok());
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, a.str())->id, a);
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, a.str().substr(5))->id, a);
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, a.str().substr(0, 12)).error().code,
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, "task_zzzzzz").error().code, ErrorCode::kNotFound);
   for (const char* bad : {"", "task_", "task_aaaaa", "vm_aaaaaa", "task_aaa%aaa"}) {
-    EXPECT_EQ(registry_.FindTask(bad).error().code, ErrorCode::kInvalidArgument) << bad;
+    EXPECT_EQ(registry_.Find(InstanceKind::kTask, bad).error().code, ErrorCode::kInvalidArgument)
+        << bad;
   }
 }
 
 TEST_F(RegistryTasksTest, DigestsOfVmsAndTasksAreInUse) {
-  TaskSpec task = TestTaskSpec(TestTaskId(1));
+  InstanceSpec task = TestSpec(TestTaskId(1));
   task.environment_digest = "sha256:task";
-  ASSERT_TRUE(registry_.InsertTask(task).ok());
-  ASSERT_TRUE(registry_.InsertVm(TestSpec(TestId(1))).ok());
+  ASSERT_TRUE(registry_.Insert(task).ok());
+  ASSERT_TRUE(registry_.Insert(TestSpec(TestId(1))).ok());
   EXPECT_EQ(*registry_.DigestsInUse(), (std::set<std::string>{"sha256:aaaa", "sha256:task"}));
 }
 
 TEST_F(RegistryTasksTest, AdoptionIsWholeOrNothing) {
-  const TaskId id = TestTaskId(1);
+  const InstanceId id = TestTaskId(1);
   CommandRecord first(id, 1, TestCommand("a"));
   first.end = Exited(3);
   CommandRecord running(id, 2, TestCommand("b"));
@@ -292,21 +292,19 @@ TEST_F(RegistryTasksTest, AdoptionIsWholeOrNothing) {
   const WallTime created_at = clock_.Now() - seconds(1000);
   for (const auto& bad :
        {std::vector{first, running}, std::vector{third, first}, std::vector{first, first}}) {
-    EXPECT_EQ(registry_.AdoptTask(TestTaskSpec(id), created_at, bad).error().code,
-              ErrorCode::kInvalidArgument);
-    EXPECT_EQ(registry_.GetTask(id).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(Adopt(id, created_at, bad).error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(registry_.Get(id).error().code, ErrorCode::kNotFound);
   }
-  ASSERT_TRUE(registry_.AdoptTask(TestTaskSpec(id), created_at, {first, third}).ok());
-  const auto task = registry_.GetTask(id);
-  EXPECT_EQ(task->state, TaskState::kStopped);
+  ASSERT_TRUE(Adopt(id, created_at, {first, third}).ok());
+  const auto task = registry_.Get(id);
+  EXPECT_EQ(task->state, InstanceState::kStopped);
   EXPECT_EQ(task->created_at, created_at);
   EXPECT_EQ(task->last_used_at, clock_.Now());
   EXPECT_EQ(task->next_sequence, 8);
   EXPECT_EQ(task->command_count, 2);
   EXPECT_EQ(task->output_bytes, 7u);
   EXPECT_EQ(task->execution_mode, ExecutionMode::kGuestVirtioSerial);
-  EXPECT_EQ(registry_.AdoptTask(TestTaskSpec(id), created_at, {}).error().code,
-            ErrorCode::kAlreadyExists);
+  EXPECT_EQ(Adopt(id, created_at, {}).error().code, ErrorCode::kAlreadyExists);
 }
 
 // Of this thread, which waits for no disk and no other process.
@@ -318,27 +316,27 @@ std::chrono::nanoseconds CpuTime() {
 
 TEST_F(RegistryTasksTest, TenThousandCommandsMakeTheNextOneNoDearer) {
   const auto with_commands = [&](std::uint8_t number, std::int64_t count) {
-    const TaskId id = TestTaskId(number);
+    const InstanceId id = TestTaskId(number);
     std::vector<CommandRecord> commands(static_cast<std::size_t>(count),
                                         CommandRecord(id, 0, TestCommand("x")));
     for (std::int64_t i = 0; i < count; ++i) {
       commands[static_cast<std::size_t>(i)].sequence = i + 1;
       commands[static_cast<std::size_t>(i)].end = Exited(1);
     }
-    PYRO_CHECK(registry_.AdoptTask(TestTaskSpec(id), clock_.Now(), commands).ok());
-    PYRO_CHECK(registry_.ApplyTask(id, TaskEvent::kStart).ok());
+    PYRO_CHECK(Adopt(id, clock_.Now(), commands).ok());
+    PYRO_CHECK(registry_.Apply(id, InstanceEvent::kStart).ok());
     return id;
   };
-  const auto cost = [&](const TaskId& id) {
+  const auto cost = [&](const InstanceId& id) {
     const auto begin = CpuTime();
     const auto command = registry_.BeginCommand(id, TestCommand("x"));
     PYRO_CHECK(command.ok() && registry_.EndCommand(id, command->sequence, Exited(1)).ok());
-    PYRO_CHECK(registry_.GetTask(id).ok() && registry_.LastCommand(id).ok());
+    PYRO_CHECK(registry_.Get(id).ok() && registry_.LastCommand(id).ok());
     PYRO_CHECK(*registry_.InterruptRunning(id, [](std::int64_t) { return CommandEnd{}; }) == 0);
     return CpuTime() - begin;
   };
-  const TaskId few = with_commands(1, 10);
-  const TaskId many = with_commands(2, 10'000);
+  const InstanceId few = with_commands(1, 10);
+  const InstanceId many = with_commands(2, 10'000);
   // The least of several: what is added to it by the machine only makes it larger.
   auto least_few = std::chrono::nanoseconds::max();
   auto least_many = least_few;
@@ -358,7 +356,7 @@ TEST_F(RegistryTasksTest, QueriesFindCommandsByKey) {
       "EXPLAIN QUERY PLAN SELECT sequence FROM commands INDEXED BY commands_running WHERE task_id "
       "= ?1 AND "
       "state = 'running' ORDER BY sequence",
-      "EXPLAIN QUERY PLAN SELECT * FROM tasks WHERE id = ?1"};
+      "EXPLAIN QUERY PLAN SELECT * FROM instances WHERE id = ?1"};
   for (const db::Sql& query : kQueries) {
     auto plan = database->Prepare(query);
     int lines = 0;

@@ -4,34 +4,55 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/time.h"
 #include "pyro/result.h"
-#include "registry/vm_record.h"
-#include "registry/vm_state.h"
+#include "registry/instance_record.h"
+#include "registry/instance_state.h"
 
 namespace pyro::registry {
 
-inline constexpr std::array kStoredStates = {VmState::kCreated, VmState::kStarted,
-                                             VmState::kStopped};
-inline constexpr std::array kExecutionModes = {
-    ExecutionMode::kPending, ExecutionMode::kGuestVirtioSerial, ExecutionMode::kGuestVsock,
-    ExecutionMode::kHostCompat};
+// How a table holds the values of an enum: by name.
+template <typename Value>
+struct StoredNames;
+
+template <>
+struct StoredNames<InstanceOwner> {
+  static constexpr std::string_view kWhat = "owner";
+  static constexpr std::array kAll = {InstanceOwner::kLease, InstanceOwner::kRun};
+  static std::string_view Name(InstanceOwner owner) {
+    return owner == InstanceOwner::kLease ? "lease" : "run";
+  }
+};
+
+template <>
+struct StoredNames<InstanceState> {
+  static constexpr std::string_view kWhat = "state";
+  static constexpr std::array kAll = {InstanceState::kCreated, InstanceState::kStarted,
+                                      InstanceState::kStopped};
+  static std::string_view Name(InstanceState state) { return InstanceStateName(state); }
+};
+
+template <>
+struct StoredNames<ExecutionMode> {
+  static constexpr std::string_view kWhat = "execution mode";
+  static constexpr std::array kAll = {ExecutionMode::kPending, ExecutionMode::kGuestVirtioSerial,
+                                      ExecutionMode::kGuestVsock, ExecutionMode::kHostCompat};
+  static std::string_view Name(ExecutionMode mode) { return ExecutionModeName(mode); }
+};
 
 // kDataLoss. `thing` names the kind of row: "VM".
 Error BadRow(std::string_view thing, std::string_view what, std::string_view value);
 
 // The value of that name. kDataLoss: there is none.
-template <typename T>
-Result<T> ParseName(std::string_view thing, std::string_view what, const std::string& text,
-                    std::span<const T> all, std::string_view (*name)(T)) {
-  for (const T value : all) {
-    if (name(value) == text) return value;
+template <typename Value>
+Result<Value> ParseName(std::string_view thing, std::string_view text) {
+  for (const Value value : StoredNames<Value>::kAll) {
+    if (StoredNames<Value>::Name(value) == text) return value;
   }
-  return BadRow(thing, what, text);
+  return BadRow(thing, StoredNames<Value>::kWhat, text);
 }
 
 inline WallTime FromMs(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }

@@ -88,6 +88,22 @@ CREATE INDEX commands_running ON commands (task_id, sequence) WHERE state = 'run
 ALTER TABLE commands ADD COLUMN output_left_open INTEGER NOT NULL DEFAULT 0
   CHECK (output_left_open IN (0, 1));
 )sql",
+    // Version 4: one table of VMs and tasks. No command is copied: their reference is renamed.
+    R"sql(
+ALTER TABLE tasks RENAME TO instances;
+ALTER TABLE instances ADD COLUMN owner TEXT NOT NULL DEFAULT 'lease'
+  CHECK (owner IN ('lease', 'run'));
+INSERT INTO instances (id, environment, environment_digest, owner, vcpu_count, mem_mib, disk_mib,
+  ttl_seconds, network, allow_host_compat, state, execution_mode, accelerator, network_json,
+  last_error, created_at, started_at, last_used_at, expires_at, next_sequence, command_count,
+  output_bytes)
+SELECT id, environment, environment_digest, owner, vcpu_count, mem_mib, 10240,
+  ttl_seconds, network, allow_host_compat, state, execution_mode, accelerator, network_json,
+  last_error, created_at, started_at, last_used_at, expires_at, 1, 0,
+  0
+FROM vms;
+DROP TABLE vms;
+)sql",
 };
 
 }  // namespace

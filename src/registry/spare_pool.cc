@@ -112,7 +112,9 @@ void TouchSparePool(const fs::path& directory) {
 
 std::vector<fs::path> ListSpares(const fs::path& pool) {
   std::vector<fs::path> list = Directories(pool);
-  std::erase_if(list, [](const fs::path& path) { return !VmId::Parse(path.filename().native()); });
+  std::erase_if(list, [](const fs::path& path) {
+    return !InstanceId::Parse(InstanceKind::kVm, path.filename().native());
+  });
   return list;
 }
 

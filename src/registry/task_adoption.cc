@@ -15,33 +15,33 @@ namespace pyro::registry {
 namespace {
 
 // Those of `ids` that have no row.
-Result<std::vector<TaskId>> WithoutRow(Registry& registry, const std::vector<TaskId>& ids) {
-  PYRO_ASSIGN_OR_RETURN(const auto tasks, registry.ListTasks());
-  std::set<TaskId> known;
-  for (const TaskRecord& task : tasks) known.insert(task.id);
-  std::vector<TaskId> unknown;
-  for (const TaskId& id : ids) {
+Result<std::vector<InstanceId>> WithoutRow(Registry& registry, const std::vector<InstanceId>& ids) {
+  PYRO_ASSIGN_OR_RETURN(const auto tasks, registry.List(InstanceKind::kTask));
+  std::set<InstanceId> known;
+  for (const InstanceRecord& task : tasks) known.insert(task.id);
+  std::vector<InstanceId> unknown;
+  for (const InstanceId& id : ids) {
     if (!known.contains(id)) unknown.push_back(id);
   }
   return unknown;
 }
 
-Status AdoptOne(Registry& registry, const std::filesystem::path& state_dir, const TaskId& id,
+Status AdoptOne(Registry& registry, const std::filesystem::path& state_dir, const InstanceId& id,
                 WallTime now, AdoptedTasks& adopted) {
-  if (registry.GetTask(id)) return OkStatus();
+  if (registry.Get(id)) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(const bool adoptable, IsAdoptable(state_dir, id));
   if (!adoptable) return OkStatus();
   const std::filesystem::path directory = TaskDirectory(state_dir, id);
   PYRO_ASSIGN_OR_RETURN(const std::string text,
                         sys::ReadFile(directory / "manifest.json", kMaxTaskManifestBytes));
-  PYRO_ASSIGN_OR_RETURN(const TaskManifest manifest, ParseTaskManifest(text));
-  if (manifest.spec.id != id) {
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, ParseTaskManifest(text));
+  if (task.id != id) {
     return MakeError(ErrorCode::kDataLoss,
                      fmt::format("the manifest in '{}' is that of another task", id.str()),
                      "its directory is not changed: its data.img holds the work");
   }
   PYRO_ASSIGN_OR_RETURN(const ReplayedCommands replayed, ReplayCommands(directory, id, now));
-  PYRO_RETURN_IF_ERROR(registry.AdoptTask(manifest.spec, manifest.created_at, replayed.commands));
+  PYRO_RETURN_IF_ERROR(registry.Adopt(task, replayed.commands));
   PYRO_FAILPOINT("task.adopt.rows-inserted");
   adopted.task_ids.push_back(id);
   adopted.bad_lines += replayed.bad_lines;
@@ -54,9 +54,9 @@ Result<AdoptedTasks> AdoptTasks(Registry& registry, const std::filesystem::path&
                                 const Clock& clock) {
   AdoptedTasks adopted;
   // First without a transaction: nearly always there is nothing to do.
-  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> seen, ListTaskDirectories(state_dir));
-  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> unknown, WithoutRow(registry, seen));
-  for (const TaskId& id : unknown) {
+  PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceId> seen, ListTaskDirectories(state_dir));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceId> unknown, WithoutRow(registry, seen));
+  for (const InstanceId& id : unknown) {
     // One by one: a failure leaves nothing of that task's rows and all of the others'.
     AdoptedTasks one;
     const Status status =

@@ -19,10 +19,10 @@ namespace pyro::registry {
 
 struct AdoptedTasks {
   struct Failure {
-    TaskId id;
+    InstanceId id;
     Error error;  // Its directory is not changed.
   };
-  std::vector<TaskId> task_ids;
+  std::vector<InstanceId> task_ids;
   std::vector<Failure> failures;
   std::uint64_t bad_lines = 0;  // Of journals, left out.
 };

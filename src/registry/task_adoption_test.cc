@@ -24,11 +24,11 @@ class TaskAdoptionTest : public testing::Test {
     return std::move(*registry);
   }
 
-  void MakeTask(Registry& registry, const TaskSpec& spec) {
+  void MakeTask(Registry& registry, const InstanceSpec& spec) {
     PYRO_CHECK(registry
                    .WithExclusive([&]() -> Status {
                      const auto lock = CreateTaskDirectory(state_.path(), spec, clock_.Now());
-                     const auto task = registry.InsertTask(spec);
+                     const auto task = registry.Insert(spec);
                      PYRO_CHECK(lock.ok() && task.ok());
                      return OkStatus();
                    })
@@ -37,7 +37,8 @@ class TaskAdoptionTest : public testing::Test {
   }
 
   // As a supervisor does it.
-  void RunCommand(Registry& registry, const TaskId& id, const std::string& output, int exit_code) {
+  void RunCommand(Registry& registry, const InstanceId& id, const std::string& output,
+                  int exit_code) {
     const fs::path directory = TaskDirectory(state_.path(), id);
     const auto command = registry.BeginCommand(id, TestCommand("\xffprint"));
     auto log = CommandLog::Open(directory);
@@ -67,20 +68,20 @@ class TaskAdoptionTest : public testing::Test {
 };
 
 TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
-  TaskSpec spec = TestTaskSpec(TestTaskId(1));
+  InstanceSpec spec = TestSpec(TestTaskId(1));
   spec.mem_mib = 777;
   spec.environment_digest = "sha256:beef";
-  std::optional<TaskRecord> before;
+  std::optional<InstanceRecord> before;
   std::vector<CommandRecord> commands;
   {
     Registry registry = MustOpen();
     MakeTask(registry, spec);
     clock_.Advance(std::chrono::seconds(9));
-    ASSERT_TRUE(registry.ApplyTask(spec.id, TaskEvent::kStart).ok());
+    ASSERT_TRUE(registry.Apply(spec.id, InstanceEvent::kStart).ok());
     RunCommand(registry, spec.id, "hello", 0);
     RunCommand(registry, spec.id, "world!", 7);
     EXPECT_TRUE(AdoptTasks(registry, state_.path(), clock_)->task_ids.empty());
-    before = *registry.GetTask(spec.id);
+    before = *registry.Get(spec.id);
     commands = *registry.ListCommands(spec.id);
   }
   LoseRegistry();
@@ -91,12 +92,12 @@ TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
   Registry registry = MustOpen();
   const auto adopted = AdoptTasks(registry, state_.path(), clock_);
   ASSERT_TRUE(adopted.ok()) << adopted.error().message;
-  EXPECT_EQ(adopted->task_ids, std::vector<TaskId>{spec.id});
+  EXPECT_EQ(adopted->task_ids, std::vector<InstanceId>{spec.id});
   EXPECT_TRUE(adopted->failures.empty());
   EXPECT_EQ(adopted->bad_lines, 0u);
-  const auto task = registry.GetTask(spec.id);
+  const auto task = registry.Get(spec.id);
   ASSERT_TRUE(task.ok());
-  EXPECT_EQ(task->state, TaskState::kStopped);
+  EXPECT_EQ(task->state, InstanceState::kStopped);
   EXPECT_EQ(task->environment_digest, "sha256:beef");
   EXPECT_EQ(task->mem_mib, 777);
   EXPECT_EQ(task->created_at, before->created_at);
@@ -114,18 +115,18 @@ TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
     EXPECT_EQ((*again)[i].end->stdout_bytes, commands[i].end->stdout_bytes);
   }
   EXPECT_TRUE(AdoptTasks(registry, state_.path(), clock_)->task_ids.empty());
-  ASSERT_TRUE(registry.ApplyTask(spec.id, TaskEvent::kStart).ok());
+  ASSERT_TRUE(registry.Apply(spec.id, InstanceEvent::kStart).ok());
   EXPECT_EQ(registry.BeginCommand(spec.id, TestCommand("next"))->sequence, 3);
 }
 
 TEST_F(TaskAdoptionTest, LeavesAloneWhatIsHeldUnfinishedOrBeyondReading) {
   Registry registry = MustOpen();
-  const auto held = CreateTaskDirectory(state_.path(), TestTaskSpec(TestTaskId(1)), clock_.Now());
+  const auto held = CreateTaskDirectory(state_.path(), TestSpec(TestTaskId(1)), clock_.Now());
   ASSERT_TRUE(held.ok());
   ASSERT_TRUE(FinishTaskCreation(state_.path(), TestTaskId(1)).ok());
-  ASSERT_TRUE(CreateTaskDirectory(state_.path(), TestTaskSpec(TestTaskId(2)), clock_.Now()).ok());
-  for (const TaskId& id : {TestTaskId(3), TestTaskId(4), TestTaskId(5)}) {
-    ASSERT_TRUE(CreateTaskDirectory(state_.path(), TestTaskSpec(id), clock_.Now()).ok());
+  ASSERT_TRUE(CreateTaskDirectory(state_.path(), TestSpec(TestTaskId(2)), clock_.Now()).ok());
+  for (const InstanceId& id : {TestTaskId(3), TestTaskId(4), TestTaskId(5)}) {
+    ASSERT_TRUE(CreateTaskDirectory(state_.path(), TestSpec(id), clock_.Now()).ok());
     ASSERT_TRUE(FinishTaskCreation(state_.path(), id).ok());
   }
   std::ofstream(TaskDirectory(state_.path(), TestTaskId(3)) / "manifest.json") << "{}";
@@ -136,20 +137,20 @@ TEST_F(TaskAdoptionTest, LeavesAloneWhatIsHeldUnfinishedOrBeyondReading) {
 
   const auto adopted = AdoptTasks(registry, state_.path(), clock_);
   ASSERT_TRUE(adopted.ok()) << adopted.error().message;
-  EXPECT_EQ(adopted->task_ids, std::vector<TaskId>{TestTaskId(5)});
+  EXPECT_EQ(adopted->task_ids, std::vector<InstanceId>{TestTaskId(5)});
   EXPECT_EQ(adopted->bad_lines, 2u);
   ASSERT_EQ(adopted->failures.size(), 2u);
   for (const auto& failure : adopted->failures) {
     EXPECT_EQ(failure.error.code, ErrorCode::kDataLoss);
     EXPECT_TRUE(fs::exists(TaskDirectory(state_.path(), failure.id)));
   }
-  EXPECT_EQ(registry.ListTasks()->size(), 1u);
+  EXPECT_EQ(registry.List(InstanceKind::kTask)->size(), 1u);
 }
 
 TEST_F(TaskAdoptionTest, DeletedTaskDoesNotComeBack) {
   // Cut off at each step of a removal.
   Registry registry = MustOpen();
-  MakeTask(registry, TestTaskSpec(TestTaskId(1)));
+  MakeTask(registry, TestSpec(TestTaskId(1)));
   EXPECT_EQ(registry
                 .WithExclusive([&]() -> Status {
                   EXPECT_TRUE(RetireTaskDirectory(state_.path(), TestTaskId(1)).ok());
@@ -159,8 +160,8 @@ TEST_F(TaskAdoptionTest, DeletedTaskDoesNotComeBack) {
                 .code,
             ErrorCode::kInternal);
   EXPECT_EQ(*LookAtTaskFiles(state_.path(), TestTaskId(1)), TaskFiles::kRemoving);
-  EXPECT_TRUE(registry.GetTask(TestTaskId(1)).ok());
-  EXPECT_TRUE(registry.DeleteTask(TestTaskId(1)).ok());
+  EXPECT_TRUE(registry.Get(TestTaskId(1)).ok());
+  EXPECT_TRUE(registry.Delete(TestTaskId(1)).ok());
   EXPECT_TRUE(AdoptTasks(registry, state_.path(), clock_)->task_ids.empty());
   EXPECT_TRUE(RemoveTaskDirectory(state_.path(), TestTaskId(1)).ok());
   EXPECT_TRUE(fs::is_empty(TasksDirectory(state_.path())));

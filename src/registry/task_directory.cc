@@ -29,7 +29,7 @@ constexpr std::string_view kGoneTaskPrefix = ".gone-";
 constexpr std::string_view kNewPrefix = ".new-";
 constexpr const char* kCreatingMark = "creating";
 
-fs::path Prefixed(const fs::path& state_dir, std::string_view prefix, const TaskId& id) {
+fs::path Prefixed(const fs::path& state_dir, std::string_view prefix, const InstanceId& id) {
   return TasksDirectory(state_dir) / (std::string(prefix) + id.str());
 }
 
@@ -47,7 +47,7 @@ Status MakeEmptyFile(const fs::path& path) {
   return OkStatus();
 }
 
-Result<sys::FileLock> Fill(const fs::path& directory, const TaskManifest& manifest) {
+Result<sys::FileLock> Fill(const fs::path& directory, const InstanceRecord& task) {
   PYRO_ASSIGN_OR_RETURN(std::optional<sys::FileLock> lock,
                         sys::FileLock::TryAcquire(directory / "lock"));
   if (!lock) return MakeError(ErrorCode::kInternal, "a new task's lock is taken");
@@ -55,7 +55,7 @@ Result<sys::FileLock> Fill(const fs::path& directory, const TaskManifest& manife
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(directory / "commands"));
   // Syncs the directory, too.
   PYRO_RETURN_IF_ERROR(
-      sys::WriteFileAtomically(directory / "manifest.json", FormatTaskManifest(manifest)));
+      sys::WriteFileAtomically(directory / "manifest.json", FormatTaskManifest(task)));
   return std::move(*lock);
 }
 
@@ -76,7 +76,7 @@ Result<std::vector<std::string>> Names(const fs::path& state_dir) {
 
 // True: no process holds the task, and its mark of creation exists or not as `creating` says. False
 // if the directory has disappeared meanwhile.
-Result<bool> IsFree(const fs::path& state_dir, const TaskId& id, bool creating) {
+Result<bool> IsFree(const fs::path& state_dir, const InstanceId& id, bool creating) {
   auto lock = sys::FileLock::TryAcquire(TaskLock(state_dir, id));
   if (!lock && lock.error().code == ErrorCode::kNotFound) return false;
   if (!lock) return lock.error();
@@ -89,25 +89,25 @@ Result<bool> IsFree(const fs::path& state_dir, const TaskId& id, bool creating) 
 }  // namespace
 
 fs::path TasksDirectory(const fs::path& state_dir) { return state_dir / "tasks"; }
-fs::path TaskDirectory(const fs::path& state_dir, const TaskId& id) {
+fs::path TaskDirectory(const fs::path& state_dir, const InstanceId& id) {
   return TasksDirectory(state_dir) / id.str();
 }
-fs::path TaskLock(const fs::path& state_dir, const TaskId& id) {
+fs::path TaskLock(const fs::path& state_dir, const InstanceId& id) {
   return TaskDirectory(state_dir, id) / "lock";
 }
-fs::path TaskControlSocket(const fs::path& state_dir, const TaskId& id) {
+fs::path TaskControlSocket(const fs::path& state_dir, const InstanceId& id) {
   return TaskDirectory(state_dir, id) / "control.sock";
 }
-fs::path TaskDataImage(const fs::path& state_dir, const TaskId& id) {
+fs::path TaskDataImage(const fs::path& state_dir, const InstanceId& id) {
   return TaskDirectory(state_dir, id) / "data.img";
 }
-fs::path TaskConsoleLog(const fs::path& state_dir, const TaskId& id) {
+fs::path TaskConsoleLog(const fs::path& state_dir, const InstanceId& id) {
   return TaskDirectory(state_dir, id) / "console.log";
 }
 
-Result<sys::FileLock> CreateTaskDirectory(const fs::path& state_dir, const TaskSpec& spec,
+Result<sys::FileLock> CreateTaskDirectory(const fs::path& state_dir, const InstanceSpec& spec,
                                           WallTime created_at) {
-  PYRO_RETURN_IF_ERROR(CheckTaskSpec(spec));
+  PYRO_RETURN_IF_ERROR(CheckSpec(spec));
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(TasksDirectory(state_dir)));
   const fs::path directory = TaskDirectory(state_dir, spec.id);
   PYRO_ASSIGN_OR_RETURN(const bool taken, Exists(directory));
@@ -117,7 +117,9 @@ Result<sys::FileLock> CreateTaskDirectory(const fs::path& state_dir, const TaskS
     return sys::ErrnoError(errno, "create directory", fresh.native());
   }
   PYRO_FAILPOINT("task.create.directory-made");
-  auto lock = Fill(fresh, {.spec = spec, .created_at = created_at});
+  InstanceRecord task(spec);
+  task.created_at = created_at;
+  auto lock = Fill(fresh, task);
   PYRO_FAILPOINT("task.create.manifest-written");
   if (lock && std::rename(fresh.c_str(), directory.c_str()) != 0) {
     lock = sys::ErrnoError(errno, "rename", fresh.native());
@@ -137,7 +139,7 @@ Result<sys::FileLock> CreateTaskDirectory(const fs::path& state_dir, const TaskS
   return lock;
 }
 
-Status FinishTaskCreation(const fs::path& state_dir, const TaskId& id) {
+Status FinishTaskCreation(const fs::path& state_dir, const InstanceId& id) {
   const fs::path directory = TaskDirectory(state_dir, id);
   if (::unlink((directory / kCreatingMark).c_str()) != 0 && errno != ENOENT) {
     return sys::ErrnoError(errno, "finish the creation of", directory.native());
@@ -145,7 +147,7 @@ Status FinishTaskCreation(const fs::path& state_dir, const TaskId& id) {
   return sys::SyncDirectory(directory);
 }
 
-Result<TaskFiles> LookAtTaskFiles(const fs::path& state_dir, const TaskId& id) {
+Result<TaskFiles> LookAtTaskFiles(const fs::path& state_dir, const InstanceId& id) {
   const fs::path directory = TaskDirectory(state_dir, id);
   PYRO_ASSIGN_OR_RETURN(const bool there, Exists(directory));
   if (!there) {
@@ -156,11 +158,11 @@ Result<TaskFiles> LookAtTaskFiles(const fs::path& state_dir, const TaskId& id) {
   return marked ? TaskFiles::kCreating : TaskFiles::kReady;
 }
 
-fs::path RetiredTaskDirectory(const fs::path& state_dir, const TaskId& id) {
+fs::path RetiredTaskDirectory(const fs::path& state_dir, const InstanceId& id) {
   return Prefixed(state_dir, kGoneTaskPrefix, id);
 }
 
-Status RetireTaskDirectory(const fs::path& state_dir, const TaskId& id) {
+Status RetireTaskDirectory(const fs::path& state_dir, const InstanceId& id) {
   const fs::path directory = TaskDirectory(state_dir, id);
   const fs::path gone = RetiredTaskDirectory(state_dir, id);
   if (std::rename(directory.c_str(), gone.c_str()) != 0) {
@@ -170,33 +172,34 @@ Status RetireTaskDirectory(const fs::path& state_dir, const TaskId& id) {
   return sys::SyncDirectory(TasksDirectory(state_dir));
 }
 
-Status RemoveTaskDirectory(const fs::path& state_dir, const TaskId& id) {
+Status RemoveTaskDirectory(const fs::path& state_dir, const InstanceId& id) {
   PYRO_RETURN_IF_ERROR(RetireTaskDirectory(state_dir, id));
   return sys::RemoveTree(RetiredTaskDirectory(state_dir, id));
 }
 
-Result<std::vector<TaskId>> ListTaskDirectories(const fs::path& state_dir) {
-  std::vector<TaskId> ids;
+Result<std::vector<InstanceId>> ListTaskDirectories(const fs::path& state_dir) {
+  std::vector<InstanceId> ids;
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(state_dir));
   for (const std::string& name : names) {
-    if (auto id = TaskId::Parse(name)) ids.push_back(std::move(*id));
+    if (auto id = InstanceId::Parse(InstanceKind::kTask, name)) ids.push_back(std::move(*id));
   }
   return ids;
 }
 
 Result<std::vector<fs::path>> LeftoverTaskDirectories(const fs::path& state_dir,
-                                                      const std::vector<TaskId>& known) {
+                                                      const std::vector<InstanceId>& known) {
   std::vector<fs::path> leftovers;
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(state_dir));
   for (const std::string& name : names) {
     const bool gone = name.starts_with(kGoneTaskPrefix);
     if (!gone && !name.starts_with(kNewPrefix)) continue;
-    const auto id = TaskId::Parse(name.substr(gone ? kGoneTaskPrefix.size() : kNewPrefix.size()));
+    const auto id = InstanceId::Parse(
+        InstanceKind::kTask, name.substr(gone ? kGoneTaskPrefix.size() : kNewPrefix.size()));
     if (gone && id && std::find(known.begin(), known.end(), *id) != known.end()) continue;
     leftovers.push_back(TasksDirectory(state_dir) / name);
   }
-  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskId> ids, ListTaskDirectories(state_dir));
-  for (const TaskId& id : ids) {
+  PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceId> ids, ListTaskDirectories(state_dir));
+  for (const InstanceId& id : ids) {
     if (std::find(known.begin(), known.end(), id) != known.end()) continue;
     PYRO_ASSIGN_OR_RETURN(const bool cut_off, IsFree(state_dir, id, /*creating=*/true));
     if (cut_off) leftovers.push_back(TaskDirectory(state_dir, id));
@@ -204,7 +207,7 @@ Result<std::vector<fs::path>> LeftoverTaskDirectories(const fs::path& state_dir,
   return leftovers;
 }
 
-Result<bool> IsAdoptable(const fs::path& state_dir, const TaskId& id) {
+Result<bool> IsAdoptable(const fs::path& state_dir, const InstanceId& id) {
   return IsFree(state_dir, id, /*creating=*/false);
 }
 

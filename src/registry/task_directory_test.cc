@@ -18,25 +18,25 @@ namespace fs = std::filesystem;
 
 class TaskDirectoryTest : public testing::Test {
  protected:
-  Result<sys::FileLock> Create(const TaskId& id) {
-    return CreateTaskDirectory(state_.path(), TestTaskSpec(id), clock_.Now());
+  Result<sys::FileLock> Create(const InstanceId& id) {
+    return CreateTaskDirectory(state_.path(), TestSpec(id), clock_.Now());
   }
 
   // A task at rest: finished, and its lock is free.
-  void MakeFinished(const TaskId& id) {
+  void MakeFinished(const InstanceId& id) {
     const auto lock = Create(id);
     ASSERT_TRUE(lock.ok()) << lock.error().message;
     ASSERT_TRUE(FinishTaskCreation(state_.path(), id).ok());
   }
 
-  TaskFiles Look(const TaskId& id) { return *LookAtTaskFiles(state_.path(), id); }
+  TaskFiles Look(const InstanceId& id) { return *LookAtTaskFiles(state_.path(), id); }
 
   sys::TestDirectory state_;
   TestClock clock_;
 };
 
 TEST_F(TaskDirectoryTest, IsMadeLockedMarkedAndForTheOwnerOnly) {
-  const TaskId id = TestTaskId(1);
+  const InstanceId id = TestTaskId(1);
   const auto lock = Create(id);
   ASSERT_TRUE(lock.ok()) << lock.error().message;
   const fs::path directory = TaskDirectory(state_.path(), id);
@@ -47,7 +47,7 @@ TEST_F(TaskDirectoryTest, IsMadeLockedMarkedAndForTheOwnerOnly) {
   const auto text = sys::ReadFile(directory / "manifest.json", kMaxTaskManifestBytes);
   const auto manifest = ParseTaskManifest(*text);
   ASSERT_TRUE(manifest.ok()) << manifest.error().message;
-  EXPECT_EQ(manifest->spec.id, id);
+  EXPECT_EQ(manifest->id, id);
   EXPECT_EQ(manifest->created_at, clock_.Now());
   EXPECT_TRUE(FinishTaskCreation(state_.path(), id).ok());
   EXPECT_TRUE(FinishTaskCreation(state_.path(), id).ok());
@@ -57,7 +57,7 @@ TEST_F(TaskDirectoryTest, IsMadeLockedMarkedAndForTheOwnerOnly) {
 }
 
 TEST_F(TaskDirectoryTest, RemovalHasAPointOfNoReturn) {
-  const TaskId id = TestTaskId(1);
+  const InstanceId id = TestTaskId(1);
   MakeFinished(id);
   EXPECT_TRUE(RetireTaskDirectory(state_.path(), id).ok());
   EXPECT_EQ(Look(id), TaskFiles::kRemoving);
@@ -106,14 +106,15 @@ TEST_F(TaskDirectoryTest, FailedCreationLeavesNothing) {
   fs::create_directories(TasksDirectory(state_.path()) / (".new-" + TestTaskId(1).str()));
   EXPECT_EQ(Create(TestTaskId(1)).error().code, ErrorCode::kAlreadyExists);
   EXPECT_EQ(Look(TestTaskId(1)), TaskFiles::kMissing);
-  TaskSpec bad = TestTaskSpec(TestTaskId(2));
+  InstanceSpec bad = TestSpec(TestTaskId(2));
   bad.vcpu_count = 0;
   EXPECT_FALSE(CreateTaskDirectory(state_.path(), bad, clock_.Now()).ok());
   EXPECT_EQ(Look(TestTaskId(2)), TaskFiles::kMissing);
 }
 
 TEST(TaskManifestTest, HostileOnesAreDataLoss) {
-  const TaskManifest manifest{.spec = TestTaskSpec(TestTaskId(1)), .created_at = TestClock().Now()};
+  InstanceRecord manifest(TestSpec(TestTaskId(1)));
+  manifest.created_at = TestClock().Now();
   const std::string good = FormatTaskManifest(manifest);
   ASSERT_TRUE(ParseTaskManifest(good).ok());
   EXPECT_EQ(FormatTaskManifest(*ParseTaskManifest(good)), good);

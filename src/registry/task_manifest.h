@@ -6,24 +6,19 @@
 #include <string>
 #include <string_view>
 
-#include "base/time.h"
 #include "pyro/result.h"
-#include "registry/task_record.h"
+#include "registry/instance_record.h"
 
 namespace pyro::registry {
 
 inline constexpr int kTaskManifestSchema = 1;
 inline constexpr std::size_t kMaxTaskManifestBytes = 64 * 1024;
 
-struct TaskManifest {
-  TaskSpec spec;
-  WallTime created_at{};
-};
+// The task's id, and its fields with a manifest_limit (instance_fields.h).
+std::string FormatTaskManifest(const InstanceRecord& task);
 
-std::string FormatTaskManifest(const TaskManifest& manifest);
-
-// kDataLoss: longer than kMaxTaskManifestBytes, not JSON, another schema, a field missing or out of
-// its limits.
-Result<TaskManifest> ParseTaskManifest(std::string_view text);
+// The record as it was at the creation. kDataLoss: longer than kMaxTaskManifestBytes, not JSON,
+// another schema, a field missing or out of its limits.
+Result<InstanceRecord> ParseTaskManifest(std::string_view text);
 
 }  // namespace pyro::registry

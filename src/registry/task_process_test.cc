@@ -35,26 +35,26 @@ int Reap(pid_t pid) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-void MakeStartedTask(const std::filesystem::path& state, const TaskId& id) {
+void MakeStartedTask(const std::filesystem::path& state, const InstanceId& id) {
   const TestClock clock;
   auto registry = Registry::Open(state, clock);
   PYRO_CHECK(registry.ok());
   PYRO_CHECK(registry
                  ->WithExclusive([&]() -> Status {
-                   const auto lock = CreateTaskDirectory(state, TestTaskSpec(id), clock.Now());
-                   const auto task = registry->InsertTask(TestTaskSpec(id));
+                   const auto lock = CreateTaskDirectory(state, TestSpec(id), clock.Now());
+                   const auto task = registry->Insert(TestSpec(id));
                    PYRO_CHECK(lock.ok() && task.ok());
                    return OkStatus();
                  })
                  .ok());
   PYRO_CHECK(FinishTaskCreation(state, id).ok());
-  PYRO_CHECK(registry->ApplyTask(id, TaskEvent::kStart).ok());
+  PYRO_CHECK(registry->Apply(id, InstanceEvent::kStart).ok());
 }
 
 TEST(TaskProcessTest, EightProcessesRecordTwoHundredCommandsWithoutGapOrDouble) {
   const sys::TestDirectory state;
   const TestClock clock;
-  const TaskId id = TestTaskId(1);
+  const InstanceId id = TestTaskId(1);
   MakeStartedTask(state.path(), id);
   std::vector<pid_t> children;
   for (int process = 0; process < 8; ++process) {
@@ -86,13 +86,13 @@ TEST(TaskProcessTest, EightProcessesRecordTwoHundredCommandsWithoutGapOrDouble) 
     output += command.end->stdout_bytes;
   }
   EXPECT_EQ(words.size(), 200u);
-  EXPECT_EQ(registry->GetTask(id)->command_count, 200);
-  EXPECT_EQ(registry->GetTask(id)->next_sequence, 201);
-  EXPECT_EQ(registry->GetTask(id)->output_bytes, output);
+  EXPECT_EQ(registry->Get(id)->command_count, 200);
+  EXPECT_EQ(registry->Get(id)->next_sequence, 201);
+  EXPECT_EQ(registry->Get(id)->output_bytes, output);
 }
 
 // One command as a supervisor does it, reported to `progress` once it has ended.
-bool RunOne(Registry& registry, const std::filesystem::path& task, const TaskId& id,
+bool RunOne(Registry& registry, const std::filesystem::path& task, const InstanceId& id,
             CommandLog& log, int progress) {
   const auto command = registry.BeginCommand(id, TestCommand("count"));
   if (!command) return false;
@@ -109,7 +109,7 @@ bool RunOne(Registry& registry, const std::filesystem::path& task, const TaskId&
   return write(progress, &sequence, sizeof sequence) == sizeof sequence;
 }
 
-void RunUntilKilled(const std::filesystem::path& state, const TaskId& id, int progress) {
+void RunUntilKilled(const std::filesystem::path& state, const InstanceId& id, int progress) {
   const TestClock clock;
   const auto task = TaskDirectory(state, id);
   auto registry = Registry::Open(state, clock);
@@ -119,7 +119,7 @@ void RunUntilKilled(const std::filesystem::path& state, const TaskId& id, int pr
 }
 
 // What must hold of the task after a kill and its reconciliation.
-void ExpectWhole(Registry& registry, const std::filesystem::path& state, const TaskId& id,
+void ExpectWhole(Registry& registry, const std::filesystem::path& state, const InstanceId& id,
                  std::uint32_t reported) {
   const auto task = TaskDirectory(state, id);
   const auto commands = registry.ListCommands(id);
@@ -134,7 +134,7 @@ void ExpectWhole(Registry& registry, const std::filesystem::path& state, const T
               "output of " + std::to_string(command.sequence));
     EXPECT_EQ(command.end->exit_code, 3);
   }
-  EXPECT_EQ(registry.GetTask(id)->command_count, static_cast<std::int64_t>(commands->size()));
+  EXPECT_EQ(registry.Get(id)->command_count, static_cast<std::int64_t>(commands->size()));
 }
 
 TEST(TaskProcessTest, KillsAtAnyMomentLoseNoFinishedCommand) {
@@ -143,7 +143,7 @@ TEST(TaskProcessTest, KillsAtAnyMomentLoseNoFinishedCommand) {
   std::mt19937 random(seed);
   const sys::TestDirectory state;
   const TestClock clock;
-  const TaskId id = TestTaskId(1);
+  const InstanceId id = TestTaskId(1);
   MakeStartedTask(state.path(), id);
   std::set<std::uint32_t> reported;
   for (int round = 0; round < 20; ++round) {

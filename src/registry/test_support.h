@@ -1,16 +1,19 @@
-// For tests of registry/: a clock that stands still, and VMs to put in.
+// For tests of registry/: a clock that stands still, and what to put in.
 
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <variant>
+
+#include <gtest/gtest.h>
 
 #include "base/ids.h"
 #include "base/time.h"
 #include "registry/command_record.h"
-#include "registry/task_record.h"
-#include "registry/vm_record.h"
+#include "registry/instance_fields.h"
+#include "registry/instance_record.h"
 
 namespace pyro::registry {
 
@@ -23,17 +26,14 @@ class TestClock : public Clock {
   WallTime now_{std::chrono::milliseconds(1'700'000'000'000)};
 };
 
-inline VmId TestId(std::uint8_t first, std::uint8_t last = 0) {
-  return VmId::FromBits({first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
+inline InstanceId TestId(std::uint8_t first, std::uint8_t last = 0) {
+  return InstanceId::FromBits(InstanceKind::kVm,
+                              {first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
 }
 
-inline TaskId TestTaskId(std::uint8_t first, std::uint8_t last = 0) {
-  return TaskId::FromBits({first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
-}
-
-inline TaskSpec TestTaskSpec(TaskId id) {
-  return TaskSpec{
-      .id = std::move(id), .environment = "debian:12", .environment_digest = "sha256:aaaa"};
+inline InstanceId TestTaskId(std::uint8_t first, std::uint8_t last = 0) {
+  return InstanceId::FromBits(InstanceKind::kTask,
+                              {first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
 }
 
 inline CommandSpec TestCommand(std::string word) {
@@ -43,9 +43,17 @@ inline CommandSpec TestCommand(std::string word) {
                      .execution_mode = ExecutionMode::kGuestVirtioSerial};
 }
 
-inline VmSpec TestSpec(VmId id) {
-  return VmSpec{
+inline InstanceSpec TestSpec(InstanceId id) {
+  return InstanceSpec{
       .id = std::move(id), .environment = "debian:12", .environment_digest = "sha256:aaaa"};
+}
+
+inline void ExpectSame(const InstanceRecord& a, const InstanceRecord& b) {
+  EXPECT_EQ(a.id, b.id);
+  for (const InstanceField& field : kInstanceFields) {
+    std::visit([&](auto member) { EXPECT_TRUE(a.*member == b.*member) << field.name; },
+               field.member);
+  }
 }
 
 }  // namespace pyro::registry

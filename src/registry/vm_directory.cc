@@ -22,17 +22,17 @@ constexpr std::string_view kGoneVmPrefix = ".gone-";
 }  // namespace
 
 fs::path VmsDirectory(const fs::path& state_dir) { return state_dir / "vms"; }
-fs::path VmDirectory(const fs::path& state_dir, const VmId& id) {
+fs::path VmDirectory(const fs::path& state_dir, const InstanceId& id) {
   return VmsDirectory(state_dir) / id.str();
 }
-fs::path VmLock(const fs::path& state_dir, const VmId& id) {
+fs::path VmLock(const fs::path& state_dir, const InstanceId& id) {
   return VmDirectory(state_dir, id) / "lock";
 }
-fs::path VmControlSocket(const fs::path& state_dir, const VmId& id) {
+fs::path VmControlSocket(const fs::path& state_dir, const InstanceId& id) {
   return VmDirectory(state_dir, id) / "control.sock";
 }
 
-Result<sys::FileLock> CreateVmDirectory(const fs::path& state_dir, const VmId& id) {
+Result<sys::FileLock> CreateVmDirectory(const fs::path& state_dir, const InstanceId& id) {
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(VmsDirectory(state_dir)));
   const fs::path directory = VmDirectory(state_dir, id);
   if (::mkdir(directory.c_str(), 0700) != 0) {
@@ -45,7 +45,7 @@ Result<sys::FileLock> CreateVmDirectory(const fs::path& state_dir, const VmId& i
   return MakeError(ErrorCode::kInternal, "a new VM's lock is taken");
 }
 
-Status RemoveVmDirectory(const fs::path& state_dir, const VmId& id) {
+Status RemoveVmDirectory(const fs::path& state_dir, const InstanceId& id) {
   const fs::path gone = VmsDirectory(state_dir) / (std::string(kGoneVmPrefix) + id.str());
   if (std::rename(VmDirectory(state_dir, id).c_str(), gone.c_str()) != 0 && errno != ENOENT) {
     return sys::ErrnoError(errno, "remove", VmDirectory(state_dir, id).native());
@@ -54,7 +54,7 @@ Status RemoveVmDirectory(const fs::path& state_dir, const VmId& id) {
 }
 
 Result<std::vector<fs::path>> LeftoverDirectories(const fs::path& state_dir,
-                                                  const std::vector<VmId>& known) {
+                                                  const std::vector<InstanceId>& known) {
   std::vector<fs::path> leftovers;
   std::error_code error;
   for (fs::directory_iterator it(VmsDirectory(state_dir), error), end; !error && it != end;
@@ -64,7 +64,7 @@ Result<std::vector<fs::path>> LeftoverDirectories(const fs::path& state_dir,
       leftovers.push_back(it->path());
       continue;
     }
-    const auto id = VmId::Parse(name);
+    const auto id = InstanceId::Parse(InstanceKind::kVm, name);
     if (!id || std::find(known.begin(), known.end(), *id) != known.end()) continue;
     PYRO_ASSIGN_OR_RETURN(const std::optional<sys::FileLock> lock,
                           sys::FileLock::TryAcquire(it->path() / "lock"));

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 TEST(VmDirectoryTest, IsMadeLockedAndForTheOwnerOnly) {
   const sys::TestDirectory state;
-  const VmId id = TestId(1);
+  const InstanceId id = TestId(1);
   auto lock = CreateVmDirectory(state.path(), id);
   ASSERT_TRUE(lock.ok()) << lock.error().message;
   EXPECT_EQ(fs::status(VmDirectory(state.path(), id)).permissions(), fs::perms(0700));
@@ -27,7 +27,7 @@ TEST(VmDirectoryTest, IsMadeLockedAndForTheOwnerOnly) {
 
 TEST(VmDirectoryTest, RemovalIsIdempotentAndTakesEverything) {
   const sys::TestDirectory state;
-  const VmId id = TestId(1);
+  const InstanceId id = TestId(1);
   const auto lock = CreateVmDirectory(state.path(), id);
   ASSERT_TRUE(lock.ok());
   fs::create_directories(VmDirectory(state.path(), id) / "a/b");

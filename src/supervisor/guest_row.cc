@@ -10,8 +10,8 @@ namespace pyro::supervisor {
 
 namespace {
 
-using registry::VmChanges;
-using registry::VmEvent;
+using registry::InstanceChanges;
+using registry::InstanceEvent;
 
 constexpr std::size_t kMaxErrorBytes = 2000;
 
@@ -19,20 +19,20 @@ constexpr std::size_t kMaxErrorBytes = 2000;
 
 Status GuestRow::Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) {
-  VmChanges changes;
+  InstanceChanges changes;
   changes.execution_mode = registry::ExecutionMode::kGuestVirtioSerial;
   changes.accelerator = ready.accelerator;
   changes.network_json = network ? ToJsonLine(NetworkJson(*network)) : "";
-  return Apply(VmEvent::kStart, changes);
+  return Apply(InstanceEvent::kStart, changes);
 }
 
-Status GuestRow::Renewed() { return Apply(VmEvent::kRenew, {}); }
-Status GuestRow::Stopped() { return Apply(VmEvent::kStop, {}); }
+Status GuestRow::Renewed() { return Apply(InstanceEvent::kRenew, {}); }
+Status GuestRow::Stopped() { return Apply(InstanceEvent::kStop, {}); }
 
 Status GuestRow::Lost(const std::string& why) {
-  VmChanges changes;
+  InstanceChanges changes;
   changes.last_error = why.substr(0, kMaxErrorBytes);
-  return Apply(VmEvent::kLost, changes);
+  return Apply(InstanceEvent::kLost, changes);
 }
 
 Result<registry::Registry*> GuestRow::Open() {
@@ -44,7 +44,7 @@ Result<registry::Registry*> GuestRow::Open() {
   return &*registry_;
 }
 
-Status GuestRow::Apply(VmEvent event, const VmChanges& changes) {
+Status GuestRow::Apply(InstanceEvent event, const InstanceChanges& changes) {
   PYRO_ASSIGN_OR_RETURN(registry::Registry* const registry, Open());
   return ApplyTo(*registry, event, changes);
 }

@@ -32,11 +32,11 @@ class GuestRow : public GuestRecord {
   Result<registry::Registry*> Open();
 
   // Tasks and VMs change by the same events.
-  virtual Status ApplyTo(registry::Registry& registry, registry::VmEvent event,
-                         const registry::VmChanges& changes) = 0;
+  virtual Status ApplyTo(registry::Registry& registry, registry::InstanceEvent event,
+                         const registry::InstanceChanges& changes) = 0;
 
  private:
-  Status Apply(registry::VmEvent event, const registry::VmChanges& changes);
+  Status Apply(registry::InstanceEvent event, const registry::InstanceChanges& changes);
 
   std::filesystem::path state_dir_;
   const Clock& clock_;

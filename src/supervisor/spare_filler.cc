@@ -85,7 +85,7 @@ Status Launch(wire::SupervisorConfig config, const sys::FileLock& lock) {
 Status StartSpare(const registry::SparePool& pool) {
   PYRO_RETURN_IF_ERROR(CheckMemory(pool.mem_mib));
   PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig config, wire::ParseSupervisorConfig(pool.guest));
-  const VmId id = VmId::FromBits(sys::RandomBits());
+  const InstanceId id = InstanceId::FromBits(InstanceKind::kVm, sys::RandomBits());
   config.id = id.str();
   config.directory = pool.directory / id.str();
   config.spare_pool = pool.directory;

@@ -19,8 +19,8 @@ namespace {
 
 using registry::CommandEnd;
 using registry::CommandOutcome;
+using registry::InstanceEvent;
 using registry::Registry;
-using registry::TaskEvent;
 
 CommandOutcome OutcomeOf(wire::Outcome::Kind kind) {
   switch (kind) {
@@ -49,7 +49,7 @@ class TaskRow : public GuestRow, public CommandJournal {
  public:
   TaskRow(const wire::SupervisorConfig& config, const Clock& clock)
       : GuestRow(config.state_dir, clock),
-        id_(*TaskId::Parse(config.id)),
+        id_(*InstanceId::Parse(InstanceKind::kTask, config.id)),
         directory_(config.directory) {}
 
   CommandJournal* journal() override { return this; }
@@ -76,10 +76,10 @@ class TaskRow : public GuestRow, public CommandJournal {
     // A row cannot be deleted on a disk without any room.
     if (reserve_) (void)reserve_->Release();
     PYRO_RETURN_IF_ERROR(registry->WithExclusive([&]() -> Status {
-      (void)registry->ApplyTask(id_, TaskEvent::kLost);
+      (void)registry->Apply(id_, InstanceEvent::kLost);
       PYRO_RETURN_IF_ERROR(registry::RetireTaskDirectory(state_dir(), id_));
       PYRO_FAILPOINT("supervisor.remove.directory-retired");
-      return registry->DeleteTask(id_);
+      return registry->Delete(id_);
     }));
     return registry::RemoveTaskDirectory(state_dir(), id_);
   }
@@ -151,9 +151,9 @@ class TaskRow : public GuestRow, public CommandJournal {
   }
 
  private:
-  Status ApplyTo(Registry& registry, TaskEvent event,
-                 const registry::TaskChanges& changes) override {
-    PYRO_RETURN_IF_ERROR(registry.ApplyTask(id_, event, changes));
+  Status ApplyTo(Registry& registry, InstanceEvent event,
+                 const registry::InstanceChanges& changes) override {
+    PYRO_RETURN_IF_ERROR(registry.Apply(id_, event, changes));
     return OkStatus();
   }
 
@@ -227,7 +227,7 @@ class TaskRow : public GuestRow, public CommandJournal {
       log_.emplace(std::move(log));
     }
     if (!budget_) {
-      PYRO_ASSIGN_OR_RETURN(const registry::TaskRecord task, registry_->GetTask(id_));
+      PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task, registry_->Get(id_));
       budget_.emplace(task.output_bytes);
     }
     if (!reserve_) reserve_.emplace(directory_);
@@ -236,7 +236,7 @@ class TaskRow : public GuestRow, public CommandJournal {
     return OkStatus();
   }
 
-  TaskId id_;
+  InstanceId id_;
   std::filesystem::path directory_;
   Registry* registry_ = nullptr;  // Once the journal is open.
   std::optional<registry::CommandLog> log_;

@@ -43,10 +43,10 @@ class FullDisk {
 class TaskRecordTest : public ::testing::Test {
  protected:
   TaskRecordTest() {
-    const registry::TaskSpec spec = registry::TestTaskSpec(id_);
+    const registry::InstanceSpec spec = registry::TestSpec(id_);
     lock_ = *registry::CreateTaskDirectory(state_.path(), spec, SystemClock().Now());
-    EXPECT_TRUE(registry_->InsertTask(spec));
-    EXPECT_TRUE(registry_->ApplyTask(id_, registry::TaskEvent::kStart));
+    EXPECT_TRUE(registry_->Insert(spec));
+    EXPECT_TRUE(registry_->Apply(id_, registry::InstanceEvent::kStart));
     EXPECT_TRUE(registry::FinishTaskCreation(state_.path(), id_));
     wire::SupervisorConfig config;
     config.kind = wire::GuestKind::kTask;
@@ -83,7 +83,7 @@ class TaskRecordTest : public ::testing::Test {
   }
 
   sys::TestDirectory state_;
-  TaskId id_ = registry::TestTaskId(1);
+  InstanceId id_ = registry::TestTaskId(1);
   Result<registry::Registry> registry_ = registry::Registry::Open(state_.path(), SystemClock());
   std::optional<sys::FileLock> lock_;
   std::unique_ptr<GuestRecord> record_;
@@ -153,9 +153,9 @@ TEST_F(TaskRecordTest, ATaskWithEndsToRecordStaysRecordedAsStarted) {
     End(sequence, 0);
     EXPECT_FALSE(record_->Stopped());
   }
-  EXPECT_EQ(registry_->GetTask(id_)->state, registry::TaskState::kStarted);
+  EXPECT_EQ(registry_->Get(id_)->state, registry::InstanceState::kStarted);
   EXPECT_TRUE(record_->Stopped());
-  EXPECT_EQ(registry_->GetTask(id_)->state, registry::TaskState::kStopped);
+  EXPECT_EQ(registry_->Get(id_)->state, registry::InstanceState::kStopped);
   EXPECT_TRUE(EndOf(sequence));
 }
 

@@ -13,32 +13,33 @@
 namespace pyro::supervisor {
 namespace {
 
+using registry::InstanceEvent;
 using registry::Registry;
-using registry::VmEvent;
 
 class VmRow : public GuestRow {
  public:
   VmRow(const wire::SupervisorConfig& config, const Clock& clock)
-      : GuestRow(config.state_dir, clock), id_(*VmId::Parse(config.id)) {}
+      : GuestRow(config.state_dir, clock), id_(*InstanceId::Parse(InstanceKind::kVm, config.id)) {}
 
   Status Removed() override {
     PYRO_ASSIGN_OR_RETURN(Registry* const registry, Open());
     PYRO_RETURN_IF_ERROR(registry->WithExclusive([&]() -> Status {
       // A started VM cannot be deleted; ours is off, even if its row says otherwise. A missing row
       // is no error.
-      (void)registry->Apply(id_, VmEvent::kLost);
-      return registry->DeleteVm(id_);
+      (void)registry->Apply(id_, InstanceEvent::kLost);
+      return registry->Delete(id_);
     }));
     return registry::RemoveVmDirectory(state_dir(), id_);
   }
 
  private:
-  Status ApplyTo(Registry& registry, VmEvent event, const registry::VmChanges& changes) override {
+  Status ApplyTo(Registry& registry, InstanceEvent event,
+                 const registry::InstanceChanges& changes) override {
     PYRO_RETURN_IF_ERROR(registry.Apply(id_, event, changes));
     return OkStatus();
   }
 
-  VmId id_;
+  InstanceId id_;
 };
 
 class SpareFiles : public GuestRecord {

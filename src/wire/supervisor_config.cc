@@ -37,18 +37,18 @@ Status ParseIdentity(const Json& json, SupervisorConfig& config) {
   config.id = *id;
   if (*kind == "spare_pool") {
     config.kind = GuestKind::kSparePool;
-    if (!id->empty()) PYRO_RETURN_IF_ERROR(VmId::Parse(*id));
+    if (!id->empty()) PYRO_RETURN_IF_ERROR(InstanceId::Parse(InstanceKind::kVm, *id));
     return OkStatus();
   }
   if (*kind == "vm") {
     config.kind = GuestKind::kVm;
-    PYRO_RETURN_IF_ERROR(VmId::Parse(*id));
+    PYRO_RETURN_IF_ERROR(InstanceId::Parse(InstanceKind::kVm, *id));
     return OkStatus();
   }
   if (*kind != "task")
     return MakeError(ErrorCode::kInvalidArgument, "'kind' is none that there is");
   config.kind = GuestKind::kTask;
-  PYRO_RETURN_IF_ERROR(TaskId::Parse(*id));
+  PYRO_RETURN_IF_ERROR(InstanceId::Parse(InstanceKind::kTask, *id));
   return OkStatus();
 }
 

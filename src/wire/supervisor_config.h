@@ -33,7 +33,7 @@ struct TemplateConfig {
 
 struct SupervisorConfig {
   GuestKind kind = GuestKind::kVm;
-  // A VmId or a TaskId; empty for a template. For a pool: the spare whose end to wait for, or
+  // An InstanceId; empty for a template. For a pool: the spare whose end to wait for, or
   // empty.
   std::string id;
   std::filesystem::path state_dir;

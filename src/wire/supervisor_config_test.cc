@@ -9,7 +9,7 @@ namespace {
 
 SupervisorConfig Example() {
   SupervisorConfig config;
-  config.id = VmId::FromBits({}).str();
+  config.id = InstanceId::FromBits(InstanceKind::kVm, {}).str();
   config.state_dir = "/s";
   config.directory = "/s/vms/x";
   config.kernel = "/e/vmlinuz";

@@ -1,5 +1,5 @@
 CREATE TABLE commands (
-  task_id TEXT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+  task_id TEXT NOT NULL REFERENCES "instances" (id) ON DELETE CASCADE,
   sequence INTEGER NOT NULL CHECK (sequence >= 1),
   argv BLOB NOT NULL,
   cwd BLOB NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE commands (
   PRIMARY KEY (task_id, sequence),
   CHECK ((state = 'ended') = (outcome IS NOT NULL) AND (outcome IS NULL) = (ended_at IS NULL))
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE tasks (
+CREATE TABLE "instances" (
   id TEXT NOT NULL PRIMARY KEY,
   environment TEXT NOT NULL,
   environment_digest TEXT NOT NULL,
@@ -44,30 +44,9 @@ CREATE TABLE tasks (
   expires_at INTEGER NOT NULL,
   next_sequence INTEGER NOT NULL CHECK (next_sequence >= 1),
   command_count INTEGER NOT NULL CHECK (command_count >= 0),
-  output_bytes INTEGER NOT NULL CHECK (output_bytes >= 0),
-  CHECK (execution_mode <> 'host_compat' OR allow_host_compat = 1)
-) STRICT;
-CREATE TABLE vms (
-  id TEXT NOT NULL PRIMARY KEY,
-  environment TEXT NOT NULL,
-  environment_digest TEXT NOT NULL,
-  owner TEXT NOT NULL CHECK (owner IN ('lease', 'run')),
-  vcpu_count INTEGER NOT NULL CHECK (vcpu_count >= 1),
-  mem_mib INTEGER NOT NULL CHECK (mem_mib >= 1),
-  ttl_seconds INTEGER NOT NULL CHECK (ttl_seconds BETWEEN 1 AND 315360000),
-  network INTEGER NOT NULL CHECK (network IN (0, 1)),
-  allow_host_compat INTEGER NOT NULL CHECK (allow_host_compat IN (0, 1)),
-  state TEXT NOT NULL CHECK (state IN ('created', 'started', 'stopped')),
-  execution_mode TEXT NOT NULL
-    CHECK (execution_mode IN ('pending', 'guest_virtio_serial', 'guest_vsock', 'host_compat')),
-  accelerator TEXT NOT NULL,
-  network_json TEXT NOT NULL,
-  last_error TEXT NOT NULL,
-  created_at INTEGER NOT NULL,
-  started_at INTEGER,
-  last_used_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL,
+  output_bytes INTEGER NOT NULL CHECK (output_bytes >= 0), owner TEXT NOT NULL DEFAULT 'lease'
+  CHECK (owner IN ('lease', 'run')),
   CHECK (execution_mode <> 'host_compat' OR allow_host_compat = 1)
 ) STRICT;
 CREATE INDEX commands_running ON commands (task_id, sequence) WHERE state = 'running';
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

@@ -1,4 +1,5 @@
-// The registry's record of one VM.
+// The registry's record of one instance: a VM or a task, with a row, a directory and a guest that
+// comes and goes.
 
 #pragma once
 
@@ -11,38 +12,52 @@
 
 #include "base/ids.h"
 #include "base/time.h"
-#include "registry/vm_state.h"
+#include "pyro/result.h"
+#include "registry/instance_state.h"
 
 namespace pyro::registry {
+
+// The differences between the kinds of instances.
+struct InstancePolicy {
+  std::string_view thing;    // The kind's name for people: "VM".
+  std::string_view folder;   // Of its directories, in the state directory.
+  std::string_view no_such;  // The hint if there is none of that id.
+  // The directory is a user's work: commands are recorded in its journal, the row can be restored
+  // from it, and the end of the lease stops the guest. Otherwise the end of the lease removes it.
+  bool keeps_work;
+};
+const InstancePolicy& PolicyOf(InstanceKind kind);
 
 // How commands run, or did until it stopped.
 enum class ExecutionMode { kPending, kGuestVirtioSerial, kGuestVsock, kHostCompat };
 
-// The owner, which ends the VM.
-enum class VmOwner {
+// The owner, which ends the instance.
+enum class InstanceOwner {
   kLease,  // Its lease.
   kRun,    // The one `pyro run` that made it: the VM is of no use once that is over.
 };
 
 inline constexpr std::chrono::seconds kMaxTtl = std::chrono::hours(24 * 365 * 10);
 
-// The configuration of a VM; never changes.
-struct VmSpec {
-  VmId id;
+// The configuration; never changes.
+struct InstanceSpec {
+  InstanceId id;
   std::string environment;         // The catalog's name, such as debian:12.
   std::string environment_digest;  // Of the installed version that its guest runs.
-  VmOwner owner = VmOwner::kLease;
+  InstanceOwner owner = InstanceOwner::kLease;
   std::int64_t vcpu_count = 1;
   std::int64_t mem_mib = 1024;
+  std::int64_t disk_mib = 10240;  // Upper bound of its disk.
   std::chrono::seconds ttl{600};  // Between 1 s and kMaxTtl.
   bool network = false;
   bool allow_host_compat = false;
 };
 
-struct VmRecord : VmSpec {
-  explicit VmRecord(VmSpec spec) : VmSpec(std::move(spec)) {}
+// A field that is stored has its row in instance_fields.h.
+struct InstanceRecord : InstanceSpec {
+  explicit InstanceRecord(InstanceSpec spec) : InstanceSpec(std::move(spec)) {}
 
-  VmState state = VmState::kCreated;
+  InstanceState state = InstanceState::kCreated;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;   // "kvm" or "tcg" once a guest was started, or empty.
   std::string network_json;  // The guest's network while it is started, or empty.
@@ -51,15 +66,28 @@ struct VmRecord : VmSpec {
   std::optional<WallTime> started_at;  // Of the latest start.
   WallTime last_used_at{};
   WallTime expires_at{};  // last_used_at + ttl.
+  // Of the journal.
+  std::int64_t next_sequence = 1;
+  std::int64_t command_count = 0;  // Running ones too.
+  std::uint64_t output_bytes = 0;  // Bytes of output kept of the commands that have ended.
 };
 
 // The changes of an event in addition to state and times. Empty fields: no change.
-struct VmChanges {
+struct InstanceChanges {
   std::optional<ExecutionMode> execution_mode = std::nullopt;
   std::optional<std::string> accelerator = std::nullopt;
   std::optional<std::string> network_json = std::nullopt;
   std::optional<std::string> last_error = std::nullopt;
 };
+
+// kInvalidArgument: a number out of range.
+Status CheckSpec(const InstanceSpec& spec);
+
+void BeginLease(InstanceRecord& instance, WallTime now);
+
+// State and fields after `event`; a refusal names the instance. kWrongState: see Next().
+Status Advance(InstanceRecord& instance, InstanceEvent event, const InstanceChanges& changes,
+               WallTime now);
 
 // "guest_vsock" and so on, as stored and as shown.
 std::string_view ExecutionModeName(ExecutionMode mode);

@@ -1,4 +1,4 @@
-#include "registry/vm_state.h"
+#include "registry/instance_state.h"
 
 #include <optional>
 
@@ -6,12 +6,12 @@ namespace pyro::registry {
 namespace {
 
 struct Transition {
-  std::optional<VmState> next;  // Empty: refused, with the two texts.
+  std::optional<InstanceState> next;  // Empty: refused, with the two texts.
   std::string_view refusal = {};
   std::string_view hint = {};
 };
 
-constexpr Transition To(VmState state) { return {.next = state}; }
+constexpr Transition To(InstanceState state) { return {.next = state}; }
 
 constexpr Transition Refuse(std::string_view refusal, std::string_view hint) {
   return {.next = std::nullopt, .refusal = refusal, .hint = hint};
@@ -21,40 +21,40 @@ constexpr Transition kGone = Refuse("it has been deleted", "create another one")
 constexpr Transition kNotRunning =
     Refuse("it is not started and cannot run commands", "start it first");
 
-using Row = std::array<Transition, kAllVmEvents.size()>;
+using Row = std::array<Transition, kAllInstanceEvents.size()>;
 
-// Rows in the order of VmState, columns in that of VmEvent.
-constexpr std::array<Row, kAllVmStates.size()> kTransitions = {{
+// Rows in the order of InstanceState, columns in that of InstanceEvent.
+constexpr std::array<Row, kAllInstanceStates.size()> kTransitions = {{
     {{
-        To(VmState::kStarted),
+        To(InstanceState::kStarted),
         Refuse("it was never started and cannot be stopped", "start it, or delete it"),
         Refuse("it was never started and cannot be lost", "start it, or delete it"),
-        To(VmState::kCreated),
+        To(InstanceState::kCreated),
         kNotRunning,
-        To(VmState::kDeleted),
+        To(InstanceState::kDeleted),
     }},
     {{
         Refuse("it is started already", "run commands in it, or stop it first"),
-        To(VmState::kStopped),
-        To(VmState::kStopped),
-        To(VmState::kStarted),
-        To(VmState::kStarted),
+        To(InstanceState::kStopped),
+        To(InstanceState::kStopped),
+        To(InstanceState::kStarted),
+        To(InstanceState::kStarted),
         Refuse("it is started and cannot be deleted", "stop it first"),
     }},
     {{
-        To(VmState::kStarted),
-        To(VmState::kStopped),
-        To(VmState::kStopped),
+        To(InstanceState::kStarted),
+        To(InstanceState::kStopped),
+        To(InstanceState::kStopped),
         Refuse("it is stopped, and its lease cannot be renewed", "start it first"),
         kNotRunning,
-        To(VmState::kDeleted),
+        To(InstanceState::kDeleted),
     }},
-    {{kGone, kGone, kGone, kGone, kGone, To(VmState::kDeleted)}},
+    {{kGone, kGone, kGone, kGone, kGone, To(InstanceState::kDeleted)}},
 }};
 
 }  // namespace
 
-Result<VmState> Next(VmState state, VmEvent event) {
+Result<InstanceState> Next(InstanceState state, InstanceEvent event) {
   const Transition& transition =
       kTransitions.at(static_cast<std::size_t>(state)).at(static_cast<std::size_t>(event));
   if (transition.next) return *transition.next;
@@ -62,15 +62,15 @@ Result<VmState> Next(VmState state, VmEvent event) {
                    std::string(transition.hint));
 }
 
-std::string_view VmStateName(VmState state) {
+std::string_view InstanceStateName(InstanceState state) {
   switch (state) {
-    case VmState::kCreated:
+    case InstanceState::kCreated:
       return "created";
-    case VmState::kStarted:
+    case InstanceState::kStarted:
       return "started";
-    case VmState::kStopped:
+    case InstanceState::kStopped:
       return "stopped";
-    case VmState::kDeleted:
+    case InstanceState::kDeleted:
       return "deleted";
   }
   return "";

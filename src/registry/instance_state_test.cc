@@ -1,4 +1,4 @@
-#include "registry/vm_state.h"
+#include "registry/instance_state.h"
 
 #include <map>
 #include <optional>
@@ -9,11 +9,11 @@
 namespace pyro::registry {
 namespace {
 
-using enum VmState;
-using enum VmEvent;
+using enum InstanceState;
+using enum InstanceEvent;
 
 // Every state with every event, as docs/REGISTRY.md has it. Nothing: refused.
-const std::map<std::pair<VmState, VmEvent>, std::optional<VmState>> kExpected = {
+const std::map<std::pair<InstanceState, InstanceEvent>, std::optional<InstanceState>> kExpected = {
     {{kCreated, kStart}, kStarted},     {{kCreated, kStop}, std::nullopt},
     {{kCreated, kLost}, std::nullopt},  {{kCreated, kRenew}, kCreated},
     {{kCreated, kExec}, std::nullopt},  {{kCreated, kDelete}, kDeleted},
@@ -28,12 +28,12 @@ const std::map<std::pair<VmState, VmEvent>, std::optional<VmState>> kExpected = 
     {{kDeleted, kExec}, std::nullopt},  {{kDeleted, kDelete}, kDeleted},
 };
 
-TEST(VmStateTest, EveryEventInEveryStateIsDecided) {
-  ASSERT_EQ(kExpected.size(), kAllVmStates.size() * kAllVmEvents.size());
-  for (const VmState state : kAllVmStates) {
-    for (const VmEvent event : kAllVmEvents) {
+TEST(InstanceStateTest, EveryEventInEveryStateIsDecided) {
+  ASSERT_EQ(kExpected.size(), kAllInstanceStates.size() * kAllInstanceEvents.size());
+  for (const InstanceState state : kAllInstanceStates) {
+    for (const InstanceEvent event : kAllInstanceEvents) {
       SCOPED_TRACE(testing::Message()
-                   << VmStateName(state) << ", event " << static_cast<int>(event));
+                   << InstanceStateName(state) << ", event " << static_cast<int>(event));
       const auto& expected = kExpected.at({state, event});
       const auto next = Next(state, event);
       ASSERT_EQ(next.ok(), expected.has_value());

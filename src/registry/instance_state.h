@@ -9,14 +9,14 @@
 
 namespace pyro::registry {
 
-enum class VmState {
+enum class InstanceState {
   kCreated,  // It has a directory and a row, and no guest ever ran.
   kStarted,  // A guest runs, or ran until something killed its supervisor.
   kStopped,  // A guest ran and is off; its disk is kept.
   kDeleted,  // Never stored: the row is gone.
 };
 
-enum class VmEvent {
+enum class InstanceEvent {
   kStart,   // The guest has started.
   kStop,    // The guest has been powered off.
   kLost,    // The guest ended without being stopped.
@@ -25,18 +25,19 @@ enum class VmEvent {
   kDelete,  // The row goes, and the directory after it.
 };
 
-inline constexpr std::array kAllVmStates = {VmState::kCreated, VmState::kStarted, VmState::kStopped,
-                                            VmState::kDeleted};
-inline constexpr std::array kAllVmEvents = {VmEvent::kStart, VmEvent::kStop, VmEvent::kLost,
-                                            VmEvent::kRenew, VmEvent::kExec, VmEvent::kDelete};
+inline constexpr std::array kAllInstanceStates = {InstanceState::kCreated, InstanceState::kStarted,
+                                                  InstanceState::kStopped, InstanceState::kDeleted};
+inline constexpr std::array kAllInstanceEvents = {InstanceEvent::kStart, InstanceEvent::kStop,
+                                                  InstanceEvent::kLost,  InstanceEvent::kRenew,
+                                                  InstanceEvent::kExec,  InstanceEvent::kDelete};
 
 // The state after `event`. kWrongState, with a hint for the user: not possible in `state`.
 // A started VM cannot be deleted: the deleting process first makes sure that the guest is off, and
 // records that with kStop or kLost. kStop, kLost and kDelete may come twice, because two processes
 // may notice the same end.
-Result<VmState> Next(VmState state, VmEvent event);
+Result<InstanceState> Next(InstanceState state, InstanceEvent event);
 
 // "created" and so on, as stored and as shown.
-std::string_view VmStateName(VmState state);
+std::string_view InstanceStateName(InstanceState state);
 
 }  // namespace pyro::registry
