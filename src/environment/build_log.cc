@@ -62,7 +62,8 @@ std::string ErrorLines(std::string_view tail) {
     if (trimmed.empty()) continue;
     all.push_back(trimmed);
     if (trimmed.starts_with("E: ") || trimmed.starts_with("dpkg: error") ||
-        trimmed.starts_with("<E>") || trimmed.starts_with("Err:")) {
+        trimmed.starts_with("dpkg-deb: error") || trimmed.starts_with("<E>") ||
+        trimmed.starts_with("Err:")) {
       errors.push_back(trimmed);
     }
   }
@@ -75,6 +76,14 @@ std::string ErrorLines(std::string_view tail) {
 }
 
 }  // namespace
+
+void StepProgress::Step(std::string_view detail) {
+  ++done_;
+  const auto percent = all_ == 0 ? 0 : std::min<std::size_t>(100, done_ * 100 / all_);
+  if (!progress_ || percent == percent_) return;
+  percent_ = percent;
+  progress_({phase_, Printable(detail, kDetailBytes), static_cast<double>(percent) / 100});
+}
 
 std::optional<PullProgress> BuildLog::EnterPhase(std::string_view message) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kPhases = {{

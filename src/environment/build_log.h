@@ -3,9 +3,11 @@
 
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "environment/progress.h"
 #include "pyro/error.h"
@@ -26,6 +28,24 @@ class BuildLog {
   int fetched_ = 0;
   int unpacked_ = 0;
   int set_up_ = 0;
+};
+
+// The progress of a phase of `all` steps, reported at each hundredth; not at all if `all` is 0. The
+// function is borrowed. Not thread-safe.
+class StepProgress {
+ public:
+  StepProgress(const ProgressFn& progress, std::string phase, std::size_t all)
+      : progress_(progress), phase_(std::move(phase)), all_(all) {}
+
+  // A step has begun; `detail` may hold any bytes.
+  void Step(std::string_view detail);
+
+ private:
+  const ProgressFn& progress_;
+  const std::string phase_;
+  const std::size_t all_;
+  std::size_t done_ = 0;
+  std::size_t percent_ = 0;  // As reported last.
 };
 
 // The reason for a build tool's failure, from the end of its output. kNoSpace: the disk is full.

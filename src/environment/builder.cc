@@ -139,13 +139,29 @@ Status DebianBuild::Bootstrap(const AptSetup& apt) {
       });
 }
 
+// How many entries of the tree mkfs.erofs will name, as far as this user may read it.
+std::size_t CountEntries(const fs::path& tree) {
+  std::size_t count = 0;
+  std::error_code error;
+  auto entry =
+      fs::recursive_directory_iterator(tree, fs::directory_options::skip_permission_denied, error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) ++count;
+  return count;
+}
+
 Status DebianBuild::Seal() {
   // lz4: two fifths smaller than uncompressed and no slower to read in an emulated guest; lz4hc
   // takes four times as long for a twelfth less.
-  return RunStep(
-      "mkfs.erofs",
-      {"mkfs.erofs", "--quiet", "-zlz4", kExcludeVolatile, version_ / "base.erofs", rootfs()}, {},
-      {});
+  StepProgress steps(progress_, "seal", CountEntries(rootfs()));
+  return RunStep("mkfs.erofs",
+                 {"mkfs.erofs", "-zlz4", kExcludeVolatile, version_ / "base.erofs", rootfs()}, {},
+                 [&steps](std::string_view line) {
+                   constexpr std::string_view kEach = "Processing ";
+                   const auto at = line.find(kEach);
+                   if (at == std::string_view::npos) return;
+                   const auto name = line.substr(at + kEach.size());
+                   steps.Step(name.substr(0, name.rfind(" ...")));
+                 });
 }
 
 Result<fs::path> DebianBuild::KernelPackage() const {
@@ -185,8 +201,8 @@ Result<Manifest> DebianBuild::Run(const AptSetup& apt) {
   PYRO_RETURN_IF_ERROR(Bootstrap(apt));
   Report(progress_, "kernel", "unpack");
   PYRO_ASSIGN_OR_RETURN(const fs::path package, KernelPackage());
-  PYRO_ASSIGN_OR_RETURN(KernelFiles kernel,
-                        ExtractKernel(tools_, package, work_ / "kernel-files", version_));
+  PYRO_ASSIGN_OR_RETURN(KernelFiles kernel, ExtractKernel(tools_, package, work_ / "kernel-files",
+                                                          version_, progress_, cancel_));
   if (Cancelled(cancel_)) return MakeError(ErrorCode::kCancelled, "the pull was stopped");
   Report(progress_, "seal");
   PYRO_RETURN_IF_ERROR(Seal());

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -33,18 +36,25 @@ class BuilderTest : public testing::Test {
         "mmdebstrap",
         "case $1 in --version) echo 'mmdebstrap 1.2.3'; exit;; esac\n"
         "printf '%s\\n' \"$@\" > arguments\n"
-        "echo 'I: running apt-get update...'\nmkdir rootfs\n: > \"$PYRO_KERNEL_DIR/linux.deb\"");
+        "echo 'I: running apt-get update...'\nmkdir -p rootfs/usr/bin\n: > rootfs/usr/bin/git\n"
+        ": > \"$PYRO_KERNEL_DIR/linux.deb\"");
     tools_.Add(
         "dpkg-deb",
         "case $1 in --show) printf 'linux-image-9-cloud\\n9.1\\n';;\n"
-        "--extract) mkdir -p $3/boot $3/lib/modules/9-cloud; echo k > $3/boot/vmlinuz-9-cloud;\n"
+        "--info) printf 'sum  boot/vmlinuz-9-cloud\\nsum  lib/virtio.ko\\nsum  lib/blk.ko\\n';;\n"
+        "--vextract) mkdir -p $3/boot $3/lib/modules/9-cloud; echo k > $3/boot/vmlinuz-9-cloud;\n"
+        "printf './\\n./boot/\\n./boot/vmlinuz-9-cloud\\n./lib/virtio.ko\\n./lib/blk.ko\\n';\n"
         "for m in virtio blk; do echo $m > $3/lib/modules/9-cloud/$m.ko; done;; esac");
     tools_.Add("depmod", "");
     tools_.Add("modprobe",
                "echo \"insmod $2/lib/modules/9-cloud/virtio.ko \"\n"
                "case $6 in virtio_blk) echo \"insmod $2/lib/modules/9-cloud/blk.ko opt=1\";; esac");
     tools_.Add("dpkg-query", "printf 'git\\t1:2.39\\tamd64\\n'");
-    tools_.Add("mkfs.erofs", "for a; do case $a in */base.erofs) echo image > \"$a\";; esac; done");
+    // Prints as the real one does, onto a line that it writes over.
+    tools_.Add(
+        "mkfs.erofs",
+        "for a; do case $a in */base.erofs) echo image > \"$a\";; esac; done\n"
+        "for f in usr usr/bin usr/bin/git; do printf '\\r\\033[KProcessing %s ...' $f; done");
   }
 
   fs::path version() const { return directory_.path() / "version"; }
@@ -77,6 +87,21 @@ TEST_F(BuilderTest, RunsEveryStepAndDescribesTheResult) {
   EXPECT_NE(arguments.find("--mode=root\n"), std::string::npos);
   EXPECT_NE(arguments.find("\nbookworm\n"), std::string::npos);
   EXPECT_NE(arguments.find("--include=git,ca-certificates,"), std::string::npos);
+}
+
+TEST_F(BuilderTest, TheKernelAndTheImageReportHowFarTheyAre) {
+  std::map<std::string, std::vector<double>> fractions;
+  std::string details;
+  ASSERT_TRUE(Build({}, [&](const PullProgress& progress) {
+    details += progress.detail + "\n";
+    if (progress.fraction) fractions[progress.phase].push_back(*progress.fraction);
+  }));
+  EXPECT_EQ(fractions["seal"], (std::vector<double>{0.33, 0.66, 1}));
+  ASSERT_GE(fractions["kernel"].size(), 4U);
+  EXPECT_TRUE(std::is_sorted(fractions["kernel"].begin(), fractions["kernel"].end()));
+  EXPECT_EQ(fractions["kernel"].back(), 1);
+  EXPECT_NE(details.find("unpack vmlinuz-9-cloud\n"), std::string::npos) << details;
+  EXPECT_NE(details.find("usr/bin/git\n"), std::string::npos) << details;
 }
 
 TEST_F(BuilderTest, AMissingToolIsNamedBeforeAnythingRuns) {

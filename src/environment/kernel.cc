@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "base/try.h"
+#include "environment/build_log.h"
 #include "sys/files.h"
 
 namespace pyro::environment {
@@ -44,11 +46,31 @@ Status Copy(const fs::path& from, const fs::path& to) {
                                                      to.native(), error.message()));
 }
 
+// The number of files in the package, or 0 if it does not say.
+std::size_t CountFiles(const ToolPaths& tools, const fs::path& package) {
+  const auto sums = Capture(tools, {"dpkg-deb", "--info", package, "md5sums"});
+  return sums ? static_cast<std::size_t>(std::count(sums->begin(), sums->end(), '\n')) : 0;
+}
+
+Status Unpack(const ToolPaths& tools, const fs::path& package, const fs::path& scratch,
+              StepProgress& steps, Cancellation cancel) {
+  sys::SpawnOptions options;
+  PYRO_ASSIGN_OR_RETURN(const fs::path program, tools.Find("dpkg-deb"));
+  options.argv = {program, "--vextract", package, scratch};
+  options.env = ToolEnvironment(tools);
+  const auto on_line = [&steps](std::string_view name) {
+    if (!name.ends_with('/')) steps.Step("unpack " + fs::path(name).filename().native());
+  };
+  PYRO_ASSIGN_OR_RETURN(const ToolRun run, RunTool(std::move(options), cancel, on_line));
+  return run.status.success() ? OkStatus() : ExplainFailure("dpkg-deb", run.tail);
+}
+
 Result<std::vector<fs::path>> ModulesInLoadOrder(const ToolPaths& tools, const fs::path& tree,
-                                                 const std::string& release) {
+                                                 const std::string& release, StepProgress& steps) {
   PYRO_RETURN_IF_ERROR(Capture(tools, {"depmod", "-b", tree, release}));
   std::vector<fs::path> ordered;
   for (const char* module : kGuestModules) {
+    steps.Step(fmt::format("find {}", module));
     PYRO_ASSIGN_OR_RETURN(
         const std::string shown,
         Capture(tools, {"modprobe", "-d", tree, "-S", release, "--show-depends", module}));
@@ -76,7 +98,8 @@ std::vector<fs::path> ParseShowDepends(std::string_view text) {
 }
 
 Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const fs::path& package,
-                                  const fs::path& scratch, const fs::path& version_dir) {
+                                  const fs::path& scratch, const fs::path& version_dir,
+                                  const ProgressFn& progress, Cancellation cancel) {
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(scratch));
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(version_dir / "modules"));
   PYRO_ASSIGN_OR_RETURN(
@@ -87,11 +110,14 @@ Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const fs::path& packag
   KernelFiles files;
   files.package = lines[0];
   files.package_version = lines[1];
-  PYRO_RETURN_IF_ERROR(Capture(tools, {"dpkg-deb", "--extract", package, scratch}));
+  const std::size_t count = CountFiles(tools, package);
+  StepProgress steps(progress, "kernel", count == 0 ? 0 : count + kGuestModules.size());
+  PYRO_RETURN_IF_ERROR(Unpack(tools, package, scratch, steps, cancel));
   PYRO_ASSIGN_OR_RETURN(files.release, ReleaseOf(package, scratch));
   PYRO_RETURN_IF_ERROR(
       Copy(scratch / "boot" / ("vmlinuz-" + files.release), version_dir / "vmlinuz"));
-  PYRO_ASSIGN_OR_RETURN(const auto modules, ModulesInLoadOrder(tools, scratch, files.release));
+  PYRO_ASSIGN_OR_RETURN(const auto modules,
+                        ModulesInLoadOrder(tools, scratch, files.release, steps));
   for (const auto& module : modules) {
     PYRO_RETURN_IF_ERROR(Copy(module, version_dir / "modules" / module.filename()));
     files.modules.push_back(module.filename());

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "environment/progress.h"
 #include "environment/tools.h"
 #include "pyro/result.h"
 
@@ -21,11 +22,12 @@ struct KernelFiles {
 };
 
 // Unpacks the .deb into `scratch` (made, left behind) and copies the image to `version_dir`/vmlinuz
-// and the modules with all they depend on to `version_dir`/modules. kDataLoss: the package lacks a
-// file or is damaged.
+// and the modules with all they depend on to `version_dir`/modules. Reports the phase "kernel".
+// kDataLoss: the package lacks a file or is damaged. kCancelled.
 Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const std::filesystem::path& package,
                                   const std::filesystem::path& scratch,
-                                  const std::filesystem::path& version_dir);
+                                  const std::filesystem::path& version_dir,
+                                  const ProgressFn& progress, Cancellation cancel);
 
 // The paths in the output of `modprobe --show-depends`, in order; built-in modules have none.
 std::vector<std::filesystem::path> ParseShowDepends(std::string_view text);
