@@ -75,8 +75,13 @@ void Agent::Wait() {
   polls_.push_back({ask_port ? options_.port.get() : -1, port_events, 0});
   polls_.push_back({sync_->fd(), POLLIN, 0});
   for (const sys::UniqueFd& fd : discarded_) polls_.push_back({fd.get(), POLLIN, 0});
-  for (const auto& [channel, command] : commands_) command->AddPolls(session_, polls_);
-  const int ready = ::poll(polls_.data(), polls_.size(), host_absent_ ? kHostRetryMs : -1);
+  int timeout = host_absent_ ? kHostRetryMs : -1;
+  for (const auto& [channel, command] : commands_) {
+    command->AddPolls(session_, polls_);
+    const int own = command->PollTimeout();
+    if (own >= 0) timeout = timeout < 0 ? own : std::min(own, timeout);
+  }
+  const int ready = ::poll(polls_.data(), polls_.size(), timeout);
   if (ready < 0) {
     for (pollfd& poll : polls_) poll.revents = 0;
   }

@@ -374,6 +374,23 @@ TEST_F(AgentTest, OutputThatOthersHoldOpenAtTheEndIsTold) {
   EXPECT_TRUE(end.valid());
 }
 
+TEST_F(AgentTest, AProcessThatRedirectsJustAfterTheEndLeavesNothingOpen) {
+  const sys::TestDirectory directory;
+  const std::string go = directory.path() / "go";
+  ASSERT_EQ(::mkfifo(go.c_str(), 0600), 0);
+  // $$ is the shell, which can be signalled until it has been reaped.
+  const std::string script = fmt::format(
+      "(while kill -0 $$; do :; done; exec >/dev/null; read x < {}) 2>/dev/null & echo x", go);
+  // On a busy machine the process may take its time; without the second look it is always late.
+  bool left_open = true;
+  for (int i = 0; i < 50 && left_open; ++i) {
+    left_open = Finish(Shell(script)).exited.output_left_open;
+  }
+  EXPECT_FALSE(left_open);
+  const sys::UniqueFd end(::open(go.c_str(), O_RDWR | O_CLOEXEC));  // Lets all of them go on.
+  EXPECT_TRUE(end.valid());
+}
+
 TEST_F(AgentTest, WhyACommandDidNotStartIsToldPrecisely) {
   const sys::TestDirectory directory;
   const auto file = [&](const char* name, std::string_view text, mode_t mode) {

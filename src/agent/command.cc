@@ -20,6 +20,10 @@ namespace {
 // Four frames of output: fewer turns of writer and reader than with the kernel's 64 KiB.
 constexpr int kPipeBytes = 256 * 1024;
 
+// A shell ends at once after it has started a process in the background, which may redirect its
+// output only then. A command that leaves its output open ends that much later.
+constexpr std::chrono::milliseconds kSettle{100};
+
 Result<sys::Pipe> MakeLargePipe() {
   PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
   (void)::fcntl(pipe.read.get(), F_SETPIPE_SZ, kPipeBytes);  // Only an optimisation.
@@ -159,6 +163,8 @@ void Command::AddPolls(const Session& session, std::vector<pollfd>& polls) {
     const bool wanted = output.fd.valid() && !output.ended;
     const bool room = wanted && session.HasRoom(channel_, output.stream);
     output.poll = room ? add(output.fd, POLLIN) : -1;
+    // Wakes when the last writer has gone. A descriptor without one would wake for ever.
+    if (settling_ && !room && output.fd.valid() && HasWriter(output.fd)) add(output.fd, 0);
   }
 }
 
@@ -224,7 +230,6 @@ void Command::OnExit(Session& session, SteadyTime now) {
   session.InputRefused(channel_);
   for (Output& output : outputs_) {
     if (output.ended) continue;
-    output_left_open_ = HasWriter(output.fd) || output_left_open_;
     int waiting = 0;
     if (::ioctl(output.fd.get(), FIONREAD, &waiting) == 0 && waiting > 0) {
       output.left = static_cast<std::size_t>(waiting);
@@ -232,6 +237,14 @@ void Command::OnExit(Session& session, SteadyTime now) {
       EndOutput(session, output);
     }
   }
+  settling_ = LeftOpen();
+  settled_at_ = Deadline::After(kSettle);
+}
+
+bool Command::LeftOpen() const {
+  return std::any_of(outputs_.begin(), outputs_.end(), [](const Output& output) {
+    return output.fd.valid() && HasWriter(output.fd);
+  });
 }
 
 bool Command::Kill() {
@@ -244,7 +257,11 @@ bool Command::Kill() {
 }
 
 void Command::FinishIfDone(Session& session) {
-  if (over_ || !status_ || !outputs_[0].ended || !outputs_[1].ended) return;
+  if (settling_) {
+    output_left_open_ = LeftOpen();
+    settling_ = output_left_open_ && !settled_at_.Expired();
+  }
+  if (over_ || !status_ || settling_ || !outputs_[0].ended || !outputs_[1].ended) return;
   if (sync_ != nullptr && !sync_->Done(sync_request_)) return;
   over_ = true;
   session.Ended(channel_, *status_, duration_us_, output_left_open_);

@@ -45,8 +45,10 @@ class Command {
   std::uint32_t channel() const { return channel_; }
   pid_t pid() const { return child_.pid(); }
 
-  // Adds the descriptors of this command to `polls`; Serve() then reads the answers there.
+  // Adds the descriptors of this command to `polls`; Serve() then reads the answers there. Wait at
+  // most PollTimeout() for them: milliseconds, or -1.
   void AddPolls(const Session& session, std::vector<pollfd>& polls);
+  int PollTimeout() const { return settling_ ? settled_at_.PollTimeout() : -1; }
   void Serve(Session& session, const std::vector<pollfd>& polls);
 
   // The first process is dead and may be reaped. The bytes in the pipes now still count as its
@@ -78,6 +80,7 @@ class Command {
   void WriteInput(Session& session, short revents);
   void ReadOutput(Session& session, Output& output);
   void EndOutput(Session& session, Output& output);
+  bool LeftOpen() const;  // Now, by any process.
   void FinishIfDone(Session& session);
 
   const std::uint32_t channel_;
@@ -89,7 +92,9 @@ class Command {
   SteadyTime started_;
   std::optional<sys::ExitStatus> status_;
   std::int64_t duration_us_ = 0;
-  bool output_left_open_ = false;   // At the exit, by processes in the background.
+  bool output_left_open_ = false;  // After the exit, by processes in the background.
+  bool settling_ = false;          // Since the exit: one that redirects its output may still do so.
+  Deadline settled_at_ = Deadline::Never();
   DiskSync* sync_ = nullptr;        // If the command wants it.
   std::uint64_t sync_request_ = 0;  // Of sync_, from the exit on.
   bool over_ = false;
