@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,6 +20,7 @@
 #include <fmt/format.h>
 
 #include "archive/extract.h"
+#include "archive/formats.h"
 #include "archive/pack.h"
 #include "base/check.h"
 #include "sys/files.h"
@@ -92,6 +95,49 @@ class TarBuilder {
 
   std::string bytes_;
 };
+
+// `level`: as the format counts; "0" of gzip stores the bytes as they are.
+inline std::string Compress(std::string_view bytes, Compression compression = Compression::kGzip,
+                            const char* level = nullptr) {
+  std::string packed(bytes.size() * 2 + (1 << 16), '\0');
+  std::size_t used = 0;
+  struct ::archive* const writer = archive_write_new();
+  archive_write_set_format_raw(writer);
+  const char* name = "gzip";
+  switch (compression) {
+    case Compression::kGzip:
+      archive_write_add_filter_gzip(writer);
+      break;
+    case Compression::kBzip2:
+      archive_write_add_filter_bzip2(writer);
+      name = "bzip2";
+      break;
+    case Compression::kXz:
+      archive_write_add_filter_xz(writer);
+      name = "xz";
+      break;
+    case Compression::kZstd:
+      archive_write_add_filter_zstd(writer);
+      name = "zstd";
+      break;
+    case Compression::kNone:
+      return std::string(bytes);
+  }
+  if (level != nullptr) {
+    PYRO_CHECK(archive_write_set_filter_option(writer, name, "compression-level", level) ==
+               ARCHIVE_OK);
+  }
+  PYRO_CHECK(archive_write_open_memory(writer, packed.data(), packed.size(), &used) == ARCHIVE_OK);
+  archive_entry* const entry = archive_entry_new();
+  archive_entry_set_filetype(entry, AE_IFREG);
+  PYRO_CHECK(archive_write_header(writer, entry) == ARCHIVE_OK);
+  archive_write_data(writer, bytes.data(), bytes.size());
+  archive_entry_free(entry);
+  archive_write_close(writer);
+  archive_write_free(writer);
+  packed.resize(used);
+  return packed;
+}
 
 // A descriptor that reads `bytes`.
 inline sys::UniqueFd FdOf(std::string_view bytes) {
