@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -42,21 +44,43 @@ int ListEnvironments(Engine& engine, const Context& context, bool quiet) {
   return kExitOk;
 }
 
-int Pull(Engine& engine, const Context& context, const std::string& name, bool quiet) {
-  Call call(quiet ? Progress::Style::kQuiet : Progress::Style::kPhaseLines, name);
-  const auto pulled = call.Run([&](const CallIo& io) { return engine.PullEnvironment(name, io); });
-  if (!pulled) {
-    if (CaughtSignal() != 0) Talk("pyro: cancelled; nothing was installed\n");
-    return Fail(pulled.error(), context);
+void SayPulled(const PulledEnvironment& pulled) {
+  Print(fmt::format("{} {} ({}, {})\n", pulled.info.name,
+                    pulled.built ? "installed" : "was installed already",
+                    FormatBytes(pulled.info.size_bytes), pulled.info.digest.substr(0, 12)));
+}
+
+// One after the other. If one cannot be pulled, the others still are; Ctrl-C ends all.
+int Pull(Engine& engine, const Context& context, const std::vector<std::string>& names,
+         bool quiet) {
+  Call call(quiet ? Progress::Style::kQuiet : Progress::Style::kPhaseLines, names.front());
+  const bool single = names.size() == 1;
+  Json environments = Json::array();
+  int code = kExitOk;
+  for (const std::string& name : names) {
+    call.progress().Begin(name);
+    const auto pulled =
+        call.Run([&](const CallIo& io) { return engine.PullEnvironment(name, io); });
+    if (pulled) {
+      environments.push_back(ToJson(*pulled));
+      if (!quiet && !context.json) SayPulled(*pulled);
+      continue;
+    }
+    if (CaughtSignal() != 0) {
+      Talk(fmt::format("pyro: cancelled; {} installed\n",
+                       single ? "nothing was" : name + " was not"));
+    }
+    if (single || CaughtSignal() != 0) return Fail(pulled.error(), context);
+    code = kExitFailed;
+    Json entry = ToJson(pulled.error());
+    entry["environment"] = name;
+    environments.push_back(std::move(entry));
+    ReportError(pulled.error(), false);
   }
-  if (context.json) {
-    PrintJson(ToJson(*pulled));
-  } else if (!quiet) {
-    Print(fmt::format("{} {} ({}, {})\n", name,
-                      pulled->built ? "installed" : "was installed already",
-                      FormatBytes(pulled->info.size_bytes), pulled->info.digest.substr(0, 12)));
-  }
-  return kExitOk;
+  if (!context.json) return code;
+  PrintJson(single ? environments.front()
+                   : Json{{"count", environments.size()}, {"environments", environments}});
+  return code;
 }
 
 void PrintSection(std::string_view title, const std::vector<std::string>& lines) {
@@ -125,6 +149,7 @@ void AddEnv(CLI::App& app, Context& context) {
     return command;
   };
   auto name = std::make_shared<std::string>();
+  auto names = std::make_shared<std::vector<std::string>>();
   auto flag = std::make_shared<bool>(false);
   auto quiet = std::make_shared<bool>(false);
 
@@ -135,11 +160,13 @@ void AddEnv(CLI::App& app, Context& context) {
   list->add_flag("-q,--quiet", *quiet, "Print names only");
   list->footer("Example:\n  pyro env list --json");
 
-  CLI::App* pull =
-      add("pull", "Build and install an environment, or repair it",
-          [&context, name, quiet](Engine& engine) { return Pull(engine, context, *name, *quiet); });
+  CLI::App* pull = add(
+      "pull", "Build and install environments, or repair them",
+      [&context, names, quiet](Engine& engine) { return Pull(engine, context, *names, *quiet); });
   pull->add_flag("-q,--quiet", *quiet, "Print no progress and no closing line");
-  pull->add_option("environment", *name, "Such as debian:12")->required()->type_name("ENVIRONMENT");
+  pull->add_option("environment", *names, "One or more, such as debian:12")
+      ->required()
+      ->type_name("ENVIRONMENT");
   pull->footer(
       "Takes packages from the host's own Debian mirror, and one to two minutes; longer\n"
       "on a slow host or line. What is installed already takes no time.\n\n"

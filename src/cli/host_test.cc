@@ -40,6 +40,21 @@ TEST_F(CliHostTest, EnvironmentsArePulledListedInspectedAndPruned) {
   EXPECT_FALSE(Pyro({"env", "prune", "--json"}).json().is_null());
 }
 
+TEST_F(CliHostTest, SeveralEnvironmentsArePulledAlthoughOneCannotBe) {
+  const Told told = Pyro({"env", "pull", "debian:12", "no-such", "debian:12-base"});
+  EXPECT_EQ(told.code, kExitFailed);
+  EXPECT_NE(told.out.find("debian:12 installed"), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("debian:12-base installed"), std::string::npos) << told.out;
+  EXPECT_NE(told.err.find("[pull] phase=install environment=debian:12-base"), std::string::npos);
+  EXPECT_NE(told.err.find("no-such"), std::string::npos) << told.err;
+  const Told json = Pyro({"env", "pull", "--json", "debian:12", "no-such"});
+  EXPECT_EQ(json.code, kExitFailed);
+  EXPECT_EQ(json.json()["count"], 2);
+  EXPECT_EQ(json.json()["environments"][0]["built"], false);
+  EXPECT_EQ(json.json()["environments"][1]["environment"], "no-such");
+  EXPECT_EQ(json.json()["environments"][1]["error"]["code"], "not_found") << json.out;
+}
+
 TEST_F(CliHostTest, FailuresOfEnvironmentsAreTold) {
   EXPECT_EQ(Pyro({"env", "pull", "no-such"}).code, kExitFailed);
   EXPECT_EQ(Pyro({"env", "inspect", "debian:12"}).code, kExitFailed);

@@ -13,6 +13,13 @@ namespace pyro::cli {
 Progress::Progress(Style style, std::string environment)
     : style_(style), environment_(std::move(environment)), terminal_(StderrIsTerminal()) {}
 
+void Progress::Begin(std::string environment) {
+  Clear();
+  environment_ = std::move(environment);
+  phase_.clear();
+  started_ = std::chrono::steady_clock::now();
+}
+
 void Progress::Show(std::string_view phase, std::string_view detail, double fraction) {
   if (style_ == Style::kQuiet) return;
   if (style_ == Style::kPhaseLines && phase != phase_) {

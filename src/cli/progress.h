@@ -22,6 +22,9 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  // The next call of the same process, for this subject.
+  void Begin(std::string environment);
+
   void Show(std::string_view phase, std::string_view detail, double fraction);
 
   // Leaves the line empty for the next output.
