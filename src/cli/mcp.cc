@@ -137,8 +137,7 @@ int Serve(Engine& engine, const Context& context, const McpFlags& flags) {
   if (::isatty(STDIN_FILENO) == 1) {
     Talk(
         "pyro: this speaks JSON-RPC with an MCP client on stdin and stdout; 'pyro mcp config "
-        "CLIENT' "
-        "shows how to set one up\n");
+        "CLIENT' shows how to set one up\n");
   }
   const Status status = ServeMcpOnStdio(engine, options, CatchSignals());
   // A call that does not end in time must not delay the client; its leftovers are reaped later.
