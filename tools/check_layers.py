@@ -32,7 +32,7 @@ FLOORS = {
 }
 
 # What tests, and what is in folders named `testing`, may see beyond that.
-TESTS_SEE = {"cli": {"engine", "sys"}}
+TESTS_SEE = {"cli": {"engine", "sys"}, "mcp_server": {"engine", "sys"}}
 
 # Header prefix of a library: the folders that may include it.
 OUTSIDE = {

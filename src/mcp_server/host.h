@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "mcp/server.h"
+#include "mcp_server/environment_builds.h"
 #include "pyro/engine.h"
 #include "pyro/mcp_server.h"
 
@@ -17,9 +18,10 @@ namespace pyro::mcp_server {
 struct Host {
   Engine& engine;
   mcp::Server& server;
+  EnvironmentBuilds& builds;
   McpProfile profile = McpProfile::kFull;
   bool host_paths = true;  // Tools may read and write paths of this host that a client names.
-  // How long a call waits for a command at most; what runs longer goes on without it.
+  // How long a call waits at most for a command, or for an environment; both go on without it.
   std::chrono::milliseconds answer_after{kDefaultAnswerSeconds * 1000};
 };
 

@@ -31,7 +31,8 @@ mcp::ServerOptions ServerOptionsFor(Engine& engine, McpProfile profile) {
 }  // namespace
 
 PyroServer::PyroServer(Engine& engine, McpProfile profile)
-    : watcher_(std::make_unique<Watcher>(engine, server_)),
+    : builds_(engine),
+      watcher_(std::make_unique<Watcher>(engine, server_)),
       server_(ServerOptionsFor(engine, profile)) {
   if (profile == McpProfile::kVmRun) return;
   server_.SetTaskStore(std::make_shared<JournalTasks>(engine));
@@ -45,7 +46,11 @@ Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOp
                      fmt::format("answer_seconds takes 1 to {}", kMaxAnswerSeconds));
   }
   std::unique_ptr<PyroServer> made(new PyroServer(engine, options.profile));
-  const Host host{engine, made->server_, options.profile, host_paths == HostPaths::kAllowed,
+  const Host host{engine,
+                  made->server_,
+                  made->builds_,
+                  options.profile,
+                  host_paths == HostPaths::kAllowed,
                   std::chrono::seconds(options.answer_seconds)};
   PYRO_RETURN_IF_ERROR(AddVmTools(host));
   PYRO_RETURN_IF_ERROR(AddTaskTools(host));

@@ -29,7 +29,8 @@ class PyroServer {
  private:
   PyroServer(Engine& engine, McpProfile profile);
 
-  // Destroyed after the server, which stops the watches at its end.
+  // Destroyed after the server, which stops the watches and the calls at its end.
+  EnvironmentBuilds builds_;
   std::unique_ptr<Watcher> watcher_;
   mcp::Server server_;
 };

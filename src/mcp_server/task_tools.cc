@@ -83,7 +83,9 @@ Result<ToolResult> CreateTask(const Host& host, CallContext& call, const Json& a
   }
   options.git = FlagOr(arguments, "git", false);
   CallReport report(call, 0, "making a task of " + options.environment);
-  PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.CreateTask(options, report.Io()));
+  const CallIo io = report.Io();
+  PYRO_RETURN_IF_ERROR(host.builds.Await(options, host.answer_after, io));
+  PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.CreateTask(options, io));
   host.server.NotifyResourcesChanged();
   return TaskResult(task, report.Notices());
 }

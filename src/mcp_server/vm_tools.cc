@@ -42,6 +42,7 @@ Result<ToolResult> Run(const Host& host, CallContext& call, const Json& argument
   CallReport report(call, timeout, "starting a guest of " + options.environment);
   CountingSink sink(report);
   CallIo io = report.Io();
+  PYRO_RETURN_IF_ERROR(host.builds.Await(options, host.answer_after, io));
   io.sink = &sink;
   PYRO_ASSIGN_OR_RETURN(
       const ExecResult result,
@@ -66,7 +67,9 @@ Result<ToolResult> CreateVm(const Host& host, CallContext& call, const Json& arg
   VmOptions options;
   ReadVmOptions(arguments, options);
   CallReport report(call, 0, "making a VM of " + options.environment);
-  PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.CreateVm(options, report.Io()));
+  const CallIo io = report.Io();
+  PYRO_RETURN_IF_ERROR(host.builds.Await(options, host.answer_after, io));
+  PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.CreateVm(options, io));
   return ValueResult(ToJson(vm));
 }
 

@@ -156,3 +156,12 @@ def test_results_hold_nothing_that_helps_no_reader(session, task_id):
         text = text_of(result)
         assert len(text) < len(json.dumps(result["structuredContent"])) and not text.startswith("{"), text
         assert "echo x" in text, text
+
+
+def test_a_call_that_must_build_first_says_how_far_it_is_and_the_next_joins(bare, serve):
+    server = serve("--answer-seconds", "1", pyro=bare)
+    for tool, arguments in (("task_create", {}), ("vm_run", {"command": "true"})):
+        error = server.failure(tool, environment=harness.BASE, **arguments)
+        assert error["code"] == "unavailable" and "is being built: step '" in error["message"], error
+        assert "same call again" in error["hint"], error
+    assert len(list(bare.cache.glob("environments/debian-12-base/.pull-*"))) == 1

@@ -37,6 +37,9 @@ class WorldBuilder final : public environment::Builder {
                                       const environment::ProgressFn& progress,
                                       environment::Cancellation cancel) override {
     if (!world_.build) return world_.build.error();
+    fake_.before_files = [this, cancel](const fs::path&) {
+      return world_.building ? world_.building(cancel.fd) : OkStatus();
+    };
     auto manifest = fake_.Build(entry, work_dir, version_dir, progress, cancel);
     std::ofstream(version_dir / "vmlinuz") << world_.kernel;
     return manifest;

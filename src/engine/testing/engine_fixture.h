@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,7 +39,9 @@ struct FakeWorld {
   std::string base = "base 1";    // Another content makes another version of an environment.
   std::string kernel = "kernel";  // "panic!" and "silent" do what they say; of six letters.
   Status build = OkStatus();      // What building an environment comes to.
-  Status monitor = OkStatus();    // What finding the monitor comes to.
+  // Called in the middle of a build with the descriptor that stops it, unless it is empty.
+  std::function<Status(int cancel_fd)> building;
+  Status monitor = OkStatus();  // What finding the monitor comes to.
   std::vector<std::string> missing_tools;
 };
 
