@@ -81,13 +81,14 @@ coverage: deps-check
 
 # The packages, from this tree, in build/dist.
 dist: python deps-dist
+	cmake --build --preset release -j $(JOBS) --target library
 	rm -rf build/dist && mkdir -p build/dist
 	packaging/make_deb.sh build build/dist
 	packaging/make_python_dist.sh build build/dist
 
 # Installs each in a Debian 12 that has never seen the sources, and boots a guest there as an ordinary user.
 dist-check: dist deps-run
-	lintian --fail-on error build/dist/pyro-mcp_*.deb
+	lintian --fail-on error build/dist/*.deb
 	$(AS_ROOT) env PYRO_DIST_CCACHE="$$(ccache -k cache_dir)" packaging/dist_check.sh build/dist build/dist-check
 
 lint: deps-check
@@ -95,8 +96,11 @@ lint: deps-check
 	cmake --build --preset release -j $(JOBS) --target compile_commands pyro_build_id_source
 	tools/lint.py build --jobs $(JOBS)
 
+# The programs, and the library with its headers.
 install: build
-	cmake --install build --prefix "$(PREFIX)" $(if $(DESTDIR),--strip)
+	cmake --build --preset release -j $(JOBS) --target library
+	for component in Unspecified library development; do \
+	  cmake --install build --prefix "$(PREFIX)" $(if $(DESTDIR),--strip) --component $$component || exit 1; done
 
 format:
 	clang-format-14 -i $(SOURCES)

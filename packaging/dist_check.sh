@@ -100,6 +100,24 @@ check() {
   case $got in *"'execution_mode': 'guest_"*) ;; *) say "$kind: that was no guest"; exit 1 ;; esac
 }
 
+# A program of another author, against the installed library: built in both ways, and a guest started by it.
+check_library() {
+  say "$kind: a C++ program that uses the library"
+  cp "$dist"/libpyro-dev_*.deb "$root/dist"
+  cp -r "$here/../examples/library" "$root/home/user/library"
+  # shellcheck disable=SC2016 # expanded inside
+  inside sh -euc 'export DEBIAN_FRONTEND=noninteractive
+    apt-get install -qq -y --no-install-recommends ./dist/libpyro-dev_*.deb g++ make cmake pkg-config; chown -R user: /home/user/library' \
+    >>"$work/$kind.log" 2>&1 || { tail -40 "$work/$kind.log"; say "libpyro-dev: could not be installed"; exit 1; }
+  # shellcheck disable=SC2016
+  as_user sh -euc 'cd ~/library; cmake -S . -B build >log && cmake --build build >>log || { cat log; exit 1; }
+    c++ -std=c++20 in_a_vm.cc $(pkg-config --cflags --libs pyro) -o in_a_vm; ./in_a_vm'
+  local got
+  got=$(as_user /home/user/library/build/in_a_vm debian:12 git --version)
+  echo "$got"
+  case $got in "git version "*) ;; *) say "$kind: that is not Git's version"; exit 1 ;; esac
+}
+
 cache=
 for kind in "${kinds[@]}"; do
   say "$kind: installing in a clean root"
@@ -115,6 +133,7 @@ for kind in "${kinds[@]}"; do
   if [ "$kind" = deb ]; then
     for page in pyro pyro-run pyro-task; do inside sh -c "man $page >/dev/null" || { say "no man page $page"; exit 1; }; done
     [ -e "$root/usr/share/bash-completion/completions/pyro" ] || { say "no completions"; exit 1; }
+    check_library
   fi
   # The first one's pull was real; the others may have what it built.
   if [ -z "$cache" ]; then

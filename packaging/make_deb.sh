@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make_deb.sh BUILD OUTPUT: packs what BUILD has built into OUTPUT/pyro-mcp_VERSION_ARCH.deb.
+# make_deb.sh BUILD OUTPUT: packs what BUILD has built into OUTPUT/pyro-mcp_VERSION_ARCH.deb, and what a C++ program needs to use
+# it into OUTPUT/libpyro-dev_VERSION_ARCH.deb.
 set -euo pipefail
 umask 022
 build=$(realpath "$1")
@@ -10,12 +11,15 @@ architecture=$(dpkg --print-architecture)
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 tree=$stage/tree
+development=$stage/development
 share=$tree/usr/share
-mkdir -p "$tree/DEBIAN" "$share/doc/pyro-mcp"
+mkdir -p "$tree/DEBIAN" "$development/DEBIAN" "$share/doc/pyro-mcp" "$development/usr/share/doc"
 
-for component in Unspecified python; do
+for component in Unspecified python library; do
   DESTDIR=$tree cmake --install "$build" --prefix /usr --strip --component "$component" >/dev/null
 done
+DESTDIR=$development cmake --install "$build" --prefix /usr --component development >/dev/null
+ln -s pyro-mcp "$development/usr/share/doc/libpyro-dev"
 # What pip and importlib.metadata know an installed package by.
 metadata=$tree/usr/lib/python3/dist-packages/pyro_mcp-$version.dist-info
 mkdir -p "$metadata"
@@ -44,16 +48,24 @@ echo 'Source: pyro-mcp' >"$stage/debian/control"
 objects=()
 while IFS= read -r file; do
   if file -b "$file" | grep -q 'dynamically linked'; then objects+=("$file"); fi
-done < <(find "$tree/usr" -type f \( -perm -u+x -o -name '*.so' \))
+done < <(find "$tree/usr" -type f \( -perm -u+x -o -name '*.so' -o -name '*.so.*' \))
 depends=$(cd "$stage" && dpkg-shlibdeps --warnings=0 -O "${objects[@]}" | sed -n 's/^shlibs:Depends=//p')
 depends+=', python3 (>= 3.11), python3 (<< 3.12)'
 for package in $(sed -n 's/^run: //p' "$root/tools/packages.txt"); do
   [ "$(dpkg-query -W -f '${Essential}' "$package" 2>/dev/null)" = yes ] || depends+=", $package"
 done
-sed -e "s/@MAINTAINER@/$maintainer/" -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
-  -e "s/@INSTALLED_SIZE@/$(du -sk --exclude=DEBIAN "$tree" | cut -f1)/" \
-  "$root/packaging/debian/control.in" >"$tree/DEBIAN/control"
-(cd "$tree" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
-chmod -R go=rX "$tree"
-dpkg-deb --root-owner-group --build "$tree" "$output/pyro-mcp_${version}_$architecture.deb" >/dev/null
-echo "$output/pyro-mcp_${version}_$architecture.deb"
+# Programs that are linked with the library depend on this minor version, and the loader learns of it.
+minor=${version%.*}
+echo "libpyro $minor pyro-mcp (>= $version), pyro-mcp (<< ${minor%.*}.$((${minor#*.} + 1)))" >"$tree/DEBIAN/shlibs"
+echo 'activate-noawait ldconfig' >"$tree/DEBIAN/triggers"
+
+pack() {  # NAME TREE CONTROL
+  sed -e "s/@MAINTAINER@/$maintainer/" -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
+    -e "s/@INSTALLED_SIZE@/$(du -sk --exclude=DEBIAN "$2" | cut -f1)/" "$root/packaging/debian/$3" >"$2/DEBIAN/control"
+  (cd "$2" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$2/DEBIAN/md5sums"
+  chmod -R go=rX "$2"
+  dpkg-deb --root-owner-group --build "$2" "$output/$1_${version}_$architecture.deb" >/dev/null
+  echo "$output/$1_${version}_$architecture.deb"
+}
+pack pyro-mcp "$tree" control.in
+pack libpyro-dev "$development" control-dev.in

@@ -25,7 +25,8 @@ Result<fs::path> DirectoryFor(const char* variable, const char* below_home) {
   return home / below_home;
 }
 
-// Of the program or module that this code is part of: a Python package brings its own helpers.
+// Of the program or module that this code is part of: a Python package brings its own helpers, and
+// an installed libpyro.so lies beside lib/pyro-mcp.
 fs::path OwnObjectDirectory() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<const void*>(&OwnObjectDirectory), &info) == 0) return {};
@@ -40,7 +41,7 @@ Result<fs::path> OwnProgram(const char* name) {
     directories.push_back(own->parent_path() / "lib/pyro-mcp");
   }
   if (const fs::path object = OwnObjectDirectory(); !object.empty()) {
-    directories.insert(directories.begin(), object / "libexec");
+    directories.insert(directories.begin(), {object / "libexec", object / "pyro-mcp"});
   }
   if (const std::string value = sys::Environment("PYRO_LIBEXEC_DIR"); !value.empty()) {
     directories.insert(directories.begin(), value);
