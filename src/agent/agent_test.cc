@@ -378,9 +378,12 @@ TEST_F(AgentTest, AProcessThatRedirectsJustAfterTheEndLeavesNothingOpen) {
   const sys::TestDirectory directory;
   const std::string go = directory.path() / "go";
   ASSERT_EQ(::mkfifo(go.c_str(), 0600), 0);
-  // $$ is the shell, which can be signalled until it has been reaped.
+  // $$ is the shell, which can be signalled until it has been reaped. Five programs take longer
+  // than the agent's first look.
   const std::string script = fmt::format(
-      "(while kill -0 $$; do :; done; exec >/dev/null; read x < {}) 2>/dev/null & echo x", go);
+      "(while kill -0 $$; do :; done; for i in 1 2 3 4 5; do /bin/true; done; exec >/dev/null; "
+      "read x < {}) 2>/dev/null & echo x",
+      go);
   // On a busy machine the process may take its time; without the second look it is always late.
   bool left_open = true;
   for (int i = 0; i < 50 && left_open; ++i) {
