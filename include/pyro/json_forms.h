@@ -12,6 +12,7 @@ namespace pyro {
 nlohmann::json ToJson(const Error& error);
 nlohmann::json ToJson(const ExecResult& result);
 nlohmann::json ToJson(const VmInfo& vm);
+nlohmann::json ToJson(const std::vector<VmInfo>& vms);
 nlohmann::json ToJson(const VmNetworkInfo& network);
 nlohmann::json ToJson(const TaskInfo& task);
 nlohmann::json ToJson(const std::vector<TaskInfo>& tasks);

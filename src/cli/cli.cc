@@ -56,13 +56,14 @@ void AddCommands(CLI::App& app, Context& context) {
   app.set_version_flag("-V,--version", fmt::format("pyro {}", kVersion), "Print the version");
   app.require_subcommand(1);
   app.footer(
-      "Exits with 0, 1 (failed) or 2 (bad arguments); 'run' and 'task exec' with the\n"
-      "code of their command. With NO_COLOR set nothing is coloured.\n\n"
+      "Exits with 0, 1 (failed) or 2 (bad arguments); 'run' and 'exec' with the code of\n"
+      "their command. With NO_COLOR set nothing is coloured.\n\n"
       "Example:\n  pyro run debian:12 -- git --version\n\n'pyro COMMAND --help' tells more.");
   app.formatter(HelpFormatter());
   app.set_help_flag("-h,--help", "Print this help");
   AddRun(app, context);
   AddTask(app, context);
+  AddVm(app, context);
   AddMcp(app, context);
   AddEnv(app, context);
   AddWarm(app, context);

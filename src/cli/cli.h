@@ -14,8 +14,8 @@ namespace pyro::cli {
 // What a call of pyro works with, made once it is known that it needs one.
 using EngineFactory = std::function<std::unique_ptr<Engine>(Engine::Directories)>;
 
-// Exit codes: `run` ends with the command's code, 124 when it timed out, 125 when pyro itself
-// failed; every other command with 0, 1 (failed) or 2 (usage).
+// Exit codes: `run` and `exec` end with the command's code, 124 when it timed out, 125 when pyro
+// itself failed; every other command with 0, 1 (failed) or 2 (usage).
 int Main(int argc, char** argv, const EngineFactory& make_engine);
 
 }  // namespace pyro::cli

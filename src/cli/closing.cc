@@ -50,6 +50,17 @@ void ExplainOutcome(const ExecResult& result, bool quiet) {
   if (!why.hint.empty()) Talk(fmt::format("hint: {}\n", why.hint));
 }
 
+void SayHowItEnded(const ExecResult& result, std::string_view label, bool quiet) {
+  ExplainOutcome(result, quiet);
+  if (quiet) return;
+  std::string line = fmt::format("[{}] exit_code={} duration_ms={} environment={}", label,
+                                 result.exit_code, result.duration_ms, result.environment);
+  if (result.execution_mode != kUsualMode) {
+    line += fmt::format(" execution_mode={}", result.execution_mode);
+  }
+  Talk(line + "\n");
+}
+
 std::optional<Error> WithoutTerminal(const std::vector<std::string>& argv) {
   const std::string_view name = NameOf(argv);
   const bool alone = std::all_of(

@@ -1,9 +1,10 @@
-// The messages of `run` and `task exec` about a command.
+// The messages of `run`, `vm exec` and `task exec` about a command.
 
 #pragma once
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pyro/error.h"
@@ -16,6 +17,9 @@ inline constexpr const char* kUsualMode = "guest_virtio_serial";
 
 // On stderr, for outcomes that an exit code alone does not explain.
 void ExplainOutcome(const ExecResult& result, bool quiet);
+
+// The same, and the closing line "[LABEL] exit_code=…" unless `quiet`.
+void SayHowItEnded(const ExecResult& result, std::string_view label, bool quiet);
 
 // The warning for a shell or an editor: the guest has no terminal. nullopt: the command is neither.
 std::optional<Error> WithoutTerminal(const std::vector<std::string>& argv);

@@ -39,6 +39,7 @@ void AddDoctor(CLI::App& app, Context& context);
 void AddDemo(CLI::App& app, Context& context);
 void AddDemoOllama(CLI::App& demo, Context& context);
 void AddTask(CLI::App& app, Context& context);
+void AddVm(CLI::App& app, Context& context);
 void AddWarm(CLI::App& app, Context& context);
 void AddMcp(CLI::App& app, Context& context);
 void AddHelp(CLI::App& app, Context& context);

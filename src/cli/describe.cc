@@ -106,6 +106,12 @@ class Completer {
           Offer(one.task_id, fmt::format("{}, {}", one.environment, one.state));
         }
       }
+    } else if (type == "VM_ID" && used) {
+      if (const auto vms = engine->ListVms()) {
+        for (const VmInfo& one : *vms) {
+          Offer(one.vm_id, fmt::format("{}, {}", one.environment, one.state));
+        }
+      }
     }
     return std::move(offered_);
   }

@@ -97,10 +97,14 @@ constexpr OtherCommand kCommands[] = {
     {"task", "shell", "task exec"},     {"task", "kill", "task stop"},
     {"task", "cp", "task export"},      {"task", "attach", "task logs"},
     {"task", "inspect", "task status"}, {"task", "info", "task status"},
-    {"task", "show", "task status"},    {"env", "build", "env pull"},
-    {"env", "install", "env pull"},     {"env", "create", "env pull"},
-    {"env", "rm", "env prune"},         {"env", "delete", "env prune"},
-    {"env", "status", "env inspect"},   {"env", "show", "env inspect"},
+    {"task", "show", "task status"},    {"vm", "run", "run"},
+    {"vm", "kill", "vm stop"},          {"vm", "inspect", "vm status"},
+    {"vm", "info", "vm status"},        {"vm", "show", "vm status"},
+    {"vm", "shell", "vm exec"},         {"vm", "ssh", "vm exec"},
+    {"env", "build", "env pull"},       {"env", "install", "env pull"},
+    {"env", "create", "env pull"},      {"env", "rm", "env prune"},
+    {"env", "delete", "env prune"},     {"env", "status", "env inspect"},
+    {"env", "show", "env inspect"},
 };
 
 }  // namespace

@@ -24,17 +24,6 @@ struct RunFlags {
   bool timings = false;
 };
 
-void SayHowRunEnded(const ExecResult& result, const RunFlags& flags) {
-  ExplainOutcome(result, flags.quiet);
-  if (flags.quiet) return;
-  std::string line = fmt::format("[run] exit_code={} duration_ms={} environment={}",
-                                 result.exit_code, result.duration_ms, result.environment);
-  if (result.execution_mode != kUsualMode) {
-    line += fmt::format(" execution_mode={}", result.execution_mode);
-  }
-  Talk(line + "\n");
-}
-
 // On stderr, also with --quiet: it was asked for.
 void SayTimings(const Timings& timings) {
   struct Step {
@@ -77,7 +66,7 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
     document["command"] = command.argv;
     PrintJson(document);
   } else {
-    SayHowRunEnded(*result, flags);
+    SayHowItEnded(*result, "run", flags.quiet);
     if (flags.timings) SayTimings(result->timings);
   }
   return result->exit_code;
@@ -88,10 +77,7 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
 void AddRun(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* run = app.add_subcommand("run", "Run one command in a microVM of its own");
-  run->add_option("environment", flags->vm.environment,
-                  "The guest's disk, such as debian:12; see 'pyro env list'")
-      ->required()
-      ->type_name("ENVIRONMENT");
+  AddEnvironment(run, flags->vm);
   AddVmOptions(run, flags->vm);
   AddSeconds(run, "--timeout-seconds", flags->timeout_seconds,
              "Kill the command after N seconds, at most 7 days; units s, m, h, d")

@@ -9,8 +9,11 @@
 
 #include "base/age.h"
 #include "base/text.h"
+#include "base/try.h"
 #include "cli/call.h"
+#include "cli/delete.h"
 #include "cli/output.h"
+#include "cli/parser.h"
 #include "pyro/json_forms.h"
 
 namespace pyro::cli {
@@ -37,6 +40,24 @@ void PrintTask(const TaskInfo& task) {
     Print(fmt::format("Last error: {}\n", Printable(task.last_error, 500)));
 }
 
+constexpr Deletable kTasks = {
+    .noun = "task",
+    .tag = "task",
+    .value = "TASK_ID",
+    .description = "Delete tasks with their workspaces and journals",
+    .remove = [](Engine& engine, const std::string& id) -> Result<Deleted> {
+      const auto task = engine.StatusTask(id);
+      const bool missing = !task && task.error().code == ErrorCode::kNotFound;
+      PYRO_ASSIGN_OR_RETURN(std::string whole, engine.DeleteTask(id));
+      return Deleted{std::move(whole), !missing};
+    },
+    .list = [](Engine& engine) -> Result<std::vector<std::string>> {
+      PYRO_ASSIGN_OR_RETURN(const std::vector<TaskInfo> tasks, engine.ListTasks());
+      std::vector<std::string> ids;
+      for (const TaskInfo& task : tasks) ids.push_back(task.task_id);
+      return ids;
+    }};
+
 }  // namespace
 
 std::string HowItEnded(const TaskCommand& command) {
@@ -62,11 +83,7 @@ int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet) {
 }
 
 void AddTaskId(CLI::App* command, std::string& task_id) {
-  command
-      ->add_option("task_id", task_id,
-                   "The task's id, or its first 6 characters; 'task_' may be left out")
-      ->required()
-      ->type_name("TASK_ID");
+  AddId(command, task_id, "task", "task_", "TASK_ID");
 }
 
 void AddTask(CLI::App& app, Context& context) {
@@ -81,7 +98,7 @@ void AddTask(CLI::App& app, Context& context) {
   AddTaskLogs(*task, context);
   AddTaskList(*task, context);
   AddTaskStop(*task, context);
-  AddTaskDelete(*task, context);
+  AddDelete(*task, context, kTasks);
   AddTaskExport(*task, context);
 }
 

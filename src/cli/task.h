@@ -15,7 +15,6 @@ void AddTaskStatus(CLI::App& task, Context& context);
 void AddTaskLogs(CLI::App& task, Context& context);
 void AddTaskList(CLI::App& task, Context& context);
 void AddTaskStop(CLI::App& task, Context& context);
-void AddTaskDelete(CLI::App& task, Context& context);
 void AddTaskExport(CLI::App& task, Context& context);
 
 // The positional TASK_ID.

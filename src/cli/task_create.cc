@@ -42,11 +42,7 @@ void AddTaskCreate(CLI::App& task, Context& context) {
                  "Start a task: a microVM whose /workspace and journal stay", flags, Create);
   AddJson(create, context);
   TaskOptions& options = flags->options;
-  create
-      ->add_option("environment", options.environment,
-                   "The guest's disk, such as debian:12; see 'pyro env list'")
-      ->required()
-      ->type_name("ENVIRONMENT");
+  AddEnvironment(create, options);
   AddVmOptions(create, options);
   AddMib(create, "--disk-mib", options.disk_mib,
          "Let the task's disk grow to N MiB, from 256; units M, G, T")

@@ -70,8 +70,9 @@ std::string Sample(const CLI::Option& positional) {
 bool Fits(const CLI::Option& positional, std::string_view word) {
   const std::string type = ValueName(positional);
   if (type == "ENVIRONMENT") return word.find(':') != std::string_view::npos;
-  if (type != "TASK_ID") return true;
-  const std::string_view prefix = IdPrefix(InstanceKind::kTask);
+  if (type != "TASK_ID" && type != "VM_ID") return true;
+  const std::string_view prefix =
+      IdPrefix(type == "VM_ID" ? InstanceKind::kVm : InstanceKind::kTask);
   return IsIdPrefix(word, prefix) || IsIdPrefix(std::string(prefix) + std::string(word), prefix);
 }
 
@@ -198,7 +199,8 @@ class Reader {
   }
 
   static std::string_view Noun(const CLI::Option& positional) {
-    return ValueName(positional) == "TASK_ID" ? "id of a task" : "environment";
+    const std::string type = ValueName(positional);
+    return type == "TASK_ID" ? "id of a task" : type == "VM_ID" ? "id of a VM" : "environment";
   }
 
   Found OneTooMany() const {
@@ -385,7 +387,7 @@ std::string FullName(const CLI::App& command) {
 
 bool RunsWords(const CLI::App& command) {
   const std::string name = FullName(command);
-  return name == "pyro run" || name == "pyro task exec";
+  return name == "pyro run" || name == "pyro task exec" || name == "pyro vm exec";
 }
 
 }  // namespace pyro::cli

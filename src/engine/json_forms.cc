@@ -82,6 +82,12 @@ Json ToJson(const VmInfo& vm) {
           {"last_error", OrNull(vm.last_error)}};
 }
 
+Json ToJson(const std::vector<VmInfo>& vms) {
+  Json list = Json::array();
+  for (const VmInfo& vm : vms) list.push_back(ToJson(vm));
+  return {{"count", vms.size()}, {"vms", list}};
+}
+
 Json ToJson(const TaskCommand& command) {
   return {{"sequence", command.sequence},
           {"command", command.command},

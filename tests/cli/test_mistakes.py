@@ -65,9 +65,9 @@ def test_a_missing_dash_dash_is_shown_where_it_belongs(bare, words, sentence, hi
     (["task", "creat", "debian:12"], 2, "'pyro task' has no command 'creat'",
      "did you mean 'create'? pyro task create debian:12"),
     (["tsak", "list"], 2, "'pyro' has no command 'tsak'", "did you mean 'task'? pyro task list"),
-    (["exec", ID], 2, "'pyro' has no command 'exec'", "did you mean 'pyro task exec'?"),
-    (["ps"], 2, "'pyro' has no command 'ps'", "did you mean 'pyro task ps'?"),
-    (["ls"], 2, "'pyro' has no command 'ls'", "did you mean 'pyro task ls' or 'pyro env ls'?"),
+    (["exec", ID], 2, "'pyro' has no command 'exec'", "did you mean 'pyro task exec' or 'pyro vm exec'?"),
+    (["ps"], 2, "'pyro' has no command 'ps'", "did you mean 'pyro task ps' or 'pyro vm ps'?"),
+    (["ls"], 2, "'pyro' has no command 'ls'", "did you mean 'pyro task ls' or 'pyro vm ls' or 'pyro env ls'?"),
     (["images"], 2, "'pyro' has no command 'images'", "'pyro env list' does that"),
     (["task", "start", ID], 2, "'pyro task' has no command 'start'", "'pyro task exec' does that"),
     (["bogus"], 2, "'pyro' has no command 'bogus'", "'pyro --help' shows all commands"),
@@ -145,7 +145,7 @@ def test_there_are_options_and_arguments_to_try():
 @pytest.mark.parametrize("words, name, given", VALUES, ids=[" ".join((*w, *g)) for w, _, g in VALUES])
 def test_an_empty_value_is_refused_by_its_name(bare, words, name, given):
     done = bare(*words, *given)
-    assert done.code == (125 if words in (("run",), ("task", "exec")) else 2), done
+    assert done.code == (125 if words in (("run",), ("task", "exec"), ("vm", "exec")) else 2), done
     assert lines(done, done.code) == (f"{name} is empty",
                                       "give a value; a variable that is not set gives an empty word")
     assert not bare.state.exists() or not any(bare.state.rglob("*"))
@@ -210,7 +210,8 @@ def test_the_version_in_all_its_forms(bare):
 
 
 def test_aliases_are_the_commands_they_stand_for(bare):
-    for alias, words in (("ls", ("task", "list")), ("ps", ("task", "list")), ("rm", ("task", "delete")), ("ls", ("env", "list"))):
+    for alias, words in (("ls", ("task", "list")), ("ps", ("task", "list")), ("rm", ("task", "delete")), ("ls", ("env", "list")),
+                         ("ls", ("vm", "list")), ("ps", ("vm", "list")), ("rm", ("vm", "delete"))):
         done = bare(words[0], alias, "--help")
         assert done.text == bare(*words, "--help").text, done
         assert f"{words[1]}, " in bare(words[0], "--help").text

@@ -19,7 +19,8 @@ DOCUMENT = harness.ROOT / "docs/contract.md"
 
 # What users were promised. Names here are never changed: that would be another major version.
 COMMANDS = ["env list", "env pull", "env inspect", "env prune", "run", "task create", "task exec", "task status", "task logs",
-            "task delete", "task list", "task stop", "task export", "doctor", "demo", "demo ollama", "mcp serve"]
+            "task delete", "task list", "task stop", "task export", "vm create", "vm start", "vm exec", "vm stop",
+            "vm delete", "vm status", "vm list", "vm network-info", "vm reap", "doctor", "demo", "demo ollama", "mcp serve"]
 JSON_COMMANDS = ["run", "env list", "env pull", "env inspect", "env prune", "doctor", "demo"]
 RUN_OPTIONS = {"--vcpu-count": "1", "--mem-mib": "1024", "--timeout-seconds": "30", "--ttl-seconds": "600",
                "--network": "", "--allow-host-compat": "", "--json": ""}
