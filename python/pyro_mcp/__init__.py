@@ -16,7 +16,7 @@ if importlib.util.find_spec(f"{__name__}._pyro") is None:
         name=f"{__name__}._pyro",
     )
 
-from ._client import Command, OutputCallback, Pyro
+from ._client import Command, Descriptor, OutputCallback, Pyro
 from ._handles import Task, Vm
 from ._pyro import VERSION as __version__
 from ._server import Server, create_server
@@ -44,6 +44,7 @@ __all__ = [
     "CancelledError",
     "Command",
     "DataLossError",
+    "Descriptor",
     "GuestUnavailableError",
     "InternalError",
     "InvalidArgumentError",

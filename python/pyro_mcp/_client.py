@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from typing import Callable, Literal, Optional, Sequence, Union
+from typing import Callable, Literal, Optional, Protocol, Sequence, TypeVar, Union
 
 from . import _pyro, results
 from ._handles import Task, Vm
@@ -18,7 +18,19 @@ Command = Union[str, Sequence[str]]
 # Takes a piece of a command's output as it arrives. Bytes that are not UTF-8 are U+FFFD.
 OutputCallback = Callable[[str], object]
 
+
+
+class OpenFile(Protocol):
+    """An open file, such as ``open()`` and ``subprocess.Popen.stdout`` return."""
+
+    def fileno(self) -> int: ...
+
+
+# An open file, or its descriptor.
+Descriptor = Union[int, OpenFile]
+
 _INT64 = 1 << 63
+_Result = TypeVar("_Result")
 
 
 def _int(name: str, value: int) -> int:
@@ -65,6 +77,17 @@ def _path(name: str, value: Union[str, os.PathLike[str]]) -> bytes:
     return _text(name, _not_empty(name, os.fspath(value)))
 
 
+def _descriptor(name: str, value: Optional[Descriptor]) -> int:
+    if value is None:
+        return -1
+    if isinstance(value, bool) or not (isinstance(value, int) or hasattr(value, "fileno")):
+        raise TypeError(f"{name} is {type(value).__name__}, not an open file")
+    number = value if isinstance(value, int) else value.fileno()
+    if number < 0:
+        raise InvalidArgumentError(f"{name} is {number}", "give an open file or its descriptor")
+    return number
+
+
 def _patterns(exclude: Optional[Sequence[str]]) -> list[bytes]:
     if exclude is None:
         return []
@@ -106,6 +129,18 @@ class _Decoding:
             self._callback(rest)
 
 
+def _with_streams(call: Callable[[_pyro.Streams], _Result], stdin: Optional[Descriptor],
+                  on_stdout: Optional[OutputCallback],
+                  on_stderr: Optional[OutputCallback]) -> _Result:
+    out = _Decoding(on_stdout) if on_stdout is not None else None
+    err = _Decoding(on_stderr) if on_stderr is not None else None
+    done = call(_pyro.Streams(_descriptor("stdin", stdin), out, err))
+    for stream in (out, err):
+        if stream is not None:
+            stream.finish()
+    return done
+
+
 class Pyro:
     """The calls of pyro, in this process, without a daemon.
 
@@ -144,19 +179,26 @@ class Pyro:
         """
         return self._engine.pull_environment(_name("environment", environment))
 
-    def inspect_environment(self, environment: str) -> results.EnvironmentDetails:
-        """Returns the content of an installed environment. DataLossError: it is broken; pull it again."""
-        return self._engine.inspect_environment(_name("environment", environment))
+    def inspect_environment(self, environment: str, *,
+                            verify: bool = False) -> results.EnvironmentDetails:
+        """Returns the content of an installed environment. DataLossError: it is broken; pull it again.
 
-    def prune_environments(self) -> results.PrunedEnvironments:
-        """Removes broken, interrupted and superseded environments, except those that a VM or task needs."""
-        return self._engine.prune_environments()
+        ``verify`` reads every file and compares its digest."""
+        return self._engine.inspect_environment(_name("environment", environment), bool(verify))
+
+    def prune_environments(self, *, all: bool = False) -> results.PrunedEnvironments:
+        """Removes broken, interrupted and superseded environments, except those that a VM or task needs.
+
+        With ``all`` it removes installed ones too."""
+        return self._engine.prune_environments(bool(all))
 
     # One command in a VM of its own.
 
     def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1,
                   mem_mib: int = 1024, timeout_seconds: int = 30, ttl_seconds: int = 600,
-                  network: bool = False, allow_host_compat: bool = False) -> results.ExecResult:
+                  network: bool = False, allow_host_compat: bool = False,
+                  stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
+                  on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
         """Runs one command in a VM of its own. The VM is deleted when this call ends in any way.
 
         Pulls the environment if it is missing. The command is killed ``timeout_seconds`` (1 to
@@ -164,11 +206,14 @@ class Pyro:
         ``vcpu_count``: 1 to 64. ``mem_mib``: from 128. ``network``: outbound NAT; without it the
         guest has no network device. ``allow_host_compat`` weakens isolation: if no guest can start,
         the command runs on this host in a bubblewrap jail, and ``execution_mode`` says so.
+        ``stdin``: an open file that the command reads; without it its stdin is at its end.
+        ``on_stdout`` and ``on_stderr`` get the output as it arrives, as in exec_task.
         GuestUnavailableError: no guest could start, or it died before the command ended.
         """
         options = _options(environment, vcpu_count, mem_mib, ttl_seconds, network, allow_host_compat)
-        return self._engine.run_in_vm(options, _command(command),
-                                      _int("timeout_seconds", timeout_seconds))
+        words, limit = _command(command), _int("timeout_seconds", timeout_seconds)
+        return _with_streams(lambda streams: self._engine.run_in_vm(options, words, limit, streams),
+                             stdin, on_stdout, on_stderr)
 
     # VMs that live until their one command, their lease's end or delete_vm.
 
@@ -183,14 +228,17 @@ class Pyro:
         """Starts a VM, and returns once the guest takes commands. A started VM is no error."""
         return self._engine.start_vm(_name("vm_id", vm_id))
 
-    def exec_vm(self, vm_id: str, *, command: Command,
-                timeout_seconds: int = 30) -> results.ExecResult:
-        """Runs one command in a started VM and then deletes that VM.
+    def exec_vm(self, vm_id: str, *, command: Command, timeout_seconds: int = 30,
+                stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
+                on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
+        """Runs one command in a started VM and then deletes that VM. Otherwise as run_in_vm.
 
         WrongStateError: it is not started.
         """
-        return self._engine.exec_vm(_name("vm_id", vm_id), _command(command),
-                                    _int("timeout_seconds", timeout_seconds))
+        name, words = _name("vm_id", vm_id), _command(command)
+        limit = _int("timeout_seconds", timeout_seconds)
+        return _with_streams(lambda streams: self._engine.exec_vm(name, words, limit, streams),
+                             stdin, on_stdout, on_stderr)
 
     def stop_vm(self, vm_id: str) -> results.VmInfo:
         """Powers the guest off and keeps its disk. A stopped VM is no error."""
@@ -202,6 +250,10 @@ class Pyro:
 
     def status_vm(self, vm_id: str) -> results.VmInfo:
         return self._engine.status_vm(_name("vm_id", vm_id))
+
+    def list_vms(self) -> results.VmList:
+        """Returns all VMs, including those of other processes and of commands that run now."""
+        return self._engine.list_vms()
 
     def network_info_vm(self, vm_id: str) -> results.VmNetworkInfo:
         """Returns the guest's addresses, while it is started with a network."""
@@ -271,23 +323,19 @@ class Pyro:
                                         _patterns(exclude), bool(git))
 
     def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
-                  on_stdout: Optional[OutputCallback] = None,
+                  stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
                   on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
         """Runs a command in the task's /workspace; the task stays.
 
         When this returns, the command's files are on disk, and its words, output and end are in the
-        journal. ``on_stdout`` and ``on_stderr`` get the output as it arrives, on the calling thread;
+        journal. ``stdin``: an open file that the command reads. ``on_stdout`` and ``on_stderr`` get the output as it arrives, on the calling thread;
         the result holds it too. If one of them raises, the command is killed and this call raises
         that exception. LimitExceededError: 256 commands already run in the task.
         """
-        out = _Decoding(on_stdout) if on_stdout is not None else None
-        err = _Decoding(on_stderr) if on_stderr is not None else None
-        done = self._engine.exec_task(_name("task_id", task_id), _command(command),
-                                      _int("timeout_seconds", timeout_seconds), out, err)
-        for stream in (out, err):
-            if stream is not None:
-                stream.finish()
-        return done
+        name, words = _name("task_id", task_id), _command(command)
+        limit = _int("timeout_seconds", timeout_seconds)
+        return _with_streams(lambda streams: self._engine.exec_task(name, words, limit, streams),
+                             stdin, on_stdout, on_stderr)
 
     def start_task_command(self, task_id: str, *, command: Command,
                            timeout_seconds: Optional[int] = None) -> results.StartedTaskCommand:
@@ -340,14 +388,10 @@ class Pyro:
         """One entry of the journal, its whole output given to the callbacks in pieces; with
         ``follow`` until the command has ended. An exception of a callback leaves this call, and the
         command goes on."""
-        out = _Decoding(on_stdout) if on_stdout is not None else None
-        err = _Decoding(on_stderr) if on_stderr is not None else None
-        done = self._engine.read_task_command(_name("task_id", task_id), _int("sequence", sequence),
-                                              bool(follow), out, err)
-        for stream in (out, err):
-            if stream is not None:
-                stream.finish()
-        return done
+        name, number = _name("task_id", task_id), _int("sequence", sequence)
+        return _with_streams(
+            lambda streams: self._engine.read_task_command(name, number, bool(follow), streams),
+            None, on_stdout, on_stderr)
 
     def status_task(self, task_id: str) -> results.TaskInfo:
         return self._engine.status_task(_name("task_id", task_id))
@@ -356,9 +400,11 @@ class Pyro:
         """Returns all tasks, including those of other processes."""
         return self._engine.list_tasks()
 
-    def logs_task(self, task_id: str) -> results.TaskLogs:
-        """Returns the journal: every command with its output."""
-        return self._engine.logs_task(_name("task_id", task_id))
+    def logs_task(self, task_id: str, *, first: int = 1, limit: int = 0) -> results.TaskLogs:
+        """Returns the journal: every command with its output. ``first`` and ``limit`` are those of
+        list_task_commands."""
+        return self._engine.logs_task(_name("task_id", task_id), _int("first", first),
+                                      _int("limit", limit))
 
     def stop_task(self, task_id: str) -> results.TaskInfo:
         """Powers the guest off and interrupts running commands. The next exec starts it again."""
@@ -369,17 +415,24 @@ class Pyro:
         if the id is whole."""
         return self._engine.delete_task(_name("task_id", task_id))
 
-    def export_task(self, task_id: str, *, path: str, destination: Union[str, os.PathLike[str]],
+    def export_task(self, task_id: str, *, path: str,
+                    destination: Union[str, os.PathLike[str], Descriptor],
                     force: bool = False) -> results.ExportedPath:
         """Copies a path of the guest, relative ones from /workspace, to this host.
 
         A directory becomes a new one or fills an empty one; a file goes into a directory that is
-        there. A ``destination`` with the name of a tar archive, such as x.tar.gz, becomes one.
+        there. A ``destination`` with the name of a tar archive, such as x.tar.gz, becomes one. An
+        open file gets a file's bytes, or a tar of a directory.
         ``force`` replaces a regular file; otherwise AlreadyExistsError. ``notices`` of the result
         name what was left out. Starts a stopped guest.
         """
-        return self._engine.export_task(_name("task_id", task_id), _text("path", _not_empty("path", path)),
-                                        _path("destination", destination), bool(force))
+        if isinstance(destination, (str, os.PathLike)):
+            place, out_fd = _path("destination", destination), -1
+        else:
+            place, out_fd = b"", _descriptor("destination", destination)
+        return self._engine.export_task(_name("task_id", task_id),
+                                        _text("path", _not_empty("path", path)), place,
+                                        bool(force), out_fd)
 
     def task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
              ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False,

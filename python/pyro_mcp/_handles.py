@@ -11,7 +11,7 @@ from . import results
 from .errors import NotFoundError, PyroError
 
 if TYPE_CHECKING:
-    from ._client import Command, OutputCallback, Pyro
+    from ._client import Command, Descriptor, OutputCallback, Pyro
 
 _log = logging.getLogger("pyro_mcp")
 
@@ -23,9 +23,12 @@ class Vm:
         self._pyro = pyro
         self.vm_id = vm_id
 
-    def exec(self, *, command: Command, timeout_seconds: int = 30) -> results.ExecResult:
+    def exec(self, *, command: Command, timeout_seconds: int = 30,
+             stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
+             on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
         """Pyro.exec_vm for this VM, which is deleted when the command ends."""
-        return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds)
+        return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds,
+                                  stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
 
     def status(self) -> results.VmInfo:
         return self._pyro.status_vm(self.vm_id)
@@ -69,11 +72,11 @@ class Task:
         self.task_id = task_id
 
     def exec(self, *, command: Command, timeout_seconds: int = 30,
-             on_stdout: Optional[OutputCallback] = None,
+             stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
              on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
         """Pyro.exec_task for this task."""
         return self._pyro.exec_task(self.task_id, command=command, timeout_seconds=timeout_seconds,
-                                    on_stdout=on_stdout, on_stderr=on_stderr)
+                                    stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
 
     def start_command(self, *, command: Command,
                       timeout_seconds: Optional[int] = None) -> results.StartedTaskCommand:
@@ -110,13 +113,13 @@ class Task:
     def status(self) -> results.TaskInfo:
         return self._pyro.status_task(self.task_id)
 
-    def logs(self) -> results.TaskLogs:
-        return self._pyro.logs_task(self.task_id)
+    def logs(self, *, first: int = 1, limit: int = 0) -> results.TaskLogs:
+        return self._pyro.logs_task(self.task_id, first=first, limit=limit)
 
     def stop(self) -> results.TaskInfo:
         return self._pyro.stop_task(self.task_id)
 
-    def export(self, *, path: str, destination: Union[str, os.PathLike[str]],
+    def export(self, *, path: str, destination: Union[str, os.PathLike[str], Descriptor],
                force: bool = False) -> results.ExportedPath:
         return self._pyro.export_task(self.task_id, path=path, destination=destination, force=force)
 

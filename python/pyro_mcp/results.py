@@ -78,6 +78,11 @@ class VmInfo(TypedDict):
     last_error: Optional[str]
 
 
+class VmList(TypedDict):
+    count: int
+    vms: list[VmInfo]
+
+
 class VmNetworkInfo(TypedDict):
     """The addresses are None unless the VM is started with a network."""
 

@@ -137,10 +137,35 @@ py::object PullEnvironment(Engine& engine, const std::string& name) {
   return Call([&](const CallIo& io, Caller&) { return engine.PullEnvironment(name, io); });
 }
 
+// What a command reads, and where its output goes as it arrives; the callbacks may be None.
+struct Streams {
+  int stdin_fd = -1;
+  py::object on_stdout;
+  py::object on_stderr;
+};
+
+Streams MakeStreams(int stdin_fd, py::object on_stdout, py::object on_stderr) {
+  return {stdin_fd, std::move(on_stdout), std::move(on_stderr)};
+}
+
+// As Call(), for one that runs a command with these streams.
+template <typename F>
+py::object CallWithStreams(const Streams& streams, F run_command) {
+  return Call([&](CallIo io, Caller& caller) {
+    io.stdin_fd = streams.stdin_fd;
+    CallbackSink sink(caller, streams.on_stdout, streams.on_stderr);
+    const bool live = streams.on_stdout.ptr() != Py_None || streams.on_stderr.ptr() != Py_None;
+    if (live) io.sink = &sink;
+    auto result = run_command(io);
+    if (live && result) sink.Fill(*result);
+    return result;
+  });
+}
+
 py::object RunInVm(Engine& engine, const VmOptions& options, CommandWords words,
-                   std::int64_t timeout_seconds) {
+                   std::int64_t timeout_seconds, const Streams& streams) {
   const Command command = MakeCommand(std::move(words));
-  return Call([&](const CallIo& io, Caller&) {
+  return CallWithStreams(streams, [&](const CallIo& io) {
     return engine.RunInVm(options, command, timeout_seconds, io);
   });
 }
@@ -155,9 +180,9 @@ py::object StartVm(Engine& engine, const std::string& vm_id) {
 }
 
 py::object ExecVm(Engine& engine, const std::string& vm_id, CommandWords words,
-                  std::int64_t timeout_seconds) {
+                  std::int64_t timeout_seconds, const Streams& streams) {
   const Command command = MakeCommand(std::move(words));
-  return Call([&](const CallIo& io, Caller&) {
+  return CallWithStreams(streams, [&](const CallIo& io) {
     return engine.ExecVm(vm_id, command, timeout_seconds, io);
   });
 }
@@ -185,16 +210,10 @@ py::object CreateTask(Engine& engine, const VmOptions& vm, std::int64_t disk_mib
 }
 
 py::object ExecTask(Engine& engine, const std::string& task_id, CommandWords words,
-                    std::int64_t timeout_seconds, const py::object& on_stdout,
-                    const py::object& on_stderr) {
+                    std::int64_t timeout_seconds, const Streams& streams) {
   const Command command = MakeCommand(std::move(words));
-  return Call([&](CallIo io, Caller& caller) {
-    CallbackSink sink(caller, on_stdout, on_stderr);
-    const bool live = on_stdout.ptr() != Py_None || on_stderr.ptr() != Py_None;
-    if (live) io.sink = &sink;
-    auto result = engine.ExecTask(task_id, command, timeout_seconds, io);
-    if (live && result) sink.Fill(*result);
-    return result;
+  return CallWithStreams(streams, [&](const CallIo& io) {
+    return engine.ExecTask(task_id, command, timeout_seconds, io);
   });
 }
 
@@ -237,9 +256,9 @@ py::object KeepSpares(Engine& engine, const VmOptions& options, std::int64_t cou
 }
 
 py::object ReadTaskCommand(Engine& engine, const std::string& task_id, std::int64_t sequence,
-                           bool follow, const py::object& on_stdout, const py::object& on_stderr) {
+                           bool follow, const Streams& streams) {
   return Call([&](CallIo io, Caller& caller) {
-    CallbackSink sink(caller, on_stdout, on_stderr);
+    CallbackSink sink(caller, streams.on_stdout, streams.on_stderr);
     io.sink = &sink;
     return engine.ReadTaskCommand(task_id, sequence,
                                   follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
@@ -271,9 +290,10 @@ py::object DeleteTask(Engine& engine, const std::string& task_id) {
 }
 
 py::object ExportTask(Engine& engine, const std::string& task_id, const std::string& path,
-                      const std::string& destination, bool force) {
+                      const std::string& destination, bool force, int out_fd) {
   ExportOptions options;
   options.force = force;
+  options.out_fd = out_fd;
   return Call([&](const CallIo& io, Caller&) {
     return engine.ExportTask(task_id, path, destination, options, io);
   });
@@ -284,19 +304,25 @@ void AddEngine(py::module_& module) {
       .def(py::init(&MakeOptions), py::arg("environment"), py::arg("vcpu_count"),
            py::arg("mem_mib"), py::arg("ttl_seconds"), py::arg("network"),
            py::arg("allow_host_compat"));
+  py::class_<Streams>(module, "Streams").def(py::init(&MakeStreams));
   py::class_<Engine>(module, "Engine")
       .def(py::init(&MakeEngine))
       .def("list_environments",
            [](Engine& engine) { return ShortCall([&] { return engine.ListEnvironments(); }); })
       .def("pull_environment", &PullEnvironment)
       .def("inspect_environment",
-           [](Engine& engine, const std::string& name) {
-             return ShortCall([&] { return engine.InspectEnvironment(name, Engine::Verify::kNo); });
+           [](Engine& engine, const std::string& name, bool verify) {
+             return ShortCall([&] {
+               return engine.InspectEnvironment(
+                   name, verify ? Engine::Verify::kYes : Engine::Verify::kNo);
+             });
            })
       .def("prune_environments",
-           [](Engine& engine) {
-             return ShortCall(
-                 [&] { return engine.PruneEnvironments(Engine::PruneScope::kLeftovers); });
+           [](Engine& engine, bool all) {
+             return ShortCall([&] {
+               return engine.PruneEnvironments(all ? Engine::PruneScope::kAll
+                                                   : Engine::PruneScope::kLeftovers);
+             });
            })
       .def("run_in_vm", &RunInVm)
       .def("create_vm", &CreateVm)
@@ -311,6 +337,7 @@ void AddEngine(py::module_& module) {
            [](Engine& engine, const std::string& vm_id) {
              return ShortCall([&] { return engine.StatusVm(vm_id); });
            })
+      .def("list_vms", [](Engine& engine) { return ShortCall([&] { return engine.ListVms(); }); })
       .def("network_info_vm",
            [](Engine& engine, const std::string& vm_id) {
              return ShortCall([&] { return engine.NetworkInfoVm(vm_id); });
@@ -328,8 +355,8 @@ void AddEngine(py::module_& module) {
              return ShortCall([&] { return engine.StatusTask(task_id); });
            })
       .def("logs_task",
-           [](Engine& engine, const std::string& task_id) {
-             return ShortCall([&] { return engine.LogsTask(task_id); });
+           [](Engine& engine, const std::string& task_id, std::int64_t first, std::int64_t limit) {
+             return ShortCall([&] { return engine.LogsTask(task_id, first, limit); });
            })
       .def("list_tasks",
            [](Engine& engine) { return ShortCall([&] { return engine.ListTasks(); }); })

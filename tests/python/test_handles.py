@@ -142,3 +142,62 @@ def test_doctor_prints_what_the_command_line_does(sdk, pyro):
 
     # Details such as free memory change between two calls.
     assert verdicts(report) == verdicts(printed)
+
+
+def test_the_journal_is_read_in_parts(sdk, task):
+    for word in ("one", "two", "three"):
+        task.exec(command=f"echo {word}", timeout_seconds=250)
+    assert [entry["stdout"] for entry in task.logs(limit=-1)["entries"]] == ["three\n"]
+    assert [entry["sequence"] for entry in sdk.logs_task(task.task_id, first=2, limit=1)["entries"]] == [2]
+
+
+def test_a_command_reads_an_open_file_and_its_output_arrives_live(sdk, task, scratch):
+    (scratch / "in").write_text("from a file\n")
+    for run in (lambda **more: sdk.run_in_vm(environment=harness.BASE, **more), task.exec):
+        out, err = [], []
+        with open(scratch / "in") as file:
+            result = run(command="cat; echo err >&2", timeout_seconds=250, stdin=file, on_stdout=out.append,
+                         on_stderr=err.append)
+        assert ("".join(out), "".join(err), result["stdout"]) == ("from a file\n", "err\n", "from a file\n")
+    with sdk.vm(environment=harness.BASE) as vm, open(scratch / "in") as file:
+        assert vm.exec(command="cat", stdin=file.fileno(), timeout_seconds=250)["stdout"] == "from a file\n"
+    with pytest.raises(pyro_mcp.InvalidArgumentError, match="stdin is -1"):
+        sdk.run_in_vm(environment=harness.BASE, command="true", stdin=-1)
+
+
+def test_an_export_goes_to_an_open_file(task, scratch):
+    task.exec(command="echo content >file", timeout_seconds=250)
+    with open(scratch / "out", "wb") as file:
+        exported = task.export(path="file", destination=file)
+    has_shape(exported, results.ExportedPath)
+    assert ((scratch / "out").read_text(), exported["destination"], exported["bytes"]) == ("content\n", "", 8)
+
+
+def test_vms_are_listed(sdk):
+    assert sdk.list_vms() == {"count": 0, "vms": []}
+    vm_id = sdk.create_vm(environment=harness.BASE)["vm_id"]
+    listed = sdk.list_vms()
+    has_shape(listed, results.VmList)
+    assert [vm["vm_id"] for vm in listed["vms"]] == [vm_id]
+
+
+def test_an_environment_is_verified_and_pruned_as_a_whole(sdk, scratch, cache_dir, monkeypatch):
+    details = sdk.inspect_environment(harness.BASE, verify=True)
+    has_shape(details, results.EnvironmentDetails)
+    (scratch / "cache").mkdir(mode=0o700)
+    harness.copy_base(cache_dir, scratch / "cache")
+    monkeypatch.setenv("PYRO_CACHE_DIR", str(scratch / "cache"))
+    own = pyro_mcp.Pyro()
+    base = next(scratch.glob("cache/environments/debian-12-base/*/base.erofs"))
+    base.chmod(0o600)
+    with open(base, "r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last[0] ^ 1]))
+    assert own.inspect_environment(harness.BASE)["digest"] == details["digest"]
+    with pytest.raises(pyro_mcp.DataLossError):
+        own.inspect_environment(harness.BASE, verify=True)
+    assert own.prune_environments()["count"] == 0
+    removed = own.prune_environments(all=True)["removed"]
+    assert harness.BASE in {one["environment"] for one in removed}

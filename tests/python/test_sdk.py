@@ -88,7 +88,7 @@ def test_failures_are_typed_and_say_what_to_do(sdk):
 
 @pytest.mark.parametrize("arguments", [
     {"environment": 5}, {"command": 5}, {"command": b"true"}, {"command": [5]},
-    {"mem_mib": "1024"}, {"mem_mib": True}, {"timeout_seconds": 1.5}])
+    {"mem_mib": "1024"}, {"mem_mib": True}, {"timeout_seconds": 1.5}, {"stdin": "text"}])
 def test_a_wrong_type_is_a_type_error_that_names_the_argument(sdk, arguments):
     with pytest.raises(TypeError) as caught:
         sdk.run_in_vm(**{"environment": harness.BASE, "command": "true", **arguments})
