@@ -11,7 +11,10 @@ namespace pyro::mcp_server {
 
 Error ForModels(Error error) {
   // What the command line calls them, and what tools do.
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kWords = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kWords = {{
+      {"`pyro env prune`", "vm_prune_environments"},
+      {"'pyro warm'", "vm_list"},
+      {"see 'pyro doctor'", "see vm_doctor"},
       {"`pyro task list`", "task_list"},
       {"`pyro task logs`", "task_logs"},
       {"'pyro task create'", "task_create"},
@@ -38,6 +41,16 @@ mcp::ToolHandler Bind(const Host& host, Handler handler) {
     if (!result) return ForModels(std::move(result).error());
     return result;
   };
+}
+
+mcp::Tool MakeTool(const Host& host, std::string name, std::string title,
+                   mcp::ToolAnnotations annotations, Handler handler) {
+  mcp::Tool tool;
+  tool.name = std::move(name);
+  tool.title = std::move(title);
+  tool.annotations = annotations;
+  tool.handler = Bind(host, handler);
+  return tool;
 }
 
 std::string TaskUri(std::string_view task_id) { return fmt::format("pyro://tasks/{}", task_id); }

@@ -32,6 +32,9 @@ Error ForModels(Error error);
 using Handler = Result<mcp::ToolResult> (*)(const Host& host, mcp::CallContext& call,
                                             const Json& arguments);
 mcp::ToolHandler Bind(const Host& host, Handler handler);
+// A tool without description and schemas.
+mcp::Tool MakeTool(const Host& host, std::string name, std::string title,
+                   mcp::ToolAnnotations annotations, Handler handler);
 
 // "pyro://tasks/ID", "pyro://tasks/ID/commands/N/stdout".
 std::string TaskUri(std::string_view task_id);
@@ -39,6 +42,7 @@ std::string StreamUri(std::string_view task_id, std::int64_t sequence, std::stri
 
 // The profile's tools, in the order in which they are listed.
 Status AddVmTools(const Host& host);
+Status AddHostTools(const Host& host);
 Status AddTaskTools(const Host& host);
 Status AddResources(const Host& host);
 Status AddPrompts(const Host& host);

@@ -53,6 +53,7 @@ Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOp
                   host_paths == HostPaths::kAllowed,
                   std::chrono::seconds(options.answer_seconds)};
   PYRO_RETURN_IF_ERROR(AddVmTools(host));
+  PYRO_RETURN_IF_ERROR(AddHostTools(host));
   PYRO_RETURN_IF_ERROR(AddTaskTools(host));
   PYRO_RETURN_IF_ERROR(AddResources(host));
   PYRO_RETURN_IF_ERROR(AddPrompts(host));

@@ -152,21 +152,11 @@ constexpr mcp::ToolAnnotations kReadsTask = {
 constexpr mcp::ToolAnnotations kEndsTask = {
     .read_only = false, .destructive = true, .idempotent = true, .open_world = false};
 
-Tool Make(const Host& host, std::string name, std::string title, mcp::ToolAnnotations annotations,
-          Handler handler) {
-  Tool tool;
-  tool.name = std::move(name);
-  tool.title = std::move(title);
-  tool.annotations = annotations;
-  tool.handler = Bind(host, handler);
-  return tool;
-}
-
 Tool TaskCreateTool(const Host& host) {
   Tool tool =
-      Make(host, "task_create", "Create a task",
-           {.read_only = false, .destructive = false, .idempotent = false, .open_world = true},
-           CreateTask);
+      MakeTool(host, "task_create", "Create a task",
+               {.read_only = false, .destructive = false, .idempotent = false, .open_world = true},
+               CreateTask);
   tool.description =
       "Start a Linux VM with a /workspace that keeps its files, for work in several steps. Returns "
       "the task_id for the other task_* tools. Files, installed packages and the journal of "
@@ -194,9 +184,9 @@ Tool TaskCreateTool(const Host& host) {
 
 Tool TaskExecTool(const Host& host) {
   Tool tool =
-      Make(host, "task_exec", "Run a command in a task",
-           {.read_only = false, .destructive = true, .idempotent = false, .open_world = true},
-           ExecInTask);
+      MakeTool(host, "task_exec", "Run a command in a task",
+               {.read_only = false, .destructive = true, .idempotent = false, .open_world = true},
+               ExecInTask);
   tool.description =
       "Run a command in a task's /workspace. Files and background processes stay for the next "
       "command; cd and variables do not. A call answers within 45 s: a command that runs longer "
@@ -221,7 +211,7 @@ Tool TaskExecTool(const Host& host) {
 }
 
 Tool StatusTool(const Host& host) {
-  Tool tool = Make(host, "task_status", "Show a task", kReadsTask, GetTaskStatus);
+  Tool tool = MakeTool(host, "task_status", "Show a task", kReadsTask, GetTaskStatus);
   tool.description = "Show a task's state, lease, disk and newest command.";
   tool.input_schema = InputSchema({{"task_id", TaskIdSchema()}}, {"task_id"});
   tool.output_schema = TaskSchema();
@@ -229,7 +219,7 @@ Tool StatusTool(const Host& host) {
 }
 
 Tool LogsTool(const Host& host) {
-  Tool tool = Make(host, "task_logs", "Read a task's journal", kReadsTask, ReadLogs);
+  Tool tool = MakeTool(host, "task_logs", "Read a task's journal", kReadsTask, ReadLogs);
   tool.description =
       "Read what commands wrote, ended or still running. With task_id alone: the newest commands. "
       "With sequence: that command; wait_seconds waits for its end. With sequence and stream: a "
@@ -240,7 +230,7 @@ Tool LogsTool(const Host& host) {
 }
 
 Tool DeleteTool(const Host& host) {
-  Tool tool = Make(host, "task_delete", "Delete a task", kEndsTask, DeleteTask);
+  Tool tool = MakeTool(host, "task_delete", "Delete a task", kEndsTask, DeleteTask);
   tool.description =
       "Delete a task for good with its files and its journal; running commands are killed. Copy "
       "out first what is still needed.";
@@ -250,7 +240,7 @@ Tool DeleteTool(const Host& host) {
 }
 
 Tool ListTool(const Host& host) {
-  Tool tool = Make(host, "task_list", "List tasks", kReadsTask, List);
+  Tool tool = MakeTool(host, "task_list", "List tasks", kReadsTask, List);
   tool.description = "List all tasks, the newest first, those of other sessions too.";
   tool.input_schema = InputSchema({});
   tool.output_schema =
@@ -259,7 +249,8 @@ Tool ListTool(const Host& host) {
 }
 
 Tool StopTool(const Host& host) {
-  Tool tool = Make(host, "task_stop", "Stop a task or one of its commands", kEndsTask, StopTask);
+  Tool tool =
+      MakeTool(host, "task_stop", "Stop a task or one of its commands", kEndsTask, StopTask);
   tool.description =
       "With sequence: kill that command with everything it started; its output stays. Without: "
       "power the guest off, which ends every command; files and journal stay, and task_exec starts "
@@ -273,7 +264,7 @@ Tool StopTool(const Host& host) {
 }
 
 Tool ExportTool(const Host& host) {
-  Tool tool = Make(
+  Tool tool = MakeTool(
       host, "task_export", "Copy files out of a task",
       {.read_only = false, .destructive = true, .idempotent = false, .open_world = false}, Export);
   tool.description =

@@ -121,9 +121,9 @@ Result<ToolResult> Reap(const Host& host, CallContext&, const Json&) {
 }
 
 Tool RunTool(const Host& host) {
-  Tool tool;
-  tool.name = "vm_run";
-  tool.title = "Run one command in a fresh VM";
+  Tool tool = MakeTool(
+      host, "vm_run", "Run one command in a fresh VM",
+      {.read_only = false, .destructive = false, .idempotent = false, .open_world = true}, Run);
   tool.description =
       "Run one command in a new Linux VM and destroy the VM afterwards: for anything untrusted or "
       "one-off. For several steps on the same files use task_create and task_exec. The command runs "
@@ -139,59 +139,48 @@ Tool RunTool(const Host& host) {
   }
   tool.input_schema = InputSchema(properties, {"command"});
   tool.output_schema = RunResultSchema();
-  tool.annotations = {
-      .read_only = false, .destructive = false, .idempotent = false, .open_world = true};
-  tool.handler = Bind(host, Run);
   return tool;
 }
 
 Tool ListEnvironmentsTool(const Host& host) {
-  Tool tool;
-  tool.name = "vm_list_environments";
-  tool.title = "List environments";
+  Tool tool =
+      MakeTool(host, "vm_list_environments", "List environments",
+               {.read_only = true, .destructive = false, .idempotent = true, .open_world = false},
+               ListEnvironments);
   tool.description =
       "List the environments of VMs and tasks with what each holds. One that is not installed is "
       "built at its first use, about a minute.";
   tool.input_schema = InputSchema({});
   tool.output_schema = OutputSchema({{"environments", "array"}}, {"environments"});
-  tool.annotations = {
-      .read_only = true, .destructive = false, .idempotent = true, .open_world = false};
-  tool.handler = Bind(host, ListEnvironments);
   return tool;
 }
 
 Tool VmCreateTool(const Host& host) {
-  Tool tool;
-  tool.name = "vm_create";
-  tool.title = "Create a VM";
+  Tool tool =
+      MakeTool(host, "vm_create", "Create a VM",
+               {.read_only = false, .destructive = false, .idempotent = false, .open_world = true},
+               CreateVm);
   tool.description =
       "Make a VM for one later command, without starting it. Rarely what you want: vm_run needs one "
       "call, and task_create makes a workspace for many commands. Next: vm_start.";
   tool.input_schema = InputSchema(VmProperties("Delete the VM this long after its last use."));
   tool.output_schema = VmSchema();
-  tool.annotations = {
-      .read_only = false, .destructive = false, .idempotent = false, .open_world = true};
-  tool.handler = Bind(host, CreateVm);
   return tool;
 }
 
 Tool ByVmId(const Host& host, std::string name, std::string title, std::string description,
             mcp::ToolAnnotations annotations, Json output, Handler handler) {
-  Tool tool;
-  tool.name = std::move(name);
-  tool.title = std::move(title);
+  Tool tool = MakeTool(host, std::move(name), std::move(title), annotations, handler);
   tool.description = std::move(description);
   tool.input_schema = InputSchema({{"vm_id", VmIdSchema()}}, {"vm_id"});
   tool.output_schema = std::move(output);
-  tool.annotations = annotations;
-  tool.handler = Bind(host, handler);
   return tool;
 }
 
 Tool VmExecTool(const Host& host) {
-  Tool tool;
-  tool.name = "vm_exec";
-  tool.title = "Run a command in a VM and delete the VM";
+  Tool tool = MakeTool(
+      host, "vm_exec", "Run a command in a VM and delete the VM",
+      {.read_only = false, .destructive = true, .idempotent = false, .open_world = true}, Exec);
   tool.description =
       "Run one command in a VM of vm_start and then DELETE that VM with its disk, however the "
       "command ended. Otherwise as vm_run.";
@@ -200,9 +189,6 @@ Tool VmExecTool(const Host& host) {
                                    {"timeout_seconds", TimeoutSchema("As in vm_run.")}},
                                   {"vm_id", "command"});
   tool.output_schema = RunResultSchema();
-  tool.annotations = {
-      .read_only = false, .destructive = true, .idempotent = false, .open_world = true};
-  tool.handler = Bind(host, Exec);
   return tool;
 }
 
@@ -212,16 +198,12 @@ constexpr mcp::ToolAnnotations kEndsVm = {
     .read_only = false, .destructive = true, .idempotent = true, .open_world = false};
 
 Tool ReapTool(const Host& host) {
-  Tool tool;
-  tool.name = "vm_reap_expired";
-  tool.title = "Clear expired VMs";
+  Tool tool = MakeTool(host, "vm_reap_expired", "Clear expired VMs", kEndsVm, Reap);
   tool.description =
       "Remove VMs whose lease is over and what crashes left behind. Every call that makes a VM does "
       "so too. Tasks are never removed.";
   tool.input_schema = InputSchema({});
   tool.output_schema = OutputSchema({{"vm_ids", "array"}, {"count", "integer"}});
-  tool.annotations = kEndsVm;
-  tool.handler = Bind(host, Reap);
   return tool;
 }
 

@@ -36,7 +36,8 @@ METHODS = {
     "delete_task": {"task_id"}, "list_tasks": {}, "stop_task": {"task_id"}, "export_task": {"task_id"},
 }
 TOOLS = ["vm_run", "vm_list_environments", "vm_create", "vm_start", "vm_exec", "vm_stop", "vm_delete", "vm_status",
-         "vm_network_info", "vm_reap_expired", "task_create", "task_exec", "task_status", "task_logs", "task_delete",
+         "vm_network_info", "vm_reap_expired", "vm_list", "vm_keep_spares", "vm_inspect_environment",
+         "vm_prune_environments", "vm_doctor", "task_create", "task_exec", "task_status", "task_logs", "task_delete",
          "task_list", "task_stop", "task_export"]
 
 

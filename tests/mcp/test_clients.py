@@ -110,6 +110,13 @@ def every_tool(client, scratch):
     vm_id = value("vm_create", **base)["vm_id"]
     assert value("vm_delete", vm_id=vm_id)["deleted"] is True
     value("vm_reap_expired")
+    assert value("vm_list")["vms"] == []
+    assert value("vm_keep_spares", **base, count=1)["waiting"] == 1
+    assert len(value("vm_list")["spares"]) == 1
+    value("vm_keep_spares", **base, count=0)
+    assert "packages" in value("vm_inspect_environment", environment=harness.BASE)
+    assert "bytes_freed" in value("vm_prune_environments")
+    assert value("vm_doctor")["runtime_ok"] is True
     task_id = value("task_create", **base)["task_id"]
     done = value("task_exec", task_id=task_id, command="echo kept | tee f", timeout_seconds=250)
     assert (done["stdout"], done["sequence"]) == ("kept\n", 1)

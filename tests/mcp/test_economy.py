@@ -56,6 +56,8 @@ def test_a_wrong_argument_names_those_that_fit(bare, serve, tool, arguments, mes
 EMPTY = {
     "vm_run": {"command": "true", "environment": "debian:12"},
     "vm_create": {"environment": "debian:12"},
+    "vm_keep_spares": {"environment": "debian:12"},
+    "vm_inspect_environment": {"environment": "debian:12"},
     "task_create": {"environment": "debian:12", "source_path": "/"},
     "task_exec": {"task_id": "task_aaaaaa", "command": "true"},
     "vm_exec": {"vm_id": "vm_aaaaaa", "command": "true"},

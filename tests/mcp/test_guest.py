@@ -64,8 +64,33 @@ def test_a_vm_lives_from_call_to_call_until_exec(pyro, serve):
     assert (done["stdout"], done["exit_code"]) == ("x\n", 0)
     assert server.failure("vm_status", vm_id=vm_id)["code"] == "not_found"
     other = server.value("vm_create", environment=harness.BASE)["vm_id"]
+    assert [vm["vm_id"] for vm in server.value("vm_list")["vms"]] == [other]
     assert server.value("vm_delete", vm_id=other) == {"vm_id": other, "deleted": True}
     assert server.value("vm_reap_expired")["count"] == 0
+
+
+def test_spares_are_kept_listed_and_taken(pyro, serve):
+    server = serve(pyro=pyro)
+    kept = server.value("vm_keep_spares", environment=harness.BASE, ttl_seconds=900)
+    try:
+        assert (kept["waiting"], kept["ttl_seconds"]) == (1, 900)
+        assert [pool["environment"] for pool in server.value("vm_list")["spares"]] == [harness.BASE]
+        ran = server.value("vm_run", environment=harness.BASE, command="echo taken", timeout_seconds=250)
+        assert ran["stdout"] == "taken\n"
+    finally:
+        server.value("vm_keep_spares", environment=harness.BASE, count=0)
+    assert server.value("vm_list") == {"count": 0, "vms": [], "spares": []}
+
+
+def test_environments_and_the_host_are_seen_without_paths_of_the_host(pyro, serve):
+    server = serve(pyro=pyro)
+    inspected = server.value("vm_inspect_environment", environment=harness.BASE, verify=True)
+    assert any(line.startswith("dash ") for line in inspected["packages"])
+    assert "freed" in str(server.value("vm_prune_environments"))
+    report = server.value("vm_doctor")
+    assert report["runtime_ok"] is True
+    for value in (inspected, report):
+        assert str(pyro.cache) not in str(value) and str(pyro.state) not in str(value), value
 
 
 def test_a_task_keeps_files_and_every_process_sees_it(session, pyro, scratch):

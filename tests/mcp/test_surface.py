@@ -10,12 +10,12 @@ import pytest
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 CONTRACT = ["vm_run", "vm_list_environments", "vm_create", "vm_start", "vm_exec", "vm_stop", "vm_delete",
-            "vm_status", "vm_network_info", "vm_reap_expired", "task_create", "task_exec", "task_status",
+            "vm_status", "vm_network_info", "vm_reap_expired", "vm_list", "vm_keep_spares", "vm_inspect_environment", "vm_prune_environments", "vm_doctor", "task_create", "task_exec", "task_status",
             "task_logs", "task_delete", "task_list", "task_stop", "task_export"]
 PROFILES = {
     "full": CONTRACT,
     "vm-run": ["vm_run", "vm_list_environments"],
-    "task": ["vm_list_environments", *CONTRACT[10:]],
+    "task": ["vm_list_environments", *(name for name in CONTRACT if name.startswith("task_"))],
 }
 ANNOTATIONS = {
     # readOnly, destructive, idempotent, openWorld
@@ -29,6 +29,11 @@ ANNOTATIONS = {
     "vm_status": (True, False, True, False),
     "vm_network_info": (True, False, True, False),
     "vm_reap_expired": (False, True, True, False),
+    "vm_list": (True, False, True, False),
+    "vm_keep_spares": (False, False, True, True),
+    "vm_inspect_environment": (True, False, True, False),
+    "vm_prune_environments": (False, True, True, False),
+    "vm_doctor": (True, False, True, False),
     "task_create": (False, False, False, True),
     "task_exec": (False, True, False, True),
     "task_status": (True, False, True, False),
