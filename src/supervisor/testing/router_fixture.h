@@ -1,0 +1,104 @@
+// What tests of a router share: frames to and from it, and the router with notes of what it asks for.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "supervisor/command_router.h"
+
+namespace pyro::supervisor {
+
+using wire::Frame;
+using wire::FrameType;
+using wire::Stream;
+
+inline std::vector<Frame> Decode(std::string& bytes) {
+  wire::FrameDecoder decoder;
+  decoder.Append(bytes);
+  bytes.clear();
+  std::vector<Frame> frames;
+  while (true) {
+    auto frame = decoder.Next();
+    if (!frame || !*frame) return frames;
+    frames.push_back(std::move(**frame));
+  }
+}
+
+inline Frame ExecFrame(std::uint32_t channel, std::int64_t timeout_ms = 0) {
+  wire::Exec exec;
+  exec.argv = {"true"};
+  exec.cwd = "/";
+  exec.timeout_ms = timeout_ms;
+  return exec.ToFrame(channel);
+}
+
+inline Frame DataFrame(std::uint32_t channel, Stream stream, std::size_t bytes) {
+  Frame frame;
+  frame.type = FrameType::kData;
+  frame.channel = channel;
+  frame.stream = stream;
+  frame.payload = std::string(bytes, 'x');
+  return frame;
+}
+
+inline Frame EofFrame(std::uint32_t channel, Stream stream) {
+  Frame frame;
+  frame.type = FrameType::kEof;
+  frame.channel = channel;
+  frame.stream = stream;
+  return frame;
+}
+
+inline Frame CreditFrame(std::uint32_t channel, Stream stream, std::uint32_t bytes) {
+  std::string encoded = wire::EncodeCredit(channel, stream, bytes);
+  return Decode(encoded).at(0);
+}
+
+inline Frame ExitedFrame(std::uint32_t channel) { return wire::Exited{}.ToFrame(channel); }
+
+class CommandRouterTest : public ::testing::Test {
+ protected:
+  CommandRouterTest()
+      : router_(
+            {.to_guest = [this](std::string bytes) { to_guest_ += bytes; },
+             .to_client = [this](ClientId client,
+                                 std::string bytes) { to_client_[client] += bytes; },
+             .started = [this](std::uint32_t channel,
+                               std::chrono::milliseconds timeout) { timeouts_[channel] = timeout; },
+             .killed = [this](std::uint32_t channel) { killed_.push_back(channel); },
+             .finished = [this](std::uint32_t channel) { timeouts_.erase(channel); },
+             .use_changed = [this] { ++use_changes_; }}) {}
+
+  std::vector<Frame> ToGuest() { return Decode(to_guest_); }
+  std::vector<Frame> ToClient(ClientId client) { return Decode(to_client_[client]); }
+
+  // Starts one command and returns the guest's channel for it.
+  std::uint32_t Begin(ClientId client, std::uint32_t channel) {
+    EXPECT_TRUE(router_.FromClient(client, ExecFrame(channel)).ok());
+    const auto frames = ToGuest();
+    EXPECT_EQ(frames.size(), 1u);
+    return frames.at(0).channel;
+  }
+
+  Status Exit(std::uint32_t guest_channel) {
+    EXPECT_TRUE(router_.FromGuest(EofFrame(guest_channel, Stream::kStdout)).ok());
+    EXPECT_TRUE(router_.FromGuest(EofFrame(guest_channel, Stream::kStderr)).ok());
+    return router_.FromGuest(ExitedFrame(guest_channel));
+  }
+
+  std::string to_guest_;
+  std::map<ClientId, std::string> to_client_;
+  std::map<std::uint32_t, std::chrono::milliseconds> timeouts_;
+  std::vector<std::uint32_t> killed_;
+  int use_changes_ = 0;
+  CommandRouter router_;
+};
+
+}  // namespace pyro::supervisor
