@@ -46,7 +46,7 @@ Status CommandRouter::FromClient(ClientId client, Frame frame) {
     held_bytes_ += frame.payload.size() + wire::kHeaderBytes;
     if (held_bytes_ > kMaxHeldBytes) return Breach("too much before the guest is ready");
     held_.push_back({client, std::move(frame)});
-    if (held_.size() == 1 && callbacks_.use_changed) callbacks_.use_changed();
+    if (held_.size() == 1) ports_.UseChanged();
     return OkStatus();
   }
   if (frame.type == FrameType::kExec) return Exec(client, frame);
@@ -58,16 +58,16 @@ Status CommandRouter::FromClient(ClientId client, Frame frame) {
 
 Status CommandRouter::Exec(ClientId client, const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec, wire::Exec::FromFrame(frame));
-  if (exec.journal && !callbacks_.record) return Breach("a journal where there is none");
+  if (exec.journal && journal_ == nullptr) return Breach("a journal where there is none");
   if (Find(client, frame.channel) != commands_.end()) return Breach("a channel used twice");
   if (gone_) {
-    callbacks_.to_client(
+    ports_.ToClient(
         client, EncodeFrame(wire::ErrorFrame(
                     frame.channel, MakeError(ErrorCode::kGuestUnavailable, "the guest is gone"))));
     return OkStatus();
   }
   if (commands_.size() >= wire::kMaxChannels) {
-    callbacks_.to_client(
+    ports_.ToClient(
         client, EncodeFrame(wire::ErrorFrame(
                     frame.channel, MakeError(ErrorCode::kLimit,
                                              fmt::format("{} commands run in this guest already",
@@ -86,12 +86,11 @@ Status CommandRouter::Cancel(ClientId client, const Frame& frame) {
     return entry.second.sequence == cancel.sequence;
   });
   if (found == commands_.end()) {
-    callbacks_.to_client(
-        client,
-        EncodeFrame(wire::ErrorFrame(
-            frame.channel,
-            MakeError(ErrorCode::kNotFound, fmt::format("command {} does not run", cancel.sequence),
-                      "it has ended or never existed"))));
+    ports_.ToClient(client, EncodeFrame(wire::ErrorFrame(
+                                frame.channel,
+                                MakeError(ErrorCode::kNotFound,
+                                          fmt::format("command {} does not run", cancel.sequence),
+                                          "it has ended or never existed"))));
     return OkStatus();
   }
   Command& command = found->second;
@@ -109,7 +108,7 @@ void CommandRouter::Begin(ClientId client, std::uint32_t client_channel, wire::E
   command.client_channel = client_channel;
   if (exec.script) exec.argv[0] = shell_;
   if (exec.journal) {
-    auto sequence = callbacks_.record(exec);
+    auto sequence = journal_->Begin(exec);
     if (!sequence) {
       ToClient(command, wire::ErrorFrame(0, sequence.error()));
       return;
@@ -122,9 +121,9 @@ void CommandRouter::Begin(ClientId client, std::uint32_t client_channel, wire::E
   command.began = std::chrono::steady_clock::now();
   commands_.emplace(channel, command);
   by_client_[{client, client_channel}] = channel;
-  callbacks_.to_guest(EncodeFrame(exec.ToFrame(channel)));
-  if (callbacks_.started) callbacks_.started(channel, std::chrono::milliseconds(exec.timeout_ms));
-  if (commands_.size() == 1 && callbacks_.use_changed) callbacks_.use_changed();
+  ports_.ToGuest(EncodeFrame(exec.ToFrame(channel)));
+  ports_.CommandStarted(channel, std::chrono::milliseconds(exec.timeout_ms));
+  if (commands_.size() == 1) ports_.UseChanged();
 }
 
 Status CommandRouter::ForRunning(std::uint32_t channel, Command& command, Frame frame) {
@@ -135,13 +134,13 @@ Status CommandRouter::ForRunning(std::uint32_t channel, Command& command, Frame 
       if (frame.payload.size() > command.stdin_allowed)
         return Breach("more stdin than was allowed");
       command.stdin_allowed -= frame.payload.size();
-      callbacks_.to_guest(wire::EncodeData(channel, Stream::kStdin, frame.payload));
+      ports_.ToGuest(wire::EncodeData(channel, Stream::kStdin, frame.payload));
       return OkStatus();
     case FrameType::kEof:
       if (frame.stream != Stream::kStdin || command.stdin_ended)
         return Breach("eof on a wrong stream");
       command.stdin_ended = true;
-      callbacks_.to_guest(wire::EncodeEof(channel, Stream::kStdin));
+      ports_.ToGuest(wire::EncodeEof(channel, Stream::kStdin));
       return OkStatus();
     case FrameType::kCredit: {
       if (frame.stream == Stream::kStdin) return Breach("credit on a wrong stream");
@@ -167,7 +166,7 @@ void CommandRouter::Grant(std::uint32_t channel, Stream stream, Output& output,
                           std::uint32_t bytes) {
   output.granted += bytes;
   output.allowed += bytes;
-  if (!output.ended) callbacks_.to_guest(wire::EncodeCredit(channel, stream, bytes));
+  if (!output.ended) ports_.ToGuest(wire::EncodeCredit(channel, stream, bytes));
 }
 
 Status CommandRouter::FromGuest(Frame frame) {
@@ -229,7 +228,8 @@ Status CommandRouter::OutputFromGuest(std::uint32_t channel, Command& command, F
   output.allowed -= frame.payload.size();
   output.received += frame.payload.size();
   if (command.sequence > 0) {
-    callbacks_.append(command.sequence, frame.stream, frame.payload);
+    journal_->Append(command.sequence, frame.stream, frame.payload);
+    ports_.JournalWritten();
     Dispose(channel, frame.stream, output);
   } else if (command.orphan) {
     Dispose(channel, frame.stream, output);
@@ -259,14 +259,14 @@ void CommandRouter::ClientGone(ClientId client) {
     if (command.sequence > 0) {
       // No client is left to end its stdin.
       if (!std::exchange(command.stdin_ended, true)) {
-        callbacks_.to_guest(wire::EncodeEof(channel, Stream::kStdin));
+        ports_.ToGuest(wire::EncodeEof(channel, Stream::kStdin));
       }
       continue;
     }
     SendKill(channel, command, wire::KillReason::kCancelled);
     DisposeOfAll(channel, command);
   }
-  if (held_some && idle() && callbacks_.use_changed) callbacks_.use_changed();
+  if (held_some && idle()) ports_.UseChanged();
 }
 
 // The output has no taker any more: what the client has not granted must not hold the guest up.
@@ -312,7 +312,7 @@ void CommandRouter::GiveUp(std::uint32_t channel) {
   command.watchers.clear();
   ++given_up_;
   DisposeOfAll(channel, command);
-  if (idle() && callbacks_.use_changed) callbacks_.use_changed();
+  if (idle()) ports_.UseChanged();
 }
 
 void CommandRouter::GuestGone() {
@@ -345,15 +345,18 @@ void CommandRouter::SendKill(std::uint32_t channel, Command& command, wire::Kill
   if (command.killed) return;
   command.killed = true;
   command.reason = reason;
-  callbacks_.to_guest(EncodeFrame(wire::Kill{reason}.ToFrame(channel)));
-  if (callbacks_.killed) callbacks_.killed(channel);
+  ports_.ToGuest(EncodeFrame(wire::Kill{reason}.ToFrame(channel)));
+  ports_.CommandKilled(channel);
 }
 
 // The end is recorded before a client hears of it.
 void CommandRouter::RecordEnd(const Command& command, const wire::Exited& exited) {
-  if (command.sequence > 0) callbacks_.record_end(command.sequence, exited);
+  if (command.sequence > 0) {
+    journal_->End(command.sequence, exited);
+    ports_.JournalWritten();
+  }
   for (const Watcher& watcher : command.watchers) {
-    callbacks_.to_client(watcher.client, EncodeFrame(exited.ToFrame(watcher.channel)));
+    ports_.ToClient(watcher.client, EncodeFrame(exited.ToFrame(watcher.channel)));
   }
 }
 
@@ -364,16 +367,14 @@ void CommandRouter::Finish(Commands::iterator command) {
   if (!given_up) by_client_.erase({command->second.client, command->second.client_channel});
   commands_.erase(command);
   if (given_up) --given_up_;
-  if (callbacks_.finished) callbacks_.finished(channel);
-  if (!given_up && commands_.size() == given_up_ && callbacks_.use_changed) {
-    callbacks_.use_changed();
-  }
+  ports_.CommandFinished(channel);
+  if (!given_up && commands_.size() == given_up_) ports_.UseChanged();
 }
 
 void CommandRouter::ToClient(const Command& command, Frame frame) {
   if (command.orphan) return;
   frame.channel = command.client_channel;
-  callbacks_.to_client(command.client, EncodeFrame(frame));
+  ports_.ToClient(command.client, EncodeFrame(frame));
 }
 
 CommandRouter::Commands::iterator CommandRouter::Find(ClientId client,

@@ -1,7 +1,7 @@
 // Carries commands between many clients and one guest: channels, flow control, timeouts, and the
 // side that made a breach.
 //
-// Pure logic: frames in, frames out through callbacks. The guest is hostile; each of its frames is
+// Pure logic: frames in, frames out through its ports. The guest is hostile; each of its frames is
 // checked against the requests. Not thread-safe.
 
 #pragma once
@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "pyro/result.h"
+#include "supervisor/guest_record.h"
 #include "wire/credit.h"
 #include "wire/messages.h"
 
@@ -26,26 +26,27 @@ using ClientId = std::uint64_t;
 
 class CommandRouter {
  public:
-  struct Callbacks {
-    std::function<void(std::string)> to_guest;
-    std::function<void(ClientId, std::string)> to_client;
+  // What carries its frames, and learns of its commands.
+  class Ports {
+   public:
+    virtual ~Ports() = default;
+    virtual void ToGuest(std::string bytes) = 0;
+    virtual void ToClient(ClientId client, std::string bytes) = 0;
     // A command was given to the guest; call TimedOut(channel) after `timeout`, unless
-    // `finished(channel)` comes first.
-    std::function<void(std::uint32_t channel, std::chrono::milliseconds timeout)> started;
+    // CommandFinished(channel) comes first. A timeout of 0 is none.
+    virtual void CommandStarted(std::uint32_t channel, std::chrono::milliseconds timeout) = 0;
     // The guest was told to kill the command; a later GuestOwesExit(channel) shows whether it did.
-    std::function<void(std::uint32_t channel)> killed;
-    std::function<void(std::uint32_t channel)> finished;
-    // For commands with `journal`; absent if there is none. `record` returns the sequence number
-    // once the command is on disk, `append` stores output as it arrives, `record_end` returns once
-    // all of it is on disk.
-    std::function<Result<std::int64_t>(const wire::Exec&)> record;
-    std::function<void(std::int64_t sequence, wire::Stream, std::string_view)> append;
-    std::function<void(std::int64_t sequence, const wire::Exited&)> record_end;
+    virtual void CommandKilled(std::uint32_t channel) = 0;
+    virtual void CommandFinished(std::uint32_t channel) = 0;
+    // The journal got output or an end, which the disk may have refused.
+    virtual void JournalWritten() = 0;
     // The number of commands in the guest changed from or to zero.
-    std::function<void()> use_changed;
+    virtual void UseChanged() = 0;
   };
 
-  explicit CommandRouter(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
+  // Both are borrowed. `journal` keeps the commands that ask for it; nullptr: there is none.
+  explicit CommandRouter(Ports& ports, CommandJournal* journal = nullptr)
+      : ports_(ports), journal_(journal) {}
 
   // Passes on the frames that arrived earlier. `shell` runs scripts in this guest. Returns the
   // clients whose frames broke the rules.
@@ -137,7 +138,8 @@ class CommandRouter {
   Commands::iterator Find(ClientId client, std::uint32_t client_channel);
   static Output& OutputOf(Command& command, wire::Stream stream);
 
-  Callbacks callbacks_;
+  Ports& ports_;
+  CommandJournal* journal_;
   bool ready_ = false;
   std::string shell_;  // Once it is ready.
   bool gone_ = false;

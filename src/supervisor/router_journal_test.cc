@@ -9,67 +9,67 @@
 namespace pyro::supervisor {
 namespace {
 
-// A router with a journal, as a task's supervisor has it.
-class JournalRouterTest : public CommandRouterTest {
- protected:
-  JournalRouterTest()
-      : journaled_({.to_guest = [this](std::string bytes) { to_guest_ += bytes; },
-                    .to_client = [this](ClientId client,
-                                        std::string bytes) { to_client_[client] += bytes; },
-                    .record = [this](const wire::Exec&) -> Result<std::int64_t> {
-                      if (full_) return MakeError(ErrorCode::kNoSpace, "full");
-                      return ++recorded_;
-                    },
-                    .append = [this](std::int64_t sequence, Stream,
-                                     std::string_view bytes) { kept_[sequence] += bytes; },
-                    .record_end =
-                        [this](std::int64_t sequence, const wire::Exited& exited) {
-                          ended_[sequence] = exited.outcome.kind;
-                        }}) {
-    journaled_.GuestReady("/bin/sh");
+class KeptCommands : public CommandJournal {
+ public:
+  Result<std::int64_t> Begin(const wire::Exec&) override {
+    if (full_) return MakeError(ErrorCode::kNoSpace, "full");
+    return ++recorded_;
   }
+  void Append(std::int64_t sequence, Stream, std::string_view bytes) override {
+    kept_[sequence] += bytes;
+  }
+  void End(std::int64_t sequence, const wire::Exited& exited) override {
+    ended_[sequence] = exited.outcome.kind;
+  }
+  bool settled() const override { return true; }
+  void Settle() override {}
+
+ protected:
+  bool full_ = false;
+  std::int64_t recorded_ = 0;
+  std::map<std::int64_t, std::string> kept_;
+  std::map<std::int64_t, wire::Outcome::Kind> ended_;
+};
+
+// A router with a journal, as a task's supervisor has it.
+class JournalRouterTest : public KeptCommands, public CommandRouterTest {
+ protected:
+  JournalRouterTest() : CommandRouterTest(this) { router_.GuestReady("/bin/sh"); }
 
   std::uint32_t BeginJournaled(ClientId client, std::uint32_t channel) {
     wire::Exec exec;
     exec.argv = {"true"};
     exec.cwd = "/";
     exec.journal = true;
-    EXPECT_TRUE(journaled_.FromClient(client, exec.ToFrame(channel)).ok());
+    EXPECT_TRUE(router_.FromClient(client, exec.ToFrame(channel)).ok());
     const auto frames = ToGuest();
     return frames.empty() ? 0 : frames.at(0).channel;
   }
-
-  bool full_ = false;
-  std::int64_t recorded_ = 0;
-  std::map<std::int64_t, std::string> kept_;
-  std::map<std::int64_t, wire::Outcome::Kind> ended_;
-  CommandRouter journaled_;
 };
 
 TEST_F(JournalRouterTest, RecordsBeforeTheGuestIsAskedAndAgainBeforeTheClientIsTold) {
   const std::uint32_t channel = BeginJournaled(1, 5);
   EXPECT_EQ(recorded_, 1);
   EXPECT_EQ(wire::Accepted::FromFrame(ToClient(1).at(0))->sequence, 1);
-  ASSERT_TRUE(journaled_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
+  ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
   EXPECT_EQ(kept_[1], "xxx");
   EXPECT_TRUE(ToClient(1).empty()) << "output is read from the journal";
-  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
-  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
   EXPECT_TRUE(ended_.empty());
-  ASSERT_TRUE(journaled_.FromGuest(ExitedFrame(channel)).ok());
+  ASSERT_TRUE(router_.FromGuest(ExitedFrame(channel)).ok());
   EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kExited);
   EXPECT_EQ(ToClient(1).back().type, FrameType::kExited);
 }
 
 TEST_F(JournalRouterTest, AClientThatLeavesLeavesItsCommandRunning) {
   const std::uint32_t channel = BeginJournaled(1, 5);
-  journaled_.ClientGone(1);
+  router_.ClientGone(1);
   const auto frames = ToGuest();
   ASSERT_EQ(frames.size(), 1u) << "no kill";
   EXPECT_EQ(frames[0].type, FrameType::kEof);
   for (int i = 0; i < 100; ++i) {
-    ASSERT_TRUE(
-        journaled_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
+    ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
   }
   EXPECT_EQ(kept_[1].size(), 100 * wire::kMaxDataBytes);
 }
@@ -78,31 +78,31 @@ TEST_F(JournalRouterTest, WhatCannotBeRecordedIsNotRun) {
   full_ = true;
   EXPECT_EQ(BeginJournaled(1, 5), 0u);
   EXPECT_EQ(wire::ErrorFromFrame(ToClient(1).at(0)).code, ErrorCode::kNoSpace);
-  EXPECT_TRUE(journaled_.idle());
+  EXPECT_TRUE(router_.idle());
 }
 
 TEST_F(JournalRouterTest, ADeadGuestInterruptsItsCommands) {
   BeginJournaled(1, 5);
-  journaled_.GuestGone();
+  router_.GuestGone();
   EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kLost);
 }
 
 TEST_F(JournalRouterTest, AnyClientMayCancelACommandByItsSequence) {
   const std::uint32_t channel = BeginJournaled(1, 5);
-  ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
+  ASSERT_TRUE(router_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
   const auto frames = ToGuest();
   ASSERT_EQ(frames.size(), 1u);
   EXPECT_EQ(frames[0].channel, channel);
   EXPECT_EQ(wire::Kill::FromFrame(frames[0])->reason, wire::KillReason::kCancelled);
-  ASSERT_TRUE(journaled_.FromClient(3, wire::Cancel{1}.ToFrame(9)).ok());
+  ASSERT_TRUE(router_.FromClient(3, wire::Cancel{1}.ToFrame(9)).ok());
   EXPECT_TRUE(ToGuest().empty()) << "killed once";
-  journaled_.ClientGone(3);
+  router_.ClientGone(3);
   EXPECT_TRUE(ToClient(2).empty()) << "told once it is recorded";
-  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
-  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
   wire::Exited exited;
   exited.outcome = {wire::Outcome::Kind::kCancelled, 0};
-  ASSERT_TRUE(journaled_.FromGuest(exited.ToFrame(channel)).ok());
+  ASSERT_TRUE(router_.FromGuest(exited.ToFrame(channel)).ok());
   EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kCancelled);
   const auto told = ToClient(2);
   ASSERT_EQ(told.size(), 1u);
@@ -114,17 +114,17 @@ TEST_F(JournalRouterTest, AnyClientMayCancelACommandByItsSequence) {
 }
 
 TEST_F(JournalRouterTest, WhatDoesNotRunCannotBeCancelled) {
-  ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
+  ASSERT_TRUE(router_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
   EXPECT_EQ(wire::ErrorFromFrame(ToClient(2).at(0)).code, ErrorCode::kNotFound);
   BeginJournaled(1, 5);
-  EXPECT_FALSE(journaled_.FromClient(1, wire::Cancel{1}.ToFrame(5)).ok()) << "channel in use";
-  EXPECT_FALSE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(0)).ok());
+  EXPECT_FALSE(router_.FromClient(1, wire::Cancel{1}.ToFrame(5)).ok()) << "channel in use";
+  EXPECT_FALSE(router_.FromClient(2, wire::Cancel{1}.ToFrame(0)).ok());
 }
 
 TEST_F(JournalRouterTest, ACancellingClientIsToldWhenTheGuestDies) {
   BeginJournaled(1, 5);
-  ASSERT_TRUE(journaled_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
-  journaled_.GuestGone();
+  ASSERT_TRUE(router_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
+  router_.GuestGone();
   EXPECT_EQ(wire::Exited::FromFrame(ToClient(2).at(0))->outcome.kind, wire::Outcome::Kind::kLost);
 }
 
@@ -146,13 +146,13 @@ TEST_F(CommandRouterTest, AVmHasNoJournal) {
 
 TEST_F(JournalRouterTest, TheEndOfACommandGivenUpIsRecordedOnce) {
   const std::uint32_t channel = BeginJournaled(1, 5);
-  journaled_.TimedOut(channel);
-  journaled_.GiveUp(channel);
+  router_.TimedOut(channel);
+  router_.GiveUp(channel);
   EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kTimedOut);
-  ASSERT_TRUE(journaled_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
-  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
-  ASSERT_TRUE(journaled_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
-  ASSERT_TRUE(journaled_.FromGuest(ExitedFrame(channel)).ok());
+  ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
+  ASSERT_TRUE(router_.FromGuest(ExitedFrame(channel)).ok());
   EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kTimedOut);
   EXPECT_TRUE(kept_.empty()) << "output after the end that was recorded";
 }

@@ -63,18 +63,9 @@ inline Frame CreditFrame(std::uint32_t channel, Stream stream, std::uint32_t byt
 
 inline Frame ExitedFrame(std::uint32_t channel) { return wire::Exited{}.ToFrame(channel); }
 
-class CommandRouterTest : public ::testing::Test {
+class CommandRouterTest : public ::testing::Test, private CommandRouter::Ports {
  protected:
-  CommandRouterTest()
-      : router_(
-            {.to_guest = [this](std::string bytes) { to_guest_ += bytes; },
-             .to_client = [this](ClientId client,
-                                 std::string bytes) { to_client_[client] += bytes; },
-             .started = [this](std::uint32_t channel,
-                               std::chrono::milliseconds timeout) { timeouts_[channel] = timeout; },
-             .killed = [this](std::uint32_t channel) { killed_.push_back(channel); },
-             .finished = [this](std::uint32_t channel) { timeouts_.erase(channel); },
-             .use_changed = [this] { ++use_changes_; }}) {}
+  explicit CommandRouterTest(CommandJournal* journal = nullptr) : router_(*this, journal) {}
 
   std::vector<Frame> ToGuest() { return Decode(to_guest_); }
   std::vector<Frame> ToClient(ClientId client) { return Decode(to_client_[client]); }
@@ -99,6 +90,17 @@ class CommandRouterTest : public ::testing::Test {
   std::vector<std::uint32_t> killed_;
   int use_changes_ = 0;
   CommandRouter router_;
+
+ private:
+  void ToGuest(std::string bytes) override { to_guest_ += bytes; }
+  void ToClient(ClientId client, std::string bytes) override { to_client_[client] += bytes; }
+  void CommandStarted(std::uint32_t channel, std::chrono::milliseconds timeout) override {
+    timeouts_[channel] = timeout;
+  }
+  void CommandKilled(std::uint32_t channel) override { killed_.push_back(channel); }
+  void CommandFinished(std::uint32_t channel) override { timeouts_.erase(channel); }
+  void JournalWritten() override {}
+  void UseChanged() override { ++use_changes_; }
 };
 
 }  // namespace pyro::supervisor
