@@ -65,6 +65,7 @@ class CommandRouter {
 
   // Every command ends as lost.
   void GuestGone();
+  bool guest_gone() const { return gone_; }
 
   // Kills the command. Does nothing if it has ended.
   void TimedOut(std::uint32_t channel);

@@ -2,6 +2,10 @@
 
 namespace pyro::supervisor {
 
+std::int64_t WallClockNs(const Clock& clock) {
+  return std::chrono::nanoseconds(clock.Now().time_since_epoch()).count();
+}
+
 std::int64_t SteadyClockNs() {
   return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
 }

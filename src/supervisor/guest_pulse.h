@@ -11,9 +11,13 @@
 #include <optional>
 #include <utility>
 
+#include "base/time.h"
 #include "pyro/result.h"
 
 namespace pyro::supervisor {
+
+// Nanoseconds since the epoch.
+std::int64_t WallClockNs(const Clock& clock);
 
 // Nanoseconds of a clock that is never stepped and stands still while the host sleeps.
 std::int64_t SteadyClockNs();

@@ -9,15 +9,12 @@
 
 namespace pyro::supervisor {
 
-Session::Session(ClientId id, std::shared_ptr<FrameStream> stream, Callbacks callbacks)
-    : id_(id), stream_(std::move(stream)), callbacks_(std::move(callbacks)) {}
-
 void Session::Start() {
   stream_->Start([this](wire::Frame frame) { return OnFrame(std::move(frame)); },
                  [this](std::optional<Error> error) {
                    if (error) stream_->Send(EncodeFrame(wire::ErrorFrame(0, *error)));
                    stream_->CloseWhenSent();
-                   callbacks_.gone(id_);
+                   requests_.ClientGone(id_);
                  });
 }
 
@@ -39,7 +36,7 @@ Status Session::OnHello(const wire::Frame& frame) {
   answer.role = "supervisor";
   answer.build = BuildId();
   Send(EncodeFrame(answer.ToFrame()));
-  callbacks_.greeted(id_);
+  requests_.ClientGreeted(id_);
   return OkStatus();
 }
 
@@ -52,14 +49,14 @@ Status Session::OnFrame(wire::Frame frame) {
   }
   if (frame.type == wire::FrameType::kStop) {
     PYRO_ASSIGN_OR_RETURN(const wire::Stop stop, wire::Stop::FromFrame(frame));
-    callbacks_.stop(id_, stop);
+    requests_.StopAsked(stop);
     return OkStatus();
   }
   if (frame.type == wire::FrameType::kClaim) {
     PYRO_ASSIGN_OR_RETURN(const wire::Claim claim, wire::Claim::FromFrame(frame));
-    return callbacks_.claim(id_, claim);
+    return requests_.ClaimAsked(id_, claim);
   }
-  return callbacks_.command_frame(id_, std::move(frame));
+  return requests_.FromClient(id_, std::move(frame));
 }
 
 }  // namespace pyro::supervisor

@@ -2,9 +2,9 @@
 
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "supervisor/command_router.h"
 #include "supervisor/frame_stream.h"
@@ -12,18 +12,24 @@
 
 namespace pyro::supervisor {
 
-// Belongs to the loop's thread.
+// What clients ask for. An error is a breach of the protocol: the client gets it, and is
+// disconnected.
+class ClientRequests {
+ public:
+  virtual ~ClientRequests() = default;
+  virtual void ClientGreeted(ClientId client) = 0;  // Its hello was valid; it may get frames now.
+  virtual Status FromClient(ClientId client, wire::Frame frame) = 0;  // A command's frame.
+  virtual void StopAsked(const wire::Stop& stop) = 0;
+  virtual Status ClaimAsked(ClientId client, const wire::Claim& claim) = 0;
+  // The last call for this client; its session may be destroyed in it.
+  virtual void ClientGone(ClientId client) = 0;
+};
+
+// Belongs to the loop's thread. `requests` is borrowed.
 class Session {
  public:
-  struct Callbacks {
-    std::function<void(ClientId)> greeted;  // Its hello was valid; it may get frames now.
-    std::function<Status(ClientId, wire::Frame)> command_frame;
-    std::function<void(ClientId, wire::Stop)> stop;
-    std::function<Status(ClientId, wire::Claim)> claim;
-    std::function<void(ClientId)> gone;  // Last call; the session may be destroyed in it.
-  };
-
-  Session(ClientId id, std::shared_ptr<FrameStream> stream, Callbacks callbacks);
+  Session(ClientId id, std::shared_ptr<FrameStream> stream, ClientRequests& requests)
+      : id_(id), stream_(std::move(stream)), requests_(requests) {}
   ~Session() { stream_->Close(); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -32,10 +38,10 @@ class Session {
   void Send(std::string bytes) { stream_->Send(std::move(bytes)); }
   bool greeted() const { return greeted_; }
 
-  // Sends the queue, then closes, without calling `gone`.
+  // Sends the queue, then closes, without calling ClientGone().
   void Finish() { stream_->CloseWhenSent(); }
 
-  // Sends the client the error, then closes, without calling `gone`.
+  // Sends the client the error, then closes, without calling ClientGone().
   void Refuse(const Error& error);
 
  private:
@@ -44,7 +50,7 @@ class Session {
 
   ClientId id_;
   std::shared_ptr<FrameStream> stream_;
-  Callbacks callbacks_;
+  ClientRequests& requests_;
   bool greeted_ = false;
 };
 

@@ -1,36 +1,54 @@
 // The process that owns one guest: starts it, serves its clients, and cleans up after it.
 //
-// One thread, one event loop. docs/ARCHITECTURE.md describes its life in order; the comments here
-// state the promise of each step.
+// One thread, one event loop. A guest's life has three phases, each a part with a state of its own:
+//
+//   Starting   The machine goes on from a template, or boots. The agent says hello, gets its setup
+//              and says ready. A spare then warms up. If a guest from a template fails, it boots
+//              instead; each other failure goes to Ending.
+//   Serving    Commands with their time limits and their journal; the guest's pulse and its clock.
+//   Ending     Stop: the guest powers off, its disk is kept. Remove: it is killed and deleted.
+//              Failure: its clients learn the reason, and the record keeps it.
+//
+// Other parts last through all three. GuestMachine is the machine, with its channel, console and
+// network. Clients are the connections; a command waits in the router of Serving until the guest
+// is ready. Lease decides how long the guest lives. TemplateUse finds the template or has one made.
+// Spare knows whether the guest still waits for its claim.
+//
+// No part knows Supervisor: it connects them, and implements the interfaces that they declare.
+// Each frame of the guest comes in by one door, FromAgent().
 
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/time.h"
 #include "pyro/result.h"
-#include "supervisor/command_router.h"
-#include "supervisor/console_log.h"
-#include "supervisor/guest_pulse.h"
+#include "supervisor/clients.h"
+#include "supervisor/ending.h"
+#include "supervisor/guest_machine.h"
 #include "supervisor/guest_record.h"
 #include "supervisor/helpers.h"
-#include "supervisor/session.h"
+#include "supervisor/lease.h"
+#include "supervisor/serving.h"
+#include "supervisor/spare.h"
+#include "supervisor/starting.h"
+#include "supervisor/template_use.h"
 #include "supervisor/timers.h"
 #include "sys/unique_fd.h"
-#include "vmm/network.h"
 #include "vmm/vmm.h"
 #include "wire/supervisor_config.h"
 
 namespace pyro::supervisor {
 
-class Supervisor {
+class Supervisor : private ClientRequests,
+                   private GuestMachine::Owner,
+                   private Starting::Owner,
+                   private Serving::Owner,
+                   private Lease::Guest {
  public:
   // What a guest's life depends on beside its clients. All of it outlives the supervisor.
   struct Seams {
@@ -42,141 +60,70 @@ class Supervisor {
   };
 
   Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig config, const Seams& seams);
-  ~Supervisor();
 
   // When it returns, clients can connect. Call it before Start or, for a spare, once the guest is
   // ready: until then it would only make them wait.
-  Status Listen();
+  Status Listen() { return clients_.Listen(config_.directory / "control.sock"); }
 
   // `creator` is a pidfd of the process that made this guest, or invalid. If a guest that ends with
   // its owner loses its creator before an owner connects, it ends at once.
-  void WatchCreator(sys::UniqueFd creator);
+  void WatchCreator(sys::UniqueFd creator) { lease_.WatchCreator(std::move(creator)); }
 
   // Starts the guest, in the loop. The loop runs until the guest and all that belongs to it are
   // gone.
   void Start();
 
   // `on_end` is called once, when only the last frames to clients remain.
-  void OnEnd(std::function<void()> on_end) { on_end_ = std::move(on_end); }
+  void OnEnd(std::function<void()> on_end) { ending_.OnEnd(std::move(on_end)); }
 
   // `on_ready` is called once, when the guest takes commands.
   void OnReady(std::function<void()> on_ready) { on_ready_ = std::move(on_ready); }
 
   // The reason for the guest's end, unless it was asked to end.
-  const std::optional<Error>& failure() const { return failure_; }
+  const std::optional<Error>& failure() const { return ending_.failure(); }
 
   // As a client's `stop`: `remove` kills at once and deletes, otherwise the guest powers off and
   // its disk is kept.
-  void Stop(bool remove);
+  void Stop(bool remove) { return remove ? ending_.Remove() : ending_.Stop(); }
 
  private:
-  enum class Phase { kStarting, kReady, kStopping, kEnded };
-
-  CommandRouter::Callbacks RouterCallbacks();
-  GuestPulse::Callbacks PulseCallbacks();
-
-  // Start of the guest, in order.
-  void StartGuest();
-  std::optional<vmm::FrozenGuest> FindTemplate();
-  void Launch();
-  void StartCold();
-  Status LaunchMachine();
-  Result<vmm::MachineSpec> OpenMachineFiles();
-  Status FromAgent(wire::Frame frame);
-  Status GreetAgent(const wire::Frame& frame);
-  void SetUpGuest();
-  void WarmUp(wire::Ready ready);
-  Status FromWarmUp(wire::Frame frame);
-  void GuestIsReady(wire::Ready ready);
-  void SettleTemplate();
-  void MakeTemplateWhenIdle();
-  void MakeTemplateNow();
-  void RefillPool();
-  std::optional<wire::GuestNetwork> GuestNetwork() const;
+  // The guest.
+  Status FromAgent(wire::Frame frame) override;
+  void MachineEnded() override;
+  void GuestFailed(const Error& error) override;
+  void Progress(const std::string& phase) override;
+  void GuestIsReady(wire::Ready ready) override;
 
   // Clients.
-  void Accept();
-  void Greeted(ClientId client);
-  Status Claim(ClientId client, const wire::Claim& claim);
-  void ClientGone(ClientId client);
-  bool AwaitsOwner() const;
-  void Broadcast(const wire::Frame& frame);
-  void Say(std::string phase);
+  void ClientGreeted(ClientId client) override;
+  Status FromClient(ClientId client, wire::Frame frame) override;
+  void StopAsked(const wire::Stop& stop) override { Stop(stop.remove || spare_.waiting()); }
+  Status ClaimAsked(ClientId client, const wire::Claim& claim) override;
+  void ClientGone(ClientId client) override;
 
-  // Commands and the lease.
-  Timer& TimerOf(std::uint32_t channel);
-  void ArmTimeout(std::uint32_t channel, std::chrono::milliseconds timeout);
-  void CheckKilled(std::uint32_t channel);
-  std::int64_t WallClockNs() const;
-  void ArmPulse();
-  void BeatPulse();
-  void UseChanged();
-  void RenewLease();
-  void ArmLease(std::chrono::seconds length);
-  bool WaitsOn();
-  void SettleJournal();
-
-  // Ends.
-  void WatchMachine();
-  void MachineEnded();
-  void GuestFailed(const Error& error);
-  void ConcludeFailure();
-  bool AnyoneGreeted() const;
-  void Remove();
-  void Finish();
-  std::string WithConsole(std::string message) const;
+  // The lease.
+  void CommandsChanged() override;
+  bool Idle() const override { return serving_.router().idle(); }
+  bool Ready() const override { return starting_.done(); }
+  // A VM is deleted at its lease's end, a task keeps its files.
+  void LeaseOver() override { Stop(config_.kind == wire::GuestKind::kVm); }
+  void OwnerGone() override { ending_.Remove(); }
 
   boost::asio::io_context& loop_;
-  wire::SupervisorConfig config_;
-  vmm::Vmm& vmm_;
+  const wire::SupervisorConfig config_;
   GuestRecord& record_;
-  const Clock& clock_;
-  Timers& timers_;
-  Helpers& helpers_;
+  GuestMachine machine_;
+  Clients clients_;
+  Spare spare_;
+  TemplateUse template_;
+  Lease lease_;
+  Starting starting_;
+  Serving serving_;
+  Ending ending_;
 
-  Phase phase_ = Phase::kStarting;
-  std::string progress_ = "boot";
-  std::optional<Error> failure_;  // The reason for the guest's end, once it has ended.
-  wire::Ready ready_;
-  bool agent_greeted_ = false;
-
-  std::optional<vmm::FrozenGuest> frozen_;  // Until the machine has taken it.
-  bool warm_ = false;                   // The guest goes on from a template; otherwise it boots.
-  bool template_is_bad_ = false;        // Removed once the guest has booted without it.
-  bool disk_is_the_templates_ = false;  // Not the original blank one.
-  bool wants_template_ = false;         // There is no valid one yet.
-
-  bool waiting_ = false;                   // A spare that no client has claimed yet.
-  std::optional<wire::Ready> warming_up_;  // What a spare answered, while its first command runs.
-  bool wants_refill_ = false;              // The pool that this guest was taken from lacks it.
-
-  boost::asio::local::stream_protocol::acceptor acceptor_;
-  std::map<ClientId, std::unique_ptr<Session>> sessions_;
-  ClientId next_client_ = 1;
-  boost::asio::posix::stream_descriptor creator_exit_;
-  std::optional<ClientId> owner_;  // The first that greeted: the creator of this guest.
-
-  CommandRouter router_;
-  GuestPulse pulse_;
-  HostClockWatch host_clock_;
-  std::map<std::uint32_t, std::unique_ptr<Timer>> timeouts_;  // By the guest's channel.
-
-  std::optional<vmm::Network> network_;
-  std::unique_ptr<vmm::Machine> machine_;
-  boost::asio::posix::stream_descriptor machine_exit_;
-  std::shared_ptr<FrameStream> agent_;
-  std::shared_ptr<ConsoleLog> console_;
-
-  std::unique_ptr<Timer> pulse_timer_;
-  std::unique_ptr<Timer> boot_limit_;
-  std::unique_ptr<Timer> lease_;
-  std::unique_ptr<Timer> settle_;
-  bool settling_ = false;  // It runs.
-  std::unique_ptr<Timer> stop_limit_;
-  std::unique_ptr<Timer> template_delay_;
-  std::unique_ptr<Timer> refill_delay_;
+  std::string progress_ = "boot";  // For a client that comes before the guest is ready.
+  wire::Ready ready_;              // For one that comes later.
   std::function<void()> on_ready_;
-  std::function<void()> on_end_;
 };
 
 }  // namespace pyro::supervisor

@@ -1,4 +1,4 @@
-// What tests of a router share: frames to and from it, and the router with notes of what it asks for.
+// The common part of the tests of a router: frames, and ports that take notes.
 
 #pragma once
 

@@ -1,0 +1,134 @@
+#include "supervisor/guest_machine.h"
+
+#include <fcntl.h>
+
+#include <chrono>
+#include <utility>
+
+#include "base/check.h"
+#include "base/time.h"
+#include "base/try.h"
+#include "sys/failpoint.h"
+#include "sys/files.h"
+#include "sys/sparse_copy.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kGuestLaunchLimit{30};  // For QEMU to start and answer.
+
+}  // namespace
+
+Result<vmm::MachineSpec> GuestMachine::OpenFiles(std::optional<vmm::FrozenGuest> from) {
+  vmm::MachineSpec spec;
+  spec.vcpus = config_.vcpu_count;
+  spec.memory_mib = config_.mem_mib;
+  PYRO_ASSIGN_OR_RETURN(spec.accelerator, vmm::ParseAccelerator(config_.accelerator));
+  spec.identity = config_.id;
+  spec.resume_from = std::move(from);
+  if (!spec.resume_from) {
+    PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config_.kernel, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config_.initrd, O_RDONLY));
+  }
+  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config_.base_disk, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::OpenFile(config_.directory / "data.img", O_RDWR));
+  if (spec.resume_from && spec.resume_from->disk.valid()) {
+    disk_is_the_templates_ = true;
+    PYRO_RETURN_IF_ERROR(sys::CopySparse(spec.resume_from->disk, spec.data_disk));
+  } else if (std::exchange(disk_is_the_templates_, false)) {
+    // A guest that did not start may have changed it.
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd blank, sys::OpenFile(config_.blank_disk, O_RDONLY));
+    PYRO_RETURN_IF_ERROR(sys::CopySparse(blank, spec.data_disk));
+  }
+  return spec;
+}
+
+Status GuestMachine::Launch(std::optional<vmm::FrozenGuest> from) {
+  PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenFiles(std::move(from)));
+  if (config_.network) {
+    PYRO_ASSIGN_OR_RETURN(
+        vmm::Network network,
+        vmm::Network::Start(
+            {.gate = config_.net_program, .identity = config_.id, .only = std::nullopt},
+            Deadline::After(kGuestLaunchLimit)));
+    network_.emplace(std::move(network));
+    spec.network = network_->TakeCard();
+  }
+  PYRO_ASSIGN_OR_RETURN(machine_, vmm_.Start(std::move(spec), Deadline::After(kGuestLaunchLimit)));
+  started_at_us_ = std::chrono::duration_cast<std::chrono::microseconds>(
+                       std::chrono::steady_clock::now().time_since_epoch())
+                       .count();
+  PYRO_FAILPOINT("supervisor.machine-launched");
+  WatchExit();
+  return Connect();
+}
+
+Status GuestMachine::Connect() {
+  PYRO_ASSIGN_OR_RETURN(console_, ConsoleLog::Start(loop_, machine_->TakeConsole(),
+                                                    config_.directory / "console.log"));
+  PYRO_ASSIGN_OR_RETURN(agent_, FrameStream::Create(loop_, machine_->TakeGuestChannel()));
+  agent_->Start([this](wire::Frame frame) { return owner_.FromAgent(std::move(frame)); },
+                [this](std::optional<Error> error) {
+                  // An end of file comes with the machine's own end, which has the reason.
+                  if (!error) return;
+                  owner_.GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
+                                               "the guest broke the protocol: " + error->message,
+                                               "nothing of this guest can be trusted; delete it"));
+                });
+  return OkStatus();
+}
+
+void GuestMachine::WatchExit() {
+  boost::system::error_code error;
+  exit_.assign(::fcntl(machine_->exit_fd(), F_DUPFD_CLOEXEC, 3), error);
+  PYRO_CHECK(!error);
+  exit_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                   [this](boost::system::error_code failure) {
+                     if (!failure && machine_) owner_.MachineEnded();
+                   });
+}
+
+void GuestMachine::Send(std::string bytes) {
+  if (agent_) agent_->Send(std::move(bytes));
+}
+
+void GuestMachine::Kill() {
+  if (machine_) machine_->Kill();
+}
+
+void GuestMachine::Drop() {
+  boost::system::error_code ignored;
+  exit_.close(ignored);
+  if (agent_) agent_->Close();
+  machine_.reset();
+  network_.reset();
+}
+
+void GuestMachine::Close() {
+  Drop();
+  if (console_) console_->Close();
+}
+
+std::string GuestMachine::HowItEnded() {
+  auto exit = machine_->Wait(Deadline::After(seconds(1)));
+  if (!exit) return exit.error().message;
+  if (exit->diagnostics.empty()) return exit->detail;
+  return exit->detail + ": " + LastLines(exit->diagnostics, 4);
+}
+
+std::string GuestMachine::WithConsole(std::string message) const {
+  const std::string tail = console_ ? console_->Tail() : "";
+  if (!tail.empty()) message += "; the end of its console:\n" + tail;
+  return message;
+}
+
+std::optional<wire::GuestNetwork> GuestMachine::network() const {
+  if (!network_) return std::nullopt;
+  const vmm::GuestNetwork& guest = network_->guest();
+  return wire::GuestNetwork{guest.mac,     guest.address,  guest.prefix,
+                            guest.gateway, guest.resolver, guest.mtu};
+}
+
+}  // namespace pyro::supervisor

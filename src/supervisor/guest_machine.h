@@ -1,0 +1,85 @@
+// The machine of a guest, with its network, its channel and its console.
+
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "pyro/result.h"
+#include "supervisor/console_log.h"
+#include "supervisor/frame_stream.h"
+#include "vmm/network.h"
+#include "vmm/vmm.h"
+#include "wire/messages.h"
+#include "wire/supervisor_config.h"
+
+namespace pyro::supervisor {
+
+// Belongs to the loop's thread. May be launched again, once it is closed.
+class GuestMachine {
+ public:
+  // What the guest does, as the loop notices it.
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // A frame of the agent. An error is a breach of the protocol, and comes back to GuestFailed().
+    virtual Status FromAgent(wire::Frame frame) = 0;
+    virtual void MachineEnded() = 0;
+    virtual void GuestFailed(const Error& error) = 0;
+  };
+
+  // All are borrowed.
+  GuestMachine(boost::asio::io_context& loop, const wire::SupervisorConfig& config, vmm::Vmm& vmm,
+               Owner& owner)
+      : loop_(loop), config_(config), vmm_(vmm), owner_(owner), exit_(loop) {}
+
+  // Starts the machine: from the template, or by a boot. What a failed launch has started runs
+  // until it is closed.
+  Status Launch(std::optional<vmm::FrozenGuest> from);
+
+  // For the agent. No effect while there is none.
+  void Send(std::string bytes);
+
+  // Ends the machine. The owner is told when it has ended.
+  void Kill();
+
+  // Ends machine, network and channel at once; the owner is told nothing more of them.
+  void Drop();
+
+  // The same, and stops to read the console.
+  void Close();
+
+  // How the machine ended, for people; after MachineEnded().
+  std::string HowItEnded();
+
+  // `message`, with the last lines of the console if there are any.
+  std::string WithConsole(std::string message) const;
+
+  std::optional<wire::GuestNetwork> network() const;
+
+  // When the machine started: microseconds of the steady clock.
+  std::int64_t started_at_us() const { return started_at_us_; }
+
+ private:
+  Result<vmm::MachineSpec> OpenFiles(std::optional<vmm::FrozenGuest> from);
+  Status Connect();
+  void WatchExit();
+
+  boost::asio::io_context& loop_;
+  const wire::SupervisorConfig& config_;
+  vmm::Vmm& vmm_;
+  Owner& owner_;
+  std::optional<vmm::Network> network_;
+  std::unique_ptr<vmm::Machine> machine_;
+  boost::asio::posix::stream_descriptor exit_;
+  std::shared_ptr<FrameStream> agent_;
+  std::shared_ptr<ConsoleLog> console_;
+  bool disk_is_the_templates_ = false;  // Not the original blank one.
+  std::int64_t started_at_us_ = 0;
+};
+
+}  // namespace pyro::supervisor

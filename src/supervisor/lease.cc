@@ -1,0 +1,96 @@
+#include "supervisor/lease.h"
+
+#include "sys/failpoint.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kFirstClientLimit{30};  // For the owner of a guest that ends with it to connect.
+
+}  // namespace
+
+Lease::Lease(boost::asio::io_context& loop, const wire::SupervisorConfig& config,
+             GuestRecord& record, const Spare& spare, Timers& timers, Guest& guest)
+    : record_(record),
+      spare_(spare),
+      guest_(guest),
+      timer_(timers.NewTimer()),
+      creator_exit_(loop),
+      ttl_(config.ttl),
+      ends_with_client_(config.dies_with_first_client) {}
+
+void Lease::Begin() {
+  // A creator may live on and still have failed to connect: a thread of a Python program, for one.
+  Arm(awaits_owner() ? kFirstClientLimit : ttl_);
+}
+
+void Lease::WatchCreator(sys::UniqueFd creator) {
+  if (!creator.valid()) return;
+  boost::system::error_code error;
+  creator_exit_.assign(creator.get(), error);
+  if (error) return;
+  (void)creator.Release();
+  creator_exit_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                           [this](boost::system::error_code failure) {
+                             if (!failure && awaits_owner()) guest_.OwnerGone();
+                           });
+}
+
+void Lease::ClientGreeted(ClientId client) {
+  if (owner_) return;
+  const bool awaited = awaits_owner();
+  owner_ = client;
+  if (awaited) Renew();
+}
+
+void Lease::ClientGone(ClientId client) {
+  if (owner_ == client && ends_with_owner()) guest_.OwnerGone();
+}
+
+void Lease::Claimed(ClientId client, seconds ttl) {
+  owner_ = client;
+  ends_with_client_ = true;
+  ttl_ = ttl;
+  Renew();
+}
+
+void Lease::Used() {
+  // A spare lives by its pool's lease, and a guest without its owner by a limit for that owner.
+  if (!spare_.waiting() && !awaits_owner()) Renew();
+}
+
+void Lease::Recorded() {
+  if (!awaits_owner()) Arm(ttl_);
+}
+
+void Lease::Renew() {
+  Arm(ttl_);
+  // No process reads the lease in the row of a VM that ends with its owner.
+  if (!ends_with_client_) (void)record_.Renewed();
+}
+
+void Lease::Arm(seconds length) {
+  timer_->Start(length, [this] { TimeIsOver(); });
+}
+
+void Lease::TimeIsOver() {
+  if (spare_.waiting()) {
+    const auto left = record_.WaitsFor();
+    if (left) return Arm(std::chrono::ceil<seconds>(*left));
+  }
+  if (awaits_owner()) return guest_.OwnerGone();
+  // A start has a limit of its own; with a shorter lease the guest would never be ready.
+  if (!guest_.Idle() || (!guest_.Ready() && !ends_with_client_)) return Renew();
+  PYRO_FAILPOINT("supervisor.lease-over");
+  guest_.LeaseOver();
+}
+
+void Lease::End() {
+  timer_->Stop();
+  boost::system::error_code ignored;
+  creator_exit_.close(ignored);
+}
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,82 @@
+// How long a guest lives: with its owner, or as long as it is used.
+
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "supervisor/command_router.h"
+#include "supervisor/guest_record.h"
+#include "supervisor/spare.h"
+#include "supervisor/timers.h"
+#include "sys/unique_fd.h"
+#include "wire/supervisor_config.h"
+
+namespace pyro::supervisor {
+
+// The owner is the first client that greets, or the one that claims a spare. A guest that ends with
+// its owner, as that of `pyro run` or a task that is still being made, is removed when the owner
+// goes, or does not come. Each other guest has a time without use, which begins again whenever
+// commands begin or have all ended. A spare lives as long as its pool.
+//
+// Belongs to the loop's thread.
+class Lease {
+ public:
+  class Guest {
+   public:
+    virtual ~Guest() = default;
+    // No command waits or runs.
+    virtual bool Idle() const = 0;
+    // The guest takes commands or did; otherwise it is still starting.
+    virtual bool Ready() const = 0;
+    virtual void LeaseOver() = 0;
+    // The owner has gone, or did not come in its time.
+    virtual void OwnerGone() = 0;
+  };
+
+  // All are borrowed.
+  Lease(boost::asio::io_context& loop, const wire::SupervisorConfig& config, GuestRecord& record,
+        const Spare& spare, Timers& timers, Guest& guest);
+
+  void Begin();
+  // `creator`: a pidfd of the process that made this guest. If it ends before an owner has come,
+  // the guest need not wait for one.
+  void WatchCreator(sys::UniqueFd creator);
+
+  void ClientGreeted(ClientId client);
+  void ClientGone(ClientId client);
+  // A client has taken this spare. The guest ends with it, or after `ttl` without use.
+  void Claimed(ClientId client, std::chrono::seconds ttl);
+
+  // Commands began, or all have ended.
+  void Used();
+  // The time without use begins again; the record says so already.
+  void Recorded();
+
+  // The guest ends with its first client.
+  bool ends_with_client() const { return ends_with_client_; }
+  // The guest ends with its owner, and that owner has not come yet.
+  bool awaits_owner() const { return !owner_ && !spare_.waiting() && ends_with_owner(); }
+
+  void End();
+
+ private:
+  bool ends_with_owner() const { return ends_with_client_ || record_.unfinished(); }
+  void Renew();
+  void Arm(std::chrono::seconds length);
+  void TimeIsOver();
+
+  GuestRecord& record_;
+  const Spare& spare_;
+  Guest& guest_;
+  std::unique_ptr<Timer> timer_;
+  boost::asio::posix::stream_descriptor creator_exit_;
+  std::chrono::seconds ttl_;
+  bool ends_with_client_;
+  std::optional<ClientId> owner_;
+};
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,156 @@
+// When a lease begins, what holds it, and when it ends.
+
+#include "supervisor/lease.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <optional>
+
+#include <gtest/gtest.h>
+
+#include "supervisor/testing/supervisor_fixture.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+
+class LeaseTest : public SupervisorFixture, public Lease::Guest {
+ protected:
+  LeaseTest() { config_.ttl = 60s; }
+
+  Lease& Begin() {
+    spare_.emplace(config_, record_, timers_, helpers_);
+    lease_.emplace(loop_, config_, record_, *spare_, timers_, *this);
+    lease_->Begin();
+    return *lease_;
+  }
+
+  bool idle_ = true;
+  bool ready_ = true;
+  int over_ = 0;
+  int owner_gone_ = 0;
+  std::optional<Spare> spare_;
+  std::optional<Lease> lease_;
+
+ private:
+  bool Idle() const override { return idle_; }
+  bool Ready() const override { return ready_; }
+  void LeaseOver() override { ++over_; }
+  void OwnerGone() override { ++owner_gone_; }
+};
+
+TEST_F(LeaseTest, EndsAfterItsTimeWithoutUse) {
+  Lease& lease = Begin();
+  Pass(59s);
+  lease.Used();
+  EXPECT_EQ(record_.Count("renewed"), 1);
+  Pass(59s);
+  EXPECT_EQ(over_, 0);
+  Pass(1s);
+  EXPECT_EQ(over_, 1);
+  EXPECT_EQ(owner_gone_, 0);
+}
+
+TEST_F(LeaseTest, IsHeldByACommandAndByAStart) {
+  Begin();
+  idle_ = false;
+  Pass(200s);
+  idle_ = true;
+  ready_ = false;
+  Pass(200s);
+  EXPECT_EQ(over_, 0);
+  ready_ = true;
+  Pass(60s);
+  EXPECT_EQ(over_, 1);
+}
+
+TEST_F(LeaseTest, AStartThatTheRecordShowsBeginsItAgainWithoutASecondRecord) {
+  Lease& lease = Begin();
+  Pass(59s);
+  lease.Recorded();
+  EXPECT_TRUE(record_.notes.empty());
+  Pass(59s);
+  EXPECT_EQ(over_, 0);
+}
+
+TEST_F(LeaseTest, AnOwnerThatDoesNotComeInThirtySecondsIsGone) {
+  config_.dies_with_first_client = true;
+  Lease& lease = Begin();
+  lease.Used();      // A stranger's command is no reason to wait longer,
+  lease.Recorded();  // nor is the end of the start.
+  Pass(30s);
+  EXPECT_EQ(owner_gone_, 1);
+}
+
+TEST_F(LeaseTest, TheFirstClientThatGreetsIsTheOwnerAndTakesTheGuestAlong) {
+  config_.dies_with_first_client = true;
+  Lease& lease = Begin();
+  EXPECT_TRUE(lease.awaits_owner());
+  lease.ClientGreeted(1);
+  lease.ClientGreeted(2);
+  EXPECT_FALSE(lease.awaits_owner());
+  Pass(59s);
+  EXPECT_EQ(owner_gone_, 0);
+  lease.ClientGone(2);
+  EXPECT_EQ(owner_gone_, 0);
+  lease.ClientGone(1);
+  EXPECT_EQ(owner_gone_, 1);
+  EXPECT_TRUE(record_.notes.empty()) << "a lease in a row that no process reads";
+}
+
+TEST_F(LeaseTest, OnlyWhileATaskIsBeingMadeItEndsWithItsMaker) {
+  record_.creating = true;
+  Lease& lease = Begin();
+  lease.ClientGreeted(1);
+  record_.creating = false;
+  lease.ClientGone(1);
+  EXPECT_EQ(owner_gone_, 0);
+  record_.creating = true;
+  lease.ClientGone(1);
+  EXPECT_EQ(owner_gone_, 1);
+}
+
+TEST_F(LeaseTest, ACreatorThatEndsCountsOnlyUntilAnOwnerHasCome) {
+  config_.dies_with_first_client = true;
+  for (const bool greeted : {false, true}) {
+    owner_gone_ = 0;
+    Lease& lease = Begin();
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    lease.WatchCreator(sys::UniqueFd(ends[0]));
+    if (greeted) lease.ClientGreeted(1);
+    ::close(ends[1]);
+    Run();
+    EXPECT_EQ(owner_gone_, greeted ? 0 : 1);
+  }
+}
+
+TEST_F(LeaseTest, ASpareWaitsAsLongAsItsPoolAndThenEndsWithTheClientThatClaimedIt) {
+  config_.spare_pool = directory_.path();
+  record_.waits_for = 1000s;
+  Lease& lease = Begin();
+  lease.Used();
+  Pass(1000s);
+  EXPECT_EQ(over_, 0);
+  spare_->Claim();
+  lease.Claimed(7, 300s);
+  EXPECT_TRUE(lease.ends_with_client());
+  Pass(299s);
+  EXPECT_EQ(over_, 0);
+  Pass(1s);
+  EXPECT_EQ(over_, 1);
+  lease.ClientGone(7);
+  EXPECT_EQ(owner_gone_, 1);
+}
+
+TEST_F(LeaseTest, NothingIsWaitedForAfterItsEnd) {
+  Lease& lease = Begin();
+  lease.End();
+  EXPECT_EQ(timers_.waiting(), 0u);
+  EXPECT_TRUE(Over());
+}
+
+}  // namespace
+}  // namespace pyro::supervisor

@@ -1,0 +1,82 @@
+// The middle of a guest's life: its clients' commands, their time limits, and its pulse.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/time.h"
+#include "pyro/result.h"
+#include "supervisor/clients.h"
+#include "supervisor/command_router.h"
+#include "supervisor/guest_machine.h"
+#include "supervisor/guest_pulse.h"
+#include "supervisor/guest_record.h"
+#include "supervisor/timers.h"
+#include "wire/messages.h"
+
+namespace pyro::supervisor {
+
+// Commands may come before the guest is ready: the router holds them. Belongs to the loop's thread.
+class Serving : private CommandRouter::Ports {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // Commands began, or all have ended.
+    virtual void CommandsChanged() = 0;
+    virtual void GuestFailed(const Error& error) = 0;
+  };
+
+  // What it works with; all are borrowed.
+  struct Parts {
+    const Clock& clock;
+    GuestMachine& machine;
+    Clients& clients;
+    CommandJournal* journal;  // nullptr: commands are not kept.
+  };
+
+  Serving(const Parts& parts, Timers& timers, Owner& owner);
+
+  CommandRouter& router() { return router_; }
+  const CommandRouter& router() const { return router_; }
+
+  // The guest takes commands: its pulse begins.
+  void Begin();
+  // The agent's answer to a ping. An error is a breach of the protocol.
+  Status Pong(const wire::Frame& frame);
+  // Nothing is waited for any more.
+  void End();
+
+ private:
+  void ToGuest(std::string bytes) override { parts_.machine.Send(std::move(bytes)); }
+  void ToClient(ClientId client, std::string bytes) override {
+    parts_.clients.Send(client, std::move(bytes));
+  }
+  void CommandStarted(std::uint32_t channel, std::chrono::milliseconds timeout) override;
+  void CommandKilled(std::uint32_t channel) override;
+  void CommandFinished(std::uint32_t channel) override { limits_.erase(channel); }
+  void JournalWritten() override;
+  void UseChanged() override { owner_.CommandsChanged(); }
+
+  GuestPulse::Callbacks PulseCallbacks();
+  Timer& LimitOf(std::uint32_t channel);
+  void Beat();
+
+  Parts parts_;
+  Timers& timers_;
+  Owner& owner_;
+  CommandRouter router_;
+  GuestPulse pulse_;
+  HostClockWatch host_clock_;
+  std::map<std::uint32_t, std::unique_ptr<Timer>> limits_;  // By the guest's channel.
+  std::unique_ptr<Timer> beat_;
+  std::unique_ptr<Timer> settle_;
+  bool settling_ = false;  // It runs.
+};
+
+}  // namespace pyro::supervisor
