@@ -20,8 +20,6 @@ namespace engine {
 struct Context;  // Of the library itself: src/engine/context.h.
 }
 
-enum class OutputStream { kStdout, kStderr };
-
 // Takes a command's output as it arrives.
 class OutputSink {
  public:

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "pyro/enums.h"
+
 namespace pyro {
 
 // The options of a VM. Limits: 1 to 64 CPUs, 128 to 1,048,576 MiB, a lease of 1 second to 10 years.
@@ -61,10 +63,10 @@ struct ExecResult {
   std::uint64_t stderr_bytes = 0;
   bool stdout_truncated = false;
   bool stderr_truncated = false;
-  int exit_code = 0;             // As a shell reports it: 124 timed out, 126, 127, 128 + n.
-  std::string outcome;           // "exited", "signalled", "timed_out", "cancelled", "not_started"
-  std::int64_t duration_ms = 0;  // Of the command itself, measured where it ran.
-  std::string execution_mode;    // "guest_virtio_serial" or "host_compat": how it really ran.
+  int exit_code = 0;                   // As a shell reports it: 124 timed out, 126, 127, 128 + n.
+  Outcome outcome = Outcome::kExited;  // Never kInterrupted.
+  std::int64_t duration_ms = 0;        // Of the command itself, measured where it ran.
+  ExecutionMode execution_mode = ExecutionMode::kPending;  // How it really ran; never kPending.
   std::string environment;
   std::string kernel;       // `uname -r` in the guest, or on the host for host_compat.
   std::string accelerator;  // "kvm" or "tcg"; empty for host_compat.
@@ -78,13 +80,13 @@ struct ExecResult {
 struct VmInfo {
   std::string vm_id;
   std::string environment;
-  std::string state;  // "created", "started", "stopped"
+  GuestState state = GuestState::kCreated;
   std::int64_t vcpu_count = 0;
   std::int64_t mem_mib = 0;
   std::int64_t ttl_seconds = 0;
   bool network_enabled = false;
   bool allow_host_compat = false;
-  std::string execution_mode;  // "pending" before the first start
+  ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;
   std::string created_at;  // RFC 3339, UTC
   std::string expires_at;
@@ -109,15 +111,14 @@ struct TaskCommand {
   std::int64_t sequence = 0;  // From 1.
   std::vector<std::string> command;
   std::string cwd;
-  std::string state;    // "running", "ended"
-  std::string outcome;  // As in ExecResult, or "interrupted": the guest died first. Empty while it
-                        // runs.
+  CommandState state = CommandState::kRunning;
+  std::optional<Outcome> outcome;  // Empty while it runs.
   int exit_code = 0;
   std::string started_at;            // RFC 3339, UTC
   std::string ended_at;              // Empty while it runs.
   std::int64_t duration_ms = 0;      // Of a running command: since its start, by the host's clock.
   std::int64_t timeout_seconds = 0;  // 0: none.
-  std::string execution_mode;
+  ExecutionMode execution_mode = ExecutionMode::kPending;
   std::uint64_t stdout_bytes = 0;  // In the journal.
   std::uint64_t stderr_bytes = 0;
   std::uint64_t stdout_dropped = 0;  // Beyond the task's bound on output.
@@ -129,14 +130,14 @@ struct TaskCommand {
 struct TaskInfo {
   std::string task_id;
   std::string environment;
-  std::string state;  // "created", "started", "stopped"
+  GuestState state = GuestState::kCreated;
   std::int64_t vcpu_count = 0;
   std::int64_t mem_mib = 0;
   std::int64_t disk_mib = 0;
   std::int64_t ttl_seconds = 0;
   bool network_enabled = false;
   bool allow_host_compat = false;
-  std::string execution_mode;  // "pending" before the first start
+  ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;
   std::string created_at;
   std::string last_used_at;
@@ -178,7 +179,7 @@ struct TaskCommandPage {
 // A page of one stream of one command.
 struct TaskOutput {
   TaskCommandInfo command;
-  std::string stream;  // "stdout" or "stderr"
+  OutputStream stream = OutputStream::kStdout;
   std::uint64_t offset = 0;
   std::uint64_t next_offset = 0;  // The offset of the next page.
   std::uint64_t total_bytes = 0;  // In the journal until now.

@@ -199,8 +199,7 @@ py::object DeleteVm(Engine& engine, const std::string& vm_id) {
 
 py::object CreateTask(Engine& engine, const VmOptions& vm, std::int64_t disk_mib,
                       std::string source_path, std::vector<std::string> exclude, bool git) {
-  TaskOptions options;
-  static_cast<VmOptions&>(options) = vm;
+  TaskOptions options{vm};
   options.disk_mib = disk_mib;
   options.source_path = std::move(source_path);
   options.exclude = std::move(exclude);

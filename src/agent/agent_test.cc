@@ -29,7 +29,6 @@ namespace {
 using wire::Frame;
 using wire::FrameType;
 using wire::Stream;
-using Kind = wire::Outcome::Kind;
 
 // A tree that is no more than the process group, which the command kills by itself.
 class NoTree : public ProcessTree {
@@ -237,16 +236,16 @@ TEST_F(AgentTest, StreamsAreSeparateAndTheExitCodeIsReal) {
   const Ran ran = Finish(Shell("echo out; echo err >&2; exit 7"));
   EXPECT_EQ(ran.out, "out\n");
   EXPECT_EQ(ran.err, "err\n");
-  EXPECT_EQ(ran.exited.outcome.kind, Kind::kExited);
-  EXPECT_EQ(ran.exited.outcome.code, 7);
+  EXPECT_EQ(ran.exited.outcome, Outcome::kExited);
+  EXPECT_EQ(ran.exited.code, 7);
 }
 
 TEST_F(AgentTest, ReportsTheSignalAndWhatCannotRun) {
-  const auto signalled = Finish(Shell("kill -SEGV $$")).exited.outcome;
-  EXPECT_EQ(signalled.kind, Kind::kSignalled);
+  const auto signalled = Finish(Shell("kill -SEGV $$")).exited;
+  EXPECT_EQ(signalled.outcome, Outcome::kSignalled);
   EXPECT_EQ(signalled.ExitCode(), 128 + SIGSEGV);
-  EXPECT_EQ(Run({"no-such-program"}).exited.outcome.ExitCode(), 127);
-  EXPECT_EQ(Run({"/etc/passwd"}).exited.outcome.ExitCode(), 126);
+  EXPECT_EQ(Run({"no-such-program"}).exited.ExitCode(), 127);
+  EXPECT_EQ(Run({"/etc/passwd"}).exited.ExitCode(), 126);
 }
 
 TEST_F(AgentTest, EnvironmentHasDefaultsThatTheRequestOverrides) {
@@ -262,7 +261,7 @@ TEST_F(AgentTest, MegabytesGoInAndComeBackWhole) {
   for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<char>(i * i >> 7);
   const Ran ran = Finish(Start({"cat"}), input);
   EXPECT_TRUE(ran.out == input);
-  EXPECT_EQ(ran.exited.outcome.code, 0);
+  EXPECT_EQ(ran.exited.code, 0);
 }
 
 TEST_F(AgentTest, InputThatIsNotReadIsDroppedWithItsCredit) {
@@ -289,7 +288,7 @@ TEST_F(AgentTest, AKillReachesTheWholeTreeAndKeepsWhatWasSaid) {
   const auto channel = Shell(fmt::format("exec 3>{}; sleep 1000 & echo before; sleep 1000", fifo));
   EXPECT_EQ(ReadUntil(channel, 7), "before\n");
   Send(wire::Kill{wire::KillReason::kTimedOut}.ToFrame(channel));
-  EXPECT_EQ(Finish(channel).exited.outcome.kind, Kind::kTimedOut);
+  EXPECT_EQ(Finish(channel).exited.outcome, Outcome::kTimedOut);
   pollfd poll{alive.get(), POLLIN, 0};
   ASSERT_EQ(::poll(&poll, 1, 60'000), 1);
   char byte;
@@ -301,7 +300,7 @@ TEST_F(AgentTest, OutputOfACancelledCommandIsDelivered) {
   EXPECT_EQ(ReadUntil(channel, 200004).size(), 200004u);
   Send(wire::Kill{wire::KillReason::kCancelled}.ToFrame(channel));
   const Ran ran = Finish(channel);
-  EXPECT_EQ(ran.exited.outcome.kind, Kind::kCancelled);
+  EXPECT_EQ(ran.exited.outcome, Outcome::kCancelled);
   EXPECT_EQ(ran.exited.stdout_bytes, 200000u);
   EXPECT_EQ(ran.exited.stderr_bytes, 4u);
 }
@@ -313,7 +312,7 @@ TEST_F(AgentTest, AProcessInTheBackgroundDelaysNothingAndLivesOn) {
       fmt::format("(read x < {}; echo late; echo late >&2; echo $x > {}) & echo said", go, done));
   const Ran ran = Finish(channel);
   EXPECT_EQ(ran.out, "said\n");
-  EXPECT_EQ(ran.exited.outcome.code, 0);
+  EXPECT_EQ(ran.exited.code, 0);
   {
     const sys::UniqueFd fd(::open(go.c_str(), O_WRONLY | O_CLOEXEC));
     ASSERT_TRUE(sys::WriteAll(fd.get(), "alive\n").ok());
@@ -321,7 +320,7 @@ TEST_F(AgentTest, AProcessInTheBackgroundDelaysNothingAndLivesOn) {
   // It could write to its old output without being killed by that.
   const sys::UniqueFd fd(::open(done.c_str(), O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(*sys::ReadAll(fd.get(), 100), "alive\n");
-  EXPECT_EQ(Run({"true"}).exited.outcome.code, 0);
+  EXPECT_EQ(Run({"true"}).exited.code, 0);
   for (const Frame& frame : kept_) EXPECT_NE(frame.channel, channel);
 }
 
@@ -345,13 +344,13 @@ TEST_F(AgentTest, AStalledCommandStopsNoOther) {
 TEST_F(AgentTest, WhatAnEndedCommandLeftInThePipeWaitsForCredit) {
   const auto channel = Start({"head", "-c", "300000", "/dev/zero"});
   EXPECT_EQ(ReadUntil(channel, wire::kInitialCredit).size(), wire::kInitialCredit);
-  EXPECT_EQ(Run({"true"}).exited.outcome.code, 0);
+  EXPECT_EQ(Run({"true"}).exited.code, 0);
   for (const Frame& frame : kept_) EXPECT_EQ(frame.type, FrameType::kEof);  // That of stderr.
   Write(wire::EncodeCredit(channel, Stream::kStdout, 100'000));
   const Ran ran = Finish(channel);
   EXPECT_EQ(ran.out.size(), 300'000 - wire::kInitialCredit);
   EXPECT_EQ(ran.exited.stdout_bytes, 300'000u);
-  EXPECT_EQ(ran.exited.outcome.kind, Kind::kExited);
+  EXPECT_EQ(ran.exited.outcome, Outcome::kExited);
 }
 
 TEST_F(AgentTest, OutputThatOthersHoldOpenAtTheEndIsTold) {
@@ -404,8 +403,8 @@ TEST_F(AgentTest, WhyACommandDidNotStartIsToldPrecisely) {
   };
   const auto why = [&](const std::string& program) {
     const wire::Exited exited = Run({program}).exited;
-    EXPECT_EQ(exited.outcome.kind, Kind::kNotStarted) << program;
-    return exited.outcome.code;
+    EXPECT_EQ(exited.outcome, Outcome::kNotStarted) << program;
+    return exited.code;
   };
   EXPECT_EQ(why(directory.path() / "missing"), ENOENT);
   EXPECT_EQ(why("no-such-program-at-all"), ENOENT);
@@ -416,7 +415,7 @@ TEST_F(AgentTest, WhyACommandDidNotStartIsToldPrecisely) {
 }
 
 TEST_F(AgentTest, OrphansAreReaped) {
-  EXPECT_EQ(Finish(Shell("(setsid true &) ; (true &)")).exited.outcome.code, 0);
+  EXPECT_EQ(Finish(Shell("(setsid true &) ; (true &)")).exited.code, 0);
   const std::string children = fmt::format("/proc/{0}/task/{0}/children", agent_);
   const Deadline deadline = Deadline::After(std::chrono::seconds(60));
   while (!TrimSpace(*sys::ReadFile(children, 4096)).empty()) {
@@ -438,18 +437,18 @@ TEST_F(AgentTest, TheEndIsToldWhenTheDiskHasItAndDelaysNoOtherCommand) {
   for (const Frame& frame : kept_) EXPECT_EQ(frame.type, FrameType::kEof);  // Both streams'.
   EndSync();
   const Ran ran = Finish(synced);
-  EXPECT_EQ(ran.exited.outcome.kind, Kind::kExited);
-  EXPECT_EQ(ran.exited.outcome.code, 3);
+  EXPECT_EQ(ran.exited.outcome, Outcome::kExited);
+  EXPECT_EQ(ran.exited.code, 3);
 }
 
 TEST_F(AgentTest, ATimeOutIsSyncedTooAndAFailedSyncChangesNothing) {
   const auto channel = StartSynced("echo said; exec sleep 1000");
   EXPECT_EQ(ReadUntil(channel, 5), "said\n");
   Send(wire::Kill{wire::KillReason::kTimedOut}.ToFrame(channel));
-  EXPECT_EQ(Finish(Shell("sleep 0.1")).exited.outcome.code, 0);
+  EXPECT_EQ(Finish(Shell("sleep 0.1")).exited.code, 0);
   for (const Frame& frame : kept_) EXPECT_NE(frame.type, FrameType::kExited);
   EndSync('e');
-  EXPECT_EQ(Finish(channel).exited.outcome.kind, Kind::kTimedOut);
+  EXPECT_EQ(Finish(channel).exited.outcome, Outcome::kTimedOut);
 }
 
 TEST_F(AgentTest, DurationIsWithoutTheSync) {

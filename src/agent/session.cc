@@ -96,7 +96,7 @@ Status Session::HandleSetup(const wire::Frame& frame) {
   ready_ = true;
   wire::Ready ready;
   ready.kernel = kernel_;
-  ready.execution_mode = "guest_virtio_serial";
+  ready.execution_mode = ExecutionMode::kGuestVirtioSerial;
   ready.shell = guest_.Shell();
   Send(ready.ToFrame());
   return OkStatus();
@@ -138,7 +138,8 @@ Status Session::HandleExec(const wire::Frame& frame) {
     const Error& error = status.error();
     if (error.sys_errno == 0 || error.code == ErrorCode::kUnavailable) return refuse(error);
     wire::Exited exited;
-    exited.outcome = {wire::Outcome::Kind::kNotStarted, error.sys_errno};
+    exited.outcome = Outcome::kNotStarted;
+    exited.code = error.sys_errno;
     Send(exited.ToFrame(number));
     return OkStatus();
   }
@@ -232,12 +233,13 @@ void Session::Ended(std::uint32_t number, sys::ExitStatus status, std::int64_t d
                     bool output_left_open) {
   const Channel& channel = At(number);
   PYRO_CHECK(channel.ended[0] && channel.ended[1]);
-  using Kind = wire::Outcome::Kind;
   wire::Exited exited;
-  exited.outcome = {status.signalled ? Kind::kSignalled : Kind::kExited, status.code};
   if (channel.killed) {
     const bool timed_out = *channel.killed == wire::KillReason::kTimedOut;
-    exited.outcome = {timed_out ? Kind::kTimedOut : Kind::kCancelled, 0};
+    exited.outcome = timed_out ? Outcome::kTimedOut : Outcome::kCancelled;
+  } else {
+    exited.outcome = status.signalled ? Outcome::kSignalled : Outcome::kExited;
+    exited.code = status.code;
   }
   exited.duration_us = duration_us;
   exited.stdout_bytes = channel.sent[0];

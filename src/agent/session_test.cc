@@ -166,8 +166,8 @@ TEST_F(SessionTest, ACommandFromStartToEndHoweverTheBytesArrive) {
   EXPECT_EQ(frames[3].stream, Stream::kStderr);
   const auto exited = wire::Exited::FromFrame(frames[4]);
   ASSERT_TRUE(exited.ok());
-  EXPECT_EQ(exited->outcome.kind, wire::Outcome::Kind::kExited);
-  EXPECT_EQ(exited->outcome.code, 3);
+  EXPECT_EQ(exited->outcome, Outcome::kExited);
+  EXPECT_EQ(exited->code, 3);
   EXPECT_EQ(exited->duration_us, 42);
   EXPECT_EQ(exited->stdout_bytes, 2u);
 }
@@ -182,8 +182,8 @@ TEST_F(SessionTest, TellsAProgramThatCannotRunFromAGuestThatCannotTry) {
   ASSERT_EQ(frames.size(), 1u);
   const auto exited = wire::Exited::FromFrame(frames[0]);
   ASSERT_TRUE(exited.ok());
-  EXPECT_EQ(exited->outcome.kind, wire::Outcome::Kind::kNotStarted);
-  EXPECT_EQ(exited->outcome.code, ENOENT);
+  EXPECT_EQ(exited->outcome, Outcome::kNotStarted);
+  EXPECT_EQ(exited->code, ENOENT);
   error = MakeError(ErrorCode::kUnavailable, "fork: try again");
   error.sys_errno = EAGAIN;
   guest_.start_result = error;
@@ -310,8 +310,7 @@ TEST_F(SessionTest, AKillGivesTheReasonUnlessTheCommandCameFirst) {
     session_.Ended(1, {true, 9}, 0);
     const auto exited = wire::Exited::FromFrame(Sent().back());
     ASSERT_TRUE(exited.ok());
-    EXPECT_EQ(exited->outcome.kind,
-              in_time ? wire::Outcome::Kind::kTimedOut : wire::Outcome::Kind::kSignalled);
+    EXPECT_EQ(exited->outcome, in_time ? Outcome::kTimedOut : Outcome::kSignalled);
   }
 }
 

@@ -56,7 +56,7 @@ void SayHowItEnded(const ExecResult& result, std::string_view label, bool quiet)
   std::string line = fmt::format("[{}] exit_code={} duration_ms={} environment={}", label,
                                  result.exit_code, result.duration_ms, result.environment);
   if (result.execution_mode != kUsualMode) {
-    line += fmt::format(" execution_mode={}", result.execution_mode);
+    line += fmt::format(" execution_mode={}", Name(result.execution_mode));
   }
   Talk(line + "\n");
 }

@@ -13,7 +13,7 @@
 namespace pyro::cli {
 
 // The usual execution mode. The closing line names any other.
-inline constexpr const char* kUsualMode = "guest_virtio_serial";
+inline constexpr ExecutionMode kUsualMode = ExecutionMode::kGuestVirtioSerial;
 
 // On stderr, for outcomes that an exit code alone does not explain.
 void ExplainOutcome(const ExecResult& result, bool quiet);

@@ -64,7 +64,7 @@ class Demonstration {
     Tell("create", fmt::format("{}, {} CPU, {} MiB", vm_id_, vm->vcpu_count, vm->mem_mib));
     vm = Timed([&](const CallIo& io) { return engine_.StartVm(vm_id_, io); });
     if (!vm) return std::move(vm).error();
-    Tell("start", fmt::format("guest is up ({}, {})", vm->accelerator, vm->execution_mode));
+    Tell("start", fmt::format("guest is up ({}, {})", vm->accelerator, Name(vm->execution_mode)));
     Command command;
     command.script = kScript;
     auto result = Timed(

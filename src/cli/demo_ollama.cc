@@ -84,7 +84,7 @@ Json ForModel(const ExecResult& result) {
   return {{"stdout", shorten(result.stdout_text)},
           {"stderr", shorten(result.stderr_text)},
           {"exit_code", result.exit_code},
-          {"outcome", result.outcome},
+          {"outcome", Name(result.outcome)},
           {"duration_ms", result.duration_ms}};
 }
 

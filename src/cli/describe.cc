@@ -103,13 +103,13 @@ class Completer {
     } else if (type == "TASK_ID" && used) {
       if (const auto tasks = engine->ListTasks()) {
         for (const TaskInfo& one : *tasks) {
-          Offer(one.task_id, fmt::format("{}, {}", one.environment, one.state));
+          Offer(one.task_id, fmt::format("{}, {}", one.environment, Name(one.state)));
         }
       }
     } else if (type == "VM_ID" && used) {
       if (const auto vms = engine->ListVms()) {
         for (const VmInfo& one : *vms) {
-          Offer(one.vm_id, fmt::format("{}, {}", one.environment, one.state));
+          Offer(one.vm_id, fmt::format("{}, {}", one.environment, Name(one.state)));
         }
       }
     }

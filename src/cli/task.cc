@@ -23,9 +23,9 @@ constexpr std::uint64_t kNearlyFull = 20;  // One part in so many is left.
 
 void PrintTask(const TaskInfo& task) {
   Print(fmt::format("Task: {}\nEnvironment: {}\nState: {}\nWorkspace: /workspace\n", task.task_id,
-                    task.environment, task.state));
+                    task.environment, Name(task.state)));
   Print(fmt::format("Execution mode: {}\nResources: {} vCPU / {} MiB\nNetwork: {}\n",
-                    task.execution_mode, task.vcpu_count, task.mem_mib,
+                    Name(task.execution_mode), task.vcpu_count, task.mem_mib,
                     task.network_enabled ? "yes" : "no"));
   Print(fmt::format("Command count: {}\n", task.command_count));
   if (task.last_command) {
@@ -61,10 +61,10 @@ constexpr Deletable kTasks = {
 }  // namespace
 
 std::string HowItEnded(const TaskCommand& command) {
-  if (command.outcome.empty()) {
+  if (!command.outcome) {
     return fmt::format("running for {}", FormatAge(std::chrono::milliseconds(command.duration_ms)));
   }
-  if (command.outcome == "interrupted") return "interrupted";
+  if (command.outcome == Outcome::kInterrupted) return "interrupted";
   return fmt::format("exit_code={}", command.exit_code);
 }
 

@@ -43,7 +43,7 @@ int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& fl
   } else {
     Print(fmt::format("{}\n", started->sequence));
     if (!flags.quiet) {
-      Talk(fmt::format("[task-exec] state={} sequence={} task_id={}\n", started->state,
+      Talk(fmt::format("[task-exec] state={} sequence={} task_id={}\n", Name(started->state),
                        started->sequence, ShortId(started->task_id)));
     }
   }
@@ -59,7 +59,7 @@ void SayHowExecEnded(const TaskExecResult& result, const ExecFlags& flags) {
                   result.exit_code, result.duration_ms, result.sequence, ShortId(result.task_id));
   if (result.cwd != "/workspace") line += fmt::format(" cwd={}", Printable(result.cwd));
   if (result.execution_mode != kUsualMode) {
-    line += fmt::format(" execution_mode={}", result.execution_mode);
+    line += fmt::format(" execution_mode={}", Name(result.execution_mode));
   }
   Talk(line + "\n");
 }

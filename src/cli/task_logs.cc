@@ -41,7 +41,7 @@ struct LogsFlags {
 
 // The exit code of a call that waited for the command's end.
 int Conclude(const TaskCommand& command, const Context& context) {
-  if (command.outcome != "interrupted") return command.exit_code;
+  if (command.outcome != Outcome::kInterrupted) return command.exit_code;
   if (!context.json) {
     Talk(
         "pyro: the command was interrupted: its guest went away before it ended\n"
@@ -84,7 +84,7 @@ int AwaitOne(Engine& engine, const Context& context, const LogsFlags& flags,
       return engine.GetTaskCommand(flags.task_id, sequence, std::chrono::hours(1), io);
     });
     if (!command) return Fail(command.error(), context);
-    if (command->outcome.empty()) continue;
+    if (!command->outcome) continue;
     const auto logs = engine.LogsTask(flags.task_id, sequence, 1);
     if (!logs) return Fail(logs.error(), context);
     PrintJson(ToJson(*logs));
@@ -118,7 +118,7 @@ int Page(Engine& engine, const Context& context, const LogsFlags& flags) {
   using std::chrono::milliseconds;
   using Clock = std::chrono::steady_clock;
   Call call(Progress::Style::kQuiet, flags.task_id);
-  const auto stream = flags.stream == "stderr" ? OutputStream::kStderr : OutputStream::kStdout;
+  const auto stream = FromName<OutputStream>(flags.stream).value_or(OutputStream::kStdout);
   const auto limit = flags.limit == 0 ? static_cast<std::int64_t>(kMaxResultBytes) : flags.limit;
   const auto end = Clock::now() + milliseconds(flags.wait_ms);
   const int fd = STDOUT_FILENO;
@@ -143,8 +143,7 @@ int Page(Engine& engine, const Context& context, const LogsFlags& flags) {
     if (goes_on) continue;
     Print(text.Rest());
     if (!flags.waits) return kExitOk;
-    return page->command.outcome.empty() ? StillRuns(*page, context)
-                                         : Conclude(page->command, context);
+    return page->command.outcome ? Conclude(page->command, context) : StillRuns(*page, context);
   }
 }
 
@@ -166,7 +165,7 @@ void PrintBody(std::string_view name, const std::string& text, Escapes escapes) 
 
 void PrintEntry(const TaskLogEntry& entry, Escapes escapes) {
   std::string took = HowItEnded(entry);
-  if (!entry.outcome.empty()) took += fmt::format(", {} ms", entry.duration_ms);
+  if (entry.outcome) took += fmt::format(", {} ms", entry.duration_ms);
   const std::string heading =
       fmt::format("=== {} {} $ {} ({})", entry.sequence, entry.started_at, OneLine(entry), took);
   Print(Paint(STDOUT_FILENO, Colour::kBold, heading) + "\n");

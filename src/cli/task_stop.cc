@@ -29,8 +29,8 @@ int Stop(Engine& engine, const Context& context, const StopFlags& flags) {
   if (context.json) {
     PrintJson(ToJson(*command));
   } else if (!flags.quiet) {
-    Print(fmt::format("Command {}: {} (exit_code={})\n", command->sequence, command->outcome,
-                      command->exit_code));
+    Print(fmt::format("Command {}: {} (exit_code={})\n", command->sequence,
+                      Name(command->outcome.value_or(Outcome::kInterrupted)), command->exit_code));
   }
   return kExitOk;
 }

@@ -33,7 +33,7 @@ std::string Last(const TaskInfo& task, std::size_t columns) {
   if (!task.last_command) return "";
   const TaskCommand& command = *task.last_command;
   std::string ended;
-  if (command.outcome.empty()) {
+  if (!command.outcome) {
     ended = " (running)";
   } else if (command.exit_code != 0) {
     ended = fmt::format(" ({})", command.exit_code);
@@ -50,7 +50,7 @@ void PrintTaskTable(const std::vector<TaskInfo>& tasks) {
   const std::size_t columns = TerminalColumns(STDOUT_FILENO, kWideTable);
   const bool narrow = columns < kWideTable;
   const auto row = [narrow](const std::string& id, const std::string& environment,
-                            const std::string& state, const std::string& network,
+                            std::string_view state, const std::string& network,
                             const std::string& count, const std::string& disk,
                             const std::string& used, const std::string& last) {
     return fmt::format(fmt::runtime(narrow ? kNarrowRow : kWideRow), id, environment, state,
@@ -64,7 +64,7 @@ void PrintTaskTable(const std::vector<TaskInfo>& tasks) {
   const WallTime now = SystemClock().Now();
   for (const TaskInfo& task : tasks) {
     std::string line =
-        row(narrow ? ShortId(task.task_id) : task.task_id, task.environment, task.state,
+        row(narrow ? ShortId(task.task_id) : task.task_id, task.environment, Name(task.state),
             task.network_enabled ? "yes" : "no", std::to_string(task.command_count),
             FormatBytes(task.disk_bytes), Since(task.last_used_at, now), Last(task, room));
     line.resize(line.find_last_not_of(' ') + 1);

@@ -156,7 +156,7 @@ TEST_F(CliTaskTest, InterruptedTheCommandIsKilledAndRecorded) {
   AwaitOutput(running, "begun\n");
   ::kill(running.pid, SIGTERM);
   EXPECT_EQ(Join(running).code, 128 + SIGTERM);
-  EXPECT_EQ(engine_->GetTaskCommand(id, 1)->outcome, "cancelled");
+  EXPECT_EQ(engine_->GetTaskCommand(id, 1)->outcome, Outcome::kCancelled);
 }
 
 TEST_F(CliTaskTest, WithoutTasksTheListSaysHowToMakeOne) {

@@ -43,7 +43,7 @@ int ShowVm(const Result<VmInfo>& vm, const Context& context, bool quiet = false)
   }
   if (quiet) return kExitOk;
   Print(fmt::format("VM: {}\nEnvironment: {}\nState: {}\nExecution mode: {}\n", vm->vm_id,
-                    vm->environment, vm->state, vm->execution_mode));
+                    vm->environment, Name(vm->state), Name(vm->execution_mode)));
   Print(fmt::format("Resources: {} vCPU / {} MiB\nNetwork: {}\nLease: until {}\n", vm->vcpu_count,
                     vm->mem_mib, vm->network_enabled ? "yes" : "no", vm->expires_at));
   if (!vm->last_error.empty()) {
@@ -121,8 +121,8 @@ int ListVms(Engine& engine, const Context& context, const VmFlags& flags) {
   const WallTime now = SystemClock().Now();
   for (const VmInfo& vm : *vms) {
     const auto end = ParseTime(vm.expires_at);
-    Print(fmt::format(kRow, whole ? vm.vm_id : ShortId(vm.vm_id), width, vm.environment, vm.state,
-                      vm.network_enabled ? "yes" : "no", vm.vcpu_count, vm.mem_mib,
+    Print(fmt::format(kRow, whole ? vm.vm_id : ShortId(vm.vm_id), width, vm.environment,
+                      Name(vm.state), vm.network_enabled ? "yes" : "no", vm.vcpu_count, vm.mem_mib,
                       end ? FormatAge(*end - now) : vm.expires_at) +
           "\n");
   }

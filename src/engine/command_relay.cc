@@ -70,7 +70,7 @@ class Relay {
         return channel_.TakeCommon(frame, result_);
       case FrameType::kExited: {
         PYRO_ASSIGN_OR_RETURN(exited_, wire::Exited::FromFrame(frame));
-        if (exited_->outcome.kind != wire::Outcome::Kind::kLost) return OkStatus();
+        if (exited_->outcome != Outcome::kInterrupted) return OkStatus();
         return MakeError(ErrorCode::kGuestUnavailable, "the guest died before the command ended",
                          "its memory may have been too small, or another process killed it");
       }

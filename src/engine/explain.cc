@@ -81,22 +81,21 @@ Explanation NotStarted(const std::vector<std::string>& argv, int number) {
   }
 }
 
-Explanation TimedOut(const CommandFacts& facts) {
+Explanation TimedOut(std::int64_t timeout_ms, std::string_view accelerator, InTask in_task) {
   Explanation told;
-  told.message =
-      fmt::format("the command was killed at its limit of {} s", facts.timeout_ms / 1000);
-  if (facts.accelerator == "tcg") {
+  told.message = fmt::format("the command was killed at its limit of {} s", timeout_ms / 1000);
+  if (accelerator == "tcg") {
     told.message +=
         "; without KVM this host emulates the CPU, which makes computing about 10 to 25 times "
         "slower";
   }
   told.hint = fmt::format("give a longer timeout_seconds, up to {}", kMaxTimeoutSeconds);
-  if (facts.in_task) told.hint += ", or run it in the background";
+  if (in_task == InTask::kYes) told.hint += ", or run it in the background";
   return told;
 }
 
-Explanation LeftOpen(bool in_task) {
-  if (!in_task) {
+Explanation LeftOpen(InTask in_task) {
+  if (in_task == InTask::kNo) {
     return {
         "processes that the command left in the background ended with the VM, and what they "
         "still had to print is missing",
@@ -111,11 +110,11 @@ Explanation LeftOpen(bool in_task) {
 
 }  // namespace
 
-Explanation Explain(const CommandFacts& facts) {
-  using Kind = wire::Outcome::Kind;
-  if (facts.outcome.kind == Kind::kNotStarted) return NotStarted(facts.argv, facts.outcome.code);
-  if (facts.outcome.kind == Kind::kTimedOut) return TimedOut(facts);
-  if (facts.output_left_open) return LeftOpen(facts.in_task);
+Explanation Explain(const CommandSpec& spec, const CommandEnd& end, std::string_view accelerator,
+                    InTask in_task) {
+  if (end.outcome == Outcome::kNotStarted) return NotStarted(spec.argv, end.code);
+  if (end.outcome == Outcome::kTimedOut) return TimedOut(spec.timeout_ms, accelerator, in_task);
+  if (end.output_left_open) return LeftOpen(in_task);
   return {};
 }
 

@@ -3,25 +3,18 @@
 
 #pragma once
 
-#include <string>
 #include <string_view>
-#include <vector>
 
+#include "base/command.h"
 #include "pyro/types.h"
-#include "wire/messages.h"
 
 namespace pyro::engine {
 
-struct CommandFacts {
-  const std::vector<std::string>& argv;  // Borrowed.
-  wire::Outcome outcome;
-  std::int64_t timeout_ms = 0;
-  std::string_view accelerator;   // "kvm", "tcg", or empty if it is not known or there is none.
-  bool output_left_open = false;  // As in wire::Exited.
-  bool in_task = false;           // Its guest goes on after the command.
-};
+enum class InTask { kNo, kYes };  // Of a task, the guest goes on after the command.
 
-// Empty if there is nothing to add to the outcome.
-Explanation Explain(const CommandFacts& facts);
+// Empty if there is nothing to add to the outcome. `accelerator`: "kvm", "tcg", or empty if it is
+// not known or there is none.
+Explanation Explain(const CommandSpec& spec, const CommandEnd& end, std::string_view accelerator,
+                    InTask in_task);
 
 }  // namespace pyro::engine

@@ -7,16 +7,16 @@
 namespace pyro::engine {
 namespace {
 
-using Kind = wire::Outcome::Kind;
-
 Explanation OfErrno(int number, std::vector<std::string> argv) {
-  return Explain({.argv = argv, .outcome = {Kind::kNotStarted, number}});
+  return Explain({.argv = std::move(argv)}, {.outcome = Outcome::kNotStarted, .code = number}, "",
+                 InTask::kNo);
 }
 
 TEST(ExplainTest, ACommandThatSaysEnoughByItselfNeedsNoExplanation) {
-  const std::vector<std::string> argv = {"make"};
-  for (const Kind kind : {Kind::kExited, Kind::kSignalled, Kind::kCancelled, Kind::kLost}) {
-    const Explanation told = Explain({.argv = argv, .outcome = {kind, 2}});
+  for (const Outcome outcome :
+       {Outcome::kExited, Outcome::kSignalled, Outcome::kCancelled, Outcome::kInterrupted}) {
+    const Explanation told =
+        Explain({.argv = {"make"}}, {.outcome = outcome, .code = 2}, "", InTask::kNo);
     EXPECT_EQ(told.message + told.hint, "");
   }
 }
@@ -51,26 +51,26 @@ TEST(ExplainTest, AProgramThatDidNotStartIsNamedWithAHint) {
 }
 
 TEST(ExplainTest, AKillAtTheLimitSaysTheLimitAndWhetherThisHostIsTheReason) {
-  const std::vector<std::string> argv = {"make"};
-  CommandFacts facts{.argv = argv, .outcome = {Kind::kTimedOut, 0}, .timeout_ms = 30'000};
-  EXPECT_EQ(Explain(facts).message, "the command was killed at its limit of 30 s");
-  EXPECT_EQ(Explain(facts).hint, "give a longer timeout_seconds, up to 604800");
-  facts.in_task = true;
-  facts.accelerator = "tcg";
-  EXPECT_NE(Explain(facts).message.find("emulates the CPU"), std::string::npos);
-  EXPECT_NE(Explain(facts).hint.find("background"), std::string::npos);
-  facts.accelerator = "kvm";
-  EXPECT_EQ(Explain(facts).message.find("emulates"), std::string::npos);
+  const CommandSpec spec{.argv = {"make"}, .timeout_ms = 30'000};
+  const CommandEnd end{.outcome = Outcome::kTimedOut};
+  const Explanation in_vm = Explain(spec, end, "", InTask::kNo);
+  EXPECT_EQ(in_vm.message, "the command was killed at its limit of 30 s");
+  EXPECT_EQ(in_vm.hint, "give a longer timeout_seconds, up to 604800");
+  const Explanation in_task = Explain(spec, end, "tcg", InTask::kYes);
+  EXPECT_NE(in_task.message.find("emulates the CPU"), std::string::npos);
+  EXPECT_NE(in_task.hint.find("background"), std::string::npos);
+  EXPECT_EQ(Explain(spec, end, "kvm", InTask::kYes).message.find("emulates"), std::string::npos);
 }
 
 TEST(ExplainTest, OutputThatIsNotKeptIsSaidToBeSo) {
-  const std::vector<std::string> argv = {"sh"};
-  CommandFacts facts{.argv = argv, .outcome = {Kind::kExited, 0}, .output_left_open = true};
-  EXPECT_NE(Explain(facts).message.find("ended with the VM"), std::string::npos);
-  facts.in_task = true;
-  EXPECT_NE(Explain(facts).message.find("is not kept"), std::string::npos);
-  facts.outcome.kind = Kind::kTimedOut;
-  EXPECT_NE(Explain(facts).message.find("killed at its limit"), std::string::npos);
+  const CommandSpec spec{.argv = {"sh"}};
+  CommandEnd end{.output_left_open = true};
+  EXPECT_NE(Explain(spec, end, "", InTask::kNo).message.find("ended with the VM"),
+            std::string::npos);
+  EXPECT_NE(Explain(spec, end, "", InTask::kYes).message.find("is not kept"), std::string::npos);
+  end.outcome = Outcome::kTimedOut;
+  EXPECT_NE(Explain(spec, end, "", InTask::kYes).message.find("killed at its limit"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -264,7 +264,7 @@ wire::Exec ForHost(wire::Exec exec) {
 }
 
 Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& options,
-                                 const wire::Exec& asked, const CallIo& io) {
+                                 const wire::Exec& asked, const CallIo& io, CommandEnd* end) {
   const wire::Exec exec = ForHost(asked);
   const Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(sys::SpawnOptions spawn, Jail(workspace, options, exec));
@@ -283,22 +283,23 @@ Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& opt
                         relay.Run(Deadline::After(std::chrono::milliseconds(exec.timeout_ms))));
   PYRO_ASSIGN_OR_RETURN(const sys::ExitStatus status, child.Wait(Deadline::Never()));
 
-  RelayResult relayed;
-  relayed.first_output_at = relay.first_output_at();
-  relayed.ready.execution_mode = "host_compat";
-  relayed.ready.kernel = sys::KernelRelease();
-  relayed.exited.duration_us = watch.Now() * 1000;
-  relayed.exited.stdout_bytes = relay.bytes(0);
-  relayed.exited.stderr_bytes = relay.bytes(1);
-  using Kind = wire::Outcome::Kind;
-  // bwrap reports a signalled command as 128 + n, as a shell does.
-  relayed.exited.outcome = timed_out          ? wire::Outcome{Kind::kTimedOut, 0}
-                           : status.signalled ? wire::Outcome{Kind::kSignalled, status.code}
-                                              : wire::Outcome{Kind::kExited, status.code};
-  Timings timings;
-  timings.ended_ms = watch.Now();
-  ExecResult result =
-      MakeExecResult(relayed, exec, options.environment, InTask::kNo, watch, timings);
+  CommandEnd ended;
+  ended.duration_us = watch.Now() * 1000;
+  ended.stdout_bytes = relay.bytes(0);
+  ended.stderr_bytes = relay.bytes(1);
+  if (timed_out) {
+    ended.outcome = Outcome::kTimedOut;
+  } else {
+    // bwrap reports a signalled command as 128 + n, as a shell does.
+    ended.outcome = status.signalled ? Outcome::kSignalled : Outcome::kExited;
+    ended.code = status.code;
+  }
+  if (end != nullptr) *end = ended;
+  ExecResult result = MakeExecResult(exec, ended, options.environment, "", InTask::kNo);
+  result.execution_mode = ExecutionMode::kHostCompat;
+  result.kernel = sys::KernelRelease();
+  result.timings.first_output_ms = watch.At(relay.first_output_at());
+  result.timings.ended_ms = watch.Now();
   if (io.sink == nullptr) capture.Fill(result);
   return result;
 }

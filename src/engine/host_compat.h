@@ -15,9 +15,11 @@ wire::Exec ForHost(wire::Exec exec);
 
 // In a bubblewrap jail: the host's own root read-only, with /home, /root, /run, /tmp and /var/tmp
 // hidden; `workspace` at /workspace; no network unless `options.network`. kMissingTool: no bwrap.
-// kGuestUnavailable: the jail cannot be made here.
+// kGuestUnavailable: the jail cannot be made here. `end`, unless it is nullptr: set to the end of a
+// command that ran.
 Result<ExecResult> RunInHostJail(const std::filesystem::path& workspace, const VmOptions& options,
-                                 const wire::Exec& exec, const CallIo& io);
+                                 const wire::Exec& exec, const CallIo& io,
+                                 CommandEnd* end = nullptr);
 
 // The same in a workspace of its own, which is removed afterwards.
 Result<ExecResult> RunOnHost(const Context& context, const VmOptions& options,

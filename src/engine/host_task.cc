@@ -19,9 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using registry::CommandEnd;
-using registry::CommandOutcome;
-
 fs::path WorkspaceOf(const fs::path& task_dir) { return task_dir / "workspace"; }
 
 // Writes to the journal the output that the caller has taken: a caller that does not read delays
@@ -34,9 +31,7 @@ class JournalSink : public OutputSink {
 
   Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
     PYRO_ASSIGN_OR_RETURN(const std::size_t taken, next_.Write(stream, bytes));
-    writer_.Append(stream == OutputStream::kStdout ? registry::OutputStream::kStdout
-                                                   : registry::OutputStream::kStderr,
-                   bytes.substr(0, taken));
+    writer_.Append(stream, bytes.substr(0, taken));
     return taken;
   }
 
@@ -44,29 +39,6 @@ class JournalSink : public OutputSink {
   registry::JournalWriter& writer_;
   OutputSink& next_;
 };
-
-CommandEnd EndOf(const Result<ExecResult>& result, const registry::JournalWriter& writer,
-                 WallTime now) {
-  CommandEnd end;
-  end.ended_at = now;
-  end.stdout_bytes = writer.bytes(registry::OutputStream::kStdout);
-  end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);
-  end.stdout_dropped = writer.dropped(registry::OutputStream::kStdout);
-  end.stderr_dropped = writer.dropped(registry::OutputStream::kStderr);
-  if (!result) {
-    const bool cancelled = result.error().code == ErrorCode::kCancelled;
-    end.outcome = cancelled ? CommandOutcome::kCancelled : CommandOutcome::kInterrupted;
-    end.exit_code = cancelled ? 130 : registry::kInterruptedExitCode;
-    return end;
-  }
-  end.outcome = registry::ParseCommandOutcome(result->outcome).value_or(CommandOutcome::kExited);
-  end.exit_code = result->exit_code;
-  end.code = end.outcome == CommandOutcome::kSignalled ? result->exit_code - 128
-             : end.outcome == CommandOutcome::kExited  ? result->exit_code
-                                                       : 0;
-  end.duration_us = result->duration_ms * 1000;
-  return end;
-}
 
 }  // namespace
 
@@ -90,7 +62,7 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
     return std::move(made).error();
   }
   registry::InstanceChanges changes;
-  changes.execution_mode = registry::ExecutionMode::kHostCompat;
+  changes.execution_mode = ExecutionMode::kHostCompat;
   PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task,
                         registry.Apply(spec.id, registry::InstanceEvent::kStart, changes));
   return DescribeTask(context, registry, task);
@@ -101,14 +73,9 @@ Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& re
                                   const CallIo& io) {
   const wire::Exec exec = ForHost(asked);
   const fs::path directory = registry::TaskDirectory(context.state, task.id);
-  registry::CommandSpec spec;
-  spec.argv = exec.argv;
-  spec.cwd = exec.cwd;
-  spec.timeout_ms = exec.timeout_ms;
-  spec.execution_mode = registry::ExecutionMode::kHostCompat;
   PYRO_ASSIGN_OR_RETURN(registry::CommandLog log, registry::CommandLog::Open(directory));
   PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord command,
-                        registry.BeginCommand(task.id, spec));
+                        registry.BeginCommand(task.id, exec, ExecutionMode::kHostCompat));
   registry::OutputBudget budget(task.output_bytes);
   PYRO_ASSIGN_OR_RETURN(registry::JournalWriter writer,
                         registry::JournalWriter::Open(directory, command.sequence, budget));
@@ -120,14 +87,19 @@ Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& re
   VmOptions options;
   options.environment = task.environment;
   options.network = task.network;
-  auto result = RunInHostJail(WorkspaceOf(directory), options, exec, own);
-  const CommandEnd end = EndOf(result, writer, context.clock.Now());
+  CommandEnd end;
+  auto result = RunInHostJail(WorkspaceOf(directory), options, exec, own, &end);
+  if (!result) {
+    const bool cancelled = result.error().code == ErrorCode::kCancelled;
+    end.outcome = cancelled ? Outcome::kCancelled : Outcome::kInterrupted;
+  }
+  end.ended_at = context.clock.Now();
+  writer.CountInto(end);
   PYRO_RETURN_IF_ERROR(writer.Finish());
   PYRO_RETURN_IF_ERROR(log.End(command.sequence, end));
   PYRO_RETURN_IF_ERROR(registry.EndCommand(task.id, command.sequence, end));
   if (!result) return std::move(result).error();
-  TaskExecResult told;
-  static_cast<ExecResult&>(told) = std::move(*result);
+  TaskExecResult told{std::move(*result)};
   if (io.sink == nullptr) capture.Fill(told);
   told.task_id = task.id.str();
   told.sequence = command.sequence;

@@ -14,7 +14,6 @@
 namespace pyro::engine {
 namespace {
 
-using registry::ExecutionMode;
 using registry::InstanceOwner;
 using registry::InstanceRecord;
 using registry::InstanceState;

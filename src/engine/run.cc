@@ -96,7 +96,7 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
   timings.removed_ms = watch.Now();
   if (!relayed) return std::move(relayed).error();
   ExecResult result =
-      MakeExecResult(*relayed, exec, options.environment, InTask::kNo, watch, timings);
+      MakeGuestResult(*relayed, exec, options.environment, InTask::kNo, watch, timings);
   if (io.sink == nullptr) capture.Fill(result);
   return result;
 }

@@ -35,8 +35,8 @@ TEST_F(RunTest, TellsHowTheCommandWentAndLeavesNoTrace) {
   EXPECT_EQ(result->stdout_text, "/workspace\n");
   EXPECT_EQ(result->stderr_text, "to-stderr\n");
   EXPECT_EQ(result->exit_code, 3);
-  EXPECT_EQ(result->outcome, "exited");
-  EXPECT_EQ(result->execution_mode, "guest_virtio_serial");
+  EXPECT_EQ(result->outcome, Outcome::kExited);
+  EXPECT_EQ(result->execution_mode, ExecutionMode::kGuestVirtioSerial);
   EXPECT_EQ(result->environment, "debian:12");
   EXPECT_EQ(result->accelerator, "tcg");
   EXPECT_EQ(result->timings.start, "boot");
@@ -86,14 +86,14 @@ TEST_F(RunTest, AProgramThatIsNotThereIsAResult) {
   command.argv = {"no-such-program"};
   const auto result = engine_->RunInVm(Vm(), command, 30);
   ASSERT_TRUE(result.ok()) << result.error().message;
-  EXPECT_EQ(result->outcome, "not_started");
+  EXPECT_EQ(result->outcome, Outcome::kNotStarted);
   EXPECT_EQ(result->exit_code, 127);
 }
 
 TEST_F(RunTest, ACommandIsKilledAtItsTimeLimit) {
   const auto result = engine_->RunInVm(Vm(), Shell("echo begun; sleep 600"), 1);
   ASSERT_TRUE(result.ok()) << result.error().message;
-  EXPECT_EQ(result->outcome, "timed_out");
+  EXPECT_EQ(result->outcome, Outcome::kTimedOut);
   EXPECT_EQ(result->exit_code, 124);
   EXPECT_EQ(result->stdout_text, "begun\n");
   ExpectNoTrace();
@@ -205,7 +205,7 @@ TEST_F(RunTest, WithoutAGuestTheCommandRunsOnTheHostOnlyWhereThatIsAllowed) {
   io.on_notice = [&](std::string_view text) { notice = text; };
   const auto result = engine_->RunInVm(options, Shell("pwd; cat; echo no >&2; exit 4"), 30, io);
   ASSERT_TRUE(result.ok()) << result.error().message;
-  EXPECT_EQ(result->execution_mode, "host_compat");
+  EXPECT_EQ(result->execution_mode, ExecutionMode::kHostCompat);
   EXPECT_EQ(result->stdout_text, "/workspace\n");
   EXPECT_EQ(result->stderr_text, "no\n");
   EXPECT_EQ(result->exit_code, 4);
@@ -227,7 +227,7 @@ TEST_F(RunTest, OnTheHostStdinTimeLimitAndCancellationHoldAsWell) {
 
   const auto late = engine_->RunInVm(options, Shell("sleep 600"), 1);
   ASSERT_TRUE(late.ok()) << late.error().message;
-  EXPECT_EQ(late->outcome, "timed_out");
+  EXPECT_EQ(late->outcome, Outcome::kTimedOut);
 
   auto pipe = sys::MakePipe();
   ASSERT_TRUE(pipe.ok());

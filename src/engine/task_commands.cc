@@ -56,8 +56,7 @@ Status CheckPage(std::int64_t limit, milliseconds wait) {
 Result<TaskCommandInfo> Describe(const Context& context, const std::filesystem::path& directory,
                                  const registry::CommandRecord& command,
                                  std::string_view accelerator) {
-  TaskCommandInfo info;
-  static_cast<TaskCommand&>(info) = DescribeCommand(context, command, accelerator);
+  TaskCommandInfo info{DescribeCommand(context, command, accelerator)};
   info.task_id = command.task_id.str();
   if (command.end) return info;
   PYRO_ASSIGN_OR_RETURN(const registry::OutputSizes sizes,
@@ -154,7 +153,7 @@ std::size_t UnfinishedBytes(std::string_view text) {
 }
 
 // The present content of the stream.
-Result<TaskOutput> ReadPage(const Watch& watch, registry::OutputStream stream, std::uint64_t offset,
+Result<TaskOutput> ReadPage(const Watch& watch, OutputStream stream, std::uint64_t offset,
                             std::size_t limit) {
   TaskOutput page;
   page.offset = offset;
@@ -164,8 +163,7 @@ Result<TaskOutput> ReadPage(const Watch& watch, registry::OutputStream stream, s
                                                         stream, offset, limit));
   PYRO_ASSIGN_OR_RETURN(const registry::OutputSizes sizes,
                         registry::ReadOutputSizes(watch.directory(), watch.command().sequence));
-  page.total_bytes =
-      stream == registry::OutputStream::kStdout ? sizes.stdout_bytes : sizes.stderr_bytes;
+  page.total_bytes = stream == OutputStream::kStdout ? sizes.stdout_bytes : sizes.stderr_bytes;
   const bool more = !ended || offset + page.text.size() < page.total_bytes;
   if (more && limit > 3) page.text.resize(page.text.size() - UnfinishedBytes(page.text));
   page.next_offset = offset + page.text.size();
@@ -210,18 +208,16 @@ Result<TaskOutput> Engine::ReadTaskOutput(const std::string& task_id, std::int64
   PYRO_RETURN_IF_ERROR(engine::CheckPage(limit, wait));
   PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
                         engine::Watch::Open(impl_->context, task_id, sequence, wait, io));
-  const auto kept = stream == OutputStream::kStdout ? registry::OutputStream::kStdout
-                                                    : registry::OutputStream::kStderr;
   if (!watch.ended()) {
-    PYRO_RETURN_IF_ERROR(watch.Follow(registry::OutputFile(watch.directory(), sequence, kept)));
+    PYRO_RETURN_IF_ERROR(watch.Follow(registry::OutputFile(watch.directory(), sequence, stream)));
   }
   while (true) {
     PYRO_ASSIGN_OR_RETURN(TaskOutput page,
-                          engine::ReadPage(watch, kept, offset, static_cast<std::size_t>(limit)));
+                          engine::ReadPage(watch, stream, offset, static_cast<std::size_t>(limit)));
     if (!page.text.empty() || watch.ended() || watch.expired()) {
       PYRO_ASSIGN_OR_RETURN(page.command, engine::Describe(impl_->context, watch.directory(),
                                                            watch.command(), watch.accelerator()));
-      page.stream = stream == OutputStream::kStdout ? "stdout" : "stderr";
+      page.stream = stream;
       return page;
     }
     PYRO_RETURN_IF_ERROR(watch.Next());
@@ -233,7 +229,7 @@ Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, st
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   const InstanceId id = found.task.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
-  if (!command.end && command.execution_mode == registry::ExecutionMode::kHostCompat) {
+  if (!command.end && command.execution_mode == ExecutionMode::kHostCompat) {
     return MakeError(ErrorCode::kWrongState,
                      "the command runs on the host, in the process that started it",
                      "interrupt that process");

@@ -24,7 +24,6 @@
 namespace pyro::engine {
 namespace {
 
-using registry::ExecutionMode;
 using registry::InstanceEvent;
 using registry::InstanceRecord;
 using registry::InstanceState;
@@ -66,25 +65,6 @@ Status RemoveLeftovers(Registry& registry, const Context& context) {
     }
     return OkStatus();
   });
-}
-
-wire::Outcome OutcomeOf(const registry::CommandEnd& end) {
-  using Kind = wire::Outcome::Kind;
-  switch (end.outcome) {
-    case registry::CommandOutcome::kExited:
-      return {Kind::kExited, end.code};
-    case registry::CommandOutcome::kSignalled:
-      return {Kind::kSignalled, end.code};
-    case registry::CommandOutcome::kTimedOut:
-      return {Kind::kTimedOut, end.code};
-    case registry::CommandOutcome::kCancelled:
-      return {Kind::kCancelled, end.code};
-    case registry::CommandOutcome::kNotStarted:
-      return {Kind::kNotStarted, end.code};
-    case registry::CommandOutcome::kInterrupted:
-      break;
-  }
-  return {Kind::kLost, end.code};
 }
 
 std::uint64_t BytesOnDisk(const std::filesystem::path& file) {
@@ -187,9 +167,8 @@ TaskCommand DescribeCommand(const Context& context, const registry::CommandRecor
   described.command = command.argv;
   described.cwd = command.cwd;
   described.timeout_seconds = command.timeout_ms / 1000;
-  described.execution_mode = registry::ExecutionModeName(command.execution_mode);
+  described.execution_mode = command.execution_mode;
   described.started_at = FormatTime(command.started_at);
-  described.state = command.end ? "ended" : "running";
   if (!command.end) {
     // The guest's own clock has not told yet.
     const auto ran = std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.Now() -
@@ -197,9 +176,10 @@ TaskCommand DescribeCommand(const Context& context, const registry::CommandRecor
     described.duration_ms = std::max<std::int64_t>(ran.count(), 0);
     return described;
   }
-  const registry::CommandEnd& end = *command.end;
-  described.outcome = registry::CommandOutcomeName(end.outcome);
-  described.exit_code = end.exit_code;
+  const CommandEnd& end = *command.end;
+  described.state = CommandState::kEnded;
+  described.outcome = end.outcome;
+  described.exit_code = end.ExitCode();
   described.ended_at = FormatTime(end.ended_at);
   described.duration_ms = end.duration_us / 1000;
   described.stdout_bytes = end.stdout_bytes;
@@ -207,12 +187,7 @@ TaskCommand DescribeCommand(const Context& context, const registry::CommandRecor
   described.stdout_dropped = end.stdout_dropped;
   described.stderr_dropped = end.stderr_dropped;
   described.output_left_open = end.output_left_open;
-  described.explanation = Explain({.argv = command.argv,
-                                   .outcome = OutcomeOf(end),
-                                   .timeout_ms = command.timeout_ms,
-                                   .accelerator = accelerator,
-                                   .output_left_open = end.output_left_open,
-                                   .in_task = true});
+  described.explanation = Explain(command, end, accelerator, InTask::kYes);
   return described;
 }
 
@@ -221,14 +196,14 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
   TaskInfo info;
   info.task_id = task.id.str();
   info.environment = task.environment;
-  info.state = registry::InstanceStateName(task.state);
+  info.state = task.state;
   info.vcpu_count = task.vcpu_count;
   info.mem_mib = task.mem_mib;
   info.disk_mib = task.disk_mib;
   info.ttl_seconds = task.ttl.count();
   info.network_enabled = task.network;
   info.allow_host_compat = task.allow_host_compat;
-  info.execution_mode = registry::ExecutionModeName(task.execution_mode);
+  info.execution_mode = task.execution_mode;
   info.accelerator = task.accelerator;
   info.created_at = FormatTime(task.created_at);
   info.last_used_at = FormatTime(task.last_used_at);

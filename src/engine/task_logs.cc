@@ -25,14 +25,13 @@ constexpr int kReapEvery = 20;  // Looks between two reaps: its supervisor may h
 Result<TaskLogEntry> ReadEntry(const Context& context, const std::filesystem::path& directory,
                                const registry::CommandRecord& command,
                                std::string_view accelerator) {
-  TaskLogEntry entry;
-  static_cast<TaskCommand&>(entry) = DescribeCommand(context, command, accelerator);
+  TaskLogEntry entry{DescribeCommand(context, command, accelerator)};
   PYRO_ASSIGN_OR_RETURN(registry::OutputText out,
-                        registry::ReadOutputEnds(directory, command.sequence,
-                                                 registry::OutputStream::kStdout, kMaxResultBytes));
+                        registry::ReadOutputEnds(directory, command.sequence, OutputStream::kStdout,
+                                                 kMaxResultBytes));
   PYRO_ASSIGN_OR_RETURN(registry::OutputText err,
-                        registry::ReadOutputEnds(directory, command.sequence,
-                                                 registry::OutputStream::kStderr, kMaxResultBytes));
+                        registry::ReadOutputEnds(directory, command.sequence, OutputStream::kStderr,
+                                                 kMaxResultBytes));
   if (!command.end) {
     entry.stdout_bytes = out.bytes;
     entry.stderr_bytes = err.bytes;

@@ -94,7 +94,7 @@ class TaskRelay {
       case FrameType::kExited: {
         PYRO_ASSIGN_OR_RETURN(exited_, wire::Exited::FromFrame(frame));
         PYRO_FAILPOINT("task.exec.client-told");
-        if (exited_->outcome.kind != wire::Outcome::Kind::kLost) return OkStatus();
+        if (exited_->outcome != Outcome::kInterrupted) return OkStatus();
         return Lost();
       }
       case FrameType::kError:
@@ -159,11 +159,9 @@ Result<JournalTail> JournalTail::Open(const std::filesystem::path& task_dir, std
   JournalTail tail(sink);
   tail.inotify_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!tail.inotify_.valid()) return sys::ErrnoError(errno, "inotify");
-  const registry::OutputStream names[] = {registry::OutputStream::kStdout,
-                                          registry::OutputStream::kStderr};
   const OutputStream streams[] = {OutputStream::kStdout, OutputStream::kStderr};
   for (int i = 0; i < 2; ++i) {
-    const auto path = registry::OutputFile(task_dir, sequence, names[i]);
+    const auto path = registry::OutputFile(task_dir, sequence, streams[i]);
     tail.streams_[i].stream = streams[i];
     PYRO_ASSIGN_OR_RETURN(tail.streams_[i].file, sys::OpenFile(path, O_RDONLY));
     if (::inotify_add_watch(tail.inotify_.get(), path.c_str(), IN_MODIFY) < 0) {

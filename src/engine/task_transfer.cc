@@ -78,7 +78,7 @@ CallIo TransferIo(const CallIo& io, int stdin_fd) {
 }
 
 Status CheckExit(const RelayResult& relayed, const PipeSink& sink, std::string_view what) {
-  if (relayed.exited.outcome.ExitCode() == 0) return OkStatus();
+  if (relayed.exited.ExitCode() == 0) return OkStatus();
   const std::string said = sink.said();
   const bool full = said.find("No space left") != std::string::npos;
   return MakeError(full ? ErrorCode::kNoSpace : ErrorCode::kGuestUnavailable,
@@ -88,7 +88,7 @@ Status CheckExit(const RelayResult& relayed, const PipeSink& sink, std::string_v
 
 // tar exits with 1 if files changed while it read them; the stream is whole nevertheless.
 bool FilesChanged(const RelayResult& relayed, const PipeSink& sink) {
-  if (relayed.exited.outcome.ExitCode() != 1) return false;
+  if (relayed.exited.ExitCode() != 1) return false;
   const std::string said = sink.said();
   for (const char* sign : {"changed as we read it", "removed before we read it", "shrank by"}) {
     if (said.find(sign) != std::string::npos) return true;
@@ -135,7 +135,7 @@ Result<archive::Exported> FindInGuest(SupervisorLink& link, const std::string& p
                         RelayCommand(link, TransferCommand({"/bin/sh", "-c", kLook, path}), sink,
                                      TransferIo(io, -1), began));
   const std::string name = Printable(path);
-  switch (relayed.exited.outcome.ExitCode()) {
+  switch (relayed.exited.ExitCode()) {
     case 0:
       return archive::Exported::kDirectory;
     case 3:

@@ -33,7 +33,6 @@ namespace pyro {
 namespace engine {
 namespace {
 
-using registry::ExecutionMode;
 using registry::InstanceEvent;
 using registry::InstanceRecord;
 using registry::InstanceState;
@@ -158,9 +157,8 @@ TaskExecResult MakeTaskResult(const InstanceRecord& task, const TaskRelayResult&
                               const wire::Exec& exec, const Stopwatch& watch) {
   Timings timings;
   timings.ended_ms = watch.Now();
-  TaskExecResult result;
-  static_cast<ExecResult&>(result) =
-      MakeExecResult(relayed, exec, task.environment, InTask::kYes, watch, timings);
+  TaskExecResult result{
+      MakeGuestResult(relayed, exec, task.environment, InTask::kYes, watch, timings)};
   result.task_id = task.id.str();
   result.sequence = relayed.sequence;
   result.command = exec.argv;
@@ -267,9 +265,8 @@ Result<StartedTaskCommand> Engine::StartTaskCommand(const std::string& task_id,
                         engine::StartInBackground(*running.link, exec, io));
   PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord record,
                         found.registry.GetCommand(running.task.id, sequence));
-  StartedTaskCommand started;
-  static_cast<TaskCommand&>(started) =
-      engine::DescribeCommand(impl_->context, record, running.task.accelerator);
+  StartedTaskCommand started{
+      {engine::DescribeCommand(impl_->context, record, running.task.accelerator)}};
   started.task_id = running.task.id.str();
   started.environment = running.task.environment;
   started.restarted = running.restarted;

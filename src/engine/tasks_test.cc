@@ -40,7 +40,7 @@ class TasksTest : public EngineFixture {
 
   std::string StateOf(const std::string& id) {
     const auto task = engine_->StatusTask(id);
-    return task ? task->state : std::string(ErrorCodeName(task.error().code));
+    return std::string(task ? Name(task->state) : ErrorCodeName(task.error().code));
   }
 };
 
@@ -48,8 +48,8 @@ TEST_F(TasksTest, ATaskStartsWithItsCreationAndKeepsItsWorkspaceOverAStop) {
   const auto created = engine_->CreateTask(Task());
   ASSERT_TRUE(created.ok()) << created.error().message;
   const std::string id = created->task_id;
-  EXPECT_EQ(created->state, "started");
-  EXPECT_EQ(created->execution_mode, "guest_virtio_serial");
+  EXPECT_EQ(created->state, GuestState::kStarted);
+  EXPECT_EQ(created->execution_mode, ExecutionMode::kGuestVirtioSerial);
   EXPECT_EQ(created->disk_mib, 10240);
   EXPECT_EQ(created->command_count, 0);
   EXPECT_FALSE(created->last_command);
@@ -64,9 +64,9 @@ TEST_F(TasksTest, ATaskStartsWithItsCreationAndKeepsItsWorkspaceOverAStop) {
   EXPECT_EQ(first->cwd, "/workspace");
   EXPECT_FALSE(first->restarted);
 
-  EXPECT_EQ(engine_->StopTask(id)->state, "stopped");
+  EXPECT_EQ(engine_->StopTask(id)->state, GuestState::kStopped);
   EXPECT_EQ(SupervisorOf(id), 0);
-  EXPECT_EQ(engine_->StopTask(id)->state, "stopped");  // Fine.
+  EXPECT_EQ(engine_->StopTask(id)->state, GuestState::kStopped);  // Fine.
 
   std::string notice;
   CallIo io;
@@ -159,12 +159,12 @@ TEST_F(TasksTest, AKilledSupervisorInterruptsItsCommandAndKeepsWhatItSaid) {
 
   const auto task = engine_->StatusTask(id);
   ASSERT_TRUE(task.ok());
-  EXPECT_EQ(task->state, "stopped");
+  EXPECT_EQ(task->state, GuestState::kStopped);
   EXPECT_NE(task->last_error.find("supervisor was killed"), std::string::npos);
   const auto logs = engine_->LogsTask(id);
   ASSERT_TRUE(logs.ok());
   ASSERT_EQ(logs->entries.size(), 1u);
-  EXPECT_EQ(logs->entries[0].outcome, "interrupted");
+  EXPECT_EQ(logs->entries[0].outcome, Outcome::kInterrupted);
   EXPECT_EQ(logs->entries[0].stdout_text, "begun\n");
 
   const auto again = Exec(id, "echo again");
@@ -180,7 +180,7 @@ TEST_F(TasksTest, AGuestThatIsLostIsRecordedWithItsCommands) {
   KillGuest(id);
   const auto command = engine_->GetTaskCommand(id, started->sequence);
   ASSERT_TRUE(command.ok());
-  EXPECT_EQ(command->outcome, "interrupted");
+  EXPECT_EQ(command->outcome, Outcome::kInterrupted);
   EXPECT_EQ(StateOf(id), "stopped");
   EXPECT_NE(engine_->StatusTask(id)->last_error.find("the guest is gone"), std::string::npos);
 }
@@ -196,7 +196,7 @@ TEST_F(TasksTest, ACancelledCallKillsItsCommandAndRecordsThat) {
   EXPECT_EQ(Exec(id, "echo begun; sleep 600", io).error().code, ErrorCode::kCancelled);
   const auto command = engine_->GetTaskCommand(id, 1);
   ASSERT_TRUE(command.ok());
-  EXPECT_EQ(command->outcome, "cancelled");
+  EXPECT_EQ(command->outcome, Outcome::kCancelled);
   EXPECT_EQ(StateOf(id), "started");
 }
 
@@ -206,7 +206,7 @@ TEST_F(TasksTest, AReaderThatIsGoneEndsItsCommandAndThatIsRecorded) {
   CallIo io;
   io.sink = &trigger;
   EXPECT_EQ(Exec(id, "echo begun; sleep 600", io).error().message, "reader gone");
-  EXPECT_EQ(engine_->GetTaskCommand(id, 1, 30s)->outcome, "cancelled");
+  EXPECT_EQ(engine_->GetTaskCommand(id, 1, 30s)->outcome, Outcome::kCancelled);
 }
 
 TEST_F(TasksTest, StdinGoesToTheCommandOfATask) {
@@ -230,17 +230,17 @@ TEST_F(TasksTest, ACommandInTheBackgroundIsWaitedForReadAndListed) {
       id, Shell("echo one; while [ ! -e go ]; do sleep 0.01; done; echo two; exit 7"), 1000);
   ASSERT_TRUE(started.ok()) << started.error().message;
   EXPECT_EQ(started->sequence, 1);
-  EXPECT_EQ(started->state, "running");
+  EXPECT_EQ(started->state, CommandState::kRunning);
   EXPECT_EQ(started->environment, "debian:12");
-  EXPECT_EQ(started->outcome, "");
+  EXPECT_EQ(started->outcome, std::nullopt);
 
   auto page = engine_->ReadTaskOutput(id, 1, OutputStream::kStdout, 0, 100, 60s);
   ASSERT_TRUE(page.ok()) << page.error().message;
   EXPECT_EQ(page->text, "one\n");
-  EXPECT_EQ(page->stream, "stdout");
+  EXPECT_EQ(page->stream, OutputStream::kStdout);
   EXPECT_FALSE(page->complete);
-  EXPECT_EQ(page->command.state, "running");
-  EXPECT_EQ(engine_->GetTaskCommand(id, 1)->state, "running");  // At once.
+  EXPECT_EQ(page->command.state, CommandState::kRunning);
+  EXPECT_EQ(engine_->GetTaskCommand(id, 1)->state, CommandState::kRunning);  // At once.
   const auto listed = engine_->ListTaskCommands(id);
   ASSERT_TRUE(listed.ok());
   EXPECT_EQ(listed->total, 1);
@@ -249,7 +249,7 @@ TEST_F(TasksTest, ACommandInTheBackgroundIsWaitedForReadAndListed) {
   ASSERT_TRUE(Exec(id, "touch go").ok());
   const auto ended = engine_->GetTaskCommand(id, 1, 60s);
   ASSERT_TRUE(ended.ok());
-  EXPECT_EQ(ended->state, "ended");
+  EXPECT_EQ(ended->state, CommandState::kEnded);
   EXPECT_EQ(ended->exit_code, 7);
   page = engine_->ReadTaskOutput(id, 1, OutputStream::kStdout, page->next_offset, 100);
   ASSERT_TRUE(page.ok());
@@ -262,7 +262,7 @@ TEST_F(TasksTest, ARunningCommandIsCancelledByItsNumberAndOneThatEndedStaysAsItI
   ASSERT_TRUE(engine_->StartTaskCommand(id, Shell("sleep 600"), 1000).ok());
   const auto cancelled = engine_->CancelTaskCommand(id, 1);
   ASSERT_TRUE(cancelled.ok()) << cancelled.error().message;
-  EXPECT_EQ(cancelled->outcome, "cancelled");
+  EXPECT_EQ(cancelled->outcome, Outcome::kCancelled);
   ASSERT_TRUE(Exec(id, "exit 3").ok());
   EXPECT_EQ(engine_->CancelTaskCommand(id, 2)->exit_code, 3);
   EXPECT_EQ(engine_->CancelTaskCommand(id, 9).error().code, ErrorCode::kNotFound);
@@ -279,7 +279,7 @@ TEST_F(TasksTest, AWaitEndsWhenTheCallerCancelsIt) {
   EXPECT_EQ(engine_->GetTaskCommand(id, 1, 60s, io).error().code, ErrorCode::kCancelled);
   EXPECT_EQ(engine_->ReadTaskOutput(id, 1, OutputStream::kStderr, 0, 10, 60s, io).error().code,
             ErrorCode::kCancelled);
-  EXPECT_EQ(engine_->GetTaskCommand(id, 1)->state, "running");
+  EXPECT_EQ(engine_->GetTaskCommand(id, 1)->state, CommandState::kRunning);
 }
 
 TEST_F(TasksTest, AWaitNoticesThatTheSupervisorWasKilled) {
@@ -289,7 +289,7 @@ TEST_F(TasksTest, AWaitNoticesThatTheSupervisorWasKilled) {
   KillSupervisor(id);
   const auto command = engine_->GetTaskCommand(id, 1, 60s);
   ASSERT_TRUE(command.ok());
-  EXPECT_EQ(command->outcome, "interrupted");
+  EXPECT_EQ(command->outcome, Outcome::kInterrupted);
   EXPECT_EQ(command->stdout_bytes, 5u);
 }
 
@@ -342,7 +342,7 @@ TEST_F(TasksTest, OneEntryIsFollowedToItsEnd) {
   io.sink = &trigger;
   const auto followed = engine_->ReadTaskCommand(id, 1, Engine::Follow::kYes, io);
   ASSERT_TRUE(followed.ok()) << followed.error().message;
-  EXPECT_EQ(followed->outcome, "exited");
+  EXPECT_EQ(followed->outcome, Outcome::kExited);
   EXPECT_EQ(text, "one\ntwo\n");
   text.clear();
   ASSERT_TRUE(engine_->ReadTaskCommand(id, 1, Engine::Follow::kNo, io).ok());
@@ -360,7 +360,7 @@ TEST_F(TasksTest, ARegistryThatWasLostIsMadeAgainFromTheDirectories) {
   }
   const auto task = engine_->StatusTask(id);
   ASSERT_TRUE(task.ok()) << task.error().message;
-  EXPECT_EQ(task->state, "stopped");
+  EXPECT_EQ(task->state, GuestState::kStopped);
   EXPECT_EQ(task->command_count, 1);
   EXPECT_EQ(engine_->LogsTask(id)->entries.at(0).exit_code, 4);
   EXPECT_EQ(OutputOf(id, "echo two"), "two\n");
@@ -397,7 +397,7 @@ TEST_F(TasksTest, ATaskWhoseEnvironmentIsGoneSaysSo) {
 TEST_F(TasksTest, AStopWhileTheSupervisorIsGoneBringsTheRowInLine) {
   const std::string id = Create();
   KillSupervisor(id);
-  EXPECT_EQ(engine_->StopTask(id)->state, "stopped");
+  EXPECT_EQ(engine_->StopTask(id)->state, GuestState::kStopped);
 }
 
 // --- On the host
@@ -412,7 +412,7 @@ TEST_F(TasksTest, ATaskOnTheHostKeepsAJournalOfItsOwn) {
   io.on_notice = [&](std::string_view text) { notice = text; };
   const auto task = engine_->CreateTask(options, io);
   ASSERT_TRUE(task.ok()) << task.error().message;
-  EXPECT_EQ(task->execution_mode, "host_compat");
+  EXPECT_EQ(task->execution_mode, ExecutionMode::kHostCompat);
   EXPECT_NE(notice.find("no mirror"), std::string::npos);
   const std::string id = task->task_id;
   const auto first = Exec(id, "echo kept > file; echo out; echo err >&2; exit 2");
@@ -422,12 +422,12 @@ TEST_F(TasksTest, ATaskOnTheHostKeepsAJournalOfItsOwn) {
   EXPECT_EQ(first->sequence, 1);
   EXPECT_EQ(OutputOf(id, "cat file"), "kept\n");
   EXPECT_EQ(engine_->LogsTask(id)->entries.at(0).exit_code, 2);
-  EXPECT_EQ(engine_->ExecTask(id, Shell("sleep 600"), 1)->outcome, "timed_out");
+  EXPECT_EQ(engine_->ExecTask(id, Shell("sleep 600"), 1)->outcome, Outcome::kTimedOut);
 
   EXPECT_EQ(engine_->StartTaskCommand(id, Shell("true"), 30).error().code, ErrorCode::kWrongState);
   EXPECT_EQ(engine_->ExportTask(id, "file", directory_.path() / "x").error().code,
             ErrorCode::kWrongState);
-  EXPECT_EQ(engine_->StopTask(id)->state, "stopped");
+  EXPECT_EQ(engine_->StopTask(id)->state, GuestState::kStopped);
   EXPECT_TRUE(engine_->DeleteTask(id).ok());
 
   options.source_path = directory_.path();

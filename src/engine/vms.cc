@@ -26,7 +26,6 @@ namespace pyro {
 namespace engine {
 namespace {
 
-using registry::ExecutionMode;
 using registry::InstanceEvent;
 using registry::InstanceRecord;
 using registry::Registry;
@@ -39,13 +38,13 @@ VmInfo ToVmInfo(const InstanceRecord& vm) {
   VmInfo info;
   info.vm_id = vm.id.str();
   info.environment = vm.environment;
-  info.state = registry::InstanceStateName(vm.state);
+  info.state = vm.state;
   info.vcpu_count = vm.vcpu_count;
   info.mem_mib = vm.mem_mib;
   info.ttl_seconds = vm.ttl.count();
   info.network_enabled = vm.network;
   info.allow_host_compat = vm.allow_host_compat;
-  info.execution_mode = registry::ExecutionModeName(vm.execution_mode);
+  info.execution_mode = vm.execution_mode;
   info.accelerator = vm.accelerator;
   info.created_at = FormatTime(vm.created_at);
   info.expires_at = FormatTime(vm.expires_at);
@@ -117,7 +116,7 @@ Result<ExecResult> ExecInGuest(const Context& context, const InstanceRecord& vm,
   if (!relayed) return std::move(relayed).error();
   Timings timings;
   timings.ended_ms = watch.Now();
-  ExecResult result = MakeExecResult(*relayed, exec, vm.environment, InTask::kNo, watch, timings);
+  ExecResult result = MakeGuestResult(*relayed, exec, vm.environment, InTask::kNo, watch, timings);
   if (io.sink == nullptr) capture.Fill(result);
   return result;
 }
@@ -186,7 +185,7 @@ Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& comma
                                          engine::StdinOf(io)));
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_RETURN_IF_ERROR(found.registry.Apply(found.vm.id, registry::InstanceEvent::kExec));
-  auto result = found.vm.execution_mode == registry::ExecutionMode::kHostCompat
+  auto result = found.vm.execution_mode == ExecutionMode::kHostCompat
                     ? engine::RunInHostJail(engine::HostWorkspace(impl_->context, found.vm.id),
                                             engine::ToOptions(found.vm), exec, io)
                     : engine::ExecInGuest(impl_->context, found.vm, exec, io);

@@ -32,15 +32,15 @@ class VmsTest : public EngineFixture {
 
   std::string StateOf(const std::string& id) {
     const auto vm = engine_->StatusVm(id);
-    return vm ? vm->state : std::string(ErrorCodeName(vm.error().code));
+    return std::string(vm ? Name(vm->state) : ErrorCodeName(vm.error().code));
   }
 };
 
 TEST_F(VmsTest, AVmIsCreatedStartedStoppedStartedAgainAndDeleted) {
   const auto created = engine_->CreateVm(Vm());
   ASSERT_TRUE(created.ok()) << created.error().message;
-  EXPECT_EQ(created->state, "created");
-  EXPECT_EQ(created->execution_mode, "pending");
+  EXPECT_EQ(created->state, GuestState::kCreated);
+  EXPECT_EQ(created->execution_mode, ExecutionMode::kPending);
   EXPECT_EQ(created->environment, "debian:12");
   EXPECT_EQ(created->vcpu_count, 1);
   EXPECT_EQ(created->mem_mib, 1024);
@@ -50,17 +50,17 @@ TEST_F(VmsTest, AVmIsCreatedStartedStoppedStartedAgainAndDeleted) {
 
   const auto started = engine_->StartVm(id);
   ASSERT_TRUE(started.ok()) << started.error().message;
-  EXPECT_EQ(started->state, "started");
-  EXPECT_EQ(started->execution_mode, "guest_virtio_serial");
+  EXPECT_EQ(started->state, GuestState::kStarted);
+  EXPECT_EQ(started->execution_mode, ExecutionMode::kGuestVirtioSerial);
   EXPECT_EQ(started->accelerator, "tcg");
   EXPECT_GT(SupervisorOf(id), 0);
-  EXPECT_EQ(engine_->StartVm(id)->state, "started");  // Fine.
+  EXPECT_EQ(engine_->StartVm(id)->state, GuestState::kStarted);  // Fine.
 
   const auto stopped = engine_->StopVm(id);
   ASSERT_TRUE(stopped.ok()) << stopped.error().message;
-  EXPECT_EQ(stopped->state, "stopped");
+  EXPECT_EQ(stopped->state, GuestState::kStopped);
   EXPECT_EQ(SupervisorOf(id), 0);
-  EXPECT_EQ(engine_->StopVm(id)->state, "stopped");  // Fine.
+  EXPECT_EQ(engine_->StopVm(id)->state, GuestState::kStopped);  // Fine.
 
   ASSERT_TRUE(engine_->StartVm(id).ok());
   ASSERT_TRUE(engine_->DeleteVm(id).ok());  // In any state.
@@ -129,11 +129,11 @@ TEST_F(VmsTest, ASupervisorThatIsKilledLeavesAVmThatCanBeStartedAgain) {
   KillSupervisor(id);
   const auto lost = engine_->StatusVm(id);
   ASSERT_TRUE(lost.ok());
-  EXPECT_EQ(lost->state, "stopped");
+  EXPECT_EQ(lost->state, GuestState::kStopped);
   EXPECT_NE(lost->last_error.find("supervisor was killed"), std::string::npos);
   const auto again = engine_->StartVm(id);
   ASSERT_TRUE(again.ok()) << again.error().message;
-  EXPECT_EQ(again->state, "started");
+  EXPECT_EQ(again->state, GuestState::kStarted);
   EXPECT_EQ(again->last_error, "");
 }
 
@@ -142,7 +142,7 @@ TEST_F(VmsTest, AGuestThatIsLostIsRecordedByItsSupervisor) {
   KillGuest(id);
   const auto lost = engine_->StatusVm(id);
   ASSERT_TRUE(lost.ok());
-  EXPECT_EQ(lost->state, "stopped");
+  EXPECT_EQ(lost->state, GuestState::kStopped);
   EXPECT_NE(lost->last_error.find("the guest is gone"), std::string::npos) << lost->last_error;
 }
 
@@ -192,14 +192,14 @@ TEST_F(VmsTest, AVmOnTheHostHasTheSameStatesWithoutASupervisor) {
   ASSERT_TRUE(created.ok()) << created.error().message;
   const auto started = engine_->StartVm(created->vm_id, io);
   ASSERT_TRUE(started.ok()) << started.error().message;
-  EXPECT_EQ(started->execution_mode, "host_compat");
+  EXPECT_EQ(started->execution_mode, ExecutionMode::kHostCompat);
   EXPECT_EQ(notices.size(), 2u);
-  EXPECT_EQ(engine_->StartVm(created->vm_id)->state, "started");
+  EXPECT_EQ(engine_->StartVm(created->vm_id)->state, GuestState::kStarted);
   EXPECT_EQ(engine_->ReapExpired()->vm_ids.size(), 0u);
   const auto result = engine_->ExecVm(created->vm_id, Shell("echo here; pwd"), 30);
   ASSERT_TRUE(result.ok()) << result.error().message;
   EXPECT_EQ(result->stdout_text, "here\n/workspace\n");
-  EXPECT_EQ(result->execution_mode, "host_compat");
+  EXPECT_EQ(result->execution_mode, ExecutionMode::kHostCompat);
   EXPECT_EQ(StateOf(created->vm_id), "not_found");
 }
 

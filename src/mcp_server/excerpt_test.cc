@@ -130,7 +130,7 @@ TEST(ResourceUriTest, OnlyWhatIsThereIsKnown) {
   const ResourceRef command = ParseResource("pyro://tasks/x/commands/12");
   EXPECT_EQ(command.kind, Kind::kCommand);
   EXPECT_EQ(command.sequence, 12);
-  EXPECT_EQ(ParseResource("pyro://tasks/x/commands/12/stderr").stream, "stderr");
+  EXPECT_EQ(ParseResource("pyro://tasks/x/commands/12/stderr").stream, OutputStream::kStderr);
   for (const char* uri :
        {"", "pyro://", "pyro://task", "pyro://tasks/x/", "pyro://tasks/x/commands",
         "pyro://tasks/x/commands/0", "pyro://tasks/x/commands/1/stdin",

@@ -21,11 +21,11 @@ WallTime TimeOf(const std::string& text) { return ParseTime(text).value_or(WallT
 std::string Describe(const TaskCommandInfo& command) {
   const std::string words = Printable(ShellJoin(command.command), 80);
   const std::string output = FormatBytes(command.stdout_bytes + command.stderr_bytes);
-  if (command.state == "running") {
+  if (command.state == CommandState::kRunning) {
     return fmt::format("command {} runs ({} of output): {}", command.sequence, output, words);
   }
   return fmt::format("command {} {}, exit_code={} ({} of output): {}", command.sequence,
-                     command.outcome, command.exit_code, output, words);
+                     Name(*command.outcome), command.exit_code, output, words);
 }
 
 Error NoSuchTask(std::string_view id) {
@@ -52,19 +52,19 @@ std::optional<CommandRef> ParseMcpTaskId(std::string_view id) {
   return CommandRef{task->str(), *sequence};
 }
 
-Result<mcp::TaskState> CommandState(Engine& engine, const TaskCommandInfo& command,
+Result<mcp::TaskState> McpTaskState(Engine& engine, const TaskCommandInfo& command,
                                     WithResult with_result) {
   mcp::TaskState state;
   state.id = McpTaskId(command.task_id, command.sequence);
   state.message = Describe(command);
   state.created_at = TimeOf(command.started_at);
   state.updated_at = command.ended_at.empty() ? SystemClock().Now() : TimeOf(command.ended_at);
-  if (command.state == "running") return state;
-  if (command.outcome == "cancelled") {
+  if (command.state == CommandState::kRunning) return state;
+  if (command.outcome == Outcome::kCancelled) {
     state.status = mcp::TaskStatus::kCancelled;
     return state;
   }
-  if (command.outcome == "interrupted") {
+  if (command.outcome == Outcome::kInterrupted) {
     state.status = mcp::TaskStatus::kFailed;
     state.failure = mcp::TaskFailure{.message = "the task's guest went away while the command ran"};
     return state;
@@ -87,7 +87,7 @@ Result<TaskCommandInfo> JournalTasks::Find(const std::string& id) {
 
 Result<mcp::TaskState> JournalTasks::Get(const std::string& id, const std::string&) {
   PYRO_ASSIGN_OR_RETURN(const TaskCommandInfo command, Find(id));
-  return CommandState(engine_, command, WithResult::kYes);
+  return McpTaskState(engine_, command, WithResult::kYes);
 }
 
 Status JournalTasks::Cancel(const std::string& id, const std::string&) {

@@ -25,7 +25,7 @@ std::optional<CommandRef> ParseMcpTaskId(std::string_view id);
 
 // As the journal has it now. `with_result`: with the result of a command that has ended.
 enum class WithResult { kNo, kYes };
-Result<mcp::TaskState> CommandState(Engine& engine, const TaskCommandInfo& command,
+Result<mcp::TaskState> McpTaskState(Engine& engine, const TaskCommandInfo& command,
                                     WithResult with_result);
 
 // `engine` outlives it.

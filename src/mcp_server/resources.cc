@@ -42,16 +42,15 @@ Error NoResource(const std::string& uri) {
 
 // All of a stream, or both ends of it.
 Result<std::string> ReadStream(Engine& engine, const ResourceRef& ref) {
-  const OutputStream stream =
-      ref.stream == "stderr" ? OutputStream::kStderr : OutputStream::kStdout;
-  PYRO_ASSIGN_OR_RETURN(const TaskOutput head, engine.ReadTaskOutput(ref.task_id, ref.sequence,
-                                                                     stream, 0, 2 * kStreamHalf));
+  PYRO_ASSIGN_OR_RETURN(
+      const TaskOutput head,
+      engine.ReadTaskOutput(ref.task_id, ref.sequence, ref.stream, 0, 2 * kStreamHalf));
   if (head.next_offset >= head.total_bytes) return head.text;
   const std::string first(
       PrefixWithin(head.text, static_cast<std::size_t>(kStreamHalf)));  // Ends at a character.
   PYRO_ASSIGN_OR_RETURN(
       const TaskOutput tail,
-      engine.ReadTaskOutput(ref.task_id, ref.sequence, stream,
+      engine.ReadTaskOutput(ref.task_id, ref.sequence, ref.stream,
                             head.total_bytes - static_cast<std::uint64_t>(kStreamHalf),
                             kStreamHalf));
   return fmt::format("{}\n[… {} bytes left out; read pages of it with task_logs]\n{}", first,
@@ -150,7 +149,7 @@ mcp::ResourceLister Lister(const Host& host) {
       list.push_back({.uri = TaskUri(task.task_id),
                       .name = task.task_id,
                       .title = "Task of " + task.environment,
-                      .description = fmt::format("{}, {} commands, made {}", task.state,
+                      .description = fmt::format("{}, {} commands, made {}", Name(task.state),
                                                  task.command_count, task.created_at),
                       .mime_type = kJson,
                       .size = std::nullopt});

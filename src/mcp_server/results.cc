@@ -183,7 +183,7 @@ Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& tas
     return MakeError(ErrorCode::kNotFound, "the command is not in the journal any more");
   }
   const TaskLogEntry& entry = logs.entries[0];
-  if (entry.outcome == "interrupted") {
+  if (entry.outcome == Outcome::kInterrupted) {
     return MakeError(
         ErrorCode::kGuestUnavailable,
         fmt::format(

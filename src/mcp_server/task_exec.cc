@@ -37,7 +37,8 @@ Result<ToolResult> ExecOnHost(const Host& host, const std::string& task_id, cons
 
 bool RunsOnHost(Engine& engine, const std::string& task_id) {
   const auto task = engine.StatusTask(task_id);
-  return task && task->execution_mode == "host_compat" && task->state == "started";
+  return task && task->execution_mode == ExecutionMode::kHostCompat &&
+         task->state == GuestState::kStarted;
 }
 
 // The reason why a wait ended although the command goes on.
@@ -85,7 +86,7 @@ Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& a
       }
       return command_now.error();
     }
-    if (command_now->state == "ended") {
+    if (command_now->state == CommandState::kEnded) {
       return TaskCommandResult(engine, started->task_id, started->sequence, started->restarted,
                                report.Notices());
     }
@@ -93,7 +94,7 @@ Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& a
     const auto waited = std::chrono::steady_clock::now() - began;
     if (call.MayAnswerWithTask() && waited >= kTaskAfter) {
       PYRO_ASSIGN_OR_RETURN(mcp::TaskState state,
-                            CommandState(engine, *command_now, WithResult::kNo));
+                            McpTaskState(engine, *command_now, WithResult::kNo));
       return ToolResult::AsTask(std::move(state));
     }
     // Before the client gives the call up and has the command killed.

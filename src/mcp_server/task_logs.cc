@@ -70,7 +70,7 @@ Result<TaskCommandInfo> AwaitEnd(Engine& engine, const std::string& task_id, std
         TaskCommandInfo command,
         engine.GetTaskCommand(task_id, sequence,
                               std::clamp(left, milliseconds(0), milliseconds(1000)), io));
-    if (command.state == "ended" || left <= milliseconds(0)) return command;
+    if (command.state == CommandState::kEnded || left <= milliseconds(0)) return command;
     report.Wrote(command.stdout_bytes, command.stderr_bytes);
   }
 }
@@ -113,8 +113,8 @@ Result<ToolResult> OnePage(const Host& host, CallContext& call, const Json& argu
   const std::int64_t sequence = IntOr(arguments, "sequence", 0);
   const milliseconds wait = ReadWait(host, arguments);
   CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
-  const auto stream = TextOr(arguments, "stream", "stdout") == "stderr" ? OutputStream::kStderr
-                                                                        : OutputStream::kStdout;
+  const OutputStream stream =
+      FromName<OutputStream>(TextOr(arguments, "stream", "stdout")).value_or(OutputStream::kStdout);
   PYRO_ASSIGN_OR_RETURN(
       TaskOutput page,
       engine.ReadTaskOutput(TextOr(arguments, "task_id", ""), sequence, stream,
@@ -130,9 +130,9 @@ Result<ToolResult> OnePage(const Host& host, CallContext& call, const Json& argu
   ToolResult result = ValueResult(ToJson(page));
   std::string text = fmt::format(
       "bytes {} to {} of {} of {}, command {} ({}){}\n", page.offset, page.next_offset,
-      page.total_bytes, page.stream, sequence,
-      page.command.state == "ended"
-          ? fmt::format("{}, exit_code={}", page.command.outcome, page.command.exit_code)
+      page.total_bytes, Name(page.stream), sequence,
+      page.command.outcome
+          ? fmt::format("{}, exit_code={}", Name(*page.command.outcome), page.command.exit_code)
           : "running",
       page.complete ? "; this is the end"
                     : fmt::format("; go on with offset={}", page.next_offset));

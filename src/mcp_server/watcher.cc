@@ -16,12 +16,12 @@ constexpr std::chrono::milliseconds kInterval{500};
 constexpr std::string_view kTasksPrefix = "pyro://tasks/";
 
 std::string Fingerprint(const TaskCommandInfo& command) {
-  return fmt::format("{} {} {}", command.state, command.stdout_bytes, command.stderr_bytes);
+  return fmt::format("{} {} {}", Name(command.state), command.stdout_bytes, command.stderr_bytes);
 }
 
 std::string Fingerprint(const TaskInfo& task) {
-  return fmt::format("{} {} {} {}", task.task_id, task.state, task.command_count,
-                     task.last_command ? task.last_command->state : "");
+  return fmt::format("{} {} {} {}", task.task_id, Name(task.state), task.command_count,
+                     task.last_command ? Name(task.last_command->state) : "");
 }
 
 }  // namespace
@@ -44,9 +44,10 @@ ResourceRef ParseResource(const std::string& uri) {
     if (!sequence || *sequence < 1) return ref;
     ref.sequence = *sequence;
     if (parts.size() == 3) ref.kind = Kind::kCommand;
-    if (parts.size() == 4 && (parts[3] == "stdout" || parts[3] == "stderr")) {
+    const auto stream = parts.size() == 4 ? FromName<OutputStream>(parts[3]) : std::nullopt;
+    if (stream) {
       ref.kind = Kind::kStream;
-      ref.stream = parts[3];
+      ref.stream = *stream;
     }
   }
   return ref;
@@ -130,8 +131,8 @@ std::string Watcher::Look(const std::string& uri) {
       const auto last = engine_.ListTaskCommands(ref.task_id, 1, -8);
       if (!last) return looks;
       for (const TaskCommand& command : last->entries) {
-        looks +=
-            fmt::format(";{} {} {}", command.state, command.stdout_bytes, command.stderr_bytes);
+        looks += fmt::format(";{} {} {}", Name(command.state), command.stdout_bytes,
+                             command.stderr_bytes);
       }
       return looks;
     }

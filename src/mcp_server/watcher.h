@@ -47,7 +47,7 @@ struct ResourceRef {
   Kind kind = Kind::kUnknown;
   std::string task_id;
   std::int64_t sequence = 0;
-  std::string stream;
+  OutputStream stream = OutputStream::kStdout;  // Of a kStream.
 };
 ResourceRef ParseResource(const std::string& uri);
 

@@ -69,8 +69,7 @@ Status ReadLog(const fs::path& task_dir, std::uint64_t window,
 }
 
 CommandEnd Interrupted(const fs::path& task_dir, std::int64_t sequence, WallTime now) {
-  CommandEnd end{
-      .outcome = CommandOutcome::kInterrupted, .exit_code = kInterruptedExitCode, .ended_at = now};
+  CommandEnd end{.outcome = Outcome::kInterrupted, .ended_at = now};
   if (const auto sizes = ReadOutputSizes(task_dir, sequence)) {
     end.stdout_bytes = sizes->stdout_bytes;
     end.stderr_bytes = sizes->stderr_bytes;
@@ -124,7 +123,7 @@ Status CommandLog::AppendLine(std::string_view line) {
 }
 
 Status CommandLog::Begin(const CommandRecord& command) {
-  const CommandBegin begin{.spec = command, .started_at = command.started_at};
+  const CommandBegin& begin = command;
   return AppendLine(FormatJournalLine({.sequence = command.sequence, .what = begin}));
 }
 

@@ -22,12 +22,11 @@ CommandRecord Begun(std::int64_t sequence, std::vector<std::string> argv) {
 }
 
 CommandEnd Ended(int exit_code) {
-  return {.outcome = CommandOutcome::kExited,
+  return {.outcome = Outcome::kExited,
           .code = exit_code,
-          .exit_code = exit_code,
           .duration_us = 5,
-          .ended_at = TestClock().Now(),
           .stdout_bytes = 10,
+          .ended_at = TestClock().Now(),
           .stdout_dropped = 3};
 }
 
@@ -68,9 +67,9 @@ TEST_F(CommandLogTest, ReplaysWhatWasWritten) {
   EXPECT_EQ(first.timeout_ms, 30'000);
   EXPECT_EQ(first.execution_mode, ExecutionMode::kGuestVirtioSerial);
   EXPECT_EQ(first.started_at, TestClock().Now());
-  EXPECT_EQ(first.end->exit_code, 4);
+  EXPECT_EQ(first.end->ExitCode(), 4);
   EXPECT_EQ(first.end->kept_bytes(), 7u);
-  EXPECT_EQ(replayed.commands[1].end->exit_code, 3);
+  EXPECT_EQ(replayed.commands[1].end->ExitCode(), 3);
 }
 
 TEST_F(CommandLogTest, TheLargestCommandsFitIntoALine) {
@@ -99,8 +98,8 @@ TEST_F(CommandLogTest, WhatNeverEndedIsInterruptedWithTheSizesOfItsFiles) {
   EXPECT_EQ(replayed.commands[1].sequence, 3);  // From its directory alone.
   EXPECT_TRUE(replayed.commands[1].argv.empty());
   for (const CommandRecord& command : replayed.commands) {
-    EXPECT_EQ(command.end->outcome, CommandOutcome::kInterrupted);
-    EXPECT_EQ(command.end->exit_code, kInterruptedExitCode);
+    EXPECT_EQ(command.end->outcome, Outcome::kInterrupted);
+    EXPECT_EQ(command.end->ExitCode(), 125);
     EXPECT_EQ(command.end->ended_at, now_);
     EXPECT_EQ(command.end->stderr_bytes, 3u);
   }
@@ -174,7 +173,7 @@ TEST_F(CommandLogTest, HostileLinesAreLeftOut) {
   EXPECT_EQ(replayed.bad_lines, std::size(bad) + 1);
   ASSERT_EQ(replayed.commands.size(), 1u);
   EXPECT_EQ(replayed.commands[0].sequence, 5);
-  EXPECT_EQ(replayed.commands[0].end->exit_code, 0);
+  EXPECT_EQ(replayed.commands[0].end->ExitCode(), 0);
 }
 
 TEST_F(CommandLogTest, RecoversTheEndThatTheRegistryMissed) {
@@ -186,10 +185,10 @@ TEST_F(CommandLogTest, RecoversTheEndThatTheRegistryMissed) {
       EXPECT_TRUE(log.End(sequence, Ended(static_cast<int>(sequence))).ok());
     }
   }
-  EXPECT_EQ(RecoverEnd(task_.path(), 1, now_).exit_code, 1);
-  EXPECT_EQ(RecoverEnd(task_.path(), 12, now_).outcome, CommandOutcome::kExited);
-  EXPECT_EQ(RecoverEnd(task_.path(), 2, now_).outcome, CommandOutcome::kInterrupted);
-  EXPECT_EQ(RecoverEnd(task_.path() / "nowhere", 2, now_).outcome, CommandOutcome::kInterrupted);
+  EXPECT_EQ(RecoverEnd(task_.path(), 1, now_).ExitCode(), 1);
+  EXPECT_EQ(RecoverEnd(task_.path(), 12, now_).outcome, Outcome::kExited);
+  EXPECT_EQ(RecoverEnd(task_.path(), 2, now_).outcome, Outcome::kInterrupted);
+  EXPECT_EQ(RecoverEnd(task_.path() / "nowhere", 2, now_).outcome, Outcome::kInterrupted);
 }
 
 TEST_F(CommandLogTest, EmptyTaskHasNoCommands) { EXPECT_TRUE(Replay().commands.empty()); }

@@ -81,18 +81,4 @@ Status Advance(InstanceRecord& instance, InstanceEvent event, const InstanceChan
   return OkStatus();
 }
 
-std::string_view ExecutionModeName(ExecutionMode mode) {
-  switch (mode) {
-    case ExecutionMode::kPending:
-      return "pending";
-    case ExecutionMode::kGuestVirtioSerial:
-      return "guest_virtio_serial";
-    case ExecutionMode::kGuestVsock:
-      return "guest_vsock";
-    case ExecutionMode::kHostCompat:
-      return "host_compat";
-  }
-  return "";
-}
-
 }  // namespace pyro::registry

@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "pyro/enums.h"
 #include "pyro/result.h"
 #include "registry/instance_state.h"
 
@@ -27,9 +27,6 @@ struct InstancePolicy {
   bool keeps_work;
 };
 const InstancePolicy& PolicyOf(InstanceKind kind);
-
-// How commands run, or did until it stopped.
-enum class ExecutionMode { kPending, kGuestVirtioSerial, kGuestVsock, kHostCompat };
 
 // The owner, which ends the instance.
 enum class InstanceOwner {
@@ -88,8 +85,5 @@ void BeginLease(InstanceRecord& instance, WallTime now);
 // State and fields after `event`; a refusal names the instance. kWrongState: see Next().
 Status Advance(InstanceRecord& instance, InstanceEvent event, const InstanceChanges& changes,
                WallTime now);
-
-// "guest_vsock" and so on, as stored and as shown.
-std::string_view ExecutionModeName(ExecutionMode mode);
 
 }  // namespace pyro::registry

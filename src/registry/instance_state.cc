@@ -1,6 +1,7 @@
 #include "registry/instance_state.h"
 
 #include <optional>
+#include <string_view>
 
 namespace pyro::registry {
 namespace {
@@ -60,20 +61,6 @@ Result<InstanceState> Next(InstanceState state, InstanceEvent event) {
   if (transition.next) return *transition.next;
   return MakeError(ErrorCode::kWrongState, std::string(transition.refusal),
                    std::string(transition.hint));
-}
-
-std::string_view InstanceStateName(InstanceState state) {
-  switch (state) {
-    case InstanceState::kCreated:
-      return "created";
-    case InstanceState::kStarted:
-      return "started";
-    case InstanceState::kStopped:
-      return "stopped";
-    case InstanceState::kDeleted:
-      return "deleted";
-  }
-  return "";
 }
 
 }  // namespace pyro::registry

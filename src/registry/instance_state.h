@@ -3,18 +3,13 @@
 #pragma once
 
 #include <array>
-#include <string_view>
 
+#include "pyro/enums.h"
 #include "pyro/result.h"
 
 namespace pyro::registry {
 
-enum class InstanceState {
-  kCreated,  // It has a directory and a row, and no guest ever ran.
-  kStarted,  // A guest runs, or ran until something killed its supervisor.
-  kStopped,  // A guest ran and is off; its disk is kept.
-  kDeleted,  // Never stored: the row is gone.
-};
+using InstanceState = GuestState;
 
 enum class InstanceEvent {
   kStart,   // The guest has started.
@@ -36,8 +31,5 @@ inline constexpr std::array kAllInstanceEvents = {InstanceEvent::kStart, Instanc
 // records that with kStop or kLost. kStop, kLost and kDelete may come twice, because two processes
 // may notice the same end.
 Result<InstanceState> Next(InstanceState state, InstanceEvent event);
-
-// "created" and so on, as stored and as shown.
-std::string_view InstanceStateName(InstanceState state);
 
 }  // namespace pyro::registry

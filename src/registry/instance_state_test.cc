@@ -32,8 +32,7 @@ TEST(InstanceStateTest, EveryEventInEveryStateIsDecided) {
   ASSERT_EQ(kExpected.size(), kAllInstanceStates.size() * kAllInstanceEvents.size());
   for (const InstanceState state : kAllInstanceStates) {
     for (const InstanceEvent event : kAllInstanceEvents) {
-      SCOPED_TRACE(testing::Message()
-                   << InstanceStateName(state) << ", event " << static_cast<int>(event));
+      SCOPED_TRACE(testing::Message() << Name(state) << ", event " << static_cast<int>(event));
       const auto& expected = kExpected.at({state, event});
       const auto next = Next(state, event);
       ASSERT_EQ(next.ok(), expected.has_value());

@@ -69,8 +69,7 @@ fs::path CommandDirectory(const fs::path& task_dir, std::int64_t sequence) {
 }
 
 fs::path OutputFile(const fs::path& task_dir, std::int64_t sequence, OutputStream stream) {
-  return CommandDirectory(task_dir, sequence) /
-         (stream == OutputStream::kStdout ? "stdout" : "stderr");
+  return CommandDirectory(task_dir, sequence) / Name(stream);
 }
 
 std::uint64_t OutputBudget::Take(std::uint64_t wanted) {
@@ -119,6 +118,13 @@ void JournalWriter::BeginDropping(File& file, int number) {
                   : sys::ErrnoError(number, "the task's output could not be written").message;
   file.marker_due = fmt::format("\n[pyro: {}; what followed was dropped]\n", why);
   WriteMarkers();
+}
+
+void JournalWriter::CountInto(CommandEnd& end) const {
+  end.stdout_bytes = bytes(OutputStream::kStdout);
+  end.stderr_bytes = bytes(OutputStream::kStderr);
+  end.stdout_dropped = dropped(OutputStream::kStdout);
+  end.stderr_dropped = dropped(OutputStream::kStderr);
 }
 
 bool JournalWriter::owes_marker() const {

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/command.h"
+#include "pyro/enums.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
 
@@ -16,8 +18,6 @@ namespace pyro::registry {
 
 // Of both streams of all commands of a task together.
 inline constexpr std::uint64_t kMaxTaskOutputBytes = 1024ULL * 1024 * 1024;
-
-enum class OutputStream { kStdout, kStderr };
 
 std::filesystem::path CommandDirectory(const std::filesystem::path& task_dir,
                                        std::int64_t sequence);
@@ -74,6 +74,9 @@ class JournalWriter {
   // All kept output is on disk when it returns; no more may be appended. Call it before the
   // command's end is recorded.
   Status Finish();
+
+  // Sets the numbers of bytes of `end`.
+  void CountInto(CommandEnd& end) const;
 
   std::uint64_t bytes(OutputStream stream) const { return Of(stream).bytes; }      // In total.
   std::uint64_t dropped(OutputStream stream) const { return Of(stream).dropped; }  // Of these.

@@ -65,20 +65,20 @@ Result<std::string> BytesFromJson(const Json& json) {
 
 Json Format(const CommandBegin& begin) {
   Json argv = Json::array();
-  for (const std::string& word : begin.spec.argv) argv.push_back(BytesToJson(word));
+  for (const std::string& word : begin.argv) argv.push_back(BytesToJson(word));
   return {{"event", "begin"},
           {"argv", std::move(argv)},
-          {"cwd", BytesToJson(begin.spec.cwd)},
-          {"timeout_ms", begin.spec.timeout_ms},
-          {"execution_mode", ExecutionModeName(begin.spec.execution_mode)},
+          {"cwd", BytesToJson(begin.cwd)},
+          {"timeout_ms", begin.timeout_ms},
+          {"execution_mode", Name(begin.execution_mode)},
           {"started_at_ms", ToMs(begin.started_at)}};
 }
 
 Json Format(const CommandEnd& end) {
   return {{"event", "end"},
-          {"outcome", CommandOutcomeName(end.outcome)},
+          {"outcome", Name(end.outcome)},
           {"code", end.code},
-          {"exit_code", end.exit_code},
+          {"exit_code", end.ExitCode()},
           {"duration_us", end.duration_us},
           {"ended_at_ms", ToMs(end.ended_at)},
           {"stdout_bytes", end.stdout_bytes},
@@ -97,13 +97,13 @@ Result<CommandBegin> ParseBegin(const Json& json) {
   }
   for (const Json& word : *argv) {
     PYRO_ASSIGN_OR_RETURN(std::string bytes, BytesFromJson(word));
-    begin.spec.argv.push_back(std::move(bytes));
+    begin.argv.push_back(std::move(bytes));
   }
   if (cwd == json.end()) return Malformed("no cwd");
-  PYRO_ASSIGN_OR_RETURN(begin.spec.cwd, BytesFromJson(*cwd));
-  PYRO_ASSIGN_OR_RETURN(begin.spec.timeout_ms, GetInt(json, "timeout_ms", 0, kMaxTimeMs));
+  PYRO_ASSIGN_OR_RETURN(begin.cwd, BytesFromJson(*cwd));
+  PYRO_ASSIGN_OR_RETURN(begin.timeout_ms, GetInt(json, "timeout_ms", 0, kMaxTimeMs));
   PYRO_ASSIGN_OR_RETURN(const std::string mode, GetString(json, "execution_mode", 64));
-  PYRO_ASSIGN_OR_RETURN(begin.spec.execution_mode, ParseName<ExecutionMode>("command", mode));
+  PYRO_ASSIGN_OR_RETURN(begin.execution_mode, ParseName<ExecutionMode>("command", mode));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t at, GetInt(json, "started_at_ms", 0, kMaxTimeMs));
   begin.started_at = FromMs(at);
   return begin;
@@ -118,13 +118,9 @@ Status ReadBytes(const Json& json, std::string_view key, std::uint64_t& value) {
 Result<CommandEnd> ParseEnd(const Json& json) {
   CommandEnd end;
   PYRO_ASSIGN_OR_RETURN(const std::string name, GetString(json, "outcome", 64));
-  const auto outcome = ParseCommandOutcome(name);
-  if (!outcome) return Malformed("unknown outcome");
-  end.outcome = *outcome;
+  PYRO_ASSIGN_OR_RETURN(end.outcome, ParseName<Outcome>("command", name));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t code, GetInt(json, "code", 0, 4095));
   end.code = static_cast<int>(code);
-  PYRO_ASSIGN_OR_RETURN(const std::int64_t exit_code, GetInt(json, "exit_code", 0, 255));
-  end.exit_code = static_cast<int>(exit_code);
   PYRO_ASSIGN_OR_RETURN(end.duration_us, GetInt(json, "duration_us", 0, INT64_MAX));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t at, GetInt(json, "ended_at_ms", 0, kMaxTimeMs));
   end.ended_at = FromMs(at);
@@ -200,8 +196,7 @@ std::vector<CommandRecord> JournalReplay::Finish(const InstanceId& id) && {
   commands.reserve(commands_.size());
   for (auto& [sequence, parts] : commands_) {
     CommandBegin begin = parts.begin ? std::move(*parts.begin) : CommandBegin{};
-    CommandRecord command(id, sequence, std::move(begin.spec));
-    command.started_at = begin.started_at;
+    CommandRecord command(id, sequence, std::move(begin));
     if (!parts.begin && parts.end) command.started_at = parts.end->ended_at;
     command.end = parts.end;
     commands.push_back(std::move(command));

@@ -24,11 +24,6 @@ inline constexpr std::int64_t kMaxSequence = 1'000'000'000;
 // Of one task, restored from files.
 inline constexpr std::size_t kMaxReplayedCommands = 1'000'000;
 
-struct CommandBegin {
-  CommandSpec spec;
-  WallTime started_at{};
-};
-
 struct JournalLine {
   std::int64_t sequence = 1;
   std::variant<CommandBegin, CommandEnd> what;

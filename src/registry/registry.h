@@ -68,7 +68,8 @@ class Registry {
   // Records a command as running, with the next sequence of the task: from 1 and without a gap,
   // also if several processes ask at the same time. Begins the lease again. kNotFound: no such
   // task. kWrongState: it is not started. kInvalidArgument: no argv, or the id of a VM.
-  Result<CommandRecord> BeginCommand(const InstanceId& id, const CommandSpec& spec);
+  Result<CommandRecord> BeginCommand(const InstanceId& id, const CommandSpec& spec,
+                                     ExecutionMode mode = ExecutionMode::kGuestVirtioSerial);
 
   // Records the end of a running command, once; its output must be on disk already. Begins the
   // lease again if the task is started and the command was not interrupted. kNotFound. kWrongState:

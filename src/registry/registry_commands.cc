@@ -22,7 +22,8 @@ Result<std::vector<CommandRecord>> ReadCommands(db::Statement& select) {
 
 }  // namespace
 
-Result<CommandRecord> Registry::BeginCommand(const InstanceId& id, const CommandSpec& spec) {
+Result<CommandRecord> Registry::BeginCommand(const InstanceId& id, const CommandSpec& spec,
+                                             ExecutionMode mode) {
   if (spec.argv.empty() || spec.timeout_ms < 0) {
     return MakeError(ErrorCode::kInvalidArgument, "a command needs at least one word");
   }
@@ -30,7 +31,7 @@ Result<CommandRecord> Registry::BeginCommand(const InstanceId& id, const Command
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("a {} keeps no journal", PolicyOf(id.kind()).thing));
   }
-  CommandRecord command(id, 0, spec);
+  CommandRecord command(id, 0, CommandBegin{spec, mode, {}});
   PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
     PYRO_ASSIGN_OR_RETURN(auto task, Get(id));
     const WallTime now = clock_->Now();
@@ -65,7 +66,7 @@ Result<CommandRecord> Registry::EndCommand(const InstanceId& id, std::int64_t se
     command->end = end;
     task.output_bytes += end.kept_bytes();
     // An interruption is noticed at some later time, which does not count as use of the task.
-    if (task.state == InstanceState::kStarted && end.outcome != CommandOutcome::kInterrupted) {
+    if (task.state == InstanceState::kStarted && end.outcome != Outcome::kInterrupted) {
       BeginLease(task, clock_->Now());
     }
     PYRO_RETURN_IF_ERROR(Store(task));

@@ -36,10 +36,10 @@ class RegistryTasksTest : public testing::Test {
   }
 
   CommandEnd Exited(std::uint64_t stdout_bytes, std::uint64_t stdout_dropped = 0) {
-    return {.outcome = CommandOutcome::kExited,
+    return {.outcome = Outcome::kExited,
             .duration_us = 1234,
-            .ended_at = clock_.Now(),
             .stdout_bytes = stdout_bytes,
+            .ended_at = clock_.Now(),
             .stdout_dropped = stdout_dropped};
   }
 
@@ -91,22 +91,20 @@ TEST_F(RegistryTasksTest, CommandKeepsItsBytesAndItsEnd) {
   const InstanceId id = MustInsert(1);
   const CommandSpec spec{.argv = {"printf", std::string("\xff\xfe\n", 3), "", "é"},
                          .cwd = "/workspace/\xc3",
-                         .timeout_ms = 77,
-                         .execution_mode = ExecutionMode::kGuestVsock};
-  const auto begun = registry_.BeginCommand(id, spec);
+                         .timeout_ms = 77};
+  const auto begun = registry_.BeginCommand(id, spec, ExecutionMode::kGuestVsock);
   ASSERT_TRUE(begun.ok()) << begun.error().message;
   EXPECT_EQ(begun->sequence, 1);
   EXPECT_EQ(begun->started_at, clock_.Now());
   EXPECT_FALSE(registry_.GetCommand(id, 1)->end.has_value());
 
   clock_.Advance(seconds(3));
-  const CommandEnd end{.outcome = CommandOutcome::kSignalled,
+  const CommandEnd end{.outcome = Outcome::kSignalled,
                        .code = 9,
-                       .exit_code = 137,
                        .duration_us = 2'999'000,
-                       .ended_at = clock_.Now(),
                        .stdout_bytes = 100,
                        .stderr_bytes = 50,
+                       .ended_at = clock_.Now(),
                        .stdout_dropped = 10,
                        .stderr_dropped = 1};
   ASSERT_TRUE(registry_.EndCommand(id, 1, end).ok());
@@ -118,9 +116,9 @@ TEST_F(RegistryTasksTest, CommandKeepsItsBytesAndItsEnd) {
   EXPECT_EQ(stored->timeout_ms, 77);
   EXPECT_EQ(stored->execution_mode, ExecutionMode::kGuestVsock);
   EXPECT_EQ(stored->started_at, begun->started_at);
-  EXPECT_EQ(stored->end->outcome, CommandOutcome::kSignalled);
+  EXPECT_EQ(stored->end->outcome, Outcome::kSignalled);
   EXPECT_EQ(stored->end->code, 9);
-  EXPECT_EQ(stored->end->exit_code, 137);
+  EXPECT_EQ(stored->end->ExitCode(), 137);
   EXPECT_EQ(stored->end->duration_us, 2'999'000);
   EXPECT_EQ(stored->end->ended_at, end.ended_at);
   EXPECT_EQ(stored->end->stdout_bytes, 100u);
@@ -137,9 +135,9 @@ TEST_F(RegistryTasksTest, AnEndIsRecordedOnce) {
             ErrorCode::kInvalidArgument);
   ASSERT_TRUE(registry_.EndCommand(id, 1, Exited(5)).ok());
   CommandEnd other = Exited(7);
-  other.outcome = CommandOutcome::kInterrupted;
+  other.outcome = Outcome::kInterrupted;
   EXPECT_EQ(registry_.EndCommand(id, 1, other).error().code, ErrorCode::kWrongState);
-  EXPECT_EQ(registry_.GetCommand(id, 1)->end->outcome, CommandOutcome::kExited);
+  EXPECT_EQ(registry_.GetCommand(id, 1)->end->outcome, Outcome::kExited);
   EXPECT_EQ(registry_.Get(id)->output_bytes, 5u);
   EXPECT_EQ(registry_.EndCommand(id, 2, Exited(5)).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(registry_.GetCommand(TestTaskId(2), 1).error().code, ErrorCode::kNotFound);
@@ -197,18 +195,17 @@ TEST_F(RegistryTasksTest, InterruptsWhatRunsAndNothingElse) {
   std::vector<std::int64_t> asked;
   const auto how = [&](std::int64_t sequence) {
     asked.push_back(sequence);
-    return CommandEnd{.outcome = CommandOutcome::kInterrupted,
-                      .exit_code = kInterruptedExitCode,
-                      .ended_at = clock_.Now(),
-                      .stderr_bytes = static_cast<std::uint64_t>(sequence) * 100};
+    return CommandEnd{.outcome = Outcome::kInterrupted,
+                      .stderr_bytes = static_cast<std::uint64_t>(sequence) * 100,
+                      .ended_at = clock_.Now()};
   };
   const auto count = registry_.InterruptRunning(id, how);
   ASSERT_TRUE(count.ok()) << count.error().message;
   EXPECT_EQ(*count, 3);
   EXPECT_EQ(asked, (std::vector<std::int64_t>{1, 3, 4}));
-  EXPECT_EQ(registry_.GetCommand(id, 3)->end->outcome, CommandOutcome::kInterrupted);
+  EXPECT_EQ(registry_.GetCommand(id, 3)->end->outcome, Outcome::kInterrupted);
   EXPECT_EQ(registry_.GetCommand(id, 3)->end->stderr_bytes, 300u);
-  EXPECT_EQ(registry_.GetCommand(id, 2)->end->outcome, CommandOutcome::kExited);
+  EXPECT_EQ(registry_.GetCommand(id, 2)->end->outcome, Outcome::kExited);
   EXPECT_EQ(registry_.Get(id)->output_bytes, 801u);
   EXPECT_EQ(*registry_.InterruptRunning(id, how), 0);
   EXPECT_FALSE(registry_.GetCommand(other, 1)->end.has_value());

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "pyro/enums.h"
 #include "pyro/result.h"
 #include "registry/instance_record.h"
 #include "registry/instance_state.h"
@@ -32,7 +33,7 @@ struct StoredNames<InstanceState> {
   static constexpr std::string_view kWhat = "state";
   static constexpr std::array kAll = {InstanceState::kCreated, InstanceState::kStarted,
                                       InstanceState::kStopped};
-  static std::string_view Name(InstanceState state) { return InstanceStateName(state); }
+  static std::string_view Name(InstanceState state) { return pyro::Name(state); }
 };
 
 template <>
@@ -40,7 +41,16 @@ struct StoredNames<ExecutionMode> {
   static constexpr std::string_view kWhat = "execution mode";
   static constexpr std::array kAll = {ExecutionMode::kPending, ExecutionMode::kGuestVirtioSerial,
                                       ExecutionMode::kGuestVsock, ExecutionMode::kHostCompat};
-  static std::string_view Name(ExecutionMode mode) { return ExecutionModeName(mode); }
+  static std::string_view Name(ExecutionMode mode) { return pyro::Name(mode); }
+};
+
+template <>
+struct StoredNames<Outcome> {
+  static constexpr std::string_view kWhat = "outcome";
+  static constexpr std::array kAll = {Outcome::kExited,     Outcome::kSignalled,
+                                      Outcome::kTimedOut,   Outcome::kCancelled,
+                                      Outcome::kNotStarted, Outcome::kInterrupted};
+  static std::string_view Name(Outcome outcome) { return pyro::Name(outcome); }
 };
 
 // kDataLoss. `thing` names the kind of row: "VM".

@@ -88,7 +88,7 @@ TEST(SchemaTest, VersionTwoOpensWithItsTasksAndCommands) {
   ASSERT_EQ(commands->size(), 2u);
   EXPECT_EQ(commands->front().argv, (std::vector<std::string>{"echo", "hi"}));
   ASSERT_TRUE(commands->front().end.has_value());
-  EXPECT_EQ(commands->front().end->exit_code, 3);
+  EXPECT_EQ(commands->front().end->ExitCode(), 3);
   EXPECT_FALSE(commands->front().end->output_left_open);
   EXPECT_FALSE(commands->back().end.has_value());
   CommandEnd end;

@@ -49,10 +49,9 @@ class TaskAdoptionTest : public testing::Test {
     PYRO_CHECK(writer->Finish().ok());
     clock_.Advance(std::chrono::seconds(1));
     const CommandEnd end{.code = exit_code,
-                         .exit_code = exit_code,
                          .duration_us = 17,
-                         .ended_at = clock_.Now(),
-                         .stdout_bytes = writer->bytes(OutputStream::kStdout)};
+                         .stdout_bytes = writer->bytes(OutputStream::kStdout),
+                         .ended_at = clock_.Now()};
     PYRO_CHECK(log->End(command->sequence, end).ok());
     PYRO_CHECK(registry.EndCommand(id, command->sequence, end).ok());
   }
@@ -111,7 +110,7 @@ TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
     EXPECT_EQ((*again)[i].argv, commands[i].argv);
     EXPECT_EQ((*again)[i].started_at, commands[i].started_at);
     EXPECT_EQ((*again)[i].end->ended_at, commands[i].end->ended_at);
-    EXPECT_EQ((*again)[i].end->exit_code, commands[i].end->exit_code);
+    EXPECT_EQ((*again)[i].end->ExitCode(), commands[i].end->ExitCode());
     EXPECT_EQ((*again)[i].end->stdout_bytes, commands[i].end->stdout_bytes);
   }
   EXPECT_TRUE(AdoptTasks(registry, state_.path(), clock_)->task_ids.empty());

@@ -65,7 +65,7 @@ TEST(TaskProcessTest, EightProcessesRecordTwoHundredCommandsWithoutGapOrDouble) 
         const std::string word = std::to_string(process) + "." + std::to_string(i);
         const auto command = registry->BeginCommand(id, TestCommand(word));
         if (!command) return 2;
-        const CommandEnd end{.exit_code = process, .stdout_bytes = word.size()};
+        const CommandEnd end{.code = process, .stdout_bytes = word.size()};
         if (!registry->EndCommand(id, command->sequence, end)) return 3;
       }
       return 0;
@@ -81,7 +81,7 @@ TEST(TaskProcessTest, EightProcessesRecordTwoHundredCommandsWithoutGapOrDouble) 
     const CommandRecord& command = (*commands)[i];
     EXPECT_EQ(command.sequence, static_cast<std::int64_t>(i) + 1);
     ASSERT_TRUE(command.end.has_value());
-    EXPECT_EQ(command.argv[0][0] - '0', command.end->exit_code);
+    EXPECT_EQ(command.argv[0][0] - '0', command.end->ExitCode());
     words.insert(command.argv[0]);
     output += command.end->stdout_bytes;
   }
@@ -102,7 +102,7 @@ bool RunOne(Registry& registry, const std::filesystem::path& task, const Instanc
   const std::string text = "output of " + std::to_string(command->sequence);
   writer->Append(OutputStream::kStdout, text.substr(0, 3));
   writer->Append(OutputStream::kStdout, text.substr(3));
-  const CommandEnd end{.exit_code = 3, .stdout_bytes = text.size()};
+  const CommandEnd end{.code = 3, .stdout_bytes = text.size()};
   if (!writer->Finish() || !log.End(command->sequence, end)) return false;
   if (!registry.EndCommand(id, command->sequence, end)) return false;
   const auto sequence = static_cast<std::uint32_t>(command->sequence);
@@ -129,10 +129,10 @@ void ExpectWhole(Registry& registry, const std::filesystem::path& state, const I
     const CommandRecord& command = (*commands)[i];
     EXPECT_EQ(command.sequence, static_cast<std::int64_t>(i) + 1);
     ASSERT_TRUE(command.end.has_value());
-    if (command.end->outcome == CommandOutcome::kInterrupted) continue;
+    if (command.end->outcome == Outcome::kInterrupted) continue;
     EXPECT_EQ(*ReadOutput(task, command.sequence, OutputStream::kStdout, 0, 100),
               "output of " + std::to_string(command.sequence));
-    EXPECT_EQ(command.end->exit_code, 3);
+    EXPECT_EQ(command.end->ExitCode(), 3);
   }
   EXPECT_EQ(registry.Get(id)->command_count, static_cast<std::int64_t>(commands->size()));
 }
@@ -178,7 +178,7 @@ TEST(TaskProcessTest, KillsAtAnyMomentLoseNoFinishedCommand) {
   }
   auto registry = Registry::Open(state.path(), clock);
   for (const std::uint32_t sequence : reported) {
-    EXPECT_EQ(registry->GetCommand(id, sequence)->end->outcome, CommandOutcome::kExited);
+    EXPECT_EQ(registry->GetCommand(id, sequence)->end->outcome, Outcome::kExited);
   }
 }
 

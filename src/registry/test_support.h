@@ -36,11 +36,10 @@ inline InstanceId TestTaskId(std::uint8_t first, std::uint8_t last = 0) {
                               {first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
 }
 
-inline CommandSpec TestCommand(std::string word) {
-  return CommandSpec{.argv = {std::move(word)},
-                     .cwd = "/workspace",
-                     .timeout_ms = 30'000,
-                     .execution_mode = ExecutionMode::kGuestVirtioSerial};
+inline CommandBegin TestCommand(std::string word) {
+  return {CommandSpec{.argv = {std::move(word)}, .cwd = "/workspace", .timeout_ms = 30'000},
+          ExecutionMode::kGuestVirtioSerial,
+          {}};
 }
 
 inline InstanceSpec TestSpec(InstanceId id) {

@@ -193,7 +193,7 @@ Status CommandRouter::FromGuest(Frame frame) {
     case FrameType::kExited: {
       PYRO_ASSIGN_OR_RETURN(const wire::Exited exited, wire::Exited::FromFrame(frame));
       // A command that never began has no output that could end.
-      const bool began = command.started || exited.outcome.kind != wire::Outcome::Kind::kNotStarted;
+      const bool began = command.started || exited.outcome != Outcome::kNotStarted;
       if (began && !(command.out.ended && command.err.ended)) {
         return Breach("exited before its output ended");
       }
@@ -204,7 +204,7 @@ Status CommandRouter::FromGuest(Frame frame) {
     }
     case FrameType::kError: {
       wire::Exited failed;
-      failed.outcome = {wire::Outcome::Kind::kLost, 0};
+      failed.outcome = Outcome::kInterrupted;
       RecordEnd(command, failed);
       ToClient(command, wire::ErrorFrame(0, wire::ErrorFromFrame(frame)));
       Finish(found);
@@ -228,7 +228,7 @@ Status CommandRouter::OutputFromGuest(std::uint32_t channel, Command& command, F
   output.allowed -= frame.payload.size();
   output.received += frame.payload.size();
   if (command.sequence > 0) {
-    journal_->Append(command.sequence, frame.stream, frame.payload);
+    journal_->Append(command.sequence, wire::OutputOf(frame.stream), frame.payload);
     ports_.JournalWritten();
     Dispose(channel, frame.stream, output);
   } else if (command.orphan) {
@@ -297,10 +297,9 @@ void CommandRouter::GiveUp(std::uint32_t channel) {
   const auto found = commands_.find(channel);
   if (found == commands_.end() || !found->second.killed || found->second.given_up) return;
   Command& command = found->second;
-  using Kind = wire::Outcome::Kind;
   const bool timed_out = command.reason == wire::KillReason::kTimedOut;
   wire::Exited exited;
-  exited.outcome = {timed_out ? Kind::kTimedOut : Kind::kCancelled, 0};
+  exited.outcome = timed_out ? Outcome::kTimedOut : Outcome::kCancelled;
   exited.duration_us = std::chrono::duration_cast<std::chrono::microseconds>(
                            std::chrono::steady_clock::now() - command.began)
                            .count();
@@ -321,7 +320,7 @@ void CommandRouter::GuestGone() {
     const auto first = commands_.begin();
     Command& command = first->second;
     wire::Exited exited;
-    exited.outcome = {wire::Outcome::Kind::kLost, 0};
+    exited.outcome = Outcome::kInterrupted;
     EndForClient(command, exited);
     Finish(first);
   }

@@ -39,7 +39,8 @@ TEST_F(CommandRouterTest, CommandThatNeverBeganEndsWithoutOutput) {
   router_.GuestReady("/bin/sh");
   const std::uint32_t channel = Begin(1, 5);
   wire::Exited exited;
-  exited.outcome = {wire::Outcome::Kind::kNotStarted, ENOENT};
+  exited.outcome = Outcome::kNotStarted;
+  exited.code = ENOENT;
   ASSERT_TRUE(router_.FromGuest(exited.ToFrame(channel)).ok());
   const auto frames = ToClient(1);
   ASSERT_EQ(frames.size(), 1u);
@@ -53,7 +54,8 @@ TEST_F(CommandRouterTest, CommandThatBeganMustEndItsOutputFirst) {
   const std::uint32_t channel = Begin(1, 5);
   ASSERT_TRUE(router_.FromGuest(wire::Plain(FrameType::kStarted, channel)).ok());
   wire::Exited exited;
-  exited.outcome = {wire::Outcome::Kind::kNotStarted, ENOENT};
+  exited.outcome = Outcome::kNotStarted;
+  exited.code = ENOENT;
   EXPECT_FALSE(router_.FromGuest(exited.ToFrame(channel)).ok());
 }
 
@@ -223,7 +225,7 @@ TEST_F(CommandRouterTest, LostCommandsEndInOrder) {
   const auto frames = ToClient(1);
   ASSERT_EQ(frames.size(), 3u);
   EXPECT_EQ(frames[0].type, FrameType::kEof);
-  EXPECT_EQ(wire::Exited::FromFrame(frames[2])->outcome.kind, wire::Outcome::Kind::kLost);
+  EXPECT_EQ(wire::Exited::FromFrame(frames[2])->outcome, Outcome::kInterrupted);
 }
 
 TEST_F(CommandRouterTest, TheNumberOfCommandsIsBounded) {
@@ -256,10 +258,9 @@ TEST_F(CommandRouterTest, ACommandGivenUpEndsForItsClientAsItsKillWasMeant) {
   EXPECT_EQ(frames[1].type, FrameType::kEof);
   const auto exited = wire::Exited::FromFrame(frames[2]);
   ASSERT_TRUE(exited.ok());
-  EXPECT_EQ(exited->outcome.kind, wire::Outcome::Kind::kTimedOut);
+  EXPECT_EQ(exited->outcome, Outcome::kTimedOut);
   EXPECT_EQ(exited->stdout_bytes, 10u);
-  EXPECT_EQ(wire::Exited::FromFrame(ToClient(2).back())->outcome.kind,
-            wire::Outcome::Kind::kCancelled);
+  EXPECT_EQ(wire::Exited::FromFrame(ToClient(2).back())->outcome, Outcome::kCancelled);
   EXPECT_TRUE(ToClient(3).empty());
   EXPECT_EQ(router_.given_up(), 2u);
 }

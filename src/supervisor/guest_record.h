@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/command.h"
 #include "base/time.h"
 #include "pyro/result.h"
 #include "wire/messages.h"
@@ -23,9 +24,9 @@ class CommandJournal {
   virtual ~CommandJournal() = default;
   // Returns the sequence number once the command is on disk. An error: it must not run.
   virtual Result<std::int64_t> Begin(const wire::Exec& exec) = 0;
-  virtual void Append(std::int64_t sequence, wire::Stream stream, std::string_view bytes) = 0;
+  virtual void Append(std::int64_t sequence, OutputStream stream, std::string_view bytes) = 0;
   // Returns once output and end are on disk, or the disk has refused them: see settled().
-  virtual void End(std::int64_t sequence, const wire::Exited& exited) = 0;
+  virtual void End(std::int64_t sequence, const CommandEnd& end) = 0;
   // False: a part could not be stored yet. Call Settle() from time to time, until it could. If this
   // process dies before, the next process that reconciles notices the missing part.
   virtual bool settled() const = 0;

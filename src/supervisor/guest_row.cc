@@ -20,7 +20,7 @@ constexpr std::size_t kMaxErrorBytes = 2000;
 Status GuestRow::Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) {
   InstanceChanges changes;
-  changes.execution_mode = registry::ExecutionMode::kGuestVirtioSerial;
+  changes.execution_mode = ExecutionMode::kGuestVirtioSerial;
   changes.accelerator = ready.accelerator;
   changes.network_json = network ? ToJsonLine(NetworkJson(*network)) : "";
   return Apply(InstanceEvent::kStart, changes);

@@ -15,11 +15,11 @@ class KeptCommands : public CommandJournal {
     if (full_) return MakeError(ErrorCode::kNoSpace, "full");
     return ++recorded_;
   }
-  void Append(std::int64_t sequence, Stream, std::string_view bytes) override {
+  void Append(std::int64_t sequence, OutputStream, std::string_view bytes) override {
     kept_[sequence] += bytes;
   }
-  void End(std::int64_t sequence, const wire::Exited& exited) override {
-    ended_[sequence] = exited.outcome.kind;
+  void End(std::int64_t sequence, const CommandEnd& end) override {
+    ended_[sequence] = end.outcome;
   }
   bool settled() const override { return true; }
   void Settle() override {}
@@ -28,7 +28,7 @@ class KeptCommands : public CommandJournal {
   bool full_ = false;
   std::int64_t recorded_ = 0;
   std::map<std::int64_t, std::string> kept_;
-  std::map<std::int64_t, wire::Outcome::Kind> ended_;
+  std::map<std::int64_t, Outcome> ended_;
 };
 
 // A router with a journal, as a task's supervisor has it.
@@ -58,7 +58,7 @@ TEST_F(JournalRouterTest, RecordsBeforeTheGuestIsAskedAndAgainBeforeTheClientIsT
   ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
   EXPECT_TRUE(ended_.empty());
   ASSERT_TRUE(router_.FromGuest(ExitedFrame(channel)).ok());
-  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kExited);
+  EXPECT_EQ(ended_.at(1), Outcome::kExited);
   EXPECT_EQ(ToClient(1).back().type, FrameType::kExited);
 }
 
@@ -84,7 +84,7 @@ TEST_F(JournalRouterTest, WhatCannotBeRecordedIsNotRun) {
 TEST_F(JournalRouterTest, ADeadGuestInterruptsItsCommands) {
   BeginJournaled(1, 5);
   router_.GuestGone();
-  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kLost);
+  EXPECT_EQ(ended_.at(1), Outcome::kInterrupted);
 }
 
 TEST_F(JournalRouterTest, AnyClientMayCancelACommandByItsSequence) {
@@ -101,9 +101,9 @@ TEST_F(JournalRouterTest, AnyClientMayCancelACommandByItsSequence) {
   ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
   ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
   wire::Exited exited;
-  exited.outcome = {wire::Outcome::Kind::kCancelled, 0};
+  exited.outcome = Outcome::kCancelled;
   ASSERT_TRUE(router_.FromGuest(exited.ToFrame(channel)).ok());
-  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kCancelled);
+  EXPECT_EQ(ended_.at(1), Outcome::kCancelled);
   const auto told = ToClient(2);
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].type, FrameType::kExited);
@@ -125,7 +125,7 @@ TEST_F(JournalRouterTest, ACancellingClientIsToldWhenTheGuestDies) {
   BeginJournaled(1, 5);
   ASSERT_TRUE(router_.FromClient(2, wire::Cancel{1}.ToFrame(9)).ok());
   router_.GuestGone();
-  EXPECT_EQ(wire::Exited::FromFrame(ToClient(2).at(0))->outcome.kind, wire::Outcome::Kind::kLost);
+  EXPECT_EQ(wire::Exited::FromFrame(ToClient(2).at(0))->outcome, Outcome::kInterrupted);
 }
 
 TEST_F(CommandRouterTest, CommandsOfAVmHaveNoSequence) {
@@ -148,12 +148,12 @@ TEST_F(JournalRouterTest, TheEndOfACommandGivenUpIsRecordedOnce) {
   const std::uint32_t channel = BeginJournaled(1, 5);
   router_.TimedOut(channel);
   router_.GiveUp(channel);
-  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kTimedOut);
+  EXPECT_EQ(ended_.at(1), Outcome::kTimedOut);
   ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
   ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
   ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
   ASSERT_TRUE(router_.FromGuest(ExitedFrame(channel)).ok());
-  EXPECT_EQ(ended_.at(1), wire::Outcome::Kind::kTimedOut);
+  EXPECT_EQ(ended_.at(1), Outcome::kTimedOut);
   EXPECT_TRUE(kept_.empty()) << "output after the end that was recorded";
 }
 

@@ -106,7 +106,7 @@ void Starting::GuestIsReady(wire::Ready ready) {
   End();
   done_ = true;
   ready.kernel = Printable(ready.kernel, 100);
-  ready.execution_mode = "guest_virtio_serial";
+  ready.execution_mode = ExecutionMode::kGuestVirtioSerial;
   ready.accelerator = parts_.config.accelerator;
   ready.start = parts_.templ.warm() ? "template" : "boot";
   ready.machine_at_us = parts_.machine.started_at_us();

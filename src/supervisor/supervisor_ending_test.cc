@@ -101,9 +101,9 @@ TEST_F(SupervisorEndingTest, AGuestThatEndsByItselfIsLostWithItsCommands) {
   EXPECT_NE(ErrorIn(told).find("the guest is gone: the fake machine killed"), std::string::npos);
   const wire::Frame* exited = Find(told, Type::kExited);
   ASSERT_NE(exited, nullptr);
-  EXPECT_EQ(wire::Exited::FromFrame(*exited)->outcome.kind, wire::Outcome::Kind::kLost);
+  EXPECT_EQ(wire::Exited::FromFrame(*exited)->outcome, Outcome::kInterrupted);
   EXPECT_TRUE(Has(told, Type::kStopped));
-  EXPECT_EQ(record_.Count("end 1 lost"), 1);
+  EXPECT_EQ(record_.Count("end 1 interrupted"), 1);
   EXPECT_TRUE(record_.notes.back().starts_with("lost: the guest is gone")) << record_.notes.back();
   ASSERT_TRUE(supervisor_->failure());
   EXPECT_EQ(supervisor_->failure()->code, ErrorCode::kGuestUnavailable);

@@ -33,7 +33,7 @@ TEST_F(SupervisorServingTest, TwoClientsRunCommandsOnChannelsOfTheirOwn) {
   const wire::Frame* exited = Find(told, Type::kExited);
   ASSERT_NE(exited, nullptr);
   EXPECT_EQ(exited->channel, 7u);
-  EXPECT_EQ(wire::Exited::FromFrame(*exited)->outcome.code, 4);
+  EXPECT_EQ(wire::Exited::FromFrame(*exited)->code, 4);
 }
 
 TEST_F(SupervisorServingTest, CommandsWaitUntilTheGuestIsReady) {
@@ -91,7 +91,7 @@ TEST_F(SupervisorServingTest, ACommandIsKilledWhenItsTimeIsOver) {
   const wire::Frame* kill = Find(asked, Type::kKill);
   ASSERT_NE(kill, nullptr);
   EXPECT_EQ(wire::Kill::FromFrame(*kill)->reason, wire::KillReason::kTimedOut);
-  AgentEnds(channel, 0, wire::Outcome::Kind::kTimedOut);
+  AgentEnds(channel, 0, Outcome::kTimedOut);
   EXPECT_TRUE(Has(client.Take(), Type::kExited));
   Pass(60s);  // Nothing of it waits any more.
   EXPECT_EQ(ends_, 0);
@@ -183,7 +183,7 @@ TEST_F(SupervisorServingTest, AJournaledCommandGoesOnWithoutItsClientAndCanBeCan
   other.Send(wire::Cancel{1}.ToFrame(9));
   Run();
   EXPECT_TRUE(Has(Agent().Take(), Type::kKill));
-  AgentEnds(channel, 0, wire::Outcome::Kind::kCancelled);
+  AgentEnds(channel, 0, Outcome::kCancelled);
   const Frames told = other.Take();
   const wire::Frame* exited = Find(told, Type::kExited);
   ASSERT_NE(exited, nullptr);

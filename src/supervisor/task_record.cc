@@ -17,33 +17,8 @@
 namespace pyro::supervisor {
 namespace {
 
-using registry::CommandEnd;
-using registry::CommandOutcome;
 using registry::InstanceEvent;
 using registry::Registry;
-
-CommandOutcome OutcomeOf(wire::Outcome::Kind kind) {
-  switch (kind) {
-    case wire::Outcome::Kind::kExited:
-      return CommandOutcome::kExited;
-    case wire::Outcome::Kind::kSignalled:
-      return CommandOutcome::kSignalled;
-    case wire::Outcome::Kind::kTimedOut:
-      return CommandOutcome::kTimedOut;
-    case wire::Outcome::Kind::kCancelled:
-      return CommandOutcome::kCancelled;
-    case wire::Outcome::Kind::kNotStarted:
-      return CommandOutcome::kNotStarted;
-    case wire::Outcome::Kind::kLost:
-      return CommandOutcome::kInterrupted;
-  }
-  return CommandOutcome::kInterrupted;
-}
-
-registry::OutputStream StreamOf(wire::Stream stream) {
-  return stream == wire::Stream::kStdout ? registry::OutputStream::kStdout
-                                         : registry::OutputStream::kStderr;
-}
 
 class TaskRow : public GuestRow, public CommandJournal {
  public:
@@ -87,14 +62,9 @@ class TaskRow : public GuestRow, public CommandJournal {
   Result<std::int64_t> Begin(const wire::Exec& exec) override {
     PYRO_RETURN_IF_ERROR(OpenJournal());
     PYRO_RETURN_IF_ERROR(RecordEnds(Markers::kWanted));
-    registry::CommandSpec spec;
-    spec.argv = exec.argv;
-    spec.cwd = exec.cwd;
-    spec.timeout_ms = exec.timeout_ms;
-    spec.execution_mode = registry::ExecutionMode::kGuestVirtioSerial;
     PYRO_FAILPOINT("task.exec.asked");
     PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord command,
-                          registry_->BeginCommand(id_, spec));
+                          registry_->BeginCommand(id_, exec));
     PYRO_FAILPOINT("task.exec.row-inserted");
     auto writer = registry::JournalWriter::Open(directory_, command.sequence, *budget_);
     PYRO_FAILPOINT("task.exec.files-made");
@@ -102,10 +72,7 @@ class TaskRow : public GuestRow, public CommandJournal {
     PYRO_FAILPOINT("task.exec.begin-logged");
     if (!logged) {
       // It is recorded, so it must also end there, although it never ran.
-      CommandEnd end;
-      end.outcome = CommandOutcome::kInterrupted;
-      end.exit_code = registry::kInterruptedExitCode;
-      end.ended_at = clock().Now();
+      const CommandEnd end{.outcome = Outcome::kInterrupted, .ended_at = clock().Now()};
       RecordEnd(command.sequence, {.end = end, .writer = std::nullopt});
       return logged.error();
     }
@@ -113,29 +80,21 @@ class TaskRow : public GuestRow, public CommandJournal {
     return command.sequence;
   }
 
-  void Append(std::int64_t sequence, wire::Stream stream, std::string_view bytes) override {
+  void Append(std::int64_t sequence, OutputStream stream, std::string_view bytes) override {
     const auto command = commands_.find(sequence);
     if (command == commands_.end()) return;
-    command->second.Append(StreamOf(stream), bytes);
+    command->second.Append(stream, bytes);
     PYRO_FAILPOINT("task.exec.output-appended");
     if (command->second.owes_marker()) UseReserve();
   }
 
-  void End(std::int64_t sequence, const wire::Exited& exited) override {
+  void End(std::int64_t sequence, const CommandEnd& told) override {
     const auto command = commands_.find(sequence);
     if (command == commands_.end()) return;
     registry::JournalWriter& writer = command->second;
-    CommandEnd end;
-    end.outcome = OutcomeOf(exited.outcome.kind);
-    end.code = exited.outcome.code;
-    end.exit_code = exited.outcome.ExitCode();
-    end.duration_us = exited.duration_us;
-    end.output_left_open = exited.output_left_open;
+    CommandEnd end = told;
     end.ended_at = clock().Now();
-    end.stdout_bytes = writer.bytes(registry::OutputStream::kStdout);
-    end.stderr_bytes = writer.bytes(registry::OutputStream::kStderr);
-    end.stdout_dropped = writer.dropped(registry::OutputStream::kStdout);
-    end.stderr_dropped = writer.dropped(registry::OutputStream::kStderr);
+    writer.CountInto(end);
     PYRO_FAILPOINT("task.exec.exited");
     RecordEnd(sequence, {.end = end, .writer = std::move(writer)});
     commands_.erase(command);

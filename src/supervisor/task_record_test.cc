@@ -19,9 +19,6 @@
 namespace pyro::supervisor {
 namespace {
 
-using registry::OutputStream;
-using wire::Stream;
-
 // No file may grow, as on a full disk, while it lives.
 class FullDisk {
  public:
@@ -68,13 +65,9 @@ class TaskRecordTest : public ::testing::Test {
     return sequence.value_or(0);
   }
 
-  void End(std::int64_t sequence, int code) {
-    wire::Exited exited;
-    exited.outcome = {wire::Outcome::Kind::kExited, code};
-    journal().End(sequence, exited);
-  }
+  void End(std::int64_t sequence, int code) { journal().End(sequence, CommandEnd{.code = code}); }
 
-  std::optional<registry::CommandEnd> EndOf(std::int64_t sequence) {
+  std::optional<CommandEnd> EndOf(std::int64_t sequence) {
     return registry_->GetCommand(id_, sequence)->end;
   }
 
@@ -96,19 +89,19 @@ TEST_F(TaskRecordTest, KeepsAReserveFromTheFirstCommandOn) {
   EXPECT_FALSE(registry::DiskReserve(directory()).full());
   const std::int64_t sequence = Begin();
   EXPECT_TRUE(registry::DiskReserve(directory()).full());
-  journal().Append(sequence, Stream::kStdout, "said\n");
+  journal().Append(sequence, OutputStream::kStdout, "said\n");
   End(sequence, 3);
   EXPECT_TRUE(journal().settled());
-  EXPECT_EQ(EndOf(sequence)->exit_code, 3);
+  EXPECT_EQ(EndOf(sequence)->ExitCode(), 3);
   EXPECT_EQ(Output(sequence), "said\n");
 }
 
 TEST_F(TaskRecordTest, AnEndThatTheDiskRefusesIsRecordedWithItsMarkerOnceThereIsRoom) {
   const std::int64_t sequence = Begin();
-  journal().Append(sequence, Stream::kStdout, "begun\n");
+  journal().Append(sequence, OutputStream::kStdout, "begun\n");
   {
     const FullDisk full;
-    journal().Append(sequence, Stream::kStdout, "more");
+    journal().Append(sequence, OutputStream::kStdout, "more");
     End(sequence, 5);
     journal().Settle();
     EXPECT_FALSE(journal().settled());
@@ -119,14 +112,14 @@ TEST_F(TaskRecordTest, AnEndThatTheDiskRefusesIsRecordedWithItsMarkerOnceThereIs
   EXPECT_TRUE(journal().settled());
   const auto end = EndOf(sequence);
   ASSERT_TRUE(end);
-  EXPECT_EQ(end->exit_code, 5);
+  EXPECT_EQ(end->ExitCode(), 5);
   EXPECT_EQ(end->stdout_bytes, 10u);
   EXPECT_EQ(end->stdout_dropped, 2u);
   EXPECT_EQ(Output(sequence), std::string("begun\nmo") + kMarker);
   EXPECT_TRUE(registry::DiskReserve(directory()).full());
   // And what comes then is kept again.
   const std::int64_t next = Begin();
-  journal().Append(next, Stream::kStdout, "kept\n");
+  journal().Append(next, OutputStream::kStdout, "kept\n");
   End(next, 0);
   EXPECT_EQ(Output(next), "kept\n");
   EXPECT_EQ(EndOf(next)->stdout_dropped, 0u);
@@ -137,9 +130,9 @@ TEST_F(TaskRecordTest, WhileTheDiskIsFullWhatOthersSayIsDroppedToo) {
   const std::int64_t other = Begin();
   {
     const FullDisk full;
-    journal().Append(one, Stream::kStdout, "0123456789");
+    journal().Append(one, OutputStream::kStdout, "0123456789");
   }
-  journal().Append(other, Stream::kStdout, "x");
+  journal().Append(other, OutputStream::kStdout, "x");
   End(other, 0);
   EXPECT_EQ(EndOf(other)->stdout_dropped, 1u);
   EXPECT_EQ(Output(other).find("x"), std::string::npos);

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "pyro/enums.h"
 #include "pyro/result.h"
 
 namespace pyro::wire {
@@ -49,6 +50,14 @@ enum class FrameType : std::uint8_t {
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };
+
+constexpr Stream StreamOf(OutputStream output) {
+  return output == OutputStream::kStdout ? Stream::kStdout : Stream::kStderr;
+}
+// Of a stream that is not kStdin.
+constexpr OutputStream OutputOf(Stream stream) {
+  return stream == Stream::kStdout ? OutputStream::kStdout : OutputStream::kStderr;
+}
 
 struct Frame {
   FrameType type = FrameType::kHello;

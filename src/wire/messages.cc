@@ -1,10 +1,7 @@
 #include "wire/messages.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <climits>
-#include <csignal>
 #include <cstdint>
 #include <utility>
 
@@ -31,14 +28,8 @@ Error Malformed(std::string_view what) {
   return MakeError(ErrorCode::kProtocol, fmt::format("malformed message: {}", what));
 }
 
-constexpr std::array<std::pair<Outcome::Kind, std::string_view>, 6> kOutcomeNames = {{
-    {Outcome::Kind::kExited, "exited"},
-    {Outcome::Kind::kSignalled, "signalled"},
-    {Outcome::Kind::kTimedOut, "timed_out"},
-    {Outcome::Kind::kCancelled, "cancelled"},
-    {Outcome::Kind::kNotStarted, "not_started"},
-    {Outcome::Kind::kLost, "lost"},
-}};
+// The name of Outcome::kInterrupted in a frame.
+constexpr std::string_view kLost = "lost";
 
 Json NetworkToJson(const GuestNetwork& network) {
   return {{"mac", network.mac},
@@ -124,7 +115,7 @@ Result<GuestSetup> GuestSetup::FromFrame(const Frame& frame) {
 Frame Ready::ToFrame() const {
   return Message(FrameType::kReady, 0,
                  {{"kernel", kernel},
-                  {"execution_mode", execution_mode},
+                  {"execution_mode", Name(execution_mode)},
                   {"accelerator", accelerator},
                   {"start", start},
                   {"shell", shell},
@@ -135,7 +126,10 @@ Result<Ready> Ready::FromFrame(const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
   Ready ready;
   PYRO_ASSIGN_OR_RETURN(ready.kernel, GetString(json, "kernel", kMaxName));
-  PYRO_ASSIGN_OR_RETURN(ready.execution_mode, GetString(json, "execution_mode", kMaxName));
+  PYRO_ASSIGN_OR_RETURN(const std::string mode, GetString(json, "execution_mode", kMaxName));
+  const auto known = FromName<ExecutionMode>(mode);
+  if (!known) return Malformed("unknown execution mode");
+  ready.execution_mode = *known;
   PYRO_ASSIGN_OR_RETURN(ready.accelerator, GetString(json, "accelerator", kMaxName));
   PYRO_ASSIGN_OR_RETURN(ready.start, GetString(json, "start", kMaxName));
   PYRO_ASSIGN_OR_RETURN(ready.machine_at_us, GetInt(json, "machine_at_us", 0, INT64_MAX));
@@ -196,35 +190,10 @@ Result<Exec> Exec::FromFrame(const Frame& frame) {
   return exec;
 }
 
-int Outcome::ExitCode() const {
-  switch (kind) {
-    case Kind::kExited:
-      return code;
-    case Kind::kSignalled:
-      return 128 + code;
-    case Kind::kTimedOut:
-      return 124;
-    case Kind::kCancelled:
-      return 128 + SIGINT;
-    case Kind::kNotStarted:
-      return code == ENOENT || code == ENOTDIR || code == ELIBACC ? 127 : 126;
-    case Kind::kLost:
-      return 125;
-  }
-  return 125;
-}
-
-std::string_view OutcomeName(Outcome::Kind kind) {
-  for (const auto& [value, name] : kOutcomeNames) {
-    if (value == kind) return name;
-  }
-  return "lost";
-}
-
 Frame Exited::ToFrame(std::uint32_t channel) const {
   return Message(FrameType::kExited, channel,
-                 {{"outcome", OutcomeName(outcome.kind)},
-                  {"code", outcome.code},
+                 {{"outcome", outcome == Outcome::kInterrupted ? kLost : Name(outcome)},
+                  {"code", code},
                   {"duration_us", duration_us},
                   {"stdout_bytes", stdout_bytes},
                   {"stderr_bytes", stderr_bytes},
@@ -235,12 +204,11 @@ Result<Exited> Exited::FromFrame(const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
   Exited exited;
   PYRO_ASSIGN_OR_RETURN(const std::string name, GetString(json, "outcome", kMaxName));
-  const auto* const found = std::find_if(kOutcomeNames.begin(), kOutcomeNames.end(),
-                                         [&](const auto& entry) { return entry.second == name; });
-  if (found == kOutcomeNames.end()) return Malformed("unknown outcome");
-  exited.outcome.kind = found->first;
+  const auto outcome = name == kLost ? Outcome::kInterrupted : FromName<Outcome>(name);
+  if (!outcome) return Malformed("unknown outcome");
+  exited.outcome = *outcome;
   PYRO_ASSIGN_OR_RETURN(const std::int64_t code, GetInt(json, "code", 0, 255));
-  exited.outcome.code = static_cast<int>(code);
+  exited.code = static_cast<int>(code);
   PYRO_ASSIGN_OR_RETURN(exited.duration_us, GetInt(json, "duration_us", 0, INT64_MAX));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t out, GetInt(json, "stdout_bytes", 0, INT64_MAX));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t err, GetInt(json, "stderr_bytes", 0, INT64_MAX));

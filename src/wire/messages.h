@@ -10,9 +10,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "base/command.h"
 #include "base/json.h"
+#include "pyro/enums.h"
 #include "pyro/result.h"
 #include "wire/frame.h"
 
@@ -52,8 +53,8 @@ struct GuestSetup {
 
 // Answer to GuestSetup; forwarded to clients with the supervisor's own fields.
 struct Ready {
-  std::string kernel;             // The guest's `uname -r`.
-  std::string execution_mode;     // As in a result: guest_virtio_serial, …
+  std::string kernel;  // The guest's `uname -r`.
+  ExecutionMode execution_mode = ExecutionMode::kGuestVirtioSerial;
   std::string accelerator;        // "kvm" or "tcg"
   std::string start;              // How the guest started: "boot", "template" or "spare".
   std::string shell = "/bin/sh";  // One of kShells; runs scripts in this guest.
@@ -72,12 +73,10 @@ inline constexpr std::size_t kMaxArguments = 64 * 1024;
 inline constexpr std::size_t kMaxArgumentBytes = 128 * 1024;  // Linux's own limit for a word.
 inline constexpr std::int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
 
-struct Exec {
-  std::vector<std::string> argv;           // Not empty; run without a shell.
+// The supervisor enforces the timeout.
+struct Exec : CommandSpec {
   std::map<std::string, std::string> env;  // Added to the guest's defaults.
-  std::string cwd;                         // Absolute.
-  std::int64_t timeout_ms = 0;  // From the command's start; 0: none. The supervisor enforces it.
-  bool sync = false;            // Agent: sync the data disk before the command's end is reported.
+  bool sync = false;     // Agent: sync the data disk before the command's end is reported.
   bool journal = false;  // Supervisor of a task: its output goes to the journal's files only.
   // Supervisor: argv is a shell with its -c and a script; the guest's own shell takes the first
   // word's place.
@@ -86,35 +85,9 @@ struct Exec {
   static Result<Exec> FromFrame(const Frame& frame);
 };
 
-// How a command ended. Never an Error.
-struct Outcome {
-  enum class Kind {
-    kExited,      // `code` is the exit code
-    kSignalled,   // `code` is the signal's number
-    kTimedOut,    // killed at its timeout
-    kCancelled,   // killed because a client asked
-    kNotStarted,  // `code` is the errno of exec in the guest; ELIBACC: the program is there, and
-                  // the interpreter or loader that it names is not
-    kLost,        // the guest died first
-  };
-  Kind kind = Kind::kExited;
-  int code = 0;
-
-  // As a shell would report it: 124 timed out, 126 not executable, 127 not found, 128 + n killed by
-  // signal n. A cancelled command counts as killed by SIGINT, a lost one as pyro's own failure,
-  // 125.
-  int ExitCode() const;
-};
-std::string_view OutcomeName(Outcome::Kind kind);
-
-// Last frame of a channel whose command was accepted.
-struct Exited {
-  Outcome outcome;
-  std::int64_t duration_us = 0;  // Measured in the guest, from exec to exit.
-  std::uint64_t stdout_bytes = 0;
-  std::uint64_t stderr_bytes = 0;
-  // Processes in the background still held stdout or stderr. What they write from now on is lost.
-  bool output_left_open = false;
+// Last frame of a channel whose command was accepted. The fields of a journal's keeper are not in
+// it.
+struct Exited : CommandEnd {
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exited> FromFrame(const Frame& frame);
 };

@@ -26,8 +26,8 @@ namespace fs = std::filesystem;
 
 TEST_F(EngineVmTest, CreatedVmHasNoGuestYet) {
   const VmInfo vm = Create(Options());
-  EXPECT_EQ(vm.state, "created");
-  EXPECT_EQ(vm.execution_mode, "pending");
+  EXPECT_EQ(vm.state, GuestState::kCreated);
+  EXPECT_EQ(vm.execution_mode, ExecutionMode::kPending);
   EXPECT_EQ(vm.accelerator, "");
   EXPECT_EQ(vm.environment, kBase);
   EXPECT_EQ(vm.mem_mib, 256);
@@ -41,27 +41,27 @@ TEST_F(EngineVmTest, CreatedVmHasNoGuestYet) {
   // Nothing can be done with it but start and delete.
   EXPECT_EQ(CodeOf(engine_.ExecVm(vm.vm_id, Script("true"), 30)), ErrorCode::kWrongState);
   EXPECT_EQ(CodeOf(engine_.StopVm(vm.vm_id)), ErrorCode::kWrongState);
-  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, "created");
+  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, GuestState::kCreated);
 }
 
 TEST_F(EngineVmTest, StartedVmRunsOneCommandAndIsThenGone) {
   const VmInfo vm = CreateStarted(Options());
-  EXPECT_EQ(vm.state, "started");
-  EXPECT_EQ(vm.execution_mode, "guest_virtio_serial");
+  EXPECT_EQ(vm.state, GuestState::kStarted);
+  EXPECT_EQ(vm.execution_mode, ExecutionMode::kGuestVirtioSerial);
   EXPECT_TRUE(vm.accelerator == "tcg" || vm.accelerator == "kvm") << vm.accelerator;
   EXPECT_FALSE(LiveDescendants().empty());
   // Starting a started one is fine, and starts nothing.
   const auto before = LiveDescendants();
-  EXPECT_EQ(engine_.StartVm(vm.vm_id)->state, "started");
+  EXPECT_EQ(engine_.StartVm(vm.vm_id)->state, GuestState::kStarted);
   EXPECT_EQ(LiveDescendants(), before);
 
   const auto result = engine_.ExecVm(vm.vm_id, Script("echo out | cat; echo err >&2; exit 7"), 30);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->exit_code, 7);
-  EXPECT_EQ(result->outcome, "exited");
+  EXPECT_EQ(result->outcome, Outcome::kExited);
   EXPECT_EQ(result->stdout_text, "out\n");
   EXPECT_EQ(result->stderr_text, "err\n");
-  EXPECT_EQ(result->execution_mode, "guest_virtio_serial");
+  EXPECT_EQ(result->execution_mode, ExecutionMode::kGuestVirtioSerial);
   EXPECT_NE(result->kernel, sys::KernelRelease());
   EXPECT_EQ(CodeOf(engine_.StatusVm(vm.vm_id)), ErrorCode::kNotFound);
   EXPECT_EQ(CodeOf(engine_.DeleteVm(vm.vm_id)), ErrorCode::kNotFound);
@@ -84,17 +84,17 @@ TEST_F(EngineVmTest, StoppedVmKeepsItsDisk) {
   const VmInfo vm = CreateStarted(Options());
   const auto stopped = engine_.StopVm(vm.vm_id);
   ASSERT_TRUE(stopped) << stopped.error().message;
-  EXPECT_EQ(stopped->state, "stopped");
-  EXPECT_EQ(stopped->execution_mode, "guest_virtio_serial");
+  EXPECT_EQ(stopped->state, GuestState::kStopped);
+  EXPECT_EQ(stopped->execution_mode, ExecutionMode::kGuestVirtioSerial);
   EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); }));
-  EXPECT_EQ(engine_.StopVm(vm.vm_id)->state, "stopped");
+  EXPECT_EQ(engine_.StopVm(vm.vm_id)->state, GuestState::kStopped);
   EXPECT_EQ(CodeOf(engine_.ExecVm(vm.vm_id, Script("true"), 30)), ErrorCode::kWrongState);
 
   const Status marked = WriteMark(state() / "vms" / vm.vm_id / "data.img");
   ASSERT_TRUE(marked) << marked.error().message;
   const auto again = engine_.StartVm(vm.vm_id);
   ASSERT_TRUE(again) << again.error().message;
-  EXPECT_EQ(again->state, "started");
+  EXPECT_EQ(again->state, GuestState::kStarted);
   const auto result = engine_.ExecVm(vm.vm_id, Script("cat /workspace/mark"), 30);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->exit_code, 0) << result->stderr_text;
@@ -153,7 +153,7 @@ TEST_F(EngineVmTest, BadOptionsMakeNoVm) {
 TEST_F(EngineVmTest, TheLeaseOfAStartedVmEndsByItself) {
   // Without KVM its start alone takes longer than that.
   const VmInfo vm = CreateStarted(Options(2));
-  ASSERT_EQ(vm.state, "started");
+  ASSERT_EQ(vm.state, GuestState::kStarted);
   // No call comes: its supervisor ends it, with its directory.
   EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); }));
   EXPECT_EQ(Directories(), 0u);
@@ -190,7 +190,7 @@ TEST_F(EngineVmTest, ACrashedSupervisorLeavesAStoppedVmThatCanBeStartedAgain) {
   EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); })) << "the guest outlived it";
   const auto lost = engine_.StatusVm(vm.vm_id);
   ASSERT_TRUE(lost) << lost.error().message;
-  EXPECT_EQ(lost->state, "stopped");
+  EXPECT_EQ(lost->state, GuestState::kStopped);
   EXPECT_NE(lost->last_error, "");
   const auto again = engine_.StartVm(vm.vm_id);
   ASSERT_TRUE(again) << again.error().message;
@@ -213,14 +213,14 @@ TEST_F(EngineVmTest, AnotherProcessSeesAndUsesTheSameVm) {
   EXPECT_TRUE(InAnotherProcess([&] {
     Engine other(directories);
     const auto seen = other.StatusVm(vm.vm_id);
-    return seen && seen->state == "started" && other.ListVms()->size() == 1;
+    return seen && seen->state == GuestState::kStarted && other.ListVms()->size() == 1;
   }));
   // Stopped there, stopped here.
   EXPECT_TRUE(InAnotherProcess([&] { return Engine(directories).StopVm(vm.vm_id).ok(); }));
-  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, "stopped");
+  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, GuestState::kStopped);
   // Started there by a process that ends: the VM goes on.
   EXPECT_TRUE(InAnotherProcess([&] { return Engine(directories).StartVm(vm.vm_id).ok(); }));
-  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, "started");
+  EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, GuestState::kStarted);
   const auto result = engine_.ExecVm(vm.vm_id, Script("echo here"), 30);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->stdout_text, "here\n");
@@ -233,7 +233,7 @@ TEST_F(EngineVmTest, TwoThatStartOneVmAtOnceGetOneGuest) {
   for (std::size_t i = 0; i < ok.size(); ++i) {
     threads.emplace_back([&, i] {
       const auto started = engine_.StartVm(vm.vm_id);
-      ok[i] = started && started->state == "started";
+      ok[i] = started && started->state == GuestState::kStarted;
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -96,13 +96,12 @@ class NotingRecord final : public GuestRecord, public CommandJournal {
     notes.push_back("begin " + exec.argv.at(0));
     return ++sequence_;
   }
-  void Append(std::int64_t sequence, wire::Stream, std::string_view bytes) override {
+  void Append(std::int64_t sequence, OutputStream, std::string_view bytes) override {
     notes.push_back("append " + std::to_string(sequence) + " " + std::string(bytes));
     unsettled_ = full;
   }
-  void End(std::int64_t sequence, const wire::Exited& exited) override {
-    notes.push_back("end " + std::to_string(sequence) + " " +
-                    std::string(wire::OutcomeName(exited.outcome.kind)));
+  void End(std::int64_t sequence, const CommandEnd& end) override {
+    notes.push_back("end " + std::to_string(sequence) + " " + std::string(Name(end.outcome)));
     unsettled_ = full;
   }
   bool settled() const override { return !unsettled_; }
@@ -253,13 +252,13 @@ class SupervisorFixture : public ::testing::Test {
   }
 
   // The guest's command on `channel` says that it ends, in all the frames that takes.
-  void AgentEnds(std::uint32_t channel, int code = 0,
-                 wire::Outcome::Kind kind = wire::Outcome::Kind::kExited) {
+  void AgentEnds(std::uint32_t channel, int code = 0, Outcome outcome = Outcome::kExited) {
     Agent().Send(wire::Plain(Type::kStarted, channel));
     Agent().SendBytes(wire::EncodeEof(channel, wire::Stream::kStdout));
     Agent().SendBytes(wire::EncodeEof(channel, wire::Stream::kStderr));
     wire::Exited exited;
-    exited.outcome = {kind, code};
+    exited.outcome = outcome;
+    exited.code = code;
     AgentSays(exited.ToFrame(channel));
   }
 

@@ -1,0 +1,52 @@
+// The closed sets of values in the public types, and their names: those of JSON, of Python and of
+// what pyro stores.
+
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+namespace pyro {
+
+// How a command ended. Never an Error.
+enum class Outcome {
+  kExited,
+  kSignalled,
+  kTimedOut,     // Killed at its timeout.
+  kCancelled,    // Killed because a client asked.
+  kNotStarted,   // The program could not be run.
+  kInterrupted,  // The guest or its supervisor died first: the command may have ended or not.
+};
+
+enum class CommandState { kRunning, kEnded };
+
+// Of a VM or a task.
+enum class GuestState {
+  kCreated,  // It has a directory and a row, and no guest ever ran.
+  kStarted,  // A guest runs, or ran until something killed its supervisor.
+  kStopped,  // A guest ran and is off; its disk is kept.
+  kDeleted,  // Never stored or returned: the row is gone.
+};
+
+// How commands run, or did until the guest stopped.
+enum class ExecutionMode {
+  kPending,  // Before the first start.
+  kGuestVirtioSerial,
+  kGuestVsock,
+  kHostCompat,  // On this host, which is no VM.
+};
+
+enum class OutputStream { kStdout, kStderr };
+
+// "exited", "running", "created", "guest_virtio_serial", "stdout" and so on.
+std::string_view Name(Outcome outcome);
+std::string_view Name(CommandState state);
+std::string_view Name(GuestState state);
+std::string_view Name(ExecutionMode mode);
+std::string_view Name(OutputStream stream);
+
+// The value of that name, or nullopt. Enum is one of the above.
+template <typename Enum>
+std::optional<Enum> FromName(std::string_view name);
+
+}  // namespace pyro

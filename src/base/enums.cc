@@ -1,0 +1,49 @@
+#include "pyro/enums.h"
+
+#include <algorithm>
+#include <array>
+
+namespace pyro {
+namespace {
+
+// In the order of each enum.
+constexpr std::array<std::string_view, 6> NamesOf(Outcome) {
+  return {"exited", "signalled", "timed_out", "cancelled", "not_started", "interrupted"};
+}
+constexpr std::array<std::string_view, 2> NamesOf(CommandState) { return {"running", "ended"}; }
+constexpr std::array<std::string_view, 4> NamesOf(GuestState) {
+  return {"created", "started", "stopped", "deleted"};
+}
+constexpr std::array<std::string_view, 4> NamesOf(ExecutionMode) {
+  return {"pending", "guest_virtio_serial", "guest_vsock", "host_compat"};
+}
+constexpr std::array<std::string_view, 2> NamesOf(OutputStream) { return {"stdout", "stderr"}; }
+
+template <typename Enum>
+std::string_view NameOf(Enum value) {
+  return NamesOf(value).at(static_cast<std::size_t>(value));
+}
+
+}  // namespace
+
+std::string_view Name(Outcome outcome) { return NameOf(outcome); }
+std::string_view Name(CommandState state) { return NameOf(state); }
+std::string_view Name(GuestState state) { return NameOf(state); }
+std::string_view Name(ExecutionMode mode) { return NameOf(mode); }
+std::string_view Name(OutputStream stream) { return NameOf(stream); }
+
+template <typename Enum>
+std::optional<Enum> FromName(std::string_view name) {
+  constexpr auto kNames = NamesOf(Enum{});
+  const auto* const found = std::find(kNames.begin(), kNames.end(), name);
+  if (found == kNames.end()) return std::nullopt;
+  return static_cast<Enum>(found - kNames.begin());
+}
+
+template std::optional<Outcome> FromName(std::string_view name);
+template std::optional<CommandState> FromName(std::string_view name);
+template std::optional<GuestState> FromName(std::string_view name);
+template std::optional<ExecutionMode> FromName(std::string_view name);
+template std::optional<OutputStream> FromName(std::string_view name);
+
+}  // namespace pyro

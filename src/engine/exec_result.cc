@@ -1,0 +1,38 @@
+#include "engine/exec_result.h"
+
+namespace pyro::engine {
+
+ExecResult MakeExecResult(const CommandSpec& spec, const CommandEnd& end,
+                          const std::string& environment, const std::string& accelerator,
+                          InTask in_task) {
+  ExecResult result;
+  result.stdout_bytes = end.stdout_bytes;
+  result.stderr_bytes = end.stderr_bytes;
+  result.exit_code = end.ExitCode();
+  result.outcome = end.outcome;
+  result.duration_ms = end.duration_us / 1000;
+  result.environment = environment;
+  result.accelerator = accelerator;
+  result.output_left_open = end.output_left_open;
+  result.explanation = Explain(spec, end, accelerator, in_task);
+  return result;
+}
+
+ExecResult MakeGuestResult(const RelayResult& relayed, const CommandSpec& spec,
+                           const std::string& environment, InTask in_task, const Stopwatch& watch,
+                           Timings timings) {
+  const wire::Ready& ready = relayed.ready;
+  ExecResult result = MakeExecResult(spec, relayed.exited, environment, ready.accelerator, in_task);
+  result.execution_mode = ready.execution_mode;
+  result.kernel = ready.kernel;
+  timings.machine_ms = watch.At(SteadyTime(std::chrono::microseconds(ready.machine_at_us)));
+  timings.ready_ms = watch.At(relayed.ready_at);
+  // A guest that ran before has sent its ready at once.
+  const bool fresh = timings.machine_ms >= 0 || ready.start == "spare";
+  timings.start = fresh ? ready.start : "";
+  timings.first_output_ms = watch.At(relayed.first_output_at);
+  result.timings = timings;
+  return result;
+}
+
+}  // namespace pyro::engine
