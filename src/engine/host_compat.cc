@@ -17,6 +17,7 @@
 #include "engine/capture.h"
 #include "engine/context.h"
 #include "engine/exec_result.h"
+#include "engine/host_program.h"
 #include "engine/reaper.h"
 #include "engine/requests.h"
 #include "engine/vm_files.h"
@@ -293,6 +294,12 @@ Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& opt
     // bwrap reports a signalled command as 128 + n, as a shell does.
     ended.outcome = status.signalled ? Outcome::kSignalled : Outcome::kExited;
     ended.code = status.code;
+    // What the jail's shell reports of a program that it could not start.
+    const bool perhaps = !status.signalled && (status.code == 126 || status.code == 127);
+    if (const int number = perhaps ? WhyNotStarted(workspace, exec) : 0; number != 0) {
+      ended.outcome = Outcome::kNotStarted;
+      ended.code = number;
+    }
   }
   if (end != nullptr) *end = ended;
   ExecResult result = MakeExecResult(exec, ended, options.environment, "", InTask::kNo);

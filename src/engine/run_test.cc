@@ -213,6 +213,31 @@ TEST_F(RunTest, WithoutAGuestTheCommandRunsOnTheHostOnlyWhereThatIsAllowed) {
   ExpectNoTrace();
 }
 
+TEST_F(RunTest, OnTheHostAProgramThatCannotBeStartedIsNamedAsInAGuest) {
+  world_.build = MakeError(ErrorCode::kUnavailable, "no mirror");
+  VmOptions options = Vm();
+  options.allow_host_compat = true;
+  const auto run = [&](std::vector<std::string> argv) {
+    auto result = engine_->RunInVm(options, Command{.argv = std::move(argv), .script = {}}, 30);
+    EXPECT_TRUE(result.ok()) << result.error().message;
+    return std::move(result).value();
+  };
+  const ExecResult missing = run({"no-such-program"});
+  EXPECT_EQ(missing.outcome, Outcome::kNotStarted);
+  EXPECT_EQ(missing.exit_code, 127);
+  EXPECT_EQ(missing.explanation.message, "no program 'no-such-program' is in the PATH");
+  EXPECT_EQ(run({"./missing"}).explanation.message, "'./missing' does not exist");
+  EXPECT_EQ(run({"/root/hidden"}).explanation.message, "'/root/hidden' does not exist");
+  const ExecResult directory = run({"/usr"});
+  EXPECT_EQ(directory.exit_code, 126);
+  EXPECT_EQ(directory.explanation.message, "'/usr' is a directory, not a program");
+  EXPECT_EQ(run({"/etc/passwd"}).explanation.message, "'/etc/passwd' is not executable");
+  // A program's own code is no such case.
+  const ExecResult own = run({"sh", "-c", "exit 127"});
+  EXPECT_EQ(own.outcome, Outcome::kExited);
+  EXPECT_EQ(own.explanation.message, "");
+}
+
 TEST_F(RunTest, OnTheHostStdinTimeLimitAndCancellationHoldAsWell) {
   world_.build = MakeError(ErrorCode::kUnavailable, "no mirror");
   VmOptions options = Vm();

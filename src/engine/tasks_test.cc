@@ -423,6 +423,13 @@ TEST_F(TasksTest, ATaskOnTheHostKeepsAJournalOfItsOwn) {
   EXPECT_EQ(OutputOf(id, "cat file"), "kept\n");
   EXPECT_EQ(engine_->LogsTask(id)->entries.at(0).exit_code, 2);
   EXPECT_EQ(engine_->ExecTask(id, Shell("sleep 600"), 1)->outcome, Outcome::kTimedOut);
+  EXPECT_EQ(Exec(id, "printf '#!/no/interpreter\\n' > s; chmod +x s")->exit_code, 0);
+  const auto script = engine_->ExecTask(id, Command{.argv = {"./s"}, .script = {}}, 30);
+  ASSERT_TRUE(script.ok()) << script.error().message;
+  EXPECT_EQ(script->exit_code, 127);
+  EXPECT_NE(script->explanation.message.find("the interpreter"), std::string::npos);
+  EXPECT_EQ(engine_->GetTaskCommand(id, script->sequence)->explanation.message,
+            script->explanation.message);
 
   EXPECT_EQ(engine_->StartTaskCommand(id, Shell("true"), 30).error().code, ErrorCode::kWrongState);
   EXPECT_EQ(engine_->ExportTask(id, "file", directory_.path() / "x").error().code,
