@@ -1,5 +1,6 @@
 #include "mcp_server/journal_tasks.h"
 
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -58,7 +59,10 @@ Result<mcp::TaskState> McpTaskState(Engine& engine, const TaskCommandInfo& comma
   state.id = McpTaskId(command.task_id, command.sequence);
   state.message = Describe(command);
   state.created_at = TimeOf(command.started_at);
-  state.updated_at = command.ended_at.empty() ? SystemClock().Now() : TimeOf(command.ended_at);
+  // Of a running command this is the time of the look, by the clock of the engine.
+  state.updated_at = command.ended_at.empty()
+                         ? state.created_at + std::chrono::milliseconds(command.duration_ms)
+                         : TimeOf(command.ended_at);
   if (command.state == CommandState::kRunning) return state;
   if (command.outcome == Outcome::kCancelled) {
     state.status = mcp::TaskStatus::kCancelled;
