@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 FLOORS = {
     "base": set(),
+    "api": {"base"},
     "sys": {"base"},
     "wire": {"base"},
     "db": {"base"},
@@ -21,18 +22,18 @@ FLOORS = {
     "environment": {"sys", "base"},
     "archive": {"sys", "base"},
     "supervisor": {"registry", "vmm", "wire", "sys", "base"},
-    "engine": {"registry", "vmm", "environment", "archive", "wire", "sys", "base"},
+    "engine": {"api", "registry", "vmm", "environment", "archive", "wire", "sys", "base"},
     "agent": {"wire", "sys", "base"},
     "mcp": {"sys", "base"},
     "chat": {"base"},
-    "mcp_server": {"mcp", "base"},
-    "cli": {"chat", "mcp_server", "base"},
-    "python": {"base"},
+    "mcp_server": {"api", "mcp", "base"},
+    "cli": {"api", "chat", "mcp_server", "base"},
+    "python": {"api", "base"},
     "apps": {"cli", "supervisor", "agent", "vmm", "sys", "base"},
 }
 
 # What tests, and what is in folders named `testing`, may see beyond that.
-TESTS_SEE = {"cli": {"engine", "sys"}, "mcp_server": {"engine", "sys"}}
+TESTS_SEE = {"api": {"sys"}, "cli": {"engine", "sys"}, "mcp_server": {"engine", "sys"}}
 
 # Header prefix of a library: the folders that may include it.
 OUTSIDE = {

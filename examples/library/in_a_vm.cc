@@ -36,14 +36,14 @@ int main(int argc, char** argv) {
     return Report(prepared.error());
   const auto directories = pyro::Engine::DefaultDirectories();
   if (!directories) return Report(directories.error());
-  pyro::Engine engine(*directories);
-  if (argc < 3) return List(engine);
+  const auto engine = pyro::MakeLocalEngine(*directories);
+  if (argc < 3) return List(*engine);
 
   pyro::VmOptions options;
   options.environment = argv[1];
   pyro::Command command;
   command.argv.assign(argv + 2, argv + argc);
-  const auto result = engine.RunInVm(options, command, 120);
+  const auto result = engine->RunInVm(options, command, 120);
   if (!result) return Report(result.error());
   std::fwrite(result->stdout_text.data(), 1, result->stdout_text.size(), stdout);
   std::fwrite(result->stderr_text.data(), 1, result->stderr_text.size(), stderr);

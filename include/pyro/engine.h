@@ -11,14 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "pyro/calls.h"
 #include "pyro/result.h"
 #include "pyro/types.h"
 
 namespace pyro {
-
-namespace engine {
-struct Context;  // Of the library itself: src/engine/context.h.
-}
 
 // Takes a command's output as it arrives.
 class OutputSink {
@@ -47,6 +44,8 @@ struct CallIo {
   std::function<void(std::string_view notice)> on_notice;
 };
 
+// An interface: requests and results are plain data. src/api has a row for each call.
+//
 // Thread-safe: calls may come from several threads, each on its own connection to the state on
 // disk. Other processes may use the same directories at the same time.
 //
@@ -71,134 +70,140 @@ class Engine {
   // kLimit: that is too few.
   static Status PrepareProcess();
 
-  explicit Engine(Directories directories);
-  // For pyro's own programs and tests.
-  explicit Engine(engine::Context context);
-  ~Engine();
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
+  virtual ~Engine() = default;
 
   // Environments. kNotFound: not in the catalog. kDataLoss: installed but broken; pulling repairs
   // it.
-  Result<std::vector<EnvironmentInfo>> ListEnvironments();
+  virtual Result<std::vector<EnvironmentInfo>> ListEnvironments() = 0;
   // Builds and installs it if it is not installed. kUnavailable: the package mirror cannot be
   // reached.
-  Result<PulledEnvironment> PullEnvironment(const std::string& name, const CallIo& io = {});
+  virtual Result<PulledEnvironment> PullEnvironment(const std::string& name,
+                                                    const CallIo& io = {}) = 0;
   // kNotFound also: not installed. `verify`: reads every file and compares its digest.
   enum class Verify { kNo, kYes };
-  Result<EnvironmentDetails> InspectEnvironment(const std::string& name, Verify verify);
+  virtual Result<EnvironmentDetails> InspectEnvironment(const std::string& name, Verify verify) = 0;
   // Removes broken, interrupted and superseded environments; with kAll also the installed ones.
   // Keeps those that a VM still needs.
   enum class PruneScope { kLeftovers, kAll };
-  Result<PrunedEnvironments> PruneEnvironments(PruneScope scope);
+  virtual Result<PrunedEnvironments> PruneEnvironments(PruneScope scope) = 0;
 
   // Runs one command in a VM of its own, and has deleted the VM when it returns, also with an
   // error. Pulls the environment if it is missing. kGuestUnavailable: no guest could start, or it
   // died before the command ended. timeout_seconds: 1 to kMaxTimeoutSeconds, from the command's
   // start.
-  Result<ExecResult> RunInVm(const VmOptions& options, const Command& command,
-                             std::int64_t timeout_seconds, const CallIo& io = {});
+  virtual Result<ExecResult> RunInVm(const VmOptions& options, const Command& command,
+                                     std::int64_t timeout_seconds, const CallIo& io = {}) = 0;
 
   // VMs that live until their lease ends or they are deleted. `vm_id` may be any unambiguous prefix
   // of 6 characters or more after "vm_". kNotFound: no such VM. kWrongState: not possible in its
   // state.
-  Result<VmInfo> CreateVm(const VmOptions& options, const CallIo& io = {});
+  virtual Result<VmInfo> CreateVm(const VmOptions& options, const CallIo& io = {}) = 0;
   // Returns once the guest takes commands. A started VM is no error.
-  Result<VmInfo> StartVm(const std::string& vm_id, const CallIo& io = {});
+  virtual Result<VmInfo> StartVm(const std::string& vm_id, const CallIo& io = {}) = 0;
   // Runs one command in a started VM and then deletes that VM.
-  Result<ExecResult> ExecVm(const std::string& vm_id, const Command& command,
-                            std::int64_t timeout_seconds, const CallIo& io = {});
+  virtual Result<ExecResult> ExecVm(const std::string& vm_id, const Command& command,
+                                    std::int64_t timeout_seconds, const CallIo& io = {}) = 0;
   // Syncs, powers off and keeps the disk. A stopped VM is no error.
-  Result<VmInfo> StopVm(const std::string& vm_id);
-  // In any state. kNotFound: it does not exist any more.
-  Status DeleteVm(const std::string& vm_id);
-  Result<VmInfo> StatusVm(const std::string& vm_id);
-  Result<std::vector<VmInfo>> ListVms();
-  Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id);
+  virtual Result<VmInfo> StopVm(const std::string& vm_id) = 0;
+  // In any state. Returns the full id. kNotFound: it does not exist any more.
+  virtual Result<std::string> DeleteVm(const std::string& vm_id) = 0;
+  virtual Result<VmInfo> StatusVm(const std::string& vm_id) = 0;
+  virtual Result<std::vector<VmInfo>> ListVms() = 0;
+  virtual Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id) = 0;
   // Removes VMs whose lease is over and the leftovers of crashes. Every call that creates a VM does
   // the same.
-  Result<ReapedVms> ReapExpired();
+  virtual Result<ReapedVms> ReapExpired() = 0;
 
   // Spares: VMs of one kind that have started and wait for RunInVm. A spare that is taken is
   // replaced in the background. All are removed if none was taken for `ttl_seconds`. Returns once
   // `count` of them (0 to 64) wait; 0 removes them. kLimit: they could take more than half of the
   // host's memory, or more than is available. kUnavailable: PYRO_WARM_START=0.
-  Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,
-                                   const CallIo& io = {});
-  Result<std::vector<SparePoolInfo>> ListSparePools();
+  virtual Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,
+                                           const CallIo& io = {}) = 0;
+  virtual Result<std::vector<SparePoolInfo>> ListSparePools() = 0;
 
   // Tasks: a workspace and a journal that last until DeleteTask. `task_id` may be a prefix, as
   // above. The files of a finished command are on disk. If a task's guest is gone (lease over,
   // crash, reboot), the next command starts it again.
-  Result<TaskInfo> CreateTask(const TaskOptions& options, const CallIo& io = {});
+  virtual Result<TaskInfo> CreateTask(const TaskOptions& options, const CallIo& io = {}) = 0;
   // kCancelled: the command was killed and recorded as cancelled. A caller that dies leaves the
   // command running. kLimit: 256 commands already run in the task.
-  Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
-                                  std::int64_t timeout_seconds, const CallIo& io = {});
+  virtual Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
+                                          std::int64_t timeout_seconds, const CallIo& io = {}) = 0;
   // The same, but returns once the command is recorded. The command goes on without a client, to
   // its end or its timeout (0: none), with its stdin at its end. ReadTaskOutput reads its output,
   // GetTaskCommand waits for it, CancelTaskCommand ends it. Of `io` only cancel_fd, on_progress and
   // on_notice are used. kCancelled: the command does not run. kWrongState: the task runs on the
   // host, where no command outlives its caller.
-  Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id, const Command& command,
-                                              std::int64_t timeout_seconds, const CallIo& io = {});
+  virtual Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id,
+                                                      const Command& command,
+                                                      std::int64_t timeout_seconds,
+                                                      const CallIo& io = {}) = 0;
   // Kills a running command with every process that it started; returns once that is recorded. Any
   // process may call it. A call that waits for the command gets its end as usual. A command that
   // has ended is returned unchanged. kNotFound: no such command. kWrongState: it runs on the host,
   // in the process that started it. kUnavailable: it was killed, but its end could not be recorded
   // yet.
-  Result<TaskCommandInfo> CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                            const CallIo& io = {});
-  Result<TaskInfo> StatusTask(const std::string& task_id);
-  Result<std::vector<TaskInfo>> ListTasks();
+  virtual Result<TaskCommandInfo> CancelTaskCommand(const std::string& task_id,
+                                                    std::int64_t sequence,
+                                                    const CallIo& io = {}) = 0;
+  virtual Result<TaskInfo> StatusTask(const std::string& task_id) = 0;
+  virtual Result<std::vector<TaskInfo>> ListTasks() = 0;
   // One journal entry without its output. Waits up to `wait`, at most 7 days, for the command's
   // end. A command that has not ended by then is returned as running. kNotFound: no such task or
   // command.
-  Result<TaskCommandInfo> GetTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                         std::chrono::milliseconds wait = {},
-                                         const CallIo& io = {});
+  virtual Result<TaskCommandInfo> GetTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                                 std::chrono::milliseconds wait = {},
+                                                 const CallIo& io = {}) = 0;
   // Journal entries without their output; `first` and `limit` as in LogsTask.
-  Result<TaskCommandPage> ListTaskCommands(const std::string& task_id, std::int64_t first = 1,
-                                           std::int64_t limit = 0);
+  virtual Result<TaskCommandPage> ListTaskCommands(const std::string& task_id,
+                                                   std::int64_t first = 1,
+                                                   std::int64_t limit = 0) = 0;
   // Up to `limit` bytes, 1 to kMaxResultBytes, of one stream of one command from `offset` on, as
   // far as the journal has them. Waits up to `wait` for output or for the command's end. A page
   // does not end within a UTF-8 character while more may follow, so it may be up to 3 bytes short.
   // kNotFound: no such task or command.
-  Result<TaskOutput> ReadTaskOutput(const std::string& task_id, std::int64_t sequence,
-                                    OutputStream stream, std::uint64_t offset, std::int64_t limit,
-                                    std::chrono::milliseconds wait = {}, const CallIo& io = {});
+  virtual Result<TaskOutput> ReadTaskOutput(const std::string& task_id, std::int64_t sequence,
+                                            OutputStream stream, std::uint64_t offset,
+                                            std::int64_t limit, std::chrono::milliseconds wait = {},
+                                            const CallIo& io = {}) = 0;
   // Entries from `first` on, at most `limit` of them. A limit of 0 means all, one of -N the last N.
-  Result<TaskLogs> LogsTask(const std::string& task_id, std::int64_t first = 1,
-                            std::int64_t limit = 0);
+  virtual Result<TaskLogs> LogsTask(const std::string& task_id, std::int64_t first = 1,
+                                    std::int64_t limit = 0) = 0;
   // One entry. Copies its streams to the sink, up to their present end or, with kYes, until the
   // command has ended.
   enum class Follow { kNo, kYes };
-  Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                      Follow follow, const CallIo& io);
+  virtual Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                              Follow follow, const CallIo& io) = 0;
   // Syncs, powers off and interrupts running commands. A stopped task is no error.
-  Result<TaskInfo> StopTask(const std::string& task_id);
+  virtual Result<TaskInfo> StopTask(const std::string& task_id) = 0;
   // In any state, with its workspace and journal. Returns the full id. A whole id that names no
   // task counts as deleted, so that an interrupted delete can be repeated; kNotFound only for the
   // beginning of an id.
-  Result<std::string> DeleteTask(const std::string& task_id);
+  virtual Result<std::string> DeleteTask(const std::string& task_id) = 0;
   // Copies a path of the guest (relative ones from /workspace) to the host. A directory becomes a
   // new one, or fills an empty one. A file becomes a file, or goes into a directory that is there.
   // A destination with the name of a tar archive, such as x.tar.gz, becomes one. kAlreadyExists:
   // something is there, and no regular file that `options.force` replaces. kInvalidArgument: the
   // name is that of another archive format, or a terminal cannot be given what was asked for.
-  Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
-                                  const std::string& destination, const ExportOptions& options = {},
-                                  const CallIo& io = {});
+  virtual Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
+                                          const std::string& destination,
+                                          const ExportOptions& options = {},
+                                          const CallIo& io = {}) = 0;
 
   // "kvm" or "tcg" if it is certain without a test run, else empty. Writes nothing.
-  std::string KnownAccelerator();
+  virtual std::string KnownAccelerator() = 0;
 
   // Checks this host. Takes seconds the first time, because it tests the accelerator.
-  Result<DoctorReport> Doctor();
+  virtual Result<DoctorReport> Doctor() = 0;
 
- private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+ protected:
+  Engine() = default;
+  Engine(const Engine&) = default;
+  Engine& operator=(const Engine&) = default;
 };
+
+// The engine that works on this host.
+std::unique_ptr<Engine> MakeLocalEngine(Engine::Directories directories);
 
 }  // namespace pyro

@@ -38,7 +38,8 @@ enum class ExecutionMode {
 
 enum class OutputStream { kStdout, kStderr };
 
-// "exited", "running", "created", "guest_virtio_serial", "stdout" and so on.
+// "exited", "running", "created", "guest_virtio_serial", "stdout" and so on. Empty for a value that
+// is none of them.
 std::string_view Name(Outcome outcome);
 std::string_view Name(CommandState state);
 std::string_view Name(GuestState state);

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,10 +10,23 @@
 #include <vector>
 
 #include "pyro/enums.h"
+#include "pyro/version.h"
 
 namespace pyro {
 
-// The options of a VM. Limits: 1 to 64 CPUs, 128 to 1,048,576 MiB, a lease of 1 second to 10 years.
+// The limits of arguments. What has no least value here begins with 1.
+inline constexpr std::int64_t kMaxVcpuCount = 64;
+inline constexpr std::int64_t kMinMemMib = 128;
+inline constexpr std::int64_t kMaxMemMib = 1024 * 1024;
+inline constexpr std::int64_t kMinDiskMib = 256;
+inline constexpr std::int64_t kMaxDiskMib = 1024 * 1024;
+inline constexpr std::int64_t kMaxTtlSeconds = 10LL * 365 * 24 * 3600;
+inline constexpr std::int64_t kMaxTimeoutSeconds = 7LL * 24 * 3600;
+inline constexpr std::int64_t kDefaultTimeoutSeconds = 30;
+inline constexpr std::int64_t kMaxSpares = 64;               // Of one kind.
+inline constexpr std::size_t kMaxResultBytes = 1024 * 1024;  // Of each stream in a result.
+
+// The options of a VM.
 struct VmOptions {
   std::string environment;
   std::int64_t vcpu_count = 1;
@@ -29,10 +43,6 @@ struct Command {
   std::vector<std::string> argv;
   std::optional<std::string> script;
 };
-
-inline constexpr std::int64_t kMaxTimeoutSeconds = 7LL * 24 * 3600;
-inline constexpr std::int64_t kDefaultTimeoutSeconds = 30;
-inline constexpr std::size_t kMaxResultBytes = 1024 * 1024;  // Of each stream in a result.
 
 // The times of a run's steps, in milliseconds from the call's beginning; -1: did not happen.
 struct Timings {
@@ -95,7 +105,7 @@ struct VmInfo {
 
 // The options of a task. Its disk holds /workspace and every change to the root file system.
 struct TaskOptions : VmOptions {
-  std::int64_t disk_mib = 10240;  // 256 to 1,048,576; the host stores only written blocks.
+  std::int64_t disk_mib = 10240;  // Its bound; the host stores only written blocks.
   // Seeds /workspace: a directory, or a tar archive, plain or compressed by gzip, bzip2, xz or
   // zstd. Empty: nothing.
   std::string source_path;
@@ -131,6 +141,7 @@ struct TaskInfo {
   std::string task_id;
   std::string environment;
   GuestState state = GuestState::kCreated;
+  std::string workspace_path = "/workspace";
   std::int64_t vcpu_count = 0;
   std::int64_t mem_mib = 0;
   std::int64_t disk_mib = 0;
@@ -248,6 +259,7 @@ struct TemplateInfo {
 
 struct EnvironmentDetails {
   EnvironmentInfo info;
+  std::string catalog_version = kVersion;
   std::string kernel_release;
   std::string kernel_package;
   std::string directory;
@@ -301,23 +313,40 @@ struct DoctorCheck {
   std::string fix;  // The command that fixes it, or empty.
 };
 
-struct DoctorReport {
-  std::string platform;  // linux-x86_64
-  bool runtime_ok = false;
-  bool kvm_exists = false;
-  bool kvm_readable = false;
-  bool kvm_writable = false;
-  std::string environment_cache;
-  std::string state_directory;
+struct DoctorKvm {
+  bool exists = false;
+  bool readable = false;
+  bool writable = false;
+};
+
+struct DoctorCapabilities {
   bool vm_boot = false;
   bool guest_exec = false;
   bool guest_network = false;
   bool host_compat = false;
+};
+
+struct DoctorNetworking {
   bool tun = false;
   bool ip_forward = false;
-  std::string accelerator;
-  std::string accelerator_reason;
-  std::string network_backend;
+  std::string backend;  // Empty: no guest can have a network.
+};
+
+struct DoctorAccelerator {
+  std::string name;  // "kvm", "tcg", or empty: none works.
+  std::string reason;
+};
+
+struct DoctorReport {
+  std::string version = kVersion;
+  std::string platform;  // linux-x86_64
+  bool runtime_ok = false;
+  DoctorKvm kvm;
+  std::string environment_cache;
+  std::string state_directory;
+  DoctorCapabilities capabilities;
+  DoctorNetworking networking;
+  DoctorAccelerator accelerator;
   std::vector<DoctorCheck> checks;
   std::vector<std::string> issues;  // One sentence each, with a remedy.
 };

@@ -16,11 +16,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "api/json.h"
+#include "api/operations.h"
 #include "base/json.h"
 #include "call.h"
 #include "convert.h"
 #include "pyro/engine.h"
-#include "pyro/json_forms.h"
 #include "pyro/mcp_server.h"
 #include "pyro/version.h"
 
@@ -113,6 +114,11 @@ py::object ShortCall(F engine_call) {
   return ToPython(*form);
 }
 
+// A call without arguments, by the row of its operation.
+py::object ByRow(Engine& engine, const char* name) {
+  return ShortCall([&] { return api::Call(engine, *api::FindOperation(name), Json::object()); });
+}
+
 VmOptions MakeOptions(std::string environment, std::int64_t vcpu_count, std::int64_t mem_mib,
                       std::int64_t ttl_seconds, bool network, bool allow_host_compat) {
   VmOptions options;
@@ -130,7 +136,7 @@ std::unique_ptr<Engine> MakeEngine() {
   if (!prepared) Throw(prepared.error());
   auto directories = Engine::DefaultDirectories();
   if (!directories) Throw(directories.error());
-  return std::make_unique<Engine>(std::move(*directories));
+  return MakeLocalEngine(std::move(*directories));
 }
 
 py::object PullEnvironment(Engine& engine, const std::string& name) {
@@ -189,11 +195,9 @@ py::object ExecVm(Engine& engine, const std::string& vm_id, CommandWords words,
 
 py::object DeleteVm(Engine& engine, const std::string& vm_id) {
   return ShortCall([&]() -> Result<Json> {
-    // The whole id, for a caller that gave its beginning.
-    auto vm = engine.StatusVm(vm_id);
-    if (!vm) return std::move(vm).error();
-    if (Status status = engine.DeleteVm(vm->vm_id); !status) return std::move(status).error();
-    return Json{{"vm_id", vm->vm_id}, {"deleted", true}};
+    auto id = engine.DeleteVm(vm_id);
+    if (!id) return std::move(id).error();
+    return Json{{"vm_id", *id}, {"deleted", true}};
   });
 }
 
@@ -306,8 +310,7 @@ void AddEngine(py::module_& module) {
   py::class_<Streams>(module, "Streams").def(py::init(&MakeStreams));
   py::class_<Engine>(module, "Engine")
       .def(py::init(&MakeEngine))
-      .def("list_environments",
-           [](Engine& engine) { return ShortCall([&] { return engine.ListEnvironments(); }); })
+      .def("list_environments", [](Engine& engine) { return ByRow(engine, "env list"); })
       .def("pull_environment", &PullEnvironment)
       .def("inspect_environment",
            [](Engine& engine, const std::string& name, bool verify) {
@@ -336,14 +339,13 @@ void AddEngine(py::module_& module) {
            [](Engine& engine, const std::string& vm_id) {
              return ShortCall([&] { return engine.StatusVm(vm_id); });
            })
-      .def("list_vms", [](Engine& engine) { return ShortCall([&] { return engine.ListVms(); }); })
+      .def("list_vms", [](Engine& engine) { return ByRow(engine, "vm list"); })
       .def("network_info_vm",
            [](Engine& engine, const std::string& vm_id) {
              return ShortCall([&] { return engine.NetworkInfoVm(vm_id); });
            })
       .def("keep_spares", &KeepSpares)
-      .def("list_spares",
-           [](Engine& engine) { return ShortCall([&] { return engine.ListSparePools(); }); })
+      .def("list_spares", [](Engine& engine) { return ByRow(engine, "warm list"); })
       .def("doctor", [](Engine& engine) { return ShortCall([&] { return engine.Doctor(); }); })
       .def("reap_expired",
            [](Engine& engine) { return ShortCall([&] { return engine.ReapExpired(); }); })
@@ -357,8 +359,7 @@ void AddEngine(py::module_& module) {
            [](Engine& engine, const std::string& task_id, std::int64_t first, std::int64_t limit) {
              return ShortCall([&] { return engine.LogsTask(task_id, first, limit); });
            })
-      .def("list_tasks",
-           [](Engine& engine) { return ShortCall([&] { return engine.ListTasks(); }); })
+      .def("list_tasks", [](Engine& engine) { return ByRow(engine, "task list"); })
       .def("stop_task",
            [](Engine& engine, const std::string& task_id) {
              return ShortCall([&] { return engine.StopTask(task_id); });

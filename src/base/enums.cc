@@ -21,7 +21,9 @@ constexpr std::array<std::string_view, 2> NamesOf(OutputStream) { return {"stdou
 
 template <typename Enum>
 std::string_view NameOf(Enum value) {
-  return NamesOf(value).at(static_cast<std::size_t>(value));
+  const auto names = NamesOf(value);
+  const auto index = static_cast<std::size_t>(value);
+  return index < names.size() ? names[index] : std::string_view();
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 #include <cerrno>
 #include <csignal>
 
+#include "api/json.h"
 #include "cli/output.h"
 #include "cli/signals.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 

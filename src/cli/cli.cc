@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/operations.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/commands.h"
@@ -105,7 +106,8 @@ int Main(int argc, char** argv, const EngineFactory& make_engine) {
     return Finish(kExitOk, context);
   }
   if (!all.empty() && all[0] == "__describe") {
-    PrintJson(DescribeCommand(app));
+    const bool api = all.size() > 1 && all[1] == "--api";
+    PrintJson(api ? api::DescribeApi() : DescribeCommand(app));
     return Finish(kExitOk, context);
   }
   if (all.empty()) {

@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "cli/call.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/usage.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

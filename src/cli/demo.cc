@@ -10,11 +10,11 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

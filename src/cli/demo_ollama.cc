@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/head_tail.h"
 #include "base/text.h"
 #include "base/try.h"
@@ -19,7 +20,6 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/values.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

@@ -9,11 +9,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {
@@ -41,16 +41,16 @@ int Doctor(Engine& engine, const Context& context, bool quiet) {
       "Platform: {}\nRuntime: {}\nKVM: exists={} readable={} writable={}\n", report->platform,
       report->runtime_ok ? Paint(STDOUT_FILENO, Colour::kGreen, "PASS")
                          : Paint(STDOUT_FILENO, Colour::kRed, "FAIL"),
-      YesNo(report->kvm_exists), YesNo(report->kvm_readable), YesNo(report->kvm_writable)));
+      YesNo(report->kvm.exists), YesNo(report->kvm.readable), YesNo(report->kvm.writable)));
   Print(fmt::format("Environment cache: {}\n", ShortenHome(report->environment_cache)));
   Print(fmt::format("Capabilities: vm_boot={} guest_exec={} guest_network={}\n",
-                    YesNo(report->vm_boot), YesNo(report->guest_exec),
-                    YesNo(report->guest_network)));
-  Print(fmt::format("Networking: tun={} ip_forward={}\n", YesNo(report->tun),
-                    YesNo(report->ip_forward)));
+                    YesNo(report->capabilities.vm_boot), YesNo(report->capabilities.guest_exec),
+                    YesNo(report->capabilities.guest_network)));
+  Print(fmt::format("Networking: tun={} ip_forward={}\n", YesNo(report->networking.tun),
+                    YesNo(report->networking.ip_forward)));
   Print(fmt::format("Accelerator: {} ({})\n",
-                    report->accelerator.empty() ? "none" : report->accelerator,
-                    Printable(report->accelerator_reason, 400)));
+                    report->accelerator.name.empty() ? "none" : report->accelerator.name,
+                    Printable(report->accelerator.reason, 400)));
   for (const std::string& issue : report->issues) {
     Print(Paint(STDOUT_FILENO, Colour::kYellow, "-") + " " + Printable(issue, 800) + "\n");
   }

@@ -10,12 +10,12 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/signals.h"
-#include "pyro/json_forms.h"
 #include "pyro/version.h"
 
 namespace pyro::cli {
@@ -30,7 +30,7 @@ int ListEnvironments(Engine& engine, const Context& context, bool quiet) {
   const auto environments = engine.ListEnvironments();
   if (!environments) return Fail(environments.error(), context);
   if (context.json) {
-    PrintJson(ToJson(*environments));
+    PrintJson(ToJson(EnvironmentList{.environments = *environments}));
     return kExitOk;
   }
   if (quiet) {

@@ -16,7 +16,7 @@
 
 #include <fmt/format.h>
 
-#include "pyro/json_forms.h"
+#include "api/json.h"
 
 namespace pyro::cli {
 namespace {

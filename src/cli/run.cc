@@ -6,13 +6,13 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "cli/call.h"
 #include "cli/closing.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/values.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

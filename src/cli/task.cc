@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/age.h"
 #include "base/text.h"
 #include "base/try.h"
@@ -14,7 +15,6 @@
 #include "cli/delete.h"
 #include "cli/output.h"
 #include "cli/parser.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/closing.h"
@@ -14,7 +15,6 @@
 #include "cli/parser.h"
 #include "cli/task.h"
 #include "cli/values.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

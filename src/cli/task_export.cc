@@ -7,12 +7,12 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

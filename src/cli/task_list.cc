@@ -5,12 +5,12 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "cli/call.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
 #include "cli/task_table.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {
@@ -31,7 +31,7 @@ int ListTasks(Engine& engine, const Context& context, const ListFlags& flags) {
   const auto tasks = engine.ListTasks();
   if (!tasks) return Fail(tasks.error(), context);
   if (context.json) {
-    PrintJson(ToJson(*tasks));
+    PrintJson(ToJson(TaskList{*tasks}));
     return kExitOk;
   }
   if (flags.quiet) {

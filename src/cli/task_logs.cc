@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/try.h"
 #include "cli/call.h"
 #include "cli/harmless.h"
@@ -17,7 +18,6 @@
 #include "cli/task.h"
 #include "cli/usage.h"
 #include "cli/values.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

@@ -5,12 +5,12 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "cli/call.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
 #include "cli/values.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/age.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -20,7 +21,6 @@
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/values.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {
@@ -101,7 +101,7 @@ int ListVms(Engine& engine, const Context& context, const VmFlags& flags) {
   const auto vms = engine.ListVms();
   if (!vms) return Fail(vms.error(), context);
   if (context.json) {
-    PrintJson(ToJson(*vms));
+    PrintJson(ToJson(VmList{*vms}));
     return kExitOk;
   }
   if (flags.quiet) {
@@ -161,10 +161,8 @@ constexpr Deletable kVms = {.noun = "VM",
                             .value = "VM_ID",
                             .description = "Delete VMs with their disks",
                             .remove = [](Engine& engine, const std::string& id) -> Result<Deleted> {
-                              // The whole id, also if only its beginning was given.
-                              PYRO_ASSIGN_OR_RETURN(VmInfo vm, engine.StatusVm(id));
-                              PYRO_RETURN_IF_ERROR(engine.DeleteVm(vm.vm_id));
-                              return Deleted{std::move(vm.vm_id)};
+                              PYRO_ASSIGN_OR_RETURN(std::string whole, engine.DeleteVm(id));
+                              return Deleted{std::move(whole)};
                             },
                             .list = [](Engine& engine) -> Result<std::vector<std::string>> {
                               PYRO_ASSIGN_OR_RETURN(const std::vector<VmInfo> vms,

@@ -6,12 +6,12 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/values.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::cli {
 namespace {
@@ -36,7 +36,7 @@ int ListPools(Engine& engine, const Context& context) {
   const auto pools = engine.ListSparePools();
   if (!pools) return Fail(pools.error(), context);
   if (context.json) {
-    PrintJson(ToJson(*pools));
+    PrintJson(ToJson(SparePools{*pools}));
     return kExitOk;
   }
   for (const SparePoolInfo& pool : *pools) Print(Line(pool));

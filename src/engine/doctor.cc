@@ -11,8 +11,8 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "engine/context.h"
-#include "engine/engine_impl.h"
 #include "engine/environments.h"
+#include "engine/local_engine.h"
 #include "engine/paths.h"
 #include "sys/child_process.h"
 #include "sys/files.h"
@@ -127,15 +127,15 @@ void CheckNetwork(DoctorReport& report) {
                             : Result<vmm::Network>(supervisor.error());
   check.ok = network.ok();
   if (network) {
-    report.network_backend = vmm::NetworkBackendName(network->backend());
-    check.detail = report.network_backend;
+    report.networking.backend = vmm::NetworkBackendName(network->backend());
+    check.detail = report.networking.backend;
     if (!network->fallback_reason().empty())
       check.detail += " (" + Printable(network->fallback_reason()) + ")";
   } else {
     check.detail = Printable(network.error().message);
     check.fix = network.error().hint.empty() ? "sudo apt-get install passt" : network.error().hint;
   }
-  report.guest_network = check.ok;
+  report.capabilities.guest_network = check.ok;
   report.checks.push_back(std::move(check));
 }
 
@@ -145,9 +145,9 @@ void CheckAccelerator(const Context& context, DoctorReport& report) {
   const auto verdict = Accelerator(context);
   check.ok = verdict.ok();
   if (verdict) {
-    report.accelerator = vmm::AcceleratorName(verdict->accelerator);
-    report.accelerator_reason = verdict->reason;
-    check.detail = report.accelerator + ": " + verdict->reason;
+    report.accelerator.name = vmm::AcceleratorName(verdict->accelerator);
+    report.accelerator.reason = verdict->reason;
+    check.detail = report.accelerator.name + ": " + verdict->reason;
   } else {
     check.detail = verdict.error().message;
     check.fix = verdict.error().hint;
@@ -172,14 +172,14 @@ bool AllOk(const DoctorReport& report, std::initializer_list<std::string_view> n
 }  // namespace
 }  // namespace engine
 
-Result<DoctorReport> Engine::Doctor() {
+Result<DoctorReport> LocalEngine::Doctor() {
   DoctorReport report;
   report.platform = engine::Platform();
-  report.kvm_exists = ::access(engine::kKvmDevice, F_OK) == 0;
-  report.kvm_readable = ::access(engine::kKvmDevice, R_OK) == 0;
-  report.kvm_writable = ::access(engine::kKvmDevice, W_OK) == 0;
-  report.tun = ::access("/dev/net/tun", F_OK) == 0;
-  report.ip_forward = engine::IpForward();
+  report.kvm.exists = ::access(engine::kKvmDevice, F_OK) == 0;
+  report.kvm.readable = ::access(engine::kKvmDevice, R_OK) == 0;
+  report.kvm.writable = ::access(engine::kKvmDevice, W_OK) == 0;
+  report.networking.tun = ::access("/dev/net/tun", F_OK) == 0;
+  report.networking.ip_forward = engine::IpForward();
   report.environment_cache = impl_->context.cache / "environments";
   report.state_directory = impl_->context.state;
 
@@ -194,11 +194,12 @@ Result<DoctorReport> Engine::Doctor() {
   report.checks.push_back(engine::CheckBuilder(impl_->context));
   engine::CheckNetwork(report);
 
-  report.vm_boot =
+  report.capabilities.vm_boot =
       engine::AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "accelerator"});
-  report.guest_exec = report.vm_boot && engine::AllOk(report, {"agent"});
-  report.guest_network = report.guest_network && report.guest_exec;
-  report.host_compat = engine::AllOk(report, {"jail"});
+  report.capabilities.guest_exec = report.capabilities.vm_boot && engine::AllOk(report, {"agent"});
+  report.capabilities.guest_network =
+      report.capabilities.guest_network && report.capabilities.guest_exec;
+  report.capabilities.host_compat = engine::AllOk(report, {"jail"});
   report.runtime_ok = true;
   for (const DoctorCheck& check : report.checks) {
     if (check.ok) continue;

@@ -6,7 +6,7 @@
 
 #include "base/try.h"
 #include "engine/context.h"
-#include "engine/engine_impl.h"
+#include "engine/local_engine.h"
 #include "engine/reaper.h"
 #include "sys/process_state.h"
 
@@ -17,10 +17,7 @@ Status Engine::PrepareProcess() {
   return sys::CheckOpenFiles();
 }
 
-Engine::Engine(engine::Context context) : impl_(std::make_unique<Impl>(std::move(context))) {}
-Engine::~Engine() = default;
-
-Result<ReapedVms> Engine::ReapExpired() {
+Result<ReapedVms> LocalEngine::ReapExpired() {
   // Without a state directory there are no leftovers, and none need be created.
   if (::access(impl_->context.state.c_str(), F_OK) != 0) return ReapedVms{};
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));

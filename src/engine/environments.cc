@@ -8,8 +8,8 @@
 #include "base/time.h"
 #include "base/try.h"
 #include "engine/context.h"
-#include "engine/engine_impl.h"
 #include "engine/environments.h"
+#include "engine/local_engine.h"
 #include "engine/paths.h"
 #include "engine/templates.h"
 #include "environment/catalog.h"
@@ -109,13 +109,13 @@ Status MakeUsualTemplates(const engine::Context& context, const engine::GuestPar
 
 }  // namespace
 
-std::string Engine::KnownAccelerator() {
+std::string LocalEngine::KnownAccelerator() {
   const auto known =
       vmm::KnownAccelerator(impl_->context.vmm, engine::AcceleratorOptionsFor(impl_->context));
   return known ? std::string(vmm::AcceleratorName(*known)) : "";
 }
 
-Result<std::vector<EnvironmentInfo>> Engine::ListEnvironments() {
+Result<std::vector<EnvironmentInfo>> LocalEngine::ListEnvironments() {
   Environments environments(impl_->context);
   std::vector<EnvironmentInfo> list;
   for (const auto& summary : environments.store().List())
@@ -123,7 +123,7 @@ Result<std::vector<EnvironmentInfo>> Engine::ListEnvironments() {
   return list;
 }
 
-Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const CallIo& io) {
+Result<PulledEnvironment> LocalEngine::PullEnvironment(const std::string& name, const CallIo& io) {
   Environments environments(impl_->context);
   PYRO_ASSIGN_OR_RETURN(const environment::PullResult pulled,
                         environments.store().Pull(name, environment::PullMode::kIfNeeded,
@@ -139,7 +139,7 @@ Result<PulledEnvironment> Engine::PullEnvironment(const std::string& name, const
   return PulledEnvironment{std::move(info), pulled.built};
 }
 
-Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, Verify verify) {
+Result<EnvironmentDetails> LocalEngine::InspectEnvironment(const std::string& name, Verify verify) {
   Environments environments(impl_->context);
   PYRO_ASSIGN_OR_RETURN(
       const environment::InstalledEnvironment installed,
@@ -169,7 +169,7 @@ Result<EnvironmentDetails> Engine::InspectEnvironment(const std::string& name, V
   return details;
 }
 
-Result<PrunedEnvironments> Engine::PruneEnvironments(PruneScope scope) {
+Result<PrunedEnvironments> LocalEngine::PruneEnvironments(PruneScope scope) {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
   PYRO_ASSIGN_OR_RETURN(const std::set<std::string> in_use, registry.DigestsInUse());
   Environments environments(impl_->context);

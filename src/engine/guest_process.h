@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/context.h"
 #include "engine/supervisor_link.h"
 #include "engine/vm_files.h"
 #include "pyro/engine.h"

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "engine/context.h"
 #include "pyro/engine.h"
 #include "wire/messages.h"
 

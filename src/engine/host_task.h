@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "engine/context.h"
 #include "pyro/engine.h"
 #include "registry/registry.h"
 #include "wire/messages.h"

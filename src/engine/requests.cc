@@ -4,31 +4,16 @@
 
 #include <fmt/format.h>
 
+#include "api/field.h"
 #include "base/try.h"
-#include "registry/instance_record.h"
-#include "vmm/vmm.h"
 
 namespace pyro::engine {
-namespace {
-
-Status InRange(std::string_view name, std::int64_t value, std::int64_t min, std::int64_t max) {
-  if (value >= min && value <= max) return OkStatus();
-  return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} is {}", name, value),
-                   fmt::format("{} takes {} to {}", name, min, max));
-}
-
-}  // namespace
-
-Status CheckVmOptions(const VmOptions& options) {
-  PYRO_RETURN_IF_ERROR(InRange("vcpu_count", options.vcpu_count, 1, vmm::kMaxVcpus));
-  PYRO_RETURN_IF_ERROR(InRange("mem_mib", options.mem_mib, vmm::kMinMemoryMib, vmm::kMaxMemoryMib));
-  return InRange("ttl_seconds", options.ttl_seconds, 1, registry::kMaxTtl.count());
-}
 
 Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds, TimeLimit limit,
                             Stdin input) {
   if (limit == TimeLimit::kRequired || timeout_seconds != 0) {
-    PYRO_RETURN_IF_ERROR(InRange("timeout_seconds", timeout_seconds, 1, kMaxTimeoutSeconds));
+    PYRO_RETURN_IF_ERROR(
+        api::CheckRange("timeout_seconds", timeout_seconds, 1, kMaxTimeoutSeconds));
   }
   wire::Exec exec;
   exec.argv =

@@ -15,9 +15,6 @@ namespace pyro::engine {
 // The directory in which commands run.
 inline constexpr const char* kWorkspace = "/workspace";
 
-// kInvalidArgument, naming the field as users know it.
-Status CheckVmOptions(const VmOptions& options);
-
 enum class TimeLimit { kRequired, kOptional };  // kOptional: 0 seconds stand for none.
 enum class Stdin { kOpen, kEmpty };             // Whether the caller can send data on it.
 inline Stdin StdinOf(const CallIo& io) { return io.stdin_fd < 0 ? Stdin::kEmpty : Stdin::kOpen; }

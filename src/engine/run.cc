@@ -5,15 +5,16 @@
 #include <optional>
 #include <utility>
 
+#include "api/rows.h"
 #include "base/try.h"
 #include "engine/capture.h"
 #include "engine/command_relay.h"
 #include "engine/context.h"
-#include "engine/engine_impl.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/guest_process.h"
 #include "engine/host_compat.h"
+#include "engine/local_engine.h"
 #include "engine/reaper.h"
 #include "engine/requests.h"
 #include "engine/spares.h"
@@ -104,9 +105,9 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
 }  // namespace
 }  // namespace engine
 
-Result<ExecResult> Engine::RunInVm(const VmOptions& options, const Command& command,
-                                   std::int64_t timeout_seconds, const CallIo& io) {
-  PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
+Result<ExecResult> LocalEngine::RunInVm(const VmOptions& options, const Command& command,
+                                        std::int64_t timeout_seconds, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
                                          engine::StdinOf(io)));

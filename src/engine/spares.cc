@@ -11,11 +11,12 @@
 
 #include <fmt/format.h>
 
+#include "api/rows.h"
 #include "base/time.h"
 #include "base/try.h"
 #include "engine/context.h"
-#include "engine/engine_impl.h"
 #include "engine/guest_process.h"
+#include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "engine/templates.h"
 #include "registry/spare_pool.h"
@@ -161,13 +162,13 @@ namespace pyro {
 
 using engine::DescribePool;
 
-Result<SparePoolInfo> Engine::KeepSpares(const VmOptions& options, std::int64_t count,
-                                         const CallIo& io) {
+Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int64_t count,
+                                              const CallIo& io) {
   const engine::Context& context = impl_->context;
-  PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
-  if (count < 0 || count > registry::kMaxSpares) {
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
+  if (count < 0 || count > kMaxSpares) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("count is {}", count),
-                     fmt::format("choose a count from 0 to {}", registry::kMaxSpares));
+                     fmt::format("choose a count from 0 to {}", kMaxSpares));
   }
   PYRO_ASSIGN_OR_RETURN(environment::InstalledEnvironment environment,
                         engine::EnsureEnvironment(context, options.environment, io));
@@ -191,7 +192,7 @@ Result<SparePoolInfo> Engine::KeepSpares(const VmOptions& options, std::int64_t 
   return DescribePool(pool);
 }
 
-Result<std::vector<SparePoolInfo>> Engine::ListSparePools() {
+Result<std::vector<SparePoolInfo>> LocalEngine::ListSparePools() {
   registry::ReapSpares(impl_->context.state, impl_->context.clock.Now());
   std::vector<SparePoolInfo> list;
   for (const auto& pool : registry::ListSparePools(impl_->context.state)) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "engine/context.h"
 #include "engine/supervisor_link.h"
 #include "engine/vm_files.h"
 #include "pyro/engine.h"

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/context.h"
+#include "engine/local_engine.h"
 #include "sys/host.h"
 #include "vmm/factory.h"
 
@@ -23,6 +24,8 @@ Context SystemContext(Engine::Directories directories) {
 
 }  // namespace engine
 
-Engine::Engine(Directories directories) : Engine(engine::SystemContext(std::move(directories))) {}
+std::unique_ptr<Engine> MakeLocalEngine(Engine::Directories directories) {
+  return std::make_unique<LocalEngine>(engine::SystemContext(std::move(directories)));
+}
 
 }  // namespace pyro

@@ -16,8 +16,8 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/try.h"
-#include "engine/engine_impl.h"
 #include "engine/guest_process.h"
+#include "engine/local_engine.h"
 #include "engine/task_files.h"
 #include "engine/task_start.h"
 #include "registry/command_log.h"
@@ -174,8 +174,10 @@ Result<TaskOutput> ReadPage(const Watch& watch, OutputStream stream, std::uint64
 }  // namespace
 }  // namespace engine
 
-Result<TaskCommandInfo> Engine::GetTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                               std::chrono::milliseconds wait, const CallIo& io) {
+Result<TaskCommandInfo> LocalEngine::GetTaskCommand(const std::string& task_id,
+                                                    std::int64_t sequence,
+                                                    std::chrono::milliseconds wait,
+                                                    const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckPage(1, wait));
   PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
                         engine::Watch::Open(impl_->context, task_id, sequence, wait, io));
@@ -183,8 +185,8 @@ Result<TaskCommandInfo> Engine::GetTaskCommand(const std::string& task_id, std::
   return engine::Describe(impl_->context, watch.directory(), watch.command(), watch.accelerator());
 }
 
-Result<TaskCommandPage> Engine::ListTaskCommands(const std::string& task_id, std::int64_t first,
-                                                 std::int64_t limit) {
+Result<TaskCommandPage> LocalEngine::ListTaskCommands(const std::string& task_id,
+                                                      std::int64_t first, std::int64_t limit) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::CommandRecord> commands,
                         found.registry.ListCommands(found.task.id, engine::RangeOf(first, limit)));
@@ -201,10 +203,10 @@ Result<TaskCommandPage> Engine::ListTaskCommands(const std::string& task_id, std
   return page;
 }
 
-Result<TaskOutput> Engine::ReadTaskOutput(const std::string& task_id, std::int64_t sequence,
-                                          OutputStream stream, std::uint64_t offset,
-                                          std::int64_t limit, std::chrono::milliseconds wait,
-                                          const CallIo& io) {
+Result<TaskOutput> LocalEngine::ReadTaskOutput(const std::string& task_id, std::int64_t sequence,
+                                               OutputStream stream, std::uint64_t offset,
+                                               std::int64_t limit, std::chrono::milliseconds wait,
+                                               const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckPage(limit, wait));
   PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
                         engine::Watch::Open(impl_->context, task_id, sequence, wait, io));
@@ -224,8 +226,8 @@ Result<TaskOutput> Engine::ReadTaskOutput(const std::string& task_id, std::int64
   }
 }
 
-Result<TaskCommandInfo> Engine::CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                                  const CallIo& io) {
+Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_id,
+                                                       std::int64_t sequence, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   const InstanceId id = found.task.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));

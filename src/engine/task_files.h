@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/context.h"
 #include "engine/guest_process.h"
 #include "pyro/engine.h"
 #include "registry/registry.h"

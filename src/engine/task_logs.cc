@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/try.h"
-#include "engine/engine_impl.h"
+#include "engine/local_engine.h"
 #include "engine/task_files.h"
 #include "engine/task_relay.h"
 #include "registry/journal.h"
@@ -71,8 +71,8 @@ registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit) {
 
 }  // namespace engine
 
-Result<TaskLogs> Engine::LogsTask(const std::string& task_id, std::int64_t first,
-                                  std::int64_t limit) {
+Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t first,
+                                       std::int64_t limit) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(std::vector<registry::CommandRecord> commands,
                         found.registry.ListCommands(found.task.id, engine::RangeOf(first, limit)));
@@ -88,8 +88,8 @@ Result<TaskLogs> Engine::LogsTask(const std::string& task_id, std::int64_t first
   return logs;
 }
 
-Result<TaskCommand> Engine::ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                            Follow follow, const CallIo& io) {
+Result<TaskCommand> LocalEngine::ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                                 Follow follow, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   const InstanceId id = found.task.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));

@@ -8,6 +8,7 @@
 
 #include "archive/pack.h"
 #include "base/ids.h"
+#include "engine/context.h"
 #include "engine/supervisor_link.h"
 #include "pyro/engine.h"
 

@@ -7,14 +7,15 @@
 
 #include <fmt/format.h>
 
+#include "api/rows.h"
 #include "base/try.h"
 #include "engine/capture.h"
 #include "engine/context.h"
-#include "engine/engine_impl.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/guest_process.h"
 #include "engine/host_task.h"
+#include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "engine/task_files.h"
 #include "engine/task_relay.h"
@@ -41,17 +42,6 @@ using std::chrono::seconds;
 
 constexpr seconds kTaskReadyLimit{180};  // Longer than the supervisor's own limit for a boot.
 constexpr seconds kTaskStopLimit{60};
-constexpr std::int64_t kMinDiskMib = 256;
-constexpr std::int64_t kMaxDiskMib = 1024 * 1024;
-
-Status CheckTaskOptions(const TaskOptions& options) {
-  PYRO_RETURN_IF_ERROR(CheckVmOptions(options));
-  if (options.disk_mib < kMinDiskMib || options.disk_mib > kMaxDiskMib) {
-    return MakeError(ErrorCode::kInvalidArgument, fmt::format("disk_mib is {}", options.disk_mib),
-                     fmt::format("disk_mib takes {} to {}", kMinDiskMib, kMaxDiskMib));
-  }
-  return OkStatus();
-}
 
 wire::SupervisorConfig TaskSupervisor(const Context& context, const InstanceRecord& task) {
   wire::SupervisorConfig config;
@@ -212,8 +202,8 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
 }  // namespace
 }  // namespace engine
 
-Result<TaskInfo> Engine::CreateTask(const TaskOptions& options, const CallIo& caller) {
-  PYRO_RETURN_IF_ERROR(engine::CheckTaskOptions(options));
+Result<TaskInfo> LocalEngine::CreateTask(const TaskOptions& options, const CallIo& caller) {
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   engine::NoticeBook notices(caller);
   const CallIo io = notices.Io();
   PYRO_ASSIGN_OR_RETURN(const auto seed, engine::PlanSeed(options, impl_->context, io));
@@ -222,8 +212,8 @@ Result<TaskInfo> Engine::CreateTask(const TaskOptions& options, const CallIo& ca
   return made;
 }
 
-Result<TaskExecResult> Engine::ExecTask(const std::string& task_id, const Command& command,
-                                        std::int64_t timeout_seconds, const CallIo& io) {
+Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const Command& command,
+                                             std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
                                          engine::StdinOf(io)));
@@ -246,10 +236,10 @@ Result<TaskExecResult> Engine::ExecTask(const std::string& task_id, const Comman
   return result;
 }
 
-Result<StartedTaskCommand> Engine::StartTaskCommand(const std::string& task_id,
-                                                    const Command& command,
-                                                    std::int64_t timeout_seconds,
-                                                    const CallIo& io) {
+Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task_id,
+                                                         const Command& command,
+                                                         std::int64_t timeout_seconds,
+                                                         const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kOptional,
                                          engine::Stdin::kEmpty));
@@ -273,12 +263,12 @@ Result<StartedTaskCommand> Engine::StartTaskCommand(const std::string& task_id,
   return started;
 }
 
-Result<TaskInfo> Engine::StatusTask(const std::string& task_id) {
+Result<TaskInfo> LocalEngine::StatusTask(const std::string& task_id) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   return engine::DescribeTask(impl_->context, found.registry, found.task);
 }
 
-Result<std::vector<TaskInfo>> Engine::ListTasks() {
+Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::InstanceRecord> tasks,
                         registry.List(InstanceKind::kTask));
@@ -290,14 +280,14 @@ Result<std::vector<TaskInfo>> Engine::ListTasks() {
   return list;
 }
 
-Result<TaskInfo> Engine::StopTask(const std::string& task_id) {
+Result<TaskInfo> LocalEngine::StopTask(const std::string& task_id) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_RETURN_IF_ERROR(engine::Stop(impl_->context, found.registry, found.task.id));
   PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task, found.registry.Get(found.task.id));
   return engine::DescribeTask(impl_->context, found.registry, task);
 }
 
-Result<std::string> Engine::DeleteTask(const std::string& task_id) {
+Result<std::string> LocalEngine::DeleteTask(const std::string& task_id) {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
   const auto task = registry.Find(InstanceKind::kTask, task_id);
   if (!task) {
@@ -310,9 +300,9 @@ Result<std::string> Engine::DeleteTask(const std::string& task_id) {
   return task->id.str();
 }
 
-Result<ExportedPath> Engine::ExportTask(const std::string& task_id, const std::string& path,
-                                        const std::string& destination,
-                                        const ExportOptions& options, const CallIo& io) {
+Result<ExportedPath> LocalEngine::ExportTask(const std::string& task_id, const std::string& path,
+                                             const std::string& destination,
+                                             const ExportOptions& options, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.link) {

@@ -5,16 +5,17 @@
 #include <utility>
 #include <vector>
 
+#include "api/rows.h"
 #include "base/json.h"
 #include "base/try.h"
 #include "engine/capture.h"
 #include "engine/command_relay.h"
 #include "engine/context.h"
-#include "engine/engine_impl.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/guest_process.h"
 #include "engine/host_compat.h"
+#include "engine/local_engine.h"
 #include "engine/reaper.h"
 #include "engine/requests.h"
 #include "engine/supervisor_link.h"
@@ -138,8 +139,8 @@ Status Delete(const Context& context, Registry& registry, const InstanceId& id) 
 
 using engine::Found;
 
-Result<VmInfo> Engine::CreateVm(const VmOptions& options, const CallIo& io) {
-  PYRO_RETURN_IF_ERROR(engine::CheckVmOptions(options));
+Result<VmInfo> LocalEngine::CreateVm(const VmOptions& options, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   auto environment = engine::EnsureEnvironment(impl_->context, options.environment, io);
   const bool on_host =
       !environment && options.allow_host_compat && engine::MeansNoGuest(environment.error());
@@ -156,7 +157,7 @@ Result<VmInfo> Engine::CreateVm(const VmOptions& options, const CallIo& io) {
   return engine::ToVmInfo(vm.record);
 }
 
-Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
+Result<VmInfo> LocalEngine::StartVm(const std::string& vm_id, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_ASSIGN_OR_RETURN(engine::Held held,
                         engine::TakeOver(engine::VmPlace(impl_->context, found.vm.id)));
@@ -178,8 +179,8 @@ Result<VmInfo> Engine::StartVm(const std::string& vm_id, const CallIo& io) {
   return engine::ToVmInfo(*started);
 }
 
-Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& command,
-                                  std::int64_t timeout_seconds, const CallIo& io) {
+Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& command,
+                                       std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
                                          engine::StdinOf(io)));
@@ -193,7 +194,7 @@ Result<ExecResult> Engine::ExecVm(const std::string& vm_id, const Command& comma
   return result;
 }
 
-Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
+Result<VmInfo> LocalEngine::StopVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
   PYRO_ASSIGN_OR_RETURN(engine::Held held,
                         engine::TakeOver(engine::VmPlace(impl_->context, found.vm.id)));
@@ -210,17 +211,18 @@ Result<VmInfo> Engine::StopVm(const std::string& vm_id) {
   return engine::ToVmInfo(vm);
 }
 
-Status Engine::DeleteVm(const std::string& vm_id) {
+Result<std::string> LocalEngine::DeleteVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(Found found, engine::Find(impl_->context, vm_id));
-  return engine::Delete(impl_->context, found.registry, found.vm.id);
+  PYRO_RETURN_IF_ERROR(engine::Delete(impl_->context, found.registry, found.vm.id));
+  return found.vm.id.str();
 }
 
-Result<VmInfo> Engine::StatusVm(const std::string& vm_id) {
+Result<VmInfo> LocalEngine::StatusVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->context, vm_id));
   return engine::ToVmInfo(found.vm);
 }
 
-Result<std::vector<VmInfo>> Engine::ListVms() {
+Result<std::vector<VmInfo>> LocalEngine::ListVms() {
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
   (void)engine::Reap(registry, impl_->context);
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::InstanceRecord> vms,
@@ -230,7 +232,7 @@ Result<std::vector<VmInfo>> Engine::ListVms() {
   return list;
 }
 
-Result<VmNetworkInfo> Engine::NetworkInfoVm(const std::string& vm_id) {
+Result<VmNetworkInfo> LocalEngine::NetworkInfoVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(const Found found, engine::Find(impl_->context, vm_id));
   VmNetworkInfo info;
   info.vm_id = found.vm.id.str();

@@ -217,8 +217,8 @@ TEST_F(DoctorTest, LooksAtEveryPartAndNamesWhatIsMissing) {
   EXPECT_TRUE(find(*report, "agent").ok);
   EXPECT_TRUE(find(*report, "state").ok);
   EXPECT_TRUE(find(*report, "environment tools").ok);
-  EXPECT_EQ(report->accelerator, "tcg");
-  EXPECT_EQ(report->accelerator_reason, "PYRO_ACCELERATOR=tcg asks for it");
+  EXPECT_EQ(report->accelerator.name, "tcg");
+  EXPECT_EQ(report->accelerator.reason, "PYRO_ACCELERATOR=tcg asks for it");
   EXPECT_EQ(report->state_directory, state_);
 
   world_.monitor = MakeError(ErrorCode::kMissingTool, "no monitor", "install one");
@@ -226,8 +226,8 @@ TEST_F(DoctorTest, LooksAtEveryPartAndNamesWhatIsMissing) {
   report = engine_->Doctor();
   ASSERT_TRUE(report.ok());
   EXPECT_FALSE(report->runtime_ok);
-  EXPECT_FALSE(report->vm_boot);
-  EXPECT_FALSE(report->guest_exec);
+  EXPECT_FALSE(report->capabilities.vm_boot);
+  EXPECT_FALSE(report->capabilities.guest_exec);
   EXPECT_EQ(find(*report, "fake").fix, "install one");
   const auto issue = [&](const std::string& text) {
     return std::find(report->issues.begin(), report->issues.end(), text) != report->issues.end();

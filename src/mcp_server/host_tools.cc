@@ -2,12 +2,12 @@
 
 #include <utility>
 
+#include "api/json.h"
 #include "base/try.h"
 #include "mcp_server/arguments.h"
 #include "mcp_server/call_report.h"
 #include "mcp_server/host.h"
 #include "mcp_server/results.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::mcp_server {
 namespace {
@@ -20,16 +20,17 @@ constexpr std::int64_t kSpareLease = 3600;  // Seconds.
 
 Result<ToolResult> ListAllVms(const Host& host, CallContext&, const Json&) {
   PYRO_ASSIGN_OR_RETURN(const std::vector<VmInfo> vms, host.engine.ListVms());
-  PYRO_ASSIGN_OR_RETURN(const std::vector<SparePoolInfo> pools, host.engine.ListSparePools());
+  PYRO_ASSIGN_OR_RETURN(std::vector<SparePoolInfo> pools, host.engine.ListSparePools());
   Json list = Json::array();
   for (const VmInfo& vm : vms) {
     Json form = WithoutNulls(ToJson(vm));
     DropUsual(form);
     list.push_back(std::move(form));
   }
-  return ToolResult::Structured({{"count", vms.size()},
-                                 {"vms", std::move(list)},
-                                 {"spares", WithoutNulls(ToJson(pools))["pools"]}});
+  return ToolResult::Structured(
+      {{"count", vms.size()},
+       {"vms", std::move(list)},
+       {"spares", WithoutNulls(ToJson(SparePools{std::move(pools)}))["pools"]}});
 }
 
 Result<ToolResult> KeepSpares(const Host& host, CallContext& call, const Json& arguments) {

@@ -3,13 +3,13 @@
 
 #include <fmt/format.h>
 
+#include "api/json.h"
 #include "base/head_tail.h"
 #include "base/try.h"
 #include "mcp_server/host.h"
 #include "mcp_server/results.h"
 #include "mcp_server/task_logs.h"
 #include "mcp_server/watcher.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::mcp_server {
 namespace {
@@ -63,12 +63,13 @@ Contents Read(const Host& host, const std::string& uri) {
   const ResourceRef ref = ParseResource(uri);
   switch (ref.kind) {
     case Kind::kEnvironments: {
-      PYRO_ASSIGN_OR_RETURN(const auto environments, engine.ListEnvironments());
-      return JsonContents(uri, WithoutNulls(ToJson(environments)));
+      EnvironmentList list;
+      PYRO_ASSIGN_OR_RETURN(list.environments, engine.ListEnvironments());
+      return JsonContents(uri, WithoutNulls(ToJson(list)));
     }
     case Kind::kTasks: {
-      PYRO_ASSIGN_OR_RETURN(const auto tasks, engine.ListTasks());
-      return JsonContents(uri, WithoutNulls(ToJson(tasks)));
+      PYRO_ASSIGN_OR_RETURN(auto tasks, engine.ListTasks());
+      return JsonContents(uri, WithoutNulls(ToJson(TaskList{std::move(tasks)})));
     }
     case Kind::kTask: {
       PYRO_ASSIGN_OR_RETURN(const TaskInfo task, engine.StatusTask(ref.task_id));

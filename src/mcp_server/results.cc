@@ -4,10 +4,10 @@
 
 #include <fmt/format.h>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "mcp_server/host.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::mcp_server {
 namespace {

@@ -7,12 +7,12 @@
 
 #include <fmt/format.h>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "mcp_server/arguments.h"
 #include "mcp_server/call_report.h"
 #include "mcp_server/results.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::mcp_server {
 namespace {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "mcp_server/arguments.h"
@@ -13,7 +14,6 @@
 #include "mcp_server/results.h"
 #include "mcp_server/task_exec.h"
 #include "mcp_server/task_logs.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::mcp_server {
 namespace {

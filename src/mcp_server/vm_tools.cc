@@ -4,12 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "api/json.h"
 #include "base/try.h"
 #include "mcp_server/arguments.h"
 #include "mcp_server/call_report.h"
 #include "mcp_server/host.h"
 #include "mcp_server/results.h"
-#include "pyro/json_forms.h"
 
 namespace pyro::mcp_server {
 namespace {
@@ -98,10 +98,8 @@ Result<ToolResult> StopVm(const Host& host, CallContext&, const Json& arguments)
 }
 
 Result<ToolResult> DeleteVm(const Host& host, CallContext&, const Json& arguments) {
-  // The whole id, also if only its beginning was given.
-  PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.StatusVm(TextOr(arguments, "vm_id", "")));
-  PYRO_RETURN_IF_ERROR(host.engine.DeleteVm(vm.vm_id));
-  return ValueResult({{"vm_id", vm.vm_id}, {"deleted", true}});
+  PYRO_ASSIGN_OR_RETURN(const std::string id, host.engine.DeleteVm(TextOr(arguments, "vm_id", "")));
+  return ValueResult({{"vm_id", id}, {"deleted", true}});
 }
 
 Result<ToolResult> GetVmStatus(const Host& host, CallContext&, const Json& arguments) {

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "pyro/enums.h"
 #include "pyro/result.h"
+#include "pyro/types.h"
 #include "registry/instance_state.h"
 
 namespace pyro::registry {
@@ -34,7 +35,7 @@ enum class InstanceOwner {
   kRun,    // The one `pyro run` that made it: the VM is of no use once that is over.
 };
 
-inline constexpr std::chrono::seconds kMaxTtl = std::chrono::hours(24 * 365 * 10);
+inline constexpr std::chrono::seconds kMaxTtl{kMaxTtlSeconds};
 
 // The configuration; never changes.
 struct InstanceSpec {

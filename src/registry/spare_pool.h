@@ -19,10 +19,9 @@
 
 #include "base/time.h"
 #include "pyro/result.h"
+#include "pyro/types.h"
 
 namespace pyro::registry {
-
-inline constexpr int kMaxSpares = 64;  // In one pool.
 
 struct SparePool {
   std::filesystem::path directory;  // Its name is that of the template.

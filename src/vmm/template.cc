@@ -99,8 +99,8 @@ Result<Manifest> ReadManifest(const fs::path& directory) {
   PYRO_ASSIGN_OR_RETURN(manifest.key, GetString(json, "key", kMaxTemplateKey));
   PYRO_ASSIGN_OR_RETURN(facts.environment, GetString(json, "environment", 4096));
   PYRO_ASSIGN_OR_RETURN(facts.environment_digest, GetString(json, "environment_digest", 128));
-  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpus));
-  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemoryMib, kMaxMemoryMib));
+  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpuCount));
+  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemMib, kMaxMemMib));
   PYRO_ASSIGN_OR_RETURN(facts.network, GetBool(json, "network"));
   PYRO_ASSIGN_OR_RETURN(facts.new_disk, GetBool(json, "new_disk"));
   PYRO_ASSIGN_OR_RETURN(facts.made_at, GetString(json, "made_at", 64));

@@ -114,12 +114,12 @@ std::string_view MachineEndName(MachineEnd end) {
 }
 
 Status ValidateSpec(const MachineSpec& spec) {
-  if (spec.vcpus < 1 || spec.vcpus > kMaxVcpus) {
-    return Invalid(fmt::format("{} vCPUs is not between 1 and {}", spec.vcpus, kMaxVcpus));
+  if (spec.vcpus < 1 || spec.vcpus > kMaxVcpuCount) {
+    return Invalid(fmt::format("{} vCPUs is not between 1 and {}", spec.vcpus, kMaxVcpuCount));
   }
-  if (spec.memory_mib < kMinMemoryMib || spec.memory_mib > kMaxMemoryMib) {
+  if (spec.memory_mib < kMinMemMib || spec.memory_mib > kMaxMemMib) {
     return Invalid(fmt::format("{} MiB of memory is not between {} and {}", spec.memory_mib,
-                               kMinMemoryMib, kMaxMemoryMib));
+                               kMinMemMib, kMaxMemMib));
   }
   PYRO_RETURN_IF_ERROR(ValidateFiles(spec));
   PYRO_RETURN_IF_ERROR(ValidateKernelArguments(spec));

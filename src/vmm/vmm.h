@@ -19,6 +19,7 @@
 
 #include "base/time.h"
 #include "pyro/result.h"
+#include "pyro/types.h"
 #include "sys/unique_fd.h"
 
 namespace pyro::vmm {
@@ -30,9 +31,6 @@ std::string_view AcceleratorName(Accelerator accelerator);
 // kInvalidArgument for any other name.
 Result<Accelerator> ParseAccelerator(std::string_view name);
 
-inline constexpr int kMaxVcpus = 64;
-inline constexpr int kMinMemoryMib = 128;
-inline constexpr int kMaxMemoryMib = 1024 * 1024;
 inline constexpr std::size_t kMaxKernelArgumentBytes = 1024;  // All extra ones together.
 
 // One virtio network card. `fd` is a connected stream socket that carries Ethernet frames, each

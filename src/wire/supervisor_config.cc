@@ -4,15 +4,12 @@
 
 #include "base/json.h"
 #include "base/try.h"
+#include "pyro/types.h"
 
 namespace pyro::wire {
 namespace {
 
 constexpr std::int64_t kConfigVersion = 4;
-constexpr std::int64_t kMaxSeconds = 10LL * 366 * 24 * 3600;
-constexpr std::int64_t kMaxVcpus = 64;
-constexpr std::int64_t kMinMemoryMib = 128;
-constexpr std::int64_t kMaxMemoryMib = 1024 * 1024;
 
 Status GetPath(const Json& json, std::string_view key, std::filesystem::path& path) {
   const auto text = GetString(json, key, 4096);
@@ -134,15 +131,15 @@ Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
   PYRO_RETURN_IF_ERROR(GetPath(json, "base_disk", config.base_disk));
   PYRO_ASSIGN_OR_RETURN(const std::string blank, GetString(json, "blank_disk", 4096));
   if (!blank.empty()) PYRO_RETURN_IF_ERROR(GetPath(json, "blank_disk", config.blank_disk));
-  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpus));
-  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemoryMib, kMaxMemoryMib));
+  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpuCount));
+  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemMib, kMaxMemMib));
   PYRO_ASSIGN_OR_RETURN(config.network, GetBool(json, "network"));
   PYRO_RETURN_IF_ERROR(GetPath(json, "net_program", config.net_program));
   PYRO_ASSIGN_OR_RETURN(config.accelerator, GetString(json, "accelerator", 16));
   if (config.accelerator != "tcg" && config.accelerator != "kvm") {
     return MakeError(ErrorCode::kInvalidArgument, "'accelerator' is neither tcg nor kvm");
   }
-  PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxSeconds));
+  PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxTtlSeconds));
   PYRO_ASSIGN_OR_RETURN(config.dies_with_first_client, GetBool(json, "dies_with_first_client"));
   PYRO_ASSIGN_OR_RETURN(const auto boot, GetInt(json, "boot_timeout_seconds", 1, 3600));
   PYRO_RETURN_IF_ERROR(ParseTemplate(json, config));

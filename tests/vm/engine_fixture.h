@@ -69,7 +69,8 @@ class EngineVmTest : public ::testing::Test {
   }
 
   sys::TestDirectory directory_;
-  Engine engine_{{directory_.path() / "state", TestCache()}};
+  std::unique_ptr<Engine> made_ = MakeLocalEngine({directory_.path() / "state", TestCache()});
+  Engine& engine_ = *made_;
 };
 
 }  // namespace pyro

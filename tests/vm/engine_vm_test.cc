@@ -211,15 +211,17 @@ TEST_F(EngineVmTest, AnotherProcessSeesAndUsesTheSameVm) {
   const Engine::Directories directories{state(), TestCache()};
   const VmInfo vm = CreateStarted(Options());
   EXPECT_TRUE(InAnotherProcess([&] {
-    Engine other(directories);
-    const auto seen = other.StatusVm(vm.vm_id);
-    return seen && seen->state == GuestState::kStarted && other.ListVms()->size() == 1;
+    const auto other = MakeLocalEngine(directories);
+    const auto seen = other->StatusVm(vm.vm_id);
+    return seen && seen->state == GuestState::kStarted && other->ListVms()->size() == 1;
   }));
   // Stopped there, stopped here.
-  EXPECT_TRUE(InAnotherProcess([&] { return Engine(directories).StopVm(vm.vm_id).ok(); }));
+  EXPECT_TRUE(
+      InAnotherProcess([&] { return MakeLocalEngine(directories)->StopVm(vm.vm_id).ok(); }));
   EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, GuestState::kStopped);
   // Started there by a process that ends: the VM goes on.
-  EXPECT_TRUE(InAnotherProcess([&] { return Engine(directories).StartVm(vm.vm_id).ok(); }));
+  EXPECT_TRUE(
+      InAnotherProcess([&] { return MakeLocalEngine(directories)->StartVm(vm.vm_id).ok(); }));
   EXPECT_EQ(engine_.StatusVm(vm.vm_id)->state, GuestState::kStarted);
   const auto result = engine_.ExecVm(vm.vm_id, Script("echo here"), 30);
   ASSERT_TRUE(result) << result.error().message;

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "cli/cli.h"
+#include "engine/local_engine.h"
 #include "sys/files.h"
 #include "sys/unique_fd.h"
 
@@ -57,10 +58,11 @@ void CliFixture::RunMain(const Words& words) {
   argv.push_back(nullptr);
   ::setenv("PYRO_STATE_DIR", state_.c_str(), 1);
   ::setenv("PYRO_CACHE_DIR", cache_.c_str(), 1);
-  const int code = Main(static_cast<int>(words.size()) + 1, argv.data(),
-                        [this](const Engine::Directories& directories) {
-                          return std::make_unique<Engine>(engine::FakeContext(directories, world_));
-                        });
+  const int code =
+      Main(static_cast<int>(words.size()) + 1, argv.data(),
+           [this](const Engine::Directories& directories) {
+             return std::make_unique<LocalEngine>(engine::FakeContext(directories, world_));
+           });
   // As main() does, so that what was counted for coverage is kept.
   std::exit(code);  // NOLINT(concurrency-mt-unsafe)
 }

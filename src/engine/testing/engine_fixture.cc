@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "engine/local_engine.h"
 #include "environment/testing/fake_builder.h"
 #include "registry/spare_pool.h"
 #include "sys/files.h"
@@ -106,7 +107,7 @@ EngineFixture::EngineFixture() {
   const fs::path blank = cache_ / "blank" / "ext4-1-10240m.img";
   fs::create_directories(blank.parent_path());
   std::ofstream(blank) << "blank";
-  engine_ = std::make_unique<Engine>(FakeContext(Directories(), world_));
+  engine_ = std::make_unique<LocalEngine>(FakeContext(Directories(), world_));
 }
 
 EngineFixture::~EngineFixture() {

@@ -1,13 +1,15 @@
 // The JSON of every value with all its fields, and of one without any.
 
-#include "pyro/json_forms.h"
+#include "api/json.h"
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "api/operations.h"
 #include "base/json.h"
 #include "sys/files.h"
 
@@ -40,9 +42,9 @@ class Filler {
 void Fill(Filler& fill, ExecResult& result) {
   fill(result.stdout_text, result.stderr_text, result.stdout_bytes, result.stderr_bytes,
        result.stdout_truncated, result.stderr_truncated, result.exit_code);
-  result.outcome = "exited";
+  result.outcome = Outcome::kExited;
   fill(result.duration_ms);
-  result.execution_mode = "guest_virtio_serial";
+  result.execution_mode = ExecutionMode::kGuestVirtioSerial;
   fill(result.environment, result.kernel, result.accelerator, result.output_left_open,
        result.explanation.message, result.explanation.hint);
   Timings& timings = result.timings;
@@ -52,11 +54,11 @@ void Fill(Filler& fill, ExecResult& result) {
 
 void Fill(Filler& fill, TaskCommand& command) {
   fill(command.sequence, command.command, command.cwd);
-  command.state = "ended";
-  command.outcome = "signalled";
+  command.state = CommandState::kEnded;
+  command.outcome = Outcome::kSignalled;
   fill(command.exit_code, command.started_at, command.ended_at, command.duration_ms,
        command.timeout_seconds);
-  command.execution_mode = "host_compat";
+  command.execution_mode = ExecutionMode::kHostCompat;
   fill(command.stdout_bytes, command.stderr_bytes, command.stdout_dropped, command.stderr_dropped,
        command.output_left_open, command.explanation.message, command.explanation.hint);
 }
@@ -68,28 +70,28 @@ void Fill(Filler& fill, EnvironmentInfo& info) {
 
 void Fill(Filler& fill, VmInfo& vm) {
   fill(vm.vm_id, vm.environment);
-  vm.state = "started";
+  vm.state = GuestState::kStarted;
   fill(vm.vcpu_count, vm.mem_mib, vm.ttl_seconds, vm.network_enabled, vm.allow_host_compat);
-  vm.execution_mode = "pending";
+  vm.execution_mode = ExecutionMode::kPending;
   fill(vm.accelerator, vm.created_at, vm.expires_at, vm.last_error);
 }
 
 void Fill(Filler& fill, TaskInfo& task) {
   fill(task.task_id, task.environment);
-  task.state = "stopped";
+  task.state = GuestState::kStopped;
   fill(task.vcpu_count, task.mem_mib, task.disk_mib, task.ttl_seconds, task.network_enabled,
        task.allow_host_compat);
-  task.execution_mode = "guest_virtio_serial";
+  task.execution_mode = ExecutionMode::kGuestVirtioSerial;
   fill(task.accelerator, task.created_at, task.last_used_at, task.expires_at, task.last_error,
        task.command_count, task.disk_bytes, task.notices);
   Fill(fill, task.last_command.emplace());
 }
 
 void Fill(Filler& fill, DoctorReport& report) {
-  fill(report.platform, report.runtime_ok, report.kvm_exists, report.environment_cache,
-       report.state_directory, report.vm_boot, report.guest_network, report.host_compat,
-       report.ip_forward, report.accelerator, report.accelerator_reason, report.network_backend,
-       report.issues);
+  fill(report.platform, report.runtime_ok, report.kvm.exists, report.environment_cache,
+       report.state_directory, report.capabilities.vm_boot, report.capabilities.guest_network,
+       report.capabilities.host_compat, report.networking.ip_forward, report.accelerator.name,
+       report.accelerator.reason, report.networking.backend, report.issues);
   DoctorCheck& check = report.checks.emplace_back();
   fill(check.name, check.ok, check.detail, check.fix);
   check.required = false;
@@ -119,7 +121,7 @@ Json CommandForms() {
   Fill(fill, output.command);
   fill(output.command.task_id, output.offset, output.next_offset, output.total_bytes, output.text,
        output.complete);
-  output.stream = "stderr";
+  output.stream = OutputStream::kStderr;
   TaskLogs logs;
   fill(logs.task_id);
   TaskLogEntry& entry = logs.entries.emplace_back();
@@ -141,8 +143,9 @@ Json GuestForms() {
        network.mac, network.prefix_length);
   TaskInfo task;
   Fill(fill, task);
-  std::vector<TaskInfo> tasks(2);
-  Fill(fill, tasks[0]);
+  TaskList tasks;
+  Fill(fill, tasks.tasks.emplace_back());
+  tasks.tasks.emplace_back();
   ExportedPath exported;
   fill(exported.task_id, exported.path, exported.destination, exported.bytes, exported.notices);
   ReapedVms reaped;
@@ -150,7 +153,7 @@ Json GuestForms() {
   SparePoolInfo pool;
   fill(pool.environment, pool.vcpu_count, pool.mem_mib, pool.network, pool.count, pool.waiting,
        pool.ttl_seconds, pool.expires_at);
-  const std::vector<SparePoolInfo> pools = {pool, {}};
+  const SparePools pools = {{pool, {}}};
   return {{"VmInfo", ToJson(vm)},
           {"VmNetworkInfo", ToJson(network)},
           {"TaskInfo", ToJson(task)},
@@ -163,8 +166,9 @@ Json GuestForms() {
 
 Json HostForms() {
   Filler fill;
-  std::vector<EnvironmentInfo> environments(2);
-  Fill(fill, environments[0]);
+  EnvironmentList environments;
+  Fill(fill, environments.environments.emplace_back());
+  environments.environments.emplace_back();
   EnvironmentDetails details;
   Fill(fill, details.info);
   fill(details.kernel_release, details.kernel_package, details.directory, details.files,
@@ -202,12 +206,12 @@ Json EmptyForms() {
           {"VmInfo", ToJson(VmInfo())},
           {"VmNetworkInfo", ToJson(VmNetworkInfo())},
           {"TaskInfo", ToJson(TaskInfo())},
-          {"TaskList", ToJson(std::vector<TaskInfo>())},
+          {"TaskList", ToJson(TaskList())},
           {"ExportedPath", ToJson(ExportedPath())},
           {"ReapedVms", ToJson(ReapedVms())},
           {"SparePoolInfo", ToJson(SparePoolInfo())},
-          {"SparePools", ToJson(std::vector<SparePoolInfo>())},
-          {"EnvironmentList", ToJson(std::vector<EnvironmentInfo>())},
+          {"SparePools", ToJson(SparePools())},
+          {"EnvironmentList", ToJson(EnvironmentList())},
           {"EnvironmentDetails", ToJson(EnvironmentDetails())},
           {"PulledEnvironment", ToJson(PulledEnvironment())},
           {"PrunedEnvironments", ToJson(PrunedEnvironments())},
@@ -216,13 +220,35 @@ Json EmptyForms() {
 }
 
 TEST(JsonFormsTest, AreThoseOfTheGoldenFile) {
-  const auto golden = sys::ReadFile(PYRO_ENGINE_TESTDATA "/json_forms.json", 1 << 20);
+  const auto golden = sys::ReadFile(PYRO_API_TESTDATA "/json_forms.json", 1 << 20);
   ASSERT_TRUE(golden.ok()) << golden.error().message;
   Json filled = CommandForms();
   filled.update(GuestForms());
   filled.update(HostForms());
   const Json all = {{"filled", filled}, {"empty", EmptyForms()}};
   EXPECT_EQ(ToPrettyJson(all) + "\n", *golden) << "forms are promised to users";
+}
+
+// So that results can travel.
+TEST(JsonFormsTest, AreReadAsWhatTheyWereMadeOf) {
+  const auto golden = sys::ReadFile(PYRO_API_TESTDATA "/json_forms.json", 1 << 20);
+  ASSERT_TRUE(golden.ok()) << golden.error().message;
+  const auto forms = ParseJson(*golden);
+  ASSERT_TRUE(forms.ok()) << forms.error().message;
+  std::set<std::string> seen;
+  for (const api::Operation* operation : api::Operations()) {
+    const api::Struct& rows = operation->result();
+    for (const char* kind : {"filled", "empty"}) {
+      if (!(*forms)[kind].contains(rows.name)) continue;
+      const Json& form = (*forms)[kind][rows.name];
+      const auto object = rows.make();
+      const Status read = api::FromJson(rows, form, object.get());
+      ASSERT_TRUE(read.ok()) << rows.name << ": " << read.error().message;
+      EXPECT_EQ(api::ToJson(rows, object.get()), form) << rows.name;
+      seen.insert(rows.name);
+    }
+  }
+  EXPECT_GE(seen.size(), 19U);
 }
 
 }  // namespace

@@ -1,0 +1,121 @@
+// The arguments of calls, and the results that types.h has no struct for, each as one document. The
+// rows of src/api say which operation takes which.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pyro/types.h"
+#include "pyro/version.h"
+
+namespace pyro {
+
+struct EnvironmentList {
+  std::string catalog_version = kVersion;
+  std::vector<EnvironmentInfo> environments;
+};
+
+struct VmList {
+  std::vector<VmInfo> vms;
+};
+
+struct TaskList {
+  std::vector<TaskInfo> tasks;
+};
+
+struct SparePools {
+  std::vector<SparePoolInfo> pools;
+};
+
+struct DeletedVm {
+  std::string vm_id;
+  bool deleted = true;
+};
+
+struct DeletedTask {
+  std::string task_id;
+  bool deleted = true;
+};
+
+// CreateVm takes VmOptions, and CreateTask takes TaskOptions.
+struct NoArguments {};
+
+struct RunRequest : VmOptions {
+  Command command;
+  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+};
+
+struct VmRequest {
+  std::string vm_id;
+};
+
+struct ExecVmRequest : VmRequest {
+  Command command;
+  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+};
+
+struct KeepSparesRequest : VmOptions {
+  KeepSparesRequest() { ttl_seconds = 3600; }
+  std::int64_t count = 1;
+};
+
+struct TaskRequest {
+  std::string task_id;
+};
+
+struct ExecTaskRequest : TaskRequest {
+  Command command;
+  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+};
+
+struct StartTaskCommandRequest : TaskRequest {
+  Command command;
+  std::int64_t timeout_seconds = 0;  // 0: none.
+};
+
+struct TaskCommandRequest : TaskRequest {
+  std::int64_t sequence = 0;
+};
+
+struct GetTaskCommandRequest : TaskCommandRequest {
+  std::chrono::milliseconds wait{0};
+};
+
+struct ReadTaskCommandRequest : TaskCommandRequest {
+  bool follow = false;
+};
+
+struct ReadTaskOutputRequest : TaskCommandRequest {
+  OutputStream stream = OutputStream::kStdout;
+  std::uint64_t offset = 0;
+  std::int64_t limit = kMaxResultBytes;
+  std::chrono::milliseconds wait{0};
+};
+
+struct TaskEntriesRequest : TaskRequest {
+  std::int64_t first = 1;
+  std::int64_t limit = 0;  // 0: all; -N: the last N.
+};
+
+struct ExportTaskRequest : TaskRequest {
+  std::string path;
+  std::string destination;
+  bool force = false;
+};
+
+struct EnvironmentRequest {
+  std::string environment;
+};
+
+struct InspectEnvironmentRequest : EnvironmentRequest {
+  bool verify = false;
+};
+
+struct PruneEnvironmentsRequest {
+  bool all = false;
+};
+
+}  // namespace pyro

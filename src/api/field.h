@@ -1,0 +1,289 @@
+// Fields as data: one row says all that any surface needs to know of one field. JSON, range checks,
+// options, schemas and documents are made from rows by plain loops.
+//
+// Rows are constants; all of this is thread-safe.
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "pyro/result.h"
+#include "pyro/types.h"
+
+namespace pyro::api {
+
+struct Struct;
+
+enum class Kind {
+  kText,
+  kTexts,
+  kInteger,
+  kUnsigned,
+  kFlag,
+  kChoice,    // An enum with a function Name() and values from 0; optional or not.
+  kDuration,  // std::chrono::milliseconds; in JSON a number of seconds.
+  kCommand,   // A Command; in JSON a text for the shell, or a list of words.
+  kStruct,
+  kOptional,  // std::optional of a struct.
+  kList,      // std::vector of structs.
+  kInline,    // A base, or a member, whose fields count as the outer struct's.
+  kAbsent,    // Takes an inlined field of this name away.
+};
+
+enum class Unit { kNone, kSeconds, kMilliseconds, kMib, kBytes };
+
+// What JSON has for a value that is unset: one that equals the default.
+enum class Presence { kAlways, kNull, kLeftOut };
+
+inline constexpr std::int64_t kNoLeast = INT64_MIN;
+inline constexpr std::int64_t kNoMost = INT64_MAX;
+
+// The functions get the address of a member.
+struct Field {
+  const char* name;      // In JSON, Python and MCP; the option is --name with dashes.
+  const char* sentence;  // For people; what --help says of an option.
+  Kind kind;
+  void* (*at)(void* object);                                    // The member's address.
+  const Struct& (*rows)() = nullptr;                            // Of a struct.
+  std::size_t (*size)(const void* member) = nullptr;            // Of kOptional and kList.
+  void* (*element)(void* member, std::size_t index) = nullptr;  // Of these too.
+  void* (*append)(void* member) = nullptr;                      // Of these too; returns it.
+  std::int64_t (*load)(const void* member) = nullptr;           // Of numbers, flags, choices.
+  void (*store)(void* member, std::int64_t value) = nullptr;    // Of these too.
+  std::string_view (*choice)(std::int64_t value) = nullptr;     // "": there is no such value.
+  const char* for_models = nullptr;                             // nullptr: `sentence`.
+  const char* value_name = "N";                                 // In --help.
+  const char* null_unless = nullptr;  // JSON has null while the field of this name is unset.
+  const char* count = nullptr;        // JSON has the list's length under this name, too.
+  std::int64_t least = kNoLeast;
+  std::int64_t most = kNoMost;
+  Unit unit = Unit::kNone;
+  Presence presence = Presence::kAlways;
+  bool required = false;
+  bool positional = false;       // On the command line, without a name.
+  bool checked_at_once = false;  // The parser of the command line refuses what is below `least`.
+  bool host_path = false;        // Is, or goes with, a path of the host.
+
+  constexpr Field ForModels(const char* text) const { return With(&Field::for_models, text); }
+  constexpr Field In(std::int64_t from, std::int64_t to = kNoMost) const {
+    return With(&Field::least, from).With(&Field::most, to);
+  }
+  constexpr Field CheckedAtOnce() const { return With(&Field::checked_at_once, true); }
+  constexpr Field Of(Unit one) const { return With(&Field::unit, one); }
+  constexpr Field NullIfUnset() const { return With(&Field::presence, Presence::kNull); }
+  constexpr Field OutIfUnset() const { return With(&Field::presence, Presence::kLeftOut); }
+  constexpr Field NullUnless(const char* other) const { return With(&Field::null_unless, other); }
+  constexpr Field Counted() const { return With(&Field::count, "count"); }
+  constexpr Field Required() const { return With(&Field::required, true); }
+  constexpr Field Named(const char* value) const { return With(&Field::value_name, value); }
+  constexpr Field Positional(const char* value) const {
+    return Named(value).With(&Field::positional, true);
+  }
+  constexpr Field OnHost() const { return With(&Field::host_path, true); }
+
+ private:
+  template <typename T>
+  constexpr Field With(T Field::*member, std::type_identity_t<T> value) const {
+    Field copy = *this;
+    copy.*member = value;
+    return copy;
+  }
+};
+
+struct Struct {
+  const char* name;
+  const char* sentence;
+  std::span<const Field> fields;
+  const void* defaults;             // A default-constructed object.
+  std::shared_ptr<void> (*make)();  // A new one.
+};
+
+// The rows of a struct of include/pyro; rows.h says of which.
+template <typename T>
+const Struct& Rows();
+
+template <typename T>
+Struct Describe(const char* name, const char* sentence, std::span<const Field> fields) {
+  static const T kDefaults{};
+  return {name, sentence, fields, &kDefaults,
+          []() -> std::shared_ptr<void> { return std::make_shared<T>(); }};
+}
+
+// A field of one object, with the field of a default-constructed one.
+struct Member {
+  const Field& field;
+  void* value;
+  const void* fallback;
+};
+
+// All fields of an object: those of inlined structs in their place, except names that the struct
+// has itself. The values may be changed if `object` may.
+std::vector<Member> MembersOf(const Struct& rows, const void* object);
+
+// The same of a default-constructed object.
+std::vector<Member> MembersOf(const Struct& rows);
+
+// The names of a choice, in the order of their values, which count from 0. The first may be empty:
+// none.
+std::vector<std::string_view> ChoicesOf(const Field& field);
+
+// kInvalidArgument, naming the field: a number is out of its range.
+Status CheckRange(std::string_view name, std::int64_t value, std::int64_t least, std::int64_t most);
+Status CheckRanges(const Struct& rows, const void* object);
+template <typename T>
+Status CheckRanges(const T& object) {
+  return CheckRanges(Rows<T>(), &object);
+}
+
+namespace internal {
+
+template <typename T>
+struct Elements {
+  static constexpr bool kIs = false;
+};
+
+template <typename T>
+struct Elements<std::vector<T>> {
+  static constexpr bool kIs = true;
+  static constexpr Kind kKind = Kind::kList;
+  using Element = T;
+  static std::size_t Size(const void* member) {
+    return static_cast<const std::vector<T>*>(member)->size();
+  }
+  static void* At(void* member, std::size_t index) {
+    return &(*static_cast<std::vector<T>*>(member))[index];
+  }
+  static void* Append(void* member) {
+    return &static_cast<std::vector<T>*>(member)->emplace_back();
+  }
+};
+
+template <typename T>
+struct Elements<std::optional<T>> {
+  static constexpr bool kIs = !std::is_enum_v<T>;
+  static constexpr Kind kKind = Kind::kOptional;
+  using Element = T;
+  static std::size_t Size(const void* member) {
+    return static_cast<const std::optional<T>*>(member)->has_value() ? 1 : 0;
+  }
+  static void* At(void* member, std::size_t) { return &**static_cast<std::optional<T>*>(member); }
+  static void* Append(void* member) { return &static_cast<std::optional<T>*>(member)->emplace(); }
+};
+
+// A member whose value is a number to its loops.
+template <typename T>
+struct Scalar {
+  static std::int64_t Load(const void* member) {
+    return static_cast<std::int64_t>(*static_cast<const T*>(member));
+  }
+  static void Store(void* member, std::int64_t value) {
+    *static_cast<T*>(member) = static_cast<T>(value);
+  }
+  static std::string_view Choice(std::int64_t value) { return Name(static_cast<T>(value)); }
+};
+
+// Of an optional enum, -1 is none.
+template <typename T>
+struct Scalar<std::optional<T>> {
+  static std::int64_t Load(const void* member) {
+    const auto& value = *static_cast<const std::optional<T>*>(member);
+    return value ? static_cast<std::int64_t>(*value) : -1;
+  }
+  static void Store(void* member, std::int64_t value) {
+    *static_cast<std::optional<T>*>(member) = static_cast<T>(value);
+  }
+  static std::string_view Choice(std::int64_t value) {
+    return value < 0 ? std::string_view() : Name(static_cast<T>(value));
+  }
+};
+
+template <>
+struct Scalar<std::chrono::milliseconds> {
+  static std::int64_t Load(const void* member) {
+    return static_cast<const std::chrono::milliseconds*>(member)->count();
+  }
+  static void Store(void* member, std::int64_t value) {
+    *static_cast<std::chrono::milliseconds*>(member) = std::chrono::milliseconds(value);
+  }
+};
+
+template <typename T>
+struct IsOptionalEnum : std::false_type {};
+template <typename T>
+struct IsOptionalEnum<std::optional<T>> : std::is_enum<T> {};
+
+template <typename T>
+constexpr void Deduce(Field& field) {
+  constexpr bool kChoice = std::is_enum_v<T> || IsOptionalEnum<T>::value;
+  constexpr bool kNumber =
+      kChoice || std::is_arithmetic_v<T> || std::is_same_v<T, std::chrono::milliseconds>;
+  if constexpr (kNumber) {
+    field.kind = std::is_same_v<T, bool>   ? Kind::kFlag
+                 : kChoice                 ? Kind::kChoice
+                 : std::is_unsigned_v<T>   ? Kind::kUnsigned
+                 : std::is_arithmetic_v<T> ? Kind::kInteger
+                                           : Kind::kDuration;
+    field.load = &Scalar<T>::Load;
+    field.store = &Scalar<T>::Store;
+    if constexpr (kChoice) field.choice = &Scalar<T>::Choice;
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    field.kind = Kind::kText;
+  } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    field.kind = Kind::kTexts;
+  } else if constexpr (std::is_same_v<T, Command>) {
+    field.kind = Kind::kCommand;
+  } else if constexpr (Elements<T>::kIs) {
+    field.kind = Elements<T>::kKind;
+    field.rows = &Rows<typename Elements<T>::Element>;
+    field.size = &Elements<T>::Size;
+    field.element = &Elements<T>::At;
+    field.append = &Elements<T>::Append;
+  } else {
+    field.kind = Kind::kStruct;
+    field.rows = &Rows<T>;
+  }
+}
+
+}  // namespace internal
+
+// The row of a member, whose kind is deduced from its type. `kPath`: pointers to members, from
+// Owner on.
+template <typename Owner, auto... kPath>
+constexpr Field Row(const char* name, const char* sentence) {
+  using Type = std::remove_reference_t<decltype((std::declval<Owner&>().*....*kPath))>;
+  Field field = {
+      .name = name, .sentence = sentence, .kind = Kind::kText, .at = [](void* object) -> void* {
+        return &(*static_cast<Owner*>(object).*....*kPath);
+      }};
+  internal::Deduce<Type>(field);
+  return field;
+}
+
+// The rows of a base of Owner, or with a path those of a member, as if they were Owner's own.
+template <typename Owner, typename Part, auto... kPath>
+constexpr Field Inline() {
+  return {.name = "",
+          .sentence = "",
+          .kind = Kind::kInline,
+          .at = [](void* object) -> void* {
+            Part* part = &(*static_cast<Owner*>(object).*....*kPath);
+            return part;
+          },
+          .rows = &Rows<Part>};
+}
+
+constexpr Field Absent(const char* name) {
+  return {.name = name, .sentence = "", .kind = Kind::kAbsent, .at = nullptr};
+}
+
+}  // namespace pyro::api

@@ -1,0 +1,263 @@
+// The rows of environments and of this host.
+
+#include <utility>
+#include <vector>
+
+#include "api/operations.h"
+#include "api/rows.h"
+#include "api/shared_rows.h"
+#include "base/try.h"
+
+namespace pyro::api {
+namespace {
+
+constexpr Field kEnvironmentInfo[] = {
+    Row<EnvironmentInfo, &EnvironmentInfo::name>("name", "Its name, such as debian:12"),
+    Row<EnvironmentInfo, &EnvironmentInfo::description>("description", "What it holds"),
+    Row<EnvironmentInfo, &EnvironmentInfo::installed>("installed", "It is built and installed"),
+    Row<EnvironmentInfo, &EnvironmentInfo::broken>("broken",
+                                                   "Installed, but damaged: pull repairs it"),
+    Row<EnvironmentInfo, &EnvironmentInfo::digest>("digest", "Of its content, if it is installed")
+        .NullIfUnset(),
+    Row<EnvironmentInfo, &EnvironmentInfo::installed_at>("installed_at",
+                                                         "The time of its installation")
+        .NullIfUnset(),
+    Row<EnvironmentInfo, &EnvironmentInfo::size_bytes>("size_bytes", "What it takes on disk")
+        .Of(Unit::kBytes),
+};
+
+constexpr Field kEnvironmentList[] = {
+    Row<EnvironmentList, &EnvironmentList::catalog_version>("catalog_version",
+                                                            "The version of the catalog"),
+    Row<EnvironmentList, &EnvironmentList::environments>("environments", "The catalog"),
+};
+
+constexpr Field kTemplateInfo[] = {
+    Row<TemplateInfo, &TemplateInfo::vcpu_count>("vcpu_count", "The CPUs of its guests"),
+    Row<TemplateInfo, &TemplateInfo::mem_mib>("mem_mib", "The memory of its guests").Of(Unit::kMib),
+    Row<TemplateInfo, &TemplateInfo::network>("network", "Its guests can reach the outside"),
+    Row<TemplateInfo, &TemplateInfo::new_disk>(
+        "new_disk", "For new guests; else for tasks that start again and other sizes of disks"),
+    Row<TemplateInfo, &TemplateInfo::size_bytes>("size_bytes", "What it takes on disk")
+        .Of(Unit::kBytes),
+    Row<TemplateInfo, &TemplateInfo::made_at>("made_at", "The time of its making"),
+    Row<TemplateInfo, &TemplateInfo::last_used_at>("last_used_at", "The time of its last use"),
+};
+
+constexpr Field kEnvironmentDetails[] = {
+    Inline<EnvironmentDetails, EnvironmentInfo, &EnvironmentDetails::info>(),
+    Row<EnvironmentDetails, &EnvironmentDetails::catalog_version>("catalog_version",
+                                                                  "The version of the catalog"),
+    Row<EnvironmentDetails, &EnvironmentDetails::kernel_release>("kernel_release",
+                                                                 "Its kernel's release"),
+    Row<EnvironmentDetails, &EnvironmentDetails::kernel_package>("kernel_package",
+                                                                 "Its kernel's package"),
+    Row<EnvironmentDetails, &EnvironmentDetails::directory>("directory", "Its directory"),
+    Row<EnvironmentDetails, &EnvironmentDetails::files>("files", "NAME SIZE SHA256 of each file"),
+    Row<EnvironmentDetails, &EnvironmentDetails::modules>("modules", "Kernel modules"),
+    Row<EnvironmentDetails, &EnvironmentDetails::packages>("packages",
+                                                           "NAME VERSION of each package"),
+    Row<EnvironmentDetails, &EnvironmentDetails::apt_sources>("apt_sources",
+                                                              "Where the packages came from"),
+    Row<EnvironmentDetails, &EnvironmentDetails::tools>(
+        "tools", "NAME VERSION of each program that built it"),
+    Row<EnvironmentDetails, &EnvironmentDetails::templates>(
+        "templates", "Frozen guests that new guests start from"),
+};
+
+constexpr Field kPulledEnvironment[] = {
+    Inline<PulledEnvironment, EnvironmentInfo, &PulledEnvironment::info>(),
+    Row<PulledEnvironment, &PulledEnvironment::built>("built", "False: it was installed already"),
+};
+
+using Pruned = PrunedEnvironments::Item;
+
+constexpr Field kPrunedItem[] = {
+    Row<Pruned, &Pruned::environment>("environment", "Its environment"),
+    Row<Pruned, &Pruned::what>("what", "Why it was removed"),
+    Row<Pruned, &Pruned::digest>("digest", "Of its content").NullIfUnset(),
+    Row<Pruned, &Pruned::bytes>("bytes", "What it took on disk").Of(Unit::kBytes),
+};
+
+constexpr Field kPrunedEnvironments[] = {
+    Row<PrunedEnvironments, &PrunedEnvironments::removed>("removed", "What was removed").Counted(),
+    Row<PrunedEnvironments, &PrunedEnvironments::skipped>("skipped",
+                                                          "Environments that are being pulled"),
+    Row<PrunedEnvironments, &PrunedEnvironments::bytes_freed>("bytes_freed",
+                                                              "What is free on disk again")
+        .Of(Unit::kBytes),
+};
+
+constexpr Field kEnvironmentRequest[] = {
+    Row<EnvironmentRequest, &EnvironmentRequest::environment>("environment", "Such as debian:12")
+        .Required()
+        .Positional("ENVIRONMENT")
+        .ForModels("From vm_list_environments."),
+};
+
+constexpr Field kInspectEnvironmentRequest[] = {
+    Inline<InspectEnvironmentRequest, EnvironmentRequest>(),
+    Row<InspectEnvironmentRequest, &InspectEnvironmentRequest::verify>(
+        "verify", "Read every file and compare its digest")
+        .ForModels("Compare the digest of every file."),
+};
+
+constexpr Field kPruneEnvironmentsRequest[] = {
+    Row<PruneEnvironmentsRequest, &PruneEnvironmentsRequest::all>(
+        "all", "Remove installed ones too, except those that a VM needs")
+        .ForModels("Also installed ones that no VM or task needs."),
+};
+
+constexpr Field kDoctorCheck[] = {
+    Row<DoctorCheck, &DoctorCheck::name>("name", "What is checked"),
+    Row<DoctorCheck, &DoctorCheck::ok>("ok", "It works"),
+    Row<DoctorCheck, &DoctorCheck::required>("required", "Without it no guest runs"),
+    Row<DoctorCheck, &DoctorCheck::detail>("detail", "What was found"),
+    Row<DoctorCheck, &DoctorCheck::fix>("fix", "The command that fixes it").NullIfUnset(),
+};
+
+constexpr Field kDoctorKvm[] = {
+    Row<DoctorKvm, &DoctorKvm::exists>("exists", "The device is there"),
+    Row<DoctorKvm, &DoctorKvm::readable>("readable", "This user may read it"),
+    Row<DoctorKvm, &DoctorKvm::writable>("writable", "This user may write it"),
+};
+
+constexpr Field kDoctorCapabilities[] = {
+    Row<DoctorCapabilities, &DoctorCapabilities::vm_boot>("vm_boot", "A VM can boot"),
+    Row<DoctorCapabilities, &DoctorCapabilities::guest_exec>("guest_exec",
+                                                             "Commands run in guests"),
+    Row<DoctorCapabilities, &DoctorCapabilities::guest_network>("guest_network",
+                                                                "Guests can have a network"),
+    Row<DoctorCapabilities, &DoctorCapabilities::host_compat>(
+        "host_compat", "Commands can run on this host in a jail"),
+};
+
+constexpr Field kDoctorNetworking[] = {
+    Row<DoctorNetworking, &DoctorNetworking::tun>("tun", "The tun device is there"),
+    Row<DoctorNetworking, &DoctorNetworking::ip_forward>("ip_forward", "The host forwards packets"),
+    Row<DoctorNetworking, &DoctorNetworking::backend>("backend", "What connects guests")
+        .NullIfUnset(),
+};
+
+constexpr Field kDoctorAccelerator[] = {
+    Row<DoctorAccelerator, &DoctorAccelerator::name>("name", "kvm or tcg").NullIfUnset(),
+    Row<DoctorAccelerator, &DoctorAccelerator::reason>("reason", "Why it is this one")
+        .NullIfUnset(),
+};
+
+constexpr Field kDoctorReport[] = {
+    Row<DoctorReport, &DoctorReport::version>("version", "The version of pyro"),
+    Row<DoctorReport, &DoctorReport::platform>("platform", "Such as linux-x86_64"),
+    Row<DoctorReport, &DoctorReport::runtime_ok>("runtime_ok", "Guests can run here"),
+    Row<DoctorReport, &DoctorReport::kvm>("kvm", "The device of KVM"),
+    Row<DoctorReport, &DoctorReport::environment_cache>("environment_cache",
+                                                        "The directory of environments"),
+    Row<DoctorReport, &DoctorReport::state_directory>("state_directory",
+                                                      "The directory of VMs and tasks"),
+    Row<DoctorReport, &DoctorReport::capabilities>("capabilities", "What works here"),
+    Row<DoctorReport, &DoctorReport::networking>("networking", "The network of this host"),
+    Row<DoctorReport, &DoctorReport::accelerator>("accelerator", "What runs the guests' CPUs"),
+    Row<DoctorReport, &DoctorReport::checks>("checks", "The state of each requirement"),
+    Row<DoctorReport, &DoctorReport::issues>("issues", "One sentence each, with a remedy"),
+};
+
+Result<EnvironmentList> CallListEnvironments(Engine& engine, const NoArguments&, const CallIo&) {
+  EnvironmentList list;
+  PYRO_ASSIGN_OR_RETURN(list.environments, engine.ListEnvironments());
+  return list;
+}
+
+Result<PulledEnvironment> CallPullEnvironment(Engine& engine, const EnvironmentRequest& request,
+                                              const CallIo& io) {
+  return engine.PullEnvironment(request.environment, io);
+}
+
+Result<EnvironmentDetails> CallInspectEnvironment(Engine& engine,
+                                                  const InspectEnvironmentRequest& request,
+                                                  const CallIo&) {
+  return engine.InspectEnvironment(request.environment,
+                                   request.verify ? Engine::Verify::kYes : Engine::Verify::kNo);
+}
+
+Result<PrunedEnvironments> CallPruneEnvironments(Engine& engine,
+                                                 const PruneEnvironmentsRequest& request,
+                                                 const CallIo&) {
+  return engine.PruneEnvironments(request.all ? Engine::PruneScope::kAll
+                                              : Engine::PruneScope::kLeftovers);
+}
+
+Result<DoctorReport> CallDoctor(Engine& engine, const NoArguments&, const CallIo&) {
+  return engine.Doctor();
+}
+
+constexpr Operation kHostOperations[] = {
+    By<CallListEnvironments>({
+        .name = "env list",
+        .method = "list_environments",
+        .tool = "vm_list_environments",
+        .effect = Effect::kReads,
+        .sentence = "Show the catalog and what is installed",
+        .for_models =
+            "List the environments of VMs and tasks with what each holds. One that is not "
+            "installed is built at its first use, about a minute.",
+    }),
+    By<CallPullEnvironment>({
+        .name = "env pull",
+        .method = "pull_environment",
+        .effect = Effect::kCreates,
+        .sentence = "Build and install an environment, or repair it",
+    }),
+    By<CallInspectEnvironment>({
+        .name = "env inspect",
+        .method = "inspect_environment",
+        .tool = "vm_inspect_environment",
+        .effect = Effect::kReads,
+        .sentence = "Show what an installed environment consists of",
+        .for_models = "Show the packages and the kernel of an installed environment.",
+    }),
+    By<CallPruneEnvironments>({
+        .name = "env prune",
+        .method = "prune_environments",
+        .tool = "vm_prune_environments",
+        .effect = Effect::kEnds,
+        .sentence = "Remove what is broken, interrupted or superseded",
+        .for_models = "Remove broken, interrupted and superseded environments to free disk space.",
+    }),
+    By<CallDoctor>({
+        .name = "doctor",
+        .method = "doctor",
+        .tool = "vm_doctor",
+        .effect = Effect::kReads,
+        .sentence = "Find out what works here, and how to fix the rest",
+        .for_models = "Find out if VMs can run here and how fast, with a remedy for each fault.",
+    }),
+};
+
+}  // namespace
+
+std::span<const Operation> HostOperations() { return kHostOperations; }
+
+PYRO_ROWS(NoArguments, "NoArguments", "Nothing.", std::span<const Field>())
+PYRO_ROWS(EnvironmentInfo, "EnvironmentInfo", "An environment of the catalog.", kEnvironmentInfo)
+PYRO_ROWS(EnvironmentList, "EnvironmentList", "The catalog.", kEnvironmentList)
+PYRO_ROWS(TemplateInfo, "TemplateInfo", "A frozen guest that new guests start from.", kTemplateInfo)
+PYRO_ROWS(EnvironmentDetails, "EnvironmentDetails", "The content of an installed environment.",
+          kEnvironmentDetails)
+PYRO_ROWS(PulledEnvironment, "PulledEnvironment", "An environment that is installed now.",
+          kPulledEnvironment)
+PYRO_ROWS(PrunedEnvironments::Item, "PrunedItem", "A version that was removed.", kPrunedItem)
+PYRO_ROWS(PrunedEnvironments, "PrunedEnvironments", "What was removed.", kPrunedEnvironments)
+PYRO_ROWS(EnvironmentRequest, "EnvironmentRequest", "An environment.", kEnvironmentRequest)
+PYRO_ROWS(InspectEnvironmentRequest, "InspectEnvironmentRequest", "An environment.",
+          kInspectEnvironmentRequest)
+PYRO_ROWS(PruneEnvironmentsRequest, "PruneEnvironmentsRequest", "What to remove.",
+          kPruneEnvironmentsRequest)
+PYRO_ROWS(DoctorCheck, "DoctorCheck", "The state of one requirement of pyro on this host.",
+          kDoctorCheck)
+PYRO_ROWS(DoctorKvm, "DoctorKvm", "The device of KVM.", kDoctorKvm)
+PYRO_ROWS(DoctorCapabilities, "DoctorCapabilities", "What works on this host.", kDoctorCapabilities)
+PYRO_ROWS(DoctorNetworking, "DoctorNetworking", "The network of this host.", kDoctorNetworking)
+PYRO_ROWS(DoctorAccelerator, "DoctorAccelerator", "What runs the guests' CPUs.", kDoctorAccelerator)
+PYRO_ROWS(DoctorReport, "DoctorReport", "What works on this host.", kDoctorReport)
+
+}  // namespace pyro::api

@@ -1,0 +1,74 @@
+// The structs that have rows: arguments and results of the operations, and what these hold.
+
+#pragma once
+
+#include "api/field.h"
+#include "pyro/calls.h"
+#include "pyro/types.h"
+
+namespace pyro::api {
+
+#define PYRO_HAS_ROWS(type) \
+  template <>               \
+  const Struct& Rows<type>()
+
+PYRO_HAS_ROWS(Explanation);
+PYRO_HAS_ROWS(Timings);
+PYRO_HAS_ROWS(ExecResult);
+PYRO_HAS_ROWS(VmOptions);
+PYRO_HAS_ROWS(VmInfo);
+PYRO_HAS_ROWS(VmList);
+PYRO_HAS_ROWS(VmNetworkInfo);
+PYRO_HAS_ROWS(DeletedVm);
+PYRO_HAS_ROWS(ReapedVms);
+PYRO_HAS_ROWS(SparePoolInfo);
+PYRO_HAS_ROWS(SparePools);
+PYRO_HAS_ROWS(RunRequest);
+PYRO_HAS_ROWS(VmRequest);
+PYRO_HAS_ROWS(ExecVmRequest);
+PYRO_HAS_ROWS(KeepSparesRequest);
+
+PYRO_HAS_ROWS(TaskOptions);
+PYRO_HAS_ROWS(TaskCommand);
+PYRO_HAS_ROWS(TaskCommandInfo);
+PYRO_HAS_ROWS(StartedTaskCommand);
+PYRO_HAS_ROWS(TaskCommandPage);
+PYRO_HAS_ROWS(TaskExecResult);
+PYRO_HAS_ROWS(TaskInfo);
+PYRO_HAS_ROWS(TaskList);
+PYRO_HAS_ROWS(TaskOutput);
+PYRO_HAS_ROWS(TaskLogEntry);
+PYRO_HAS_ROWS(TaskLogs);
+PYRO_HAS_ROWS(ExportedPath);
+PYRO_HAS_ROWS(DeletedTask);
+PYRO_HAS_ROWS(TaskRequest);
+PYRO_HAS_ROWS(ExecTaskRequest);
+PYRO_HAS_ROWS(StartTaskCommandRequest);
+PYRO_HAS_ROWS(TaskCommandRequest);
+PYRO_HAS_ROWS(GetTaskCommandRequest);
+PYRO_HAS_ROWS(ReadTaskCommandRequest);
+PYRO_HAS_ROWS(ReadTaskOutputRequest);
+PYRO_HAS_ROWS(TaskEntriesRequest);
+PYRO_HAS_ROWS(ExportTaskRequest);
+
+PYRO_HAS_ROWS(NoArguments);
+PYRO_HAS_ROWS(EnvironmentInfo);
+PYRO_HAS_ROWS(EnvironmentList);
+PYRO_HAS_ROWS(TemplateInfo);
+PYRO_HAS_ROWS(EnvironmentDetails);
+PYRO_HAS_ROWS(PulledEnvironment);
+PYRO_HAS_ROWS(PrunedEnvironments::Item);
+PYRO_HAS_ROWS(PrunedEnvironments);
+PYRO_HAS_ROWS(EnvironmentRequest);
+PYRO_HAS_ROWS(InspectEnvironmentRequest);
+PYRO_HAS_ROWS(PruneEnvironmentsRequest);
+PYRO_HAS_ROWS(DoctorCheck);
+PYRO_HAS_ROWS(DoctorKvm);
+PYRO_HAS_ROWS(DoctorCapabilities);
+PYRO_HAS_ROWS(DoctorNetworking);
+PYRO_HAS_ROWS(DoctorAccelerator);
+PYRO_HAS_ROWS(DoctorReport);
+
+#undef PYRO_HAS_ROWS
+
+}  // namespace pyro::api

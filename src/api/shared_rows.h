@@ -1,0 +1,59 @@
+// Rows that several structs have, with texts of their own. For the files with rows alone.
+
+#pragma once
+
+#include "api/field.h"
+#include "api/rows.h"
+
+// Defines Rows() of a struct.
+#define PYRO_ROWS(type, name, sentence, fields)                           \
+  template <>                                                             \
+  const Struct& Rows<type>() {                                            \
+    static const Struct kStruct = Describe<type>(name, sentence, fields); \
+    return kStruct;                                                       \
+  }
+
+namespace pyro::api {
+
+template <typename Owner>
+constexpr Field TtlRow(const char* sentence, const char* for_models) {
+  return Row<Owner, &Owner::ttl_seconds>("ttl_seconds", sentence)
+      .In(1, kMaxTtlSeconds)
+      .Of(Unit::kSeconds)
+      .ForModels(for_models);
+}
+
+template <typename Owner>
+constexpr Field TimeoutRow(const char* sentence, const char* for_models) {
+  return Row<Owner, &Owner::timeout_seconds>("timeout_seconds", sentence)
+      .In(1, kMaxTimeoutSeconds)
+      .Of(Unit::kSeconds)
+      .ForModels(for_models);
+}
+
+template <typename Owner>
+constexpr Field HostCompatRow() {
+  return Row<Owner, &Owner::allow_host_compat>(
+             "allow_host_compat", "If no guest can start, run on this host in a bubblewrap jail")
+      .ForModels(
+          "WEAKER ISOLATION: if no VM can run, use a jail on the host. Only if the user asked for "
+          "it.");
+}
+
+template <typename Owner>
+constexpr Field CommandRow() {
+  return Row<Owner, &Owner::command>("command",
+                                     "A text for the guest's shell, or a list of words that run "
+                                     "without a shell")
+      .Required()
+      .ForModels(
+          "A string is run by the image's bash, or by sh if it has none: pipes and && work. A list "
+          "is one program with its arguments, run without a shell.");
+}
+
+template <typename Owner>
+constexpr Field TaskIdRow() {
+  return Row<Owner, &Owner::task_id>("task_id", "The task's id");
+}
+
+}  // namespace pyro::api

@@ -1,0 +1,375 @@
+// What can be asked of tasks: the rows of arguments and of operations.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/operations.h"
+#include "api/rows.h"
+#include "api/shared_rows.h"
+#include "base/try.h"
+
+namespace pyro::api {
+namespace {
+
+constexpr Field kTaskOptions[] = {
+    Inline<TaskOptions, VmOptions>(),
+    Row<TaskOptions, &TaskOptions::disk_mib>(
+        "disk_mib", "Let the task's disk grow to N MiB, from 256; units M, G, T")
+        .In(kMinDiskMib, kMaxDiskMib)
+        .Of(Unit::kMib)
+        .ForModels("Upper bound of its disk."),
+    TtlRow<TaskOptions>(
+        "Stop the guest N seconds after its last use; the task stays; units s, m, h, d",
+        "Stop the guest this long after its last use; the task stays, and task_exec starts it "
+        "again."),
+    Row<TaskOptions, &TaskOptions::source_path>("source_path",
+                                                "Fill /workspace from a directory or a tar archive")
+        .Named("PATH")
+        .OnHost()
+        .ForModels(
+            "Absolute path on the host of a directory or tar archive that fills /workspace."),
+    Row<TaskOptions, &TaskOptions::exclude>(
+        "exclude", "Leave out what matches, such as '*.o' or /build; repeatable")
+        .Named("PATTERN")
+        .OnHost()
+        .ForModels("Names to leave out, such as *.o or /build."),
+    Row<TaskOptions, &TaskOptions::git>("git", "Take what git sees: no ignored files, but .git")
+        .OnHost()
+        .ForModels("Copy as git sees it: .git, but no ignored file."),
+    HostCompatRow<TaskOptions>(),
+};
+
+constexpr Field kTaskRequest[] = {
+    Row<TaskRequest, &TaskRequest::task_id>(
+        "task_id", "The task's id, or its first 6 characters; 'task_' may be left out")
+        .Required()
+        .Positional("TASK_ID")
+        .ForModels("From task_create."),
+};
+
+constexpr Field kExecTaskRequest[] = {
+    Inline<ExecTaskRequest, TaskRequest>(),
+    CommandRow<ExecTaskRequest>(),
+    TimeoutRow<ExecTaskRequest>(
+        "Kill the command after N seconds, at most 7 days; units s, m, h, d. With --background "
+        "there is no limit unless you give one",
+        "Kill the command and all it started after this time; raise it for builds. No default with "
+        "background."),
+};
+
+constexpr Field kStartTaskCommandRequest[] = {
+    Inline<StartTaskCommandRequest, TaskRequest>(),
+    CommandRow<StartTaskCommandRequest>(),
+    TimeoutRow<StartTaskCommandRequest>("Kill the command after N seconds; 0: no limit",
+                                        "Kill the command after this time; 0: no limit.")
+        .In(0, kMaxTimeoutSeconds),
+};
+
+template <typename Owner>
+constexpr Field SequenceRow(const char* sentence, const char* for_models) {
+  return Row<Owner, &Owner::sequence>("sequence", sentence)
+      .In(1)
+      .CheckedAtOnce()
+      .Required()
+      .ForModels(for_models);
+}
+
+template <typename Owner>
+constexpr Field WaitRow(const char* sentence) {
+  return Row<Owner, &Owner::wait>("wait_seconds", sentence).Of(Unit::kSeconds);
+}
+
+constexpr Field kTaskCommandRequest[] = {
+    Inline<TaskCommandRequest, TaskRequest>(),
+    SequenceRow<TaskCommandRequest>("Kill command N with all it started; the guest stays",
+                                    "The command to kill."),
+};
+
+constexpr Field kGetTaskCommandRequest[] = {
+    Inline<GetTaskCommandRequest, TaskRequest>(),
+    SequenceRow<GetTaskCommandRequest>("The command's number in the task", "The command."),
+    WaitRow<GetTaskCommandRequest>("Wait up to N seconds for the command's end"),
+};
+
+constexpr Field kReadTaskCommandRequest[] = {
+    Inline<ReadTaskCommandRequest, TaskRequest>(),
+    SequenceRow<ReadTaskCommandRequest>("The command's number in the task", "The command."),
+    Row<ReadTaskCommandRequest, &ReadTaskCommandRequest::follow>("follow",
+                                                                 "Go on until the command ends"),
+};
+
+constexpr Field kReadTaskOutputRequest[] = {
+    Inline<ReadTaskOutputRequest, TaskRequest>(),
+    SequenceRow<ReadTaskOutputRequest>(
+        "Show the output of command N alone, stdout on stdout, stderr on stderr",
+        "One command. Without it: the newest commands."),
+    Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::stream>(
+        "stream", "With --sequence: show a page of stdout or stderr alone")
+        .ForModels("With sequence: a page of this stream alone."),
+    Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::offset>("offset", "Begin the page at byte N")
+        .In(0, std::int64_t{1} << 53)
+        .CheckedAtOnce()
+        .Of(Unit::kBytes)
+        .ForModels("First byte of the page: next_offset of the page before."),
+    Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::limit>("limit",
+                                                              "Show at most N bytes, up to 1048576")
+        .In(1, kMaxResultBytes)
+        .CheckedAtOnce()
+        .Of(Unit::kBytes),
+    WaitRow<ReadTaskOutputRequest>(
+        "Wait up to N seconds for the command's end, and exit with its code, or 124 if it "
+        "runs on; units ms, s, m, h"),
+};
+
+constexpr Field kTaskEntriesRequest[] = {
+    Inline<TaskEntriesRequest, TaskRequest>(),
+    Row<TaskEntriesRequest, &TaskEntriesRequest::first>("first", "Begin with command N")
+        .In(1)
+        .ForModels("List from this command on."),
+    Row<TaskEntriesRequest, &TaskEntriesRequest::limit>(
+        "limit", "The greatest number of entries; 0: all, -N: the last N"),
+};
+
+constexpr Field kExportTaskRequest[] = {
+    Inline<ExportTaskRequest, TaskRequest>(),
+    Row<ExportTaskRequest, &ExportTaskRequest::path>("path",
+                                                     "In the guest; relative ones from /workspace")
+        .Required()
+        .Positional("PATH")
+        .ForModels("In the guest; relative paths count from /workspace."),
+    Row<ExportTaskRequest, &ExportTaskRequest::destination>(
+        "destination", "On this host; a name such as x.tar.gz makes an archive, - is stdout")
+        .Required()
+        .Positional("DEST")
+        .OnHost()
+        .ForModels("Absolute path on the host."),
+    Row<ExportTaskRequest, &ExportTaskRequest::force>("force",
+                                                      "Replace a regular file that is there")
+        .ForModels("Replace a regular file that is there."),
+};
+
+Result<TaskInfo> CallCreateTask(Engine& engine, const TaskOptions& options, const CallIo& io) {
+  return engine.CreateTask(options, io);
+}
+
+Result<TaskExecResult> CallExecTask(Engine& engine, const ExecTaskRequest& request,
+                                    const CallIo& io) {
+  return engine.ExecTask(request.task_id, request.command, request.timeout_seconds, io);
+}
+
+Result<StartedTaskCommand> CallStartTaskCommand(Engine& engine,
+                                                const StartTaskCommandRequest& request,
+                                                const CallIo& io) {
+  return engine.StartTaskCommand(request.task_id, request.command, request.timeout_seconds, io);
+}
+
+Result<TaskCommandInfo> CallCancelTaskCommand(Engine& engine, const TaskCommandRequest& request,
+                                              const CallIo& io) {
+  return engine.CancelTaskCommand(request.task_id, request.sequence, io);
+}
+
+Result<TaskInfo> CallStatusTask(Engine& engine, const TaskRequest& request, const CallIo&) {
+  return engine.StatusTask(request.task_id);
+}
+
+Result<TaskList> CallListTasks(Engine& engine, const NoArguments&, const CallIo&) {
+  PYRO_ASSIGN_OR_RETURN(std::vector<TaskInfo> tasks, engine.ListTasks());
+  return TaskList{std::move(tasks)};
+}
+
+Result<TaskCommandInfo> CallGetTaskCommand(Engine& engine, const GetTaskCommandRequest& request,
+                                           const CallIo& io) {
+  return engine.GetTaskCommand(request.task_id, request.sequence, request.wait, io);
+}
+
+Result<TaskCommandPage> CallListTaskCommands(Engine& engine, const TaskEntriesRequest& request,
+                                             const CallIo&) {
+  return engine.ListTaskCommands(request.task_id, request.first, request.limit);
+}
+
+Result<TaskOutput> CallReadTaskOutput(Engine& engine, const ReadTaskOutputRequest& request,
+                                      const CallIo& io) {
+  return engine.ReadTaskOutput(request.task_id, request.sequence, request.stream, request.offset,
+                               request.limit, request.wait, io);
+}
+
+Result<TaskLogs> CallLogsTask(Engine& engine, const TaskEntriesRequest& request, const CallIo&) {
+  return engine.LogsTask(request.task_id, request.first, request.limit);
+}
+
+Result<TaskCommand> CallReadTaskCommand(Engine& engine, const ReadTaskCommandRequest& request,
+                                        const CallIo& io) {
+  return engine.ReadTaskCommand(request.task_id, request.sequence,
+                                request.follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
+}
+
+Result<TaskInfo> CallStopTask(Engine& engine, const TaskRequest& request, const CallIo&) {
+  return engine.StopTask(request.task_id);
+}
+
+Result<DeletedTask> CallDeleteTask(Engine& engine, const TaskRequest& request, const CallIo&) {
+  PYRO_ASSIGN_OR_RETURN(std::string id, engine.DeleteTask(request.task_id));
+  return DeletedTask{std::move(id)};
+}
+
+Result<ExportedPath> CallExportTask(Engine& engine, const ExportTaskRequest& request,
+                                    const CallIo& io) {
+  return engine.ExportTask(request.task_id, request.path, request.destination,
+                           {.force = request.force}, io);
+}
+
+constexpr Operation kTaskOperations[] = {
+    By<CallCreateTask>({
+        .name = "task create",
+        .method = "create_task",
+        .tool = "task_create",
+        .effect = Effect::kCreates,
+        .needs = kGuest | kHostPath,
+        .sentence = "Start a task: a microVM whose /workspace and journal stay",
+        .for_models =
+            "Start a Linux VM with a /workspace that keeps its files, for work in several steps. "
+            "Returns the task_id for the other task_* tools. Files, installed packages and the "
+            "journal of commands stay until task_delete. Commands run as root. It takes seconds, "
+            "and about a minute more if the environment must be built first.",
+    }),
+    By<CallExecTask>({
+        .name = "task exec",
+        .method = "exec_task",
+        .tool = "task_exec",
+        .effect = Effect::kChanges,
+        .needs = kGuest | kCommand,
+        .sentence = "Run a command in a task's /workspace",
+        .for_models =
+            "Run a command in a task's /workspace. Files and background processes stay for the "
+            "next command; cd and variables do not. A call answers within 45 s: a command that "
+            "runs longer goes on, and the result tells its sequence for task_logs, which waits for "
+            "its end. Use background for a server: it returns at once. All output is kept in the "
+            "journal, except what a process started with & prints after its command has ended. A "
+            "non-zero exit_code is a result. stdin is empty; write files with a heredoc: cat > "
+            "main.c <<'EOF' …",
+    }),
+    By<CallStartTaskCommand>({
+        .name = "task start-command",
+        .method = "start_task_command",
+        .effect = Effect::kChanges,
+        .needs = kGuest | kCommand,
+        .sentence = "Start a command in a task, and leave it running",
+    }),
+    By<CallCancelTaskCommand>({
+        .name = "task cancel-command",
+        .method = "cancel_task_command",
+        .effect = Effect::kEnds,
+        .sentence = "Kill a running command with all it started",
+    }),
+    By<CallStatusTask>({
+        .name = "task status",
+        .method = "status_task",
+        .tool = "task_status",
+        .effect = Effect::kReads,
+        .sentence = "Show one task",
+        .for_models = "Show a task's state, lease, disk and newest command.",
+    }),
+    By<CallLogsTask>({
+        .name = "task logs",
+        .method = "logs_task",
+        .tool = "task_logs",
+        .effect = Effect::kReads,
+        .sentence = "Show the journal: every command with its output",
+        .for_models =
+            "Read what commands wrote, ended or still running. With task_id alone: the newest "
+            "commands. With sequence: that command; wait_seconds waits for its end. With sequence "
+            "and stream: a page of that stream; go on at next_offset until complete.",
+    }),
+    By<CallGetTaskCommand>({
+        .name = "task get-command",
+        .method = "get_task_command",
+        .effect = Effect::kReads,
+        .sentence = "Show one command without its output, after waiting for its end",
+    }),
+    By<CallListTaskCommands>({
+        .name = "task list-commands",
+        .method = "list_task_commands",
+        .effect = Effect::kReads,
+        .sentence = "Show the journal without the output of the commands",
+    }),
+    By<CallReadTaskOutput>({
+        .name = "task read-output",
+        .method = "read_task_output",
+        .effect = Effect::kReads,
+        .sentence = "Show a page of one stream of one command",
+    }),
+    By<CallReadTaskCommand>({
+        .name = "task read-command",
+        .method = "read_task_command",
+        .effect = Effect::kReads,
+        .needs = kSink,
+        .sentence = "Show one command with its whole output",
+    }),
+    By<CallDeleteTask>({
+        .name = "task delete",
+        .method = "delete_task",
+        .tool = "task_delete",
+        .effect = Effect::kEnds,
+        .sentence = "Delete tasks with their workspaces and journals",
+        .for_models =
+            "Delete a task for good with its files and its journal; running commands are killed. "
+            "Copy out first what is still needed.",
+    }),
+    By<CallListTasks>({
+        .name = "task list",
+        .method = "list_tasks",
+        .tool = "task_list",
+        .effect = Effect::kReads,
+        .sentence = "Show all tasks",
+        .for_models = "List all tasks, the newest first, those of other sessions too.",
+    }),
+    By<CallStopTask>({
+        .name = "task stop",
+        .method = "stop_task",
+        .tool = "task_stop",
+        .effect = Effect::kEnds,
+        .sentence = "Power a task's guest off, or kill one command; the next exec starts it again",
+        .for_models =
+            "With sequence: kill that command with everything it started; its output stays. "
+            "Without: power the guest off, which ends every command; files and journal stay, and "
+            "task_exec starts it again.",
+    }),
+    By<CallExportTask>({
+        .name = "task export",
+        .method = "export_task",
+        .tool = "task_export",
+        .effect = Effect::kChanges,
+        .needs = kGuest | kHostPath,
+        .sentence = "Copy a path of the workspace to this host",
+        .for_models =
+            "Copy a file or directory out of a task to the host. A directory becomes a new one or "
+            "fills an empty one; a file goes into a directory that exists. A destination such as "
+            "x.tar or x.tar.gz becomes an archive. Without force, no file is overwritten.",
+    }),
+};
+
+}  // namespace
+
+std::span<const Operation> TaskOperations() { return kTaskOperations; }
+
+PYRO_ROWS(TaskOptions, "TaskOptions",
+          "The options of a task. Its disk holds /workspace and every change to the root.",
+          kTaskOptions)
+PYRO_ROWS(TaskRequest, "TaskRequest", "A task.", kTaskRequest)
+PYRO_ROWS(ExecTaskRequest, "ExecTaskRequest", "A command for a task.", kExecTaskRequest)
+PYRO_ROWS(StartTaskCommandRequest, "StartTaskCommandRequest",
+          "A command that runs on without its caller.", kStartTaskCommandRequest)
+PYRO_ROWS(TaskCommandRequest, "TaskCommandRequest", "A command of a task.", kTaskCommandRequest)
+PYRO_ROWS(GetTaskCommandRequest, "GetTaskCommandRequest", "A command of a task.",
+          kGetTaskCommandRequest)
+PYRO_ROWS(ReadTaskCommandRequest, "ReadTaskCommandRequest", "A command of a task.",
+          kReadTaskCommandRequest)
+PYRO_ROWS(ReadTaskOutputRequest, "ReadTaskOutputRequest", "A part of a command's output.",
+          kReadTaskOutputRequest)
+PYRO_ROWS(TaskEntriesRequest, "TaskEntriesRequest", "A part of a task's journal.",
+          kTaskEntriesRequest)
+PYRO_ROWS(ExportTaskRequest, "ExportTaskRequest", "A path of the guest, and its place on the host.",
+          kExportTaskRequest)
+
+}  // namespace pyro::api

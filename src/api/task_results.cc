@@ -1,0 +1,182 @@
+// The rows of tasks, of their commands and of their journals.
+
+#include "api/rows.h"
+#include "api/shared_rows.h"
+
+namespace pyro::api {
+namespace {
+
+constexpr Field kTaskCommand[] = {
+    Row<TaskCommand, &TaskCommand::sequence>("sequence", "Its number in the task, from 1"),
+    Row<TaskCommand, &TaskCommand::command>("command", "The words that ran"),
+    Row<TaskCommand, &TaskCommand::cwd>("cwd", "The directory in which it ran"),
+    Row<TaskCommand, &TaskCommand::state>("state", "running or ended"),
+    Row<TaskCommand, &TaskCommand::outcome>(
+        "outcome", "As of a result, or interrupted: the guest died first; null while it runs")
+        .NullIfUnset(),
+    Row<TaskCommand, &TaskCommand::exit_code>("exit_code", "As of a result; null while it runs")
+        .NullUnless("outcome"),
+    Row<TaskCommand, &TaskCommand::started_at>("started_at", "The time of its start"),
+    Row<TaskCommand, &TaskCommand::ended_at>("ended_at", "The time of its end; null while it runs")
+        .NullIfUnset(),
+    Row<TaskCommand, &TaskCommand::duration_ms>(
+        "duration_ms", "Its time until its end; of a running command, since its start")
+        .Of(Unit::kMilliseconds),
+    Row<TaskCommand, &TaskCommand::timeout_seconds>("timeout_seconds", "Its time limit; 0: none")
+        .Of(Unit::kSeconds),
+    Row<TaskCommand, &TaskCommand::execution_mode>("execution_mode", "How it really ran"),
+    Row<TaskCommand, &TaskCommand::stdout_bytes>("stdout_bytes", "Bytes of stdout in the journal")
+        .Of(Unit::kBytes),
+    Row<TaskCommand, &TaskCommand::stderr_bytes>("stderr_bytes", "Bytes of stderr in the journal")
+        .Of(Unit::kBytes),
+    Row<TaskCommand, &TaskCommand::stdout_dropped>("stdout_dropped",
+                                                   "Bytes beyond the task's bound on output")
+        .Of(Unit::kBytes),
+    Row<TaskCommand, &TaskCommand::stderr_dropped>("stderr_dropped",
+                                                   "Bytes beyond the task's bound on output")
+        .Of(Unit::kBytes),
+    Row<TaskCommand, &TaskCommand::output_left_open>(
+        "output_left_open", "Processes in the background still held its output at its end"),
+    Row<TaskCommand, &TaskCommand::explanation>("explanation",
+                                                "Why it ended so, if the outcome does not say it")
+        .NullIfUnset(),
+};
+
+constexpr Field kTaskCommandInfo[] = {
+    Inline<TaskCommandInfo, TaskCommand>(),
+    TaskIdRow<TaskCommandInfo>(),
+};
+
+constexpr Field kStartedTaskCommand[] = {
+    Inline<StartedTaskCommand, TaskCommandInfo>(),
+    Row<StartedTaskCommand, &StartedTaskCommand::environment>("environment",
+                                                              "The environment of its guest"),
+    Row<StartedTaskCommand, &StartedTaskCommand::restarted>(
+        "restarted", "The task was stopped and was started for this command"),
+};
+
+constexpr Field kTaskCommandPage[] = {
+    TaskIdRow<TaskCommandPage>(),
+    Row<TaskCommandPage, &TaskCommandPage::total>("total", "Entries in the whole journal"),
+    Row<TaskCommandPage, &TaskCommandPage::entries>("entries", "Entries without their output")
+        .Counted(),
+};
+
+constexpr Field kTaskExecResult[] = {
+    Inline<TaskExecResult, ExecResult>(),
+    TaskIdRow<TaskExecResult>(),
+    Row<TaskExecResult, &TaskExecResult::sequence>("sequence", "Its number in the task, from 1"),
+    Row<TaskExecResult, &TaskExecResult::command>("command", "The words that ran"),
+    Row<TaskExecResult, &TaskExecResult::cwd>("cwd", "The directory in which it ran"),
+    Row<TaskExecResult, &TaskExecResult::restarted>(
+        "restarted", "The task was stopped and was started for this command"),
+};
+
+constexpr Field kTaskInfo[] = {
+    TaskIdRow<TaskInfo>(),
+    Row<TaskInfo, &TaskInfo::environment>("environment", "The environment that it is made of"),
+    Row<TaskInfo, &TaskInfo::state>("state", "created, started or stopped"),
+    Row<TaskInfo, &TaskInfo::workspace_path>("workspace_path", "Its directory in the guest"),
+    Row<TaskInfo, &TaskInfo::vcpu_count>("vcpu_count", "Its CPUs"),
+    Row<TaskInfo, &TaskInfo::mem_mib>("mem_mib", "Its memory").Of(Unit::kMib),
+    Row<TaskInfo, &TaskInfo::disk_mib>("disk_mib", "The bound of its disk").Of(Unit::kMib),
+    Row<TaskInfo, &TaskInfo::disk_bytes>("disk_bytes", "What its disk takes on this host now")
+        .Of(Unit::kBytes),
+    Row<TaskInfo, &TaskInfo::ttl_seconds>("ttl_seconds", "Its lease, from the last use")
+        .Of(Unit::kSeconds),
+    Row<TaskInfo, &TaskInfo::network_enabled>("network_enabled", "It can reach the outside"),
+    Row<TaskInfo, &TaskInfo::allow_host_compat>("allow_host_compat",
+                                                "If no guest can start, it runs on this host"),
+    Row<TaskInfo, &TaskInfo::execution_mode>("execution_mode",
+                                             "How it runs; pending before the first start"),
+    Row<TaskInfo, &TaskInfo::accelerator>("accelerator", "kvm or tcg, once it has started")
+        .NullIfUnset(),
+    Row<TaskInfo, &TaskInfo::created_at>("created_at", "The time of its creation"),
+    Row<TaskInfo, &TaskInfo::last_used_at>("last_used_at", "The time of its last use"),
+    Row<TaskInfo, &TaskInfo::expires_at>("expires_at",
+                                         "The time when its guest stops, unless it is used"),
+    Row<TaskInfo, &TaskInfo::last_error>("last_error", "The reason for the loss of its guest")
+        .NullIfUnset(),
+    Row<TaskInfo, &TaskInfo::command_count>("command_count", "Entries in its journal"),
+    Row<TaskInfo, &TaskInfo::last_command>("last_command", "Its newest command; null: none ran"),
+    Row<TaskInfo, &TaskInfo::notices>("notices",
+                                      "What was left out of the workspace, one sentence each")
+        .OutIfUnset(),
+};
+
+constexpr Field kTaskList[] = {
+    Row<TaskList, &TaskList::tasks>("tasks", "All tasks").Counted(),
+};
+
+// Of the command whose output it is.
+template <auto kMember>
+constexpr Field OfCommand(const char* name, const char* sentence) {
+  return Row<TaskOutput, &TaskOutput::command, kMember>(name, sentence);
+}
+
+constexpr Field kTaskOutput[] = {
+    OfCommand<&TaskCommandInfo::task_id>("task_id", "The task's id"),
+    OfCommand<&TaskCommandInfo::sequence>("sequence", "The command's number in the task"),
+    OfCommand<&TaskCommandInfo::state>("state", "running or ended"),
+    OfCommand<&TaskCommandInfo::outcome>("outcome", "How the command ended; null while it runs")
+        .NullIfUnset(),
+    OfCommand<&TaskCommandInfo::exit_code>("exit_code", "Its exit code; null while it runs")
+        .NullUnless("outcome"),
+    Row<TaskOutput, &TaskOutput::stream>("stream", "stdout or stderr"),
+    Row<TaskOutput, &TaskOutput::offset>("offset", "The first byte of the page").Of(Unit::kBytes),
+    Row<TaskOutput, &TaskOutput::next_offset>("next_offset", "The first byte of the next page")
+        .Of(Unit::kBytes),
+    Row<TaskOutput, &TaskOutput::total_bytes>("total_bytes", "Bytes in the journal until now")
+        .Of(Unit::kBytes),
+    Row<TaskOutput, &TaskOutput::text>("text", "The page"),
+    Row<TaskOutput, &TaskOutput::complete>(
+        "complete", "The command has ended, and no output follows next_offset"),
+};
+
+constexpr Field kTaskLogEntry[] = {
+    Inline<TaskLogEntry, TaskCommand>(),
+    Row<TaskLogEntry, &TaskLogEntry::stdout_text>("stdout", "At most 1 MiB, beginning and end"),
+    Row<TaskLogEntry, &TaskLogEntry::stderr_text>("stderr", "At most 1 MiB, beginning and end"),
+    Row<TaskLogEntry, &TaskLogEntry::stdout_truncated>("stdout_truncated", "The middle is missing"),
+    Row<TaskLogEntry, &TaskLogEntry::stderr_truncated>("stderr_truncated", "The middle is missing"),
+};
+
+constexpr Field kTaskLogs[] = {
+    TaskIdRow<TaskLogs>(),
+    Row<TaskLogs, &TaskLogs::entries>("entries", "Entries with their output").Counted(),
+};
+
+constexpr Field kExportedPath[] = {
+    TaskIdRow<ExportedPath>(),
+    Row<ExportedPath, &ExportedPath::path>("path", "The path in the guest"),
+    Row<ExportedPath, &ExportedPath::destination>("destination", "The absolute path on the host"),
+    Row<ExportedPath, &ExportedPath::bytes>(
+        "bytes", "Of the file or tar, or of all files of the directory together")
+        .Of(Unit::kBytes),
+    Row<ExportedPath, &ExportedPath::notices>("notices", "What was left out, one sentence each")
+        .OutIfUnset(),
+};
+
+constexpr Field kDeletedTask[] = {
+    Row<DeletedTask, &DeletedTask::task_id>("task_id", "The task's whole id"),
+    Row<DeletedTask, &DeletedTask::deleted>("deleted", "True"),
+};
+
+}  // namespace
+
+PYRO_ROWS(TaskCommand, "TaskCommand", "An entry of a task's journal.", kTaskCommand)
+PYRO_ROWS(TaskCommandInfo, "TaskCommandInfo", "An entry by itself.", kTaskCommandInfo)
+PYRO_ROWS(StartedTaskCommand, "StartedTaskCommand", "A command that runs on without its caller.",
+          kStartedTaskCommand)
+PYRO_ROWS(TaskCommandPage, "TaskCommandPage", "Entries without their output.", kTaskCommandPage)
+PYRO_ROWS(TaskExecResult, "TaskExecResult",
+          "The end of a command in a task, and its place in the journal.", kTaskExecResult)
+PYRO_ROWS(TaskInfo, "TaskInfo", "A task.", kTaskInfo)
+PYRO_ROWS(TaskList, "TaskList", "All tasks.", kTaskList)
+PYRO_ROWS(TaskOutput, "TaskOutput", "A page of one stream of one command.", kTaskOutput)
+PYRO_ROWS(TaskLogEntry, "TaskLogEntry", "An entry with its output.", kTaskLogEntry)
+PYRO_ROWS(TaskLogs, "TaskLogs", "Entries with their output.", kTaskLogs)
+PYRO_ROWS(ExportedPath, "ExportedPath", "What was copied out of a task.", kExportedPath)
+PYRO_ROWS(DeletedTask, "DeletedTask", "A task that was deleted.", kDeletedTask)
+
+}  // namespace pyro::api

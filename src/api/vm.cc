@@ -1,0 +1,392 @@
+// The rows of VMs, of commands, and of spares.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/operations.h"
+#include "api/rows.h"
+#include "api/shared_rows.h"
+#include "base/try.h"
+
+namespace pyro::api {
+namespace {
+
+constexpr Field kExplanation[] = {
+    Row<Explanation, &Explanation::message>("message", "Why the command ended so, as one sentence"),
+    Row<Explanation, &Explanation::hint>("hint", "What to do").NullIfUnset(),
+};
+
+template <auto kMember>
+constexpr Field Step(const char* name, const char* sentence) {
+  return Row<Timings, kMember>(name, sentence).Of(Unit::kMilliseconds).NullIfUnset();
+}
+
+constexpr Field kTimings[] = {
+    Step<&Timings::prepared_ms>("prepared_ms",
+                                "Environment, accelerator, disk and registry are there"),
+    Step<&Timings::supervised_ms>("supervised_ms", "The supervisor listens"),
+    Step<&Timings::machine_ms>("machine_ms", "The machine boots, or its state is restored"),
+    Step<&Timings::ready_ms>("ready_ms", "The guest takes commands"),
+    Step<&Timings::first_output_ms>("first_output_ms", "The first byte of output arrived"),
+    Step<&Timings::ended_ms>("ended_ms", "The command's end was reported"),
+    Step<&Timings::removed_ms>("removed_ms", "All of the VM is removed"),
+    Row<Timings, &Timings::start>(
+        "start", "How the guest started: boot, template or spare; null if it was running")
+        .NullIfUnset(),
+};
+
+constexpr Field kExecResult[] = {
+    Row<ExecResult, &ExecResult::stdout_text>("stdout", "At most 1 MiB, beginning and end"),
+    Row<ExecResult, &ExecResult::stderr_text>("stderr", "At most 1 MiB, beginning and end"),
+    Row<ExecResult, &ExecResult::stdout_bytes>("stdout_bytes", "All bytes of stdout")
+        .Of(Unit::kBytes),
+    Row<ExecResult, &ExecResult::stderr_bytes>("stderr_bytes", "All bytes of stderr")
+        .Of(Unit::kBytes),
+    Row<ExecResult, &ExecResult::stdout_truncated>("stdout_truncated", "The middle is missing"),
+    Row<ExecResult, &ExecResult::stderr_truncated>("stderr_truncated", "The middle is missing"),
+    Row<ExecResult, &ExecResult::exit_code>(
+        "exit_code", "As a shell reports it: 124 timed out, 126, 127, 128 and the signal"),
+    Row<ExecResult, &ExecResult::outcome>("outcome",
+                                          "exited, signalled, timed_out, cancelled or not_started"),
+    Row<ExecResult, &ExecResult::duration_ms>("duration_ms",
+                                              "Of the command itself, measured where it ran")
+        .Of(Unit::kMilliseconds),
+    Row<ExecResult, &ExecResult::execution_mode>("execution_mode", "How the command really ran"),
+    Row<ExecResult, &ExecResult::environment>("environment", "The environment of its guest"),
+    Row<ExecResult, &ExecResult::kernel>("kernel", "The kernel's release where it ran")
+        .NullIfUnset(),
+    Row<ExecResult, &ExecResult::accelerator>("accelerator", "kvm or tcg; null on the host")
+        .NullIfUnset(),
+    Row<ExecResult, &ExecResult::output_left_open>(
+        "output_left_open", "Processes in the background still held its output at its end"),
+    Row<ExecResult, &ExecResult::explanation>("explanation",
+                                              "Why it ended so, if the outcome does not say it")
+        .NullIfUnset(),
+    Row<ExecResult, &ExecResult::timings>("timings",
+                                          "The times of the call's steps, from its beginning"),
+};
+
+constexpr Field kVmOptions[] = {
+    Row<VmOptions, &VmOptions::environment>(
+        "environment", "The guest's disk, such as debian:12; see 'pyro env list'")
+        .Required()
+        .Positional("ENVIRONMENT")
+        .ForModels("vm_list_environments lists them."),
+    Row<VmOptions, &VmOptions::vcpu_count>("vcpu_count", "Give N CPUs, 1 to 64")
+        .In(1, kMaxVcpuCount)
+        .ForModels("CPUs."),
+    Row<VmOptions, &VmOptions::mem_mib>("mem_mib", "Give N MiB of memory, from 128; units M, G, T")
+        .In(kMinMemMib, kMaxMemMib)
+        .Of(Unit::kMib)
+        .ForModels("Memory in MiB."),
+    Row<VmOptions, &VmOptions::network>(
+        "network", "Let the guest reach the outside; without it there is no network")
+        .ForModels("Internet access; it cannot be added later."),
+    TtlRow<VmOptions>("Delete the VM N seconds after its last use; units s, m, h, d",
+                      "Delete the VM this long after its last use."),
+    HostCompatRow<VmOptions>(),
+};
+
+constexpr Field kRunRequest[] = {
+    Inline<RunRequest, VmOptions>(),
+    CommandRow<RunRequest>(),
+    TimeoutRow<RunRequest>("Kill the command after N seconds, at most 7 days; units s, m, h, d",
+                           "Kill the command and all it started after this time."),
+    TtlRow<RunRequest>("Remove the VM after N seconds in which no command runs",
+                       "Lease; a running command counts as use."),
+    HostCompatRow<RunRequest>(),
+};
+
+constexpr Field kVmRequest[] = {
+    Row<VmRequest, &VmRequest::vm_id>(
+        "vm_id", "The VM's id, or its first 6 characters; 'vm_' may be left out")
+        .Required()
+        .Positional("VM_ID")
+        .ForModels("From vm_create."),
+};
+
+constexpr Field kExecVmRequest[] = {
+    Inline<ExecVmRequest, VmRequest>(),
+    CommandRow<ExecVmRequest>(),
+    TimeoutRow<ExecVmRequest>("Kill the command after N seconds, at most 7 days; units s, m, h, d",
+                              "As in vm_run."),
+};
+
+constexpr Field kKeepSparesRequest[] = {
+    Row<KeepSparesRequest, &KeepSparesRequest::count>("count",
+                                                      "Keep N ready, up to 64; 0 ends them")
+        .In(0, kMaxSpares)
+        .CheckedAtOnce()
+        .ForModels("How many; 0 ends them."),
+    Inline<KeepSparesRequest, VmOptions>(),
+    TtlRow<KeepSparesRequest>("Remove them if none is taken for N seconds; units s, m, h, d",
+                              "End them if none is taken for this long."),
+    Absent("allow_host_compat"),
+};
+
+constexpr Field kVmInfo[] = {
+    Row<VmInfo, &VmInfo::vm_id>("vm_id", "The VM's id"),
+    Row<VmInfo, &VmInfo::environment>("environment", "The environment that it is made of"),
+    Row<VmInfo, &VmInfo::state>("state", "created, started or stopped"),
+    Row<VmInfo, &VmInfo::vcpu_count>("vcpu_count", "Its CPUs"),
+    Row<VmInfo, &VmInfo::mem_mib>("mem_mib", "Its memory").Of(Unit::kMib),
+    Row<VmInfo, &VmInfo::ttl_seconds>("ttl_seconds", "Its lease, from the last use")
+        .Of(Unit::kSeconds),
+    Row<VmInfo, &VmInfo::network_enabled>("network_enabled", "It can reach the outside"),
+    Row<VmInfo, &VmInfo::allow_host_compat>("allow_host_compat",
+                                            "If no guest can start, it runs on this host"),
+    Row<VmInfo, &VmInfo::execution_mode>("execution_mode",
+                                         "How it runs; pending before the first start"),
+    Row<VmInfo, &VmInfo::accelerator>("accelerator", "kvm or tcg, once it has started")
+        .NullIfUnset(),
+    Row<VmInfo, &VmInfo::created_at>("created_at", "The time of its creation"),
+    Row<VmInfo, &VmInfo::expires_at>("expires_at", "The end of its lease, unless it is used"),
+    Row<VmInfo, &VmInfo::last_error>("last_error", "The reason for the loss of its guest")
+        .NullIfUnset(),
+};
+
+constexpr Field kVmList[] = {
+    Row<VmList, &VmList::vms>("vms", "All VMs").Counted(),
+};
+
+template <auto kMember>
+constexpr Field Address(const char* name, const char* sentence) {
+  return Row<VmNetworkInfo, kMember>(name, sentence).NullIfUnset();
+}
+
+constexpr Field kVmNetworkInfo[] = {
+    Row<VmNetworkInfo, &VmNetworkInfo::vm_id>("vm_id", "The VM's id"),
+    Row<VmNetworkInfo, &VmNetworkInfo::network_enabled>("network_enabled",
+                                                        "It can reach the outside"),
+    Address<&VmNetworkInfo::address>("address", "Its address, while it is started"),
+    Address<&VmNetworkInfo::prefix_length>("prefix_length", "The length of its network's prefix"),
+    Address<&VmNetworkInfo::gateway>("gateway", "The address of its gateway"),
+    Address<&VmNetworkInfo::dns>("dns", "The address of its name server"),
+    Address<&VmNetworkInfo::mac>("mac", "The address of its card"),
+};
+
+constexpr Field kDeletedVm[] = {
+    Row<DeletedVm, &DeletedVm::vm_id>("vm_id", "The VM's whole id"),
+    Row<DeletedVm, &DeletedVm::deleted>("deleted", "True"),
+};
+
+constexpr Field kReapedVms[] = {
+    Row<ReapedVms, &ReapedVms::vm_ids>("vm_ids", "VMs whose lease was over, or whose guest crashed")
+        .Counted(),
+    Row<ReapedVms, &ReapedVms::leftovers>("leftovers",
+                                          "Files and directories that belonged to no VM"),
+};
+
+constexpr Field kSparePoolInfo[] = {
+    Row<SparePoolInfo, &SparePoolInfo::environment>("environment", "The environment of the VMs"),
+    Row<SparePoolInfo, &SparePoolInfo::vcpu_count>("vcpu_count", "The CPUs of each"),
+    Row<SparePoolInfo, &SparePoolInfo::mem_mib>("mem_mib", "The memory of each").Of(Unit::kMib),
+    Row<SparePoolInfo, &SparePoolInfo::network>("network", "They can reach the outside"),
+    Row<SparePoolInfo, &SparePoolInfo::count>("count", "The number to keep"),
+    Row<SparePoolInfo, &SparePoolInfo::waiting>("waiting", "The number that is ready now"),
+    Row<SparePoolInfo, &SparePoolInfo::ttl_seconds>(
+        "ttl_seconds", "They are removed if none is taken for this time")
+        .Of(Unit::kSeconds),
+    Row<SparePoolInfo, &SparePoolInfo::expires_at>(
+        "expires_at", "The time of their removal; null if there are none")
+        .NullIfUnset(),
+};
+
+constexpr Field kSparePools[] = {
+    Row<SparePools, &SparePools::pools>("pools", "One entry for each kind of VM"),
+};
+
+Result<ExecResult> CallRun(Engine& engine, const RunRequest& request, const CallIo& io) {
+  return engine.RunInVm(request, request.command, request.timeout_seconds, io);
+}
+
+Result<VmInfo> CallCreateVm(Engine& engine, const VmOptions& options, const CallIo& io) {
+  return engine.CreateVm(options, io);
+}
+
+Result<VmInfo> CallStartVm(Engine& engine, const VmRequest& request, const CallIo& io) {
+  return engine.StartVm(request.vm_id, io);
+}
+
+Result<ExecResult> CallExecVm(Engine& engine, const ExecVmRequest& request, const CallIo& io) {
+  return engine.ExecVm(request.vm_id, request.command, request.timeout_seconds, io);
+}
+
+Result<VmInfo> CallStopVm(Engine& engine, const VmRequest& request, const CallIo&) {
+  return engine.StopVm(request.vm_id);
+}
+
+Result<DeletedVm> CallDeleteVm(Engine& engine, const VmRequest& request, const CallIo&) {
+  PYRO_ASSIGN_OR_RETURN(std::string id, engine.DeleteVm(request.vm_id));
+  return DeletedVm{std::move(id)};
+}
+
+Result<VmInfo> CallStatusVm(Engine& engine, const VmRequest& request, const CallIo&) {
+  return engine.StatusVm(request.vm_id);
+}
+
+Result<VmList> CallListVms(Engine& engine, const NoArguments&, const CallIo&) {
+  PYRO_ASSIGN_OR_RETURN(std::vector<VmInfo> vms, engine.ListVms());
+  return VmList{std::move(vms)};
+}
+
+Result<VmNetworkInfo> CallNetworkInfo(Engine& engine, const VmRequest& request, const CallIo&) {
+  return engine.NetworkInfoVm(request.vm_id);
+}
+
+Result<ReapedVms> CallReap(Engine& engine, const NoArguments&, const CallIo&) {
+  return engine.ReapExpired();
+}
+
+Result<SparePoolInfo> CallKeepSpares(Engine& engine, const KeepSparesRequest& request,
+                                     const CallIo& io) {
+  return engine.KeepSpares(request, request.count, io);
+}
+
+Result<SparePools> CallListSpares(Engine& engine, const NoArguments&, const CallIo&) {
+  PYRO_ASSIGN_OR_RETURN(std::vector<SparePoolInfo> pools, engine.ListSparePools());
+  return SparePools{std::move(pools)};
+}
+
+constexpr Operation kVmOperations[] = {
+    By<CallRun>({
+        .name = "run",
+        .method = "run_in_vm",
+        .tool = "vm_run",
+        .effect = Effect::kCreates,
+        .needs = kGuest | kCommand,
+        .sentence = "Run one command in a microVM of its own",
+        .for_models =
+            "Run one command in a new Linux VM and destroy the VM afterwards: for anything "
+            "untrusted or one-off. For several steps on the same files use task_create and "
+            "task_exec. The command runs as root in an empty /workspace and sees nothing of the "
+            "host. The VM ends with this call, and many clients give a call up after 60 s: run in "
+            "a task what takes longer. Long output keeps its beginning and end; a task keeps all. "
+            "A non-zero exit_code is a result. An environment that is not installed yet is built "
+            "first, about a minute.",
+    }),
+    By<CallCreateVm>({
+        .name = "vm create",
+        .method = "create_vm",
+        .tool = "vm_create",
+        .effect = Effect::kCreates,
+        .sentence = "Make a VM for one command, without starting it",
+        .for_models =
+            "Make a VM for one later command, without starting it. Rarely what you want: vm_run "
+            "needs one call, and task_create makes a workspace for many commands. Next: vm_start.",
+    }),
+    By<CallStartVm>({
+        .name = "vm start",
+        .method = "start_vm",
+        .tool = "vm_start",
+        .effect = Effect::kChanges,
+        .needs = kGuest,
+        .sentence = "Start a VM, and wait until it takes commands",
+        .for_models = "Boot a VM of vm_create until it takes commands.",
+    }),
+    By<CallExecVm>({
+        .name = "vm exec",
+        .method = "exec_vm",
+        .tool = "vm_exec",
+        .effect = Effect::kEnds,
+        .needs = kGuest | kCommand,
+        .sentence = "Run one command in a started VM, then delete the VM",
+        .for_models =
+            "Run one command in a VM of vm_start and then DELETE that VM with its disk, however "
+            "the command ended. Otherwise as vm_run.",
+    }),
+    By<CallStopVm>({
+        .name = "vm stop",
+        .method = "stop_vm",
+        .tool = "vm_stop",
+        .effect = Effect::kEnds,
+        .sentence = "Power a VM off; its disk stays until its lease ends",
+        .for_models = "Power a VM off; its disk stays until its lease ends.",
+    }),
+    By<CallDeleteVm>({
+        .name = "vm delete",
+        .method = "delete_vm",
+        .tool = "vm_delete",
+        .effect = Effect::kEnds,
+        .sentence = "Delete VMs with their disks",
+        .for_models = "Delete a VM with its disk, in any state.",
+    }),
+    By<CallStatusVm>({
+        .name = "vm status",
+        .method = "status_vm",
+        .tool = "vm_status",
+        .effect = Effect::kReads,
+        .sentence = "Show one VM",
+        .for_models = "Show the state and the lease of a VM.",
+    }),
+    By<CallListVms>({
+        .name = "vm list",
+        .method = "list_vms",
+        .tool = "vm_list",
+        .effect = Effect::kReads,
+        .sentence = "Show all VMs, those of 'pyro run' too",
+        .for_models = "List all VMs, those of other sessions too, and the spares for vm_run.",
+    }),
+    By<CallNetworkInfo>({
+        .name = "vm network-info",
+        .method = "network_info_vm",
+        .tool = "vm_network_info",
+        .effect = Effect::kReads,
+        .sentence = "Show the addresses of a started VM",
+        .for_models = "Show the addresses of a started VM with network.",
+    }),
+    By<CallReap>({
+        .name = "vm reap",
+        .method = "reap_expired",
+        .tool = "vm_reap_expired",
+        .effect = Effect::kEnds,
+        .sentence = "Remove VMs whose lease is over, and leftovers of crashes",
+        .for_models =
+            "Remove VMs whose lease is over and what crashes left behind. Every call that makes a "
+            "VM does so too. Tasks are never removed.",
+    }),
+    By<CallKeepSpares>({
+        .name = "warm",
+        .method = "keep_spares",
+        .tool = "vm_keep_spares",
+        .effect = Effect::kCreates,
+        .needs = kGuest,
+        .sentence = "Keep microVMs waiting that 'pyro run' takes at once",
+        .for_models =
+            "Keep started VMs waiting, so that vm_run with the same options takes one at once. They "
+            "hold memory; vm_list shows them.",
+    }),
+    By<CallListSpares>({
+        .name = "warm list",
+        .method = "list_spares",
+        .effect = Effect::kReads,
+        .sentence = "Show the microVMs that are kept waiting",
+    }),
+};
+
+}  // namespace
+
+std::span<const Operation> VmOperations() { return kVmOperations; }
+
+PYRO_ROWS(Explanation, "Explanation", "Why a command ended as it did, and what to do.",
+          kExplanation)
+PYRO_ROWS(Timings, "Timings", "The times of a call's steps; null: did not happen.", kTimings)
+PYRO_ROWS(ExecResult, "ExecResult",
+          "The end of a command. A command that ran is a result, with any exit code.", kExecResult)
+PYRO_ROWS(VmOptions, "VmOptions", "The options of a VM.", kVmOptions)
+PYRO_ROWS(RunRequest, "RunRequest", "A command and the VM that is made for it.", kRunRequest)
+PYRO_ROWS(VmRequest, "VmRequest", "A VM.", kVmRequest)
+PYRO_ROWS(ExecVmRequest, "ExecVmRequest", "A command for a VM.", kExecVmRequest)
+PYRO_ROWS(KeepSparesRequest, "KeepSparesRequest", "A kind of VM, and how many to keep ready.",
+          kKeepSparesRequest)
+PYRO_ROWS(VmInfo, "VmInfo", "A VM.", kVmInfo)
+PYRO_ROWS(VmList, "VmList", "All VMs.", kVmList)
+PYRO_ROWS(VmNetworkInfo, "VmNetworkInfo",
+          "The addresses of a VM; null unless it is started with a network.", kVmNetworkInfo)
+PYRO_ROWS(DeletedVm, "DeletedVm", "A VM that was deleted.", kDeletedVm)
+PYRO_ROWS(ReapedVms, "ReapedVms", "What was removed.", kReapedVms)
+PYRO_ROWS(SparePoolInfo, "SparePool", "VMs of one kind that are kept ready.", kSparePoolInfo)
+PYRO_ROWS(SparePools, "SparePools", "All kinds of VMs that are kept ready.", kSparePools)
+
+}  // namespace pyro::api

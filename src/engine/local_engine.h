@@ -1,0 +1,77 @@
+// The engine that works on this host. Calls share nothing but the context: each opens what it
+// needs, so that threads need no locks and other processes are seen.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/context.h"
+#include "pyro/engine.h"
+
+namespace pyro {
+
+class LocalEngine final : public Engine {
+ public:
+  explicit LocalEngine(engine::Context context) : impl_(new Impl{std::move(context)}) {}
+
+  Result<std::vector<EnvironmentInfo>> ListEnvironments() override;
+  Result<PulledEnvironment> PullEnvironment(const std::string& name, const CallIo& io) override;
+  Result<EnvironmentDetails> InspectEnvironment(const std::string& name, Verify verify) override;
+  Result<PrunedEnvironments> PruneEnvironments(PruneScope scope) override;
+  Result<ExecResult> RunInVm(const VmOptions& options, const Command& command,
+                             std::int64_t timeout_seconds, const CallIo& io) override;
+  Result<VmInfo> CreateVm(const VmOptions& options, const CallIo& io) override;
+  Result<VmInfo> StartVm(const std::string& vm_id, const CallIo& io) override;
+  Result<ExecResult> ExecVm(const std::string& vm_id, const Command& command,
+                            std::int64_t timeout_seconds, const CallIo& io) override;
+  Result<VmInfo> StopVm(const std::string& vm_id) override;
+  Result<std::string> DeleteVm(const std::string& vm_id) override;
+  Result<VmInfo> StatusVm(const std::string& vm_id) override;
+  Result<std::vector<VmInfo>> ListVms() override;
+  Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id) override;
+  Result<ReapedVms> ReapExpired() override;
+  Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,
+                                   const CallIo& io) override;
+  Result<std::vector<SparePoolInfo>> ListSparePools() override;
+  Result<TaskInfo> CreateTask(const TaskOptions& options, const CallIo& io) override;
+  Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
+                                  std::int64_t timeout_seconds, const CallIo& io) override;
+  Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id, const Command& command,
+                                              std::int64_t timeout_seconds,
+                                              const CallIo& io) override;
+  Result<TaskCommandInfo> CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                            const CallIo& io) override;
+  Result<TaskInfo> StatusTask(const std::string& task_id) override;
+  Result<std::vector<TaskInfo>> ListTasks() override;
+  Result<TaskCommandInfo> GetTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                         std::chrono::milliseconds wait, const CallIo& io) override;
+  Result<TaskCommandPage> ListTaskCommands(const std::string& task_id, std::int64_t first,
+                                           std::int64_t limit) override;
+  Result<TaskOutput> ReadTaskOutput(const std::string& task_id, std::int64_t sequence,
+                                    OutputStream stream, std::uint64_t offset, std::int64_t limit,
+                                    std::chrono::milliseconds wait, const CallIo& io) override;
+  Result<TaskLogs> LogsTask(const std::string& task_id, std::int64_t first,
+                            std::int64_t limit) override;
+  Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                      Follow follow, const CallIo& io) override;
+  Result<TaskInfo> StopTask(const std::string& task_id) override;
+  Result<std::string> DeleteTask(const std::string& task_id) override;
+  Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
+                                  const std::string& destination, const ExportOptions& options,
+                                  const CallIo& io) override;
+  std::string KnownAccelerator() override;
+  Result<DoctorReport> Doctor() override;
+
+ private:
+  struct Impl {
+    engine::Context context;
+  };
+  const std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace pyro
