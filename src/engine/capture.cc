@@ -8,6 +8,7 @@ Result<std::size_t> CaptureSink::Write(OutputStream stream, std::string_view byt
 }
 
 void CaptureSink::Fill(ExecResult& result) const {
+  if (callers_ != nullptr) return;
   result.stdout_text = out_.Text();
   result.stderr_text = err_.Text();
   result.stdout_truncated = out_.truncated();

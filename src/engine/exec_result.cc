@@ -18,19 +18,19 @@ ExecResult MakeExecResult(const CommandSpec& spec, const CommandEnd& end,
   return result;
 }
 
-ExecResult MakeGuestResult(const RelayResult& relayed, const CommandSpec& spec,
-                           const std::string& environment, InTask in_task, const Stopwatch& watch,
-                           Timings timings) {
-  const wire::Ready& ready = relayed.ready;
-  ExecResult result = MakeExecResult(spec, relayed.exited, environment, ready.accelerator, in_task);
+ExecResult MakeGuestResult(const GuestCommand& command, const CommandSession& session,
+                           const CommandSpec& spec, const std::string& environment, InTask in_task,
+                           const Stopwatch& watch, Timings timings) {
+  const wire::Ready& ready = command.ready();
+  ExecResult result = MakeExecResult(spec, command.end(), environment, ready.accelerator, in_task);
   result.execution_mode = ready.execution_mode;
   result.kernel = ready.kernel;
   timings.machine_ms = watch.At(SteadyTime(std::chrono::microseconds(ready.machine_at_us)));
-  timings.ready_ms = watch.At(relayed.ready_at);
+  timings.ready_ms = watch.At(command.ready_at());
   // A guest that ran before has sent its ready at once.
   const bool fresh = timings.machine_ms >= 0 || ready.start == "spare";
   timings.start = fresh ? ready.start : "";
-  timings.first_output_ms = watch.At(relayed.first_output_at);
+  timings.first_output_ms = watch.At(session.first_output_at());
   result.timings = timings;
   return result;
 }

@@ -1,4 +1,4 @@
-// Turns the relay's outcome into the caller's result.
+// Turns the end of a command into its caller's result.
 
 #pragma once
 
@@ -7,8 +7,8 @@
 
 #include "base/command.h"
 #include "base/time.h"
-#include "engine/command_relay.h"
 #include "engine/explain.h"
+#include "engine/session/guest_command.h"
 #include "pyro/types.h"
 
 namespace pyro::engine {
@@ -32,9 +32,10 @@ ExecResult MakeExecResult(const CommandSpec& spec, const CommandEnd& end,
                           const std::string& environment, const std::string& accelerator,
                           InTask in_task);
 
-// The result of a command that ran in a guest. `timings` as far as the caller knows them.
-ExecResult MakeGuestResult(const RelayResult& relayed, const CommandSpec& spec,
-                           const std::string& environment, InTask in_task, const Stopwatch& watch,
-                           Timings timings);
+// The result of a command that ran in a guest, once its session is over. `timings` as far as the
+// caller knows them.
+ExecResult MakeGuestResult(const GuestCommand& command, const CommandSession& session,
+                           const CommandSpec& spec, const std::string& environment, InTask in_task,
+                           const Stopwatch& watch, Timings timings);
 
 }  // namespace pyro::engine

@@ -80,8 +80,8 @@ Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& re
   PYRO_ASSIGN_OR_RETURN(registry::JournalWriter writer,
                         registry::JournalWriter::Open(directory, command.sequence, budget));
   PYRO_RETURN_IF_ERROR(log.Begin(command));
-  CaptureSink capture;
-  JournalSink sink(writer, io.sink != nullptr ? *io.sink : capture);
+  CaptureSink capture(io);
+  JournalSink sink(writer, *capture.sink());
   CallIo own = io;
   own.sink = &sink;
   VmOptions options;
@@ -100,7 +100,7 @@ Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& re
   PYRO_RETURN_IF_ERROR(registry.EndCommand(task.id, command.sequence, end));
   if (!result) return std::move(result).error();
   TaskExecResult told{std::move(*result)};
-  if (io.sink == nullptr) capture.Fill(told);
+  capture.Fill(told);
   told.task_id = task.id.str();
   told.sequence = command.sequence;
   told.command = exec.argv;

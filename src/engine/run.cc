@@ -8,7 +8,6 @@
 #include "api/rows.h"
 #include "base/try.h"
 #include "engine/capture.h"
-#include "engine/command_relay.h"
 #include "engine/context.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
@@ -17,6 +16,7 @@
 #include "engine/local_engine.h"
 #include "engine/reaper.h"
 #include "engine/requests.h"
+#include "engine/session/guest_command.h"
 #include "engine/spares.h"
 #include "engine/supervisor_link.h"
 #include "engine/vm_files.h"
@@ -89,16 +89,18 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
   Timings timings;
   PYRO_ASSIGN_OR_RETURN(OwnedVm vm, NewOrSpareVm(context, options, parts, io, watch, timings));
 
-  CaptureSink capture;
-  auto relayed =
-      RelayCommand(vm.link(), exec, io.sink != nullptr ? *io.sink : capture, io, began_running);
+  CaptureSink capture(io);
+  PlainCommand command(vm.link(), exec, io);
+  CommandSession session(command, capture.sink(), io);
+  Status status = session.Run();
+  began_running = command.began();
   timings.ended_ms = watch.Now();
   vm.Remove();
   timings.removed_ms = watch.Now();
-  if (!relayed) return std::move(relayed).error();
+  if (!status) return std::move(status).error();
   ExecResult result =
-      MakeGuestResult(*relayed, exec, options.environment, InTask::kNo, watch, timings);
-  if (io.sink == nullptr) capture.Fill(result);
+      MakeGuestResult(command, session, exec, options.environment, InTask::kNo, watch, timings);
+  capture.Fill(result);
   return result;
 }
 

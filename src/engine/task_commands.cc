@@ -18,8 +18,8 @@
 #include "base/try.h"
 #include "engine/guest_process.h"
 #include "engine/local_engine.h"
+#include "engine/session/journaled_command.h"
 #include "engine/task_files.h"
-#include "engine/task_start.h"
 #include "registry/command_log.h"
 #include "registry/journal.h"
 #include "registry/task_directory.h"
@@ -239,7 +239,8 @@ Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_i
   if (!command.end) {
     PYRO_ASSIGN_OR_RETURN(engine::Held held, engine::TakeOver(engine::PlaceOf(impl_->context, id)));
     if (held.link) {
-      const Status status = engine::CancelBySequence(*held.link, sequence, io);
+      engine::CommandKiller killer(*held.link, sequence, io);
+      const Status status = engine::CommandSession(killer, nullptr, io).Run();
       // It may have ended at the same moment in any way: the registry has its end.
       const bool over = !status && (status.error().code == ErrorCode::kNotFound ||
                                     status.error().code == ErrorCode::kGuestUnavailable);

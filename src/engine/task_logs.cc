@@ -1,16 +1,15 @@
 // Reading a task's journal, whether its guest runs or not.
 
-#include <poll.h>
-
 #include <algorithm>
-#include <array>
+#include <chrono>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "base/try.h"
 #include "engine/local_engine.h"
+#include "engine/session/journal_output.h"
 #include "engine/task_files.h"
-#include "engine/task_relay.h"
 #include "registry/journal.h"
 #include "registry/task_directory.h"
 
@@ -18,8 +17,10 @@ namespace pyro {
 namespace engine {
 namespace {
 
+using registry::Registry;
+
 // The interval at which a followed command's end is looked up in the registry.
-constexpr int kLookMs = 250;
+constexpr std::chrono::milliseconds kLookInterval{250};
 constexpr int kReapEvery = 20;  // Looks between two reaps: its supervisor may have been killed.
 
 Result<TaskLogEntry> ReadEntry(const Context& context, const std::filesystem::path& directory,
@@ -43,16 +44,41 @@ Result<TaskLogEntry> ReadEntry(const Context& context, const std::filesystem::pa
   return entry;
 }
 
-// One round of waiting: for more output, for the sink, for the caller's cancellation.
-Status WaitForMore(const JournalTail& tail, const CallIo& io) {
-  std::array<pollfd, 4> polls = {{{tail.drained() ? tail.changed_fd() : -1, POLLIN, 0},
-                                  {io.cancel_fd, POLLIN, 0},
-                                  {tail.WaitFd(0), POLLOUT, 0},
-                                  {tail.WaitFd(1), POLLOUT, 0}}};
-  ::poll(polls.data(), polls.size(), kLookMs);
-  if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
-  return OkStatus();
-}
+// A command as the registry has it, which is followed to its end or only read.
+class RecordedCommand : public RunningCommand {
+ public:
+  RecordedCommand(const Context& context, Registry& registry, registry::CommandRecord command,
+                  OutputSource& output, Engine::Follow follow)
+      : context_(context),
+        registry_(registry),
+        command_(std::move(command)),
+        output_(output),
+        follow_(follow) {}
+
+  const registry::CommandRecord& command() const { return command_; }
+
+  Polls polls() const override { return {{{-1, 0, 0}, {-1, 0, 0}}}; }
+  Deadline next_look() const override { return over() ? Deadline::Never() : next_look_; }
+  bool over() const override { return command_.end || follow_ == Engine::Follow::kNo; }
+  OutputSource* output() override { return &output_; }
+
+  Status Advance(const Polls&) override {
+    if (over()) return OkStatus();
+    if (++looks_ % kReapEvery == 0) PYRO_RETURN_IF_ERROR(ReapTasks(registry_, context_));
+    PYRO_ASSIGN_OR_RETURN(command_, registry_.GetCommand(command_.task_id, command_.sequence));
+    next_look_ = Deadline::After(kLookInterval);
+    return OkStatus();
+  }
+
+ private:
+  const Context& context_;
+  Registry& registry_;
+  registry::CommandRecord command_;
+  OutputSource& output_;
+  Engine::Follow follow_;
+  Deadline next_look_ = Deadline::Never();
+  int looks_ = 0;
+};
 
 }  // namespace
 
@@ -93,22 +119,15 @@ Result<TaskCommand> LocalEngine::ReadTaskCommand(const std::string& task_id, std
   PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
   const InstanceId id = found.task.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
-  PYRO_ASSIGN_OR_RETURN(engine::JournalTail tail,
-                        engine::JournalTail::Open(registry::TaskDirectory(impl_->context.state, id),
-                                                  sequence, *io.sink));
-  for (int looks = 1;; ++looks) {
-    // In this order: a read after the end was seen gets all of it.
-    const bool complete = command.end.has_value() || follow == Follow::kNo;
-    PYRO_RETURN_IF_ERROR(tail.Copy());
-    if (complete && tail.drained())
-      return engine::DescribeCommand(impl_->context, command, found.task.accelerator);
-    PYRO_RETURN_IF_ERROR(engine::WaitForMore(tail, io));
-    if (complete) continue;
-    if (looks % engine::kReapEvery == 0) {
-      PYRO_RETURN_IF_ERROR(engine::ReapTasks(found.registry, impl_->context));
-    }
-    PYRO_ASSIGN_OR_RETURN(command, found.registry.GetCommand(id, sequence));
-  }
+  PYRO_ASSIGN_OR_RETURN(
+      const std::unique_ptr<engine::JournalOutput> output,
+      engine::JournalOutput::Open(registry::TaskDirectory(impl_->context.state, id), sequence));
+  engine::RecordedCommand recorded(impl_->context, found.registry, std::move(command), *output,
+                                   follow);
+  CallIo own = io;
+  own.stdin_fd = -1;
+  PYRO_RETURN_IF_ERROR(engine::CommandSession(recorded, io.sink, own).Run());
+  return engine::DescribeCommand(impl_->context, recorded.command(), found.task.accelerator);
 }
 
 }  // namespace pyro

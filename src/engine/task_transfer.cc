@@ -20,9 +20,9 @@
 #include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
-#include "engine/command_relay.h"
 #include "engine/context.h"
 #include "engine/requests.h"
+#include "engine/session/guest_command.h"
 #include "engine/transfer_notices.h"
 #include "sys/errno_error.h"
 #include "sys/failpoint.h"
@@ -62,23 +62,23 @@ class PipeSink : public OutputSink {
   HeadTail errors_{1024, 1024};
 };
 
-wire::Exec TransferCommand(std::vector<std::string> argv) {
+// Runs one of our own commands in the guest.
+Result<CommandEnd> RunTransfer(SupervisorLink& link, std::vector<std::string> argv, int stdin_fd,
+                               PipeSink& sink, const CallIo& io) {
   wire::Exec exec;
   exec.argv = std::move(argv);
   exec.cwd = kWorkspace;
   exec.sync = true;
-  return exec;
-}
-
-CallIo TransferIo(const CallIo& io, int stdin_fd) {
   CallIo own;
   own.stdin_fd = stdin_fd;
   own.cancel_fd = io.cancel_fd;
-  return own;
+  PlainCommand command(link, exec, own);
+  PYRO_RETURN_IF_ERROR(CommandSession(command, &sink, own).Run());
+  return command.end();
 }
 
-Status CheckExit(const RelayResult& relayed, const PipeSink& sink, std::string_view what) {
-  if (relayed.exited.ExitCode() == 0) return OkStatus();
+Status CheckExit(const CommandEnd& end, const PipeSink& sink, std::string_view what) {
+  if (end.ExitCode() == 0) return OkStatus();
   const std::string said = sink.said();
   const bool full = said.find("No space left") != std::string::npos;
   return MakeError(full ? ErrorCode::kNoSpace : ErrorCode::kGuestUnavailable,
@@ -87,8 +87,8 @@ Status CheckExit(const RelayResult& relayed, const PipeSink& sink, std::string_v
 }
 
 // tar exits with 1 if files changed while it read them; the stream is whole nevertheless.
-bool FilesChanged(const RelayResult& relayed, const PipeSink& sink) {
-  if (relayed.exited.ExitCode() != 1) return false;
+bool FilesChanged(const CommandEnd& end, const PipeSink& sink) {
+  if (end.ExitCode() != 1) return false;
   const std::string said = sink.said();
   for (const char* sign : {"changed as we read it", "removed before we read it", "shrank by"}) {
     if (said.find(sign) != std::string::npos) return true;
@@ -130,12 +130,10 @@ constexpr char kLook[] =
 Result<archive::Exported> FindInGuest(SupervisorLink& link, const std::string& path,
                                       const CallIo& io) {
   PipeSink sink(-1);
-  bool began = false;
-  PYRO_ASSIGN_OR_RETURN(const RelayResult relayed,
-                        RelayCommand(link, TransferCommand({"/bin/sh", "-c", kLook, path}), sink,
-                                     TransferIo(io, -1), began));
+  PYRO_ASSIGN_OR_RETURN(const CommandEnd looked,
+                        RunTransfer(link, {"/bin/sh", "-c", kLook, path}, -1, sink, io));
   const std::string name = Printable(path);
-  switch (relayed.exited.ExitCode()) {
+  switch (looked.ExitCode()) {
     case 0:
       return archive::Exported::kDirectory;
     case 3:
@@ -275,17 +273,16 @@ Status SeedWorkspace(SupervisorLink& link, const Seed& seed, const CallIo& io) {
     pipe.write.Reset();
   });
   PipeSink sink(-1);
-  bool began = false;
-  auto relayed = RelayCommand(link, TransferCommand({"/bin/sh", "-c", kUnpack, kWorkspace}), sink,
-                              TransferIo(io, pipe.read.get()), began);
+  auto unpacked =
+      RunTransfer(link, {"/bin/sh", "-c", kUnpack, kWorkspace}, pipe.read.get(), sink, io);
   // A packer that is still working notices that its reader is gone.
   pipe.read.Reset();
   packer.join();
   PYRO_FAILPOINT("task.seed.unpacked");
   // Its error is the better one, unless it only says that the other side had ended.
   if (!*packed && packed->error().sys_errno != EPIPE) return packed->error();
-  if (!relayed) return std::move(relayed).error();
-  PYRO_RETURN_IF_ERROR(CheckExit(*relayed, sink, "the workspace could not be filled"));
+  if (!unpacked) return std::move(unpacked).error();
+  PYRO_RETURN_IF_ERROR(CheckExit(*unpacked, sink, "the workspace could not be filled"));
   if (!*packed || !io.on_notice) return OkStatus();
   for (const std::string& notice : SeedNotices(**packed, seed.path)) io.on_notice(notice);
   return OkStatus();
@@ -307,16 +304,14 @@ Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const InstanceId& id,
     pipe.read.Reset();
   });
   PipeSink sink(pipe.write.get());
-  bool began = false;
-  auto relayed =
-      RelayCommand(link, TransferCommand(PackCommand(from, what)), sink, TransferIo(io, -1), began);
+  auto sent = RunTransfer(link, PackCommand(from, what), -1, sink, io);
   pipe.write.Reset();
   receiver.join();
-  if (!relayed && relayed.error().sys_errno != EPIPE) return std::move(relayed).error();
+  if (!sent && sent.error().sys_errno != EPIPE) return std::move(sent).error();
   if (!*received) return std::move(*received).error();
-  if (!relayed) return std::move(relayed).error();
-  if (!FilesChanged(*relayed, sink)) {
-    PYRO_RETURN_IF_ERROR(CheckExit(*relayed, sink, "the path could not be read in the guest"));
+  if (!sent) return std::move(sent).error();
+  if (!FilesChanged(*sent, sink)) {
+    PYRO_RETURN_IF_ERROR(CheckExit(*sent, sink, "the path could not be read in the guest"));
   }
   PYRO_FAILPOINT("task.export.received");
   PYRO_RETURN_IF_ERROR(end.Commit());

@@ -17,9 +17,8 @@
 #include "engine/host_task.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
+#include "engine/session/journaled_command.h"
 #include "engine/task_files.h"
-#include "engine/task_relay.h"
-#include "engine/task_start.h"
 #include "engine/task_transfer.h"
 #include "engine/transfer_notices.h"
 #include "environment/blank.h"
@@ -143,16 +142,17 @@ Result<Running> EnsureRunning(const Context& context, FoundTask& found, const Ca
   return Running{std::move(task), std::move(*link), std::nullopt, true};
 }
 
-TaskExecResult MakeTaskResult(const InstanceRecord& task, const TaskRelayResult& relayed,
-                              const wire::Exec& exec, const Stopwatch& watch) {
+TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand& command,
+                              const CommandSession& session, const wire::Exec& exec,
+                              const Stopwatch& watch) {
   Timings timings;
   timings.ended_ms = watch.Now();
   TaskExecResult result{
-      MakeGuestResult(relayed, exec, task.environment, InTask::kYes, watch, timings)};
+      MakeGuestResult(command, session, exec, task.environment, InTask::kYes, watch, timings)};
   result.task_id = task.id.str();
-  result.sequence = relayed.sequence;
+  result.sequence = command.sequence();
   result.command = exec.argv;
-  if (exec.script) result.command[0] = relayed.ready.shell;
+  if (exec.script) result.command[0] = command.ready().shell;
   result.cwd = exec.cwd;
   return result;
 }
@@ -224,15 +224,14 @@ Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const C
   if (!running.link) {
     return engine::ExecOnHost(impl_->context, found.registry, running.task, exec, io);
   }
-  engine::CaptureSink capture;
-  PYRO_ASSIGN_OR_RETURN(
-      const engine::TaskRelayResult relayed,
-      engine::RelayTaskCommand(*running.link, exec,
-                               registry::TaskDirectory(impl_->context.state, running.task.id),
-                               io.sink != nullptr ? *io.sink : capture, io));
-  TaskExecResult result = engine::MakeTaskResult(running.task, relayed, exec, watch);
+  const auto directory = registry::TaskDirectory(impl_->context.state, running.task.id);
+  engine::CaptureSink capture(io);
+  engine::JournaledCommand journaled(*running.link, exec, directory, io);
+  engine::CommandSession session(journaled, capture.sink(), io);
+  PYRO_RETURN_IF_ERROR(session.Run());
+  TaskExecResult result = engine::MakeTaskResult(running.task, journaled, session, exec, watch);
   result.restarted = running.restarted;
-  if (io.sink == nullptr) capture.Fill(result);
+  capture.Fill(result);
   return result;
 }
 
@@ -251,10 +250,12 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                      "the task runs on the host, where no command goes on in the background",
                      "run it without the background, or make a task with a guest");
   }
-  PYRO_ASSIGN_OR_RETURN(const std::int64_t sequence,
-                        engine::StartInBackground(*running.link, exec, io));
+  CallIo own = io;
+  own.stdin_fd = -1;
+  engine::BackgroundCommand background(*running.link, exec, own);
+  PYRO_RETURN_IF_ERROR(engine::CommandSession(background, nullptr, own).Run());
   PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord record,
-                        found.registry.GetCommand(running.task.id, sequence));
+                        found.registry.GetCommand(running.task.id, background.sequence()));
   StartedTaskCommand started{
       {engine::DescribeCommand(impl_->context, record, running.task.accelerator)}};
   started.task_id = running.task.id.str();

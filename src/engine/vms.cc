@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "engine/capture.h"
-#include "engine/command_relay.h"
 #include "engine/context.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
@@ -18,6 +17,7 @@
 #include "engine/local_engine.h"
 #include "engine/reaper.h"
 #include "engine/requests.h"
+#include "engine/session/guest_command.h"
 #include "engine/supervisor_link.h"
 #include "engine/vm_files.h"
 #include "registry/vm_directory.h"
@@ -111,14 +111,15 @@ Result<ExecResult> ExecInGuest(const Context& context, const InstanceRecord& vm,
   const Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                         SupervisorLink::Connect(registry::VmControlSocket(context.state, vm.id)));
-  CaptureSink capture;
-  bool began = false;
-  auto relayed = RelayCommand(link, exec, io.sink != nullptr ? *io.sink : capture, io, began);
-  if (!relayed) return std::move(relayed).error();
+  CaptureSink capture(io);
+  PlainCommand command(link, exec, io);
+  CommandSession session(command, capture.sink(), io);
+  PYRO_RETURN_IF_ERROR(session.Run());
   Timings timings;
   timings.ended_ms = watch.Now();
-  ExecResult result = MakeGuestResult(*relayed, exec, vm.environment, InTask::kNo, watch, timings);
-  if (io.sink == nullptr) capture.Fill(result);
+  ExecResult result =
+      MakeGuestResult(command, session, exec, vm.environment, InTask::kNo, watch, timings);
+  capture.Fill(result);
   return result;
 }
 

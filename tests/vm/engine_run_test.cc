@@ -125,7 +125,7 @@ TEST_F(EngineVmTest, ATimeoutIsAResultWithTheOutputSoFar) {
   const auto result = engine_.RunInVm(Options(), Script("echo begun; sleep 100 & sleep 100"), 1);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->exit_code, 124);
-  EXPECT_EQ(result->outcome, "timed_out");
+  EXPECT_EQ(result->outcome, Outcome::kTimedOut);
   EXPECT_EQ(result->stdout_text, "begun\n");
 }
 

@@ -1,0 +1,86 @@
+// Sessions of processes of this host.
+
+#include "engine/session/host_command.h"
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "engine/testing/session_peer.h"
+
+namespace pyro::engine {
+namespace {
+
+HostCommand OnHost(const std::string& script,
+                   std::chrono::milliseconds limit = std::chrono::minutes(1)) {
+  sys::SpawnOptions spawn;
+  spawn.argv = {"/bin/sh", "-c", script};
+  auto command = HostCommand::Start(std::move(spawn), limit);
+  PYRO_CHECK(command.ok());
+  return std::move(*command);
+}
+
+TEST(HostCommandTest, ACommandOnTheHostGetsItsInputAndGivesItsOutputAndItsEnd) {
+  constexpr std::size_t kTotal = 300 * 1024;
+  sys::Pipe input = *sys::MakePipe();
+  std::thread writer([&] {
+    PYRO_CHECK(sys::WriteAll(input.write.get(), std::string(kTotal, 'i')).ok());
+    input.write.Reset();
+  });
+  CallIo io;
+  io.stdin_fd = input.read.get();
+  TestSink sink;
+  HostCommand command = OnHost("cat; echo err >&2; exit 6");
+  CommandSession session(command, &sink, io);
+  const Status status = session.Run();
+  writer.join();
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(sink.out.size(), kTotal);
+  EXPECT_EQ(sink.err, "err\n");
+  EXPECT_EQ(command.end().ExitCode(), 6);
+  EXPECT_EQ(command.end().stdout_bytes, kTotal);
+  EXPECT_EQ(command.end().stderr_bytes, 4u);
+}
+
+TEST(HostCommandTest, ACommandOnTheHostMayCloseItsInput) {
+  sys::Pipe input = *sys::MakePipe();
+  PYRO_CHECK(sys::WriteAll(input.write.get(), std::string(1024, 'i')).ok());
+  CallIo io;
+  io.stdin_fd = input.read.get();
+  TestSink sink;
+  HostCommand command = OnHost("exec <&-; echo done");
+  const Status status = CommandSession(command, &sink, io).Run();
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(sink.out, "done\n");
+}
+
+TEST(HostCommandTest, ACommandOnTheHostIsKilledAtItsLimit) {
+  const CallIo io;
+  TestSink sink;
+  HostCommand command = OnHost("echo begun; exec sleep 600", std::chrono::milliseconds(100));
+  const Status status = CommandSession(command, &sink, io).Run();
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(command.end().outcome, Outcome::kTimedOut);
+}
+
+TEST(HostCommandTest, ACommandOnTheHostEndsWithItsReaderOrItsCancellation) {
+  Canceller canceller;
+  const CallIo io = canceller.Io();
+  for (const bool cancelled : {false, true}) {
+    TestSink sink([&]() -> Status {
+      if (!cancelled) return ReaderGone();
+      canceller.Cancel();
+      return OkStatus();
+    });
+    HostCommand command = OnHost("echo begun; exec sleep 600");
+    const Status status = CommandSession(command, &sink, io).Run();
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().code, cancelled ? ErrorCode::kCancelled : ErrorCode::kUnavailable);
+  }
+}
+
+}  // namespace
+}  // namespace pyro::engine

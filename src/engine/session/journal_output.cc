@@ -1,0 +1,57 @@
+#include "engine/session/journal_output.h"
+
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/try.h"
+#include "registry/journal.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+
+namespace pyro::engine {
+namespace {
+
+constexpr std::size_t kJournalReadBytes = 256 * 1024;
+
+}  // namespace
+
+Result<std::unique_ptr<JournalOutput>> JournalOutput::Open(const std::filesystem::path& task_dir,
+                                                           std::int64_t sequence) {
+  std::unique_ptr<JournalOutput> output(new JournalOutput);
+  output->changes_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!output->changes_.valid()) return sys::ErrnoError(errno, "inotify");
+  for (const OutputStream stream : kOutputStreams) {
+    const auto path = registry::OutputFile(task_dir, sequence, stream);
+    PYRO_ASSIGN_OR_RETURN(output->files_[static_cast<std::size_t>(stream)],
+                          sys::OpenFile(path, O_RDONLY));
+    if (::inotify_add_watch(output->changes_.get(), path.c_str(), IN_MODIFY) < 0) {
+      return sys::ErrnoError(errno, "watch", path.native());
+    }
+  }
+  return output;
+}
+
+Status JournalOutput::Read() {
+  // First: what is written after the reads below makes it readable again.
+  char events[4096];
+  while (::read(changes_.get(), events, sizeof events) > 0) {
+  }
+  for (const OutputStream stream : kOutputStreams) {
+    std::string& bytes = buffer(stream);
+    if (!bytes.empty()) continue;
+    const int file = files_[static_cast<std::size_t>(stream)].get();
+    bytes.resize(kJournalReadBytes);
+    ssize_t n = -1;
+    do {
+      n = ::read(file, bytes.data(), bytes.size());
+    } while (n < 0 && errno == EINTR);
+    bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    if (n < 0) return sys::ErrnoError(errno, "read the journal");
+  }
+  return OkStatus();
+}
+
+}  // namespace pyro::engine

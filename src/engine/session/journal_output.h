@@ -1,0 +1,33 @@
+// The output of a command of a task, read from the journal's files as they grow. Neither the
+// command nor the journal waits for a slow caller.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "engine/session/command_session.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::engine {
+
+class JournalOutput : public OutputSource {
+ public:
+  // The files exist already.
+  static Result<std::unique_ptr<JournalOutput>> Open(const std::filesystem::path& task_dir,
+                                                     std::int64_t sequence);
+
+  Status Read() override;
+  int ReadableFd(OutputStream) const override { return changes_.get(); }
+  bool ended() const override { return true; }
+
+ private:
+  JournalOutput() = default;
+
+  sys::UniqueFd changes_;  // An inotify descriptor.
+  std::array<sys::UniqueFd, 2> files_;
+};
+
+}  // namespace pyro::engine

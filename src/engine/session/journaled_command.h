@@ -1,0 +1,70 @@
+// Commands of a task: the journal keeps them and their output.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "engine/session/guest_command.h"
+#include "engine/session/journal_output.h"
+
+namespace pyro::engine {
+
+// Its output is read from the journal. A command that is killed is over once its end is recorded.
+// Dropping the link in the middle leaves it running.
+class JournaledCommand : public GuestCommand {
+ public:
+  // All but `exec` are borrowed.
+  JournaledCommand(SupervisorLink& link, const wire::Exec& exec,
+                   const std::filesystem::path& task_dir, const CallIo& io);
+
+  OutputSource* output() override { return output_.get(); }
+  bool Kill() override;
+
+  std::int64_t sequence() const { return sequence_; }  // 0: it is not recorded yet.
+
+ private:
+  Status Take(const wire::Frame& frame) override;
+  Error Lost(Loss loss) const override;
+  Error LinkBroke(Error) const override { return Lost(Loss::kGuestDied); }
+
+  const std::filesystem::path& task_dir_;
+  std::int64_t sequence_ = 0;
+  std::unique_ptr<JournalOutput> output_;  // Once the command is recorded.
+};
+
+// Over once it is recorded; dropping the link then leaves it running. kCancelled: it was not
+// recorded, or is killed. kGuestUnavailable: the guest could not start.
+class BackgroundCommand : public GuestCommand {
+ public:
+  BackgroundCommand(SupervisorLink& link, const wire::Exec& exec, const CallIo& io);
+
+  bool over() const override { return sequence_ > 0; }
+  bool Kill() override;
+
+  std::int64_t sequence() const { return sequence_; }
+
+ private:
+  Status Take(const wire::Frame& frame) override;
+
+  std::int64_t sequence_ = 0;
+};
+
+// Kills the command of a sequence, of any client. Over once that command's end is recorded, or
+// cannot be recorded. kNotFound: it does not run.
+class CommandKiller : public GuestCommand {
+ public:
+  CommandKiller(SupervisorLink& link, std::int64_t sequence, const CallIo& io);
+
+  bool over() const override { return done_; }
+  std::size_t input_room() const override { return 0; }
+  void EndInput() override {}
+
+ private:
+  Status Take(const wire::Frame& frame) override;
+
+  bool done_ = false;
+};
+
+}  // namespace pyro::engine
