@@ -114,6 +114,11 @@ constexpr Field kExecVmRequest[] = {
 };
 
 constexpr Field kKeepSparesRequest[] = {
+    Row<KeepSparesRequest, &KeepSparesRequest::environment>(
+        "environment", "What to keep ready; without it, show all that is kept")
+        .Required()
+        .Positional("ENVIRONMENT")
+        .ForModels("From vm_list_environments."),
     Row<KeepSparesRequest, &KeepSparesRequest::count>("count",
                                                       "Keep N ready, up to 64; 0 ends them")
         .In(0, kMaxSpares)

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/commands.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/signals.h"
 #include "pyro/version.h"
@@ -88,9 +89,9 @@ void PrintSection(std::string_view title, const std::vector<std::string>& lines)
   for (const std::string& line : lines) Print("  " + Printable(line, 400) + "\n");
 }
 
-int Inspect(Engine& engine, const Context& context, const std::string& name, bool verify) {
-  const auto details =
-      engine.InspectEnvironment(name, verify ? Engine::Verify::kYes : Engine::Verify::kNo);
+int Inspect(Engine& engine, const Context& context, const InspectEnvironmentRequest& request) {
+  const auto details = engine.InspectEnvironment(
+      request.environment, request.verify ? Engine::Verify::kYes : Engine::Verify::kNo);
   if (!details) return Fail(details.error(), context);
   if (context.json) {
     PrintJson(ToJson(*details));
@@ -99,9 +100,9 @@ int Inspect(Engine& engine, const Context& context, const std::string& name, boo
   Print(
       fmt::format("Environment: {}\nDescription: {}\nDigest: {}\nInstalled: {}\nSize: "
                   "{}\nDirectory: {}\nKernel: {} ({})\n",
-                  name, details->info.description, details->info.digest, details->info.installed_at,
-                  FormatBytes(details->info.size_bytes), details->directory,
-                  details->kernel_release, details->kernel_package));
+                  request.environment, details->info.description, details->info.digest,
+                  details->info.installed_at, FormatBytes(details->info.size_bytes),
+                  details->directory, details->kernel_release, details->kernel_package));
   PrintSection("Files", details->files);
   PrintSection("Package sources", details->apt_sources);
   PrintSection("Built with", details->tools);
@@ -148,9 +149,9 @@ void AddEnv(CLI::App& app, Context& context) {
     command->callback([&context, action] { context.action = action; });
     return command;
   };
-  auto name = std::make_shared<std::string>();
   auto names = std::make_shared<std::vector<std::string>>();
-  auto flag = std::make_shared<bool>(false);
+  auto details = std::make_shared<InspectEnvironmentRequest>();
+  auto removal = std::make_shared<PruneEnvironmentsRequest>();
   auto quiet = std::make_shared<bool>(false);
 
   CLI::App* list =
@@ -172,18 +173,16 @@ void AddEnv(CLI::App& app, Context& context) {
       "on a slow host or line. What is installed already takes no time.\n\n"
       "Example:\n  pyro env pull debian:12");
 
-  CLI::App* inspect = add(
-      "inspect", "Show what an installed environment consists of",
-      [&context, name, flag](Engine& engine) { return Inspect(engine, context, *name, *flag); });
-  inspect->add_option("environment", *name, "Such as debian:12")
-      ->required()
-      ->type_name("ENVIRONMENT");
-  inspect->add_flag("--verify", *flag, "Read every file and compare its digest");
+  CLI::App* inspect =
+      add("inspect", "Show what an installed environment consists of",
+          [&context, details](Engine& engine) { return Inspect(engine, context, *details); });
+  AddFields(inspect, *details);
   inspect->footer("Example:\n  pyro env inspect --verify debian:12");
 
-  CLI::App* prune = add("prune", "Remove what is broken, interrupted or superseded",
-                        [&context, flag](Engine& engine) { return Prune(engine, context, *flag); });
-  prune->add_flag("--all", *flag, "Remove installed ones too, except those that a VM needs");
+  CLI::App* prune =
+      add("prune", "Remove what is broken, interrupted or superseded",
+          [&context, removal](Engine& engine) { return Prune(engine, context, removal->all); });
+  AddFields(prune, *removal);
   prune->footer("Example:\n  pyro env prune");
 }
 

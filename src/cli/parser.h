@@ -3,8 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -26,16 +24,6 @@ CLI::App* AddCommand(CLI::App& parent, Context& context, const char* name, const
   });
   return command;
 }
-
-// The positional ENVIRONMENT.
-void AddEnvironment(CLI::App* command, VmOptions& options);
-// A positional id of a `noun`, such as "VM"; `prefix` and `value` such as "vm_" and "VM_ID".
-void AddId(CLI::App* command, std::string& id, std::string_view noun, std::string_view prefix,
-           const char* value);
-// --vcpu-count, --mem-mib, --network.
-void AddVmOptions(CLI::App* command, VmOptions& options);
-// --allow-host-compat.
-void AddHostCompat(CLI::App* command, VmOptions& options);
 
 inline void AddJson(CLI::App* command, Context& context) {
   command->add_flag("--json", context.json, "Print JSON");

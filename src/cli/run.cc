@@ -10,16 +10,15 @@
 #include "cli/call.h"
 #include "cli/closing.h"
 #include "cli/commands.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/parser.h"
-#include "cli/values.h"
 
 namespace pyro::cli {
 namespace {
 
 struct RunFlags {
-  VmOptions vm;
-  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+  RunRequest request;
   bool quiet = false;
   bool timings = false;
 };
@@ -51,14 +50,14 @@ void SayTimings(const Timings& timings) {
 }
 
 int Run(Engine& engine, const Context& context, const RunFlags& flags) {
-  Call call(StyleOf(context, flags.quiet), flags.vm.environment);
+  Call call(StyleOf(context, flags.quiet), flags.request.environment);
   call.PassStdin();
   if (!context.json) call.PassOutput();
   WarnWithoutTerminal(context.command);
   Command command;
   command.argv = context.command;
   const auto result = call.Run([&](const CallIo& io) {
-    return engine.RunInVm(flags.vm, command, flags.timeout_seconds, io);
+    return engine.RunInVm(flags.request, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);
   if (context.json) {
@@ -77,15 +76,7 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
 void AddRun(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* run = app.add_subcommand("run", "Run one command in a microVM of its own");
-  AddEnvironment(run, flags->vm);
-  AddVmOptions(run, flags->vm);
-  AddSeconds(run, "--timeout-seconds", flags->timeout_seconds,
-             "Kill the command after N seconds, at most 7 days; units s, m, h, d")
-      ->capture_default_str();
-  AddSeconds(run, "--ttl-seconds", flags->vm.ttl_seconds,
-             "Remove the VM after N seconds in which no command runs")
-      ->capture_default_str();
-  AddHostCompat(run, flags->vm);
+  AddFields(run, flags->request);
   run->add_flag("--json", context.json, "Print one JSON document instead of live output");
   run->add_flag("--timings", flags->timings,
                 "Print on stderr where the time went; --json always has it");

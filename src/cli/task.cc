@@ -82,10 +82,6 @@ int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet) {
   return kExitOk;
 }
 
-void AddTaskId(CLI::App* command, std::string& task_id) {
-  AddId(command, task_id, "task", "task_", "TASK_ID");
-}
-
 void AddTask(CLI::App& app, Context& context) {
   CLI::App* task = app.add_subcommand("task", "Workspaces that stay until they are deleted");
   task->require_subcommand(1);

@@ -17,9 +17,6 @@ void AddTaskList(CLI::App& task, Context& context);
 void AddTaskStop(CLI::App& task, Context& context);
 void AddTaskExport(CLI::App& task, Context& context);
 
-// The positional TASK_ID.
-void AddTaskId(CLI::App* command, std::string& task_id);
-
 // Prints the task in the context's form; with `quiet` only JSON. Returns the exit code.
 int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet = false);
 

@@ -6,10 +6,10 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/call.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
-#include "cli/values.h"
 
 namespace pyro::cli {
 namespace {
@@ -41,26 +41,7 @@ void AddTaskCreate(CLI::App& task, Context& context) {
       AddCommand(task, context, "create",
                  "Start a task: a microVM whose /workspace and journal stay", flags, Create);
   AddJson(create, context);
-  TaskOptions& options = flags->options;
-  AddEnvironment(create, options);
-  AddVmOptions(create, options);
-  AddMib(create, "--disk-mib", options.disk_mib,
-         "Let the task's disk grow to N MiB, from 256; units M, G, T")
-      ->capture_default_str();
-  AddSeconds(create, "--ttl-seconds", options.ttl_seconds,
-             "Stop the guest N seconds after its last use; the task stays; units s, m, h, d")
-      ->capture_default_str();
-  create
-      ->add_option("--source-path", options.source_path,
-                   "Fill /workspace from a directory or a tar archive")
-      ->type_name("PATH");
-  create
-      ->add_option("--exclude", options.exclude,
-                   "Leave out what matches, such as '*.o' or /build; repeatable")
-      ->type_name("PATTERN")
-      ->allow_extra_args(false);
-  create->add_flag("--git", options.git, "Take what git sees: no ignored files, but .git");
-  AddHostCompat(create, options);
+  AddFields(create, flags->options);
   create->add_flag("-q,--quiet", flags->quiet, "Print the id only");
   create->footer(
       "An archive is .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst. A PATTERN without a\n"

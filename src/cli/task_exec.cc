@@ -1,6 +1,5 @@
 // pyro task exec
 
-#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -11,31 +10,29 @@
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/closing.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
-#include "cli/values.h"
 
 namespace pyro::cli {
 namespace {
 
-constexpr std::int64_t kNotGiven = -1;  // Then the default counts, or none in the background.
-
 struct ExecFlags {
-  std::string task_id;
-  std::int64_t timeout_seconds = kNotGiven;
+  ExecTaskRequest request;
+  bool timed = false;  // A timeout was given. In the background there is no other.
   bool background = false;
   bool quiet = false;
 };
 
 // Prints the sequence, once the command is recorded; the command goes on without this process.
 int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& flags) {
-  Call call(StyleOf(context, flags.quiet), flags.task_id);
+  Call call(StyleOf(context, flags.quiet), flags.request.task_id);
   Command command;
   command.argv = context.command;
   const auto started = call.Run([&](const CallIo& io) {
-    return engine.StartTaskCommand(flags.task_id, command,
-                                   std::max<std::int64_t>(flags.timeout_seconds, 0), io);
+    return engine.StartTaskCommand(flags.request.task_id, command,
+                                   flags.timed ? flags.request.timeout_seconds : 0, io);
   });
   if (!started) return Fail(started.error(), context);
   if (context.json) {
@@ -66,16 +63,14 @@ void SayHowExecEnded(const TaskExecResult& result, const ExecFlags& flags) {
 
 int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
   if (flags.background) return ExecInBackground(engine, context, flags);
-  Call call(StyleOf(context, flags.quiet), flags.task_id);
+  Call call(StyleOf(context, flags.quiet), flags.request.task_id);
   call.PassStdin();
   if (!context.json) call.PassOutput();
   WarnWithoutTerminal(context.command);
   Command command;
   command.argv = context.command;
   const auto result = call.Run([&](const CallIo& io) {
-    return engine.ExecTask(
-        flags.task_id, command,
-        flags.timeout_seconds == kNotGiven ? kDefaultTimeoutSeconds : flags.timeout_seconds, io);
+    return engine.ExecTask(flags.request.task_id, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);
   if (context.json) {
@@ -93,12 +88,8 @@ void AddTaskExec(CLI::App& task, Context& context) {
   CLI::App* exec =
       AddCommand(task, context, "exec", "Run a command in a task's /workspace", flags, Exec);
   AddJson(exec, context);
-  AddTaskId(exec, flags->task_id);
-  AddSeconds(
-      exec, "--timeout-seconds", flags->timeout_seconds,
-      "Kill the command after N seconds, at most 7 days; units s, m, h, d. With --background "
-      "there is no limit unless you give one")
-      ->default_str(std::to_string(kDefaultTimeoutSeconds));
+  AddFields(exec, flags->request);
+  exec->get_option("--timeout-seconds")->each([flags](const std::string&) { flags->timed = true; });
   exec->add_flag("--background", flags->background,
                  "Print the command's sequence and leave it running, its stdin at its end");
   exec->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");

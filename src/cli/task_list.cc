@@ -7,6 +7,7 @@
 
 #include "api/json.h"
 #include "cli/call.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
@@ -15,16 +16,12 @@
 namespace pyro::cli {
 namespace {
 
-struct StatusFlags {
-  std::string task_id;
-};
-
 struct ListFlags {
   bool quiet = false;
 };
 
-int ShowStatus(Engine& engine, const Context& context, const StatusFlags& flags) {
-  return ShowTask(engine.StatusTask(flags.task_id), context);
+int ShowStatus(Engine& engine, const Context& context, const TaskRequest& request) {
+  return ShowTask(engine.StatusTask(request.task_id), context);
 }
 
 int ListTasks(Engine& engine, const Context& context, const ListFlags& flags) {
@@ -49,10 +46,10 @@ int ListTasks(Engine& engine, const Context& context, const ListFlags& flags) {
 }  // namespace
 
 void AddTaskStatus(CLI::App& task, Context& context) {
-  const auto flags = std::make_shared<StatusFlags>();
-  CLI::App* status = AddCommand(task, context, "status", "Show one task", flags, ShowStatus);
+  const auto request = std::make_shared<TaskRequest>();
+  CLI::App* status = AddCommand(task, context, "status", "Show one task", request, ShowStatus);
   AddJson(status, context);
-  AddTaskId(status, flags->task_id);
+  AddFields(status, *request);
   status->footer("Example:\n  pyro task status $id");
 }
 

@@ -12,6 +12,7 @@
 #include "api/json.h"
 #include "base/try.h"
 #include "cli/call.h"
+#include "cli/fields.h"
 #include "cli/harmless.h"
 #include "cli/output.h"
 #include "cli/parser.h"
@@ -25,15 +26,11 @@ namespace {
 constexpr std::int64_t kShownEntries = 100;  // For people.
 
 struct LogsFlags {
-  std::string task_id;
-  std::int64_t sequence = 0;  // 0: none was given; the same for tail and limit.
-  std::int64_t tail = 0;
-  std::string stream = "stdout";
-  std::int64_t offset = 0;
-  std::int64_t limit = 0;
-  std::int64_t wait_ms = 0;
-  bool paged = false;  // One of the options that read a page was given.
-  bool waits = false;  // --wait-seconds was.
+  ReadTaskOutputRequest page;  // The sequence 0: none was given.
+  std::int64_t tail = 0;       // 0: none was given.
+  bool paged = false;          // One of the options that read a page was given.
+  bool bounded = false;        // --limit was.
+  bool waits = false;          // --wait-seconds was.
   bool follow = false;
   bool all = false;
   bool raw = false;
@@ -63,11 +60,11 @@ Result<std::int64_t> Newest(Engine& engine, const std::string& task_id) {
 // Streams one entry to our own stdout and stderr.
 int StreamOne(Engine& engine, const Context& context, const LogsFlags& flags,
               std::int64_t sequence) {
-  Call call(Progress::Style::kQuiet, flags.task_id);
+  Call call(Progress::Style::kQuiet, flags.page.task_id);
   HarmlessSink sink(flags.raw);
   call.io().sink = &sink;
   const auto command = call.Run([&](const CallIo& io) {
-    return engine.ReadTaskCommand(flags.task_id, sequence,
+    return engine.ReadTaskCommand(flags.page.task_id, sequence,
                                   flags.follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
   });
   sink.Finish();
@@ -78,14 +75,14 @@ int StreamOne(Engine& engine, const Context& context, const LogsFlags& flags,
 // Waits for the end of one command, and prints its document.
 int AwaitOne(Engine& engine, const Context& context, const LogsFlags& flags,
              std::int64_t sequence) {
-  Call call(Progress::Style::kQuiet, flags.task_id);
+  Call call(Progress::Style::kQuiet, flags.page.task_id);
   while (true) {
     const auto command = call.Run([&](const CallIo& io) {
-      return engine.GetTaskCommand(flags.task_id, sequence, std::chrono::hours(1), io);
+      return engine.GetTaskCommand(flags.page.task_id, sequence, std::chrono::hours(1), io);
     });
     if (!command) return Fail(command.error(), context);
     if (!command->outcome) continue;
-    const auto logs = engine.LogsTask(flags.task_id, sequence, 1);
+    const auto logs = engine.LogsTask(flags.page.task_id, sequence, 1);
     if (!logs) return Fail(logs.error(), context);
     PrintJson(ToJson(*logs));
     return Conclude(*command, context);
@@ -93,9 +90,9 @@ int AwaitOne(Engine& engine, const Context& context, const LogsFlags& flags,
 }
 
 int Follow(Engine& engine, const Context& context, const LogsFlags& flags) {
-  std::int64_t sequence = flags.sequence;
+  std::int64_t sequence = flags.page.sequence;
   if (sequence == 0) {
-    const auto newest = Newest(engine, flags.task_id);
+    const auto newest = Newest(engine, flags.page.task_id);
     if (!newest) return Fail(newest.error(), context);
     sequence = *newest;
   }
@@ -117,19 +114,17 @@ int StillRuns(const TaskOutput& page, const Context& context) {
 int Page(Engine& engine, const Context& context, const LogsFlags& flags) {
   using std::chrono::milliseconds;
   using Clock = std::chrono::steady_clock;
-  Call call(Progress::Style::kQuiet, flags.task_id);
-  const auto stream = FromName<OutputStream>(flags.stream).value_or(OutputStream::kStdout);
-  const auto limit = flags.limit == 0 ? static_cast<std::int64_t>(kMaxResultBytes) : flags.limit;
-  const auto end = Clock::now() + milliseconds(flags.wait_ms);
+  Call call(Progress::Style::kQuiet, flags.page.task_id);
+  const auto end = Clock::now() + flags.page.wait;
   const int fd = STDOUT_FILENO;
   const Escapes escapes = EscapesOn(fd, flags.raw);
   HarmlessText text;
-  auto offset = static_cast<std::uint64_t>(flags.offset);
+  std::uint64_t offset = flags.page.offset;
   while (true) {
     const auto left = std::chrono::duration_cast<milliseconds>(end - Clock::now());
     const auto page = call.Run([&](const CallIo& io) {
-      return engine.ReadTaskOutput(flags.task_id, flags.sequence, stream, offset, limit,
-                                   std::max(left, milliseconds(0)), io);
+      return engine.ReadTaskOutput(flags.page.task_id, flags.page.sequence, flags.page.stream,
+                                   offset, flags.page.limit, std::max(left, milliseconds(0)), io);
     });
     if (!page) return Fail(page.error(), context);
     if (context.json) {
@@ -139,7 +134,7 @@ int Page(Engine& engine, const Context& context, const LogsFlags& flags) {
     }
     offset = page->next_offset;
     const bool goes_on =
-        flags.waits && !context.json && flags.limit == 0 && !page->complete && Clock::now() < end;
+        flags.waits && !context.json && !flags.bounded && !page->complete && Clock::now() < end;
     if (goes_on) continue;
     Print(text.Rest());
     if (!flags.waits) return kExitOk;
@@ -176,14 +171,15 @@ void PrintEntry(const TaskLogEntry& entry, Escapes escapes) {
 int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
   if (flags.follow) return Follow(engine, context, flags);
   if (flags.paged) return Page(engine, context, flags);
-  if (flags.sequence > 0 && !context.json) {
-    return StreamOne(engine, context, flags, flags.sequence);
+  if (flags.page.sequence > 0 && !context.json) {
+    return StreamOne(engine, context, flags, flags.page.sequence);
   }
   // All of ten thousand entries are for programs; a person asks for them by name.
   std::int64_t tail = flags.tail;
   if (tail == 0 && !context.json && !flags.all) tail = kShownEntries;
-  const auto logs = flags.sequence > 0 ? engine.LogsTask(flags.task_id, flags.sequence, 1)
-                                       : engine.LogsTask(flags.task_id, 1, -tail);
+  const auto logs = flags.page.sequence > 0
+                        ? engine.LogsTask(flags.page.task_id, flags.page.sequence, 1)
+                        : engine.LogsTask(flags.page.task_id, 1, -tail);
   if (!logs) return Fail(logs.error(), context);
   if (context.json) {
     PrintJson(ToJson(*logs));
@@ -192,7 +188,7 @@ int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
   const Escapes escapes = EscapesOn(STDOUT_FILENO, flags.raw);
   for (const TaskLogEntry& entry : logs->entries) PrintEntry(entry, escapes);
   if (flags.tail == 0 && !logs->entries.empty() && logs->entries.front().sequence > 1 &&
-      flags.sequence == 0) {
+      flags.page.sequence == 0) {
     Talk(fmt::format("pyro: {} earlier entries are not shown; --all shows them\n",
                      logs->entries.front().sequence - 1));
   }
@@ -204,11 +200,11 @@ void CheckCombination(const LogsFlags& flags) {
   if (flags.all && flags.tail > 0) {
     throw UsageError("--all and --tail exclude each other", "give one of the two");
   }
-  if (flags.sequence > 0 && (flags.all || flags.tail > 0)) {
+  if (flags.page.sequence > 0 && (flags.all || flags.tail > 0)) {
     throw UsageError("--sequence is one command, --all and --tail are about many",
                      "give --sequence alone, or leave it out");
   }
-  if (flags.paged && (flags.follow || flags.sequence == 0)) {
+  if (flags.paged && (flags.follow || flags.page.sequence == 0)) {
     throw UsageError("--stream, --offset, --limit and --wait-seconds read a page of one command",
                      "give --sequence N, and no --follow");
   }
@@ -220,9 +216,8 @@ void AddTaskLogs(CLI::App& task, Context& context) {
   const auto flags = std::make_shared<LogsFlags>();
   CLI::App* logs = task.add_subcommand("logs", "Show the journal: every command with its output");
   AddJson(logs, context);
-  AddTaskId(logs, flags->task_id);
-  AddNumber(logs, "--sequence", flags->sequence, {.least = 1},
-            "Show the output of command N alone, stdout on stdout, stderr on stderr");
+  AddField(logs, flags->page, "task_id");
+  AddField(logs, flags->page, "sequence");
   AddNumber(logs, "--tail", flags->tail, {.least = 1}, "Show the last N commands only");
   logs->add_flag("--all", flags->all,
                  fmt::format("Show every command; otherwise the last {}", kShownEntries));
@@ -230,18 +225,15 @@ void AddTaskLogs(CLI::App& task, Context& context) {
                  "Go on until the command ends, and exit with its code; the newest command, unless "
                  "--sequence names one");
   logs->add_flag("--raw", flags->raw, "Let escape sequences in the output act on a terminal");
-  const auto page = [flags](const std::string&) { flags->paged = true; };
-  AddChoice(logs, "--stream", flags->stream, {"stdout", "stderr"},
-            "With --sequence: show a page of stdout or stderr alone")
-      ->each(page);
-  AddNumber(logs, "--offset", flags->offset, {.least = 0}, "Begin the page at byte N")->each(page);
-  AddNumber(logs, "--limit", flags->limit, {.least = 1}, "Show at most N bytes, up to 1048576")
-      ->each(page);
-  AddMilliseconds(
-      logs, "--wait-seconds", flags->wait_ms,
-      "Wait up to N seconds for the command's end, and exit with its code, or 124 if it "
-      "runs on; units ms, s, m, h")
-      ->each([flags](const std::string&) { flags->paged = flags->waits = true; });
+  const auto paged = [flags](const std::string&) { flags->paged = true; };
+  AddField(logs, flags->page, "stream")->each(paged);
+  AddField(logs, flags->page, "offset")->each(paged);
+  AddField(logs, flags->page, "limit")->each([flags](const std::string&) {
+    flags->paged = flags->bounded = true;
+  });
+  AddField(logs, flags->page, "wait_seconds")->each([flags](const std::string&) {
+    flags->paged = flags->waits = true;
+  });
   logs->footer(
       "Without --sequence at most 1 MiB of each stream is shown, its beginning and end.\n"
       "On a terminal control characters appear as escapes such as \\x1b. With --json,\n"

@@ -7,24 +7,24 @@
 
 #include "api/json.h"
 #include "cli/call.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 #include "cli/task.h"
-#include "cli/values.h"
 
 namespace pyro::cli {
 namespace {
 
 struct StopFlags {
-  std::string task_id;
-  std::int64_t sequence = 0;  // 0: the whole task.
+  TaskCommandRequest request;  // The sequence 0: the whole task.
   bool quiet = false;
 };
 
 // The whole task, or one command of it.
 int Stop(Engine& engine, const Context& context, const StopFlags& flags) {
-  if (flags.sequence == 0) return ShowTask(engine.StopTask(flags.task_id), context, flags.quiet);
-  const auto command = engine.CancelTaskCommand(flags.task_id, flags.sequence);
+  if (flags.request.sequence == 0)
+    return ShowTask(engine.StopTask(flags.request.task_id), context, flags.quiet);
+  const auto command = engine.CancelTaskCommand(flags.request.task_id, flags.request.sequence);
   if (!command) return Fail(command.error(), context);
   if (context.json) {
     PrintJson(ToJson(*command));
@@ -43,9 +43,7 @@ void AddTaskStop(CLI::App& task, Context& context) {
       task, context, "stop",
       "Power a task's guest off, or kill one command; the next exec starts it again", flags, Stop);
   AddJson(stop, context);
-  AddTaskId(stop, flags->task_id);
-  AddNumber(stop, "--sequence", flags->sequence, {.least = 1},
-            "Kill command N with all it started; the guest stays");
+  AddFields(stop, flags->request);
   stop->add_flag("-q,--quiet", flags->quiet, "Print nothing");
   stop->footer("Example:\n  pyro task stop $id");
 }

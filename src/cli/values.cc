@@ -51,18 +51,14 @@ Result<std::int64_t> ParseWithUnit(std::string_view text, const std::array<Unit,
   return NoSuchValue(text, hint);
 }
 
-// An option whose text `parse` turns into the number that is stored.
-template <typename F>
-CLI::Option* AddParsed(CLI::App* command, const char* name, std::int64_t& value,
-                       std::string description, F parse) {
-  const std::string shown = name;
-  return command->add_option(name, value, std::move(description))
-      ->type_name("N")
-      ->transform([shown, parse](const std::string& text) {
-        const Result<std::int64_t> number = parse(text);
-        if (!number) throw UsageError(shown + " " + number.error().message, number.error().hint);
-        return std::to_string(*number);
-      });
+// Turns the text of an option into the digits of its number.
+std::function<std::string(const std::string&)> Transform(const std::string& name,
+                                                         const Parse& parse) {
+  return [name, parse](const std::string& text) {
+    const Result<std::int64_t> number = parse(text);
+    if (!number) throw UsageError(name + " " + number.error().message, number.error().hint);
+    return std::to_string(*number);
+  };
 }
 
 }  // namespace
@@ -108,44 +104,39 @@ Result<std::int64_t> ParseMib(std::string_view text) {
   return ParseWithUnit(text, kUnits, kMibHint);
 }
 
-CLI::Option* AddSeconds(CLI::App* command, const char* name, std::int64_t& value,
-                        std::string description) {
-  return AddParsed(command, name, value, std::move(description), ParseSeconds);
+Result<std::int64_t> ParseNumber(std::string_view text, Bounds bounds) {
+  const auto number = ParseInt(text);
+  if (number && *number >= bounds.least && *number <= bounds.most) return *number;
+  std::string hint = "give a whole number";
+  if (bounds.least != INT64_MIN) hint += fmt::format(" from {}", bounds.least);
+  if (bounds.most != INT64_MAX) hint += fmt::format(" to {}", bounds.most);
+  return MakeError(ErrorCode::kInvalidArgument, fmt::format("is '{}'", Printable(text, 64)),
+                   std::move(hint));
 }
 
-CLI::Option* AddMilliseconds(CLI::App* command, const char* name, std::int64_t& value,
-                             std::string description) {
-  return AddParsed(command, name, value, std::move(description), ParseMilliseconds);
+CLI::Option* AddParsed(CLI::App* command, const std::string& name, const Store& store,
+                       const Parse& parse, std::string description) {
+  return command->add_option_function<std::int64_t>(name, store, std::move(description))
+      ->type_name("N")
+      ->transform(Transform(name, parse));
 }
 
-CLI::Option* AddMib(CLI::App* command, const char* name, std::int64_t& value,
-                    std::string description) {
-  return AddParsed(command, name, value, std::move(description), ParseMib);
-}
-
-CLI::Option* AddNumber(CLI::App* command, const char* name, std::int64_t& value, Bounds bounds,
-                       std::string description) {
-  const auto parse = [bounds](const std::string& text) -> Result<std::int64_t> {
-    const auto number = ParseInt(text);
-    if (number && *number >= bounds.least && *number <= bounds.most) return *number;
-    std::string hint = "give a whole number";
-    if (bounds.least != INT64_MIN) hint += fmt::format(" from {}", bounds.least);
-    if (bounds.most != INT64_MAX) hint += fmt::format(" to {}", bounds.most);
-    return MakeError(ErrorCode::kInvalidArgument, fmt::format("is '{}'", Printable(text, 64)),
-                     hint);
-  };
-  return AddParsed(command, name, value, std::move(description), parse);
-}
-
-CLI::Option* AddChoice(CLI::App* command, const char* name, std::string& value,
-                       std::initializer_list<const char*> words, std::string description) {
-  const std::vector<std::string> known(words.begin(), words.end());
-  const std::string shown = name;
+CLI::Option* AddNumber(CLI::App* command, const std::string& name, std::int64_t& value,
+                       Bounds bounds, std::string description) {
   return command->add_option(name, value, std::move(description))
-      ->transform([shown, known](const std::string& text) {
+      ->type_name("N")
+      ->transform(
+          Transform(name, [bounds](std::string_view text) { return ParseNumber(text, bounds); }));
+}
+
+CLI::Option* AddChoice(CLI::App* command, const std::string& name, std::string& value,
+                       const std::vector<std::string_view>& words, std::string description) {
+  const std::vector<std::string> known(words.begin(), words.end());
+  return command->add_option(name, value, std::move(description))
+      ->transform([name, known](const std::string& text) {
         if (std::find(known.begin(), known.end(), text) != known.end()) return text;
         const auto near = Nearest(text, known);
-        throw UsageError(fmt::format("{} is '{}'", shown, Printable(text, 64)),
+        throw UsageError(fmt::format("{} is '{}'", name, Printable(text, 64)),
                          near ? fmt::format("did you mean '{}'?", *near)
                               : fmt::format("give one of {}", fmt::join(known, ", ")));
       });

@@ -3,9 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pyro/result.h"
 
@@ -27,23 +28,24 @@ Result<std::int64_t> ParseMilliseconds(std::string_view text);
 // kInvalidArgument.
 Result<std::int64_t> ParseMib(std::string_view text);
 
-// Each function adds an option. The parser throws a UsageError that names the option if a value
-// does not fit.
-CLI::Option* AddSeconds(CLI::App* command, const char* name, std::int64_t& value,
-                        std::string description);
-CLI::Option* AddMilliseconds(CLI::App* command, const char* name, std::int64_t& value,
-                             std::string description);
-CLI::Option* AddMib(CLI::App* command, const char* name, std::int64_t& value,
-                    std::string description);
 // The smallest and the largest number that an option takes.
 struct Bounds {
   std::int64_t least = INT64_MIN;
   std::int64_t most = INT64_MAX;
 };
-CLI::Option* AddNumber(CLI::App* command, const char* name, std::int64_t& value, Bounds bounds,
-                       std::string description);
+// kInvalidArgument: not a whole number within the bounds.
+Result<std::int64_t> ParseNumber(std::string_view text, Bounds bounds);
+
+// Each function adds an option. The parser throws a UsageError that names the option if a value
+// does not fit.
+using Parse = std::function<Result<std::int64_t>(std::string_view text)>;
+using Store = std::function<void(std::int64_t)>;
+CLI::Option* AddParsed(CLI::App* command, const std::string& name, const Store& store,
+                       const Parse& parse, std::string description);
+CLI::Option* AddNumber(CLI::App* command, const std::string& name, std::int64_t& value,
+                       Bounds bounds, std::string description);
 // One of the words.
-CLI::Option* AddChoice(CLI::App* command, const char* name, std::string& value,
-                       std::initializer_list<const char*> words, std::string description);
+CLI::Option* AddChoice(CLI::App* command, const std::string& name, std::string& value,
+                       const std::vector<std::string_view>& words, std::string description);
 
 }  // namespace pyro::cli

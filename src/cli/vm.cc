@@ -18,9 +18,9 @@
 #include "cli/call.h"
 #include "cli/closing.h"
 #include "cli/delete.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/parser.h"
-#include "cli/values.h"
 
 namespace pyro::cli {
 namespace {
@@ -29,8 +29,7 @@ constexpr std::size_t kWholeIds = 100;  // The columns from which the list shows
 
 struct VmFlags {
   VmOptions options;
-  std::string vm_id;
-  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+  ExecVmRequest request;
   bool quiet = false;
 };
 
@@ -65,20 +64,20 @@ int CreateVm(Engine& engine, const Context& context, const VmFlags& flags) {
 }
 
 int StartVm(Engine& engine, const Context& context, const VmFlags& flags) {
-  Call call(StyleOf(context, flags.quiet), flags.vm_id);
-  return ShowVm(call.Run([&](const CallIo& io) { return engine.StartVm(flags.vm_id, io); }),
+  Call call(StyleOf(context, flags.quiet), flags.request.vm_id);
+  return ShowVm(call.Run([&](const CallIo& io) { return engine.StartVm(flags.request.vm_id, io); }),
                 context, flags.quiet);
 }
 
 int ExecVm(Engine& engine, const Context& context, const VmFlags& flags) {
-  Call call(StyleOf(context, flags.quiet), flags.vm_id);
+  Call call(StyleOf(context, flags.quiet), flags.request.vm_id);
   call.PassStdin();
   if (!context.json) call.PassOutput();
   WarnWithoutTerminal(context.command);
   Command command;
   command.argv = context.command;
   const auto result = call.Run([&](const CallIo& io) {
-    return engine.ExecVm(flags.vm_id, command, flags.timeout_seconds, io);
+    return engine.ExecVm(flags.request.vm_id, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);
   if (context.json) {
@@ -90,11 +89,11 @@ int ExecVm(Engine& engine, const Context& context, const VmFlags& flags) {
 }
 
 int StopVm(Engine& engine, const Context& context, const VmFlags& flags) {
-  return ShowVm(engine.StopVm(flags.vm_id), context, flags.quiet);
+  return ShowVm(engine.StopVm(flags.request.vm_id), context, flags.quiet);
 }
 
 int ShowVmStatus(Engine& engine, const Context& context, const VmFlags& flags) {
-  return ShowVm(engine.StatusVm(flags.vm_id), context);
+  return ShowVm(engine.StatusVm(flags.request.vm_id), context);
 }
 
 int ListVms(Engine& engine, const Context& context, const VmFlags& flags) {
@@ -130,7 +129,7 @@ int ListVms(Engine& engine, const Context& context, const VmFlags& flags) {
 }
 
 int ShowVmNetwork(Engine& engine, const Context& context, const VmFlags& flags) {
-  const auto info = engine.NetworkInfoVm(flags.vm_id);
+  const auto info = engine.NetworkInfoVm(flags.request.vm_id);
   if (!info) return Fail(info.error(), context);
   if (context.json) {
     PrintJson(ToJson(*info));
@@ -186,7 +185,7 @@ CLI::App* AddVmVerb(CLI::App& vm, Context& context, const std::shared_ptr<VmFlag
   CLI::App* command = AddCommand(vm, context, verb.name, verb.description, flags, verb.action);
   AddJson(command, context);
   if (verb.takes_id) {
-    AddId(command, flags->vm_id, "VM", "vm_", "VM_ID");
+    AddField(command, flags->request, "vm_id");
     command->footer(fmt::format("Example:\n  pyro vm {} $id", verb.name));
   } else {
     command->footer(fmt::format("Example:\n  pyro vm {}", verb.name));
@@ -201,12 +200,7 @@ void AddVmCreate(CLI::App& vm, Context& context, const std::shared_ptr<VmFlags>&
                                 .description = "Make a VM for one command, without starting it",
                                 .action = CreateVm,
                                 .takes_id = false});
-  AddEnvironment(create, flags->options);
-  AddVmOptions(create, flags->options);
-  AddSeconds(create, "--ttl-seconds", flags->options.ttl_seconds,
-             "Delete the VM N seconds after its last use; units s, m, h, d")
-      ->capture_default_str();
-  AddHostCompat(create, flags->options);
+  AddFields(create, flags->options);
   create->add_flag("-q,--quiet", flags->quiet, "Print the id only");
   create->footer(
       "Example:\n  id=$(pyro vm create -q debian:12)\n  pyro vm start -q $id\n"
@@ -218,9 +212,7 @@ void AddVmExec(CLI::App& vm, Context& context, const std::shared_ptr<VmFlags>& f
                              {.name = "exec",
                               .description = "Run one command in a started VM, then delete the VM",
                               .action = ExecVm});
-  AddSeconds(exec, "--timeout-seconds", flags->timeout_seconds,
-             "Kill the command after N seconds, at most 7 days; units s, m, h, d")
-      ->capture_default_str();
+  AddField(exec, flags->request, "timeout_seconds");
   exec->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
   exec->footer(
       "The VM is deleted, however the command ends. Exit codes are those of 'pyro run'.\n\n"

@@ -9,18 +9,15 @@
 #include "api/json.h"
 #include "cli/call.h"
 #include "cli/commands.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/parser.h"
-#include "cli/values.h"
 
 namespace pyro::cli {
 namespace {
 
-constexpr std::int64_t kDefaultLease = 3600;  // Seconds.
-
 struct WarmFlags {
-  VmOptions vm;
-  std::int64_t count = 1;
+  KeepSparesRequest request;
   bool quiet = false;
 };
 
@@ -45,9 +42,9 @@ int ListPools(Engine& engine, const Context& context) {
 }
 
 int Keep(Engine& engine, const Context& context, const WarmFlags& flags) {
-  Call call(StyleOf(context, flags.quiet), flags.vm.environment);
-  const auto pool =
-      call.Run([&](const CallIo& io) { return engine.KeepSpares(flags.vm, flags.count, io); });
+  Call call(StyleOf(context, flags.quiet), flags.request.environment);
+  const auto pool = call.Run(
+      [&](const CallIo& io) { return engine.KeepSpares(flags.request, flags.request.count, io); });
   if (!pool) return Fail(pool.error(), context);
   if (context.json) {
     PrintJson(ToJson(*pool));
@@ -61,18 +58,10 @@ int Keep(Engine& engine, const Context& context, const WarmFlags& flags) {
 
 void AddWarm(CLI::App& app, Context& context) {
   auto flags = std::make_shared<WarmFlags>();
-  flags->vm.ttl_seconds = kDefaultLease;
   CLI::App* warm =
       app.add_subcommand("warm", "Keep microVMs waiting that 'pyro run' takes at once");
-  warm->add_option("environment", flags->vm.environment,
-                   "What to keep ready; without it, show all that is kept")
-      ->type_name("ENVIRONMENT");
-  AddNumber(warm, "--count", flags->count, {.least = 0}, "Keep N ready, up to 64; 0 ends them")
-      ->capture_default_str();
-  AddVmOptions(warm, flags->vm);
-  AddSeconds(warm, "--ttl-seconds", flags->vm.ttl_seconds,
-             "Remove them if none is taken for N seconds; units s, m, h, d")
-      ->capture_default_str();
+  AddFields(warm, flags->request);
+  warm->get_option("environment")->required(false);  // Without it the command lists.
   AddJson(warm, context);
   warm->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
   warm->footer(
@@ -81,7 +70,7 @@ void AddWarm(CLI::App& app, Context& context) {
       "Example:\n  pyro warm debian:12 --count 2\n  pyro warm debian:12 --count 0");
   warm->callback([&context, flags] {
     context.action = [&context, flags](Engine& engine) {
-      if (flags->vm.environment.empty()) return ListPools(engine, context);
+      if (flags->request.environment.empty()) return ListPools(engine, context);
       return Keep(engine, context, *flags);
     };
   });
