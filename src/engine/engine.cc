@@ -6,8 +6,8 @@
 
 #include "base/try.h"
 #include "engine/context.h"
+#include "engine/instance_files.h"
 #include "engine/local_engine.h"
-#include "engine/reaper.h"
 #include "sys/process_state.h"
 
 namespace pyro {
@@ -21,7 +21,7 @@ Result<ReapedVms> LocalEngine::ReapExpired() {
   // Without a state directory there are no leftovers, and none need be created.
   if (::access(impl_->context.state.c_str(), F_OK) != 0) return ReapedVms{};
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
-  return engine::Reap(registry, impl_->context);
+  return engine::ReconcileAll(registry, impl_->context, InstanceKind::kVm);
 }
 
 namespace engine {

@@ -9,6 +9,7 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/environments.h"
+#include "engine/instance_files.h"
 #include "engine/local_engine.h"
 #include "engine/paths.h"
 #include "engine/templates.h"

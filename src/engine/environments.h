@@ -2,17 +2,24 @@
 
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "engine/context.h"
-#include "engine/vm_files.h"
 #include "environment/builder.h"
 #include "environment/store.h"
 #include "pyro/engine.h"
 #include "vmm/accelerator.h"
 
 namespace pyro::engine {
+
+// The parts from which every guest of an environment starts, ready on this host.
+struct GuestParts {
+  environment::InstalledEnvironment environment;
+  std::filesystem::path initrd;
+  vmm::AcceleratorVerdict verdict;
+};
 
 // The store with the builder that it borrows. Belongs to one thread.
 class Environments {

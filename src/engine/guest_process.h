@@ -7,8 +7,8 @@
 #include <string>
 
 #include "engine/context.h"
+#include "engine/environments.h"
 #include "engine/supervisor_link.h"
-#include "engine/vm_files.h"
 #include "pyro/engine.h"
 #include "sys/child_process.h"
 #include "sys/file_lock.h"

@@ -16,10 +16,10 @@
 #include "engine/context.h"
 #include "engine/exec_result.h"
 #include "engine/host_program.h"
-#include "engine/reaper.h"
+#include "engine/instance_files.h"
 #include "engine/requests.h"
 #include "engine/session/host_command.h"
-#include "engine/vm_files.h"
+#include "registry/instance_directory.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -156,13 +156,13 @@ Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& opt
 
 Result<ExecResult> RunOnHost(const Context& context, const VmOptions& options,
                              const wire::Exec& exec, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(context));
-  (void)Reap(registry, context);
-  registry::InstanceSpec spec = MakeVmSpec(options, "", registry::InstanceOwner::kRun);
-  PYRO_ASSIGN_OR_RETURN(const NewVm vm,
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenReconciled(context, InstanceKind::kVm));
+  registry::InstanceSpec spec = MakeSpec(InstanceKind::kVm, options, "");
+  spec.owner = registry::InstanceOwner::kRun;
+  PYRO_ASSIGN_OR_RETURN(const NewInstance vm,
                         CreateVmOnDisk(registry, context, spec, VmDisk::kHostWorkspace));
-  auto result = RunInHostJail(HostWorkspace(context, spec.id), options, exec, io);
-  (void)RemoveVmFromDisk(registry, context, spec.id);
+  auto result = RunInHostJail(registry::HostWorkspace(context.state, spec.id), options, exec, io);
+  (void)RemoveFromDisk(registry, context, spec.id);
   return result;
 }
 

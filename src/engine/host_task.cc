@@ -6,20 +6,19 @@
 #include "base/try.h"
 #include "engine/capture.h"
 #include "engine/context.h"
+#include "engine/describe.h"
 #include "engine/exec_result.h"
 #include "engine/host_compat.h"
-#include "engine/task_files.h"
+#include "engine/instance_files.h"
 #include "registry/command_log.h"
+#include "registry/instance_directory.h"
 #include "registry/journal.h"
-#include "registry/task_directory.h"
 #include "sys/files.h"
 
 namespace pyro::engine {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path WorkspaceOf(const fs::path& task_dir) { return task_dir / "workspace"; }
 
 // Writes to the journal the output that the caller has taken: a caller that does not read delays
 // only its own command.
@@ -51,14 +50,14 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
         "create the task without --source-path and copy the files by a command");
   }
   if (io.on_notice) io.on_notice(HostCompatNotice(why));
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenTasks(context));
-  const registry::InstanceSpec spec = MakeTaskSpec(options, "");
-  PYRO_ASSIGN_OR_RETURN(const NewTask created, CreateTaskOnDisk(registry, context, spec));
-  const fs::path directory = registry::TaskDirectory(context.state, spec.id);
-  Status made = sys::MakeDirectories(WorkspaceOf(directory));
-  if (made) made = registry::FinishTaskCreation(context.state, spec.id);
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenReconciled(context, InstanceKind::kTask));
+  registry::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, "");
+  spec.disk_mib = options.disk_mib;
+  PYRO_ASSIGN_OR_RETURN(const NewInstance created, CreateOnDisk(registry, context, spec));
+  Status made = sys::MakeDirectories(registry::HostWorkspace(context.state, spec.id));
+  if (made) made = registry::FinishCreation(context.state, spec.id);
   if (!made) {
-    (void)RemoveTaskFromDisk(context, registry, spec.id);
+    (void)RemoveFromDisk(registry, context, spec.id);
     return std::move(made).error();
   }
   registry::InstanceChanges changes;
@@ -72,7 +71,7 @@ Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& re
                                   const registry::InstanceRecord& task, const wire::Exec& asked,
                                   const CallIo& io) {
   const wire::Exec exec = ForHost(asked);
-  const fs::path directory = registry::TaskDirectory(context.state, task.id);
+  const fs::path directory = registry::InstanceDirectory(context.state, task.id);
   PYRO_ASSIGN_OR_RETURN(registry::CommandLog log, registry::CommandLog::Open(directory));
   PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord command,
                         registry.BeginCommand(task.id, exec, ExecutionMode::kHostCompat));
@@ -84,11 +83,9 @@ Result<TaskExecResult> ExecOnHost(const Context& context, registry::Registry& re
   JournalSink sink(writer, *capture.sink());
   CallIo own = io;
   own.sink = &sink;
-  VmOptions options;
-  options.environment = task.environment;
-  options.network = task.network;
   CommandEnd end;
-  auto result = RunInHostJail(WorkspaceOf(directory), options, exec, own, &end);
+  auto result = RunInHostJail(registry::HostWorkspace(context.state, task.id), ToOptions(task),
+                              exec, own, &end);
   if (!result) {
     const bool cancelled = result.error().code == ErrorCode::kCancelled;
     end.outcome = cancelled ? Outcome::kCancelled : Outcome::kInterrupted;

@@ -11,16 +11,14 @@
 #include "engine/context.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
-#include "engine/guest_process.h"
 #include "engine/host_compat.h"
+#include "engine/instance_files.h"
+#include "engine/instance_guest.h"
 #include "engine/local_engine.h"
-#include "engine/reaper.h"
 #include "engine/requests.h"
 #include "engine/session/guest_command.h"
 #include "engine/spares.h"
 #include "engine/supervisor_link.h"
-#include "engine/vm_files.h"
-#include "registry/vm_directory.h"
 
 namespace pyro {
 namespace engine {
@@ -36,19 +34,20 @@ class OwnedVm {
   static Result<OwnedVm> Start(registry::Registry& registry, const Context& context,
                                const VmOptions& options, const GuestParts& parts,
                                const std::function<void()>& on_supervised) {
-    const registry::InstanceSpec spec =
-        MakeVmSpec(options, parts.environment.digest, registry::InstanceOwner::kRun);
-    PYRO_ASSIGN_OR_RETURN(NewVm vm, CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
-    wire::SupervisorConfig config = VmSupervisor(context, vm.record);
+    registry::InstanceSpec spec = MakeSpec(InstanceKind::kVm, options, parts.environment.digest);
+    spec.owner = registry::InstanceOwner::kRun;
+    PYRO_ASSIGN_OR_RETURN(NewInstance vm,
+                          CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
+    wire::SupervisorConfig config = SupervisorOf(context, vm.record);
     // Without it, the guest also starts, only slower.
     if (auto blank = BlankDisk(context)) config.blank_disk = std::move(*blank);
     if (Status status = StartSupervisor(context, parts, std::move(config), vm.lock); !status) {
-      (void)RemoveVmFromDisk(registry, context, vm.record.id);
+      (void)RemoveFromDisk(registry, context, vm.record.id);
       return std::move(status).error();
     }
     on_supervised();
-    PYRO_ASSIGN_OR_RETURN(SupervisorLink link, SupervisorLink::Connect(registry::VmControlSocket(
-                                                   context.state, vm.record.id)));
+    PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
+                          SupervisorLink::Connect(PlaceOf(context, vm.record.id).socket));
     return OwnedVm(std::move(link));
   }
 
@@ -71,8 +70,7 @@ Result<OwnedVm> NewOrSpareVm(const Context& context, const VmOptions& options,
     timings.prepared_ms = timings.supervised_ms = watch.Now();
     return OwnedVm(std::move(*spare));
   }
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenRegistry(context));
-  (void)Reap(registry, context);
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenReconciled(context, InstanceKind::kVm));
   timings.prepared_ms = watch.Now();
   if (io.on_progress) io.on_progress("start", "", -1);
   return OwnedVm::Start(registry, context, options, parts,

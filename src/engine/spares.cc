@@ -16,6 +16,7 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/guest_process.h"
+#include "engine/instance_files.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "engine/templates.h"

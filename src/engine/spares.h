@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "engine/context.h"
+#include "engine/environments.h"
 #include "engine/supervisor_link.h"
-#include "engine/vm_files.h"
 #include "pyro/engine.h"
 
 namespace pyro::engine {

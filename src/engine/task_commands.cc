@@ -16,13 +16,15 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/try.h"
+#include "engine/describe.h"
 #include "engine/guest_process.h"
+#include "engine/instance_files.h"
+#include "engine/instance_guest.h"
 #include "engine/local_engine.h"
 #include "engine/session/journaled_command.h"
-#include "engine/task_files.h"
 #include "registry/command_log.h"
+#include "registry/instance_directory.h"
 #include "registry/journal.h"
-#include "registry/task_directory.h"
 #include "sys/errno_error.h"
 #include "sys/unique_fd.h"
 
@@ -71,9 +73,9 @@ class Watch {
  public:
   static Result<Watch> Open(const Context& context, const std::string& task_id,
                             std::int64_t sequence, milliseconds wait, const CallIo& io) {
-    PYRO_ASSIGN_OR_RETURN(FoundTask found, FindTask(context, task_id));
+    PYRO_ASSIGN_OR_RETURN(Found found, Find(context, InstanceKind::kTask, task_id));
     PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command,
-                          found.registry.GetCommand(found.task.id, sequence));
+                          found.registry.GetCommand(found.instance.id, sequence));
     Watch watch(context, std::move(found), std::move(command), wait, io);
     if (watch.ended()) return watch;
     watch.changes_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
@@ -84,7 +86,7 @@ class Watch {
 
   const registry::CommandRecord& command() const { return command_; }
   const std::filesystem::path& directory() const { return directory_; }
-  const std::string& accelerator() const { return found_.task.accelerator; }
+  const std::string& accelerator() const { return found_.instance.accelerator; }
   bool ended() const { return command_.end.has_value(); }
   bool expired() const { return deadline_.Expired(); }
 
@@ -112,26 +114,27 @@ class Watch {
       look_ms_ = std::min(look_ms_ * 2, kLastLookMs);
     }
     if (next_reap_.Expired()) {
-      PYRO_RETURN_IF_ERROR(ReapTasks(found_.registry, context_));
+      PYRO_RETURN_IF_ERROR(ReconcileAll(found_.registry, context_, InstanceKind::kTask));
       next_reap_ = Deadline::After(kReapInterval);
     }
-    PYRO_ASSIGN_OR_RETURN(command_, found_.registry.GetCommand(found_.task.id, command_.sequence));
+    PYRO_ASSIGN_OR_RETURN(command_,
+                          found_.registry.GetCommand(found_.instance.id, command_.sequence));
     return OkStatus();
   }
 
  private:
-  Watch(const Context& context, FoundTask found, registry::CommandRecord command, milliseconds wait,
+  Watch(const Context& context, Found found, registry::CommandRecord command, milliseconds wait,
         const CallIo& io)
       : context_(context),
         found_(std::move(found)),
         command_(std::move(command)),
-        directory_(registry::TaskDirectory(context.state, found_.task.id)),
+        directory_(registry::InstanceDirectory(context.state, found_.instance.id)),
         deadline_(Deadline::After(wait)),
         next_reap_(Deadline::After(kReapInterval)),
         cancel_fd_(io.cancel_fd) {}
 
   const Context& context_;
-  FoundTask found_;
+  Found found_;
   registry::CommandRecord command_;
   std::filesystem::path directory_;
   Deadline deadline_;
@@ -187,16 +190,18 @@ Result<TaskCommandInfo> LocalEngine::GetTaskCommand(const std::string& task_id,
 
 Result<TaskCommandPage> LocalEngine::ListTaskCommands(const std::string& task_id,
                                                       std::int64_t first, std::int64_t limit) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
-  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::CommandRecord> commands,
-                        found.registry.ListCommands(found.task.id, engine::RangeOf(first, limit)));
-  const auto directory = registry::TaskDirectory(impl_->context.state, found.task.id);
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(
+      const std::vector<registry::CommandRecord> commands,
+      found.registry.ListCommands(found.instance.id, engine::RangeOf(first, limit)));
+  const auto directory = registry::InstanceDirectory(impl_->context.state, found.instance.id);
   TaskCommandPage page;
-  page.task_id = found.task.id.str();
-  page.total = found.task.command_count;
+  page.task_id = found.instance.id.str();
+  page.total = found.instance.command_count;
   for (const registry::CommandRecord& command : commands) {
     PYRO_ASSIGN_OR_RETURN(TaskCommandInfo info, engine::Describe(impl_->context, directory, command,
-                                                                 found.task.accelerator));
+                                                                 found.instance.accelerator));
     page.entries.push_back(std::move(info));
   }
   if (limit < 0) std::reverse(page.entries.begin(), page.entries.end());
@@ -228,8 +233,9 @@ Result<TaskOutput> LocalEngine::ReadTaskOutput(const std::string& task_id, std::
 
 Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_id,
                                                        std::int64_t sequence, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
-  const InstanceId id = found.task.id;
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  const InstanceId id = found.instance.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
   if (!command.end && command.execution_mode == ExecutionMode::kHostCompat) {
     return MakeError(ErrorCode::kWrongState,
@@ -247,7 +253,7 @@ Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_i
       if (!status && !over) return status.error();
     }
     held.lock.reset();
-    PYRO_RETURN_IF_ERROR(engine::ReapTasks(found.registry, impl_->context));
+    PYRO_RETURN_IF_ERROR(engine::ReconcileAll(found.registry, impl_->context, InstanceKind::kTask));
     PYRO_ASSIGN_OR_RETURN(command, found.registry.GetCommand(id, sequence));
   }
   if (!command.end) {
@@ -256,8 +262,8 @@ Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_i
         fmt::format("command {} was killed, but its end is not recorded yet", sequence),
         "look at it again; if it stays so, the disk may be full");
   }
-  return engine::Describe(impl_->context, registry::TaskDirectory(impl_->context.state, id),
-                          command, found.task.accelerator);
+  return engine::Describe(impl_->context, registry::InstanceDirectory(impl_->context.state, id),
+                          command, found.instance.accelerator);
 }
 
 }  // namespace pyro

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "base/try.h"
+#include "engine/describe.h"
+#include "engine/instance_files.h"
 #include "engine/local_engine.h"
 #include "engine/session/journal_output.h"
-#include "engine/task_files.h"
+#include "registry/instance_directory.h"
 #include "registry/journal.h"
-#include "registry/task_directory.h"
 
 namespace pyro {
 namespace engine {
@@ -64,7 +65,9 @@ class RecordedCommand : public RunningCommand {
 
   Status Advance(const Polls&) override {
     if (over()) return OkStatus();
-    if (++looks_ % kReapEvery == 0) PYRO_RETURN_IF_ERROR(ReapTasks(registry_, context_));
+    if (++looks_ % kReapEvery == 0) {
+      PYRO_RETURN_IF_ERROR(ReconcileAll(registry_, context_, InstanceKind::kTask));
+    }
     PYRO_ASSIGN_OR_RETURN(command_, registry_.GetCommand(command_.task_id, command_.sequence));
     next_look_ = Deadline::After(kLookInterval);
     return OkStatus();
@@ -99,16 +102,18 @@ registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit) {
 
 Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t first,
                                        std::int64_t limit) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
-  PYRO_ASSIGN_OR_RETURN(std::vector<registry::CommandRecord> commands,
-                        found.registry.ListCommands(found.task.id, engine::RangeOf(first, limit)));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(
+      std::vector<registry::CommandRecord> commands,
+      found.registry.ListCommands(found.instance.id, engine::RangeOf(first, limit)));
   if (limit < 0) std::reverse(commands.begin(), commands.end());
-  const auto directory = registry::TaskDirectory(impl_->context.state, found.task.id);
+  const auto directory = registry::InstanceDirectory(impl_->context.state, found.instance.id);
   TaskLogs logs;
-  logs.task_id = found.task.id.str();
+  logs.task_id = found.instance.id.str();
   for (const registry::CommandRecord& command : commands) {
     PYRO_ASSIGN_OR_RETURN(TaskLogEntry entry, engine::ReadEntry(impl_->context, directory, command,
-                                                                found.task.accelerator));
+                                                                found.instance.accelerator));
     logs.entries.push_back(std::move(entry));
   }
   return logs;
@@ -116,18 +121,19 @@ Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t 
 
 Result<TaskCommand> LocalEngine::ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
                                                  Follow follow, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
-  const InstanceId id = found.task.id;
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  const InstanceId id = found.instance.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
   PYRO_ASSIGN_OR_RETURN(
       const std::unique_ptr<engine::JournalOutput> output,
-      engine::JournalOutput::Open(registry::TaskDirectory(impl_->context.state, id), sequence));
+      engine::JournalOutput::Open(registry::InstanceDirectory(impl_->context.state, id), sequence));
   engine::RecordedCommand recorded(impl_->context, found.registry, std::move(command), *output,
                                    follow);
   CallIo own = io;
   own.stdin_fd = -1;
   PYRO_RETURN_IF_ERROR(engine::CommandSession(recorded, io.sink, own).Run());
-  return engine::DescribeCommand(impl_->context, recorded.command(), found.task.accelerator);
+  return engine::DescribeCommand(impl_->context, recorded.command(), found.instance.accelerator);
 }
 
 }  // namespace pyro

@@ -1,6 +1,5 @@
 // Tasks: create, exec, status, list, stop, delete.
 
-#include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -11,20 +10,19 @@
 #include "base/try.h"
 #include "engine/capture.h"
 #include "engine/context.h"
+#include "engine/describe.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
-#include "engine/guest_process.h"
 #include "engine/host_task.h"
+#include "engine/instance_files.h"
+#include "engine/instance_guest.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "engine/session/journaled_command.h"
-#include "engine/task_files.h"
 #include "engine/task_transfer.h"
 #include "engine/transfer_notices.h"
 #include "environment/blank.h"
-#include "registry/command_log.h"
-#include "registry/task_adoption.h"
-#include "registry/task_directory.h"
+#include "registry/instance_directory.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/sparse_copy.h"
@@ -33,45 +31,9 @@ namespace pyro {
 namespace engine {
 namespace {
 
-using registry::InstanceEvent;
 using registry::InstanceRecord;
 using registry::InstanceState;
 using registry::Registry;
-using std::chrono::seconds;
-
-constexpr seconds kTaskReadyLimit{180};  // Longer than the supervisor's own limit for a boot.
-constexpr seconds kTaskStopLimit{60};
-
-wire::SupervisorConfig TaskSupervisor(const Context& context, const InstanceRecord& task) {
-  wire::SupervisorConfig config;
-  config.kind = wire::GuestKind::kTask;
-  config.id = task.id.str();
-  config.directory = registry::TaskDirectory(context.state, task.id);
-  config.vcpu_count = static_cast<int>(task.vcpu_count);
-  config.mem_mib = static_cast<int>(task.mem_mib);
-  config.network = task.network;
-  config.ttl = task.ttl;
-  return config;
-}
-
-// Starts the guest of a task whose lock we hold, and returns a link to its supervisor. `blank`: the
-// image that its disk is a copy of, if it is new; else empty.
-Result<SupervisorLink> StartTaskGuest(const Context& context, const InstanceRecord& task,
-                                      const sys::FileLock& lock, const std::filesystem::path& blank,
-                                      const CallIo& io) {
-  Environments environments(context);
-  auto found = environments.store().FindVersion(task.environment, task.environment_digest);
-  if (!found) {
-    Error error = std::move(found).error();
-    error.message = "the task's environment is not installed any more: " + error.message;
-    return error;
-  }
-  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(*found), io));
-  wire::SupervisorConfig config = TaskSupervisor(context, task);
-  config.blank_disk = blank;
-  PYRO_RETURN_IF_ERROR(StartSupervisor(context, parts, std::move(config), lock));
-  return SupervisorLink::Connect(registry::TaskControlSocket(context.state, task.id));
-}
 
 // Returns the image that it is a copy of.
 Result<std::filesystem::path> FillDisk(const Context& context, const registry::InstanceSpec& spec) {
@@ -79,12 +41,12 @@ Result<std::filesystem::path> FillDisk(const Context& context, const registry::I
       std::filesystem::path blank,
       environment::EnsureBlankDisk(context.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd disk,
-                        sys::CloneSparse(blank, registry::TaskDataImage(context.state, spec.id)));
+                        sys::CloneSparse(blank, registry::DataImage(context.state, spec.id)));
   return blank;
 }
 
 // Boots the new task's guest and seeds its workspace.
-Status BringUp(const Context& context, const NewTask& task, const std::optional<Seed>& seed,
+Status BringUp(const Context& context, const NewInstance& task, const std::optional<Seed>& seed,
                const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank, FillDisk(context, task.record));
   // No template is made for each size that a disk can have.
@@ -92,54 +54,60 @@ Status BringUp(const Context& context, const NewTask& task, const std::optional<
   PYRO_FAILPOINT("task.create.disk-made");
   if (io.on_progress) io.on_progress("start", "", -1);
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
-                        StartTaskGuest(context, task.record, *task.lock, blank, io));
+                        StartGuest(context, task.record, task.lock, blank, io));
   PYRO_FAILPOINT("task.create.supervised");
-  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kTaskReadyLimit), io));
+  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
   PYRO_FAILPOINT("task.create.guest-ready");
   if (seed) {
     PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *seed, io));
     PYRO_FAILPOINT("task.create.seeded");
   }
-  PYRO_RETURN_IF_ERROR(registry::FinishTaskCreation(context.state, task.record.id));
+  PYRO_RETURN_IF_ERROR(registry::FinishCreation(context.state, task.record.id));
   PYRO_FAILPOINT("task.create.finished");
   return OkStatus();
 }
 
+// On failure nothing is left.
+Status CreateWithGuest(const Context& context, Registry& registry,
+                       const registry::InstanceSpec& spec, const std::optional<Seed>& seed,
+                       const CallIo& io) {
+  Status status = OkStatus();
+  {
+    PYRO_ASSIGN_OR_RETURN(const NewInstance created, CreateOnDisk(registry, context, spec));
+    status = BringUp(context, created, seed, io);
+  }
+  if (!status) (void)DeleteEverywhere(context, registry, spec.id);
+  return status;
+}
+
 // A started task; starts it if it was not.
 struct Running {
-  InstanceRecord task;
-  std::optional<SupervisorLink> link;  // Otherwise it runs on the host, and we hold its lock.
-  std::optional<sys::FileLock> lock;
+  Taken taken;  // Without a link it runs on the host.
   bool restarted = false;
 };
 
-Result<Running> EnsureRunning(const Context& context, FoundTask& found, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(const registry::TaskFiles files,
-                        registry::LookAtTaskFiles(context.state, found.task.id));
-  if (files != registry::TaskFiles::kReady) {
+Result<Running> EnsureRunning(const Context& context, Found& found, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const registry::InstanceFiles files,
+                        registry::LookAtFiles(context.state, found.instance.id));
+  if (files != registry::InstanceFiles::kReady) {
     // A command in it now could be removed with it.
     return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
                      "wait for 'pyro task create' to end");
   }
   PYRO_FAILPOINT("task.start.found");
-  PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(context, found.task.id)));
-  if (held.link) return Running{std::move(found.task), std::move(held.link), std::nullopt, false};
-  // Reconcile again under the lock: commands of a supervisor that died meanwhile would be taken for
-  // the new one's.
-  PYRO_RETURN_IF_ERROR(SettleTask(found.registry, context, found.task.id));
-  PYRO_ASSIGN_OR_RETURN(InstanceRecord task, found.registry.Get(found.task.id));
-  if (task.execution_mode == ExecutionMode::kHostCompat && task.state == InstanceState::kStarted) {
-    return Running{std::move(task), std::nullopt, std::move(held.lock), false};
+  PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context, found));
+  if (taken.link || taken.instance.state == InstanceState::kStarted) {
+    return Running{std::move(taken), false};
   }
   if (io.on_notice) {
     io.on_notice(fmt::format("task {} was stopped; starting it again with its workspace as it was",
-                             task.id.str()));
+                             taken.instance.id.str()));
   }
   PYRO_FAILPOINT("task.start.taken-over");
-  auto link = StartTaskGuest(context, task, *held.lock, {}, io);
+  auto link = StartGuest(context, taken.instance, *taken.lock, {}, io);
   PYRO_FAILPOINT("task.start.supervised");
   if (!link) return std::move(link).error();
-  return Running{std::move(task), std::move(*link), std::nullopt, true};
+  return Running{{std::move(taken.instance), std::move(*link), std::nullopt}, true};
 }
 
 TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand& command,
@@ -157,24 +125,6 @@ TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand
   return result;
 }
 
-Status Stop(const Context& context, Registry& registry, const InstanceId& id) {
-  PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(context, id)));
-  PYRO_FAILPOINT("task.stop.taken-over");
-  if (held.link) {
-    PYRO_RETURN_IF_ERROR(
-        held.link->Stop(wire::Stop{.remove = false}, Deadline::After(kTaskStopLimit)));
-    PYRO_FAILPOINT("task.stop.guest-ended");
-  } else {
-    PYRO_RETURN_IF_ERROR(SettleTask(registry, context, id));
-  }
-  PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, registry.Get(id));
-  if (task.state == InstanceState::kStopped) return OkStatus();
-  // No supervisor any more, or never one: reconcile the row.
-  PYRO_RETURN_IF_ERROR(registry.Apply(
-      id, task.state == InstanceState::kStarted ? InstanceEvent::kStop : InstanceEvent::kLost));
-  return OkStatus();
-}
-
 Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
                           const std::optional<Seed>& seed, const CallIo& io) {
   auto environment = EnsureEnvironment(context, options.environment, io);
@@ -184,12 +134,10 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
     }
     return CreateHostTask(context, options, environment.error(), io);
   }
-  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenTasks(context));
-  const registry::InstanceSpec spec = MakeTaskSpec(options, environment->digest);
-  PYRO_ASSIGN_OR_RETURN(NewTask created, CreateTaskOnDisk(registry, context, spec));
-  if (Status status = BringUp(context, created, seed, io); !status) {
-    created.lock.reset();
-    (void)DeleteTaskEverywhere(context, registry, spec.id);
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
+  registry::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
+  spec.disk_mib = options.disk_mib;
+  if (Status status = CreateWithGuest(context, registry, spec, seed, io); !status) {
     if (!options.allow_host_compat || !MeansNoGuest(status.error())) {
       return std::move(status).error();
     }
@@ -218,18 +166,21 @@ Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const C
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
                                          engine::StdinOf(io)));
   exec.journal = true;
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
   const engine::Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
-  if (!running.link) {
-    return engine::ExecOnHost(impl_->context, found.registry, running.task, exec, io);
+  if (!running.taken.link) {
+    return engine::ExecOnHost(impl_->context, found.registry, running.taken.instance, exec, io);
   }
-  const auto directory = registry::TaskDirectory(impl_->context.state, running.task.id);
+  const auto directory =
+      registry::InstanceDirectory(impl_->context.state, running.taken.instance.id);
   engine::CaptureSink capture(io);
-  engine::JournaledCommand journaled(*running.link, exec, directory, io);
+  engine::JournaledCommand journaled(*running.taken.link, exec, directory, io);
   engine::CommandSession session(journaled, capture.sink(), io);
   PYRO_RETURN_IF_ERROR(session.Run());
-  TaskExecResult result = engine::MakeTaskResult(running.task, journaled, session, exec, watch);
+  TaskExecResult result =
+      engine::MakeTaskResult(running.taken.instance, journaled, session, exec, watch);
   result.restarted = running.restarted;
   capture.Fill(result);
   return result;
@@ -243,34 +194,38 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kOptional,
                                          engine::Stdin::kEmpty));
   exec.journal = true;
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
-  if (!running.link) {
+  if (!running.taken.link) {
     return MakeError(ErrorCode::kWrongState,
                      "the task runs on the host, where no command goes on in the background",
                      "run it without the background, or make a task with a guest");
   }
   CallIo own = io;
   own.stdin_fd = -1;
-  engine::BackgroundCommand background(*running.link, exec, own);
+  engine::BackgroundCommand background(*running.taken.link, exec, own);
   PYRO_RETURN_IF_ERROR(engine::CommandSession(background, nullptr, own).Run());
-  PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord record,
-                        found.registry.GetCommand(running.task.id, background.sequence()));
+  PYRO_ASSIGN_OR_RETURN(
+      const registry::CommandRecord record,
+      found.registry.GetCommand(running.taken.instance.id, background.sequence()));
   StartedTaskCommand started{
-      {engine::DescribeCommand(impl_->context, record, running.task.accelerator)}};
-  started.task_id = running.task.id.str();
-  started.environment = running.task.environment;
+      {engine::DescribeCommand(impl_->context, record, running.taken.instance.accelerator)}};
+  started.task_id = running.taken.instance.id.str();
+  started.environment = running.taken.instance.environment;
   started.restarted = running.restarted;
   return started;
 }
 
 Result<TaskInfo> LocalEngine::StatusTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
-  return engine::DescribeTask(impl_->context, found.registry, found.task);
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  return engine::DescribeTask(impl_->context, found.registry, found.instance);
 }
 
 Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry,
+                        engine::OpenReconciled(impl_->context, InstanceKind::kTask));
   PYRO_ASSIGN_OR_RETURN(const std::vector<registry::InstanceRecord> tasks,
                         registry.List(InstanceKind::kTask));
   std::vector<TaskInfo> list;
@@ -282,14 +237,16 @@ Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
 }
 
 Result<TaskInfo> LocalEngine::StopTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
-  PYRO_RETURN_IF_ERROR(engine::Stop(impl_->context, found.registry, found.task.id));
-  PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task, found.registry.Get(found.task.id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_RETURN_IF_ERROR(engine::StopGuest(impl_->context, found.registry, found.instance.id));
+  PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task, found.registry.Get(found.instance.id));
   return engine::DescribeTask(impl_->context, found.registry, task);
 }
 
 Result<std::string> LocalEngine::DeleteTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenTasks(impl_->context));
+  PYRO_ASSIGN_OR_RETURN(registry::Registry registry,
+                        engine::OpenReconciled(impl_->context, InstanceKind::kTask));
   const auto task = registry.Find(InstanceKind::kTask, task_id);
   if (!task) {
     const bool gone = task.error().code == ErrorCode::kNotFound &&
@@ -297,21 +254,23 @@ Result<std::string> LocalEngine::DeleteTask(const std::string& task_id) {
     if (gone) return task_id;
     return task.error();
   }
-  PYRO_RETURN_IF_ERROR(engine::DeleteTaskEverywhere(impl_->context, registry, task->id));
+  PYRO_RETURN_IF_ERROR(engine::DeleteEverywhere(impl_->context, registry, task->id));
   return task->id.str();
 }
 
 Result<ExportedPath> LocalEngine::ExportTask(const std::string& task_id, const std::string& path,
                                              const std::string& destination,
                                              const ExportOptions& options, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::FoundTask found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found,
+                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
-  if (!running.link) {
+  if (!running.taken.link) {
     return MakeError(ErrorCode::kWrongState, "the task runs on the host, and cannot be exported",
                      "its files are in the task's directory, under workspace/");
   }
-  PYRO_RETURN_IF_ERROR(running.link->AwaitReady(Deadline::After(engine::kTaskReadyLimit), io));
-  return engine::ExportFromGuest(*running.link, running.task.id, path, destination, options, io);
+  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
+  return engine::ExportFromGuest(*running.taken.link, running.taken.instance.id, path, destination,
+                                 options, io);
 }
 
 }  // namespace pyro

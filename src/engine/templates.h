@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "engine/context.h"
-#include "engine/vm_files.h"
+#include "engine/environments.h"
 #include "pyro/engine.h"
 #include "wire/supervisor_config.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/try.h"
 #include "registry/command_log.h"
-#include "registry/task_directory.h"
+#include "registry/instance_directory.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
 
@@ -31,7 +31,7 @@ Status AdoptOne(Registry& registry, const std::filesystem::path& state_dir, cons
   if (registry.Get(id)) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(const bool adoptable, IsAdoptable(state_dir, id));
   if (!adoptable) return OkStatus();
-  const std::filesystem::path directory = TaskDirectory(state_dir, id);
+  const std::filesystem::path directory = InstanceDirectory(state_dir, id);
   PYRO_ASSIGN_OR_RETURN(const std::string text,
                         sys::ReadFile(directory / "manifest.json", kMaxTaskManifestBytes));
   PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, ParseTaskManifest(text));

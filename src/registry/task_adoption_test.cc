@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 #include "registry/command_log.h"
+#include "registry/instance_directory.h"
 #include "registry/journal.h"
-#include "registry/task_directory.h"
 #include "registry/test_support.h"
 #include "sys/test_directory.h"
 
@@ -27,19 +27,19 @@ class TaskAdoptionTest : public testing::Test {
   void MakeTask(Registry& registry, const InstanceSpec& spec) {
     PYRO_CHECK(registry
                    .WithExclusive([&]() -> Status {
-                     const auto lock = CreateTaskDirectory(state_.path(), spec, clock_.Now());
+                     const auto lock = CreateInstanceDirectory(state_.path(), spec, clock_.Now());
                      const auto task = registry.Insert(spec);
                      PYRO_CHECK(lock.ok() && task.ok());
                      return OkStatus();
                    })
                    .ok());
-    PYRO_CHECK(FinishTaskCreation(state_.path(), spec.id).ok());
+    PYRO_CHECK(FinishCreation(state_.path(), spec.id).ok());
   }
 
   // As a supervisor does it.
   void RunCommand(Registry& registry, const InstanceId& id, const std::string& output,
                   int exit_code) {
-    const fs::path directory = TaskDirectory(state_.path(), id);
+    const fs::path directory = InstanceDirectory(state_.path(), id);
     const auto command = registry.BeginCommand(id, TestCommand("\xffprint"));
     auto log = CommandLog::Open(directory);
     OutputBudget budget(0);
@@ -120,19 +120,19 @@ TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
 
 TEST_F(TaskAdoptionTest, LeavesAloneWhatIsHeldUnfinishedOrBeyondReading) {
   Registry registry = MustOpen();
-  const auto held = CreateTaskDirectory(state_.path(), TestSpec(TestTaskId(1)), clock_.Now());
+  const auto held = CreateInstanceDirectory(state_.path(), TestSpec(TestTaskId(1)), clock_.Now());
   ASSERT_TRUE(held.ok());
-  ASSERT_TRUE(FinishTaskCreation(state_.path(), TestTaskId(1)).ok());
-  ASSERT_TRUE(CreateTaskDirectory(state_.path(), TestSpec(TestTaskId(2)), clock_.Now()).ok());
+  ASSERT_TRUE(FinishCreation(state_.path(), TestTaskId(1)).ok());
+  ASSERT_TRUE(CreateInstanceDirectory(state_.path(), TestSpec(TestTaskId(2)), clock_.Now()).ok());
   for (const InstanceId& id : {TestTaskId(3), TestTaskId(4), TestTaskId(5)}) {
-    ASSERT_TRUE(CreateTaskDirectory(state_.path(), TestSpec(id), clock_.Now()).ok());
-    ASSERT_TRUE(FinishTaskCreation(state_.path(), id).ok());
+    ASSERT_TRUE(CreateInstanceDirectory(state_.path(), TestSpec(id), clock_.Now()).ok());
+    ASSERT_TRUE(FinishCreation(state_.path(), id).ok());
   }
-  std::ofstream(TaskDirectory(state_.path(), TestTaskId(3)) / "manifest.json") << "{}";
-  fs::copy_file(TaskDirectory(state_.path(), TestTaskId(5)) / "manifest.json",
-                TaskDirectory(state_.path(), TestTaskId(4)) / "manifest.json",
+  std::ofstream(InstanceDirectory(state_.path(), TestTaskId(3)) / "manifest.json") << "{}";
+  fs::copy_file(InstanceDirectory(state_.path(), TestTaskId(5)) / "manifest.json",
+                InstanceDirectory(state_.path(), TestTaskId(4)) / "manifest.json",
                 fs::copy_options::overwrite_existing);
-  std::ofstream(CommandLogFile(TaskDirectory(state_.path(), TestTaskId(5)))) << "garbage\n\n";
+  std::ofstream(CommandLogFile(InstanceDirectory(state_.path(), TestTaskId(5)))) << "garbage\n\n";
 
   const auto adopted = AdoptTasks(registry, state_.path(), clock_);
   ASSERT_TRUE(adopted.ok()) << adopted.error().message;
@@ -141,7 +141,7 @@ TEST_F(TaskAdoptionTest, LeavesAloneWhatIsHeldUnfinishedOrBeyondReading) {
   ASSERT_EQ(adopted->failures.size(), 2u);
   for (const auto& failure : adopted->failures) {
     EXPECT_EQ(failure.error.code, ErrorCode::kDataLoss);
-    EXPECT_TRUE(fs::exists(TaskDirectory(state_.path(), failure.id)));
+    EXPECT_TRUE(fs::exists(InstanceDirectory(state_.path(), failure.id)));
   }
   EXPECT_EQ(registry.List(InstanceKind::kTask)->size(), 1u);
 }
@@ -152,18 +152,18 @@ TEST_F(TaskAdoptionTest, DeletedTaskDoesNotComeBack) {
   MakeTask(registry, TestSpec(TestTaskId(1)));
   EXPECT_EQ(registry
                 .WithExclusive([&]() -> Status {
-                  EXPECT_TRUE(RetireTaskDirectory(state_.path(), TestTaskId(1)).ok());
+                  EXPECT_TRUE(RetireDirectory(state_.path(), TestTaskId(1)).ok());
                   return MakeError(ErrorCode::kInternal, "killed here");
                 })
                 .error()
                 .code,
             ErrorCode::kInternal);
-  EXPECT_EQ(*LookAtTaskFiles(state_.path(), TestTaskId(1)), TaskFiles::kRemoving);
+  EXPECT_EQ(*LookAtFiles(state_.path(), TestTaskId(1)), InstanceFiles::kRemoving);
   EXPECT_TRUE(registry.Get(TestTaskId(1)).ok());
   EXPECT_TRUE(registry.Delete(TestTaskId(1)).ok());
   EXPECT_TRUE(AdoptTasks(registry, state_.path(), clock_)->task_ids.empty());
-  EXPECT_TRUE(RemoveTaskDirectory(state_.path(), TestTaskId(1)).ok());
-  EXPECT_TRUE(fs::is_empty(TasksDirectory(state_.path())));
+  EXPECT_TRUE(RemoveInstanceDirectory(state_.path(), TestTaskId(1)).ok());
+  EXPECT_TRUE(fs::is_empty(InstancesDirectory(state_.path(), InstanceKind::kTask)));
 }
 
 }  // namespace

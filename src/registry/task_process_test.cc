@@ -11,9 +11,9 @@
 
 #include "base/check.h"
 #include "registry/command_log.h"
+#include "registry/instance_directory.h"
 #include "registry/journal.h"
 #include "registry/registry.h"
-#include "registry/task_directory.h"
 #include "registry/test_support.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
@@ -41,13 +41,13 @@ void MakeStartedTask(const std::filesystem::path& state, const InstanceId& id) {
   PYRO_CHECK(registry.ok());
   PYRO_CHECK(registry
                  ->WithExclusive([&]() -> Status {
-                   const auto lock = CreateTaskDirectory(state, TestSpec(id), clock.Now());
+                   const auto lock = CreateInstanceDirectory(state, TestSpec(id), clock.Now());
                    const auto task = registry->Insert(TestSpec(id));
                    PYRO_CHECK(lock.ok() && task.ok());
                    return OkStatus();
                  })
                  .ok());
-  PYRO_CHECK(FinishTaskCreation(state, id).ok());
+  PYRO_CHECK(FinishCreation(state, id).ok());
   PYRO_CHECK(registry->Apply(id, InstanceEvent::kStart).ok());
 }
 
@@ -111,7 +111,7 @@ bool RunOne(Registry& registry, const std::filesystem::path& task, const Instanc
 
 void RunUntilKilled(const std::filesystem::path& state, const InstanceId& id, int progress) {
   const TestClock clock;
-  const auto task = TaskDirectory(state, id);
+  const auto task = InstanceDirectory(state, id);
   auto registry = Registry::Open(state, clock);
   auto log = CommandLog::Open(task);
   while (registry && log && RunOne(*registry, task, id, *log, progress)) {
@@ -121,7 +121,7 @@ void RunUntilKilled(const std::filesystem::path& state, const InstanceId& id, in
 // What must hold of the task after a kill and its reconciliation.
 void ExpectWhole(Registry& registry, const std::filesystem::path& state, const InstanceId& id,
                  std::uint32_t reported) {
-  const auto task = TaskDirectory(state, id);
+  const auto task = InstanceDirectory(state, id);
   const auto commands = registry.ListCommands(id);
   ASSERT_TRUE(commands.ok());
   ASSERT_GE(commands->size(), reported);
@@ -170,7 +170,7 @@ TEST(TaskProcessTest, KillsAtAnyMomentLoseNoFinishedCommand) {
     auto registry = Registry::Open(state.path(), clock);
     ASSERT_TRUE(registry.ok()) << registry.error().message;
     const auto interrupted = registry->InterruptRunning(id, [&](std::int64_t running) {
-      return RecoverEnd(TaskDirectory(state.path(), id), running, clock.Now());
+      return RecoverEnd(InstanceDirectory(state.path(), id), running, clock.Now());
     });
     ASSERT_TRUE(interrupted.ok());
     EXPECT_LE(*interrupted, 1);

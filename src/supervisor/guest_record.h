@@ -57,13 +57,9 @@ class GuestRecord {
   virtual Status Removed() = 0;
 };
 
-// Rows and files of the state directory; registry.db is opened at the first use. The clock is
-// borrowed.
-std::unique_ptr<GuestRecord> MakeVmRecord(const wire::SupervisorConfig& config, const Clock& clock);
-std::unique_ptr<GuestRecord> MakeTaskRecord(const wire::SupervisorConfig& config,
-                                            const Clock& clock);
-// A spare has files only.
-std::unique_ptr<GuestRecord> MakeSpareRecord(const wire::SupervisorConfig& config,
+// Row and files in the state directory, of a VM or a task; a spare has files only. registry.db is
+// opened at the first use. The clock is borrowed.
+std::unique_ptr<GuestRecord> MakeGuestRecord(const wire::SupervisorConfig& config,
                                              const Clock& clock);
 
 }  // namespace pyro::supervisor

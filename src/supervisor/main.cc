@@ -103,12 +103,6 @@ Status CheckLimits(const wire::SupervisorConfig& config) {
   return sys::CheckGuestLimits(needs);
 }
 
-std::unique_ptr<GuestRecord> MakeRecord(const wire::SupervisorConfig& config, const Clock& clock) {
-  if (!config.spare_pool.empty()) return MakeSpareRecord(config, clock);
-  return config.kind == wire::GuestKind::kVm ? MakeVmRecord(config, clock)
-                                             : MakeTaskRecord(config, clock);
-}
-
 Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(STDIN_FILENO, wire::kMaxConfigBytes));
   PYRO_ASSIGN_OR_RETURN(const wire::SupervisorConfig config, wire::ParseSupervisorConfig(text));
@@ -125,7 +119,7 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
 
   boost::asio::io_context loop(1);
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, factory.create());
-  const std::unique_ptr<GuestRecord> record = MakeRecord(config, clock);
+  const std::unique_ptr<GuestRecord> record = MakeGuestRecord(config, clock);
   const bool spare = !config.spare_pool.empty();
   const bool remove_on_signal = config.dies_with_first_client || spare;
   LoopTimers timers(loop);

@@ -9,9 +9,9 @@
 
 #include "base/time.h"
 #include "registry/disk_reserve.h"
+#include "registry/instance_directory.h"
 #include "registry/journal.h"
 #include "registry/registry.h"
-#include "registry/task_directory.h"
 #include "registry/test_support.h"
 #include "supervisor/guest_record.h"
 #include "sys/test_directory.h"
@@ -41,19 +41,21 @@ class TaskRecordTest : public ::testing::Test {
  protected:
   TaskRecordTest() {
     const registry::InstanceSpec spec = registry::TestSpec(id_);
-    lock_ = *registry::CreateTaskDirectory(state_.path(), spec, SystemClock().Now());
+    lock_ = *registry::CreateInstanceDirectory(state_.path(), spec, SystemClock().Now());
     EXPECT_TRUE(registry_->Insert(spec));
     EXPECT_TRUE(registry_->Apply(id_, registry::InstanceEvent::kStart));
-    EXPECT_TRUE(registry::FinishTaskCreation(state_.path(), id_));
+    EXPECT_TRUE(registry::FinishCreation(state_.path(), id_));
     wire::SupervisorConfig config;
     config.kind = wire::GuestKind::kTask;
     config.id = id_.str();
     config.state_dir = state_.path();
     config.directory = directory();
-    record_ = MakeTaskRecord(config, SystemClock());
+    record_ = MakeGuestRecord(config, SystemClock());
   }
 
-  std::filesystem::path directory() const { return registry::TaskDirectory(state_.path(), id_); }
+  std::filesystem::path directory() const {
+    return registry::InstanceDirectory(state_.path(), id_);
+  }
   CommandJournal& journal() { return *record_->journal(); }
 
   std::int64_t Begin() {

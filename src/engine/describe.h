@@ -1,0 +1,25 @@
+// Instances and commands as a caller sees them.
+
+#pragma once
+
+#include <string_view>
+
+#include "engine/context.h"
+#include "pyro/engine.h"
+#include "registry/registry.h"
+
+namespace pyro::engine {
+
+VmInfo DescribeVm(const registry::InstanceRecord& vm);
+Result<TaskInfo> DescribeTask(const Context& context, registry::Registry& registry,
+                              const registry::InstanceRecord& task);
+
+// `accelerator`: of the task's guest, or empty.
+TaskCommand DescribeCommand(const Context& context, const registry::CommandRecord& command,
+                            std::string_view accelerator);
+
+// Entries from `first` on, at most `limit` of them. A limit of 0 means all, one of -N the last N,
+// newest first.
+registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit);
+
+}  // namespace pyro::engine

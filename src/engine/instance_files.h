@@ -1,0 +1,73 @@
+// VMs and tasks on disk: making, finding, reconciling and removing them.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "engine/context.h"
+#include "pyro/engine.h"
+#include "registry/registry.h"
+#include "sys/file_lock.h"
+
+namespace pyro::engine {
+
+// Size of a VM's own disk for its guest; the host stores only the written blocks.
+inline constexpr std::uint64_t kDataDiskBytes = 10ULL << 30;
+
+// A new id, and the options as the registry keeps them. `digest`: of the environment's version;
+// empty where there is none.
+registry::InstanceSpec MakeSpec(InstanceKind kind, const VmOptions& options,
+                                const std::string& digest);
+VmOptions ToOptions(const registry::InstanceSpec& spec);
+
+// On disk and in the registry; the caller is its owner while it holds the lock.
+struct NewInstance {
+  registry::InstanceRecord record;
+  sys::FileLock lock;
+};
+
+// Row and directory come together. Fill a task, then call registry::FinishCreation.
+Result<NewInstance> CreateOnDisk(registry::Registry& registry, const Context& context,
+                                 const registry::InstanceSpec& spec);
+
+// The storage of a VM: a disk image for a guest, or a directory for commands on the host.
+enum class VmDisk { kGuestImage, kHostWorkspace };
+
+// With its storage. On failure nothing is left.
+Result<NewInstance> CreateVmOnDisk(registry::Registry& registry, const Context& context,
+                                   const registry::InstanceSpec& spec, VmDisk disk);
+
+// The image that every VM's disk is a copy of at first.
+Result<std::filesystem::path> BlankDisk(const Context& context);
+
+// Makes the image of a VM without one. An existing image is no error.
+Status EnsureGuestImage(const Context& context, const InstanceId& id);
+
+// Brings the instance in line with its directory: removes one whose creation or removal was
+// interrupted, and a VM whose owner is gone or whose lease is over; records what a killed
+// supervisor left running as lost or interrupted. For the holder of its lock, if it has no guest.
+// True: it was removed.
+Result<bool> Reconcile(registry::Registry& registry, const Context& context, const InstanceId& id);
+
+// The same for every instance of the kind whose lock is free. Then removes leftovers, and adopts
+// tasks whose registry was lost. Idempotent; any process may do it at any time. The next call
+// retries what failed.
+Result<ReapedVms> ReconcileAll(registry::Registry& registry, const Context& context,
+                               InstanceKind kind);
+
+// An open registry, with all instances of the kind reconciled.
+Result<registry::Registry> OpenReconciled(const Context& context, InstanceKind kind);
+
+struct Found {
+  registry::Registry registry;
+  registry::InstanceRecord instance;
+};
+// Errors as for Registry::Find.
+Result<Found> Find(const Context& context, InstanceKind kind, const std::string& prefix);
+
+// For the holder of the lock, while no guest runs. Works in any state, and a second time.
+Status RemoveFromDisk(registry::Registry& registry, const Context& context, const InstanceId& id);
+
+}  // namespace pyro::engine

@@ -1,0 +1,325 @@
+// The rows and files of a supervisor's guest.
+
+#include <cerrno>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "base/try.h"
+#include "registry/command_log.h"
+#include "registry/disk_reserve.h"
+#include "registry/instance_directory.h"
+#include "registry/journal.h"
+#include "registry/registry.h"
+#include "registry/spare_pool.h"
+#include "supervisor/guest_record.h"
+#include "sys/failpoint.h"
+#include "sys/files.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using registry::InstanceChanges;
+using registry::InstanceEvent;
+using registry::Registry;
+
+constexpr std::size_t kMaxErrorBytes = 2000;
+
+// registry.db, opened at the first use; after an error, tried again at the next.
+class LazyRegistry {
+ public:
+  LazyRegistry(std::filesystem::path state_dir, const Clock& clock)
+      : state_dir_(std::move(state_dir)), clock_(clock) {}
+
+  Result<Registry*> Open() {
+    if (!registry_) {
+      PYRO_ASSIGN_OR_RETURN(registry_, Registry::Open(state_dir_, clock_));
+    }
+    return &*registry_;
+  }
+
+ private:
+  std::filesystem::path state_dir_;
+  const Clock& clock_;
+  std::optional<Registry> registry_;
+};
+
+class TaskJournal : public CommandJournal {
+ public:
+  TaskJournal(const wire::SupervisorConfig& config, InstanceId id, LazyRegistry& registry,
+              const Clock& clock)
+      : id_(std::move(id)), directory_(config.directory), opens_(registry), clock_(clock) {}
+
+  // Records the ends that are left, with their output marked as cut off or not.
+  Status Finish() { return RecordEnds(Markers::kGivenUp); }
+
+  // The task is about to be removed.
+  void Abandon() {
+    commands_.clear();
+    // A row cannot be deleted on a disk without any room.
+    if (reserve_) (void)reserve_->Release();
+  }
+
+  Result<std::int64_t> Begin(const wire::Exec& exec) override {
+    PYRO_RETURN_IF_ERROR(OpenJournal());
+    PYRO_RETURN_IF_ERROR(RecordEnds(Markers::kWanted));
+    PYRO_FAILPOINT("task.exec.asked");
+    PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord command,
+                          registry_->BeginCommand(id_, exec));
+    PYRO_FAILPOINT("task.exec.row-inserted");
+    auto writer = registry::JournalWriter::Open(directory_, command.sequence, *budget_);
+    PYRO_FAILPOINT("task.exec.files-made");
+    Status logged = writer ? log_->Begin(command) : Status(writer.error());
+    PYRO_FAILPOINT("task.exec.begin-logged");
+    if (!logged) {
+      // It is recorded, so it must also end there, although it never ran.
+      const CommandEnd end{.outcome = Outcome::kInterrupted, .ended_at = clock_.Now()};
+      RecordEnd(command.sequence, {.end = end, .writer = std::nullopt});
+      return logged.error();
+    }
+    commands_.emplace(command.sequence, std::move(*writer));
+    return command.sequence;
+  }
+
+  void Append(std::int64_t sequence, OutputStream stream, std::string_view bytes) override {
+    const auto command = commands_.find(sequence);
+    if (command == commands_.end()) return;
+    command->second.Append(stream, bytes);
+    PYRO_FAILPOINT("task.exec.output-appended");
+    if (command->second.owes_marker()) UseReserve();
+  }
+
+  void End(std::int64_t sequence, const CommandEnd& told) override {
+    const auto command = commands_.find(sequence);
+    if (command == commands_.end()) return;
+    registry::JournalWriter& writer = command->second;
+    CommandEnd end = told;
+    end.ended_at = clock_.Now();
+    writer.CountInto(end);
+    PYRO_FAILPOINT("task.exec.exited");
+    RecordEnd(sequence, {.end = end, .writer = std::move(writer)});
+    commands_.erase(command);
+  }
+
+  bool settled() const override { return unrecorded_.empty() && !starving_; }
+
+  void Settle() override {
+    for (auto& [sequence, writer] : commands_) writer.WriteMarkers();
+    if (!RecordEnds(Markers::kWanted) || !reserve_->Fill()) return;
+    starving_ = false;
+    budget_->Reopen();
+  }
+
+ private:
+  // An end, and the progress of its recording.
+  struct Unrecorded {
+    CommandEnd end;
+    std::optional<registry::JournalWriter> writer;  // Until its files are on disk.
+    bool logged = false;
+  };
+
+  // Whether an end waits until its output can be marked as cut off.
+  enum class Markers { kWanted, kGivenUp };
+
+  // The disk is full: the rest of its room, with the reserve, is for the ends of running commands.
+  void UseReserve() {
+    starving_ = true;
+    budget_->Close(ENOSPC);
+    if (!reserve_->Release()) return;
+    for (auto& [sequence, writer] : commands_) writer.WriteMarkers();
+  }
+
+  // At once, with the reserve if needed; otherwise it stays recorded as running until Settle(), or
+  // at the latest until the task is reconciled.
+  void RecordEnd(std::int64_t sequence, Unrecorded one) {
+    unrecorded_.emplace(sequence, std::move(one));
+    const Status status = RecordEnds(Markers::kWanted);
+    if (status || status.error().code != ErrorCode::kNoSpace) return;
+    UseReserve();
+    (void)RecordEnds(Markers::kWanted);
+  }
+
+  // A command recorded as ended is on disk: first the output, then the log, from which a row can be
+  // restored, then the row.
+  Status Record(std::int64_t sequence, Unrecorded& one, Markers markers) {
+    if (one.writer) {
+      one.writer->WriteMarkers();
+      if (one.writer->owes_marker() && markers == Markers::kWanted) {
+        return MakeError(ErrorCode::kNoSpace, "the disk has no room for a line");
+      }
+      PYRO_RETURN_IF_ERROR(one.writer->Finish());
+      one.writer.reset();
+    }
+    PYRO_FAILPOINT("task.exec.output-synced");
+    if (!one.logged) PYRO_RETURN_IF_ERROR(log_->End(sequence, one.end));
+    one.logged = true;
+    PYRO_FAILPOINT("task.exec.end-logged");
+    PYRO_RETURN_IF_ERROR(registry_->EndCommand(id_, sequence, one.end));
+    PYRO_FAILPOINT("task.exec.row-ended");
+    return OkStatus();
+  }
+
+  // No command begins while the end of an earlier one cannot be stored: its own end could not be
+  // stored either.
+  Status RecordEnds(Markers markers) {
+    while (!unrecorded_.empty()) {
+      const auto first = unrecorded_.begin();
+      const Status status = Record(first->first, first->second, markers);
+      // Another process has reconciled it meanwhile.
+      const bool settled = !status && (status.error().code == ErrorCode::kWrongState ||
+                                       status.error().code == ErrorCode::kNotFound);
+      if (!status && !settled) return status;
+      unrecorded_.erase(first);
+    }
+    return OkStatus();
+  }
+
+  Status OpenJournal() {
+    PYRO_ASSIGN_OR_RETURN(registry_, opens_.Open());
+    if (!log_) {
+      PYRO_ASSIGN_OR_RETURN(registry::CommandLog log, registry::CommandLog::Open(directory_));
+      log_.emplace(std::move(log));
+    }
+    if (!budget_) {
+      PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task, registry_->Get(id_));
+      budget_.emplace(task.output_bytes);
+    }
+    if (!reserve_) reserve_.emplace(directory_);
+    // Without one, a disk that is full already reports its own error.
+    if (!starving_) (void)reserve_->Fill();
+    return OkStatus();
+  }
+
+  InstanceId id_;
+  std::filesystem::path directory_;
+  LazyRegistry& opens_;
+  const Clock& clock_;
+  Registry* registry_ = nullptr;  // Once the journal is open.
+  std::optional<registry::CommandLog> log_;
+  std::optional<registry::OutputBudget> budget_;
+  std::optional<registry::DiskReserve> reserve_;
+  bool starving_ = false;                          // The reserve is used, or was never there.
+  std::map<std::int64_t, Unrecorded> unrecorded_;  // Ends for which the disk has had no room yet.
+  std::map<std::int64_t, registry::JournalWriter> commands_;  // Running commands, by sequence.
+};
+
+// The row and the files of a VM or a task.
+class InstanceRow : public GuestRecord {
+ public:
+  InstanceRow(const wire::SupervisorConfig& config, InstanceId id, const Clock& clock)
+      : id_(std::move(id)), state_dir_(config.state_dir), registry_(config.state_dir, clock) {
+    if (registry::PolicyOf(id_.kind()).keeps_work) journal_.emplace(config, id_, registry_, clock);
+  }
+
+  CommandJournal* journal() override { return journal_ ? &*journal_ : nullptr; }
+
+  bool unfinished() const override {
+    const auto files = registry::LookAtFiles(state_dir_, id_);
+    return files && *files == registry::InstanceFiles::kCreating;
+  }
+
+  Status Started(const wire::Ready& ready,
+                 const std::optional<wire::GuestNetwork>& network) override {
+    InstanceChanges changes;
+    changes.execution_mode = ExecutionMode::kGuestVirtioSerial;
+    changes.accelerator = ready.accelerator;
+    changes.network_json = network ? ToJsonLine({{"mac", network->mac},
+                                                 {"address", network->address},
+                                                 {"prefix_length", network->prefix_length},
+                                                 {"gateway", network->gateway},
+                                                 {"dns", network->dns}})
+                                   : "";
+    return Apply(InstanceEvent::kStart, changes);
+  }
+
+  Status Renewed() override { return Apply(InstanceEvent::kRenew, {}); }
+
+  // A task with ends to record stays recorded as started: so the next process reconciles it.
+  Status Stopped() override {
+    if (journal_) PYRO_RETURN_IF_ERROR(journal_->Finish());
+    return Apply(InstanceEvent::kStop, {});
+  }
+
+  Status Lost(const std::string& why) override {
+    if (journal_) PYRO_RETURN_IF_ERROR(journal_->Finish());
+    InstanceChanges changes;
+    changes.last_error = why.substr(0, kMaxErrorBytes);
+    return Apply(InstanceEvent::kLost, changes);
+  }
+
+  Status Removed() override {
+    PYRO_ASSIGN_OR_RETURN(Registry* const registry, registry_.Open());
+    if (journal_) journal_->Abandon();
+    PYRO_RETURN_IF_ERROR(registry->WithExclusive([&]() -> Status {
+      // A started one cannot be deleted; ours is off, even if its row says otherwise. A missing row
+      // is no error.
+      (void)registry->Apply(id_, InstanceEvent::kLost);
+      if (journal_) {
+        PYRO_RETURN_IF_ERROR(registry::RetireDirectory(state_dir_, id_));
+        PYRO_FAILPOINT("supervisor.remove.directory-retired");
+      }
+      return registry->Delete(id_);
+    }));
+    return registry::RemoveInstanceDirectory(state_dir_, id_);
+  }
+
+ private:
+  Status Apply(InstanceEvent event, const InstanceChanges& changes) {
+    PYRO_ASSIGN_OR_RETURN(Registry* const registry, registry_.Open());
+    PYRO_RETURN_IF_ERROR(registry->Apply(id_, event, changes));
+    return OkStatus();
+  }
+
+  InstanceId id_;
+  std::filesystem::path state_dir_;
+  LazyRegistry registry_;
+  std::optional<TaskJournal> journal_;  // If commands are kept.
+};
+
+// A spare has no row.
+class SpareFiles : public GuestRecord {
+ public:
+  SpareFiles(const wire::SupervisorConfig& config, const Clock& clock)
+      : directory_(config.directory), pool_(config.spare_pool), clock_(clock) {}
+
+  void Taken() override {
+    registry::MarkSpareTaken(directory_);
+    registry::TouchSparePool(pool_);
+  }
+
+  // As long as its pool, which every client that takes a spare renews.
+  std::optional<std::chrono::milliseconds> WaitsFor() const override {
+    const auto pool = registry::ReadSparePool(pool_);
+    if (!pool) return std::nullopt;
+    const auto left = registry::SparePoolExpiry(*pool) - clock_.Now();
+    if (left <= std::chrono::milliseconds(0)) return std::nullopt;
+    return left;
+  }
+
+  Status Started(const wire::Ready&, const std::optional<wire::GuestNetwork>&) override {
+    return OkStatus();
+  }
+  Status Renewed() override { return OkStatus(); }
+  Status Stopped() override { return Removed(); }
+  Status Lost(const std::string&) override { return Removed(); }
+  Status Removed() override { return sys::RemoveTree(directory_); }
+
+ private:
+  std::filesystem::path directory_;
+  std::filesystem::path pool_;
+  const Clock& clock_;
+};
+
+}  // namespace
+
+std::unique_ptr<GuestRecord> MakeGuestRecord(const wire::SupervisorConfig& config,
+                                             const Clock& clock) {
+  if (!config.spare_pool.empty()) return std::make_unique<SpareFiles>(config, clock);
+  const auto kind = config.kind == wire::GuestKind::kVm ? InstanceKind::kVm : InstanceKind::kTask;
+  return std::make_unique<InstanceRow>(config, *InstanceId::Parse(kind, config.id), clock);
+}
+
+}  // namespace pyro::supervisor
