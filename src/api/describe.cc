@@ -70,6 +70,7 @@ Json DescribeField(const Member& member, Json& structs) {
   const Field& field = member.field;
   Json form = {{"name", field.name}, {"kind", KindName(field.kind)}, {"sentence", field.sentence}};
   if (field.for_models != nullptr) form["for_models"] = field.for_models;
+  if (field.default_for_models != nullptr) form["default_for_models"] = field.default_for_models;
   if (field.rows != nullptr) {
     form["of"] = field.rows().name;
     DescribeStruct(field.rows(), structs);

@@ -62,9 +62,10 @@ struct Field {
   void (*store)(void* member, std::int64_t value) = nullptr;    // Of these too.
   std::string_view (*choice)(std::int64_t value) = nullptr;     // "": there is no such value.
   const char* for_models = nullptr;                             // nullptr: `sentence`.
-  const char* value_name = "N";                                 // In --help.
-  const char* null_unless = nullptr;  // JSON has null while the field of this name is unset.
-  const char* count = nullptr;        // JSON has the list's length under this name, too.
+  const char* default_for_models = nullptr;  // Of a required text: what models need not give.
+  const char* value_name = "N";              // In --help.
+  const char* null_unless = nullptr;         // JSON has null while the field of this name is unset.
+  const char* count = nullptr;               // JSON has the list's length under this name, too.
   std::int64_t least = kNoLeast;
   std::int64_t most = kNoMost;
   Unit unit = Unit::kNone;
@@ -75,6 +76,9 @@ struct Field {
   bool host_path = false;        // Is, or goes with, a path of the host.
 
   constexpr Field ForModels(const char* text) const { return With(&Field::for_models, text); }
+  constexpr Field DefaultForModels(const char* text) const {
+    return With(&Field::default_for_models, text);
+  }
   constexpr Field In(std::int64_t from, std::int64_t to = kNoMost) const {
     return With(&Field::least, from).With(&Field::most, to);
   }

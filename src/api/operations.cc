@@ -7,6 +7,17 @@
 #include "base/try.h"
 
 namespace pyro::api {
+namespace {
+
+template <typename F>
+const Operation* Find(F is_it) {
+  const auto all = Operations();
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const Operation* operation) { return is_it(*operation); });
+  return found == all.end() ? nullptr : *found;
+}
+
+}  // namespace
 
 std::vector<const Operation*> Operations() {
   std::vector<const Operation*> all;
@@ -17,10 +28,13 @@ std::vector<const Operation*> Operations() {
 }
 
 const Operation* FindOperation(std::string_view name) {
-  const auto all = Operations();
-  const auto found = std::find_if(
-      all.begin(), all.end(), [&](const Operation* operation) { return name == operation->name; });
-  return found == all.end() ? nullptr : *found;
+  return Find([&](const Operation& operation) { return name == operation.name; });
+}
+
+const Operation* FindTool(std::string_view tool) {
+  return Find([&](const Operation& operation) {
+    return operation.tool != nullptr && tool == operation.tool;
+  });
 }
 
 Result<Json> Call(Engine& engine, const Operation& operation, const Json& arguments,

@@ -50,8 +50,9 @@ std::span<const Operation> TaskOperations();
 std::span<const Operation> HostOperations();
 std::vector<const Operation*> Operations();
 
-// nullptr: there is none of this name.
+// nullptr: there is none of this name, or with this tool.
 const Operation* FindOperation(std::string_view name);
+const Operation* FindTool(std::string_view tool);
 
 // Makes the call. kInvalidArgument: the arguments are not those of the operation. Other errors are
 // those of the engine's call.

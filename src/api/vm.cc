@@ -72,7 +72,8 @@ constexpr Field kVmOptions[] = {
         "environment", "The guest's disk, such as debian:12; see 'pyro env list'")
         .Required()
         .Positional("ENVIRONMENT")
-        .ForModels("vm_list_environments lists them."),
+        .ForModels("vm_list_environments lists them.")
+        .DefaultForModels("debian:12"),
     Row<VmOptions, &VmOptions::vcpu_count>("vcpu_count", "Give N CPUs, 1 to 64")
         .In(1, kMaxVcpuCount)
         .ForModels("CPUs."),
@@ -118,7 +119,8 @@ constexpr Field kKeepSparesRequest[] = {
         "environment", "What to keep ready; without it, show all that is kept")
         .Required()
         .Positional("ENVIRONMENT")
-        .ForModels("From vm_list_environments."),
+        .ForModels("vm_list_environments lists them.")
+        .DefaultForModels("debian:12"),
     Row<KeepSparesRequest, &KeepSparesRequest::count>("count",
                                                       "Keep N ready, up to 64; 0 ends them")
         .In(0, kMaxSpares)

@@ -1,46 +1,104 @@
 #include "mcp_server/arguments.h"
 
 #include <cmath>
+#include <filesystem>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "api/json.h"
+#include "base/text.h"
+#include "base/try.h"
+
 namespace pyro::mcp_server {
 
-Properties VmProperties(std::string_view lease) {
-  return {
-      {"environment",
-       WithDefault(TextSchema("vm_list_environments lists them."), kDefaultEnvironment)},
-      {"vcpu_count", WithDefault(IntegerSchema("CPUs.", 1, 64), 1)},
-      {"mem_mib", WithDefault(IntegerSchema("Memory in MiB.", 128, 1048576), 1024)},
-      {"ttl_seconds", WithDefault(IntegerSchema(lease, 1, 315360000), 600)},
-      {"network", WithDefault(FlagSchema("Internet access; it cannot be added later."), false)},
-      {"allow_host_compat",
-       WithDefault(FlagSchema("WEAKER ISOLATION: if no VM can run, use a jail on the host. Only if "
-                              "the user asked for it."),
-                   false)},
-  };
+namespace {
+
+using api::Field;
+using api::Kind;
+
+const char* TextOf(const Field& field) {
+  return field.for_models != nullptr ? field.for_models : field.sentence;
 }
 
-void ReadVmOptions(const Json& arguments, VmOptions& options) {
-  options.environment = TextOr(arguments, "environment", kDefaultEnvironment);
-  options.vcpu_count = IntOr(arguments, "vcpu_count", options.vcpu_count);
-  options.mem_mib = IntOr(arguments, "mem_mib", options.mem_mib);
-  options.ttl_seconds = IntOr(arguments, "ttl_seconds", options.ttl_seconds);
-  options.network = FlagOr(arguments, "network", options.network);
-  options.allow_host_compat = FlagOr(arguments, "allow_host_compat", options.allow_host_compat);
+Json IntegerOf(const api::Member& member) {
+  const Field& field = member.field;
+  Json schema = IntegerSchema(TextOf(field), field.least, field.most);
+  if (field.least == api::kNoLeast) schema.erase("minimum");
+  if (field.most == api::kNoMost) schema.erase("maximum");
+  const std::int64_t fallback = field.load(member.fallback);
+  const bool tells = !field.required && fallback != 0 && fallback >= field.least;
+  return tells ? WithDefault(std::move(schema), fallback) : schema;
 }
 
-Json TimeoutSchema(std::string_view description) {
-  return WithDefault(IntegerSchema(description, 1, kMaxTimeoutSeconds), kDefaultTimeoutSeconds);
+Json PropertyOf(const api::Member& member) {
+  const Field& field = member.field;
+  switch (field.kind) {
+    case Kind::kInteger:
+    case Kind::kUnsigned:
+      return IntegerOf(member);
+    case Kind::kFlag:
+      return WithDefault(FlagSchema(TextOf(field)), field.load(member.fallback) != 0);
+    case Kind::kTexts:
+      return {{"type", "array"}, {"items", {{"type", "string"}}}, {"description", TextOf(field)}};
+    case Kind::kChoice:
+      return ChoiceSchema(TextOf(field), api::ChoicesOf(field));
+    case Kind::kCommand:
+      return CommandSchema(TextOf(field));
+    default:
+      break;
+  }
+  Json schema = TextSchema(TextOf(field));
+  if (field.default_for_models == nullptr) return schema;
+  return WithDefault(std::move(schema), field.default_for_models);
 }
 
-std::int64_t ReadTimeout(const Json& arguments) {
-  return IntOr(arguments, "timeout_seconds", kDefaultTimeoutSeconds);
+// A client does not know the server's own directory.
+Status CheckHostPath(const Field& field, const std::string& path) {
+  if (path.empty() || std::filesystem::path(path).is_absolute()) return OkStatus();
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("{} '{}' is not absolute", field.name, Printable(path, 200)),
+                   "give a path on this host that begins with /");
 }
 
-Json VmIdSchema() { return TextSchema("From vm_create."); }
-Json TaskIdSchema() { return TextSchema("From task_create."); }
+}  // namespace
+
+Json PropertyOf(const api::Struct& rows, std::string_view name) {
+  for (const api::Member& member : api::MembersOf(rows)) {
+    if (name == member.field.name) return PropertyOf(member);
+  }
+  return nullptr;
+}
+
+Json SchemaOf(const api::Struct& rows, bool host_paths) {
+  Properties properties;
+  std::vector<std::string> required;
+  for (const api::Member& member : api::MembersOf(rows)) {
+    const Field& field = member.field;
+    if (field.host_path && !host_paths) continue;
+    properties.emplace_back(field.name, PropertyOf(member));
+    if (field.required && field.default_for_models == nullptr) required.emplace_back(field.name);
+  }
+  return InputSchema(properties, required);
+}
+
+Status ReadArguments(const api::Struct& rows, const Json& arguments, void* object) {
+  Json given = arguments;
+  for (const api::Member& member : api::MembersOf(rows)) {
+    const Field& field = member.field;
+    if (field.default_for_models != nullptr && !given.contains(field.name)) {
+      given[field.name] = field.default_for_models;
+    }
+  }
+  PYRO_RETURN_IF_ERROR(api::FromJson(rows, given, object, api::Unknown::kIgnored));
+  for (const api::Member& member : api::MembersOf(rows, object)) {
+    if (!member.field.host_path || member.field.kind != Kind::kText) continue;
+    PYRO_RETURN_IF_ERROR(
+        CheckHostPath(member.field, *static_cast<const std::string*>(member.value)));
+  }
+  return OkStatus();
+}
 
 Json VmSchema() {
   return OutputSchema({{"vm_id", "string"}, {"state", "string"}, {"expires_at", "string"}},

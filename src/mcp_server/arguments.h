@@ -1,29 +1,35 @@
-// Arguments that several tools take, their schemas and their values. Handlers get what fits the
-// schema; what is left out has its default here.
+// Arguments of tools: their schemas and their values, from the rows of requests (src/api). Handlers
+// get what fits the schema.
 
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
+#include "api/rows.h"
 #include "base/json.h"
 #include "mcp_server/schema.h"
 #include "pyro/engine.h"
 
 namespace pyro::mcp_server {
 
-inline constexpr const char* kDefaultEnvironment = "debian:12";
+// The schema of a field by itself.
+Json PropertyOf(const api::Struct& rows, std::string_view name);
+// The schema of all arguments. `host_paths`: with those that name paths of the host.
+Json SchemaOf(const api::Struct& rows, bool host_paths);
 
-// environment, vcpu_count, mem_mib, ttl_seconds, network, allow_host_compat. `lease`: what happens
-// at the end of ttl_seconds.
-Properties VmProperties(std::string_view lease);
-void ReadVmOptions(const Json& arguments, VmOptions& options);
+// Sets the fields of `object` that the arguments have, and what models need not give.
+// kInvalidArgument: a path of the host is not absolute.
+Status ReadArguments(const api::Struct& rows, const Json& arguments, void* object);
 
-Json TimeoutSchema(std::string_view description);
-std::int64_t ReadTimeout(const Json& arguments);
-
-Json VmIdSchema();
-Json TaskIdSchema();
+template <typename T>
+Result<T> ReadArguments(const Json& arguments) {
+  T request;
+  const Status read = ReadArguments(api::Rows<T>(), arguments, &request);
+  if (!read) return read.error();
+  return request;
+}
 
 Json VmSchema();    // Of vm_create and the like.
 Json TaskSchema();  // Of task_create and the like.

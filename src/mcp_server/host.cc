@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "api/operations.h"
+#include "base/check.h"
 #include "mcp_server/arguments.h"
 
 namespace pyro::mcp_server {
@@ -50,6 +52,10 @@ mcp::Tool MakeTool(const Host& host, std::string name, std::string title,
   tool.title = std::move(title);
   tool.annotations = annotations;
   tool.handler = Bind(host, handler);
+  const api::Operation* operation = api::FindTool(tool.name);
+  PYRO_CHECK(operation != nullptr);
+  tool.description = operation->for_models;
+  tool.input_schema = SchemaOf(operation->request(), host.host_paths);
   return tool;
 }
 

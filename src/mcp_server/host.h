@@ -32,7 +32,7 @@ Error ForModels(Error error);
 using Handler = Result<mcp::ToolResult> (*)(const Host& host, mcp::CallContext& call,
                                             const Json& arguments);
 mcp::ToolHandler Bind(const Host& host, Handler handler);
-// A tool without description and schemas.
+// A tool with the description and the arguments of its operation (src/api), without output schema.
 mcp::Tool MakeTool(const Host& host, std::string name, std::string title,
                    mcp::ToolAnnotations annotations, Handler handler);
 

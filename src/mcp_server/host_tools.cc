@@ -16,8 +16,6 @@ using mcp::CallContext;
 using mcp::Tool;
 using mcp::ToolResult;
 
-constexpr std::int64_t kSpareLease = 3600;  // Seconds.
-
 Result<ToolResult> ListAllVms(const Host& host, CallContext&, const Json&) {
   PYRO_ASSIGN_OR_RETURN(const std::vector<VmInfo> vms, host.engine.ListVms());
   PYRO_ASSIGN_OR_RETURN(std::vector<SparePoolInfo> pools, host.engine.ListSparePools());
@@ -34,12 +32,10 @@ Result<ToolResult> ListAllVms(const Host& host, CallContext&, const Json&) {
 }
 
 Result<ToolResult> KeepSpares(const Host& host, CallContext& call, const Json& arguments) {
-  VmOptions options;
-  ReadVmOptions(arguments, options);
-  options.ttl_seconds = IntOr(arguments, "ttl_seconds", kSpareLease);
-  CallReport report(call, 0, "starting spares of " + options.environment);
+  PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<KeepSparesRequest>(arguments));
+  CallReport report(call, 0, "starting spares of " + request.environment);
   PYRO_ASSIGN_OR_RETURN(const SparePoolInfo pool,
-                        host.engine.KeepSpares(options, IntOr(arguments, "count", 1), report.Io()));
+                        host.engine.KeepSpares(request, request.count, report.Io()));
   return ValueResult(ToJson(pool));
 }
 
@@ -78,14 +74,6 @@ Tool SparesTool(const Host& host) {
       MakeTool(host, "vm_keep_spares", "Keep VMs ready",
                {.read_only = false, .destructive = false, .idempotent = true, .open_world = true},
                KeepSpares);
-  tool.description =
-      "Keep started VMs waiting, so that vm_run with the same options takes one at once. They hold "
-      "memory; vm_list shows them.";
-  Properties properties = VmProperties("End them if none is taken for this long.");
-  properties.pop_back();  // A spare has a guest.
-  properties[3].second["default"] = kSpareLease;
-  properties.emplace_back("count", WithDefault(IntegerSchema("How many; 0 ends them.", 0, 64), 1));
-  tool.input_schema = InputSchema(properties);
   tool.output_schema = OutputSchema({{"count", "integer"}, {"waiting", "integer"}});
   return tool;
 }
@@ -95,32 +83,20 @@ Tool SparesTool(const Host& host) {
 Status AddHostTools(const Host& host) {
   if (host.profile != McpProfile::kFull) return OkStatus();
   Tool list = MakeTool(host, "vm_list", "List VMs and spares", kReadsHost, ListAllVms);
-  list.description = "List all VMs, those of other sessions too, and the spares for vm_run.";
-  list.input_schema = InputSchema({});
   list.output_schema = OutputSchema({{"vms", "array"}, {"spares", "array"}});
   PYRO_RETURN_IF_ERROR(host.server.AddTool(std::move(list)));
   PYRO_RETURN_IF_ERROR(host.server.AddTool(SparesTool(host)));
   Tool inspect = MakeTool(host, "vm_inspect_environment", "Show an environment", kReadsHost,
                           InspectEnvironment);
-  inspect.description = "Show the packages and the kernel of an installed environment.";
-  inspect.input_schema =
-      InputSchema({{"environment", TextSchema("From vm_list_environments.")},
-                   {"verify", WithDefault(FlagSchema("Compare the digest of every file."), false)}},
-                  {"environment"});
   inspect.output_schema = OutputSchema({{"digest", "string"}, {"packages", "array"}});
   PYRO_RETURN_IF_ERROR(host.server.AddTool(std::move(inspect)));
   Tool prune =
       MakeTool(host, "vm_prune_environments", "Remove unused environments",
                {.read_only = false, .destructive = true, .idempotent = true, .open_world = false},
                PruneEnvironments);
-  prune.description = "Remove broken, interrupted and superseded environments to free disk space.";
-  prune.input_schema = InputSchema(
-      {{"all", WithDefault(FlagSchema("Also installed ones that no VM or task needs."), false)}});
   prune.output_schema = OutputSchema({{"bytes_freed", "integer"}});
   PYRO_RETURN_IF_ERROR(host.server.AddTool(std::move(prune)));
   Tool doctor = MakeTool(host, "vm_doctor", "Check this host", kReadsHost, CheckHost);
-  doctor.description = "Find out if VMs can run here and how fast, with a remedy for each fault.";
-  doctor.input_schema = InputSchema({});
   doctor.output_schema = OutputSchema({{"runtime_ok", "boolean"}, {"issues", "array"}});
   return host.server.AddTool(std::move(doctor));
 }

@@ -112,16 +112,6 @@ void DropUsual(Json& form) {
   }
 }
 
-Command ReadCommand(const Json& command) {
-  Command read;
-  if (command.is_string()) {
-    read.script = command.get<std::string>();
-  } else {
-    read.argv = command.get<std::vector<std::string>>();
-  }
-  return read;
-}
-
 std::string EntryText(const Json& entry, WithCommand with_command, const Notices& notices) {
   std::string text = Facts(entry);
   if (with_command == WithCommand::kYes && entry.contains("command")) {

@@ -23,9 +23,6 @@ mcp::ToolResult ValueResult(Json form);
 // nothing, and what the server's instructions say for all commands.
 void DropUsual(Json& form);
 
-// The words of a value of CommandSchema().
-Command ReadCommand(const Json& command);
-
 // Of a one-shot VM: output that is not in the result is lost.
 mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output, const Notices& notices);
 Json RunResultSchema();

@@ -15,7 +15,7 @@ Json Typed(std::string_view type, std::string_view description) {
 
 Json TextSchema(std::string_view description) { return Typed("string", description); }
 
-Json ChoiceSchema(std::string_view description, const std::vector<std::string>& choices) {
+Json ChoiceSchema(std::string_view description, const std::vector<std::string_view>& choices) {
   Json schema = Typed("string", description);
   schema["enum"] = choices;
   return schema;
@@ -48,13 +48,9 @@ Json WithDefault(Json schema, Json value) {
   return schema;
 }
 
-Json CommandSchema() {
+Json CommandSchema(std::string_view description) {
   const Json words = {{"type", "array"}, {"items", {{"type", "string"}}}, {"minItems", 1U}};
-  return {
-      {"description",
-       "A string is run by the image's bash, or by sh if it has none: pipes and && work. A list "
-       "is one program with its arguments, run without a shell."},
-      {"anyOf", Json::array({{{"type", "string"}}, words})}};
+  return {{"description", description}, {"anyOf", Json::array({{{"type", "string"}}, words})}};
 }
 
 Json InputSchema(const Properties& properties, const std::vector<std::string>& required) {

@@ -16,7 +16,7 @@
 namespace pyro::mcp_server {
 
 Json TextSchema(std::string_view description);
-Json ChoiceSchema(std::string_view description, const std::vector<std::string>& choices);
+Json ChoiceSchema(std::string_view description, const std::vector<std::string_view>& choices);
 Json IntegerSchema(std::string_view description, std::int64_t minimum, std::int64_t maximum);
 Json CountSchema(std::string_view description);  // An integer from 1.
 Json NumberSchema(std::string_view description, double minimum, double maximum);
@@ -26,7 +26,7 @@ Json FlagSchema(std::string_view description);
 Json WithDefault(Json schema, Json value);
 
 // A string for the guest's shell, or a list of words.
-Json CommandSchema();
+Json CommandSchema(std::string_view description);
 
 using Properties = std::vector<std::pair<std::string, Json>>;
 // Closed: other properties are refused.

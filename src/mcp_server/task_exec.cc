@@ -24,13 +24,14 @@ constexpr milliseconds kStep{1000};  // Between two looks at the number of bytes
 constexpr milliseconds kTaskAfter{3000};
 
 // Where the task runs on the host, the command ends with this call.
-Result<ToolResult> ExecOnHost(const Host& host, const std::string& task_id, const Command& command,
-                              std::int64_t timeout, CallReport& report) {
+Result<ToolResult> ExecOnHost(const Host& host, const ExecTaskRequest& request,
+                              CallReport& report) {
   EndsSink sink;  // The result is read from the journal.
   CallIo io = report.Io();
   io.sink = &sink;
-  PYRO_ASSIGN_OR_RETURN(const TaskExecResult result,
-                        host.engine.ExecTask(task_id, command, timeout, io));
+  PYRO_ASSIGN_OR_RETURN(
+      const TaskExecResult result,
+      host.engine.ExecTask(request.task_id, request.command, request.timeout_seconds, io));
   return TaskCommandResult(host.engine, result.task_id, result.sequence, result.restarted,
                            report.Notices());
 }
@@ -53,20 +54,19 @@ Error StillRuns(Error error, const StartedTaskCommand& started) {
 
 Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& arguments) {
   Engine& engine = host.engine;
-  const std::string task_id = TextOr(arguments, "task_id", "");
-  const Command command = ReadCommand(arguments.at("command"));
+  PYRO_ASSIGN_OR_RETURN(ExecTaskRequest request, ReadArguments<ExecTaskRequest>(arguments));
   const bool background = FlagOr(arguments, "background", false);
   // In the background there is no limit but the one that was asked for.
-  const std::int64_t timeout =
-      background ? IntOr(arguments, "timeout_seconds", 0) : ReadTimeout(arguments);
-  CallReport report(call, timeout, "running");
+  if (background && !arguments.contains("timeout_seconds")) request.timeout_seconds = 0;
+  CallReport report(call, request.timeout_seconds, "running");
   const CallIo io = report.Io();
   const auto began = std::chrono::steady_clock::now();
-  auto started = engine.StartTaskCommand(task_id, command, timeout, io);
+  auto started =
+      engine.StartTaskCommand(request.task_id, request.command, request.timeout_seconds, io);
   if (!started) {
     const bool on_host =
-        started.error().code == ErrorCode::kWrongState && RunsOnHost(engine, task_id);
-    if (on_host && !background) return ExecOnHost(host, task_id, command, timeout, report);
+        started.error().code == ErrorCode::kWrongState && RunsOnHost(engine, request.task_id);
+    if (on_host && !background) return ExecOnHost(host, request, report);
     return std::move(started).error();
   }
   report.Say("running");

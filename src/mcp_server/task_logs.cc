@@ -169,14 +169,13 @@ Result<ToolResult> ReadLogs(const Host& host, CallContext& call, const Json& arg
 }
 
 Json LogsInputSchema() {
+  const api::Struct& page = api::Rows<ReadTaskOutputRequest>();
   return InputSchema(
       {
-          {"task_id", TaskIdSchema()},
-          {"sequence", CountSchema("One command. Without it: the newest commands.")},
-          {"stream",
-           ChoiceSchema("With sequence: a page of this stream alone.", {"stdout", "stderr"})},
-          {"offset", IntegerSchema("First byte of the page: next_offset of the page before.", 0,
-                                   std::int64_t{1} << 53)},
+          {"task_id", PropertyOf(page, "task_id")},
+          {"sequence", PropertyOf(page, "sequence")},
+          {"stream", PropertyOf(page, "stream")},
+          {"offset", PropertyOf(page, "offset")},
           {"limit", IntegerSchema("Bytes of a page (default 16384), or how many commands (at most "
                                   "20, default 10).",
                                   1, kMaxPageBytes)},

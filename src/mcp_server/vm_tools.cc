@@ -36,17 +36,14 @@ class CountingSink : public EndsSink {
 };
 
 Result<ToolResult> Run(const Host& host, CallContext& call, const Json& arguments) {
-  VmOptions options;
-  ReadVmOptions(arguments, options);
-  const std::int64_t timeout = ReadTimeout(arguments);
-  CallReport report(call, timeout, "starting a guest of " + options.environment);
+  PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<RunRequest>(arguments));
+  CallReport report(call, request.timeout_seconds, "starting a guest of " + request.environment);
   CountingSink sink(report);
   CallIo io = report.Io();
-  PYRO_RETURN_IF_ERROR(host.builds.Await(options, host.answer_after, io));
+  PYRO_RETURN_IF_ERROR(host.builds.Await(request, host.answer_after, io));
   io.sink = &sink;
-  PYRO_ASSIGN_OR_RETURN(
-      const ExecResult result,
-      host.engine.RunInVm(options, ReadCommand(arguments.at("command")), timeout, io));
+  PYRO_ASSIGN_OR_RETURN(const ExecResult result,
+                        host.engine.RunInVm(request, request.command, request.timeout_seconds, io));
   return RunResult(result, sink, report.Notices());
 }
 
@@ -64,8 +61,7 @@ Result<ToolResult> ListEnvironments(const Host& host, CallContext&, const Json&)
 }
 
 Result<ToolResult> CreateVm(const Host& host, CallContext& call, const Json& arguments) {
-  VmOptions options;
-  ReadVmOptions(arguments, options);
+  PYRO_ASSIGN_OR_RETURN(const auto options, ReadArguments<VmOptions>(arguments));
   CallReport report(call, 0, "making a VM of " + options.environment);
   const CallIo io = report.Io();
   PYRO_RETURN_IF_ERROR(host.builds.Await(options, host.answer_after, io));
@@ -81,14 +77,13 @@ Result<ToolResult> StartVm(const Host& host, CallContext& call, const Json& argu
 }
 
 Result<ToolResult> Exec(const Host& host, CallContext& call, const Json& arguments) {
-  const std::int64_t timeout = ReadTimeout(arguments);
-  CallReport report(call, timeout, "running");
+  PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<ExecVmRequest>(arguments));
+  CallReport report(call, request.timeout_seconds, "running");
   CountingSink sink(report);
   CallIo io = report.Io();
   io.sink = &sink;
-  PYRO_ASSIGN_OR_RETURN(const ExecResult result,
-                        host.engine.ExecVm(TextOr(arguments, "vm_id", ""),
-                                           ReadCommand(arguments.at("command")), timeout, io));
+  PYRO_ASSIGN_OR_RETURN(const ExecResult result, host.engine.ExecVm(request.vm_id, request.command,
+                                                                    request.timeout_seconds, io));
   return RunResult(result, sink, report.Notices());
 }
 
@@ -122,20 +117,6 @@ Tool RunTool(const Host& host) {
   Tool tool = MakeTool(
       host, "vm_run", "Run one command in a fresh VM",
       {.read_only = false, .destructive = false, .idempotent = false, .open_world = true}, Run);
-  tool.description =
-      "Run one command in a new Linux VM and destroy the VM afterwards: for anything untrusted or "
-      "one-off. For several steps on the same files use task_create and task_exec. The command runs "
-      "as root in an empty /workspace and sees nothing of the host. The VM ends with this call, and "
-      "many clients give a call up after 60 s: run in a task what takes longer. Long output keeps "
-      "its beginning and end; a task keeps all. A non-zero exit_code is a result. An environment "
-      "that is not installed yet is built first, about a minute.";
-  Properties properties = {
-      {"command", CommandSchema()},
-      {"timeout_seconds", TimeoutSchema("Kill the command and all it started after this time.")}};
-  for (auto& property : VmProperties("Lease; a running command counts as use.")) {
-    properties.push_back(std::move(property));
-  }
-  tool.input_schema = InputSchema(properties, {"command"});
   tool.output_schema = RunResultSchema();
   return tool;
 }
@@ -145,10 +126,6 @@ Tool ListEnvironmentsTool(const Host& host) {
       MakeTool(host, "vm_list_environments", "List environments",
                {.read_only = true, .destructive = false, .idempotent = true, .open_world = false},
                ListEnvironments);
-  tool.description =
-      "List the environments of VMs and tasks with what each holds. One that is not installed is "
-      "built at its first use, about a minute.";
-  tool.input_schema = InputSchema({});
   tool.output_schema = OutputSchema({{"environments", "array"}}, {"environments"});
   return tool;
 }
@@ -158,19 +135,13 @@ Tool VmCreateTool(const Host& host) {
       MakeTool(host, "vm_create", "Create a VM",
                {.read_only = false, .destructive = false, .idempotent = false, .open_world = true},
                CreateVm);
-  tool.description =
-      "Make a VM for one later command, without starting it. Rarely what you want: vm_run needs one "
-      "call, and task_create makes a workspace for many commands. Next: vm_start.";
-  tool.input_schema = InputSchema(VmProperties("Delete the VM this long after its last use."));
   tool.output_schema = VmSchema();
   return tool;
 }
 
-Tool ByVmId(const Host& host, std::string name, std::string title, std::string description,
-            mcp::ToolAnnotations annotations, Json output, Handler handler) {
+Tool ByVmId(const Host& host, std::string name, std::string title, mcp::ToolAnnotations annotations,
+            Json output, Handler handler) {
   Tool tool = MakeTool(host, std::move(name), std::move(title), annotations, handler);
-  tool.description = std::move(description);
-  tool.input_schema = InputSchema({{"vm_id", VmIdSchema()}}, {"vm_id"});
   tool.output_schema = std::move(output);
   return tool;
 }
@@ -179,13 +150,6 @@ Tool VmExecTool(const Host& host) {
   Tool tool = MakeTool(
       host, "vm_exec", "Run a command in a VM and delete the VM",
       {.read_only = false, .destructive = true, .idempotent = false, .open_world = true}, Exec);
-  tool.description =
-      "Run one command in a VM of vm_start and then DELETE that VM with its disk, however the "
-      "command ended. Otherwise as vm_run.";
-  tool.input_schema = InputSchema({{"vm_id", VmIdSchema()},
-                                   {"command", CommandSchema()},
-                                   {"timeout_seconds", TimeoutSchema("As in vm_run.")}},
-                                  {"vm_id", "command"});
   tool.output_schema = RunResultSchema();
   return tool;
 }
@@ -197,10 +161,6 @@ constexpr mcp::ToolAnnotations kEndsVm = {
 
 Tool ReapTool(const Host& host) {
   Tool tool = MakeTool(host, "vm_reap_expired", "Clear expired VMs", kEndsVm, Reap);
-  tool.description =
-      "Remove VMs whose lease is over and what crashes left behind. Every call that makes a VM does "
-      "so too. Tasks are never removed.";
-  tool.input_schema = InputSchema({});
   tool.output_schema = OutputSchema({{"vm_ids", "array"}, {"count", "integer"}});
   return tool;
 }
@@ -214,22 +174,19 @@ Status AddVmTools(const Host& host) {
   if (host.profile != McpProfile::kFull) return OkStatus();
   PYRO_RETURN_IF_ERROR(server.AddTool(VmCreateTool(host)));
   PYRO_RETURN_IF_ERROR(server.AddTool(
-      ByVmId(host, "vm_start", "Start a VM", "Boot a VM of vm_create until it takes commands.",
+      ByVmId(host, "vm_start", "Start a VM",
              {.read_only = false, .destructive = false, .idempotent = true, .open_world = false},
              VmSchema(), StartVm)));
   PYRO_RETURN_IF_ERROR(server.AddTool(VmExecTool(host)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(host, "vm_stop", "Stop a VM",
-                                             "Power a VM off; its disk stays until its lease ends.",
-                                             kEndsVm, VmSchema(), StopVm)));
+  PYRO_RETURN_IF_ERROR(
+      server.AddTool(ByVmId(host, "vm_stop", "Stop a VM", kEndsVm, VmSchema(), StopVm)));
   PYRO_RETURN_IF_ERROR(server.AddTool(
-      ByVmId(host, "vm_delete", "Delete a VM", "Delete a VM with its disk, in any state.", kEndsVm,
+      ByVmId(host, "vm_delete", "Delete a VM", kEndsVm,
              OutputSchema({{"vm_id", "string"}, {"deleted", "boolean"}}), DeleteVm)));
   PYRO_RETURN_IF_ERROR(
-      server.AddTool(ByVmId(host, "vm_status", "Show a VM", "Show the state and the lease of a VM.",
-                            kReadsVm, VmSchema(), GetVmStatus)));
+      server.AddTool(ByVmId(host, "vm_status", "Show a VM", kReadsVm, VmSchema(), GetVmStatus)));
   PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(
-      host, "vm_network_info", "Show a VM's network",
-      "Show the addresses of a started VM with network.", kReadsVm,
+      host, "vm_network_info", "Show a VM's network", kReadsVm,
       OutputSchema({{"vm_id", "string"}, {"network_enabled", "boolean"}, {"address", "string"}}),
       NetworkInfo)));
   return server.AddTool(ReapTool(host));
