@@ -1,6 +1,7 @@
 """The library as another program's author meets it: installed into a prefix, found by CMake and by pkg-config."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -79,6 +80,12 @@ def test_each_installed_header_stands_alone_without_a_library_of_json(prefix, fl
 def test_the_library_exports_what_its_headers_declare_and_nothing_else(prefix):
     library = prefix / f"lib/libpyro.so.{run(prefix / 'bin/pyro', '--version').split()[1]}"
     names = [line.split(" ", 2)[2] for line in run("nm", "-D", "--defined-only", "-C", library).splitlines()]
-    assert "pyro::Engine::DefaultDirectories()" in [name.split("[")[0] for name in names]
+    declared = set()
+    for header in (prefix / "include/pyro").glob("*.h"):
+        declared |= set(re.findall(r"^(?!inline )[A-Za-z][\w:<>, ]* (\w+)\(", header.read_text(), re.MULTILINE))
+    assert {"MakeError", "ServeMcpOnStdio"} <= declared
+    visible = {found for name in names for found in re.findall(r"\bpyro::(\w+)[(<\[]", name)}
+    assert declared - visible == set()
+    assert any(name.startswith("pyro::Engine::DefaultDirectories") for name in names)
     inner = tuple(f"pyro::{folder.name}::" for folder in (harness.ROOT / "src").iterdir())
     assert [name for name in names if "pyro::" not in name or "nlohmann" in name or name.startswith(inner)] == []
