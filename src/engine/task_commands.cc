@@ -1,11 +1,6 @@
 // Single commands of a task's journal: status, output page by page, cancellation.
 
-#include <poll.h>
-#include <sys/inotify.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -22,24 +17,15 @@
 #include "engine/instance_guest.h"
 #include "engine/local_engine.h"
 #include "engine/session/journaled_command.h"
-#include "registry/command_log.h"
+#include "engine/session/recorded_command.h"
 #include "registry/instance_directory.h"
 #include "registry/journal.h"
-#include "sys/errno_error.h"
-#include "sys/unique_fd.h"
 
 namespace pyro {
 namespace engine {
 namespace {
 
 using std::chrono::milliseconds;
-
-// The time to wait for a change of the journal before a look into the registry for a command's end.
-// The end is in the journal's own file a moment before it is in the registry: right after a change,
-// look often.
-constexpr int kFirstLookMs = 5;
-constexpr int kLastLookMs = 250;
-constexpr milliseconds kReapInterval{5000};  // Its supervisor may have been killed.
 
 Status CheckPage(std::int64_t limit, milliseconds wait) {
   if (limit < 1 || limit > static_cast<std::int64_t>(kMaxResultBytes)) {
@@ -68,111 +54,40 @@ Result<TaskCommandInfo> Describe(const Context& context, const std::filesystem::
   return info;
 }
 
-// Watches one command that may be running.
-class Watch {
+// A page of one stream: over once it has some bytes, or as any command is.
+class OutputPage : public RecordedCommand {
  public:
-  static Result<Watch> Open(const Context& context, const std::string& task_id,
-                            std::int64_t sequence, milliseconds wait, const CallIo& io) {
-    PYRO_ASSIGN_OR_RETURN(Found found, Find(context, InstanceKind::kTask, task_id));
-    PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command,
-                          found.registry.GetCommand(found.instance.id, sequence));
-    Watch watch(context, std::move(found), std::move(command), wait, io);
-    if (watch.ended()) return watch;
-    watch.changes_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-    if (!watch.changes_.valid()) return sys::ErrnoError(errno, "inotify");
-    PYRO_RETURN_IF_ERROR(watch.Follow(registry::CommandLogFile(watch.directory_)));
-    return watch;
+  OutputPage(RecordedCommand command, OutputStream stream, std::uint64_t offset, std::size_t limit)
+      : RecordedCommand(std::move(command)), limit_(limit) {
+    page_.stream = stream;
+    page_.offset = offset;
   }
 
-  const registry::CommandRecord& command() const { return command_; }
-  const std::filesystem::path& directory() const { return directory_; }
-  const std::string& accelerator() const { return found_.instance.accelerator; }
-  bool ended() const { return command_.end.has_value(); }
-  bool expired() const { return deadline_.Expired(); }
+  bool over() const override { return !page_.text.empty() || RecordedCommand::over(); }
 
-  // From now on Next() also returns when this file of a running command has grown. A missing file
-  // counts as empty for good.
-  Status Follow(const std::filesystem::path& file) {
-    if (::inotify_add_watch(changes_.get(), file.c_str(), IN_MODIFY) >= 0 || errno == ENOENT) {
-      return OkStatus();
-    }
-    return sys::ErrnoError(errno, "watch", file.native());
-  }
-
-  // Waits a moment, at most to the deadline, and looks again.
-  Status Next() {
-    pollfd polls[] = {{changes_.get(), POLLIN, 0}, {cancel_fd_, POLLIN, 0}};
-    const int left = deadline_.PollTimeout();
-    ::poll(polls, 2, left < 0 ? look_ms_ : std::min(left, look_ms_));
-    if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
-    if (polls[0].revents != 0) {
-      char events[4096];
-      while (::read(changes_.get(), events, sizeof events) > 0) {
-      }
-      look_ms_ = kFirstLookMs;
-    } else {
-      look_ms_ = std::min(look_ms_ * 2, kLastLookMs);
-    }
-    if (next_reap_.Expired()) {
-      PYRO_RETURN_IF_ERROR(ReconcileAll(found_.registry, context_, InstanceKind::kTask));
-      next_reap_ = Deadline::After(kReapInterval);
-    }
-    PYRO_ASSIGN_OR_RETURN(command_,
-                          found_.registry.GetCommand(found_.instance.id, command_.sequence));
+  Status Advance(const Polls& polls) override {
+    PYRO_RETURN_IF_ERROR(RecordedCommand::Advance(polls));
+    // In this order: a read after the end was seen gets all of it.
+    const bool has_ended = ended();
+    PYRO_ASSIGN_OR_RETURN(page_.text, registry::ReadOutput(directory(), command().sequence,
+                                                           page_.stream, page_.offset, limit_));
+    PYRO_ASSIGN_OR_RETURN(const registry::OutputSizes sizes,
+                          registry::ReadOutputSizes(directory(), command().sequence));
+    page_.total_bytes =
+        page_.stream == OutputStream::kStdout ? sizes.stdout_bytes : sizes.stderr_bytes;
+    const bool more = !has_ended || page_.offset + page_.text.size() < page_.total_bytes;
+    if (more && limit_ > 3) page_.text.resize(WithoutCutEnd(page_.text).size());
+    page_.next_offset = page_.offset + page_.text.size();
+    page_.complete = has_ended && page_.next_offset >= page_.total_bytes;
     return OkStatus();
   }
 
+  TaskOutput& page() { return page_; }
+
  private:
-  Watch(const Context& context, Found found, registry::CommandRecord command, milliseconds wait,
-        const CallIo& io)
-      : context_(context),
-        found_(std::move(found)),
-        command_(std::move(command)),
-        directory_(registry::InstanceDirectory(context.state, found_.instance.id)),
-        deadline_(Deadline::After(wait)),
-        next_reap_(Deadline::After(kReapInterval)),
-        cancel_fd_(io.cancel_fd) {}
-
-  const Context& context_;
-  Found found_;
-  registry::CommandRecord command_;
-  std::filesystem::path directory_;
-  Deadline deadline_;
-  Deadline next_reap_;
-  int cancel_fd_;
-  int look_ms_ = kFirstLookMs;
-  sys::UniqueFd changes_;
+  TaskOutput page_;
+  std::size_t limit_;
 };
-
-// The number of bytes at the end that begin a UTF-8 character without ending it.
-std::size_t UnfinishedBytes(std::string_view text) {
-  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
-    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
-    if ((byte & 0xC0) == 0x80) continue;
-    const std::size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
-    return length > back ? back : 0;
-  }
-  return 0;
-}
-
-// The present content of the stream.
-Result<TaskOutput> ReadPage(const Watch& watch, OutputStream stream, std::uint64_t offset,
-                            std::size_t limit) {
-  TaskOutput page;
-  page.offset = offset;
-  // In this order: a read after the end was seen gets all of it.
-  const bool ended = watch.ended();
-  PYRO_ASSIGN_OR_RETURN(page.text, registry::ReadOutput(watch.directory(), watch.command().sequence,
-                                                        stream, offset, limit));
-  PYRO_ASSIGN_OR_RETURN(const registry::OutputSizes sizes,
-                        registry::ReadOutputSizes(watch.directory(), watch.command().sequence));
-  page.total_bytes = stream == OutputStream::kStdout ? sizes.stdout_bytes : sizes.stderr_bytes;
-  const bool more = !ended || offset + page.text.size() < page.total_bytes;
-  if (more && limit > 3) page.text.resize(page.text.size() - UnfinishedBytes(page.text));
-  page.next_offset = offset + page.text.size();
-  page.complete = ended && page.next_offset >= page.total_bytes;
-  return page;
-}
 
 }  // namespace
 }  // namespace engine
@@ -182,10 +97,12 @@ Result<TaskCommandInfo> LocalEngine::GetTaskCommand(const std::string& task_id,
                                                     std::chrono::milliseconds wait,
                                                     const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckPage(1, wait));
-  PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
-                        engine::Watch::Open(impl_->context, task_id, sequence, wait, io));
-  while (!watch.ended() && !watch.expired()) PYRO_RETURN_IF_ERROR(watch.Next());
-  return engine::Describe(impl_->context, watch.directory(), watch.command(), watch.accelerator());
+  PYRO_ASSIGN_OR_RETURN(
+      engine::RecordedCommand recorded,
+      engine::RecordedCommand::Open(impl_->context, task_id, sequence, Deadline::After(wait)));
+  PYRO_RETURN_IF_ERROR(engine::CommandSession(recorded, nullptr, io).Run());
+  return engine::Describe(impl_->context, recorded.directory(), recorded.command(),
+                          recorded.accelerator());
 }
 
 Result<TaskCommandPage> LocalEngine::ListTaskCommands(const std::string& task_id,
@@ -213,22 +130,17 @@ Result<TaskOutput> LocalEngine::ReadTaskOutput(const std::string& task_id, std::
                                                std::int64_t limit, std::chrono::milliseconds wait,
                                                const CallIo& io) {
   PYRO_RETURN_IF_ERROR(engine::CheckPage(limit, wait));
-  PYRO_ASSIGN_OR_RETURN(engine::Watch watch,
-                        engine::Watch::Open(impl_->context, task_id, sequence, wait, io));
-  if (!watch.ended()) {
-    PYRO_RETURN_IF_ERROR(watch.Follow(registry::OutputFile(watch.directory(), sequence, stream)));
-  }
-  while (true) {
-    PYRO_ASSIGN_OR_RETURN(TaskOutput page,
-                          engine::ReadPage(watch, stream, offset, static_cast<std::size_t>(limit)));
-    if (!page.text.empty() || watch.ended() || watch.expired()) {
-      PYRO_ASSIGN_OR_RETURN(page.command, engine::Describe(impl_->context, watch.directory(),
-                                                           watch.command(), watch.accelerator()));
-      page.stream = stream;
-      return page;
-    }
-    PYRO_RETURN_IF_ERROR(watch.Next());
-  }
+  PYRO_ASSIGN_OR_RETURN(
+      engine::RecordedCommand recorded,
+      engine::RecordedCommand::Open(impl_->context, task_id, sequence, Deadline::After(wait)));
+  PYRO_RETURN_IF_ERROR(
+      recorded.Follow(registry::OutputFile(recorded.directory(), sequence, stream)));
+  engine::OutputPage output(std::move(recorded), stream, offset, static_cast<std::size_t>(limit));
+  PYRO_RETURN_IF_ERROR(engine::CommandSession(output, nullptr, io).Run());
+  TaskOutput page = std::move(output.page());
+  PYRO_ASSIGN_OR_RETURN(page.command, engine::Describe(impl_->context, output.directory(),
+                                                       output.command(), output.accelerator()));
+  return page;
 }
 
 Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_id,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -10,19 +9,13 @@
 #include "engine/describe.h"
 #include "engine/instance_files.h"
 #include "engine/local_engine.h"
-#include "engine/session/journal_output.h"
+#include "engine/session/recorded_command.h"
 #include "registry/instance_directory.h"
 #include "registry/journal.h"
 
 namespace pyro {
 namespace engine {
 namespace {
-
-using registry::Registry;
-
-// The interval at which a followed command's end is looked up in the registry.
-constexpr std::chrono::milliseconds kLookInterval{250};
-constexpr int kReapEvery = 20;  // Looks between two reaps: its supervisor may have been killed.
 
 Result<TaskLogEntry> ReadEntry(const Context& context, const std::filesystem::path& directory,
                                const registry::CommandRecord& command,
@@ -44,44 +37,6 @@ Result<TaskLogEntry> ReadEntry(const Context& context, const std::filesystem::pa
   entry.stderr_truncated = err.truncated;
   return entry;
 }
-
-// A command as the registry has it, which is followed to its end or only read.
-class RecordedCommand : public RunningCommand {
- public:
-  RecordedCommand(const Context& context, Registry& registry, registry::CommandRecord command,
-                  OutputSource& output, Engine::Follow follow)
-      : context_(context),
-        registry_(registry),
-        command_(std::move(command)),
-        output_(output),
-        follow_(follow) {}
-
-  const registry::CommandRecord& command() const { return command_; }
-
-  Polls polls() const override { return {{{-1, 0, 0}, {-1, 0, 0}}}; }
-  Deadline next_look() const override { return over() ? Deadline::Never() : next_look_; }
-  bool over() const override { return command_.end || follow_ == Engine::Follow::kNo; }
-  OutputSource* output() override { return &output_; }
-
-  Status Advance(const Polls&) override {
-    if (over()) return OkStatus();
-    if (++looks_ % kReapEvery == 0) {
-      PYRO_RETURN_IF_ERROR(ReconcileAll(registry_, context_, InstanceKind::kTask));
-    }
-    PYRO_ASSIGN_OR_RETURN(command_, registry_.GetCommand(command_.task_id, command_.sequence));
-    next_look_ = Deadline::After(kLookInterval);
-    return OkStatus();
-  }
-
- private:
-  const Context& context_;
-  Registry& registry_;
-  registry::CommandRecord command_;
-  OutputSource& output_;
-  Engine::Follow follow_;
-  Deadline next_look_ = Deadline::Never();
-  int looks_ = 0;
-};
 
 }  // namespace
 
@@ -121,19 +76,13 @@ Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t 
 
 Result<TaskCommand> LocalEngine::ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
                                                  Follow follow, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
-  const InstanceId id = found.instance.id;
-  PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
-  PYRO_ASSIGN_OR_RETURN(
-      const std::unique_ptr<engine::JournalOutput> output,
-      engine::JournalOutput::Open(registry::InstanceDirectory(impl_->context.state, id), sequence));
-  engine::RecordedCommand recorded(impl_->context, found.registry, std::move(command), *output,
-                                   follow);
-  CallIo own = io;
-  own.stdin_fd = -1;
-  PYRO_RETURN_IF_ERROR(engine::CommandSession(recorded, io.sink, own).Run());
-  return engine::DescribeCommand(impl_->context, recorded.command(), found.instance.accelerator);
+  const Deadline until =
+      follow == Follow::kYes ? Deadline::Never() : Deadline::After(std::chrono::milliseconds(0));
+  PYRO_ASSIGN_OR_RETURN(engine::RecordedCommand recorded,
+                        engine::RecordedCommand::Open(impl_->context, task_id, sequence, until));
+  PYRO_RETURN_IF_ERROR(recorded.OpenOutput());
+  PYRO_RETURN_IF_ERROR(engine::CommandSession(recorded, io.sink, io).Run());
+  return engine::DescribeCommand(impl_->context, recorded.command(), recorded.accelerator());
 }
 
 }  // namespace pyro
