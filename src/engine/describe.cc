@@ -9,6 +9,7 @@
 
 #include "base/try.h"
 #include "engine/explain.h"
+#include "engine/instance_rows.h"
 #include "registry/disk_reserve.h"
 #include "registry/instance_directory.h"
 
@@ -25,45 +26,27 @@ std::uint64_t BytesOnDisk(const std::filesystem::path& file) {
   return static_cast<std::uint64_t>(info.st_blocks) * 512;
 }
 
-// The part that VMs and tasks show alike.
-template <typename Info>
-Info DescribeInstance(const InstanceRecord& instance) {
-  Info info;
-  info.environment = instance.environment;
-  info.state = instance.state;
-  info.vcpu_count = instance.vcpu_count;
-  info.mem_mib = instance.mem_mib;
-  info.ttl_seconds = instance.ttl.count();
-  info.network_enabled = instance.network;
-  info.allow_host_compat = instance.allow_host_compat;
-  info.execution_mode = instance.execution_mode;
-  info.accelerator = instance.accelerator;
-  info.created_at = FormatTime(instance.created_at);
-  info.expires_at = FormatTime(instance.expires_at);
-  info.last_error = instance.last_error;
-  return info;
-}
-
 }  // namespace
 
 VmInfo DescribeVm(const InstanceRecord& vm) {
-  auto info = DescribeInstance<VmInfo>(vm);
+  VmInfo info;
+  ToInfo(vm, api::Rows<VmInfo>(), &info);
   info.vm_id = vm.id.str();
+  info.network_enabled = vm.network;
   return info;
 }
 
 Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
                               const InstanceRecord& task) {
-  auto info = DescribeInstance<TaskInfo>(task);
+  TaskInfo info;
+  ToInfo(task, api::Rows<TaskInfo>(), &info);
   info.task_id = task.id.str();
-  info.disk_mib = task.disk_mib;
-  info.last_used_at = FormatTime(task.last_used_at);
+  info.network_enabled = task.network;
   if (task.state == InstanceState::kStarted &&
       registry::IsStarving(registry::InstanceDirectory(context.state, task.id))) {
     info.last_error =
         "this host's disk is full: no command can start, and output is dropped, until some is free";
   }
-  info.command_count = task.command_count;
   // Not a walk over the journal, which may have ten thousand entries.
   info.disk_bytes = BytesOnDisk(registry::DataImage(context.state, task.id)) + task.output_bytes;
   PYRO_ASSIGN_OR_RETURN(const std::optional<registry::CommandRecord> last,

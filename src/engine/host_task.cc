@@ -51,8 +51,7 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
   }
   if (io.on_notice) io.on_notice(HostCompatNotice(why));
   PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenReconciled(context, InstanceKind::kTask));
-  registry::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, "");
-  spec.disk_mib = options.disk_mib;
+  const registry::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, "");
   PYRO_ASSIGN_OR_RETURN(const NewInstance created, CreateOnDisk(registry, context, spec));
   Status made = sys::MakeDirectories(registry::HostWorkspace(context.state, spec.id));
   if (made) made = registry::FinishCreation(context.state, spec.id);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/try.h"
+#include "engine/instance_rows.h"
 #include "environment/blank.h"
 #include "registry/command_log.h"
 #include "registry/disk_reserve.h"
@@ -69,17 +70,14 @@ void MakeRoom(const Context& context, const InstanceId& id) {
 
 }  // namespace
 
-InstanceSpec MakeSpec(InstanceKind kind, const VmOptions& options, const std::string& digest) {
-  InstanceSpec spec{.id = InstanceId::FromBits(kind, sys::RandomBits())};
-  spec.environment = options.environment;
-  spec.environment_digest = digest;
-  spec.vcpu_count = options.vcpu_count;
-  spec.mem_mib = options.mem_mib;
-  spec.disk_mib = kDataDiskBytes >> 20;
-  spec.ttl = std::chrono::seconds(options.ttl_seconds);
-  spec.network = options.network;
-  spec.allow_host_compat = options.allow_host_compat;
-  return spec;
+InstanceSpec MakeSpec(InstanceKind kind, const api::Struct& rows, const void* options,
+                      const std::string& digest) {
+  registry::InstanceRecord record(
+      InstanceSpec{.id = InstanceId::FromBits(kind, sys::RandomBits())});
+  record.disk_mib = kDataDiskBytes >> 20;
+  FromOptions(rows, options, record);
+  record.environment_digest = digest;
+  return record;
 }
 
 VmOptions ToOptions(const InstanceSpec& spec) {

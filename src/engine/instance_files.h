@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "api/rows.h"
 #include "engine/context.h"
 #include "pyro/engine.h"
 #include "registry/registry.h"
@@ -18,8 +19,13 @@ inline constexpr std::uint64_t kDataDiskBytes = 10ULL << 30;
 
 // A new id, and the options as the registry keeps them. `digest`: of the environment's version;
 // empty where there is none.
-registry::InstanceSpec MakeSpec(InstanceKind kind, const VmOptions& options,
+registry::InstanceSpec MakeSpec(InstanceKind kind, const api::Struct& rows, const void* options,
                                 const std::string& digest);
+template <typename Options>
+registry::InstanceSpec MakeSpec(InstanceKind kind, const Options& options,
+                                const std::string& digest) {
+  return MakeSpec(kind, api::Rows<Options>(), &options, digest);
+}
 VmOptions ToOptions(const registry::InstanceSpec& spec);
 
 // On disk and in the registry; the caller is its owner while it holds the lock.

@@ -135,8 +135,7 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
     return CreateHostTask(context, options, environment.error(), io);
   }
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
-  registry::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
-  spec.disk_mib = options.disk_mib;
+  const registry::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
   if (Status status = CreateWithGuest(context, registry, spec, seed, io); !status) {
     if (!options.allow_host_compat || !MeansNoGuest(status.error())) {
       return std::move(status).error();

@@ -3,14 +3,18 @@
 
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <variant>
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "db/database.h"
 #include "pyro/enums.h"
 #include "pyro/result.h"
 #include "pyro/types.h"
@@ -51,7 +55,7 @@ struct InstanceSpec {
   bool allow_host_compat = false;
 };
 
-// A field that is stored has its row in instance_fields.h.
+// A field that is stored has its row in kInstanceFields.
 struct InstanceRecord : InstanceSpec {
   explicit InstanceRecord(InstanceSpec spec) : InstanceSpec(std::move(spec)) {}
 
@@ -68,6 +72,55 @@ struct InstanceRecord : InstanceSpec {
   std::int64_t next_sequence = 1;
   std::int64_t command_count = 0;  // Running ones too.
   std::uint64_t output_bytes = 0;  // Bytes of output kept of the commands that have ended.
+};
+
+// Each stored field in one row. The columns of the table, what is bound to them and read from them,
+// their migrations, and the keys of a task's manifest come from this list.
+template <typename Value>
+using InstanceMember = Value InstanceRecord::*;
+
+struct InstanceField {
+  std::string_view name;  // Of its column.
+  std::variant<InstanceMember<std::string>, InstanceMember<std::int64_t>,
+               InstanceMember<std::uint64_t>, InstanceMember<bool>,
+               InstanceMember<std::chrono::seconds>, InstanceMember<WallTime>,
+               InstanceMember<std::optional<WallTime>>, InstanceMember<InstanceOwner>,
+               InstanceMember<InstanceState>, InstanceMember<ExecutionMode>>
+      member;
+  // In a manifest: the longest text in bytes, or the largest number. 0: the manifest lacks it.
+  std::int64_t manifest_limit = 0;
+  // The migration that adds its column, for a field that the first table of instances had not. A
+  // manifest may lack it.
+  std::optional<db::Sql> added = std::nullopt;
+};
+
+inline constexpr std::int64_t kMaxManifestNumber = std::int64_t{1} << 40;
+// Milliseconds that can still be added to and shown: before the year 10000.
+inline constexpr std::int64_t kMaxManifestTime = 253'402'300'799'999;
+
+// All but the id. New ones are appended: each that is added is a version of the schema.
+inline constexpr std::array kInstanceFields = {
+    InstanceField{"environment", &InstanceRecord::environment, 1024},
+    InstanceField{"environment_digest", &InstanceRecord::environment_digest, 256},
+    InstanceField{"owner", &InstanceRecord::owner},
+    InstanceField{"vcpu_count", &InstanceRecord::vcpu_count, kMaxManifestNumber},
+    InstanceField{"mem_mib", &InstanceRecord::mem_mib, kMaxManifestNumber},
+    InstanceField{"disk_mib", &InstanceRecord::disk_mib, kMaxManifestNumber},
+    InstanceField{"ttl_seconds", &InstanceRecord::ttl, kMaxTtl.count()},
+    InstanceField{"network", &InstanceRecord::network, 1},
+    InstanceField{"allow_host_compat", &InstanceRecord::allow_host_compat, 1},
+    InstanceField{"state", &InstanceRecord::state},
+    InstanceField{"execution_mode", &InstanceRecord::execution_mode},
+    InstanceField{"accelerator", &InstanceRecord::accelerator},
+    InstanceField{"network_json", &InstanceRecord::network_json},
+    InstanceField{"last_error", &InstanceRecord::last_error},
+    InstanceField{"created_at", &InstanceRecord::created_at, kMaxManifestTime},
+    InstanceField{"started_at", &InstanceRecord::started_at},
+    InstanceField{"last_used_at", &InstanceRecord::last_used_at},
+    InstanceField{"expires_at", &InstanceRecord::expires_at},
+    InstanceField{"next_sequence", &InstanceRecord::next_sequence},
+    InstanceField{"command_count", &InstanceRecord::command_count},
+    InstanceField{"output_bytes", &InstanceRecord::output_bytes},
 };
 
 // The changes of an event in addition to state and times. Empty fields: no change.

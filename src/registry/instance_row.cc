@@ -10,7 +10,7 @@
 #include <variant>
 
 #include "base/try.h"
-#include "registry/instance_fields.h"
+#include "registry/instance_record.h"
 #include "registry/row_values.h"
 
 namespace pyro::registry {

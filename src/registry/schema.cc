@@ -1,9 +1,15 @@
 #include "registry/schema.h"
 
+#include <iterator>
+#include <vector>
+
+#include "registry/instance_record.h"
+
 namespace pyro::registry {
 namespace {
 
-// To change the tables: append; never edit one that was released. Then update
+// To change the tables: append; never edit one that was released. A field of an instance brings its
+// own (instance_record.h). Then update
 // testdata/schema.sql and add a fixture of the version that was current before.
 constexpr db::Sql kMigrations[] = {
     // Version 1.
@@ -108,6 +114,15 @@ DROP TABLE vms;
 
 }  // namespace
 
-std::span<const db::Sql> Migrations() { return kMigrations; }
+std::span<const db::Sql> Migrations() {
+  static const std::vector<db::Sql> kAll = [] {
+    std::vector<db::Sql> all(std::begin(kMigrations), std::end(kMigrations));
+    for (const InstanceField& field : kInstanceFields) {
+      if (field.added) all.push_back(*field.added);
+    }
+    return all;
+  }();
+  return kAll;
+}
 
 }  // namespace pyro::registry

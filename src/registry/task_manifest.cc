@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "base/try.h"
-#include "registry/instance_fields.h"
+#include "registry/instance_record.h"
 #include "registry/row_values.h"
 
 namespace pyro::registry {
@@ -65,6 +65,7 @@ Result<InstanceRecord> ReadManifest(const Json& json) {
   InstanceRecord task(InstanceSpec{.id = std::move(task_id)});
   for (const InstanceField& field : kInstanceFields) {
     if (field.manifest_limit == 0) continue;
+    if (field.added && !json.contains(field.name)) continue;  // Made before it was added.
     PYRO_RETURN_IF_ERROR(std::visit(
         [&](auto member) { return ReadField(json, field, task.*member); }, field.member));
   }

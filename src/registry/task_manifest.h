@@ -14,7 +14,7 @@ namespace pyro::registry {
 inline constexpr int kTaskManifestSchema = 1;
 inline constexpr std::size_t kMaxTaskManifestBytes = 64 * 1024;
 
-// The task's id, and its fields with a manifest_limit (instance_fields.h).
+// The task's id, and its fields with a manifest_limit (instance_record.h).
 std::string FormatTaskManifest(const InstanceRecord& task);
 
 // The record as it was at the creation. kDataLoss: longer than kMaxTaskManifestBytes, not JSON,

@@ -12,7 +12,6 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "registry/command_record.h"
-#include "registry/instance_fields.h"
 #include "registry/instance_record.h"
 
 namespace pyro::registry {
