@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   std::int64_t before = 0;
   for (const CommandRecord& command :
-       std::move(replay).Finish(pyro::InstanceId::FromBits(InstanceKind::kTask, {}))) {
+       std::move(replay).Finish(pyro::InstanceId::FromBits(pyro::InstanceKind::kTask, {}))) {
     PYRO_CHECK(command.sequence > before);
     before = command.sequence;
   }

@@ -1,8 +1,10 @@
 // A hostile guest and a hostile client at once: the router must keep its accounts for all that both
 // send.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/check.h"
@@ -28,15 +30,26 @@ wire::Frame ExecOn(std::uint32_t channel) {
   return exec.ToFrame(channel);
 }
 
+// Takes all frames and counts those of the clients.
+class FuzzPorts : public supervisor::CommandRouter::Ports {
+ public:
+  void ToGuest(std::string) override {}
+  void ToClient(supervisor::ClientId, std::string bytes) override { to_clients += bytes.size(); }
+  void CommandStarted(std::uint32_t, std::chrono::milliseconds) override {}
+  void CommandKilled(std::uint32_t) override {}
+  void CommandFinished(std::uint32_t) override {}
+  void JournalWritten() override {}
+  void UseChanged() override {}
+
+  std::size_t to_clients = 0;
+};
+
 }  // namespace
 
 // The first byte of each 32-byte piece says who sends the rest of it.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  std::size_t held_by_clients = 0;
-  supervisor::CommandRouter router(
-      {.to_guest = [](std::string) {},
-       .to_client = [&](supervisor::ClientId,
-                        std::string bytes) { held_by_clients += bytes.size(); }});
+  FuzzPorts ports;
+  supervisor::CommandRouter router(ports);
   PYRO_CHECK(router.FromClient(1, ExecOn(1)).ok());
   PYRO_CHECK(router.FromClient(2, ExecOn(1)).ok());
   (void)router.GuestReady("/bin/sh");
