@@ -46,7 +46,7 @@ class HostCommand : public RunningCommand {
   static Result<HostCommand> Start(sys::SpawnOptions spawn, std::chrono::milliseconds limit);
 
   Polls polls() const override;
-  Deadline next_look() const override { return limit_; }
+  Deadline next_look() const override { return over() ? Deadline::Never() : limit_; }
   Status Advance(const Polls& polls) override;
   bool over() const override { return status_.has_value(); }
   OutputSource* output() override { return &output_; }

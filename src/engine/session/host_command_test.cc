@@ -57,6 +57,17 @@ TEST(HostCommandTest, ACommandOnTheHostMayCloseItsInput) {
   EXPECT_EQ(sink.out, "done\n");
 }
 
+TEST(HostCommandTest, TheLimitOfACommandThatHasEndedWakesItsSessionNoMore) {
+  const CallIo io;
+  TestSink sink;
+  HostCommand command = OnHost("echo done", std::chrono::milliseconds(60'000));
+  EXPECT_NE(command.next_look().PollTimeout(), -1);
+  const Status status = CommandSession(command, &sink, io).Run();
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  // A slow sink may take the output long after that.
+  EXPECT_EQ(command.next_look().PollTimeout(), -1);
+}
+
 TEST(HostCommandTest, ACommandOnTheHostIsKilledAtItsLimit) {
   const CallIo io;
   TestSink sink;
