@@ -68,6 +68,12 @@ void MakeRoom(const Context& context, const InstanceId& id) {
   (void)registry::DiskReserve(registry::InstanceDirectory(context.state, id)).Release();
 }
 
+Result<Found> FindReconciled(const Context& context, InstanceKind kind, const std::string& prefix) {
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, kind));
+  PYRO_ASSIGN_OR_RETURN(InstanceRecord instance, registry.Find(kind, prefix));
+  return Found{std::move(registry), std::move(instance)};
+}
+
 }  // namespace
 
 InstanceSpec MakeSpec(InstanceKind kind, const api::Struct& rows, const void* options,
@@ -199,10 +205,12 @@ Result<Registry> OpenReconciled(const Context& context, InstanceKind kind) {
   return registry;
 }
 
-Result<Found> Find(const Context& context, InstanceKind kind, const std::string& prefix) {
-  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, kind));
-  PYRO_ASSIGN_OR_RETURN(InstanceRecord instance, registry.Find(kind, prefix));
-  return Found{std::move(registry), std::move(instance)};
+Result<Found> FindVm(const Context& context, const std::string& prefix) {
+  return FindReconciled(context, InstanceKind::kVm, prefix);
+}
+
+Result<Found> FindTask(const Context& context, const std::string& prefix) {
+  return FindReconciled(context, InstanceKind::kTask, prefix);
 }
 
 Status RemoveFromDisk(Registry& registry, const Context& context, const InstanceId& id) {

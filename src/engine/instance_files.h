@@ -71,7 +71,8 @@ struct Found {
   registry::InstanceRecord instance;
 };
 // Errors as for Registry::Find.
-Result<Found> Find(const Context& context, InstanceKind kind, const std::string& prefix);
+Result<Found> FindVm(const Context& context, const std::string& prefix);
+Result<Found> FindTask(const Context& context, const std::string& prefix);
 
 // For the holder of the lock, while no guest runs. Works in any state, and a second time.
 Status RemoveFromDisk(registry::Registry& registry, const Context& context, const InstanceId& id);

@@ -107,8 +107,7 @@ Result<TaskCommandInfo> LocalEngine::GetTaskCommand(const std::string& task_id,
 
 Result<TaskCommandPage> LocalEngine::ListTaskCommands(const std::string& task_id,
                                                       std::int64_t first, std::int64_t limit) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(
       const std::vector<registry::CommandRecord> commands,
       found.registry.ListCommands(found.instance.id, engine::RangeOf(first, limit)));
@@ -145,8 +144,7 @@ Result<TaskOutput> LocalEngine::ReadTaskOutput(const std::string& task_id, std::
 
 Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_id,
                                                        std::int64_t sequence, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   const InstanceId id = found.instance.id;
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command, found.registry.GetCommand(id, sequence));
   if (!command.end && command.execution_mode == ExecutionMode::kHostCompat) {

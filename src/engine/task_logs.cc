@@ -57,8 +57,7 @@ registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit) {
 
 Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t first,
                                        std::int64_t limit) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(
       std::vector<registry::CommandRecord> commands,
       found.registry.ListCommands(found.instance.id, engine::RangeOf(first, limit)));

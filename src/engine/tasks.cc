@@ -165,8 +165,7 @@ Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const C
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
                                          engine::StdinOf(io)));
   exec.journal = true;
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   const engine::Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.taken.link) {
@@ -193,8 +192,7 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kOptional,
                                          engine::Stdin::kEmpty));
   exec.journal = true;
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.taken.link) {
     return MakeError(ErrorCode::kWrongState,
@@ -217,8 +215,7 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
 }
 
 Result<TaskInfo> LocalEngine::StatusTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   return engine::DescribeTask(impl_->context, found.registry, found.instance);
 }
 
@@ -236,8 +233,7 @@ Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
 }
 
 Result<TaskInfo> LocalEngine::StopTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   PYRO_RETURN_IF_ERROR(engine::StopGuest(impl_->context, found.registry, found.instance.id));
   PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task, found.registry.Get(found.instance.id));
   return engine::DescribeTask(impl_->context, found.registry, task);
@@ -260,8 +256,7 @@ Result<std::string> LocalEngine::DeleteTask(const std::string& task_id) {
 Result<ExportedPath> LocalEngine::ExportTask(const std::string& task_id, const std::string& path,
                                              const std::string& destination,
                                              const ExportOptions& options, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
   if (!running.taken.link) {
     return MakeError(ErrorCode::kWrongState, "the task runs on the host, and cannot be exported",

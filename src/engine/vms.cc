@@ -82,8 +82,7 @@ Result<VmInfo> LocalEngine::CreateVm(const VmOptions& options, const CallIo& io)
 }
 
 Result<VmInfo> LocalEngine::StartVm(const std::string& vm_id, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kVm, vm_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
   PYRO_ASSIGN_OR_RETURN(engine::Taken taken, engine::Take(impl_->context, found));
   const registry::InstanceRecord& vm = taken.instance;
   if (!taken.link) {
@@ -108,8 +107,7 @@ Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& 
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
                                          engine::StdinOf(io)));
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kVm, vm_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
   PYRO_RETURN_IF_ERROR(found.registry.Apply(found.instance.id, registry::InstanceEvent::kExec));
   auto result =
       found.instance.execution_mode == ExecutionMode::kHostCompat
@@ -121,23 +119,20 @@ Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& 
 }
 
 Result<VmInfo> LocalEngine::StopVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kVm, vm_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
   PYRO_RETURN_IF_ERROR(engine::StopGuest(impl_->context, found.registry, found.instance.id));
   PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord vm, found.registry.Get(found.instance.id));
   return engine::DescribeVm(vm);
 }
 
 Result<std::string> LocalEngine::DeleteVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kVm, vm_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
   PYRO_RETURN_IF_ERROR(engine::DeleteEverywhere(impl_->context, found.registry, found.instance.id));
   return found.instance.id.str();
 }
 
 Result<VmInfo> LocalEngine::StatusVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(const engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kVm, vm_id));
+  PYRO_ASSIGN_OR_RETURN(const engine::Found found, engine::FindVm(impl_->context, vm_id));
   return engine::DescribeVm(found.instance);
 }
 
@@ -152,8 +147,7 @@ Result<std::vector<VmInfo>> LocalEngine::ListVms() {
 }
 
 Result<VmNetworkInfo> LocalEngine::NetworkInfoVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(const engine::Found found,
-                        engine::Find(impl_->context, InstanceKind::kVm, vm_id));
+  PYRO_ASSIGN_OR_RETURN(const engine::Found found, engine::FindVm(impl_->context, vm_id));
   VmNetworkInfo info;
   info.vm_id = found.instance.id.str();
   info.network_enabled = found.instance.network;

@@ -98,7 +98,7 @@ Status ReadColumn(const db::Statement& row, int column, std::string_view thing, 
 template <typename Value>
 void BindValue(db::Statement& statement, int parameter, const Value& value) {
   if constexpr (std::is_enum_v<Value>) {
-    statement.BindText(parameter, StoredNames<Value>::Name(value));
+    statement.BindText(parameter, Name(value));
   } else if constexpr (std::is_same_v<Value, std::string>) {
     statement.BindText(parameter, value);
   } else if constexpr (std::is_same_v<Value, WallTime>) {
@@ -142,6 +142,8 @@ Result<InstanceRecord> ReadInstance(const db::Statement& row) {
                    field.member));
     ++column;
   }
+  // Never stored.
+  if (instance.state == InstanceState::kDeleted) return BadRow(thing, "state", "deleted");
   return instance;
 }
 

@@ -6,6 +6,16 @@
 
 namespace pyro::registry {
 
+std::string_view Name(InstanceOwner owner) {
+  switch (owner) {
+    case InstanceOwner::kLease:
+      return "lease";
+    case InstanceOwner::kRun:
+      return "run";
+  }
+  return "";
+}
+
 Error BadRow(std::string_view thing, std::string_view what, std::string_view value) {
   return MakeError(
       ErrorCode::kDataLoss,

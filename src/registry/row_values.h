@@ -2,9 +2,7 @@
 
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "base/time.h"
@@ -15,54 +13,25 @@
 
 namespace pyro::registry {
 
-// How a table holds the values of an enum: by name.
-template <typename Value>
-struct StoredNames;
+// "lease" and "run"; empty for a value that is neither.
+std::string_view Name(InstanceOwner owner);
 
-template <>
-struct StoredNames<InstanceOwner> {
-  static constexpr std::string_view kWhat = "owner";
-  static constexpr std::array kAll = {InstanceOwner::kLease, InstanceOwner::kRun};
-  static std::string_view Name(InstanceOwner owner) {
-    return owner == InstanceOwner::kLease ? "lease" : "run";
-  }
-};
-
-template <>
-struct StoredNames<InstanceState> {
-  static constexpr std::string_view kWhat = "state";
-  static constexpr std::array kAll = {InstanceState::kCreated, InstanceState::kStarted,
-                                      InstanceState::kStopped};
-  static std::string_view Name(InstanceState state) { return pyro::Name(state); }
-};
-
-template <>
-struct StoredNames<ExecutionMode> {
-  static constexpr std::string_view kWhat = "execution mode";
-  static constexpr std::array kAll = {ExecutionMode::kPending, ExecutionMode::kGuestVirtioSerial,
-                                      ExecutionMode::kGuestVsock, ExecutionMode::kHostCompat};
-  static std::string_view Name(ExecutionMode mode) { return pyro::Name(mode); }
-};
-
-template <>
-struct StoredNames<Outcome> {
-  static constexpr std::string_view kWhat = "outcome";
-  static constexpr std::array kAll = {Outcome::kExited,     Outcome::kSignalled,
-                                      Outcome::kTimedOut,   Outcome::kCancelled,
-                                      Outcome::kNotStarted, Outcome::kInterrupted};
-  static std::string_view Name(Outcome outcome) { return pyro::Name(outcome); }
-};
+// What errors call a value of the type.
+inline std::string_view WhatIs(InstanceOwner) { return "owner"; }
+inline std::string_view WhatIs(InstanceState) { return "state"; }
+inline std::string_view WhatIs(ExecutionMode) { return "execution mode"; }
+inline std::string_view WhatIs(Outcome) { return "outcome"; }
 
 // kDataLoss. `thing` names the kind of row: "VM".
 Error BadRow(std::string_view thing, std::string_view what, std::string_view value);
 
-// The value of that name. kDataLoss: there is none.
+// The value that Name() gives that name. kDataLoss: there is none.
 template <typename Value>
 Result<Value> ParseName(std::string_view thing, std::string_view text) {
-  for (const Value value : StoredNames<Value>::kAll) {
-    if (StoredNames<Value>::Name(value) == text) return value;
+  for (int i = 0; !Name(static_cast<Value>(i)).empty(); ++i) {
+    if (Name(static_cast<Value>(i)) == text) return static_cast<Value>(i);
   }
-  return BadRow(thing, StoredNames<Value>::kWhat, text);
+  return BadRow(thing, WhatIs(Value{}), text);
 }
 
 inline WallTime FromMs(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }

@@ -40,7 +40,7 @@ RecordedCommand::RecordedCommand(const Context& context, Found found,
 
 Result<RecordedCommand> RecordedCommand::Open(const Context& context, const std::string& task_id,
                                               std::int64_t sequence, Deadline until) {
-  PYRO_ASSIGN_OR_RETURN(Found found, Find(context, InstanceKind::kTask, task_id));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context, task_id));
   PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command,
                         found.registry.GetCommand(found.instance.id, sequence));
   RecordedCommand recorded(context, std::move(found), std::move(command), until);
