@@ -26,7 +26,9 @@ TEST(DescribeApiTest, EveryOperationHasNamesOfItsOwnAndTextsForItsReaders) {
     EXPECT_FALSE(std::string_view(operation->sentence).ends_with('.')) << operation->name;
     EXPECT_EQ(operation->tool == nullptr, operation->for_models == nullptr) << operation->name;
     EXPECT_EQ(FindOperation(operation->name), operation);
-    if (operation->tool != nullptr) EXPECT_EQ(FindTool(operation->tool), operation);
+    if (operation->tool != nullptr) {
+      EXPECT_EQ(FindTool(operation->tool), operation) << operation->name;
+    }
   }
   EXPECT_EQ(FindOperation("task vanish"), nullptr);
 }

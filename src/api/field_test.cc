@@ -33,7 +33,7 @@ TEST(FieldTest, AStructTakesTheFieldsOfItsBaseExceptThoseItHasItself) {
             (std::vector<std::string>{"environment", "vcpu_count", "mem_mib", "network", "command",
                                       "timeout_seconds", "ttl_seconds", "allow_host_compat"}));
   EXPECT_EQ(NamesOf(Rows<KeepSparesRequest>()),
-            (std::vector<std::string>{"count", "environment", "vcpu_count", "mem_mib", "network",
+            (std::vector<std::string>{"environment", "count", "vcpu_count", "mem_mib", "network",
                                       "ttl_seconds"}));
 }
 
