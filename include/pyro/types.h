@@ -105,6 +105,7 @@ struct VmInfo {
 
 // The options of a task. Its disk holds /workspace and every change to the root file system.
 struct TaskOptions : VmOptions {
+  std::string name;  // For people: any text of up to 64 bytes; several tasks may have the same.
   std::int64_t disk_mib = 10240;  // Its bound; the host stores only written blocks.
   // Seeds /workspace: a directory, or a tar archive, plain or compressed by gzip, bzip2, xz or
   // zstd. Empty: nothing.
@@ -139,6 +140,7 @@ struct TaskCommand {
 
 struct TaskInfo {
   std::string task_id;
+  std::string name;  // Empty: it has none.
   std::string environment;
   GuestState state = GuestState::kCreated;
   std::string workspace_path = "/workspace";

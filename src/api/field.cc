@@ -33,6 +33,13 @@ void Collect(const Struct& rows, void* object, void* fallback,
   }
 }
 
+Status CheckLength(const Field& field, const void* text) {
+  const auto bytes = static_cast<std::int64_t>(static_cast<const std::string*>(text)->size());
+  if (bytes <= field.most) return OkStatus();
+  return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} has {} bytes", field.name, bytes),
+                   fmt::format("{} takes at most {}", field.name, field.most));
+}
+
 }  // namespace
 
 std::vector<Member> MembersOf(const Struct& rows, const void* object) {
@@ -62,6 +69,7 @@ Status CheckRange(std::string_view name, std::int64_t value, std::int64_t least,
 
 Status CheckRanges(const Struct& rows, const void* object) {
   for (const auto& [field, value, fallback] : MembersOf(rows, object)) {
+    if (field.kind == Kind::kText) PYRO_RETURN_IF_ERROR(CheckLength(field, value));
     if (field.kind != Kind::kInteger && field.kind != Kind::kUnsigned) continue;
     PYRO_RETURN_IF_ERROR(CheckRange(field.name, field.load(value), field.least, field.most));
   }

@@ -82,6 +82,8 @@ struct Field {
   constexpr Field In(std::int64_t from, std::int64_t to = kNoMost) const {
     return With(&Field::least, from).With(&Field::most, to);
   }
+  // Of a text: the most bytes.
+  constexpr Field Longest(std::int64_t bytes) const { return With(&Field::most, bytes); }
   constexpr Field CheckedAtOnce() const { return With(&Field::checked_at_once, true); }
   constexpr Field Of(Unit one) const { return With(&Field::unit, one); }
   constexpr Field NullIfUnset() const { return With(&Field::presence, Presence::kNull); }
@@ -143,6 +145,7 @@ std::vector<std::string_view> ChoicesOf(const Field& field);
 
 // kInvalidArgument, naming the field: a number is out of its range.
 Status CheckRange(std::string_view name, std::int64_t value, std::int64_t least, std::int64_t most);
+// The same for all fields; of a text its length in bytes.
 Status CheckRanges(const Struct& rows, const void* object);
 template <typename T>
 Status CheckRanges(const T& object) {

@@ -51,6 +51,10 @@ TEST(FieldTest, ANumberOutsideItsRangeIsNamedWithTheRange) {
   options.vcpu_count = 64;
   options.disk_mib = 255;
   EXPECT_EQ(CheckRanges(options).error().hint, "disk_mib takes 256 to 1048576");
+  options.disk_mib = 256;
+  options.name.assign(65, 'x');
+  EXPECT_EQ(CheckRanges(options).error().message, "name has 65 bytes");
+  EXPECT_EQ(CheckRanges(options).error().hint, "name takes at most 64");
   TaskCommandRequest command;
   EXPECT_EQ(CheckRanges(command).error().hint, "sequence takes 1 and more");
 }

@@ -14,6 +14,10 @@ namespace {
 
 constexpr Field kTaskOptions[] = {
     Inline<TaskOptions, VmOptions>(),
+    Row<TaskOptions, &TaskOptions::name>("name", "Name the task, so that people know it again")
+        .Named("TEXT")
+        .Longest(64)
+        .ForModels("A name for people."),
     Row<TaskOptions, &TaskOptions::disk_mib>(
         "disk_mib", "Let the task's disk grow to N MiB, from 256; units M, G, T")
         .In(kMinDiskMib, kMaxDiskMib)

@@ -74,6 +74,7 @@ constexpr Field kTaskExecResult[] = {
 
 constexpr Field kTaskInfo[] = {
     TaskIdRow<TaskInfo>(),
+    Row<TaskInfo, &TaskInfo::name>("name", "Its name for people; null: it has none").NullIfUnset(),
     Row<TaskInfo, &TaskInfo::environment>("environment", "The environment that it is made of"),
     Row<TaskInfo, &TaskInfo::state>("state", "created, started or stopped"),
     Row<TaskInfo, &TaskInfo::workspace_path>("workspace_path", "Its directory in the guest"),

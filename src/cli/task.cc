@@ -22,6 +22,7 @@ namespace {
 constexpr std::uint64_t kNearlyFull = 20;  // One part in so many is left.
 
 void PrintTask(const TaskInfo& task) {
+  if (!task.name.empty()) Print(fmt::format("Name: {}\n", Printable(task.name)));
   Print(fmt::format("Task: {}\nEnvironment: {}\nState: {}\nWorkspace: /workspace\n", task.task_id,
                     task.environment, Name(task.state)));
   Print(fmt::format("Execution mode: {}\nResources: {} vCPU / {} MiB\nNetwork: {}\n",

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "base/try.h"
 #include "engine/testing/engine_fixture.h"
 #include "engine/testing/trigger.h"
@@ -90,6 +91,29 @@ TEST_F(TasksTest, ATaskStartsWithItsCreationAndKeepsItsWorkspaceOverAStop) {
   EXPECT_FALSE(fs::exists(DirectoryOf(id)));
   EXPECT_EQ(*engine_->DeleteTask(id), id);  // As one that was cut off and is repeated.
   EXPECT_EQ(engine_->DeleteTask(id.substr(0, 12)).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(TasksTest, ATaskKeepsItsNameAlsoIfItsRowIsLost) {
+  TaskOptions options = Task();
+  options.name = "a build of mine";
+  const std::string id = Create(options);
+  const std::string nameless = Create();
+  EXPECT_EQ(engine_->StatusTask(id)->name, options.name);
+  ASSERT_TRUE(engine_->StopTask(id).ok());
+  ASSERT_TRUE(engine_->StopTask(nameless).ok());
+  // As a version without names wrote it.
+  const fs::path manifest = DirectoryOf(nameless) / "manifest.json";
+  Json old = *ParseJson(*sys::ReadFile(manifest, 10000));
+  ASSERT_EQ(old.erase("name"), 1U);
+  std::ofstream(manifest) << ToPrettyJson(old);
+  for (const char* file : {"registry.db", "registry.db-wal", "registry.db-shm"}) {
+    fs::remove(state_ / file);
+  }
+  EXPECT_EQ(engine_->StatusTask(id)->name, options.name);
+  EXPECT_EQ(engine_->StatusTask(nameless)->name, "");
+
+  options.name.assign(65, 'x');
+  EXPECT_EQ(engine_->CreateTask(options).error().message, "name has 65 bytes");
 }
 
 TEST_F(TasksTest, ADirectorySeedsTheWorkspace) {

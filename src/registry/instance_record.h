@@ -44,6 +44,7 @@ inline constexpr std::chrono::seconds kMaxTtl{kMaxTtlSeconds};
 // The configuration; never changes.
 struct InstanceSpec {
   InstanceId id;
+  std::string name;                // For people; may be empty.
   std::string environment;         // The catalog's name, such as debian:12.
   std::string environment_digest;  // Of the installed version that its guest runs.
   InstanceOwner owner = InstanceOwner::kLease;
@@ -121,6 +122,8 @@ inline constexpr std::array kInstanceFields = {
     InstanceField{"next_sequence", &InstanceRecord::next_sequence},
     InstanceField{"command_count", &InstanceRecord::command_count},
     InstanceField{"output_bytes", &InstanceRecord::output_bytes},
+    InstanceField{"name", &InstanceRecord::name, 64,
+                  db::Sql("ALTER TABLE instances ADD COLUMN name TEXT NOT NULL DEFAULT ''")},
 };
 
 // The changes of an event in addition to state and times. Empty fields: no change.
