@@ -38,6 +38,9 @@ struct Operation {
   unsigned needs = kNothing;         // Of Needs.
   const char* sentence;              // For people.
   const char* for_models = nullptr;  // The tool's description.
+  // Of a command line that is made from this row; nullptr: src/cli has a file for it, or none is
+  // there.
+  const char* example = nullptr;
   // By() sets these.
   const Struct& (*request)() = nullptr;
   const Struct& (*result)() = nullptr;

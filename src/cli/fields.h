@@ -5,7 +5,9 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "api/operations.h"
 #include "api/rows.h"
+#include "cli/commands.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
 class App;
@@ -33,5 +35,9 @@ template <typename T>
 void AddFields(CLI::App* command, T& object, std::initializer_list<std::string_view> without = {}) {
   AddFields(command, api::Rows<T>(), &object, without);
 }
+
+// The command of an operation with an example, made from its row: the arguments and options are the
+// fields of its request, and people get the fields of its result that are set.
+void AddRowCommand(CLI::App& parent, Context& context, const api::Operation& operation);
 
 }  // namespace pyro::cli

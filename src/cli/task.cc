@@ -13,6 +13,7 @@
 #include "base/try.h"
 #include "cli/call.h"
 #include "cli/delete.h"
+#include "cli/fields.h"
 #include "cli/output.h"
 #include "cli/parser.h"
 
@@ -97,6 +98,9 @@ void AddTask(CLI::App& app, Context& context) {
   AddTaskStop(*task, context);
   AddDelete(*task, context, kTasks);
   AddTaskExport(*task, context);
+  for (const api::Operation& operation : api::TaskOperations()) {
+    if (operation.example != nullptr) AddRowCommand(*task, context, operation);
+  }
 }
 
 }  // namespace pyro::cli

@@ -62,6 +62,11 @@ Status MakeDirectory(const fs::path& path) {
 }
 
 // Of a directory that no other process knows yet.
+// Syncs the directory, too.
+Status WriteManifest(const fs::path& directory, const InstanceRecord& task) {
+  return sys::WriteFileAtomically(directory / "manifest.json", FormatTaskManifest(task));
+}
+
 Result<sys::FileLock> TakeNewLock(const fs::path& directory, InstanceKind kind) {
   PYRO_ASSIGN_OR_RETURN(std::optional<sys::FileLock> lock,
                         sys::FileLock::TryAcquire(directory / "lock"));
@@ -74,9 +79,7 @@ Result<sys::FileLock> FillTaskDirectory(const fs::path& directory, const Instanc
   PYRO_ASSIGN_OR_RETURN(sys::FileLock lock, TakeNewLock(directory, task.id.kind()));
   PYRO_RETURN_IF_ERROR(MakeEmptyFile(directory / kCreatingMark));
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(directory / "commands"));
-  // Syncs the directory, too.
-  PYRO_RETURN_IF_ERROR(
-      sys::WriteFileAtomically(directory / "manifest.json", FormatTaskManifest(task)));
+  PYRO_RETURN_IF_ERROR(WriteManifest(directory, task));
   return lock;
 }
 
@@ -244,6 +247,10 @@ Result<std::vector<fs::path>> LeftoverDirectories(const fs::path& state_dir, Ins
 
 Result<bool> IsAdoptable(const fs::path& state_dir, const InstanceId& id) {
   return IsFree(state_dir, id, /*creating=*/false);
+}
+
+Status ReplaceManifest(const fs::path& state_dir, const InstanceRecord& task) {
+  return WriteManifest(InstanceDirectory(state_dir, task.id), task);
 }
 
 }  // namespace pyro::registry

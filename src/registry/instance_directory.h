@@ -73,4 +73,7 @@ Result<std::vector<std::filesystem::path>> LeftoverDirectories(
 // WithExclusive.
 Result<bool> IsAdoptable(const std::filesystem::path& state_dir, const InstanceId& id);
 
+// Writes a task's manifest again, after a change of its record; durable when it returns.
+Status ReplaceManifest(const std::filesystem::path& state_dir, const InstanceRecord& task);
+
 }  // namespace pyro::registry

@@ -165,6 +165,16 @@ Result<InstanceRecord> Registry::Apply(const InstanceId& id, InstanceEvent event
   return std::move(*applied);
 }
 
+Result<InstanceRecord> Registry::Rename(const InstanceId& id, const std::string& name) {
+  std::optional<InstanceRecord> renamed;
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(renamed, Get(id));
+    renamed->name = name;
+    return Store(*renamed);
+  }));
+  return std::move(*renamed);
+}
+
 Status Registry::Store(const InstanceRecord& instance) {
   PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare(kUpdateInstance));
   BindInstance(update, instance);

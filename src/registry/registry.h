@@ -54,13 +54,17 @@ class Registry {
   // out. kInvalidArgument: it is not, or several ids begin so. kNotFound.
   Result<InstanceRecord> Find(InstanceKind kind, std::string_view text);
 
-  // The only way to change an instance: checks `event` against its present state, stores the result
-  // with `changes`, and returns it as stored.
+  // The way to change an instance's state: checks `event` against its present state, stores the
+  // result with `changes`, and returns it as stored.
   // kStart, kExec and kRenew begin the lease again; kStart clears last_error; kStop and kLost clear
   // network_json; kDelete removes the row, and the commands with it. kNotFound; kWrongState: see
   // Next().
   Result<InstanceRecord> Apply(const InstanceId& id, InstanceEvent event,
                                const InstanceChanges& changes = {});
+
+  // Gives the instance another name, and returns it as stored; its manifest is the caller's to
+  // write. kNotFound.
+  Result<InstanceRecord> Rename(const InstanceId& id, const std::string& name);
 
   // Fine if it is gone already. kWrongState: it is started.
   Status Delete(const InstanceId& id);
