@@ -106,6 +106,10 @@ struct ExportTaskRequest : TaskRequest {
   bool force = false;
 };
 
+struct RenameTaskRequest : TaskRequest {
+  std::string name;
+};
+
 struct EnvironmentRequest {
   std::string environment;
 };

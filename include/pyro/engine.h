@@ -175,6 +175,8 @@ class Engine {
   enum class Follow { kNo, kYes };
   virtual Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
                                               Follow follow, const CallIo& io) = 0;
+  // Gives the task another name for people, as TaskOptions has it; empty: none.
+  virtual Result<TaskInfo> RenameTask(const std::string& task_id, const std::string& name) = 0;
   // Syncs, powers off and interrupts running commands. A stopped task is no error.
   virtual Result<TaskInfo> StopTask(const std::string& task_id) = 0;
   // In any state, with its workspace and journal. Returns the full id. A whole id that names no

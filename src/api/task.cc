@@ -10,6 +10,10 @@
 #include "base/try.h"
 
 namespace pyro::api {
+
+template <>
+const Struct& Rows<RenameTaskRequest>();
+
 namespace {
 
 constexpr Field kTaskOptions[] = {
@@ -208,6 +212,18 @@ Result<TaskCommand> CallReadTaskCommand(Engine& engine, const ReadTaskCommandReq
                                 request.follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
 }
 
+constexpr Field kRenameTaskRequest[] = {
+    Inline<RenameTaskRequest, TaskRequest>(),
+    Row<RenameTaskRequest, &RenameTaskRequest::name>("name", "Its new name, up to 64 bytes")
+        .Required()
+        .Positional("NAME")
+        .Longest(64),
+};
+
+Result<TaskInfo> CallRenameTask(Engine& engine, const RenameTaskRequest& request, const CallIo&) {
+  return engine.RenameTask(request.task_id, request.name);
+}
+
 Result<TaskInfo> CallStopTask(Engine& engine, const TaskRequest& request, const CallIo&) {
   return engine.StopTask(request.task_id);
 }
@@ -310,6 +326,13 @@ constexpr Operation kTaskOperations[] = {
         .needs = kSink,
         .sentence = "Show one command with its whole output",
     }),
+    By<CallRenameTask>({
+        .name = "task rename",
+        .method = "rename_task",
+        .effect = Effect::kChanges,
+        .sentence = "Give a task another name for people",
+        .example = "pyro task rename $id 'nightly build'",
+    }),
     By<CallDeleteTask>({
         .name = "task delete",
         .method = "delete_task",
@@ -371,6 +394,7 @@ PYRO_ROWS(ReadTaskCommandRequest, "ReadTaskCommandRequest", "A command of a task
           kReadTaskCommandRequest)
 PYRO_ROWS(ReadTaskOutputRequest, "ReadTaskOutputRequest", "A part of a command's output.",
           kReadTaskOutputRequest)
+PYRO_ROWS(RenameTaskRequest, "RenameTaskRequest", "A task and its new name.", kRenameTaskRequest)
 PYRO_ROWS(TaskEntriesRequest, "TaskEntriesRequest", "A part of a task's journal.",
           kTaskEntriesRequest)
 PYRO_ROWS(ExportTaskRequest, "ExportTaskRequest", "A path of the guest, and its place on the host.",

@@ -73,6 +73,21 @@ TEST_F(CliTaskTest, CreateShowsTheTaskToPeopleAndAsJson) {
   EXPECT_EQ(Pyro({"task", "create", "--disk-mib", "1", "debian:12"}).code, kExitFailed);
 }
 
+TEST_F(CliTaskTest, ACommandMadeFromItsRowShowsItsResultToPeopleAndAsJson) {
+  const std::string id =
+      Pyro({"task", "create", "--json", "--name", "old", "debian:12"}).json()["task_id"];
+  EXPECT_NE(Pyro({"task", "status", id}).out.find("Name: old\n"), std::string::npos);
+  const Told people = Pyro({"task", "rename", id, "new\x1b"});
+  EXPECT_EQ(people.code, 0) << people.err;
+  EXPECT_NE(people.out.find("name: new\\x1b\n"), std::string::npos) << people.out;
+  EXPECT_EQ(Pyro({"task", "rename", "--json", id, "newer"}).json()["name"], "newer");
+  EXPECT_EQ(Pyro({"task", "rename", "-q", id, "newest"}).out, "");
+  const Told refused = Pyro({"task", "rename", id, std::string(65, 'x')});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("name has 65 bytes"), std::string::npos) << refused.err;
+  EXPECT_EQ(Pyro({"task", "status", "--json", id}).json()["name"], "newest");
+}
+
 TEST_F(CliTaskTest, ADirectorySeedsTheTaskAndComesBack) {
   fs::create_directories(directory_.path() / "source");
   std::ofstream(directory_.path() / "source" / "file") << "seeded\n";

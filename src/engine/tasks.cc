@@ -232,6 +232,17 @@ Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
   return list;
 }
 
+Result<TaskInfo> LocalEngine::RenameTask(const std::string& task_id, const std::string& name) {
+  TaskOptions options;
+  options.name = name;
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task,
+                        found.registry.Rename(found.instance.id, name));
+  PYRO_RETURN_IF_ERROR(registry::ReplaceManifest(impl_->context.state, task));
+  return engine::DescribeTask(impl_->context, found.registry, task);
+}
+
 Result<TaskInfo> LocalEngine::StopTask(const std::string& task_id) {
   PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
   PYRO_RETURN_IF_ERROR(engine::StopGuest(impl_->context, found.registry, found.instance.id));

@@ -112,6 +112,14 @@ TEST_F(TasksTest, ATaskKeepsItsNameAlsoIfItsRowIsLost) {
   EXPECT_EQ(engine_->StatusTask(id)->name, options.name);
   EXPECT_EQ(engine_->StatusTask(nameless)->name, "");
 
+  // A new name is as durable.
+  EXPECT_EQ(engine_->RenameTask(nameless, "another")->name, "another");
+  EXPECT_EQ(engine_->RenameTask(id, std::string(65, 'x')).error().message, "name has 65 bytes");
+  for (const char* file : {"registry.db", "registry.db-wal", "registry.db-shm"}) {
+    fs::remove(state_ / file);
+  }
+  EXPECT_EQ(engine_->StatusTask(nameless)->name, "another");
+
   options.name.assign(65, 'x');
   EXPECT_EQ(engine_->CreateTask(options).error().message, "name has 65 bytes");
 }

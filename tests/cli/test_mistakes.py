@@ -79,7 +79,7 @@ def test_a_missing_dash_dash_is_shown_where_it_belongs(bare, words, sentence, hi
     (["env", "pull"], 2, "ENVIRONMENT is missing", "write: pyro env pull debian:12"),
     (["task", "export", ID], 2, "PATH is missing", f"write: pyro task export {ID} PATH DEST"),
     (["task"], 2, "the command 'pyro task' is not complete",
-     "give one of create, exec, status, logs, list, stop, delete, export"),
+     "give one of create, exec, status, logs, list, stop, delete, export, rename"),
     (["run", "debian:12", "--mem-mib"], 125, "--mem-mib has no value", "give one after it, as in: --mem-mib N"),
     (["task", "create", "--source-path", "--network", "debian:12"], 2, "--source-path has no value",
      "give one after it, as in: --source-path PATH"),
