@@ -17,6 +17,8 @@
 
 namespace pyro {
 
+class EventStream;
+
 // Takes a command's output as it arrives.
 class OutputSink {
  public:
@@ -192,6 +194,11 @@ class Engine {
                                           const std::string& destination,
                                           const ExportOptions& options = {},
                                           const CallIo& io = {}) = 0;
+
+  // Tells what happens to VMs and tasks from now on, by any process; see pyro/watch.h.
+  // `id`: of one VM or task, or a prefix as above; empty: all. Spares are not told. kNotFound.
+  // kLimit: this host lets no further file be watched.
+  virtual Result<std::unique_ptr<EventStream>> Watch(const std::string& id = {}) = 0;
 
   // "kvm" or "tcg" if it is certain without a test run, else empty. Writes nothing.
   virtual std::string KnownAccelerator() = 0;

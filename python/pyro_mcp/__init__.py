@@ -17,7 +17,7 @@ if importlib.util.find_spec(f"{__name__}._pyro") is None:
     )
 
 from ._client import Command, Descriptor, OutputCallback, Pyro
-from ._handles import Task, Vm
+from ._handles import Task, Vm, Watch
 from ._pyro import VERSION as __version__
 from ._server import Server, create_server
 from .errors import (
@@ -62,6 +62,7 @@ __all__ = [
     "TimedOutError",
     "UnavailableError",
     "Vm",
+    "Watch",
     "WrongStateError",
     "__version__",
     "create_server",

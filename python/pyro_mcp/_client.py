@@ -7,7 +7,7 @@ import os
 from typing import Callable, Literal, Optional, Protocol, Sequence, TypeVar, Union
 
 from . import _pyro, results
-from ._handles import Task, Vm
+from ._handles import Task, Vm, Watch
 from ._server import Profile, Server
 from .errors import InvalidArgumentError
 
@@ -165,6 +165,14 @@ class Pyro:
     def create_server(self, *, profile: Profile = "full") -> Server:
         """Returns a server of the Model Context Protocol for these calls; run() serves a client."""
         return Server(self._engine, profile)
+
+    def watch(self, id: Optional[str] = None) -> Watch:
+        """Returns an iterator over what happens to VMs and tasks, by any process.
+
+        It begins with what is there: an event ``present`` for each. ``id``: that VM or task only.
+        NotFoundError: there is none.
+        """
+        return Watch(self._engine.watch("" if id is None else _name("id", id)))
 
     # Environments.
 

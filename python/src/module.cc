@@ -16,6 +16,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "api/event.h"
 #include "api/json.h"
 #include "api/operations.h"
 #include "base/json.h"
@@ -24,6 +25,7 @@
 #include "pyro/engine.h"
 #include "pyro/mcp_server.h"
 #include "pyro/version.h"
+#include "pyro/watch.h"
 
 namespace pyro::python {
 namespace {
@@ -302,7 +304,28 @@ py::object ExportTask(Engine& engine, const std::string& task_id, const std::str
   });
 }
 
+std::unique_ptr<EventStream> Watch(Engine& engine, const std::string& id) {
+  std::optional<Result<std::unique_ptr<EventStream>>> stream;
+  {
+    py::gil_scoped_release released;
+    stream.emplace(engine.Watch(id));
+  }
+  if (!*stream) Throw(stream->error());
+  return std::move(**stream);
+}
+
 void AddEngine(py::module_& module) {
+  py::class_<EventStream>(module, "EventStream")
+      .def("next",
+           [](EventStream& stream, double wait_seconds) {
+             return Call([&](const CallIo& io, Caller&) -> Result<Json> {
+               auto events = stream.Next(Wait(wait_seconds), io);
+               if (!events) return std::move(events).error();
+               return pyro::ToJson(*events);
+             });
+           })
+      .def("interrupt", &EventStream::Interrupt)
+      .def("fileno", &EventStream::fd);
   py::class_<VmOptions>(module, "VmOptions")
       .def(py::init(&MakeOptions), py::arg("environment"), py::arg("vcpu_count"),
            py::arg("mem_mib"), py::arg("ttl_seconds"), py::arg("network"),
@@ -374,6 +397,7 @@ void AddEngine(py::module_& module) {
       .def("read_task_command", &ReadTaskCommand)
       .def("read_task_output", &ReadTaskOutput)
       .def("serve_mcp", &ServeMcp)
+      .def("watch", &Watch)
       .def("delete_task", &DeleteTask)
       .def("export_task", &ExportTask);
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "pyro/watch.h"
+
 namespace pyro {
 namespace {
 
@@ -18,6 +20,10 @@ constexpr std::array<std::string_view, 4> NamesOf(ExecutionMode) {
   return {"pending", "guest_virtio_serial", "guest_vsock", "host_compat"};
 }
 constexpr std::array<std::string_view, 2> NamesOf(OutputStream) { return {"stdout", "stderr"}; }
+constexpr std::array<std::string_view, 9> NamesOf(Event::Kind) {
+  return {"present",       "created", "started", "command_began",       "output",
+          "command_ended", "stopped", "deleted", "environments_changed"};
+}
 
 template <typename Enum>
 std::string_view NameOf(Enum value) {
@@ -33,6 +39,7 @@ std::string_view Name(CommandState state) { return NameOf(state); }
 std::string_view Name(GuestState state) { return NameOf(state); }
 std::string_view Name(ExecutionMode mode) { return NameOf(mode); }
 std::string_view Name(OutputStream stream) { return NameOf(stream); }
+std::string_view Name(Event::Kind kind) { return NameOf(kind); }
 
 template <typename Enum>
 std::optional<Enum> FromName(std::string_view name) {

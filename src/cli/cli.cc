@@ -68,6 +68,7 @@ void AddCommands(CLI::App& app, Context& context) {
   AddMcp(app, context);
   AddEnv(app, context);
   AddWarm(app, context);
+  AddWatch(app, context);
   AddDoctor(app, context);
   AddDemo(app, context);
   AddHelp(app, context);

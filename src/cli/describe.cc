@@ -100,13 +100,15 @@ class Completer {
       if (const auto environments = engine->ListEnvironments()) {
         for (const EnvironmentInfo& one : *environments) Offer(one.name, one.description);
       }
-    } else if (type == "TASK_ID" && used) {
+    }
+    if ((type == "TASK_ID" || type == "ID") && used) {
       if (const auto tasks = engine->ListTasks()) {
         for (const TaskInfo& one : *tasks) {
           Offer(one.task_id, fmt::format("{}, {}", one.environment, Name(one.state)));
         }
       }
-    } else if (type == "VM_ID" && used) {
+    }
+    if ((type == "VM_ID" || type == "ID") && used) {
       if (const auto vms = engine->ListVms()) {
         for (const VmInfo& one : *vms) {
           Offer(one.vm_id, fmt::format("{}, {}", one.environment, Name(one.state)));

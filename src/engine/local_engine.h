@@ -65,6 +65,7 @@ class LocalEngine final : public Engine {
   Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
                                   const std::string& destination, const ExportOptions& options,
                                   const CallIo& io) override;
+  Result<std::unique_ptr<EventStream>> Watch(const std::string& id) override;
   std::string KnownAccelerator() override;
   Result<DoctorReport> Doctor() override;
 

@@ -1,27 +1,42 @@
 #include "mcp_server/watcher.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "base/text.h"
 
 namespace pyro::mcp_server {
 namespace {
 
-constexpr std::chrono::milliseconds kInterval{500};
+// Between two looks: however fast output comes, a client hears of it no more often.
+constexpr std::chrono::milliseconds kPause{500};
+constexpr std::chrono::hours kOneWait{1};  // Any time: the next one follows.
 constexpr std::string_view kTasksPrefix = "pyro://tasks/";
 
-std::string Fingerprint(const TaskCommandInfo& command) {
-  return fmt::format("{} {} {}", Name(command.state), command.stdout_bytes, command.stderr_bytes);
-}
-
-std::string Fingerprint(const TaskInfo& task) {
-  return fmt::format("{} {} {} {}", task.task_id, Name(task.state), task.command_count,
-                     task.last_command ? Name(task.last_command->state) : "");
+// The event changes what a client reads there.
+bool Concerns(const Event& event, const ResourceRef& ref) {
+  using Kind = ResourceRef::Kind;
+  if (event.kind == Event::Kind::kPresent) return false;
+  if (event.kind == Event::Kind::kEnvironments) return ref.kind == Kind::kEnvironments;
+  if (ref.kind == Kind::kTasks) {
+    return event.id.starts_with("task_") && event.kind != Event::Kind::kOutput;
+  }
+  // It may be the beginning of an id.
+  if (ref.task_id.empty() || !event.id.starts_with(ref.task_id)) return false;
+  switch (ref.kind) {
+    case Kind::kTask:
+      return event.kind != Event::Kind::kOutput;
+    case Kind::kLogs:
+      return true;
+    case Kind::kCommand:
+    case Kind::kStream:
+      return event.sequence == ref.sequence || event.kind == Event::Kind::kDeleted;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -57,22 +72,30 @@ void Watcher::Stop() {
   {
     const std::lock_guard lock(mutex_);
     done_ = true;
+    if (stream_) stream_->Interrupt();
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 
 void Watcher::OnWatch(const std::string& uri, mcp::Watch watch) {
+  const std::lock_guard lock(mutex_);
   if (watch == mcp::Watch::kStopped) {
-    const std::lock_guard lock(mutex_);
-    seen_.erase(uri);
+    watched_.erase(uri);
+    if (!watched_.empty() || !stream_) return;
+    stream_->Interrupt();
+    stream_.reset();
     return;
   }
-  // Changes count from here on.
-  std::string now = Look(uri);
-  const std::lock_guard lock(mutex_);
   if (done_) return;
-  seen_.insert_or_assign(uri, std::move(now));
+  watched_.insert(uri);
+  // Changes count from here on.
+  if (!stream_) {
+    if (auto stream = engine_.Watch()) {
+      stream_ = std::move(*stream);
+      (void)stream_->Next(std::chrono::milliseconds(0), {});  // What is there is no change.
+    }
+  }
   if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
   wake_.notify_all();
 }
@@ -80,71 +103,25 @@ void Watcher::OnWatch(const std::string& uri, mcp::Watch watch) {
 void Watcher::Run() {
   std::unique_lock lock(mutex_);
   while (!done_) {
-    if (seen_.empty()) {
-      wake_.wait(lock, [this] { return done_ || !seen_.empty(); });
+    if (!stream_) {
+      wake_.wait(lock, [this] { return done_ || stream_; });
       continue;
     }
-    wake_.wait_for(lock, kInterval, [this] { return done_; });
-    if (done_) return;
-    const std::map<std::string, std::string> before = seen_;
+    const std::shared_ptr<EventStream> stream = stream_;
     lock.unlock();
-    std::map<std::string, std::string> changed;
-    for (const auto& [uri, was] : before) {
-      std::string now = Look(uri);
-      if (now != was) changed.emplace(uri, std::move(now));
-    }
+    const auto events = stream->Next(kOneWait, {});
     lock.lock();
-    for (auto& [uri, now] : changed) {
-      const auto found = seen_.find(uri);
-      if (found == seen_.end()) continue;  // No client watches it any more.
-      found->second = std::move(now);
-      server_.NotifyResourceUpdated(uri);
-    }
-  }
-}
-
-// The values whose change is reported; an error is a state, too.
-std::string Watcher::Look(const std::string& uri) {
-  using Kind = ResourceRef::Kind;
-  const ResourceRef ref = ParseResource(uri);
-  std::string looks;
-  switch (ref.kind) {
-    case Kind::kEnvironments: {
-      const auto environments = engine_.ListEnvironments();
-      if (!environments) return "?";
-      for (const EnvironmentInfo& one : *environments) looks += one.name + one.digest + ";";
-      return looks;
-    }
-    case Kind::kTasks: {
-      const auto tasks = engine_.ListTasks();
-      if (!tasks) return "?";
-      for (const TaskInfo& task : *tasks) looks += Fingerprint(task) + ";";
-      return looks;
-    }
-    case Kind::kTask:
-    case Kind::kLogs: {
-      const auto task = engine_.StatusTask(ref.task_id);
-      if (!task) return std::string(ErrorCodeName(task.error().code));
-      looks = Fingerprint(*task);
-      // Growing output is a change for a client that watches the journal.
-      if (ref.kind == Kind::kTask || task->command_count == 0) return looks;
-      const auto last = engine_.ListTaskCommands(ref.task_id, 1, -8);
-      if (!last) return looks;
-      for (const TaskCommand& command : last->entries) {
-        looks += fmt::format(";{} {} {}", Name(command.state), command.stdout_bytes,
-                             command.stderr_bytes);
+    if (stream != stream_) continue;  // No client watches any more.
+    for (const std::string& uri : watched_) {
+      const ResourceRef ref = ParseResource(uri);
+      const auto concerns = [&](const Event& event) { return Concerns(event, ref); };
+      // What an error keeps from being told, the next call tells.
+      if (events && std::any_of(events->begin(), events->end(), concerns)) {
+        server_.NotifyResourceUpdated(uri);
       }
-      return looks;
     }
-    case Kind::kCommand:
-    case Kind::kStream: {
-      const auto command = engine_.GetTaskCommand(ref.task_id, ref.sequence);
-      return command ? Fingerprint(*command) : std::string(ErrorCodeName(command.error().code));
-    }
-    case Kind::kUnknown:
-      return "";
+    wake_.wait_for(lock, kPause, [this] { return done_; });
   }
-  return "";
 }
 
 }  // namespace pyro::mcp_server

@@ -3,19 +3,21 @@
 #pragma once
 
 #include <condition_variable>
-#include <map>
+#include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 
 #include "mcp/resource.h"
 #include "mcp/server.h"
 #include "pyro/engine.h"
+#include "pyro/watch.h"
 
 namespace pyro::mcp_server {
 
-// Any process and the guest itself may change a task. So a thread checks the state directory twice
-// a second; it runs only while a resource is watched. Thread-safe.
+// Any process and the guest itself may change a task. So a thread follows the engine's events; it
+// does so only while a resource is watched. Thread-safe.
 class Watcher {
  public:
   // Both outlive it.
@@ -30,14 +32,14 @@ class Watcher {
 
  private:
   void Run();
-  std::string Look(const std::string& uri);
 
   Engine& engine_;
   mcp::Server& server_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool done_ = false;
-  std::map<std::string, std::string> seen_;  // The last state of each, by URI.
+  std::set<std::string> watched_;        // URIs.
+  std::shared_ptr<EventStream> stream_;  // While there are any.
   std::thread thread_;
 };
 

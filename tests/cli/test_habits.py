@@ -52,7 +52,7 @@ def test_every_command_that_prints_can_be_quiet_or_machine_readable():
             continue
         assert "--json" in names, words
         if words not in (("env", "inspect"), ("env", "prune"), ("task", "status"), ("task", "logs"),
-                         ("vm", "status"), ("vm", "network-info")):
+                         ("vm", "status"), ("vm", "network-info"), ("watch",)):
             assert {"-q", "--quiet"} <= names, words
 
 

@@ -29,7 +29,7 @@ class Option:
 Commands = dict[str, dict[str, Option]]  # By usage; options by their long name.
 Signatures = dict[str, str]  # By name.
 
-HANDLES = ("Task", "Vm")
+HANDLES = ("Task", "Vm", "Watch")
 HELP = {"-h, --help", "-V, --version"}  # Of every command, and of pyro alone: not in the tables.
 
 

@@ -1,5 +1,8 @@
 """The handles of Python for one task or VM, and the calls that the command line has too."""
 
+import select
+import threading
+
 import harness
 import pyro_mcp
 import pytest
@@ -201,3 +204,37 @@ def test_an_environment_is_verified_and_pruned_as_a_whole(sdk, scratch, cache_di
     assert own.prune_environments()["count"] == 0
     removed = own.prune_environments(all=True)["removed"]
     assert harness.BASE in {one["environment"] for one in removed}
+
+
+def test_events_are_told_to_an_iterator_and_to_one_that_polls(sdk):
+    with sdk.watch() as events:
+        assert events.next() is None
+        assert not select.select([events], [], [], 0)[0]
+        with sdk.task(environment=harness.BASE) as task:
+            with sdk.watch(task.task_id) as alone:
+                present = alone.next(wait_seconds=250)
+                has_shape(present, results.Event)
+                assert (present["event"], present["state"], present["id"]) == ("present", "started", task.task_id)
+                task.exec(command="echo out; exit 3", timeout_seconds=250)
+                told = []
+                for event in alone:
+                    told.append(event)
+                    if event["event"] == "command_ended":
+                        break
+                assert [one["event"] for one in told] == ["command_began", "output", "command_ended"]
+                assert (told[1]["stream"], told[1]["bytes"], told[2]["exit_code"]) == ("stdout", 4, 3)
+            assert select.select([events], [], [], 250)[0]
+        # It came and went between two calls.
+        assert [event["event"] for event in iter(events.next, None)] == ["created", "deleted"]
+    assert list(events) == []
+    with pytest.raises(pyro_mcp.NotFoundError):
+        sdk.watch("task_aaaaaaaaaaaaaaaaaaaaaaaaaa")
+
+
+def test_a_watch_that_waits_ends_when_it_is_closed_in_another_thread(sdk):
+    events = sdk.watch()
+    waiting = threading.Thread(target=lambda: list(events))
+    waiting.start()
+    events.close()
+    waiting.join(250)
+    assert not waiting.is_alive()

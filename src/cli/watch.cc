@@ -1,0 +1,97 @@
+// pyro watch
+
+#include "pyro/watch.h"
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "api/event.h"
+#include "base/text.h"
+#include "cli/call.h"
+#include "cli/output.h"
+#include "cli/parser.h"
+#include "cli/signals.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr std::chrono::hours kOneWait{1};  // Any time: the next one follows.
+
+struct WatchFlags {
+  std::string id;
+};
+
+std::string TextOf(const Event& event) {
+  switch (event.kind) {
+    case Event::Kind::kPresent:
+      return std::string(Name(event.state)) + " before";
+    case Event::Kind::kCommandBegan:
+      return fmt::format("command {} began: {}", event.sequence,
+                         Printable(ShellJoin(event.command), 200));
+    case Event::Kind::kOutput:
+      return fmt::format("command {} {}: {} bytes", event.sequence, Name(event.stream),
+                         event.bytes);
+    case Event::Kind::kCommandEnded:
+      return fmt::format("command {} ended: {} (exit_code={})", event.sequence, Name(event.outcome),
+                         event.exit_code);
+    case Event::Kind::kStopped:
+      return event.last_error.empty() ? "stopped" : "stopped: " + Printable(event.last_error, 500);
+    case Event::Kind::kEnvironments:
+      return "environments changed";
+    case Event::Kind::kCreated:
+    case Event::Kind::kStarted:
+    case Event::Kind::kDeleted:
+      break;
+  }
+  return std::string(Name(event.kind));
+}
+
+std::string EventLine(const Event& event, const Context& context) {
+  if (context.json) return ToJsonLine(ToJson(event)) + "\n";
+  return fmt::format("{} {}{}{}\n", event.at, event.id, event.id.empty() ? "" : " ", TextOf(event));
+}
+
+int WatchEvents(Engine& engine, const Context& context, const WatchFlags& flags) {
+  Call call(Progress::Style::kQuiet, flags.id);
+  const auto stream = engine.Watch(flags.id);
+  if (!stream) return Fail(stream.error(), context);
+  while (true) {
+    const auto events = (*stream)->Next(kOneWait, call.io());
+    if (!events) {
+      // That is how a stream of lines ends, and no error document belongs into it.
+      if (events.error().code == ErrorCode::kCancelled) return 128 + CaughtSignal();
+      return Fail(events.error(), context);
+    }
+    bool deleted = false;
+    for (const Event& event : *events) {
+      Print(EventLine(event, context));
+      deleted = event.kind == Event::Kind::kDeleted;
+    }
+    const int printed = CheckPrinted(context, "events were lost; watch again");
+    if (printed != kExitOk) return printed;
+    // Nothing can happen to it any more.
+    if (deleted && !flags.id.empty()) return kExitOk;
+  }
+}
+
+}  // namespace
+
+void AddWatch(CLI::App& app, Context& context) {
+  const auto flags = std::make_shared<WatchFlags>();
+  CLI::App* watch =
+      AddCommand(app, context, "watch", "Show what happens to VMs and tasks, line by line", flags,
+                 WatchEvents);
+  watch->add_option("id", flags->id, "A VM or a task, by its id or the beginning; without it, all")
+      ->type_name("ID");
+  AddJson(watch, context);
+  watch->footer(
+      "It begins with what is there, and goes on until Ctrl-C; that of one VM or task\n"
+      "also ends when it is deleted. With --json each line is a document.\n\n"
+      "Example:\n  pyro watch\n  pyro watch --json $id");
+}
+
+}  // namespace pyro::cli
