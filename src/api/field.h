@@ -75,6 +75,14 @@ struct Field {
   bool checked_at_once = false;  // The parser of the command line refuses what is below `least`.
   bool host_path = false;        // Is, or goes with, a path of the host.
 
+  // A copy with another value of one member.
+  template <typename T>
+  constexpr Field With(T Field::*member, std::type_identity_t<T> value) const {
+    Field copy = *this;
+    copy.*member = value;
+    return copy;
+  }
+
   constexpr Field ForModels(const char* text) const { return With(&Field::for_models, text); }
   constexpr Field DefaultForModels(const char* text) const {
     return With(&Field::default_for_models, text);
@@ -96,14 +104,6 @@ struct Field {
     return Named(value).With(&Field::positional, true);
   }
   constexpr Field OnHost() const { return With(&Field::host_path, true); }
-
- private:
-  template <typename T>
-  constexpr Field With(T Field::*member, std::type_identity_t<T> value) const {
-    Field copy = *this;
-    copy.*member = value;
-    return copy;
-  }
 };
 
 struct Struct {

@@ -122,7 +122,8 @@ Status Read(const Field& field, const Json& json, void* value) {
 }
 
 Status CheckNames(const std::vector<Member>& members, const Json& document) {
-  for (const auto& [name, value] : document.items()) {
+  for (const auto& item : document.items()) {
+    const std::string& name = item.key();
     const bool known = std::any_of(members.begin(), members.end(), [&](const Member& member) {
       const char* count = member.field.count;
       return name == member.field.name || (count != nullptr && name == count);

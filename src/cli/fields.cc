@@ -81,7 +81,7 @@ CLI::Option* AddField(CLI::App* command, const api::Struct& rows, void* object,
   for (const api::Member& member : api::MembersOf(rows, object)) {
     if (name == member.field.name) return AddMember(command, member.field, member.value);
   }
-  PYRO_CHECK(!"a field of this name");
+  PYRO_CHECK(false);
   return nullptr;
 }
 
