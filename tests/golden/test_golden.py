@@ -106,7 +106,8 @@ def signature(function):
 
 
 def summary(thing):
-    return inspect.cleandoc(thing.__doc__ or "").split("\n")[0]
+    """The first paragraph of its docstring."""
+    return " ".join(inspect.cleandoc(thing.__doc__ or "").split("\n\n")[0].split())
 
 
 def described_class(name, cls):
@@ -140,7 +141,7 @@ def described_package():
 
 
 def test_python_offers_what_was_reviewed():
-    """Signatures with types, the first lines of docstrings, and the fields of results."""
+    """Signatures with types, the first paragraphs of docstrings, and the fields of results."""
     lines = [line.rstrip() for line in described_package() if line.strip()]
     assert len(lines) > 300
     compare("python.txt", "\n".join(lines) + "\n")
