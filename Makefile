@@ -1,6 +1,7 @@
 # make demo    install missing packages (apt), build, run a command in a real guest
 # make check   the same, and run every test
 # make bench   the same, and measure against other programs (docs/BENCHMARKS.md); QUICK=1 takes a few minutes
+# make api     build, and write what is derived from src/api: docs/api.json, parts of python/pyro_mcp and of docs/contract.md
 # make python  build, and the Python module too: importable with PYTHONPATH=build/python
 # The rest is for daily work; see CONTRIBUTING.md.
 
@@ -21,7 +22,7 @@ endif
 # Everything that VM tests boot is built once.
 export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
 
-.PHONY: demo how-long check coverage bench build python install format clean dist dist-check deps-build deps-run deps-check deps-dist check-style check-release check-dev lint
+.PHONY: demo how-long check coverage bench build python api install format clean dist dist-check deps-build deps-run deps-check deps-dist check-style check-release check-dev lint
 
 demo: how-long build deps-run
 	tools/demo.sh build/bin/pyro
@@ -41,6 +42,9 @@ build: deps-build
 python: build
 	cmake --build --preset release -j $(JOBS) --target _pyro
 	@echo "Start Python with PYTHONPATH=$(CURDIR)/build/python, then: from pyro_mcp import Pyro"
+
+api: python
+	PYTHONPATH=build/python $(PYTHON) -B tools/make_api.py build/bin/pyro
 
 check: check-style check-release check-dev lint
 	@$(PYTHON) -B tools/summarize_tests.py build/results build/dev/results

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 from types import TracebackType
-from typing import TYPE_CHECKING, Iterator, Literal, Optional, Type, Union
+from typing import TYPE_CHECKING, Iterator, Optional, Type
 
 from . import _pyro, results
+from ._api import TaskCalls, VmCalls
 from .errors import NotFoundError, PyroError
 
 if TYPE_CHECKING:
-    from ._client import Command, Descriptor, OutputCallback, Pyro
+    from ._client import Pyro
 
 _log = logging.getLogger("pyro_mcp")
 
 
-class Vm:
+class Vm(VmCalls):
     """A started VM. It takes one command, and is deleted at the end of its ``with`` block at the latest."""
 
     def __init__(self, pyro: Pyro, vm_id: str) -> None:
         self._pyro = pyro
         self.vm_id = vm_id
-
-    def exec(self, *, command: Command, timeout_seconds: int = 30,
-             stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
-             on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
-        """Pyro.exec_vm for this VM, which is deleted when the command ends."""
-        return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds,
-                                  stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
-
-    def status(self) -> results.VmInfo:
-        return self._pyro.status_vm(self.vm_id)
-
-    def network_info(self) -> results.VmNetworkInfo:
-        return self._pyro.network_info_vm(self.vm_id)
-
-    def stop(self) -> results.VmInfo:
-        return self._pyro.stop_vm(self.vm_id)
-
-    def start(self) -> results.VmInfo:
-        return self._pyro.start_vm(self.vm_id)
-
-    def delete(self) -> results.DeletedVm:
-        return self._pyro.delete_vm(self.vm_id)
 
     def __enter__(self) -> Vm:
         return self
@@ -60,7 +38,7 @@ class Vm:
             _log.warning("%s is left behind: %s", self.vm_id, failed)
 
 
-class Task:
+class Task(TaskCalls):
     """A task. It is deleted, with its workspace and journal, at the end of its ``with`` block.
 
     ``Task(pyro, task_id)`` is a handle for a task that is there already; without a ``with`` block
@@ -70,61 +48,6 @@ class Task:
     def __init__(self, pyro: Pyro, task_id: str) -> None:
         self._pyro = pyro
         self.task_id = task_id
-
-    def exec(self, *, command: Command, timeout_seconds: int = 30,
-             stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
-             on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
-        """Pyro.exec_task for this task."""
-        return self._pyro.exec_task(self.task_id, command=command, timeout_seconds=timeout_seconds,
-                                    stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
-
-    def start_command(self, *, command: Command,
-                      timeout_seconds: Optional[int] = None) -> results.StartedTaskCommand:
-        """Pyro.start_task_command for this task."""
-        return self._pyro.start_task_command(self.task_id, command=command,
-                                             timeout_seconds=timeout_seconds)
-
-    def cancel_command(self, sequence: int) -> results.TaskCommandInfo:
-        """Pyro.cancel_task_command for this task."""
-        return self._pyro.cancel_task_command(self.task_id, sequence)
-
-    def get_command(self, sequence: int, *, wait_seconds: float = 0) -> results.TaskCommandInfo:
-        """Pyro.get_task_command for this task."""
-        return self._pyro.get_task_command(self.task_id, sequence, wait_seconds=wait_seconds)
-
-    def list_commands(self, *, first: int = 1, limit: int = 0) -> results.TaskCommandPage:
-        """Pyro.list_task_commands for this task."""
-        return self._pyro.list_task_commands(self.task_id, first=first, limit=limit)
-
-    def read_output(self, sequence: int, *, stream: Literal["stdout", "stderr"] = "stdout",
-                    offset: int = 0, limit: int = 1048576,
-                    wait_seconds: float = 0) -> results.TaskOutput:
-        """Pyro.read_task_output for this task."""
-        return self._pyro.read_task_output(self.task_id, sequence, stream=stream, offset=offset,
-                                           limit=limit, wait_seconds=wait_seconds)
-
-    def read_command(self, sequence: int, *, follow: bool = False,
-                     on_stdout: Optional[OutputCallback] = None,
-                     on_stderr: Optional[OutputCallback] = None) -> results.TaskCommand:
-        """Pyro.read_task_command for this task."""
-        return self._pyro.read_task_command(self.task_id, sequence, follow=follow,
-                                            on_stdout=on_stdout, on_stderr=on_stderr)
-
-    def status(self) -> results.TaskInfo:
-        return self._pyro.status_task(self.task_id)
-
-    def logs(self, *, first: int = 1, limit: int = 0) -> results.TaskLogs:
-        return self._pyro.logs_task(self.task_id, first=first, limit=limit)
-
-    def stop(self) -> results.TaskInfo:
-        return self._pyro.stop_task(self.task_id)
-
-    def export(self, *, path: str, destination: Union[str, os.PathLike[str], Descriptor],
-               force: bool = False) -> results.ExportedPath:
-        return self._pyro.export_task(self.task_id, path=path, destination=destination, force=force)
-
-    def delete(self) -> results.DeletedTask:
-        return self._pyro.delete_task(self.task_id)
 
     def __enter__(self) -> Task:
         return self

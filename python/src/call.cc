@@ -259,11 +259,11 @@ Result<std::size_t> CallbackSink::Write(OutputStream stream, std::string_view by
   return bytes.size();
 }
 
-void CallbackSink::Fill(ExecResult& result) const {
-  result.stdout_text = kept_[0].Text();
-  result.stderr_text = kept_[1].Text();
-  result.stdout_truncated = kept_[0].truncated();
-  result.stderr_truncated = kept_[1].truncated();
+void CallbackSink::Fill(Json& result) const {
+  result["stdout"] = kept_[0].Text();
+  result["stderr"] = kept_[1].Text();
+  result["stdout_truncated"] = kept_[0].truncated();
+  result["stderr_truncated"] = kept_[1].truncated();
 }
 
 }  // namespace pyro::python

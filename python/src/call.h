@@ -11,6 +11,7 @@
 #include <pybind11/pybind11.h>
 
 #include "base/head_tail.h"
+#include "base/json.h"
 #include "pyro/engine.h"
 
 namespace pyro::python {
@@ -42,7 +43,8 @@ class CallbackSink : public OutputSink {
   int WritableFd(OutputStream) override { return -1; }
   Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override;
 
-  void Fill(ExecResult& result) const;
+  // Of a command that ran.
+  void Fill(Json& result) const;
 
  private:
   Caller& caller_;

@@ -8,18 +8,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
-#include <variant>
-#include <vector>
 
 #include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
 
 #include "api/event.h"
 #include "api/json.h"
 #include "api/operations.h"
 #include "base/json.h"
+#include "base/try.h"
 #include "call.h"
 #include "convert.h"
 #include "pyro/engine.h"
@@ -32,20 +29,15 @@ namespace {
 
 namespace py = pybind11;
 
-// A command as pyro_mcp hands it over: bytes for the shell, or a list of them.
-using CommandWords = std::variant<std::vector<std::string>, std::string>;
-
-// So that what is made here and what the engine returns are treated alike.
-const Json& ToJson(const Json& json) { return json; }
-
-Command MakeCommand(CommandWords words) {
-  Command command;
-  if (std::holds_alternative<std::string>(words)) {
-    command.script = std::get<std::string>(std::move(words));
-  } else {
-    command.argv = std::get<std::vector<std::string>>(std::move(words));
-  }
-  return command;
+// An argument as JSON. Bytes stay as they are: words and paths need not be UTF-8.
+Json ToArgument(py::handle value) {
+  if (py::isinstance<py::bool_>(value)) return value.cast<bool>();
+  if (py::isinstance<py::int_>(value)) return value.cast<std::int64_t>();
+  if (py::isinstance<py::float_>(value)) return value.cast<double>();
+  if (py::isinstance<py::bytes>(value)) return value.cast<std::string>();
+  Json list = Json::array();
+  for (const py::handle item : value) list.push_back(ToArgument(item));
+  return list;
 }
 
 // Python's logging tells what a user must know although the call goes on, and phases as they begin.
@@ -75,16 +67,11 @@ class Telling {
   std::string phase_;
 };
 
-// Makes the call with what it needs from Python and returns its JSON form. `undo` gets the value of
+// Makes the call with what it needs from Python and returns its JSON form. `undo` gets the form of
 // a call that succeeded although a handler of a signal raised meanwhile.
 template <typename F>
-py::object Call(
-    F engine_call,
-    std::function<void(const typename std::invoke_result_t<F, const CallIo&, Caller&>::value_type&)>
-        undo = {}) {
-  using Answer = std::invoke_result_t<F, const CallIo&, Caller&>;
-  std::optional<Answer> answer;
-  std::optional<Json> form;
+py::object MakeCall(F engine_call, const std::function<void(const Json&)>& undo = {}) {
+  std::optional<Result<Json>> answer;
   RunCall(
       [&](int cancel_fd, Caller& caller) {
         Telling telling(caller);
@@ -92,45 +79,12 @@ py::object Call(
         io.cancel_fd = cancel_fd;
         telling.Connect(io);
         answer.emplace(engine_call(io, caller));
-        if (answer->ok()) form = ToJson(**answer);
       },
       [&] {
         if (undo && answer && answer->ok()) undo(**answer);
       });
   if (!answer->ok()) Throw(answer->error());
-  return ToPython(*form);
-}
-
-// For calls that cannot be interrupted, or are too short for it.
-template <typename F>
-py::object ShortCall(F engine_call) {
-  using Answer = std::invoke_result_t<F>;
-  std::optional<Answer> answer;
-  std::optional<Json> form;
-  {
-    py::gil_scoped_release released;
-    answer.emplace(engine_call());
-    if (answer->ok()) form = ToJson(**answer);
-  }
-  if (!answer->ok()) Throw(answer->error());
-  return ToPython(*form);
-}
-
-// A call without arguments, by the row of its operation.
-py::object ByRow(Engine& engine, const char* name) {
-  return ShortCall([&] { return api::Call(engine, *api::FindOperation(name), Json::object()); });
-}
-
-VmOptions MakeOptions(std::string environment, std::int64_t vcpu_count, std::int64_t mem_mib,
-                      std::int64_t ttl_seconds, bool network, bool allow_host_compat) {
-  VmOptions options;
-  options.environment = std::move(environment);
-  options.vcpu_count = vcpu_count;
-  options.mem_mib = mem_mib;
-  options.ttl_seconds = ttl_seconds;
-  options.network = network;
-  options.allow_host_compat = allow_host_compat;
-  return options;
+  return ToPython(**answer);
 }
 
 std::unique_ptr<Engine> MakeEngine() {
@@ -141,133 +95,49 @@ std::unique_ptr<Engine> MakeEngine() {
   return MakeLocalEngine(std::move(*directories));
 }
 
-py::object PullEnvironment(Engine& engine, const std::string& name) {
-  return Call([&](const CallIo& io, Caller&) { return engine.PullEnvironment(name, io); });
+// What was made is deleted again.
+void Unmake(Engine& engine, const Json& made) {
+  for (const auto& [id, operation] :
+       {std::pair("vm_id", "vm delete"), std::pair("task_id", "task delete")}) {
+    if (!made.contains(id)) continue;
+    (void)api::Call(engine, *api::FindOperation(operation), {{id, made[id]}});
+  }
 }
 
-// What a command reads, and where its output goes as it arrives; the callbacks may be None.
-struct Streams {
-  int stdin_fd = -1;
-  py::object on_stdout;
-  py::object on_stderr;
-};
-
-Streams MakeStreams(int stdin_fd, py::object on_stdout, py::object on_stderr) {
-  return {stdin_fd, std::move(on_stdout), std::move(on_stderr)};
+// An export to a descriptor, which no document can name.
+Result<Json> ExportTo(Engine& engine, const Json& arguments, int out_fd, const CallIo& io) {
+  ExportTaskRequest request;
+  PYRO_RETURN_IF_ERROR(api::FromJson(arguments, request));
+  PYRO_ASSIGN_OR_RETURN(const ExportedPath exported,
+                        engine.ExportTask(request.task_id, request.path, "",
+                                          {.force = request.force, .out_fd = out_fd}, io));
+  return ToJson(exported);
 }
 
-// As Call(), for one that runs a command with these streams.
-template <typename F>
-py::object CallWithStreams(const Streams& streams, F run_command) {
-  return Call([&](CallIo io, Caller& caller) {
-    io.stdin_fd = streams.stdin_fd;
-    CallbackSink sink(caller, streams.on_stdout, streams.on_stderr);
-    const bool live = streams.on_stdout.ptr() != Py_None || streams.on_stderr.ptr() != Py_None;
-    if (live) io.sink = &sink;
-    auto result = run_command(io);
-    if (live && result) sink.Fill(*result);
-    return result;
-  });
-}
-
-py::object RunInVm(Engine& engine, const VmOptions& options, CommandWords words,
-                   std::int64_t timeout_seconds, const Streams& streams) {
-  const Command command = MakeCommand(std::move(words));
-  return CallWithStreams(streams, [&](const CallIo& io) {
-    return engine.RunInVm(options, command, timeout_seconds, io);
-  });
-}
-
-py::object CreateVm(Engine& engine, const VmOptions& options) {
-  return Call([&](const CallIo& io, Caller&) { return engine.CreateVm(options, io); },
-              [&](const VmInfo& vm) { (void)engine.DeleteVm(vm.vm_id); });
-}
-
-py::object StartVm(Engine& engine, const std::string& vm_id) {
-  return Call([&](const CallIo& io, Caller&) { return engine.StartVm(vm_id, io); });
-}
-
-py::object ExecVm(Engine& engine, const std::string& vm_id, CommandWords words,
-                  std::int64_t timeout_seconds, const Streams& streams) {
-  const Command command = MakeCommand(std::move(words));
-  return CallWithStreams(streams, [&](const CallIo& io) {
-    return engine.ExecVm(vm_id, command, timeout_seconds, io);
-  });
-}
-
-py::object DeleteVm(Engine& engine, const std::string& vm_id) {
-  return ShortCall([&]() -> Result<Json> {
-    auto id = engine.DeleteVm(vm_id);
-    if (!id) return std::move(id).error();
-    return Json{{"vm_id", *id}, {"deleted", true}};
-  });
-}
-
-py::object CreateTask(Engine& engine, const VmOptions& vm, std::int64_t disk_mib,
-                      std::string source_path, std::vector<std::string> exclude, bool git) {
-  TaskOptions options{vm};
-  options.disk_mib = disk_mib;
-  options.source_path = std::move(source_path);
-  options.exclude = std::move(exclude);
-  options.git = git;
-  return Call([&](const CallIo& io, Caller&) { return engine.CreateTask(options, io); },
-              [&](const TaskInfo& task) { (void)engine.DeleteTask(task.task_id); });
-}
-
-py::object ExecTask(Engine& engine, const std::string& task_id, CommandWords words,
-                    std::int64_t timeout_seconds, const Streams& streams) {
-  const Command command = MakeCommand(std::move(words));
-  return CallWithStreams(streams, [&](const CallIo& io) {
-    return engine.ExecTask(task_id, command, timeout_seconds, io);
-  });
-}
-
-std::chrono::milliseconds Wait(double seconds) {
-  return std::chrono::milliseconds(std::llround(seconds * 1000));
-}
-
-py::object StartTaskCommand(Engine& engine, const std::string& task_id, CommandWords words,
-                            std::int64_t timeout_seconds) {
-  const Command command = MakeCommand(std::move(words));
-  return Call([&](const CallIo& io, Caller&) {
-    return engine.StartTaskCommand(task_id, command, timeout_seconds, io);
-  });
-}
-
-py::object CancelTaskCommand(Engine& engine, const std::string& task_id, std::int64_t sequence) {
-  return Call(
-      [&](const CallIo& io, Caller&) { return engine.CancelTaskCommand(task_id, sequence, io); });
-}
-
-py::object GetTaskCommand(Engine& engine, const std::string& task_id, std::int64_t sequence,
-                          double wait_seconds) {
-  return Call([&](const CallIo& io, Caller&) {
-    return engine.GetTaskCommand(task_id, sequence, Wait(wait_seconds), io);
-  });
-}
-
-py::object ReadTaskOutput(Engine& engine, const std::string& task_id, std::int64_t sequence,
-                          bool of_stderr, std::uint64_t offset, std::int64_t limit,
-                          double wait_seconds) {
-  return Call([&](const CallIo& io, Caller&) {
-    return engine.ReadTaskOutput(task_id, sequence,
-                                 of_stderr ? OutputStream::kStderr : OutputStream::kStdout, offset,
-                                 limit, Wait(wait_seconds), io);
-  });
-}
-
-py::object KeepSpares(Engine& engine, const VmOptions& options, std::int64_t count) {
-  return Call([&](const CallIo& io, Caller&) { return engine.KeepSpares(options, count, io); });
-}
-
-py::object ReadTaskCommand(Engine& engine, const std::string& task_id, std::int64_t sequence,
-                           bool follow, const Streams& streams) {
-  return Call([&](CallIo io, Caller& caller) {
-    CallbackSink sink(caller, streams.on_stdout, streams.on_stderr);
-    io.sink = &sink;
-    return engine.ReadTaskCommand(task_id, sequence,
-                                  follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
-  });
+// The call of an operation by its name. The callbacks may be None.
+py::object CallOperation(Engine& engine, const std::string& name, const py::dict& arguments,
+                         int stdin_fd, int out_fd, const py::object& on_stdout,
+                         const py::object& on_stderr) {
+  const api::Operation& operation = *api::FindOperation(name);
+  Json document = Json::object();
+  for (const auto& [key, value] : arguments) document[key.cast<std::string>()] = ToArgument(value);
+  const bool live = on_stdout.ptr() != Py_None || on_stderr.ptr() != Py_None;
+  const bool needs_sink = (operation.needs & api::kSink) != 0;
+  std::function<void(const Json&)> undo;
+  if (operation.effect == api::Effect::kCreates) {
+    undo = [&engine](const Json& made) { Unmake(engine, made); };
+  }
+  return MakeCall(
+      [&](CallIo io, Caller& caller) -> Result<Json> {
+        if (out_fd >= 0) return ExportTo(engine, document, out_fd, io);
+        CallbackSink sink(caller, on_stdout, on_stderr);
+        io.stdin_fd = stdin_fd;
+        if (live || needs_sink) io.sink = &sink;
+        Result<Json> answer = api::Call(engine, operation, document, io);
+        if (answer && live && !needs_sink) sink.Fill(*answer);
+        return answer;
+      },
+      undo);
 }
 
 // False: a call did not end in time, and threads that still use the engine are left.
@@ -277,31 +147,13 @@ bool ServeMcp(Engine& engine, const std::string& profile) {
     Throw(MakeError(ErrorCode::kInvalidArgument, "there is no profile '" + profile + "'",
                     "there are vm-run, task and full"));
   }
-  const py::object ended = Call([&](const CallIo& io, Caller&) -> Result<Json> {
+  const py::object ended = MakeCall([&](const CallIo& io, Caller&) -> Result<Json> {
     const Status status = ServeMcpOnStdio(engine, {.profile = *known}, io.cancel_fd);
     if (status) return Json(true);
     if (status.error().code == ErrorCode::kTimedOut) return Json(false);
     return status.error();
   });
   return ended.cast<bool>();
-}
-
-py::object DeleteTask(Engine& engine, const std::string& task_id) {
-  return ShortCall([&]() -> Result<Json> {
-    auto id = engine.DeleteTask(task_id);
-    if (!id) return std::move(id).error();
-    return Json{{"task_id", *id}, {"deleted", true}};
-  });
-}
-
-py::object ExportTask(Engine& engine, const std::string& task_id, const std::string& path,
-                      const std::string& destination, bool force, int out_fd) {
-  ExportOptions options;
-  options.force = force;
-  options.out_fd = out_fd;
-  return Call([&](const CallIo& io, Caller&) {
-    return engine.ExportTask(task_id, path, destination, options, io);
-  });
 }
 
 std::unique_ptr<EventStream> Watch(Engine& engine, const std::string& id) {
@@ -318,88 +170,20 @@ void AddEngine(py::module_& module) {
   py::class_<EventStream>(module, "EventStream")
       .def("next",
            [](EventStream& stream, double wait_seconds) {
-             return Call([&](const CallIo& io, Caller&) -> Result<Json> {
-               auto events = stream.Next(Wait(wait_seconds), io);
+             return MakeCall([&](const CallIo& io, Caller&) -> Result<Json> {
+               const std::chrono::milliseconds wait(std::llround(wait_seconds * 1000));
+               auto events = stream.Next(wait, io);
                if (!events) return std::move(events).error();
                return pyro::ToJson(*events);
              });
            })
       .def("interrupt", &EventStream::Interrupt)
       .def("fileno", &EventStream::fd);
-  py::class_<VmOptions>(module, "VmOptions")
-      .def(py::init(&MakeOptions), py::arg("environment"), py::arg("vcpu_count"),
-           py::arg("mem_mib"), py::arg("ttl_seconds"), py::arg("network"),
-           py::arg("allow_host_compat"));
-  py::class_<Streams>(module, "Streams").def(py::init(&MakeStreams));
   py::class_<Engine>(module, "Engine")
       .def(py::init(&MakeEngine))
-      .def("list_environments", [](Engine& engine) { return ByRow(engine, "env list"); })
-      .def("pull_environment", &PullEnvironment)
-      .def("inspect_environment",
-           [](Engine& engine, const std::string& name, bool verify) {
-             return ShortCall([&] {
-               return engine.InspectEnvironment(
-                   name, verify ? Engine::Verify::kYes : Engine::Verify::kNo);
-             });
-           })
-      .def("prune_environments",
-           [](Engine& engine, bool all) {
-             return ShortCall([&] {
-               return engine.PruneEnvironments(all ? Engine::PruneScope::kAll
-                                                   : Engine::PruneScope::kLeftovers);
-             });
-           })
-      .def("run_in_vm", &RunInVm)
-      .def("create_vm", &CreateVm)
-      .def("start_vm", &StartVm)
-      .def("exec_vm", &ExecVm)
-      .def("stop_vm",
-           [](Engine& engine, const std::string& vm_id) {
-             return ShortCall([&] { return engine.StopVm(vm_id); });
-           })
-      .def("delete_vm", &DeleteVm)
-      .def("status_vm",
-           [](Engine& engine, const std::string& vm_id) {
-             return ShortCall([&] { return engine.StatusVm(vm_id); });
-           })
-      .def("list_vms", [](Engine& engine) { return ByRow(engine, "vm list"); })
-      .def("network_info_vm",
-           [](Engine& engine, const std::string& vm_id) {
-             return ShortCall([&] { return engine.NetworkInfoVm(vm_id); });
-           })
-      .def("keep_spares", &KeepSpares)
-      .def("list_spares", [](Engine& engine) { return ByRow(engine, "warm list"); })
-      .def("doctor", [](Engine& engine) { return ShortCall([&] { return engine.Doctor(); }); })
-      .def("reap_expired",
-           [](Engine& engine) { return ShortCall([&] { return engine.ReapExpired(); }); })
-      .def("create_task", &CreateTask)
-      .def("exec_task", &ExecTask)
-      .def("status_task",
-           [](Engine& engine, const std::string& task_id) {
-             return ShortCall([&] { return engine.StatusTask(task_id); });
-           })
-      .def("logs_task",
-           [](Engine& engine, const std::string& task_id, std::int64_t first, std::int64_t limit) {
-             return ShortCall([&] { return engine.LogsTask(task_id, first, limit); });
-           })
-      .def("list_tasks", [](Engine& engine) { return ByRow(engine, "task list"); })
-      .def("stop_task",
-           [](Engine& engine, const std::string& task_id) {
-             return ShortCall([&] { return engine.StopTask(task_id); });
-           })
-      .def("start_task_command", &StartTaskCommand)
-      .def("cancel_task_command", &CancelTaskCommand)
-      .def("get_task_command", &GetTaskCommand)
-      .def("list_task_commands",
-           [](Engine& engine, const std::string& task_id, std::int64_t first, std::int64_t limit) {
-             return ShortCall([&] { return engine.ListTaskCommands(task_id, first, limit); });
-           })
-      .def("read_task_command", &ReadTaskCommand)
-      .def("read_task_output", &ReadTaskOutput)
-      .def("serve_mcp", &ServeMcp)
+      .def("call", &CallOperation)
       .def("watch", &Watch)
-      .def("delete_task", &DeleteTask)
-      .def("export_task", &ExportTask);
+      .def("serve_mcp", &ServeMcp);
 }
 
 py::tuple ErrorCodes() {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/operations.h"
+#include "base/text.h"
 
 namespace pyro::api {
 namespace {
@@ -78,6 +79,7 @@ Json DescribeField(const Member& member, Json& structs) {
     form["default"] = ToJson(field, member.value);
   }
   if (field.choice != nullptr) form["choices"] = ChoicesOf(field);
+  if (field.words != nullptr) form["words"] = Split(field.words, '|');
   if (field.least != kNoLeast) form["least"] = field.least;
   if (field.most != kNoMost) form["most"] = field.most;
   if (field.unit != Unit::kNone) form["unit"] = UnitName(field.unit);
@@ -121,6 +123,9 @@ Json DescribeApi() {
                  {"needs", Json::array()},
                  {"sentence", operation->sentence}};
     if (operation->tool != nullptr) form["tool"] = operation->tool;
+    if (operation->command != nullptr) form["command"] = operation->command;
+    if (operation->no_tool != nullptr) form["no_tool"] = operation->no_tool;
+    if (operation->for_python != nullptr) form["for_python"] = operation->for_python;
     if (operation->for_models != nullptr) form["for_models"] = operation->for_models;
     constexpr std::pair<Needs, const char*> kNames[] = {
         {kGuest, "guest"}, {kCommand, "command"}, {kHostPath, "host_path"}, {kSink, "sink"}};

@@ -25,6 +25,7 @@ TEST(DescribeApiTest, EveryOperationHasNamesOfItsOwnAndTextsForItsReaders) {
     EXPECT_TRUE(methods.insert(operation->method).second) << operation->method;
     EXPECT_FALSE(std::string_view(operation->sentence).ends_with('.')) << operation->name;
     EXPECT_EQ(operation->tool == nullptr, operation->for_models == nullptr) << operation->name;
+    EXPECT_NE(operation->tool == nullptr, operation->no_tool == nullptr) << operation->name;
     EXPECT_EQ(FindOperation(operation->name), operation);
     if (operation->tool != nullptr) {
       EXPECT_EQ(FindTool(operation->tool), operation) << operation->name;

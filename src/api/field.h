@@ -63,6 +63,7 @@ struct Field {
   std::string_view (*choice)(std::int64_t value) = nullptr;     // "": there is no such value.
   const char* for_models = nullptr;                             // nullptr: `sentence`.
   const char* default_for_models = nullptr;  // Of a required text: what models need not give.
+  const char* words = nullptr;               // Of a text: all that it can be, with | between.
   const char* value_name = "N";              // In --help.
   const char* null_unless = nullptr;         // JSON has null while the field of this name is unset.
   const char* count = nullptr;               // JSON has the list's length under this name, too.
@@ -97,6 +98,7 @@ struct Field {
   constexpr Field NullIfUnset() const { return With(&Field::presence, Presence::kNull); }
   constexpr Field OutIfUnset() const { return With(&Field::presence, Presence::kLeftOut); }
   constexpr Field NullUnless(const char* other) const { return With(&Field::null_unless, other); }
+  constexpr Field OneOf(const char* all) const { return With(&Field::words, all); }
   constexpr Field Counted() const { return With(&Field::count, "count"); }
   constexpr Field Required() const { return With(&Field::required, true); }
   constexpr Field Named(const char* value) const { return With(&Field::value_name, value); }

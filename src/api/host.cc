@@ -200,12 +200,18 @@ constexpr Operation kHostOperations[] = {
         .for_models =
             "List the environments of VMs and tasks with what each holds. One that is not "
             "installed is built at its first use, about a minute.",
+        .for_python = "Returns the catalog, and for each environment if it is installed.",
     }),
     By<CallPullEnvironment>({
         .name = "env pull",
         .method = "pull_environment",
         .effect = Effect::kCreates,
         .sentence = "Build and install an environment, or repair it",
+        .for_python =
+            "Builds and installs an environment, or repairs it. Returns at once if it is "
+            "installed.\n\n"
+            "Takes about a minute. UnavailableError: the package mirror cannot be reached.",
+        .no_tool = "the first use of an environment builds it, and the next use repairs it",
     }),
     By<CallInspectEnvironment>({
         .name = "env inspect",
@@ -214,6 +220,10 @@ constexpr Operation kHostOperations[] = {
         .effect = Effect::kReads,
         .sentence = "Show what an installed environment consists of",
         .for_models = "Show the packages and the kernel of an installed environment.",
+        .for_python =
+            "Returns the content of an installed environment. DataLossError: it is broken; pull "
+            "it again.\n\n"
+            "``verify`` reads every file and compares its digest.",
     }),
     By<CallPruneEnvironments>({
         .name = "env prune",
@@ -222,6 +232,10 @@ constexpr Operation kHostOperations[] = {
         .effect = Effect::kEnds,
         .sentence = "Remove what is broken, interrupted or superseded",
         .for_models = "Remove broken, interrupted and superseded environments to free disk space.",
+        .for_python =
+            "Removes broken, interrupted and superseded environments, except those that a VM or "
+            "task needs.\n\n"
+            "With ``all`` it removes installed ones too.",
     }),
     By<CallDoctor>({
         .name = "doctor",
@@ -230,6 +244,9 @@ constexpr Operation kHostOperations[] = {
         .effect = Effect::kReads,
         .sentence = "Find out what works here, and how to fix the rest",
         .for_models = "Find out if VMs can run here and how fast, with a remedy for each fault.",
+        .for_python =
+            "Finds out what works on this host, with a remedy for what does not. Takes seconds "
+            "the first time.",
     }),
 };
 

@@ -41,6 +41,9 @@ struct Operation {
   // Of a command line that is made from this row; nullptr: src/cli has a file for it, or none is
   // there.
   const char* example = nullptr;
+  const char* for_python = nullptr;  // The method's docstring, with empty lines; else `sentence`.
+  const char* command = nullptr;     // On the command line, if `name` alone does not do it.
+  const char* no_tool = nullptr;     // Without a tool: which one does it, or why none does.
   // By() sets these.
   const Struct& (*request)() = nullptr;
   const Struct& (*result)() = nullptr;

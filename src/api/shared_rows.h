@@ -15,6 +15,9 @@
 
 namespace pyro::api {
 
+inline constexpr const char* kStates = "created|started|stopped";
+inline constexpr const char* kModes = "pending|guest_virtio_serial|guest_vsock|host_compat";
+
 template <typename Owner>
 constexpr Field TtlRow(const char* sentence, const char* for_models) {
   return Row<Owner, &Owner::ttl_seconds>("ttl_seconds", sentence)

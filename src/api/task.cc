@@ -252,6 +252,15 @@ constexpr Operation kTaskOperations[] = {
             "Returns the task_id for the other task_* tools. Files, installed packages and the "
             "journal of commands stay until task_delete. Commands run as root. It takes seconds, "
             "and about a minute more if the environment must be built first.",
+        .for_python =
+            "Makes a task and starts its guest.\n\n"
+            "The guest is stopped ``ttl_seconds`` after its last use; workspace and journal "
+            "stay, and the next command starts it again. ``disk_mib``: the bound of its disk, "
+            "from 256; the host pays for what is written. ``source_path``: a directory or a tar "
+            "archive to fill /workspace with. ``exclude``: patterns of what of it is left out, "
+            "such as ``*.o`` or ``/build``. ``git``: take what git sees of the directory, which "
+            "is no ignored file, but .git. ``notices`` of the result name what was left out "
+            "unasked. MissingToolError: there is no git here.",
     }),
     By<CallExecTask>({
         .name = "task exec",
@@ -268,6 +277,13 @@ constexpr Operation kTaskOperations[] = {
             "journal, except what a process started with & prints after its command has ended. A "
             "non-zero exit_code is a result. stdin is empty; write files with a heredoc: cat > "
             "main.c <<'EOF' …",
+        .for_python =
+            "Runs a command in the task's /workspace; the task stays.\n\n"
+            "When this returns, the command's files are on disk, and its words, output and end "
+            "are in the journal. ``stdin``: an open file that the command reads. ``on_stdout`` "
+            "and ``on_stderr`` get the output as it arrives, on the calling thread; the result "
+            "holds it too. If one of them raises, the command is killed and this call raises "
+            "that exception. LimitExceededError: 256 commands already run in the task.",
     }),
     By<CallStartTaskCommand>({
         .name = "task start-command",
@@ -275,12 +291,23 @@ constexpr Operation kTaskOperations[] = {
         .effect = Effect::kChanges,
         .needs = kGuest | kCommand,
         .sentence = "Start a command in a task, and leave it running",
+        .for_python =
+            "As exec_task, but returns once the command is recorded. The command goes on "
+            "without a caller, to its end, or to its timeout if one is given. The calls below "
+            "take its ``sequence``.",
+        .command = "task exec --background",
+        .no_tool = "task_exec with background",
     }),
     By<CallCancelTaskCommand>({
         .name = "task cancel-command",
         .method = "cancel_task_command",
         .effect = Effect::kEnds,
         .sentence = "Kill a running command with all it started",
+        .for_python =
+            "Kills a running command of any caller, with every process that it started. A "
+            "command that has ended does not change.",
+        .command = "task stop --sequence",
+        .no_tool = "task_stop with sequence",
     }),
     By<CallStatusTask>({
         .name = "task status",
@@ -300,24 +327,44 @@ constexpr Operation kTaskOperations[] = {
             "Read what commands wrote, ended or still running. With task_id alone: the newest "
             "commands. With sequence: that command; wait_seconds waits for its end. With sequence "
             "and stream: a page of that stream; go on at next_offset until complete.",
+        .for_python =
+            "Returns the journal: every command with its output. ``first`` and ``limit`` are "
+            "those of list_task_commands.",
     }),
     By<CallGetTaskCommand>({
         .name = "task get-command",
         .method = "get_task_command",
         .effect = Effect::kReads,
         .sentence = "Show one command without its output, after waiting for its end",
+        .for_python =
+            "Returns one entry of the journal, after waiting up to ``wait_seconds`` for its "
+            "end.",
+        .command = "task logs --sequence --wait-seconds",
+        .no_tool = "task_logs with sequence and wait_seconds",
     }),
     By<CallListTaskCommands>({
         .name = "task list-commands",
         .method = "list_task_commands",
         .effect = Effect::kReads,
         .sentence = "Show the journal without the output of the commands",
+        .for_python =
+            "Returns entries of the journal without their output, from ``first`` on. ``limit``: "
+            "their greatest number; 0 for all. A negative ``limit`` of -N returns the last N.",
+        .command = "task logs --all",
+        .no_tool = "task_logs lists them with their output",
     }),
     By<CallReadTaskOutput>({
         .name = "task read-output",
         .method = "read_task_output",
         .effect = Effect::kReads,
         .sentence = "Show a page of one stream of one command",
+        .for_python =
+            "Returns up to ``limit`` bytes (1 to 1048576) of a command's output from ``offset`` "
+            "on.\n\n"
+            "Waits up to ``wait_seconds`` for output or for the command's end. Continue at "
+            "``next_offset`` until ``complete``.",
+        .command = "task logs --sequence --stream --offset --limit",
+        .no_tool = "task_logs with sequence and stream",
     }),
     By<CallReadTaskCommand>({
         .name = "task read-command",
@@ -325,6 +372,12 @@ constexpr Operation kTaskOperations[] = {
         .effect = Effect::kReads,
         .needs = kSink,
         .sentence = "Show one command with its whole output",
+        .for_python =
+            "One entry of the journal, its whole output given to the callbacks in pieces; with "
+            "``follow`` until the command has ended. An exception of a callback leaves this "
+            "call, and the command goes on.",
+        .command = "task logs --sequence --follow",
+        .no_tool = "a result has room for pages, which task_logs reads",
     }),
     By<CallRenameTask>({
         .name = "task rename",
@@ -332,6 +385,7 @@ constexpr Operation kTaskOperations[] = {
         .effect = Effect::kChanges,
         .sentence = "Give a task another name for people",
         .example = "pyro task rename $id 'nightly build'",
+        .no_tool = "names are for people; a model has the id",
     }),
     By<CallDeleteTask>({
         .name = "task delete",
@@ -342,6 +396,9 @@ constexpr Operation kTaskOperations[] = {
         .for_models =
             "Delete a task for good with its files and its journal; running commands are killed. "
             "Copy out first what is still needed.",
+        .for_python =
+            "Deletes a task with its workspace and journal. A task that does not exist counts "
+            "as deleted if the id is whole.",
     }),
     By<CallListTasks>({
         .name = "task list",
@@ -350,6 +407,7 @@ constexpr Operation kTaskOperations[] = {
         .effect = Effect::kReads,
         .sentence = "Show all tasks",
         .for_models = "List all tasks, the newest first, those of other sessions too.",
+        .for_python = "Returns all tasks, including those of other processes.",
     }),
     By<CallStopTask>({
         .name = "task stop",
@@ -361,6 +419,9 @@ constexpr Operation kTaskOperations[] = {
             "With sequence: kill that command with everything it started; its output stays. "
             "Without: power the guest off, which ends every command; files and journal stay, and "
             "task_exec starts it again.",
+        .for_python =
+            "Powers the guest off and interrupts running commands. The next exec starts it "
+            "again.",
     }),
     By<CallExportTask>({
         .name = "task export",
@@ -373,6 +434,13 @@ constexpr Operation kTaskOperations[] = {
             "Copy a file or directory out of a task to the host. A directory becomes a new one or "
             "fills an empty one; a file goes into a directory that exists. A destination such as "
             "x.tar or x.tar.gz becomes an archive. Without force, no file is overwritten.",
+        .for_python =
+            "Copies a path of the guest, relative ones from /workspace, to this host.\n\n"
+            "A directory becomes a new one or fills an empty one; a file goes into a directory "
+            "that is there. A ``destination`` with the name of a tar archive, such as x.tar.gz, "
+            "becomes one. An open file gets a file's bytes, or a tar of a directory. ``force`` "
+            "replaces a regular file; otherwise AlreadyExistsError. ``notices`` of the result "
+            "name what was left out. Starts a stopped guest.",
     }),
 };
 

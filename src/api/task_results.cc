@@ -10,7 +10,7 @@ constexpr Field kTaskCommand[] = {
     Row<TaskCommand, &TaskCommand::sequence>("sequence", "Its number in the task, from 1"),
     Row<TaskCommand, &TaskCommand::command>("command", "The words that ran"),
     Row<TaskCommand, &TaskCommand::cwd>("cwd", "The directory in which it ran"),
-    Row<TaskCommand, &TaskCommand::state>("state", "running or ended"),
+    Row<TaskCommand, &TaskCommand::state>("state", "running or ended").OneOf("running|ended"),
     Row<TaskCommand, &TaskCommand::outcome>(
         "outcome", "As of a result, or interrupted: the guest died first; null while it runs")
         .NullIfUnset(),
@@ -24,7 +24,8 @@ constexpr Field kTaskCommand[] = {
         .Of(Unit::kMilliseconds),
     Row<TaskCommand, &TaskCommand::timeout_seconds>("timeout_seconds", "Its time limit; 0: none")
         .Of(Unit::kSeconds),
-    Row<TaskCommand, &TaskCommand::execution_mode>("execution_mode", "How it really ran"),
+    Row<TaskCommand, &TaskCommand::execution_mode>("execution_mode", "How it really ran")
+        .OneOf(kModes),
     Row<TaskCommand, &TaskCommand::stdout_bytes>("stdout_bytes", "Bytes of stdout in the journal")
         .Of(Unit::kBytes),
     Row<TaskCommand, &TaskCommand::stderr_bytes>("stderr_bytes", "Bytes of stderr in the journal")
@@ -76,7 +77,7 @@ constexpr Field kTaskInfo[] = {
     TaskIdRow<TaskInfo>(),
     Row<TaskInfo, &TaskInfo::name>("name", "Its name for people; null: it has none").NullIfUnset(),
     Row<TaskInfo, &TaskInfo::environment>("environment", "The environment that it is made of"),
-    Row<TaskInfo, &TaskInfo::state>("state", "created, started or stopped"),
+    Row<TaskInfo, &TaskInfo::state>("state", "created, started or stopped").OneOf(kStates),
     Row<TaskInfo, &TaskInfo::workspace_path>("workspace_path", "Its directory in the guest"),
     Row<TaskInfo, &TaskInfo::vcpu_count>("vcpu_count", "Its CPUs"),
     Row<TaskInfo, &TaskInfo::mem_mib>("mem_mib", "Its memory").Of(Unit::kMib),
@@ -89,7 +90,8 @@ constexpr Field kTaskInfo[] = {
     Row<TaskInfo, &TaskInfo::allow_host_compat>("allow_host_compat",
                                                 "If no guest can start, it runs on this host"),
     Row<TaskInfo, &TaskInfo::execution_mode>("execution_mode",
-                                             "How it runs; pending before the first start"),
+                                             "How it runs; pending before the first start")
+        .OneOf(kModes),
     Row<TaskInfo, &TaskInfo::accelerator>("accelerator", "kvm or tcg, once it has started")
         .NullIfUnset(),
     Row<TaskInfo, &TaskInfo::created_at>("created_at", "The time of its creation"),
@@ -118,12 +120,12 @@ constexpr Field OfCommand(const char* name, const char* sentence) {
 constexpr Field kTaskOutput[] = {
     OfCommand<&TaskCommandInfo::task_id>("task_id", "The task's id"),
     OfCommand<&TaskCommandInfo::sequence>("sequence", "The command's number in the task"),
-    OfCommand<&TaskCommandInfo::state>("state", "running or ended"),
+    OfCommand<&TaskCommandInfo::state>("state", "running or ended").OneOf("running|ended"),
     OfCommand<&TaskCommandInfo::outcome>("outcome", "How the command ended; null while it runs")
         .NullIfUnset(),
     OfCommand<&TaskCommandInfo::exit_code>("exit_code", "Its exit code; null while it runs")
         .NullUnless("outcome"),
-    Row<TaskOutput, &TaskOutput::stream>("stream", "stdout or stderr"),
+    Row<TaskOutput, &TaskOutput::stream>("stream", "stdout or stderr").OneOf("stdout|stderr"),
     Row<TaskOutput, &TaskOutput::offset>("offset", "The first byte of the page").Of(Unit::kBytes),
     Row<TaskOutput, &TaskOutput::next_offset>("next_offset", "The first byte of the next page")
         .Of(Unit::kBytes),

@@ -33,6 +33,7 @@ constexpr Field kTimings[] = {
     Step<&Timings::removed_ms>("removed_ms", "All of the VM is removed"),
     Row<Timings, &Timings::start>(
         "start", "How the guest started: boot, template or spare; null if it was running")
+        .OneOf("boot|template|spare")
         .NullIfUnset(),
 };
 
@@ -52,7 +53,8 @@ constexpr Field kExecResult[] = {
     Row<ExecResult, &ExecResult::duration_ms>("duration_ms",
                                               "Of the command itself, measured where it ran")
         .Of(Unit::kMilliseconds),
-    Row<ExecResult, &ExecResult::execution_mode>("execution_mode", "How the command really ran"),
+    Row<ExecResult, &ExecResult::execution_mode>("execution_mode", "How the command really ran")
+        .OneOf(kModes),
     Row<ExecResult, &ExecResult::environment>("environment", "The environment of its guest"),
     Row<ExecResult, &ExecResult::kernel>("kernel", "The kernel's release where it ran")
         .NullIfUnset(),
@@ -135,7 +137,7 @@ constexpr Field kKeepSparesRequest[] = {
 constexpr Field kVmInfo[] = {
     Row<VmInfo, &VmInfo::vm_id>("vm_id", "The VM's id"),
     Row<VmInfo, &VmInfo::environment>("environment", "The environment that it is made of"),
-    Row<VmInfo, &VmInfo::state>("state", "created, started or stopped"),
+    Row<VmInfo, &VmInfo::state>("state", "created, started or stopped").OneOf(kStates),
     Row<VmInfo, &VmInfo::vcpu_count>("vcpu_count", "Its CPUs"),
     Row<VmInfo, &VmInfo::mem_mib>("mem_mib", "Its memory").Of(Unit::kMib),
     Row<VmInfo, &VmInfo::ttl_seconds>("ttl_seconds", "Its lease, from the last use")
@@ -144,7 +146,8 @@ constexpr Field kVmInfo[] = {
     Row<VmInfo, &VmInfo::allow_host_compat>("allow_host_compat",
                                             "If no guest can start, it runs on this host"),
     Row<VmInfo, &VmInfo::execution_mode>("execution_mode",
-                                         "How it runs; pending before the first start"),
+                                         "How it runs; pending before the first start")
+        .OneOf(kModes),
     Row<VmInfo, &VmInfo::accelerator>("accelerator", "kvm or tcg, once it has started")
         .NullIfUnset(),
     Row<VmInfo, &VmInfo::created_at>("created_at", "The time of its creation"),
@@ -272,6 +275,18 @@ constexpr Operation kVmOperations[] = {
             "a task what takes longer. Long output keeps its beginning and end; a task keeps all. "
             "A non-zero exit_code is a result. An environment that is not installed yet is built "
             "first, about a minute.",
+        .for_python =
+            "Runs one command in a VM of its own. The VM is deleted when this call ends in any "
+            "way.\n\n"
+            "Pulls the environment if it is missing. The command is killed ``timeout_seconds`` "
+            "(1 to 604800) after its start: that is a result with exit code 124, not an "
+            "exception. ``vcpu_count``: 1 to 64. ``mem_mib``: from 128. ``network``: outbound "
+            "NAT; without it the guest has no network device. ``allow_host_compat`` weakens "
+            "isolation: if no guest can start, the command runs on this host in a bubblewrap "
+            "jail, and ``execution_mode`` says so. ``stdin``: an open file that the command "
+            "reads; without it its stdin is at its end. ``on_stdout`` and ``on_stderr`` get the "
+            "output as it arrives, as in exec_task. GuestUnavailableError: no guest could "
+            "start, or it died before the command ended.",
     }),
     By<CallCreateVm>({
         .name = "vm create",
@@ -282,6 +297,9 @@ constexpr Operation kVmOperations[] = {
         .for_models =
             "Make a VM for one later command, without starting it. Rarely what you want: vm_run "
             "needs one call, and task_create makes a workspace for many commands. Next: vm_start.",
+        .for_python =
+            "Creates a VM without starting it. It is deleted ``ttl_seconds`` after its last "
+            "use.",
     }),
     By<CallStartVm>({
         .name = "vm start",
@@ -291,6 +309,8 @@ constexpr Operation kVmOperations[] = {
         .needs = kGuest,
         .sentence = "Start a VM, and wait until it takes commands",
         .for_models = "Boot a VM of vm_create until it takes commands.",
+        .for_python =
+            "Starts a VM, and returns once the guest takes commands. A started VM is no error.",
     }),
     By<CallExecVm>({
         .name = "vm exec",
@@ -302,6 +322,9 @@ constexpr Operation kVmOperations[] = {
         .for_models =
             "Run one command in a VM of vm_start and then DELETE that VM with its disk, however "
             "the command ended. Otherwise as vm_run.",
+        .for_python =
+            "Runs one command in a started VM and then deletes that VM. Otherwise as run_in_vm.\n\n"
+            "WrongStateError: it is not started.",
     }),
     By<CallStopVm>({
         .name = "vm stop",
@@ -310,6 +333,7 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kEnds,
         .sentence = "Power a VM off; its disk stays until its lease ends",
         .for_models = "Power a VM off; its disk stays until its lease ends.",
+        .for_python = "Powers the guest off and keeps its disk. A stopped VM is no error.",
     }),
     By<CallDeleteVm>({
         .name = "vm delete",
@@ -318,6 +342,7 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kEnds,
         .sentence = "Delete VMs with their disks",
         .for_models = "Delete a VM with its disk, in any state.",
+        .for_python = "Deletes a VM in any state. NotFoundError: it does not exist any more.",
     }),
     By<CallStatusVm>({
         .name = "vm status",
@@ -334,6 +359,8 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kReads,
         .sentence = "Show all VMs, those of 'pyro run' too",
         .for_models = "List all VMs, those of other sessions too, and the spares for vm_run.",
+        .for_python =
+            "Returns all VMs, including those of other processes and of commands that run now.",
     }),
     By<CallNetworkInfo>({
         .name = "vm network-info",
@@ -342,6 +369,7 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kReads,
         .sentence = "Show the addresses of a started VM",
         .for_models = "Show the addresses of a started VM with network.",
+        .for_python = "Returns the guest's addresses, while it is started with a network.",
     }),
     By<CallReap>({
         .name = "vm reap",
@@ -352,6 +380,9 @@ constexpr Operation kVmOperations[] = {
         .for_models =
             "Remove VMs whose lease is over and what crashes left behind. Every call that makes a "
             "VM does so too. Tasks are never removed.",
+        .for_python =
+            "Removes VMs whose lease is over, and leftovers of crashes. Leases also end without "
+            "it.",
     }),
     By<CallKeepSpares>({
         .name = "warm",
@@ -361,14 +392,22 @@ constexpr Operation kVmOperations[] = {
         .needs = kGuest,
         .sentence = "Keep microVMs waiting that 'pyro run' takes at once",
         .for_models =
-            "Keep started VMs waiting, so that vm_run with the same options takes one at once. They "
-            "hold memory; vm_list shows them.",
+            "Keep started VMs waiting, so that vm_run with the same options takes one at once. "
+            "They hold memory; vm_list shows them.",
+        .for_python =
+            "Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run of the same "
+            "kind takes one and starts at once, and another is started in its place.\n\n"
+            "Returns once they are ready. They are removed if none is used for ``ttl_seconds``. "
+            "LimitExceededError: they could take more than half of the host's memory.",
     }),
     By<CallListSpares>({
         .name = "warm list",
         .method = "list_spares",
         .effect = Effect::kReads,
         .sentence = "Show the microVMs that are kept waiting",
+        .for_python = "The kinds of VMs that are kept ready.",
+        .command = "warm",
+        .no_tool = "vm_list shows them, too",
     }),
 };
 

@@ -3,9 +3,7 @@
 import copy
 import dataclasses
 import inspect
-import os
 import pathlib
-import re
 import sys
 
 import harness
@@ -61,34 +59,11 @@ def test_the_document_and_the_programs_say_the_same(said, there):
     assert len(there.commands) > 15 and len(there.methods) > 20
 
 
-def described(command, words):
-    """What --help says of each option, by the command's words and the option's long name."""
-    for option in command["options"]:
-        yield (words, next(name for name in option["names"] if name.startswith("--"))), option["description"]
-    for below in command["commands"]:
-        yield from described(below, f"{words} {below['name']}")
-
-
-def test_the_document_describes_options_as_help_does(bare):
-    """PYRO_UPDATE_GOLDEN=1 writes the descriptions of docs/contract.md again."""
-    known = dict(described(bare("__describe").json, "pyro"))
-    words = ""
-    lines = []
-    compared = 0
-    for line in DOCUMENT.read_text(encoding="utf-8").split("\n"):
-        heading = re.match(r"### `(pyro(?: [a-z][a-z-]*)+)", line)
-        words = heading.group(1) if heading else "" if line.startswith("## ") else words
-        row = re.fullmatch(r"(\| `([^`]*)` \| .*? \| )(.*) \|", line)
-        if words and row:
-            name = re.search(r"--[\w-]+", row.group(2)).group(0)
-            line = f"{row.group(1)}{known[words, name]} |"
-            compared += 1
-        lines.append(line)
-    text = "\n".join(lines)
-    if os.environ.get("PYRO_UPDATE_GOLDEN") == "1":
-        DOCUMENT.write_text(text, encoding="utf-8")
-    assert compared > 50
-    assert text == DOCUMENT.read_text(encoding="utf-8"), "PYRO_UPDATE_GOLDEN=1 writes the descriptions again"
+def test_what_is_derived_is_what_make_api_writes():
+    """docs/api.json, results and calls of Python, and the tables of docs/contract.md."""
+    done = harness.subprocess.run(["/usr/bin/python3", "-B", str(harness.ROOT / "tools/make_api.py"), "--check", str(harness.BIN / "pyro")],
+                                  capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
 
 
 def test_every_promised_command_is_there(there):

@@ -176,6 +176,14 @@ def test_an_export_goes_to_an_open_file(task, scratch):
     assert ((scratch / "out").read_text(), exported["destination"], exported["bytes"]) == ("content\n", "", 8)
 
 
+def test_a_task_gets_a_name_and_another_one(sdk):
+    with sdk.task(environment=harness.BASE, name="first") as task:
+        assert task.status()["name"] == "first"
+        assert task.rename(name="second")["name"] == "second"
+        with pytest.raises(pyro_mcp.InvalidArgumentError, match="name is empty"):
+            task.rename(name="")
+
+
 def test_vms_are_listed(sdk):
     assert sdk.list_vms() == {"count": 0, "vms": []}
     vm_id = sdk.create_vm(environment=harness.BASE)["vm_id"]

@@ -1,0 +1,159 @@
+"""What callers pass to the calls of pyro, checked and made ready for the compiled module."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from typing import Any, Callable, Optional, Protocol, Sequence, Union
+
+from . import _pyro
+from .errors import InvalidArgumentError
+
+# The guest's bash runs a string, or its sh if it has no bash; a list of words runs unchanged, without
+# a shell.
+Command = Union[str, Sequence[str]]
+
+# Takes a piece of a command's output as it arrives. Bytes that are not UTF-8 are U+FFFD.
+OutputCallback = Callable[[str], object]
+
+
+class OpenFile(Protocol):
+    """An open file, such as ``open()`` and ``subprocess.Popen.stdout`` return."""
+
+    def fileno(self) -> int: ...
+
+
+# An open file, or its descriptor.
+Descriptor = Union[int, OpenFile]
+
+_INT64 = 1 << 63
+
+
+def _wrong_type(name: str, value: object, wanted: str) -> TypeError:
+    return TypeError(f"{name} is {type(value).__name__}, not {wanted}")
+
+
+def _int(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type(name, value, "int")
+    if not -_INT64 <= value < _INT64:
+        raise InvalidArgumentError(f"{name} is {value}", "give a smaller number")
+    return value
+
+
+def _limit(name: str, value: Any) -> int:
+    """Seconds, at least one: None, which stands for no limit, is not passed on."""
+    if _int(name, value) < 1:
+        raise InvalidArgumentError(f"{name} is {value}", "give 1 to 604800, or None for no limit")
+    return int(value)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _wrong_type(name, value, "a number")
+    if not 0 <= value <= 604800:
+        raise InvalidArgumentError(f"{name} is {value}", f"{name} takes 0 to 604800")
+    return float(value)
+
+
+def _bytes(name: str, value: Any) -> bytes:
+    """The bytes that Python's own calls would pass to the system."""
+    if not isinstance(value, str):
+        raise _wrong_type(name, value, "str")
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(f"{name} cannot be written as UTF-8",
+                                   "it holds a lone surrogate") from None
+
+
+def _text(name: str, value: Any) -> bytes:
+    text = _bytes(name, value)
+    if not text:
+        raise InvalidArgumentError(f"{name} is empty",
+                                   "give it a value; an optional argument may be left out instead")
+    return text
+
+
+def _choice(name: str, value: Any, choices: list[str]) -> bytes:
+    if value not in choices:
+        raise InvalidArgumentError(f"{name} is {value!r}", f"give {' or '.join(choices)}")
+    return _text(name, value)
+
+
+def _words(name: str, value: Any, each: str) -> list[bytes]:
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
+        raise _wrong_type(name, value, "a list of str" if each.startswith("a pattern") else "str or a list of str")
+    return [_bytes(each, word) for word in value]
+
+
+def _descriptor(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not (isinstance(value, int) or hasattr(value, "fileno")):
+        raise _wrong_type(name, value, "an open file")
+    number = value if isinstance(value, int) else int(value.fileno())
+    if number < 0:
+        raise InvalidArgumentError(f"{name} is {number}", "give an open file or its descriptor")
+    return number
+
+
+def _ready(name: str, value: Any, kind: str) -> object:
+    """The value for the compiled module, by the kind of its row."""
+    if kind == "integer":
+        return _int(name, value)
+    if kind == "limit":
+        return _limit(name, value)
+    if kind == "number":
+        return _seconds(name, value)
+    if kind == "flag":
+        return bool(value)
+    if kind == "texts":
+        return _words(name, value, f"a pattern of {name}")
+    if kind == "command":
+        return _text(name, value) if isinstance(value, str) else _words(name, value, f"a word of {name}")
+    if kind == "path":
+        return _text(name, os.fspath(value))
+    return _text(name, value) if kind == "text" else _choice(name, value, kind.split(","))
+
+
+class _Decoding:
+    """Turns pieces of bytes into pieces of text: a character may span two of them."""
+
+    def __init__(self, callback: OutputCallback) -> None:
+        self._callback = callback
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def __call__(self, piece: bytes) -> None:
+        text = self._decoder.decode(piece)
+        if text:
+            self._callback(text)
+
+    def finish(self) -> None:
+        rest = self._decoder.decode(b"", True)
+        if rest:
+            self._callback(rest)
+
+
+class Caller:
+    """Makes the calls of the operations."""
+
+    _engine: _pyro.Engine
+    _kinds: dict[str, str]  # Of the arguments, by name, or by the names of operation and argument.
+
+    def _call(self, operation: str, /, *, stdin: Optional[Descriptor] = None,
+              on_stdout: Optional[OutputCallback] = None,
+              on_stderr: Optional[OutputCallback] = None, **arguments: Any) -> Any:
+        out_fd = -1
+        destination = arguments.get("destination", "")
+        if not isinstance(destination, (str, os.PathLike)):
+            out_fd = _descriptor("destination", destination)
+            arguments["destination"] = "-"
+        ready = {name: _ready(name, value, self._kinds.get(f"{operation} {name}") or self._kinds[name])
+                 for name, value in arguments.items() if value is not None}
+        stdin_fd = -1 if stdin is None else _descriptor("stdin", stdin)
+        out = _Decoding(on_stdout) if on_stdout is not None else None
+        err = _Decoding(on_stderr) if on_stderr is not None else None
+        answer = self._engine.call(operation, ready, stdin_fd, out_fd, out, err)
+        for stream in (out, err):
+            if stream is not None:
+                stream.finish()
+        return answer
