@@ -72,6 +72,10 @@ class Engine {
   // kLimit: that is too few.
   static Status PrepareProcess();
 
+  // The check of a command that each call makes first, for callers that have work of their own to
+  // do before that call. kInvalidArgument: no words, an impossible word, or too many of them.
+  static Status CheckCommand(const Command& command, const CallIo& io = {});
+
   virtual ~Engine() = default;
 
   // Environments. kNotFound: not in the catalog. kDataLoss: installed but broken; pulling repairs

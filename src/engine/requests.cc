@@ -8,19 +8,9 @@
 #include "base/try.h"
 
 namespace pyro::engine {
+namespace {
 
-Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds, TimeLimit limit,
-                            Stdin input) {
-  if (limit == TimeLimit::kRequired || timeout_seconds != 0) {
-    PYRO_RETURN_IF_ERROR(
-        api::CheckRange("timeout_seconds", timeout_seconds, 1, kMaxTimeoutSeconds));
-  }
-  wire::Exec exec;
-  exec.argv =
-      command.script ? std::vector<std::string>{"/bin/sh", "-c", *command.script} : command.argv;
-  exec.script = command.script.has_value();
-  exec.cwd = kWorkspace;
-  exec.timeout_ms = timeout_seconds * 1000;
+Status CheckWords(const wire::Exec& exec, Stdin input) {
   if (exec.argv.empty() || exec.argv[0].empty() || (exec.script && exec.argv.back().empty())) {
     return MakeError(ErrorCode::kInvalidArgument, "command is empty",
                      "give the command and its arguments");
@@ -49,7 +39,38 @@ Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds
         fmt::format("the command has {} words, of {} bytes in all", exec.argv.size(), bytes),
         fmt::format("a command takes 1 MiB, each word counted with 16 bytes more; {}", elsewhere));
   }
+  return OkStatus();
+}
+
+wire::Exec ExecOf(const Command& command) {
+  wire::Exec exec;
+  exec.argv =
+      command.script ? std::vector<std::string>{"/bin/sh", "-c", *command.script} : command.argv;
+  exec.script = command.script.has_value();
+  exec.cwd = kWorkspace;
+  return exec;
+}
+
+}  // namespace
+
+Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds, TimeLimit limit,
+                            Stdin input) {
+  if (limit == TimeLimit::kRequired || timeout_seconds != 0) {
+    PYRO_RETURN_IF_ERROR(
+        api::CheckRange("timeout_seconds", timeout_seconds, 1, kMaxTimeoutSeconds));
+  }
+  wire::Exec exec = ExecOf(command);
+  exec.timeout_ms = timeout_seconds * 1000;
+  PYRO_RETURN_IF_ERROR(CheckWords(exec, input));
   return exec;
 }
 
 }  // namespace pyro::engine
+
+namespace pyro {
+
+Status Engine::CheckCommand(const Command& command, const CallIo& io) {
+  return engine::CheckWords(engine::ExecOf(command), engine::StdinOf(io));
+}
+
+}  // namespace pyro

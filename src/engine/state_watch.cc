@@ -161,7 +161,7 @@ Result<StateChanges> StateWatch::Take() {
   std::uint64_t count = 0;
   changes.again = ::read(timer_.get(), &count, sizeof count) > 0;
   changes.interrupted = ::read(interrupt_.get(), &count, sizeof count) > 0;
-  alignas(inotify_event) char bytes[16 * 1024];
+  alignas(inotify_event) char bytes[8 * 1024];
   for (int reads = 0; reads < kMaxReads; ++reads) {
     const ssize_t n = ::read(inotify_.get(), bytes, sizeof bytes);
     if (n <= 0) break;

@@ -40,6 +40,7 @@ Result<ToolResult> Run(const Host& host, CallContext& call, const Json& argument
   CallReport report(call, request.timeout_seconds, "starting a guest of " + request.environment);
   CountingSink sink(report);
   CallIo io = report.Io();
+  PYRO_RETURN_IF_ERROR(Engine::CheckCommand(request.command, io));
   PYRO_RETURN_IF_ERROR(host.builds.Await(request, host.answer_after, io));
   io.sink = &sink;
   PYRO_ASSIGN_OR_RETURN(const ExecResult result,

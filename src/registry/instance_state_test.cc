@@ -9,7 +9,7 @@
 namespace pyro::registry {
 namespace {
 
-using enum InstanceState;
+using enum GuestState;
 using enum InstanceEvent;
 
 // Every state with every event, as docs/REGISTRY.md has it. Nothing: refused.

@@ -76,7 +76,7 @@ void EngineVmTest::TearDown() {
   const auto vms = engine_.ListVms();
   ASSERT_TRUE(vms);
   for (const VmInfo& vm : *vms) {
-    const Status deleted = engine_.DeleteVm(vm.vm_id);
+    const auto deleted = engine_.DeleteVm(vm.vm_id);
     EXPECT_TRUE(deleted) << deleted.error().message;
   }
   EXPECT_TRUE(Eventually([] { return LiveDescendants().empty(); })) << "processes are left";
