@@ -58,7 +58,7 @@ EMPTY = {
     "vm_create": {"environment": "debian:12"},
     "vm_keep_spares": {"environment": "debian:12"},
     "vm_inspect_environment": {"environment": "debian:12"},
-    "task_create": {"environment": "debian:12", "source_path": "/"},
+    "task_create": {"environment": "debian:12", "name": "a name", "source_path": "/"},
     "task_exec": {"task_id": "task_aaaaaa", "command": "true"},
     "vm_exec": {"vm_id": "vm_aaaaaa", "command": "true"},
     "task_export": {"task_id": "task_aaaaaa", "path": ".", "destination": "/nowhere"},
