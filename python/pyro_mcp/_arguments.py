@@ -93,6 +93,11 @@ def _descriptor(name: str, value: Any) -> int:
     number = value if isinstance(value, int) else int(value.fileno())
     if number < 0:
         raise InvalidArgumentError(f"{name} is {number}", "give an open file or its descriptor")
+    try:
+        os.fstat(number)
+    except (OSError, OverflowError):
+        raise InvalidArgumentError(f"{name} is {number}, which is not open",
+                                   "give an open file or its descriptor") from None
     return number
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Iterator, Optional, Type
 
 from . import _pyro, results
 from ._api import TaskCalls, VmCalls
+from ._arguments import _seconds
 from .errors import NotFoundError, PyroError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Watch:
     def next(self, *, wait_seconds: float = 0) -> Optional[results.Event]:
         """The next event, or None if there is none within ``wait_seconds``, at most 604800."""
         if not self._events and not self._closed:
-            self._events = self._stream.next(wait_seconds)
+            self._events = self._stream.next(_seconds("wait_seconds", wait_seconds))
         return self._events.pop(0) if self._events and not self._closed else None
 
     def fileno(self) -> int:

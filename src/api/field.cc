@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "base/try.h"
 
 namespace pyro::api {
@@ -33,13 +34,6 @@ void Collect(const Struct& rows, void* object, void* fallback,
   }
 }
 
-Status CheckLength(const Field& field, const void* text) {
-  const auto bytes = static_cast<std::int64_t>(static_cast<const std::string*>(text)->size());
-  if (bytes <= field.most) return OkStatus();
-  return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} has {} bytes", field.name, bytes),
-                   fmt::format("{} takes at most {}", field.name, field.most));
-}
-
 }  // namespace
 
 std::vector<Member> MembersOf(const Struct& rows, const void* object) {
@@ -59,6 +53,18 @@ std::vector<std::string_view> ChoicesOf(const Field& field) {
   return names;
 }
 
+Status CheckText(const Field& field, const std::string& value) {
+  const auto bytes = static_cast<std::int64_t>(value.size());
+  // JSON, and with it a task's manifest, would replace each such byte by three.
+  if (field.most != kNoMost && !IsUtf8(value)) {
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} is not UTF-8", field.name),
+                     "give it as UTF-8 text");
+  }
+  if (bytes <= field.most) return OkStatus();
+  return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} has {} bytes", field.name, bytes),
+                   fmt::format("{} takes at most {}", field.name, field.most));
+}
+
 Status CheckRange(std::string_view name, std::int64_t value, std::int64_t least,
                   std::int64_t most) {
   if (value >= least && value <= most) return OkStatus();
@@ -69,7 +75,8 @@ Status CheckRange(std::string_view name, std::int64_t value, std::int64_t least,
 
 Status CheckRanges(const Struct& rows, const void* object) {
   for (const auto& [field, value, fallback] : MembersOf(rows, object)) {
-    if (field.kind == Kind::kText) PYRO_RETURN_IF_ERROR(CheckLength(field, value));
+    if (field.kind == Kind::kText)
+      PYRO_RETURN_IF_ERROR(CheckText(field, *static_cast<const std::string*>(value)));
     if (field.kind != Kind::kInteger && field.kind != Kind::kUnsigned) continue;
     PYRO_RETURN_IF_ERROR(CheckRange(field.name, field.load(value), field.least, field.most));
   }

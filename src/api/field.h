@@ -147,7 +147,9 @@ std::vector<std::string_view> ChoicesOf(const Field& field);
 
 // kInvalidArgument, naming the field: a number is out of its range.
 Status CheckRange(std::string_view name, std::int64_t value, std::int64_t least, std::int64_t most);
-// The same for all fields; of a text its length in bytes.
+// Of a text: it is too long, or has a limit and is not UTF-8.
+Status CheckText(const Field& field, const std::string& value);
+// The same for all fields.
 Status CheckRanges(const Struct& rows, const void* object);
 template <typename T>
 Status CheckRanges(const T& object) {

@@ -97,6 +97,8 @@ Status Read(const Field& field, const Json& json, void* value) {
   switch (field.kind) {
     case Kind::kText:
       if (!json.is_string()) return NotOfType(field, "a text");
+      // Here and not by the engine alone, which may build an environment before.
+      PYRO_RETURN_IF_ERROR(CheckText(field, json.get_ref<const std::string&>()));
       *static_cast<std::string*>(value) = json.get<std::string>();
       return OkStatus();
     case Kind::kFlag:

@@ -82,6 +82,10 @@ TEST_F(CliTaskTest, ACommandMadeFromItsRowShowsItsResultToPeopleAndAsJson) {
   EXPECT_NE(people.out.find("name: new\\x1b\n"), std::string::npos) << people.out;
   EXPECT_EQ(Pyro({"task", "rename", "--json", id, "newer"}).json()["name"], "newer");
   EXPECT_EQ(Pyro({"task", "rename", "-q", id, "newest"}).out, "");
+  // JSON has three bytes for each of these, so that the manifest would be refused later.
+  const Told bytes = Pyro({"task", "rename", id, std::string(40, '\xff')});
+  EXPECT_EQ(bytes.code, 1);
+  EXPECT_TRUE(bytes.err.starts_with("pyro: name is not UTF-8")) << bytes.err;
   const Told refused = Pyro({"task", "rename", id, std::string(65, 'x')});
   EXPECT_EQ(refused.code, 1);
   EXPECT_NE(refused.err.find("name has 65 bytes"), std::string::npos) << refused.err;

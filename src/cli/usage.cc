@@ -302,6 +302,7 @@ class Reader {
       if (missing.empty()) missing = ValueName(*positionals[i]);
       line.own.push_back(Sample(*positionals[i]));
     }
+    if (!RunsWords(*command_) && words_.command) return NoUseForWords();
     if (!missing.empty()) return Mistake(missing + " is missing", "write: " + LineOf(line));
     if (!RunsWords(*command_)) return NoUseForWords();
     if (words_.command && !words_.command->empty()) return std::nullopt;
@@ -318,8 +319,13 @@ class Reader {
 
   Found NoUseForWords() const {
     if (!words_.command) return std::nullopt;
+    // Its words are arguments then, if there is room for them.
+    Words line = {own_, std::nullopt};
+    if (places_.size() < PositionalsOf(*command_).size()) {
+      line.own.insert(line.own.end(), words_.command->begin(), words_.command->end());
+    }
     return Mistake(fmt::format("'{}' runs no command, so it takes no --", FullName(*command_)),
-                   "leave it out: " + LineOf({own_, std::nullopt}));
+                   "leave it out: " + LineOf(line));
   }
 
   const CLI::App& app_;

@@ -2,7 +2,12 @@
 
 #include "pyro/watch.h"
 
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <string>
 
@@ -19,7 +24,7 @@
 namespace pyro::cli {
 namespace {
 
-constexpr std::chrono::hours kOneWait{1};  // Any time: the next one follows.
+constexpr int kGatherMs = 20;  // After an event, for those that come with it.
 
 struct WatchFlags {
   std::string id;
@@ -55,17 +60,24 @@ std::string EventLine(const Event& event, const Context& context) {
   return fmt::format("{} {}{}{}\n", event.at, event.id, event.id.empty() ? "" : " ", TextOf(event));
 }
 
+// Waits for events, and returns 0. If a signal or the end of our reader comes first: the exit code.
+int AwaitEvents(const EventStream& stream, int cancel_fd) {
+  // Of a descriptor without events poll() tells that a pipe or a socket has no reader any more.
+  std::array<pollfd, 3> polls = {
+      {{cancel_fd, POLLIN, 0}, {STDOUT_FILENO, 0, 0}, {stream.fd(), POLLIN, 0}}};
+  ::poll(polls.data(), polls.size(), -1);
+  if (polls[2].revents != 0) ::poll(polls.data(), 2, kGatherMs);
+  if (polls[0].revents != 0) return 128 + CaughtSignal();
+  return (polls[1].revents & (POLLERR | POLLHUP)) != 0 ? 128 + SIGPIPE : 0;
+}
+
 int WatchEvents(Engine& engine, const Context& context, const WatchFlags& flags) {
   Call call(Progress::Style::kQuiet, flags.id);
   const auto stream = engine.Watch(flags.id);
   if (!stream) return Fail(stream.error(), context);
   while (true) {
-    const auto events = (*stream)->Next(kOneWait, call.io());
-    if (!events) {
-      // That is how a stream of lines ends, and no error document belongs into it.
-      if (events.error().code == ErrorCode::kCancelled) return 128 + CaughtSignal();
-      return Fail(events.error(), context);
-    }
+    const auto events = (*stream)->Next(std::chrono::milliseconds(0), call.io());
+    if (!events) return Fail(events.error(), context);
     bool deleted = false;
     for (const Event& event : *events) {
       Print(EventLine(event, context));
@@ -75,6 +87,8 @@ int WatchEvents(Engine& engine, const Context& context, const WatchFlags& flags)
     if (printed != kExitOk) return printed;
     // Nothing can happen to it any more.
     if (deleted && !flags.id.empty()) return kExitOk;
+    // That is how a stream of lines ends, and no error document belongs into it.
+    if (const int ended = AwaitEvents(**stream, call.io().cancel_fd); ended != 0) return ended;
   }
 }
 

@@ -91,6 +91,13 @@ Status StopGuest(const Context& context, Registry& registry, const InstanceId& i
   if (held.link) {
     PYRO_RETURN_IF_ERROR(EndSupervisor(*held.link, /*remove=*/false));
     if (task) PYRO_FAILPOINT("task.stop.guest-ended");
+    PYRO_ASSIGN_OR_RETURN(const InstanceRecord left, registry.Get(id));
+    if (left.state == registry::InstanceState::kStarted) {
+      // It was killed, or its disk had no room: its commands have no end yet.
+      PYRO_ASSIGN_OR_RETURN(held, TakeOver(PlaceOf(context, id)));
+      if (held.link) return OkStatus();  // Another process has started it again.
+      PYRO_RETURN_IF_ERROR(Reconcile(registry, context, id));
+    }
   } else {
     PYRO_RETURN_IF_ERROR(Reconcile(registry, context, id));
   }

@@ -34,6 +34,7 @@ Status AddToEpoll(int epoll, int fd) {
 
 Result<StateWatch> StateWatch::Open(const fs::path& state, const fs::path& cache) {
   StateWatch watch;
+  watch.state_ = state;
   watch.environments_ = cache / "environments";
   watch.inotify_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!watch.inotify_.valid()) return sys::ErrnoError(errno, "inotify");
@@ -46,15 +47,20 @@ Result<StateWatch> StateWatch::Open(const fs::path& state, const fs::path& cache
   for (const int fd : {watch.inotify_.get(), watch.timer_.get(), watch.interrupt_.get()}) {
     PYRO_RETURN_IF_ERROR(AddToEpoll(watch.wait_.get(), fd));
   }
-  for (const fs::path& directory : {state / "vms", state / "tasks", watch.environments_}) {
-    PYRO_RETURN_IF_ERROR(sys::MakeDirectories(directory));
-  }
-  PYRO_RETURN_IF_ERROR(watch.Add(state, kNames | IN_MODIFY, {What::kState, {}}));
-  for (const char* instances : {"vms", "tasks"}) {
-    PYRO_RETURN_IF_ERROR(watch.Add(state / instances, kNames, {What::kInstances, {}}));
-  }
+  PYRO_RETURN_IF_ERROR(watch.FollowState());
   PYRO_RETURN_IF_ERROR(watch.FollowEnvironments());
   return watch;
+}
+
+Status StateWatch::FollowState() {
+  for (const fs::path& directory : {state_ / "vms", state_ / "tasks", environments_}) {
+    PYRO_RETURN_IF_ERROR(sys::MakeDirectories(directory));
+  }
+  PYRO_RETURN_IF_ERROR(Add(state_, kNames | IN_MODIFY, {What::kState, {}}));
+  for (const char* instances : {"vms", "tasks"}) {
+    PYRO_RETURN_IF_ERROR(Add(state_ / instances, kNames, {What::kInstances, {}}));
+  }
+  return OkStatus();
 }
 
 Result<bool> StateWatch::Add(const fs::path& path, std::uint32_t mask, Target target) {
@@ -153,7 +159,13 @@ void StateWatch::Note(int watch, std::uint32_t mask, const char* name, StateChan
       if ((mask & IN_CLOSE_WRITE) != 0) changes.deaths = true;
       break;
   }
-  if ((mask & IN_IGNORED) != 0) targets_.erase(found);
+  if ((mask & IN_IGNORED) == 0) return;
+  // Of `environments` the directory itself, too; those in it may come and go.
+  if (target.what == What::kState || target.what == What::kInstances ||
+      target.what == What::kEnvironments) {
+    changes.directory_gone = true;
+  }
+  targets_.erase(found);
 }
 
 Result<StateChanges> StateWatch::Take() {
@@ -171,6 +183,10 @@ Result<StateChanges> StateWatch::Take() {
       Note(event.wd, event.mask, event.len > 0 ? at + sizeof event : "", changes);
       at += sizeof event + event.len;
     }
+  }
+  if (changes.directory_gone) {
+    changes.everything = changes.registry_gone = true;
+    PYRO_RETURN_IF_ERROR(FollowState());
   }
   if (changes.environments || changes.everything) PYRO_RETURN_IF_ERROR(FollowEnvironments());
   return changes;

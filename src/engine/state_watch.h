@@ -21,6 +21,7 @@ struct StateChanges {
   bool registry_gone = false;  // Its file was removed or replaced.
   bool deaths = false;         // A supervisor may have ended.
   bool environments = false;
+  bool directory_gone = false;     // One that is watched was removed: it is made again.
   bool interrupted = false;        // By Interrupt().
   bool again = false;              // By LookAgainIn().
   bool everything = false;         // Changes were lost: look at all there is.
@@ -67,10 +68,12 @@ class StateWatch {
   StateWatch() = default;
   // False: there is no such file.
   Result<bool> Add(const std::filesystem::path& path, std::uint32_t mask, Target target);
+  Status FollowState();
   Status FollowEnvironments();
   void Forget(const Target& target);
   void Note(int watch, std::uint32_t mask, const char* name, StateChanges& changes);
 
+  std::filesystem::path state_;
   std::filesystem::path environments_;
   sys::UniqueFd inotify_;
   sys::UniqueFd timer_;

@@ -237,10 +237,13 @@ Result<TaskInfo> LocalEngine::RenameTask(const std::string& task_id, const std::
   options.name = name;
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task,
-                        found.registry.Rename(found.instance.id, name));
-  PYRO_RETURN_IF_ERROR(registry::ReplaceManifest(impl_->context.state, task));
-  return engine::DescribeTask(impl_->context, found.registry, task);
+  std::optional<registry::InstanceRecord> task;
+  // Together: of two that rename it at once, row and manifest keep the same name.
+  PYRO_RETURN_IF_ERROR(found.registry.WithExclusive([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(task, found.registry.Rename(found.instance.id, name));
+    return registry::ReplaceManifest(impl_->context.state, *task);
+  }));
+  return engine::DescribeTask(impl_->context, found.registry, *task);
 }
 
 Result<TaskInfo> LocalEngine::StopTask(const std::string& task_id) {

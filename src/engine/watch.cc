@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "base/ids.h"
+#include "base/text.h"
 #include "base/try.h"
 #include "engine/environments.h"
 #include "engine/instance_files.h"
@@ -96,14 +97,35 @@ class Watching final : public EventStream {
 
  private:
   Status Resolve(const std::string& only) {
-    if (!only.starts_with("vm_")) {
-      const auto task = registry_->Find(InstanceKind::kTask, only);
-      if (task) only_ = task->id.str();
-      if (task || only.starts_with("task_")) return task ? OkStatus() : Status(task.error());
+    const bool maybe_task = !only.starts_with("vm_");
+    const bool maybe_vm = !only.starts_with("task_");
+    std::vector<std::string> found;
+    std::optional<Error> failed;
+    for (const InstanceKind kind : {InstanceKind::kTask, InstanceKind::kVm}) {
+      if (!(kind == InstanceKind::kTask ? maybe_task : maybe_vm)) continue;
+      const auto one = registry_->Find(kind, only);
+      if (one) {
+        found.push_back(one->id.str());
+      } else if (!failed || failed->code == ErrorCode::kNotFound) {
+        failed = one.error();
+      }
     }
-    PYRO_ASSIGN_OR_RETURN(const InstanceRecord vm, registry_->Find(InstanceKind::kVm, only));
-    only_ = vm.id.str();
-    return OkStatus();
+    if (found.size() == 2) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("'{}' fits a VM and a task", Printable(only, 64)),
+                       "put vm_ or task_ before it");
+    }
+    if (found.size() == 1 && (!failed || failed->code == ErrorCode::kNotFound)) {
+      only_ = found[0];
+      return OkStatus();
+    }
+    if (maybe_task && maybe_vm) {
+      if (failed->code == ErrorCode::kNotFound) {
+        failed->message = fmt::format("there is no VM or task '{}'", Printable(only, 64));
+        failed->hint = "it was deleted, or its lease has ended";
+      }
+    }
+    return *failed;
   }
 
   Status OpenRegistryAgain() {
@@ -116,10 +138,12 @@ class Watching final : public EventStream {
 
   // What an error keeps from being told is told by the next look, which is one at everything.
   Status Look() {
+    const bool behind = std::exchange(behind_, true);
     PYRO_ASSIGN_OR_RETURN(const StateChanges changes, changes_.Take());
     interrupted_ = interrupted_ || changes.interrupted;
-    const bool everything = std::exchange(behind_, true) || changes.everything;
-    if (changes.registry_gone) {
+    const bool everything = behind || changes.everything;
+    // If it was replaced, but could not be opened then, or if inotify lost that.
+    if (changes.registry_gone || everything) {
       PYRO_RETURN_IF_ERROR(OpenRegistryAgain());
     }
     if (changes.deaths) changes_.LookAgainIn(kSecondLook);
@@ -127,10 +151,20 @@ class Watching final : public EventStream {
     if (reaps) PYRO_RETURN_IF_ERROR(LookForDeaths());
     appeared_.insert(changes.appeared.begin(), changes.appeared.end());
     for (const auto& [id, sequence] : changes.output) LookAtOutput(id, sequence);
-    if (changes.rows || reaps) PYRO_RETURN_IF_ERROR(LookAtRows());
+    if (changes.rows || reaps) {
+      PYRO_RETURN_IF_ERROR(AwaitWriter());
+      PYRO_RETURN_IF_ERROR(LookAtRows());
+    }
     if (changes.environments || everything) LookAtEnvironments();
     behind_ = false;
     return OkStatus();
+  }
+
+  // SQLite writes its log, which inotify tells, then syncs it, and only then shows the change to
+  // others, which nothing tells: on a slow disk the look would come too early. The writer holds the
+  // lock until then.
+  Status AwaitWriter() {
+    return registry_->WithExclusive([] { return OkStatus(); });
   }
 
   Status LookForDeaths() {
@@ -148,7 +182,8 @@ class Watching final : public EventStream {
         present.insert(instance.id.str());
         PYRO_RETURN_IF_ERROR(TellEnds(instance.id));
         Told& told = TellStart(instance);
-        if (!std::exchange(told.followed, true)) PYRO_RETURN_IF_ERROR(Follow(instance.id));
+        if (!told.followed) PYRO_RETURN_IF_ERROR(Follow(instance.id));
+        told.followed = true;
         PYRO_RETURN_IF_ERROR(TellCommands(instance, told));
         TellStop(instance, told);
       }

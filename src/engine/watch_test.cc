@@ -89,6 +89,19 @@ class EngineWatchTest : public EngineFixture {
   std::unique_ptr<Engine> other_;
 };
 
+TEST_F(EngineWatchTest, AStateDirectoryThatIsRemovedAndMadeAgainIsWatchedAgain) {
+  const auto stream = Watch();
+  ASSERT_NE(stream, nullptr);
+  const auto first = Other().CreateVm(Vm());
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  Until(*stream, Kind::kCreated, first->vm_id);
+  std::filesystem::remove_all(Directories().state);
+  Until(*stream, Kind::kDeleted, first->vm_id);
+  const auto second = Other().CreateVm(Vm());
+  ASSERT_TRUE(second.ok()) << second.error().message;
+  EXPECT_EQ(NotesOf(Until(*stream, Kind::kCreated, second->vm_id)), Notes{"created"});
+}
+
 TEST_F(EngineWatchTest, ATaskIsToldFromItsCreationToItsDeletionThoughAnotherProcessDoesIt) {
   const auto stream = Watch();
   ASSERT_NE(stream, nullptr);

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/try.h"
 
 namespace pyro::mcp_server {
 namespace {
@@ -40,7 +41,14 @@ EnvironmentBuilds::~EnvironmentBuilds() {
 Status EnvironmentBuilds::Await(const VmOptions& options, milliseconds wait, const CallIo& io) {
   const std::string& environment = options.environment;
   const auto until = steady_clock::now() + wait;
-  if (engine_.InspectEnvironment(environment, Engine::Verify::kNo)) return OkStatus();
+  const auto installed = engine_.InspectEnvironment(environment, Engine::Verify::kNo);
+  if (installed) return OkStatus();
+  // A thread is kept for each name, so there is none for names that a client makes up.
+  PYRO_ASSIGN_OR_RETURN(const auto catalog, engine_.ListEnvironments());
+  if (std::none_of(catalog.begin(), catalog.end(),
+                   [&](const EnvironmentInfo& one) { return one.name == environment; })) {
+    return options.allow_host_compat ? OkStatus() : Status(installed.error());
+  }
   std::unique_lock lock(mutex_);
   Build& build = Begin(environment);
   while (!build.ended) {

@@ -13,9 +13,10 @@ namespace pyro::mcp_server {
 
 Error ForModels(Error error) {
   // What the command line calls them, and what tools do.
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kWords = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kWords = {{
       {"`pyro env prune`", "vm_prune_environments"},
       {"'pyro warm'", "vm_list"},
+      {"pyro env pull ", "its first use builds it, such as vm_run with environment "},
       {"see 'pyro doctor'", "see vm_doctor"},
       {"`pyro task list`", "task_list"},
       {"`pyro task logs`", "task_logs"},

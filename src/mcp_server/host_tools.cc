@@ -34,8 +34,10 @@ Result<ToolResult> ListAllVms(const Host& host, CallContext&, const Json&) {
 Result<ToolResult> KeepSpares(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<KeepSparesRequest>(arguments));
   CallReport report(call, 0, "starting spares of " + request.environment);
+  const CallIo io = report.Io();
+  PYRO_RETURN_IF_ERROR(host.builds.Await(request, host.answer_after, io));
   PYRO_ASSIGN_OR_RETURN(const SparePoolInfo pool,
-                        host.engine.KeepSpares(request, request.count, report.Io()));
+                        host.engine.KeepSpares(request, request.count, io));
   return ValueResult(ToJson(pool));
 }
 

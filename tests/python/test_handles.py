@@ -246,3 +246,17 @@ def test_a_watch_that_waits_ends_when_it_is_closed_in_another_thread(sdk):
     events.close()
     waiting.join(250)
     assert not waiting.is_alive()
+
+
+def test_a_wait_that_is_no_number_of_seconds_and_a_closed_descriptor_are_refused(sdk):
+    with sdk.watch() as events:
+        while events.next():
+            pass
+        for wait in (-1, float("nan"), float("inf"), 604801):
+            with pytest.raises(pyro_mcp.InvalidArgumentError, match="^wait_seconds is "):
+                events.next(wait_seconds=wait)
+        for wait in ("1", True, None):
+            with pytest.raises(TypeError, match="^wait_seconds is "):
+                events.next(wait_seconds=wait)
+    with pytest.raises(pyro_mcp.InvalidArgumentError, match="^stdin is 9999, which is not open"):
+        sdk.exec_task("task_aaaaaaaaaaaaaaaaaaaaaaaaaa", command="cat", stdin=9999)

@@ -13,6 +13,9 @@ namespace pyro::engine {
 namespace {
 
 constexpr std::size_t kInputBytes = 64 * 1024;  // Read at once; on the heap, for small stacks.
+// Between two looks at the command and the cancellation: a command may write faster than the sink
+// takes it, for ever.
+constexpr std::chrono::milliseconds kCopyLimit{50};
 
 bool IsWritable(int fd) {
   if (fd < 0) return true;
@@ -33,7 +36,7 @@ Status CommandSession::Run() {
       sink_ = nullptr;
       PYRO_RETURN_IF_ERROR(Stop(std::move(status).error()));
     }
-    if (over && Delivered()) break;
+    if (over && !has_more_ && Delivered()) break;
     PYRO_RETURN_IF_ERROR(Wait());
   }
   return failure_ ? Status(*failure_) : OkStatus();
@@ -41,8 +44,12 @@ Status CommandSession::Run() {
 
 Status CommandSession::Copy() {
   OutputSource* const source = sink_ != nullptr ? command_.output() : nullptr;
+  const Deadline limit = Deadline::After(kCopyLimit);
+  has_more_ = false;
   bool moved = source != nullptr;
   while (moved) {
+    has_more_ = limit.Expired();
+    if (has_more_) return OkStatus();
     PYRO_RETURN_IF_ERROR(source->Read());
     moved = false;
     for (const OutputStream stream : kOutputStreams) {
@@ -105,7 +112,7 @@ Status CommandSession::Wait() {
                                   {sink_fd(OutputStream::kStdout), POLLOUT, 0},
                                   {sink_fd(OutputStream::kStderr), POLLOUT, 0}}};
   // After EINTR nothing is ready, and the loop looks again.
-  ::poll(polls.data(), polls.size(), command_.next_look().PollTimeout());
+  ::poll(polls.data(), polls.size(), has_more_ ? 0 : command_.next_look().PollTimeout());
   polls_ = {polls[0], polls[1]};
   if (polls[2].revents != 0) return Stop(MakeError(ErrorCode::kCancelled, "cancelled"));
   if (polls[3].revents != 0) ReadStdin();

@@ -104,6 +104,7 @@ class CommandSession {
   const CallIo& io_;
   int stdin_fd_;
   std::string input_;
+  bool has_more_ = false;  // The last copy ended early.
   RunningCommand::Polls polls_ = {{{-1, 0, 0}, {-1, 0, 0}}};
   std::optional<Error> failure_;  // Why the command was killed.
   SteadyTime first_output_at_{};

@@ -77,6 +77,21 @@ TEST(HostCommandTest, ACommandOnTheHostIsKilledAtItsLimit) {
   EXPECT_EQ(command.end().outcome, Outcome::kTimedOut);
 }
 
+TEST(HostCommandTest, TheLimitEndsACommandThatWritesFasterThanItsSinkTakes) {
+  const CallIo io;
+  int writes = 0;
+  TestSink sink([&]() -> Status {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    // Bounds the test if the limit is not noticed.
+    return ++writes < 20'000 ? OkStatus() : ReaderGone();
+  });
+  HostCommand command = OnHost("exec yes", std::chrono::milliseconds(200));
+  const Status status = CommandSession(command, &sink, io).Run();
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(command.end().outcome, Outcome::kTimedOut);
+  EXPECT_EQ(command.end().stdout_bytes, sink.out.size());
+}
+
 TEST(HostCommandTest, ACommandOnTheHostEndsWithItsReaderOrItsCancellation) {
   Canceller canceller;
   const CallIo io = canceller.Io();
