@@ -20,7 +20,7 @@ using wire::FrameType;
 
 TEST(CommandSessionTest, APlainCommandGivesItsOutputAndItsEnd) {
   Peer peer([](Peer& self, const Frame& frame) {
-    if (frame.type != FrameType::kExec) return;
+    if (frame.type != FrameType::kEof) return;  // No stdin was given.
     self.Say(wire::Ready{}.ToFrame());
     self.SayData(OutputStream::kStdout, "out");
     self.SayData(OutputStream::kStderr, "err");
@@ -39,7 +39,7 @@ TEST(CommandSessionTest, APlainCommandGivesItsOutputAndItsEnd) {
   EXPECT_EQ(command.end().ExitCode(), 5);
   EXPECT_TRUE(command.began());
   EXPECT_NE(session.first_output_at(), SteadyTime{});
-  EXPECT_EQ(peer.Count(FrameType::kEof), 1);  // No stdin was given.
+  EXPECT_EQ(peer.Count(FrameType::kExec), 1);
 }
 
 TEST(CommandSessionTest, AGuestGetsCreditOnlyForWhatASlowSinkHasTaken) {
