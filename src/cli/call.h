@@ -3,9 +3,11 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "cli/closing.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "pyro/engine.h"
@@ -35,6 +37,16 @@ class Call {
   void PassStdin();
   // Passes the command's output on to our own streams.
   void PassOutput() { io_.sink = &sink_; }
+
+  // Makes a call that runs the words after --, with our stdin, and our streams unless for JSON.
+  template <typename F>
+  auto RunWords(const Context& context, F call) {
+    PassStdin();
+    if (!context.json) PassOutput();
+    WarnWithoutTerminal(context.command);
+    const Command command = {context.command, std::nullopt};
+    return Run([&](const CallIo& io) { return call(command, io); });
+  }
 
   // Makes the call, and leaves the terminal's line empty for the next output.
   template <typename F>

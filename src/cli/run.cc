@@ -51,18 +51,13 @@ void SayTimings(const Timings& timings) {
 
 int Run(Engine& engine, const Context& context, const RunFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.request.environment);
-  call.PassStdin();
-  if (!context.json) call.PassOutput();
-  WarnWithoutTerminal(context.command);
-  Command command;
-  command.argv = context.command;
-  const auto result = call.Run([&](const CallIo& io) {
+  const auto result = call.RunWords(context, [&](const Command& command, const CallIo& io) {
     return engine.RunInVm(flags.request, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);
   if (context.json) {
     Json document = ToJson(*result);
-    document["command"] = command.argv;
+    document["command"] = context.command;
     PrintJson(document);
   } else {
     SayHowItEnded(*result, "run", flags.quiet);

@@ -64,12 +64,7 @@ void SayHowExecEnded(const TaskExecResult& result, const ExecFlags& flags) {
 int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
   if (flags.background) return ExecInBackground(engine, context, flags);
   Call call(StyleOf(context, flags.quiet), flags.request.task_id);
-  call.PassStdin();
-  if (!context.json) call.PassOutput();
-  WarnWithoutTerminal(context.command);
-  Command command;
-  command.argv = context.command;
-  const auto result = call.Run([&](const CallIo& io) {
+  const auto result = call.RunWords(context, [&](const Command& command, const CallIo& io) {
     return engine.ExecTask(flags.request.task_id, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);

@@ -71,12 +71,7 @@ int StartVm(Engine& engine, const Context& context, const VmFlags& flags) {
 
 int ExecVm(Engine& engine, const Context& context, const VmFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.request.vm_id);
-  call.PassStdin();
-  if (!context.json) call.PassOutput();
-  WarnWithoutTerminal(context.command);
-  Command command;
-  command.argv = context.command;
-  const auto result = call.Run([&](const CallIo& io) {
+  const auto result = call.RunWords(context, [&](const Command& command, const CallIo& io) {
     return engine.ExecVm(flags.request.vm_id, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);
