@@ -14,29 +14,6 @@ using namespace std::chrono_literals;
 
 class SupervisorStartingTest : public SupervisorFixture {
  protected:
-  // A template in the state directory that the guest is configured for.
-  void MakeTemplate(std::string_view state = "frozen fake") {
-    config_.templ.directory = directory_.path() / "templates" / "one";
-    config_.templ.key = "key";
-    ASSERT_TRUE(sys::MakeDirectories(directory_.path() / "templates").ok());
-    auto draft = vmm::TemplateDraft::Begin(config_.templ.directory, "key", 1);
-    ASSERT_TRUE(draft.ok() && draft->has_value());
-    {
-      const auto files = (*draft)->MakeFiles();
-      ASSERT_TRUE(files.ok());
-      ASSERT_TRUE(sys::WriteAll(files->memory.get(), "memory").ok());
-      ASSERT_TRUE(sys::WriteAll(files->state.get(), state).ok());
-      if (!config_.blank_disk.empty()) {
-        ASSERT_TRUE((*draft)->MakeDisk(directory_.path() / "template-disk").ok());
-      }
-    }
-    ASSERT_TRUE((*draft)
-                    ->Commit({.environment = "debian:12",
-                              .environment_digest = "d",
-                              .new_disk = !config_.blank_disk.empty()})
-                    .ok());
-  }
-
   bool HasTemplate() const { return vmm::OpenTemplate(config_.templ.directory, "key").ok(); }
 };
 
@@ -213,7 +190,7 @@ TEST_F(SupervisorStartingTest, ANetworkThatDoesNotStartIsAFailedStart) {
 // --- Templates
 
 TEST_F(SupervisorStartingTest, WithATemplateTheGuestGoesOnAndIsSetUpAtOnce) {
-  ASSERT_NO_FATAL_FAILURE(MakeTemplate());
+  ASSERT_NO_FATAL_FAILURE(WriteTemplate());
   ASSERT_NO_FATAL_FAILURE(Begin());
   EXPECT_TRUE(vmm_.last_spec().resume_from);
   EXPECT_FALSE(vmm_.last_spec().kernel.valid());
@@ -269,7 +246,7 @@ TEST_F(SupervisorStartingTest, AGuestThatNeverCameUpIsNoReasonToMakeATemplate) {
 }
 
 TEST_F(SupervisorStartingTest, ATemplateThatTheMonitorRefusesIsRemovedOnceTheGuestHasBooted) {
-  ASSERT_NO_FATAL_FAILURE(MakeTemplate("no state"));
+  ASSERT_NO_FATAL_FAILURE(WriteTemplate("no state"));
   ASSERT_NO_FATAL_FAILURE(Begin());
   FramePeer& client = Client();
   ASSERT_EQ(vmm_.guests().size(), 1u);  // The boot.
@@ -285,7 +262,7 @@ TEST_F(SupervisorStartingTest, ATemplateThatTheMonitorRefusesIsRemovedOnceTheGue
 }
 
 TEST_F(SupervisorStartingTest, AGuestThatDoesNotGoOnWithinThirtySecondsBootsInstead) {
-  ASSERT_NO_FATAL_FAILURE(MakeTemplate());
+  ASSERT_NO_FATAL_FAILURE(WriteTemplate());
   ASSERT_NO_FATAL_FAILURE(Begin());
   FramePeer& client = Client();
   Pass(30s);
@@ -300,7 +277,7 @@ TEST_F(SupervisorStartingTest, AGuestThatDoesNotGoOnWithinThirtySecondsBootsInst
 }
 
 TEST_F(SupervisorStartingTest, ADamagedTemplateIsRemovedAndTheGuestBoots) {
-  ASSERT_NO_FATAL_FAILURE(MakeTemplate());
+  ASSERT_NO_FATAL_FAILURE(WriteTemplate());
   ASSERT_TRUE(sys::WriteFileAtomically(config_.templ.directory / "memory", "other").ok());
   ASSERT_NO_FATAL_FAILURE(BeginReady());
   EXPECT_EQ(record_.notes, (std::vector<std::string>{"started by boot"}));
@@ -310,7 +287,7 @@ TEST_F(SupervisorStartingTest, ADamagedTemplateIsRemovedAndTheGuestBoots) {
 TEST_F(SupervisorStartingTest, ANewDiskBecomesACopyOfTheTemplatesAndOfTheBlankAgainForABoot) {
   config_.blank_disk = directory_.path() / "blank";
   std::ofstream(directory_.path() / "template-disk") << "old templ";
-  ASSERT_NO_FATAL_FAILURE(MakeTemplate());
+  ASSERT_NO_FATAL_FAILURE(WriteTemplate());
   ASSERT_NO_FATAL_FAILURE(Begin());
   EXPECT_EQ(DiskText(), "old templ");
   vmm::FakeGuest guest = Guest();

@@ -17,26 +17,10 @@ using namespace std::chrono_literals;
 
 class TemplateUseTest : public SupervisorFixture {
  protected:
-  TemplateUseTest() {
-    config_.templ.directory = directory_.path() / "templates" / "one";
-    config_.templ.key = "key";
-  }
+  TemplateUseTest() { ConfigureTemplate(); }
 
   TemplateUse& Make() {
     return use_.emplace(config_, timers_, helpers_, [this] { return idle_; });
-  }
-
-  void WriteTemplate() {
-    ASSERT_TRUE(sys::MakeDirectories(directory_.path() / "templates").ok());
-    auto draft = vmm::TemplateDraft::Begin(config_.templ.directory, "key", 1);
-    ASSERT_TRUE(draft.ok() && draft->has_value());
-    {
-      const auto files = (*draft)->MakeFiles();
-      ASSERT_TRUE(files.ok());
-      ASSERT_TRUE(sys::WriteAll(files->memory.get(), "memory").ok());
-      ASSERT_TRUE(sys::WriteAll(files->state.get(), "state").ok());
-    }
-    ASSERT_TRUE((*draft)->Commit({.environment = "debian:12", .environment_digest = "d"}).ok());
   }
 
   bool HasTemplate() const { return std::filesystem::exists(config_.templ.directory); }

@@ -1,5 +1,6 @@
 """The clients from npm, installed once per build directory."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -23,3 +24,13 @@ def require():
         print(f"\nSKIPPED: what needs the MCP clients from npm was not run: {reason}")
         pytest.skip(reason)
     assert run.returncode == 0, run.stderr
+
+
+def steps_of(script, pyro, *words):
+    """Runs a program of this folder that prints a line of JSON for each of its steps; returns them by name."""
+    done = harness.finish(subprocess.Popen(
+        [NODE, pathlib.Path(__file__).resolve().parent / script, DIRECTORY, pyro.program, *words],
+        env=pyro.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    assert done.code == 0, done
+    steps = [json.loads(line) for line in done.text.splitlines()]
+    return {step.pop("step"): step for step in steps}

@@ -1,15 +1,12 @@
 """Real clients on real guests: the Inspector's command line, and the official TypeScript SDK."""
 
 import json
-import pathlib
 import subprocess
 
 import harness
 import npm_tools
 import pytest
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOOLS = npm_tools.DIRECTORY
 NODE = npm_tools.NODE
 INSPECTOR = npm_tools.MODULES / "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 ERAS = ["legacy", "auto", "modern"]
@@ -159,16 +156,10 @@ def test_http_without_the_token_is_refused(inspect, http):
 
 
 @pytest.mark.cost(250)
-def test_an_agents_story(node, pyro, build_environment):
+@pytest.mark.usefixtures("node")
+def test_an_agents_story(pyro, build_environment):
     """debian:12-build, because the program is in C: no smaller environment has a compiler."""
-    done = harness.finish(subprocess.Popen(
-        [str(node), str(HERE / "story.mjs"), str(TOOLS), str(pyro.program), build_environment],
-        env=pyro.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    assert done.code == 0, done
-    steps = {}
-    for line in done.text.splitlines():
-        step = json.loads(line)
-        steps[step.pop("step")] = step
+    steps = npm_tools.steps_of("story.mjs", pyro, build_environment)
     assert steps["connected"]["era"] == "legacy" and steps["reconnected"]["era"] == "modern"
     assert steps["broken"]["exit_code"] != 0 and "primes.c" in steps["broken"]["stderr"]
     assert steps["built"] == {"exit_code": 0, "stdout": "168 primes below 1000\n"}

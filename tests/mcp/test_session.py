@@ -1,26 +1,13 @@
 """A coding session over MCP by the official TypeScript SDK's client with its default limits: nothing is lost."""
 
-import json
-import pathlib
-import subprocess
-
-import harness
 import npm_tools
 
-HERE = pathlib.Path(__file__).resolve().parent
 CLIENT_LIMIT = 60  # Seconds, of that client by default.
 
 
 def test_a_coding_session_with_default_limits_loses_nothing(pyro):
     npm_tools.require()
-    done = harness.finish(subprocess.Popen(
-        [str(npm_tools.NODE), str(HERE / "session.mjs"), str(npm_tools.DIRECTORY), str(pyro.program)],
-        env=pyro.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    assert done.code == 0, done
-    steps = {}
-    for line in done.text.splitlines():
-        step = json.loads(line)
-        steps[step.pop("step")] = step
+    steps = npm_tools.steps_of("session.mjs", pyro)
     assert steps.pop("calls")["calls"] >= 15
     shown = sum(len(one["text"]) for one in steps.values()) / 4
     print(f"\n{len(steps)} calls, {shown:.0f} tokens of results, the longest call "

@@ -176,6 +176,34 @@ class SupervisorFixture : public ::testing::Test {
     Run();
   }
 
+  // The guest's template lies in the state directory, if there is one.
+  void ConfigureTemplate() {
+    config_.templ.directory = directory_.path() / "templates" / "one";
+    config_.templ.key = "key";
+  }
+
+  // Makes it, with a disk if the guest has one.
+  void WriteTemplate(std::string_view state = "frozen fake") {
+    ConfigureTemplate();
+    ASSERT_TRUE(sys::MakeDirectories(config_.templ.directory.parent_path()).ok());
+    auto draft = vmm::TemplateDraft::Begin(config_.templ.directory, config_.templ.key, 1);
+    ASSERT_TRUE(draft.ok() && draft->has_value());
+    {
+      const auto files = (*draft)->MakeFiles();
+      ASSERT_TRUE(files.ok());
+      ASSERT_TRUE(sys::WriteAll(files->memory.get(), "memory").ok());
+      ASSERT_TRUE(sys::WriteAll(files->state.get(), state).ok());
+      if (!config_.blank_disk.empty()) {
+        ASSERT_TRUE((*draft)->MakeDisk(directory_.path() / "template-disk").ok());
+      }
+    }
+    ASSERT_TRUE((*draft)
+                    ->Commit({.environment = "debian:12",
+                              .environment_digest = "d",
+                              .new_disk = !config_.blank_disk.empty()})
+                    .ok());
+  }
+
   static wire::Frame ClientHello() {
     wire::Hello hello;
     hello.role = "client";
