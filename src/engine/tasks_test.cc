@@ -112,6 +112,15 @@ TEST_F(TasksTest, ATaskKeepsItsNameAlsoIfItsRowIsLost) {
   EXPECT_EQ(engine_->StatusTask(id)->name, options.name);
   EXPECT_EQ(engine_->StatusTask(nameless)->name, "");
 
+  // Row and manifest change together, or neither does.
+  const fs::path aside = DirectoryOf(nameless) / "aside";
+  fs::rename(manifest, aside);
+  fs::create_directory(manifest);
+  EXPECT_FALSE(engine_->RenameTask(nameless, "lost").ok());
+  EXPECT_EQ(engine_->StatusTask(nameless)->name, "");
+  fs::remove(manifest);
+  fs::rename(aside, manifest);
+
   // A new name is as durable.
   EXPECT_EQ(engine_->RenameTask(nameless, "another")->name, "another");
   EXPECT_EQ(engine_->RenameTask(id, std::string(65, 'x')).error().message, "name has 65 bytes");

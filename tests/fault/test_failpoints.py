@@ -229,6 +229,25 @@ def test_a_guest_that_dies_while_a_call_is_on_its_way_to_it(create):
         ("interrupted", "begun\n"), ("exited", "late\n")]
 
 
+def test_a_guest_that_dies_in_a_stop_leaves_no_command_running(create):
+    """The call that stops it records the ends that the supervisor could not."""
+    task = create()
+    running = task.start("sh", "-c", "echo begun; exec sleep 300")
+    assert running.stdout.readline() == b"begun\n"
+    stop = task.pyro.start("task", "stop", "-q", task.id, env={"PYRO_FAILPOINT": "task.stop.taken-over",
+                                                               "PYRO_FAILPOINT_SIGNAL": "STOP"})
+    harness.wait_until(lambda: harness.read_process(stop.pid).state == "T", "the call is held")
+    task.kill_guest()
+    stop.send_signal(signal.SIGCONT)
+    done = harness.finish(stop)
+    assert done.code == 0, done
+    harness.finish(running)
+    # In this order: no earlier call may reconcile what the stop has left.
+    [entry] = task.entries()
+    assert (entry["state"], entry["outcome"], entry["stdout"]) == ("ended", "interrupted", "begun\n")
+    assert task.json("status")["state"] == "stopped"
+
+
 # What is done to one task after the other, and the points that are reached by it.
 STAGES = {
     "calls": ([Campaign.clients, Campaign.stops],
