@@ -3,7 +3,7 @@
 # Seen: it lists them in reverse. App::remaining() has them in order.
 # Versions: CLI11 2.1.2.
 # Source: CLI/Error.hpp, ExtrasError(): it joins the words with detail::rjoin(), from the last to the first.
-# For pyro: src/cli/usage.cc words the error itself.
+# For pyro: src/front/cli/usage.cc words the error itself.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

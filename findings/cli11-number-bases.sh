@@ -5,7 +5,7 @@
 # Versions: CLI11 2.1.2.
 # Source: CLI/TypeTools.hpp, integral_conversion(): strtoll() and strtoull() with base 0. strtoull() negates, and the comparison
 #         with the narrower type catches that for narrower types only.
-# For pyro: CLI11 passes numbers on as text, and src/cli/values.cc reads them.
+# For pyro: CLI11 passes numbers on as text, and src/front/cli/values.cc reads them.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,10 +6,10 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "vmm/net/frames.h"
+#include "net/frames.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace pyro::vmm::net;
+  using namespace pyro::net;
   FrameReader reader;
   reader.Feed(std::string_view(reinterpret_cast<const char*>(data), size));
   while (true) {

@@ -7,11 +7,11 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "registry/journal_line.h"
-#include "registry/task_manifest.h"
+#include "state/instance/task_manifest.h"
+#include "state/journal/journal_line.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace pyro::registry;
+  using namespace pyro::state;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   JournalReplay replay;
   for (const std::string_view bytes : pyro::Split(text, '\n')) {

@@ -6,10 +6,10 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "environment/manifest.h"
+#include "image/store/manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace pyro::environment;
+  using namespace pyro::image;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto manifest = ParseManifest(text);
   if (!manifest) {

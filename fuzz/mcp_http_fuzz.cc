@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "mcp/http_connection.h"
-#include "mcp/http_service.h"
-#include "mcp/server.h"
+#include "mcp/http/http_connection.h"
+#include "mcp/http/http_service.h"
+#include "mcp/server/server.h"
 #include "mcp/testing/fixture.h"
 
 namespace {

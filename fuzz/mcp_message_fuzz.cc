@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "mcp/core.h"
-#include "mcp/line_reader.h"
-#include "mcp/server.h"
+#include "mcp/server/core.h"
+#include "mcp/server/server.h"
+#include "mcp/stdio/line_reader.h"
 #include "mcp/testing/fixture.h"
 
 namespace {

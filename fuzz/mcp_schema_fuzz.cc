@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "mcp/message.h"
-#include "mcp/schema.h"
+#include "mcp/protocol/message.h"
+#include "mcp/schema/schema.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pyro::mcp;

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/text.h"
-#include "mcp_server/excerpt.h"
-#include "mcp_server/journal_tasks.h"
-#include "mcp_server/watcher.h"
+#include "front/mcp/excerpt.h"
+#include "front/mcp/journal_tasks.h"
+#include "front/mcp/watcher.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pyro::mcp_server;  // NOLINT: a program of its own

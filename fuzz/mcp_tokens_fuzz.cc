@@ -7,12 +7,12 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "mcp/base64.h"
-#include "mcp/http_ladder.h"
-#include "mcp/paging.h"
-#include "mcp/sse.h"
-#include "mcp/state_token.h"
-#include "mcp/uri_template.h"
+#include "mcp/http/http_ladder.h"
+#include "mcp/http/sse.h"
+#include "mcp/protocol/base64.h"
+#include "mcp/protocol/uri_template.h"
+#include "mcp/server/paging.h"
+#include "mcp/server/state_token.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pyro::mcp;

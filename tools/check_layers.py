@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Fails when a source file includes what its floor may not see.
 
-The floors are those of docs/ARCHITECTURE.md: a folder sees itself, the folders named here, and include/pyro. Libraries from
-outside are touched only where this table says so. A second guard is the link check of cmake/pyro.cmake.
+The floors are those of docs/ARCHITECTURE.md: a folder sees itself, the folders and headers named here, and include/pyro. A
+folder below another one, such as mcp/http, may have a floor of its own. Libraries from outside are touched
+only where this table says so. A second guard is the link check of cmake/pyro.cmake.
 """
 
 import pathlib
@@ -17,35 +18,50 @@ FLOORS = {
     "sys": {"base"},
     "wire": {"base"},
     "db": {"base"},
-    "registry": {"db", "sys", "base"},
-    "vmm": {"sys", "base"},
-    "environment": {"sys", "base"},
+    "state": {"db", "sys", "base"},
+    "image": {"sys", "base"},
     "archive": {"sys", "base"},
-    "supervisor": {"registry", "vmm", "wire", "sys", "base"},
-    "engine": {"api", "registry", "vmm", "environment", "archive", "wire", "sys", "base"},
+    "jail": {"sys", "base"},
+    "vmm": {"jail", "sys", "base"},
+    "net": {"vmm/vmm.h", "jail", "sys", "base"},  # The card that a machine takes.
+    "supervisor": {"state", "vmm", "net", "wire", "sys", "base"},
+    "engine": {"api", "state", "vmm", "net", "jail", "image", "archive", "wire", "sys", "base"},
     "agent": {"wire", "sys", "base"},
-    "mcp": {"sys", "base"},
+    "mcp/schema": {"base"},
+    "mcp/protocol": {"mcp/schema", "base"},
+    "mcp/server": {"mcp/protocol", "mcp/schema", "sys", "base"},
+    "mcp/http": {"mcp/server", "mcp/protocol", "sys", "base"},
+    "mcp/stdio": {"mcp/server", "mcp/protocol", "sys", "base"},
+    "mcp/testing": {"mcp/http", "mcp/stdio", "mcp/server", "mcp/protocol", "mcp/schema", "sys", "base"},
     "chat": {"base"},
-    "mcp_server": {"api", "mcp", "base"},
-    "cli": {"api", "chat", "mcp_server", "base"},
+    "front/mcp": {"api", "mcp", "base"},
+    "front/cli": {"api", "chat", "front/mcp", "base"},
     "python": {"api", "base"},
-    "apps": {"cli", "supervisor", "agent", "vmm", "sys", "base"},
+    "apps": {"front/cli", "supervisor", "agent", "vmm", "net", "sys", "base"},
 }
 
 # What tests, and what is in folders named `testing`, may see beyond that.
-TESTS_SEE = {"api": {"sys"}, "cli": {"engine", "sys"}, "mcp_server": {"engine", "sys"}}
+TESTS_SEE = {
+    "api": {"sys"},
+    "front/cli": {"engine", "sys"},
+    "front/mcp": {"engine", "sys"},
+    "jail": {"vmm"},
+    "mcp/protocol": {"mcp/stdio"},
+    "mcp/server": {"mcp/testing"},
+    "net": {"vmm"},
+}
 
 # Header prefix of a library: the folders that may include it.
 OUTSIDE = {
     "sqlite3.h": {"db"},
-    "CLI/": {"cli"},
-    "archive": {"environment", "archive"},
+    "CLI/": {"front/cli"},
+    "archive": {"image", "archive"},
     "zlib.h": {"archive"},
-    "openssl/": {"environment", "mcp"},
+    "openssl/": {"image", "mcp"},
     "nlohmann/": {"base"},
     "boost/": {"supervisor", "agent", "mcp", "chat"},
     "tl/": set(),
-    "slirp/": {"vmm"},
+    "slirp/": {"net"},
     "pybind11/": {"python"},
 }
 
@@ -59,6 +75,11 @@ SEAMS = {
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
 
+def is_in(file: str, folders: set[str]) -> bool:
+    """Whether `file`, written from the root of src, is one of `folders` or lies in one."""
+    return any(file == folder or file.startswith(folder + "/") for folder in folders)
+
+
 def crosses_a_seam(source: str, header: str) -> bool:
     """Whether `source`, written from the root of src as `header` is, goes past a seam of SEAMS."""
     if source.endswith("_test.cc") or "/testing/" in source:
@@ -69,12 +90,17 @@ def crosses_a_seam(source: str, header: str) -> bool:
     return False
 
 
+def source_of(path: pathlib.Path) -> str:
+    """From the root of src, as includes write it."""
+    return path.relative_to(ROOT / "src" if path.is_relative_to(ROOT / "src") else ROOT).as_posix()
+
+
 def problems_in(path: pathlib.Path, folder: str) -> list[str]:
     found = []
     test = path.name.endswith("_test.cc")
     for_tests = test or "testing" in path.parts
     visible = FLOORS[folder] | (TESTS_SEE.get(folder, set()) if for_tests else set())
-    source = path.relative_to(ROOT / "src").as_posix() if path.is_relative_to(ROOT / "src") else path.name
+    source = source_of(path)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         match = INCLUDE.match(line)
         if not match:
@@ -83,16 +109,15 @@ def problems_in(path: pathlib.Path, folder: str) -> list[str]:
         where = f"{path.relative_to(ROOT)}:{number}"
         if kind == "<":
             for prefix, folders in OUTSIDE.items():
-                if header.startswith(prefix) and folder not in folders and not test:
+                if header.startswith(prefix) and not is_in(folder, folders) and not test:
                     found.append(f"{where}: <{header}> belongs to {', '.join(sorted(folders)) or 'include/pyro'}")
             continue
-        other = header.split("/")[0]
-        if other == "pyro" or (path.parent / header).exists() and folder == "python":
+        if header.startswith("pyro/") or (path.parent / header).exists() and folder == "python":
             continue
-        if other not in FLOORS:
+        if not is_in(header, set(FLOORS)):
             found.append(f'{where}: "{header}" is not written from the root of src')
-        elif other != folder and other not in visible:
-            found.append(f"{where}: {folder} may not include {other}")
+        elif not is_in(header, visible | {folder}):
+            found.append(f"{where}: {folder} may not include {header}")
         elif crosses_a_seam(source, header):
             found.append(f"{where}: {header} is behind a seam; take what it makes from your caller")
     return found
@@ -101,15 +126,15 @@ def problems_in(path: pathlib.Path, folder: str) -> list[str]:
 def main() -> int:
     found = []
     count = 0
-    folders = {p.name: p for p in (ROOT / "src").iterdir() if p.is_dir()} | {"python": ROOT / "python/src"}
-    for folder, where in sorted(folders.items()):
-        if folder not in FLOORS:
-            found.append(f"src/{folder} has no floor")
+    for path in sorted([*(ROOT / "src").rglob("*"), *(ROOT / "python/src").rglob("*")]):
+        if path.suffix not in (".h", ".cc"):
             continue
-        for path in sorted(where.rglob("*")):
-            if path.suffix in (".h", ".cc"):
-                count += 1
-                found += problems_in(path, folder)
+        count += 1
+        folders = [folder for folder in FLOORS if is_in(source_of(path), {folder})]
+        if folders:
+            found += problems_in(path, max(folders, key=len))
+        else:
+            found.append(f"{path.relative_to(ROOT)} is on no floor")
     for line in found:
         print(line)
     print(f"check_layers: {count} files, {len(found)} problems")

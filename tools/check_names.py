@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Fails when two sources of a folder use one name for things that are local to a file.
+"""Fails when two sources of a library's folder use one name for things that are local to a file.
 
 Sources are compiled in batches (docs/design/0010-build-time.md), so that such names meet. The check looks at the layout that
 the formatter makes: a declaration at namespace level begins at the start of a line.
@@ -100,7 +100,7 @@ def problems_in(folder: pathlib.Path) -> list[str]:
 
 
 def main() -> int:
-    folders = [path for path in sorted((ROOT / "src").iterdir()) if path.is_dir()]
+    folders = sorted({path.parent for path in (ROOT / "src").glob("*/**/CMakeLists.txt")})
     found = [problem for folder in folders for problem in problems_in(folder)]
     for line in found:
         print(line)

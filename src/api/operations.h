@@ -38,8 +38,8 @@ struct Operation {
   unsigned needs = kNothing;         // Of Needs.
   const char* sentence;              // For people.
   const char* for_models = nullptr;  // The tool's description.
-  // Of a command line that is made from this row; nullptr: src/cli has a file for it, or none is
-  // there.
+  // Of a command line that is made from this row; nullptr: src/front/cli has a file for it, or none
+  // is there.
   const char* example = nullptr;
   const char* for_python = nullptr;  // The method's docstring, with empty lines; else `sentence`.
   const char* command = nullptr;     // On the command line, if `name` alone does not do it.

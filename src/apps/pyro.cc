@@ -1,6 +1,6 @@
 // pyro: the command line.
 
-#include "cli/cli.h"
+#include "front/cli/cli.h"
 #include "sys/process_state.h"
 
 int main(int argc, char** argv) {

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "base/time.h"
-#include "environment/builder.h"
+#include "image/debian/builder.h"
 #include "pyro/engine.h"
-#include "registry/registry.h"
+#include "state/registry.h"
 #include "vmm/vmm.h"
 
 namespace pyro::engine {
@@ -24,13 +24,13 @@ struct Context {
   vmm::VmmFactory vmm;
   const Clock& clock;  // Borrowed.
   // Makes a builder for one thread.
-  std::function<std::unique_ptr<environment::Builder>()> builder;
+  std::function<std::unique_ptr<image::Builder>()> builder;
 };
 
 // With this host's own monitor, clock and package tools.
 Context SystemContext(Engine::Directories directories);
 
-Result<registry::Registry> OpenRegistry(const Context& context);
+Result<state::Registry> OpenRegistry(const Context& context);
 
 // True if the request is valid but no guest can run on this host now: the case for
 // allow_host_compat.

@@ -9,16 +9,16 @@
 
 #include "base/try.h"
 #include "engine/explain.h"
-#include "engine/instance_rows.h"
-#include "registry/disk_reserve.h"
-#include "registry/instance_directory.h"
+#include "engine/instance/instance_rows.h"
+#include "state/disk_reserve.h"
+#include "state/instance/instance_directory.h"
 
 namespace pyro::engine {
 namespace {
 
-using registry::InstanceRecord;
-using registry::InstanceState;
-using registry::Registry;
+using state::InstanceRecord;
+using state::InstanceState;
+using state::Registry;
 
 std::uint64_t BytesOnDisk(const std::filesystem::path& file) {
   struct stat info {};
@@ -43,19 +43,19 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
   info.task_id = task.id.str();
   info.network_enabled = task.network;
   if (task.state == InstanceState::kStarted &&
-      registry::IsStarving(registry::InstanceDirectory(context.state, task.id))) {
+      state::IsStarving(state::InstanceDirectory(context.state, task.id))) {
     info.last_error =
         "this host's disk is full: no command can start, and output is dropped, until some is free";
   }
   // Not a walk over the journal, which may have ten thousand entries.
-  info.disk_bytes = BytesOnDisk(registry::DataImage(context.state, task.id)) + task.output_bytes;
-  PYRO_ASSIGN_OR_RETURN(const std::optional<registry::CommandRecord> last,
+  info.disk_bytes = BytesOnDisk(state::DataImage(context.state, task.id)) + task.output_bytes;
+  PYRO_ASSIGN_OR_RETURN(const std::optional<state::CommandRecord> last,
                         registry.LastCommand(task.id));
   if (last) info.last_command = DescribeCommand(context, *last, task.accelerator);
   return info;
 }
 
-TaskCommand DescribeCommand(const Context& context, const registry::CommandRecord& command,
+TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& command,
                             std::string_view accelerator) {
   TaskCommand described;
   described.sequence = command.sequence;

@@ -6,20 +6,20 @@
 
 #include "engine/context.h"
 #include "pyro/engine.h"
-#include "registry/registry.h"
+#include "state/registry.h"
 
 namespace pyro::engine {
 
-VmInfo DescribeVm(const registry::InstanceRecord& vm);
-Result<TaskInfo> DescribeTask(const Context& context, registry::Registry& registry,
-                              const registry::InstanceRecord& task);
+VmInfo DescribeVm(const state::InstanceRecord& vm);
+Result<TaskInfo> DescribeTask(const Context& context, state::Registry& registry,
+                              const state::InstanceRecord& task);
 
 // `accelerator`: of the task's guest, or empty.
-TaskCommand DescribeCommand(const Context& context, const registry::CommandRecord& command,
+TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& command,
                             std::string_view accelerator);
 
 // Entries from `first` on, at most `limit` of them. A limit of 0 means all, one of -N the last N,
 // newest first.
-registry::CommandRange RangeOf(std::int64_t first, std::int64_t limit);
+state::CommandRange RangeOf(std::int64_t first, std::int64_t limit);
 
 }  // namespace pyro::engine

@@ -14,12 +14,12 @@
 #include "engine/environments.h"
 #include "engine/local_engine.h"
 #include "engine/paths.h"
+#include "jail/jail.h"
+#include "net/network.h"
 #include "sys/child_process.h"
 #include "sys/files.h"
 #include "sys/host.h"
 #include "sys/process_state.h"
-#include "vmm/jail.h"
-#include "vmm/network.h"
 
 namespace pyro {
 namespace engine {
@@ -57,7 +57,7 @@ DoctorCheck CheckJail() {
   check.name = "jail";
   auto bwrap = sys::FindProgram("bwrap", "sudo apt-get install bubblewrap");
   if (!bwrap) return FromStatus("jail", bwrap);
-  if (const Status user = vmm::CheckJailUser(); !user) {
+  if (const Status user = jail::CheckJailUser(); !user) {
     check.detail = user.error().message;
     check.fix = user.error().hint;
     return check;
@@ -67,7 +67,7 @@ DoctorCheck CheckJail() {
                   "--proc",        "/proc",         "--",        "/bin/true"};
   options.own_pid_namespace = true;
   // As in a real run: if root runs pyro, the jail is not root.
-  options.credentials = vmm::JailCredentials("doctor", {});
+  options.credentials = jail::JailCredentials("doctor", {});
   auto output = sys::RunCommand(std::move(options), Deadline::After(seconds(20)), 4096);
   check.ok = output.ok() && output->status.success();
   check.detail = check.ok ? "bubblewrap can make namespaces without root"
@@ -75,7 +75,7 @@ DoctorCheck CheckJail() {
                           : output.error().message;
   if (check.ok) return check;
   // Other things than namespaces may be in the way of a process: its error says which.
-  check.fix = output || output.error().hint.empty() ? vmm::NamespaceHint() : output.error().hint;
+  check.fix = output || output.error().hint.empty() ? jail::NamespaceHint() : output.error().hint;
   return check;
 }
 
@@ -120,14 +120,14 @@ void CheckNetwork(DoctorReport& report) {
   check.name = "guest network";
   check.required = false;
   auto supervisor = SupervisorProgram();
-  auto network = supervisor ? vmm::Network::Start({.gate = supervisor->parent_path() / "pyro-net",
+  auto network = supervisor ? net::Network::Start({.gate = supervisor->parent_path() / "pyro-net",
                                                    .identity = "doctor",
                                                    .only = std::nullopt},
                                                   Deadline::After(seconds(20)))
-                            : Result<vmm::Network>(supervisor.error());
+                            : Result<net::Network>(supervisor.error());
   check.ok = network.ok();
   if (network) {
-    report.networking.backend = vmm::NetworkBackendName(network->backend());
+    report.networking.backend = net::NetworkBackendName(network->backend());
     check.detail = report.networking.backend;
     if (!network->fallback_reason().empty())
       check.detail += " (" + Printable(network->fallback_reason()) + ")";

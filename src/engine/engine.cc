@@ -6,7 +6,7 @@
 
 #include "base/try.h"
 #include "engine/context.h"
-#include "engine/instance_files.h"
+#include "engine/instance/instance_files.h"
 #include "engine/local_engine.h"
 #include "sys/process_state.h"
 
@@ -20,14 +20,14 @@ Status Engine::PrepareProcess() {
 Result<ReapedVms> LocalEngine::ReapExpired() {
   // Without a state directory there are no leftovers, and none need be created.
   if (::access(impl_->context.state.c_str(), F_OK) != 0) return ReapedVms{};
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry, engine::OpenRegistry(impl_->context));
   return engine::ReconcileAll(registry, impl_->context, InstanceKind::kVm);
 }
 
 namespace engine {
 
-Result<registry::Registry> OpenRegistry(const Context& context) {
-  return registry::Registry::Open(context.state, context.clock);
+Result<state::Registry> OpenRegistry(const Context& context) {
+  return state::Registry::Open(context.state, context.clock);
 }
 
 bool MeansNoGuest(const Error& error) {

@@ -9,32 +9,32 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/environments.h"
-#include "engine/instance_files.h"
+#include "engine/instance/instance_files.h"
+#include "engine/instance/templates.h"
 #include "engine/local_engine.h"
 #include "engine/paths.h"
-#include "engine/templates.h"
-#include "environment/catalog.h"
-#include "environment/initramfs.h"
+#include "image/initramfs/initramfs.h"
+#include "image/store/catalog.h"
 #include "sys/host.h"
 #include "vmm/template.h"
 
 namespace pyro::engine {
 namespace {
 
-EnvironmentInfo ToEnvironmentInfo(const environment::EnvironmentSummary& summary) {
+EnvironmentInfo ToEnvironmentInfo(const image::EnvironmentSummary& summary) {
   EnvironmentInfo info;
   info.name = summary.name;
   info.description = summary.description;
-  info.installed = summary.state == environment::InstallState::kInstalled;
-  info.broken = summary.state == environment::InstallState::kBroken;
+  info.installed = summary.state == image::InstallState::kInstalled;
+  info.broken = summary.state == image::InstallState::kBroken;
   info.digest = summary.digest;
   info.installed_at = summary.built_at;
   info.size_bytes = summary.size_bytes;
   return info;
 }
 
-environment::ProgressFn ToProgress(const CallIo& io) {
-  return [&io](const environment::PullProgress& progress) {
+image::ProgressFn ToProgress(const CallIo& io) {
+  return [&io](const image::PullProgress& progress) {
     if (io.on_progress) {
       io.on_progress(progress.phase, progress.detail, progress.fraction.value_or(-1));
     }
@@ -49,7 +49,7 @@ Result<EnvironmentInfo> Summary(Environments& environments, const std::string& n
                    "'pyro env list' lists them");
 }
 
-std::string DescribeFile(const environment::FileRecord& file) {
+std::string DescribeFile(const image::FileRecord& file) {
   return fmt::format("{} {} {}", file.name, file.size, file.sha256);
 }
 
@@ -58,16 +58,15 @@ std::string DescribeFile(const environment::FileRecord& file) {
 Environments::Environments(const Context& context)
     : builder_(context.builder()), store_(context.cache, *builder_) {}
 
-Result<environment::InstalledEnvironment> EnsureEnvironment(const Context& context,
-                                                            const std::string& name,
-                                                            const CallIo& io) {
+Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
+                                                      const std::string& name, const CallIo& io) {
   Environments environments(context);
   auto found = environments.store().Find(name);
   if (found) return found;
-  PYRO_RETURN_IF_ERROR(environment::FindCatalogEntry(name));
-  PYRO_ASSIGN_OR_RETURN(environment::PullResult pulled,
-                        environments.store().Pull(name, environment::PullMode::kIfNeeded,
-                                                  ToProgress(io), {io.cancel_fd}));
+  PYRO_RETURN_IF_ERROR(image::FindCatalogEntry(name));
+  PYRO_ASSIGN_OR_RETURN(
+      image::PullResult pulled,
+      environments.store().Pull(name, image::PullMode::kIfNeeded, ToProgress(io), {io.cancel_fd}));
   return std::move(pulled.environment);
 }
 
@@ -82,12 +81,11 @@ Result<vmm::AcceleratorVerdict> Accelerator(const Context& context) {
   return vmm::ChooseAccelerator(context.vmm, AcceleratorOptionsFor(context));
 }
 
-Result<GuestParts> PrepareParts(const Context& context,
-                                environment::InstalledEnvironment environment, const CallIo& io) {
+Result<GuestParts> PrepareParts(const Context& context, image::InstalledEnvironment environment,
+                                const CallIo& io) {
   if (io.on_progress) io.on_progress("prepare", "", -1);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path agent, AgentProgram());
-  PYRO_ASSIGN_OR_RETURN(std::filesystem::path initrd,
-                        environment::EnsureInitramfs(environment, agent));
+  PYRO_ASSIGN_OR_RETURN(std::filesystem::path initrd, image::EnsureInitramfs(environment, agent));
   PYRO_ASSIGN_OR_RETURN(vmm::AcceleratorVerdict verdict, Accelerator(context));
   return GuestParts{std::move(environment), std::move(initrd), std::move(verdict)};
 }
@@ -126,8 +124,8 @@ Result<std::vector<EnvironmentInfo>> LocalEngine::ListEnvironments() {
 
 Result<PulledEnvironment> LocalEngine::PullEnvironment(const std::string& name, const CallIo& io) {
   Environments environments(impl_->context);
-  PYRO_ASSIGN_OR_RETURN(const environment::PullResult pulled,
-                        environments.store().Pull(name, environment::PullMode::kIfNeeded,
+  PYRO_ASSIGN_OR_RETURN(const image::PullResult pulled,
+                        environments.store().Pull(name, image::PullMode::kIfNeeded,
                                                   engine::ToProgress(io), {io.cancel_fd}));
   // Guests also start without a template, only slower; so a pull does not fail for it.
   auto parts = engine::PrepareParts(impl_->context, pulled.environment, {});
@@ -143,12 +141,12 @@ Result<PulledEnvironment> LocalEngine::PullEnvironment(const std::string& name, 
 Result<EnvironmentDetails> LocalEngine::InspectEnvironment(const std::string& name, Verify verify) {
   Environments environments(impl_->context);
   PYRO_ASSIGN_OR_RETURN(
-      const environment::InstalledEnvironment installed,
-      environments.store().Inspect(name, verify == Verify::kYes ? environment::CheckDepth::kDigests
-                                                                : environment::CheckDepth::kSizes));
+      const image::InstalledEnvironment installed,
+      environments.store().Inspect(
+          name, verify == Verify::kYes ? image::CheckDepth::kDigests : image::CheckDepth::kSizes));
   EnvironmentDetails details;
   PYRO_ASSIGN_OR_RETURN(details.info, engine::Summary(environments, name));
-  const environment::Manifest& manifest = installed.manifest;
+  const image::Manifest& manifest = installed.manifest;
   details.kernel_release = manifest.kernel_release;
   details.kernel_package = manifest.kernel_package + " " + manifest.kernel_package_version;
   details.directory = installed.directory;
@@ -171,14 +169,14 @@ Result<EnvironmentDetails> LocalEngine::InspectEnvironment(const std::string& na
 }
 
 Result<PrunedEnvironments> LocalEngine::PruneEnvironments(PruneScope scope) {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, engine::OpenRegistry(impl_->context));
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry, engine::OpenRegistry(impl_->context));
   PYRO_ASSIGN_OR_RETURN(const std::set<std::string> in_use, registry.DigestsInUse());
   Environments environments(impl_->context);
   PYRO_ASSIGN_OR_RETURN(
-      const environment::PruneReport report,
-      environments.store().Prune(scope == PruneScope::kAll ? environment::PruneScope::kAll
-                                                           : environment::PruneScope::kLeftovers,
-                                 in_use));
+      const image::PruneReport report,
+      environments.store().Prune(
+          scope == PruneScope::kAll ? image::PruneScope::kAll : image::PruneScope::kLeftovers,
+          in_use));
   PrunedEnvironments pruned;
   pruned.bytes_freed = report.bytes_freed;
   pruned.skipped = report.skipped;

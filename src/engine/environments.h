@@ -7,8 +7,8 @@
 #include <string>
 
 #include "engine/context.h"
-#include "environment/builder.h"
-#include "environment/store.h"
+#include "image/debian/builder.h"
+#include "image/store/store.h"
 #include "pyro/engine.h"
 #include "vmm/accelerator.h"
 
@@ -16,7 +16,7 @@ namespace pyro::engine {
 
 // The parts from which every guest of an environment starts, ready on this host.
 struct GuestParts {
-  environment::InstalledEnvironment environment;
+  image::InstalledEnvironment environment;
   std::filesystem::path initrd;
   vmm::AcceleratorVerdict verdict;
 };
@@ -26,23 +26,22 @@ class Environments {
  public:
   explicit Environments(const Context& context);
 
-  environment::EnvironmentStore& store() { return store_; }
-  const environment::Builder& builder() const { return *builder_; }
+  image::EnvironmentStore& store() { return store_; }
+  const image::Builder& builder() const { return *builder_; }
 
  private:
-  std::unique_ptr<environment::Builder> builder_;
-  environment::EnvironmentStore store_;
+  std::unique_ptr<image::Builder> builder_;
+  image::EnvironmentStore store_;
 };
 
 // Installed and found, pulled first if need be.
-Result<environment::InstalledEnvironment> EnsureEnvironment(const Context& context,
-                                                            const std::string& name,
-                                                            const CallIo& io);
+Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
+                                                      const std::string& name, const CallIo& io);
 
 // The parts for new guests of an installed environment. The first time on a host it tries the
 // accelerators out.
-Result<GuestParts> PrepareParts(const Context& context,
-                                environment::InstalledEnvironment environment, const CallIo& io);
+Result<GuestParts> PrepareParts(const Context& context, image::InstalledEnvironment environment,
+                                const CallIo& io);
 
 vmm::AcceleratorOptions AcceleratorOptionsFor(const Context& context);
 Result<vmm::AcceleratorVerdict> Accelerator(const Context& context);

@@ -11,14 +11,14 @@
 #include "engine/context.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
-#include "engine/host_compat.h"
-#include "engine/instance_files.h"
-#include "engine/instance_guest.h"
+#include "engine/host/host_compat.h"
+#include "engine/instance/instance_files.h"
+#include "engine/instance/instance_guest.h"
+#include "engine/instance/spares.h"
+#include "engine/instance/supervisor_link.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "engine/session/guest_command.h"
-#include "engine/spares.h"
-#include "engine/supervisor_link.h"
 
 namespace pyro {
 namespace engine {
@@ -31,11 +31,11 @@ constexpr seconds kRunStopLimit{30};
 // A VM with a supervisor that ends with this object.
 class OwnedVm {
  public:
-  static Result<OwnedVm> Start(registry::Registry& registry, const Context& context,
+  static Result<OwnedVm> Start(state::Registry& registry, const Context& context,
                                const VmOptions& options, const GuestParts& parts,
                                const std::function<void()>& on_supervised) {
-    registry::InstanceSpec spec = MakeSpec(InstanceKind::kVm, options, parts.environment.digest);
-    spec.owner = registry::InstanceOwner::kRun;
+    state::InstanceSpec spec = MakeSpec(InstanceKind::kVm, options, parts.environment.digest);
+    spec.owner = state::InstanceOwner::kRun;
     PYRO_ASSIGN_OR_RETURN(NewInstance vm,
                           CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
     wire::SupervisorConfig config = SupervisorOf(context, vm.record);
@@ -70,7 +70,7 @@ Result<OwnedVm> NewOrSpareVm(const Context& context, const VmOptions& options,
     timings.prepared_ms = timings.supervised_ms = watch.Now();
     return OwnedVm(std::move(*spare));
   }
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry, OpenReconciled(context, InstanceKind::kVm));
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenReconciled(context, InstanceKind::kVm));
   timings.prepared_ms = watch.Now();
   if (io.on_progress) io.on_progress("start", "", -1);
   return OwnedVm::Start(registry, context, options, parts,
@@ -81,7 +81,7 @@ Result<OwnedVm> NewOrSpareVm(const Context& context, const VmOptions& options,
 Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
                               const wire::Exec& exec, const CallIo& io, bool& began_running) {
   const Stopwatch watch;
-  PYRO_ASSIGN_OR_RETURN(environment::InstalledEnvironment environment,
+  PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
                         EnsureEnvironment(context, options.environment, io));
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(environment), io));
   Timings timings;

@@ -17,8 +17,8 @@ Context SystemContext(Engine::Directories directories) {
           .vmm = vmm::SystemVmm(),
           .clock = SystemClock(),
           .builder = [] {
-            return std::make_unique<environment::DebianBuilder>(
-                environment::ToolPaths{}, sys::Environment("PYRO_APT_SOURCES"));
+            return std::make_unique<image::DebianBuilder>(image::ToolPaths{},
+                                                          sys::Environment("PYRO_APT_SOURCES"));
           }};
 }
 

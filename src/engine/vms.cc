@@ -11,22 +11,22 @@
 #include "engine/describe.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
-#include "engine/host_compat.h"
-#include "engine/instance_files.h"
-#include "engine/instance_guest.h"
+#include "engine/host/host_compat.h"
+#include "engine/instance/instance_files.h"
+#include "engine/instance/instance_guest.h"
+#include "engine/instance/supervisor_link.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "engine/session/guest_command.h"
-#include "engine/supervisor_link.h"
-#include "registry/instance_directory.h"
+#include "state/instance/instance_directory.h"
 #include "sys/files.h"
 
 namespace pyro {
 namespace engine {
 namespace {
 
-using registry::InstanceRecord;
-using registry::Registry;
+using state::InstanceRecord;
+using state::Registry;
 
 Status StartReady(const Context& context, const InstanceRecord& vm, const sys::FileLock& lock,
                   const CallIo& io) {
@@ -37,10 +37,10 @@ Status StartReady(const Context& context, const InstanceRecord& vm, const sys::F
 
 Result<InstanceRecord> StartOnHost(const Context& context, Registry& registry,
                                    const InstanceId& id) {
-  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(registry::HostWorkspace(context.state, id)));
-  registry::InstanceChanges changes;
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(state::HostWorkspace(context.state, id)));
+  state::InstanceChanges changes;
   changes.execution_mode = ExecutionMode::kHostCompat;
-  return registry.Apply(id, registry::InstanceEvent::kStart, changes);
+  return registry.Apply(id, state::InstanceEvent::kStart, changes);
 }
 
 Result<ExecResult> ExecInGuest(const Context& context, const InstanceRecord& vm,
@@ -70,9 +70,9 @@ Result<VmInfo> LocalEngine::CreateVm(const VmOptions& options, const CallIo& io)
       !environment && options.allow_host_compat && engine::MeansNoGuest(environment.error());
   if (!environment && !on_host) return std::move(environment).error();
   if (on_host && io.on_notice) io.on_notice(engine::HostCompatNotice(environment.error()));
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry,
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry,
                         engine::OpenReconciled(impl_->context, InstanceKind::kVm));
-  const registry::InstanceSpec spec =
+  const state::InstanceSpec spec =
       engine::MakeSpec(InstanceKind::kVm, options, on_host ? "" : environment->digest);
   PYRO_ASSIGN_OR_RETURN(const engine::NewInstance vm,
                         engine::CreateVmOnDisk(registry, impl_->context, spec,
@@ -84,13 +84,13 @@ Result<VmInfo> LocalEngine::CreateVm(const VmOptions& options, const CallIo& io)
 Result<VmInfo> LocalEngine::StartVm(const std::string& vm_id, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
   PYRO_ASSIGN_OR_RETURN(engine::Taken taken, engine::Take(impl_->context, found));
-  const registry::InstanceRecord& vm = taken.instance;
+  const state::InstanceRecord& vm = taken.instance;
   if (!taken.link) {
-    if (vm.state == registry::InstanceState::kStarted) return engine::DescribeVm(vm);
+    if (vm.state == state::InstanceState::kStarted) return engine::DescribeVm(vm);
     Status ready = engine::StartReady(impl_->context, vm, *taken.lock, io);
     if (!ready && vm.allow_host_compat && engine::MeansNoGuest(ready.error())) {
       if (io.on_notice) io.on_notice(engine::HostCompatNotice(ready.error()));
-      PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord started,
+      PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord started,
                             engine::StartOnHost(impl_->context, found.registry, vm.id));
       return engine::DescribeVm(started);
     }
@@ -98,7 +98,7 @@ Result<VmInfo> LocalEngine::StartVm(const std::string& vm_id, const CallIo& io) 
   } else {
     PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
   }
-  PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord started, found.registry.Get(vm.id));
+  PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord started, found.registry.Get(vm.id));
   return engine::DescribeVm(started);
 }
 
@@ -108,10 +108,10 @@ Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& 
                         engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
                                          engine::StdinOf(io)));
   PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
-  PYRO_RETURN_IF_ERROR(found.registry.Apply(found.instance.id, registry::InstanceEvent::kExec));
+  PYRO_RETURN_IF_ERROR(found.registry.Apply(found.instance.id, state::InstanceEvent::kExec));
   auto result =
       found.instance.execution_mode == ExecutionMode::kHostCompat
-          ? engine::RunInHostJail(registry::HostWorkspace(impl_->context.state, found.instance.id),
+          ? engine::RunInHostJail(state::HostWorkspace(impl_->context.state, found.instance.id),
                                   engine::ToOptions(found.instance), exec, io)
           : engine::ExecInGuest(impl_->context, found.instance, exec, io);
   (void)engine::DeleteEverywhere(impl_->context, found.registry, found.instance.id);
@@ -121,7 +121,7 @@ Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& 
 Result<VmInfo> LocalEngine::StopVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
   PYRO_RETURN_IF_ERROR(engine::StopGuest(impl_->context, found.registry, found.instance.id));
-  PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord vm, found.registry.Get(found.instance.id));
+  PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord vm, found.registry.Get(found.instance.id));
   return engine::DescribeVm(vm);
 }
 
@@ -137,12 +137,12 @@ Result<VmInfo> LocalEngine::StatusVm(const std::string& vm_id) {
 }
 
 Result<std::vector<VmInfo>> LocalEngine::ListVms() {
-  PYRO_ASSIGN_OR_RETURN(registry::Registry registry,
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry,
                         engine::OpenReconciled(impl_->context, InstanceKind::kVm));
-  PYRO_ASSIGN_OR_RETURN(const std::vector<registry::InstanceRecord> vms,
+  PYRO_ASSIGN_OR_RETURN(const std::vector<state::InstanceRecord> vms,
                         registry.List(InstanceKind::kVm));
   std::vector<VmInfo> list;
-  for (const registry::InstanceRecord& vm : vms) list.push_back(engine::DescribeVm(vm));
+  for (const state::InstanceRecord& vm : vms) list.push_back(engine::DescribeVm(vm));
   return list;
 }
 

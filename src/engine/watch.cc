@@ -19,19 +19,19 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "engine/environments.h"
-#include "engine/instance_files.h"
+#include "engine/instance/instance_files.h"
 #include "engine/local_engine.h"
 #include "engine/state_watch.h"
-#include "registry/journal.h"
+#include "state/journal/journal.h"
 
 namespace pyro {
 namespace engine {
 namespace {
 
 namespace fs = std::filesystem;
-using registry::CommandRecord;
-using registry::InstanceRecord;
-using registry::InstanceState;
+using state::CommandRecord;
+using state::InstanceRecord;
+using state::InstanceState;
 using std::chrono::milliseconds;
 
 // After a change, for those that come with it: a command that writes line by line is one look.
@@ -129,8 +129,7 @@ class Watching final : public EventStream {
   }
 
   Status OpenRegistryAgain() {
-    PYRO_ASSIGN_OR_RETURN(registry::Registry registry,
-                          OpenReconciled(context_, InstanceKind::kTask));
+    PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenReconciled(context_, InstanceKind::kTask));
     registry_.emplace(std::move(registry));
     (void)ReconcileAll(*registry_, context_, InstanceKind::kVm);
     return OkStatus();
@@ -193,7 +192,7 @@ class Watching final : public EventStream {
   }
 
   fs::path DirectoryOf(const InstanceId& id) const {
-    return context_.state / registry::PolicyOf(id.kind()).folder / id.str();
+    return context_.state / state::PolicyOf(id.kind()).folder / id.str();
   }
 
   bool Wanted(const std::string& id) const { return only_.empty() || id == only_; }
@@ -288,7 +287,7 @@ class Watching final : public EventStream {
     const std::string id = command.task_id.str();
     if (!command.end && !told.followed) {
       const auto directory =
-          registry::CommandDirectory(DirectoryOf(command.task_id), command.sequence);
+          state::CommandDirectory(DirectoryOf(command.task_id), command.sequence);
       const bool on_host = command.execution_mode == ExecutionMode::kHostCompat;
       told.followed =
           changes_.FollowCommand(id, command.sequence, directory, on_host).value_or(false);
@@ -303,7 +302,7 @@ class Watching final : public EventStream {
   }
 
   void TellOutput(const InstanceId& id, std::int64_t sequence, ToldCommand& told) {
-    const auto sizes = registry::ReadOutputSizes(DirectoryOf(id), sequence);
+    const auto sizes = state::ReadOutputSizes(DirectoryOf(id), sequence);
     if (!sizes) return;
     const std::array<std::uint64_t, 2> bytes = {sizes->stdout_bytes, sizes->stderr_bytes};
     for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr}) {
@@ -380,7 +379,7 @@ class Watching final : public EventStream {
 
   const Context context_;
   StateWatch changes_;
-  std::optional<registry::Registry> registry_;
+  std::optional<state::Registry> registry_;
   std::string only_;     // The whole id, or empty: all.
   bool first_ = true;    // What is found was there before.
   bool behind_ = false;  // A look has failed.

@@ -49,8 +49,8 @@ Status GuestMachine::Launch(std::optional<vmm::FrozenGuest> from) {
   PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenFiles(std::move(from)));
   if (config_.network) {
     PYRO_ASSIGN_OR_RETURN(
-        vmm::Network network,
-        vmm::Network::Start(
+        net::Network network,
+        net::Network::Start(
             {.gate = config_.net_program, .identity = config_.id, .only = std::nullopt},
             Deadline::After(kGuestLaunchLimit)));
     network_.emplace(std::move(network));
@@ -126,7 +126,7 @@ std::string GuestMachine::WithConsole(std::string message) const {
 
 std::optional<wire::GuestNetwork> GuestMachine::network() const {
   if (!network_) return std::nullopt;
-  const vmm::GuestNetwork& guest = network_->guest();
+  const net::GuestNetwork& guest = network_->guest();
   return wire::GuestNetwork{guest.mac,     guest.address,  guest.prefix,
                             guest.gateway, guest.resolver, guest.mtu};
 }

@@ -9,10 +9,10 @@
 #include <optional>
 #include <string>
 
+#include "net/network.h"
 #include "pyro/result.h"
 #include "supervisor/console_log.h"
 #include "supervisor/frame_stream.h"
-#include "vmm/network.h"
 #include "vmm/vmm.h"
 #include "wire/messages.h"
 #include "wire/supervisor_config.h"
@@ -73,7 +73,7 @@ class GuestMachine {
   const wire::SupervisorConfig& config_;
   vmm::Vmm& vmm_;
   Owner& owner_;
-  std::optional<vmm::Network> network_;
+  std::optional<net::Network> network_;
   std::unique_ptr<vmm::Machine> machine_;
   boost::asio::posix::stream_descriptor exit_;
   std::shared_ptr<FrameStream> agent_;

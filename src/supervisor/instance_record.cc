@@ -9,12 +9,12 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "base/try.h"
-#include "registry/command_log.h"
-#include "registry/disk_reserve.h"
-#include "registry/instance_directory.h"
-#include "registry/journal.h"
-#include "registry/registry.h"
-#include "registry/spare_pool.h"
+#include "state/disk_reserve.h"
+#include "state/instance/instance_directory.h"
+#include "state/journal/command_log.h"
+#include "state/journal/journal.h"
+#include "state/pool/spare_pool.h"
+#include "state/registry.h"
 #include "supervisor/guest_record.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
@@ -22,9 +22,9 @@
 namespace pyro::supervisor {
 namespace {
 
-using registry::InstanceChanges;
-using registry::InstanceEvent;
-using registry::Registry;
+using state::InstanceChanges;
+using state::InstanceEvent;
+using state::Registry;
 
 constexpr std::size_t kMaxErrorBytes = 2000;
 
@@ -67,10 +67,9 @@ class TaskJournal : public CommandJournal {
     PYRO_RETURN_IF_ERROR(OpenJournal());
     PYRO_RETURN_IF_ERROR(RecordEnds(Markers::kWanted));
     PYRO_FAILPOINT("task.exec.asked");
-    PYRO_ASSIGN_OR_RETURN(const registry::CommandRecord command,
-                          registry_->BeginCommand(id_, exec));
+    PYRO_ASSIGN_OR_RETURN(const state::CommandRecord command, registry_->BeginCommand(id_, exec));
     PYRO_FAILPOINT("task.exec.row-inserted");
-    auto writer = registry::JournalWriter::Open(directory_, command.sequence, *budget_);
+    auto writer = state::JournalWriter::Open(directory_, command.sequence, *budget_);
     PYRO_FAILPOINT("task.exec.files-made");
     Status logged = writer ? log_->Begin(command) : Status(writer.error());
     PYRO_FAILPOINT("task.exec.begin-logged");
@@ -95,7 +94,7 @@ class TaskJournal : public CommandJournal {
   void End(std::int64_t sequence, const CommandEnd& told) override {
     const auto command = commands_.find(sequence);
     if (command == commands_.end()) return;
-    registry::JournalWriter& writer = command->second;
+    state::JournalWriter& writer = command->second;
     CommandEnd end = told;
     end.ended_at = clock_.Now();
     writer.CountInto(end);
@@ -117,7 +116,7 @@ class TaskJournal : public CommandJournal {
   // An end, and the progress of its recording.
   struct Unrecorded {
     CommandEnd end;
-    std::optional<registry::JournalWriter> writer;  // Until its files are on disk.
+    std::optional<state::JournalWriter> writer;  // Until its files are on disk.
     bool logged = false;
   };
 
@@ -180,11 +179,11 @@ class TaskJournal : public CommandJournal {
   Status OpenJournal() {
     PYRO_ASSIGN_OR_RETURN(registry_, opens_.Open());
     if (!log_) {
-      PYRO_ASSIGN_OR_RETURN(registry::CommandLog log, registry::CommandLog::Open(directory_));
+      PYRO_ASSIGN_OR_RETURN(state::CommandLog log, state::CommandLog::Open(directory_));
       log_.emplace(std::move(log));
     }
     if (!budget_) {
-      PYRO_ASSIGN_OR_RETURN(const registry::InstanceRecord task, registry_->Get(id_));
+      PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord task, registry_->Get(id_));
       budget_.emplace(task.output_bytes);
     }
     if (!reserve_) reserve_.emplace(directory_);
@@ -198,12 +197,12 @@ class TaskJournal : public CommandJournal {
   LazyRegistry& opens_;
   const Clock& clock_;
   Registry* registry_ = nullptr;  // Once the journal is open.
-  std::optional<registry::CommandLog> log_;
-  std::optional<registry::OutputBudget> budget_;
-  std::optional<registry::DiskReserve> reserve_;
+  std::optional<state::CommandLog> log_;
+  std::optional<state::OutputBudget> budget_;
+  std::optional<state::DiskReserve> reserve_;
   bool starving_ = false;                          // The reserve is used, or was never there.
   std::map<std::int64_t, Unrecorded> unrecorded_;  // Ends for which the disk has had no room yet.
-  std::map<std::int64_t, registry::JournalWriter> commands_;  // Running commands, by sequence.
+  std::map<std::int64_t, state::JournalWriter> commands_;  // Running commands, by sequence.
 };
 
 // The row and the files of a VM or a task.
@@ -211,14 +210,14 @@ class InstanceRow : public GuestRecord {
  public:
   InstanceRow(const wire::SupervisorConfig& config, InstanceId id, const Clock& clock)
       : id_(std::move(id)), state_dir_(config.state_dir), registry_(config.state_dir, clock) {
-    if (registry::PolicyOf(id_.kind()).keeps_work) journal_.emplace(config, id_, registry_, clock);
+    if (state::PolicyOf(id_.kind()).keeps_work) journal_.emplace(config, id_, registry_, clock);
   }
 
   CommandJournal* journal() override { return journal_ ? &*journal_ : nullptr; }
 
   bool unfinished() const override {
-    const auto files = registry::LookAtFiles(state_dir_, id_);
-    return files && *files == registry::InstanceFiles::kCreating;
+    const auto files = state::LookAtFiles(state_dir_, id_);
+    return files && *files == state::InstanceFiles::kCreating;
   }
 
   Status Started(const wire::Ready& ready,
@@ -258,12 +257,12 @@ class InstanceRow : public GuestRecord {
       // is no error.
       (void)registry->Apply(id_, InstanceEvent::kLost);
       if (journal_) {
-        PYRO_RETURN_IF_ERROR(registry::RetireDirectory(state_dir_, id_));
+        PYRO_RETURN_IF_ERROR(state::RetireDirectory(state_dir_, id_));
         PYRO_FAILPOINT("supervisor.remove.directory-retired");
       }
       return registry->Delete(id_);
     }));
-    return registry::RemoveInstanceDirectory(state_dir_, id_);
+    return state::RemoveInstanceDirectory(state_dir_, id_);
   }
 
  private:
@@ -286,15 +285,15 @@ class SpareFiles : public GuestRecord {
       : directory_(config.directory), pool_(config.spare_pool), clock_(clock) {}
 
   void Taken() override {
-    registry::MarkSpareTaken(directory_);
-    registry::TouchSparePool(pool_);
+    state::MarkSpareTaken(directory_);
+    state::TouchSparePool(pool_);
   }
 
   // As long as its pool, which every client that takes a spare renews.
   std::optional<std::chrono::milliseconds> WaitsFor() const override {
-    const auto pool = registry::ReadSparePool(pool_);
+    const auto pool = state::ReadSparePool(pool_);
     if (!pool) return std::nullopt;
-    const auto left = registry::SparePoolExpiry(*pool) - clock_.Now();
+    const auto left = state::SparePoolExpiry(*pool) - clock_.Now();
     if (left <= std::chrono::milliseconds(0)) return std::nullopt;
     return left;
   }

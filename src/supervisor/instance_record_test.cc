@@ -8,11 +8,11 @@
 #include <gtest/gtest.h>
 
 #include "base/time.h"
-#include "registry/disk_reserve.h"
-#include "registry/instance_directory.h"
-#include "registry/journal.h"
-#include "registry/registry.h"
-#include "registry/test_support.h"
+#include "state/disk_reserve.h"
+#include "state/instance/instance_directory.h"
+#include "state/journal/journal.h"
+#include "state/registry.h"
+#include "state/test_support.h"
 #include "supervisor/guest_record.h"
 #include "sys/test_directory.h"
 
@@ -40,11 +40,11 @@ class FullDisk {
 class TaskRecordTest : public ::testing::Test {
  protected:
   TaskRecordTest() {
-    const registry::InstanceSpec spec = registry::TestSpec(id_);
-    lock_ = *registry::CreateInstanceDirectory(state_.path(), spec, SystemClock().Now());
+    const state::InstanceSpec spec = state::TestSpec(id_);
+    lock_ = *state::CreateInstanceDirectory(state_.path(), spec, SystemClock().Now());
     EXPECT_TRUE(registry_->Insert(spec));
-    EXPECT_TRUE(registry_->Apply(id_, registry::InstanceEvent::kStart));
-    EXPECT_TRUE(registry::FinishCreation(state_.path(), id_));
+    EXPECT_TRUE(registry_->Apply(id_, state::InstanceEvent::kStart));
+    EXPECT_TRUE(state::FinishCreation(state_.path(), id_));
     wire::SupervisorConfig config;
     config.kind = wire::GuestKind::kTask;
     config.id = id_.str();
@@ -53,9 +53,7 @@ class TaskRecordTest : public ::testing::Test {
     record_ = MakeGuestRecord(config, SystemClock());
   }
 
-  std::filesystem::path directory() const {
-    return registry::InstanceDirectory(state_.path(), id_);
-  }
+  std::filesystem::path directory() const { return state::InstanceDirectory(state_.path(), id_); }
   CommandJournal& journal() { return *record_->journal(); }
 
   std::int64_t Begin() {
@@ -74,12 +72,12 @@ class TaskRecordTest : public ::testing::Test {
   }
 
   std::string Output(std::int64_t sequence) {
-    return *registry::ReadOutput(directory(), sequence, OutputStream::kStdout, 0, 1000);
+    return *state::ReadOutput(directory(), sequence, OutputStream::kStdout, 0, 1000);
   }
 
   sys::TestDirectory state_;
-  InstanceId id_ = registry::TestTaskId(1);
-  Result<registry::Registry> registry_ = registry::Registry::Open(state_.path(), SystemClock());
+  InstanceId id_ = state::TestTaskId(1);
+  Result<state::Registry> registry_ = state::Registry::Open(state_.path(), SystemClock());
   std::optional<sys::FileLock> lock_;
   std::unique_ptr<GuestRecord> record_;
 };
@@ -88,9 +86,9 @@ constexpr char kMarker[] =
     "\n[pyro: the task's output could not be written: file too large; what followed was dropped]\n";
 
 TEST_F(TaskRecordTest, KeepsAReserveFromTheFirstCommandOn) {
-  EXPECT_FALSE(registry::DiskReserve(directory()).full());
+  EXPECT_FALSE(state::DiskReserve(directory()).full());
   const std::int64_t sequence = Begin();
-  EXPECT_TRUE(registry::DiskReserve(directory()).full());
+  EXPECT_TRUE(state::DiskReserve(directory()).full());
   journal().Append(sequence, OutputStream::kStdout, "said\n");
   End(sequence, 3);
   EXPECT_TRUE(journal().settled());
@@ -108,7 +106,7 @@ TEST_F(TaskRecordTest, AnEndThatTheDiskRefusesIsRecordedWithItsMarkerOnceThereIs
     journal().Settle();
     EXPECT_FALSE(journal().settled());
   }
-  EXPECT_FALSE(registry::DiskReserve(directory()).full());
+  EXPECT_FALSE(state::DiskReserve(directory()).full());
   EXPECT_FALSE(EndOf(sequence));
   journal().Settle();
   EXPECT_TRUE(journal().settled());
@@ -118,7 +116,7 @@ TEST_F(TaskRecordTest, AnEndThatTheDiskRefusesIsRecordedWithItsMarkerOnceThereIs
   EXPECT_EQ(end->stdout_bytes, 10u);
   EXPECT_EQ(end->stdout_dropped, 2u);
   EXPECT_EQ(Output(sequence), std::string("begun\nmo") + kMarker);
-  EXPECT_TRUE(registry::DiskReserve(directory()).full());
+  EXPECT_TRUE(state::DiskReserve(directory()).full());
   // And what comes then is kept again.
   const std::int64_t next = Begin();
   journal().Append(next, OutputStream::kStdout, "kept\n");
@@ -148,9 +146,9 @@ TEST_F(TaskRecordTest, ATaskWithEndsToRecordStaysRecordedAsStarted) {
     End(sequence, 0);
     EXPECT_FALSE(record_->Stopped());
   }
-  EXPECT_EQ(registry_->Get(id_)->state, registry::InstanceState::kStarted);
+  EXPECT_EQ(registry_->Get(id_)->state, state::InstanceState::kStarted);
   EXPECT_TRUE(record_->Stopped());
-  EXPECT_EQ(registry_->Get(id_)->state, registry::InstanceState::kStopped);
+  EXPECT_EQ(registry_->Get(id_)->state, state::InstanceState::kStopped);
   EXPECT_TRUE(EndOf(sequence));
 }
 

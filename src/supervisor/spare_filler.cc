@@ -16,7 +16,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "base/try.h"
-#include "registry/spare_pool.h"
+#include "state/pool/spare_pool.h"
 #include "supervisor/start_program.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
@@ -82,7 +82,7 @@ Status Launch(wire::SupervisorConfig config, const sys::FileLock& lock) {
   return wire::ParseAnswer(line);
 }
 
-Status StartSpare(const registry::SparePool& pool) {
+Status StartSpare(const state::SparePool& pool) {
   PYRO_RETURN_IF_ERROR(CheckMemory(pool.mem_mib));
   PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig config, wire::ParseSupervisorConfig(pool.guest));
   const InstanceId id = InstanceId::FromBits(InstanceKind::kVm, sys::RandomBits());
@@ -114,10 +114,10 @@ Status FillSparePool(const fs::path& directory, const Clock& clock,
                      const std::function<void(std::string_view which)>& on_spare) {
   PYRO_ASSIGN_OR_RETURN(
       const sys::FileLock lock,
-      sys::FileLock::Acquire(registry::SparePoolLock(directory), Deadline::After(kOthersLimit)));
-  PYRO_ASSIGN_OR_RETURN(const registry::SparePool pool, registry::ReadSparePool(directory));
-  if (registry::SparePoolExpiry(pool) <= clock.Now()) return OkStatus();
-  for (int waiting = 0; (waiting = registry::ClearDeadSpares(directory)) < pool.count;) {
+      sys::FileLock::Acquire(state::SparePoolLock(directory), Deadline::After(kOthersLimit)));
+  PYRO_ASSIGN_OR_RETURN(const state::SparePool pool, state::ReadSparePool(directory));
+  if (state::SparePoolExpiry(pool) <= clock.Now()) return OkStatus();
+  for (int waiting = 0; (waiting = state::ClearDeadSpares(directory)) < pool.count;) {
     if (on_spare) on_spare(fmt::format("{} of {}", waiting + 1, pool.count));
     PYRO_RETURN_IF_ERROR(StartSpare(pool));
     PYRO_FAILPOINT("spare.started");

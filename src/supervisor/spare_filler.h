@@ -1,4 +1,4 @@
-// Fills a pool of spares (registry/spare_pool.h) to its count.
+// Fills a pool of spares (state/pool/spare_pool.h) to its count.
 
 #pragma once
 

@@ -11,10 +11,10 @@
 
 #include "base/text.h"
 #include "base/try.h"
+#include "jail/jail.h"
 #include "sys/files.h"
 #include "sys/host.h"
 #include "sys/process_state.h"
-#include "vmm/jail.h"
 
 namespace pyro::vmm {
 namespace {
@@ -191,7 +191,7 @@ Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
         .tcg = std::nullopt};
   }
   // No accelerator is at fault if nothing can be started in a jail.
-  PYRO_RETURN_IF_ERROR(CheckJailUser());
+  PYRO_RETURN_IF_ERROR(jail::CheckJailUser());
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<Vmm> vmm, factory.create());
   const KvmAccess access = CheckKvmAccess(options.kvm_device);
   const Json key = VerdictKey(vmm->program(), access);

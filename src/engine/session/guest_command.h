@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "base/command.h"
+#include "engine/instance/supervisor_link.h"
 #include "engine/session/command_session.h"
-#include "engine/supervisor_link.h"
 #include "wire/credit.h"
 #include "wire/messages.h"
 

@@ -7,7 +7,7 @@
 #include <cerrno>
 
 #include "base/try.h"
-#include "registry/journal.h"
+#include "state/journal/journal.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 
@@ -24,7 +24,7 @@ Result<std::unique_ptr<JournalOutput>> JournalOutput::Open(const std::filesystem
   output->changes_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!output->changes_.valid()) return sys::ErrnoError(errno, "inotify");
   for (const OutputStream stream : kOutputStreams) {
-    const auto path = registry::OutputFile(task_dir, sequence, stream);
+    const auto path = state::OutputFile(task_dir, sequence, stream);
     PYRO_ASSIGN_OR_RETURN(output->files_[static_cast<std::size_t>(stream)],
                           sys::OpenFile(path, O_RDONLY));
     if (::inotify_add_watch(output->changes_.get(), path.c_str(), IN_MODIFY) < 0) {

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/testing/session_peer.h"
-#include "registry/journal.h"
+#include "state/journal/journal.h"
 
 namespace pyro::engine {
 namespace {
@@ -24,7 +24,7 @@ class TaskFixture {
   const std::filesystem::path& path() const { return directory_.path(); }
 
   void Accept(Peer& peer) {
-    writer_.emplace(*registry::JournalWriter::Open(path(), 7, budget_));
+    writer_.emplace(*state::JournalWriter::Open(path(), 7, budget_));
     peer.Say(wire::Ready{}.ToFrame());
     peer.Say(wire::Accepted{7}.ToFrame(kTestChannel));
   }
@@ -32,8 +32,8 @@ class TaskFixture {
 
  private:
   sys::TestDirectory directory_;
-  registry::OutputBudget budget_{0};
-  std::optional<registry::JournalWriter> writer_;
+  state::OutputBudget budget_{0};
+  std::optional<state::JournalWriter> writer_;
 };
 
 TEST(JournaledCommandTest, AJournaledCommandGivesItsOutputFromTheFiles) {

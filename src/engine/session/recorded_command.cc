@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/try.h"
-#include "registry/command_log.h"
-#include "registry/instance_directory.h"
+#include "state/instance/instance_directory.h"
+#include "state/journal/command_log.h"
 #include "sys/errno_error.h"
 
 namespace pyro::engine {
@@ -27,12 +27,12 @@ constexpr milliseconds kReapInterval{5000};  // Its supervisor may have been kil
 
 }  // namespace
 
-RecordedCommand::RecordedCommand(const Context& context, Found found,
-                                 registry::CommandRecord command, Deadline until)
+RecordedCommand::RecordedCommand(const Context& context, Found found, state::CommandRecord command,
+                                 Deadline until)
     : context_(context),
       found_(std::move(found)),
       command_(std::move(command)),
-      directory_(registry::InstanceDirectory(context.state, found_.instance.id)),
+      directory_(state::InstanceDirectory(context.state, found_.instance.id)),
       until_(until),
       next_look_(Deadline::After(kFirstLook)),
       next_reap_(Deadline::After(kReapInterval)),
@@ -41,13 +41,13 @@ RecordedCommand::RecordedCommand(const Context& context, Found found,
 Result<RecordedCommand> RecordedCommand::Open(const Context& context, const std::string& task_id,
                                               std::int64_t sequence, Deadline until) {
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context, task_id));
-  PYRO_ASSIGN_OR_RETURN(registry::CommandRecord command,
+  PYRO_ASSIGN_OR_RETURN(state::CommandRecord command,
                         found.registry.GetCommand(found.instance.id, sequence));
   RecordedCommand recorded(context, std::move(found), std::move(command), until);
   if (recorded.ended()) return recorded;
   recorded.changes_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!recorded.changes_.valid()) return sys::ErrnoError(errno, "inotify");
-  PYRO_RETURN_IF_ERROR(recorded.Follow(registry::CommandLogFile(recorded.directory_)));
+  PYRO_RETURN_IF_ERROR(recorded.Follow(state::CommandLogFile(recorded.directory_)));
   return recorded;
 }
 

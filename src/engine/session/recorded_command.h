@@ -9,10 +9,10 @@
 
 #include "base/time.h"
 #include "engine/context.h"
-#include "engine/instance_files.h"
+#include "engine/instance/instance_files.h"
 #include "engine/session/command_session.h"
 #include "engine/session/journal_output.h"
-#include "registry/command_record.h"
+#include "state/journal/command_record.h"
 #include "sys/unique_fd.h"
 
 namespace pyro::engine {
@@ -30,7 +30,7 @@ class RecordedCommand : public RunningCommand {
   // for good.
   Status Follow(const std::filesystem::path& file);
 
-  const registry::CommandRecord& command() const { return command_; }
+  const state::CommandRecord& command() const { return command_; }
   const std::filesystem::path& directory() const { return directory_; }
   const std::string& accelerator() const { return found_.instance.accelerator; }
   bool ended() const { return command_.end.has_value(); }
@@ -42,12 +42,12 @@ class RecordedCommand : public RunningCommand {
   OutputSource* output() override { return output_.get(); }
 
  private:
-  RecordedCommand(const Context& context, Found found, registry::CommandRecord command,
+  RecordedCommand(const Context& context, Found found, state::CommandRecord command,
                   Deadline until);
 
   const Context& context_;
   Found found_;
-  registry::CommandRecord command_;
+  state::CommandRecord command_;
   std::filesystem::path directory_;
   Deadline until_;
   Deadline next_look_;

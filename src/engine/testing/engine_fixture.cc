@@ -16,8 +16,8 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "engine/local_engine.h"
-#include "environment/testing/fake_builder.h"
-#include "registry/spare_pool.h"
+#include "image/testing/fake_builder.h"
+#include "state/pool/spare_pool.h"
 #include "sys/files.h"
 #include "sys/host.h"
 #include "sys/unique_fd.h"
@@ -29,14 +29,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class WorldBuilder final : public environment::Builder {
+class WorldBuilder final : public image::Builder {
  public:
   explicit WorldBuilder(const FakeWorld& world) : world_(world) { fake_.content = world.base; }
 
-  Result<environment::Manifest> Build(const environment::CatalogEntry& entry,
-                                      const fs::path& work_dir, const fs::path& version_dir,
-                                      const environment::ProgressFn& progress,
-                                      environment::Cancellation cancel) override {
+  Result<image::Manifest> Build(const image::CatalogEntry& entry, const fs::path& work_dir,
+                                const fs::path& version_dir, const image::ProgressFn& progress,
+                                image::Cancellation cancel) override {
     if (!world_.build) return world_.build.error();
     fake_.before_files = [this, cancel](const fs::path&) {
       return world_.building ? world_.building(cancel.fd) : OkStatus();
@@ -50,7 +49,7 @@ class WorldBuilder final : public environment::Builder {
 
  private:
   const FakeWorld& world_;
-  environment::FakeBuilder fake_;
+  image::FakeBuilder fake_;
 };
 
 // What is at the other end of a socket; 0: no process.
@@ -119,13 +118,13 @@ EngineFixture::~EngineFixture() {
     for (const VmInfo& vm : *vms) (void)engine_->DeleteVm(vm.vm_id);
   }
   // This waits for a process that still fills a pool.
-  for (const auto& pool : registry::ListSparePools(state_)) {
+  for (const auto& pool : state::ListSparePools(state_)) {
     VmOptions options;
     options.environment = pool.environment;
     options.vcpu_count = pool.vcpu_count;
     options.mem_mib = pool.mem_mib;
     (void)engine_->KeepSpares(options, 0);
-    for (const auto& spare : registry::ListSpares(pool.directory)) {
+    for (const auto& spare : state::ListSpares(pool.directory)) {
       if (PeerOf(spare / "control.sock") > 0) KillAt(spare / "control.sock");
     }
   }

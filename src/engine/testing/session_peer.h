@@ -18,7 +18,7 @@
 
 #include "base/check.h"
 #include "base/try.h"
-#include "engine/supervisor_link.h"
+#include "engine/instance/supervisor_link.h"
 #include "pyro/engine.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"

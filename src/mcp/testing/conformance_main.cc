@@ -13,9 +13,9 @@
 #include <utility>
 
 #include "base/text.h"
-#include "mcp/http_server.h"
-#include "mcp/server.h"
-#include "mcp/stdio_server.h"
+#include "mcp/http/http_server.h"
+#include "mcp/server/server.h"
+#include "mcp/stdio/stdio_server.h"
 #include "mcp/testing/fixture.h"
 
 namespace {

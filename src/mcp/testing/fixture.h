@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "mcp/server.h"
+#include "mcp/server/server.h"
 #include "mcp/testing/memory_task_store.h"
 
 namespace pyro::mcp::testing {

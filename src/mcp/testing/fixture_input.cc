@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/try.h"
-#include "mcp/message.h"
+#include "mcp/protocol/message.h"
 #include "mcp/testing/fixture.h"
 
 namespace pyro::mcp::testing {

@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
-#include "mcp/message.h"
-#include "mcp/schema.h"
+#include "mcp/protocol/message.h"
+#include "mcp/schema/schema.h"
 #include "mcp/testing/fixture.h"
 
 namespace pyro::mcp::testing {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "mcp/base64.h"
+#include "mcp/protocol/base64.h"
 #include "mcp/testing/fixture.h"
 
 namespace pyro::mcp::testing {

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "mcp/base64.h"
-#include "mcp/input_request.h"
+#include "mcp/protocol/base64.h"
+#include "mcp/protocol/input_request.h"
 #include "sys/random.h"
 
 namespace pyro::mcp::testing {

@@ -12,8 +12,8 @@
 #include <variant>
 #include <vector>
 
-#include "mcp/task_store.h"
-#include "mcp/tool.h"
+#include "mcp/protocol/task_store.h"
+#include "mcp/protocol/tool.h"
 
 namespace pyro::mcp::testing {
 

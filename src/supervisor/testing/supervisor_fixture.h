@@ -22,7 +22,7 @@
 
 #include "base/build_id.h"
 #include "base/check.h"
-#include "registry/test_support.h"
+#include "state/test_support.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/testing/fake_timers.h"
 #include "sys/files.h"
@@ -143,7 +143,7 @@ class SupervisorFixture : public ::testing::Test {
     for (const char* name : {"kernel", "initrd", "base", "data.img", "blank"}) {
       std::ofstream(directory_.path() / name) << "old " << name;
     }
-    config_.id = registry::TestId(1).str();
+    config_.id = state::TestId(1).str();
     config_.state_dir = directory_.path();
     config_.directory = directory_.path();
     config_.kernel = directory_.path() / "kernel";
@@ -316,7 +316,7 @@ class SupervisorFixture : public ::testing::Test {
   wire::SupervisorConfig config_;
   vmm::FakeVmm vmm_;
   NotingRecord record_;
-  registry::TestClock clock_;
+  state::TestClock clock_;
   FakeTimers timers_;
   NotingHelpers helpers_;
   boost::asio::io_context loop_{1};

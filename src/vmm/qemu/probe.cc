@@ -14,9 +14,9 @@
 #include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "jail/jail.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
-#include "vmm/jail.h"
 #include "vmm/qemu/argv.h"
 #include "vmm/qemu/qemu_program.h"
 
@@ -58,7 +58,7 @@ Result<ProbeOutcome> RunProbe(const std::filesystem::path& program, Accelerator 
   const Clock::time_point start = Clock::now();
   const Deadline deadline = Deadline::After(limit);
   ProbeOutcome outcome;
-  Result<JailedProcess> process = LaunchQemu(std::move(launch), deadline);
+  Result<jail::JailedProcess> process = LaunchQemu(std::move(launch), deadline);
   if (!process) {
     if (process.error().code == ErrorCode::kMissingTool) return std::move(process).error();
     outcome.failure = "did not start: " + process.error().message;

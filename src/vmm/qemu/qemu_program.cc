@@ -76,8 +76,8 @@ Result<std::filesystem::path> FindQemu() {
   return sys::FindProgram("qemu-system-x86_64", kQemuHint);
 }
 
-Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
-  JailSpec spec;
+Result<jail::JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
+  jail::JailSpec spec;
   spec.argv = std::move(launch.argv);
   spec.pass = std::move(launch.pass);
   spec.read_only.assign(kQemuFiles.begin(), kQemuFiles.end());
@@ -92,7 +92,7 @@ Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
     spec.env = {std::string("LD_PRELOAD=") + kPreloadPath,
                 "PYRO_PRIVATE_MEMORY=" + launch.private_memory};
   }
-  return JailedProcess::Spawn(std::move(spec), deadline);
+  return jail::JailedProcess::Spawn(std::move(spec), deadline);
 }
 
 Result<std::string> FrozenMachineKey(const std::filesystem::path& program,

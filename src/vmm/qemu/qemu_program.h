@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/time.h"
+#include "jail/jail.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
-#include "vmm/jail.h"
 #include "vmm/vmm.h"
 
 namespace pyro::vmm::qemu {
@@ -25,13 +25,13 @@ struct QemuLaunch {
   std::filesystem::path kvm_device = "/dev/kvm";  // Seen as /dev/kvm by a QEMU that is to use it.
   std::string identity;
   // Files that QEMU opens by path, seen read-only.
-  std::vector<JailSpec::Alias> files;
+  std::vector<jail::JailSpec::Alias> files;
   // A file that QEMU opens for writing although it may change only its own copy; empty: none.
   std::string private_memory;
 };
 
 // Errors as JailedProcess::Spawn().
-Result<JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline);
+Result<jail::JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline);
 
 // The path from which a file can be bound into a jail, if QEMU runs as the caller. Such a QEMU
 // could give itself the right to write to any descriptor of a file that belongs to the caller;

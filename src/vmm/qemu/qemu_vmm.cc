@@ -9,8 +9,8 @@
 #include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "jail/jail.h"
 #include "sys/files.h"
-#include "vmm/jail.h"
 #include "vmm/qemu/argv.h"
 #include "vmm/qemu/probe.h"
 #include "vmm/qemu/qemu_program.h"
@@ -26,7 +26,7 @@ struct Connections {
   sys::UniqueFd console;
   sys::UniqueFd freeze_to;  // Handed over when the time has come.
   std::vector<sys::UniqueFd> pass;
-  std::vector<JailSpec::Alias> bound;
+  std::vector<jail::JailSpec::Alias> bound;
   MachineFiles files;
 
   int Pass(sys::UniqueFd fd) {
@@ -72,8 +72,8 @@ Result<Connections> Connect(MachineSpec& spec) {
   all.files.channel = all.Pass(std::move(channel.second));
   all.files.console = all.Pass(std::move(console.write));
   if (!spec.resume_from) {
-    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd kernel, MakeReopenable(std::move(spec.kernel)));
-    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd initrd, MakeReopenable(std::move(spec.initrd)));
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd kernel, jail::MakeReopenable(std::move(spec.kernel)));
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd initrd, jail::MakeReopenable(std::move(spec.initrd)));
     all.files.kernel = all.Share(std::move(kernel), "kernel");
     all.files.initrd = all.Share(std::move(initrd), "initrd");
   }
@@ -86,7 +86,7 @@ Result<Connections> Connect(MachineSpec& spec) {
 
 class QemuMachine final : public Machine {
  public:
-  QemuMachine(JailedProcess process, sys::UniqueFd monitor, sys::UniqueFd channel,
+  QemuMachine(jail::JailedProcess process, sys::UniqueFd monitor, sys::UniqueFd channel,
               sys::UniqueFd console, sys::UniqueFd freeze_to)
       : process_(std::move(process)),
         monitor_(std::move(monitor)),
@@ -116,7 +116,7 @@ class QemuMachine final : public Machine {
   Status SetCapabilities(const std::vector<std::string_view>& names, Deadline deadline);
   MachineExit Explain(const sys::ExitStatus& status);
 
-  JailedProcess process_;
+  jail::JailedProcess process_;
   QmpClient monitor_;
   sys::UniqueFd channel_;
   sys::UniqueFd console_;
@@ -250,7 +250,7 @@ Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadl
   launch.accelerator = spec.accelerator;
   launch.identity = spec.identity;
   if (spec.resume_from) launch.private_memory = connections.files.memory.OpenPath();
-  PYRO_ASSIGN_OR_RETURN(JailedProcess process, LaunchQemu(std::move(launch), deadline));
+  PYRO_ASSIGN_OR_RETURN(jail::JailedProcess process, LaunchQemu(std::move(launch), deadline));
   auto machine = std::make_unique<QemuMachine>(
       std::move(process), std::move(connections.monitor), std::move(connections.channel),
       std::move(connections.console), std::move(connections.freeze_to));

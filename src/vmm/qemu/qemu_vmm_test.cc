@@ -19,9 +19,9 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "jail/testing/processes.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
-#include "vmm/testing/processes.h"
 #include "vmm/testing/test_guest.h"
 
 namespace pyro::vmm::qemu {
@@ -64,7 +64,7 @@ class QemuVmmTest : public testing::Test {
     return ReadLine();
   }
 
-  pid_t QemuPid() { return ChildOf(machine_->jail_process_id()); }
+  pid_t QemuPid() { return jail::ChildOf(machine_->jail_process_id()); }
 
   std::string Proc(const std::string& name) {
     auto text = sys::ReadFile(fmt::format("/proc/{}/{}", QemuPid(), name), 1 << 20);

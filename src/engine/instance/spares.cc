@@ -1,0 +1,205 @@
+#include "engine/instance/spares.h"
+#include "engine/environments.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "api/rows.h"
+#include "base/time.h"
+#include "base/try.h"
+#include "engine/context.h"
+#include "engine/instance/guest_process.h"
+#include "engine/instance/instance_files.h"
+#include "engine/instance/templates.h"
+#include "engine/local_engine.h"
+#include "engine/requests.h"
+#include "state/pool/spare_pool.h"
+#include "sys/file_lock.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "sys/unix_socket.h"
+
+namespace pyro::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using state::SparePool;
+using std::chrono::seconds;
+
+constexpr seconds kClaimLimit{5};  // A spare that is ready answers at once.
+constexpr seconds kSpareStopLimit{30};
+constexpr seconds kFillerLimit{120};
+
+Result<wire::SupervisorConfig> GuestConfig(const Context& context, const VmOptions& options) {
+  wire::SupervisorConfig config;
+  PYRO_ASSIGN_OR_RETURN(config.blank_disk, BlankDisk(context));
+  config.id = InstanceId::FromBits(InstanceKind::kVm, {})
+                  .str();  // Each spare fills in its own, and its directory.
+  config.directory = "/";
+  config.vcpu_count = static_cast<int>(options.vcpu_count);
+  config.mem_mib = static_cast<int>(options.mem_mib);
+  config.network = options.network;
+  config.ttl = seconds(options.ttl_seconds);
+  return config;
+}
+
+// The directory of the spares for such guests; it may be missing. Empty: such guests have no
+// spares.
+fs::path PoolDirectory(const Context& context, const wire::SupervisorConfig& configured) {
+  if (configured.templ.directory.empty()) return {};
+  return state::SparePoolsDirectory(context.state) / configured.templ.directory.filename();
+}
+
+fs::path Socket(const fs::path& spare) { return spare / "control.sock"; }
+
+bool Waits(const fs::path& spare) {
+  return !state::SpareIsTaken(spare) && sys::ConnectUnix(Socket(spare)).ok();
+}
+
+SparePoolInfo DescribePool(const SparePool& pool) {
+  SparePoolInfo info;
+  info.environment = pool.environment;
+  info.vcpu_count = pool.vcpu_count;
+  info.mem_mib = pool.mem_mib;
+  info.network = pool.network;
+  info.count = pool.count;
+  for (const fs::path& spare : state::ListSpares(pool.directory)) info.waiting += Waits(spare);
+  info.ttl_seconds = pool.ttl.count();
+  if (pool.count > 0) info.expires_at = FormatTime(state::SparePoolExpiry(pool));
+  return info;
+}
+
+Status CheckMemory(const Context& context, const SparePool& wanted) {
+  PYRO_ASSIGN_OR_RETURN(const sys::HostMemory memory, sys::ReadHostMemory());
+  std::uint64_t mib =
+      static_cast<std::uint64_t>(wanted.mem_mib) * static_cast<std::uint64_t>(wanted.count);
+  for (const SparePool& pool : state::ListSparePools(context.state)) {
+    if (pool.directory == wanted.directory) continue;
+    mib += static_cast<std::uint64_t>(pool.mem_mib) * static_cast<std::uint64_t>(pool.count);
+  }
+  if (mib <= memory.total_mib / 2) return OkStatus();
+  return MakeError(ErrorCode::kLimit,
+                   fmt::format("spares could take {} MiB, more than half of this host's {} MiB",
+                               mib, memory.total_mib),
+                   "keep fewer spares, or smaller ones; 'pyro warm' lists them");
+}
+
+void EndSpares(const fs::path& pool, std::int64_t keep) {
+  for (const fs::path& spare : state::ListSpares(pool)) {
+    if (!Waits(spare) || keep-- > 0) continue;
+    if (auto link = SupervisorLink::Connect(Socket(spare))) {
+      (void)link->Stop(wire::Stop{.remove = true}, Deadline::After(kSpareStopLimit));
+    }
+  }
+}
+
+// Under the pool's lock, or another process that clears old pools could remove it meanwhile.
+Status WritePool(const SparePool& pool) {
+  while (true) {
+    PYRO_RETURN_IF_ERROR(sys::MakeDirectories(pool.directory));
+    const auto lock =
+        sys::FileLock::Acquire(state::SparePoolLock(pool.directory), Deadline::After(kFillerLimit));
+    if (!lock && lock.error().code == ErrorCode::kNotFound) continue;
+    if (!lock) return lock.error();
+    PYRO_RETURN_IF_ERROR(state::WriteSparePool(pool));
+    EndSpares(pool.directory, pool.count);
+    return OkStatus();
+  }
+}
+
+Result<SparePool> PlanPool(const Context& context, const GuestParts& parts,
+                           const VmOptions& options) {
+  PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig guest, GuestConfig(context, options));
+  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(context, parts, guest));
+  SparePool pool;
+  pool.directory = PoolDirectory(context, guest);
+  if (pool.directory.empty()) {
+    return MakeError(ErrorCode::kUnavailable, "there are no spares while PYRO_WARM_START is 0",
+                     "unset PYRO_WARM_START");
+  }
+  pool.environment = parts.environment.name;
+  pool.environment_digest = parts.environment.digest;
+  pool.vcpu_count = guest.vcpu_count;
+  pool.mem_mib = guest.mem_mib;
+  pool.network = guest.network;
+  pool.ttl = guest.ttl;
+  pool.blank = guest.blank_disk;
+  pool.guest = FormatSupervisorConfig(guest);
+  return pool;
+}
+
+}  // namespace
+
+std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
+                                        const VmOptions& options) {
+  if (::access(state::SparePoolsDirectory(context.state).c_str(), F_OK) != 0) {
+    return std::nullopt;
+  }
+  auto config = GuestConfig(context, options);
+  if (!config || !ConfigureSupervisor(context, parts, *config)) return std::nullopt;
+  const fs::path pool = PoolDirectory(context, *config);
+  if (pool.empty()) return std::nullopt;
+  for (const fs::path& spare : state::ListSpares(pool)) {
+    if (state::SpareIsTaken(spare)) continue;
+    auto link = SupervisorLink::Connect(Socket(spare));
+    if (!link) continue;
+    if (link->Claim({.ttl_seconds = options.ttl_seconds}, Deadline::After(kClaimLimit))) {
+      return std::move(*link);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace pyro::engine
+
+namespace pyro {
+
+using engine::DescribePool;
+
+Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int64_t count,
+                                              const CallIo& io) {
+  const engine::Context& context = impl_->context;
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
+  if (count < 0 || count > kMaxSpares) {
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("count is {}", count),
+                     fmt::format("choose a count from 0 to {}", kMaxSpares));
+  }
+  PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
+                        engine::EnsureEnvironment(context, options.environment, io));
+  PYRO_ASSIGN_OR_RETURN(const engine::GuestParts parts,
+                        engine::PrepareParts(context, std::move(environment), io));
+  PYRO_ASSIGN_OR_RETURN(state::SparePool pool, engine::PlanPool(context, parts, options));
+  pool.count = static_cast<int>(count);
+  PYRO_RETURN_IF_ERROR(engine::CheckMemory(context, pool));
+  if (count > 0)
+    PYRO_RETURN_IF_ERROR(engine::MakeTemplate(context, parts, options, pool.blank, io));
+  PYRO_RETURN_IF_ERROR(engine::WritePool(pool));
+  if (count > 0) {
+    wire::SupervisorConfig filler;
+    filler.kind = wire::GuestKind::kSparePool;
+    filler.state_dir = context.state;
+    filler.directory = pool.directory;
+    PYRO_RETURN_IF_ERROR(engine::RunWorker(filler, "spares", pool.directory, io));
+  } else {
+    state::ReapSpares(context.state, context.clock.Now());
+  }
+  return DescribePool(pool);
+}
+
+Result<std::vector<SparePoolInfo>> LocalEngine::ListSparePools() {
+  state::ReapSpares(impl_->context.state, impl_->context.clock.Now());
+  std::vector<SparePoolInfo> list;
+  for (const auto& pool : state::ListSparePools(impl_->context.state)) {
+    list.push_back(DescribePool(pool));
+  }
+  return list;
+}
+
+}  // namespace pyro

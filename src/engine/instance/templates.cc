@@ -1,0 +1,126 @@
+#include "engine/instance/templates.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "engine/instance/guest_process.h"
+#include "image/store/digest.h"
+#include "sys/child_process.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "vmm/template.h"
+#include "wire/supervisor_answer.h"
+
+namespace pyro::engine {
+namespace {
+
+constexpr int kKeyVersion = 2;           // Changes with the steps before the freeze.
+constexpr std::size_t kNameDigits = 32;  // Of the key's digest.
+constexpr std::chrono::seconds kWorkLimit{600};
+
+Result<std::string> TemplateKey(const Context& context, const GuestParts& parts,
+                                const wire::SupervisorConfig& config) {
+  vmm::MachineSpec spec;
+  spec.vcpus = config.vcpu_count;
+  spec.memory_mib = config.mem_mib;
+  spec.accelerator = parts.verdict.accelerator;
+  if (config.network) spec.network = vmm::NetworkCard{.fd = {}, .mac = "any"};
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, context.vmm.create());
+  PYRO_ASSIGN_OR_RETURN(const std::string machine, vmm->FrozenMachineKey(spec));
+  return fmt::format("template {}\nenvironment {}\ninitramfs {}\ndisk {}\n{}", kKeyVersion,
+                     parts.environment.digest, parts.initrd.filename().native(),
+                     config.blank_disk.empty() ? "any" : config.blank_disk.filename().native(),
+                     machine);
+}
+
+// Passes on a worker's lines until it has ended.
+Status Follow(int output, const std::string& word, const CallIo& io) {
+  const Deadline deadline = Deadline::After(kWorkLimit);
+  std::string text;
+  while (true) {
+    pollfd polls[] = {{output, POLLIN, 0}, {io.cancel_fd, POLLIN, 0}};
+    ::poll(polls, 2, deadline.PollTimeout());
+    if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+    if (deadline.Expired()) return MakeError(ErrorCode::kTimedOut, word + " took too long");
+    if (polls[0].revents == 0) continue;
+    char bytes[4096];
+    const ssize_t n = ::read(output, bytes, sizeof bytes);
+    if (n <= 0 || text.size() > wire::kMaxAnswerBytes) break;
+    text.append(bytes, static_cast<std::size_t>(n));
+    for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos;
+         text.erase(0, end + 1)) {
+      const std::string line = text.substr(0, end);
+      const auto json = ParseJson(line, wire::kMaxAnswerBytes);
+      const auto phase = json ? GetString(*json, "phase", 64) : json.error();
+      if (!phase) return wire::ParseAnswer(line);
+      if (io.on_progress) io.on_progress(word, Printable(*phase), -1);
+    }
+  }
+  return MakeError(ErrorCode::kInternal, word + ": ended without a word");
+}
+
+}  // namespace
+
+std::filesystem::path TemplatesDirectory(const Context& context) {
+  return context.cache / "templates";
+}
+
+Status PlanTemplate(const Context& context, const GuestParts& parts,
+                    wire::SupervisorConfig& config) {
+  if (sys::Environment("PYRO_WARM_START") == "0") return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(config.templ.key, TemplateKey(context, parts, config));
+  config.templ.directory =
+      TemplatesDirectory(context) / image::Sha256Hex(config.templ.key).substr(0, kNameDigits);
+  config.templ.environment = parts.environment.name;
+  config.templ.environment_digest = parts.environment.digest;
+  return OkStatus();
+}
+
+Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
+                 const std::filesystem::path& directory, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
+  sys::SpawnOptions options;
+  options.argv = {"", word, directory.filename()};
+  options.stdout_fd = std::move(output.write);
+  PYRO_ASSIGN_OR_RETURN(const sys::ChildProcess worker,
+                        SpawnSupervisor(std::move(options), config));
+  return Follow(output.read.get(), word, io);  // Then the rest of the worker is killed.
+}
+
+Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOptions& options,
+                    const std::filesystem::path& blank_disk, const CallIo& io) {
+  wire::SupervisorConfig config;
+  config.blank_disk = blank_disk;
+  config.kind = wire::GuestKind::kTemplate;
+  config.vcpu_count = static_cast<int>(options.vcpu_count);
+  config.mem_mib = static_cast<int>(options.mem_mib);
+  config.network = options.network;
+  PYRO_RETURN_IF_ERROR(ConfigureSupervisor(context, parts, config));
+  if (config.templ.directory.empty()) return OkStatus();
+  if (vmm::OpenTemplate(config.templ.directory, config.templ.key)) return OkStatus();
+  return RunWorker(config, "template", config.templ.directory, io);
+}
+
+void PruneTemplates(const Context& context, image::EnvironmentStore& store,
+                    PrunedEnvironments& pruned) {
+  for (const auto& found : vmm::ListTemplates(TemplatesDirectory(context))) {
+    const vmm::TemplateFacts& facts = found.facts;
+    if (!found.broken && store.FindVersion(facts.environment, facts.environment_digest)) continue;
+    if (!vmm::RemoveTemplate(found.directory)) continue;
+    pruned.removed.push_back({facts.environment, found.broken ? "broken template" : "template",
+                              facts.environment_digest.substr(0, 16), found.bytes});
+    pruned.bytes_freed += found.bytes;
+  }
+}
+
+}  // namespace pyro::engine

@@ -1,0 +1,37 @@
+// The templates that guests of this host start from.
+
+#pragma once
+
+#include <filesystem>
+
+#include "engine/context.h"
+#include "engine/environments.h"
+#include "pyro/engine.h"
+#include "wire/supervisor_config.h"
+
+namespace pyro::engine {
+
+std::filesystem::path TemplatesDirectory(const Context& context);
+
+// Names the template for a guest with this configuration, including `config.accelerator`. The
+// supervisor checks if it exists. PYRO_WARM_START=0: every guest boots, and no template is made.
+Status PlanTemplate(const Context& context, const GuestParts& parts,
+                    wire::SupervisorConfig& config);
+
+// Makes the template for guests of that size if it is missing, and reports progress to `io`. It is
+// for guests whose disk is a new copy of the image `blank_disk`; if that is empty, for guests with
+// another disk. kCancelled; after any other failure guests boot instead.
+Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOptions& options,
+                    const std::filesystem::path& blank_disk, const CallIo& io);
+
+// Runs a supervisor's program that works on `directory`, in the foreground. Reports its progress to
+// `io`, and kills it if the call is cancelled.
+Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
+                 const std::filesystem::path& directory, const CallIo& io);
+
+// Removes templates that cannot be read, and those of environment versions that are not installed
+// any more, and adds them to `pruned`.
+void PruneTemplates(const Context& context, image::EnvironmentStore& store,
+                    PrunedEnvironments& pruned);
+
+}  // namespace pyro::engine

@@ -1,0 +1,86 @@
+// Reading a task's journal, whether its guest runs or not.
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "base/try.h"
+#include "engine/describe.h"
+#include "engine/instance/instance_files.h"
+#include "engine/local_engine.h"
+#include "engine/session/recorded_command.h"
+#include "state/instance/instance_directory.h"
+#include "state/journal/journal.h"
+
+namespace pyro {
+namespace engine {
+namespace {
+
+Result<TaskLogEntry> ReadEntry(const Context& context, const std::filesystem::path& directory,
+                               const state::CommandRecord& command, std::string_view accelerator) {
+  TaskLogEntry entry{DescribeCommand(context, command, accelerator)};
+  PYRO_ASSIGN_OR_RETURN(
+      state::OutputText out,
+      state::ReadOutputEnds(directory, command.sequence, OutputStream::kStdout, kMaxResultBytes));
+  PYRO_ASSIGN_OR_RETURN(
+      state::OutputText err,
+      state::ReadOutputEnds(directory, command.sequence, OutputStream::kStderr, kMaxResultBytes));
+  if (!command.end) {
+    entry.stdout_bytes = out.bytes;
+    entry.stderr_bytes = err.bytes;
+  }
+  entry.stdout_text = std::move(out.text);
+  entry.stderr_text = std::move(err.text);
+  entry.stdout_truncated = out.truncated;
+  entry.stderr_truncated = err.truncated;
+  return entry;
+}
+
+}  // namespace
+
+state::CommandRange RangeOf(std::int64_t first, std::int64_t limit) {
+  state::CommandRange range;
+  if (limit < 0) {
+    range.newest_first = true;
+    range.from_sequence = INT64_MAX;
+    range.limit = -limit;
+  } else {
+    range.from_sequence = std::max<std::int64_t>(first, 1);
+    range.limit = limit == 0 ? INT64_MAX : limit;
+  }
+  return range;
+}
+
+}  // namespace engine
+
+Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t first,
+                                       std::int64_t limit) {
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(
+      std::vector<state::CommandRecord> commands,
+      found.registry.ListCommands(found.instance.id, engine::RangeOf(first, limit)));
+  if (limit < 0) std::reverse(commands.begin(), commands.end());
+  const auto directory = state::InstanceDirectory(impl_->context.state, found.instance.id);
+  TaskLogs logs;
+  logs.task_id = found.instance.id.str();
+  for (const state::CommandRecord& command : commands) {
+    PYRO_ASSIGN_OR_RETURN(TaskLogEntry entry, engine::ReadEntry(impl_->context, directory, command,
+                                                                found.instance.accelerator));
+    logs.entries.push_back(std::move(entry));
+  }
+  return logs;
+}
+
+Result<TaskCommand> LocalEngine::ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                                 Follow follow, const CallIo& io) {
+  const Deadline until =
+      follow == Follow::kYes ? Deadline::Never() : Deadline::After(std::chrono::milliseconds(0));
+  PYRO_ASSIGN_OR_RETURN(engine::RecordedCommand recorded,
+                        engine::RecordedCommand::Open(impl_->context, task_id, sequence, until));
+  PYRO_RETURN_IF_ERROR(recorded.OpenOutput());
+  PYRO_RETURN_IF_ERROR(engine::CommandSession(recorded, io.sink, io).Run());
+  return engine::DescribeCommand(impl_->context, recorded.command(), recorded.accelerator());
+}
+
+}  // namespace pyro

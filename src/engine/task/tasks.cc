@@ -1,0 +1,282 @@
+// Tasks: create, exec, status, list, stop, delete.
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "api/rows.h"
+#include "base/try.h"
+#include "engine/capture.h"
+#include "engine/context.h"
+#include "engine/describe.h"
+#include "engine/environments.h"
+#include "engine/exec_result.h"
+#include "engine/host/host_task.h"
+#include "engine/instance/instance_files.h"
+#include "engine/instance/instance_guest.h"
+#include "engine/local_engine.h"
+#include "engine/requests.h"
+#include "engine/session/journaled_command.h"
+#include "engine/task/task_transfer.h"
+#include "engine/task/transfer_notices.h"
+#include "image/store/blank.h"
+#include "state/instance/instance_directory.h"
+#include "sys/failpoint.h"
+#include "sys/files.h"
+#include "sys/sparse_copy.h"
+
+namespace pyro {
+namespace engine {
+namespace {
+
+using state::InstanceRecord;
+using state::InstanceState;
+using state::Registry;
+
+// Returns the image that it is a copy of.
+Result<std::filesystem::path> FillDisk(const Context& context, const state::InstanceSpec& spec) {
+  PYRO_ASSIGN_OR_RETURN(
+      std::filesystem::path blank,
+      image::EnsureBlankDisk(context.cache, static_cast<std::uint64_t>(spec.disk_mib) << 20));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd disk,
+                        sys::CloneSparse(blank, state::DataImage(context.state, spec.id)));
+  return blank;
+}
+
+// Boots the new task's guest and seeds its workspace.
+Status BringUp(const Context& context, const NewInstance& task, const std::optional<Seed>& seed,
+               const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank, FillDisk(context, task.record));
+  // No template is made for each size that a disk can have.
+  if (static_cast<std::uint64_t>(task.record.disk_mib) << 20 != kDataDiskBytes) blank.clear();
+  PYRO_FAILPOINT("task.create.disk-made");
+  if (io.on_progress) io.on_progress("start", "", -1);
+  PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
+                        StartGuest(context, task.record, task.lock, blank, io));
+  PYRO_FAILPOINT("task.create.supervised");
+  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
+  PYRO_FAILPOINT("task.create.guest-ready");
+  if (seed) {
+    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *seed, io));
+    PYRO_FAILPOINT("task.create.seeded");
+  }
+  PYRO_RETURN_IF_ERROR(state::FinishCreation(context.state, task.record.id));
+  PYRO_FAILPOINT("task.create.finished");
+  return OkStatus();
+}
+
+// On failure nothing is left.
+Status CreateWithGuest(const Context& context, Registry& registry, const state::InstanceSpec& spec,
+                       const std::optional<Seed>& seed, const CallIo& io) {
+  Status status = OkStatus();
+  {
+    PYRO_ASSIGN_OR_RETURN(const NewInstance created, CreateOnDisk(registry, context, spec));
+    status = BringUp(context, created, seed, io);
+  }
+  if (!status) (void)DeleteEverywhere(context, registry, spec.id);
+  return status;
+}
+
+// A started task; starts it if it was not.
+struct Running {
+  Taken taken;  // Without a link it runs on the host.
+  bool restarted = false;
+};
+
+Result<Running> EnsureRunning(const Context& context, Found& found, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const state::InstanceFiles files,
+                        state::LookAtFiles(context.state, found.instance.id));
+  if (files != state::InstanceFiles::kReady) {
+    // A command in it now could be removed with it.
+    return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
+                     "wait for 'pyro task create' to end");
+  }
+  PYRO_FAILPOINT("task.start.found");
+  PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context, found));
+  if (taken.link || taken.instance.state == InstanceState::kStarted) {
+    return Running{std::move(taken), false};
+  }
+  if (io.on_notice) {
+    io.on_notice(fmt::format("task {} was stopped; starting it again with its workspace as it was",
+                             taken.instance.id.str()));
+  }
+  PYRO_FAILPOINT("task.start.taken-over");
+  auto link = StartGuest(context, taken.instance, *taken.lock, {}, io);
+  PYRO_FAILPOINT("task.start.supervised");
+  if (!link) return std::move(link).error();
+  return Running{{std::move(taken.instance), std::move(*link), std::nullopt}, true};
+}
+
+TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand& command,
+                              const CommandSession& session, const wire::Exec& exec,
+                              const Stopwatch& watch) {
+  Timings timings;
+  timings.ended_ms = watch.Now();
+  TaskExecResult result{
+      MakeGuestResult(command, session, exec, task.environment, InTask::kYes, watch, timings)};
+  result.task_id = task.id.str();
+  result.sequence = command.sequence();
+  result.command = exec.argv;
+  if (exec.script) result.command[0] = command.ready().shell;
+  result.cwd = exec.cwd;
+  return result;
+}
+
+Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
+                          const std::optional<Seed>& seed, const CallIo& io) {
+  auto environment = EnsureEnvironment(context, options.environment, io);
+  if (!environment) {
+    if (!options.allow_host_compat || !MeansNoGuest(environment.error())) {
+      return std::move(environment).error();
+    }
+    return CreateHostTask(context, options, environment.error(), io);
+  }
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
+  const state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
+  if (Status status = CreateWithGuest(context, registry, spec, seed, io); !status) {
+    if (!options.allow_host_compat || !MeansNoGuest(status.error())) {
+      return std::move(status).error();
+    }
+    return CreateHostTask(context, options, status.error(), io);
+  }
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, registry.Get(spec.id));
+  return DescribeTask(context, registry, task);
+}
+
+}  // namespace
+}  // namespace engine
+
+Result<TaskInfo> LocalEngine::CreateTask(const TaskOptions& options, const CallIo& caller) {
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
+  engine::NoticeBook notices(caller);
+  const CallIo io = notices.Io();
+  PYRO_ASSIGN_OR_RETURN(const auto seed, engine::PlanSeed(options, impl_->context, io));
+  auto made = engine::MakeTask(impl_->context, options, seed, io);
+  if (made) made->notices = notices.Take();
+  return made;
+}
+
+Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const Command& command,
+                                             std::int64_t timeout_seconds, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
+                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
+                                         engine::StdinOf(io)));
+  exec.journal = true;
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  const engine::Stopwatch watch;
+  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
+  if (!running.taken.link) {
+    return engine::ExecOnHost(impl_->context, found.registry, running.taken.instance, exec, io);
+  }
+  const auto directory = state::InstanceDirectory(impl_->context.state, running.taken.instance.id);
+  engine::CaptureSink capture(io);
+  engine::JournaledCommand journaled(*running.taken.link, exec, directory, io);
+  engine::CommandSession session(journaled, capture.sink(), io);
+  PYRO_RETURN_IF_ERROR(session.Run());
+  TaskExecResult result =
+      engine::MakeTaskResult(running.taken.instance, journaled, session, exec, watch);
+  result.restarted = running.restarted;
+  capture.Fill(result);
+  return result;
+}
+
+Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task_id,
+                                                         const Command& command,
+                                                         std::int64_t timeout_seconds,
+                                                         const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
+                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kOptional,
+                                         engine::Stdin::kEmpty));
+  exec.journal = true;
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
+  if (!running.taken.link) {
+    return MakeError(ErrorCode::kWrongState,
+                     "the task runs on the host, where no command goes on in the background",
+                     "run it without the background, or make a task with a guest");
+  }
+  CallIo own = io;
+  own.stdin_fd = -1;
+  engine::BackgroundCommand background(*running.taken.link, exec, own);
+  PYRO_RETURN_IF_ERROR(engine::CommandSession(background, nullptr, own).Run());
+  PYRO_ASSIGN_OR_RETURN(
+      const state::CommandRecord record,
+      found.registry.GetCommand(running.taken.instance.id, background.sequence()));
+  StartedTaskCommand started{
+      {engine::DescribeCommand(impl_->context, record, running.taken.instance.accelerator)}};
+  started.task_id = running.taken.instance.id.str();
+  started.environment = running.taken.instance.environment;
+  started.restarted = running.restarted;
+  return started;
+}
+
+Result<TaskInfo> LocalEngine::StatusTask(const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  return engine::DescribeTask(impl_->context, found.registry, found.instance);
+}
+
+Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry,
+                        engine::OpenReconciled(impl_->context, InstanceKind::kTask));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<state::InstanceRecord> tasks,
+                        registry.List(InstanceKind::kTask));
+  std::vector<TaskInfo> list;
+  for (const state::InstanceRecord& task : tasks) {
+    PYRO_ASSIGN_OR_RETURN(TaskInfo info, engine::DescribeTask(impl_->context, registry, task));
+    list.push_back(std::move(info));
+  }
+  return list;
+}
+
+Result<TaskInfo> LocalEngine::RenameTask(const std::string& task_id, const std::string& name) {
+  TaskOptions options;
+  options.name = name;
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  std::optional<state::InstanceRecord> task;
+  // Together: of two that rename it at once, row and manifest keep the same name.
+  PYRO_RETURN_IF_ERROR(found.registry.WithExclusive([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(task, found.registry.Rename(found.instance.id, name));
+    return state::ReplaceManifest(impl_->context.state, *task);
+  }));
+  return engine::DescribeTask(impl_->context, found.registry, *task);
+}
+
+Result<TaskInfo> LocalEngine::StopTask(const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  PYRO_RETURN_IF_ERROR(engine::StopGuest(impl_->context, found.registry, found.instance.id));
+  PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord task, found.registry.Get(found.instance.id));
+  return engine::DescribeTask(impl_->context, found.registry, task);
+}
+
+Result<std::string> LocalEngine::DeleteTask(const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry,
+                        engine::OpenReconciled(impl_->context, InstanceKind::kTask));
+  const auto task = registry.Find(InstanceKind::kTask, task_id);
+  if (!task) {
+    const bool gone = task.error().code == ErrorCode::kNotFound &&
+                      InstanceId::Parse(InstanceKind::kTask, task_id);
+    if (gone) return task_id;
+    return task.error();
+  }
+  PYRO_RETURN_IF_ERROR(engine::DeleteEverywhere(impl_->context, registry, task->id));
+  return task->id.str();
+}
+
+Result<ExportedPath> LocalEngine::ExportTask(const std::string& task_id, const std::string& path,
+                                             const std::string& destination,
+                                             const ExportOptions& options, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
+  if (!running.taken.link) {
+    return MakeError(ErrorCode::kWrongState, "the task runs on the host, and cannot be exported",
+                     "its files are in the task's directory, under workspace/");
+  }
+  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
+  return engine::ExportFromGuest(*running.taken.link, running.taken.instance.id, path, destination,
+                                 options, io);
+}
+
+}  // namespace pyro

@@ -1,0 +1,137 @@
+#include "front/cli/cli.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "api/operations.h"
+#include "base/text.h"
+#include "front/cli/call.h"
+#include "front/cli/commands.h"
+#include "front/cli/describe.h"
+#include "front/cli/help.h"
+#include "front/cli/output.h"
+#include "front/cli/usage.h"
+#include "pyro/version.h"
+
+namespace pyro::cli {
+namespace {
+
+// Takes the words after the first "--" away, so that no option of ours can be found among them.
+Words CutCommand(std::vector<std::string> all) {
+  Words words;
+  const auto at = std::find(all.begin(), all.end(), "--");
+  words.own.assign(all.begin(), at);
+  if (at != all.end()) words.command.emplace(at + 1, all.end());
+  return words;
+}
+
+// The parser's message in our own form.
+Error FromParser(const CLI::ParseError& error, const CLI::App& command) {
+  std::string text = Printable(error.what(), 300);
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] + 32);
+  return MakeError(ErrorCode::kInvalidArgument, std::move(text),
+                   fmt::format("see '{} --help'", FullName(command)));
+}
+
+int ReportUsage(const Error& error, const CLI::App& command, const Words& words) {
+  const auto& own = words.own;
+  const bool json = command.get_option_no_throw("--json") != nullptr &&
+                    std::find(own.begin(), own.end(), "--json") != own.end();
+  ReportError(error, json);
+  return RunsWords(command) ? kExitPyroFailed : kExitUsage;
+}
+
+// `code`, unless printed text was lost: then the exit code of that error.
+int Finish(int code, const Context& context) {
+  const Status printed = TakePrintError();
+  return printed ? code : Fail(printed.error(), {.failure_code = context.failure_code});
+}
+
+void AddCommands(CLI::App& app, Context& context) {
+  app.set_version_flag("-V,--version", fmt::format("pyro {}", kVersion), "Print the version");
+  app.require_subcommand(1);
+  app.footer(
+      "Exits with 0, 1 (failed) or 2 (bad arguments); 'run' and 'exec' with the code of\n"
+      "their command. With NO_COLOR set nothing is coloured.\n\n"
+      "Example:\n  pyro run debian:12 -- git --version\n\n'pyro COMMAND --help' tells more.");
+  app.formatter(HelpFormatter());
+  app.set_help_flag("-h,--help", "Print this help");
+  AddRun(app, context);
+  AddTask(app, context);
+  AddVm(app, context);
+  AddMcp(app, context);
+  AddEnv(app, context);
+  AddWarm(app, context);
+  AddWatch(app, context);
+  AddDoctor(app, context);
+  AddDemo(app, context);
+  AddHelp(app, context);
+  AddVersion(app, context);
+}
+
+int Act(const Context& context, const EngineFactory& make_engine) {
+  if (context.answer) return context.answer();
+  if (const Status prepared = Engine::PrepareProcess(); !prepared) {
+    return Fail(prepared.error(), context);
+  }
+  auto directories = Engine::DefaultDirectories();
+  if (!directories) return Fail(directories.error(), context);
+  const std::unique_ptr<Engine> engine = make_engine(std::move(*directories));
+  // For any command: the leftovers of crashes do not wait for the next VM.
+  if (context.reaps) (void)engine->ReapExpired();
+  return context.action(*engine);
+}
+
+}  // namespace
+
+int Main(int argc, char** argv, const EngineFactory& make_engine) {
+  const std::vector<std::string> all(argv + (argc > 0 ? 1 : 0), argv + argc);
+  const Words words = CutCommand(all);
+  Context context;
+  context.command = words.command.value_or(std::vector<std::string>());
+
+  CLI::App app(
+      "A computer for every agent task: real Linux microVMs,\nwith no daemon, no root and no "
+      "account.",
+      "pyro");
+  AddCommands(app, context);
+  // For the completions of shells, man pages and tests. No person types such names.
+  if (!all.empty() && all[0] == "__complete") {
+    Print(Completions(app, std::vector<std::string>(all.begin() + 1, all.end()), make_engine));
+    return Finish(kExitOk, context);
+  }
+  if (!all.empty() && all[0] == "__describe") {
+    const bool api = all.size() > 1 && all[1] == "--api";
+    PrintJson(api ? api::DescribeApi() : DescribeCommand(app));
+    return Finish(kExitOk, context);
+  }
+  if (all.empty()) {
+    Print(HelpOf(app));
+    return Finish(kExitOk, context);
+  }
+  const Reading reading = ReadWords(app, words);
+  if (reading.mistake) return ReportUsage(*reading.mistake, *reading.command, words);
+  try {
+    // CLI11 takes its words from the back.
+    app.parse(std::vector<std::string>(words.own.rbegin(), words.own.rend()));
+  } catch (const CLI::CallForHelp&) {
+    Print(app.help());
+    return Finish(kExitOk, context);
+  } catch (const CLI::CallForVersion& version) {
+    Print(std::string(version.what()) + "\n");
+    return Finish(kExitOk, context);
+  } catch (const UsageError& error) {
+    return ReportUsage(error.error(), *reading.command, words);
+  } catch (const CLI::ParseError& error) {
+    return ReportUsage(FromParser(error, *reading.command), *reading.command, words);
+  }
+  return Finish(Act(context, make_engine), context);
+}
+
+}  // namespace pyro::cli

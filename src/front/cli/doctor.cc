@@ -1,0 +1,76 @@
+// pyro doctor
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "api/json.h"
+#include "base/text.h"
+#include "front/cli/call.h"
+#include "front/cli/commands.h"
+#include "front/cli/output.h"
+
+namespace pyro::cli {
+namespace {
+
+const char* YesNo(bool value) { return value ? "yes" : "no"; }
+
+// With ~ for the home directory.
+std::string ShortenHome(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') return path;
+  const std::string prefix = std::string(home) + "/";
+  return path.starts_with(prefix) ? "~/" + path.substr(prefix.size()) : path;
+}
+
+int Doctor(Engine& engine, const Context& context, bool quiet) {
+  const auto report = engine.Doctor();
+  if (!report) return Fail(report.error(), context);
+  const int code = report->runtime_ok ? kExitOk : kExitFailed;
+  if (quiet) return code;
+  if (context.json) {
+    PrintJson(ToJson(*report));
+    return code;
+  }
+  Print(fmt::format(
+      "Platform: {}\nRuntime: {}\nKVM: exists={} readable={} writable={}\n", report->platform,
+      report->runtime_ok ? Paint(STDOUT_FILENO, Colour::kGreen, "PASS")
+                         : Paint(STDOUT_FILENO, Colour::kRed, "FAIL"),
+      YesNo(report->kvm.exists), YesNo(report->kvm.readable), YesNo(report->kvm.writable)));
+  Print(fmt::format("Environment cache: {}\n", ShortenHome(report->environment_cache)));
+  Print(fmt::format("Capabilities: vm_boot={} guest_exec={} guest_network={}\n",
+                    YesNo(report->capabilities.vm_boot), YesNo(report->capabilities.guest_exec),
+                    YesNo(report->capabilities.guest_network)));
+  Print(fmt::format("Networking: tun={} ip_forward={}\n", YesNo(report->networking.tun),
+                    YesNo(report->networking.ip_forward)));
+  Print(fmt::format("Accelerator: {} ({})\n",
+                    report->accelerator.name.empty() ? "none" : report->accelerator.name,
+                    Printable(report->accelerator.reason, 400)));
+  for (const std::string& issue : report->issues) {
+    Print(Paint(STDOUT_FILENO, Colour::kYellow, "-") + " " + Printable(issue, 800) + "\n");
+  }
+  return code;
+}
+
+}  // namespace
+
+void AddDoctor(CLI::App& app, Context& context) {
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "Find out what works here, and how to fix the rest");
+  auto quiet = std::make_shared<bool>(false);
+  doctor->add_flag("--json", context.json, "Print JSON");
+  doctor->add_flag("-q,--quiet", *quiet, "Print nothing; the exit code tells");
+  doctor->footer(
+      "Exits with 0 if guests can run. The first time it tries the accelerators out,\n"
+      "which takes seconds.\n\nExample:\n  pyro doctor --json");
+  doctor->callback([&context, quiet] {
+    context.action = [&context, quiet](Engine& engine) { return Doctor(engine, context, *quiet); };
+  });
+}
+
+}  // namespace pyro::cli

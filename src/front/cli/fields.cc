@@ -1,0 +1,98 @@
+#include "front/cli/fields.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "base/check.h"
+#include "front/cli/values.h"
+
+namespace pyro::cli {
+namespace {
+
+using api::Field;
+using api::Kind;
+
+Parse ParserOf(const Field& field) {
+  if (field.kind == Kind::kDuration) return ParseMilliseconds;
+  if (field.unit == api::Unit::kSeconds) return ParseSeconds;
+  if (field.unit == api::Unit::kMib) return ParseMib;
+  const Bounds bounds = {.least = field.checked_at_once ? field.least : INT64_MIN};
+  return [bounds](std::string_view text) { return ParseNumber(text, bounds); };
+}
+
+CLI::Option* AddNumeric(CLI::App* command, const std::string& name, const Field& field,
+                        void* value) {
+  const std::int64_t fallback = field.load(value);
+  CLI::Option* option = AddParsed(
+      command, name, [&field, value](std::int64_t number) { field.store(value, number); },
+      ParserOf(field), field.sentence);
+  const bool tells = fallback != 0 && fallback >= field.least && fallback < field.most;
+  if (tells) option->default_str(std::to_string(fallback));
+  return option;
+}
+
+CLI::Option* AddChosen(CLI::App* command, const std::string& name, const Field& field,
+                       void* value) {
+  const auto text = std::make_shared<std::string>();
+  const auto words = api::ChoicesOf(field);
+  return AddChoice(command, name, *text, words, field.sentence)
+      ->each([text, words, &field, value](const std::string& word) {
+        field.store(value, std::find(words.begin(), words.end(), word) - words.begin());
+      });
+}
+
+CLI::Option* AddMember(CLI::App* command, const Field& field, void* value) {
+  std::string name = field.name;
+  if (!field.positional) {
+    std::replace(name.begin(), name.end(), '_', '-');
+    name.insert(0, "--");
+  }
+  CLI::Option* option = nullptr;
+  switch (field.kind) {
+    case Kind::kText:
+      option = command->add_option(name, *static_cast<std::string*>(value), field.sentence)
+                   ->type_name(field.value_name);
+      break;
+    case Kind::kTexts:
+      option =
+          command->add_option(name, *static_cast<std::vector<std::string>*>(value), field.sentence)
+              ->type_name(field.value_name)
+              ->allow_extra_args(false);
+      break;
+    case Kind::kFlag:
+      return command->add_flag(name, *static_cast<bool*>(value), field.sentence);
+    case Kind::kChoice:
+      return AddChosen(command, name, field, value);
+    default:
+      return AddNumeric(command, name, field, value);
+  }
+  return field.positional && field.required ? option->required() : option;
+}
+
+}  // namespace
+
+CLI::Option* AddField(CLI::App* command, const api::Struct& rows, void* object,
+                      std::string_view name) {
+  for (const api::Member& member : api::MembersOf(rows, object)) {
+    if (name == member.field.name) return AddMember(command, member.field, member.value);
+  }
+  PYRO_CHECK(false);
+  return nullptr;
+}
+
+void AddFields(CLI::App* command, const api::Struct& rows, void* object,
+               std::initializer_list<std::string_view> without) {
+  for (const api::Member& member : api::MembersOf(rows, object)) {
+    const Field& field = member.field;
+    if (field.kind == Kind::kCommand) continue;
+    if (std::find(without.begin(), without.end(), field.name) != without.end()) continue;
+    AddMember(command, field, member.value);
+  }
+}
+
+}  // namespace pyro::cli

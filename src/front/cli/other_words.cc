@@ -1,0 +1,126 @@
+#include "front/cli/other_words.h"
+
+#include <algorithm>
+
+namespace pyro::cli {
+namespace {
+
+constexpr std::string_view kEnv =
+    "set variables in the command itself, as in: -- env NAME=VALUE COMMAND";
+constexpr std::string_view kVolume =
+    "a guest sees no directory of this host: fill a task with 'pyro task create --source-path "
+    "DIR', get files with 'pyro task export'";
+constexpr std::string_view kPorts =
+    "no port of a guest can be reached from this host: run the client in the task too";
+constexpr std::string_view kDirectory =
+    "change the directory in the command itself, as in: -- env -C DIR COMMAND";
+constexpr std::string_view kName =
+    "a task has an id, which 'pyro task create -q' prints; its first 6 characters are enough";
+constexpr std::string_view kTerminal =
+    "a guest has no terminal, and stdin is always passed on: give whole commands, as in: -- sh -c "
+    "'COMMANDS'";
+constexpr std::string_view kBackground =
+    "use a task: 'pyro task exec --background TASK_ID -- COMMAND'";
+constexpr std::string_view kRemove =
+    "leave it out: 'pyro run' always removes its VM, and a task stays until 'pyro task delete'";
+constexpr std::string_view kUser =
+    "commands run as root of their own machine; change in the command itself, as in: -- su NAME -c "
+    "'COMMANDS'";
+constexpr std::string_view kPrivileged =
+    "leave it out: root of a guest may do everything in it, and nothing outside";
+constexpr std::string_view kEntrypoint = "there is no entry point: the words after -- are run";
+constexpr std::string_view kImage = "'pyro env list' shows the environments there are";
+constexpr std::string_view kForce = "leave it out: pyro asks no questions";
+
+struct Option {
+  std::string_view name;
+  OtherOption other;
+};
+
+constexpr Option kOptions[] = {
+    {"-m", {"--mem-mib", "the size is set when the VM or task is made"}},
+    {"--memory", {"--mem-mib", "the size is set when the VM or task is made"}},
+    {"--cpus", {"--vcpu-count", "the size is set when the VM or task is made"}},
+    {"--cpu", {"--vcpu-count", "the size is set when the VM or task is made"}},
+    {"--vcpus", {"--vcpu-count", "the size is set when the VM or task is made"}},
+    {"--net", {"--network", "the network is chosen when the VM or task is made"}},
+    {"--network", {"", "the network is chosen when the VM or task is made"}},
+    {"-e", {"", kEnv}},
+    {"--env", {"", kEnv}},
+    {"--env-file", {"", kEnv}},
+    {"-v", {"", kVolume}},
+    {"--volume", {"", kVolume}},
+    {"--mount", {"", kVolume}},
+    {"-p", {"", kPorts}},
+    {"-P", {"", kPorts}},
+    {"--publish", {"", kPorts}},
+    {"--expose", {"", kPorts}},
+    {"-w", {"", kDirectory}},
+    {"--workdir", {"", kDirectory}},
+    {"--cwd", {"", kDirectory}},
+    {"--name", {"", kName}},
+    {"--hostname", {"", kName}},
+    {"-it", {"", kTerminal}},
+    {"-ti", {"", kTerminal}},
+    {"-i", {"", kTerminal}},
+    {"-t", {"", kTerminal}},
+    {"--interactive", {"", kTerminal}},
+    {"--tty", {"", kTerminal}},
+    {"-d", {"--background", kBackground}},
+    {"--detach", {"--background", kBackground}},
+    {"--rm", {"", kRemove}},
+    {"-u", {"", kUser}},
+    {"--user", {"", kUser}},
+    {"--privileged", {"", kPrivileged}},
+    {"--cap-add", {"", kPrivileged}},
+    {"--entrypoint", {"", kEntrypoint}},
+    {"--image", {"", kImage}},
+    {"-f", {"", kForce}},
+    {"--force", {"", kForce}},
+    {"-y", {"", kForce}},
+    {"--yes", {"", kForce}},
+};
+
+struct OtherCommand {
+  std::string_view group;
+  std::string_view name;
+  std::string_view ours;
+};
+
+constexpr OtherCommand kCommands[] = {
+    {"", "images", "env list"},         {"", "kill", "task stop"},
+    {"", "start", "task exec"},         {"", "shell", "task exec"},
+    {"", "ssh", "task exec"},           {"", "attach", "task logs"},
+    {"", "cp", "task export"},          {"", "build", "env pull"},
+    {"", "install", "env pull"},        {"", "info", "doctor"},
+    {"task", "start", "task exec"},     {"task", "run", "task exec"},
+    {"task", "shell", "task exec"},     {"task", "kill", "task stop"},
+    {"task", "cp", "task export"},      {"task", "attach", "task logs"},
+    {"task", "inspect", "task status"}, {"task", "info", "task status"},
+    {"task", "show", "task status"},    {"vm", "run", "run"},
+    {"vm", "kill", "vm stop"},          {"vm", "inspect", "vm status"},
+    {"vm", "info", "vm status"},        {"vm", "show", "vm status"},
+    {"vm", "shell", "vm exec"},         {"vm", "ssh", "vm exec"},
+    {"env", "build", "env pull"},       {"env", "install", "env pull"},
+    {"env", "create", "env pull"},      {"env", "rm", "env prune"},
+    {"env", "delete", "env prune"},     {"env", "status", "env inspect"},
+    {"env", "show", "env inspect"},
+};
+
+}  // namespace
+
+std::optional<OtherOption> FindOtherOption(std::string_view name) {
+  const auto* const found = std::find_if(std::begin(kOptions), std::end(kOptions),
+                                         [&](const Option& option) { return option.name == name; });
+  if (found == std::end(kOptions)) return std::nullopt;
+  return found->other;
+}
+
+std::string_view FindOtherCommand(std::string_view group, std::string_view name) {
+  for (const OtherCommand& command : kCommands) {
+    if (command.group == group && command.name == name) return command.ours;
+  }
+  return {};
+}
+
+}  // namespace pyro::cli

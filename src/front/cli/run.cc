@@ -1,0 +1,91 @@
+// pyro run
+
+#include <memory>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "api/json.h"
+#include "front/cli/call.h"
+#include "front/cli/closing.h"
+#include "front/cli/commands.h"
+#include "front/cli/fields.h"
+#include "front/cli/output.h"
+#include "front/cli/parser.h"
+
+namespace pyro::cli {
+namespace {
+
+struct RunFlags {
+  RunRequest request;
+  bool quiet = false;
+  bool timings = false;
+};
+
+// On stderr, also with --quiet: it was asked for.
+void SayTimings(const Timings& timings) {
+  struct Step {
+    std::int64_t at;
+    const char* what;
+  };
+  const std::vector<Step> steps = {
+      {timings.prepared_ms, "environment, accelerator, disk and registry are there"},
+      {timings.supervised_ms, "the supervisor listens"},
+      {timings.machine_ms, "the machine runs"},
+      {timings.ready_ms, "the guest takes commands"},
+      {timings.first_output_ms, "the first output is here"},
+      {timings.ended_ms, "the command has ended"},
+      {timings.removed_ms, "nothing of the VM is left"},
+  };
+  std::string text =
+      fmt::format("[timings] start={}\n", timings.start.empty() ? "none" : timings.start);
+  std::int64_t before = 0;
+  for (const Step& step : steps) {
+    if (step.at < 0) continue;
+    text += fmt::format("{:>7} ms {:>+6}  {}\n", step.at, step.at - before, step.what);
+    before = step.at;
+  }
+  Talk(text);
+}
+
+int Run(Engine& engine, const Context& context, const RunFlags& flags) {
+  Call call(StyleOf(context, flags.quiet), flags.request.environment);
+  const auto result = call.RunWords(context, [&](const Command& command, const CallIo& io) {
+    return engine.RunInVm(flags.request, command, flags.request.timeout_seconds, io);
+  });
+  if (!result) return Fail(result.error(), context);
+  if (context.json) {
+    Json document = ToJson(*result);
+    document["command"] = context.command;
+    PrintJson(document);
+  } else {
+    SayHowItEnded(*result, "run", flags.quiet);
+    if (flags.timings) SayTimings(result->timings);
+  }
+  return result->exit_code;
+}
+
+}  // namespace
+
+void AddRun(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<RunFlags>();
+  CLI::App* run = app.add_subcommand("run", "Run one command in a microVM of its own");
+  AddFields(run, flags->request);
+  run->add_flag("--json", context.json, "Print one JSON document instead of live output");
+  run->add_flag("--timings", flags->timings,
+                "Print on stderr where the time went; --json always has it");
+  run->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
+  run->footer(
+      "The words after -- are run as they are, without a shell; stdin is passed on.\n"
+      "Exits with the command's code; 124 timed out, 125 pyro failed,\n"
+      "126 not executable, 127 not found, 128+n killed by signal n.\n\n"
+      "Example:\n  pyro run debian:12 -- git --version\n"
+      "  pyro run debian:12 -- sh -c 'curl --version | head -1'");
+  run->callback([&context, flags] {
+    context.failure_code = kExitPyroFailed;
+    context.action = [&context, flags](Engine& engine) { return Run(engine, context, *flags); };
+  });
+}
+
+}  // namespace pyro::cli

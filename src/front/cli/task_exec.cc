@@ -1,0 +1,100 @@
+// pyro task exec
+
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "api/json.h"
+#include "base/text.h"
+#include "front/cli/call.h"
+#include "front/cli/closing.h"
+#include "front/cli/fields.h"
+#include "front/cli/output.h"
+#include "front/cli/parser.h"
+#include "front/cli/task.h"
+
+namespace pyro::cli {
+namespace {
+
+struct ExecFlags {
+  ExecTaskRequest request;
+  bool timed = false;  // A timeout was given. In the background there is no other.
+  bool background = false;
+  bool quiet = false;
+};
+
+// Prints the sequence, once the command is recorded; the command goes on without this process.
+int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& flags) {
+  Call call(StyleOf(context, flags.quiet), flags.request.task_id);
+  Command command;
+  command.argv = context.command;
+  const auto started = call.Run([&](const CallIo& io) {
+    return engine.StartTaskCommand(flags.request.task_id, command,
+                                   flags.timed ? flags.request.timeout_seconds : 0, io);
+  });
+  if (!started) return Fail(started.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*started));
+  } else {
+    Print(fmt::format("{}\n", started->sequence));
+    if (!flags.quiet) {
+      Talk(fmt::format("[task-exec] state={} sequence={} task_id={}\n", Name(started->state),
+                       started->sequence, ShortId(started->task_id)));
+    }
+  }
+  return CheckPrinted(context, fmt::format("the command runs: its sequence in task {} is {}",
+                                           started->task_id, started->sequence));
+}
+
+void SayHowExecEnded(const TaskExecResult& result, const ExecFlags& flags) {
+  ExplainOutcome(result, flags.quiet);
+  if (flags.quiet) return;
+  std::string line =
+      fmt::format("[task-exec] exit_code={} duration_ms={} sequence={} task_id={}",
+                  result.exit_code, result.duration_ms, result.sequence, ShortId(result.task_id));
+  if (result.cwd != "/workspace") line += fmt::format(" cwd={}", Printable(result.cwd));
+  if (result.execution_mode != kUsualMode) {
+    line += fmt::format(" execution_mode={}", Name(result.execution_mode));
+  }
+  Talk(line + "\n");
+}
+
+int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
+  if (flags.background) return ExecInBackground(engine, context, flags);
+  Call call(StyleOf(context, flags.quiet), flags.request.task_id);
+  const auto result = call.RunWords(context, [&](const Command& command, const CallIo& io) {
+    return engine.ExecTask(flags.request.task_id, command, flags.request.timeout_seconds, io);
+  });
+  if (!result) return Fail(result.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*result));
+    return result->exit_code;
+  }
+  SayHowExecEnded(*result, flags);
+  return result->exit_code;
+}
+
+}  // namespace
+
+void AddTaskExec(CLI::App& task, Context& context) {
+  const auto flags = std::make_shared<ExecFlags>();
+  CLI::App* exec =
+      AddCommand(task, context, "exec", "Run a command in a task's /workspace", flags, Exec);
+  AddJson(exec, context);
+  AddFields(exec, flags->request);
+  exec->get_option("--timeout-seconds")->each([flags](const std::string&) { flags->timed = true; });
+  exec->add_flag("--background", flags->background,
+                 "Print the command's sequence and leave it running, its stdin at its end");
+  exec->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
+  exec->footer(
+      "Exit codes are those of 'pyro run'.\n\nExample:\n  pyro task exec $id -- sh -c 'make && "
+      "make test'");
+  exec->callback([&context, flags] {
+    context.failure_code = kExitPyroFailed;
+    context.action = [&context, flags](Engine& engine) { return Exec(engine, context, *flags); };
+  });
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,75 @@
+#include "front/cli/task_table.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "base/age.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "front/cli/closing.h"
+#include "front/cli/output.h"
+#include "front/cli/task.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr std::size_t kWideTable = 120;
+// The last column fills the rest of the line.
+constexpr const char* kWideRow = "{:<31}  {:<15}  {:<7}  {:<3}  {:>4}  {:>9}  {:>6}  {}";
+constexpr const char* kNarrowRow = "{:<13}  {:<15}  {:<7}  {:<3}  {:>4}  {:>9}  {:>6}  {}";
+
+std::string Since(const std::string& time, WallTime now) {
+  const auto then = ParseTime(time);
+  return then ? FormatAge(now - *then) : time;
+}
+
+// Such as "make test (running)", in at most `columns`.
+std::string Last(const TaskInfo& task, std::size_t columns) {
+  if (!task.last_command) return "";
+  const TaskCommand& command = *task.last_command;
+  std::string ended;
+  if (!command.outcome) {
+    ended = " (running)";
+  } else if (command.exit_code != 0) {
+    ended = fmt::format(" ({})", command.exit_code);
+  }
+  const std::size_t room = columns - std::min(columns, ended.size());
+  const std::string words = OneLine(command);
+  if (words.size() <= room) return words + ended;
+  return std::string(CutUtf8(words, room - std::min<std::size_t>(room, 1))) + "…" + ended;
+}
+
+}  // namespace
+
+void PrintTaskTable(const std::vector<TaskInfo>& tasks) {
+  const std::size_t columns = TerminalColumns(STDOUT_FILENO, kWideTable);
+  const bool narrow = columns < kWideTable;
+  const auto row = [narrow](const std::string& id, const std::string& environment,
+                            std::string_view state, const std::string& network,
+                            const std::string& count, const std::string& disk,
+                            const std::string& used, const std::string& last) {
+    return fmt::format(fmt::runtime(narrow ? kNarrowRow : kWideRow), id, environment, state,
+                       network, count, disk, used, last);
+  };
+  const std::string header =
+      row("TASK", "ENVIRONMENT", "STATE", "NET", "CMDS", "DISK", "USED", "LAST");
+  Print(Paint(STDOUT_FILENO, Colour::kBold, header) + "\n");
+  const std::size_t left = header.size() - std::string_view("LAST").size();
+  const std::size_t room = columns > left ? columns - left : 0;
+  const WallTime now = SystemClock().Now();
+  for (const TaskInfo& task : tasks) {
+    std::string line =
+        row(narrow ? ShortId(task.task_id) : task.task_id, task.environment, Name(task.state),
+            task.network_enabled ? "yes" : "no", std::to_string(task.command_count),
+            FormatBytes(task.disk_bytes), Since(task.last_used_at, now), Last(task, room));
+    line.resize(line.find_last_not_of(' ') + 1);
+    Print(line + "\n");
+  }
+}
+
+}  // namespace pyro::cli

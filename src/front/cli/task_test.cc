@@ -1,0 +1,189 @@
+// pyro task, verb by verb.
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "front/cli/closing.h"
+#include "front/cli/commands.h"
+#include "front/cli/testing/cli_fixture.h"
+#include "sys/files.h"
+
+namespace pyro::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CliTaskTest : public CliFixture {
+ protected:
+  Told Exec(const std::string& id, const std::string& script) {
+    return Pyro({"task", "exec", "-q", id, "--", "sh", "-c", script});
+  }
+};
+
+TEST_F(CliTaskTest, CreatePrintsTheIdThatTheOtherVerbsTake) {
+  const Told created = Pyro({"task", "create", "-q", "debian:12"});
+  ASSERT_EQ(created.code, 0) << created.err;
+  const std::string id = created.out.substr(0, created.out.find('\n'));
+  EXPECT_EQ(created.out, id + "\n");
+  EXPECT_TRUE(id.starts_with("task_")) << id;
+
+  const Told told = Pyro({"task", "exec", id, "--", "sh", "-c", "echo out; echo err >&2; exit 4"});
+  EXPECT_EQ(told.code, 4);
+  EXPECT_EQ(told.out, "out\n");
+  EXPECT_NE(told.err.find(" sequence=1 task_id=" + ShortId(id)), std::string::npos) << told.err;
+
+  const Told status = Pyro({"task", "status", id});
+  EXPECT_EQ(status.code, 0);
+  EXPECT_NE(status.out.find("Task: " + id), std::string::npos) << status.out;
+  EXPECT_NE(status.out.find("exit_code=4"), std::string::npos) << status.out;
+  EXPECT_EQ(Pyro({"task", "status", "--json", id}).json()["task_id"], id);
+
+  const Told list = Pyro({"task", "list"});
+  EXPECT_NE(list.out.find("debian:12"), std::string::npos) << list.out;
+  EXPECT_NE(list.out.find("started"), std::string::npos);
+  EXPECT_EQ(Pyro({"task", "list", "-q"}).out, id + "\n");
+  EXPECT_EQ(Pyro({"task", "list", "--json"}).json().dump().find(id) == std::string::npos, false);
+
+  const Told stopped = Pyro({"task", "stop", id});
+  EXPECT_EQ(stopped.code, 0);
+  EXPECT_NE(stopped.out.find("stopped"), std::string::npos) << stopped.out;
+  EXPECT_EQ(Pyro({"task", "stop", "-q", id}).out, "");
+  EXPECT_NE(Exec(id, "true").code, 125);
+
+  const Told deleted = Pyro({"task", "delete", id});
+  EXPECT_EQ(deleted.code, 0);
+  EXPECT_NE(deleted.out.find(id), std::string::npos);
+  const Told gone = Pyro({"task", "status", id});
+  EXPECT_EQ(gone.code, 1);
+  EXPECT_TRUE(gone.err.starts_with("pyro: ")) << gone.err;
+}
+
+TEST_F(CliTaskTest, CreateShowsTheTaskToPeopleAndAsJson) {
+  const Told people = Pyro({"task", "create", "debian:12"});
+  EXPECT_EQ(people.code, 0) << people.err;
+  EXPECT_NE((people.out + people.err).find("task_"), std::string::npos);
+  const Told json =
+      Pyro({"task", "create", "--json", "--vcpu-count", "2", "--mem-mib", "512", "debian:12"});
+  EXPECT_EQ(json.json()["vcpu_count"], 2) << json.out << json.err;
+  EXPECT_EQ(json.json()["mem_mib"], 512);
+  EXPECT_EQ(Pyro({"task", "create", "--disk-mib", "1", "debian:12"}).code, kExitFailed);
+}
+
+TEST_F(CliTaskTest, ACommandMadeFromItsRowShowsItsResultToPeopleAndAsJson) {
+  const std::string id =
+      Pyro({"task", "create", "--json", "--name", "old", "debian:12"}).json()["task_id"];
+  EXPECT_NE(Pyro({"task", "status", id}).out.find("Name: old\n"), std::string::npos);
+  const Told people = Pyro({"task", "rename", id, "new\x1b"});
+  EXPECT_EQ(people.code, 0) << people.err;
+  EXPECT_NE(people.out.find("name: new\\x1b\n"), std::string::npos) << people.out;
+  EXPECT_EQ(Pyro({"task", "rename", "--json", id, "newer"}).json()["name"], "newer");
+  EXPECT_EQ(Pyro({"task", "rename", "-q", id, "newest"}).out, "");
+  // JSON has three bytes for each of these, so that the manifest would be refused later.
+  const Told bytes = Pyro({"task", "rename", id, std::string(40, '\xff')});
+  EXPECT_EQ(bytes.code, 1);
+  EXPECT_TRUE(bytes.err.starts_with("pyro: name is not UTF-8")) << bytes.err;
+  const Told refused = Pyro({"task", "rename", id, std::string(65, 'x')});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("name has 65 bytes"), std::string::npos) << refused.err;
+  EXPECT_EQ(Pyro({"task", "status", "--json", id}).json()["name"], "newest");
+}
+
+TEST_F(CliTaskTest, ADirectorySeedsTheTaskAndComesBack) {
+  fs::create_directories(directory_.path() / "source");
+  std::ofstream(directory_.path() / "source" / "file") << "seeded\n";
+  const Told created = Pyro({"task", "create", "-q", "debian:12", "--source-path",
+                             (directory_.path() / "source").native()});
+  ASSERT_EQ(created.code, 0) << created.err;
+  const std::string id = created.out.substr(0, created.out.find('\n'));
+  EXPECT_EQ(Exec(id, "cat file; mkdir out; mv file out").out, "seeded\n");
+  const fs::path there = directory_.path() / "there";
+  const Told exported = Pyro({"task", "export", id, "out", there.native()});
+  EXPECT_EQ(exported.code, 0) << exported.err;
+  EXPECT_EQ(*sys::ReadFile(there / "file", 100), "seeded\n");
+  const Told json =
+      Pyro({"task", "export", "--json", id, "out/file", (directory_.path() / "f").native()});
+  EXPECT_EQ(json.json()["bytes"], 7) << json.out << json.err;
+  EXPECT_EQ(Pyro({"task", "export", id, "out", there.native()}).code, kExitFailed);
+}
+
+TEST_F(CliTaskTest, LogsShowEveryCommandWithItsOutput) {
+  const std::string id = CreateTask();
+  Exec(id, "echo first; echo oops >&2; exit 3");
+  Exec(id, "echo second");
+  const Told logs = Pyro({"task", "logs", id});
+  EXPECT_EQ(logs.code, 0);
+  for (const char* text : {"first", "oops", "second", "exit_code=3"}) {
+    EXPECT_NE(logs.out.find(text), std::string::npos) << text << "\n" << logs.out;
+  }
+  const Told last = Pyro({"task", "logs", id, "--tail", "1"});
+  EXPECT_EQ(last.out.find("first"), std::string::npos);
+  EXPECT_NE(last.out.find("second"), std::string::npos);
+  EXPECT_NE(Pyro({"task", "logs", id, "--all"}).out.find("first"), std::string::npos);
+  EXPECT_EQ(Pyro({"task", "logs", "--json", id}).json()["entries"].size(), 2u);
+}
+
+TEST_F(CliTaskTest, OneCommandsOutputIsReadWholeOrByPages) {
+  const std::string id = CreateTask();
+  Exec(id, "echo 0123456789; echo oops >&2");
+  const Told whole = Pyro({"task", "logs", id, "--sequence", "1"});
+  EXPECT_EQ(whole.out, "0123456789\n");
+  EXPECT_NE(whole.err.find("oops\n"), std::string::npos);
+  EXPECT_EQ(Pyro({"task", "logs", id, "--sequence", "1", "--offset", "2", "--limit", "3"}).out,
+            "234");
+  EXPECT_EQ(Pyro({"task", "logs", id, "--sequence", "1", "--stream", "stderr"}).out, "oops\n");
+  const Told json =
+      Pyro({"task", "logs", "--json", id, "--sequence", "1", "--offset", "8", "--limit", "100"});
+  EXPECT_EQ(json.json()["text"], "89\n") << json.out;
+  EXPECT_NE(Pyro({"task", "logs", id, "--sequence", "9"}).code, 0);
+  EXPECT_NE(Pyro({"task", "logs", id, "--offset", "1"}).code, 0);  // Of which command?
+}
+
+TEST_F(CliTaskTest, ACommandInTheBackgroundIsFollowedAndCancelled) {
+  const std::string id = CreateTask();
+  const Told started = Pyro({"task", "exec", "-q", "--background", id, "--", "sh", "-c",
+                             "echo one; while [ ! -e go ]; do sleep 0.01; done; echo two"});
+  EXPECT_EQ(started.code, 0) << started.err;
+  EXPECT_EQ(started.out, "1\n");
+  const Running following = Start({"task", "logs", id, "--sequence", "1", "--follow"});
+  AwaitOutput(following, "one\n");
+  Exec(id, "touch go");
+  EXPECT_EQ(Join(following).out, "one\ntwo\n");
+
+  const Told json = Pyro({"task", "exec", "--json", "--background", id, "--", "sleep", "600"});
+  EXPECT_EQ(json.json()["sequence"], 3) << json.out;
+  EXPECT_NE(Pyro({"task", "status", id}).out.find("running"), std::string::npos);
+  const Told cancelled = Pyro({"task", "stop", id, "--sequence", "3"});
+  EXPECT_EQ(cancelled.code, 0) << cancelled.err;
+  EXPECT_NE(cancelled.out.find("cancelled"), std::string::npos) << cancelled.out;
+}
+
+TEST_F(CliTaskTest, JsonOfACommandHoldsItsOutput) {
+  const std::string id = CreateTask();
+  const Told told = Pyro({"task", "exec", "--json", id, "--", "sh", "-c", "echo out; exit 6"});
+  EXPECT_EQ(told.code, 6);
+  EXPECT_EQ(told.json()["stdout"], "out\n") << told.out;
+  EXPECT_EQ(told.json()["sequence"], 1);
+}
+
+TEST_F(CliTaskTest, InterruptedTheCommandIsKilledAndRecorded) {
+  const std::string id = CreateTask();
+  const Running running = Start({"task", "exec", id, "--", "sh", "-c", "echo begun; sleep 600"});
+  AwaitOutput(running, "begun\n");
+  ::kill(running.pid, SIGTERM);
+  EXPECT_EQ(Join(running).code, 128 + SIGTERM);
+  EXPECT_EQ(engine_->GetTaskCommand(id, 1)->outcome, Outcome::kCancelled);
+}
+
+TEST_F(CliTaskTest, WithoutTasksTheListSaysHowToMakeOne) {
+  const Told told = Pyro({"task", "list"});
+  EXPECT_EQ(told.code, 0);
+  EXPECT_EQ(told.out, "");
+  EXPECT_NE(told.err.find("pyro task create"), std::string::npos) << told.err;
+}
+
+}  // namespace
+}  // namespace pyro::cli

@@ -1,0 +1,44 @@
+// Arguments of tools: their schemas and their values, from the rows of requests (src/api). Handlers
+// get what fits the schema.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "api/rows.h"
+#include "base/json.h"
+#include "front/mcp/schema.h"
+#include "pyro/engine.h"
+
+namespace pyro::mcp_server {
+
+// The schema of a field by itself.
+Json PropertyOf(const api::Struct& rows, std::string_view name);
+// The schema of all arguments. `host_paths`: with those that name paths of the host.
+Json SchemaOf(const api::Struct& rows, bool host_paths);
+
+// Sets the fields of `object` that the arguments have, and what models need not give.
+// kInvalidArgument: a path of the host is not absolute.
+Status ReadArguments(const api::Struct& rows, const Json& arguments, void* object);
+
+template <typename T>
+Result<T> ReadArguments(const Json& arguments) {
+  T request;
+  const Status read = ReadArguments(api::Rows<T>(), arguments, &request);
+  if (!read) return read.error();
+  return request;
+}
+
+Json VmSchema();    // Of vm_create and the like.
+Json TaskSchema();  // Of task_create and the like.
+
+// kInvalidArgument: one of the arguments is an empty string, which stands for nothing.
+Status CheckNoneEmpty(const Json& arguments);
+
+std::string TextOr(const Json& arguments, const char* name, std::string otherwise);
+std::int64_t IntOr(const Json& arguments, const char* name, std::int64_t otherwise);
+bool FlagOr(const Json& arguments, const char* name, bool otherwise);
+
+}  // namespace pyro::mcp_server

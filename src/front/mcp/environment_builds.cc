@@ -1,0 +1,95 @@
+#include "front/mcp/environment_builds.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/try.h"
+
+namespace pyro::mcp_server {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kLookAtCancel{100};
+
+bool IsReadable(int fd) {
+  pollfd entry = {fd, POLLIN, 0};
+  return fd >= 0 && ::poll(&entry, 1, 0) > 0;
+}
+
+}  // namespace
+
+EnvironmentBuilds::EnvironmentBuilds(Engine& engine)
+    : engine_(engine), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  PYRO_CHECK(stop_ >= 0);
+}
+
+EnvironmentBuilds::~EnvironmentBuilds() {
+  (void)::eventfd_write(stop_, 1);
+  for (auto& [name, build] : builds_) build.thread.join();
+  ::close(stop_);
+}
+
+Status EnvironmentBuilds::Await(const VmOptions& options, milliseconds wait, const CallIo& io) {
+  const std::string& environment = options.environment;
+  const auto until = steady_clock::now() + wait;
+  const auto installed = engine_.InspectEnvironment(environment, Engine::Verify::kNo);
+  if (installed) return OkStatus();
+  // A thread is kept for each name, so there is none for names that a client makes up.
+  PYRO_ASSIGN_OR_RETURN(const auto catalog, engine_.ListEnvironments());
+  if (std::none_of(catalog.begin(), catalog.end(),
+                   [&](const EnvironmentInfo& one) { return one.name == environment; })) {
+    return options.allow_host_compat ? OkStatus() : Status(installed.error());
+  }
+  std::unique_lock lock(mutex_);
+  Build& build = Begin(environment);
+  while (!build.ended) {
+    if (IsReadable(io.cancel_fd)) return MakeError(ErrorCode::kCancelled, "cancelled");
+    if (io.on_progress) io.on_progress(build.step, "", build.fraction);
+    if (steady_clock::now() >= until) {
+      const std::string far =
+          build.fraction < 0 ? "" : fmt::format(", {:.0f} % of it done", build.fraction * 100);
+      return MakeError(ErrorCode::kUnavailable,
+                       fmt::format("the environment '{}' is being built: step '{}'{}", environment,
+                                   build.step, far),
+                       "make the same call again: it waits for this build; the whole takes one or "
+                       "two minutes");
+    }
+    news_.wait_until(lock, std::min(until, steady_clock::now() + kLookAtCancel));
+  }
+  return *build.ended || options.allow_host_compat ? OkStatus() : *build.ended;
+}
+
+EnvironmentBuilds::Build& EnvironmentBuilds::Begin(const std::string& environment) {
+  Build& build = builds_[environment];
+  if (build.thread.joinable() && !build.ended) return build;
+  if (build.thread.joinable()) build.thread.join();
+  build = Build();
+  build.thread = std::thread([this, environment, &build] { Run(environment, build); });
+  return build;
+}
+
+void EnvironmentBuilds::Run(const std::string& environment, Build& build) {
+  CallIo io;
+  io.cancel_fd = stop_;
+  io.on_progress = [this, &build](std::string_view step, std::string_view, double fraction) {
+    const std::lock_guard lock(mutex_);
+    build.step = step;
+    build.fraction = fraction;
+    news_.notify_all();
+  };
+  const auto pulled = engine_.PullEnvironment(environment, io);
+  const std::lock_guard lock(mutex_);
+  build.ended = pulled ? OkStatus() : Status(pulled.error());
+  news_.notify_all();
+}
+
+}  // namespace pyro::mcp_server

@@ -1,0 +1,54 @@
+// The common state of the handlers of pyro's tools.
+
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "front/mcp/environment_builds.h"
+#include "mcp/server/server.h"
+#include "pyro/engine.h"
+#include "pyro/mcp_server.h"
+
+namespace pyro::mcp_server {
+
+// Thread-safe, as its members are. Must outlive its users; the engine and the server are borrowed.
+struct Host {
+  Engine& engine;
+  mcp::Server& server;
+  EnvironmentBuilds& builds;
+  McpProfile profile = McpProfile::kFull;
+  bool host_paths = true;  // Tools may read and write paths of this host that a client names.
+  // How long a call waits at most for a command, or for an environment; both go on without it.
+  std::chrono::milliseconds answer_after{kDefaultAnswerSeconds * 1000};
+};
+
+// An engine's error in the words of tools instead of those of the command line.
+Error ForModels(Error error);
+
+// What every tool also does: it refuses empty strings, and its errors speak of tools.
+using Handler = Result<mcp::ToolResult> (*)(const Host& host, mcp::CallContext& call,
+                                            const Json& arguments);
+mcp::ToolHandler Bind(const Host& host, Handler handler);
+// A tool with the description and the arguments of its operation (src/api), without output schema.
+mcp::Tool MakeTool(const Host& host, std::string name, std::string title,
+                   mcp::ToolAnnotations annotations, Handler handler);
+
+// "pyro://tasks/ID", "pyro://tasks/ID/commands/N/stdout".
+std::string TaskUri(std::string_view task_id);
+std::string StreamUri(std::string_view task_id, std::int64_t sequence, std::string_view stream);
+
+// The profile's tools, in the order in which they are listed.
+Status AddVmTools(const Host& host);
+Status AddHostTools(const Host& host);
+Status AddTaskTools(const Host& host);
+Status AddResources(const Host& host);
+Status AddPrompts(const Host& host);
+
+// For models; under mcp::kMaxDescription bytes. `accelerator`: of this host, as
+// Engine::KnownAccelerator() says.
+std::string Instructions(McpProfile profile, std::string_view accelerator);
+
+}  // namespace pyro::mcp_server

@@ -1,0 +1,109 @@
+#include "front/mcp/serve.h"
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "front/mcp/journal_tasks.h"
+#include "mcp/http/http_server.h"
+#include "mcp/stdio/stdio_server.h"
+#include "pyro/version.h"
+
+namespace pyro::mcp_server {
+namespace {
+
+// Calls that wait for a command hold a worker each.
+constexpr std::size_t kWorkers = 64;
+
+mcp::ServerOptions ServerOptionsFor(Engine& engine, McpProfile profile) {
+  mcp::ServerOptions options;
+  options.name = "pyro";
+  options.title = "pyro";
+  options.version = kVersion;
+  options.description = "A computer for every agent task: real Linux virtual machines.";
+  options.instructions = Instructions(profile, engine.KnownAccelerator());
+  options.limits.workers = kWorkers;
+  return options;
+}
+
+}  // namespace
+
+PyroServer::PyroServer(Engine& engine, McpProfile profile)
+    : builds_(engine),
+      watcher_(std::make_unique<Watcher>(engine, server_)),
+      server_(ServerOptionsFor(engine, profile)) {
+  if (profile == McpProfile::kVmRun) return;
+  server_.SetTaskStore(std::make_shared<JournalTasks>(engine));
+}
+
+Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOptions& options,
+                                                     HostPaths host_paths) {
+  if (options.answer_seconds < 1 || options.answer_seconds > kMaxAnswerSeconds) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("answer_seconds is {}", options.answer_seconds),
+                     fmt::format("answer_seconds takes 1 to {}", kMaxAnswerSeconds));
+  }
+  std::unique_ptr<PyroServer> made(new PyroServer(engine, options.profile));
+  const Host host{engine,
+                  made->server_,
+                  made->builds_,
+                  options.profile,
+                  host_paths == HostPaths::kAllowed,
+                  std::chrono::seconds(options.answer_seconds)};
+  PYRO_RETURN_IF_ERROR(AddVmTools(host));
+  PYRO_RETURN_IF_ERROR(AddHostTools(host));
+  PYRO_RETURN_IF_ERROR(AddTaskTools(host));
+  PYRO_RETURN_IF_ERROR(AddResources(host));
+  PYRO_RETURN_IF_ERROR(AddPrompts(host));
+  made->server_.SetWatchHandler(
+      [watcher = made->watcher_.get()](const std::string& uri, mcp::Watch watch) {
+        watcher->OnWatch(uri, watch);
+      });
+  return made;
+}
+
+}  // namespace pyro::mcp_server
+
+namespace pyro {
+
+std::optional<McpProfile> ParseMcpProfile(std::string_view name) {
+  if (name == "vm-run") return McpProfile::kVmRun;
+  if (name == "task") return McpProfile::kTask;
+  if (name == "full") return McpProfile::kFull;
+  return std::nullopt;
+}
+
+Status ServeMcpOnStdio(Engine& engine, const McpOptions& options, int stop_fd) {
+  PYRO_ASSIGN_OR_RETURN(mcp::StdioOptions stdio, mcp::TakeStdio());
+  stdio.stop_fd = stop_fd;
+  PYRO_ASSIGN_OR_RETURN(
+      auto server, mcp_server::PyroServer::Make(engine, options, mcp_server::HostPaths::kAllowed));
+  const Status status = mcp::ServeStdio(server->server(), std::move(stdio));
+  // Its end would wait for the handler that did not return.
+  if (!status && status.error().code == ErrorCode::kTimedOut) (void)server.release();
+  return status;
+}
+
+Status ServeMcpOnHttp(Engine& engine, const McpOptions& options, const McpHttpOptions& asked,
+                      int stop_fd) {
+  const auto paths =
+      asked.token.empty() ? mcp_server::HostPaths::kRefused : mcp_server::HostPaths::kAllowed;
+  PYRO_ASSIGN_OR_RETURN(auto server, mcp_server::PyroServer::Make(engine, options, paths));
+  mcp::HttpOptions http;
+  http.address = asked.address;
+  http.port = asked.port;
+  http.bearer_token = asked.token;
+  http.allowed_hosts = asked.allowed_hosts;
+  PYRO_ASSIGN_OR_RETURN(auto listening, mcp::HttpServer::Listen(server->server(), std::move(http)));
+  if (asked.on_listening) asked.on_listening(listening->url());
+  const Status status = listening->Run(stop_fd);
+  if (!status && status.error().code == ErrorCode::kTimedOut) {
+    (void)listening.release();
+    (void)server.release();
+  }
+  return status;
+}
+
+}  // namespace pyro

@@ -1,0 +1,38 @@
+// pyro's server put together: tools, resources, prompts and MCP tasks of a profile.
+
+#pragma once
+
+#include <memory>
+
+#include "front/mcp/host.h"
+#include "front/mcp/watcher.h"
+#include "mcp/server/server.h"
+#include "pyro/engine.h"
+#include "pyro/mcp_server.h"
+#include "pyro/result.h"
+
+namespace pyro::mcp_server {
+
+enum class HostPaths { kRefused, kAllowed };
+
+// It starts, probes and pulls nothing: a client waits for the first answer.
+class PyroServer {
+ public:
+  // `engine` outlives it.
+  static Result<std::unique_ptr<PyroServer>> Make(Engine& engine, const McpOptions& options,
+                                                  HostPaths host_paths);
+
+  ~PyroServer() { watcher_->Stop(); }
+
+  mcp::Server& server() { return server_; }
+
+ private:
+  PyroServer(Engine& engine, McpProfile profile);
+
+  // Destroyed after the server, which stops the watches and the calls at its end.
+  EnvironmentBuilds builds_;
+  std::unique_ptr<Watcher> watcher_;
+  mcp::Server server_;
+};
+
+}  // namespace pyro::mcp_server

@@ -1,0 +1,105 @@
+#include "front/mcp/task_exec.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "front/mcp/arguments.h"
+#include "front/mcp/call_report.h"
+#include "front/mcp/journal_tasks.h"
+#include "front/mcp/results.h"
+
+namespace pyro::mcp_server {
+namespace {
+
+using mcp::CallContext;
+using mcp::ToolResult;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStep{1000};  // Between two looks at the number of bytes written.
+// A client that takes MCP tasks gets one for what has not ended by then.
+constexpr milliseconds kTaskAfter{3000};
+
+// Where the task runs on the host, the command ends with this call.
+Result<ToolResult> ExecOnHost(const Host& host, const ExecTaskRequest& request,
+                              CallReport& report) {
+  EndsSink sink;  // The result is read from the journal.
+  CallIo io = report.Io();
+  io.sink = &sink;
+  PYRO_ASSIGN_OR_RETURN(
+      const TaskExecResult result,
+      host.engine.ExecTask(request.task_id, request.command, request.timeout_seconds, io));
+  return TaskCommandResult(host.engine, result.task_id, result.sequence, result.restarted,
+                           report.Notices());
+}
+
+bool RunsOnHost(Engine& engine, const std::string& task_id) {
+  const auto task = engine.StatusTask(task_id);
+  return task && task->execution_mode == ExecutionMode::kHostCompat &&
+         task->state == GuestState::kStarted;
+}
+
+// The reason why a wait ended although the command goes on.
+Error StillRuns(Error error, const StartedTaskCommand& started) {
+  error.message += fmt::format("; command {} of {} goes on", started.sequence, started.task_id);
+  error.hint = fmt::format("task_logs(task_id=\"{}\", sequence={}) reads it", started.task_id,
+                           started.sequence);
+  return error;
+}
+
+}  // namespace
+
+Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& arguments) {
+  Engine& engine = host.engine;
+  PYRO_ASSIGN_OR_RETURN(ExecTaskRequest request, ReadArguments<ExecTaskRequest>(arguments));
+  const bool background = FlagOr(arguments, "background", false);
+  // In the background there is no limit but the one that was asked for.
+  if (background && !arguments.contains("timeout_seconds")) request.timeout_seconds = 0;
+  CallReport report(call, request.timeout_seconds, "running");
+  const CallIo io = report.Io();
+  const auto began = std::chrono::steady_clock::now();
+  auto started =
+      engine.StartTaskCommand(request.task_id, request.command, request.timeout_seconds, io);
+  if (!started) {
+    const bool on_host =
+        started.error().code == ErrorCode::kWrongState && RunsOnHost(engine, request.task_id);
+    if (on_host && !background) return ExecOnHost(host, request, report);
+    return std::move(started).error();
+  }
+  report.Say("running");
+  if (background) return RunningResult(engine, *started, report.Notices());
+  while (true) {
+    const auto left = std::chrono::duration_cast<milliseconds>(began + host.answer_after -
+                                                               std::chrono::steady_clock::now());
+    const auto command_now = engine.GetTaskCommand(started->task_id, started->sequence,
+                                                   std::clamp(left, milliseconds(0), kStep), io);
+    if (!command_now) {
+      if (command_now.error().code != ErrorCode::kCancelled) {
+        return StillRuns(command_now.error(), *started);
+      }
+      // The loss of a client, or the end of a server, does not stop the work.
+      if (call.cancel_reason() == mcp::CancelReason::kRequested) {
+        (void)engine.CancelTaskCommand(started->task_id, started->sequence);
+      }
+      return command_now.error();
+    }
+    if (command_now->state == CommandState::kEnded) {
+      return TaskCommandResult(engine, started->task_id, started->sequence, started->restarted,
+                               report.Notices());
+    }
+    report.Wrote(command_now->stdout_bytes, command_now->stderr_bytes);
+    const auto waited = std::chrono::steady_clock::now() - began;
+    if (call.MayAnswerWithTask() && waited >= kTaskAfter) {
+      PYRO_ASSIGN_OR_RETURN(mcp::TaskState state,
+                            McpTaskState(engine, *command_now, WithResult::kNo));
+      return ToolResult::AsTask(std::move(state));
+    }
+    // Before the client gives the call up and has the command killed.
+    if (waited >= host.answer_after) return RunningResult(engine, *started, report.Notices());
+  }
+}
+
+}  // namespace pyro::mcp_server

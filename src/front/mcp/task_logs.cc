@@ -1,0 +1,204 @@
+#include "front/mcp/task_logs.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "api/json.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "front/mcp/arguments.h"
+#include "front/mcp/call_report.h"
+#include "front/mcp/results.h"
+
+namespace pyro::mcp_server {
+namespace {
+
+using mcp::CallContext;
+using mcp::ToolResult;
+using std::chrono::milliseconds;
+
+constexpr std::int64_t kMaxPageBytes = 16384;
+constexpr double kMaxWaitSeconds = 600;
+constexpr std::size_t kListBudget = 29000;
+constexpr std::size_t kEntryFacts = 800;  // The size of an entry without its command and output.
+
+// At most as long as a call may take: a longer wait is the next call's.
+milliseconds ReadWait(const Host& host, const Json& arguments) {
+  const auto found = arguments.find("wait_seconds");
+  if (found == arguments.end()) return milliseconds(0);
+  return std::min(milliseconds(std::llround(found->get<double>() * 1000)), host.answer_after);
+}
+
+Error Misused(std::string_view what, std::string_view hint) {
+  return MakeError(ErrorCode::kInvalidArgument, std::string(what), std::string(hint));
+}
+
+Status CheckCombination(const Json& arguments) {
+  const auto has = [&](const char* name) { return arguments.contains(name); };
+  if (!has("sequence") && (has("stream") || has("offset") || has("wait_seconds"))) {
+    return Misused("stream, offset and wait_seconds are about one command",
+                   "give its sequence, too");
+  }
+  if (has("sequence") && has("first")) {
+    return Misused("first is about the list of commands, sequence about one",
+                   "give one of the two");
+  }
+  if (has("sequence") && has("limit") && !has("stream") && !has("offset")) {
+    return Misused("limit with a sequence is about a page of one stream", "give stream, too");
+  }
+  if (!has("sequence") && IntOr(arguments, "limit", 1) > kMaxEntries) {
+    return Misused(
+        fmt::format("limit is {}", IntOr(arguments, "limit", 1)),
+        fmt::format("at most {} commands are listed at once; go on with first", kMaxEntries));
+  }
+  return OkStatus();
+}
+
+// Waits in steps, so that progress shows the number of bytes.
+Result<TaskCommandInfo> AwaitEnd(Engine& engine, const std::string& task_id, std::int64_t sequence,
+                                 milliseconds wait, CallReport& report) {
+  const CallIo io = report.Io();
+  const auto end = std::chrono::steady_clock::now() + wait;
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now());
+    PYRO_ASSIGN_OR_RETURN(
+        TaskCommandInfo command,
+        engine.GetTaskCommand(task_id, sequence,
+                              std::clamp(left, milliseconds(0), milliseconds(1000)), io));
+    if (command.state == CommandState::kEnded || left <= milliseconds(0)) return command;
+    report.Wrote(command.stdout_bytes, command.stderr_bytes);
+  }
+}
+
+Result<ToolResult> OneCommand(const Host& host, CallContext& call, const Json& arguments) {
+  Engine& engine = host.engine;
+  const std::int64_t sequence = IntOr(arguments, "sequence", 0);
+  const milliseconds wait = ReadWait(host, arguments);
+  CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
+  PYRO_ASSIGN_OR_RETURN(const TaskCommandInfo command,
+                        AwaitEnd(engine, TextOr(arguments, "task_id", ""), sequence, wait, report));
+  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs, engine.LogsTask(command.task_id, sequence, 1));
+  Json entries = Json::array();
+  for (const TaskLogEntry& entry : logs.entries) {
+    entries.push_back(EntryForm(command.task_id, entry, kResultBudget));
+  }
+  std::string text;
+  for (const Json& entry : entries) text += EntryText(entry, WithCommand::kYes);
+  ToolResult result = ToolResult::Structured(
+      {{"task_id", command.task_id}, {"count", entries.size()}, {"entries", std::move(entries)}});
+  result.content.push_back(mcp::TextContent(text));
+  return result;
+}
+
+// The newest commands, as JournalForm() has them.
+Result<ToolResult> Journal(const Host& host, const Json& arguments) {
+  PYRO_ASSIGN_OR_RETURN(Json form, JournalForm(host.engine, TextOr(arguments, "task_id", ""),
+                                               IntOr(arguments, "first", 0),
+                                               IntOr(arguments, "limit", kDefaultEntries)));
+  std::string text = fmt::format("{} of {} commands\n", form.value("count", 0),
+                                 form.value("total", std::int64_t{0}));
+  for (const Json& entry : form["entries"]) text += EntryText(entry, WithCommand::kYes);
+  ToolResult result = ToolResult::Structured(std::move(form));
+  result.content.push_back(mcp::TextContent(text));
+  return result;
+}
+
+Result<ToolResult> OnePage(const Host& host, CallContext& call, const Json& arguments) {
+  Engine& engine = host.engine;
+  const std::int64_t sequence = IntOr(arguments, "sequence", 0);
+  const milliseconds wait = ReadWait(host, arguments);
+  CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
+  const OutputStream stream =
+      FromName<OutputStream>(TextOr(arguments, "stream", "stdout")).value_or(OutputStream::kStdout);
+  PYRO_ASSIGN_OR_RETURN(
+      TaskOutput page,
+      engine.ReadTaskOutput(TextOr(arguments, "task_id", ""), sequence, stream,
+                            static_cast<std::uint64_t>(IntOr(arguments, "offset", 0)),
+                            IntOr(arguments, "limit", kMaxPageBytes), wait, report.Io()));
+  // Control characters take more room in JSON than they have bytes.
+  const std::size_t fits = PrefixWithin(page.text, kResultBudget).size();
+  if (fits < page.text.size()) {
+    page.text.resize(fits);
+    page.next_offset = page.offset + fits;
+    page.complete = false;
+  }
+  ToolResult result = ValueResult(ToJson(page));
+  std::string text = fmt::format(
+      "bytes {} to {} of {} of {}, command {} ({}){}\n", page.offset, page.next_offset,
+      page.total_bytes, Name(page.stream), sequence,
+      page.command.outcome
+          ? fmt::format("{}, exit_code={}", Name(*page.command.outcome), page.command.exit_code)
+          : "running",
+      page.complete ? "; this is the end"
+                    : fmt::format("; go on with offset={}", page.next_offset));
+  result.content.push_back(mcp::TextContent(text + page.text));
+  return result;
+}
+
+}  // namespace
+
+Result<Json> JournalForm(Engine& engine, const std::string& task_id, std::int64_t first,
+                         std::int64_t limit) {
+  PYRO_ASSIGN_OR_RETURN(const TaskInfo task, engine.StatusTask(task_id));
+  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs,
+                        engine.LogsTask(task.task_id, first, first > 0 ? limit : -limit));
+  const std::size_t count = std::max<std::size_t>(logs.entries.size(), 1);
+  const std::size_t each = std::min(kResultBudget, kListBudget / count - kEntryFacts);
+  Json entries = Json::array();
+  for (const TaskLogEntry& entry : logs.entries) {
+    entries.push_back(EntryForm(task.task_id, entry, each));
+  }
+  return Json{{"task_id", task.task_id},
+              {"total", task.command_count},
+              {"count", entries.size()},
+              {"entries", std::move(entries)}};
+}
+
+Result<ToolResult> ReadLogs(const Host& host, CallContext& call, const Json& arguments) {
+  PYRO_RETURN_IF_ERROR(CheckCombination(arguments));
+  if (arguments.contains("stream") || arguments.contains("offset")) {
+    return OnePage(host, call, arguments);
+  }
+  if (arguments.contains("sequence")) return OneCommand(host, call, arguments);
+  return Journal(host, arguments);
+}
+
+Json LogsInputSchema() {
+  const api::Struct& page = api::Rows<ReadTaskOutputRequest>();
+  return InputSchema(
+      {
+          {"task_id", PropertyOf(page, "task_id")},
+          {"sequence", PropertyOf(page, "sequence")},
+          {"stream", PropertyOf(page, "stream")},
+          {"offset", PropertyOf(page, "offset")},
+          {"limit", IntegerSchema("Bytes of a page (default 16384), or how many commands (at most "
+                                  "20, default 10).",
+                                  1, kMaxPageBytes)},
+          {"wait_seconds",
+           NumberSchema(
+               "With sequence: wait for its end or, with stream or offset, for more output. "
+               "A call answers after 45 s in any case.",
+               0, kMaxWaitSeconds)},
+          {"first", CountSchema("List from this command on.")},
+      },
+      {"task_id"});
+}
+
+Json LogsOutputSchema() {
+  return OutputSchema({{"task_id", "string"},
+                       {"total", "integer"},
+                       {"entries", "array"},
+                       {"text", "string"},
+                       {"next_offset", "integer"},
+                       {"total_bytes", "integer"},
+                       {"complete", "boolean"},
+                       {"state", "string"}},
+                      {"task_id"});
+}
+
+}  // namespace pyro::mcp_server

@@ -1,0 +1,35 @@
+// Debian's kernel package: the kernel image and the modules that a guest needs before it has a root
+// file system.
+
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "image/debian/tools.h"
+#include "image/progress.h"
+#include "pyro/result.h"
+
+namespace pyro::image {
+
+struct KernelFiles {
+  std::string release;
+  std::string package;
+  std::string package_version;
+  std::vector<std::string> modules;  // File names, in load order.
+};
+
+// Unpacks the .deb into `scratch` (made, left behind) and copies the image to `version_dir`/vmlinuz
+// and the modules with all they depend on to `version_dir`/modules. Reports the phase "kernel".
+// kDataLoss: the package lacks a file or is damaged. kCancelled.
+Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const std::filesystem::path& package,
+                                  const std::filesystem::path& scratch,
+                                  const std::filesystem::path& version_dir,
+                                  const ProgressFn& progress, Cancellation cancel);
+
+// The paths in the output of `modprobe --show-depends`, in order; built-in modules have none.
+std::vector<std::filesystem::path> ParseShowDepends(std::string_view text);
+
+}  // namespace pyro::image

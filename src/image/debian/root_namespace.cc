@@ -1,0 +1,83 @@
+#include "image/debian/root_namespace.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/lines.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "sys/files.h"
+#include "sys/process_state.h"
+
+namespace pyro::image {
+namespace {
+
+Error NoNamespace(std::string_view said) {
+  if (auto obstacle = RootNamespace::Obstacle()) return std::move(*obstacle);
+  return MakeError(ErrorCode::kPermissionDenied,
+                   fmt::format("this user cannot make a user namespace to build in: {}",
+                               PrintableLines(said, 300)),
+                   "sudo apt install uidmap && sudo usermod --add-subuids 100000-165535 "
+                   "--add-subgids 100000-165535 $USER, or pull as root");
+}
+
+}  // namespace
+
+std::optional<Error> RootNamespace::Obstacle() {
+  if (sys::IsFullRoot()) return std::nullopt;
+  if (::geteuid() == 0) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "this user namespace has too few users to build an environment in",
+                     "pull outside of it, or add users to it: unshare --user --map-root-user "
+                     "--map-auto");
+  }
+  if (sys::CannotGainPrivileges()) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "newuidmap, which building needs, gains no rights in this process: "
+                     "no_new_privs is set",
+                     "pull where it is not set (systemd: NoNewPrivileges=no; containers: "
+                     "allowPrivilegeEscalation), or as root; guests run all the same");
+  }
+  return std::nullopt;
+}
+
+Result<RootNamespace> RootNamespace::Create(const ToolPaths& tools) {
+  const bool is_root = sys::IsFullRoot();
+  PYRO_ASSIGN_OR_RETURN(const auto unshare, tools.Find("unshare"));
+  std::vector<std::string> prefix = {unshare,  "--mount",      "--pid",
+                                     "--fork", "--kill-child", "--mount-proc"};
+  if (!is_root) {
+    PYRO_RETURN_IF_ERROR(tools.Find("newuidmap"));
+    prefix.insert(prefix.begin() + 1, {"--user", "--map-root-user", "--map-auto"});
+  }
+  RootNamespace made(tools, std::move(prefix));
+  const auto tried = Capture(tools, made.Wrap({"unshare", "--version"}));
+  if (tried) return made;
+  if (!is_root) return NoNamespace(tried.error().message);
+  return RootNamespace(tools, {});
+}
+
+std::vector<std::string> RootNamespace::Wrap(std::vector<std::string> argv) const {
+  std::vector<std::string> wrapped = prefix_;
+  wrapped.insert(wrapped.end(), std::make_move_iterator(argv.begin()),
+                 std::make_move_iterator(argv.end()));
+  return wrapped;
+}
+
+Status RootNamespace::RemoveTree(const std::filesystem::path& path) const {
+  PYRO_ASSIGN_OR_RETURN(const auto rm, tools_.Find("rm"));
+  auto removed = Capture(tools_, Wrap({rm, "-rf", "--one-file-system", "--", path}));
+  if (!removed) return std::move(removed).error();
+  return OkStatus();
+}
+
+Status RemoveBuildTree(const ToolPaths& tools, const std::filesystem::path& path) {
+  if (sys::RemoveTree(path)) return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(const RootNamespace root, RootNamespace::Create(tools));
+  return root.RemoveTree(path);
+}
+
+}  // namespace pyro::image

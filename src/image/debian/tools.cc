@@ -1,0 +1,174 @@
+#include "image/debian/tools.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "base/head_tail.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "image/store/build_log.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "sys/host.h"
+
+namespace pyro::image {
+namespace {
+
+constexpr std::size_t kMaxLine = 4096;
+constexpr std::size_t kTailBytes = 8192;
+
+std::string InstallHint(std::string_view tool) {
+  static const std::map<std::string_view, std::string_view> kPackages = {
+      {"apt-config", "apt"},         {"apt-get", "apt"},           {"depmod", "kmod"},
+      {"dpkg-deb", "dpkg"},          {"dpkg-query", "dpkg"},       {"mke2fs", "e2fsprogs"},
+      {"mkfs.erofs", "erofs-utils"}, {"mmdebstrap", "mmdebstrap"}, {"modprobe", "kmod"},
+      {"newuidmap", "uidmap"},       {"newgidmap", "uidmap"},      {"rm", "coreutils"},
+      {"unshare", "util-linux"}};
+  const auto package = kPackages.find(tool);
+  return fmt::format("install it: sudo apt install {}",
+                     package == kPackages.end() ? tool : package->second);
+}
+
+// Cuts a byte stream into lines of bounded length.
+class LineSplitter {
+ public:
+  explicit LineSplitter(const LineFn& on_line) : on_line_(on_line) {}
+
+  void Append(std::string_view bytes) {
+    for (const char c : bytes) {
+      if (c == '\n' || c == '\r') {
+        Flush();
+      } else if (line_.size() < kMaxLine) {
+        line_ += c;
+      }
+    }
+  }
+
+  void Flush() {
+    if (!line_.empty() && on_line_) on_line_(line_);
+    line_.clear();
+  }
+
+ private:
+  const LineFn& on_line_;
+  std::string line_;
+};
+
+// Waits until either is readable. True: `fd` is; false: cancelled.
+Result<bool> WaitReadable(int fd, Cancellation cancel) {
+  std::array<pollfd, 2> fds = {pollfd{fd, POLLIN, 0}, pollfd{cancel.fd, POLLIN, 0}};
+  for (;;) {
+    if (::poll(fds.data(), fds.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      return sys::ErrnoError(errno, "poll");
+    }
+    if (fds[1].revents != 0) return false;
+    return true;
+  }
+}
+
+// After SIGKILL: end of file says that the last process with the pipe is gone, so no process writes
+// into its directories any more.
+void DrainUntilClosed(int fd) {
+  const Deadline deadline = Deadline::After(std::chrono::seconds(20));
+  std::array<char, 4096> buffer{};
+  while (!deadline.Expired()) {
+    pollfd entry = {fd, POLLIN, 0};
+    if (::poll(&entry, 1, deadline.PollTimeout()) < 0 && errno != EINTR) return;
+    if (entry.revents == 0) continue;
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n == 0 || (n < 0 && errno != EINTR)) return;
+  }
+}
+
+}  // namespace
+
+bool Cancelled(Cancellation cancel) {
+  if (cancel.fd < 0) return false;
+  pollfd entry = {cancel.fd, POLLIN, 0};
+  return ::poll(&entry, 1, 0) > 0 && entry.revents != 0;
+}
+
+Result<std::filesystem::path> ToolPaths::Find(std::string_view tool) const {
+  if (search.empty()) return sys::FindProgram(std::string(tool), InstallHint(tool));
+  for (const auto& directory : search) {
+    const auto candidate = directory / tool;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return MakeError(ErrorCode::kMissingTool, fmt::format("the program '{}' is not installed", tool),
+                   InstallHint(tool));
+}
+
+std::vector<std::string> ToolEnvironment(const ToolPaths& tools) {
+  std::string path;
+  for (const auto& directory : tools.search) path += directory.native() + ":";
+  path += "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  std::vector<std::string> env = {"PATH=" + path, "LC_ALL=C.UTF-8",
+                                  "DEBIAN_FRONTEND=noninteractive", "HOME=/"};
+  for (const char* name : {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy",
+                           "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}) {
+    const std::string value = sys::Environment(name);
+    if (!value.empty()) env.push_back(fmt::format("{}={}", name, value));
+  }
+  return env;
+}
+
+Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const LineFn& on_line) {
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
+  sys::UniqueFd second(::fcntl(output.write.get(), F_DUPFD_CLOEXEC, 3));
+  if (!second.valid()) return sys::ErrnoError(errno, "duplicate a descriptor");
+  options.stdout_fd = std::move(output.write);
+  options.stderr_fd = std::move(second);
+  const std::string program = options.argv.front();
+  PYRO_ASSIGN_OR_RETURN(sys::ChildProcess child, sys::ChildProcess::Spawn(std::move(options)));
+  HeadTail tail(0, kTailBytes);
+  LineSplitter lines(on_line);
+  std::array<char, 4096> buffer{};
+  for (;;) {
+    PYRO_ASSIGN_OR_RETURN(const bool readable, WaitReadable(output.read.get(), cancel));
+    if (!readable) {
+      static_cast<void>(child.SignalGroup(SIGKILL));
+      DrainUntilClosed(output.read.get());
+      return MakeError(ErrorCode::kCancelled, fmt::format("'{}' was stopped", program));
+    }
+    const ssize_t n = ::read(output.read.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return sys::ErrnoError(errno, "read the output of", program);
+    if (n == 0) break;
+    const std::string_view bytes(buffer.data(), static_cast<std::size_t>(n));
+    tail.Append(bytes);
+    lines.Append(bytes);
+  }
+  lines.Flush();
+  PYRO_ASSIGN_OR_RETURN(const sys::ExitStatus status, child.Wait(Deadline::Never()));
+  return ToolRun{status, tail.Text()};
+}
+
+Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> argv) {
+  PYRO_ASSIGN_OR_RETURN(const auto program, tools.Find(argv.front()));
+  const std::string name = argv.front();
+  argv.front() = program;
+  sys::SpawnOptions options;
+  options.argv = std::move(argv);
+  options.env = ToolEnvironment(tools);
+  constexpr std::size_t kMaxOutput = 16 << 20;
+  auto output =
+      sys::RunCommand(std::move(options), Deadline::After(std::chrono::minutes(2)), kMaxOutput);
+  if (!output) {
+    if (output.error().code != ErrorCode::kTimedOut) return std::move(output).error();
+    return MakeError(ErrorCode::kUnavailable, fmt::format("'{}' did not end", name), "try again");
+  }
+  if (!output->status.success()) return ExplainFailure(name, output->stderr_text);
+  return std::move(output->stdout_text);
+}
+
+}  // namespace pyro::image

@@ -1,0 +1,59 @@
+#include "image/store/catalog.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/text.h"
+
+namespace pyro::image {
+namespace {
+
+constexpr std::uint64_t kMiB = 1024 * 1024;
+
+std::vector<CatalogEntry> MakeCatalog() {
+  const std::vector<std::string_view> agent_work = {
+      "git",  "ca-certificates", "curl",  "procps", "less",     "python3",
+      "file", "patch",           "unzip", "jq",     "xz-utils", "openssh-client"};
+  std::vector<std::string_view> build_tools = agent_work;
+  for (std::string_view package :
+       {"build-essential", "cmake", "pkg-config", "ninja-build", "autoconf", "automake", "libtool",
+        "python3-dev", "python3-venv", "python3-pip", "gdb"}) {
+    build_tools.push_back(package);
+  }
+  return {
+      {"debian:12-base", "Debian 12, minimal: shell and core tools", "bookworm", {}, 550 * kMiB},
+      {"debian:12", "Debian 12 with Git, for common agent work", "bookworm", agent_work,
+       800 * kMiB},
+      {"debian:12-build", "Debian 12 with Git and the usual build tools", "bookworm", build_tools,
+       1700 * kMiB},
+  };
+}
+
+}  // namespace
+
+const std::vector<CatalogEntry>& Catalog() {
+  static const auto* const kCatalog = new std::vector<CatalogEntry>(MakeCatalog());
+  return *kCatalog;
+}
+
+Result<const CatalogEntry*> FindCatalogEntry(std::string_view name) {
+  const auto& catalog = Catalog();
+  const auto found = std::find_if(catalog.begin(), catalog.end(),
+                                  [&](const auto& entry) { return entry.name == name; });
+  if (found != catalog.end()) return &*found;
+  std::vector<std::string_view> names;
+  for (const auto& entry : catalog) names.push_back(entry.name);
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("there is no environment '{}'", Printable(name, 64)),
+                   fmt::format("choose one of: {}", fmt::join(names, ", ")));
+}
+
+std::string DirectoryName(std::string_view environment) {
+  std::string name(environment);
+  std::replace(name.begin(), name.end(), ':', '-');
+  return name;
+}
+
+}  // namespace pyro::image

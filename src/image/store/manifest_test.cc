@@ -1,0 +1,126 @@
+#include "image/store/manifest.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+
+namespace pyro::image {
+namespace {
+
+Manifest Sample() {
+  Manifest manifest;
+  manifest.environment = "debian:12";
+  manifest.catalog_version = "2.1.0";
+  manifest.built_at = "2026-01-31T09:00:00.000Z";
+  manifest.base = {"base.erofs", 4096, std::string(64, 'a')};
+  manifest.kernel = {"vmlinuz", 8192, std::string(64, 'b')};
+  manifest.modules = {{"virtio_ring.ko", 10, std::string(64, 'c')},
+                      {"virtio.ko", 11, std::string(64, 'd')}};
+  manifest.kernel_release = "6.1.0-1-cloud-amd64";
+  manifest.kernel_package = "linux-image-6.1.0-1-cloud-amd64";
+  manifest.kernel_package_version = "6.1.1-1";
+  manifest.packages = {{"git", "1:2.39.5-0+deb12u3", "amd64"}};
+  manifest.apt_sources = {"deb http://mirror.example/debian/ bookworm main"};
+  manifest.tools = {{"mmdebstrap", "1.3.5"}};
+  return manifest;
+}
+
+Json SampleJson() { return Json::parse(FormatManifest(Sample())); }
+
+void ExpectBroken(const Json& json) {
+  const auto parsed = ParseManifest(json.dump());
+  ASSERT_FALSE(parsed) << json.dump();
+  EXPECT_EQ(parsed.error().code, ErrorCode::kDataLoss);
+}
+
+TEST(Manifest, SurvivesARoundTrip) {
+  const auto parsed = ParseManifest(FormatManifest(Sample()));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(FormatManifest(*parsed), FormatManifest(Sample()));
+  ASSERT_EQ(parsed->modules.size(), 2U);
+  EXPECT_EQ(parsed->modules[0].name, "virtio_ring.ko");
+  EXPECT_EQ(parsed->packages[0].version, "1:2.39.5-0+deb12u3");
+}
+
+TEST(Manifest, RefusesFileNamesThatAreMoreThanNames) {
+  for (const char* name : {"../../../etc/passwd", "/etc/passwd", "a/b", "..", ".", "", ".hidden",
+                           "a\nb", "a b", "modules\\x"}) {
+    Json json = SampleJson();
+    json["base"]["name"] = name;
+    ExpectBroken(json);
+    json = SampleJson();
+    json["modules"][1]["name"] = name;
+    ExpectBroken(json);
+  }
+  Json json = SampleJson();
+  json["kernel"]["name"] = std::string(129, 'a');
+  ExpectBroken(json);
+}
+
+TEST(Manifest, RefusesEveryMissingField) {
+  const Json whole = SampleJson();
+  for (const auto& [key, value] : whole.items()) {
+    Json json = whole;
+    json.erase(key);
+    ExpectBroken(json);
+    json = whole;
+    json[key] = nullptr;
+    ExpectBroken(json);
+  }
+}
+
+TEST(Manifest, RefusesWhatIsOutOfLimits) {
+  Json json = SampleJson();
+  json["schema"] = 2;
+  ExpectBroken(json);
+  json = SampleJson();
+  json["base"]["size"] = -1;
+  ExpectBroken(json);
+  json = SampleJson();
+  json["base"]["size"] = 18446744073709551615ULL;
+  ExpectBroken(json);
+  json = SampleJson();
+  json["base"]["sha256"] = std::string(64, 'G');
+  ExpectBroken(json);
+  json = SampleJson();
+  json["modules"][1] = json["modules"][0];
+  ExpectBroken(json);
+  json = SampleJson();
+  for (int i = 0; i < 65; ++i) {
+    json["modules"].push_back(
+        {{"name", "m" + std::to_string(i)}, {"size", 1}, {"sha256", std::string(64, 'a')}});
+  }
+  ExpectBroken(json);
+  json = SampleJson();
+  json["kernel_release"] = std::string(5000, 'x');
+  ExpectBroken(json);
+}
+
+TEST(Manifest, RefusesBytesThatAreNoManifest) {
+  for (const std::string& text :
+       {std::string(), std::string("{"), std::string("[]"), std::string("\0\0", 2),
+        std::string("null"), std::string(100000, '['), std::string(kMaxManifestBytes + 1, ' ')}) {
+    const auto parsed = ParseManifest(text);
+    ASSERT_FALSE(parsed);
+    EXPECT_EQ(parsed.error().code, ErrorCode::kDataLoss);
+  }
+}
+
+TEST(Manifest, ContentDigestStandsForTheFilesAndTheirOrder) {
+  const Manifest manifest = Sample();
+  const std::string digest = ContentDigest(manifest);
+  EXPECT_EQ(digest.size(), 64U);
+  Manifest other = manifest;
+  other.built_at = "2027-01-31T09:00:00.000Z";
+  EXPECT_EQ(ContentDigest(other), digest);
+  std::swap(other.modules[0], other.modules[1]);
+  EXPECT_NE(ContentDigest(other), digest);
+  other = manifest;
+  other.base.sha256 = std::string(64, 'e');
+  EXPECT_NE(ContentDigest(other), digest);
+}
+
+}  // namespace
+}  // namespace pyro::image

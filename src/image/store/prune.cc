@@ -1,0 +1,128 @@
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "base/try.h"
+#include "image/store/catalog.h"
+#include "image/store/install.h"
+#include "image/store/install_paths.h"
+#include "image/store/store.h"
+#include "sys/errno_error.h"
+#include "sys/file_lock.h"
+#include "sys/files.h"
+
+namespace pyro::image {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Prunes the folder of one environment, whose lock is held.
+class FolderPruner {
+ public:
+  FolderPruner(const CatalogEntry& entry, fs::path folder, PruneScope scope,
+               const std::set<std::string>& in_use, Builder& builder, PruneReport& report)
+      : entry_(entry),
+        folder_(std::move(folder)),
+        scope_(scope),
+        in_use_(in_use),
+        builder_(builder),
+        report_(report) {}
+
+  Status Run() {
+    const auto current = CurrentVersion(folder_);
+    if (current) current_ = current->filename();
+    std::vector<std::string> names;
+    std::error_code error;
+    for (const auto& file : fs::directory_iterator(folder_, error))
+      names.push_back(file.path().filename());
+    if (error) return sys::ErrnoError(error.value(), "read", folder_.native());
+    std::sort(names.begin(), names.end());
+    for (const auto& name : names) PYRO_RETURN_IF_ERROR(PruneName(name));
+    return OkStatus();
+  }
+
+ private:
+  Status PruneName(const std::string& name) {
+    if (name.starts_with(kPullPrefix)) return Discard(name, "interrupted pull");
+    if (name.starts_with(kTrashPrefix)) return Discard(name, "leftover");
+    if (IsVersionName(name)) return PruneVersion(name);
+    const std::string version = name.substr(0, std::min(name.size(), kShortDigest));
+    const bool is_initramfs =
+        name.size() > kShortDigest && IsVersionName(version) &&
+        std::string_view(name).substr(kShortDigest).starts_with(kInitramfsInfix);
+    std::error_code error;
+    // Versions sort before their initramfs, so a version removed a moment ago is gone here.
+    if (is_initramfs && !fs::exists(folder_ / version, error)) return Discard(name, "initramfs");
+    return OkStatus();
+  }
+
+  bool InUse(const std::string& version) const {
+    return std::any_of(in_use_.begin(), in_use_.end(),
+                       [&](const std::string& digest) { return digest.starts_with(version); });
+  }
+
+  Status PruneVersion(const std::string& version) {
+    if (InUse(version)) return OkStatus();
+    const bool is_current = version == current_;
+    const bool broken = !LoadVersion(entry_.name, folder_ / version);
+    if (is_current && !broken && scope_ != PruneScope::kAll) return OkStatus();
+    const std::uint64_t bytes = sys::DiskUsage(folder_ / version);
+    // First out of sight in one step, so that a crash leaves a leftover and never half a version.
+    if (is_current && ::unlink((folder_ / kCurrentName).c_str()) != 0 && errno != ENOENT) {
+      return sys::ErrnoError(errno, "unlink", (folder_ / kCurrentName).native());
+    }
+    const fs::path trash = FreshName(folder_, kTrashPrefix);
+    if (::rename((folder_ / version).c_str(), trash.c_str()) != 0) {
+      return sys::ErrnoError(errno, "rename", (folder_ / version).native());
+    }
+    PYRO_RETURN_IF_ERROR(builder_.Discard(trash));
+    Note(broken ? "broken version" : is_current ? "version" : "superseded version", version, bytes);
+    return OkStatus();
+  }
+
+  Status Discard(const std::string& name, std::string what) {
+    const std::uint64_t bytes = sys::DiskUsage(folder_ / name);
+    PYRO_RETURN_IF_ERROR(builder_.Discard(folder_ / name));
+    Note(std::move(what), "", bytes);
+    return OkStatus();
+  }
+
+  void Note(std::string what, std::string digest, std::uint64_t bytes) {
+    report_.removed.push_back(
+        {std::string(entry_.name), std::move(what), std::move(digest), bytes});
+    report_.bytes_freed += bytes;
+  }
+
+  const CatalogEntry& entry_;
+  const fs::path folder_;
+  const PruneScope scope_;
+  const std::set<std::string>& in_use_;
+  Builder& builder_;
+  PruneReport& report_;
+  std::string current_;
+};
+
+}  // namespace
+
+Result<PruneReport> EnvironmentStore::Prune(PruneScope scope, const std::set<std::string>& in_use) {
+  PruneReport report;
+  for (const auto& entry : Catalog()) {
+    const fs::path folder = Folder(entry.name);
+    std::error_code error;
+    if (!fs::exists(folder, error)) continue;
+    PYRO_ASSIGN_OR_RETURN(const auto lock, sys::FileLock::TryAcquire(folder / kLockName));
+    if (!lock) {
+      report.skipped.emplace_back(entry.name);
+      continue;
+    }
+    FolderPruner pruner(entry, folder, scope, in_use, builder_, report);
+    PYRO_RETURN_IF_ERROR(pruner.Run());
+  }
+  return report;
+}
+
+}  // namespace pyro::image

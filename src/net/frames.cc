@@ -1,0 +1,116 @@
+#include "net/frames.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace pyro::net {
+namespace {
+
+constexpr std::size_t kLengthBytes = 4;
+constexpr std::uint16_t kTypeIpv4 = 0x0800;
+constexpr std::uint16_t kTypeArp = 0x0806;
+constexpr std::size_t kArpBytes = 28;
+constexpr std::size_t kIpv4Bytes = 20;
+constexpr std::uint8_t kTcp = 6;
+constexpr std::uint8_t kUdp = 17;
+
+std::uint16_t Get16(Frame bytes, std::size_t at) {
+  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
+}
+
+std::uint32_t Get32(Frame bytes, std::size_t at) {
+  return static_cast<std::uint32_t>(Get16(bytes, at)) << 16 | Get16(bytes, at + 2);
+}
+
+bool IsIn(Ipv4 address, Ipv4 network, int prefix) {
+  return (address >> (32 - prefix)) == (network >> (32 - prefix));
+}
+
+bool IsOutside(Ipv4 address) {
+  return !IsIn(address, 0x00000000, 8) && !IsIn(address, 0x7f000000, 8) &&
+         !IsIn(address, 0xa9fe0000, 16) && !IsIn(address, 0xe0000000, 3) &&
+         !IsIn(address, kNetwork, kPrefix);
+}
+
+bool MayLeaveIpv4(Frame packet) {
+  if (packet.size() < kIpv4Bytes || packet[0] != 0x45) return false;
+  const std::size_t length = Get16(packet, 2);
+  if (length < kIpv4Bytes || length > packet.size()) return false;
+  if (Get32(packet, 12) != kGuest) return false;
+  const Ipv4 destination = Get32(packet, 16);
+  if (destination != kResolver) return IsOutside(destination);
+  const bool fragment = (Get16(packet, 6) & 0x3fff) != 0;  // More to come, or not the first.
+  const bool has_port = packet[9] == kTcp || packet[9] == kUdp;
+  return has_port && !fragment && length >= kIpv4Bytes + 4 && Get16(packet, kIpv4Bytes + 2) == 53;
+}
+
+void Put(std::string& text, std::initializer_list<int> bytes) {
+  for (const int byte : bytes) text.push_back(static_cast<char>(byte));
+}
+
+void Put32(std::string& text, std::uint32_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    text.push_back(static_cast<char>(value >> shift & 0xff));
+  }
+}
+
+}  // namespace
+
+void FrameReader::Feed(std::string_view bytes) {
+  if (broken_) return;
+  if (start_ != 0) buffer_.erase(0, std::exchange(start_, 0));
+  buffer_.append(bytes);
+}
+
+Result<std::optional<Frame>> FrameReader::Next() {
+  const Frame rest(reinterpret_cast<const std::uint8_t*>(buffer_.data()) + start_,
+                   buffer_.size() - start_);
+  if (!broken_) {
+    if (rest.size() < kLengthBytes) return std::optional<Frame>();
+    const std::size_t length = Get32(rest, 0);
+    if (length >= kMinFrameBytes && length <= kMaxFrameBytes) {
+      if (rest.size() - kLengthBytes < length) return std::optional<Frame>();
+      start_ += kLengthBytes + length;
+      return std::optional<Frame>(rest.subspan(kLengthBytes, length));
+    }
+  }
+  broken_ = true;
+  return MakeError(ErrorCode::kProtocol, "a frame of an impossible length");
+}
+
+void AppendFrame(std::string& stream, Frame frame) {
+  Put32(stream, static_cast<std::uint32_t>(frame.size()));
+  stream.append(reinterpret_cast<const char*>(frame.data()), frame.size());
+}
+
+bool MayLeave(Frame frame) {
+  if (frame.size() < kMinFrameBytes || frame.size() > kMaxFrameBytes) return false;
+  const Frame payload = frame.subspan(kMinFrameBytes);
+  switch (Get16(frame, 12)) {
+    case kTypeArp:
+      return payload.size() >= kArpBytes && Get32(payload, 14) == kGuest;
+    case kTypeIpv4:
+      return MayLeaveIpv4(payload);
+    default:
+      return false;
+  }
+}
+
+std::string GatewayRequest(const Mac& guest) {
+  std::string frame(6, '\xff');
+  frame.append(guest.begin(), guest.end());
+  Put(frame, {0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, 1});
+  frame.append(guest.begin(), guest.end());
+  Put32(frame, kGuest);
+  frame.append(6, '\0');
+  Put32(frame, kGateway);
+  return frame;
+}
+
+bool IsGatewayReply(Frame frame) {
+  return frame.size() >= kMinFrameBytes + kArpBytes && Get16(frame, 12) == kTypeArp &&
+         Get16(frame, 20) == 2 && Get32(frame, 28) == kGateway;
+}
+
+}  // namespace pyro::net

@@ -1,0 +1,21 @@
+// The filter of the guest's network, a small program between QEMU and the back end. It drops the
+// frames that MayLeave() refuses. Runs until either side closes.
+
+#pragma once
+
+#include "pyro/result.h"
+
+namespace pyro::net {
+
+// Passes frames between the guest's socket and another one with the same framing. Descriptors are
+// borrowed. kProtocol: the guest's side sent an impossible length.
+Status RunRelay(int guest, int outside);
+
+// The network itself, in this process, through libslirp: TCP, UDP and ping with the rights of this
+// process, names through the host's resolver, no inbound connection.
+Status RunSlirp(int guest);
+
+// argv: "relay" (guest's socket is 3, the other 4) or "slirp" (3). Returns the exit code.
+int GateMain(int argc, const char* const* argv);
+
+}  // namespace pyro::net

@@ -1,0 +1,223 @@
+#include "net/network.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/lines.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "net/addresses.h"
+#include "net/frames.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+
+namespace pyro::net {
+namespace {
+
+constexpr char kGateInside[] = "/pyro-net";
+constexpr std::size_t kMaxSaid = 16 * 1024;
+
+// Locally administered, in the range that QEMU uses, the same for the same guest.
+Mac MacFor(std::string_view identity) {
+  std::uint32_t hash = 2166136261u;
+  for (const char c : identity) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return {0x52,
+          0x54,
+          0x00,
+          static_cast<std::uint8_t>(hash >> 16),
+          static_cast<std::uint8_t>(hash >> 8),
+          static_cast<std::uint8_t>(hash)};
+}
+
+GuestNetwork NetworkFor(const Mac& mac) {
+  return {.mac = fmt::format("{:02x}", fmt::join(mac, ":")),
+          .address = kGuestText,
+          .prefix = kPrefix,
+          .gateway = kGatewayText,
+          .resolver = kResolverText,
+          .mtu = kMtu};
+}
+
+// The real place of the resolvers' addresses; /etc/resolv.conf is often a link out of /etc.
+std::filesystem::path ResolverFile() {
+  std::error_code error;
+  std::filesystem::path real = std::filesystem::canonical("/etc/resolv.conf", error);
+  return error ? std::filesystem::path() : real;
+}
+
+Result<jail::JailedProcess> StartGate(const NetworkOptions& options, const char* mode,
+                                      std::vector<sys::UniqueFd> pass, jail::JailNetwork network,
+                                      Deadline deadline) {
+  jail::JailSpec spec;
+  spec.argv = {kGateInside, mode};
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd program, sys::OpenFile(options.gate, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.program, jail::MakeReopenable(std::move(program)));
+  spec.pass = std::move(pass);
+  spec.network = network;
+  spec.identity = options.identity;
+  if (network == jail::JailNetwork::kAllowHostNetwork) {
+    const std::filesystem::path resolver = ResolverFile();
+    if (!resolver.empty()) {
+      spec.aliases.push_back({.source = resolver, .target = "/etc/resolv.conf"});
+    }
+  }
+  return jail::JailedProcess::Spawn(std::move(spec), deadline);
+}
+
+struct Passt {
+  sys::ChildProcess process;
+  sys::UniqueFd standard_error;
+
+  // Its output until now. Never waits.
+  std::string Said() const {
+    std::string text(kMaxSaid, '\0');
+    const ssize_t count = ::read(standard_error.get(), text.data(), text.size());
+    text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+    return PrintableLines(text);
+  }
+};
+
+// passt jails itself: its own mount, user, IPC and UTS namespaces, no capabilities, a seccomp
+// filter.
+Result<Passt> StartPasstProcess(const NetworkOptions& options, const GuestNetwork& guest,
+                                sys::UniqueFd socket) {
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program,
+                        sys::FindProgram("passt", "install it: apt-get install passt"));
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe diagnostics, sys::MakePipe());
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(diagnostics.read.get()));
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(diagnostics.write.get()));
+  sys::SpawnOptions spawn;
+  spawn.argv = PasstArguments(program, guest, 3);
+  spawn.pass.push_back(std::move(socket));
+  spawn.stderr_fd = std::move(diagnostics.write);
+  spawn.cwd = std::string("/");
+  spawn.credentials = jail::JailCredentials(options.identity, {});
+  PYRO_ASSIGN_OR_RETURN(sys::ChildProcess process, sys::ChildProcess::Spawn(std::move(spawn)));
+  return Passt{std::move(process), std::move(diagnostics.read)};
+}
+
+// Asks for the gateway as the guest would, and waits for its answer: then the whole network is
+// known to work.
+Status AwaitGateway(int card, const Mac& mac, Deadline deadline) {
+  const std::string request = GatewayRequest(mac);
+  std::string stream;
+  AppendFrame(stream, Frame(reinterpret_cast<const std::uint8_t*>(request.data()), request.size()));
+  if (::send(card, stream.data(), stream.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(stream.size())) {
+    return sys::ErrnoError(errno, "send to the network's back end");
+  }
+  // Reads no further than the end of this frame, so that it takes no frame for the guest. No other
+  // frame can come before the guest has sent one.
+  FrameReader reader;
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
+    if (frame && IsGatewayReply(*frame)) return OkStatus();
+    if (frame) continue;
+    pollfd entry = {.fd = card, .events = POLLIN, .revents = 0};
+    if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) {
+      if (!deadline.Expired()) continue;
+      return MakeError(ErrorCode::kTimedOut, "the network's back end did not answer in time");
+    }
+    char bytes[4096];
+    const ssize_t count = ::recv(card, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (count <= 0) return MakeError(ErrorCode::kUnavailable, "the network's back end has ended");
+    reader.Feed(std::string_view(bytes, static_cast<std::size_t>(count)));
+  }
+}
+
+}  // namespace
+
+std::string_view NetworkBackendName(NetworkBackend backend) {
+  return backend == NetworkBackend::kPasst ? "passt" : "slirp";
+}
+
+std::vector<std::string> PasstArguments(const std::string& passt, const GuestNetwork& guest,
+                                        int socket) {
+  return {passt,
+          "--foreground",
+          "--quiet",
+          "--stderr",
+          "--ipv4-only",
+          "--fd",
+          fmt::format("{}", socket),
+          "--address",
+          guest.address,
+          "--netmask",
+          fmt::format("{}", guest.prefix),
+          "--gateway",
+          guest.gateway,
+          "--mac-addr",
+          kGatewayMacText,
+          "--dns-forward",
+          guest.resolver,
+          "--no-map-gw",
+          "--no-dhcp",
+          "--tcp-ports",
+          "none",
+          "--udp-ports",
+          "none"};
+}
+
+Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline deadline) {
+  const Mac mac = MacFor(options.identity);
+  GuestNetwork guest = NetworkFor(mac);
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair outer, sys::MakeSocketPair());
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, sys::MakeSocketPair());
+  PYRO_ASSIGN_OR_RETURN(Passt passt, StartPasstProcess(options, guest, std::move(outer.second)));
+  std::vector<sys::UniqueFd> pass;
+  pass.push_back(std::move(inner.second));
+  pass.push_back(std::move(outer.first));
+  PYRO_ASSIGN_OR_RETURN(jail::JailedProcess gate, StartGate(options, "relay", std::move(pass),
+                                                            jail::JailNetwork::kNone, deadline));
+  if (Status answered = AwaitGateway(inner.first.get(), mac, deadline); !answered) {
+    Error error = std::move(answered).error();
+    static_cast<void>(passt.process.Wait(Deadline::After(std::chrono::milliseconds(200))));
+    if (const std::string said = passt.Said(); !said.empty()) error.message += ": " + said;
+    return error;
+  }
+  return Network(std::move(guest), NetworkBackend::kPasst, std::move(inner.first), std::move(gate),
+                 std::move(passt.process));
+}
+
+Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline deadline) {
+  const Mac mac = MacFor(options.identity);
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, sys::MakeSocketPair());
+  std::vector<sys::UniqueFd> pass;
+  pass.push_back(std::move(inner.second));
+  PYRO_ASSIGN_OR_RETURN(
+      jail::JailedProcess gate,
+      StartGate(options, "slirp", std::move(pass), jail::JailNetwork::kAllowHostNetwork, deadline));
+  if (Status answered = AwaitGateway(inner.first.get(), mac, deadline); !answered) {
+    Error error = std::move(answered).error();
+    const std::string said(TrimSpace(gate.Diagnostics()));
+    if (!said.empty()) error.message += ": " + PrintableLines(said);
+    return error;
+  }
+  return Network(NetworkFor(mac), NetworkBackend::kSlirp, std::move(inner.first), std::move(gate),
+                 std::nullopt);
+}
+
+Result<Network> Network::Start(const NetworkOptions& options, Deadline deadline) {
+  if (options.only == NetworkBackend::kSlirp) return StartSlirp(options, deadline);
+  Result<Network> passt = StartPasst(options, deadline);
+  if (passt || options.only == NetworkBackend::kPasst) return passt;
+  Result<Network> slirp = StartSlirp(options, deadline);
+  if (slirp) {
+    slirp->fallback_reason_ = passt.error().message;
+    return slirp;
+  }
+  Error error = std::move(slirp).error();
+  error.message = fmt::format("the guest's network does not start: passt: {}; slirp: {}",
+                              passt.error().message, error.message);
+  return error;
+}
+
+}  // namespace pyro::net

@@ -1,0 +1,95 @@
+// A guest's network without root: outbound NAT in processes of their own, names through the host's
+// resolver, and no way in. The guest reaches the addresses that the host reaches, except the host's
+// loopback and link-local addresses.
+//
+// QEMU talks to pyro-net, which drops frames that the guest may not send. Behind it is passt or, if
+// passt does not start, libslirp within pyro-net itself. IPv4 only.
+
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+#include "jail/jail.h"
+#include "pyro/result.h"
+#include "sys/child_process.h"
+#include "vmm/vmm.h"
+
+namespace pyro::net {
+
+enum class NetworkBackend { kPasst, kSlirp };
+
+// "passt" or "slirp".
+std::string_view NetworkBackendName(NetworkBackend backend);
+
+// The settings of the guest's only network card; there is no DHCP.
+struct GuestNetwork {
+  std::string mac;
+  std::string address;  // IPv4, dotted.
+  int prefix = 0;
+  std::string gateway;
+  std::string resolver;
+  int mtu = 0;
+};
+
+struct NetworkOptions {
+  std::filesystem::path gate;  // The pyro-net program.
+  // Selects the unprivileged user if the caller is root, and the MAC. The VM's id.
+  std::string identity;
+  std::optional<NetworkBackend> only;  // Do not fall back to another.
+};
+
+// Running processes; destroying it ends them. They also end with the machine, and when the starting
+// thread dies. Not thread-safe.
+class Network {
+ public:
+  // Returns once the guest's gateway has answered. The jail of its processes shares the host's
+  // network. kMissingTool: no bwrap, no pyro-net. kUnavailable: no back end answers; the message
+  // has the words of each.
+  static Result<Network> Start(const NetworkOptions& options, Deadline deadline);
+
+  Network(Network&&) noexcept = default;
+  Network& operator=(Network&&) = delete;
+
+  // For MachineSpec::network. Its socket is not valid after the first call.
+  vmm::NetworkCard TakeCard() { return {.fd = std::move(card_), .mac = guest_.mac}; }
+
+  const GuestNetwork& guest() const { return guest_; }
+  NetworkBackend backend() const { return backend_; }
+  // The reason if passt was not used; otherwise empty.
+  const std::string& fallback_reason() const { return fallback_reason_; }
+
+  // Readable once the guest has lost its network. Borrowed.
+  int exit_fd() const { return gate_.exit_fd(); }
+  // As the host sees them; the gate's is that of its jail. -1: there is none.
+  pid_t gate_pid() const { return gate_.jail_pid(); }
+  pid_t passt_pid() const { return passt_ ? passt_->pid() : -1; }
+
+ private:
+  Network(GuestNetwork guest, NetworkBackend backend, sys::UniqueFd card, jail::JailedProcess gate,
+          std::optional<sys::ChildProcess> passt)
+      : guest_(std::move(guest)),
+        backend_(backend),
+        card_(std::move(card)),
+        gate_(std::move(gate)),
+        passt_(std::move(passt)) {}
+
+  static Result<Network> StartPasst(const NetworkOptions& options, Deadline deadline);
+  static Result<Network> StartSlirp(const NetworkOptions& options, Deadline deadline);
+
+  GuestNetwork guest_;
+  NetworkBackend backend_;
+  std::string fallback_reason_;
+  sys::UniqueFd card_;
+  jail::JailedProcess gate_;
+  std::optional<sys::ChildProcess> passt_;
+};
+
+// argv of passt for a guest network, pure; `socket` is a descriptor number.
+std::vector<std::string> PasstArguments(const std::string& passt, const GuestNetwork& guest,
+                                        int socket);
+
+}  // namespace pyro::net

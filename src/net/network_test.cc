@@ -1,0 +1,268 @@
+// The guest's network without a guest: the test sends the frames.
+
+#include "net/network.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include "jail/testing/processes.h"
+#include "net/addresses.h"
+#include "net/frames.h"
+#include "net/testing/outside.h"
+#include "sys/files.h"
+#include "sys/host.h"
+#include "vmm/testing/test_guest.h"
+
+namespace pyro::net {
+namespace {
+
+Deadline Soon() { return Deadline::After(std::chrono::seconds(30)); }
+
+NetworkOptions Options(NetworkBackend backend) {
+  return {.gate = std::filesystem::path(sys::Environment("PYRO_TEST_BIN")) / "pyro-net",
+          .identity = "test",
+          .only = backend};
+}
+
+std::string Big(std::uint32_t value, int bytes) {
+  std::string text;
+  for (int i = bytes - 1; i >= 0; --i) text.push_back(static_cast<char>(value >> (8 * i)));
+  return text;
+}
+
+std::uint16_t Checksum(std::string bytes) {
+  if (bytes.size() % 2 != 0) bytes.push_back('\0');
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < bytes.size(); i += 2) {
+    sum += static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i]) << 8 |
+                                      static_cast<unsigned char>(bytes[i + 1]));
+  }
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~sum);
+}
+
+std::string IpFrame(std::uint8_t protocol, std::uint32_t source, std::uint32_t destination,
+                    const std::string& payload) {
+  std::string header = "\x45" + Big(0, 1) +
+                       Big(static_cast<std::uint32_t>(20 + payload.size()), 2) + Big(0x4000, 4) +
+                       Big(64, 1) + Big(protocol, 1);
+  const std::string addresses = Big(source, 4) + Big(destination, 4);
+  header += Big(Checksum(header + addresses), 2) + addresses;
+  const std::string macs = "\x52\x55\x0a" + Big(0x000202, 3) + "\x52\x54" + Big(0x00010203, 4);
+  return macs + Big(0x0800, 2) + header + payload;
+}
+
+std::string UdpFrame(std::uint32_t source, std::uint32_t destination, int port,
+                     const std::string& data) {
+  return IpFrame(17, source, destination,
+                 Big(40000, 2) + Big(static_cast<std::uint32_t>(port), 2) +
+                     Big(static_cast<std::uint32_t>(8 + data.size()), 2) + Big(0, 2) + data);
+}
+
+std::string SynFrame(std::uint32_t source, std::uint32_t destination, int port) {
+  const std::string start = Big(41000, 2) + Big(static_cast<std::uint32_t>(port), 2) + Big(1, 4) +
+                            Big(0, 4) + Big(0x5002, 2) + Big(65535, 2);
+  const std::string pseudo = Big(source, 4) + Big(destination, 4) + Big(6, 2) + Big(20, 2);
+  return IpFrame(6, source, destination,
+                 start + Big(Checksum(pseudo + start + Big(0, 4)), 2) + Big(0, 2));
+}
+
+class NetworkTest : public testing::TestWithParam<NetworkBackend> {
+ protected:
+  void SetUp() override {
+    auto outside = Outside::Enter();
+    if (!outside) PYRO_SKIP_OR_FAIL(outside.error().message);
+    outside_ = std::move(*outside);
+    auto network = Network::Start(Options(GetParam()), Soon());
+    ASSERT_TRUE(network.ok()) << network.error().message;
+    network_.emplace(std::move(*network));
+    card_ = network_->TakeCard().fd;
+  }
+
+  void Send(const std::string& frame) {
+    std::string stream;
+    AppendFrame(stream, Frame(reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()));
+    ASSERT_EQ(::send(card_.get(), stream.data(), stream.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(stream.size()));
+  }
+
+  // The next IPv4 packet of that protocol, without its Ethernet header; empty at the deadline or
+  // end of stream.
+  std::string Receive(std::uint8_t protocol) {
+    const Deadline deadline = Soon();
+    while (true) {
+      auto frame = reader_.Next();
+      if (!frame) return {};
+      if (*frame) {
+        const std::string text((*frame)->begin(), (*frame)->end());
+        if (text.size() >= 34 && text[12] == 8 && text[13] == 0 &&
+            static_cast<std::uint8_t>(text[23]) == protocol) {
+          return text.substr(14);
+        }
+        continue;
+      }
+      pollfd entry = {.fd = card_.get(), .events = POLLIN, .revents = 0};
+      if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) return {};
+      char bytes[4096];
+      const ssize_t count = ::recv(card_.get(), bytes, sizeof bytes, 0);
+      if (count <= 0) return {};
+      reader_.Feed(std::string_view(bytes, static_cast<std::size_t>(count)));
+    }
+  }
+
+  // Listens on every address of what is the host here.
+  sys::UniqueFd ListenOnHost(int type) {
+    sys::UniqueFd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(9999);
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    if (type == SOCK_STREAM) {
+      EXPECT_EQ(::listen(fd.get(), 16), 0);
+    }
+    return fd;
+  }
+
+  std::unique_ptr<Outside> outside_;
+  std::optional<Network> network_;
+  sys::UniqueFd card_;
+  FrameReader reader_;
+};
+
+bool Readable(int fd) {
+  pollfd entry = {.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, 0) == 1;
+}
+
+TEST_P(NetworkTest, TheOutsideAnswersOverTcp) {
+  Send(SynFrame(kGuest, Outside::kServer, Outside::kPort));
+  const std::string packet = Receive(6);
+  ASSERT_GE(packet.size(), 40u);
+  EXPECT_EQ(packet[33] & 0x17, 0x12) << "not SYN and ACK";
+  EXPECT_EQ(packet.substr(12, 4), Big(Outside::kServer, 4));
+}
+
+TEST_P(NetworkTest, NamesGoToTheHostsResolver) {
+  Send(UdpFrame(kGuest, kResolver, 53, "question"));
+  const std::string packet = Receive(17);
+  ASSERT_GE(packet.size(), 28u);
+  EXPECT_EQ(packet.substr(28), "answer:question");
+  EXPECT_EQ(packet.substr(12, 4), Big(kResolver, 4));
+}
+
+TEST_P(NetworkTest, TheHostsLoopbackIsNotReached) {
+  const sys::UniqueFd tcp = ListenOnHost(SOCK_STREAM);
+  const sys::UniqueFd udp = ListenOnHost(SOCK_DGRAM);
+  for (const std::uint32_t source : {kGuest, 0x7f000001u}) {
+    for (const std::uint32_t destination :
+         {0x7f000001u, 0x7f000035u, 0u, kGateway, kResolver, kGuest, 0xffffffffu}) {
+      Send(SynFrame(source, destination, 9999));
+      Send(UdpFrame(source, destination, 9999, "knock"));
+    }
+  }
+  // Frames are handled in their order: when this is answered, the others have been.
+  Send(UdpFrame(kGuest, kResolver, 53, "after"));
+  ASSERT_EQ(Receive(17).substr(28), "answer:after");
+  EXPECT_FALSE(Readable(tcp.get()));
+  EXPECT_FALSE(Readable(udp.get()));
+}
+
+TEST_P(NetworkTest, NonsenseOnTheWireEndsTheNetwork) {
+  ASSERT_EQ(::send(card_.get(), "\xff\xff\xff\xff", 4, MSG_NOSIGNAL), 4);
+  pollfd entry = {.fd = network_->exit_fd(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&entry, 1, Soon().PollTimeout()), 1);
+}
+
+TEST_P(NetworkTest, ProcessesAreNotRootAndEndWithTheCard) {
+  for (const pid_t pid : {jail::ChildOf(network_->gate_pid()), network_->passt_pid()}) {
+    if (pid < 0) continue;
+    auto status = sys::ReadFile(fmt::format("/proc/{}/status", pid), 65536);
+    ASSERT_TRUE(status.ok());
+    EXPECT_EQ(status->find("\nUid:\t0\t"), std::string::npos) << *status;
+    EXPECT_NE(status->find("\nCapEff:\t0000000000000000"), std::string::npos) << *status;
+    EXPECT_NE(status->find("\nNoNewPrivs:\t1"), std::string::npos) << *status;
+  }
+  EXPECT_EQ(network_->passt_pid() >= 0, GetParam() == NetworkBackend::kPasst);
+  sys::UniqueFd passt;
+  if (network_->passt_pid() >= 0) {
+    passt = sys::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, network_->passt_pid(), 0)));
+  }
+  card_.Reset();
+  for (const int fd : {network_->exit_fd(), passt.get()}) {
+    if (fd < 0) continue;
+    pollfd entry = {.fd = fd, .events = POLLIN, .revents = 0};
+    EXPECT_EQ(::poll(&entry, 1, Soon().PollTimeout()), 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, NetworkTest,
+                         testing::Values(NetworkBackend::kPasst, NetworkBackend::kSlirp),
+                         [](const auto& backend) {
+                           return std::string(NetworkBackendName(backend.param));
+                         });
+
+// On the host's network as it is, and as any user: one back end or the other comes up.
+TEST(NetworkStartTest, EveryUserHasAWayOut) {
+  NetworkOptions options = Options(NetworkBackend::kSlirp);
+  auto slirp = Network::Start(options, Soon());
+  ASSERT_TRUE(slirp.ok()) << slirp.error().message;
+  options.only.reset();
+  auto any = Network::Start(options, Soon());
+  ASSERT_TRUE(any.ok()) << any.error().message;
+  EXPECT_EQ(any->backend() == NetworkBackend::kPasst, any->fallback_reason().empty());
+  RecordProperty("backend", std::string(NetworkBackendName(any->backend())));
+}
+
+// Both back ends need a route to the outside; slirp starts without one, passt does not.
+TEST(NetworkFallbackTest, SlirpTakesOverWherePasstRefuses) {
+  auto outside = Outside::Enter();
+  if (!outside) PYRO_SKIP_OR_FAIL(outside.error().message);
+  ASSERT_TRUE((*outside)->Cut().ok());
+  NetworkOptions options = Options(NetworkBackend::kPasst);
+  EXPECT_FALSE(Network::Start(options, Soon()).ok());
+  options.only.reset();
+  auto network = Network::Start(options, Soon());
+  ASSERT_TRUE(network.ok()) << network.error().message;
+  EXPECT_EQ(network->backend(), NetworkBackend::kSlirp);
+  EXPECT_FALSE(network->fallback_reason().empty());
+}
+
+TEST(NetworkDeathTest, KillingTheOwnerEndsEveryProcess) {
+  auto outside = Outside::Enter();
+  if (!outside) PYRO_SKIP_OR_FAIL(outside.error().message);
+  auto pids = sys::MakePipe();
+  ASSERT_TRUE(pids.ok());
+  const pid_t owner = ::fork();
+  if (owner == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // An assertion below may leave it.
+    auto network = Network::Start(Options(NetworkBackend::kPasst), Soon());
+    const pid_t found[] = {network ? network->gate_pid() : -1, network ? network->passt_pid() : -1};
+    static_cast<void>(!::write(pids->write.get(), found, sizeof found));
+    ::pause();
+  }
+  pid_t found[2] = {-1, -1};
+  ASSERT_EQ(::read(pids->read.get(), found, sizeof found), static_cast<ssize_t>(sizeof found));
+  for (pid_t pid : found) ASSERT_GT(pid, 0);
+  const sys::UniqueFd first(static_cast<int>(::syscall(SYS_pidfd_open, found[0], 0)));
+  const sys::UniqueFd second(static_cast<int>(::syscall(SYS_pidfd_open, found[1], 0)));
+  ASSERT_EQ(::kill(owner, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(owner, nullptr, 0), owner);
+  for (const int fd : {first.get(), second.get()}) {
+    pollfd entry = {.fd = fd, .events = POLLIN, .revents = 0};
+    EXPECT_EQ(::poll(&entry, 1, Soon().PollTimeout()), 1);
+  }
+}
+
+}  // namespace
+}  // namespace pyro::net

@@ -1,0 +1,150 @@
+#include <arpa/inet.h>
+#include <poll.h>
+#include <slirp/libslirp.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "base/try.h"
+#include "net/addresses.h"
+#include "net/frames.h"
+#include "net/gate.h"
+#include "net/stream_end.h"
+#include "sys/errno_error.h"
+
+namespace pyro::net {
+namespace {
+
+// Beyond this, frames to a guest that does not read are dropped, as a full wire would; TCP sends
+// them again.
+constexpr std::size_t kMaxPending = 1024 * 1024;
+
+// libslirp's callbacks and the descriptors that it watches. One per process.
+struct Loop {
+  explicit Loop(int guest_fd) : guest(guest_fd) {}
+
+  StreamEnd guest;
+  std::vector<pollfd> polls;
+};
+
+ssize_t SendPacket(const void* bytes, std::size_t size, void* opaque) {
+  auto* loop = static_cast<Loop*>(opaque);
+  if (loop->guest.pending() < kMaxPending) {
+    AppendFrame(loop->guest.output(), Frame(static_cast<const std::uint8_t*>(bytes), size));
+  }
+  return static_cast<ssize_t>(size);
+}
+
+std::int64_t ClockNs(void*) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// Timers serve IPv6 router advertisements only, and IPv6 is off.
+void* NewTimer(SlirpTimerCb, void*, void*) { return nullptr; }
+void FreeTimer(void*, void*) {}
+void SetTimer(void*, std::int64_t, void*) {}
+void GuestError(const char*, void*) {}
+void IgnoreDescriptor(int, void*) {}
+void Notify(void*) {}
+
+int AddPoll(int fd, int events, void* opaque) {
+  auto* loop = static_cast<Loop*>(opaque);
+  short wanted = 0;
+  if ((events & SLIRP_POLL_IN) != 0) wanted |= POLLIN;
+  if ((events & SLIRP_POLL_OUT) != 0) wanted |= POLLOUT;
+  if ((events & SLIRP_POLL_PRI) != 0) wanted |= POLLPRI;
+  loop->polls.push_back({.fd = fd, .events = wanted, .revents = 0});
+  return static_cast<int>(loop->polls.size()) - 1;
+}
+
+int GetEvents(int index, void* opaque) {
+  const short seen = static_cast<Loop*>(opaque)->polls[static_cast<std::size_t>(index)].revents;
+  int events = 0;
+  if ((seen & POLLIN) != 0) events |= SLIRP_POLL_IN;
+  if ((seen & POLLOUT) != 0) events |= SLIRP_POLL_OUT;
+  if ((seen & POLLPRI) != 0) events |= SLIRP_POLL_PRI;
+  if ((seen & POLLERR) != 0) events |= SLIRP_POLL_ERR;
+  if ((seen & POLLHUP) != 0) events |= SLIRP_POLL_HUP;
+  return events;
+}
+
+in_addr Address(Ipv4 address) { return in_addr{.s_addr = htonl(address)}; }
+
+SlirpConfig Config() {
+  SlirpConfig config = {};
+  config.version = 4;
+  config.in_enabled = true;
+  config.vnetwork = Address(kNetwork);
+  config.vnetmask = Address(kNetmask);
+  config.vhost = Address(kGateway);
+  config.vnameserver = Address(kResolver);
+  config.if_mtu = kMtu;
+  config.if_mru = kMtu;
+  config.disable_host_loopback = true;
+  config.disable_dhcp = true;
+  return config;
+}
+
+SlirpCb Callbacks() {
+  SlirpCb callbacks = {};
+  callbacks.send_packet = SendPacket;
+  callbacks.guest_error = GuestError;
+  callbacks.clock_get_ns = ClockNs;
+  callbacks.timer_new = NewTimer;
+  callbacks.timer_free = FreeTimer;
+  callbacks.timer_mod = SetTimer;
+  callbacks.register_poll_fd = IgnoreDescriptor;
+  callbacks.unregister_poll_fd = IgnoreDescriptor;
+  callbacks.notify = Notify;
+  return callbacks;
+}
+
+Status TakeFrames(Loop& loop, FrameReader& reader, Slirp* slirp, StreamState& state) {
+  PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, loop.guest.Read(state));
+  reader.Feed(bytes);
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
+    if (!frame) return OkStatus();
+    if (MayLeave(*frame)) slirp_input(slirp, frame->data(), static_cast<int>(frame->size()));
+  }
+}
+
+}  // namespace
+
+Status RunSlirp(int guest_fd) {
+  Loop loop(guest_fd);
+  const SlirpConfig config = Config();
+  const SlirpCb callbacks = Callbacks();
+  const std::unique_ptr<Slirp, void (*)(Slirp*)> slirp(slirp_new(&config, &callbacks, &loop),
+                                                       slirp_cleanup);
+  if (!slirp) return MakeError(ErrorCode::kInternal, "libslirp does not start");
+  FrameReader reader;
+  StreamState state = StreamState::kOpen;
+  while (state == StreamState::kOpen) {
+    loop.polls.clear();
+    const bool writing = loop.guest.pending() > 0;
+    // If a guest does not take its answers, its frames are not read.
+    const int wanted = (writing ? POLLOUT : 0) | (loop.guest.pending() < kMaxPending ? POLLIN : 0);
+    loop.polls.push_back({.fd = guest_fd, .events = static_cast<short>(wanted), .revents = 0});
+    std::uint32_t timeout = 60 * 1000;
+    slirp_pollfds_fill(slirp.get(), &timeout, AddPoll, &loop);
+    const int ready = ::poll(loop.polls.data(), loop.polls.size(),
+                             static_cast<int>(std::min<std::uint32_t>(timeout, 60 * 1000)));
+    if (ready < 0 && errno != EINTR) return sys::ErrnoError(errno, "poll");
+    const short seen = ready > 0 ? loop.polls[0].revents : short{0};
+    slirp_pollfds_poll(slirp.get(), ready < 0 ? 1 : 0, GetEvents, &loop);
+    if ((seen & POLLIN) != 0) {
+      PYRO_RETURN_IF_ERROR(TakeFrames(loop, reader, slirp.get(), state));
+    }
+    PYRO_RETURN_IF_ERROR(loop.guest.Flush(state));
+    if ((seen & (POLLHUP | POLLERR)) != 0) state = StreamState::kClosed;
+  }
+  return OkStatus();
+}
+
+}  // namespace pyro::net

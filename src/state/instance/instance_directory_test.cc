@@ -1,0 +1,203 @@
+#include "state/instance/instance_directory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "state/instance/task_manifest.h"
+#include "state/test_support.h"
+#include "sys/files.h"
+#include "sys/test_directory.h"
+
+namespace pyro::state {
+namespace {
+
+namespace fs = std::filesystem;
+
+class InstanceDirectoryTest : public testing::Test {
+ protected:
+  Result<sys::FileLock> Create(const InstanceId& id) {
+    return CreateInstanceDirectory(state_.path(), TestSpec(id), clock_.Now());
+  }
+
+  // A task at rest: finished, and its lock is free.
+  void MakeFinished(const InstanceId& id) {
+    const auto lock = Create(id);
+    ASSERT_TRUE(lock.ok()) << lock.error().message;
+    ASSERT_TRUE(FinishCreation(state_.path(), id).ok());
+  }
+
+  Result<std::vector<fs::path>> Leftovers(InstanceKind kind, const std::vector<InstanceId>& known) {
+    std::vector<InstanceRecord> rows;
+    for (const InstanceId& id : known) rows.emplace_back(TestSpec(id));
+    auto found = LeftoverDirectories(state_.path(), kind, rows);
+    if (found) std::sort(found->begin(), found->end());
+    return found;
+  }
+  Result<std::vector<fs::path>> Leftovers(const std::vector<InstanceId>& known) {
+    return Leftovers(InstanceKind::kTask, known);
+  }
+
+  InstanceFiles Look(const InstanceId& id) { return *LookAtFiles(state_.path(), id); }
+
+  sys::TestDirectory state_;
+  TestClock clock_;
+};
+
+TEST_F(InstanceDirectoryTest, ThatOfATaskIsMadeLockedMarkedAndForTheOwnerOnly) {
+  const InstanceId id = TestTaskId(1);
+  const auto lock = Create(id);
+  ASSERT_TRUE(lock.ok()) << lock.error().message;
+  const fs::path directory = InstanceDirectory(state_.path(), id);
+  EXPECT_EQ(fs::status(directory).permissions(), fs::perms(0700));
+  EXPECT_TRUE(fs::is_directory(directory / "commands"));
+  EXPECT_FALSE(sys::FileLock::TryAcquire(InstanceLock(state_.path(), id))->has_value());
+  EXPECT_EQ(Look(id), InstanceFiles::kCreating);
+  const auto text = sys::ReadFile(directory / "manifest.json", kMaxTaskManifestBytes);
+  const auto manifest = ParseTaskManifest(*text);
+  ASSERT_TRUE(manifest.ok()) << manifest.error().message;
+  EXPECT_EQ(manifest->id, id);
+  EXPECT_EQ(manifest->created_at, clock_.Now());
+  EXPECT_TRUE(FinishCreation(state_.path(), id).ok());
+  EXPECT_TRUE(FinishCreation(state_.path(), id).ok());
+  EXPECT_EQ(Look(id), InstanceFiles::kReady);
+  EXPECT_EQ(Create(id).error().code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(Look(id), InstanceFiles::kReady);
+}
+
+TEST_F(InstanceDirectoryTest, RemovalOfATaskHasAPointOfNoReturn) {
+  const InstanceId id = TestTaskId(1);
+  MakeFinished(id);
+  EXPECT_TRUE(RetireDirectory(state_.path(), id).ok());
+  EXPECT_EQ(Look(id), InstanceFiles::kRemoving);
+  EXPECT_FALSE(*IsAdoptable(state_.path(), id));
+  EXPECT_TRUE(fs::is_directory(RetiredDirectory(state_.path(), id)));
+  EXPECT_EQ(Leftovers({})->size(), 1u);
+  // Not while its row exists: no call would delete the row later.
+  EXPECT_TRUE(Leftovers({id})->empty());
+  EXPECT_TRUE(RemoveInstanceDirectory(state_.path(), id).ok());
+  EXPECT_EQ(Look(id), InstanceFiles::kMissing);
+  EXPECT_TRUE(fs::is_empty(InstancesDirectory(state_.path(), InstanceKind::kTask)));
+  EXPECT_TRUE(RemoveInstanceDirectory(state_.path(), id).ok());
+}
+
+TEST_F(InstanceDirectoryTest, NothingThatMayHoldWorkIsALeftover) {
+  EXPECT_TRUE(Leftovers({})->empty());  // Nothing was ever made.
+  const auto held = Create(TestTaskId(1));
+  ASSERT_TRUE(held.ok());
+  ASSERT_TRUE(Create(TestTaskId(2)).ok());  // Cut off: its lock is let go at once.
+  ASSERT_TRUE(Create(TestTaskId(3)).ok());  // The same, but its row exists.
+  MakeFinished(TestTaskId(4));
+  MakeFinished(TestTaskId(5));
+  fs::remove(InstanceDirectory(state_.path(), TestTaskId(5)) / "manifest.json");
+  const fs::path tasks = InstancesDirectory(state_.path(), InstanceKind::kTask);
+  fs::create_directory(tasks / TestTaskId(6).str());  // Nothing in it: not made by us, or emptied.
+  fs::create_directory(tasks / (".gone-" + TestTaskId(7).str()));
+  fs::create_directory(tasks / (".new-" + TestTaskId(8).str()));
+  fs::create_directory(tasks / "notes");
+
+  auto leftovers = Leftovers({TestTaskId(3)});
+  ASSERT_TRUE(leftovers.ok()) << leftovers.error().message;
+  std::vector<fs::path> expected = {InstanceDirectory(state_.path(), TestTaskId(2)),
+                                    tasks / (".gone-" + TestTaskId(7).str()),
+                                    tasks / (".new-" + TestTaskId(8).str())};
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(*leftovers, expected);
+  EXPECT_TRUE(*IsAdoptable(state_.path(), TestTaskId(4)));
+  for (const int other : {1, 2, 3, 7, 8, 9}) {
+    EXPECT_FALSE(*IsAdoptable(state_.path(), TestTaskId(static_cast<std::uint8_t>(other))))
+        << other;
+  }
+}
+
+TEST_F(InstanceDirectoryTest, FailedCreationLeavesNothing) {
+  fs::create_directories(InstancesDirectory(state_.path(), InstanceKind::kTask) /
+                         (".new-" + TestTaskId(1).str()));
+  EXPECT_EQ(Create(TestTaskId(1)).error().code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(Look(TestTaskId(1)), InstanceFiles::kMissing);
+  InstanceSpec bad = TestSpec(TestTaskId(2));
+  bad.vcpu_count = 0;
+  EXPECT_FALSE(CreateInstanceDirectory(state_.path(), bad, clock_.Now()).ok());
+  EXPECT_EQ(Look(TestTaskId(2)), InstanceFiles::kMissing);
+}
+
+TEST_F(InstanceDirectoryTest, ThatOfAVmIsMadeLockedAndForTheOwnerOnly) {
+  const InstanceId id = TestId(1);
+  const auto lock = Create(id);
+  ASSERT_TRUE(lock.ok()) << lock.error().message;
+  const fs::path directory = InstanceDirectory(state_.path(), id);
+  EXPECT_EQ(fs::status(directory).permissions(), fs::perms(0700));
+  EXPECT_FALSE(sys::FileLock::TryAcquire(InstanceLock(state_.path(), id))->has_value());
+  // Nothing but its lock: it can be lost.
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory), fs::directory_iterator()), 1);
+  EXPECT_EQ(Look(id), InstanceFiles::kReady);
+  EXPECT_EQ(Create(id).error().code, ErrorCode::kAlreadyExists);
+}
+
+TEST_F(InstanceDirectoryTest, RemovalOfAVmIsIdempotentAndTakesEverything) {
+  const InstanceId id = TestId(1);
+  const auto lock = Create(id);
+  ASSERT_TRUE(lock.ok());
+  fs::create_directories(InstanceDirectory(state_.path(), id) / "a/b");
+  EXPECT_TRUE(RemoveInstanceDirectory(state_.path(), id).ok());
+  EXPECT_TRUE(fs::is_empty(InstancesDirectory(state_.path(), InstanceKind::kVm)));
+  EXPECT_TRUE(RemoveInstanceDirectory(state_.path(), id).ok());
+}
+
+TEST_F(InstanceDirectoryTest, LeftoversOfVmsHaveNeitherARowNorAHolder) {
+  EXPECT_TRUE(Leftovers(InstanceKind::kVm, {})->empty());  // Nothing was ever made.
+  const auto held = Create(TestId(1));
+  ASSERT_TRUE(held.ok());
+  ASSERT_TRUE(Create(TestId(2)).ok());  // Its lock is let go at once.
+  ASSERT_TRUE(Create(TestId(3)).ok());
+  const fs::path vms = InstancesDirectory(state_.path(), InstanceKind::kVm);
+  const fs::path no_lock_yet = InstanceDirectory(state_.path(), TestId(4));
+  const fs::path half_removed = vms / (".gone-" + TestId(5).str());
+  for (const auto& path : {no_lock_yet, half_removed, vms / "notes"}) fs::create_directory(path);
+  const auto leftovers = Leftovers(InstanceKind::kVm, {TestId(2)});
+  ASSERT_TRUE(leftovers.ok()) << leftovers.error().message;
+  std::vector<fs::path> expected = {InstanceDirectory(state_.path(), TestId(3)), no_lock_yet,
+                                    half_removed};
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(*leftovers, expected);
+}
+
+TEST(TaskManifestTest, HostileOnesAreDataLoss) {
+  InstanceRecord manifest(TestSpec(TestTaskId(1)));
+  manifest.created_at = TestClock().Now();
+  const std::string good = FormatTaskManifest(manifest);
+  ASSERT_TRUE(ParseTaskManifest(good).ok());
+  EXPECT_EQ(FormatTaskManifest(*ParseTaskManifest(good)), good);
+  const auto with = [&](std::string_view from, std::string_view to) {
+    std::string text = good;
+    const auto at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+  };
+  const std::string bad[] = {
+      "",
+      "null",
+      "[]",
+      "{}",
+      good.substr(0, good.size() / 2),
+      std::string(kMaxTaskManifestBytes, ' ') + good,
+      std::string(100, '['),
+      with("\"schema\": 1", "\"schema\": 2"),
+      with("task_", "../.."),
+      with("\"vcpu_count\": 1", "\"vcpu_count\": 0"),
+      with("\"mem_mib\": 1024", "\"mem_mib\": -1"),
+      with("\"ttl_seconds\": 600", "\"ttl_seconds\": 99999999999"),
+      with("\"network\": false", "\"network\": \"no\""),
+      with("\"created_at_ms\": 17", "\"created_at_ms\": 18446744073709551615, \"x\": 17")};
+  for (const std::string& text : bad) {
+    const auto parsed = ParseTaskManifest(text);
+    ASSERT_FALSE(parsed.ok()) << text.substr(0, 200);
+    EXPECT_EQ(parsed.error().code, ErrorCode::kDataLoss);
+  }
+}
+
+}  // namespace
+}  // namespace pyro::state

@@ -1,0 +1,159 @@
+#include "state/pool/spare_pool.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "base/ids.h"
+#include "base/json.h"
+#include "base/try.h"
+#include "sys/file_lock.h"
+#include "sys/files.h"
+
+namespace pyro::state {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::int64_t kFormat = 1;
+constexpr std::size_t kMaxPoolBytes = 256 * 1024;
+constexpr std::size_t kMaxGuestBytes = 64 * 1024;
+constexpr std::int64_t kMaxPoolNumber = std::int64_t{1} << 30;
+constexpr char kPoolFile[] = "pool.json";
+constexpr char kTakenFile[] = "taken";
+constexpr char kGonePoolPrefix[] = ".gone-";
+
+std::vector<fs::path> Directories(const fs::path& parent) {
+  std::vector<fs::path> list;
+  std::error_code error;
+  for (fs::directory_iterator it(parent, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (fs::is_directory(fs::symlink_status(it->path(), ignored))) list.push_back(it->path());
+  }
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
+// Renames it in one step: a process that waits for its lock then makes a new pool.
+void RemoveOverPool(const fs::path& pool) {
+  const fs::path gone = pool.parent_path() / (kGonePoolPrefix + pool.filename().native());
+  if (std::rename(pool.c_str(), gone.c_str()) == 0) (void)sys::RemoveTree(gone);
+}
+
+}  // namespace
+
+fs::path SparePoolsDirectory(const fs::path& state_dir) { return state_dir / "spares"; }
+
+Result<SparePool> ReadSparePool(const fs::path& directory) {
+  PYRO_ASSIGN_OR_RETURN(const std::string text,
+                        sys::ReadFile(directory / kPoolFile, kMaxPoolBytes));
+  PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxPoolBytes));
+  PYRO_RETURN_IF_ERROR(GetInt(json, "format", kFormat, kFormat));
+  SparePool pool;
+  pool.directory = directory;
+  PYRO_ASSIGN_OR_RETURN(pool.environment, GetString(json, "environment", 4096));
+  PYRO_ASSIGN_OR_RETURN(pool.environment_digest, GetString(json, "environment_digest", 256));
+  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxPoolNumber));
+  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", 1, kMaxPoolNumber));
+  PYRO_ASSIGN_OR_RETURN(pool.network, GetBool(json, "network"));
+  PYRO_ASSIGN_OR_RETURN(const auto count, GetInt(json, "count", 0, kMaxSpares));
+  PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxPoolNumber));
+  PYRO_ASSIGN_OR_RETURN(const std::string blank, GetString(json, "blank", 4096));
+  PYRO_ASSIGN_OR_RETURN(pool.guest, GetString(json, "guest", kMaxGuestBytes));
+  pool.vcpu_count = static_cast<int>(vcpus);
+  pool.mem_mib = static_cast<int>(mem);
+  pool.count = static_cast<int>(count);
+  pool.ttl = seconds(ttl);
+  pool.blank = blank;
+  return pool;
+}
+
+Status WriteSparePool(const SparePool& pool) {
+  return sys::WriteFileAtomically(pool.directory / kPoolFile,
+                                  ToPrettyJson({{"format", kFormat},
+                                                {"environment", pool.environment},
+                                                {"environment_digest", pool.environment_digest},
+                                                {"vcpu_count", pool.vcpu_count},
+                                                {"mem_mib", pool.mem_mib},
+                                                {"network", pool.network},
+                                                {"count", pool.count},
+                                                {"ttl_seconds", pool.ttl.count()},
+                                                {"blank", pool.blank.native()},
+                                                {"guest", pool.guest}}) +
+                                      "\n");
+}
+
+std::vector<SparePool> ListSparePools(const fs::path& state_dir) {
+  std::vector<SparePool> pools;
+  for (const fs::path& directory : Directories(SparePoolsDirectory(state_dir))) {
+    if (directory.filename().native().starts_with(kGonePoolPrefix)) continue;
+    if (auto pool = ReadSparePool(directory)) pools.push_back(std::move(*pool));
+  }
+  return pools;
+}
+
+WallTime SparePoolExpiry(const SparePool& pool) {
+  struct stat status {};
+  if (::stat((pool.directory / kPoolFile).c_str(), &status) != 0) return {};
+  return WallTime(milliseconds(status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1'000'000) +
+                  pool.ttl);
+}
+
+void TouchSparePool(const fs::path& directory) {
+  ::utimensat(AT_FDCWD, (directory / kPoolFile).c_str(), nullptr, 0);
+}
+
+std::vector<fs::path> ListSpares(const fs::path& pool) {
+  std::vector<fs::path> list = Directories(pool);
+  std::erase_if(list, [](const fs::path& path) {
+    return !InstanceId::Parse(InstanceKind::kVm, path.filename().native());
+  });
+  return list;
+}
+
+fs::path SparePoolLock(const fs::path& pool) { return pool / "lock"; }
+
+void MarkSpareTaken(const fs::path& spare) {
+  (void)sys::OpenFile(spare / kTakenFile, O_WRONLY | O_CREAT);
+}
+
+bool SpareIsTaken(const fs::path& spare) {
+  return ::access((spare / kTakenFile).c_str(), F_OK) == 0;
+}
+
+int ClearDeadSpares(const fs::path& pool) {
+  int waiting = 0;
+  for (const fs::path& spare : ListSpares(pool)) {
+    const auto lock = sys::FileLock::TryAcquire(spare / "lock");
+    if (!lock || *lock) {
+      (void)sys::RemoveTree(spare);
+    } else if (!SpareIsTaken(spare)) {
+      ++waiting;
+    }
+  }
+  return waiting;
+}
+
+void ReapSpares(const fs::path& state_dir, WallTime now) {
+  for (const fs::path& directory : Directories(SparePoolsDirectory(state_dir))) {
+    if (directory.filename().native().starts_with(kGonePoolPrefix)) {
+      (void)sys::RemoveTree(directory);  // Left by a kill.
+      continue;
+    }
+    const auto lock = sys::FileLock::TryAcquire(SparePoolLock(directory));
+    if (!lock || !*lock) continue;
+    (void)ClearDeadSpares(directory);
+    if (!ListSpares(directory).empty()) continue;
+    const auto pool = ReadSparePool(directory);
+    if (!pool || pool->count == 0 || SparePoolExpiry(*pool) <= now) RemoveOverPool(directory);
+  }
+}
+
+}  // namespace pyro::state

@@ -1,0 +1,70 @@
+// Pools of spares: guests that have started and wait for a command.
+//
+//   spares/<name>/pool.json   the configuration of its spares, and their number; its time of change
+//                             is the last use
+//   spares/<name>/lock        held by the process that adds or removes spares
+//   spares/<name>/vm_…/       one spare: lock, control.sock, data.img, console.log; and `taken`,
+//                             once a client has it
+//
+// A spare has no row: its supervisor holds its lock, and removes it in the end. The holder of the
+// pool's lock removes the leftovers of a killed supervisor.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "pyro/result.h"
+#include "pyro/types.h"
+
+namespace pyro::state {
+
+struct SparePool {
+  std::filesystem::path directory;  // Its name is that of the template.
+  std::string environment;
+  std::string environment_digest;
+  int vcpu_count = 1;
+  int mem_mib = 1024;
+  bool network = false;
+  int count = 0;                   // The number to keep ready.
+  std::chrono::seconds ttl{3600};  // From the last use on.
+  std::filesystem::path blank;     // The image that a spare's disk is copied from.
+  std::string guest;  // A wire::SupervisorConfig; each spare fills in id and directory.
+};
+
+std::filesystem::path SparePoolsDirectory(const std::filesystem::path& state_dir);
+
+// kInvalidArgument, for example: pool.json is not of this version.
+Result<SparePool> ReadSparePool(const std::filesystem::path& directory);
+Status WriteSparePool(const SparePool& pool);
+
+// Every pool that can be read.
+std::vector<SparePool> ListSparePools(const std::filesystem::path& state_dir);
+
+// The time of its end unless a client takes a spare before. The epoch if the pool is gone.
+WallTime SparePoolExpiry(const SparePool& pool);
+// Records a use now.
+void TouchSparePool(const std::filesystem::path& directory);
+
+// The directories of spares, with or without an owner.
+std::vector<std::filesystem::path> ListSpares(const std::filesystem::path& pool);
+
+// Held by the process that adds or removes spares.
+std::filesystem::path SparePoolLock(const std::filesystem::path& pool);
+
+// By a spare's supervisor: it has been handed out.
+void MarkSpareTaken(const std::filesystem::path& spare);
+bool SpareIsTaken(const std::filesystem::path& spare);
+
+// For the holder of the pool's lock: removes the spares without an owner; returns the number that
+// still waits.
+int ClearDeadSpares(const std::filesystem::path& pool);
+
+// Removes dead spares of every pool, and pools that are over. Never waits, never fails.
+void ReapSpares(const std::filesystem::path& state_dir, WallTime now);
+
+}  // namespace pyro::state

@@ -1,0 +1,119 @@
+#include "state/pool/spare_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "sys/file_lock.h"
+#include "sys/test_directory.h"
+
+namespace pyro::state {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+
+constexpr char kSpare[] = "vm_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+constexpr char kOther[] = "vm_bbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+class SparePoolTest : public ::testing::Test {
+ protected:
+  SparePoolTest() {
+    pool_.directory = SparePoolsDirectory(state_) / "0123";
+    pool_.environment = "debian:12";
+    pool_.environment_digest = "ab";
+    pool_.count = 2;
+    pool_.mem_mib = 512;
+    pool_.network = true;
+    pool_.ttl = seconds(60);
+    pool_.blank = "/blank.img";
+    pool_.guest = "{\"a\": 1}";
+    fs::create_directories(pool_.directory);
+    EXPECT_TRUE(WriteSparePool(pool_));
+  }
+
+  fs::path MakeSpare(const char* name) {
+    fs::create_directories(pool_.directory / name);
+    return pool_.directory / name;
+  }
+
+  sys::TestDirectory directory_;
+  fs::path state_ = directory_.path();
+  SparePool pool_;
+};
+
+TEST_F(SparePoolTest, WhatWasWrittenIsRead) {
+  const auto pools = ListSparePools(state_);
+  ASSERT_EQ(pools.size(), 1u);
+  EXPECT_EQ(pools[0].directory, pool_.directory);
+  EXPECT_EQ(pools[0].environment, "debian:12");
+  EXPECT_EQ(pools[0].count, 2);
+  EXPECT_EQ(pools[0].mem_mib, 512);
+  EXPECT_TRUE(pools[0].network);
+  EXPECT_EQ(pools[0].ttl, seconds(60));
+  EXPECT_EQ(pools[0].blank, "/blank.img");
+  EXPECT_EQ(pools[0].guest, "{\"a\": 1}");
+}
+
+TEST_F(SparePoolTest, ADamagedPoolIsAnErrorAndNotListed) {
+  for (const char* text : {"", "{", "[]", "{\"format\": 2}", "{\"format\": 1, \"count\": -1}"}) {
+    std::ofstream(pool_.directory / "pool.json") << text;
+    EXPECT_FALSE(ReadSparePool(pool_.directory)) << text;
+    EXPECT_TRUE(ListSparePools(state_).empty()) << text;
+  }
+}
+
+TEST_F(SparePoolTest, OnlySparesWithAnOwnerSurvive) {
+  const fs::path alive = MakeSpare(kSpare);
+  const fs::path dead = MakeSpare(kOther);
+  const auto lock = sys::FileLock::TryAcquire(alive / "lock");
+  ASSERT_TRUE(lock && *lock);
+  EXPECT_EQ(ClearDeadSpares(pool_.directory), 1);
+  EXPECT_EQ(ListSpares(pool_.directory), std::vector<fs::path>{alive});
+  MarkSpareTaken(alive);
+  EXPECT_EQ(ClearDeadSpares(pool_.directory), 0);
+  EXPECT_TRUE(fs::exists(alive));
+}
+
+TEST_F(SparePoolTest, APoolInUseByAnotherIsLeftAlone) {
+  const fs::path dead = MakeSpare(kSpare);
+  const auto lock = sys::FileLock::TryAcquire(SparePoolLock(pool_.directory));
+  ASSERT_TRUE(lock && *lock);
+  ReapSpares(state_, WallTime::max());
+  EXPECT_TRUE(fs::exists(dead));
+}
+
+TEST_F(SparePoolTest, APoolGoesWhenItsTimeIsOverAndNoSpareIsLeft) {
+  const WallTime expiry = SparePoolExpiry(pool_);
+  ReapSpares(state_, expiry - seconds(30));
+  EXPECT_TRUE(fs::exists(pool_.directory));
+  const fs::path spare = MakeSpare(kSpare);
+  {
+    const auto lock = sys::FileLock::TryAcquire(spare / "lock");
+    ASSERT_TRUE(lock && *lock);
+    ReapSpares(state_, expiry + seconds(1));
+    EXPECT_TRUE(fs::exists(spare));
+  }
+  ReapSpares(state_, expiry + seconds(1));
+  EXPECT_FALSE(fs::exists(pool_.directory));
+}
+
+TEST_F(SparePoolTest, WhatAKilledRemovalLeftIsNoPoolAndGoes) {
+  const fs::path gone = pool_.directory.parent_path() / ".gone-0123";
+  fs::rename(pool_.directory, gone);
+  EXPECT_TRUE(ListSparePools(state_).empty());
+  ReapSpares(state_, WallTime());
+  EXPECT_FALSE(fs::exists(gone));
+}
+
+TEST_F(SparePoolTest, ALinkIsNoSpare) {
+  fs::create_directories(directory_.path() / "elsewhere");
+  fs::create_directory_symlink(directory_.path() / "elsewhere", pool_.directory / kSpare);
+  EXPECT_EQ(ClearDeadSpares(pool_.directory), 0);
+  EXPECT_TRUE(ListSpares(pool_.directory).empty());
+  EXPECT_TRUE(fs::exists(directory_.path() / "elsewhere"));
+}
+
+}  // namespace
+}  // namespace pyro::state

@@ -1,0 +1,216 @@
+#include "state/registry.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/try.h"
+#include "db/migrations.h"
+#include "state/disk_reserve.h"
+#include "state/instance/instance_row.h"
+#include "state/schema.h"
+#include "sys/files.h"
+
+namespace pyro::state {
+namespace {
+
+Error NoSuch(InstanceKind kind, std::string_view id) {
+  const InstancePolicy& policy = PolicyOf(kind);
+  return MakeError(ErrorCode::kNotFound, fmt::format("there is no {} '{}'", policy.thing, id),
+                   std::string(policy.no_such));
+}
+
+// `text` as the beginning of an id with its prefix, which `text` may leave out.
+Result<std::string> WholePrefix(InstanceKind kind, std::string_view text) {
+  const std::string_view prefix = IdPrefix(kind);
+  if (IsIdPrefix(text, prefix)) return std::string(text);
+  std::string whole = std::string(prefix) + std::string(text.substr(0, 64));
+  if (IsIdPrefix(whole, prefix)) return whole;
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("'{}' is not the id of a {}", Printable(text, 64), PolicyOf(kind).thing),
+      fmt::format("an id is {} and 26 characters, of which the first 6 are enough", prefix));
+}
+
+// Of an adopted task, after its commands.
+void ResumeAfter(InstanceRecord& task, const std::vector<CommandRecord>& commands) {
+  task.state = InstanceState::kStopped;
+  WallTime last_used = task.created_at;
+  for (const CommandRecord& command : commands) {
+    last_used = std::max(last_used, command.end->ended_at);
+    task.output_bytes += command.end->kept_bytes();
+    task.next_sequence = command.sequence + 1;
+    ++task.command_count;
+    const bool allowed =
+        command.execution_mode != ExecutionMode::kHostCompat || task.allow_host_compat;
+    if (allowed) task.execution_mode = command.execution_mode;
+  }
+  BeginLease(task, last_used);
+}
+
+Status CheckAdopted(const InstanceSpec& spec, const std::vector<CommandRecord>& commands) {
+  PYRO_RETURN_IF_ERROR(CheckSpec(spec));
+  std::int64_t before = 0;
+  for (const CommandRecord& command : commands) {
+    const bool in_order = command.sequence > before && command.sequence < INT64_MAX;
+    if (!in_order || !command.end || command.task_id != spec.id) {
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("command {} of '{}' cannot be recorded", command.sequence, spec.id.str()));
+    }
+    PYRO_RETURN_IF_ERROR(CheckCommandEnd(*command.end));
+    before = command.sequence;
+  }
+  return OkStatus();
+}
+
+Result<db::Database> OpenDatabase(const std::filesystem::path& state_dir) {
+  PYRO_ASSIGN_OR_RETURN(auto database, db::Database::Open(state_dir / "registry.db"));
+  PYRO_RETURN_IF_ERROR(db::Migrate(database, Migrations()));
+  return database;
+}
+
+}  // namespace
+
+Result<Registry> Registry::Open(const std::filesystem::path& state_dir, const Clock& clock) {
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(state_dir));
+  DiskReserve reserve(state_dir);
+  auto database = OpenDatabase(state_dir);
+  if (!database && database.error().code == ErrorCode::kNoSpace && reserve.Release()) {
+    database = OpenDatabase(state_dir);
+  } else if (database) {
+    (void)reserve.Fill();
+  }
+  if (!database) return std::move(database).error();
+  return Registry(std::move(*database), clock);
+}
+
+Result<InstanceRecord> Registry::Insert(const InstanceSpec& spec) {
+  PYRO_RETURN_IF_ERROR(CheckSpec(spec));
+  InstanceRecord instance(spec);
+  instance.created_at = clock_->Now();
+  BeginLease(instance, instance.created_at);
+  PYRO_RETURN_IF_ERROR(InsertRow(instance));
+  return instance;
+}
+
+Result<InstanceRecord> Registry::Adopt(InstanceRecord task,
+                                       const std::vector<CommandRecord>& commands) {
+  PYRO_RETURN_IF_ERROR(CheckAdopted(task, commands));
+  ResumeAfter(task, commands);
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_RETURN_IF_ERROR(InsertRow(task));
+    for (const CommandRecord& command : commands) {
+      PYRO_RETURN_IF_ERROR(InsertCommandRow(command));
+    }
+    return OkStatus();
+  }));
+  return task;
+}
+
+Status Registry::InsertRow(const InstanceRecord& instance) {
+  PYRO_ASSIGN_OR_RETURN(auto insert, database_.Prepare(kInsertInstance));
+  BindInstance(insert, instance);
+  Status status = insert.Run();
+  if (status || status.error().code != ErrorCode::kAlreadyExists) return status;
+  return MakeError(ErrorCode::kAlreadyExists,
+                   fmt::format("there is a {} '{}' already", PolicyOf(instance.id.kind()).thing,
+                               instance.id.str()),
+                   "create one with another id");
+}
+
+Result<InstanceRecord> Registry::Get(const InstanceId& id) {
+  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare(kSelectInstance));
+  PYRO_ASSIGN_OR_RETURN(const bool found, select.BindText(1, id.str()).Step());
+  if (!found) return NoSuch(id.kind(), id.str());
+  return ReadInstance(select);
+}
+
+Result<std::vector<InstanceRecord>> Registry::WithPrefix(std::string_view prefix) {
+  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare(kSelectInstances));
+  select.BindText(1, prefix);
+  std::vector<InstanceRecord> instances;
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return instances;
+    PYRO_ASSIGN_OR_RETURN(auto instance, ReadInstance(select));
+    instances.push_back(std::move(instance));
+  }
+}
+
+Result<std::vector<InstanceRecord>> Registry::List(InstanceKind kind) {
+  return WithPrefix(IdPrefix(kind));
+}
+
+Result<InstanceRecord> Registry::Find(InstanceKind kind, std::string_view text) {
+  PYRO_ASSIGN_OR_RETURN(const std::string prefix, WholePrefix(kind, text));
+  PYRO_ASSIGN_OR_RETURN(auto instances, WithPrefix(prefix));
+  if (instances.size() == 1) return std::move(instances.front());
+  if (instances.empty()) return NoSuch(kind, prefix);
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("'{}' is the beginning of {} ids", prefix, instances.size()),
+                   "give more characters of the id");
+}
+
+Result<InstanceRecord> Registry::Apply(const InstanceId& id, InstanceEvent event,
+                                       const InstanceChanges& changes) {
+  std::optional<InstanceRecord> applied;
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(applied, Get(id));
+    PYRO_RETURN_IF_ERROR(Advance(*applied, event, changes, clock_->Now()));
+    return applied->state == InstanceState::kDeleted ? Remove(id) : Store(*applied);
+  }));
+  return std::move(*applied);
+}
+
+Result<InstanceRecord> Registry::Rename(const InstanceId& id, const std::string& name) {
+  std::optional<InstanceRecord> renamed;
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(renamed, Get(id));
+    renamed->name = name;
+    return Store(*renamed);
+  }));
+  return std::move(*renamed);
+}
+
+Status Registry::Store(const InstanceRecord& instance) {
+  PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare(kUpdateInstance));
+  BindInstance(update, instance);
+  return update.Run();
+}
+
+Status Registry::Remove(const InstanceId& id) {
+  PYRO_ASSIGN_OR_RETURN(auto remove, database_.Prepare("DELETE FROM instances WHERE id = ?1"));
+  return remove.BindText(1, id.str()).Run();
+}
+
+Status Registry::Delete(const InstanceId& id) {
+  const auto deleted = Apply(id, InstanceEvent::kDelete);
+  if (!deleted && deleted.error().code != ErrorCode::kNotFound) return deleted.error();
+  return OkStatus();
+}
+
+Result<std::set<std::string>> Registry::DigestsInUse() {
+  PYRO_ASSIGN_OR_RETURN(auto select,
+                        database_.Prepare("SELECT DISTINCT environment_digest FROM instances"));
+  std::set<std::string> digests;
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return digests;
+    digests.insert(select.Text(0));
+  }
+}
+
+Status Registry::InTransaction(const std::function<Status()>& body) {
+  return database_.in_transaction() ? body() : WithExclusive(body);
+}
+
+Status Registry::WithExclusive(const std::function<Status()>& body) {
+  PYRO_ASSIGN_OR_RETURN(auto transaction, db::Transaction::Begin(database_));
+  PYRO_RETURN_IF_ERROR(body());
+  return transaction.Commit();
+}
+
+}  // namespace pyro::state

@@ -1,0 +1,152 @@
+// The part of Registry for the commands of tasks. Each call takes the same time for any number of
+// commands: one row of `instances` and one of `commands`, found by their keys.
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+#include "state/journal/command_row.h"
+#include "state/registry.h"
+
+namespace pyro::state {
+namespace {
+
+Result<std::vector<CommandRecord>> ReadCommands(db::Statement& select) {
+  std::vector<CommandRecord> commands;
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return commands;
+    PYRO_ASSIGN_OR_RETURN(auto command, ReadCommand(select));
+    commands.push_back(std::move(command));
+  }
+}
+
+}  // namespace
+
+Result<CommandRecord> Registry::BeginCommand(const InstanceId& id, const CommandSpec& spec,
+                                             ExecutionMode mode) {
+  if (spec.argv.empty() || spec.timeout_ms < 0) {
+    return MakeError(ErrorCode::kInvalidArgument, "a command needs at least one word");
+  }
+  if (!PolicyOf(id.kind()).keeps_work) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("a {} keeps no journal", PolicyOf(id.kind()).thing));
+  }
+  CommandRecord command(id, 0, CommandBegin{spec, mode, {}});
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(auto task, Get(id));
+    const WallTime now = clock_->Now();
+    PYRO_RETURN_IF_ERROR(Advance(task, InstanceEvent::kExec, {}, now));
+    command.sequence = task.next_sequence++;
+    command.started_at = now;
+    ++task.command_count;
+    PYRO_RETURN_IF_ERROR(Store(task));
+    return InsertCommandRow(command);
+  }));
+  return command;
+}
+
+Status Registry::InsertCommandRow(const CommandRecord& command) {
+  PYRO_ASSIGN_OR_RETURN(auto insert, database_.Prepare("INSERT INTO commands (" PYRO_COMMAND_COLUMNS
+                                                       ") VALUES (" PYRO_COMMAND_PARAMETERS ")"));
+  BindCommand(insert, command);
+  return insert.Run();
+}
+
+Result<CommandRecord> Registry::EndCommand(const InstanceId& id, std::int64_t sequence,
+                                           const CommandEnd& end) {
+  PYRO_RETURN_IF_ERROR(CheckCommandEnd(end));
+  std::optional<CommandRecord> command;
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(command, GetCommand(id, sequence));
+    if (command->end) {
+      return MakeError(ErrorCode::kWrongState,
+                       fmt::format("command {} of '{}' has ended already", sequence, id.str()));
+    }
+    PYRO_ASSIGN_OR_RETURN(auto task, Get(id));
+    command->end = end;
+    task.output_bytes += end.kept_bytes();
+    // An interruption is noticed at some later time, which does not count as use of the task.
+    if (task.state == InstanceState::kStarted && end.outcome != Outcome::kInterrupted) {
+      BeginLease(task, clock_->Now());
+    }
+    PYRO_RETURN_IF_ERROR(Store(task));
+    PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_VALUES
+                                                         ") = (" PYRO_COMMAND_VALUE_PARAMETERS
+                                                         ") WHERE task_id = ?1 AND sequence = ?2"));
+    BindCommand(update, *command);
+    return update.Run();
+  }));
+  return std::move(*command);
+}
+
+Result<std::int64_t> Registry::InterruptRunning(
+    const InstanceId& id, const std::function<CommandEnd(std::int64_t)>& how) {
+  std::vector<std::int64_t> running;
+  {
+    PYRO_ASSIGN_OR_RETURN(
+        auto select,
+        database_.Prepare(
+            "SELECT sequence FROM commands INDEXED BY commands_running WHERE task_id = ?1 AND "
+            "state = 'running' ORDER BY sequence"));
+    select.BindText(1, id.str());
+    while (true) {
+      PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
+      if (!row) break;
+      running.push_back(select.Int(0));
+    }
+  }
+  if (running.empty()) return 0;
+  // Files are read before the transaction makes other processes wait.
+  std::vector<CommandEnd> ends;
+  ends.reserve(running.size());
+  for (const std::int64_t sequence : running) ends.push_back(how(sequence));
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      const auto ended = EndCommand(id, running[i], ends[i]);
+      // Another process may have noticed first.
+      if (!ended && ended.error().code != ErrorCode::kWrongState &&
+          ended.error().code != ErrorCode::kNotFound) {
+        return ended.error();
+      }
+    }
+    return OkStatus();
+  }));
+  return static_cast<std::int64_t>(running.size());
+}
+
+Result<CommandRecord> Registry::GetCommand(const InstanceId& id, std::int64_t sequence) {
+  PYRO_ASSIGN_OR_RETURN(auto select,
+                        database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                          " FROM commands WHERE task_id = ?1 AND sequence = ?2"));
+  PYRO_ASSIGN_OR_RETURN(const bool found, select.BindText(1, id.str()).BindInt(2, sequence).Step());
+  if (found) return ReadCommand(select);
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("task '{}' has no command {}", id.str(), sequence),
+                   "`pyro task logs` lists its commands");
+}
+
+Result<std::vector<CommandRecord>> Registry::ListCommands(const InstanceId& id,
+                                                          const CommandRange& range) {
+  auto select = range.newest_first
+                    ? database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                        " FROM commands WHERE task_id = ?1 "
+                                        "AND sequence <= ?2 ORDER BY sequence DESC LIMIT ?3")
+                    : database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
+                                        " FROM commands WHERE task_id = ?1 "
+                                        "AND sequence >= ?2 ORDER BY sequence LIMIT ?3");
+  if (!select) return select.error();
+  select->BindText(1, id.str())
+      .BindInt(2, range.from_sequence)
+      .BindInt(3, std::max<std::int64_t>(range.limit, 0));
+  return ReadCommands(*select);
+}
+
+Result<std::optional<CommandRecord>> Registry::LastCommand(const InstanceId& id) {
+  PYRO_ASSIGN_OR_RETURN(
+      auto commands,
+      ListCommands(id, {.from_sequence = INT64_MAX, .limit = 1, .newest_first = true}));
+  if (commands.empty()) return std::optional<CommandRecord>();
+  return std::optional<CommandRecord>(std::move(commands.front()));
+}
+
+}  // namespace pyro::state

@@ -1,0 +1,57 @@
+// For tests of state/: a clock that stands still, and what to put in.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include <gtest/gtest.h>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "state/instance/instance_record.h"
+#include "state/journal/command_record.h"
+
+namespace pyro::state {
+
+class TestClock : public Clock {
+ public:
+  WallTime Now() const override { return now_; }
+  void Advance(std::chrono::milliseconds step) { now_ += step; }
+
+ private:
+  WallTime now_{std::chrono::milliseconds(1'700'000'000'000)};
+};
+
+inline InstanceId TestId(std::uint8_t first, std::uint8_t last = 0) {
+  return InstanceId::FromBits(InstanceKind::kVm,
+                              {first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
+}
+
+inline InstanceId TestTaskId(std::uint8_t first, std::uint8_t last = 0) {
+  return InstanceId::FromBits(InstanceKind::kTask,
+                              {first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last});
+}
+
+inline CommandBegin TestCommand(std::string word) {
+  return {CommandSpec{.argv = {std::move(word)}, .cwd = "/workspace", .timeout_ms = 30'000},
+          ExecutionMode::kGuestVirtioSerial,
+          {}};
+}
+
+inline InstanceSpec TestSpec(InstanceId id) {
+  return InstanceSpec{
+      .id = std::move(id), .environment = "debian:12", .environment_digest = "sha256:aaaa"};
+}
+
+inline void ExpectSame(const InstanceRecord& a, const InstanceRecord& b) {
+  EXPECT_EQ(a.id, b.id);
+  for (const InstanceField& field : kInstanceFields) {
+    std::visit([&](auto member) { EXPECT_TRUE(a.*member == b.*member) << field.name; },
+               field.member);
+  }
+}
+
+}  // namespace pyro::state
