@@ -21,9 +21,12 @@ BIN = pathlib.Path(os.environ.get("PYRO_TEST_BIN") or ROOT / "build/bin")
 CACHE = pathlib.Path(os.environ.get("PYRO_TEST_CACHE") or ROOT / "build/test-cache")
 BASE = "debian:12-base"
 FULL = "debian:12"
+MACHINE = "qemu-system-x86_64"  # The program that is a guest; tests/fault/long_run.py puts another in its place.
 
 # How long anything may take before it counts as hung. Never part of what a test promises.
 HANG_SECONDS = 600
+# So many times longer is waited for everything, where others come first on the machine.
+patience = 1
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -44,7 +47,7 @@ def cannot_run(reason):
 
 def wait_until(condition, what, seconds=HANG_SECONDS):
     """Returns the first true value of `condition()`; fails when there is none for too long."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * patience
     while True:
         value = condition()
         if value:
@@ -195,7 +198,7 @@ class Pyro:
 
     def start_run(self, *command, environment=BASE, flags=("-q",), **options):
         if "--timeout-seconds" not in flags:
-            flags = (*flags, "--timeout-seconds", "250")
+            flags = (*flags, "--timeout-seconds", str(250 * patience))
         return self.start("run", *flags, environment, "--", *command, **options)
 
     # What there is on disk.
@@ -226,7 +229,7 @@ class Task:
     def start(self, *command, flags=("-q",), **options):
         """pyro task exec FLAGS ID -- COMMAND, with a limit that a busy machine keeps too."""
         if "--timeout-seconds" not in flags:
-            flags = (*flags, "--timeout-seconds", "250")
+            flags = (*flags, "--timeout-seconds", str(250 * patience))
         return self.pyro.start("task", "exec", *flags, self.id, "--", *command, **options)
 
     def exec(self, *command, input=None, **options):
@@ -266,9 +269,9 @@ class Task:
         return found
 
     def kill_guest(self):
-        """As when the host goes down: supervisor and QEMU at one moment."""
+        """As when the host goes down: supervisor and machine at one moment."""
         processes = self.processes()
-        assert {"pyro-supervisor", "qemu-system-x86_64"} <= {one.program for one in processes}
+        assert {"pyro-supervisor", MACHINE} <= {one.program for one in processes}
         kill_all(processes)
         wait_until(lambda: not self.processes(), "the guest is gone", 90)
 
@@ -305,7 +308,7 @@ def str_or_bytes(word):
 
 def finish(process, input=None):
     try:
-        out, err = process.communicate(input, timeout=HANG_SECONDS)
+        out, err = process.communicate(input, timeout=HANG_SECONDS * patience)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
@@ -321,7 +324,7 @@ def expect_nothing_left(pyro, ignore=()):
         last[:] = descendants(ignore=ignore)
         return not last
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * patience
     while not gone() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not last, f"processes are left: {[(p.pid, p.program or p.name) for p in last]}"

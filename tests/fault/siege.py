@@ -12,7 +12,7 @@ KILLS = int(os.environ.get("PYRO_FAULT_KILLS") or 12)
 SEED = int(os.environ.get("PYRO_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
 
 SUPERVISOR = "pyro-supervisor"
-QEMU = "qemu-system-x86_64"
+MACHINE = harness.MACHINE
 
 # $0 numbers the command, $1 is its exit code, $2 how much more it says. Most are quick.
 SCRIPT = ("echo out-$0; echo err-$0 >&2; echo $0 > f$0; "
@@ -36,7 +36,7 @@ def supervisors(task_id=None):
 
 
 def process_of_task(program, task_id):
-    """The pid of its supervisor or of its QEMU, or None."""
+    """The pid of its supervisor or of its machine, or None."""
     for one in supervisors(task_id):
         if program == SUPERVISOR:
             return one.pid
@@ -54,15 +54,16 @@ def kill(pid):
     return True
 
 
-def wait_for_no_orphans(what):
-    """Every process that runs is a supervisor or below one."""
-    def none():
-        found = harness.descendants()
-        owned = {one.pid for supervisor in harness.of_program(found, SUPERVISOR)
-                 for one in harness.descendants(supervisor.pid)}
-        return all(one.pid in owned or one.program == SUPERVISOR for one in found)
+def orphans():
+    """Processes that are neither a supervisor nor below one."""
+    found = harness.descendants()
+    owned = {one.pid for supervisor in harness.of_program(found, SUPERVISOR)
+             for one in harness.descendants(supervisor.pid)}
+    return [one for one in found if one.pid not in owned and one.program != SUPERVISOR]
 
-    harness.wait_until(none, f"no orphans after {what}: {harness.descendants()}", 120)
+
+def wait_for_no_orphans(what):
+    harness.wait_until(lambda: not orphans(), f"no orphans after {what}: {harness.descendants()}", 120)
 
 
 class Part:
@@ -129,7 +130,7 @@ class Ledger:
 
     def check_files(self):
         """Compares with the workspace; starts the guest if it is off."""
-        done = self.task.exec("sh", "-c", "for f in f*; do echo $f-$(cat $f); done")
+        done = self.task.exec("sh", "-c", "for f in f*; do read -r number < $f; echo $f-$number; done")
         assert done.code == 0, done
         files = set(done.text.split())
         self.lost += [(number, "its file") for number in sorted(self.finished)

@@ -123,7 +123,7 @@ class Campaign:
     def losses(self):
         for point in failpoints.LOST:
             assert self.ledger.exec(self.env(point))
-            assert siege.kill(siege.process_of_task(siege.QEMU, self.task.id))
+            assert siege.kill(siege.process_of_task(siege.MACHINE, self.task.id))
             self.expect_gone()
             self.check(point)
             assert self.task.json("status")["state"] == "stopped"

@@ -18,8 +18,6 @@ import siege
 
 AT_ONCE = 4
 PARTS = 3
-SUPERVISOR = "pyro-supervisor"
-QEMU = "qemu-system-x86_64"
 # How long a run of the command takes here is measured first; a kill falls somewhere in it.
 COMMAND = ("sh", "-c", "head -c 200000 /dev/zero; sleep 1")
 
@@ -47,14 +45,14 @@ class Run:
         if program == "pyro":
             one = harness.read_process(self.pyro.pid)
             return one if one and one.state not in "ZX" else None
-        for one in harness.of_program(harness.descendants(), SUPERVISOR):
+        for one in harness.of_program(harness.descendants(), siege.SUPERVISOR):
             try:
                 environment = pathlib.Path(f"/proc/{one.pid}/environ").read_bytes().split(b"\0")
             except OSError:
                 continue
             if f"TMPDIR={self.mark}".encode() not in environment:
                 continue
-            if program == SUPERVISOR:
+            if program == siege.SUPERVISOR:
                 return one
             below = harness.of_program(harness.descendants(one.pid), program)
             if below:
@@ -102,19 +100,15 @@ def expect_cleared(pyro, attempts, counts):
     assert pyro.rows() == [], attempts
 
 
-@pytest.mark.cost(20)
-@pytest.mark.parametrize("part", range(PARTS))
-def test_kills_at_random_moments(pyro, scratch, record_property, part):
-    chosen = siege.Part(part, PARTS)
-    kills, choose = chosen.kills, chosen.choose
+def kill_runs(pyro, scratch, kills, choose):
+    """So many kills of `pyro run` at random moments. How many runs there were, and what became of them."""
     alone = measure(pyro)
     counts = collections.Counter()
-    outcomes = collections.Counter()
     killed = number = 0
     while killed < kills:
         attempts = []
         for _ in range(min(AT_ONCE, kills - killed)):
-            victim = choose.choice(["pyro", SUPERVISOR, QEMU])
+            victim = choose.choice(["pyro", siege.SUPERVISOR, siege.MACHINE])
             # Four share the cores that one had: later moments still hit a running one.
             moment = choose.random() * alone * 1.5
             flags = ("--network",) if choose.random() < 0.25 else ()
@@ -130,7 +124,7 @@ def test_kills_at_random_moments(pyro, scratch, record_property, part):
             assert attempt.outcome, attempt
             hit = attempt.outcome.startswith("exit")
             killed += hit
-            outcomes[f"{attempt.victim} {attempt.outcome}"] += 1
+            counts[f"{attempt.victim} {attempt.outcome}"] += 1
             # A lost guest is pyro's failure, told as such, and never a success of the command.
             if hit and attempt.victim == "pyro":
                 assert attempt.outcome == "exit -9", attempt
@@ -138,9 +132,17 @@ def test_kills_at_random_moments(pyro, scratch, record_property, part):
                 assert attempt.outcome in ("exit 125", "exit 0"), attempt
         expect_cleared(pyro, attempts, counts)
         assert number < 20 * kills + 20, "hardly any kill hits"
-    record_property("kills", killed)
     print(f"{killed} kills in {number} runs; a run alone took {alone:.1f} s")
-    for name, count in sorted((outcomes | counts).items()):
+    return counts
+
+
+@pytest.mark.cost(20)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_kills_at_random_moments(pyro, scratch, record_property, part):
+    chosen = siege.Part(part, PARTS)
+    counts = kill_runs(pyro, scratch, chosen.kills, chosen.choose)
+    record_property("kills", chosen.kills)
+    for name, count in sorted(counts.items()):
         print(f"  {name}: {count}")
 
 

@@ -15,7 +15,7 @@ import siege
 
 PARTS = 4
 PARTS_OF_ACTIONS = 2
-VICTIMS = ("pyro", siege.SUPERVISOR, siege.QEMU)
+VICTIMS = ("pyro", siege.SUPERVISOR, siege.MACHINE)
 CLIENTS = 4
 # Between two kills: so many commands are seen to finish, and at most so many more begin.
 LEAST, MOST = 10, 30
@@ -68,17 +68,13 @@ class Traffic:
         return True
 
 
-@pytest.mark.cost(10)
-@pytest.mark.parametrize("part", range(PARTS))
-def test_kills_below_traffic(pyro, create, record_property, part):
-    chosen = siege.Part(part, PARTS)
-    wanted, choose = chosen.kills, chosen.choose
-    ledger = siege.Ledger(create())
+def kill_below_traffic(ledger, wanted, choose, pauses=(LEAST, MOST)):
+    """So many kills while clients run commands. Afterwards all that the task has is compared. The kills and the entries."""
     kills = collections.Counter()
     tries = 0
     with Traffic(ledger) as traffic:
         while kills.total() < wanted:
-            traffic.await_commands(choose.randrange(LEAST, MOST))
+            traffic.await_commands(choose.randrange(*pauses))
             time.sleep(choose.random() * 0.05)
             victim = choose.choice(VICTIMS)
             kills[victim] += traffic.kill(victim, choose)
@@ -92,11 +88,20 @@ def test_kills_below_traffic(pyro, create, record_property, part):
     entries = ledger.check()
     ledger.check_files()
     assert len(siege.supervisors()) == 1
+    return kills, entries
+
+
+@pytest.mark.cost(10)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_kills_below_traffic(create, record_property, part):
+    chosen = siege.Part(part, PARTS)
+    ledger = siege.Ledger(create())
+    kills, entries = kill_below_traffic(ledger, chosen.kills, chosen.choose)
     record_property("kills", kills.total())
     print(f"{kills.total()} kills {dict(kills)} below {CLIENTS} clients; {len(entries)} commands "
           f"recorded, {ledger.totals()}")
     print("  outcomes:", dict(collections.Counter(entry["outcome"] for entry in entries)))
-    assert len(ledger.finished) >= 10 * wanted
+    assert len(ledger.finished) >= 10 * chosen.kills
 
 
 class Actions:
@@ -187,29 +192,33 @@ class Actions:
         return hit
 
 
-@pytest.mark.cost(10)
-@pytest.mark.parametrize("part", range(PARTS_OF_ACTIONS))
-def test_kills_of_create_stop_and_delete(pyro, create, record_property, part):
-    chosen = siege.Part(part, PARTS_OF_ACTIONS, max(3, siege.KILLS // 8))  # Each starts a guest or two.
-    kills_wanted, choose = chosen.kills, chosen.choose
-    ledger = siege.Ledger(create())
+def kill_actions(pyro, ledger, wanted, choose):
+    """So many kills of creations, stops and deletions beside the ledger's task. The kills and other counts."""
     actions = Actions(pyro, ledger.task)
     actions.measure()
     kills = collections.Counter()
     tries = 0
-    while kills.total() < kills_wanted:
+    while kills.total() < wanted:
         action = choose.choice(["create", "stop", "delete"])
         victim = choose.choice(VICTIMS)
         part = choose.random()
         tries += 1
-        assert tries < 20 * kills_wanted + 20, "hardly any kill hits"
+        assert tries < 20 * wanted + 20, "hardly any kill hits"
         if getattr(actions, action)(victim, part * actions.usual[action]):
             kills[f"{action:6} {victim:18} {'first' if part < 0.5 else 'second'} half"] += 1
         siege.wait_for_no_orphans(f"{action} without {victim} at {part:.2f}")
         assert ledger.exec()
         ledger.check()
     ledger.check_files()
-    record_property("kills", kills.total())
     print(f"{kills.total()} kills in {tries} actions; {ledger.totals()}")
-    for name, count in sorted((kills | actions.counts).items()):
+    return kills, actions.counts
+
+
+@pytest.mark.cost(10)
+@pytest.mark.parametrize("part", range(PARTS_OF_ACTIONS))
+def test_kills_of_create_stop_and_delete(pyro, create, record_property, part):
+    chosen = siege.Part(part, PARTS_OF_ACTIONS, max(3, siege.KILLS // 8))  # Each starts a guest or two.
+    kills, counts = kill_actions(pyro, siege.Ledger(create()), chosen.kills, chosen.choose)
+    record_property("kills", kills.total())
+    for name, count in sorted((kills | counts).items()):
         print(f"  {name}: {count}")
