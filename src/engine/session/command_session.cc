@@ -28,7 +28,7 @@ bool IsWritable(int fd) {
 Status CommandSession::Run() {
   if (stdin_fd_ < 0) command_.EndInput();
   while (true) {
-    PYRO_RETURN_IF_ERROR(command_.Advance(polls_));
+    PYRO_RETURN_IF_ERROR(command_.Advance(polls_, std::chrono::steady_clock::now()));
     // In this order: a copy after the end was reported gets all output.
     const bool over = command_.over();
     if (over) stdin_fd_ = -1;

@@ -59,8 +59,8 @@ class RunningCommand {
   virtual Polls polls() const = 0;
   // Advance() has work at that time, even if poll(2) reports nothing.
   virtual Deadline next_look() const { return Deadline::Never(); }
-  // Sends and takes what is due. An error ends the session.
-  virtual Status Advance(const Polls& polls) = 0;
+  // Sends and takes what is due at `now`. An error ends the session.
+  virtual Status Advance(const Polls& polls, SteadyTime now) = 0;
   // Nothing more is awaited of it. Its output may still be on its way to the sink.
   virtual bool over() const = 0;
 

@@ -20,9 +20,9 @@ RunningCommand::Polls GuestCommand::polls() const {
   return {{{over() ? -1 : link_.fd(), link_.PollEvents(), 0}, {-1, 0, 0}}};
 }
 
-Status GuestCommand::Advance(const Polls& polls) {
+Status GuestCommand::Advance(const Polls& polls, SteadyTime now) {
   PYRO_RETURN_IF_ERROR(TakeFrames());
-  if (deadline_.Expired()) {
+  if (deadline_.at() <= now) {
     (void)Kill();
     return Lost(Loss::kSilent);
   }

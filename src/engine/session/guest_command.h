@@ -21,7 +21,7 @@ class GuestCommand : public RunningCommand {
  public:
   Polls polls() const override;
   Deadline next_look() const override { return deadline_; }
-  Status Advance(const Polls& polls) override;
+  Status Advance(const Polls& polls, SteadyTime now) override;
   bool over() const override { return end_.has_value(); }
 
   // Within the guest's credit.

@@ -51,15 +51,15 @@ RunningCommand::Polls HostCommand::polls() const {
            {unwritten_.empty() ? -1 : input_.get(), POLLOUT, 0}}};
 }
 
-Status HostCommand::Advance(const Polls& polls) {
+Status HostCommand::Advance(const Polls& polls, SteadyTime now) {
   if (polls[1].revents != 0) WriteInput();
   if (over()) return OkStatus();
   if (const auto status = child_.Wait(Deadline::After(std::chrono::milliseconds(0)))) {
     status_ = *status;
-    ended_ = std::chrono::steady_clock::now();
+    ended_ = now;
     input_.Reset();
     unwritten_.clear();
-  } else if (limit_.Expired()) {
+  } else if (limit_.at() <= now) {
     timed_out_ = true;
     limit_ = Deadline::Never();
     (void)child_.SignalGroup(SIGKILL);

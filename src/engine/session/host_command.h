@@ -47,7 +47,7 @@ class HostCommand : public RunningCommand {
 
   Polls polls() const override;
   Deadline next_look() const override { return over() ? Deadline::Never() : limit_; }
-  Status Advance(const Polls& polls) override;
+  Status Advance(const Polls& polls, SteadyTime now) override;
   bool over() const override { return status_.has_value(); }
   OutputSource* output() override { return &output_; }
 

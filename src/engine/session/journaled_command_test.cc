@@ -3,6 +3,7 @@
 #include "engine/session/journaled_command.h"
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -202,6 +203,48 @@ TEST(JournaledCommandTest, AKillerReportsTheErrorOfTheSupervisor) {
   const Status status = CommandSession(killer, nullptr, io).Run();
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kNotFound);
+}
+
+// Of the wait for a supervisor that says nothing. It began between `before` and now.
+void ExpectLimit(GuestCommand& command, SteadyTime before, std::chrono::seconds limit) {
+  const RunningCommand::Polls nothing = {{{-1, 0, 0}, {-1, 0, 0}}};
+  EXPECT_TRUE(command.Advance(nothing, before + limit - std::chrono::nanoseconds(1)).ok());
+  EXPECT_FALSE(command.over());
+  const SteadyTime now = std::chrono::steady_clock::now();
+  EXPECT_LE(command.next_look().at(), now + limit);
+  const Status status = command.Advance(nothing, now + limit);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kTimedOut);
+}
+
+TEST(JournaledCommandTest, ASupervisorHas20SecondsToRecordTheEndOfAKilledCommand) {
+  TaskFixture task;
+  Peer peer([](Peer&, const Frame&) {});
+  SupervisorLink link = peer.Connect();
+  const CallIo io;
+  JournaledCommand command(link, TestExec(true), task.path(), io);
+  EXPECT_EQ(command.next_look().PollTimeout(), -1);
+  const SteadyTime before = std::chrono::steady_clock::now();
+  ASSERT_TRUE(command.Kill());
+  ExpectLimit(command, before, std::chrono::seconds(20));
+}
+
+TEST(JournaledCommandTest, ASupervisorHas180SecondsToRecordACommandThatGoesToTheBackground) {
+  Peer peer([](Peer&, const Frame&) {});
+  SupervisorLink link = peer.Connect();
+  const CallIo io;
+  const SteadyTime before = std::chrono::steady_clock::now();
+  BackgroundCommand command(link, TestExec(true), io);
+  ExpectLimit(command, before, std::chrono::seconds(180));
+}
+
+TEST(JournaledCommandTest, ASupervisorHas30SecondsToTellTheEndOfACommandThatIsKilledByItsNumber) {
+  Peer peer([](Peer&, const Frame&) {});
+  SupervisorLink link = peer.Connect();
+  const CallIo io;
+  const SteadyTime before = std::chrono::steady_clock::now();
+  CommandKiller killer(link, 12, io);
+  ExpectLimit(killer, before, std::chrono::seconds(30));
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ RecordedCommand::RecordedCommand(const Context& context, Found found, state::Com
       until_(until),
       next_look_(Deadline::After(kFirstLook)),
       next_reap_(Deadline::After(kReapInterval)),
-      look_(kFirstLook) {}
+      look_(kFirstLook),
+      over_(ended() || until.Expired()) {}
 
 Result<RecordedCommand> RecordedCommand::Open(const Context& context, const std::string& task_id,
                                               std::int64_t sequence, Deadline until) {
@@ -69,9 +70,10 @@ Deadline RecordedCommand::next_look() const {
   return until_.at() < next_look_.at() ? until_ : next_look_;
 }
 
-Status RecordedCommand::Advance(const Polls& polls) {
+Status RecordedCommand::Advance(const Polls& polls, SteadyTime now) {
   const bool changed = polls[0].revents != 0;
-  if (over() || (!changed && !next_look_.Expired())) return OkStatus();
+  const bool last = until_.at() <= now;
+  if (over() || (!changed && !last && next_look_.at() > now)) return OkStatus();
   if (changed) {
     char events[4096];
     while (::read(changes_.get(), events, sizeof events) > 0) {
@@ -85,6 +87,7 @@ Status RecordedCommand::Advance(const Polls& polls) {
   }
   PYRO_ASSIGN_OR_RETURN(command_,
                         found_.registry.GetCommand(found_.instance.id, command_.sequence));
+  over_ = last || ended();
   return OkStatus();
 }
 

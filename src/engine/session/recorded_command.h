@@ -17,7 +17,8 @@
 
 namespace pyro::engine {
 
-// Over when the command has ended, or at a time that the caller sets.
+// Over when the command has ended, or at a time that the caller sets: then command() is as of that
+// time.
 class RecordedCommand : public RunningCommand {
  public:
   // kNotFound: no such task or command. `context` is borrowed.
@@ -37,8 +38,8 @@ class RecordedCommand : public RunningCommand {
 
   Polls polls() const override { return {{{over() ? -1 : changes_.get(), POLLIN, 0}, {-1, 0, 0}}}; }
   Deadline next_look() const override;
-  Status Advance(const Polls& polls) override;
-  bool over() const override { return ended() || until_.Expired(); }
+  Status Advance(const Polls& polls, SteadyTime now) override;
+  bool over() const override { return over_; }
   OutputSource* output() override { return output_.get(); }
 
  private:
@@ -53,6 +54,7 @@ class RecordedCommand : public RunningCommand {
   Deadline next_look_;
   Deadline next_reap_;
   std::chrono::milliseconds look_;
+  bool over_;
   sys::UniqueFd changes_;  // An inotify descriptor.
   std::unique_ptr<JournalOutput> output_;
 };

@@ -65,8 +65,8 @@ class OutputPage : public RecordedCommand {
 
   bool over() const override { return !page_.text.empty() || RecordedCommand::over(); }
 
-  Status Advance(const Polls& polls) override {
-    PYRO_RETURN_IF_ERROR(RecordedCommand::Advance(polls));
+  Status Advance(const Polls& polls, SteadyTime now) override {
+    PYRO_RETURN_IF_ERROR(RecordedCommand::Advance(polls, now));
     // In this order: a read after the end was seen gets all of it.
     const bool has_ended = ended();
     PYRO_ASSIGN_OR_RETURN(page_.text, state::ReadOutput(directory(), command().sequence,
