@@ -4,10 +4,15 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +23,34 @@
 #include "engine/local_engine.h"
 #include "engine/testing/engine_fixture.h"
 #include "sys/unique_fd.h"
+
+namespace {
+
+// From its beginning the next sync of a file in this process waits for `may_end`.
+class SlowSync {
+ public:
+  SlowSync() { next_ = this; }
+  ~SlowSync() { next_ = nullptr; }
+  static SlowSync* Take() { return next_.exchange(nullptr); }
+
+  std::promise<void> begun;
+  std::promise<void> may_end;
+
+ private:
+  static std::atomic<SlowSync*> next_;
+};
+std::atomic<SlowSync*> SlowSync::next_ = nullptr;
+
+}  // namespace
+
+// SQLite calls this one.
+extern "C" int fdatasync(int fd) {
+  if (SlowSync* const slow = SlowSync::Take()) {
+    slow->begun.set_value();
+    slow->may_end.get_future().wait();
+  }
+  return static_cast<int>(::syscall(SYS_fdatasync, fd));
+}
 
 namespace pyro::engine {
 namespace {
@@ -78,6 +111,25 @@ class EngineWatchTest : public EngineFixture {
       if (notes.empty() || notes.back() != NoteOf(event)) notes.push_back(NoteOf(event));
     }
     return notes;
+  }
+
+  // The looks that follow its beginning are over, and nothing is left to tell.
+  static void Settle(EventStream& stream) {
+    while (true) {
+      const auto events = stream.Next(1s, {});
+      ASSERT_TRUE(events.ok()) << events.error().message;
+      if (events->empty()) return;
+    }
+  }
+
+  // Further changes of the state directory are lost until the next look.
+  void FillInotify() const {
+    int most = 0;
+    std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> most;
+    for (int i = 0; i <= most / 2; ++i) {
+      std::ofstream(state_ / "other");
+      std::filesystem::remove(state_ / "other");
+    }
   }
 
   std::string CreateTask() {
@@ -259,6 +311,114 @@ TEST_F(EngineWatchTest, ALostRegistryIsReadAgainWithoutAnEventForWhatDidNotChang
   }
   ASSERT_TRUE(Other().ExecTask(id, Shell("true"), 30).ok());
   EXPECT_EQ(NotesOf(Until(*stream, Kind::kCommandEnded, id)).back(), "command_ended 1 0");
+}
+
+TEST_F(EngineWatchTest, ATaskThatIsDeletedWhileItsWatchBeginsIsNotFound) {
+  const std::string id = CreateTask();
+  Context context = FakeContext(Directories(), world_);
+  // The watch asks for it when it has found the task and has not looked at it.
+  context.builder = [this, id, made = context.builder] {
+    EXPECT_TRUE(Other().DeleteTask(id).ok());
+    return made();
+  };
+  const auto stream = LocalEngine(std::move(context)).Watch(id);
+  ASSERT_FALSE(stream.ok());
+  EXPECT_EQ(stream.error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(EngineWatchTest, AReaderThatComesLateGetsEachCommandWithItsEndAndTheStop) {
+  const std::string id = CreateTask();
+  const auto stream = Watch(id);
+  ASSERT_NE(stream, nullptr);
+  ASSERT_TRUE(stream->Next(0ms, {}).ok());
+  for (const char* script : {"exit 1", "echo out; exit 2", "exit 3"}) {
+    ASSERT_TRUE(Other().ExecTask(id, Shell(script), 30).ok());
+  }
+  ASSERT_TRUE(Other().StopTask(id).ok());
+  EXPECT_EQ(NotesOf(Until(*stream, Kind::kStopped, id)),
+            (Notes{"command_began 1", "command_ended 1 1", "command_began 2", "output 2 stdout",
+                   "command_ended 2 2", "command_began 3", "command_ended 3 3", "stopped"}));
+}
+
+TEST_F(EngineWatchTest, AChangeOnASlowDiskIsToldByTheCallThatNoticesIt) {
+  const std::string id = CreateTask();
+  const auto stream = Watch(id);
+  ASSERT_NE(stream, nullptr);
+  Settle(*stream);
+  auto registry = OpenRegistry(FakeContext(Directories(), world_));
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  SlowSync sync;
+  auto written = std::async(std::launch::async, [&] {
+    return registry->Apply(*InstanceId::Parse(InstanceKind::kTask, id),
+                           state::InstanceEvent::kStop);
+  });
+  EXPECT_EQ(sync.begun.get_future().wait_for(60s), std::future_status::ready);
+  auto told = std::async(std::launch::async, [&] { return stream->Next(0ms, {}); });
+  // It waits for the writer. If it did not, it would be back long before.
+  EXPECT_EQ(told.wait_for(500ms), std::future_status::timeout);
+  sync.may_end.set_value();
+  EXPECT_TRUE(written.get().ok());
+  const auto events = told.get();
+  ASSERT_TRUE(events.ok()) << events.error().message;
+  EXPECT_EQ(NotesOf(*events), Notes{"stopped"});
+}
+
+TEST_F(EngineWatchTest, WhatInotifyLostIsReadAgainAndNoEndIsMissed) {
+  const std::string killed = CreateTask();
+  const std::string deleted = CreateTask();
+  ASSERT_TRUE(engine_->StartTaskCommand(killed, Shell("exec sleep 1000"), 0).ok());
+  const auto stream = Watch();
+  ASSERT_NE(stream, nullptr);
+  Settle(*stream);
+  FillInotify();
+  KillSupervisor(killed);
+  ASSERT_TRUE(Other().DeleteTask(deleted).ok());
+  std::vector<Event> events;
+  const auto is = [&events](Kind kind, const std::string& id) {
+    return std::any_of(events.begin(), events.end(),
+                       [&](const Event& event) { return event.kind == kind && event.id == id; });
+  };
+  for (int i = 0; i < 60 && !(is(Kind::kStopped, killed) && is(Kind::kDeleted, deleted)); ++i) {
+    auto next = stream->Next(1s, {});
+    ASSERT_TRUE(next.ok()) << next.error().message;
+    events.insert(events.end(), next->begin(), next->end());
+  }
+  EXPECT_TRUE(is(Kind::kCommandEnded, killed));
+  EXPECT_TRUE(is(Kind::kStopped, killed));
+  EXPECT_TRUE(is(Kind::kDeleted, deleted));
+
+  ASSERT_TRUE(Other().DeleteTask(killed).ok());
+  Settle(*stream);
+  FillInotify();
+  ASSERT_TRUE(Other().PruneEnvironments(Engine::PruneScope::kAll).ok());
+  Until(*stream, Kind::kEnvironments, "");
+}
+
+TEST_F(EngineWatchTest, AnEnvironmentThatComesOrGoesIsTold) {
+  const auto stream = Watch();
+  ASSERT_NE(stream, nullptr);
+  for (int i = 0; i < 2; ++i) {
+    const auto pulled = Other().PullEnvironment("debian:12");
+    ASSERT_TRUE(pulled.ok()) << pulled.error().message;
+    EXPECT_EQ(NotesOf(Until(*stream, Kind::kEnvironments, "")), Notes{"environments_changed"});
+    ASSERT_TRUE(Other().PruneEnvironments(Engine::PruneScope::kAll).ok());
+    EXPECT_EQ(NotesOf(Until(*stream, Kind::kEnvironments, "")), Notes{"environments_changed"});
+  }
+}
+
+TEST_F(EngineWatchTest, AWatchOfOneTaskTellsNothingOfEnvironments) {
+  const std::string id = CreateTask();
+  const auto stream = Watch(id);
+  ASSERT_NE(stream, nullptr);
+  std::filesystem::remove_all(cache_ / "environments");
+  ASSERT_TRUE(Other().StopTask(id).ok());
+  std::vector<Event> events;
+  while (events.empty() || events.back().kind != Kind::kStopped) {
+    const auto next = stream->Next(60s, {});
+    ASSERT_TRUE(next.ok() && !next->empty());
+    events.insert(events.end(), next->begin(), next->end());
+  }
+  for (const Event& event : events) EXPECT_EQ(event.id, id);
 }
 
 }  // namespace
