@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "supervisor/command_router.h"
+#include "supervisor/testing/fake_timers.h"
 #include "wire/frame.h"
 
 namespace {
@@ -27,17 +28,16 @@ wire::Frame ExecOn(std::uint32_t channel) {
   wire::Exec exec;
   exec.argv = {"true"};
   exec.cwd = "/";
+  exec.timeout_ms = 1000;
   return exec.ToFrame(channel);
 }
 
 // Takes all frames and counts those of the clients.
-class FuzzPorts : public supervisor::CommandRouter::Ports {
+class FuzzPorts : public supervisor::CommandPorts {
  public:
   void ToGuest(std::string) override {}
   void ToClient(supervisor::ClientId, std::string bytes) override { to_clients += bytes.size(); }
-  void CommandStarted(std::uint32_t, std::chrono::milliseconds) override {}
-  void CommandKilled(std::uint32_t) override {}
-  void CommandFinished(std::uint32_t) override {}
+  void GivingUp() override {}
   void JournalWritten() override {}
   void UseChanged() override {}
 
@@ -49,7 +49,8 @@ class FuzzPorts : public supervisor::CommandRouter::Ports {
 // The first byte of each 32-byte piece says who sends the rest of it.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzPorts ports;
-  supervisor::CommandRouter router(ports);
+  supervisor::FakeTimers timers;
+  supervisor::CommandRouter router(ports, timers);
   PYRO_CHECK(router.FromClient(1, ExecOn(1)).ok());
   PYRO_CHECK(router.FromClient(2, ExecOn(1)).ok());
   (void)router.GuestReady("/bin/sh");
@@ -68,8 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       Feed(client, piece,
            [&](wire::Frame frame) { return router.FromClient(1, std::move(frame)).ok(); });
     } else {
-      router.TimedOut(1);
-      if (piece.starts_with('g')) router.GiveUp(1);
+      timers.Advance(std::chrono::seconds(piece.starts_with('g') ? 10 : 1));
     }
   }
   router.ClientGone(1);

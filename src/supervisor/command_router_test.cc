@@ -1,6 +1,7 @@
 #include "supervisor/command_router.h"
 
 #include <cerrno>
+#include <chrono>
 
 #include <gtest/gtest.h>
 
@@ -8,6 +9,8 @@
 
 namespace pyro::supervisor {
 namespace {
+
+using namespace std::chrono_literals;
 
 TEST_F(CommandRouterTest, HoldsCommandsUntilTheGuestIsReady) {
   ASSERT_TRUE(router_.FromClient(1, ExecFrame(7)).ok());
@@ -185,30 +188,30 @@ TEST_F(CommandRouterTest, ACommandThatNeverBeganEndsItsUseWithItsClient) {
 
 TEST_F(CommandRouterTest, ATimeoutKillsOnce) {
   router_.GuestReady("/bin/sh");
-  ASSERT_TRUE(router_.FromClient(1, ExecFrame(5, 3000)).ok());
-  const std::uint32_t channel = ToGuest().at(0).channel;
-  EXPECT_EQ(timeouts_.at(channel).count(), 3000);
-  EXPECT_FALSE(router_.GuestOwesExit(channel));
-  router_.TimedOut(channel);
-  router_.TimedOut(channel);
+  const std::uint32_t channel = Begin(1, 5, 3000);
+  timers_.Advance(2999ms);
+  EXPECT_TRUE(ToGuest().empty());
+  timers_.Advance(1ms);
+  ASSERT_TRUE(router_.FromClient(1, wire::Kill{wire::KillReason::kCancelled}.ToFrame(5)).ok());
   const auto frames = ToGuest();
   ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].channel, channel);
   EXPECT_EQ(wire::Kill::FromFrame(frames[0])->reason, wire::KillReason::kTimedOut);
-  EXPECT_EQ(killed_, std::vector<std::uint32_t>{channel});
-  EXPECT_TRUE(router_.GuestOwesExit(channel));
   ASSERT_TRUE(Exit(channel).ok());
-  EXPECT_FALSE(router_.GuestOwesExit(channel));
-  EXPECT_TRUE(timeouts_.empty());
+  EXPECT_EQ(timers_.waiting(), 0u);
 }
 
 TEST_F(CommandRouterTest, AStalledReaderDoesNotMakeTheGuestLookStuck) {
   router_.GuestReady("/bin/sh");
-  const std::uint32_t channel = Begin(1, 5);
+  const std::uint32_t channel = Begin(1, 5, 1000);
   for (std::size_t sent = 0; sent < wire::kInitialCredit; sent += wire::kMaxDataBytes) {
     ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, wire::kMaxDataBytes)).ok());
   }
-  router_.TimedOut(channel);
-  EXPECT_FALSE(router_.GuestOwesExit(channel));
+  timers_.Advance(60s);
+  EXPECT_EQ(router_.given_up(), 0u);
+  ASSERT_TRUE(router_.FromClient(1, CreditFrame(5, Stream::kStdout, 1)).ok());
+  timers_.Advance(10s);
+  EXPECT_EQ(router_.given_up(), 1u);
 }
 
 TEST_F(CommandRouterTest, WhenTheGuestDiesEveryCommandIsLost) {
@@ -240,18 +243,16 @@ TEST_F(CommandRouterTest, TheNumberOfCommandsIsBounded) {
 
 TEST_F(CommandRouterTest, ACommandGivenUpEndsForItsClientAsItsKillWasMeant) {
   router_.GuestReady("/bin/sh");
-  const std::uint32_t timed_out = Begin(1, 5);
-  const std::uint32_t cancelled = Begin(2, 5);
-  const std::uint32_t other = Begin(3, 5);
+  const std::uint32_t timed_out = Begin(1, 5, 1000);
+  Begin(2, 5);
+  Begin(3, 5);  // Is not killed.
   ASSERT_TRUE(router_.FromGuest(DataFrame(timed_out, Stream::kStdout, 10)).ok());
   (void)ToClient(1);
-  router_.TimedOut(timed_out);
+  timers_.Advance(1s);
   router_.ClientGone(4);
   ASSERT_TRUE(router_.FromClient(2, wire::Kill{wire::KillReason::kCancelled}.ToFrame(5)).ok());
   (void)ToGuest();
-  router_.GiveUp(timed_out);
-  router_.GiveUp(cancelled);
-  router_.GiveUp(other);  // Was not killed.
+  timers_.Advance(10s);
   const auto frames = ToClient(1);
   ASSERT_EQ(frames.size(), 3u);
   EXPECT_EQ(frames[0].type, FrameType::kEof);
@@ -267,9 +268,8 @@ TEST_F(CommandRouterTest, ACommandGivenUpEndsForItsClientAsItsKillWasMeant) {
 
 TEST_F(CommandRouterTest, WhatAGuestStillSaysOfACommandGivenUpIsDroppedAndHoldsNothingUp) {
   router_.GuestReady("/bin/sh");
-  const std::uint32_t channel = Begin(1, 5);
-  router_.TimedOut(channel);
-  router_.GiveUp(channel);
+  const std::uint32_t channel = Begin(1, 5, 1000);
+  timers_.Advance(11s);
   EXPECT_TRUE(router_.idle());
   // Its client goes on, on the same channel.
   const std::uint32_t next = [&] {
@@ -294,9 +294,9 @@ TEST_F(CommandRouterTest, WhatAGuestStillSaysOfACommandGivenUpIsDroppedAndHoldsN
 
 TEST_F(CommandRouterTest, ACommandGivenUpGoesWithItsGuestWithoutASecondEnd) {
   router_.GuestReady("/bin/sh");
-  const std::uint32_t channel = Begin(1, 5);
-  router_.TimedOut(channel);
-  router_.GiveUp(channel);
+  Begin(1, 5, 1000);
+  timers_.Advance(11s);
+  EXPECT_EQ(router_.given_up(), 1u);
   (void)ToClient(1);
   router_.GuestGone();
   EXPECT_TRUE(ToClient(1).empty());

@@ -1,5 +1,6 @@
 // Commands that a journal keeps, as the router of a task carries them.
 
+#include <chrono>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -36,10 +37,12 @@ class JournalRouterTest : public KeptCommands, public CommandRouterTest {
  protected:
   JournalRouterTest() : CommandRouterTest(this) { router_.GuestReady("/bin/sh"); }
 
-  std::uint32_t BeginJournaled(ClientId client, std::uint32_t channel) {
+  std::uint32_t BeginJournaled(ClientId client, std::uint32_t channel,
+                               std::int64_t timeout_ms = 0) {
     wire::Exec exec;
     exec.argv = {"true"};
     exec.cwd = "/";
+    exec.timeout_ms = timeout_ms;
     exec.journal = true;
     EXPECT_TRUE(router_.FromClient(client, exec.ToFrame(channel)).ok());
     const auto frames = ToGuest();
@@ -145,9 +148,8 @@ TEST_F(CommandRouterTest, AVmHasNoJournal) {
 }
 
 TEST_F(JournalRouterTest, TheEndOfACommandGivenUpIsRecordedOnce) {
-  const std::uint32_t channel = BeginJournaled(1, 5);
-  router_.TimedOut(channel);
-  router_.GiveUp(channel);
+  const std::uint32_t channel = BeginJournaled(1, 5, 1000);
+  timers_.Advance(std::chrono::seconds(11));
   EXPECT_EQ(ended_.at(1), Outcome::kTimedOut);
   ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
   ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());

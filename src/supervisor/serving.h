@@ -2,9 +2,6 @@
 
 #pragma once
 
-#include <chrono>
-#include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,7 +19,7 @@
 namespace pyro::supervisor {
 
 // Commands may come before the guest is ready: the router holds them. Belongs to the loop's thread.
-class Serving : private CommandRouter::Ports {
+class Serving : private CommandPorts {
  public:
   class Owner {
    public:
@@ -57,23 +54,17 @@ class Serving : private CommandRouter::Ports {
   void ToClient(ClientId client, std::string bytes) override {
     parts_.clients.Send(client, std::move(bytes));
   }
-  void CommandStarted(std::uint32_t channel, std::chrono::milliseconds timeout) override;
-  void CommandKilled(std::uint32_t channel) override;
-  void CommandFinished(std::uint32_t channel) override { limits_.erase(channel); }
+  void GivingUp() override;
   void JournalWritten() override;
   void UseChanged() override { owner_.CommandsChanged(); }
 
-  GuestPulse::Callbacks PulseCallbacks();
-  Timer& LimitOf(std::uint32_t channel);
   void Beat();
 
   Parts parts_;
-  Timers& timers_;
   Owner& owner_;
   CommandRouter router_;
   GuestPulse pulse_;
   HostClockWatch host_clock_;
-  std::map<std::uint32_t, std::unique_ptr<Timer>> limits_;  // By the guest's channel.
   std::unique_ptr<Timer> beat_;
   std::unique_ptr<Timer> settle_;
   bool settling_ = false;  // It runs.

@@ -1,8 +1,7 @@
-// The common part of the tests of a router: frames, and ports that take notes.
+// The common part of the tests of a router: frames, ports that take notes, and time.
 
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -12,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "supervisor/command_router.h"
+#include "supervisor/testing/fake_timers.h"
 
 namespace pyro::supervisor {
 
@@ -63,16 +63,34 @@ inline Frame CreditFrame(std::uint32_t channel, Stream stream, std::uint32_t byt
 
 inline Frame ExitedFrame(std::uint32_t channel) { return wire::Exited{}.ToFrame(channel); }
 
-class CommandRouterTest : public ::testing::Test, private CommandRouter::Ports {
+// Ports that take notes.
+class CommandPortsTest : public ::testing::Test, private CommandPorts {
  protected:
-  explicit CommandRouterTest(CommandJournal* journal = nullptr) : router_(*this, journal) {}
-
   std::vector<Frame> ToGuest() { return Decode(to_guest_); }
   std::vector<Frame> ToClient(ClientId client) { return Decode(to_client_[client]); }
+  CommandPorts& ports() { return *this; }
+
+  std::string to_guest_;
+  std::map<ClientId, std::string> to_client_;
+  int use_changes_ = 0;
+  FakeTimers timers_;
+
+ private:
+  void ToGuest(std::string bytes) override { to_guest_ += bytes; }
+  void ToClient(ClientId client, std::string bytes) override { to_client_[client] += bytes; }
+  void GivingUp() override {}
+  void JournalWritten() override {}
+  void UseChanged() override { ++use_changes_; }
+};
+
+class CommandRouterTest : public CommandPortsTest {
+ protected:
+  explicit CommandRouterTest(CommandJournal* journal = nullptr)
+      : router_(ports(), timers_, journal) {}
 
   // Starts one command and returns the guest's channel for it.
-  std::uint32_t Begin(ClientId client, std::uint32_t channel) {
-    EXPECT_TRUE(router_.FromClient(client, ExecFrame(channel)).ok());
+  std::uint32_t Begin(ClientId client, std::uint32_t channel, std::int64_t timeout_ms = 0) {
+    EXPECT_TRUE(router_.FromClient(client, ExecFrame(channel, timeout_ms)).ok());
     const auto frames = ToGuest();
     EXPECT_EQ(frames.size(), 1u);
     return frames.at(0).channel;
@@ -84,23 +102,7 @@ class CommandRouterTest : public ::testing::Test, private CommandRouter::Ports {
     return router_.FromGuest(ExitedFrame(guest_channel));
   }
 
-  std::string to_guest_;
-  std::map<ClientId, std::string> to_client_;
-  std::map<std::uint32_t, std::chrono::milliseconds> timeouts_;
-  std::vector<std::uint32_t> killed_;
-  int use_changes_ = 0;
   CommandRouter router_;
-
- private:
-  void ToGuest(std::string bytes) override { to_guest_ += bytes; }
-  void ToClient(ClientId client, std::string bytes) override { to_client_[client] += bytes; }
-  void CommandStarted(std::uint32_t channel, std::chrono::milliseconds timeout) override {
-    timeouts_[channel] = timeout;
-  }
-  void CommandKilled(std::uint32_t channel) override { killed_.push_back(channel); }
-  void CommandFinished(std::uint32_t channel) override { timeouts_.erase(channel); }
-  void JournalWritten() override {}
-  void UseChanged() override { ++use_changes_; }
 };
 
 }  // namespace pyro::supervisor

@@ -1,0 +1,224 @@
+#include "supervisor/routed_command.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/try.h"
+
+namespace pyro::supervisor {
+namespace {
+
+using wire::Frame;
+using wire::FrameType;
+using wire::Stream;
+
+constexpr std::size_t kMaxWatchers = 256;
+constexpr std::chrono::seconds kKillGrace{10};  // For the agent to report a killed command.
+constexpr Stream kBothOutputs[] = {Stream::kStdout, Stream::kStderr};
+
+}  // namespace
+
+Error Breach(std::string_view what) {
+  return MakeError(ErrorCode::kProtocol, fmt::format("protocol violated: {}", what));
+}
+
+void RoutedCommand::Begin(const wire::Exec& exec) {
+  place_.ports.ToGuest(EncodeFrame(exec.ToFrame(channel_)));
+  if (exec.timeout_ms == 0) return;
+  limit_->Start(std::chrono::milliseconds(exec.timeout_ms),
+                [this] { Kill(wire::KillReason::kTimedOut); });
+}
+
+Status RoutedCommand::FromClient(const Frame& frame) {
+  switch (frame.type) {
+    case FrameType::kData:
+      if (frame.stream != Stream::kStdin || stdin_ended_) return Breach("data on a wrong stream");
+      if (frame.payload.size() > stdin_allowed_) return Breach("more stdin than was allowed");
+      stdin_allowed_ -= frame.payload.size();
+      place_.ports.ToGuest(wire::EncodeData(channel_, Stream::kStdin, frame.payload));
+      return OkStatus();
+    case FrameType::kEof:
+      if (frame.stream != Stream::kStdin || stdin_ended_) return Breach("eof on a wrong stream");
+      stdin_ended_ = true;
+      place_.ports.ToGuest(wire::EncodeEof(channel_, Stream::kStdin));
+      return OkStatus();
+    case FrameType::kCredit: {
+      if (frame.stream == Stream::kStdin) return Breach("credit on a wrong stream");
+      PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
+      const Output& output = OutputOf(frame.stream);
+      if (sequence_ > 0) return Breach("credit for output that is in the journal");
+      // Credit for bytes that were never received would let the guest fill our memory.
+      if (output.granted + bytes > output.received) return Breach("credit for nothing");
+      Grant(frame.stream, bytes);
+      return OkStatus();
+    }
+    case FrameType::kKill: {
+      PYRO_ASSIGN_OR_RETURN(const wire::Kill kill, wire::Kill::FromFrame(frame));
+      Kill(kill.reason);
+      return OkStatus();
+    }
+    default:
+      return Breach(fmt::format("frame type {} from a client", static_cast<int>(frame.type)));
+  }
+}
+
+Result<bool> RoutedCommand::FromGuest(Frame frame) {
+  switch (frame.type) {
+    case FrameType::kStarted:
+      if (std::exchange(started_, true)) return Breach("started twice");
+      ToClient(std::move(frame));
+      return false;
+    case FrameType::kData:
+    case FrameType::kEof:
+      PYRO_RETURN_IF_ERROR(OutputFromGuest(std::move(frame)));
+      return false;
+    case FrameType::kCredit: {
+      if (frame.stream != Stream::kStdin) return Breach("credit on a wrong stream");
+      PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
+      if (stdin_allowed_ + bytes > wire::kInitialCredit) return Breach("credit for nothing");
+      stdin_allowed_ += bytes;
+      ToClient(std::move(frame));
+      return false;
+    }
+    case FrameType::kExited: {
+      PYRO_ASSIGN_OR_RETURN(const wire::Exited exited, wire::Exited::FromFrame(frame));
+      // A command that never began has no output that could end.
+      const bool began = started_ || exited.outcome != Outcome::kNotStarted;
+      if (began && !(out_.ended && err_.ended)) return Breach("exited before its output ended");
+      RecordEnd(exited);
+      ToClient(std::move(frame));
+      return true;
+    }
+    case FrameType::kError: {
+      wire::Exited failed;
+      failed.outcome = Outcome::kInterrupted;
+      RecordEnd(failed);
+      ToClient(wire::ErrorFrame(0, wire::ErrorFromFrame(frame)));
+      return true;
+    }
+    default:
+      return Breach(fmt::format("frame type {} from the guest", static_cast<int>(frame.type)));
+  }
+}
+
+Status RoutedCommand::OutputFromGuest(Frame frame) {
+  if (frame.stream == Stream::kStdin) return Breach("stdin from the guest");
+  Output& output = OutputOf(frame.stream);
+  if (output.ended) return Breach("output after its end");
+  if (frame.type == FrameType::kEof) {
+    output.ended = true;
+    ToClient(std::move(frame));
+    return OkStatus();
+  }
+  if (frame.payload.size() > output.allowed) return Breach("more output than was allowed");
+  output.allowed -= frame.payload.size();
+  output.received += frame.payload.size();
+  if (sequence_ > 0) {
+    place_.journal->Append(sequence_, wire::OutputOf(frame.stream), frame.payload);
+    place_.ports.JournalWritten();
+  }
+  if (sequence_ > 0 || orphan_) {
+    Dispose(frame.stream, wire::kInitialCredit / 2);
+  } else {
+    ToClient(std::move(frame));
+  }
+  return OkStatus();
+}
+
+void RoutedCommand::Grant(Stream stream, std::uint64_t bytes) {
+  Output& output = OutputOf(stream);
+  output.granted += bytes;
+  output.allowed += bytes;
+  if (output.ended) return;
+  place_.ports.ToGuest(wire::EncodeCredit(channel_, stream, static_cast<std::uint32_t>(bytes)));
+}
+
+// The received bytes are consumed: the guest may send as many again, once they are worth a frame.
+void RoutedCommand::Dispose(Stream stream, std::uint64_t least) {
+  const std::uint64_t due = OutputOf(stream).received - OutputOf(stream).granted;
+  if (due >= least) Grant(stream, due);
+}
+
+// The output has no taker any more: what the client has not granted must not hold the guest up.
+void RoutedCommand::DisposeOfAll() {
+  for (const Stream stream : kBothOutputs) Dispose(stream, 1);
+}
+
+Status RoutedCommand::Await(ClientChannel client) {
+  if (watchers_.size() >= kMaxWatchers) return Breach("too many wait for one command");
+  watchers_.push_back(client);
+  return OkStatus();
+}
+
+void RoutedCommand::ClientGone(ClientId client) {
+  std::erase_if(watchers_, [client](const ClientChannel& one) { return one.client == client; });
+  if (client_.client != client || std::exchange(orphan_, true)) return;
+  if (sequence_ == 0) {
+    Kill(wire::KillReason::kCancelled);
+    DisposeOfAll();
+  } else if (!std::exchange(stdin_ended_, true)) {
+    // No client is left to end its stdin.
+    place_.ports.ToGuest(wire::EncodeEof(channel_, Stream::kStdin));
+  }
+}
+
+void RoutedCommand::Kill(wire::KillReason reason) {
+  if (killed_) return;
+  killed_ = reason;
+  place_.ports.ToGuest(EncodeFrame(wire::Kill{reason}.ToFrame(channel_)));
+  AwaitExit();
+}
+
+void RoutedCommand::AwaitExit() {
+  limit_->Start(kKillGrace, [this] {
+    return out_.allowed > 0 && err_.allowed > 0 ? place_.give_up(*this) : AwaitExit();
+  });
+}
+
+void RoutedCommand::End(Outcome outcome, std::int64_t duration_us) {
+  for (const Stream stream : kBothOutputs) {
+    if (OutputOf(stream).ended) continue;
+    Frame eof;
+    eof.type = FrameType::kEof;
+    eof.stream = stream;
+    ToClient(std::move(eof));
+  }
+  wire::Exited exited;
+  exited.outcome = outcome;
+  exited.duration_us = duration_us;
+  exited.stdout_bytes = out_.received;
+  exited.stderr_bytes = err_.received;
+  RecordEnd(exited);
+  ToClient(exited.ToFrame(0));
+}
+
+void RoutedCommand::GiveUp() {
+  using std::chrono::microseconds;
+  const auto duration = std::chrono::steady_clock::now() - began_;
+  End(*killed_ == wire::KillReason::kTimedOut ? Outcome::kTimedOut : Outcome::kCancelled,
+      std::chrono::duration_cast<microseconds>(duration).count());
+  given_up_ = orphan_ = true;
+  sequence_ = 0;
+  watchers_.clear();
+  DisposeOfAll();
+}
+
+// The end is recorded before a client hears of it.
+void RoutedCommand::RecordEnd(const wire::Exited& exited) {
+  if (sequence_ > 0) {
+    place_.journal->End(sequence_, exited);
+    place_.ports.JournalWritten();
+  }
+  for (const ClientChannel& watcher : watchers_) {
+    place_.ports.ToClient(watcher.client, EncodeFrame(exited.ToFrame(watcher.channel)));
+  }
+}
+
+void RoutedCommand::ToClient(Frame frame) {
+  if (orphan_) return;
+  frame.channel = client_.channel;
+  place_.ports.ToClient(client_.client, EncodeFrame(frame));
+}
+
+}  // namespace pyro::supervisor

@@ -1,0 +1,134 @@
+// One command between its client and the guest: the windows of its streams, its time limits and its
+// end. Each frame of the guest is checked against what the guest may send. Not thread-safe.
+
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pyro/result.h"
+#include "supervisor/guest_record.h"
+#include "supervisor/timers.h"
+#include "wire/credit.h"
+#include "wire/messages.h"
+
+namespace pyro::supervisor {
+
+using ClientId = std::uint64_t;
+
+// A client's name for a command, or for its wait for one.
+struct ClientChannel {
+  ClientId client;
+  std::uint32_t channel;
+  auto operator<=>(const ClientChannel&) const = default;
+};
+
+// What carries the frames of commands, and learns of them.
+class CommandPorts {
+ public:
+  virtual ~CommandPorts() = default;
+  virtual void ToGuest(std::string bytes) = 0;
+  virtual void ToClient(ClientId client, std::string bytes) = 0;
+  // A command was killed and is given up now, because the guest has not reported its end.
+  virtual void GivingUp() = 0;
+  // The journal got output or an end, which the disk may have refused.
+  virtual void JournalWritten() = 0;
+  // The number of commands in the guest changed from or to zero.
+  virtual void UseChanged() = 0;
+};
+
+// kProtocol.
+Error Breach(std::string_view what);
+
+class RoutedCommand {
+ public:
+  // What it works with; all is borrowed. `give_up` is called once if the command was killed, and
+  // the guest could report its end but has not in 10 seconds. A client that does not read delays
+  // that report: no fault of the guest's.
+  struct Place {
+    CommandPorts& ports;
+    Timers& timers;
+    CommandJournal* journal;
+    std::function<void(RoutedCommand&)> give_up;
+  };
+
+  // `place` is borrowed. `channel`: the guest's. `sequence`: in the journal; 0: it is not kept.
+  RoutedCommand(const Place& place, ClientChannel client, std::uint32_t channel,
+                std::int64_t sequence)
+      : place_(place),
+        limit_(place.timers.NewTimer()),
+        client_(client),
+        channel_(channel),
+        sequence_(sequence) {}
+
+  RoutedCommand(const RoutedCommand&) = delete;
+  RoutedCommand& operator=(const RoutedCommand&) = delete;
+
+  // The guest gets it. It is killed after `exec.timeout_ms`; 0: never.
+  void Begin(const wire::Exec& exec);
+
+  const ClientChannel& client() const { return client_; }
+  std::int64_t sequence() const { return sequence_; }
+
+  // kProtocol: the client broke the rules.
+  Status FromClient(const wire::Frame& frame);
+  // True: it has ended. kProtocol: the guest broke the rules.
+  Result<bool> FromGuest(wire::Frame frame);
+
+  // Another client waits for its end, which it gets on that channel. kProtocol: too many do.
+  Status Await(ClientChannel client);
+  // Forgets a client that waits. If it is the command's own, the command is killed, unless the
+  // journal keeps it.
+  void ClientGone(ClientId client);
+
+  void Kill(wire::KillReason reason);
+
+  // Ends it for the clients and the journal, because the guest has not.
+  void End(Outcome outcome, std::int64_t duration_us = 0);
+  // The same for one that was killed, as its kill was meant. What the guest still sends is dropped.
+  void GiveUp();
+  bool given_up() const { return given_up_; }
+
+ private:
+  // One output stream, as the guest may use it.
+  struct Output {
+    std::uint64_t allowed = wire::kInitialCredit;  // Bytes that the guest may still send.
+    std::uint64_t received = 0;                    // In total.
+    std::uint64_t granted = 0;                     // In total, beyond the first window.
+    bool ended = false;
+  };
+
+  void AwaitExit();
+  Status OutputFromGuest(wire::Frame frame);
+  void Grant(wire::Stream stream, std::uint64_t bytes);
+  void Dispose(wire::Stream stream, std::uint64_t least);
+  void DisposeOfAll();
+  void RecordEnd(const wire::Exited& exited);
+  void ToClient(wire::Frame frame);
+  Output& OutputOf(wire::Stream stream) { return stream == wire::Stream::kStdout ? out_ : err_; }
+
+  const Place& place_;
+  std::unique_ptr<Timer> limit_;
+  ClientChannel client_;
+  std::uint32_t channel_;  // The guest's.
+  std::int64_t sequence_;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  bool orphan_ = false;  // Its client is gone.
+  bool started_ = false;
+  std::optional<wire::KillReason> killed_;
+  bool given_up_ = false;
+  std::vector<ClientChannel> watchers_;  // They wait for its end.
+  Output out_;
+  Output err_;
+  std::uint64_t stdin_allowed_ = wire::kInitialCredit;
+  bool stdin_ended_ = false;
+};
+
+}  // namespace pyro::supervisor
