@@ -51,6 +51,7 @@ void Ending::Remove() {
 }
 
 void Ending::Fail(const Error& error) {
+  if (ended() || failure_ || parts_.starting.BootsInstead()) return;
   failure_ = error;
   const bool started = parts_.starting.done();
   if (!started) failure_->message = parts_.machine.WithConsole(failure_->message);

@@ -49,8 +49,8 @@ class Ending {
   // The guest is killed at once, and deleted.
   void Remove();
 
-  // The guest has failed. If it was still starting and no client has greeted, the end waits for
-  // one: the creator is about to connect, and must get the reason.
+  // The guest has failed, unless it boots instead. If it was still starting and no client has
+  // greeted, the end waits for one: the creator is about to connect, and must get the reason.
   void Fail(const Error& error);
   void ConcludeFailure();
 

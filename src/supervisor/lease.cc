@@ -19,7 +19,8 @@ Lease::Lease(boost::asio::io_context& loop, const wire::SupervisorConfig& config
       timer_(timers.NewTimer()),
       creator_exit_(loop),
       ttl_(config.ttl),
-      ends_with_client_(config.dies_with_first_client) {}
+      ends_with_client_(config.dies_with_first_client),
+      keeps_work_(config.kind != wire::GuestKind::kVm) {}
 
 void Lease::Begin() {
   // A creator may live on and still have failed to connect: a thread of a Python program, for one.
@@ -34,7 +35,7 @@ void Lease::WatchCreator(sys::UniqueFd creator) {
   (void)creator.Release();
   creator_exit_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                            [this](boost::system::error_code failure) {
-                             if (!failure && awaits_owner()) guest_.OwnerGone();
+                             if (!failure && awaits_owner()) guest_.Stop(true);
                            });
 }
 
@@ -46,7 +47,7 @@ void Lease::ClientGreeted(ClientId client) {
 }
 
 void Lease::ClientGone(ClientId client) {
-  if (owner_ == client && ends_with_owner()) guest_.OwnerGone();
+  if (owner_ == client && ends_with_owner()) guest_.Stop(true);
 }
 
 void Lease::Claimed(ClientId client, seconds ttl) {
@@ -61,8 +62,9 @@ void Lease::Used() {
   if (!spare_.waiting() && !awaits_owner()) Renew();
 }
 
-void Lease::Recorded() {
-  if (!awaits_owner()) Arm(ttl_);
+void Lease::GuestIsReady() {
+  ready_ = true;
+  if (!ends_with_client_ && !spare_.waiting() && !awaits_owner()) Arm(ttl_);
 }
 
 void Lease::Renew() {
@@ -80,11 +82,11 @@ void Lease::TimeIsOver() {
     const auto left = record_.WaitsFor();
     if (left) return Arm(std::chrono::ceil<seconds>(*left));
   }
-  if (awaits_owner()) return guest_.OwnerGone();
+  if (awaits_owner()) return guest_.Stop(true);
   // A start has a limit of its own; with a shorter lease the guest would never be ready.
-  if (!guest_.Idle() || (!guest_.Ready() && !ends_with_client_)) return Renew();
+  if (!guest_.Idle() || (!ready_ && !ends_with_client_)) return Renew();
   PYRO_FAILPOINT("supervisor.lease-over");
-  guest_.LeaseOver();
+  guest_.Stop(!keeps_work_);
 }
 
 void Lease::End() {

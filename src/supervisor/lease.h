@@ -20,7 +20,8 @@ namespace pyro::supervisor {
 // The owner is the first client that greets, or the one that claims a spare. A guest that ends with
 // its owner, as that of `pyro run` or a task that is still being made, is removed when the owner
 // goes, or does not come. Each other guest has a time without use, which begins again whenever
-// commands begin or have all ended. A spare lives as long as its pool.
+// commands begin or have all ended. Then a VM is removed, and a task is stopped. A spare lives as
+// long as its pool.
 //
 // Belongs to the loop's thread.
 class Lease {
@@ -30,11 +31,9 @@ class Lease {
     virtual ~Guest() = default;
     // No command waits or runs.
     virtual bool Idle() const = 0;
-    // The guest takes commands or did; otherwise it is still starting.
-    virtual bool Ready() const = 0;
-    virtual void LeaseOver() = 0;
-    // The owner has gone, or did not come in its time.
-    virtual void OwnerGone() = 0;
+    // Its lease is over, or its owner has gone or did not come. A guest that is removed is killed
+    // and deleted; otherwise it powers off and its disk is kept.
+    virtual void Stop(bool remove) = 0;
   };
 
   // All are borrowed.
@@ -53,8 +52,9 @@ class Lease {
 
   // Commands began, or all have ended.
   void Used();
-  // The time without use begins again; the record says so already.
-  void Recorded();
+  // The guest takes commands: its time without use begins again, unless it ends with its owner. The
+  // record says so already.
+  void GuestIsReady();
 
   // The guest ends with its first client.
   bool ends_with_client() const { return ends_with_client_; }
@@ -76,6 +76,8 @@ class Lease {
   boost::asio::posix::stream_descriptor creator_exit_;
   std::chrono::seconds ttl_;
   bool ends_with_client_;
+  const bool keeps_work_;  // A task's guest.
+  bool ready_ = false;
   std::optional<ClientId> owner_;
 };
 

@@ -18,27 +18,29 @@ using namespace std::chrono_literals;
 
 class LeaseTest : public SupervisorFixture, public Lease::Guest {
  protected:
-  LeaseTest() { config_.ttl = 60s; }
+  LeaseTest() {
+    config_.ttl = 60s;
+    config_.kind = wire::GuestKind::kTask;
+  }
 
   Lease& Begin() {
     spare_.emplace(config_, record_, timers_, helpers_);
     lease_.emplace(loop_, config_, record_, *spare_, timers_, *this);
     lease_->Begin();
+    if (ready_) lease_->GuestIsReady();
     return *lease_;
   }
 
   bool idle_ = true;
   bool ready_ = true;
-  int over_ = 0;
-  int owner_gone_ = 0;
+  int over_ = 0;        // It was stopped.
+  int owner_gone_ = 0;  // It was removed.
   std::optional<Spare> spare_;
   std::optional<Lease> lease_;
 
  private:
   bool Idle() const override { return idle_; }
-  bool Ready() const override { return ready_; }
-  void LeaseOver() override { ++over_; }
-  void OwnerGone() override { ++owner_gone_; }
+  void Stop(bool remove) override { ++(remove ? owner_gone_ : over_); }
 };
 
 TEST_F(LeaseTest, EndsAfterItsTimeWithoutUse) {
@@ -54,22 +56,32 @@ TEST_F(LeaseTest, EndsAfterItsTimeWithoutUse) {
 }
 
 TEST_F(LeaseTest, IsHeldByACommandAndByAStart) {
-  Begin();
-  idle_ = false;
-  Pass(200s);
-  idle_ = true;
   ready_ = false;
+  Lease& lease = Begin();
   Pass(200s);
   EXPECT_EQ(over_, 0);
-  ready_ = true;
+  lease.GuestIsReady();
+  idle_ = false;
+  Pass(200s);
+  EXPECT_EQ(over_, 0);
+  idle_ = true;
   Pass(60s);
   EXPECT_EQ(over_, 1);
 }
 
+TEST_F(LeaseTest, AVmIsRemovedAtItsEnd) {
+  config_.kind = wire::GuestKind::kVm;
+  Begin();
+  Pass(60s);
+  EXPECT_EQ(over_, 0);
+  EXPECT_EQ(owner_gone_, 1);
+}
+
 TEST_F(LeaseTest, AStartThatTheRecordShowsBeginsItAgainWithoutASecondRecord) {
+  ready_ = false;
   Lease& lease = Begin();
   Pass(59s);
-  lease.Recorded();
+  lease.GuestIsReady();
   EXPECT_TRUE(record_.notes.empty());
   Pass(59s);
   EXPECT_EQ(over_, 0);
@@ -78,8 +90,8 @@ TEST_F(LeaseTest, AStartThatTheRecordShowsBeginsItAgainWithoutASecondRecord) {
 TEST_F(LeaseTest, AnOwnerThatDoesNotComeInThirtySecondsIsGone) {
   config_.dies_with_first_client = true;
   Lease& lease = Begin();
-  lease.Used();      // A stranger's command is no reason to wait longer,
-  lease.Recorded();  // nor is the end of the start.
+  lease.Used();          // A stranger's command is no reason to wait longer,
+  lease.GuestIsReady();  // nor is the end of the start.
   Pass(30s);
   EXPECT_EQ(owner_gone_, 1);
 }

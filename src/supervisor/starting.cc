@@ -47,7 +47,7 @@ bool Starting::BootsInstead() {
   parts_.machine.Close();
   parts_.spare.StartOver();
   greeted_ = false;
-  owner_.Progress("boot");
+  Tell("boot");
   // The failed part may be on the stack.
   boost::asio::post(loop_, [this] {
     if (!over_) Launch(std::nullopt);
@@ -66,10 +66,15 @@ Status Starting::Hello(const wire::Frame& frame) {
   return OkStatus();
 }
 
+void Starting::Tell(const std::string& phase) {
+  phase_ = phase;
+  parts_.clients.Broadcast(wire::Progress{phase}.ToFrame());
+}
+
 void Starting::SetUp() {
   greeted_ = true;
   PYRO_FAILPOINT("supervisor.agent-greeted");
-  owner_.Progress("setup");
+  Tell("setup");
   wire::Hello answer;
   answer.role = "supervisor";
   answer.build = BuildId();
@@ -110,7 +115,13 @@ void Starting::GuestIsReady(wire::Ready ready) {
   ready.accelerator = parts_.config.accelerator;
   ready.start = parts_.templ.warm() ? "template" : "boot";
   ready.machine_at_us = parts_.machine.started_at_us();
-  owner_.GuestIsReady(std::move(ready));
+  ready_ = std::move(ready);
+  owner_.GuestIsReady();
+}
+
+void Starting::Claimed() {
+  ready_.start = "spare";
+  ready_.machine_at_us = 0;
 }
 
 void Starting::End() {

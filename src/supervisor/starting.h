@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "pyro/result.h"
+#include "supervisor/clients.h"
 #include "supervisor/guest_machine.h"
 #include "supervisor/spare.h"
 #include "supervisor/template_use.h"
@@ -26,9 +27,7 @@ class Starting {
   class Owner {
    public:
     virtual ~Owner() = default;
-    // For clients that wait: "boot" or "setup".
-    virtual void Progress(const std::string& phase) = 0;
-    virtual void GuestIsReady(wire::Ready ready) = 0;
+    virtual void GuestIsReady() = 0;
     virtual void GuestFailed(const Error& error) = 0;
   };
 
@@ -37,6 +36,7 @@ class Starting {
     const wire::SupervisorConfig& config;
     const Clock& clock;
     GuestMachine& machine;
+    Clients& clients;  // They are told "boot" or "setup" while they wait.
     TemplateUse& templ;
     Spare& spare;
   };
@@ -57,12 +57,18 @@ class Starting {
 
   // The guest takes commands, or did.
   bool done() const { return done_; }
+  const wire::Ready& ready() const { return ready_; }  // Once it is done.
+  // For a client that comes now.
+  wire::Frame Told() const { return done_ ? ready_.ToFrame() : wire::Progress{phase_}.ToFrame(); }
+  // A client has claimed this spare: it has not waited for the machine.
+  void Claimed();
 
   // Nothing is started or waited for any more.
   void End();
 
  private:
   void Launch(std::optional<vmm::FrozenGuest> from);
+  void Tell(const std::string& phase);
   void SetUp();
   void GuestIsReady(wire::Ready ready);
 
@@ -70,6 +76,8 @@ class Starting {
   Parts parts_;
   Owner& owner_;
   std::unique_ptr<Timer> limit_;
+  std::string phase_ = "boot";
+  wire::Ready ready_;
   bool greeted_ = false;  // By the agent.
   bool done_ = false;
   bool over_ = false;  // Done, or ended before.

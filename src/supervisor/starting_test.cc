@@ -17,17 +17,20 @@ namespace {
 using namespace std::chrono_literals;
 
 class StartingPartTest : public SupervisorFixture,
+                         public ClientRequests,
                          public GuestMachine::Owner,
                          public Starting::Owner {
  protected:
   Starting& Make() {
     machine_.emplace(loop_, config_, vmm_, *this);
+    clients_.emplace(loop_, *this);
     spare_.emplace(config_, record_, timers_, helpers_);
     template_.emplace(config_, timers_, helpers_, [] { return true; });
     starting_.emplace(loop_,
                       Starting::Parts{.config = config_,
                                       .clock = clock_,
                                       .machine = *machine_,
+                                      .clients = *clients_,
                                       .templ = *template_,
                                       .spare = *spare_},
                       timers_, *this);
@@ -48,10 +51,10 @@ class StartingPartTest : public SupervisorFixture,
     return ready.ToFrame();
   }
 
-  std::vector<std::string> phases_;
-  std::vector<wire::Ready> ready_;
+  int readies_ = 0;
   std::vector<std::string> failures_;
   std::optional<GuestMachine> machine_;
+  std::optional<Clients> clients_;
   std::optional<Spare> spare_;
   std::optional<TemplateUse> template_;
   std::optional<Starting> starting_;
@@ -59,22 +62,28 @@ class StartingPartTest : public SupervisorFixture,
  private:
   Status FromAgent(wire::Frame) override { return OkStatus(); }
   void MachineEnded() override {}
-  void Progress(const std::string& phase) override { phases_.push_back(phase); }
-  void GuestIsReady(wire::Ready ready) override { ready_.push_back(std::move(ready)); }
+  void ClientGreeted(ClientId) override {}
+  Status FromClient(ClientId, wire::Frame) override { return OkStatus(); }
+  void StopAsked(const wire::Stop&) override {}
+  Status ClaimAsked(ClientId, const wire::Claim&) override { return OkStatus(); }
+  void ClientGone(ClientId) override {}
+  void GuestIsReady() override { ++readies_; }
   void GuestFailed(const Error& error) override { failures_.push_back(error.message); }
 };
 
 TEST_F(StartingPartTest, HelloIsAnsweredWithTheSetupAndReadyEndsTheStart) {
   Starting& starting = Make();
+  EXPECT_EQ(wire::Progress::FromFrame(starting.Told())->phase, "boot");
   ASSERT_TRUE(starting.Hello(AgentHello()).ok());
   Run();
   const Frames asked = Agent().Take();
   EXPECT_TRUE(Has(asked, Type::kHello));
   EXPECT_TRUE(Has(asked, Type::kSetup));
-  EXPECT_EQ(phases_, std::vector<std::string>{"setup"});
+  EXPECT_EQ(wire::Progress::FromFrame(starting.Told())->phase, "setup");
   EXPECT_FALSE(starting.done());
   ASSERT_TRUE(starting.Ready(AgentReady()).ok());
   EXPECT_TRUE(starting.done());
+  EXPECT_EQ(starting.Told().type, Type::kReady);
   EXPECT_EQ(timers_.waiting(), 0u);
 }
 
@@ -82,12 +91,12 @@ TEST_F(StartingPartTest, WhatTheGuestSaysOfItselfIsMadeHarmlessAndTheRestIsOurs)
   Starting& starting = Make();
   ASSERT_TRUE(starting.Hello(AgentHello()).ok());
   ASSERT_TRUE(starting.Ready(AgentReady()).ok());
-  ASSERT_EQ(ready_.size(), 1u);
-  EXPECT_EQ(ready_[0].kernel.find('\n'), std::string::npos);
-  EXPECT_EQ(ready_[0].shell, "/bin/bash");
-  EXPECT_EQ(ready_[0].start, "boot");
-  EXPECT_EQ(ready_[0].accelerator, "tcg");
-  EXPECT_GT(ready_[0].machine_at_us, 0);
+  const wire::Ready& ready = starting.ready();
+  EXPECT_EQ(ready.kernel.find('\n'), std::string::npos);
+  EXPECT_EQ(ready.shell, "/bin/bash");
+  EXPECT_EQ(ready.start, "boot");
+  EXPECT_EQ(ready.accelerator, "tcg");
+  EXPECT_GT(ready.machine_at_us, 0);
 }
 
 TEST_F(StartingPartTest, FramesOutOfTurnAreBreaches) {
@@ -99,7 +108,7 @@ TEST_F(StartingPartTest, FramesOutOfTurnAreBreaches) {
   EXPECT_FALSE(starting.Hello(AgentHello()).ok());
   ASSERT_TRUE(starting.Ready(AgentReady()).ok());
   EXPECT_FALSE(starting.Ready(AgentReady()).ok());
-  EXPECT_EQ(ready_.size(), 1u);
+  EXPECT_EQ(readies_, 1);
 }
 
 TEST_F(StartingPartTest, ASpareIsReadyOnceItsWarmUpHasEnded) {
@@ -110,6 +119,8 @@ TEST_F(StartingPartTest, ASpareIsReadyOnceItsWarmUpHasEnded) {
   EXPECT_FALSE(starting.done());
   ASSERT_TRUE(starting.WarmUp(wire::Exited{}.ToFrame(1)).ok());
   EXPECT_TRUE(starting.done());
+  starting.Claimed();
+  EXPECT_EQ(wire::Ready::FromFrame(starting.Told())->start, "spare");
 }
 
 TEST_F(StartingPartTest, AStartTakesNoLongerThanItsLimitUnlessItHasEndedBefore) {

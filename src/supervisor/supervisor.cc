@@ -24,6 +24,7 @@ Supervisor::Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig con
                 {.config = config_,
                  .clock = seams.clock,
                  .machine = machine_,
+                 .clients = clients_,
                  .templ = template_,
                  .spare = spare_},
                 seams.timers, *this),
@@ -82,39 +83,29 @@ void Supervisor::MachineEnded() {
   GuestFailed(MakeError(ErrorCode::kGuestUnavailable, when + machine_.HowItEnded()));
 }
 
-void Supervisor::GuestFailed(const Error& error) {
-  if (ending_.ended() || ending_.failure() || starting_.BootsInstead()) return;
-  ending_.Fail(error);
-}
-
-void Supervisor::Progress(const std::string& phase) {
-  progress_ = phase;
-  clients_.Broadcast(wire::Progress{progress_}.ToFrame());
-}
-
-void Supervisor::GuestIsReady(wire::Ready ready) {
-  ready_ = std::move(ready);
+void Supervisor::GuestIsReady() {
+  const wire::Ready& ready = starting_.ready();
   const bool ends_with_client = lease_.ends_with_client();
   template_.GuestIsReady(ends_with_client);
   // The registry says that the VM is started before a client hears of it. After a failure the row
   // is out of date; the lock still says that this guest is alive.
   if (!ends_with_client && !spare_.waiting()) {
     PYRO_FAILPOINT("supervisor.guest-ready");
-    (void)record_.Started(ready_, machine_.network());
+    (void)record_.Started(ready, machine_.network());
     PYRO_FAILPOINT("supervisor.start-recorded");
-    lease_.Recorded();
   }
+  lease_.GuestIsReady();
   serving_.Begin();
-  if (!spare_.waiting()) clients_.Broadcast(ready_.ToFrame());
+  if (!spare_.waiting()) clients_.Broadcast(starting_.Told());
   if (on_ready_) on_ready_();
-  for (const ClientId client : serving_.router().GuestReady(ready_.shell)) {
+  for (const ClientId client : serving_.router().GuestReady(ready.shell)) {
     if (clients_.Refuse(client, MakeError(ErrorCode::kProtocol, "protocol violated"))) {
       ClientGone(client);
     }
   }
   // No client waits for this row, and the commands are already on their way: the write may take
   // time.
-  if (ends_with_client) (void)record_.Started(ready_, machine_.network());
+  if (ends_with_client) (void)record_.Started(ready, machine_.network());
 }
 
 // --- Clients
@@ -125,8 +116,7 @@ void Supervisor::ClientGreeted(ClientId client) {
   if (ending_.failure()) {
     boost::asio::post(loop_, [this] { ending_.ConcludeFailure(); });
   } else if (!ending_.begun()) {
-    clients_.Send(client, EncodeFrame(starting_.done() ? ready_.ToFrame()
-                                                       : wire::Progress{progress_}.ToFrame()));
+    clients_.Send(client, EncodeFrame(starting_.Told()));
   }
 }
 
@@ -141,10 +131,9 @@ Status Supervisor::ClaimAsked(ClientId client, const wire::Claim& claim) {
   }
   spare_.Claim();
   lease_.Claimed(client, std::chrono::seconds(claim.ttl_seconds));
-  ready_.start = "spare";
-  ready_.machine_at_us = 0;
+  starting_.Claimed();
   clients_.Send(client, EncodeFrame(wire::Plain(wire::FrameType::kClaimed)));
-  clients_.Send(client, EncodeFrame(ready_.ToFrame()));
+  clients_.Send(client, EncodeFrame(starting_.Told()));
   return OkStatus();
 }
 

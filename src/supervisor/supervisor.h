@@ -22,7 +22,6 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <optional>
-#include <string>
 #include <utility>
 
 #include "base/time.h"
@@ -84,15 +83,14 @@ class Supervisor : private ClientRequests,
 
   // As a client's `stop`: `remove` kills at once and deletes, otherwise the guest powers off and
   // its disk is kept.
-  void Stop(bool remove) { return remove ? ending_.Remove() : ending_.Stop(); }
+  void Stop(bool remove) override { return remove ? ending_.Remove() : ending_.Stop(); }
 
  private:
   // The guest.
   Status FromAgent(wire::Frame frame) override;
   void MachineEnded() override;
-  void GuestFailed(const Error& error) override;
-  void Progress(const std::string& phase) override;
-  void GuestIsReady(wire::Ready ready) override;
+  void GuestFailed(const Error& error) override { ending_.Fail(error); }
+  void GuestIsReady() override;
 
   // Clients.
   void ClientGreeted(ClientId client) override;
@@ -104,10 +102,6 @@ class Supervisor : private ClientRequests,
   // The lease.
   void CommandsChanged() override;
   bool Idle() const override { return serving_.router().idle(); }
-  bool Ready() const override { return starting_.done(); }
-  // A VM is deleted at its lease's end, a task keeps its files.
-  void LeaseOver() override { Stop(config_.kind == wire::GuestKind::kVm); }
-  void OwnerGone() override { ending_.Remove(); }
 
   boost::asio::io_context& loop_;
   const wire::SupervisorConfig config_;
@@ -121,8 +115,6 @@ class Supervisor : private ClientRequests,
   Serving serving_;
   Ending ending_;
 
-  std::string progress_ = "boot";  // For a client that comes before the guest is ready.
-  wire::Ready ready_;              // For one that comes later.
   std::function<void()> on_ready_;
 };
 
