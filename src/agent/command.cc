@@ -13,6 +13,7 @@
 
 #include "base/try.h"
 #include "sys/files.h"
+#include "sys/wait_for.h"
 
 namespace pyro::agent {
 namespace {
@@ -73,10 +74,7 @@ std::string_view PathIn(const std::vector<std::string>& env) {
 }
 
 // True while some process can still write to the pipe.
-bool HasWriter(const sys::UniqueFd& fd) {
-  pollfd poll{fd.get(), 0, 0};
-  return ::poll(&poll, 1, 0) == 0;
-}
+bool HasWriter(const sys::UniqueFd& fd) { return !sys::IsReady(fd.get(), 0); }
 
 }  // namespace
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
+#include "sys/wait_for.h"
 
 namespace pyro::archive {
 namespace {
@@ -29,11 +29,8 @@ void Keep(const std::string& name, std::vector<std::string>& names) {
 }  // namespace
 
 Status Meter::Wait(int fd, short events) {
-  pollfd polls[] = {{fd, events, 0}, {operation_.cancel_fd, POLLIN, 0}};
-  while (::poll(polls, 2, -1) < 0) {
-    if (errno != EINTR) return sys::ErrnoError(errno, "poll");
-  }
-  if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+  const auto waited = sys::WaitFor(fd, events, Deadline::Never(), operation_.cancel_fd);
+  if (waited == sys::Waited::kCancelled) return MakeError(ErrorCode::kCancelled, "cancelled");
   return OkStatus();
 }
 

@@ -3,8 +3,6 @@
 
 #include "pyro/watch.h"
 
-#include <poll.h>
-
 #include <optional>
 #include <utility>
 
@@ -17,6 +15,7 @@
 #include "engine/instance/instance_files.h"
 #include "engine/local_engine.h"
 #include "engine/state_watch.h"
+#include "sys/wait_for.h"
 
 namespace pyro {
 namespace engine {
@@ -88,11 +87,12 @@ class Watching final : public EventStream {
       PYRO_RETURN_IF_ERROR(Look());
       const bool interrupted = std::exchange(interrupted_, false);
       if (!events_.empty() || deadline.Expired() || interrupted) return std::exchange(events_, {});
-      pollfd polls[] = {{io.cancel_fd, POLLIN, 0}, {changes_.fd(), POLLIN, 0}};
-      ::poll(polls, 2, deadline.PollTimeout());
-      // Alone, so that further changes do not end it.
-      if (polls[1].revents != 0) ::poll(polls, 1, static_cast<int>(kGather.count()));
-      if (polls[0].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+      auto waited = sys::WaitFor(changes_.fd(), POLLIN, deadline, io.cancel_fd);
+      // Without them, so that further changes do not end it.
+      if (waited == sys::Waited::kReady) {
+        waited = sys::WaitFor(-1, 0, Deadline::After(kGather), io.cancel_fd);
+      }
+      if (waited == sys::Waited::kCancelled) return MakeError(ErrorCode::kCancelled, "cancelled");
     }
   }
 

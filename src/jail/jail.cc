@@ -1,7 +1,6 @@
 #include "jail/jail.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -22,6 +21,7 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/process_state.h"
+#include "sys/wait_for.h"
 
 namespace pyro::jail {
 namespace {
@@ -269,9 +269,7 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
 Status JailedProcess::AwaitProgram(int info, Deadline deadline) {
   std::string text;
   while (text.find('}') == std::string::npos) {
-    pollfd entry = {.fd = info, .events = POLLIN, .revents = 0};
-    if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) {
-      if (!deadline.Expired()) continue;
+    if (sys::WaitFor(info, POLLIN, deadline) == sys::Waited::kTimedOut) {
       return MakeError(ErrorCode::kTimedOut, "the jail was not ready in time");
     }
     char bytes[256];

@@ -1,7 +1,6 @@
 #include "net/network.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -17,6 +16,7 @@
 #include "net/frames.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/wait_for.h"
 
 namespace pyro::net {
 namespace {
@@ -120,9 +120,7 @@ Status AwaitGateway(int card, const Mac& mac, Deadline deadline) {
     PYRO_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
     if (frame && IsGatewayReply(*frame)) return OkStatus();
     if (frame) continue;
-    pollfd entry = {.fd = card, .events = POLLIN, .revents = 0};
-    if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) {
-      if (!deadline.Expired()) continue;
+    if (sys::WaitFor(card, POLLIN, deadline) == sys::Waited::kTimedOut) {
       return MakeError(ErrorCode::kTimedOut, "the network's back end did not answer in time");
     }
     char bytes[4096];

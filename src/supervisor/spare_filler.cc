@@ -1,7 +1,6 @@
 #include "supervisor/spare_filler.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include "sys/host.h"
 #include "sys/random.h"
 #include "sys/sparse_copy.h"
+#include "sys/wait_for.h"
 #include "wire/supervisor_answer.h"
 #include "wire/supervisor_config.h"
 
@@ -52,12 +52,8 @@ Status CheckMemory(int mem_mib) {
 Result<std::string> ReadLine(int fd, Deadline deadline) {
   std::string text;
   while (text.find('\n') == std::string::npos && text.size() < wire::kMaxAnswerBytes) {
-    pollfd entry{fd, POLLIN, 0};
-    if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) {
-      if (deadline.Expired()) {
-        return MakeError(ErrorCode::kTimedOut, "a spare did not come up in time");
-      }
-      continue;
+    if (sys::WaitFor(fd, POLLIN, deadline) == sys::Waited::kTimedOut) {
+      return MakeError(ErrorCode::kTimedOut, "a spare did not come up in time");
     }
     char bytes[4096];
     const ssize_t n = ::read(fd, bytes, sizeof bytes);

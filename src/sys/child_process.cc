@@ -28,6 +28,7 @@
 #include "sys/files.h"
 #include "sys/host.h"
 #include "sys/process_ref.h"
+#include "sys/wait_for.h"
 
 namespace pyro::sys {
 namespace {
@@ -422,8 +423,7 @@ Result<ExitStatus> ChildProcess::Wait(Deadline deadline) {
     }
     if (reaped < 0 && errno != EINTR) return ErrnoError(errno, "wait");
     if (deadline.Expired()) return ErrnoError(ETIMEDOUT, "wait");
-    pollfd wait{pidfd_.get(), POLLIN, 0};
-    ::poll(&wait, 1, deadline.PollTimeout());
+    (void)WaitFor(pidfd_.get(), POLLIN, deadline);
   }
 }
 

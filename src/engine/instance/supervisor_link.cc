@@ -1,6 +1,5 @@
 #include "engine/instance/supervisor_link.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/unix_socket.h"
+#include "sys/wait_for.h"
 
 namespace pyro::engine {
 namespace {
@@ -99,17 +99,14 @@ Result<Frame> SupervisorLink::Next(Deadline deadline, int cancel_fd) {
     PYRO_ASSIGN_OR_RETURN(std::optional<Frame> frame, decoder_.Next());
     if (frame) return std::move(*frame);
     if (ended_) return Gone();
-    pollfd polls[] = {{socket_.get(), PollEvents(), 0}, {cancel_fd, POLLIN, 0}};
-    const int ready = ::poll(polls, 2, deadline.PollTimeout());
-    if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
-    if (ready == 0 && deadline.Expired()) {
+    const auto waited = sys::WaitFor(socket_.get(), PollEvents(), deadline, cancel_fd);
+    if (waited == sys::Waited::kCancelled) return MakeError(ErrorCode::kCancelled, "cancelled");
+    if (waited == sys::Waited::kTimedOut) {
       return MakeError(ErrorCode::kTimedOut, "the VM's supervisor does not answer",
                        "try again; if it stays so, delete the VM");
     }
-    if (polls[0].revents != 0) {
-      // Frames that arrived before the end still count.
-      if (Status status = Pump(); !status && !ended_) return status.error();
-    }
+    // Frames that arrived before the end still count.
+    if (Status status = Pump(); !status && !ended_) return status.error();
   }
 }
 
@@ -153,13 +150,8 @@ Status SupervisorLink::Stop(wire::Stop stop, Deadline deadline) {
 }
 
 Status SupervisorLink::WaitForProcess(Deadline deadline) const {
-  pollfd wait{process_.get(), POLLIN, 0};
-  while (::poll(&wait, 1, deadline.PollTimeout()) <= 0) {
-    if (deadline.Expired()) {
-      return MakeError(ErrorCode::kTimedOut, "the VM's supervisor does not end");
-    }
-  }
-  return OkStatus();
+  if (sys::WaitFor(process_.get(), POLLIN, deadline) == sys::Waited::kReady) return OkStatus();
+  return MakeError(ErrorCode::kTimedOut, "the VM's supervisor does not end");
 }
 
 }  // namespace pyro::engine

@@ -1,6 +1,5 @@
 #include "engine/instance/templates.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -18,6 +17,7 @@
 #include "sys/child_process.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "sys/wait_for.h"
 #include "vmm/template.h"
 #include "wire/supervisor_answer.h"
 
@@ -48,11 +48,11 @@ Status Follow(int output, const std::string& word, const CallIo& io) {
   const Deadline deadline = Deadline::After(kWorkLimit);
   std::string text;
   while (true) {
-    pollfd polls[] = {{output, POLLIN, 0}, {io.cancel_fd, POLLIN, 0}};
-    ::poll(polls, 2, deadline.PollTimeout());
-    if (polls[1].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
-    if (deadline.Expired()) return MakeError(ErrorCode::kTimedOut, word + " took too long");
-    if (polls[0].revents == 0) continue;
+    const auto waited = sys::WaitFor(output, POLLIN, deadline, io.cancel_fd);
+    if (waited == sys::Waited::kCancelled) return MakeError(ErrorCode::kCancelled, "cancelled");
+    if (waited == sys::Waited::kTimedOut || deadline.Expired()) {
+      return MakeError(ErrorCode::kTimedOut, word + " took too long");
+    }
     char bytes[4096];
     const ssize_t n = ::read(output, bytes, sizeof bytes);
     if (n <= 0 || text.size() > wire::kMaxAnswerBytes) break;

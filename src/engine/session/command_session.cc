@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/try.h"
+#include "sys/wait_for.h"
 
 namespace pyro::engine {
 namespace {
@@ -17,11 +18,7 @@ constexpr std::size_t kInputBytes = 64 * 1024;  // Read at once; on the heap, fo
 // takes it, for ever.
 constexpr std::chrono::milliseconds kCopyLimit{50};
 
-bool IsWritable(int fd) {
-  if (fd < 0) return true;
-  pollfd ready{fd, POLLOUT, 0};
-  return ::poll(&ready, 1, 0) > 0;
-}
+bool IsWritable(int fd) { return fd < 0 || sys::IsReady(fd, POLLOUT); }
 
 }  // namespace
 

@@ -1,7 +1,6 @@
 #include "engine/testing/engine_fixture.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,6 +21,7 @@
 #include "sys/host.h"
 #include "sys/unique_fd.h"
 #include "sys/unix_socket.h"
+#include "sys/wait_for.h"
 #include "vmm/fake/fake_vmm.h"
 
 namespace pyro::engine {
@@ -64,8 +64,8 @@ pid_t PeerOf(const fs::path& path) {
 
 // Waits until a process has ended, which is no child of ours.
 void AwaitEnd(const sys::UniqueFd& process) {
-  pollfd entry = {.fd = process.get(), .events = POLLIN, .revents = 0};
-  PYRO_CHECK(::poll(&entry, 1, 60'000) == 1);
+  const Deadline limit = Deadline::After(std::chrono::minutes(1));
+  PYRO_CHECK(sys::WaitFor(process.get(), POLLIN, limit) == sys::Waited::kReady);
 }
 
 sys::UniqueFd ProcessFd(pid_t pid) {

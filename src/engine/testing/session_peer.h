@@ -2,11 +2,11 @@
 
 #pragma once
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -23,12 +23,12 @@
 #include "sys/files.h"
 #include "sys/test_directory.h"
 #include "sys/unix_socket.h"
+#include "sys/wait_for.h"
 #include "wire/messages.h"
 
 namespace pyro::engine {
 
 inline constexpr std::uint32_t kTestChannel = 1;
-inline constexpr int kPatienceMs = 60'000;
 
 // The other end of a link. `answer` gets each frame after the greeting, on a thread of its own.
 class Peer {
@@ -71,15 +71,18 @@ class Peer {
  private:
   std::filesystem::path path() const { return directory_.path() / "control.sock"; }
 
+  static void AwaitBytes(const sys::UniqueFd& fd) {
+    const Deadline limit = Deadline::After(std::chrono::minutes(1));
+    PYRO_CHECK(sys::WaitFor(fd.get(), POLLIN, limit) == sys::Waited::kReady);
+  }
+
   void Serve() {
-    pollfd wait{listener_.get(), POLLIN, 0};
-    PYRO_CHECK(::poll(&wait, 1, kPatienceMs) == 1);
+    AwaitBytes(listener_);
     socket_ = sys::UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     wire::FrameDecoder decoder;
     std::vector<char> buffer(64 * 1024);
     while (true) {
-      pollfd readable{socket_.get(), POLLIN, 0};
-      PYRO_CHECK(::poll(&readable, 1, kPatienceMs) == 1);
+      AwaitBytes(socket_);
       const ssize_t n = ::read(socket_.get(), buffer.data(), buffer.size());
       if (n <= 0) return;
       decoder.Append({buffer.data(), static_cast<std::size_t>(n)});

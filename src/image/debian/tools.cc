@@ -1,7 +1,6 @@
 #include "image/debian/tools.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "sys/wait_for.h"
 
 namespace pyro::image {
 namespace {
@@ -63,28 +63,12 @@ class LineSplitter {
   std::string line_;
 };
 
-// Waits until either is readable. True: `fd` is; false: cancelled.
-Result<bool> WaitReadable(int fd, Cancellation cancel) {
-  std::array<pollfd, 2> fds = {pollfd{fd, POLLIN, 0}, pollfd{cancel.fd, POLLIN, 0}};
-  for (;;) {
-    if (::poll(fds.data(), fds.size(), -1) < 0) {
-      if (errno == EINTR) continue;
-      return sys::ErrnoError(errno, "poll");
-    }
-    if (fds[1].revents != 0) return false;
-    return true;
-  }
-}
-
 // After SIGKILL: end of file says that the last process with the pipe is gone, so no process writes
 // into its directories any more.
 void DrainUntilClosed(int fd) {
   const Deadline deadline = Deadline::After(std::chrono::seconds(20));
   std::array<char, 4096> buffer{};
-  while (!deadline.Expired()) {
-    pollfd entry = {fd, POLLIN, 0};
-    if (::poll(&entry, 1, deadline.PollTimeout()) < 0 && errno != EINTR) return;
-    if (entry.revents == 0) continue;
+  while (!deadline.Expired() && sys::WaitFor(fd, POLLIN, deadline) == sys::Waited::kReady) {
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n == 0 || (n < 0 && errno != EINTR)) return;
   }
@@ -92,11 +76,7 @@ void DrainUntilClosed(int fd) {
 
 }  // namespace
 
-bool Cancelled(Cancellation cancel) {
-  if (cancel.fd < 0) return false;
-  pollfd entry = {cancel.fd, POLLIN, 0};
-  return ::poll(&entry, 1, 0) > 0 && entry.revents != 0;
-}
+bool Cancelled(Cancellation cancel) { return sys::IsReady(cancel.fd); }
 
 Result<std::filesystem::path> ToolPaths::Find(std::string_view tool) const {
   if (search.empty()) return sys::FindProgram(std::string(tool), InstallHint(tool));
@@ -134,8 +114,8 @@ Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const Li
   LineSplitter lines(on_line);
   std::array<char, 4096> buffer{};
   for (;;) {
-    PYRO_ASSIGN_OR_RETURN(const bool readable, WaitReadable(output.read.get(), cancel));
-    if (!readable) {
+    if (sys::WaitFor(output.read.get(), POLLIN, Deadline::Never(), cancel.fd) ==
+        sys::Waited::kCancelled) {
       static_cast<void>(child.SignalGroup(SIGKILL));
       DrainUntilClosed(output.read.get());
       return MakeError(ErrorCode::kCancelled, fmt::format("'{}' was stopped", program));

@@ -1,7 +1,5 @@
 #include "image/store/store.h"
 
-#include <poll.h>
-
 #include <chrono>
 #include <optional>
 #include <system_error>
@@ -16,6 +14,7 @@
 #include "image/store/install_paths.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
+#include "sys/wait_for.h"
 
 namespace pyro::image {
 namespace {
@@ -29,7 +28,7 @@ Error Stopped(std::string_view name) {
 // flock has no wait that a descriptor could end: ask again every so often.
 Result<sys::FileLock> LockFolder(const fs::path& folder, std::string_view name,
                                  const ProgressFn& progress, Cancellation cancel) {
-  constexpr int kAskAgainMs = 100;
+  constexpr std::chrono::milliseconds kAskAgain(100);
   bool reported = false;
   for (;;) {
     PYRO_ASSIGN_OR_RETURN(auto lock, sys::FileLock::TryAcquire(folder / kLockName));
@@ -37,8 +36,9 @@ Result<sys::FileLock> LockFolder(const fs::path& folder, std::string_view name,
     if (!reported && progress)
       progress({"wait", "another pyro is pulling this environment", std::nullopt});
     reported = true;
-    pollfd entry = {cancel.fd, POLLIN, 0};
-    if (::poll(&entry, 1, kAskAgainMs) > 0) return Stopped(name);
+    if (sys::WaitFor(cancel.fd, POLLIN, Deadline::After(kAskAgain)) == sys::Waited::kReady) {
+      return Stopped(name);
+    }
   }
 }
 

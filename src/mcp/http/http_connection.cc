@@ -1,6 +1,5 @@
 #include "mcp/http/http_connection.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -23,6 +22,7 @@
 
 #include "base/text.h"
 #include "mcp/http/sse.h"
+#include "sys/wait_for.h"
 
 namespace pyro::mcp {
 namespace {
@@ -324,8 +324,7 @@ class Connection final : public HttpConnection, public std::enable_shared_from_t
   bool GoneBehindMore() {
     if (!stream_.socket().is_open()) return true;
     if (!more_) return false;
-    pollfd poll{.fd = stream_.socket().native_handle(), .events = POLLRDHUP, .revents = 0};
-    return ::poll(&poll, 1, 0) > 0;
+    return sys::IsReady(stream_.socket().native_handle(), POLLRDHUP);
   }
 
   beast::tcp_stream stream_;

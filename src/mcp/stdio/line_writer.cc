@@ -1,6 +1,5 @@
 #include "mcp/stdio/line_writer.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -10,6 +9,8 @@
 #include <csignal>
 #include <cstdint>
 #include <utility>
+
+#include "sys/wait_for.h"
 
 namespace pyro::mcp {
 namespace {
@@ -95,13 +96,9 @@ void LineWriter::Run() {
 bool LineWriter::WriteOne(const std::string& line) {
   std::size_t done = 0;
   while (done < line.size()) {
-    pollfd polls[] = {{.fd = fd_.get(), .events = POLLOUT, .revents = 0},
-                      {.fd = stop_.get(), .events = POLLIN, .revents = 0}};
-    if (::poll(polls, 2, -1) < 0) {
-      if (errno == EINTR) continue;
+    if (sys::WaitFor(fd_.get(), POLLOUT, Deadline::Never(), stop_.get()) != sys::Waited::kReady) {
       return false;
     }
-    if (polls[1].revents != 0) return false;
     const ssize_t n = ::write(fd_.get(), line.data() + done, std::min(kPiece, line.size() - done));
     if (n < 0 && errno != EINTR && errno != EAGAIN) return false;
     if (n > 0) done += static_cast<std::size_t>(n);

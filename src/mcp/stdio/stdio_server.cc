@@ -14,6 +14,7 @@
 #include "mcp/stdio/line_reader.h"
 #include "mcp/stdio/line_writer.h"
 #include "sys/errno_error.h"
+#include "sys/wait_for.h"
 
 namespace pyro::mcp {
 namespace {
@@ -71,13 +72,8 @@ class StdioConnection {
   Status ReadToEnd(CancelReason& end) {
     std::string buffer(kReadBytes, '\0');
     while (!writer_->failed()) {
-      pollfd polls[] = {{.fd = options_.in.get(), .events = POLLIN, .revents = 0},
-                        {.fd = options_.stop_fd, .events = POLLIN, .revents = 0}};
-      if (::poll(polls, 2, -1) < 0) {
-        if (errno == EINTR) continue;
-        return sys::ErrnoError(errno, "poll");
-      }
-      if (polls[1].revents != 0) {
+      if (sys::WaitFor(options_.in.get(), POLLIN, Deadline::Never(), options_.stop_fd) ==
+          sys::Waited::kCancelled) {
         end = CancelReason::kShutdown;
         return OkStatus();
       }

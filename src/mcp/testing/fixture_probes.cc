@@ -1,6 +1,5 @@
 // Tools that misbehave, or show what the library does with those that do.
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -12,6 +11,7 @@
 #include "mcp/protocol/message.h"
 #include "mcp/schema/schema.h"
 #include "mcp/testing/fixture.h"
+#include "sys/wait_for.h"
 
 namespace pyro::mcp::testing {
 namespace {
@@ -32,8 +32,7 @@ std::atomic<int> cancelled = 0;
 Result<ToolResult> Wait(CallContext& call, const Json&) {
   ++waiting;
   call.Progress(1, std::nullopt, "waiting");
-  pollfd poll{.fd = call.cancel_fd(), .events = POLLIN, .revents = 0};
-  ::poll(&poll, 1, -1);
+  (void)sys::WaitFor(call.cancel_fd(), POLLIN, Deadline::Never());
   ++cancelled;
   --waiting;
   return ToolResult::Text("no client reads this");

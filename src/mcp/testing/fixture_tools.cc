@@ -1,4 +1,3 @@
-#include <poll.h>
 
 #include <chrono>
 #include <thread>
@@ -7,6 +6,7 @@
 #include "base/check.h"
 #include "mcp/protocol/base64.h"
 #include "mcp/testing/fixture.h"
+#include "sys/wait_for.h"
 
 namespace pyro::mcp::testing {
 namespace {
@@ -52,8 +52,7 @@ Tool Constant(std::string name, std::vector<Json> content) {
 
 // false: the call was cancelled meanwhile.
 bool Pause(CallContext& call, std::chrono::milliseconds time) {
-  pollfd poll{.fd = call.cancel_fd(), .events = POLLIN, .revents = 0};
-  return ::poll(&poll, 1, static_cast<int>(time.count())) == 0;
+  return sys::WaitFor(call.cancel_fd(), POLLIN, Deadline::After(time)) == sys::Waited::kTimedOut;
 }
 
 Result<ToolResult> LogThrice(CallContext& call, const Json&) {

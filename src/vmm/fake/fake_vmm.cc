@@ -1,7 +1,6 @@
 #include "vmm/fake/fake_vmm.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/wait_for.h"
 
 namespace pyro::vmm {
 
@@ -94,11 +94,7 @@ class FakeMachine final : public Machine {
   }
 
  private:
-  void WaitForExit(Deadline deadline) {
-    pollfd entry = {.fd = exit_fd(), .events = POLLIN, .revents = 0};
-    while (::poll(&entry, 1, deadline.PollTimeout()) <= 0 && !deadline.Expired()) {
-    }
-  }
+  void WaitForExit(Deadline deadline) { (void)sys::WaitFor(exit_fd(), POLLIN, deadline); }
 
   // The checks of every call to a monitor before its own work.
   Status Answer(Deadline deadline) {

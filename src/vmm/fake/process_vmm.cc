@@ -1,7 +1,6 @@
 #include "vmm/fake/process_vmm.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -13,6 +12,7 @@
 #include "base/try.h"
 #include "sys/child_process.h"
 #include "sys/files.h"
+#include "sys/wait_for.h"
 
 namespace pyro::vmm {
 namespace {
@@ -42,8 +42,10 @@ class ProcessMachine final : public Machine {
       siginfo_t info{};
       const auto pid = static_cast<id_t>(process_.pid());
       if (::waitid(P_PID, pid, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) break;
-      pollfd entry = {.fd = exit_fd(), .events = POLLIN, .revents = 0};
-      if (::poll(&entry, 1, 1) > 0) return Runs();
+      constexpr std::chrono::milliseconds kLookAgain{1};
+      if (sys::WaitFor(exit_fd(), POLLIN, Deadline::After(kLookAgain)) == sys::Waited::kReady) {
+        return Runs();
+      }
       if (deadline.Expired()) return MakeError(ErrorCode::kTimedOut, "the guest does not stop");
     }
     return OkStatus();
@@ -89,8 +91,7 @@ class ProcessMachine final : public Machine {
 
  private:
   Status Runs() const {
-    pollfd entry = {.fd = exit_fd(), .events = POLLIN, .revents = 0};
-    if (::poll(&entry, 1, 0) <= 0) return OkStatus();
+    if (!sys::IsReady(exit_fd())) return OkStatus();
     return MakeError(ErrorCode::kGuestUnavailable, "the machine has ended");
   }
 

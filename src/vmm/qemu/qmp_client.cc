@@ -1,6 +1,5 @@
 #include "vmm/qemu/qmp_client.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -13,6 +12,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
+#include "sys/wait_for.h"
 
 namespace pyro::vmm::qemu {
 namespace {
@@ -25,16 +25,9 @@ Error Closed() {
 }
 
 // kTimedOut unless `events` happen before the deadline.
-Status WaitFor(int fd, short events, Deadline deadline) {
-  while (true) {
-    pollfd entry = {.fd = fd, .events = events, .revents = 0};
-    const int ready = ::poll(&entry, 1, deadline.PollTimeout());
-    if (ready > 0) return OkStatus();
-    if (ready < 0 && errno != EINTR) return sys::ErrnoError(errno, "poll the machine's monitor");
-    if (deadline.Expired()) {
-      return MakeError(ErrorCode::kTimedOut, "the machine's monitor did not answer in time");
-    }
-  }
+Status Await(int fd, short events, Deadline deadline) {
+  if (sys::WaitFor(fd, events, deadline) == sys::Waited::kReady) return OkStatus();
+  return MakeError(ErrorCode::kTimedOut, "the machine's monitor did not answer in time");
 }
 
 }  // namespace
@@ -47,7 +40,7 @@ void QmpClient::Keep(QmpMessage message) {
 }
 
 Result<bool> QmpClient::ReadMore(Deadline deadline) {
-  PYRO_RETURN_IF_ERROR(WaitFor(socket_.get(), POLLIN, deadline));
+  PYRO_RETURN_IF_ERROR(Await(socket_.get(), POLLIN, deadline));
   std::string bytes(kReadBytes, '\0');
   const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (count < 0) {
@@ -99,7 +92,7 @@ Result<Json> QmpClient::ExecuteWithDescriptor(std::string_view command, const Js
 Status QmpClient::SendLine(std::string_view line, int fd, Deadline deadline) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   while (!line.empty()) {
-    PYRO_RETURN_IF_ERROR(WaitFor(socket_.get(), POLLOUT, deadline));
+    PYRO_RETURN_IF_ERROR(Await(socket_.get(), POLLOUT, deadline));
     iovec part = {.iov_base = const_cast<char*>(line.data()), .iov_len = line.size()};
     msghdr message{};
     message.msg_iov = &part;
@@ -173,8 +166,7 @@ std::optional<QmpEvent> QmpClient::TakeEvent() {
       if ((*message)->kind == QmpMessage::Kind::kEvent) Keep(std::move(**message));
       continue;
     }
-    pollfd entry = {.fd = socket_.get(), .events = POLLIN, .revents = 0};
-    if (::poll(&entry, 1, 0) <= 0) break;
+    if (!sys::IsReady(socket_.get())) break;
     Result<bool> more = ReadMore(Deadline::After(std::chrono::milliseconds(0)));
     if (!more || !*more) break;
   }

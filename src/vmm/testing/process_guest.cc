@@ -1,12 +1,12 @@
 // A guest of ProcessVmm that obeys the words of guest_init.cc.
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <string>
 #include <string_view>
 
 #include "sys/files.h"
+#include "sys/wait_for.h"
 #include "vmm/fake/process_vmm.h"
 
 namespace pyro::vmm {
@@ -18,8 +18,7 @@ int Serve(bool boots) {
   if (boots && !Say(kProcessGuestChannel, "ready\n")) return 1;
   std::string line;
   while (true) {
-    pollfd entry = {.fd = kProcessGuestChannel, .events = POLLIN, .revents = 0};
-    ::poll(&entry, 1, -1);
+    (void)sys::WaitFor(kProcessGuestChannel, POLLIN, Deadline::Never());
     char c = 0;
     if (::read(kProcessGuestChannel, &c, 1) != 1) return 1;
     if (c != '\n') {
