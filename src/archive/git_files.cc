@@ -1,12 +1,7 @@
 #include "archive/git_files.h"
 
-#include <poll.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -19,7 +14,6 @@
 #include "base/try.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
-#include "sys/files.h"
 
 namespace pyro::archive {
 namespace {
@@ -27,9 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxListBytes = 1 << 30;
-constexpr std::size_t kMaxMessageBytes = 2000;
 constexpr int kMaxNesting = 20;
-constexpr std::chrono::seconds kEndLimit{10};  // For a git that has closed its output.
 
 constexpr std::string_view kAlternates = "objects/info/alternates";
 
@@ -58,36 +50,6 @@ Error Refused(const fs::path& source, std::string_view why) {
                    owner ? "own the directory, or add it to git's safe.directory" : "");
 }
 
-// Both streams to their ends, as far as they are kept.
-Status Collect(int out_fd, int err_fd, int cancel_fd, std::string& out, std::string& err) {
-  pollfd polls[] = {{out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}, {cancel_fd, POLLIN, 0}};
-  std::vector<char> buffer(64 * 1024);
-  while (polls[0].fd >= 0 || polls[1].fd >= 0) {
-    if (::poll(polls, 3, -1) < 0) {
-      if (errno == EINTR) continue;
-      return sys::ErrnoError(errno, "poll");
-    }
-    if (polls[2].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
-    for (int i = 0; i < 2; ++i) {
-      if (polls[i].fd < 0 || polls[i].revents == 0) continue;
-      const ssize_t n = ::read(polls[i].fd, buffer.data(), buffer.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return sys::ErrnoError(errno, "read");
-      if (n == 0) polls[i].fd = -1;
-      const std::string_view bytes(buffer.data(), static_cast<std::size_t>(n));
-      if (i == 0) {
-        if (out.size() + bytes.size() > kMaxListBytes) {
-          return MakeError(ErrorCode::kLimit, "git lists too many files");
-        }
-        out += bytes;
-      } else {
-        err += bytes.substr(0, kMaxMessageBytes - std::min(err.size(), kMaxMessageBytes));
-      }
-    }
-  }
-  return OkStatus();
-}
-
 Result<std::string> RunGit(const fs::path& git, const fs::path& source,
                            const std::vector<std::string>& words, int cancel_fd) {
   sys::SpawnOptions options;
@@ -97,17 +59,12 @@ Result<std::string> RunGit(const fs::path& git, const fs::path& source,
                   source.native()};
   options.argv.insert(options.argv.end(), words.begin(), words.end());
   options.env = GitEnvironment();
-  PYRO_ASSIGN_OR_RETURN(sys::Pipe out_pipe, sys::MakePipe());
-  PYRO_ASSIGN_OR_RETURN(sys::Pipe err_pipe, sys::MakePipe());
-  options.stdout_fd = std::move(out_pipe.write);
-  options.stderr_fd = std::move(err_pipe.write);
-  PYRO_ASSIGN_OR_RETURN(sys::ChildProcess child, sys::ChildProcess::Spawn(std::move(options)));
-  std::string out;
-  std::string err;
-  PYRO_RETURN_IF_ERROR(Collect(out_pipe.read.get(), err_pipe.read.get(), cancel_fd, out, err));
-  PYRO_ASSIGN_OR_RETURN(const sys::ExitStatus status, child.Wait(Deadline::After(kEndLimit)));
-  if (!status.success()) return Refused(source, TrimSpace(err));
-  return out;
+  PYRO_ASSIGN_OR_RETURN(
+      sys::CommandOutput output,
+      sys::RunCommand(std::move(options), Deadline::Never(), kMaxListBytes + 1, cancel_fd));
+  if (!output.status.success()) return Refused(source, TrimSpace(output.stderr_text));
+  if (output.stdout_text.size() <= kMaxListBytes) return std::move(output.stdout_text);
+  return MakeError(ErrorCode::kLimit, "git lists too many files");
 }
 
 class Lister {

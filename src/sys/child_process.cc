@@ -440,7 +440,8 @@ Result<ChildProcess> SpawnWithInput(SpawnOptions options, std::string_view input
   return child;
 }
 
-Result<CommandOutput> RunCommand(SpawnOptions options, Deadline deadline, std::size_t max_bytes) {
+Result<CommandOutput> RunCommand(SpawnOptions options, Deadline deadline, std::size_t max_bytes,
+                                 int cancel_fd) {
   PYRO_ASSIGN_OR_RETURN(Pipe out, MakePipe());
   PYRO_ASSIGN_OR_RETURN(Pipe err, MakePipe());
   options.stdout_fd = std::move(out.write);
@@ -451,22 +452,30 @@ Result<CommandOutput> RunCommand(SpawnOptions options, Deadline deadline, std::s
   struct Stream {
     UniqueFd* fd;
     std::string* text;
-  } streams[] = {{&out.read, &output.stdout_text}, {&err.read, &output.stderr_text}};
+    std::size_t most;
+  } streams[] = {{&out.read, &output.stdout_text, max_bytes},
+                 {&err.read, &output.stderr_text, 1 << 20}};
   std::vector<char> buffer(65536);  // Not on the stack, which may be a small one of the caller's.
   while (out.read.valid() || err.read.valid()) {
-    pollfd polls[] = {{out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}};
-    const int ready = ::poll(polls, 2, deadline.PollTimeout());
+    pollfd polls[] = {
+        {out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}, {cancel_fd, POLLIN, 0}};
+    const int ready = ::poll(polls, 3, deadline.PollTimeout());
+    if (ready > 0 && polls[2].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
     if (ready == 0 && deadline.Expired()) return ErrnoError(ETIMEDOUT, "run", program);
     for (int i = 0; ready > 0 && i < 2; ++i) {
       if (!streams[i].fd->valid() || polls[i].revents == 0) continue;
       const ssize_t n = ::read(streams[i].fd->get(), buffer.data(), buffer.size());
       if (n > 0) {
-        const std::size_t room = max_bytes - std::min(max_bytes, streams[i].text->size());
+        const std::size_t room =
+            streams[i].most - std::min(streams[i].most, streams[i].text->size());
         streams[i].text->append(buffer.data(), std::min(room, static_cast<std::size_t>(n)));
       } else if (n == 0 || errno != EINTR) {
         streams[i].fd->Reset();
       }
     }
+  }
+  if (WaitFor(child.exit_fd(), POLLIN, deadline, cancel_fd) == Waited::kCancelled) {
+    return MakeError(ErrorCode::kCancelled, "cancelled");
   }
   PYRO_ASSIGN_OR_RETURN(output.status, child.Wait(deadline));
   return output;

@@ -109,11 +109,11 @@ struct CommandOutput {
   std::string stderr_text;
 };
 
-// Runs a short tool to its end and collects what it prints, at most `max_bytes` of each stream (the
-// rest is read and dropped). kTimedOut: it was killed at the deadline. `options.stdout_fd` and
-// `stderr_fd` must be empty.
+// Runs a tool to its end and collects what it prints: at most `max_bytes` of stdout, and 1 MiB of
+// stderr; the rest is read and dropped. kTimedOut, kCancelled (`cancel_fd` became readable; -1:
+// never): it was killed. `options.stdout_fd` and `stderr_fd` must be empty.
 Result<CommandOutput> RunCommand(SpawnOptions options, Deadline deadline,
-                                 std::size_t max_bytes = 1 << 20);
+                                 std::size_t max_bytes = 1 << 20, int cancel_fd = -1);
 
 // The first executable of that name in $PATH and then in the usual system directories (/usr/sbin
 // among them, which users' paths lack). kMissingTool otherwise, with `hint`.

@@ -161,6 +161,16 @@ TEST(ChildProcessTest, RunCommandKillsAtTheDeadline) {
   EXPECT_EQ(output.error().code, ErrorCode::kTimedOut);
 }
 
+TEST(ChildProcessTest, RunCommandCanBeCancelledWhetherTheToolStillPrintsOrNot) {
+  for (const char* script : {"sleep 1000", "exec >&- 2>&-; sleep 1000"}) {
+    const Pipe cancel = *MakePipe();
+    ASSERT_TRUE(WriteAll(cancel.write.get(), "x").ok());
+    auto output = RunCommand(Shell(script), Deadline::Never(), 1000, cancel.read.get());
+    ASSERT_FALSE(output.ok());
+    EXPECT_EQ(output.error().code, ErrorCode::kCancelled);
+  }
+}
+
 TEST(ChildProcessTest, RunCommandBoundsWhatItKeeps) {
   auto output = RunCommand(Shell("head -c 1000000 /dev/zero; echo end >&2"), Soon(), 1000);
   ASSERT_TRUE(output.ok());
