@@ -31,6 +31,8 @@ def pytest_collection_modifyitems(config, items):
 def built_programs():
     if not any(harness.BIN.glob("pyro*")):
         pytest.exit(f"there is no program in {harness.BIN}: build first, or set PYRO_TEST_BIN", 2)
+    if harness.USERMODE and not (harness.BIN / "pyro-usermode-kernel").exists():
+        harness.cannot_run("there is no kernel for guests in user mode: make usermode")
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ BIN = pathlib.Path(os.environ.get("PYRO_TEST_BIN") or ROOT / "build/bin")
 CACHE = pathlib.Path(os.environ.get("PYRO_TEST_CACHE") or ROOT / "build/test-cache")
 BASE = "debian:12-base"
 FULL = "debian:12"
-MACHINE = "qemu-system-x86_64"  # The program that is a guest; tests/fault/long_run.py puts another in its place.
+# Whether guests run in user mode, and the program that is a guest; tests/fault/long_run.py puts another in its place.
+USERMODE = os.environ.get("PYRO_ACCELERATOR") == "usermode"
+MACHINE = "linux" if USERMODE else "qemu-system-x86_64"
 
 # How long anything may take before it counts as hung. Never part of what a test promises.
 HANG_SECONDS = 600
@@ -123,7 +125,10 @@ def makes_template(process):
 
 
 def of_program(processes, name):
-    return [process for process in processes if process.program == name]
+    """Those of that program, without the ones below another of them: a kernel in user mode has such, for its guest's programs."""
+    found = [process for process in processes if process.program == name]
+    pids = {process.pid for process in found}
+    return [process for process in found if process.parent not in pids]
 
 
 @dataclasses.dataclass

@@ -62,12 +62,14 @@ OUTSIDE = {
     "boost/": {"supervisor", "agent", "mcp", "chat"},
     "tl/": set(),
     "slirp/": {"net"},
+    "seccomp": {"vmm"},
     "pybind11/": {"python"},
 }
 
 # Headers that only these files may include. Files of the same folder, tests and folders named `testing` may as well.
 SEAMS = {
     "vmm/qemu/": {"vmm/factory.cc"},
+    "vmm/uml/": {"vmm/factory.cc"},
     "vmm/fake/": set(),
     "vmm/factory.h": {"vmm/factory.cc", "engine/system_context.cc", "apps/pyro_supervisor.cc"},
 }

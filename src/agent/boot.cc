@@ -27,6 +27,7 @@ namespace {
 constexpr const char* kModuleDirectory = "/modules";
 constexpr const char* kPortDirectory = "/sys/class/virtio-ports";
 constexpr std::string_view kPortName = "pyro.0";
+constexpr const char* kUsermodePort = "/dev/hostport";
 constexpr std::chrono::seconds kDeviceWait(20);
 
 // Sorted; empty when there is no such directory. readdir rather than std::filesystem, which would
@@ -51,6 +52,7 @@ void LoadModule(const std::string& path) {
 }
 
 std::string FindPort() {
+  if (::access(kUsermodePort, F_OK) == 0) return kUsermodePort;
   for (const std::string& entry : List(kPortDirectory)) {
     const auto name = sys::ReadFile(fmt::format("{}/{}/name", kPortDirectory, entry), 256);
     if (name.ok() && TrimSpace(*name) == kPortName) return "/dev/" + entry;
@@ -99,16 +101,23 @@ Result<sys::UniqueFd> OpenHostPort(DeviceWatch& devices) {
   return sys::OpenFile(path, O_RDWR | O_NONBLOCK);
 }
 
+const char* DiskPath(GuestDisk disk) {
+  const bool base = disk == GuestDisk::kBase;
+  if (::access("/dev/ubda", F_OK) == 0) return base ? "/dev/ubda" : "/dev/ubdb";
+  return base ? "/dev/vda" : "/dev/vdb";
+}
+
 Status MountBase(DeviceWatch& devices) {
-  const auto found = [] { return ::access("/dev/vda", F_OK) == 0; };
+  const auto found = [] { return ::access(DiskPath(GuestDisk::kBase), F_OK) == 0; };
   if (!devices.Until(found, Deadline::After(kDeviceWait))) {
     return MakeError(ErrorCode::kNotFound, "there is no disk '/dev/vda'",
                      "are the modules virtio_mmio and virtio_blk loaded?");
   }
-  Status status = Mount("/dev/vda", kBaseDirectory, "erofs", MS_RDONLY, nullptr);
+  const char* const disk = DiskPath(GuestDisk::kBase);
+  Status status = Mount(disk, kBaseDirectory, "erofs", MS_RDONLY, nullptr);
   // EINVAL: not of that type; ENODEV: a kernel without that type.
   if (!status && (status.error().sys_errno == EINVAL || status.error().sys_errno == ENODEV)) {
-    status = Mount("/dev/vda", kBaseDirectory, "ext4", MS_RDONLY, nullptr);
+    status = Mount(disk, kBaseDirectory, "ext4", MS_RDONLY, nullptr);
   }
   return status;
 }

@@ -23,10 +23,15 @@ Status MountKernelFileSystems();
 // the console; a later step fails if it needs it.
 void LoadModules();
 
-// The virtio-serial port that the host calls pyro.0; non-blocking.
+// The virtio-serial port that the host calls pyro.0, or in user mode /dev/hostport; non-blocking.
 Result<sys::UniqueFd> OpenHostPort(DeviceWatch& devices);
 
-// /dev/vda, erofs or ext4, on kBaseDirectory.
+enum class GuestDisk { kBase, kData };
+
+// /dev/vda and /dev/vdb, or in user mode /dev/ubda and /dev/ubdb.
+const char* DiskPath(GuestDisk disk);
+
+// The base disk, erofs or ext4, on kBaseDirectory.
 Status MountBase(DeviceWatch& devices);
 
 // mount(2) on a directory, which is made if it is missing; an error names the directory.

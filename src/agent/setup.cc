@@ -71,7 +71,8 @@ void KeepReserve(const sys::UniqueFd& data) {
 }
 
 Status MountData() {
-  PYRO_RETURN_IF_ERROR(Mount("/dev/vdb", kDataDirectory, "ext4", MS_NOATIME, "discard"));
+  PYRO_RETURN_IF_ERROR(
+      Mount(DiskPath(GuestDisk::kData), kDataDirectory, "ext4", MS_NOATIME, "discard"));
   FreeReserve();
   for (const char* name : {"upper", "work", "workspace"}) {
     const std::string path = fmt::format("{}/{}", kDataDirectory, name);

@@ -48,7 +48,8 @@ DoctorCheck FromStatus(std::string name, const Result<std::filesystem::path>& fo
 }
 
 Result<std::filesystem::path> Monitor(const Context& context) {
-  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, context.vmm.create());
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm,
+                        context.vmm.create(vmm::Accelerator::kTcg));
   return vmm->program();
 }
 

@@ -85,9 +85,18 @@ Result<GuestParts> PrepareParts(const Context& context, image::InstalledEnvironm
                                 const CallIo& io) {
   if (io.on_progress) io.on_progress("prepare", "", -1);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path agent, AgentProgram());
-  PYRO_ASSIGN_OR_RETURN(std::filesystem::path initrd, image::EnsureInitramfs(environment, agent));
   PYRO_ASSIGN_OR_RETURN(vmm::AcceleratorVerdict verdict, Accelerator(context));
-  return GuestParts{std::move(environment), std::move(initrd), std::move(verdict)};
+  image::InstalledEnvironment booted = environment;
+  if (verdict.accelerator == vmm::Accelerator::kUsermode) {
+    PYRO_ASSIGN_OR_RETURN(booted.kernel, UsermodeKernel());
+    booted.modules.clear();
+    booted.manifest.modules.clear();
+  }
+  PYRO_ASSIGN_OR_RETURN(std::filesystem::path initrd, image::EnsureInitramfs(booted, agent));
+  return GuestParts{.environment = std::move(environment),
+                    .kernel = std::move(booted.kernel),
+                    .initrd = std::move(initrd),
+                    .verdict = std::move(verdict)};
 }
 
 }  // namespace pyro::engine

@@ -17,6 +17,7 @@ namespace pyro::engine {
 // The parts from which every guest of an environment starts, ready on this host.
 struct GuestParts {
   image::InstalledEnvironment environment;
+  std::filesystem::path kernel;  // The environment's, or that of guests in user mode.
   std::filesystem::path initrd;
   vmm::AcceleratorVerdict verdict;
 };

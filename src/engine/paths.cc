@@ -67,6 +67,7 @@ Result<Engine::Directories> Engine::DefaultDirectories() {
 namespace engine {
 
 Result<fs::path> SupervisorProgram() { return OwnProgram("pyro-supervisor"); }
+Result<fs::path> UsermodeKernel() { return OwnProgram("pyro-usermode-kernel"); }
 Result<fs::path> AgentProgram() { return OwnProgram("pyro-agent"); }
 
 }  // namespace engine

@@ -13,5 +13,7 @@ namespace pyro::engine {
 // kMissingTool.
 Result<std::filesystem::path> SupervisorProgram();
 Result<std::filesystem::path> AgentProgram();
+// The kernel of guests in user mode.
+Result<std::filesystem::path> UsermodeKernel();
 
 }  // namespace pyro::engine

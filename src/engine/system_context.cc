@@ -1,10 +1,12 @@
 // The one file of the engine that knows what is real: everything else works with a Context.
 
+#include <filesystem>
 #include <memory>
 #include <utility>
 
 #include "engine/context.h"
 #include "engine/local_engine.h"
+#include "engine/paths.h"
 #include "sys/host.h"
 #include "vmm/factory.h"
 
@@ -14,7 +16,7 @@ namespace engine {
 Context SystemContext(Engine::Directories directories) {
   return {.state = std::move(directories.state),
           .cache = std::move(directories.cache),
-          .vmm = vmm::SystemVmm(),
+          .vmm = vmm::SystemVmm(UsermodeKernel().value_or(std::filesystem::path())),
           .clock = SystemClock(),
           .builder = [] {
             return std::make_unique<image::DebianBuilder>(image::ToolPaths{},

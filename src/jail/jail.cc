@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <set>
 #include <utility>
@@ -53,6 +54,7 @@ Result<sys::UniqueFd> Duplicate(int fd) {
 
 Result<std::vector<std::filesystem::path>> FindLibraries(
     const JailSpec& spec, const std::optional<sys::Credentials>& credentials) {
+  if (spec.is_static) return std::vector<std::filesystem::path>();
   std::string program = spec.argv.at(0);
   sys::SpawnOptions options;
   if (spec.program.valid()) {
@@ -94,10 +96,14 @@ bool Says(const char* setting, char value) {
 rlimit Both(rlim_t value) { return {.rlim_cur = value, .rlim_max = value}; }
 
 // Limits far above the needs of our programs. Only lowered: a user may have less already.
-std::vector<std::pair<int, rlimit>> JailLimits() {
+std::vector<std::pair<int, rlimit>> JailLimits(std::uint64_t max_file_bytes) {
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
-  return {{RLIMIT_CORE, Both(0)},
+  rlimit size{};
+  ::getrlimit(RLIMIT_FSIZE, &size);
+  if (max_file_bytes != 0) size = Both(std::min<rlim_t>(size.rlim_max, max_file_bytes));
+  return {{RLIMIT_FSIZE, size},
+          {RLIMIT_CORE, Both(0)},
           {RLIMIT_NOFILE, Both(std::min(files.rlim_max, kOpenFiles))},
           {RLIMIT_MEMLOCK, Both(0)},
           {RLIMIT_MSGQUEUE, Both(0)},
@@ -159,10 +165,21 @@ std::vector<std::filesystem::path> ParseLoaderList(std::string_view text) {
 std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec& spec,
                                        const std::vector<std::filesystem::path>& libraries,
                                        const JailDescriptors& descriptors) {
-  std::vector<std::string> words = {
-      bwrap,        "--unshare-all", "--unshare-user", "--die-with-parent",
-      "--as-pid-1", "--clearenv",    "--cap-drop",     "ALL",
-      "--hostname", "pyro",          "--info-fd",      fmt::format("{}", descriptors.info)};
+  std::vector<std::string> words = {bwrap,
+                                    "--unshare-all",
+                                    "--unshare-user",
+                                    "--die-with-parent",
+                                    "--clearenv",
+                                    "--cap-drop",
+                                    "ALL",
+                                    "--hostname",
+                                    "pyro",
+                                    "--info-fd",
+                                    fmt::format("{}", descriptors.info)};
+  if (spec.is_pid_1) words.emplace_back("--as-pid-1");
+  if (descriptors.filter >= 0) {
+    Append(words, {"--seccomp", fmt::format("{}", descriptors.filter)});
+  }
   if (spec.network == JailNetwork::kAllowHostNetwork) words.push_back("--share-net");
   for (const std::string& entry : spec.env) {
     const std::size_t equals = entry.find('=');
@@ -171,14 +188,20 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
   }
   std::vector<std::filesystem::path> files = libraries;
   if (descriptors.program < 0) files.emplace_back(spec.argv.at(0));
-  files.emplace_back(kLoader);
-  files.emplace_back("/etc/ld.so.cache");
+  if (!spec.is_static) {
+    files.emplace_back(kLoader);
+    files.emplace_back("/etc/ld.so.cache");
+  }
   files.insert(files.end(), spec.read_only.begin(), spec.read_only.end());
   std::set<std::filesystem::path> seen;
   for (const std::filesystem::path& file : files) {
     if (seen.insert(file).second) Append(words, {"--ro-bind-try", file, file});
   }
   Append(words, {"--proc", "/proc", "--dev", "/dev"});
+  if (spec.memory_bytes != 0) {
+    Append(words, {"--perms", "0700", "--size", fmt::format("{}", spec.memory_bytes), "--tmpfs",
+                   kJailMemory});
+  }
   if (descriptors.program >= 0) {
     Append(words, {"--perms", "0555", "--ro-bind-data", fmt::format("{}", descriptors.program),
                    spec.argv.at(0)});
@@ -196,6 +219,22 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
   Append(words, {"--chdir", "/", "--"});
   words.insert(words.end(), spec.argv.begin(), spec.argv.end());
   return words;
+}
+
+std::optional<std::filesystem::path> BindablePath(int fd) {
+  if (sys::IsFullRoot()) return std::nullopt;
+  char target[PATH_MAX];
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
+  if (size <= 0 || static_cast<std::size_t>(size) >= sizeof target) return std::nullopt;
+  std::filesystem::path path(std::string(target, static_cast<std::size_t>(size)));
+  struct stat there {};
+  struct stat ours {};
+  if (::stat(path.c_str(), &there) != 0 || ::fstat(fd, &ours) != 0 || there.st_dev != ours.st_dev ||
+      there.st_ino != ours.st_ino) {
+    return std::nullopt;
+  }
+  return path;
 }
 
 JailedProcess::JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_error)
@@ -237,12 +276,14 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   JailDescriptors descriptors;
   descriptors.info = 3 + static_cast<int>(spec.pass.size());
   descriptors.copies = descriptors.info + 1;
+  if (spec.filter.valid()) descriptors.filter = descriptors.copies++;
   if (spec.program.valid()) descriptors.program = descriptors.copies++;
   options.argv = JailArguments(bwrap, spec, libraries, descriptors);
   options.stdout_fd = std::move(spec.stdout_fd);
   options.stderr_fd = std::move(diagnostics.write);
   options.pass = std::move(spec.pass);
   options.pass.push_back(std::move(info.write));
+  if (spec.filter.valid()) options.pass.push_back(std::move(spec.filter));
   if (spec.program.valid()) {
     // bwrap copies from where the descriptor stands.
     if (::lseek(spec.program.get(), 0, SEEK_SET) != 0) return sys::ErrnoError(errno, "lseek");
@@ -251,7 +292,7 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   for (JailSpec::Copy& copy : spec.copies) options.pass.push_back(std::move(copy.content));
   options.cwd = std::string("/");
   options.credentials = credentials;
-  options.limits = JailLimits();
+  options.limits = JailLimits(spec.max_file_bytes);
   options.own_pid_namespace = true;
   auto jail = sys::ChildProcess::Spawn(std::move(options));
   if (!jail) {

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -54,9 +55,23 @@ struct JailSpec {
   std::vector<Alias> devices;
 
   JailNetwork network = JailNetwork::kNone;
+  // A statically linked program needs no loader, and gets none.
+  bool is_static = false;
+  // When valid: a seccomp filter, as the kernel takes it, that holds for the program from its
+  // start.
+  sys::UniqueFd filter;
+  // When not 0: so many bytes of memory that files in kJailMemory may take.
+  std::uint64_t memory_bytes = 0;
+  // Linux keeps signals without a handler from PID 1, even its own. False: another process has that
+  // place, and the program can end itself by a signal.
+  bool is_pid_1 = true;
+  // The largest file that the program may write; 0: no limit.
+  std::uint64_t max_file_bytes = 0;
   // Selects the unprivileged user if the caller is root: the same text gives the same user.
   std::string identity;
 };
+
+inline constexpr char kJailMemory[] = "/memory";
 
 // The user for `identity`: one of 4336 from 61184, a range that no system hands out by itself. It
 // is in the groups that own `devices`. nullopt when the caller is not root: then the jail runs as
@@ -78,6 +93,7 @@ std::vector<std::filesystem::path> ParseLoaderList(std::string_view text);
 struct JailDescriptors {
   int info = -1;     // It reports here that it has made its namespaces.
   int program = -1;  // JailSpec::program, if valid.
+  int filter = -1;   // JailSpec::filter, if valid.
   int copies = -1;   // The first of JailSpec::copies; the others follow.
 };
 
@@ -85,6 +101,12 @@ struct JailDescriptors {
 std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec& spec,
                                        const std::vector<std::filesystem::path>& libraries,
                                        const JailDescriptors& descriptors);
+
+// The path from which a file can be bound into a jail, if the jail's user is the caller. Such a
+// program could give itself the right to write to any descriptor of a file that belongs to the
+// caller; through a read-only mount it cannot. nullopt: the caller is root, whose jail is another
+// user, or the descriptor has no such path.
+std::optional<std::filesystem::path> BindablePath(int fd);
 
 // A descriptor that the jailed user may open again through /proc/self/fd: `file` itself, or a copy
 // in memory when its mode keeps that user out.

@@ -13,12 +13,15 @@ constexpr int kOutsideSocket = 4;
 }  // namespace
 
 int GateMain(int argc, const char* const* argv) {
-  const std::string_view mode = argc == 2 ? argv[1] : "";
+  const std::string_view mode = argc == 3 ? argv[1] : "";
+  const std::string_view form_name = argc == 3 ? argv[2] : "";
+  const vmm::FrameForm form =
+      form_name == "packets" ? vmm::FrameForm::kPackets : vmm::FrameForm::kStream;
   Status status;
   if (mode == "relay") {
-    status = RunRelay(kGuestSocket, kOutsideSocket);
+    status = RunRelay(kGuestSocket, form, kOutsideSocket);
   } else if (mode == "slirp") {
-    status = RunSlirp(kGuestSocket);
+    status = RunSlirp(kGuestSocket, form);
   } else {
     fmt::print(stderr, "pyro-net is started by pyro, for one guest with a network\n");
     return 2;

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "net/addresses.h"
+#include "net/frame_end.h"
 #include "net/frames.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -56,7 +57,7 @@ Result<jail::JailedProcess> StartGate(const NetworkOptions& options, const char*
                                       std::vector<sys::UniqueFd> pass, jail::JailNetwork network,
                                       Deadline deadline) {
   jail::JailSpec spec;
-  spec.argv = {kGateInside, mode};
+  spec.argv = {kGateInside, mode, options.form == vmm::FrameForm::kPackets ? "packets" : "stream"};
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd program, sys::OpenFile(options.gate, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(spec.program, jail::MakeReopenable(std::move(program)));
   spec.pass = std::move(pass);
@@ -105,30 +106,37 @@ Result<Passt> StartPasstProcess(const NetworkOptions& options, const GuestNetwor
 
 // Asks for the gateway as the guest would, and waits for its answer: then the whole network is
 // known to work.
-Status AwaitGateway(int card, const Mac& mac, Deadline deadline) {
+Status AwaitGateway(int socket, vmm::FrameForm form, const Mac& mac, Deadline deadline) {
   const std::string request = GatewayRequest(mac);
-  std::string stream;
-  AppendFrame(stream, Frame(reinterpret_cast<const std::uint8_t*>(request.data()), request.size()));
-  if (::send(card, stream.data(), stream.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(stream.size())) {
-    return sys::ErrnoError(errno, "send to the network's back end");
-  }
-  // Reads no further than the end of this frame, so that it takes no frame for the guest. No other
-  // frame can come before the guest has sent one.
+  FrameEnd card(socket, form);
+  SocketState state = SocketState::kOpen;
+  AppendFrame(card.output(),
+              Frame(reinterpret_cast<const std::uint8_t*>(request.data()), request.size()));
+  PYRO_RETURN_IF_ERROR(card.Flush(state));
+  // No frame for the guest can come before the guest has sent one.
   FrameReader reader;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
     if (frame && IsGatewayReply(*frame)) return OkStatus();
     if (frame) continue;
-    if (sys::WaitFor(card, POLLIN, deadline) == sys::Waited::kTimedOut) {
+    if (state == SocketState::kClosed) {
+      return MakeError(ErrorCode::kUnavailable, "the network's back end has ended");
+    }
+    if (sys::WaitFor(socket, POLLIN, deadline) == sys::Waited::kTimedOut) {
       return MakeError(ErrorCode::kTimedOut, "the network's back end did not answer in time");
     }
-    char bytes[4096];
-    const ssize_t count = ::recv(card, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (count <= 0) return MakeError(ErrorCode::kUnavailable, "the network's back end has ended");
-    reader.Feed(std::string_view(bytes, static_cast<std::size_t>(count)));
+    PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, card.Read(state));
+    reader.Feed(bytes);
   }
+}
+
+Result<sys::SocketPair> MakeCard(vmm::FrameForm form) {
+  if (form == vmm::FrameForm::kStream) return sys::MakeSocketPair();
+  int fds[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
+    return sys::ErrnoError(errno, "socketpair");
+  }
+  return sys::SocketPair{sys::UniqueFd(fds[0]), sys::UniqueFd(fds[1])};
 }
 
 }  // namespace
@@ -168,14 +176,14 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline dead
   const Mac mac = MacFor(options.identity);
   GuestNetwork guest = NetworkFor(mac);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair outer, sys::MakeSocketPair());
-  PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, sys::MakeSocketPair());
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
   PYRO_ASSIGN_OR_RETURN(Passt passt, StartPasstProcess(options, guest, std::move(outer.second)));
   std::vector<sys::UniqueFd> pass;
   pass.push_back(std::move(inner.second));
   pass.push_back(std::move(outer.first));
   PYRO_ASSIGN_OR_RETURN(jail::JailedProcess gate, StartGate(options, "relay", std::move(pass),
                                                             jail::JailNetwork::kNone, deadline));
-  if (Status answered = AwaitGateway(inner.first.get(), mac, deadline); !answered) {
+  if (Status answered = AwaitGateway(inner.first.get(), options.form, mac, deadline); !answered) {
     Error error = std::move(answered).error();
     static_cast<void>(passt.process.Wait(Deadline::After(std::chrono::milliseconds(200))));
     if (const std::string said = passt.Said(); !said.empty()) error.message += ": " + said;
@@ -187,13 +195,13 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline dead
 
 Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline deadline) {
   const Mac mac = MacFor(options.identity);
-  PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, sys::MakeSocketPair());
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
   std::vector<sys::UniqueFd> pass;
   pass.push_back(std::move(inner.second));
   PYRO_ASSIGN_OR_RETURN(
       jail::JailedProcess gate,
       StartGate(options, "slirp", std::move(pass), jail::JailNetwork::kAllowHostNetwork, deadline));
-  if (Status answered = AwaitGateway(inner.first.get(), mac, deadline); !answered) {
+  if (Status answered = AwaitGateway(inner.first.get(), options.form, mac, deadline); !answered) {
     Error error = std::move(answered).error();
     const std::string said(TrimSpace(gate.Diagnostics()));
     if (!said.empty()) error.message += ": " + PrintableLines(said);

@@ -2,8 +2,8 @@
 // resolver, and no way in. The guest reaches the addresses that the host reaches, except the host's
 // loopback and link-local addresses.
 //
-// QEMU talks to pyro-net, which drops frames that the guest may not send. Behind it is passt or, if
-// passt does not start, libslirp within pyro-net itself. IPv4 only.
+// The machine talks to pyro-net, which drops frames that the guest may not send. Behind it is
+// passt or, if passt does not start, libslirp within pyro-net itself. IPv4 only.
 
 #pragma once
 
@@ -39,7 +39,8 @@ struct NetworkOptions {
   std::filesystem::path gate;  // The pyro-net program.
   // Selects the unprivileged user if the caller is root, and the MAC. The VM's id.
   std::string identity;
-  std::optional<NetworkBackend> only;  // Do not fall back to another.
+  vmm::FrameForm form = vmm::FrameForm::kStream;  // Of the card's socket.
+  std::optional<NetworkBackend> only;             // Do not fall back to another.
 };
 
 // Running processes; destroying it ends them. They also end with the machine, and when the starting

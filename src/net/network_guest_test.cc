@@ -13,7 +13,7 @@
 #include "net/testing/outside.h"
 #include "sys/files.h"
 #include "sys/host.h"
-#include "vmm/qemu/qemu_vmm.h"
+#include "vmm/factory.h"
 #include "vmm/testing/test_guest.h"
 
 namespace pyro::net {
@@ -21,23 +21,29 @@ namespace {
 
 Deadline Soon() { return Deadline::After(std::chrono::seconds(60)); }
 
-class NetworkGuestTest : public testing::TestWithParam<NetworkBackend> {
+using Kind = std::pair<NetworkBackend, vmm::Accelerator>;
+
+class NetworkGuestTest : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
-    auto spec = vmm::TestGuestSpec();
+    const auto [backend, accelerator] = GetParam();
+    const bool usermode = accelerator == vmm::Accelerator::kUsermode;
+    auto spec = usermode ? vmm::UsermodeGuestSpec() : vmm::TestGuestSpec();
     if (!spec) PYRO_SKIP_OR_FAIL(spec.error().message);
     auto outside = Outside::Enter();
     if (!outside) PYRO_SKIP_OR_FAIL(outside.error().message);
     outside_ = std::move(*outside);
     NetworkOptions options;
-    options.gate = std::filesystem::path(sys::Environment("PYRO_TEST_BIN")) / "pyro-net";
+    const std::filesystem::path programs = sys::Environment("PYRO_TEST_BIN");
+    options.gate = programs / "pyro-net";
     options.identity = "guest";
-    options.only = GetParam();
+    options.form = vmm::FrameFormOf(accelerator);
+    options.only = backend;
     auto network = Network::Start(options, Soon());
     ASSERT_TRUE(network.ok()) << network.error().message;
     network_.emplace(std::move(*network));
     spec->network = network_->TakeCard();
-    auto vmm = vmm::qemu::QemuVmm::Create();
+    auto vmm = vmm::SystemVmm(programs / "pyro-usermode-kernel").create(accelerator);
     ASSERT_TRUE(vmm.ok()) << vmm.error().message;
     auto machine = (*vmm)->Start(std::move(*spec), Soon());
     ASSERT_TRUE(machine.ok()) << machine.error().message;
@@ -47,22 +53,8 @@ class NetworkGuestTest : public testing::TestWithParam<NetworkBackend> {
     ASSERT_EQ(Ask("net"), "up");
   }
 
-  std::string ReadLine() {
-    std::string line;
-    const Deadline deadline = Soon();
-    while (true) {
-      pollfd entry = {.fd = channel_.get(), .events = POLLIN, .revents = 0};
-      if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) return line;
-      char c = 0;
-      if (::read(channel_.get(), &c, 1) != 1 || c == '\n') return line;
-      line.push_back(c);
-    }
-  }
-
-  std::string Ask(const std::string& line) {
-    EXPECT_TRUE(sys::WriteAll(channel_.get(), line + "\n").ok());
-    return ReadLine();
-  }
+  std::string ReadLine() { return vmm::ReadGuestLine(channel_.get()); }
+  std::string Ask(const std::string& line) { return vmm::AskGuest(channel_.get(), line); }
 
   std::unique_ptr<Outside> outside_;
   std::optional<Network> network_;
@@ -87,9 +79,13 @@ TEST_P(NetworkGuestTest, TheGuestFetchesFromTheOutsideButNotFromTheHostsLoopback
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, NetworkGuestTest,
-                         testing::Values(NetworkBackend::kPasst, NetworkBackend::kSlirp),
-                         [](const auto& backend) {
-                           return std::string(NetworkBackendName(backend.param));
+                         testing::Values(Kind{NetworkBackend::kPasst, vmm::Accelerator::kTcg},
+                                         Kind{NetworkBackend::kSlirp, vmm::Accelerator::kTcg},
+                                         Kind{NetworkBackend::kPasst, vmm::Accelerator::kUsermode},
+                                         Kind{NetworkBackend::kSlirp, vmm::Accelerator::kUsermode}),
+                         [](const auto& kind) {
+                           return std::string(NetworkBackendName(kind.param.first)) + "_" +
+                                  std::string(vmm::AcceleratorName(kind.param.second));
                          });
 
 }  // namespace

@@ -18,6 +18,7 @@
 
 #include "jail/testing/processes.h"
 #include "net/addresses.h"
+#include "net/frame_end.h"
 #include "net/frames.h"
 #include "net/testing/outside.h"
 #include "sys/files.h"
@@ -29,9 +30,10 @@ namespace {
 
 Deadline Soon() { return Deadline::After(std::chrono::seconds(30)); }
 
-NetworkOptions Options(NetworkBackend backend) {
+NetworkOptions Options(NetworkBackend backend, vmm::FrameForm form = vmm::FrameForm::kStream) {
   return {.gate = std::filesystem::path(sys::Environment("PYRO_TEST_BIN")) / "pyro-net",
           .identity = "test",
+          .form = form,
           .only = backend};
 }
 
@@ -78,23 +80,26 @@ std::string SynFrame(std::uint32_t source, std::uint32_t destination, int port) 
                  start + Big(Checksum(pseudo + start + Big(0, 4)), 2) + Big(0, 2));
 }
 
-class NetworkTest : public testing::TestWithParam<NetworkBackend> {
+using Kind = std::pair<NetworkBackend, vmm::FrameForm>;
+
+class NetworkTest : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     auto outside = Outside::Enter();
     if (!outside) PYRO_SKIP_OR_FAIL(outside.error().message);
     outside_ = std::move(*outside);
-    auto network = Network::Start(Options(GetParam()), Soon());
+    auto network = Network::Start(Options(GetParam().first, GetParam().second), Soon());
     ASSERT_TRUE(network.ok()) << network.error().message;
     network_.emplace(std::move(*network));
     card_ = network_->TakeCard().fd;
+    end_.emplace(card_.get(), GetParam().second);
   }
 
   void Send(const std::string& frame) {
-    std::string stream;
-    AppendFrame(stream, Frame(reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()));
-    ASSERT_EQ(::send(card_.get(), stream.data(), stream.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(stream.size()));
+    AppendFrame(end_->output(),
+                Frame(reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()));
+    ASSERT_TRUE(end_->Flush(state_).ok());
+    ASSERT_EQ(end_->pending(), 0u);
   }
 
   // The next IPv4 packet of that protocol, without its Ethernet header; empty at the deadline or
@@ -114,10 +119,9 @@ class NetworkTest : public testing::TestWithParam<NetworkBackend> {
       }
       pollfd entry = {.fd = card_.get(), .events = POLLIN, .revents = 0};
       if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) return {};
-      char bytes[4096];
-      const ssize_t count = ::recv(card_.get(), bytes, sizeof bytes, 0);
-      if (count <= 0) return {};
-      reader_.Feed(std::string_view(bytes, static_cast<std::size_t>(count)));
+      const auto bytes = end_->Read(state_);
+      if (!bytes || state_ == SocketState::kClosed) return {};
+      reader_.Feed(*bytes);
     }
   }
 
@@ -137,6 +141,8 @@ class NetworkTest : public testing::TestWithParam<NetworkBackend> {
   std::unique_ptr<Outside> outside_;
   std::optional<Network> network_;
   sys::UniqueFd card_;
+  std::optional<FrameEnd> end_;
+  SocketState state_ = SocketState::kOpen;
   FrameReader reader_;
 };
 
@@ -193,7 +199,7 @@ TEST_P(NetworkTest, ProcessesAreNotRootAndEndWithTheCard) {
     EXPECT_NE(status->find("\nCapEff:\t0000000000000000"), std::string::npos) << *status;
     EXPECT_NE(status->find("\nNoNewPrivs:\t1"), std::string::npos) << *status;
   }
-  EXPECT_EQ(network_->passt_pid() >= 0, GetParam() == NetworkBackend::kPasst);
+  EXPECT_EQ(network_->passt_pid() >= 0, GetParam().first == NetworkBackend::kPasst);
   sys::UniqueFd passt;
   if (network_->passt_pid() >= 0) {
     passt = sys::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, network_->passt_pid(), 0)));
@@ -207,9 +213,14 @@ TEST_P(NetworkTest, ProcessesAreNotRootAndEndWithTheCard) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, NetworkTest,
-                         testing::Values(NetworkBackend::kPasst, NetworkBackend::kSlirp),
-                         [](const auto& backend) {
-                           return std::string(NetworkBackendName(backend.param));
+                         testing::Values(Kind{NetworkBackend::kPasst, vmm::FrameForm::kStream},
+                                         Kind{NetworkBackend::kPasst, vmm::FrameForm::kPackets},
+                                         Kind{NetworkBackend::kSlirp, vmm::FrameForm::kStream},
+                                         Kind{NetworkBackend::kSlirp, vmm::FrameForm::kPackets}),
+                         [](const auto& kind) {
+                           return std::string(NetworkBackendName(kind.param.first)) +
+                                  (kind.param.second == vmm::FrameForm::kPackets ? "_packets"
+                                                                                 : "_stream");
                          });
 
 // On the host's network as it is, and as any user: one back end or the other comes up.

@@ -10,9 +10,9 @@
 
 #include "base/try.h"
 #include "net/addresses.h"
+#include "net/frame_end.h"
 #include "net/frames.h"
 #include "net/gate.h"
-#include "net/stream_end.h"
 #include "sys/errno_error.h"
 
 namespace pyro::net {
@@ -24,9 +24,9 @@ constexpr std::size_t kMaxPending = 1024 * 1024;
 
 // libslirp's callbacks and the descriptors that it watches. One per process.
 struct Loop {
-  explicit Loop(int guest_fd) : guest(guest_fd) {}
+  Loop(int guest_fd, vmm::FrameForm form) : guest(guest_fd, form) {}
 
-  StreamEnd guest;
+  FrameEnd guest;
   std::vector<pollfd> polls;
 };
 
@@ -104,7 +104,7 @@ SlirpCb Callbacks() {
   return callbacks;
 }
 
-Status TakeFrames(Loop& loop, FrameReader& reader, Slirp* slirp, StreamState& state) {
+Status TakeFrames(Loop& loop, FrameReader& reader, Slirp* slirp, SocketState& state) {
   PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, loop.guest.Read(state));
   reader.Feed(bytes);
   while (true) {
@@ -116,16 +116,16 @@ Status TakeFrames(Loop& loop, FrameReader& reader, Slirp* slirp, StreamState& st
 
 }  // namespace
 
-Status RunSlirp(int guest_fd) {
-  Loop loop(guest_fd);
+Status RunSlirp(int guest_fd, vmm::FrameForm form) {
+  Loop loop(guest_fd, form);
   const SlirpConfig config = Config();
   const SlirpCb callbacks = Callbacks();
   const std::unique_ptr<Slirp, void (*)(Slirp*)> slirp(slirp_new(&config, &callbacks, &loop),
                                                        slirp_cleanup);
   if (!slirp) return MakeError(ErrorCode::kInternal, "libslirp does not start");
   FrameReader reader;
-  StreamState state = StreamState::kOpen;
-  while (state == StreamState::kOpen) {
+  SocketState state = SocketState::kOpen;
+  while (state == SocketState::kOpen) {
     loop.polls.clear();
     const bool writing = loop.guest.pending() > 0;
     // If a guest does not take its answers, its frames are not read.
@@ -142,7 +142,7 @@ Status RunSlirp(int guest_fd) {
       PYRO_RETURN_IF_ERROR(TakeFrames(loop, reader, slirp.get(), state));
     }
     PYRO_RETURN_IF_ERROR(loop.guest.Flush(state));
-    if ((seen & (POLLHUP | POLLERR)) != 0) state = StreamState::kClosed;
+    if ((seen & (POLLHUP | POLLERR)) != 0) state = SocketState::kClosed;
   }
   return OkStatus();
 }

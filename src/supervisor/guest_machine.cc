@@ -48,11 +48,12 @@ Result<vmm::MachineSpec> GuestMachine::OpenFiles(std::optional<vmm::FrozenGuest>
 Status GuestMachine::Launch(std::optional<vmm::FrozenGuest> from) {
   PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenFiles(std::move(from)));
   if (config_.network) {
-    PYRO_ASSIGN_OR_RETURN(
-        net::Network network,
-        net::Network::Start(
-            {.gate = config_.net_program, .identity = config_.id, .only = std::nullopt},
-            Deadline::After(kGuestLaunchLimit)));
+    PYRO_ASSIGN_OR_RETURN(net::Network network,
+                          net::Network::Start({.gate = config_.net_program,
+                                               .identity = config_.id,
+                                               .form = vmm::FrameFormOf(spec.accelerator),
+                                               .only = std::nullopt},
+                                              Deadline::After(kGuestLaunchLimit)));
     network_.emplace(std::move(network));
     spec.network = network_->TakeCard();
   }

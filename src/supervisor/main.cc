@@ -59,6 +59,13 @@ Status LetGoOfCreator() {
   return OkStatus();
 }
 
+Result<std::unique_ptr<vmm::Vmm>> MakeVmm(const vmm::VmmFactory& factory,
+                                          const wire::SupervisorConfig& config) {
+  PYRO_ASSIGN_OR_RETURN(const vmm::Accelerator accelerator,
+                        vmm::ParseAccelerator(config.accelerator));
+  return factory.create(accelerator);
+}
+
 // One guest that is frozen instead of served. In the foreground it reports its progress to its
 // creator, and dies with it.
 Status RunForTemplate(const wire::SupervisorConfig& config, const vmm::VmmFactory& factory,
@@ -69,7 +76,7 @@ Status RunForTemplate(const wire::SupervisorConfig& config, const vmm::VmmFactor
     // No process waits for it, and others work meanwhile.
     (void)::setpriority(PRIO_PROCESS, 0, 10);
   }
-  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, factory.create());
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, MakeVmm(factory, config));
   PYRO_RETURN_IF_ERROR(MakeTemplate(config, *vmm, clock, [&](std::string_view phase) {
     if (!config.detached) Say(ToJsonLine({{"phase", phase}}) + "\n");
   }));
@@ -118,7 +125,7 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   PYRO_RETURN_IF_ERROR(Detach());
 
   boost::asio::io_context loop(1);
-  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, factory.create());
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, MakeVmm(factory, config));
   const std::unique_ptr<GuestRecord> record = MakeGuestRecord(config, clock);
   const bool spare = !config.spare_pool.empty();
   const bool remove_on_signal = config.dies_with_first_client || spare;

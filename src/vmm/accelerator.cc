@@ -182,7 +182,7 @@ Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
     if (!wished) {
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("PYRO_ACCELERATOR is '{}'", Printable(options.wish)),
-                       "use tcg or kvm, or leave it unset");
+                       "use tcg, kvm or usermode, or leave it unset");
     }
     return AcceleratorVerdict{
         .accelerator = *wished,
@@ -192,7 +192,7 @@ Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
   }
   // No accelerator is at fault if nothing can be started in a jail.
   PYRO_RETURN_IF_ERROR(jail::CheckJailUser());
-  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<Vmm> vmm, factory.create());
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<Vmm> vmm, factory.create(Accelerator::kTcg));
   const KvmAccess access = CheckKvmAccess(options.kvm_device);
   const Json key = VerdictKey(vmm->program(), access);
   if (std::optional<AcceleratorVerdict> cached = CachedVerdict(options, key)) return *cached;
@@ -208,7 +208,7 @@ std::optional<Accelerator> KnownAccelerator(const VmmFactory& factory,
     const Result<Accelerator> wished = ParseAccelerator(options.wish);
     return wished ? std::optional(*wished) : std::nullopt;
   }
-  const Result<std::unique_ptr<Vmm>> vmm = factory.create();
+  const Result<std::unique_ptr<Vmm>> vmm = factory.create(Accelerator::kTcg);
   if (!vmm) return std::nullopt;
   const KvmAccess access = CheckKvmAccess(options.kvm_device);
   if (const auto cached = CachedVerdict(options, VerdictKey((*vmm)->program(), access))) {

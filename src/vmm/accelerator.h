@@ -36,7 +36,7 @@ struct AcceleratorOptions {
   std::filesystem::path kvm_device = "/dev/kvm";
   std::chrono::milliseconds kvm_deadline{2000};
   std::chrono::milliseconds tcg_deadline{20000};
-  std::string wish;  // The value of PYRO_ACCELERATOR: "tcg", "kvm", or empty.
+  std::string wish;  // The value of PYRO_ACCELERATOR: "tcg", "kvm", "usermode", or empty.
 };
 
 // Returns the wish, or the cached verdict if it is still valid. Otherwise it runs the probe, which

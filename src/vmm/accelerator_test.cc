@@ -68,7 +68,8 @@ TEST(AcceleratorTest, BrokenCachesAreNoVerdict) {
 }
 
 // Of a host without any monitor.
-const VmmFactory kNone = {.name = "none", .create = []() -> Result<std::unique_ptr<Vmm>> {
+const VmmFactory kNone = {.name = "none",
+                          .create = [](Accelerator) -> Result<std::unique_ptr<Vmm>> {
                             return MakeError(ErrorCode::kMissingTool, "no monitor");
                           }};
 
@@ -118,7 +119,8 @@ class ProbedVmm final : public Vmm {
 TEST(AcceleratorTest, TheVerdictIsFoundOutOnceAndThenCached) {
   sys::TestDirectory directory;
   int probes = 0;
-  const VmmFactory factory = {.name = "probed", .create = [&]() -> Result<std::unique_ptr<Vmm>> {
+  const VmmFactory factory = {.name = "probed",
+                              .create = [&](Accelerator) -> Result<std::unique_ptr<Vmm>> {
                                 return std::unique_ptr<Vmm>(std::make_unique<ProbedVmm>(probes));
                               }};
   AcceleratorOptions options;

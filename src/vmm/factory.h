@@ -6,7 +6,8 @@
 
 namespace pyro::vmm {
 
-// The monitor that this build of pyro runs guests under.
-VmmFactory SystemVmm();
+// The monitors that this build of pyro runs guests under. `usermode_kernel`: the program that is
+// the kernel of guests in user mode; it need not exist.
+VmmFactory SystemVmm(std::filesystem::path usermode_kernel);
 
 }  // namespace pyro::vmm

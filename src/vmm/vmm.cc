@@ -89,14 +89,32 @@ Status ValidateNetwork(const MachineSpec& spec) {
 }  // namespace
 
 std::string_view AcceleratorName(Accelerator accelerator) {
-  return accelerator == Accelerator::kKvm ? "kvm" : "tcg";
+  switch (accelerator) {
+    case Accelerator::kTcg:
+      return "tcg";
+    case Accelerator::kKvm:
+      return "kvm";
+    case Accelerator::kUsermode:
+      return "usermode";
+  }
+  return "unknown";
 }
 
 Result<Accelerator> ParseAccelerator(std::string_view name) {
   if (name == "tcg") return Accelerator::kTcg;
   if (name == "kvm") return Accelerator::kKvm;
+  if (name == "usermode") return Accelerator::kUsermode;
   return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("'{}' is not an accelerator", Printable(name)), "use tcg or kvm");
+                   fmt::format("'{}' is not an accelerator", Printable(name)),
+                   "use tcg, kvm or usermode");
+}
+
+int MaxVcpus(Accelerator accelerator) {
+  return accelerator == Accelerator::kUsermode ? 1 : kMaxVcpuCount;
+}
+
+FrameForm FrameFormOf(Accelerator accelerator) {
+  return accelerator == Accelerator::kUsermode ? FrameForm::kPackets : FrameForm::kStream;
 }
 
 std::string_view MachineEndName(MachineEnd end) {
@@ -120,6 +138,11 @@ Status ValidateSpec(const MachineSpec& spec) {
   if (spec.memory_mib < kMinMemMib || spec.memory_mib > kMaxMemMib) {
     return Invalid(fmt::format("{} MiB of memory is not between {} and {}", spec.memory_mib,
                                kMinMemMib, kMaxMemMib));
+  }
+  if (spec.vcpus > MaxVcpus(spec.accelerator)) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("a guest in user mode has one vCPU, not {}", spec.vcpus),
+                     "ask for one vCPU, or for another machine");
   }
   PYRO_RETURN_IF_ERROR(ValidateFiles(spec));
   PYRO_RETURN_IF_ERROR(ValidateKernelArguments(spec));

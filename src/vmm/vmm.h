@@ -24,17 +24,28 @@
 
 namespace pyro::vmm {
 
-enum class Accelerator { kTcg, kKvm };
+// What runs the guest's processor: QEMU in software, QEMU on KVM, or the host's own processor
+// under a guest kernel that is itself a process of the host (user mode Linux).
+enum class Accelerator { kTcg, kKvm, kUsermode };
 
-// "tcg" or "kvm".
+// "tcg", "kvm" or "usermode".
 std::string_view AcceleratorName(Accelerator accelerator);
 // kInvalidArgument for any other name.
 Result<Accelerator> ParseAccelerator(std::string_view name);
 
+// The most vCPUs that a guest may have: kMaxVcpuCount, or 1 in user mode.
+int MaxVcpus(Accelerator accelerator);
+
 inline constexpr std::size_t kMaxKernelArgumentBytes = 1024;  // All extra ones together.
 
-// One virtio network card. `fd` is a connected stream socket that carries Ethernet frames, each
-// after its length as four bytes, big-endian. See network.h for the other end.
+// How Ethernet frames stand on a card's socket: on a stream, each after its length as four bytes,
+// big-endian; or each as one packet of a SOCK_SEQPACKET socket, as in user mode.
+enum class FrameForm { kStream, kPackets };
+
+FrameForm FrameFormOf(Accelerator accelerator);
+
+// One network card. `fd` is a connected socket that carries Ethernet frames in the form that the
+// accelerator needs. See network.h for the other end.
 struct NetworkCard {
   sys::UniqueFd fd;
   std::string mac;  // "52:54:00:12:34:56".
@@ -60,11 +71,13 @@ struct FrozenGuest {
 struct MachineSpec {
   int vcpus = 1;
   int memory_mib = 1024;
-  sys::UniqueFd kernel;  // A bzImage, open for reading. Not used by a guest that was frozen.
+  // Open for reading: a bzImage, or in user mode the kernel as a program. Not used by a guest that
+  // was frozen.
+  sys::UniqueFd kernel;
   sys::UniqueFd initrd;  // Open for reading. Not used by a guest that was frozen.
-  // vda, raw, open for reading only; shared by many guests. May be absent.
+  // vda (ubda in user mode), raw, open for reading only; shared by many guests. May be absent.
   sys::UniqueFd base_disk;
-  // The next disk (vdb), raw, open for reading and writing. May be absent.
+  // The next disk (vdb, ubdb), raw, open for reading and writing. May be absent.
   sys::UniqueFd data_disk;
   std::optional<NetworkCard> network;  // Absent: the guest has no network device at all.
   Accelerator accelerator = Accelerator::kTcg;
@@ -101,8 +114,7 @@ struct MachineExit {
 // The running machine's own report.
 struct AcceleratorStatus {
   bool kvm_present = false;
-  bool kvm_enabled = false;
-  Accelerator in_use() const { return kvm_enabled ? Accelerator::kKvm : Accelerator::kTcg; }
+  Accelerator in_use = Accelerator::kTcg;
 };
 
 // A started machine. Destroying it kills it and waits until it is gone.
@@ -132,7 +144,8 @@ class Machine {
 
   // Writes the state of a machine that was started with `freeze_to`. From then on it stands still
   // for good; all its memory is in the file once the machine has ended. kWrongState: started
-  // without `freeze_to`. Other errors as for Pause(), and kInternal: the monitor failed.
+  // without `freeze_to`, or a machine that cannot be frozen. Other errors as for Pause(), and
+  // kInternal: the monitor failed.
   virtual Status Freeze(Deadline deadline) = 0;
 
   // Asks the running machine itself, not its specification. Errors as for Pause().
@@ -168,7 +181,8 @@ class Vmm {
   virtual Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) = 0;
 
   // What a frozen guest depends on of the monitor and of this host, as lines of text: the same text
-  // means that a guest frozen before can go on now. `spec` needs no files.
+  // means that a guest frozen before can go on now. `spec` needs no files. kWrongState: guests of
+  // this monitor cannot be frozen.
   virtual Result<std::string> FrozenMachineKey(const MachineSpec& spec) const = 0;
 
   // Runs the probe guest once, for up to `limit`. kMissingTool: the jail is not installed.
@@ -181,8 +195,9 @@ class Vmm {
 // of these from its `main`; see factory.h.
 struct VmmFactory {
   std::string name;  // "qemu".
-  // kMissingTool, with the command that installs it.
-  std::function<Result<std::unique_ptr<Vmm>>()> create;
+  // The monitor that runs guests under this accelerator. kMissingTool, with the command that
+  // installs it.
+  std::function<Result<std::unique_ptr<Vmm>>(Accelerator)> create;
 };
 
 }  // namespace pyro::vmm

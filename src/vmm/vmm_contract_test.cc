@@ -16,6 +16,7 @@
 #include "vmm/fake/process_vmm.h"
 #include "vmm/qemu/qemu_vmm.h"
 #include "vmm/testing/test_guest.h"
+#include "vmm/uml/uml_vmm.h"
 #include "vmm/vmm.h"
 
 namespace pyro::vmm {
@@ -32,6 +33,8 @@ class Subject {
   virtual Result<MachineSpec> Spec() = 0;
   // Lets the guest act on what it has been sent. Real ones act by themselves.
   virtual void Act() {}
+  virtual Accelerator accelerator() const { return Accelerator::kTcg; }
+  virtual bool can_freeze() const { return true; }
 };
 
 class QemuSubject final : public Subject {
@@ -42,6 +45,19 @@ class QemuSubject final : public Subject {
     return std::unique_ptr<Vmm>(std::move(*vmm));
   }
   Result<MachineSpec> Spec() override { return TestGuestSpec(); }
+};
+
+class UmlSubject final : public Subject {
+ public:
+  Result<std::unique_ptr<Vmm>> Prepare() override {
+    auto vmm = uml::UmlVmm::Create(std::filesystem::path(sys::Environment("PYRO_TEST_BIN")) /
+                                   "pyro-usermode-kernel");
+    if (!vmm) return std::move(vmm).error();
+    return std::unique_ptr<Vmm>(std::move(*vmm));
+  }
+  Result<MachineSpec> Spec() override { return UsermodeGuestSpec(); }
+  Accelerator accelerator() const override { return Accelerator::kUsermode; }
+  bool can_freeze() const override { return false; }
 };
 
 class FakeSubject final : public Subject {
@@ -252,7 +268,19 @@ TEST_P(VmmContractTest, PausedGuestAnswersOnlyWhenResumed) {
   EXPECT_EQ(ReadUntil(channel_.get(), "\n", Soon()), "late\n");
 }
 
+TEST_P(VmmContractTest, AGuestThatCannotBeFrozenIsNotStartedForIt) {
+  const FrozenFiles files;
+  EXPECT_EQ(vmm_->FrozenMachineKey(spec_).ok(), subject_->can_freeze());
+  spec_.freeze_to = files.ToFreeze();
+  const auto machine = vmm_->Start(std::move(spec_), Soon());
+  ASSERT_EQ(machine.ok(), subject_->can_freeze());
+  if (!machine) {
+    EXPECT_EQ(machine.error().code, ErrorCode::kWrongState) << machine.error().message;
+  }
+}
+
 TEST_P(VmmContractTest, AFrozenGuestGoesOnInOthersOneAfterTheOther) {
+  if (!subject_->can_freeze()) GTEST_SKIP() << "its guests cannot be frozen";
   const FrozenFiles files;
   spec_.freeze_to = files.ToFreeze();
   ASSERT_NO_FATAL_FAILURE(Boot());
@@ -292,14 +320,16 @@ TEST_P(VmmContractTest, AStateThatIsNoneIsAGuestThatDoesNotStart) {
   spec_.resume_from = files.ToResume();
   auto machine = vmm_->Start(std::move(spec_), Soon());
   ASSERT_FALSE(machine.ok());
-  EXPECT_EQ(machine.error().code, ErrorCode::kGuestUnavailable) << machine.error().message;
+  EXPECT_EQ(machine.error().code,
+            subject_->can_freeze() ? ErrorCode::kGuestUnavailable : ErrorCode::kWrongState)
+      << machine.error().message;
 }
 
 TEST_P(VmmContractTest, TheMachineTellsItsAccelerator) {
   ASSERT_NO_FATAL_FAILURE(Start());
   auto status = machine_->QueryAccelerator(Soon());
   ASSERT_TRUE(status.ok()) << status.error().message;
-  EXPECT_EQ(status->in_use(), Accelerator::kTcg);
+  EXPECT_EQ(status->in_use, subject_->accelerator());
 }
 
 TEST_P(VmmContractTest, WaitTimesOutWhileItRuns) {
@@ -360,6 +390,11 @@ std::string KindName(const testing::TestParamInfo<Kind>& info) { return info.par
 INSTANTIATE_TEST_SUITE_P(Qemu, VmmContractTest,
                          testing::Values(Kind{"Qemu",
                                               [] { return std::make_unique<QemuSubject>(); }}),
+                         KindName);
+#elif defined(PYRO_CONTRACT_UML)
+INSTANTIATE_TEST_SUITE_P(Uml, VmmContractTest,
+                         testing::Values(Kind{"Uml",
+                                              [] { return std::make_unique<UmlSubject>(); }}),
                          KindName);
 #elif defined(PYRO_CONTRACT_PROCESS)
 INSTANTIATE_TEST_SUITE_P(Process, VmmContractTest,

@@ -136,8 +136,9 @@ Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(config.network, GetBool(json, "network"));
   PYRO_RETURN_IF_ERROR(GetPath(json, "net_program", config.net_program));
   PYRO_ASSIGN_OR_RETURN(config.accelerator, GetString(json, "accelerator", 16));
-  if (config.accelerator != "tcg" && config.accelerator != "kvm") {
-    return MakeError(ErrorCode::kInvalidArgument, "'accelerator' is neither tcg nor kvm");
+  if (config.accelerator != "tcg" && config.accelerator != "kvm" &&
+      config.accelerator != "usermode") {
+    return MakeError(ErrorCode::kInvalidArgument, "'accelerator' is none that there is");
   }
   PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxTtlSeconds));
   PYRO_ASSIGN_OR_RETURN(config.dies_with_first_client, GetBool(json, "dies_with_first_client"));

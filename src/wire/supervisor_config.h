@@ -48,7 +48,7 @@ struct SupervisorConfig {
   int mem_mib = 1024;
   bool network = false;
   std::filesystem::path net_program;  // pyro-net; used with `network` only.
-  std::string accelerator = "tcg";    // "tcg" or "kvm"
+  std::string accelerator = "tcg";    // "tcg", "kvm" or "usermode"
   std::chrono::seconds ttl{600};
   bool dies_with_first_client = false;  // `pyro run`: removed as soon as its client is gone.
   std::chrono::seconds boot_timeout{120};

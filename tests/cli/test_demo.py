@@ -41,7 +41,7 @@ def test_the_demo_in_json(pyro):
 
 def test_an_interrupted_demo_leaves_nothing(pyro):
     process = pyro.start("demo")
-    harness.wait_until(lambda: harness.of_program(harness.descendants(), "qemu-system-x86_64"),
+    harness.wait_until(lambda: harness.of_program(harness.descendants(), harness.MACHINE),
                        "the guest is there")
     process.send_signal(signal.SIGINT)
     assert harness.finish(process).code == 130

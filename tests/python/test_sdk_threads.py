@@ -69,7 +69,7 @@ def interrupt_when(condition):
 
 def test_ctrl_c_interrupts_a_wait_and_leaves_nothing(sdk, pyro):
     handler, wakeup = signal.getsignal(signal.SIGINT), signal.set_wakeup_fd(-1)
-    thread = interrupt_when(lambda: harness.of_program(harness.descendants(), "qemu-system-x86_64"))
+    thread = interrupt_when(lambda: harness.of_program(harness.descendants(), harness.MACHINE))
     with pytest.raises(KeyboardInterrupt):
         sdk.run_in_vm(environment=harness.BASE, command="sleep 1000", timeout_seconds=2000)
     thread.join()
@@ -160,7 +160,7 @@ def test_handlers_of_other_signals_run_during_a_call(sdk, task):
 
 
 def test_a_task_whose_creation_was_interrupted_is_not_left_behind(sdk, pyro):
-    thread = interrupt_when(lambda: harness.of_program(harness.descendants(), "qemu-system-x86_64"))
+    thread = interrupt_when(lambda: harness.of_program(harness.descendants(), harness.MACHINE))
     with pytest.raises(KeyboardInterrupt):
         sdk.create_task(environment=harness.BASE)
     thread.join()

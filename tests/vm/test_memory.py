@@ -4,7 +4,7 @@ import harness
 
 
 def resident_mib(task):
-    qemu = harness.of_program(task.processes(), "qemu-system-x86_64")
+    qemu = harness.of_program(task.processes(), harness.MACHINE)
     return sum(process.status("VmRSS") for process in qemu) // 1024
 
 
@@ -24,7 +24,7 @@ def test_clones_share_what_they_do_not_write(create):
     for task in tasks:
         assert task.exec("true").code == 0
     for task in tasks:
-        for qemu in harness.of_program(task.processes(), "qemu-system-x86_64"):
+        for qemu in harness.of_program(task.processes(), harness.MACHINE):
             private = 0
             text = open(f"/proc/{qemu.pid}/smaps", encoding="utf-8").read()
             for block in text.split("VmFlags:"):

@@ -13,7 +13,7 @@ PAST = "2001-01-01 00:00:00"
 
 
 def qemu_of(task):
-    [one] = harness.of_program(task.processes(), "qemu-system-x86_64")
+    [one] = harness.of_program(task.processes(), harness.MACHINE)
     return one.pid
 
 

@@ -28,7 +28,7 @@ def test_a_signal_stops_the_command_and_removes_the_vm(pyro, signo, code):
 
 def test_a_signal_while_the_guest_boots(pyro):
     process = pyro.start_run("sleep", "200")
-    harness.wait_until(lambda: harness.of_program(harness.descendants(), "qemu-system-x86_64"),
+    harness.wait_until(lambda: harness.of_program(harness.descendants(), harness.MACHINE),
                        "QEMU runs")
     process.send_signal(signal.SIGINT)
     done = harness.finish(process)
@@ -55,7 +55,7 @@ def test_an_ignored_signal_stays_ignored(pyro):
 
 def test_a_signal_with_json_leaves_a_document(pyro):
     process = pyro.start_run("sleep", "200", flags=("--json",))
-    harness.wait_until(lambda: harness.of_program(harness.descendants(), "qemu-system-x86_64"),
+    harness.wait_until(lambda: harness.of_program(harness.descendants(), harness.MACHINE),
                        "QEMU runs")
     process.send_signal(signal.SIGINT)
     done = harness.finish(process)
@@ -65,7 +65,7 @@ def test_a_signal_with_json_leaves_a_document(pyro):
 
 def test_the_end_of_a_killed_guest_is_told(pyro):
     process = begun(pyro)
-    qemu, = harness.of_program(harness.descendants(), "qemu-system-x86_64")
+    qemu, = harness.of_program(harness.descendants(), harness.MACHINE)
     os.kill(qemu.pid, signal.SIGKILL)
     done = harness.finish(process)
     assert done.code == 125, done

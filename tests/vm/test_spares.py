@@ -108,7 +108,7 @@ def test_they_go_by_themselves_when_none_is_taken(pyro, warm):
     assert pools(pyro) == []
 
 
-@pytest.mark.parametrize("program", ["pyro-supervisor", "qemu-system-x86_64"])
+@pytest.mark.parametrize("program", ["pyro-supervisor", harness.MACHINE])
 def test_a_killed_spare_stops_no_run(pyro, warm, program):
     warm(2)
     victim = harness.of_program(harness.descendants(), program)[0]

@@ -163,7 +163,7 @@ def test_a_stopped_reader_stops_the_command_and_costs_no_memory(pyro):
     family = harness.of_program(harness.descendants(), "pyro") + harness.of_program(
         harness.descendants(), "pyro-supervisor")
     assert sorted(one.program for one in family) == ["pyro", "pyro-supervisor"]
-    qemu = harness.of_program(harness.descendants(), "qemu-system-x86_64")
+    qemu = harness.of_program(harness.descendants(), harness.MACHINE)
     assert len(qemu) == 1
     grown_from = qemu[0].status("VmRSS")
     deadline = time.monotonic() + 5

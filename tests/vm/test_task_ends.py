@@ -93,7 +93,7 @@ def test_delete_while_it_is_created(pyro, create):
 def test_ctrl_c_while_it_is_created_leaves_nothing(pyro, create):
     # A boot leaves time to interrupt it.
     process = pyro.start("task", "create", "-q", harness.BASE, env={"PYRO_WARM_START": "0"})
-    harness.wait_until(lambda: harness.of_program(harness.descendants(), "qemu-system-x86_64"),
+    harness.wait_until(lambda: harness.of_program(harness.descendants(), harness.MACHINE),
                        "QEMU runs")
     process.send_signal(signal.SIGINT)
     done = harness.finish(process)
@@ -145,7 +145,7 @@ def test_stops_and_execs_racing_leave_a_consistent_state(create):
     said = [entry["stdout"].strip() for entry in entries if entry["outcome"] == "exited"]
     assert set(finished) <= set(said)
     assert all(entry["state"] == "ended" for entry in entries)
-    assert len(harness.of_program(task.processes(), "qemu-system-x86_64")) == 1
+    assert len(harness.of_program(task.processes(), harness.MACHINE)) == 1
     print(f"{len(finished)} of 10 execs finished between 4 stops")
 
 

@@ -13,7 +13,8 @@ int main() {
   const auto programs = pyro::sys::ProgramDirectory();
   PYRO_CHECK(programs.ok());
   const pyro::vmm::VmmFactory factory = {
-      .name = "process", .create = [&]() -> pyro::Result<std::unique_ptr<Vmm>> {
+      .name = "process",
+      .create = [&](pyro::vmm::Accelerator) -> pyro::Result<std::unique_ptr<Vmm>> {
         return std::unique_ptr<Vmm>(std::make_unique<ProcessVmm>(*programs / "pyro-guest-on-host"));
       }};
   return pyro::supervisor::RunSupervisor(factory, pyro::SystemClock());

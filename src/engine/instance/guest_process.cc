@@ -63,7 +63,7 @@ Result<Held> TakeOver(const GuestPlace& place) {
 Status ConfigureSupervisor(const Context& context, const GuestParts& parts,
                            wire::SupervisorConfig& config) {
   config.state_dir = context.state;
-  config.kernel = parts.environment.kernel;
+  config.kernel = parts.kernel;
   config.initrd = parts.initrd;
   config.base_disk = parts.environment.base_image;
   config.accelerator = vmm::AcceleratorName(parts.verdict.accelerator);

@@ -88,7 +88,7 @@ Context FakeContext(Engine::Directories directories, const FakeWorld& world) {
   return {.state = std::move(directories.state),
           .cache = std::move(directories.cache),
           .vmm = {.name = "fake",
-                  .create = [&world]() -> Result<std::unique_ptr<vmm::Vmm>> {
+                  .create = [&world](vmm::Accelerator) -> Result<std::unique_ptr<vmm::Vmm>> {
                     if (!world.monitor) return world.monitor.error();
                     return std::unique_ptr<vmm::Vmm>(std::make_unique<vmm::FakeVmm>());
                   }},

@@ -81,8 +81,8 @@ class FakeMachine final : public Machine {
 
   Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) override {
     PYRO_RETURN_IF_ERROR(Answer(deadline));
-    const bool kvm = accelerator_ == Accelerator::kKvm;
-    return AcceleratorStatus{.kvm_present = kvm, .kvm_enabled = kvm};
+    return AcceleratorStatus{.kvm_present = accelerator_ == Accelerator::kKvm,
+                             .in_use = accelerator_};
   }
 
   void Kill() override { state_->End(MachineEnd::kKilled, {}); }

@@ -69,8 +69,8 @@ class ProcessMachine final : public Machine {
 
   Result<AcceleratorStatus> QueryAccelerator(Deadline) override {
     PYRO_RETURN_IF_ERROR(Runs());
-    const bool kvm = accelerator_ == Accelerator::kKvm;
-    return AcceleratorStatus{.kvm_present = kvm, .kvm_enabled = kvm};
+    return AcceleratorStatus{.kvm_present = accelerator_ == Accelerator::kKvm,
+                             .in_use = accelerator_};
   }
 
   void Kill() override { (void)process_.Signal(SIGKILL); }

@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <thread>
 
 #include <fmt/format.h>
@@ -109,22 +108,6 @@ Result<std::string> FrozenMachineKey(const std::filesystem::path& program,
                      status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ino,
                      ProcessorKey(),
                      fmt::join(MachineArguments(program, spec, files, TimeStampCounter{}), " "));
-}
-
-std::optional<std::filesystem::path> BindablePath(int fd) {
-  if (sys::IsFullRoot()) return std::nullopt;
-  char target[PATH_MAX];
-  const std::string link = "/proc/self/fd/" + std::to_string(fd);
-  const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
-  if (size <= 0 || static_cast<std::size_t>(size) >= sizeof target) return std::nullopt;
-  std::filesystem::path path(std::string(target, static_cast<std::size_t>(size)));
-  struct stat there {};
-  struct stat ours {};
-  if (::stat(path.c_str(), &there) != 0 || ::fstat(fd, &ours) != 0 || there.st_dev != ours.st_dev ||
-      there.st_ino != ours.st_ino) {
-    return std::nullopt;
-  }
-  return path;
 }
 
 std::uint64_t MeasureTscKhz() {

@@ -33,12 +33,6 @@ struct QemuLaunch {
 // Errors as JailedProcess::Spawn().
 Result<jail::JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline);
 
-// The path from which a file can be bound into a jail, if QEMU runs as the caller. Such a QEMU
-// could give itself the right to write to any descriptor of a file that belongs to the caller;
-// through a read-only mount it cannot. nullopt: the caller is root, whose QEMU is another user, or
-// the descriptor has no such path.
-std::optional<std::filesystem::path> BindablePath(int fd);
-
 // The inputs of a frozen guest from QEMU and this host, as lines of text: the program, the
 // processor, and the whole command line, with placeholders for the parts that differ from guest to
 // guest. `spec` needs no files.

@@ -38,7 +38,7 @@ struct Connections {
   // A file that many guests share, and that no guest may change.
   FileAccess Share(sys::UniqueFd fd, const char* name) {
     if (!fd.valid()) return {};
-    if (auto path = BindablePath(fd.get())) {
+    if (auto path = jail::BindablePath(fd.get())) {
       bound.push_back({.source = std::move(*path), .target = std::string("/vm/") + name});
       return {.descriptor = -1, .path = bound.back().target};
     }
@@ -136,7 +136,8 @@ Result<AcceleratorStatus> QemuMachine::QueryAccelerator(Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(const Json json, monitor_.Execute("query-kvm", Json(), deadline));
   AcceleratorStatus status;
   PYRO_ASSIGN_OR_RETURN(status.kvm_present, GetBool(json, "present"));
-  PYRO_ASSIGN_OR_RETURN(status.kvm_enabled, GetBool(json, "enabled"));
+  PYRO_ASSIGN_OR_RETURN(const bool enabled, GetBool(json, "enabled"));
+  if (enabled) status.in_use = Accelerator::kKvm;
   return status;
 }
 

@@ -47,22 +47,8 @@ class QemuVmmTest : public testing::Test {
     channel_ = machine_->TakeGuestChannel();
   }
 
-  std::string ReadLine() {
-    std::string line;
-    const Deadline deadline = Soon();
-    while (true) {
-      pollfd entry = {.fd = channel_.get(), .events = POLLIN, .revents = 0};
-      if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) return line;
-      char c = 0;
-      if (::read(channel_.get(), &c, 1) != 1 || c == '\n') return line;
-      line.push_back(c);
-    }
-  }
-
-  std::string Ask(const std::string& line) {
-    EXPECT_TRUE(sys::WriteAll(channel_.get(), line + "\n").ok());
-    return ReadLine();
-  }
+  std::string ReadLine() { return ReadGuestLine(channel_.get()); }
+  std::string Ask(const std::string& line) { return AskGuest(channel_.get(), line); }
 
   pid_t QemuPid() { return jail::ChildOf(machine_->jail_process_id()); }
 

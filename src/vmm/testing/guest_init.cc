@@ -5,6 +5,7 @@
 //   print TEXT   writes TEXT to the console
 //   disks        answers "vda ro 123 vdb rw 456", sizes in sectors
 //   devices      answers the names in /sys/class/net
+//   compute      starts a process that computes for ever, and answers its name
 //   spoil        answers "refused" when vda cannot be opened for writing, else "written"
 //   net          sets eth0 up as pyro's guests have it: 10.0.2.15/24, gateway 10.0.2.2
 //   fetch A P    answers the first line that TCP port P of address A says, or "none"
@@ -72,6 +73,8 @@ void Prepare() {
 
 int OpenChannel() {
   while (true) {
+    const int usermode = ::open("/dev/hostport", O_RDWR | O_CLOEXEC);
+    if (usermode >= 0) return usermode;
     for (const std::string& port : List("/sys/class/virtio-ports")) {
       if (ReadLine("/sys/class/virtio-ports/" + port + "/name") != "pyro.0") continue;
       const int fd = ::open(("/dev/" + port).c_str(), O_RDWR | O_CLOEXEC);
@@ -84,7 +87,7 @@ int OpenChannel() {
 std::string Disks() {
   std::string answer;
   for (const std::string& disk : List("/sys/block")) {
-    if (!disk.starts_with("vd")) continue;
+    if (!disk.starts_with("vd") && !disk.starts_with("ubd")) continue;
     const std::string base = "/sys/block/" + disk;
     answer += (answer.empty() ? "" : " ") + disk;
     answer += ReadLine(base + "/ro") == "1" ? " ro " : " rw ";
@@ -104,7 +107,7 @@ sockaddr_in Address(const char* text, int port = 0) {
 std::string SetUpNetwork() {
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   ifreq request = {};
-  std::strcpy(request.ifr_name, "eth0");
+  std::strcpy(request.ifr_name, ::access("/sys/class/net/vec0", F_OK) == 0 ? "vec0" : "eth0");
   const auto set = [&](unsigned long what, const char* text) {
     const sockaddr_in address = Address(text);
     std::memcpy(&request.ifr_addr, &address, sizeof address);
@@ -144,8 +147,13 @@ std::string Fetch(const std::string& where) {
   return answer;
 }
 
+int OpenDisk(const std::string& letter) {
+  const int fd = ::open(("/dev/vd" + letter).c_str(), O_WRONLY | O_CLOEXEC);
+  return fd >= 0 ? fd : ::open(("/dev/ubd" + letter).c_str(), O_WRONLY | O_CLOEXEC);
+}
+
 std::string Fill() {
-  const int fd = ::open("/dev/vdb", O_WRONLY | O_CLOEXEC);
+  const int fd = OpenDisk("b");
   const std::string block(64 * 1024, 'x');
   bool ok = fd >= 0;
   for (int i = 0; ok && i < 64; ++i) ok = ::write(fd, block.data(), block.size()) > 0;
@@ -171,10 +179,15 @@ std::string Obey(const std::string& line) {
     return answer;
   }
   if (line == "fill") return Fill();
+  if (line == "compute") {
+    const pid_t child = ::fork();
+    while (child == 0) asm volatile("" ::: "memory");
+    return "computing";
+  }
   if (line == "net") return SetUpNetwork();
   if (line.starts_with("fetch ")) return Fetch(line.substr(6));
   if (line == "spoil") {
-    const int fd = ::open("/dev/vda", O_WRONLY | O_CLOEXEC);
+    const int fd = OpenDisk("a");
     if (fd < 0) return "refused";
     const char zeros[4096] = {};
     const bool written = ::write(fd, zeros, sizeof zeros) > 0 && ::fsync(fd) == 0;

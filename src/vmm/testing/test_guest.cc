@@ -1,14 +1,18 @@
 #include "vmm/testing/test_guest.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <chrono>
 
 #include <fmt/format.h>
 
 #include "base/check.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "base/try.h"
 #include "sys/files.h"
 #include "sys/host.h"
@@ -102,6 +106,36 @@ Result<MachineSpec> TestGuestSpec() {
   spec.initrd = FileOf(MakeInitramfs(programs / "vmm_guest_init", modules));
   spec.identity = "test";
   return spec;
+}
+
+Result<MachineSpec> UsermodeGuestSpec() {
+  const std::filesystem::path kernel =
+      std::filesystem::path(sys::Environment("PYRO_TEST_BIN")) / "pyro-usermode-kernel";
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path programs, sys::ProgramDirectory());
+  MachineSpec spec;
+  spec.memory_mib = 256;
+  spec.accelerator = Accelerator::kUsermode;
+  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(kernel, O_RDONLY));
+  spec.initrd = FileOf(MakeInitramfs(programs / "vmm_guest_init", {}));
+  spec.identity = "test";
+  return spec;
+}
+
+std::string ReadGuestLine(int channel) {
+  std::string line;
+  const Deadline deadline = Deadline::After(std::chrono::seconds(60));
+  while (true) {
+    pollfd entry = {.fd = channel, .events = POLLIN, .revents = 0};
+    if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) return line;
+    char c = 0;
+    if (::read(channel, &c, 1) != 1 || c == '\n') return line;
+    line.push_back(c);
+  }
+}
+
+std::string AskGuest(int channel, const std::string& line) {
+  if (const Status said = sys::WriteAll(channel, line + "\n"); !said) return said.error().message;
+  return ReadGuestLine(channel);
 }
 
 bool QemuIsRequired() { return sys::Environment("PYRO_REQUIRE_QEMU") == "1"; }

@@ -27,6 +27,16 @@ sys::UniqueFd FileOfSize(off_t bytes);
 // print.
 Result<MachineSpec> TestGuestSpec();
 
+// The same for a guest in user mode. Its kernel is $PYRO_TEST_BIN/pyro-usermode-kernel.
+Result<MachineSpec> UsermodeGuestSpec();
+
+// The next line that the guest says on its channel, without its end, or what there is of it at the
+// end of the channel or after a minute.
+std::string ReadGuestLine(int channel);
+
+// Says a line to the guest and returns its answer.
+std::string AskGuest(int channel, const std::string& line);
+
 // True when a test must fail rather than be skipped for want of what it needs.
 bool QemuIsRequired();
 

@@ -1,0 +1,145 @@
+// Writes the seccomp filter of a guest's kernel in user mode to standard output. Runs at build
+// time.
+//
+// The kernel needs these calls in ptrace mode, and no others. Its filter cannot see paths or
+// processes: the jail has no file but the kernel's own and no process but the kernel's. Calls of
+// the guest's programs never reach the filter: the kernel takes each before the host does.
+
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <initializer_list>
+
+namespace {
+
+// Every flag of clone(2) that makes a namespace.
+constexpr std::uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                      CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+
+class Filter {
+ public:
+  // What is not named ends the whole process: a kernel that has been taken over gets no second try.
+  Filter() : context_(seccomp_init(SCMP_ACT_KILL_PROCESS)) {
+    ok_ = context_ != nullptr &&
+          seccomp_attr_set(context_, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
+          seccomp_attr_set(context_, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
+  }
+  ~Filter() { seccomp_release(context_); }
+  Filter(const Filter&) = delete;
+  Filter& operator=(const Filter&) = delete;
+
+  void Allow(std::initializer_list<int> calls) {
+    for (const int call : calls) Add(SCMP_ACT_ALLOW, call, {});
+  }
+
+  // Calls whose refusal the kernel or its C library takes for an answer.
+  void Refuse(int error, std::initializer_list<int> calls) {
+    for (const int call : calls) Add(SCMP_ACT_ERRNO(static_cast<unsigned>(error)), call, {});
+  }
+
+  // Allows the call only if its argument number `argument` is one of these.
+  void AllowWith(int call, unsigned argument, std::initializer_list<std::uint64_t> values) {
+    for (const std::uint64_t value : values) {
+      Add(SCMP_ACT_ALLOW, call, {{argument, SCMP_CMP_EQ, value, 0}});
+    }
+  }
+
+  // Allows the call only if its first argument has none of these bits.
+  void AllowWithout(int call, std::uint64_t bits) {
+    Add(SCMP_ACT_ALLOW, call, {{0, SCMP_CMP_MASKED_EQ, bits, 0}});
+  }
+
+  bool Write(int fd) const { return ok_ && seccomp_export_bpf(context_, fd) == 0; }
+
+ private:
+  void Add(std::uint32_t action, int call, std::initializer_list<scmp_arg_cmp> conditions) {
+    ok_ = ok_ &&
+          seccomp_rule_add_array(context_, action, call, static_cast<unsigned>(conditions.size()),
+                                 conditions.begin()) == 0;
+  }
+
+  scmp_filter_ctx context_;
+  bool ok_;
+};
+
+void AllowFilesAndMemory(Filter& filter) {
+  filter.Allow({SCMP_SYS(read),       SCMP_SYS(write),     SCMP_SYS(readv),     SCMP_SYS(writev),
+                SCMP_SYS(pread64),    SCMP_SYS(pwrite64),  SCMP_SYS(lseek),     SCMP_SYS(close),
+                SCMP_SYS(dup),        SCMP_SYS(openat),    SCMP_SYS(open),      SCMP_SYS(fstat),
+                SCMP_SYS(newfstatat), SCMP_SYS(stat),      SCMP_SYS(statfs),    SCMP_SYS(readlink),
+                SCMP_SYS(fsync),      SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(mmap),
+                SCMP_SYS(mprotect),   SCMP_SYS(munmap),    SCMP_SYS(madvise),   SCMP_SYS(brk)});
+  filter.AllowWith(SCMP_SYS(fcntl), 1, {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETOWN, F_SETSIG});
+  filter.AllowWith(SCMP_SYS(ioctl), 1, {TCGETS, TIOCGWINSZ});
+  // The kernel's directory for its control socket, which it has none of.
+  filter.Refuse(EACCES, {SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+                         SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
+                         SCMP_SYS(rmdir), SCMP_SYS(getdents64)});
+}
+
+void AllowProcesses(Filter& filter) {
+  filter.Allow({SCMP_SYS(execve),          SCMP_SYS(exit),       SCMP_SYS(exit_group),
+                SCMP_SYS(wait4),           SCMP_SYS(kill),       SCMP_SYS(tgkill),
+                SCMP_SYS(getpid),          SCMP_SYS(getppid),    SCMP_SYS(gettid),
+                SCMP_SYS(getpgrp),         SCMP_SYS(getpgid),    SCMP_SYS(setsid),
+                SCMP_SYS(getrlimit),       SCMP_SYS(setrlimit),  SCMP_SYS(prlimit64),
+                SCMP_SYS(uname),           SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
+                SCMP_SYS(set_robust_list), SCMP_SYS(rseq),       SCMP_SYS(getrandom)});
+  filter.AllowWithout(SCMP_SYS(clone), kNamespaces);
+  filter.Refuse(ENOSYS, {SCMP_SYS(clone3)});
+  filter.AllowWith(SCMP_SYS(prctl), 0, {PR_SET_PDEATHSIG});
+  filter.AllowWith(
+      SCMP_SYS(ptrace), 0,
+      {PTRACE_TRACEME, PTRACE_SETOPTIONS, PTRACE_CONT, PTRACE_KILL, PTRACE_SYSCALL, PTRACE_SYSEMU,
+       PTRACE_SYSEMU_SINGLESTEP, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_GETFPREGS, PTRACE_SETFPREGS,
+       PTRACE_GETREGSET, PTRACE_SETREGSET, PTRACE_GETSIGINFO, PTRACE_PEEKUSER, PTRACE_POKEUSER});
+}
+
+void AllowEvents(Filter& filter) {
+  filter.Allow({SCMP_SYS(rt_sigaction),
+                SCMP_SYS(rt_sigprocmask),
+                SCMP_SYS(rt_sigreturn),
+                SCMP_SYS(rt_sigsuspend),
+                SCMP_SYS(sigaltstack),
+                SCMP_SYS(restart_syscall),
+                SCMP_SYS(pause),
+                SCMP_SYS(timer_create),
+                SCMP_SYS(timer_settime),
+                SCMP_SYS(timer_gettime),
+                SCMP_SYS(timer_delete),
+                SCMP_SYS(clock_gettime),
+                SCMP_SYS(clock_nanosleep),
+                SCMP_SYS(nanosleep),
+                SCMP_SYS(gettimeofday),
+                SCMP_SYS(epoll_create),
+                SCMP_SYS(epoll_create1),
+                SCMP_SYS(epoll_ctl),
+                SCMP_SYS(epoll_wait),
+                SCMP_SYS(epoll_pwait),
+                SCMP_SYS(poll),
+                SCMP_SYS(ppoll)});
+  // Packets of a socket that is connected already; a new one has no name and no peer but itself.
+  filter.Allow({SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(sendmmsg), SCMP_SYS(recvmmsg)});
+  filter.AllowWith(SCMP_SYS(socketpair), 0, {AF_UNIX});
+}
+
+}  // namespace
+
+int main() {
+  Filter filter;
+  AllowFilesAndMemory(filter);
+  AllowProcesses(filter);
+  AllowEvents(filter);
+  if (filter.Write(STDOUT_FILENO)) return 0;
+  std::fputs("the seccomp filter cannot be made\n", stderr);
+  return 1;
+}

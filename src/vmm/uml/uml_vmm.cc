@@ -1,0 +1,263 @@
+#include "vmm/uml/uml_vmm.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "base/lines.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "jail/jail.h"
+#include "sys/errno_error.h"
+#include "sys/files.h"
+#include "vmm/uml/argv.h"
+#include "vmm/uml/filter.h"
+#include "vmm/uml/processes.h"
+
+// In probe_blob.S: an initramfs that turns its guest off.
+extern "C" const char kUsermodeProbe[];
+extern "C" const char kUsermodeProbeEnd[];
+
+namespace pyro::vmm::uml {
+namespace {
+
+constexpr char kKernelInside[] = "/vm/linux";
+constexpr char kInitrdInside[] = "/vm/initrd";
+constexpr char kBaseInside[] = "/vm/base";
+// Of the guest's memory file, for what the kernel tries out at its start.
+constexpr std::uint64_t kSpareMemoryBytes = 1 << 20;
+
+// Our ends of a machine's connections, and all that its jail needs.
+struct KernelConnections {
+  sys::UniqueFd channel;
+  sys::UniqueFd console;
+  jail::JailSpec cell;
+  KernelFiles files;
+
+  int Pass(sys::UniqueFd fd) {
+    if (!fd.valid()) return -1;
+    cell.pass.push_back(std::move(fd));
+    return 2 + static_cast<int>(cell.pass.size());
+  }
+};
+
+Status ShareKernel(sys::UniqueFd kernel, jail::JailSpec& cell) {
+  if (auto path = jail::BindablePath(kernel.get())) {
+    cell.aliases.push_back({.source = std::move(*path), .target = kKernelInside});
+    return OkStatus();
+  }
+  PYRO_ASSIGN_OR_RETURN(cell.program, jail::MakeReopenable(std::move(kernel)));
+  return OkStatus();
+}
+
+// A file that many guests share, and that no guest may change: bound at `inside`, or a descriptor
+// whose path begins with `prefix`.
+Result<std::string> ShareFile(sys::UniqueFd file, const char* inside, const char* prefix,
+                              KernelConnections& all) {
+  if (!file.valid()) return std::string();
+  if (auto path = jail::BindablePath(file.get())) {
+    all.cell.aliases.push_back({.source = std::move(*path), .target = inside});
+    return std::string(inside);
+  }
+  return fmt::format("{}{}", prefix, all.Pass(std::move(file)));
+}
+
+Result<KernelConnections> UsermodeConnections(MachineSpec& spec) {
+  KernelConnections all;
+  const std::uint64_t memory = std::uint64_t(spec.memory_mib) << 20;
+  struct stat disk {};
+  if (spec.data_disk.valid() && ::fstat(spec.data_disk.get(), &disk) != 0) {
+    return sys::ErrnoError(errno, "stat");
+  }
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair channel, sys::MakeSocketPair());
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe console, sys::MakePipe());
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(channel.first.get()));
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(console.read.get()));
+  all.channel = std::move(channel.first);
+  all.console = std::move(console.read);
+  all.files.channel = all.Pass(std::move(channel.second));
+  all.files.console = all.Pass(std::move(console.write));
+  PYRO_ASSIGN_OR_RETURN(all.files.base_disk,
+                        ShareFile(std::move(spec.base_disk), kBaseInside, "@", all));
+  all.files.data_disk = all.Pass(std::move(spec.data_disk));
+  if (spec.network) all.files.network = all.Pass(std::move(spec.network->fd));
+  PYRO_RETURN_IF_ERROR(ShareKernel(std::move(spec.kernel), all.cell));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd initrd, jail::MakeReopenable(std::move(spec.initrd)));
+  PYRO_ASSIGN_OR_RETURN(all.files.initrd,
+                        ShareFile(std::move(initrd), kInitrdInside, "/proc/self/fd/", all));
+  PYRO_ASSIGN_OR_RETURN(all.cell.filter, OpenFilter());
+  all.cell.argv = KernelArguments(kKernelInside, spec, all.files);
+  // Some C libraries register memory that the kernel's processes do not have.
+  all.cell.env = {std::string("TMPDIR=") + jail::kJailMemory,
+                  "GLIBC_TUNABLES=glibc.pthread.rseq=0"};
+  all.cell.is_static = true;
+  all.cell.is_pid_1 = false;  // It ends itself by a signal when it panics.
+  all.cell.memory_bytes = memory + kSpareMemoryBytes;
+  all.cell.max_file_bytes =
+      std::max(all.cell.memory_bytes, static_cast<std::uint64_t>(disk.st_size));
+  all.cell.identity = spec.identity;
+  return all;
+}
+
+class UmlMachine final : public Machine {
+ public:
+  UmlMachine(jail::JailedProcess process, sys::UniqueFd channel, sys::UniqueFd console)
+      : process_(std::move(process)), channel_(std::move(channel)), console_(std::move(console)) {}
+
+  sys::UniqueFd TakeGuestChannel() override { return std::move(channel_); }
+  sys::UniqueFd TakeConsole() override { return std::move(console_); }
+  int exit_fd() const override { return process_.exit_fd(); }
+  pid_t jail_process_id() const override { return process_.jail_pid(); }
+
+  Status Pause(Deadline deadline) override;
+  Status Resume(Deadline deadline) override;
+  Status Freeze(Deadline deadline) override;
+  Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) override;
+  void Kill() override { process_.Kill(); }
+  Result<MachineExit> Wait(Deadline deadline) override;
+
+ private:
+  Status StillRuns() const;
+
+  jail::JailedProcess process_;
+  sys::UniqueFd channel_;
+  sys::UniqueFd console_;
+  std::optional<MachineExit> exit_;
+};
+
+Status UmlMachine::StillRuns() const {
+  pollfd entry = {.fd = exit_fd(), .events = POLLIN, .revents = 0};
+  if (::poll(&entry, 1, 0) <= 0) return OkStatus();
+  return MakeError(ErrorCode::kGuestUnavailable, "the machine has ended");
+}
+
+// A program of the guest that computes would go on without its kernel. SIGALRM stops it, because it
+// is traced; the kernel takes that for its own timer when it goes on.
+Status UmlMachine::Pause(Deadline deadline) {
+  while (true) {
+    PYRO_RETURN_IF_ERROR(StillRuns());
+    const auto guest = FindGuestProcesses(process_.jail_pid());
+    if (guest && IsStopped(guest->kernel)) {
+      for (const pid_t program : guest->programs) ::kill(program, SIGALRM);
+      return OkStatus();
+    }
+    if (guest) ::kill(guest->kernel, SIGSTOP);
+    if (deadline.Expired()) return MakeError(ErrorCode::kTimedOut, "the guest does not stop");
+    pollfd entry = {.fd = exit_fd(), .events = POLLIN, .revents = 0};
+    ::poll(&entry, 1, 1);
+  }
+}
+
+Status UmlMachine::Resume(Deadline) {
+  PYRO_RETURN_IF_ERROR(StillRuns());
+  if (const auto guest = FindGuestProcesses(process_.jail_pid())) ::kill(guest->kernel, SIGCONT);
+  return OkStatus();
+}
+
+Status UmlMachine::Freeze(Deadline) {
+  PYRO_RETURN_IF_ERROR(StillRuns());
+  return MakeError(ErrorCode::kWrongState, "a guest in user mode cannot be frozen");
+}
+
+Result<AcceleratorStatus> UmlMachine::QueryAccelerator(Deadline) {
+  PYRO_RETURN_IF_ERROR(StillRuns());
+  return AcceleratorStatus{.kvm_present = false, .in_use = Accelerator::kUsermode};
+}
+
+MachineExit ExplainExit(const sys::ExitStatus& status) {
+  MachineExit exit;
+  if (!status.signalled && status.code == 0) {
+    exit.end = MachineEnd::kPoweredOff;
+    exit.detail = "the guest turned itself off";
+  } else if ((!status.signalled && status.code == kRestartExitCode) ||
+             (status.signalled && status.code == SIGABRT)) {
+    exit.end = MachineEnd::kReset;
+    exit.detail = "the guest reset itself, as a kernel does after a panic";
+  } else if (status.signalled) {
+    if (status.code == SIGKILL) exit.end = MachineEnd::kKilled;
+    exit.detail = fmt::format("the guest's kernel was ended by signal {}", status.code);
+    if (status.code == SIGSYS) exit.detail += ", for a system call that it may not make";
+  } else {
+    exit.detail = fmt::format("the guest's kernel exited with code {}", status.code);
+  }
+  return exit;
+}
+
+Result<MachineExit> UmlMachine::Wait(Deadline deadline) {
+  if (exit_) return *exit_;
+  PYRO_ASSIGN_OR_RETURN(const sys::ExitStatus status, process_.Wait(deadline));
+  exit_ = ExplainExit(status);
+  exit_->diagnostics = process_.Diagnostics();
+  return *exit_;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<UmlVmm>> UmlVmm::Create(std::filesystem::path kernel) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(kernel, error)) {
+    return MakeError(ErrorCode::kMissingTool, "there is no kernel for guests in user mode",
+                     "install pyro's package, or in a clone: make usermode");
+  }
+  return std::unique_ptr<UmlVmm>(new UmlVmm(std::move(kernel)));
+}
+
+Result<std::unique_ptr<Machine>> UmlVmm::Start(MachineSpec spec, Deadline deadline) {
+  spec.accelerator = Accelerator::kUsermode;
+  PYRO_RETURN_IF_ERROR(ValidateSpec(spec));
+  if (spec.freeze_to || spec.resume_from) {
+    return MakeError(ErrorCode::kWrongState, "a guest in user mode cannot be frozen");
+  }
+  PYRO_ASSIGN_OR_RETURN(KernelConnections all, UsermodeConnections(spec));
+  PYRO_ASSIGN_OR_RETURN(jail::JailedProcess process,
+                        jail::JailedProcess::Spawn(std::move(all.cell), deadline));
+  return std::unique_ptr<Machine>(std::make_unique<UmlMachine>(
+      std::move(process), std::move(all.channel), std::move(all.console)));
+}
+
+Result<std::string> UmlVmm::FrozenMachineKey(const MachineSpec&) const {
+  return MakeError(ErrorCode::kWrongState, "a guest in user mode cannot be frozen");
+}
+
+Result<ProbeOutcome> UmlVmm::RunProbe(Accelerator, const std::filesystem::path&,
+                                      std::chrono::milliseconds limit) const {
+  using Clock = std::chrono::steady_clock;
+  MachineSpec spec;
+  spec.memory_mib = static_cast<int>(kMinMemMib);
+  spec.identity = "user mode probe";
+  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(kernel_, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(
+      spec.initrd, sys::MakeMemoryFile({kUsermodeProbe, static_cast<std::size_t>(kUsermodeProbeEnd -
+                                                                                 kUsermodeProbe)}));
+  const Clock::time_point start = Clock::now();
+  const Deadline deadline = Deadline::After(limit);
+  ProbeOutcome outcome;
+  UmlVmm starter(kernel_);
+  Result<std::unique_ptr<Machine>> machine = starter.Start(std::move(spec), deadline);
+  if (!machine) {
+    if (machine.error().code == ErrorCode::kMissingTool) return std::move(machine).error();
+    outcome.failure = "did not start: " + machine.error().message;
+    return outcome;
+  }
+  const Result<MachineExit> exit = (*machine)->Wait(deadline);
+  outcome.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
+  if (!exit) {
+    outcome.failure = fmt::format("did not finish within {} ms", limit.count());
+  } else if (exit->end == MachineEnd::kPoweredOff) {
+    outcome.correct = true;
+  } else {
+    const std::string said = PrintableLines(exit->diagnostics, 300);
+    outcome.failure =
+        fmt::format("ended wrongly ({}{}{})", exit->detail, said.empty() ? "" : ": ", said);
+  }
+  return outcome;
+}
+
+}  // namespace pyro::vmm::uml
