@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "state/instance/task_manifest.h"
+#include "state/instance/instance_record.h"
 #include "state/journal/journal_line.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fields.h"
 #include "pyro/result.h"
 #include "pyro/types.h"
 
@@ -158,87 +159,14 @@ Status CheckRanges(const T& object) {
 
 namespace internal {
 
-template <typename T>
-struct Elements {
-  static constexpr bool kIs = false;
-};
-
-template <typename T>
-struct Elements<std::vector<T>> {
-  static constexpr bool kIs = true;
-  static constexpr Kind kKind = Kind::kList;
-  using Element = T;
-  static std::size_t Size(const void* member) {
-    return static_cast<const std::vector<T>*>(member)->size();
-  }
-  static void* At(void* member, std::size_t index) {
-    return &(*static_cast<std::vector<T>*>(member))[index];
-  }
-  static void* Append(void* member) {
-    return &static_cast<std::vector<T>*>(member)->emplace_back();
-  }
-};
-
-template <typename T>
-struct Elements<std::optional<T>> {
-  static constexpr bool kIs = !std::is_enum_v<T>;
-  static constexpr Kind kKind = Kind::kOptional;
-  using Element = T;
-  static std::size_t Size(const void* member) {
-    return static_cast<const std::optional<T>*>(member)->has_value() ? 1 : 0;
-  }
-  static void* At(void* member, std::size_t) { return &**static_cast<std::optional<T>*>(member); }
-  static void* Append(void* member) { return &static_cast<std::optional<T>*>(member)->emplace(); }
-};
-
-// A member whose value is a number to its loops.
-template <typename T>
-struct Scalar {
-  static std::int64_t Load(const void* member) {
-    return static_cast<std::int64_t>(*static_cast<const T*>(member));
-  }
-  static void Store(void* member, std::int64_t value) {
-    *static_cast<T*>(member) = static_cast<T>(value);
-  }
-  static std::string_view Choice(std::int64_t value) { return Name(static_cast<T>(value)); }
-};
-
-// Of an optional enum, -1 is none.
-template <typename T>
-struct Scalar<std::optional<T>> {
-  static std::int64_t Load(const void* member) {
-    const auto& value = *static_cast<const std::optional<T>*>(member);
-    return value ? static_cast<std::int64_t>(*value) : -1;
-  }
-  static void Store(void* member, std::int64_t value) {
-    *static_cast<std::optional<T>*>(member) = static_cast<T>(value);
-  }
-  static std::string_view Choice(std::int64_t value) {
-    return value < 0 ? std::string_view() : Name(static_cast<T>(value));
-  }
-};
-
-template <>
-struct Scalar<std::chrono::milliseconds> {
-  static std::int64_t Load(const void* member) {
-    return static_cast<const std::chrono::milliseconds*>(member)->count();
-  }
-  static void Store(void* member, std::int64_t value) {
-    *static_cast<std::chrono::milliseconds*>(member) = std::chrono::milliseconds(value);
-  }
-};
-
-template <typename T>
-struct IsOptionalEnum : std::false_type {};
-template <typename T>
-struct IsOptionalEnum<std::optional<T>> : std::is_enum<T> {};
+using pyro::internal::Elements;
+using pyro::internal::kIsOptional;
+using pyro::internal::Scalar;
 
 template <typename T>
 constexpr void Deduce(Field& field) {
-  constexpr bool kChoice = std::is_enum_v<T> || IsOptionalEnum<T>::value;
-  constexpr bool kNumber =
-      kChoice || std::is_arithmetic_v<T> || std::is_same_v<T, std::chrono::milliseconds>;
-  if constexpr (kNumber) {
+  if constexpr (Scalar<T>::kIs) {
+    constexpr bool kChoice = std::is_enum_v<typename Scalar<T>::Value>;
     field.kind = std::is_same_v<T, bool>   ? Kind::kFlag
                  : kChoice                 ? Kind::kChoice
                  : std::is_unsigned_v<T>   ? Kind::kUnsigned
@@ -253,9 +181,9 @@ constexpr void Deduce(Field& field) {
     field.kind = Kind::kTexts;
   } else if constexpr (std::is_same_v<T, Command>) {
     field.kind = Kind::kCommand;
-  } else if constexpr (Elements<T>::kIs) {
-    field.kind = Elements<T>::kKind;
-    field.rows = &Rows<typename Elements<T>::Element>;
+  } else if constexpr (requires { typename T::value_type; }) {
+    field.kind = kIsOptional<T> ? Kind::kOptional : Kind::kList;
+    field.rows = &Rows<typename T::value_type>;
     field.size = &Elements<T>::Size;
     field.element = &Elements<T>::At;
     field.append = &Elements<T>::Append;

@@ -4,12 +4,10 @@
 
 #include <fmt/format.h>
 
+#include "base/fields.h"
+
 namespace pyro {
 namespace {
-
-Error Malformed(std::string_view what) {
-  return MakeError(ErrorCode::kProtocol, fmt::format("malformed message: {}", what));
-}
 
 bool NestingIsBounded(std::string_view text) {
   int depth = 0;
@@ -106,18 +104,19 @@ class CborWalker {
 }  // namespace
 
 Result<Json> ParseJson(std::string_view text, std::size_t max_bytes) {
-  if (text.size() > max_bytes) return Malformed(fmt::format("longer than {} bytes", max_bytes));
-  if (!NestingIsBounded(text)) return Malformed("nested too deeply");
+  if (text.size() > max_bytes)
+    return MalformedMessage(fmt::format("longer than {} bytes", max_bytes));
+  if (!NestingIsBounded(text)) return MalformedMessage("nested too deeply");
   Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (value.is_discarded()) return Malformed("not JSON");
+  if (value.is_discarded()) return MalformedMessage("not JSON");
   return value;
 }
 
 Result<Json> ParseCbor(std::span<const std::uint8_t> bytes) {
-  if (!CborWalker(bytes).Valid()) return Malformed("not CBOR");
+  if (!CborWalker(bytes).Valid()) return MalformedMessage("not CBOR");
   Json value = Json::from_cbor(bytes.begin(), bytes.end(), /*strict=*/true,
                                /*allow_exceptions=*/false);
-  if (value.is_discarded()) return Malformed("not CBOR");
+  if (value.is_discarded()) return MalformedMessage("not CBOR");
   return value;
 }
 
@@ -138,10 +137,10 @@ std::string ToJsonLine(const Json& value) {
 Result<std::string> GetString(const Json& object, std::string_view key, std::size_t max_bytes) {
   const auto it = object.is_object() ? object.find(key) : object.end();
   if (!object.is_object() || it == object.end() || !it->is_string()) {
-    return Malformed(fmt::format("'{}' is not a string", key));
+    return MalformedMessage(fmt::format("'{}' is not a string", key));
   }
   std::string value = it->get<std::string>();
-  if (value.size() > max_bytes) return Malformed(fmt::format("'{}' is too long", key));
+  if (value.size() > max_bytes) return MalformedMessage(fmt::format("'{}' is too long", key));
   return value;
 }
 
@@ -149,21 +148,21 @@ Result<std::int64_t> GetInt(const Json& object, std::string_view key, std::int64
                             std::int64_t max) {
   const auto it = object.is_object() ? object.find(key) : object.end();
   if (!object.is_object() || it == object.end() || !it->is_number_integer()) {
-    return Malformed(fmt::format("'{}' is not an integer", key));
+    return MalformedMessage(fmt::format("'{}' is not an integer", key));
   }
   if (it->is_number_unsigned() &&
       it->get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) {
-    return Malformed(fmt::format("'{}' is out of range", key));
+    return MalformedMessage(fmt::format("'{}' is out of range", key));
   }
   const auto value = it->get<std::int64_t>();
-  if (value < min || value > max) return Malformed(fmt::format("'{}' is out of range", key));
+  if (value < min || value > max) return MalformedMessage(fmt::format("'{}' is out of range", key));
   return value;
 }
 
 Result<bool> GetBool(const Json& object, std::string_view key) {
   const auto it = object.is_object() ? object.find(key) : object.end();
   if (!object.is_object() || it == object.end() || !it->is_boolean()) {
-    return Malformed(fmt::format("'{}' is not a boolean", key));
+    return MalformedMessage(fmt::format("'{}' is not a boolean", key));
   }
   return it->get<bool>();
 }

@@ -97,11 +97,6 @@ bool Statement::IsNull(int column) const {
   return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
 }
 
-std::optional<std::int64_t> Statement::OptionalInt(int column) const {
-  if (IsNull(column)) return std::nullopt;
-  return Int(column);
-}
-
 void Database::Close::operator()(sqlite3* handle) const {
   // In a forked child the locks are not ours, and closing could checkpoint while the parent uses
   // the file.

@@ -65,7 +65,6 @@ class Statement {
   std::string Text(int column) const;
   std::string Blob(int column) const;
   bool IsNull(int column) const;
-  std::optional<std::int64_t> OptionalInt(int column) const;
 
  private:
   friend class Database;

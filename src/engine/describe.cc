@@ -1,7 +1,5 @@
 #include "engine/describe.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -9,9 +7,9 @@
 
 #include "base/try.h"
 #include "engine/explain.h"
-#include "engine/instance/instance_rows.h"
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
+#include "sys/files.h"
 
 namespace pyro::engine {
 namespace {
@@ -20,17 +18,48 @@ using state::InstanceRecord;
 using state::InstanceState;
 using state::Registry;
 
-std::uint64_t BytesOnDisk(const std::filesystem::path& file) {
-  struct stat info {};
-  if (::stat(file.c_str(), &info) != 0) return 0;
-  return static_cast<std::uint64_t>(info.st_blocks) * 512;
+// Calls `copy` with each pair of the same name.
+template <typename F>
+void EachPair(std::span<const Field> fields, const void* object, const api::Struct& rows,
+              const void* other, F copy) {
+  for (const api::Member& member : api::MembersOf(rows, other)) {
+    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& one) {
+      return std::string_view(one.name) == member.field.name;
+    });
+    if (field != fields.end()) copy(*field, field->at(const_cast<void*>(object)), member);
+  }
 }
 
 }  // namespace
 
+void CopyFields(std::span<const Field> fields, const void* from, const api::Struct& rows,
+                void* to) {
+  EachPair(fields, from, rows, to, [](const Field& field, const void* value, auto& member) {
+    if (field.kind == FieldKind::kText) {
+      *static_cast<std::string*>(member.value) = *static_cast<const std::string*>(value);
+    } else if (field.kind == FieldKind::kTime) {
+      *static_cast<std::string*>(member.value) =
+          FormatTime(WallTime(WallTime::duration(field.load(value))));
+    } else {
+      member.field.store(member.value, field.load(value));
+    }
+  });
+}
+
+void CopyFields(const api::Struct& rows, const void* from, std::span<const Field> fields,
+                void* to) {
+  EachPair(fields, to, rows, from, [](const Field& field, void* value, auto& member) {
+    if (field.kind == FieldKind::kText) {
+      *static_cast<std::string*>(value) = *static_cast<const std::string*>(member.value);
+    } else {
+      field.store(value, member.field.load(member.value));
+    }
+  });
+}
+
 VmInfo DescribeVm(const InstanceRecord& vm) {
   VmInfo info;
-  ToInfo(vm, api::Rows<VmInfo>(), &info);
+  CopyFields(state::kInstanceFields, &vm, api::Rows<VmInfo>(), &info);
   info.vm_id = vm.id.str();
   info.network_enabled = vm.network;
   return info;
@@ -39,7 +68,7 @@ VmInfo DescribeVm(const InstanceRecord& vm) {
 Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
                               const InstanceRecord& task) {
   TaskInfo info;
-  ToInfo(task, api::Rows<TaskInfo>(), &info);
+  CopyFields(state::kInstanceFields, &task, api::Rows<TaskInfo>(), &info);
   info.task_id = task.id.str();
   info.network_enabled = task.network;
   if (task.state == InstanceState::kStarted &&
@@ -48,7 +77,7 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
         "this host's disk is full: no command can start, and output is dropped, until some is free";
   }
   // Not a walk over the journal, which may have ten thousand entries.
-  info.disk_bytes = BytesOnDisk(state::DataImage(context.state, task.id)) + task.output_bytes;
+  info.disk_bytes = sys::DiskUsage(state::DataImage(context.state, task.id)) + task.output_bytes;
   PYRO_ASSIGN_OR_RETURN(const std::optional<state::CommandRecord> last,
                         registry.LastCommand(task.id));
   if (last) info.last_command = DescribeCommand(context, *last, task.accelerator);
@@ -62,8 +91,8 @@ TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& 
   described.command = command.argv;
   described.cwd = command.cwd;
   described.timeout_seconds = command.timeout_ms / 1000;
-  described.execution_mode = command.execution_mode;
-  described.started_at = FormatTime(command.started_at);
+  const state::CommandBegin& begin = command;
+  CopyFields(state::kCommandBeginFields, &begin, api::Rows<TaskCommand>(), &described);
   if (!command.end) {
     // The guest's own clock has not told yet.
     const auto ran = std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.Now() -
@@ -73,15 +102,9 @@ TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& 
   }
   const CommandEnd& end = *command.end;
   described.state = CommandState::kEnded;
-  described.outcome = end.outcome;
+  CopyFields(state::kCommandEndFields, &end, api::Rows<TaskCommand>(), &described);
   described.exit_code = end.ExitCode();
-  described.ended_at = FormatTime(end.ended_at);
   described.duration_ms = end.duration_us / 1000;
-  described.stdout_bytes = end.stdout_bytes;
-  described.stderr_bytes = end.stderr_bytes;
-  described.stdout_dropped = end.stdout_dropped;
-  described.stderr_dropped = end.stderr_dropped;
-  described.output_left_open = end.output_left_open;
   described.explanation = Explain(command, end, accelerator, InTask::kYes);
   return described;
 }

@@ -2,13 +2,20 @@
 
 #pragma once
 
+#include <span>
 #include <string_view>
 
+#include "api/rows.h"
+#include "base/fields.h"
 #include "engine/context.h"
 #include "pyro/engine.h"
 #include "state/registry.h"
 
 namespace pyro::engine {
+
+// Sets each field of one side that the other has, too, by name.
+void CopyFields(std::span<const Field> fields, const void* from, const api::Struct& rows, void* to);
+void CopyFields(const api::Struct& rows, const void* from, std::span<const Field> fields, void* to);
 
 VmInfo DescribeVm(const state::InstanceRecord& vm);
 Result<TaskInfo> DescribeTask(const Context& context, state::Registry& registry,

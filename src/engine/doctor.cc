@@ -146,7 +146,7 @@ void CheckAccelerator(const Context& context, DoctorReport& report) {
   const auto verdict = Accelerator(context);
   check.ok = verdict.ok();
   if (verdict) {
-    report.accelerator.name = vmm::AcceleratorName(verdict->accelerator);
+    report.accelerator.name = vmm::Name(verdict->accelerator);
     report.accelerator.reason = verdict->reason;
     check.detail = report.accelerator.name + ": " + verdict->reason;
   } else {

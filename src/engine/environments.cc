@@ -120,7 +120,7 @@ Status MakeUsualTemplates(const engine::Context& context, const engine::GuestPar
 std::string LocalEngine::KnownAccelerator() {
   const auto known =
       vmm::KnownAccelerator(impl_->context.vmm, engine::AcceleratorOptionsFor(impl_->context));
-  return known ? std::string(vmm::AcceleratorName(*known)) : "";
+  return known ? std::string(vmm::Name(*known)) : "";
 }
 
 Result<std::vector<EnvironmentInfo>> LocalEngine::ListEnvironments() {

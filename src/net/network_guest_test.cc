@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, NetworkGuestTest,
                                          Kind{NetworkBackend::kSlirp, vmm::Accelerator::kUsermode}),
                          [](const auto& kind) {
                            return std::string(NetworkBackendName(kind.param.first)) + "_" +
-                                  std::string(vmm::AcceleratorName(kind.param.second));
+                                  std::string(vmm::Name(kind.param.second));
                          });
 
 }  // namespace

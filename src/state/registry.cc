@@ -9,7 +9,7 @@
 #include "base/try.h"
 #include "db/migrations.h"
 #include "state/disk_reserve.h"
-#include "state/instance/instance_row.h"
+#include "state/rows.h"
 #include "state/schema.h"
 #include "sys/files.h"
 
@@ -131,13 +131,7 @@ Result<InstanceRecord> Registry::Get(const InstanceId& id) {
 Result<std::vector<InstanceRecord>> Registry::WithPrefix(std::string_view prefix) {
   PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare(kSelectInstances));
   select.BindText(1, prefix);
-  std::vector<InstanceRecord> instances;
-  while (true) {
-    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) return instances;
-    PYRO_ASSIGN_OR_RETURN(auto instance, ReadInstance(select));
-    instances.push_back(std::move(instance));
-  }
+  return ReadRows(select, &ReadInstance);
 }
 
 Result<std::vector<InstanceRecord>> Registry::List(InstanceKind kind) {
@@ -154,25 +148,29 @@ Result<InstanceRecord> Registry::Find(InstanceKind kind, std::string_view text) 
                    "give more characters of the id");
 }
 
+Result<InstanceRecord> Registry::Change(const InstanceId& id,
+                                        const std::function<Status(InstanceRecord&)>& change) {
+  std::optional<InstanceRecord> changed;
+  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(changed, Get(id));
+    PYRO_RETURN_IF_ERROR(change(*changed));
+    return changed->state == InstanceState::kDeleted ? Remove(id) : Store(*changed);
+  }));
+  return std::move(*changed);
+}
+
 Result<InstanceRecord> Registry::Apply(const InstanceId& id, InstanceEvent event,
                                        const InstanceChanges& changes) {
-  std::optional<InstanceRecord> applied;
-  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(applied, Get(id));
-    PYRO_RETURN_IF_ERROR(Advance(*applied, event, changes, clock_->Now()));
-    return applied->state == InstanceState::kDeleted ? Remove(id) : Store(*applied);
-  }));
-  return std::move(*applied);
+  return Change(id, [&](InstanceRecord& instance) {
+    return Advance(instance, event, changes, clock_->Now());
+  });
 }
 
 Result<InstanceRecord> Registry::Rename(const InstanceId& id, const std::string& name) {
-  std::optional<InstanceRecord> renamed;
-  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(renamed, Get(id));
-    renamed->name = name;
-    return Store(*renamed);
-  }));
-  return std::move(*renamed);
+  return Change(id, [&](InstanceRecord& instance) {
+    instance.name = name;
+    return OkStatus();
+  });
 }
 
 Status Registry::Store(const InstanceRecord& instance) {
@@ -195,12 +193,11 @@ Status Registry::Delete(const InstanceId& id) {
 Result<std::set<std::string>> Registry::DigestsInUse() {
   PYRO_ASSIGN_OR_RETURN(auto select,
                         database_.Prepare("SELECT DISTINCT environment_digest FROM instances"));
-  std::set<std::string> digests;
-  while (true) {
-    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) return digests;
-    digests.insert(select.Text(0));
-  }
+  PYRO_ASSIGN_OR_RETURN(const std::vector<std::string> digests,
+                        ReadRows<std::string>(select, [](const db::Statement& row) {
+                          return Result<std::string>(row.Text(0));
+                        }));
+  return std::set<std::string>(digests.begin(), digests.end());
 }
 
 Status Registry::InTransaction(const std::function<Status()>& body) {

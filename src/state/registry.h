@@ -113,6 +113,9 @@ class Registry {
 
   Result<std::vector<InstanceRecord>> WithPrefix(std::string_view prefix);
   Status InsertRow(const InstanceRecord& instance);
+  // Stores what `change` makes of the row, or removes it if that is deleted.
+  Result<InstanceRecord> Change(const InstanceId& id,
+                                const std::function<Status(InstanceRecord&)>& change);
   Status Store(const InstanceRecord& instance);
   Status Remove(const InstanceId& id);
   Status InsertCommandRow(const CommandRecord& command);

@@ -4,23 +4,18 @@
 #include <fmt/format.h>
 
 #include "base/try.h"
-#include "state/journal/command_row.h"
 #include "state/registry.h"
+#include "state/rows.h"
 
 namespace pyro::state {
-namespace {
-
-Result<std::vector<CommandRecord>> ReadCommands(db::Statement& select) {
-  std::vector<CommandRecord> commands;
-  while (true) {
-    PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) return commands;
-    PYRO_ASSIGN_OR_RETURN(auto command, ReadCommand(select));
-    commands.push_back(std::move(command));
-  }
+Status CheckCommandEnd(const CommandEnd& end) {
+  constexpr auto kMax = static_cast<std::uint64_t>(kMaxStreamBytes);
+  const bool possible = end.stdout_bytes <= kMax && end.stderr_bytes <= kMax &&
+                        end.stdout_dropped <= end.stdout_bytes &&
+                        end.stderr_dropped <= end.stderr_bytes && end.duration_us >= 0;
+  if (possible) return OkStatus();
+  return MakeError(ErrorCode::kInvalidArgument, "a command cannot have ended like this");
 }
-
-}  // namespace
 
 Result<CommandRecord> Registry::BeginCommand(const InstanceId& id, const CommandSpec& spec,
                                              ExecutionMode mode) {
@@ -32,22 +27,18 @@ Result<CommandRecord> Registry::BeginCommand(const InstanceId& id, const Command
                      fmt::format("a {} keeps no journal", PolicyOf(id.kind()).thing));
   }
   CommandRecord command(id, 0, CommandBegin{spec, mode, {}});
-  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(auto task, Get(id));
-    const WallTime now = clock_->Now();
-    PYRO_RETURN_IF_ERROR(Advance(task, InstanceEvent::kExec, {}, now));
+  PYRO_RETURN_IF_ERROR(Change(id, [&](InstanceRecord& task) -> Status {
+    command.started_at = clock_->Now();
+    PYRO_RETURN_IF_ERROR(Advance(task, InstanceEvent::kExec, {}, command.started_at));
     command.sequence = task.next_sequence++;
-    command.started_at = now;
     ++task.command_count;
-    PYRO_RETURN_IF_ERROR(Store(task));
     return InsertCommandRow(command);
   }));
   return command;
 }
 
 Status Registry::InsertCommandRow(const CommandRecord& command) {
-  PYRO_ASSIGN_OR_RETURN(auto insert, database_.Prepare("INSERT INTO commands (" PYRO_COMMAND_COLUMNS
-                                                       ") VALUES (" PYRO_COMMAND_PARAMETERS ")"));
+  PYRO_ASSIGN_OR_RETURN(auto insert, database_.Prepare(kInsertCommand));
   BindCommand(insert, command);
   return insert.Run();
 }
@@ -62,17 +53,16 @@ Result<CommandRecord> Registry::EndCommand(const InstanceId& id, std::int64_t se
       return MakeError(ErrorCode::kWrongState,
                        fmt::format("command {} of '{}' has ended already", sequence, id.str()));
     }
-    PYRO_ASSIGN_OR_RETURN(auto task, Get(id));
     command->end = end;
-    task.output_bytes += end.kept_bytes();
-    // An interruption is noticed at some later time, which does not count as use of the task.
-    if (task.state == InstanceState::kStarted && end.outcome != Outcome::kInterrupted) {
-      BeginLease(task, clock_->Now());
-    }
-    PYRO_RETURN_IF_ERROR(Store(task));
-    PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare("UPDATE commands SET (" PYRO_COMMAND_VALUES
-                                                         ") = (" PYRO_COMMAND_VALUE_PARAMETERS
-                                                         ") WHERE task_id = ?1 AND sequence = ?2"));
+    PYRO_RETURN_IF_ERROR(Change(id, [&](InstanceRecord& task) {
+      task.output_bytes += end.kept_bytes();
+      // An interruption is noticed at some later time, which does not count as use of the task.
+      if (task.state == InstanceState::kStarted && end.outcome != Outcome::kInterrupted) {
+        BeginLease(task, clock_->Now());
+      }
+      return OkStatus();
+    }));
+    PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare(kUpdateCommand));
     BindCommand(update, *command);
     return update.Run();
   }));
@@ -89,11 +79,9 @@ Result<std::int64_t> Registry::InterruptRunning(
             "SELECT sequence FROM commands INDEXED BY commands_running WHERE task_id = ?1 AND "
             "state = 'running' ORDER BY sequence"));
     select.BindText(1, id.str());
-    while (true) {
-      PYRO_ASSIGN_OR_RETURN(const bool row, select.Step());
-      if (!row) break;
-      running.push_back(select.Int(0));
-    }
+    PYRO_ASSIGN_OR_RETURN(running, ReadRows<std::int64_t>(select, [](const db::Statement& row) {
+                            return Result<std::int64_t>(row.Int(0));
+                          }));
   }
   if (running.empty()) return 0;
   // Files are read before the transaction makes other processes wait.
@@ -115,9 +103,7 @@ Result<std::int64_t> Registry::InterruptRunning(
 }
 
 Result<CommandRecord> Registry::GetCommand(const InstanceId& id, std::int64_t sequence) {
-  PYRO_ASSIGN_OR_RETURN(auto select,
-                        database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
-                                          " FROM commands WHERE task_id = ?1 AND sequence = ?2"));
+  PYRO_ASSIGN_OR_RETURN(auto select, database_.Prepare(kSelectCommand));
   PYRO_ASSIGN_OR_RETURN(const bool found, select.BindText(1, id.str()).BindInt(2, sequence).Step());
   if (found) return ReadCommand(select);
   return MakeError(ErrorCode::kNotFound,
@@ -127,18 +113,12 @@ Result<CommandRecord> Registry::GetCommand(const InstanceId& id, std::int64_t se
 
 Result<std::vector<CommandRecord>> Registry::ListCommands(const InstanceId& id,
                                                           const CommandRange& range) {
-  auto select = range.newest_first
-                    ? database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
-                                        " FROM commands WHERE task_id = ?1 "
-                                        "AND sequence <= ?2 ORDER BY sequence DESC LIMIT ?3")
-                    : database_.Prepare("SELECT " PYRO_COMMAND_COLUMNS
-                                        " FROM commands WHERE task_id = ?1 "
-                                        "AND sequence >= ?2 ORDER BY sequence LIMIT ?3");
-  if (!select) return select.error();
-  select->BindText(1, id.str())
+  PYRO_ASSIGN_OR_RETURN(
+      auto select, database_.Prepare(range.newest_first ? kSelectCommandsBack : kSelectCommands));
+  select.BindText(1, id.str())
       .BindInt(2, range.from_sequence)
       .BindInt(3, std::max<std::int64_t>(range.limit, 0));
-  return ReadCommands(*select);
+  return ReadRows(select, &ReadCommand);
 }
 
 Result<std::optional<CommandRecord>> Registry::LastCommand(const InstanceId& id) {

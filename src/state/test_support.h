@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include <gtest/gtest.h>
 
 #include "base/ids.h"
+#include "base/json.h"
 #include "base/time.h"
 #include "state/instance/instance_record.h"
 #include "state/journal/command_record.h"
@@ -48,10 +48,7 @@ inline InstanceSpec TestSpec(InstanceId id) {
 
 inline void ExpectSame(const InstanceRecord& a, const InstanceRecord& b) {
   EXPECT_EQ(a.id, b.id);
-  for (const InstanceField& field : kInstanceFields) {
-    std::visit([&](auto member) { EXPECT_TRUE(a.*member == b.*member) << field.name; },
-               field.member);
-  }
+  EXPECT_EQ(FieldsToJson(kInstanceFields, &a), FieldsToJson(kInstanceFields, &b));
 }
 
 }  // namespace pyro::state

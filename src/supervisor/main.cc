@@ -27,7 +27,7 @@
 #include "sys/file_lock.h"
 #include "sys/files.h"
 #include "sys/process_state.h"
-#include "wire/supervisor_answer.h"
+#include "wire/supervisor_config.h"
 
 namespace pyro::supervisor {
 namespace {

@@ -26,7 +26,6 @@
 #include "sys/random.h"
 #include "sys/sparse_copy.h"
 #include "sys/wait_for.h"
-#include "wire/supervisor_answer.h"
 #include "wire/supervisor_config.h"
 
 namespace pyro::supervisor {

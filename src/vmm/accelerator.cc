@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/fields.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "jail/jail.h"
@@ -23,20 +25,16 @@ using std::chrono::milliseconds;
 
 constexpr int kVerdictFormat = 2;
 constexpr std::size_t kMaxCacheBytes = 64 * 1024;
-constexpr std::size_t kMaxReasonBytes = 1000;
+constexpr std::int64_t kMaxReasonBytes = 1000;
+// In the order of KvmAccess.
+constexpr std::array<std::string_view, 3> kAccessNames = {"absent", "denied", "allowed"};
+constexpr Field kVerdictFields[] = {
+    Row<AcceleratorVerdict, &AcceleratorVerdict::accelerator>("accelerator"),
+    Row<AcceleratorVerdict, &AcceleratorVerdict::reason>("reason").To(kMaxReasonBytes),
+    Row<AcceleratorVerdict, &AcceleratorVerdict::kvm>("kvm_ms").To(3600 * 1000),
+    Row<AcceleratorVerdict, &AcceleratorVerdict::tcg>("tcg_ms").To(3600 * 1000),
+};
 constexpr int kProbeRuns = 2;  // The better one counts: a busy host may disturb one.
-
-std::string_view AccessName(KvmAccess access) {
-  switch (access) {
-    case KvmAccess::kAbsent:
-      return "absent";
-    case KvmAccess::kDenied:
-      return "denied";
-    case KvmAccess::kAllowed:
-      return "allowed";
-  }
-  return "";
-}
 
 std::string DeniedReason(KvmAccess access, const std::filesystem::path& device) {
   // The same in all cases: at what price, and the way out.
@@ -83,12 +81,6 @@ Result<AcceleratorVerdict> FindOut(const Vmm& vmm, const AcceleratorOptions& opt
   return JudgeProbes(kvm, tcg);
 }
 
-std::optional<milliseconds> GetDuration(const Json& json, std::string_view key) {
-  Result<std::int64_t> value = GetInt(json, key, 0, 3600 * 1000);
-  if (!value) return std::nullopt;
-  return milliseconds(*value);
-}
-
 std::optional<AcceleratorVerdict> CachedVerdict(const AcceleratorOptions& options,
                                                 const Json& key) {
   const Result<std::string> text = sys::ReadFile(options.cache_file, kMaxCacheBytes);
@@ -120,7 +112,7 @@ Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access) {
           {"monitor", monitor.native()},
           {"monitor_bytes", static_cast<std::int64_t>(status.st_size)},
           {"monitor_modified", static_cast<std::int64_t>(status.st_mtim.tv_sec)},
-          {"kvm", std::string(AccessName(access))},
+          {"kvm", kAccessNames.at(static_cast<std::size_t>(access))},
           {"uid", static_cast<std::int64_t>(::geteuid())}};
 }
 
@@ -150,29 +142,19 @@ Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutco
 }
 
 std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key) {
-  Json json = {{"format", kVerdictFormat},
-               {"key", key},
-               {"accelerator", std::string(AcceleratorName(verdict.accelerator))},
-               {"reason", verdict.reason}};
-  if (verdict.kvm) json["kvm_ms"] = verdict.kvm->count();
-  if (verdict.tcg) json["tcg_ms"] = verdict.tcg->count();
+  Json json = FieldsToJson(kVerdictFields, &verdict);
+  json["format"] = kVerdictFormat;
+  json["key"] = key;
   return ToPrettyJson(json) + "\n";
 }
 
 std::optional<AcceleratorVerdict> ParseVerdict(std::string_view text, const Json& key) {
-  Result<Json> json = ParseJson(text, kMaxCacheBytes);
-  if (!json || !json->is_object()) return std::nullopt;
-  Result<std::int64_t> format = GetInt(*json, "format", kVerdictFormat, kVerdictFormat);
-  Result<std::string> name = GetString(*json, "accelerator", 16);
-  Result<std::string> reason = GetString(*json, "reason", kMaxReasonBytes);
-  if (!format || !name || !reason) return std::nullopt;
-  if (!json->contains("key") || (*json)["key"] != key) return std::nullopt;
-  Result<Accelerator> accelerator = ParseAccelerator(*name);
-  if (!accelerator) return std::nullopt;
-  return AcceleratorVerdict{.accelerator = *accelerator,
-                            .reason = std::move(*reason),
-                            .kvm = GetDuration(*json, "kvm_ms"),
-                            .tcg = GetDuration(*json, "tcg_ms")};
+  const Result<Json> json = ParseJson(text, kMaxCacheBytes);
+  if (!json || !GetInt(*json, "format", kVerdictFormat, kVerdictFormat)) return std::nullopt;
+  if (json->value("key", Json()) != key) return std::nullopt;
+  AcceleratorVerdict verdict;
+  if (!ReadFields(kVerdictFields, *json, &verdict)) return std::nullopt;
+  return verdict;
 }
 
 Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,

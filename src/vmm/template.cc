@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "base/checksum.h"
+#include "base/fields.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -74,20 +75,33 @@ struct Manifest {
 
 std::string StateChecksum(std::string_view state) { return fmt::format("{:016x}", Crc64(state)); }
 
+template <auto... kPath>
+constexpr Field ManifestRow(const char* name) {
+  return Row<Manifest, kPath...>(name);
+}
+template <auto kMember>
+constexpr Field FactRow(const char* name) {
+  return ManifestRow<&Manifest::facts, kMember>(name);
+}
+
+constexpr Field kManifestFields[] = {
+    ManifestRow<&Manifest::key>("key").To(kMaxTemplateKey),
+    FactRow<&TemplateFacts::environment>("environment"),
+    FactRow<&TemplateFacts::environment_digest>("environment_digest").To(128),
+    FactRow<&TemplateFacts::vcpu_count>("vcpu_count").From(1).To(kMaxVcpuCount),
+    FactRow<&TemplateFacts::mem_mib>("mem_mib").From(kMinMemMib).To(kMaxMemMib),
+    FactRow<&TemplateFacts::network>("network"),
+    FactRow<&TemplateFacts::new_disk>("new_disk"),
+    FactRow<&TemplateFacts::made_at>("made_at").To(64),
+    ManifestRow<&Manifest::memory>("memory_file").To(256),
+    ManifestRow<&Manifest::state>("state_crc64").To(64),
+    ManifestRow<&Manifest::disk>("disk_file").To(256),
+};
+
 std::string FormatManifest(const Manifest& manifest) {
-  return ToPrettyJson({{"format", kTemplateFormat},
-                       {"key", manifest.key},
-                       {"environment", manifest.facts.environment},
-                       {"environment_digest", manifest.facts.environment_digest},
-                       {"vcpu_count", manifest.facts.vcpu_count},
-                       {"mem_mib", manifest.facts.mem_mib},
-                       {"network", manifest.facts.network},
-                       {"new_disk", manifest.facts.new_disk},
-                       {"made_at", manifest.facts.made_at},
-                       {"memory_file", manifest.memory},
-                       {"state_crc64", manifest.state},
-                       {"disk_file", manifest.disk}}) +
-         "\n";
+  Json json = FieldsToJson(kManifestFields, &manifest);
+  json["format"] = kTemplateFormat;
+  return ToPrettyJson(json) + "\n";
 }
 
 Result<Manifest> ReadManifest(const fs::path& directory) {
@@ -95,20 +109,7 @@ Result<Manifest> ReadManifest(const fs::path& directory) {
   PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxManifest));
   PYRO_RETURN_IF_ERROR(GetInt(json, "format", kTemplateFormat, kTemplateFormat));
   Manifest manifest;
-  TemplateFacts& facts = manifest.facts;
-  PYRO_ASSIGN_OR_RETURN(manifest.key, GetString(json, "key", kMaxTemplateKey));
-  PYRO_ASSIGN_OR_RETURN(facts.environment, GetString(json, "environment", 4096));
-  PYRO_ASSIGN_OR_RETURN(facts.environment_digest, GetString(json, "environment_digest", 128));
-  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxVcpuCount));
-  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", kMinMemMib, kMaxMemMib));
-  PYRO_ASSIGN_OR_RETURN(facts.network, GetBool(json, "network"));
-  PYRO_ASSIGN_OR_RETURN(facts.new_disk, GetBool(json, "new_disk"));
-  PYRO_ASSIGN_OR_RETURN(facts.made_at, GetString(json, "made_at", 64));
-  PYRO_ASSIGN_OR_RETURN(manifest.memory, GetString(json, "memory_file", 256));
-  PYRO_ASSIGN_OR_RETURN(manifest.state, GetString(json, "state_crc64", 64));
-  PYRO_ASSIGN_OR_RETURN(manifest.disk, GetString(json, "disk_file", 256));
-  facts.vcpu_count = static_cast<int>(vcpus);
-  facts.mem_mib = static_cast<int>(mem);
+  PYRO_RETURN_IF_ERROR(ReadFields(kManifestFields, json, &manifest));
   return manifest;
 }
 

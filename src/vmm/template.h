@@ -24,7 +24,7 @@
 
 namespace pyro::vmm {
 
-inline constexpr std::size_t kMaxTemplateKey = 16 * 1024;
+inline constexpr std::int64_t kMaxTemplateKey = 16 * 1024;
 
 // The fields of a template's manifest, except the key.
 struct TemplateFacts {

@@ -88,7 +88,7 @@ Status ValidateNetwork(const MachineSpec& spec) {
 
 }  // namespace
 
-std::string_view AcceleratorName(Accelerator accelerator) {
+std::string_view Name(Accelerator accelerator) {
   switch (accelerator) {
     case Accelerator::kTcg:
       return "tcg";
@@ -97,7 +97,7 @@ std::string_view AcceleratorName(Accelerator accelerator) {
     case Accelerator::kUsermode:
       return "usermode";
   }
-  return "unknown";
+  return "";
 }
 
 Result<Accelerator> ParseAccelerator(std::string_view name) {

@@ -28,8 +28,8 @@ namespace pyro::vmm {
 // under a guest kernel that is itself a process of the host (user mode Linux).
 enum class Accelerator { kTcg, kKvm, kUsermode };
 
-// "tcg", "kvm" or "usermode".
-std::string_view AcceleratorName(Accelerator accelerator);
+// "tcg", "kvm" or "usermode"; empty for a value that is none of them.
+std::string_view Name(Accelerator accelerator);
 // kInvalidArgument for any other name.
 Result<Accelerator> ParseAccelerator(std::string_view name);
 

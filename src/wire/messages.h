@@ -93,6 +93,10 @@ struct Exited : CommandEnd {
 };
 
 enum class KillReason { kTimedOut, kCancelled };
+constexpr std::string_view Name(KillReason reason) {
+  if (reason == KillReason::kTimedOut) return "timed_out";
+  return reason == KillReason::kCancelled ? "cancelled" : "";
+}
 struct Kill {
   KillReason reason = KillReason::kCancelled;
   Frame ToFrame(std::uint32_t channel) const;

@@ -1,4 +1,4 @@
-#include "wire/supervisor_answer.h"
+#include "wire/supervisor_config.h"
 
 #include <gtest/gtest.h>
 

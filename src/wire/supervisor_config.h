@@ -1,5 +1,6 @@
-// The configuration of a supervisor, one versioned JSON object on its standard input. It reads no
-// flags and no environment variables.
+// The configuration of a supervisor, one versioned JSON object on its standard input: it reads no
+// flags and no environment variables. And the lines that it prints on its standard output for its
+// creator, JSON objects too.
 
 #pragma once
 
@@ -22,6 +23,8 @@ inline constexpr int kLockFd = 3;
 // template is booted, frozen and ended: it has no id, no directory and no lock. For a pool of
 // spares there is no guest: the process starts the missing spares of the directory.
 enum class GuestKind { kVm, kTask, kTemplate, kSparePool };
+// "vm", "task", "template" and "spare_pool"; empty for a value that is none of them.
+std::string_view Name(GuestKind kind);
 
 // The template that the guest starts from if it exists, and that is made if it does not.
 struct TemplateConfig {
@@ -63,5 +66,14 @@ std::string FormatSupervisorConfig(const SupervisorConfig& config);
 
 // kInvalidArgument when it is not a configuration of this version, complete and in range.
 Result<SupervisorConfig> ParseSupervisorConfig(std::string_view text);
+
+inline constexpr std::size_t kMaxAnswerBytes = 64 * 1024;
+
+// It listens, or is done.
+std::string FormatAnswer();
+std::string FormatAnswer(const Error& why_not);
+
+// OK, or the error in it. Any other text, as of a supervisor that died, is kInternal.
+Status ParseAnswer(std::string_view line);
 
 }  // namespace pyro::wire

@@ -31,6 +31,20 @@ TEST(SupervisorConfigTest, RoundTrip) {
   EXPECT_EQ(FormatSupervisorConfig(*back), FormatSupervisorConfig(Example()));
 }
 
+// Pools keep such texts: a later version must read them.
+TEST(SupervisorConfigTest, TheTextOfVersionFourStays) {
+  constexpr char kText[] =
+      R"({"accelerator":"tcg","base_disk":"/e/base.erofs","blank_disk":"/c/blank.img",)"
+      R"("boot_timeout_seconds":120,"detached":false,"dies_with_first_client":true,)"
+      R"("directory":"/s/vms/x","id":"vm_aaaaaaaaaaaaaaaaaaaaaaaaaa","initrd":"/e/initrd",)"
+      R"("kernel":"/e/vmlinuz","kind":"vm","mem_mib":2048,"net_program":"/p/pyro-net",)"
+      R"("network":true,"spare_pool":"","state_dir":"/s","template":{"directory":"",)"
+      R"("environment":"","environment_digest":"","key":""},"ttl_seconds":7,"vcpu_count":3,)"
+      R"("version":4})";
+  EXPECT_EQ(FormatSupervisorConfig(Example()), kText);
+  EXPECT_TRUE(ParseSupervisorConfig(kText).ok());
+}
+
 TEST(SupervisorConfigTest, RefusesWhatIsIncompleteOrOutOfRange) {
   const Json good = *ParseJson(FormatSupervisorConfig(Example()));
   for (const auto& [key, value] : good.items()) {

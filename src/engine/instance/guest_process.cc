@@ -16,7 +16,7 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
-#include "wire/supervisor_answer.h"
+#include "wire/supervisor_config.h"
 
 namespace pyro::engine {
 namespace {
@@ -66,7 +66,7 @@ Status ConfigureSupervisor(const Context& context, const GuestParts& parts,
   config.kernel = parts.kernel;
   config.initrd = parts.initrd;
   config.base_disk = parts.environment.base_image;
-  config.accelerator = vmm::AcceleratorName(parts.verdict.accelerator);
+  config.accelerator = vmm::Name(parts.verdict.accelerator);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, SupervisorProgram());
   config.net_program = program.parent_path() / "pyro-net";
   return PlanTemplate(context, parts, config);

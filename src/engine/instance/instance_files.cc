@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/try.h"
-#include "engine/instance/instance_rows.h"
+#include "engine/describe.h"
 #include "image/store/blank.h"
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
@@ -80,19 +80,15 @@ InstanceSpec MakeSpec(InstanceKind kind, const api::Struct& rows, const void* op
                       const std::string& digest) {
   state::InstanceRecord record(InstanceSpec{.id = InstanceId::FromBits(kind, sys::RandomBits())});
   record.disk_mib = kDataDiskBytes >> 20;
-  FromOptions(rows, options, record);
+  CopyFields(rows, options, state::kInstanceFields, &record);
   record.environment_digest = digest;
   return record;
 }
 
 VmOptions ToOptions(const InstanceSpec& spec) {
   VmOptions options;
-  options.environment = spec.environment;
-  options.vcpu_count = spec.vcpu_count;
-  options.mem_mib = spec.mem_mib;
-  options.ttl_seconds = spec.ttl.count();
-  options.network = spec.network;
-  options.allow_host_compat = spec.allow_host_compat;
+  const InstanceRecord record(spec);
+  CopyFields(state::kInstanceFields, &record, api::Rows<VmOptions>(), &options);
   return options;
 }
 

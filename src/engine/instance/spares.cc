@@ -1,4 +1,5 @@
 #include "engine/instance/spares.h"
+#include "engine/describe.h"
 #include "engine/environments.h"
 
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #include "base/time.h"
 #include "base/try.h"
 #include "engine/context.h"
+#include "engine/describe.h"
+#include "engine/environments.h"
 #include "engine/instance/guest_process.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/templates.h"
@@ -65,13 +68,8 @@ bool Waits(const fs::path& spare) {
 
 SparePoolInfo DescribePool(const SparePool& pool) {
   SparePoolInfo info;
-  info.environment = pool.environment;
-  info.vcpu_count = pool.vcpu_count;
-  info.mem_mib = pool.mem_mib;
-  info.network = pool.network;
-  info.count = pool.count;
+  CopyFields(state::kPoolFields, &pool, api::Rows<SparePoolInfo>(), &info);
   for (const fs::path& spare : state::ListSpares(pool.directory)) info.waiting += Waits(spare);
-  info.ttl_seconds = pool.ttl.count();
   if (pool.count > 0) info.expires_at = FormatTime(state::SparePoolExpiry(pool));
   return info;
 }

@@ -19,7 +19,7 @@
 #include "sys/host.h"
 #include "sys/wait_for.h"
 #include "vmm/template.h"
-#include "wire/supervisor_answer.h"
+#include "wire/supervisor_config.h"
 
 namespace pyro::engine {
 namespace {

@@ -1,11 +1,11 @@
 #include "image/store/manifest.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "base/fields.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/try.h"
@@ -39,9 +39,29 @@ bool IsHexDigest(std::string_view text) {
          });
 }
 
-Json ToJson(const FileRecord& file) {
-  return {{"name", file.name}, {"size", file.size}, {"sha256", file.sha256}};
-}
+constexpr Field kFileFields[] = {
+    Row<FileRecord, &FileRecord::name>("name"),
+    Row<FileRecord, &FileRecord::size>("size").From(1),
+    Row<FileRecord, &FileRecord::sha256>("sha256"),
+};
+constexpr Field kPackageFields[] = {
+    Row<PackageRecord, &PackageRecord::name>("name"),
+    Row<PackageRecord, &PackageRecord::version>("version"),
+    Row<PackageRecord, &PackageRecord::architecture>("architecture"),
+};
+constexpr Field kManifestFields[] = {
+    // And `apt_sources` and `tools`.
+    Row<Manifest, &Manifest::environment>("environment"),
+    Row<Manifest, &Manifest::catalog_version>("catalog_version"),
+    Row<Manifest, &Manifest::built_at>("built_at"),
+    Row<Manifest, &Manifest::base>("base").Of(kFileFields),
+    Row<Manifest, &Manifest::kernel>("kernel").Of(kFileFields),
+    Row<Manifest, &Manifest::modules>("modules").Of(kFileFields),
+    Row<Manifest, &Manifest::kernel_release>("kernel_release"),
+    Row<Manifest, &Manifest::kernel_package>("kernel_package"),
+    Row<Manifest, &Manifest::kernel_package_version>("kernel_package_version"),
+    Row<Manifest, &Manifest::packages>("packages").Of(kPackageFields),
+};
 
 Result<const Json*> Member(const Json& object, const char* key, Json::value_t type) {
   const auto found = object.find(key);
@@ -51,55 +71,27 @@ Result<const Json*> Member(const Json& object, const char* key, Json::value_t ty
   return &*found;
 }
 
-Result<std::string> Text(const Json& object, const char* key) {
-  auto text = GetString(object, key, kMaxText);
-  if (!text) return BrokenManifest(text.error().message);
-  return text;
-}
-
-Result<FileRecord> ParseFile(const Json& value) {
-  if (!value.is_object()) return BrokenManifest("a file entry is not an object");
-  FileRecord file;
-  PYRO_ASSIGN_OR_RETURN(file.name, Text(value, "name"));
-  PYRO_ASSIGN_OR_RETURN(file.sha256, Text(value, "sha256"));
-  if (!IsFileName(file.name))
+Status CheckFile(const FileRecord& file) {
+  if (!IsFileName(file.name)) {
     return BrokenManifest(fmt::format("'{}' is not a file name", Printable(file.name, 64)));
-  if (!IsHexDigest(file.sha256))
+  }
+  if (!IsHexDigest(file.sha256)) {
     return BrokenManifest(fmt::format("the digest of '{}' is no digest", file.name));
-  auto size = GetInt(value, "size", 1, std::numeric_limits<std::int64_t>::max());
-  if (!size) return BrokenManifest(size.error().message);
-  file.size = static_cast<std::uint64_t>(*size);
-  return file;
-}
-
-Result<FileRecord> ParseFileAt(const Json& root, const char* key) {
-  PYRO_ASSIGN_OR_RETURN(const Json* value, Member(root, key, Json::value_t::object));
-  return ParseFile(*value);
-}
-
-Status ParseModules(const Json& root, Manifest& manifest) {
-  PYRO_ASSIGN_OR_RETURN(const Json* modules, Member(root, "modules", Json::value_t::array));
-  if (modules->size() > kMaxModules) return BrokenManifest("too many modules");
-  std::set<std::string> seen;
-  for (const auto& value : *modules) {
-    PYRO_ASSIGN_OR_RETURN(FileRecord file, ParseFile(value));
-    if (!seen.insert(file.name).second)
-      return BrokenManifest(fmt::format("module '{}' is listed twice", file.name));
-    manifest.modules.push_back(std::move(file));
   }
   return OkStatus();
 }
 
-Status ParsePackages(const Json& root, Manifest& manifest) {
-  PYRO_ASSIGN_OR_RETURN(const Json* packages, Member(root, "packages", Json::value_t::array));
-  if (packages->size() > kMaxPackages) return BrokenManifest("too many packages");
-  for (const auto& value : *packages) {
-    if (!value.is_object()) return BrokenManifest("a package entry is not an object");
-    PackageRecord package;
-    PYRO_ASSIGN_OR_RETURN(package.name, Text(value, "name"));
-    PYRO_ASSIGN_OR_RETURN(package.version, Text(value, "version"));
-    PYRO_ASSIGN_OR_RETURN(package.architecture, Text(value, "architecture"));
-    manifest.packages.push_back(std::move(package));
+Status CheckFiles(const Manifest& manifest) {
+  PYRO_RETURN_IF_ERROR(CheckFile(manifest.base));
+  PYRO_RETURN_IF_ERROR(CheckFile(manifest.kernel));
+  if (manifest.modules.size() > kMaxModules) return BrokenManifest("too many modules");
+  if (manifest.packages.size() > kMaxPackages) return BrokenManifest("too many packages");
+  std::set<std::string> seen;
+  for (const FileRecord& module : manifest.modules) {
+    PYRO_RETURN_IF_ERROR(CheckFile(module));
+    if (!seen.insert(module.name).second) {
+      return BrokenManifest(fmt::format("module '{}' is listed twice", module.name));
+    }
   }
   return OkStatus();
 }
@@ -138,27 +130,10 @@ std::string ContentDigest(const Manifest& manifest) {
 }
 
 std::string FormatManifest(const Manifest& manifest) {
-  Json modules = Json::array();
-  for (const auto& module : manifest.modules) modules.push_back(ToJson(module));
-  Json packages = Json::array();
-  for (const auto& package : manifest.packages) {
-    packages.push_back({{"name", package.name},
-                        {"version", package.version},
-                        {"architecture", package.architecture}});
-  }
-  const Json root = {{"schema", kManifestSchema},
-                     {"environment", manifest.environment},
-                     {"catalog_version", manifest.catalog_version},
-                     {"built_at", manifest.built_at},
-                     {"base", ToJson(manifest.base)},
-                     {"kernel", ToJson(manifest.kernel)},
-                     {"modules", std::move(modules)},
-                     {"kernel_release", manifest.kernel_release},
-                     {"kernel_package", manifest.kernel_package},
-                     {"kernel_package_version", manifest.kernel_package_version},
-                     {"packages", std::move(packages)},
-                     {"apt_sources", manifest.apt_sources},
-                     {"tools", manifest.tools}};
+  Json root = FieldsToJson(kManifestFields, &manifest);
+  root["schema"] = kManifestSchema;
+  root["apt_sources"] = manifest.apt_sources;
+  root["tools"] = manifest.tools;
   return ToPrettyJson(root) + "\n";
 }
 
@@ -171,16 +146,9 @@ Result<Manifest> ParseManifest(std::string_view text) {
     return BrokenManifest("it is of another schema");
   }
   Manifest manifest;
-  PYRO_ASSIGN_OR_RETURN(manifest.environment, Text(root, "environment"));
-  PYRO_ASSIGN_OR_RETURN(manifest.catalog_version, Text(root, "catalog_version"));
-  PYRO_ASSIGN_OR_RETURN(manifest.built_at, Text(root, "built_at"));
-  PYRO_ASSIGN_OR_RETURN(manifest.base, ParseFileAt(root, "base"));
-  PYRO_ASSIGN_OR_RETURN(manifest.kernel, ParseFileAt(root, "kernel"));
-  PYRO_ASSIGN_OR_RETURN(manifest.kernel_release, Text(root, "kernel_release"));
-  PYRO_ASSIGN_OR_RETURN(manifest.kernel_package, Text(root, "kernel_package"));
-  PYRO_ASSIGN_OR_RETURN(manifest.kernel_package_version, Text(root, "kernel_package_version"));
-  PYRO_RETURN_IF_ERROR(ParseModules(root, manifest));
-  PYRO_RETURN_IF_ERROR(ParsePackages(root, manifest));
+  const Status read = ReadFields(kManifestFields, root, &manifest);
+  if (!read) return BrokenManifest(read.error().message);
+  PYRO_RETURN_IF_ERROR(CheckFiles(manifest));
   PYRO_RETURN_IF_ERROR(ParseProvenance(root, manifest));
   return manifest;
 }

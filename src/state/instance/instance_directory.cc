@@ -16,7 +16,6 @@
 #include <fmt/format.h>
 
 #include "base/try.h"
-#include "state/instance/task_manifest.h"
 #include "sys/errno_error.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"

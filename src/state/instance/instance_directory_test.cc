@@ -7,7 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include "state/instance/task_manifest.h"
 #include "state/test_support.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
@@ -163,6 +162,31 @@ TEST_F(InstanceDirectoryTest, LeftoversOfVmsHaveNeitherARowNorAHolder) {
                                     half_removed};
   std::sort(expected.begin(), expected.end());
   EXPECT_EQ(*leftovers, expected);
+}
+
+TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
+  constexpr char kText[] = R"({
+  "allow_host_compat": true,
+  "created_at_ms": 1700000000123,
+  "disk_mib": 2048,
+  "environment": "debian:12",
+  "environment_digest": "sha256:beef",
+  "mem_mib": 512,
+  "name": "mine",
+  "network": true,
+  "schema": 1,
+  "task_id": "task_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+  "ttl_seconds": 600,
+  "vcpu_count": 2
+}
+)";
+  const auto task = ParseTaskManifest(kText);
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  EXPECT_EQ(FormatTaskManifest(*task), kText);
+  EXPECT_EQ(task->mem_mib, 512);
+  EXPECT_EQ(task->ttl, std::chrono::seconds(600));
+  EXPECT_EQ(task->name, "mine");
+  EXPECT_EQ(task->created_at, WallTime(std::chrono::milliseconds(1'700'000'000'123)));
 }
 
 TEST(TaskManifestTest, HostileOnesAreDataLoss) {

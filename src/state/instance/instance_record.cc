@@ -1,6 +1,11 @@
 #include "state/instance/instance_record.h"
 
+#include <utility>
+
 #include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/try.h"
 
 namespace pyro::state {
 namespace {
@@ -17,6 +22,20 @@ constexpr InstancePolicy kTaskPolicy = {.thing = "task",
 
 Error Impossible(std::string message, std::string hint) {
   return MakeError(ErrorCode::kInvalidArgument, std::move(message), std::move(hint));
+}
+
+Error BrokenManifest(std::string_view what) {
+  return MakeError(ErrorCode::kDataLoss, fmt::format("the task's manifest is broken: {}", what),
+                   "its directory is not changed: its data.img holds the work");
+}
+
+Result<InstanceRecord> ReadManifest(const Json& json) {
+  PYRO_RETURN_IF_ERROR(GetInt(json, "schema", kTaskManifestSchema, kTaskManifestSchema));
+  PYRO_ASSIGN_OR_RETURN(const std::string id, GetString(json, "task_id", 64));
+  PYRO_ASSIGN_OR_RETURN(auto task_id, InstanceId::Parse(InstanceKind::kTask, id));
+  InstanceRecord task(InstanceSpec{.id = std::move(task_id)});
+  PYRO_RETURN_IF_ERROR(ReadFields(kManifestFields, json, &task));
+  return task;
 }
 
 }  // namespace
@@ -41,6 +60,21 @@ Status CheckSpec(const InstanceSpec& spec) {
                       "give it at least 1");
   }
   return OkStatus();
+}
+
+std::string FormatTaskManifest(const InstanceRecord& task) {
+  Json json = FieldsToJson(kManifestFields, &task);
+  json["schema"] = kTaskManifestSchema;
+  json["task_id"] = task.id.str();
+  return ToPrettyJson(json) + "\n";
+}
+
+Result<InstanceRecord> ParseTaskManifest(std::string_view text) {
+  const auto json = ParseJson(text, kMaxTaskManifestBytes);
+  if (!json) return BrokenManifest(json.error().message);
+  auto task = ReadManifest(*json);
+  if (!task) return BrokenManifest(task.error().message);
+  return task;
 }
 
 void BeginLease(InstanceRecord& instance, WallTime now) {

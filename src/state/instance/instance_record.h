@@ -3,22 +3,22 @@
 
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/time.h"
-#include "db/database.h"
 #include "pyro/enums.h"
 #include "pyro/result.h"
 #include "pyro/types.h"
 #include "state/instance/instance_state.h"
+#include "state/journal/command_record.h"
 
 namespace pyro::state {
 
@@ -38,6 +38,11 @@ enum class InstanceOwner {
   kLease,  // Its lease.
   kRun,    // The one `pyro run` that made it: the VM is of no use once that is over.
 };
+// "lease" and "run"; empty for a value that is neither.
+constexpr std::string_view Name(InstanceOwner owner) {
+  if (owner == InstanceOwner::kLease) return "lease";
+  return owner == InstanceOwner::kRun ? "run" : "";
+}
 
 inline constexpr std::chrono::seconds kMaxTtl{kMaxTtlSeconds};
 
@@ -75,56 +80,53 @@ struct InstanceRecord : InstanceSpec {
   std::uint64_t output_bytes = 0;  // Bytes of output kept of the commands that have ended.
 };
 
-// Each stored field in one row. The columns of the table, what is bound to them and read from them,
-// their migrations, and the keys of a task's manifest come from this list.
-template <typename Value>
-using InstanceMember = Value InstanceRecord::*;
-
-struct InstanceField {
-  std::string_view name;  // Of its column.
-  std::variant<InstanceMember<std::string>, InstanceMember<std::int64_t>,
-               InstanceMember<std::uint64_t>, InstanceMember<bool>,
-               InstanceMember<std::chrono::seconds>, InstanceMember<WallTime>,
-               InstanceMember<std::optional<WallTime>>, InstanceMember<InstanceOwner>,
-               InstanceMember<InstanceState>, InstanceMember<ExecutionMode>>
-      member;
-  // In a manifest: the longest text in bytes, or the largest number. 0: the manifest lacks it.
-  std::int64_t manifest_limit = 0;
-  // The migration that adds its column, for a field that the first table of instances had not. A
-  // manifest may lack it.
-  std::optional<db::Sql> added = std::nullopt;
-};
-
 inline constexpr std::int64_t kMaxManifestNumber = std::int64_t{1} << 40;
-// Milliseconds that can still be added to and shown: before the year 10000.
-inline constexpr std::int64_t kMaxManifestTime = 253'402'300'799'999;
 
-// All but the id. New ones are appended: each that is added is a version of the schema.
-inline constexpr std::array kInstanceFields = {
-    InstanceField{"environment", &InstanceRecord::environment, 1024},
-    InstanceField{"environment_digest", &InstanceRecord::environment_digest, 256},
-    InstanceField{"owner", &InstanceRecord::owner},
-    InstanceField{"vcpu_count", &InstanceRecord::vcpu_count, kMaxManifestNumber},
-    InstanceField{"mem_mib", &InstanceRecord::mem_mib, kMaxManifestNumber},
-    InstanceField{"disk_mib", &InstanceRecord::disk_mib, kMaxManifestNumber},
-    InstanceField{"ttl_seconds", &InstanceRecord::ttl, kMaxTtl.count()},
-    InstanceField{"network", &InstanceRecord::network, 1},
-    InstanceField{"allow_host_compat", &InstanceRecord::allow_host_compat, 1},
-    InstanceField{"state", &InstanceRecord::state},
-    InstanceField{"execution_mode", &InstanceRecord::execution_mode},
-    InstanceField{"accelerator", &InstanceRecord::accelerator},
-    InstanceField{"network_json", &InstanceRecord::network_json},
-    InstanceField{"last_error", &InstanceRecord::last_error},
-    InstanceField{"created_at", &InstanceRecord::created_at, kMaxManifestTime},
-    InstanceField{"started_at", &InstanceRecord::started_at},
-    InstanceField{"last_used_at", &InstanceRecord::last_used_at},
-    InstanceField{"expires_at", &InstanceRecord::expires_at},
-    InstanceField{"next_sequence", &InstanceRecord::next_sequence},
-    InstanceField{"command_count", &InstanceRecord::command_count},
-    InstanceField{"output_bytes", &InstanceRecord::output_bytes},
-    InstanceField{"name", &InstanceRecord::name, 64,
-                  db::Sql("ALTER TABLE instances ADD COLUMN name TEXT NOT NULL DEFAULT ''")},
+template <auto kMember>
+constexpr Field InstanceRow(const char* name) {
+  return Row<InstanceRecord, kMember>(name);
+}
+
+// Each stored field but the id. The columns of the table, what is bound to them and read from them,
+// and the keys of a task's manifest come from this list; a new one needs a migration (schema.cc).
+inline constexpr Field kInstanceFields[] = {
+    // Those of a manifest, with their limits.
+    InstanceRow<&InstanceRecord::environment>("environment").To(1024),
+    InstanceRow<&InstanceRecord::environment_digest>("environment_digest").To(256),
+    InstanceRow<&InstanceRecord::vcpu_count>("vcpu_count").From(1).To(kMaxManifestNumber),
+    InstanceRow<&InstanceRecord::mem_mib>("mem_mib").From(1).To(kMaxManifestNumber),
+    InstanceRow<&InstanceRecord::disk_mib>("disk_mib").From(1).To(kMaxManifestNumber),
+    InstanceRow<&InstanceRecord::ttl>("ttl_seconds").From(1).To(kMaxTtl.count()),
+    InstanceRow<&InstanceRecord::network>("network"),
+    InstanceRow<&InstanceRecord::allow_host_compat>("allow_host_compat"),
+    InstanceRow<&InstanceRecord::created_at>("created_at").To(kMaxStoredTime),
+    InstanceRow<&InstanceRecord::name>("name").To(64).MayLack(),  // Earlier manifests lack it.
+    // The others.
+    InstanceRow<&InstanceRecord::owner>("owner"),
+    InstanceRow<&InstanceRecord::state>("state"),
+    InstanceRow<&InstanceRecord::execution_mode>("execution_mode"),
+    InstanceRow<&InstanceRecord::accelerator>("accelerator"),
+    InstanceRow<&InstanceRecord::network_json>("network_json"),
+    InstanceRow<&InstanceRecord::last_error>("last_error"),
+    InstanceRow<&InstanceRecord::started_at>("started_at"),
+    InstanceRow<&InstanceRecord::last_used_at>("last_used_at"),
+    InstanceRow<&InstanceRecord::expires_at>("expires_at"),
+    InstanceRow<&InstanceRecord::next_sequence>("next_sequence"),
+    InstanceRow<&InstanceRecord::command_count>("command_count"),
+    InstanceRow<&InstanceRecord::output_bytes>("output_bytes"),
 };
+inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 10);
+
+// tasks/<id>/manifest.json: the configuration of the task, to restore a lost registry. Written with
+// the directory; the reader treats it as input from outside.
+inline constexpr int kTaskManifestSchema = 1;
+inline constexpr std::size_t kMaxTaskManifestBytes = 64 * 1024;
+
+std::string FormatTaskManifest(const InstanceRecord& task);
+
+// The record as it was at the creation. kDataLoss: longer than kMaxTaskManifestBytes, not JSON,
+// another schema, a field missing or out of its limits.
+Result<InstanceRecord> ParseTaskManifest(std::string_view text);
 
 // The changes of an event in addition to state and times. Empty fields: no change.
 struct InstanceChanges {

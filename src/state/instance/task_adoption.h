@@ -11,7 +11,6 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "pyro/result.h"
-#include "state/instance/task_manifest.h"
 #include "state/journal/command_record.h"
 #include "state/registry.h"
 

@@ -133,6 +133,29 @@ TEST_F(CommandLogTest, OutputThatWasLeftOpenIsReplayedAndLinesOfEarlierVersionsH
   EXPECT_FALSE(std::get<CommandEnd>(earlier->what).output_left_open);
 }
 
+TEST_F(CommandLogTest, TheTextOfItsLinesStays) {
+  constexpr char kBegin[] =
+      R"({"argv":["sh",{"hex":"ff00"}],"cwd":"/workspace","event":"begin",)"
+      R"("execution_mode":"guest_virtio_serial","sequence":5,"started_at_ms":1700000000123,)"
+      R"("timeout_ms":60000})";
+  constexpr char kEnd[] =
+      R"({"code":9,"duration_us":17,"ended_at_ms":1700000000456,"event":"end","exit_code":137,)"
+      R"("outcome":"signalled","output_left_open":true,"sequence":5,"stderr_bytes":4,)"
+      R"("stderr_dropped":1,"stdout_bytes":3,"stdout_dropped":2})";
+  for (const char* text : {kBegin, kEnd}) {
+    const auto line = ParseJournalLine(text);
+    ASSERT_TRUE(line.ok()) << line.error().message;
+    EXPECT_EQ(FormatJournalLine(*line), text);
+  }
+  const auto begin = std::get<CommandBegin>(ParseJournalLine(kBegin)->what);
+  EXPECT_EQ(begin.argv, (std::vector<std::string>{"sh", std::string("\xff\0", 2)}));
+  EXPECT_EQ(begin.timeout_ms, 60000);
+  const auto end = std::get<CommandEnd>(ParseJournalLine(kEnd)->what);
+  EXPECT_EQ(end.outcome, Outcome::kSignalled);
+  EXPECT_EQ(end.stdout_dropped, 2u);
+  EXPECT_EQ(end.ended_at, WallTime(std::chrono::milliseconds(1'700'000'000'456)));
+}
+
 TEST_F(CommandLogTest, HostileLinesAreLeftOut) {
   const std::string good = FormatJournalLine({.sequence = 5, .what = Ended(0)});
   const auto with = [&](std::string_view from, std::string_view to) {

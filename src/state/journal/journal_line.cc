@@ -8,16 +8,13 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/try.h"
-#include "state/row_values.h"
 
 namespace pyro::state {
 namespace {
 
 constexpr std::size_t kMaxWords = 64 * 1024;
-constexpr std::int64_t kMaxBytes = std::int64_t{1} << 60;
-constexpr std::int64_t kMaxTimeMs = 253'402'300'799'999;  // Before the year 10000.
 
-Error Malformed(std::string_view what) {
+Error BrokenLine(std::string_view what) {
   return MakeError(ErrorCode::kDataLoss, fmt::format("a line of a journal is broken: {}", what));
 }
 
@@ -52,40 +49,31 @@ int HexDigit(char c) {
 Result<std::string> BytesFromJson(const Json& json) {
   if (json.is_string()) return json.get<std::string>();
   PYRO_ASSIGN_OR_RETURN(const std::string hex, GetString(json, "hex", kMaxJournalLineBytes));
-  if (hex.size() % 2 != 0) return Malformed("half a byte");
+  if (hex.size() % 2 != 0) return BrokenLine("half a byte");
   std::string bytes;
   for (std::size_t i = 0; i < hex.size(); i += 2) {
     const int high = HexDigit(hex[i]);
     const int low = HexDigit(hex[i + 1]);
-    if (high < 0 || low < 0) return Malformed("not hexadecimal");
+    if (high < 0 || low < 0) return BrokenLine("not hexadecimal");
     bytes += static_cast<char>(high << 4 | low);
   }
   return bytes;
 }
 
 Json Format(const CommandBegin& begin) {
-  Json argv = Json::array();
-  for (const std::string& word : begin.argv) argv.push_back(BytesToJson(word));
-  return {{"event", "begin"},
-          {"argv", std::move(argv)},
-          {"cwd", BytesToJson(begin.cwd)},
-          {"timeout_ms", begin.timeout_ms},
-          {"execution_mode", Name(begin.execution_mode)},
-          {"started_at_ms", ToMs(begin.started_at)}};
+  Json json = FieldsToJson(kCommandBeginFields, &begin);
+  json["event"] = "begin";
+  json["argv"] = Json::array();
+  for (const std::string& word : begin.argv) json["argv"].push_back(BytesToJson(word));
+  json["cwd"] = BytesToJson(begin.cwd);
+  return json;
 }
 
 Json Format(const CommandEnd& end) {
-  return {{"event", "end"},
-          {"outcome", Name(end.outcome)},
-          {"code", end.code},
-          {"exit_code", end.ExitCode()},
-          {"duration_us", end.duration_us},
-          {"ended_at_ms", ToMs(end.ended_at)},
-          {"stdout_bytes", end.stdout_bytes},
-          {"stderr_bytes", end.stderr_bytes},
-          {"stdout_dropped", end.stdout_dropped},
-          {"stderr_dropped", end.stderr_dropped},
-          {"output_left_open", end.output_left_open}};
+  Json json = FieldsToJson(kCommandEndFields, &end);
+  json["event"] = "end";
+  json["exit_code"] = end.ExitCode();
+  return json;
 }
 
 Result<CommandBegin> ParseBegin(const Json& json) {
@@ -93,44 +81,21 @@ Result<CommandBegin> ParseBegin(const Json& json) {
   const auto argv = json.find("argv");
   const auto cwd = json.find("cwd");
   if (argv == json.end() || !argv->is_array() || argv->empty() || argv->size() > kMaxWords) {
-    return Malformed("no argv");
+    return BrokenLine("no argv");
   }
   for (const Json& word : *argv) {
     PYRO_ASSIGN_OR_RETURN(std::string bytes, BytesFromJson(word));
     begin.argv.push_back(std::move(bytes));
   }
-  if (cwd == json.end()) return Malformed("no cwd");
+  if (cwd == json.end()) return BrokenLine("no cwd");
   PYRO_ASSIGN_OR_RETURN(begin.cwd, BytesFromJson(*cwd));
-  PYRO_ASSIGN_OR_RETURN(begin.timeout_ms, GetInt(json, "timeout_ms", 0, kMaxTimeMs));
-  PYRO_ASSIGN_OR_RETURN(const std::string mode, GetString(json, "execution_mode", 64));
-  PYRO_ASSIGN_OR_RETURN(begin.execution_mode, ParseName<ExecutionMode>("command", mode));
-  PYRO_ASSIGN_OR_RETURN(const std::int64_t at, GetInt(json, "started_at_ms", 0, kMaxTimeMs));
-  begin.started_at = FromMs(at);
+  PYRO_RETURN_IF_ERROR(ReadFields(kCommandBeginFields, json, &begin));
   return begin;
-}
-
-Status ReadBytes(const Json& json, std::string_view key, std::uint64_t& value) {
-  PYRO_ASSIGN_OR_RETURN(const std::int64_t bytes, GetInt(json, key, 0, kMaxBytes));
-  value = static_cast<std::uint64_t>(bytes);
-  return OkStatus();
 }
 
 Result<CommandEnd> ParseEnd(const Json& json) {
   CommandEnd end;
-  PYRO_ASSIGN_OR_RETURN(const std::string name, GetString(json, "outcome", 64));
-  PYRO_ASSIGN_OR_RETURN(end.outcome, ParseName<Outcome>("command", name));
-  PYRO_ASSIGN_OR_RETURN(const std::int64_t code, GetInt(json, "code", 0, 4095));
-  end.code = static_cast<int>(code);
-  PYRO_ASSIGN_OR_RETURN(end.duration_us, GetInt(json, "duration_us", 0, INT64_MAX));
-  PYRO_ASSIGN_OR_RETURN(const std::int64_t at, GetInt(json, "ended_at_ms", 0, kMaxTimeMs));
-  end.ended_at = FromMs(at);
-  PYRO_RETURN_IF_ERROR(ReadBytes(json, "stdout_bytes", end.stdout_bytes));
-  PYRO_RETURN_IF_ERROR(ReadBytes(json, "stderr_bytes", end.stderr_bytes));
-  PYRO_RETURN_IF_ERROR(ReadBytes(json, "stdout_dropped", end.stdout_dropped));
-  PYRO_RETURN_IF_ERROR(ReadBytes(json, "stderr_dropped", end.stderr_dropped));
-  if (json.contains("output_left_open")) {  // Lines of earlier versions do not say.
-    PYRO_ASSIGN_OR_RETURN(end.output_left_open, GetBool(json, "output_left_open"));
-  }
+  PYRO_RETURN_IF_ERROR(ReadFields(kCommandEndFields, json, &end));
   PYRO_RETURN_IF_ERROR(CheckCommandEnd(end));
   return end;
 }
@@ -144,7 +109,7 @@ Result<JournalLine> Parse(const Json& json) {
   } else if (event == "end") {
     PYRO_ASSIGN_OR_RETURN(line.what, ParseEnd(json));
   } else {
-    return Malformed("unknown event");
+    return BrokenLine("unknown event");
   }
   return line;
 }
@@ -159,9 +124,9 @@ std::string FormatJournalLine(const JournalLine& line) {
 
 Result<JournalLine> ParseJournalLine(std::string_view text) {
   const auto json = ParseJson(text, kMaxJournalLineBytes);
-  if (!json) return Malformed(json.error().message);
+  if (!json) return BrokenLine(json.error().message);
   auto line = Parse(*json);
-  if (!line && line.error().code != ErrorCode::kDataLoss) return Malformed(line.error().message);
+  if (!line && line.error().code != ErrorCode::kDataLoss) return BrokenLine(line.error().message);
   return line;
 }
 

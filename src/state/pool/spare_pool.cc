@@ -20,12 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 constexpr std::int64_t kFormat = 1;
 constexpr std::size_t kMaxPoolBytes = 256 * 1024;
-constexpr std::size_t kMaxGuestBytes = 64 * 1024;
-constexpr std::int64_t kMaxPoolNumber = std::int64_t{1} << 30;
 constexpr char kPoolFile[] = "pool.json";
 constexpr char kTakenFile[] = "taken";
 constexpr char kGonePoolPrefix[] = ".gone-";
@@ -58,36 +55,14 @@ Result<SparePool> ReadSparePool(const fs::path& directory) {
   PYRO_RETURN_IF_ERROR(GetInt(json, "format", kFormat, kFormat));
   SparePool pool;
   pool.directory = directory;
-  PYRO_ASSIGN_OR_RETURN(pool.environment, GetString(json, "environment", 4096));
-  PYRO_ASSIGN_OR_RETURN(pool.environment_digest, GetString(json, "environment_digest", 256));
-  PYRO_ASSIGN_OR_RETURN(const auto vcpus, GetInt(json, "vcpu_count", 1, kMaxPoolNumber));
-  PYRO_ASSIGN_OR_RETURN(const auto mem, GetInt(json, "mem_mib", 1, kMaxPoolNumber));
-  PYRO_ASSIGN_OR_RETURN(pool.network, GetBool(json, "network"));
-  PYRO_ASSIGN_OR_RETURN(const auto count, GetInt(json, "count", 0, kMaxSpares));
-  PYRO_ASSIGN_OR_RETURN(const auto ttl, GetInt(json, "ttl_seconds", 1, kMaxPoolNumber));
-  PYRO_ASSIGN_OR_RETURN(const std::string blank, GetString(json, "blank", 4096));
-  PYRO_ASSIGN_OR_RETURN(pool.guest, GetString(json, "guest", kMaxGuestBytes));
-  pool.vcpu_count = static_cast<int>(vcpus);
-  pool.mem_mib = static_cast<int>(mem);
-  pool.count = static_cast<int>(count);
-  pool.ttl = seconds(ttl);
-  pool.blank = blank;
+  PYRO_RETURN_IF_ERROR(ReadFields(kPoolFields, json, &pool));
   return pool;
 }
 
 Status WriteSparePool(const SparePool& pool) {
-  return sys::WriteFileAtomically(pool.directory / kPoolFile,
-                                  ToPrettyJson({{"format", kFormat},
-                                                {"environment", pool.environment},
-                                                {"environment_digest", pool.environment_digest},
-                                                {"vcpu_count", pool.vcpu_count},
-                                                {"mem_mib", pool.mem_mib},
-                                                {"network", pool.network},
-                                                {"count", pool.count},
-                                                {"ttl_seconds", pool.ttl.count()},
-                                                {"blank", pool.blank.native()},
-                                                {"guest", pool.guest}}) +
-                                      "\n");
+  Json json = FieldsToJson(kPoolFields, &pool);
+  json["format"] = kFormat;
+  return sys::WriteFileAtomically(pool.directory / kPoolFile, ToPrettyJson(json) + "\n");
 }
 
 std::vector<SparePool> ListSparePools(const fs::path& state_dir) {

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fields.h"
 #include "base/time.h"
 #include "pyro/result.h"
 #include "pyro/types.h"
@@ -34,6 +35,21 @@ struct SparePool {
   std::chrono::seconds ttl{3600};  // From the last use on.
   std::filesystem::path blank;     // The image that a spare's disk is copied from.
   std::string guest;  // A wire::SupervisorConfig; each spare fills in id and directory.
+};
+
+inline constexpr std::int64_t kMaxPoolNumber = std::int64_t{1} << 30;
+
+// Of pool.json.
+inline constexpr Field kPoolFields[] = {
+    Row<SparePool, &SparePool::environment>("environment"),
+    Row<SparePool, &SparePool::environment_digest>("environment_digest").To(256),
+    Row<SparePool, &SparePool::vcpu_count>("vcpu_count").From(1).To(kMaxPoolNumber),
+    Row<SparePool, &SparePool::mem_mib>("mem_mib").From(1).To(kMaxPoolNumber),
+    Row<SparePool, &SparePool::network>("network"),
+    Row<SparePool, &SparePool::count>("count").To(kMaxSpares),
+    Row<SparePool, &SparePool::ttl>("ttl_seconds").From(1).To(kMaxPoolNumber),
+    Row<SparePool, &SparePool::blank>("blank"),
+    Row<SparePool, &SparePool::guest>("guest").To(64 * 1024),
 };
 
 std::filesystem::path SparePoolsDirectory(const std::filesystem::path& state_dir);

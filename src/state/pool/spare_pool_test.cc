@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "sys/file_lock.h"
+#include "sys/files.h"
 #include "sys/test_directory.h"
 
 namespace pyro::state {
@@ -54,6 +55,23 @@ TEST_F(SparePoolTest, WhatWasWrittenIsRead) {
   EXPECT_EQ(pools[0].ttl, seconds(60));
   EXPECT_EQ(pools[0].blank, "/blank.img");
   EXPECT_EQ(pools[0].guest, "{\"a\": 1}");
+}
+
+TEST_F(SparePoolTest, TheTextOfFormatOneStays) {
+  constexpr char kText[] = R"({
+  "blank": "/blank.img",
+  "count": 2,
+  "environment": "debian:12",
+  "environment_digest": "ab",
+  "format": 1,
+  "guest": "{\"a\": 1}",
+  "mem_mib": 512,
+  "network": true,
+  "ttl_seconds": 60,
+  "vcpu_count": 1
+}
+)";
+  EXPECT_EQ(*sys::ReadFile(pool_.directory / "pool.json", 4096), kText);
 }
 
 TEST_F(SparePoolTest, ADamagedPoolIsAnErrorAndNotListed) {
