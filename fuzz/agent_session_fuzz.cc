@@ -29,6 +29,11 @@ class FuzzGuest : public pyro::agent::Guest {
     return channel % 2 == 0;
   }
 
+  pyro::Status Ask(std::uint32_t, const pyro::wire::Ask& ask) override {
+    if (ask.question == "known") return pyro::OkStatus();
+    return pyro::MakeError(pyro::ErrorCode::kNotFound, "not known");
+  }
+
   std::set<std::uint32_t> running;
 };
 

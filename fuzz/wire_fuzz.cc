@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "wire/answers.h"
 #include "wire/frame.h"
 #include "wire/messages.h"
 #include "wire/supervisor_config.h"
@@ -26,6 +27,14 @@ void Try(const wire::Frame& frame) {
     again = message->ToFrame(frame.channel);
   }
   PYRO_CHECK(Message::FromFrame(again).ok());
+}
+
+template <typename... Answer>
+void TryAnswers(const wire::Frame& frame, wire::AnswerList<Answer...>) {
+  (..., [&] {
+    const auto answer = wire::ReadAnswer<Answer>(frame);
+    if (answer) PYRO_CHECK(wire::ReadAnswer<Answer>(wire::AnswerFrame(1, *answer)).ok());
+  }());
 }
 
 }  // namespace
@@ -54,5 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Try<wire::Ping>(one);
     Try<wire::SetClock>(one);
     Try<wire::Progress>(one);
+    Try<wire::Ask>(one);
+    TryAnswers(one, wire::Answers{});
   }
 }

@@ -24,7 +24,8 @@ constexpr int kHostRetryMs = 20;
 constexpr std::size_t kSignalsPoll = 0;
 constexpr std::size_t kPortPoll = 1;
 constexpr std::size_t kSyncPoll = 2;
-constexpr std::size_t kFirstDiscardedPoll = 3;
+constexpr std::size_t kAnswersPoll = 3;
+constexpr std::size_t kFirstDiscardedPoll = 4;
 
 }  // namespace
 
@@ -37,14 +38,18 @@ Result<std::unique_ptr<Agent>> Agent::Create(AgentOptions options) {
   sys::UniqueFd signals(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals.valid()) return sys::ErrnoError(errno, "signalfd");
   PYRO_ASSIGN_OR_RETURN(auto sync, DiskSync::Create(options.sync));
-  return std::unique_ptr<Agent>(new Agent(std::move(options), std::move(signals), std::move(sync)));
+  PYRO_ASSIGN_OR_RETURN(auto answers, Answers::Create(std::move(options.answerers)));
+  return std::unique_ptr<Agent>(
+      new Agent(std::move(options), std::move(signals), std::move(sync), std::move(answers)));
 }
 
-Agent::Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync)
+Agent::Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync,
+             std::unique_ptr<Answers> answers)
     : options_(std::move(options)),
       session_(*this, options_.build, options_.kernel),
       signals_(std::move(signals)),
       sync_(std::move(sync)),
+      answers_(std::move(answers)),
       buffer_(kBufferBytes) {
   session_.Begin();
 }
@@ -55,6 +60,9 @@ Status Agent::Serve() {
     Wait();
     if (polls_[kSignalsPoll].revents != 0) Reap();
     if (polls_[kSyncPoll].revents != 0) sync_->Acknowledge();
+    if (polls_[kAnswersPoll].revents != 0) {
+      for (const wire::Frame& frame : answers_->Take()) session_.Answer(frame);
+    }
     ServeCommands();
     PYRO_RETURN_IF_ERROR(WritePort());  // Before the work for which the host need not wait.
     Discard();
@@ -74,6 +82,7 @@ void Agent::Wait() {
   polls_.push_back({signals_.get(), POLLIN, 0});
   polls_.push_back({ask_port ? options_.port.get() : -1, port_events, 0});
   polls_.push_back({sync_->fd(), POLLIN, 0});
+  polls_.push_back({answers_->fd(), POLLIN, 0});
   for (const sys::UniqueFd& fd : discarded_) polls_.push_back({fd.get(), POLLIN, 0});
   int timeout = host_absent_ ? kHostRetryMs : -1;
   for (const auto& [channel, command] : commands_) {

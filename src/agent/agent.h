@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/answers.h"
 #include "agent/command.h"
 #include "agent/disk_sync.h"
 #include "agent/process_tree.h"
@@ -34,6 +35,7 @@ struct AgentOptions {
   // Empty where the clock is not the guest's own.
   std::function<void(std::int64_t wall_clock_ns)> set_clock;
   DiskSync::Function sync;  // For commands that want it.
+  std::vector<Answerer> answerers = GuestAnswerers();
 };
 
 // Not thread-safe; at most one per process, because it reaps every child of the process. Blocks
@@ -51,7 +53,8 @@ class Agent : private Guest {
   Status Serve();
 
  private:
-  Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync);
+  Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync,
+        std::unique_ptr<Answers> answers);
 
   Status Setup(const wire::GuestSetup& setup) override { return options_.setup(setup); }
   void SetClock(std::int64_t wall_clock_ns) override {
@@ -60,6 +63,9 @@ class Agent : private Guest {
   std::string Shell() override { return std::string(ImageShell()); }
   Status Start(std::uint32_t channel, const wire::Exec& exec) override;
   bool Kill(std::uint32_t channel) override;
+  Status Ask(std::uint32_t channel, const wire::Ask& ask) override {
+    return answers_->Ask(channel, ask);
+  }
 
   void Wait();
   void Reap();
@@ -74,6 +80,7 @@ class Agent : private Guest {
   Session session_;
   sys::UniqueFd signals_;
   std::unique_ptr<DiskSync> sync_;
+  std::unique_ptr<Answers> answers_;
   std::map<std::uint32_t, std::unique_ptr<Command>> commands_;
   std::uint32_t turn_ = 0;                // The channel served first in the last round.
   std::vector<sys::UniqueFd> discarded_;  // Pipes whose command is over.

@@ -65,6 +65,8 @@ Status Session::Handle(const wire::Frame& frame) {
       return HandleCredit(frame);
     case wire::FrameType::kKill:
       return HandleKill(frame);
+    case wire::FrameType::kAsk:
+      return HandleAsk(frame);
     case wire::FrameType::kPowerOff:
     case wire::FrameType::kError:  // The host has ended the connection.
       over_ = true;
@@ -179,6 +181,14 @@ Status Session::HandleKill(const wire::Frame& frame) {
   Channel* const channel = Find(frame.channel);
   if (channel == nullptr) return OkStatus();
   if (guest_.Kill(frame.channel) && !channel->killed) channel->killed = kill.reason;
+  return OkStatus();
+}
+
+Status Session::HandleAsk(const wire::Frame& frame) {
+  if (frame.channel == 0 || !ready_) return Breach("unexpected question");
+  const auto ask = wire::Ask::FromFrame(frame);
+  const Status taken = ask ? guest_.Ask(frame.channel, *ask) : Status(ask.error());
+  if (!taken) Send(wire::ErrorFrame(frame.channel, taken.error()));
   return OkStatus();
 }
 

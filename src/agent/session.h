@@ -43,6 +43,10 @@ class Guest {
   // Kills every process of a command that was started and for which Session::Ended() was not
   // called yet. False, and nothing is killed, when its first process has ended by itself.
   virtual bool Kill(std::uint32_t channel) = 0;
+
+  // Takes a question, whose answer Session::Answer() sends later. kNotFound: there is no such
+  // question.
+  virtual Status Ask(std::uint32_t channel, const wire::Ask& ask) = 0;
 };
 
 // Not thread-safe. A channel named in a call below must be of a command that was started and has
@@ -96,6 +100,9 @@ class Session {
   void Ended(std::uint32_t channel, sys::ExitStatus status, std::int64_t duration_us,
              bool output_left_open = false);
 
+  // The reply to a question: kAnswer or kError, on its channel.
+  void Answer(const wire::Frame& frame) { Send(frame); }
+
  private:
   // Output is read only while the queue is shorter than this; replies to the host's own requests
   // may make it somewhat longer.
@@ -122,6 +129,7 @@ class Session {
   Status HandleInput(const wire::Frame& frame);
   Status HandleCredit(const wire::Frame& frame);
   Status HandleKill(const wire::Frame& frame);
+  Status HandleAsk(const wire::Frame& frame);
   void Send(const wire::Frame& frame) { outgoing_.Append(wire::EncodeFrame(frame)); }
   Channel* Find(std::uint32_t channel);
   Channel& At(std::uint32_t channel);

@@ -30,12 +30,18 @@ class FakeGuest : public Guest {
     killed.insert(channel);
     return kill_result;
   }
+  Status Ask(std::uint32_t channel, const wire::Ask& ask) override {
+    if (ask.question != "known") return MakeError(ErrorCode::kNotFound, "not known");
+    asked.insert(channel);
+    return OkStatus();
+  }
 
   std::string hostname;
   std::int64_t clock_ns = 0;
   std::string shell = "/bin/sh";
   std::set<std::uint32_t> started;
   std::set<std::uint32_t> killed;
+  std::set<std::uint32_t> asked;
   Status setup_result;
   Status start_result;
   bool kill_result = true;
@@ -389,6 +395,34 @@ TEST_F(SessionTest, TheClockIsSetInAGuestThatIsReadyAndInNoOther) {
 TEST_F(SessionTest, TheClockOfAGuestThatIsNotSetUpIsABreach) {
   Greet();
   Receive(wire::SetClock{123}.ToFrame());
+  ExpectBreach();
+}
+
+TEST_F(SessionTest, AQuestionIsGivenToTheGuestAndItsAnswerToTheHost) {
+  MakeReady();
+  Receive(wire::Ask{"known"}.ToFrame(4));
+  EXPECT_EQ(guest_.asked, std::set<std::uint32_t>{4});
+  EXPECT_TRUE(Sent().empty());
+  session_.Answer(
+      wire::Frame{.type = FrameType::kAnswer, .channel = 4, .payload = ToCbor({{"text", "so"}})});
+  const auto frames = Sent();
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].type, FrameType::kAnswer);
+  EXPECT_EQ(frames[0].channel, 4u);
+  // One that cannot be answered fails only its channel.
+  Receive(wire::Ask{"other"}.ToFrame(5));
+  Receive(wire::Frame{.type = FrameType::kAsk, .channel = 6, .payload = ToCbor({{"question", 7}})});
+  const auto refused = Sent();
+  ASSERT_EQ(refused.size(), 2u);
+  EXPECT_EQ(wire::ErrorFromFrame(refused[0]).code, ErrorCode::kNotFound);
+  EXPECT_EQ(refused[1].channel, 6u);
+  EXPECT_EQ(wire::ErrorFromFrame(refused[1]).code, ErrorCode::kProtocol);
+  EXPECT_FALSE(session_.over());
+}
+
+TEST_F(SessionTest, AQuestionBeforeTheSetupIsABreach) {
+  Greet();
+  Receive(wire::Ask{"known"}.ToFrame(4));
   ExpectBreach();
 }
 

@@ -72,6 +72,9 @@ Status ReadParts(const Field& field, const Json& json, void* member) {
   }
   if (field.kind == FieldKind::kStruct) return ReadFields(RowsOf(field), *found, member);
   if (!list) return ReadFields(RowsOf(field), *found, field.append(member));
+  if (found->size() > static_cast<std::uint64_t>(field.most)) {
+    return MalformedMessage(fmt::format("'{}' has more than {} elements", field.name, field.most));
+  }
   for (const Json& element : *found) {
     PYRO_RETURN_IF_ERROR(ReadFields(RowsOf(field), element, field.append(member)));
   }

@@ -55,9 +55,10 @@ struct Field {
   void* (*append)(void* member) = nullptr;                      // Of these too; returns it.
   const Field* rows = nullptr;                                  // Of a struct, or of an element.
   std::size_t row_count = 0;
-  std::int64_t least = 0;    // Of a number, or of the bytes of a path.
-  std::int64_t most = 4096;  // Of a number, or of the bytes of a text or path.
-  bool optional = false;     // Input may lack it: the member keeps its value.
+  std::int64_t least = 0;  // Of a number, or of the bytes of a path.
+  // Of a number, of the bytes of a text or path, or of the elements of a list.
+  std::int64_t most = 4096;
+  bool optional = false;  // Input may lack it: the member keeps its value.
 
   // A copy with another value of one member.
   template <typename T>
@@ -187,6 +188,7 @@ constexpr void Deduce(Field& field) {
     field.kind = FieldKind::kPath;
   } else if constexpr (requires { typename T::value_type; }) {
     field.kind = field.optional ? FieldKind::kOptional : FieldKind::kList;
+    field.most = INT64_MAX;
     field.size = &Elements<T>::Size;
     field.element = &Elements<T>::At;
     field.append = &Elements<T>::Append;

@@ -17,6 +17,8 @@ using wire::FrameType;
 // commands.
 constexpr std::size_t kMaxHeldBytes = 16 * 1024 * 1024;
 
+Error GuestIsGone() { return MakeError(ErrorCode::kGuestUnavailable, "the guest is gone"); }
+
 }  // namespace
 
 std::vector<ClientId> CommandRouter::GuestReady(std::string shell) {
@@ -43,6 +45,7 @@ Status CommandRouter::FromClient(ClientId client, Frame frame) {
     return OkStatus();
   }
   if (frame.type == FrameType::kExec) return Exec(from, frame);
+  if (frame.type == FrameType::kAsk) return Ask(from, std::move(frame));
   const auto channel = by_client_.find(from);
   // It may have ended while this frame was on its way.
   if (channel == by_client_.end()) return OkStatus();
@@ -52,9 +55,9 @@ Status CommandRouter::FromClient(ClientId client, Frame frame) {
 Status CommandRouter::Exec(ClientChannel client, const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec, wire::Exec::FromFrame(frame));
   if (exec.journal && place_.journal == nullptr) return Breach("a journal where there is none");
-  if (by_client_.contains(client)) return Breach("a channel used twice");
+  if (InUse(client)) return Breach("a channel used twice");
   if (gone_) {
-    Refuse(client, MakeError(ErrorCode::kGuestUnavailable, "the guest is gone"));
+    Refuse(client, GuestIsGone());
   } else if (commands_.size() >= wire::kMaxChannels) {
     Refuse(client, MakeError(ErrorCode::kLimit,
                              fmt::format("{} commands run in this guest already", commands_.size()),
@@ -67,7 +70,7 @@ Status CommandRouter::Exec(ClientChannel client, const Frame& frame) {
 
 Status CommandRouter::Cancel(ClientChannel client, const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(const wire::Cancel cancel, wire::Cancel::FromFrame(frame));
-  if (by_client_.contains(client)) return Breach("a channel used twice");
+  if (InUse(client)) return Breach("a channel used twice");
   const auto found = std::find_if(commands_.begin(), commands_.end(), [&](const auto& entry) {
     return entry.second.sequence() == cancel.sequence;
   });
@@ -82,9 +85,31 @@ Status CommandRouter::Cancel(ClientChannel client, const Frame& frame) {
   return OkStatus();
 }
 
+Status CommandRouter::Ask(ClientChannel client, Frame frame) {
+  PYRO_RETURN_IF_ERROR(wire::Ask::FromFrame(frame));
+  if (InUse(client)) return Breach("a channel used twice");
+  if (gone_) {
+    Refuse(client, GuestIsGone());
+  } else {
+    questions_.Ask(client, NewChannel(), std::move(frame));
+  }
+  return OkStatus();
+}
+
+bool CommandRouter::InUse(ClientChannel client) const {
+  return by_client_.contains(client) || questions_.Waits(client);
+}
+
+std::uint32_t CommandRouter::NewChannel() {
+  while (next_channel_ == 0 || commands_.contains(next_channel_) ||
+         questions_.Open(next_channel_)) {
+    ++next_channel_;
+  }
+  return next_channel_++;
+}
+
 void CommandRouter::Begin(ClientChannel client, wire::Exec exec) {
-  while (next_channel_ == 0 || commands_.contains(next_channel_)) ++next_channel_;
-  const std::uint32_t channel = next_channel_++;
+  const std::uint32_t channel = NewChannel();
   std::int64_t sequence = 0;
   if (exec.script) exec.argv[0] = shell_;
   if (exec.journal) {
@@ -106,6 +131,7 @@ void CommandRouter::Refuse(ClientChannel client, const Error& error) {
 }
 
 Status CommandRouter::FromGuest(Frame frame) {
+  if (questions_.Open(frame.channel)) return questions_.FromGuest(std::move(frame));
   const auto found = commands_.find(frame.channel);
   if (found == commands_.end()) return Breach("a channel that was never opened");
   PYRO_ASSIGN_OR_RETURN(const bool ended, found->second.FromGuest(std::move(frame)));
@@ -119,6 +145,7 @@ void CommandRouter::ClientGone(ClientId client) {
   const bool held_some =
       std::erase_if(held_, [client](const Held& one) { return one.client == client; }) > 0;
   for (auto& [channel, command] : commands_) command.ClientGone(client);
+  questions_.ClientGone(client);
   if (held_some && idle()) place_.ports.UseChanged();
 }
 
@@ -128,6 +155,7 @@ void CommandRouter::GuestGone() {
     commands_.begin()->second.End(Outcome::kInterrupted);
     Finish(commands_.begin());
   }
+  questions_.GuestGone();
   for (Held& one : std::exchange(held_, {})) (void)FromClient(one.client, std::move(one.frame));
 }
 

@@ -1,5 +1,5 @@
-// Carries commands between many clients and one guest: which channel is whose, what waits for the
-// guest, and the side that made a breach.
+// Carries commands and questions between many clients and one guest: which channel is whose, what
+// waits for the guest, and the side that made a breach.
 //
 // Pure logic: frames in, frames out through its ports. The guest is hostile; each of its frames is
 // checked against the requests. Not thread-safe.
@@ -15,6 +15,7 @@
 
 #include "pyro/result.h"
 #include "supervisor/guest_record.h"
+#include "supervisor/questions.h"
 #include "supervisor/routed_command.h"
 #include "supervisor/timers.h"
 #include "wire/messages.h"
@@ -25,7 +26,8 @@ class CommandRouter {
  public:
   // All are borrowed. `journal` keeps the commands that ask for it; nullptr: there is none.
   CommandRouter(CommandPorts& ports, Timers& timers, CommandJournal* journal = nullptr)
-      : place_{ports, timers, journal, [this](RoutedCommand& command) { GiveUp(command); }} {}
+      : place_{ports, timers, journal, [this](RoutedCommand& command) { GiveUp(command); }},
+        questions_(ports, timers) {}
   CommandRouter(const CommandRouter&) = delete;
   CommandRouter& operator=(const CommandRouter&) = delete;
 
@@ -64,12 +66,16 @@ class CommandRouter {
 
   Status Exec(ClientChannel client, const wire::Frame& frame);
   Status Cancel(ClientChannel client, const wire::Frame& frame);
+  Status Ask(ClientChannel client, wire::Frame frame);
   void Begin(ClientChannel client, wire::Exec exec);
+  bool InUse(ClientChannel client) const;
+  std::uint32_t NewChannel();
   void Refuse(ClientChannel client, const Error& error);
   void GiveUp(RoutedCommand& command);
   void Finish(Commands::iterator command);
 
   const RoutedCommand::Place place_;
+  Questions questions_;
   bool ready_ = false;
   std::string shell_;  // Once it is ready.
   bool gone_ = false;

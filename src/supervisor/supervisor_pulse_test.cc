@@ -137,6 +137,33 @@ TEST_F(SupervisorPulseTest, ASilentGuestWithoutAKilledCommandIsLeftAlone) {
   EXPECT_EQ(ends_, 0);
 }
 
+TEST_F(SupervisorPulseTest, AQuestionToASilentGuestIsAnsweredWithAnErrorInTime) {
+  ASSERT_NO_FATAL_FAILURE(BeginReady());
+  FramePeer& client = Client();
+  client.Send(wire::Ask{"what"}.ToFrame(3));
+  Run();
+  const std::uint32_t channel = Agent().Take().at(0).channel;
+  (void)client.Take();
+  Pass(19s);
+  EXPECT_TRUE(client.Take().empty());
+  Pass(1s);
+  const Frames told = client.Take();
+  EXPECT_EQ(ErrorIn(told), "the guest has not answered for 20 s");
+  EXPECT_EQ(Find(told, Type::kError)->channel, 3u);
+  // It goes on, and so do its clients.
+  AgentSays(
+      wire::Frame{.type = Type::kAnswer, .channel = channel, .payload = ToCbor(Json::object())});
+  client.Send(wire::Ask{"what"}.ToFrame(3));
+  Run();
+  const Frames asked = Agent().Take();
+  ASSERT_TRUE(Has(asked, Type::kAsk));
+  AgentSays(wire::Frame{.type = Type::kAnswer,
+                        .channel = Find(asked, Type::kAsk)->channel,
+                        .payload = ToCbor({{"text", "this"}})});
+  EXPECT_TRUE(Has(client.Take(), Type::kAnswer));
+  EXPECT_EQ(ends_, 0);
+}
+
 TEST_F(SupervisorPulseTest, AStepOfTheHostsClockReachesTheGuestWithTheTimeOfThatMoment) {
   ASSERT_NO_FATAL_FAILURE(BeginReady());
   clock_.Advance(7200s);  // And no time passes.

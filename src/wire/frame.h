@@ -47,6 +47,8 @@ enum class FrameType : std::uint8_t {
   kPing = 20,      // supervisor to agent: does the guest run?
   kPong = 21,      // reply: it does
   kSetClock = 22,  // supervisor to agent: the host's time, after a step or a pause
+  kAsk = 23,       // request: a question that the agent answers
+  kAnswer = 24,    // reply, last frame of a channel
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };

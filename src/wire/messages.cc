@@ -99,6 +99,7 @@ constexpr Field kExited[] = {
 constexpr Field kKill[] = {Row<Kill, &Kill::reason>("reason")};
 constexpr Field kAccepted[] = {Row<Accepted, &Accepted::sequence>("sequence").From(1)};
 constexpr Field kCancel[] = {Row<Cancel, &Cancel::sequence>("sequence").From(1)};
+constexpr Field kAsk[] = {Row<Ask, &Ask::question>("question").To(kMaxName)};
 constexpr Field kStop[] = {Row<Stop, &Stop::remove>("remove")};
 constexpr Field kClaim[] = {
     Row<Claim, &Claim::ttl_seconds>("ttl_seconds").From(1).To(kMaxClaimSeconds)};
@@ -224,6 +225,11 @@ Frame Cancel::ToFrame(std::uint32_t channel) const {
   return Pack(FrameType::kCancel, channel, kCancel, this);
 }
 Result<Cancel> Cancel::FromFrame(const Frame& frame) { return Unpack<Cancel>(frame, kCancel); }
+
+Frame Ask::ToFrame(std::uint32_t channel) const {
+  return Pack(FrameType::kAsk, channel, kAsk, this);
+}
+Result<Ask> Ask::FromFrame(const Frame& frame) { return Unpack<Ask>(frame, kAsk); }
 
 Frame Stop::ToFrame() const { return Pack(FrameType::kStop, 0, kStop, this); }
 Result<Stop> Stop::FromFrame(const Frame& frame) { return Unpack<Stop>(frame, kStop); }

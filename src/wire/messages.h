@@ -124,6 +124,14 @@ struct Cancel {
   static Result<Cancel> FromFrame(const Frame& frame);
 };
 
+// Client to supervisor to agent, on a channel of its own: a question of answers.h. The reply is
+// kAnswer or an error, and the last frame of the channel.
+struct Ask {
+  std::string question;
+  Frame ToFrame(std::uint32_t channel) const;
+  static Result<Ask> FromFrame(const Frame& frame);
+};
+
 // Client to supervisor. `remove` deletes the VM, otherwise it is left stopped.
 struct Stop {
   bool remove = false;

@@ -24,6 +24,8 @@ using wire::FrameType;
 
 constexpr std::size_t kReceiveBytes = 64 * 1024;
 constexpr auto kHelloLimit = std::chrono::seconds(30);
+constexpr std::chrono::seconds kQuestionLimit{30};  // Longer than the supervisor's own.
+constexpr std::uint32_t kQuestionChannel = 1;
 
 Error Gone() {
   return MakeError(ErrorCode::kGuestUnavailable, "the VM ended in the middle of the call",
@@ -137,6 +139,30 @@ Status SupervisorLink::Claim(const wire::Claim& claim, Deadline deadline) {
   if (answer.type == FrameType::kClaimed) return OkStatus();
   if (answer.type == FrameType::kError) return wire::ErrorFromFrame(answer);
   return MakeError(ErrorCode::kProtocol, "an unexpected frame from the supervisor");
+}
+
+Result<Frame> SupervisorLink::Ask(const wire::Ask& ask, int cancel_fd) {
+  Send(EncodeFrame(ask.ToFrame(kQuestionChannel)));
+  const Deadline deadline = Deadline::After(kQuestionLimit);
+  while (true) {
+    PYRO_ASSIGN_OR_RETURN(Frame frame, Next(deadline, cancel_fd));
+    switch (frame.type) {
+      case FrameType::kAnswer:
+        return frame;
+      case FrameType::kStopped:
+        return MakeError(ErrorCode::kGuestUnavailable, "the guest was stopped before it answered");
+      case FrameType::kError: {
+        Error error = wire::ErrorFromFrame(frame);
+        if (frame.channel == 0 && error.code == ErrorCode::kProtocol) {
+          error.hint =
+              "its supervisor may be of an earlier version: stop the guest, and start it again";
+        }
+        return error;
+      }
+      default:
+        break;  // The guest has become ready.
+    }
+  }
 }
 
 Status SupervisorLink::Stop(wire::Stop stop, Deadline deadline) {

@@ -7,12 +7,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
 #include "pyro/engine.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
+#include "wire/answers.h"
 #include "wire/messages.h"
 
 namespace pyro::engine {
@@ -48,6 +50,17 @@ class SupervisorLink {
   // Waits until the guest takes commands, and calls `on_phase` for each phase. kGuestUnavailable:
   // it could not start; the message has the reason.
   Result<wire::Ready> AwaitReady(Deadline deadline, const CallIo& io);
+
+  // The agent's answer to the question of a struct of wire/answers.h. The guest must be ready.
+  // kGuestUnavailable: it does not answer in time, or has ended. kProtocol: the answer is
+  // malformed. kCancelled. After an error the link cannot be used any more.
+  template <typename Answer>
+  Result<Answer> Ask(int cancel_fd) {
+    auto frame = Ask(wire::Ask{Answer::kQuestion}, cancel_fd);
+    if (!frame) return std::move(frame).error();
+    return wire::ReadAnswer<Answer>(*frame);
+  }
+  Result<wire::Frame> Ask(const wire::Ask& ask, int cancel_fd);
 
   // Makes the supervisor end the guest, and waits until its process is gone. `stop.remove`: the VM
   // is deleted too.

@@ -1,0 +1,114 @@
+#include "agent/answers.h"
+
+#include <poll.h>
+
+#include <semaphore>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace pyro::agent {
+namespace {
+
+wire::Frame Text(std::uint32_t channel, const std::string& text) {
+  return wire::Frame{
+      .type = wire::FrameType::kAnswer, .channel = channel, .payload = ToCbor({{"text", text}})};
+}
+
+class AnswersTest : public ::testing::Test {
+ protected:
+  AnswersTest()
+      : answers_(*Answers::Create({
+            {"quick", [](std::uint32_t channel) { return Text(channel, "quick"); }},
+            {"slow",
+             [gate = gate_](std::uint32_t channel) {
+               gate->began.release();
+               gate->may_end.acquire();
+               return Text(channel, "slow");
+             }},
+            {"none",
+             [](std::uint32_t) -> Result<wire::Frame> {
+               return MakeError(ErrorCode::kUnavailable, "nothing is there");
+             }},
+            {"long",
+             [](std::uint32_t channel) {
+               return Text(channel, std::string(wire::kMaxMessageBytes, 'x'));
+             }},
+        })) {}
+  ~AnswersTest() override { gate_->may_end.release(10); }
+
+  // So many of them, in their order.
+  std::vector<wire::Frame> Await(std::size_t count) {
+    std::vector<wire::Frame> frames;
+    while (frames.size() < count) {
+      pollfd poll{answers_->fd(), POLLIN, 0};
+      if (::poll(&poll, 1, 60'000) != 1) break;
+      for (wire::Frame& frame : answers_->Take()) frames.push_back(std::move(frame));
+    }
+    EXPECT_EQ(frames.size(), count);
+    frames.resize(count);
+    return frames;
+  }
+
+  // Of the slow answers, one of which may outlive the test.
+  struct Gate {
+    std::counting_semaphore<> began{0};
+    std::counting_semaphore<> may_end{0};
+  };
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  std::unique_ptr<Answers> answers_;
+};
+
+TEST_F(AnswersTest, EachQuestionIsAnsweredOnItsChannelInOrder) {
+  ASSERT_TRUE(answers_->Ask(5, {"slow"}).ok());
+  ASSERT_TRUE(answers_->Ask(4, {"quick"}).ok());
+  ASSERT_TRUE(answers_->Ask(7, {"none"}).ok());
+  gate_->began.acquire();
+  EXPECT_TRUE(answers_->Take().empty());  // One that takes its time does not block its caller.
+  gate_->may_end.release();
+  const auto frames = Await(3);
+  EXPECT_EQ(frames[0].channel, 5u);
+  EXPECT_EQ((*wire::DecodeObject(frames[0]))["text"], "slow");
+  EXPECT_EQ(frames[1].channel, 4u);
+  EXPECT_EQ(frames[1].type, wire::FrameType::kAnswer);
+  EXPECT_EQ(frames[2].channel, 7u);
+  EXPECT_EQ(wire::ErrorFromFrame(frames[2]).message, "nothing is there");
+  // After the thread has ended there is another one.
+  ASSERT_TRUE(answers_->Ask(1, {"quick"}).ok());
+  EXPECT_EQ(Await(1)[0].channel, 1u);
+}
+
+TEST_F(AnswersTest, WhatNoAnswererKnowsIsRefused) {
+  const Status status = answers_->Ask(1, {"other"});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(AnswersTest, AnAnswerThatNoFrameHoldsIsAnError) {
+  ASSERT_TRUE(answers_->Ask(1, {"long"}).ok());
+  const auto frame = Await(1)[0];
+  EXPECT_EQ(wire::ErrorFromFrame(frame).code, ErrorCode::kLimit);
+}
+
+TEST_F(AnswersTest, SoManyMayWaitAndNoMore) {
+  ASSERT_TRUE(answers_->Ask(1, {"slow"}).ok());
+  gate_->began.acquire();
+  for (std::size_t i = 0; i < Answers::kMaxWaiting; ++i) {
+    ASSERT_TRUE(answers_->Ask(2, {"quick"}).ok());
+  }
+  EXPECT_EQ(answers_->Ask(3, {"quick"}).error().code, ErrorCode::kLimit);
+  gate_->may_end.release();
+  Await(1 + Answers::kMaxWaiting);
+}
+
+// An agent that powers off waits for no answer.
+TEST_F(AnswersTest, ItsEndDoesNotWaitForAnAnswer) {
+  ASSERT_TRUE(answers_->Ask(1, {"slow"}).ok());
+  ASSERT_TRUE(answers_->Ask(2, {"slow"}).ok());
+  gate_->began.acquire();
+  answers_.reset();
+}
+
+}  // namespace
+}  // namespace pyro::agent
