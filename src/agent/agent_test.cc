@@ -40,7 +40,7 @@ class NoTree : public ProcessTree {
 
 class NoTrees : public ProcessTrees {
  public:
-  Result<std::unique_ptr<ProcessTree>> Create() override {
+  Result<std::unique_ptr<ProcessTree>> Create(std::int64_t) override {
     return std::unique_ptr<ProcessTree>(std::make_unique<NoTree>());
   }
 };

@@ -114,7 +114,7 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   for (const int fd : {in->write.get(), out->read.get(), err->read.get()}) {
     if (const Status status = sys::SetNonBlocking(fd); !status) return NotTried(status.error());
   }
-  auto tree = trees.Create();
+  auto tree = trees.Create(exec.sequence);
   if (!tree) return NotTried(tree.error());
 
   sys::SpawnOptions options;

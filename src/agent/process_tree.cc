@@ -40,8 +40,9 @@ class Cgroup : public ProcessTree {
 
 }  // namespace
 
-Result<std::unique_ptr<ProcessTree>> CgroupTrees::Create() {
-  std::string path = fmt::format("{}/{}", directory_, next_++);
+Result<std::unique_ptr<ProcessTree>> CgroupTrees::Create(std::int64_t sequence) {
+  std::string path = sequence > 0 ? fmt::format("{}/{}", directory_, sequence)
+                                  : fmt::format("{}/other-{}", directory_, next_++);
   if (::mkdir(path.c_str(), 0755) != 0) return sys::ErrnoError(errno, "make cgroup", path);
   auto procs = sys::OpenFile(path + "/cgroup.procs", O_WRONLY);
   if (!procs) {

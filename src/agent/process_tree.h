@@ -28,14 +28,16 @@ class ProcessTree {
 class ProcessTrees {
  public:
   virtual ~ProcessTrees() = default;
-  virtual Result<std::unique_ptr<ProcessTree>> Create() = 0;
+  // `sequence`: the command's number in the journal, or 0.
+  virtual Result<std::unique_ptr<ProcessTree>> Create(std::int64_t sequence) = 0;
 };
 
-// Trees that are cgroups (version 2) below one directory.
+// Trees that are cgroups (version 2) below one directory. That of a command of the journal is named
+// after its sequence, so that the kernel knows whose process is whose.
 class CgroupTrees : public ProcessTrees {
  public:
   explicit CgroupTrees(std::string directory) : directory_(std::move(directory)) {}
-  Result<std::unique_ptr<ProcessTree>> Create() override;
+  Result<std::unique_ptr<ProcessTree>> Create(std::int64_t sequence) override;
 
  private:
   const std::string directory_;

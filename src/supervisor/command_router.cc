@@ -110,19 +110,19 @@ std::uint32_t CommandRouter::NewChannel() {
 
 void CommandRouter::Begin(ClientChannel client, wire::Exec exec) {
   const std::uint32_t channel = NewChannel();
-  std::int64_t sequence = 0;
+  exec.sequence = 0;
   if (exec.script) exec.argv[0] = shell_;
   if (exec.journal) {
     const auto recorded = place_.journal->Begin(exec);
     if (!recorded) return Refuse(client, recorded.error());
-    sequence = *recorded;
+    exec.sequence = *recorded;
     place_.ports.ToClient(client.client,
-                          EncodeFrame(wire::Accepted{sequence}.ToFrame(client.channel)));
+                          EncodeFrame(wire::Accepted{exec.sequence}.ToFrame(client.channel)));
     // The output of a finished command outlives the guest.
     exec.sync = true;
   }
   by_client_[client] = channel;
-  commands_.try_emplace(channel, place_, client, channel, sequence).first->second.Begin(exec);
+  commands_.try_emplace(channel, place_, client, channel, exec.sequence).first->second.Begin(exec);
   if (commands_.size() == 1) place_.ports.UseChanged();
 }
 

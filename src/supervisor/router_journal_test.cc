@@ -65,6 +65,20 @@ TEST_F(JournalRouterTest, RecordsBeforeTheGuestIsAskedAndAgainBeforeTheClientIsT
   EXPECT_EQ(ToClient(1).back().type, FrameType::kExited);
 }
 
+TEST_F(JournalRouterTest, TheGuestIsToldTheSequenceThatTheJournalGave) {
+  wire::Exec exec;
+  exec.argv = {"true"};
+  exec.cwd = "/";
+  exec.sequence = 77;
+  ASSERT_TRUE(router_.FromClient(1, exec.ToFrame(4)).ok());
+  exec.journal = true;
+  ASSERT_TRUE(router_.FromClient(1, exec.ToFrame(5)).ok());
+  const auto frames = ToGuest();
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_EQ(wire::Exec::FromFrame(frames[0])->sequence, 0);
+  EXPECT_EQ(wire::Exec::FromFrame(frames[1])->sequence, 1);
+}
+
 TEST_F(JournalRouterTest, AClientThatLeavesLeavesItsCommandRunning) {
   const std::uint32_t channel = BeginJournaled(1, 5);
   router_.ClientGone(1);

@@ -85,7 +85,8 @@ constexpr Field kExec[] = {
     Row<Exec, &Exec::timeout_ms>("timeout_ms").To(kMaxTimeoutMs),
     Row<Exec, &Exec::sync>("sync"),
     Row<Exec, &Exec::journal>("journal"),
-    Row<Exec, &Exec::script>("script").MayLack(),  // An earlier client does not say.
+    Row<Exec, &Exec::sequence>("sequence").MayLack(),  // A client does not say.
+    Row<Exec, &Exec::script>("script").MayLack(),      // An earlier client does not say.
 };
 constexpr Field kExited[] = {
     Row<Exited, &Exited::outcome>("outcome").With(&Field::choice, &OutcomeInFrame),

@@ -76,8 +76,9 @@ inline constexpr std::int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
 // The supervisor enforces the timeout.
 struct Exec : CommandSpec {
   std::map<std::string, std::string> env;  // Added to the guest's defaults.
-  bool sync = false;     // Agent: sync the data disk before the command's end is reported.
-  bool journal = false;  // Supervisor of a task: its output goes to the journal's files only.
+  bool sync = false;          // Agent: sync the data disk before the command's end is reported.
+  bool journal = false;       // Supervisor of a task: its output goes to the journal's files only.
+  std::int64_t sequence = 0;  // Agent: its number in the journal; 0: it is not kept there.
   // Supervisor: argv is a shell with its -c and a script; the guest's own shell takes the first
   // word's place.
   bool script = false;

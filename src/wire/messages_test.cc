@@ -55,6 +55,9 @@ TEST(MessagesTest, WhatEarlierVersionsDoNotSendHasADefault) {
   exec.script = true;
   EXPECT_TRUE(Exec::FromFrame(exec.ToFrame(1))->script);
   EXPECT_FALSE(Exec::FromFrame(without(exec.ToFrame(1), "script"))->script);
+  exec.sequence = 7;
+  EXPECT_EQ(Exec::FromFrame(exec.ToFrame(1))->sequence, 7);
+  EXPECT_EQ(Exec::FromFrame(without(exec.ToFrame(1), "sequence"))->sequence, 0);
   Exited exited;
   exited.output_left_open = true;
   EXPECT_TRUE(Exited::FromFrame(exited.ToFrame(1))->output_left_open);
