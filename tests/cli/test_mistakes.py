@@ -78,8 +78,6 @@ def test_a_missing_dash_dash_is_shown_where_it_belongs(bare, words, sentence, hi
      "leave it out: pyro env list"),
     (["env", "pull"], 2, "ENVIRONMENT is missing", "write: pyro env pull debian:12"),
     (["task", "export", ID], 2, "PATH is missing", f"write: pyro task export {ID} PATH DEST"),
-    (["task"], 2, "the command 'pyro task' is not complete",
-     "give one of create, exec, status, logs, list, stop, delete, export, rename"),
     (["run", "debian:12", "--mem-mib"], 125, "--mem-mib has no value", "give one after it, as in: --mem-mib N"),
     (["task", "create", "--source-path", "--network", "debian:12"], 2, "--source-path has no value",
      "give one after it, as in: --source-path PATH"),
@@ -90,6 +88,14 @@ def test_a_missing_dash_dash_is_shown_where_it_belongs(bare, words, sentence, hi
 ])
 def test_the_right_word_is_blamed_and_the_nearest_offered(bare, words, code, sentence, hint):
     assert lines(bare(*words), code) == (sentence, hint)
+
+
+def test_a_group_alone_is_answered_with_its_commands(bare):
+    groups = {group["name"]: [command["name"] for command in group["commands"]]
+              for group in bare("__describe").json["commands"]}
+    assert {"create", "exec", "delete"} < set(groups["task"])
+    expected = ("the command 'pyro task' is not complete", f"give one of {', '.join(groups['task'])}")
+    assert lines(bare("task"), 2) == expected
 
 
 @pytest.mark.parametrize("option, part", [

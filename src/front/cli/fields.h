@@ -37,7 +37,7 @@ void AddFields(CLI::App* command, T& object, std::initializer_list<std::string_v
 }
 
 // The command of an operation with an example, made from its row: the arguments and options are the
-// fields of its request, and people get the fields of its result that are set.
+// fields of its request. People get the fields of its result that are set, or its list as a table.
 void AddRowCommand(CLI::App& parent, Context& context, const api::Operation& operation);
 
 }  // namespace pyro::cli

@@ -1,13 +1,21 @@
 // A command that is made from the row of its operation.
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include "api/operations.h"
+#include "base/age.h"
 #include "base/text.h"
 #include "front/cli/call.h"
 #include "front/cli/fields.h"
@@ -28,6 +36,60 @@ std::string Lines(const Json& document) {
   return text;
 }
 
+std::string CellOf(const api::Field& field, const Json& value) {
+  if (value.is_null()) return "-";
+  if (value.is_string()) return Printable(value.get<std::string>(), 1000);
+  if (field.unit == api::Unit::kSeconds) {
+    return FormatAge(std::chrono::seconds(value.get<std::int64_t>()));
+  }
+  return value.dump();
+}
+
+// Such as AGE for age_seconds, whose cells have their units.
+std::string HeadOf(const api::Field& field) {
+  std::string head = field.name;
+  if (field.unit == api::Unit::kSeconds) head = head.substr(0, head.rfind("_seconds"));
+  for (char& c : head) c = c == '_' ? ' ' : static_cast<char>(std::toupper(c));
+  return head;
+}
+
+// A line for each element, and a column for each of its fields. Numbers are on the right of theirs;
+// the last column fills the line.
+std::string Table(const api::Struct& rows, const Json& list) {
+  std::vector<std::string> lines(list.size() + 1);
+  const std::vector<api::Member> columns = api::MembersOf(rows);
+  for (const api::Member& column : columns) {
+    std::vector<std::string> cells = {HeadOf(column.field)};
+    for (const Json& one : list) cells.push_back(CellOf(column.field, one[column.field.name]));
+    std::size_t width = 0;
+    for (const std::string& cell : cells) width = std::max(width, cell.size());
+    const bool last = &column == &columns.back();
+    const bool right = column.field.kind == api::Kind::kInteger;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (!last && right) cells[i].insert(0, width - cells[i].size(), ' ');
+      if (!last && !right) cells[i].resize(width, ' ');
+      lines[i] += cells[i] + (last ? "\n" : "  ");
+    }
+  }
+  lines[0] = Paint(STDOUT_FILENO, Colour::kBold, lines[0].substr(0, lines[0].size() - 1)) + "\n";
+  return fmt::format("{}", fmt::join(lines, ""));
+}
+
+// A result with a list is the list as a table; of the other fields, flags that are set are said.
+void PrintResult(const api::Struct& rows, const Json& document) {
+  const auto members = api::MembersOf(rows);
+  const auto list = std::find_if(members.begin(), members.end(), [](const api::Member& one) {
+    return one.field.kind == api::Kind::kList;
+  });
+  if (list == members.end()) return Print(Lines(document));
+  Print(Table(list->field.rows(), document[list->field.name]));
+  for (const api::Member& one : members) {
+    if (one.field.kind == api::Kind::kFlag && document[one.field.name] == true) {
+      Talk(fmt::format("{}\n", one.field.sentence));
+    }
+  }
+}
+
 struct RowCall {
   const api::Operation& operation;
   std::shared_ptr<void> request = operation.request().make();
@@ -46,7 +108,7 @@ int CallRow(Engine& engine, const Context& context, const RowCall& row) {
   if (context.json) {
     PrintJson(document);
   } else if (!row.quiet) {
-    Print(Lines(document));
+    PrintResult(operation.result(), document);
   }
   return kExitOk;
 }
