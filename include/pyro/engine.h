@@ -181,6 +181,12 @@ class Engine {
   enum class Follow { kNo, kYes };
   virtual Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
                                               Follow follow, const CallIo& io) = 0;
+  // The processes in the task's guest, without the kernel's threads, in the order of their ids: at
+  // most 4,096. Neither starts the guest nor renews its lease. kWrongState: it does not run, or the
+  // task runs on the host. kGuestUnavailable: it does not answer within 20 s. kProtocol: its answer
+  // is malformed.
+  virtual Result<TaskProcesses> ListTaskProcesses(const std::string& task_id,
+                                                  const CallIo& io = {}) = 0;
   // Gives the task another name for people, as TaskOptions has it; empty: none.
   virtual Result<TaskInfo> RenameTask(const std::string& task_id, const std::string& name) = 0;
   // Syncs, powers off and interrupts running commands. A stopped task is no error.

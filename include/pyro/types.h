@@ -212,6 +212,25 @@ struct TaskLogs {
   std::vector<TaskLogEntry> entries;
 };
 
+// A process of a task's guest, as the guest tells.
+struct TaskProcess {
+  std::int64_t pid = 0;
+  std::int64_t parent = 0;       // 0: the kernel.
+  std::int64_t uid = 0;          // Of its user.
+  std::string state;             // running, sleeping, waiting, stopped, zombie or other.
+  std::int64_t age_seconds = 0;  // Since its start.
+  std::int64_t cpu_ms = 0;       // The CPU time that it took, in milliseconds.
+  std::int64_t rss_kib = 0;      // Its resident memory, in KiB.
+  std::int64_t sequence = 0;     // The command of the journal that it belongs to; 0: none.
+  std::string command;  // Its words quoted for a shell, printable; "…" ends what was cut.
+};
+
+struct TaskProcesses {
+  std::string task_id;
+  std::vector<TaskProcess> processes;
+  bool truncated = false;  // More processes run than are listed.
+};
+
 struct ExportOptions {
   bool force = false;  // Replace a regular file that is there.
   // If it is not -1, the export goes to this descriptor, borrowed, and to no destination: a file's

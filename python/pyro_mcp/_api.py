@@ -233,6 +233,13 @@ class Calls(Caller):
             follow=follow, on_stdout=on_stdout, on_stderr=on_stderr)
         return answer
 
+    def list_task_processes(self, task_id: str) -> results.TaskProcesses:
+        """Returns the processes in the task's guest, as the guest tells, and for each the command of the
+        journal that it belongs to. A guest that does not run is not started: WrongStateError.
+        """
+        answer: results.TaskProcesses = self._call("task processes", task_id=task_id)
+        return answer
+
     def rename_task(self, task_id: str, *, name: str) -> results.TaskInfo:
         """Give a task another name for people."""
         answer: results.TaskInfo = self._call("task rename", task_id=task_id, name=name)
@@ -385,6 +392,10 @@ class TaskCalls:
         """Pyro.read_task_command for this task."""
         return self._pyro.read_task_command(self.task_id, sequence, follow=follow, on_stdout=on_stdout,
             on_stderr=on_stderr)
+
+    def list_processes(self) -> results.TaskProcesses:
+        """Pyro.list_task_processes for this task."""
+        return self._pyro.list_task_processes(self.task_id)
 
     def rename(self, *, name: str) -> results.TaskInfo:
         """Pyro.rename_task for this task."""

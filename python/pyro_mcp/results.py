@@ -245,6 +245,30 @@ class TaskOutput(TypedDict):
     complete: bool  # The command has ended, and no output follows next_offset.
 
 
+class TaskProcess(TypedDict):
+    """A process in a task's guest."""
+
+    pid: int  # Its id in the guest.
+    parent: int  # The id of its parent; 0: the kernel.
+    uid: int  # The id of its user.
+    # What it does now; waiting: for a device.
+    state: Literal["running", "sleeping", "waiting", "stopped", "zombie", "other"]
+    age_seconds: int  # The time since its start.
+    cpu_ms: int  # The CPU time that it took.
+    rss_kib: int  # Its resident memory, in KiB.
+    sequence: Optional[int]  # The command of the journal that it belongs to; None: none.
+    command: str  # Its words quoted for a shell; without words, its name in brackets.
+
+
+class TaskProcesses(TypedDict):
+    """The processes in a task's guest."""
+
+    task_id: str  # The task's id.
+    count: int
+    processes: list[TaskProcess]  # Without the threads of the guest's kernel.
+    truncated: bool  # More processes run than are listed.
+
+
 class DeletedTask(TypedDict):
     """A task that was deleted."""
 

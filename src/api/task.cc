@@ -13,6 +13,8 @@ namespace pyro::api {
 
 template <>
 const Struct& Rows<RenameTaskRequest>();
+template <>
+const Struct& Rows<TaskProcesses>();
 
 namespace {
 
@@ -224,6 +226,11 @@ Result<TaskInfo> CallRenameTask(Engine& engine, const RenameTaskRequest& request
   return engine.RenameTask(request.task_id, request.name);
 }
 
+Result<TaskProcesses> CallListTaskProcesses(Engine& engine, const TaskRequest& request,
+                                            const CallIo& io) {
+  return engine.ListTaskProcesses(request.task_id, io);
+}
+
 Result<TaskInfo> CallStopTask(Engine& engine, const TaskRequest& request, const CallIo&) {
   return engine.StopTask(request.task_id);
 }
@@ -378,6 +385,18 @@ constexpr Operation kTaskOperations[] = {
             "call, and the command goes on.",
         .command = "task logs --sequence --follow",
         .no_tool = "a result has room for pages, which task_logs reads",
+    }),
+    By<CallListTaskProcesses>({
+        .name = "task processes",
+        .method = "list_task_processes",
+        .effect = Effect::kReads,
+        .sentence = "Show the processes that run in a task's guest",
+        .example = "pyro task processes $id",
+        .for_python =
+            "Returns the processes in the task's guest, as the guest tells, and for each the "
+            "command of the journal that it belongs to. A guest that does not run is not started: "
+            "WrongStateError.",
+        .no_tool = "task_exec with ps shows them",
     }),
     By<CallRenameTask>({
         .name = "task rename",

@@ -4,6 +4,10 @@
 #include "api/shared_rows.h"
 
 namespace pyro::api {
+
+template <>
+const Struct& Rows<TaskProcess>();
+
 namespace {
 
 constexpr Field kTaskCommand[] = {
@@ -149,6 +153,33 @@ constexpr Field kTaskLogs[] = {
     Row<TaskLogs, &TaskLogs::entries>("entries", "Entries with their output").Counted(),
 };
 
+constexpr Field kTaskProcess[] = {
+    Row<TaskProcess, &TaskProcess::pid>("pid", "Its id in the guest"),
+    Row<TaskProcess, &TaskProcess::parent>("parent", "The id of its parent; 0: the kernel"),
+    Row<TaskProcess, &TaskProcess::uid>("uid", "The id of its user"),
+    Row<TaskProcess, &TaskProcess::state>("state", "What it does now; waiting: for a device")
+        .OneOf("running|sleeping|waiting|stopped|zombie|other"),
+    Row<TaskProcess, &TaskProcess::age_seconds>("age_seconds", "The time since its start")
+        .Of(Unit::kSeconds),
+    Row<TaskProcess, &TaskProcess::cpu_ms>("cpu_ms", "The CPU time that it took")
+        .Of(Unit::kMilliseconds),
+    Row<TaskProcess, &TaskProcess::rss_kib>("rss_kib", "Its resident memory, in KiB"),
+    Row<TaskProcess, &TaskProcess::sequence>(
+        "sequence", "The command of the journal that it belongs to; null: none")
+        .NullIfUnset(),
+    Row<TaskProcess, &TaskProcess::command>(
+        "command", "Its words quoted for a shell; without words, its name in brackets"),
+};
+
+constexpr Field kTaskProcesses[] = {
+    TaskIdRow<TaskProcesses>(),
+    Row<TaskProcesses, &TaskProcesses::processes>("processes",
+                                                  "Without the threads of the guest's kernel")
+        .Counted(),
+    Row<TaskProcesses, &TaskProcesses::truncated>("truncated",
+                                                  "More processes run than are listed"),
+};
+
 constexpr Field kExportedPath[] = {
     TaskIdRow<ExportedPath>(),
     Row<ExportedPath, &ExportedPath::path>("path", "The path in the guest"),
@@ -179,6 +210,8 @@ PYRO_ROWS(TaskList, "TaskList", "All tasks.", kTaskList)
 PYRO_ROWS(TaskOutput, "TaskOutput", "A page of one stream of one command.", kTaskOutput)
 PYRO_ROWS(TaskLogEntry, "TaskLogEntry", "An entry with its output.", kTaskLogEntry)
 PYRO_ROWS(TaskLogs, "TaskLogs", "Entries with their output.", kTaskLogs)
+PYRO_ROWS(TaskProcess, "TaskProcess", "A process in a task's guest.", kTaskProcess)
+PYRO_ROWS(TaskProcesses, "TaskProcesses", "The processes in a task's guest.", kTaskProcesses)
 PYRO_ROWS(ExportedPath, "ExportedPath", "What was copied out of a task.", kExportedPath)
 PYRO_ROWS(DeletedTask, "DeletedTask", "A task that was deleted.", kDeletedTask)
 

@@ -59,6 +59,7 @@ class LocalEngine final : public Engine {
                             std::int64_t limit) override;
   Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
                                       Follow follow, const CallIo& io) override;
+  Result<TaskProcesses> ListTaskProcesses(const std::string& task_id, const CallIo& io) override;
   Result<TaskInfo> RenameTask(const std::string& task_id, const std::string& name) override;
   Result<TaskInfo> StopTask(const std::string& task_id) override;
   Result<std::string> DeleteTask(const std::string& task_id) override;

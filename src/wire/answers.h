@@ -3,8 +3,12 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/fields.h"
 #include "base/json.h"
@@ -32,9 +36,53 @@ Result<Answer> ReadAnswer(const Frame& frame) {
   return answer;
 }
 
+inline constexpr std::size_t kMaxProcesses = 4096;
+inline constexpr std::size_t kMaxProcessCommand = 1000;  // Bytes; what has so many was cut.
+
+struct Process {
+  std::int64_t pid = 0;
+  std::int64_t parent = 0;
+  std::int64_t uid = 0;
+  std::string state;  // A letter, as in /proc/PID/stat.
+  std::int64_t age_seconds = 0;
+  std::int64_t cpu_ms = 0;
+  std::int64_t rss_kib = 0;
+  std::int64_t sequence = 0;  // As of wire::Exec.
+  std::string name;
+  std::string command;  // Each word ends with a NUL.
+};
+
+inline constexpr Field kProcess[] = {
+    Row<Process, &Process::pid>("pid").From(1),
+    Row<Process, &Process::parent>("parent"),
+    Row<Process, &Process::uid>("uid").To(UINT32_MAX),
+    Row<Process, &Process::state>("state").To(1),
+    Row<Process, &Process::age_seconds>("age_seconds"),
+    Row<Process, &Process::cpu_ms>("cpu_ms"),
+    Row<Process, &Process::rss_kib>("rss_kib"),
+    Row<Process, &Process::sequence>("sequence"),
+    Row<Process, &Process::name>("name").To(64),
+    Row<Process, &Process::command>("command").To(kMaxProcessCommand),
+};
+
+// The processes of the guest, except threads of its kernel.
+struct Processes {
+  static constexpr const char* kQuestion = "processes";
+  std::vector<Process> processes;  // By their ids.
+  bool truncated = false;          // There are more.
+
+  static std::span<const Field> Rows() {
+    static constexpr Field kRows[] = {
+        Row<Processes, &Processes::processes>("processes").Of(kProcess).To(kMaxProcesses),
+        Row<Processes, &Processes::truncated>("truncated"),
+    };
+    return kRows;
+  }
+};
+
 // Every one of them, for loops over all.
 template <typename... Answer>
 struct AnswerList {};
-using Answers = AnswerList<>;
+using Answers = AnswerList<Processes>;
 
 }  // namespace pyro::wire

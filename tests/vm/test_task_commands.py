@@ -104,6 +104,43 @@ def test_what_cannot_be_cancelled_is_said(create):
     assert task.json("stop", "--sequence", str(sequence))["outcome"] == "interrupted"
 
 
+def test_processes_are_listed_with_the_commands_that_they_belong_to(create):
+    task = create()
+    background(task, "sleep", "1001")
+    background(task, "sh", "-c", "sleep 1002 & sleep 1003; : \udcff")
+    assert task.exec("sh", "-c", "sleep 1004 > /dev/null 2>&1 & cat /proc/2/comm").text == "kthreadd\n"
+    wanted = {"sleep 1001": 1, "sleep 1002": 2, "sleep 1003": 2, r"sh -c 'sleep 1002 & sleep 1003; : \xff'": 2, "sleep 1004": 3}
+
+    def listed():
+        told = task.json("processes")
+        return told if wanted.keys() <= {one["command"] for one in told["processes"]} else None
+
+    told = harness.wait_until(listed, "all have begun")
+    assert (told["task_id"], told["count"], told["truncated"]) == (task.id, len(told["processes"]), False)
+    processes = {one["command"]: one for one in told["processes"]}
+    assert {command: processes[command]["sequence"] for command in wanted} == wanted
+    assert processes["sleep 1002"]["parent"] == processes[list(wanted)[3]]["pid"]
+    agent = told["processes"][0]
+    assert (agent["pid"], agent["parent"], agent["sequence"]) == (1, 0, None)
+    for one in told["processes"]:
+        assert one["uid"] == 0 and one["state"] in ("running", "sleeping", "waiting", "zombie"), one
+        assert min(one["age_seconds"], one["cpu_ms"]) >= 0 and one["rss_kib"] >= 0, one
+    assert agent["cpu_ms"] > 0 and agent["rss_kib"] > 100
+    # The guest has threads of its kernel, and none of them is listed.
+    assert not {2} & {one[name] for one in told["processes"] for name in ("pid", "parent")}
+    shown = task.pyro("task", "processes", task.id)
+    assert shown.code == 0 and shown.talk == "", shown
+    head, *lines = shown.text.splitlines()
+    assert head.split() == ["PID", "PARENT", "UID", "STATE", "AGE", "CPU", "MS", "RSS", "KIB", "SEQUENCE", "COMMAND"]
+    assert any(line.endswith("  1  sleep 1001") for line in lines), shown
+    # A guest that does not run is not started to be asked.
+    task.stop()
+    refused = task.pyro("task", "processes", task.id, "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "wrong_state"), refused
+    assert "pyro task exec" in refused.json["error"]["hint"]
+    assert task.json("status")["state"] == "stopped"
+
+
 def test_pages_join_to_the_whole_at_characters(create):
     task = create()
     assert task.exec("sh", "-c", "printf 'aäö€𝄞%.0s' 1 2 3 4 5; printf 'e\\303' >&2").code == 0

@@ -1,4 +1,4 @@
-// Tasks: create, exec, status, list, stop, delete.
+// Tasks: create, exec, status, list, processes, rename, stop, delete.
 
 #include <optional>
 #include <utility>
@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "api/rows.h"
+#include "base/text.h"
 #include "base/try.h"
 #include "engine/capture.h"
 #include "engine/context.h"
@@ -26,6 +27,7 @@
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/sparse_copy.h"
+#include "wire/answers.h"
 
 namespace pyro {
 namespace engine {
@@ -85,14 +87,17 @@ struct Running {
   bool restarted = false;
 };
 
+// A client of a task that is being made could be taken for its maker, and a command in it could be
+// removed with it.
+Status CheckMade(const Context& context, const InstanceId& id) {
+  PYRO_ASSIGN_OR_RETURN(const state::InstanceFiles files, state::LookAtFiles(context.state, id));
+  if (files == state::InstanceFiles::kReady) return OkStatus();
+  return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
+                   "wait for 'pyro task create' to end");
+}
+
 Result<Running> EnsureRunning(const Context& context, Found& found, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(const state::InstanceFiles files,
-                        state::LookAtFiles(context.state, found.instance.id));
-  if (files != state::InstanceFiles::kReady) {
-    // A command in it now could be removed with it.
-    return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
-                     "wait for 'pyro task create' to end");
-  }
+  PYRO_RETURN_IF_ERROR(CheckMade(context, found.instance.id));
   PYRO_FAILPOINT("task.start.found");
   PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context, found));
   if (taken.link || taken.instance.state == InstanceState::kStarted) {
@@ -143,6 +148,53 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
   }
   PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, registry.Get(spec.id));
   return DescribeTask(context, registry, task);
+}
+
+std::string_view StateOf(char letter) {
+  switch (letter) {
+    case 'R':
+      return "running";
+    case 'S':
+      return "sleeping";
+    case 'D':
+      return "waiting";
+    case 'T':
+    case 't':
+      return "stopped";
+    case 'Z':
+      return "zombie";
+    default:
+      return "other";
+  }
+}
+
+TaskProcess DescribeProcess(const wire::Process& told) {
+  TaskProcess process;
+  process.pid = told.pid;
+  process.parent = told.parent;
+  process.uid = told.uid;
+  process.state = StateOf(told.state.empty() ? '?' : told.state[0]);
+  process.age_seconds = told.age_seconds;
+  process.cpu_ms = told.cpu_ms;
+  process.rss_kib = told.rss_kib;
+  process.sequence = told.sequence;
+  std::string_view command = told.command;
+  const bool cut = command.size() == wire::kMaxProcessCommand;
+  while (command.ends_with('\0')) command.remove_suffix(1);
+  std::vector<std::string> words;
+  for (const std::string_view word : Split(command, '\0')) words.emplace_back(word);
+  const std::string line = command.empty() ? "[" + told.name + "]" : ShellJoin(words);
+  process.command = Printable(line, line.size()) + (cut ? "…" : "");
+  return process;
+}
+
+Error NoGuest(const InstanceRecord& task) {
+  if (task.state == InstanceState::kStarted) {
+    return MakeError(ErrorCode::kWrongState, "the task runs on the host, in no guest",
+                     "'ps' on this host shows its processes");
+  }
+  return MakeError(ErrorCode::kWrongState, "the task's guest does not run, and so no process",
+                   "the next 'pyro task exec' starts it");
 }
 
 }  // namespace
@@ -228,6 +280,22 @@ Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
     list.push_back(std::move(info));
   }
   return list;
+}
+
+Result<TaskProcesses> LocalEngine::ListTaskProcesses(const std::string& task_id, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  PYRO_RETURN_IF_ERROR(engine::CheckMade(impl_->context, found.instance.id));
+  PYRO_ASSIGN_OR_RETURN(engine::Taken taken, engine::Take(impl_->context, found));
+  if (!taken.link) return engine::NoGuest(taken.instance);
+  PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
+  PYRO_ASSIGN_OR_RETURN(const wire::Processes told, taken.link->Ask<wire::Processes>(io.cancel_fd));
+  TaskProcesses processes;
+  processes.task_id = taken.instance.id.str();
+  processes.truncated = told.truncated;
+  for (const wire::Process& one : told.processes) {
+    processes.processes.push_back(engine::DescribeProcess(one));
+  }
+  return processes;
 }
 
 Result<TaskInfo> LocalEngine::RenameTask(const std::string& task_id, const std::string& name) {
