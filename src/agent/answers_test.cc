@@ -1,12 +1,20 @@
 #include "agent/answers.h"
 
 #include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <semaphore>
 #include <string>
 #include <utility>
 
 #include <gtest/gtest.h>
+
+#include "base/check.h"
+#include "sys/files.h"
 
 namespace pyro::agent {
 namespace {
@@ -108,6 +116,50 @@ TEST_F(AnswersTest, ItsEndDoesNotWaitForAnAnswer) {
   ASSERT_TRUE(answers_->Ask(2, {"slow"}).ok());
   gate_->began.acquire();
   answers_.reset();
+}
+
+// A process that stands still.
+class Child {
+ public:
+  explicit Child(const char* name) {
+    const auto ready = sys::MakePipe();
+    PYRO_CHECK(ready.ok());
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::prctl(PR_SET_NAME, name);
+      (void)sys::WriteAll(ready->write.get(), "!");
+      while (true) ::pause();
+    }
+    char byte = 0;
+    PYRO_CHECK(::read(ready->read.get(), &byte, 1) == 1);
+  }
+  ~Child() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+TEST_F(AnswersTest, AProcessCannotHideBehindItsName) {
+  const Child child(")\n) Z 1 (");
+  answers_ = *Answers::Create(GuestAnswerers());
+  ASSERT_TRUE(answers_->Ask(3, {wire::Processes::kQuestion}).ok());
+  const auto told = wire::ReadAnswer<wire::Processes>(Await(1)[0]);
+  ASSERT_TRUE(told.ok()) << told.error().message;
+  const auto found = std::find_if(told->processes.begin(), told->processes.end(),
+                                  [&](const auto& one) { return one.pid == child.pid(); });
+  ASSERT_NE(found, told->processes.end());
+  EXPECT_EQ(found->name, ")\n) Z 1 (");
+  EXPECT_EQ(found->parent, ::getpid());
+  EXPECT_EQ(found->uid, ::getuid());
+  EXPECT_NE(found->state, "Z");
+  EXPECT_NE(found->command.find("agent_session_test"), std::string::npos);
+  EXPECT_GT(found->rss_kib, 0);
+  EXPECT_EQ(found->sequence, 0);
 }
 
 }  // namespace
