@@ -1,12 +1,8 @@
 // The rows of environments and of this host.
 
-#include <utility>
-#include <vector>
-
 #include "api/operations.h"
 #include "api/rows.h"
 #include "api/shared_rows.h"
-#include "base/try.h"
 
 namespace pyro::api {
 namespace {
@@ -161,37 +157,8 @@ constexpr Field kDoctorReport[] = {
     Row<DoctorReport, &DoctorReport::issues>("issues", "One sentence each, with a remedy"),
 };
 
-Result<EnvironmentList> CallListEnvironments(Engine& engine, const NoArguments&, const CallIo&) {
-  EnvironmentList list;
-  PYRO_ASSIGN_OR_RETURN(list.environments, engine.ListEnvironments());
-  return list;
-}
-
-Result<PulledEnvironment> CallPullEnvironment(Engine& engine, const EnvironmentRequest& request,
-                                              const CallIo& io) {
-  return engine.PullEnvironment(request.environment, io);
-}
-
-Result<EnvironmentDetails> CallInspectEnvironment(Engine& engine,
-                                                  const InspectEnvironmentRequest& request,
-                                                  const CallIo&) {
-  return engine.InspectEnvironment(request.environment,
-                                   request.verify ? Engine::Verify::kYes : Engine::Verify::kNo);
-}
-
-Result<PrunedEnvironments> CallPruneEnvironments(Engine& engine,
-                                                 const PruneEnvironmentsRequest& request,
-                                                 const CallIo&) {
-  return engine.PruneEnvironments(request.all ? Engine::PruneScope::kAll
-                                              : Engine::PruneScope::kLeftovers);
-}
-
-Result<DoctorReport> CallDoctor(Engine& engine, const NoArguments&, const CallIo&) {
-  return engine.Doctor();
-}
-
 constexpr Operation kHostOperations[] = {
-    By<CallListEnvironments>({
+    By<&EnvironmentList::environments, NoArguments, &Engine::ListEnvironments>({
         .name = "env list",
         .method = "list_environments",
         .tool = "vm_list_environments",
@@ -202,7 +169,7 @@ constexpr Operation kHostOperations[] = {
             "installed is built at its first use, about a minute.",
         .for_python = "Returns the catalog, and for each environment if it is installed.",
     }),
-    By<CallPullEnvironment>({
+    By<EnvironmentRequest, &Engine::PullEnvironment, &EnvironmentRequest::environment>({
         .name = "env pull",
         .method = "pull_environment",
         .effect = Effect::kCreates,
@@ -213,7 +180,8 @@ constexpr Operation kHostOperations[] = {
             "Takes about a minute. UnavailableError: the package mirror cannot be reached.",
         .no_tool = "the first use of an environment builds it, and the next use repairs it",
     }),
-    By<CallInspectEnvironment>({
+    By<InspectEnvironmentRequest, &Engine::InspectEnvironment, &EnvironmentRequest::environment,
+       &InspectEnvironmentRequest::verify>({
         .name = "env inspect",
         .method = "inspect_environment",
         .tool = "vm_inspect_environment",
@@ -225,7 +193,7 @@ constexpr Operation kHostOperations[] = {
             "it again.\n\n"
             "``verify`` reads every file and compares its digest.",
     }),
-    By<CallPruneEnvironments>({
+    By<PruneEnvironmentsRequest, &Engine::PruneEnvironments, &PruneEnvironmentsRequest::all>({
         .name = "env prune",
         .method = "prune_environments",
         .tool = "vm_prune_environments",
@@ -237,7 +205,7 @@ constexpr Operation kHostOperations[] = {
             "task needs.\n\n"
             "With ``all`` it removes installed ones too.",
     }),
-    By<CallDoctor>({
+    By<NoArguments, &Engine::Doctor>({
         .name = "doctor",
         .method = "doctor",
         .tool = "vm_doctor",

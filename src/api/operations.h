@@ -3,8 +3,11 @@
 
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "api/field.h"
@@ -68,36 +71,90 @@ Result<Json> Call(Engine& engine, const Operation& operation, const Json& argume
 // All rows as one document: docs/api.json.
 Json DescribeApi();
 
+// Stands for the whole request among the arguments of a method.
+inline constexpr struct Whole {
+} kWhole{};
+
 namespace internal {
 
-template <typename Request, typename Answer>
-struct Caller {
-  using Function = Result<Answer> (*)(Engine&, const Request&, const CallIo&);
-
-  template <Function kFunction>
-  static Status Call(Engine& engine, const void* request, void* result, const CallIo& io) {
-    Result<Answer> answer = kFunction(engine, *static_cast<const Request*>(request), io);
-    if (!answer) return std::move(answer).error();
-    *static_cast<Answer*>(result) = std::move(*answer);
-    return OkStatus();
+// Becomes the enum of two values that a method takes, too.
+struct Flag {
+  bool value;
+  template <typename T>
+  operator T() const {  // NOLINT(google-explicit-constructor)
+    return static_cast<T>(value);
   }
 };
 
-template <auto kFunction, typename Answer, typename Request>
-constexpr Operation Fill(Operation operation,
-                         Result<Answer> (*)(Engine&, const Request&, const CallIo&)) {
+template <typename Request, typename T>
+decltype(auto) Pick(const Request& request, T argument) {
+  if constexpr (std::is_same_v<T, Whole>) {
+    return (request);
+  } else if constexpr (std::is_same_v<decltype(request.*argument), const bool&>) {
+    return Flag{request.*argument};
+  } else {
+    return (request.*argument);
+  }
+}
+
+template <auto kMethod, typename... Arguments>
+auto Invoke(Engine& engine, const CallIo& io, const Arguments&... arguments) {
+  if constexpr (std::is_invocable_v<decltype(kMethod), Engine&, const Arguments&...,
+                                    const CallIo&>) {
+    return std::invoke(kMethod, engine, arguments..., io);
+  } else {
+    return std::invoke(kMethod, engine, arguments...);
+  }
+}
+
+template <typename Request, auto kMethod, auto... kArguments>
+auto CallMethod(Engine& engine, const Request& request, const CallIo& io) {
+  return Invoke<kMethod>(engine, io, Pick(request, kArguments)...);
+}
+
+template <typename Answer, typename Request, auto kInto, auto kMethod, auto... kArguments>
+Status Call(Engine& engine, const void* request, void* result, const CallIo& io) {
+  auto answer = CallMethod<Request, kMethod, kArguments...>(
+      engine, *static_cast<const Request*>(request), io);
+  if (!answer) return std::move(answer).error();
+  Answer& to = *static_cast<Answer*>(result);
+  if constexpr (std::is_same_v<std::remove_cv_t<decltype(kInto)>, Whole>) {
+    to = std::move(*answer);
+  } else {
+    to.*kInto = std::move(*answer);
+  }
+  return OkStatus();
+}
+
+template <typename Answer, typename Request, auto... kCall>
+constexpr Operation Fill(Operation operation) {
   operation.request = &Rows<Request>;
   operation.result = &Rows<Answer>;
-  operation.call = &Caller<Request, Answer>::template Call<kFunction>;
+  operation.call = &Call<Answer, Request, kCall...>;
   return operation;
 }
 
+template <typename T>
+T ValueOf(const Result<T>&);
+template <typename T, typename Member>
+T OwnerOf(Member T::*);
+
 }  // namespace internal
 
-// The row of an operation that a function carries out.
-template <auto kFunction>
+// The row of an operation that a method of Engine, or a function with an Engine&, carries out. Its
+// arguments are these members of the request, and CallIo if it takes one.
+template <typename Request, auto kMethod, auto... kArguments>
 constexpr Operation By(Operation operation) {
-  return internal::Fill<kFunction>(operation, kFunction);
+  using Answer = decltype(internal::ValueOf(internal::CallMethod<Request, kMethod, kArguments...>(
+      std::declval<Engine&>(), std::declval<const Request&>(), std::declval<const CallIo&>())));
+  return internal::Fill<Answer, Request, kWhole, kMethod, kArguments...>(operation);
+}
+
+// The same where the answer of the method is one member of the result.
+template <auto kInto, typename Request, auto kMethod, auto... kArguments>
+constexpr Operation By(Operation operation) {
+  using Answer = decltype(internal::OwnerOf(kInto));
+  return internal::Fill<Answer, Request, kInto, kMethod, kArguments...>(operation);
 }
 
 }  // namespace pyro::api

@@ -1,13 +1,8 @@
 // What can be asked of tasks: the rows of arguments and of operations.
 
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "api/operations.h"
 #include "api/rows.h"
 #include "api/shared_rows.h"
-#include "base/try.h"
 
 namespace pyro::api {
 
@@ -159,61 +154,6 @@ constexpr Field kExportTaskRequest[] = {
         .ForModels("Replace a regular file that is there."),
 };
 
-Result<TaskInfo> CallCreateTask(Engine& engine, const TaskOptions& options, const CallIo& io) {
-  return engine.CreateTask(options, io);
-}
-
-Result<TaskExecResult> CallExecTask(Engine& engine, const ExecTaskRequest& request,
-                                    const CallIo& io) {
-  return engine.ExecTask(request.task_id, request.command, request.timeout_seconds, io);
-}
-
-Result<StartedTaskCommand> CallStartTaskCommand(Engine& engine,
-                                                const StartTaskCommandRequest& request,
-                                                const CallIo& io) {
-  return engine.StartTaskCommand(request.task_id, request.command, request.timeout_seconds, io);
-}
-
-Result<TaskCommandInfo> CallCancelTaskCommand(Engine& engine, const TaskCommandRequest& request,
-                                              const CallIo& io) {
-  return engine.CancelTaskCommand(request.task_id, request.sequence, io);
-}
-
-Result<TaskInfo> CallStatusTask(Engine& engine, const TaskRequest& request, const CallIo&) {
-  return engine.StatusTask(request.task_id);
-}
-
-Result<TaskList> CallListTasks(Engine& engine, const NoArguments&, const CallIo&) {
-  PYRO_ASSIGN_OR_RETURN(std::vector<TaskInfo> tasks, engine.ListTasks());
-  return TaskList{std::move(tasks)};
-}
-
-Result<TaskCommandInfo> CallGetTaskCommand(Engine& engine, const GetTaskCommandRequest& request,
-                                           const CallIo& io) {
-  return engine.GetTaskCommand(request.task_id, request.sequence, request.wait, io);
-}
-
-Result<TaskCommandPage> CallListTaskCommands(Engine& engine, const TaskEntriesRequest& request,
-                                             const CallIo&) {
-  return engine.ListTaskCommands(request.task_id, request.first, request.limit);
-}
-
-Result<TaskOutput> CallReadTaskOutput(Engine& engine, const ReadTaskOutputRequest& request,
-                                      const CallIo& io) {
-  return engine.ReadTaskOutput(request.task_id, request.sequence, request.stream, request.offset,
-                               request.limit, request.wait, io);
-}
-
-Result<TaskLogs> CallLogsTask(Engine& engine, const TaskEntriesRequest& request, const CallIo&) {
-  return engine.LogsTask(request.task_id, request.first, request.limit);
-}
-
-Result<TaskCommand> CallReadTaskCommand(Engine& engine, const ReadTaskCommandRequest& request,
-                                        const CallIo& io) {
-  return engine.ReadTaskCommand(request.task_id, request.sequence,
-                                request.follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
-}
-
 constexpr Field kRenameTaskRequest[] = {
     Inline<RenameTaskRequest, TaskRequest>(),
     Row<RenameTaskRequest, &RenameTaskRequest::name>("name", "Its new name, up to 64 bytes")
@@ -222,24 +162,6 @@ constexpr Field kRenameTaskRequest[] = {
         .Longest(64),
 };
 
-Result<TaskInfo> CallRenameTask(Engine& engine, const RenameTaskRequest& request, const CallIo&) {
-  return engine.RenameTask(request.task_id, request.name);
-}
-
-Result<TaskProcesses> CallListTaskProcesses(Engine& engine, const TaskRequest& request,
-                                            const CallIo& io) {
-  return engine.ListTaskProcesses(request.task_id, io);
-}
-
-Result<TaskInfo> CallStopTask(Engine& engine, const TaskRequest& request, const CallIo&) {
-  return engine.StopTask(request.task_id);
-}
-
-Result<DeletedTask> CallDeleteTask(Engine& engine, const TaskRequest& request, const CallIo&) {
-  PYRO_ASSIGN_OR_RETURN(std::string id, engine.DeleteTask(request.task_id));
-  return DeletedTask{std::move(id)};
-}
-
 Result<ExportedPath> CallExportTask(Engine& engine, const ExportTaskRequest& request,
                                     const CallIo& io) {
   return engine.ExportTask(request.task_id, request.path, request.destination,
@@ -247,7 +169,7 @@ Result<ExportedPath> CallExportTask(Engine& engine, const ExportTaskRequest& req
 }
 
 constexpr Operation kTaskOperations[] = {
-    By<CallCreateTask>({
+    By<TaskOptions, &Engine::CreateTask, kWhole>({
         .name = "task create",
         .method = "create_task",
         .tool = "task_create",
@@ -269,7 +191,8 @@ constexpr Operation kTaskOperations[] = {
             "is no ignored file, but .git. ``notices`` of the result name what was left out "
             "unasked. MissingToolError: there is no git here.",
     }),
-    By<CallExecTask>({
+    By<ExecTaskRequest, &Engine::ExecTask, &TaskRequest::task_id, &ExecTaskRequest::command,
+       &ExecTaskRequest::timeout_seconds>({
         .name = "task exec",
         .method = "exec_task",
         .tool = "task_exec",
@@ -292,7 +215,8 @@ constexpr Operation kTaskOperations[] = {
             "holds it too. If one of them raises, the command is killed and this call raises "
             "that exception. LimitExceededError: 256 commands already run in the task.",
     }),
-    By<CallStartTaskCommand>({
+    By<StartTaskCommandRequest, &Engine::StartTaskCommand, &TaskRequest::task_id,
+       &StartTaskCommandRequest::command, &StartTaskCommandRequest::timeout_seconds>({
         .name = "task start-command",
         .method = "start_task_command",
         .effect = Effect::kChanges,
@@ -305,7 +229,8 @@ constexpr Operation kTaskOperations[] = {
         .command = "task exec --background",
         .no_tool = "task_exec with background",
     }),
-    By<CallCancelTaskCommand>({
+    By<TaskCommandRequest, &Engine::CancelTaskCommand, &TaskRequest::task_id,
+       &TaskCommandRequest::sequence>({
         .name = "task cancel-command",
         .method = "cancel_task_command",
         .effect = Effect::kEnds,
@@ -316,7 +241,7 @@ constexpr Operation kTaskOperations[] = {
         .command = "task stop --sequence",
         .no_tool = "task_stop with sequence",
     }),
-    By<CallStatusTask>({
+    By<TaskRequest, &Engine::StatusTask, &TaskRequest::task_id>({
         .name = "task status",
         .method = "status_task",
         .tool = "task_status",
@@ -324,7 +249,8 @@ constexpr Operation kTaskOperations[] = {
         .sentence = "Show one task",
         .for_models = "Show a task's state, lease, disk and newest command.",
     }),
-    By<CallLogsTask>({
+    By<TaskEntriesRequest, &Engine::LogsTask, &TaskRequest::task_id, &TaskEntriesRequest::first,
+       &TaskEntriesRequest::limit>({
         .name = "task logs",
         .method = "logs_task",
         .tool = "task_logs",
@@ -338,7 +264,8 @@ constexpr Operation kTaskOperations[] = {
             "Returns the journal: every command with its output. ``first`` and ``limit`` are "
             "those of list_task_commands.",
     }),
-    By<CallGetTaskCommand>({
+    By<GetTaskCommandRequest, &Engine::GetTaskCommand, &TaskRequest::task_id,
+       &TaskCommandRequest::sequence, &GetTaskCommandRequest::wait>({
         .name = "task get-command",
         .method = "get_task_command",
         .effect = Effect::kReads,
@@ -349,7 +276,8 @@ constexpr Operation kTaskOperations[] = {
         .command = "task logs --sequence --wait-seconds",
         .no_tool = "task_logs with sequence and wait_seconds",
     }),
-    By<CallListTaskCommands>({
+    By<TaskEntriesRequest, &Engine::ListTaskCommands, &TaskRequest::task_id,
+       &TaskEntriesRequest::first, &TaskEntriesRequest::limit>({
         .name = "task list-commands",
         .method = "list_task_commands",
         .effect = Effect::kReads,
@@ -360,7 +288,10 @@ constexpr Operation kTaskOperations[] = {
         .command = "task logs --all",
         .no_tool = "task_logs lists them with their output",
     }),
-    By<CallReadTaskOutput>({
+    By<ReadTaskOutputRequest, &Engine::ReadTaskOutput, &TaskRequest::task_id,
+       &TaskCommandRequest::sequence, &ReadTaskOutputRequest::stream,
+       &ReadTaskOutputRequest::offset, &ReadTaskOutputRequest::limit,
+       &ReadTaskOutputRequest::wait>({
         .name = "task read-output",
         .method = "read_task_output",
         .effect = Effect::kReads,
@@ -373,7 +304,8 @@ constexpr Operation kTaskOperations[] = {
         .command = "task logs --sequence --stream --offset --limit",
         .no_tool = "task_logs with sequence and stream",
     }),
-    By<CallReadTaskCommand>({
+    By<ReadTaskCommandRequest, &Engine::ReadTaskCommand, &TaskRequest::task_id,
+       &TaskCommandRequest::sequence, &ReadTaskCommandRequest::follow>({
         .name = "task read-command",
         .method = "read_task_command",
         .effect = Effect::kReads,
@@ -386,7 +318,7 @@ constexpr Operation kTaskOperations[] = {
         .command = "task logs --sequence --follow",
         .no_tool = "a result has room for pages, which task_logs reads",
     }),
-    By<CallListTaskProcesses>({
+    By<TaskRequest, &Engine::ListTaskProcesses, &TaskRequest::task_id>({
         .name = "task processes",
         .method = "list_task_processes",
         .effect = Effect::kReads,
@@ -398,7 +330,7 @@ constexpr Operation kTaskOperations[] = {
             "WrongStateError.",
         .no_tool = "task_exec with ps shows them",
     }),
-    By<CallRenameTask>({
+    By<RenameTaskRequest, &Engine::RenameTask, &TaskRequest::task_id, &RenameTaskRequest::name>({
         .name = "task rename",
         .method = "rename_task",
         .effect = Effect::kChanges,
@@ -406,7 +338,7 @@ constexpr Operation kTaskOperations[] = {
         .example = "pyro task rename $id 'nightly build'",
         .no_tool = "names are for people; a model has the id",
     }),
-    By<CallDeleteTask>({
+    By<&DeletedTask::task_id, TaskRequest, &Engine::DeleteTask, &TaskRequest::task_id>({
         .name = "task delete",
         .method = "delete_task",
         .tool = "task_delete",
@@ -419,7 +351,7 @@ constexpr Operation kTaskOperations[] = {
             "Deletes a task with its workspace and journal. A task that does not exist counts "
             "as deleted if the id is whole.",
     }),
-    By<CallListTasks>({
+    By<&TaskList::tasks, NoArguments, &Engine::ListTasks>({
         .name = "task list",
         .method = "list_tasks",
         .tool = "task_list",
@@ -428,7 +360,7 @@ constexpr Operation kTaskOperations[] = {
         .for_models = "List all tasks, the newest first, those of other sessions too.",
         .for_python = "Returns all tasks, including those of other processes.",
     }),
-    By<CallStopTask>({
+    By<TaskRequest, &Engine::StopTask, &TaskRequest::task_id>({
         .name = "task stop",
         .method = "stop_task",
         .tool = "task_stop",
@@ -442,7 +374,7 @@ constexpr Operation kTaskOperations[] = {
             "Powers the guest off and interrupts running commands. The next exec starts it "
             "again.",
     }),
-    By<CallExportTask>({
+    By<ExportTaskRequest, CallExportTask, kWhole>({
         .name = "task export",
         .method = "export_task",
         .tool = "task_export",

@@ -1,13 +1,8 @@
 // The rows of VMs, of commands, and of spares.
 
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "api/operations.h"
 #include "api/rows.h"
 #include "api/shared_rows.h"
-#include "base/try.h"
 
 namespace pyro::api {
 namespace {
@@ -207,60 +202,8 @@ constexpr Field kSparePools[] = {
     Row<SparePools, &SparePools::pools>("pools", "One entry for each kind of VM"),
 };
 
-Result<ExecResult> CallRun(Engine& engine, const RunRequest& request, const CallIo& io) {
-  return engine.RunInVm(request, request.command, request.timeout_seconds, io);
-}
-
-Result<VmInfo> CallCreateVm(Engine& engine, const VmOptions& options, const CallIo& io) {
-  return engine.CreateVm(options, io);
-}
-
-Result<VmInfo> CallStartVm(Engine& engine, const VmRequest& request, const CallIo& io) {
-  return engine.StartVm(request.vm_id, io);
-}
-
-Result<ExecResult> CallExecVm(Engine& engine, const ExecVmRequest& request, const CallIo& io) {
-  return engine.ExecVm(request.vm_id, request.command, request.timeout_seconds, io);
-}
-
-Result<VmInfo> CallStopVm(Engine& engine, const VmRequest& request, const CallIo&) {
-  return engine.StopVm(request.vm_id);
-}
-
-Result<DeletedVm> CallDeleteVm(Engine& engine, const VmRequest& request, const CallIo&) {
-  PYRO_ASSIGN_OR_RETURN(std::string id, engine.DeleteVm(request.vm_id));
-  return DeletedVm{std::move(id)};
-}
-
-Result<VmInfo> CallStatusVm(Engine& engine, const VmRequest& request, const CallIo&) {
-  return engine.StatusVm(request.vm_id);
-}
-
-Result<VmList> CallListVms(Engine& engine, const NoArguments&, const CallIo&) {
-  PYRO_ASSIGN_OR_RETURN(std::vector<VmInfo> vms, engine.ListVms());
-  return VmList{std::move(vms)};
-}
-
-Result<VmNetworkInfo> CallNetworkInfo(Engine& engine, const VmRequest& request, const CallIo&) {
-  return engine.NetworkInfoVm(request.vm_id);
-}
-
-Result<ReapedVms> CallReap(Engine& engine, const NoArguments&, const CallIo&) {
-  return engine.ReapExpired();
-}
-
-Result<SparePoolInfo> CallKeepSpares(Engine& engine, const KeepSparesRequest& request,
-                                     const CallIo& io) {
-  return engine.KeepSpares(request, request.count, io);
-}
-
-Result<SparePools> CallListSpares(Engine& engine, const NoArguments&, const CallIo&) {
-  PYRO_ASSIGN_OR_RETURN(std::vector<SparePoolInfo> pools, engine.ListSparePools());
-  return SparePools{std::move(pools)};
-}
-
 constexpr Operation kVmOperations[] = {
-    By<CallRun>({
+    By<RunRequest, &Engine::RunInVm, kWhole, &RunRequest::command, &RunRequest::timeout_seconds>({
         .name = "run",
         .method = "run_in_vm",
         .tool = "vm_run",
@@ -288,7 +231,7 @@ constexpr Operation kVmOperations[] = {
             "output as it arrives, as in exec_task. GuestUnavailableError: no guest could "
             "start, or it died before the command ended.",
     }),
-    By<CallCreateVm>({
+    By<VmOptions, &Engine::CreateVm, kWhole>({
         .name = "vm create",
         .method = "create_vm",
         .tool = "vm_create",
@@ -301,7 +244,7 @@ constexpr Operation kVmOperations[] = {
             "Creates a VM without starting it. It is deleted ``ttl_seconds`` after its last "
             "use.",
     }),
-    By<CallStartVm>({
+    By<VmRequest, &Engine::StartVm, &VmRequest::vm_id>({
         .name = "vm start",
         .method = "start_vm",
         .tool = "vm_start",
@@ -312,7 +255,8 @@ constexpr Operation kVmOperations[] = {
         .for_python =
             "Starts a VM, and returns once the guest takes commands. A started VM is no error.",
     }),
-    By<CallExecVm>({
+    By<ExecVmRequest, &Engine::ExecVm, &ExecVmRequest::vm_id, &ExecVmRequest::command,
+       &ExecVmRequest::timeout_seconds>({
         .name = "vm exec",
         .method = "exec_vm",
         .tool = "vm_exec",
@@ -326,7 +270,7 @@ constexpr Operation kVmOperations[] = {
             "Runs one command in a started VM and then deletes that VM. Otherwise as run_in_vm.\n\n"
             "WrongStateError: it is not started.",
     }),
-    By<CallStopVm>({
+    By<VmRequest, &Engine::StopVm, &VmRequest::vm_id>({
         .name = "vm stop",
         .method = "stop_vm",
         .tool = "vm_stop",
@@ -335,7 +279,7 @@ constexpr Operation kVmOperations[] = {
         .for_models = "Power a VM off; its disk stays until its lease ends.",
         .for_python = "Powers the guest off and keeps its disk. A stopped VM is no error.",
     }),
-    By<CallDeleteVm>({
+    By<&DeletedVm::vm_id, VmRequest, &Engine::DeleteVm, &VmRequest::vm_id>({
         .name = "vm delete",
         .method = "delete_vm",
         .tool = "vm_delete",
@@ -344,7 +288,7 @@ constexpr Operation kVmOperations[] = {
         .for_models = "Delete a VM with its disk, in any state.",
         .for_python = "Deletes a VM in any state. NotFoundError: it does not exist any more.",
     }),
-    By<CallStatusVm>({
+    By<VmRequest, &Engine::StatusVm, &VmRequest::vm_id>({
         .name = "vm status",
         .method = "status_vm",
         .tool = "vm_status",
@@ -352,7 +296,7 @@ constexpr Operation kVmOperations[] = {
         .sentence = "Show one VM",
         .for_models = "Show the state and the lease of a VM.",
     }),
-    By<CallListVms>({
+    By<&VmList::vms, NoArguments, &Engine::ListVms>({
         .name = "vm list",
         .method = "list_vms",
         .tool = "vm_list",
@@ -362,7 +306,7 @@ constexpr Operation kVmOperations[] = {
         .for_python =
             "Returns all VMs, including those of other processes and of commands that run now.",
     }),
-    By<CallNetworkInfo>({
+    By<VmRequest, &Engine::NetworkInfoVm, &VmRequest::vm_id>({
         .name = "vm network-info",
         .method = "network_info_vm",
         .tool = "vm_network_info",
@@ -371,7 +315,7 @@ constexpr Operation kVmOperations[] = {
         .for_models = "Show the addresses of a started VM with network.",
         .for_python = "Returns the guest's addresses, while it is started with a network.",
     }),
-    By<CallReap>({
+    By<NoArguments, &Engine::ReapExpired>({
         .name = "vm reap",
         .method = "reap_expired",
         .tool = "vm_reap_expired",
@@ -384,7 +328,7 @@ constexpr Operation kVmOperations[] = {
             "Removes VMs whose lease is over, and leftovers of crashes. Leases also end without "
             "it.",
     }),
-    By<CallKeepSpares>({
+    By<KeepSparesRequest, &Engine::KeepSpares, kWhole, &KeepSparesRequest::count>({
         .name = "warm",
         .method = "keep_spares",
         .tool = "vm_keep_spares",
@@ -400,7 +344,7 @@ constexpr Operation kVmOperations[] = {
             "Returns once they are ready. They are removed if none is used for ``ttl_seconds``. "
             "LimitExceededError: they could take more than half of the host's memory.",
     }),
-    By<CallListSpares>({
+    By<&SparePools::pools, NoArguments, &Engine::ListSparePools>({
         .name = "warm list",
         .method = "list_spares",
         .effect = Effect::kReads,

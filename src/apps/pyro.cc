@@ -5,5 +5,5 @@
 
 int main(int argc, char** argv) {
   pyro::sys::PrepareProgram();
-  return pyro::cli::Main(argc, argv, pyro::MakeLocalEngine);
+  return pyro::cli::Main(argc, argv, pyro::MakeLocalEngine, pyro::SystemClock());
 }

@@ -50,7 +50,9 @@ int ReportUsage(const Error& error, const CLI::App& command, const Words& words)
 // `code`, unless printed text was lost: then the exit code of that error.
 int Finish(int code, const Context& context) {
   const Status printed = TakePrintError();
-  return printed ? code : Fail(printed.error(), {.failure_code = context.failure_code});
+  return printed ? code
+                 : Fail(printed.error(),
+                        {.clock = context.clock, .failure_code = context.failure_code});
 }
 
 void AddCommands(CLI::App& app, Context& context) {
@@ -90,11 +92,10 @@ int Act(const Context& context, const EngineFactory& make_engine) {
 
 }  // namespace
 
-int Main(int argc, char** argv, const EngineFactory& make_engine) {
+int Main(int argc, char** argv, const EngineFactory& make_engine, const Clock& clock) {
   const std::vector<std::string> all(argv + (argc > 0 ? 1 : 0), argv + argc);
   const Words words = CutCommand(all);
-  Context context;
-  context.command = words.command.value_or(std::vector<std::string>());
+  Context context = {.clock = clock, .command = words.command.value_or(std::vector<std::string>())};
 
   CLI::App app(
       "A computer for every agent task: real Linux microVMs,\nwith no daemon, no root and no "

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/time.h"
 #include "pyro/engine.h"
 
 namespace pyro::cli {
@@ -16,6 +17,6 @@ using EngineFactory = std::function<std::unique_ptr<Engine>(Engine::Directories)
 
 // Exit codes: `run` and `exec` end with the command's code, 124 when it timed out, 125 when pyro
 // itself failed; every other command with 0, 1 (failed) or 2 (usage).
-int Main(int argc, char** argv, const EngineFactory& make_engine);
+int Main(int argc, char** argv, const EngineFactory& make_engine, const Clock& clock);
 
 }  // namespace pyro::cli

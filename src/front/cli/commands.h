@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "pyro/engine.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the name of the library
@@ -24,6 +25,7 @@ inline constexpr int kExitPyroFailed =
 
 // What was parsed. Borrowed by the commands.
 struct Context {
+  const Clock& clock;
   std::vector<std::string> command;  // The words after "--".
   // One of the two is set by the chosen command's parse callback; an answer needs no engine.
   std::function<int(Engine&)> action;

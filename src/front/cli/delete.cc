@@ -1,11 +1,15 @@
 #include "front/cli/delete.h"
 
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "api/json.h"
+#include "api/operations.h"
+#include "base/try.h"
 #include "front/cli/call.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
@@ -20,86 +24,85 @@ struct DeleteFlags {
   bool quiet = false;
 };
 
-void SayDeleted(const Deletable& what, const Deleted& deleted) {
-  if (deleted.was_there) {
-    Print(fmt::format("Deleted {}: {}\n", what.noun, deleted.id));
+std::string IdName(const Deletable& what) { return fmt::format("{}_id", what.tag); }
+
+Result<Json> CallVerb(Engine& engine, const Deletable& what, const char* verb,
+                      const Json& arguments) {
+  return api::Call(engine, *api::FindOperation(fmt::format("{} {}", what.tag, verb)), arguments);
+}
+
+Result<std::vector<std::string>> AllIds(Engine& engine, const Deletable& what) {
+  PYRO_ASSIGN_OR_RETURN(const Json list, CallVerb(engine, what, "list", Json::object()));
+  std::vector<std::string> ids;
+  for (const Json& one : list[fmt::format("{}s", what.tag)]) ids.push_back(one[IdName(what)]);
+  return ids;
+}
+
+// The document of what was deleted. A task that was not there counts as deleted, too.
+Result<Json> DeleteOne(Engine& engine, const Context& context, const Deletable& what,
+                       const std::string& id, bool quiet) {
+  const Json arguments = {{IdName(what), id}};
+  const auto before = CallVerb(engine, what, "status", arguments);
+  PYRO_ASSIGN_OR_RETURN(Json deleted, CallVerb(engine, what, "delete", arguments));
+  const std::string whole = deleted[IdName(what)];
+  if (quiet || context.json) return deleted;
+  if (before || before.error().code != ErrorCode::kNotFound) {
+    Print(fmt::format("Deleted {}: {}\n", what.noun, whole));
   } else {
-    Print(fmt::format("There was no {} {}: nothing to delete\n", what.noun, deleted.id));
+    Print(fmt::format("There was no {} {}: nothing to delete\n", what.noun, whole));
   }
+  return deleted;
 }
 
-Json DeletedForm(const Deletable& what, const std::string& id) {
-  return {{fmt::format("{}_id", what.tag), id}, {"deleted", true}};
-}
-
-int DeleteSingle(Engine& engine, const Context& context, const Deletable& what,
-                 const DeleteFlags& flags) {
-  const auto deleted = what.remove(engine, flags.ids[0]);
-  if (!deleted) return Fail(deleted.error(), context);
-  if (context.json) {
-    PrintJson(DeletedForm(what, deleted->id));
-  } else if (!flags.quiet) {
-    SayDeleted(what, *deleted);
-  }
-  return kExitOk;
-}
-
-// If one cannot be deleted, the others still are.
-int DeleteMany(Engine& engine, const Context& context, const Deletable& what,
-               const std::vector<std::string>& ids, bool quiet) {
-  int code = kExitOk;
-  Json list = Json::array();
-  for (const std::string& id : ids) {
-    const auto deleted = what.remove(engine, id);
-    if (!deleted) {
-      code = kExitFailed;
-      Json entry = DeletedForm(what, id);
-      entry["deleted"] = false;
-      entry.update(ToJson(deleted.error()));
-      list.push_back(std::move(entry));
-      ReportError(deleted.error(), false);
-      continue;
-    }
-    list.push_back(DeletedForm(what, deleted->id));
-    if (!quiet && !context.json) SayDeleted(what, *deleted);
-  }
-  if (context.json) {
-    PrintJson({{"count", list.size()}, {fmt::format("{}s", what.tag), list}});
-  }
-  return code;
-}
-
+// If one of several cannot be deleted, the others still are.
 int Delete(Engine& engine, const Context& context, const Deletable& what,
            const DeleteFlags& flags) {
-  if (!flags.all && flags.ids.size() == 1) return DeleteSingle(engine, context, what, flags);
-  if (!flags.all) return DeleteMany(engine, context, what, flags.ids, flags.quiet);
-  const auto ids = what.list(engine);
+  const auto ids = flags.all ? AllIds(engine, what) : flags.ids;
   if (!ids) return Fail(ids.error(), context);
   if (ids->empty() && !flags.quiet && !context.json) {
     Talk(fmt::format("pyro: there are no {}s\n", what.noun));
   }
-  return DeleteMany(engine, context, what, *ids, flags.quiet);
+  const bool single = !flags.all && ids->size() == 1;
+  int code = kExitOk;
+  Json list = Json::array();
+  for (const std::string& id : *ids) {
+    auto deleted = DeleteOne(engine, context, what, id, flags.quiet);
+    if (!deleted) {
+      if (single) return Fail(deleted.error(), context);
+      code = kExitFailed;
+      ReportError(deleted.error(), false);
+      Json entry = ToJson(deleted.error());
+      entry.update({{IdName(what), id}, {"deleted", false}});
+      deleted = std::move(entry);
+    }
+    list.push_back(std::move(*deleted));
+  }
+  if (!context.json) return code;
+  PrintJson(single ? list[0] : Json{{"count", list.size()}, {fmt::format("{}s", what.tag), list}});
+  return code;
 }
 
 }  // namespace
 
 void AddDelete(CLI::App& group, Context& context, const Deletable& what) {
   const auto flags = std::make_shared<DeleteFlags>();
-  CLI::App* command = group.add_subcommand("delete", what.description);
+  const std::string operation = fmt::format("{} delete", what.tag);
+  const std::string example = fmt::format("pyro {} $id", operation);
+  CLI::App* command = AddNamed(
+      group, *api::FindOperation(operation),
+      {.example = example.c_str(),
+       .note = "Nothing is asked. With several ids, those that cannot be deleted are named, and\n"
+               "the others are deleted."});
   command->alias("rm");
   AddJson(command, context);
   command
-      ->add_option(fmt::format("{}_id", what.tag), flags->ids,
+      ->add_option(IdName(what), flags->ids,
                    fmt::format("The {}s' ids, or their first 6 characters; '{}_' may be left out",
                                what.noun, what.tag))
       ->type_name(what.value);
   command->add_flag("--all", flags->all, fmt::format("Delete all {}s", what.noun));
   command->add_flag("-q,--quiet", flags->quiet, "Print nothing");
-  command->footer(fmt::format(
-      "Nothing is asked. With several ids, those that cannot be deleted are named, and\n"
-      "the others are deleted.\n\nExample:\n  pyro {} delete $id",
-      what.tag));
-  command->callback([&context, &what, flags] {
+  command->callback([&context, what, flags] {
     if (flags->all && !flags->ids.empty()) {
       throw UsageError(fmt::format("--all and a {} exclude each other", what.value),
                        "give one of the two");
@@ -107,7 +110,7 @@ void AddDelete(CLI::App& group, Context& context, const Deletable& what) {
     if (!flags->all && flags->ids.empty()) {
       throw UsageError(fmt::format("{} is missing", what.value), "give one id or more, or --all");
     }
-    context.action = [&context, &what, flags](Engine& engine) {
+    context.action = [&context, what, flags](Engine& engine) {
       return Delete(engine, context, what, *flags);
     };
   });

@@ -17,8 +17,8 @@
 #include "chat/completion.h"
 #include "chat/http_client.h"
 #include "front/cli/call.h"
-#include "front/cli/commands.h"
 #include "front/cli/output.h"
+#include "front/cli/parser.h"
 #include "front/cli/values.h"
 
 namespace pyro::cli {
@@ -283,9 +283,8 @@ void AddDemoOllama(CLI::App& demo, Context& context) {
       "and a summary; exits with 0 if the model ran a command and came to an end.\n\n"
       "Example:\n  pyro demo ollama --model qwen2.5 \\\n"
       "    --prompt 'Which compiler does debian:12-build have?'");
-  ollama->callback([&context, flags] {
-    context.action = [&context, flags](Engine& engine) { return Ollama(engine, context, *flags); };
-  });
+  OnChosen(ollama, context,
+           [&context, flags](Engine& engine) { return Ollama(engine, context, *flags); });
 }
 
 }  // namespace pyro::cli

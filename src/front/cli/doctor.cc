@@ -12,8 +12,8 @@
 #include "api/json.h"
 #include "base/text.h"
 #include "front/cli/call.h"
-#include "front/cli/commands.h"
 #include "front/cli/output.h"
+#include "front/cli/parser.h"
 
 namespace pyro::cli {
 namespace {
@@ -28,11 +28,11 @@ std::string ShortenHome(const std::string& path) {
   return path.starts_with(prefix) ? "~/" + path.substr(prefix.size()) : path;
 }
 
-int Doctor(Engine& engine, const Context& context, bool quiet) {
+int Doctor(Engine& engine, const Context& context, const Flags<NoArguments>& flags) {
   const auto report = engine.Doctor();
   if (!report) return Fail(report.error(), context);
   const int code = report->runtime_ok ? kExitOk : kExitFailed;
-  if (quiet) return code;
+  if (flags.quiet) return code;
   if (context.json) {
     PrintJson(ToJson(*report));
     return code;
@@ -60,17 +60,12 @@ int Doctor(Engine& engine, const Context& context, bool quiet) {
 }  // namespace
 
 void AddDoctor(CLI::App& app, Context& context) {
-  CLI::App* doctor =
-      app.add_subcommand("doctor", "Find out what works here, and how to fix the rest");
-  auto quiet = std::make_shared<bool>(false);
-  doctor->add_flag("--json", context.json, "Print JSON");
-  doctor->add_flag("-q,--quiet", *quiet, "Print nothing; the exit code tells");
-  doctor->footer(
-      "Exits with 0 if guests can run. The first time it tries the accelerators out,\n"
-      "which takes seconds.\n\nExample:\n  pyro doctor --json");
-  doctor->callback([&context, quiet] {
-    context.action = [&context, quiet](Engine& engine) { return Doctor(engine, context, *quiet); };
-  });
+  AddOperation(app, context, "doctor",
+               {.quiet = "Print nothing; the exit code tells",
+                .example = "pyro doctor --json",
+                .note = "Exits with 0 if guests can run. The first time it tries the accelerators "
+                        "out,\nwhich takes seconds."},
+               std::make_shared<Flags<NoArguments>>(), Doctor);
 }
 
 }  // namespace pyro::cli

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <string_view>
 
@@ -36,8 +37,37 @@ void AddFields(CLI::App* command, T& object, std::initializer_list<std::string_v
   AddFields(command, api::Rows<T>(), &object, without);
 }
 
-// The command of an operation with an example, made from its row: the arguments and options are the
-// fields of its request. People get the fields of its result that are set, or its list as a table.
-void AddRowCommand(CLI::App& parent, Context& context, const api::Operation& operation);
+// What a command says beside the row of its operation.
+struct CommandTexts {
+  const char* quiet = nullptr;  // What -q does; nullptr: there is no -q.
+  const char* example = nullptr;
+  const char* note = nullptr;  // Before the example.
+};
+
+// A command with the last word of the operation's name, its sentence, and a footer.
+CLI::App* AddNamed(CLI::App& parent, const api::Operation& operation, const CommandTexts& texts);
+
+// A command that is made from the row of its operation: the arguments and options are the fields of
+// its request.
+struct RowCommand {
+  const char* operation;
+  CommandTexts texts;
+  bool waits = false;          // With progress; Ctrl-C cancels the call.
+  const char* made = nullptr;  // What was done if the result cannot be printed; the id follows.
+  bool reaps = true;           // As Context has it.
+  // Prints the result for people; nullptr: the fields that are set, or its list as a table, and
+  // nothing with -q.
+  std::function<void(const Context&, const void* result, bool quiet)> print = nullptr;
+};
+CLI::App* AddRowCommand(CLI::App& parent, Context& context, const RowCommand& form);
+
+template <typename T>
+CLI::App* AddRowCommand(CLI::App& parent, Context& context, RowCommand form,
+                        void (*print)(const Context&, const T& result, bool quiet)) {
+  form.print = [print](const Context& of, const void* result, bool quiet) {
+    print(of, *static_cast<const T*>(result), quiet);
+  };
+  return AddRowCommand(parent, context, form);
+}
 
 }  // namespace pyro::cli

@@ -2,31 +2,54 @@
 
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
+#include "api/operations.h"
 #include "front/cli/commands.h"
+#include "front/cli/fields.h"
 
 namespace pyro::cli {
 
-// A command with flags of its own, which runs `action` when it is chosen. `flags` live as long as
-// the action may run.
-template <typename Flags>
-CLI::App* AddCommand(CLI::App& parent, Context& context, const char* name, const char* description,
-                     const std::shared_ptr<Flags>& flags,
-                     int (*action)(Engine&, const Context&, const Flags&)) {
-  CLI::App* command = parent.add_subcommand(name, description);
-  command->callback([&context, flags, action] {
-    context.action = [&context, flags, action](Engine& engine) {
-      return action(engine, context, *flags);
-    };
-  });
-  return command;
-}
-
 inline void AddJson(CLI::App* command, Context& context) {
   command->add_flag("--json", context.json, "Print JSON");
+}
+
+// Runs `action` when the command is chosen. A command with words after -- exits with their code.
+inline void OnChosen(CLI::App* command, Context& context, std::function<int(Engine&)> action,
+                     bool runs_words = false) {
+  command->callback([&context, runs_words, action = std::move(action)] {
+    if (runs_words) context.failure_code = kExitPyroFailed;
+    context.action = action;
+  });
+}
+
+// What the commands of most operations take.
+template <typename Request>
+struct Flags {
+  Request request;
+  bool quiet = false;
+};
+
+// The command of an operation, with --json, and what sets `flags`: the fields of its request and,
+// if the texts say what it does, -q.
+template <typename Flags>
+CLI::App* AddOperation(CLI::App& parent, Context& context, const char* operation,
+                       const CommandTexts& texts, const std::shared_ptr<Flags>& flags,
+                       int (*action)(Engine&, const Context&, const Flags&)) {
+  const api::Operation& row = *api::FindOperation(operation);
+  CLI::App* command = AddNamed(parent, row, texts);
+  AddJson(command, context);
+  AddFields(command, flags->request);
+  if (texts.quiet != nullptr) command->add_flag("-q,--quiet", flags->quiet, texts.quiet);
+  OnChosen(
+      command, context,
+      [&context, flags, action](Engine& engine) { return action(engine, context, *flags); },
+      (row.needs & api::kCommand) != 0);
+  return command;
 }
 
 }  // namespace pyro::cli

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -92,38 +93,61 @@ void PrintResult(const api::Struct& rows, const Json& document) {
 
 struct RowCall {
   const api::Operation& operation;
+  RowCommand form;
   std::shared_ptr<void> request = operation.request().make();
   bool quiet = false;
 };
 
+// The first field: of a request what it is about, of a result the id.
+const std::string& FirstText(const api::Struct& rows, const void* object) {
+  return *static_cast<const std::string*>(api::MembersOf(rows, object).at(0).value);
+}
+
 int CallRow(Engine& engine, const Context& context, const RowCall& row) {
   const api::Operation& operation = row.operation;
   const std::shared_ptr<void> result = operation.result().make();
-  Call call(StyleOf(context, row.quiet), operation.name);
-  const Status done = call.Run([&](const CallIo& io) {
+  std::optional<Call> call;
+  if (row.form.waits) {
+    call.emplace(StyleOf(context, row.quiet), FirstText(operation.request(), row.request.get()));
+  }
+  const auto make = [&](const CallIo& io) {
     return operation.call(engine, row.request.get(), result.get(), io);
-  });
+  };
+  const Status done = call ? call->Run(make) : make({});
   if (!done) return Fail(done.error(), context);
   const Json document = api::ToJson(operation.result(), result.get());
   if (context.json) {
     PrintJson(document);
+  } else if (row.form.print) {
+    row.form.print(context, result.get(), row.quiet);
   } else if (!row.quiet) {
     PrintResult(operation.result(), document);
   }
-  return kExitOk;
+  if (row.form.made == nullptr) return kExitOk;
+  return CheckPrinted(context, row.form.made + FirstText(operation.result(), result.get()));
 }
 
 }  // namespace
 
-void AddRowCommand(CLI::App& parent, Context& context, const api::Operation& operation) {
+CLI::App* AddNamed(CLI::App& parent, const api::Operation& operation, const CommandTexts& texts) {
   const std::string words = operation.name;
-  const auto row = std::make_shared<RowCall>(RowCall{operation});
-  CLI::App* command = AddCommand(parent, context, words.substr(words.rfind(' ') + 1).c_str(),
-                                 operation.sentence, row, CallRow);
+  CLI::App* command = parent.add_subcommand(words.substr(words.rfind(' ') + 1), operation.sentence);
+  return command->footer(fmt::format("{}{}Example:\n  {}", texts.note != nullptr ? texts.note : "",
+                                     texts.note != nullptr ? "\n\n" : "", texts.example));
+}
+
+CLI::App* AddRowCommand(CLI::App& parent, Context& context, const RowCommand& form) {
+  const api::Operation& operation = *api::FindOperation(form.operation);
+  const auto row = std::make_shared<RowCall>(RowCall{operation, form});
+  CLI::App* command = AddNamed(parent, operation, form.texts);
   AddJson(command, context);
   AddFields(command, operation.request(), row->request.get());
-  command->add_flag("-q,--quiet", row->quiet, "Print nothing");
-  command->footer(fmt::format("Example:\n  {}", operation.example));
+  if (form.texts.quiet != nullptr) command->add_flag("-q,--quiet", row->quiet, form.texts.quiet);
+  command->callback([&context, row] {
+    context.reaps = row->form.reaps;
+    context.action = [&context, row](Engine& engine) { return CallRow(engine, context, *row); };
+  });
+  return command;
 }
 
 }  // namespace pyro::cli

@@ -9,17 +9,13 @@
 #include "api/json.h"
 #include "front/cli/call.h"
 #include "front/cli/closing.h"
-#include "front/cli/commands.h"
-#include "front/cli/fields.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
 
 namespace pyro::cli {
 namespace {
 
-struct RunFlags {
-  RunRequest request;
-  bool quiet = false;
+struct RunFlags : Flags<RunRequest> {
   bool timings = false;
 };
 
@@ -69,23 +65,22 @@ int Run(Engine& engine, const Context& context, const RunFlags& flags) {
 }  // namespace
 
 void AddRun(CLI::App& app, Context& context) {
-  auto flags = std::make_shared<RunFlags>();
-  CLI::App* run = app.add_subcommand("run", "Run one command in a microVM of its own");
+  const auto flags = std::make_shared<RunFlags>();
+  CLI::App* run = AddNamed(
+      app, *api::FindOperation("run"),
+      {.example = "pyro run debian:12 -- git --version\n"
+                  "  pyro run debian:12 -- sh -c 'curl --version | head -1'",
+       .note = "The words after -- are run as they are, without a shell; stdin is passed on.\n"
+               "Exits with the command's code; 124 timed out, 125 pyro failed,\n"
+               "126 not executable, 127 not found, 128+n killed by signal n."});
   AddFields(run, flags->request);
   run->add_flag("--json", context.json, "Print one JSON document instead of live output");
   run->add_flag("--timings", flags->timings,
                 "Print on stderr where the time went; --json always has it");
   run->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
-  run->footer(
-      "The words after -- are run as they are, without a shell; stdin is passed on.\n"
-      "Exits with the command's code; 124 timed out, 125 pyro failed,\n"
-      "126 not executable, 127 not found, 128+n killed by signal n.\n\n"
-      "Example:\n  pyro run debian:12 -- git --version\n"
-      "  pyro run debian:12 -- sh -c 'curl --version | head -1'");
-  run->callback([&context, flags] {
-    context.failure_code = kExitPyroFailed;
-    context.action = [&context, flags](Engine& engine) { return Run(engine, context, *flags); };
-  });
+  OnChosen(
+      run, context, [&context, flags](Engine& engine) { return Run(engine, context, *flags); },
+      true);
 }
 
 }  // namespace pyro::cli

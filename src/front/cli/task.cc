@@ -1,8 +1,10 @@
-// pyro task: the group, and the common part of its verbs.
+// pyro task: the group, and its verbs that need no file of their own.
 
 #include "front/cli/task.h"
 
 #include <chrono>
+#include <memory>
+#include <string>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -10,19 +12,19 @@
 #include "api/json.h"
 #include "base/age.h"
 #include "base/text.h"
-#include "base/try.h"
 #include "front/cli/call.h"
 #include "front/cli/delete.h"
-#include "front/cli/fields.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
+#include "front/cli/task_table.h"
 
 namespace pyro::cli {
 namespace {
 
 constexpr std::uint64_t kNearlyFull = 20;  // One part in so many is left.
 
-void PrintTask(const TaskInfo& task) {
+void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
+  if (quiet) return;
   if (!task.name.empty()) Print(fmt::format("Name: {}\n", Printable(task.name)));
   Print(fmt::format("Task: {}\nEnvironment: {}\nState: {}\nWorkspace: /workspace\n", task.task_id,
                     task.environment, Name(task.state)));
@@ -42,23 +44,41 @@ void PrintTask(const TaskInfo& task) {
     Print(fmt::format("Last error: {}\n", Printable(task.last_error, 500)));
 }
 
-constexpr Deletable kTasks = {
-    .noun = "task",
-    .tag = "task",
-    .value = "TASK_ID",
-    .description = "Delete tasks with their workspaces and journals",
-    .remove = [](Engine& engine, const std::string& id) -> Result<Deleted> {
-      const auto task = engine.StatusTask(id);
-      const bool missing = !task && task.error().code == ErrorCode::kNotFound;
-      PYRO_ASSIGN_OR_RETURN(std::string whole, engine.DeleteTask(id));
-      return Deleted{std::move(whole), !missing};
-    },
-    .list = [](Engine& engine) -> Result<std::vector<std::string>> {
-      PYRO_ASSIGN_OR_RETURN(const std::vector<TaskInfo> tasks, engine.ListTasks());
-      std::vector<std::string> ids;
-      for (const TaskInfo& task : tasks) ids.push_back(task.task_id);
-      return ids;
-    }};
+void PrintNewTask(const Context& context, const TaskInfo& task, bool quiet) {
+  if (quiet) Print(task.task_id + "\n");
+  PrintTask(context, task, quiet);
+}
+
+void PrintTasks(const Context& context, const TaskList& list, bool quiet) {
+  if (quiet) {
+    for (const TaskInfo& task : list.tasks) Print(task.task_id + "\n");
+  } else if (list.tasks.empty()) {
+    Talk("no tasks; 'pyro task create debian:12' makes one\n");
+  } else {
+    PrintTaskTable(list.tasks, context.clock.Now());
+  }
+}
+
+// The whole task, or with a sequence one command of it.
+int Stop(Engine& engine, const Context& context, const Flags<TaskCommandRequest>& flags) {
+  const TaskCommandRequest& request = flags.request;
+  if (request.sequence == 0) {
+    const auto task = engine.StopTask(request.task_id);
+    if (!task) return Fail(task.error(), context);
+    if (context.json) PrintJson(ToJson(*task));
+    PrintTask(context, *task, flags.quiet || context.json);
+    return kExitOk;
+  }
+  const auto command = engine.CancelTaskCommand(request.task_id, request.sequence);
+  if (!command) return Fail(command.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*command));
+  } else if (!flags.quiet) {
+    Print(fmt::format("Command {}: {} (exit_code={})\n", command->sequence,
+                      Name(command->outcome.value_or(Outcome::kInterrupted)), command->exit_code));
+  }
+  return kExitOk;
+}
 
 }  // namespace
 
@@ -74,32 +94,46 @@ std::string OneLine(const TaskCommand& command) {
   return Printable(ShellJoin(command.command), 200);
 }
 
-int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet) {
-  if (!task) return Fail(task.error(), context);
-  if (context.json) {
-    PrintJson(ToJson(*task));
-  } else if (!quiet) {
-    PrintTask(*task);
-  }
-  return kExitOk;
-}
-
 void AddTask(CLI::App& app, Context& context) {
   CLI::App* task = app.add_subcommand("task", "Workspaces that stay until they are deleted");
   task->require_subcommand(1);
   task->footer(
       "A TASK_ID may be shortened to its first 6 characters, with 'task_' or without.\n\n"
       "Example:\n  pyro task create debian:12\n\n'pyro task COMMAND --help' tells more.");
-  AddTaskCreate(*task, context);
+  AddRowCommand(
+      *task, context,
+      {.operation = "task create",
+       .texts = {.quiet = "Print the id only",
+                 .example = "id=$(pyro task create -q --source-path . --git debian:12)\n"
+                            "  pyro task exec $id -- git status",
+                 .note = "An archive is .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst. A PATTERN "
+                         "without a\nslash matches a name at any depth, one with a slash a path "
+                         "from the top.\n'*' matches no slash, '**' does."},
+       .waits = true,
+       .made = "the task was made and runs: its id is "},
+      PrintNewTask);
   AddTaskExec(*task, context);
-  AddTaskStatus(*task, context);
+  AddRowCommand(*task, context,
+                {.operation = "task status", .texts = {.example = "pyro task status $id"}},
+                PrintTask);
   AddTaskLogs(*task, context);
-  AddTaskList(*task, context);
-  AddTaskStop(*task, context);
-  AddDelete(*task, context, kTasks);
+  AddRowCommand(
+      *task, context,
+      {.operation = "task list", .texts = {.quiet = "Print ids only", .example = "pyro task list"}},
+      PrintTasks)
+      ->alias("ls")
+      ->alias("ps");
+  AddOperation(*task, context, "task stop",
+               {.quiet = "Print nothing", .example = "pyro task stop $id"},
+               std::make_shared<Flags<TaskCommandRequest>>(), Stop);
+  AddDelete(*task, context, {.noun = "task", .tag = "task", .value = "TASK_ID"});
   AddTaskExport(*task, context);
   for (const api::Operation& operation : api::TaskOperations()) {
-    if (operation.example != nullptr) AddRowCommand(*task, context, operation);
+    if (operation.example == nullptr) continue;
+    AddRowCommand(*task, context,
+                  {.operation = operation.name,
+                   .texts = {.quiet = "Print nothing", .example = operation.example},
+                   .waits = true});
   }
 }
 

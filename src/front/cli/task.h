@@ -9,16 +9,9 @@
 
 namespace pyro::cli {
 
-void AddTaskCreate(CLI::App& task, Context& context);
 void AddTaskExec(CLI::App& task, Context& context);
-void AddTaskStatus(CLI::App& task, Context& context);
 void AddTaskLogs(CLI::App& task, Context& context);
-void AddTaskList(CLI::App& task, Context& context);
-void AddTaskStop(CLI::App& task, Context& context);
 void AddTaskExport(CLI::App& task, Context& context);
-
-// Prints the task in the context's form; with `quiet` only JSON. Returns the exit code.
-int ShowTask(const Result<TaskInfo>& task, const Context& context, bool quiet = false);
 
 // Such as "exit_code=1" or "running for 12 s".
 std::string HowItEnded(const TaskCommand& command);

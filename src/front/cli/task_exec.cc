@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "front/cli/call.h"
 #include "front/cli/closing.h"
-#include "front/cli/fields.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
 #include "front/cli/task.h"
@@ -18,11 +17,9 @@
 namespace pyro::cli {
 namespace {
 
-struct ExecFlags {
-  ExecTaskRequest request;
+struct ExecFlags : Flags<ExecTaskRequest> {
   bool timed = false;  // A timeout was given. In the background there is no other.
   bool background = false;
-  bool quiet = false;
 };
 
 // Prints the sequence, once the command is recorded; the command goes on without this process.
@@ -70,9 +67,9 @@ int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
   if (!result) return Fail(result.error(), context);
   if (context.json) {
     PrintJson(ToJson(*result));
-    return result->exit_code;
+  } else {
+    SayHowExecEnded(*result, flags);
   }
-  SayHowExecEnded(*result, flags);
   return result->exit_code;
 }
 
@@ -80,21 +77,14 @@ int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
 
 void AddTaskExec(CLI::App& task, Context& context) {
   const auto flags = std::make_shared<ExecFlags>();
-  CLI::App* exec =
-      AddCommand(task, context, "exec", "Run a command in a task's /workspace", flags, Exec);
-  AddJson(exec, context);
-  AddFields(exec, flags->request);
+  CLI::App* exec = AddOperation(task, context, "task exec",
+                                {.example = "pyro task exec $id -- sh -c 'make && make test'",
+                                 .note = "Exit codes are those of 'pyro run'."},
+                                flags, Exec);
   exec->get_option("--timeout-seconds")->each([flags](const std::string&) { flags->timed = true; });
   exec->add_flag("--background", flags->background,
                  "Print the command's sequence and leave it running, its stdin at its end");
   exec->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
-  exec->footer(
-      "Exit codes are those of 'pyro run'.\n\nExample:\n  pyro task exec $id -- sh -c 'make && "
-      "make test'");
-  exec->callback([&context, flags] {
-    context.failure_code = kExitPyroFailed;
-    context.action = [&context, flags](Engine& engine) { return Exec(engine, context, *flags); };
-  });
 }
 
 }  // namespace pyro::cli

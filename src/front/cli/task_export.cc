@@ -10,7 +10,6 @@
 #include "api/json.h"
 #include "base/text.h"
 #include "front/cli/call.h"
-#include "front/cli/fields.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
 #include "front/cli/task.h"
@@ -18,14 +17,9 @@
 namespace pyro::cli {
 namespace {
 
-struct ExportFlags {
-  ExportTaskRequest request;
-  bool quiet = false;
-};
-
 constexpr const char* kStdout = "-";
 
-int Export(Engine& engine, const Context& context, const ExportFlags& flags) {
+int Export(Engine& engine, const Context& context, const Flags<ExportTaskRequest>& flags) {
   const ExportTaskRequest& request = flags.request;
   ExportOptions options = {.force = request.force};
   if (request.destination == kStdout) {
@@ -53,16 +47,13 @@ int Export(Engine& engine, const Context& context, const ExportFlags& flags) {
 }  // namespace
 
 void AddTaskExport(CLI::App& task, Context& context) {
-  const auto flags = std::make_shared<ExportFlags>();
-  CLI::App* exported = AddCommand(task, context, "export",
-                                  "Copy a path of the workspace to this host", flags, Export);
-  AddJson(exported, context);
-  AddFields(exported, flags->request);
-  exported->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
-  exported->footer(
-      "A directory becomes a new one or fills an empty one. A file goes into a\n"
-      "directory that exists. Stdout gets a file as it is, and a directory as a tar.\n\n"
-      "Example:\n  pyro task export $id . results\n  pyro task export $id . - | tar -tf -");
+  AddOperation(
+      task, context, "task export",
+      {.quiet = "Print no progress and no closing line",
+       .example = "pyro task export $id . results\n  pyro task export $id . - | tar -tf -",
+       .note = "A directory becomes a new one or fills an empty one. A file goes into a\n"
+               "directory that exists. Stdout gets a file as it is, and a directory as a tar."},
+      std::make_shared<Flags<ExportTaskRequest>>(), Export);
 }
 
 }  // namespace pyro::cli

@@ -12,7 +12,6 @@
 #include "api/json.h"
 #include "base/try.h"
 #include "front/cli/call.h"
-#include "front/cli/fields.h"
 #include "front/cli/harmless.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
@@ -214,7 +213,12 @@ void CheckCombination(const LogsFlags& flags) {
 
 void AddTaskLogs(CLI::App& task, Context& context) {
   const auto flags = std::make_shared<LogsFlags>();
-  CLI::App* logs = task.add_subcommand("logs", "Show the journal: every command with its output");
+  CLI::App* logs = AddNamed(
+      task, *api::FindOperation("task logs"),
+      {.example = "pyro task logs --tail 3 $id\n  pyro task logs -f $id",
+       .note = "Without --sequence at most 1 MiB of each stream is shown, its beginning and end.\n"
+               "On a terminal control characters appear as escapes such as \\x1b. With --json,\n"
+               "--follow prints the entry at its end, and --wait-seconds a page with new output."});
   AddJson(logs, context);
   AddField(logs, flags->page, "task_id");
   AddField(logs, flags->page, "sequence");
@@ -234,11 +238,6 @@ void AddTaskLogs(CLI::App& task, Context& context) {
   AddField(logs, flags->page, "wait_seconds")->each([flags](const std::string&) {
     flags->paged = flags->waits = true;
   });
-  logs->footer(
-      "Without --sequence at most 1 MiB of each stream is shown, its beginning and end.\n"
-      "On a terminal control characters appear as escapes such as \\x1b. With --json,\n"
-      "--follow prints the entry at its end, and --wait-seconds a page with new output.\n\n"
-      "Example:\n  pyro task logs --tail 3 $id\n  pyro task logs -f $id");
   logs->callback([&context, flags] {
     CheckCombination(*flags);
     // With these the exit code is the command's own.

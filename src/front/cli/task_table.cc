@@ -10,7 +10,6 @@
 
 #include "base/age.h"
 #include "base/text.h"
-#include "base/time.h"
 #include "front/cli/closing.h"
 #include "front/cli/output.h"
 #include "front/cli/task.h"
@@ -46,7 +45,7 @@ std::string Last(const TaskInfo& task, std::size_t columns) {
 
 }  // namespace
 
-void PrintTaskTable(const std::vector<TaskInfo>& tasks) {
+void PrintTaskTable(const std::vector<TaskInfo>& tasks, WallTime now) {
   const std::size_t columns = TerminalColumns(STDOUT_FILENO, kWideTable);
   const bool narrow = columns < kWideTable;
   const auto row = [narrow](const std::string& id, const std::string& environment,
@@ -61,7 +60,6 @@ void PrintTaskTable(const std::vector<TaskInfo>& tasks) {
   Print(Paint(STDOUT_FILENO, Colour::kBold, header) + "\n");
   const std::size_t left = header.size() - std::string_view("LAST").size();
   const std::size_t room = columns > left ? columns - left : 0;
-  const WallTime now = SystemClock().Now();
   for (const TaskInfo& task : tasks) {
     std::string line =
         row(narrow ? ShortId(task.task_id) : task.task_id, task.environment, Name(task.state),

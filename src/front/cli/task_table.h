@@ -4,12 +4,13 @@
 
 #include <vector>
 
+#include "base/time.h"
 #include "pyro/types.h"
 
 namespace pyro::cli {
 
 // On a terminal of less than 112 columns it is 80 columns wide, without the least important
 // columns.
-void PrintTaskTable(const std::vector<TaskInfo>& tasks);
+void PrintTaskTable(const std::vector<TaskInfo>& tasks, WallTime now);
 
 }  // namespace pyro::cli

@@ -8,18 +8,11 @@
 
 #include "api/json.h"
 #include "front/cli/call.h"
-#include "front/cli/commands.h"
-#include "front/cli/fields.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
 
 namespace pyro::cli {
 namespace {
-
-struct WarmFlags {
-  KeepSparesRequest request;
-  bool quiet = false;
-};
 
 std::string Line(const SparePoolInfo& pool) {
   std::string text = fmt::format("{}: {} of {} spares are ready; {} vCPU, {} MiB{}",
@@ -41,7 +34,8 @@ int ListPools(Engine& engine, const Context& context) {
   return kExitOk;
 }
 
-int Keep(Engine& engine, const Context& context, const WarmFlags& flags) {
+int Warm(Engine& engine, const Context& context, const Flags<KeepSparesRequest>& flags) {
+  if (flags.request.environment.empty()) return ListPools(engine, context);
   Call call(StyleOf(context, flags.quiet), flags.request.environment);
   const auto pool = call.Run(
       [&](const CallIo& io) { return engine.KeepSpares(flags.request, flags.request.count, io); });
@@ -57,23 +51,18 @@ int Keep(Engine& engine, const Context& context, const WarmFlags& flags) {
 }  // namespace
 
 void AddWarm(CLI::App& app, Context& context) {
-  auto flags = std::make_shared<WarmFlags>();
-  CLI::App* warm =
-      app.add_subcommand("warm", "Keep microVMs waiting that 'pyro run' takes at once");
+  const auto flags = std::make_shared<Flags<KeepSparesRequest>>();
+  CLI::App* warm = AddNamed(
+      app, *api::FindOperation("warm"),
+      {.example = "pyro warm debian:12 --count 2\n  pyro warm debian:12 --count 0",
+       .note = "A run takes one that was made with the same options; another takes its place.\n"
+               "Each is a machine of its own, used once. They hold memory while they wait."});
   AddFields(warm, flags->request);
   warm->get_option("environment")->required(false);  // Without it the command lists.
   AddJson(warm, context);
   warm->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
-  warm->footer(
-      "A run takes one that was made with the same options; another takes its place.\n"
-      "Each is a machine of its own, used once. They hold memory while they wait.\n\n"
-      "Example:\n  pyro warm debian:12 --count 2\n  pyro warm debian:12 --count 0");
-  warm->callback([&context, flags] {
-    context.action = [&context, flags](Engine& engine) {
-      if (flags->request.environment.empty()) return ListPools(engine, context);
-      return Keep(engine, context, *flags);
-    };
-  });
+  OnChosen(warm, context,
+           [&context, flags](Engine& engine) { return Warm(engine, context, *flags); });
 }
 
 }  // namespace pyro::cli

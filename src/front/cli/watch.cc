@@ -26,10 +26,6 @@ namespace {
 
 constexpr int kGatherMs = 20;  // After an event, for those that come with it.
 
-struct WatchFlags {
-  std::string id;
-};
-
 std::string TextOf(const Event& event) {
   switch (event.kind) {
     case Event::Kind::kPresent:
@@ -71,9 +67,9 @@ int AwaitEvents(const EventStream& stream, int cancel_fd) {
   return (polls[1].revents & (POLLERR | POLLHUP)) != 0 ? 128 + SIGPIPE : 0;
 }
 
-int WatchEvents(Engine& engine, const Context& context, const WatchFlags& flags) {
-  Call call(Progress::Style::kQuiet, flags.id);
-  const auto stream = engine.Watch(flags.id);
+int WatchEvents(Engine& engine, const Context& context, const std::string& id) {
+  Call call(Progress::Style::kQuiet, id);
+  const auto stream = engine.Watch(id);
   if (!stream) return Fail(stream.error(), context);
   while (true) {
     const auto events = (*stream)->Next(std::chrono::milliseconds(0), call.io());
@@ -86,7 +82,7 @@ int WatchEvents(Engine& engine, const Context& context, const WatchFlags& flags)
     const int printed = CheckPrinted(context, "events were lost; watch again");
     if (printed != kExitOk) return printed;
     // Nothing can happen to it any more.
-    if (deleted && !flags.id.empty()) return kExitOk;
+    if (deleted && !id.empty()) return kExitOk;
     // That is how a stream of lines ends, and no error document belongs into it.
     if (const int ended = AwaitEvents(**stream, call.io().cancel_fd); ended != 0) return ended;
   }
@@ -95,17 +91,17 @@ int WatchEvents(Engine& engine, const Context& context, const WatchFlags& flags)
 }  // namespace
 
 void AddWatch(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<WatchFlags>();
-  CLI::App* watch =
-      AddCommand(app, context, "watch", "Show what happens to VMs and tasks, line by line", flags,
-                 WatchEvents);
-  watch->add_option("id", flags->id, "A VM or a task, by its id or the beginning; without it, all")
+  const auto id = std::make_shared<std::string>();
+  CLI::App* watch = app.add_subcommand("watch", "Show what happens to VMs and tasks, line by line");
+  watch->add_option("id", *id, "A VM or a task, by its id or the beginning; without it, all")
       ->type_name("ID");
   AddJson(watch, context);
   watch->footer(
       "It begins with what is there, and goes on until Ctrl-C; that of one VM or task\n"
       "also ends when it is deleted. With --json each line is a document.\n\n"
       "Example:\n  pyro watch\n  pyro watch --json $id");
+  OnChosen(watch, context,
+           [&context, id](Engine& engine) { return WatchEvents(engine, context, *id); });
 }
 
 }  // namespace pyro::cli

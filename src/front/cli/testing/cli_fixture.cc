@@ -58,11 +58,12 @@ void CliFixture::RunMain(const Words& words) {
   argv.push_back(nullptr);
   ::setenv("PYRO_STATE_DIR", state_.c_str(), 1);
   ::setenv("PYRO_CACHE_DIR", cache_.c_str(), 1);
-  const int code =
-      Main(static_cast<int>(words.size()) + 1, argv.data(),
-           [this](const Engine::Directories& directories) {
-             return std::make_unique<LocalEngine>(engine::FakeContext(directories, world_));
-           });
+  const int code = Main(
+      static_cast<int>(words.size()) + 1, argv.data(),
+      [this](const Engine::Directories& directories) {
+        return std::make_unique<LocalEngine>(engine::FakeContext(directories, world_));
+      },
+      world_.clock);
   // As main() does, so that what was counted for coverage is kept.
   std::exit(code);  // NOLINT(concurrency-mt-unsafe)
 }
