@@ -1,6 +1,5 @@
 #include "front/mcp/arguments.h"
 
-#include <cmath>
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -38,6 +37,9 @@ Json PropertyOf(const api::Member& member) {
     case Kind::kInteger:
     case Kind::kUnsigned:
       return IntegerOf(member);
+    case Kind::kDuration:
+      return NumberSchema(TextOf(field), static_cast<double>(field.least),
+                          static_cast<double>(field.most));
     case Kind::kFlag:
       return WithDefault(FlagSchema(TextOf(field)), field.load(member.fallback) != 0);
     case Kind::kTexts:
@@ -63,13 +65,6 @@ Status CheckHostPath(const Field& field, const std::string& path) {
 }
 
 }  // namespace
-
-Json PropertyOf(const api::Struct& rows, std::string_view name) {
-  for (const api::Member& member : api::MembersOf(rows)) {
-    if (name == member.field.name) return PropertyOf(member);
-  }
-  return nullptr;
-}
 
 Json SchemaOf(const api::Struct& rows, bool host_paths) {
   Properties properties;
@@ -100,19 +95,6 @@ Status ReadArguments(const api::Struct& rows, const Json& arguments, void* objec
   return OkStatus();
 }
 
-Json VmSchema() {
-  return OutputSchema({{"vm_id", "string"}, {"state", "string"}, {"expires_at", "string"}},
-                      {"vm_id", "state"});
-}
-
-Json TaskSchema() {
-  return OutputSchema({{"task_id", "string"},
-                       {"state", "string"},
-                       {"expires_at", "string"},
-                       {"command_count", "integer"}},
-                      {"task_id", "state"});
-}
-
 Status CheckNoneEmpty(const Json& arguments) {
   for (const auto& [name, value] : arguments.items()) {
     if (value.is_string() && value.get_ref<const std::string&>().empty()) {
@@ -121,23 +103,6 @@ Status CheckNoneEmpty(const Json& arguments) {
     }
   }
   return OkStatus();
-}
-
-std::string TextOr(const Json& arguments, const char* name, std::string otherwise) {
-  const auto found = arguments.find(name);
-  return found == arguments.end() ? std::move(otherwise) : found->get<std::string>();
-}
-
-std::int64_t IntOr(const Json& arguments, const char* name, std::int64_t otherwise) {
-  const auto found = arguments.find(name);
-  if (found == arguments.end()) return otherwise;
-  // 3.0 is an integer, too.
-  return found->is_number_float() ? std::llround(found->get<double>()) : found->get<std::int64_t>();
-}
-
-bool FlagOr(const Json& arguments, const char* name, bool otherwise) {
-  const auto found = arguments.find(name);
-  return found == arguments.end() ? otherwise : found->get<bool>();
 }
 
 }  // namespace pyro::mcp_server

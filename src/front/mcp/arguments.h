@@ -3,10 +3,6 @@
 
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <string_view>
-
 #include "api/rows.h"
 #include "base/json.h"
 #include "front/mcp/schema.h"
@@ -14,8 +10,6 @@
 
 namespace pyro::mcp_server {
 
-// The schema of a field by itself.
-Json PropertyOf(const api::Struct& rows, std::string_view name);
 // The schema of all arguments. `host_paths`: with those that name paths of the host.
 Json SchemaOf(const api::Struct& rows, bool host_paths);
 
@@ -31,14 +25,7 @@ Result<T> ReadArguments(const Json& arguments) {
   return request;
 }
 
-Json VmSchema();    // Of vm_create and the like.
-Json TaskSchema();  // Of task_create and the like.
-
 // kInvalidArgument: one of the arguments is an empty string, which stands for nothing.
 Status CheckNoneEmpty(const Json& arguments);
-
-std::string TextOr(const Json& arguments, const char* name, std::string otherwise);
-std::int64_t IntOr(const Json& arguments, const char* name, std::int64_t otherwise);
-bool FlagOr(const Json& arguments, const char* name, bool otherwise);
 
 }  // namespace pyro::mcp_server

@@ -5,10 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "api/operations.h"
-#include "base/check.h"
-#include "front/mcp/arguments.h"
-
 namespace pyro::mcp_server {
 
 Error ForModels(Error error) {
@@ -35,29 +31,6 @@ Error ForModels(Error error) {
     }
   }
   return error;
-}
-
-mcp::ToolHandler Bind(const Host& host, Handler handler) {
-  return [host, handler](mcp::CallContext& call, const Json& arguments) -> Result<mcp::ToolResult> {
-    if (const Status status = CheckNoneEmpty(arguments); !status) return status.error();
-    auto result = handler(host, call, arguments);
-    if (!result) return ForModels(std::move(result).error());
-    return result;
-  };
-}
-
-mcp::Tool MakeTool(const Host& host, std::string name, std::string title,
-                   mcp::ToolAnnotations annotations, Handler handler) {
-  mcp::Tool tool;
-  tool.name = std::move(name);
-  tool.title = std::move(title);
-  tool.annotations = annotations;
-  tool.handler = Bind(host, handler);
-  const api::Operation* operation = api::FindTool(tool.name);
-  PYRO_CHECK(operation != nullptr);
-  tool.description = operation->for_models;
-  tool.input_schema = SchemaOf(operation->request(), host.host_paths);
-  return tool;
 }
 
 std::string TaskUri(std::string_view task_id) { return fmt::format("pyro://tasks/{}", task_id); }

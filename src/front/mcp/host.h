@@ -28,22 +28,10 @@ struct Host {
 // An engine's error in the words of tools instead of those of the command line.
 Error ForModels(Error error);
 
-// What every tool also does: it refuses empty strings, and its errors speak of tools.
-using Handler = Result<mcp::ToolResult> (*)(const Host& host, mcp::CallContext& call,
-                                            const Json& arguments);
-mcp::ToolHandler Bind(const Host& host, Handler handler);
-// A tool with the description and the arguments of its operation (src/api), without output schema.
-mcp::Tool MakeTool(const Host& host, std::string name, std::string title,
-                   mcp::ToolAnnotations annotations, Handler handler);
-
 // "pyro://tasks/ID", "pyro://tasks/ID/commands/N/stdout".
 std::string TaskUri(std::string_view task_id);
 std::string StreamUri(std::string_view task_id, std::int64_t sequence, std::string_view stream);
 
-// The profile's tools, in the order in which they are listed.
-Status AddVmTools(const Host& host);
-Status AddHostTools(const Host& host);
-Status AddTaskTools(const Host& host);
 Status AddResources(const Host& host);
 Status AddPrompts(const Host& host);
 

@@ -8,7 +8,7 @@
 #include "base/try.h"
 #include "front/mcp/host.h"
 #include "front/mcp/results.h"
-#include "front/mcp/task_logs.h"
+#include "front/mcp/tools.h"
 #include "front/mcp/watcher.h"
 
 namespace pyro::mcp_server {

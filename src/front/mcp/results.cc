@@ -61,17 +61,6 @@ std::string WordsOf(const Json& command) {
   return Printable(by_shell ? words[2] : ShellJoin(words), kCommandBudget);
 }
 
-Json LinkTo(const std::string& uri, std::string_view name, std::string_view title,
-            std::optional<std::uint64_t> size, std::string_view type) {
-  mcp::ResourceLink link;
-  link.uri = uri;
-  link.name = name;
-  link.title = title;
-  link.mime_type = type;
-  link.size = size;
-  return mcp::ResourceLinkContent(link);
-}
-
 void SetStream(Json& form, const std::string& name, const Ends& ends, std::size_t share,
                std::string_view rest) {
   const Excerpt excerpt = Cut(ends, share, rest);
@@ -128,6 +117,15 @@ std::string EntryText(const Json& entry, WithCommand with_command, const Notices
   return text;
 }
 
+mcp::ToolResult EntryResult(Json form, WithCommand with_command, const Notices& notices,
+                            std::string_view more) {
+  if (!notices.empty()) form["notices"] = notices;
+  mcp::ToolResult result = ValueResult(std::move(form));
+  std::string text = EntryText(*result.structured, with_command, notices);
+  result.content.push_back(mcp::TextContent(text.append(more)));
+  return result;
+}
+
 mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output,
                           const Notices& notices) {
   Json form = ToJson(result);
@@ -136,19 +134,7 @@ mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output,
   const Shares shares = ShareBudget(out, err);
   SetStream(form, "stdout", out, shares.out, kNotKept);
   SetStream(form, "stderr", err, shares.err, kNotKept);
-  if (!notices.empty()) form["notices"] = notices;
-  mcp::ToolResult told = ValueResult(std::move(form));
-  told.content.push_back(mcp::TextContent(EntryText(*told.structured, WithCommand::kNo, notices)));
-  return told;
-}
-
-Json RunResultSchema() {
-  return OutputSchema({{"exit_code", "integer"},
-                       {"outcome", "string"},
-                       {"stdout", "string"},
-                       {"stderr", "string"},
-                       {"explanation", "object"}},
-                      {"exit_code", "outcome", "stdout", "stderr"});
+  return EntryResult(std::move(form), WithCommand::kNo, notices);
 }
 
 Json EntryForm(const std::string& task_id, const TaskLogEntry& entry, std::size_t budget) {
@@ -164,15 +150,31 @@ Json EntryForm(const std::string& task_id, const TaskLogEntry& entry, std::size_
   return form;
 }
 
-Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& task_id,
-                                          std::int64_t sequence, bool restarted,
-                                          const Notices& notices) {
-  PYRO_ASSIGN_OR_RETURN(const TaskInfo task, engine.StatusTask(task_id));
-  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs, engine.LogsTask(task.task_id, sequence, 1));
+namespace {
+
+Result<TaskLogEntry> EntryOf(Engine& engine, const std::string& task_id, std::int64_t sequence) {
+  PYRO_ASSIGN_OR_RETURN(TaskLogs logs, engine.LogsTask(task_id, sequence, 1));
   if (logs.entries.empty() || logs.entries[0].sequence != sequence) {
     return MakeError(ErrorCode::kNotFound, "the command is not in the journal any more");
   }
-  const TaskLogEntry& entry = logs.entries[0];
+  return std::move(logs.entries[0]);
+}
+
+// Without the command: the caller has just said it.
+Json CommandForm(const std::string& task_id, const TaskLogEntry& entry, bool restarted) {
+  Json form = EntryForm(task_id, entry, kResultBudget + kCommandBudget);
+  form.erase("command");
+  form["task_id"] = task_id;
+  form["restarted"] = restarted;
+  return form;
+}
+
+}  // namespace
+
+Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& task_id,
+                                          std::int64_t sequence, bool restarted,
+                                          const Notices& notices) {
+  PYRO_ASSIGN_OR_RETURN(const TaskLogEntry entry, EntryOf(engine, task_id, sequence));
   if (entry.outcome == Outcome::kInterrupted) {
     return MakeError(
         ErrorCode::kGuestUnavailable,
@@ -181,37 +183,30 @@ Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& tas
             sequence),
         fmt::format("task_logs(task_id=\"{}\", sequence={}) shows its output so far; the workspace "
                     "is kept and the next task_exec starts the guest again",
-                    task.task_id, sequence));
+                    task_id, sequence));
   }
-  Json form = EntryForm(task.task_id, entry, kResultBudget + kCommandBudget);
-  form.erase("command");  // The caller has just said it.
-  form["task_id"] = task.task_id;
-  form["restarted"] = restarted;
-  if (!notices.empty()) form["notices"] = notices;
-  mcp::ToolResult told = ValueResult(std::move(form));
-  told.content.push_back(mcp::TextContent(EntryText(*told.structured, WithCommand::kNo, notices)));
-  for (const auto& [name, truncated, bytes] :
-       {std::tuple{"stdout", entry.stdout_truncated, entry.stdout_bytes},
-        std::tuple{"stderr", entry.stderr_truncated, entry.stderr_bytes}}) {
-    if (!told.structured->value(std::string(name) + "_truncated", false)) continue;
-    told.content.push_back(LinkTo(StreamUri(task.task_id, sequence, name), name,
-                                  fmt::format("{} of command {}", name, sequence), bytes,
-                                  "text/plain"));
+  mcp::ToolResult told =
+      EntryResult(CommandForm(task_id, entry, restarted), WithCommand::kNo, notices);
+  for (const auto& [name, bytes] :
+       {std::pair<std::string, std::uint64_t>{"stdout", entry.stdout_bytes},
+        std::pair<std::string, std::uint64_t>{"stderr", entry.stderr_bytes}}) {
+    if (!told.structured->value(name + "_truncated", false)) continue;
+    mcp::ResourceLink link;
+    link.uri = StreamUri(task_id, sequence, name);
+    link.name = name;
+    link.title = fmt::format("{} of command {}", name, sequence);
+    link.mime_type = "text/plain";
+    link.size = bytes;
+    told.content.push_back(mcp::ResourceLinkContent(link));
   }
   return told;
 }
 
 Result<mcp::ToolResult> RunningResult(Engine& engine, const StartedTaskCommand& started,
                                       const Notices& notices) {
-  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs, engine.LogsTask(started.task_id, started.sequence, 1));
-  if (logs.entries.empty()) {
-    return MakeError(ErrorCode::kNotFound, "the command is not in the journal any more");
-  }
-  Json form = EntryForm(started.task_id, logs.entries[0], kResultBudget + kCommandBudget);
-  form.erase("command");
-  form["task_id"] = started.task_id;
-  form["restarted"] = started.restarted;
-  if (!notices.empty()) form["notices"] = notices;
+  PYRO_ASSIGN_OR_RETURN(const TaskLogEntry entry,
+                        EntryOf(engine, started.task_id, started.sequence));
+  Json form = CommandForm(started.task_id, entry, started.restarted);
   if (form["stdout"] == "" && form["stderr"] == "") {
     form.erase("stdout");
     form.erase("stderr");
@@ -219,29 +214,16 @@ Result<mcp::ToolResult> RunningResult(Engine& engine, const StartedTaskCommand& 
   // It may have ended this moment: then its end is in the form, and in the journal.
   form["state"] = "running";
   for (const char* ended : {"outcome", "exit_code", "ended_at", "explanation"}) form.erase(ended);
-  mcp::ToolResult told = ValueResult(std::move(form));
-  std::string text = EntryText(*told.structured, WithCommand::kNo, notices);
   const std::string limit = started.timeout_seconds == 0
                                 ? "it has no time limit"
                                 : fmt::format("its limit is {} s", started.timeout_seconds);
-  text += fmt::format(
-      "Command {0} of {1} is still running and goes on; {2}. Read on, and wait for its end, with "
-      "task_logs(task_id=\"{1}\", sequence={0}, wait_seconds=40); end it with "
-      "task_stop(task_id=\"{1}\", sequence={0}).\n",
-      started.sequence, started.task_id, limit);
-  told.content.push_back(mcp::TextContent(text));
-  return told;
-}
-
-Json TaskExecSchema() {
-  return OutputSchema({{"sequence", "integer"},
-                       {"state", "string"},
-                       {"exit_code", "integer"},
-                       {"outcome", "string"},
-                       {"stdout", "string"},
-                       {"stderr", "string"},
-                       {"explanation", "object"}},
-                      {"sequence", "state"});
+  return EntryResult(
+      std::move(form), WithCommand::kNo, notices,
+      fmt::format(
+          "Command {0} of {1} is still running and goes on; {2}. Read on, and wait for its end, "
+          "with task_logs(task_id=\"{1}\", sequence={0}, wait_seconds=40); end it with "
+          "task_stop(task_id=\"{1}\", sequence={0}).\n",
+          started.sequence, started.task_id, limit));
 }
 
 }  // namespace pyro::mcp_server

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -25,16 +26,14 @@ void DropUsual(Json& form);
 
 // Of a one-shot VM: output that is not in the result is lost.
 mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output, const Notices& notices);
-Json RunResultSchema();
 
-// Of a command in a task, which has ended.
+// Of a command in a task, which has ended; `task_id` is whole.
 Result<mcp::ToolResult> TaskCommandResult(Engine& engine, const std::string& task_id,
                                           std::int64_t sequence, bool restarted,
                                           const Notices& notices);
 // Of one that goes on, with its output so far.
 Result<mcp::ToolResult> RunningResult(Engine& engine, const StartedTaskCommand& started,
                                       const Notices& notices);
-Json TaskExecSchema();
 
 // One journal entry with its output, which together take at most `budget` bytes of JSON.
 Json EntryForm(const std::string& task_id, const TaskLogEntry& entry, std::size_t budget);
@@ -43,5 +42,9 @@ Json EntryForm(const std::string& task_id, const TaskLogEntry& entry, std::size_
 // ends with the command.
 enum class WithCommand { kNo, kYes };
 std::string EntryText(const Json& entry, WithCommand with_command, const Notices& notices = {});
+
+// Both: the form, and the text for models with `more` at its end.
+mcp::ToolResult EntryResult(Json form, WithCommand with_command, const Notices& notices = {},
+                            std::string_view more = "");
 
 }  // namespace pyro::mcp_server

@@ -1,7 +1,9 @@
 #include "front/mcp/schema.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "base/text.h"
 #include "pyro/types.h"
 
 namespace pyro::mcp_server {
@@ -25,12 +27,6 @@ Json IntegerSchema(std::string_view description, std::int64_t minimum, std::int6
   Json schema = Typed("integer", description);
   schema["minimum"] = minimum;
   schema["maximum"] = maximum;
-  return schema;
-}
-
-Json CountSchema(std::string_view description) {
-  Json schema = Typed("integer", description);
-  schema["minimum"] = 1;
   return schema;
 }
 
@@ -61,10 +57,15 @@ Json InputSchema(const Properties& properties, const std::vector<std::string>& r
   return schema;
 }
 
-Json OutputSchema(Fields fields, const std::vector<std::string>& required) {
+Json OutputSchema(std::string_view fields) {
   Json schema = {{"type", "object"}, {"properties", Json::object()}};
-  for (const auto& [name, type] : fields) schema["properties"][std::string(name)]["type"] = type;
-  if (!required.empty()) schema["required"] = required;
+  for (const std::string_view field : Split(fields, ' ')) {
+    const std::string name(field.substr(0, field.find_first_of("!:")));
+    const std::size_t colon = std::min(field.find(':'), field.size() - 1);
+    schema["properties"][name]["type"] =
+        field[colon] == ':' ? field.substr(colon + 1) : std::string_view("string");
+    if (field.find('!') != std::string_view::npos) schema["required"].push_back(name);
+  }
   return schema;
 }
 

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,7 +17,6 @@ namespace pyro::mcp_server {
 Json TextSchema(std::string_view description);
 Json ChoiceSchema(std::string_view description, const std::vector<std::string_view>& choices);
 Json IntegerSchema(std::string_view description, std::int64_t minimum, std::int64_t maximum);
-Json CountSchema(std::string_view description);  // An integer from 1.
 Json NumberSchema(std::string_view description, double minimum, double maximum);
 Json FlagSchema(std::string_view description);
 
@@ -32,9 +30,9 @@ using Properties = std::vector<std::pair<std::string, Json>>;
 // Closed: other properties are refused.
 Json InputSchema(const Properties& properties, const std::vector<std::string>& required = {});
 
-// The fields of a result that programs rely on, by name and JSON type. Open: results hold more.
-using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
-Json OutputSchema(Fields fields, const std::vector<std::string>& required = {});
+// The fields of a result that programs rely on, with spaces between: NAME, or NAME:TYPE for another
+// type than string; NAME! is always there. Open: results hold more.
+Json OutputSchema(std::string_view fields);
 
 // Without members that are null, at any depth, so that schemas need no lists of types.
 Json WithoutNulls(Json value);

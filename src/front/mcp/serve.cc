@@ -7,6 +7,7 @@
 
 #include "base/try.h"
 #include "front/mcp/journal_tasks.h"
+#include "front/mcp/tools.h"
 #include "mcp/http/http_server.h"
 #include "mcp/stdio/stdio_server.h"
 #include "pyro/version.h"
@@ -52,9 +53,7 @@ Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOp
                   options.profile,
                   host_paths == HostPaths::kAllowed,
                   std::chrono::seconds(options.answer_seconds)};
-  PYRO_RETURN_IF_ERROR(AddVmTools(host));
-  PYRO_RETURN_IF_ERROR(AddHostTools(host));
-  PYRO_RETURN_IF_ERROR(AddTaskTools(host));
+  PYRO_RETURN_IF_ERROR(AddTools(host));
   PYRO_RETURN_IF_ERROR(AddResources(host));
   PYRO_RETURN_IF_ERROR(AddPrompts(host));
   made->server_.SetWatchHandler(

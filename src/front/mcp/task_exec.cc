@@ -1,4 +1,4 @@
-#include "front/mcp/task_exec.h"
+#include "front/mcp/tools.h"
 
 #include <algorithm>
 #include <chrono>
@@ -19,13 +19,23 @@ using mcp::CallContext;
 using mcp::ToolResult;
 using std::chrono::milliseconds;
 
+struct ExecArguments : ExecTaskRequest {
+  bool background = false;
+};
+
+constexpr api::Field kExecArguments[] = {
+    api::Inline<ExecArguments, ExecTaskRequest>(),
+    api::Row<ExecArguments, &ExecArguments::background>(
+        "background",
+        "Return at once and leave it running, without a time limit unless one is given."),
+};
+
 constexpr milliseconds kStep{1000};  // Between two looks at the number of bytes written.
 // A client that takes MCP tasks gets one for what has not ended by then.
 constexpr milliseconds kTaskAfter{3000};
 
 // Where the task runs on the host, the command ends with this call.
-Result<ToolResult> ExecOnHost(const Host& host, const ExecTaskRequest& request,
-                              CallReport& report) {
+Answer ExecOnHost(const Host& host, const ExecTaskRequest& request, CallReport& report) {
   EndsSink sink;  // The result is read from the journal.
   CallIo io = report.Io();
   io.sink = &sink;
@@ -52,10 +62,17 @@ Error StillRuns(Error error, const StartedTaskCommand& started) {
 
 }  // namespace
 
-Result<ToolResult> ExecInTask(const Host& host, CallContext& call, const Json& arguments) {
+const api::Struct& ExecArgumentRows() {
+  static const api::Struct kRows =
+      api::Describe<ExecArguments>("ExecArguments", "A command for a task.", kExecArguments);
+  return kRows;
+}
+
+Answer ExecInTask(const Host& host, CallContext& call, const Json& arguments) {
   Engine& engine = host.engine;
-  PYRO_ASSIGN_OR_RETURN(ExecTaskRequest request, ReadArguments<ExecTaskRequest>(arguments));
-  const bool background = FlagOr(arguments, "background", false);
+  ExecArguments request;
+  PYRO_RETURN_IF_ERROR(ReadArguments(ExecArgumentRows(), arguments, &request));
+  const bool background = request.background;
   // In the background there is no limit but the one that was asked for.
   if (background && !arguments.contains("timeout_seconds")) request.timeout_seconds = 0;
   CallReport report(call, request.timeout_seconds, "running");

@@ -1,8 +1,7 @@
-#include "front/mcp/task_logs.h"
+#include "front/mcp/tools.h"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -22,22 +21,38 @@ using mcp::ToolResult;
 using std::chrono::milliseconds;
 
 constexpr std::int64_t kMaxPageBytes = 16384;
-constexpr double kMaxWaitSeconds = 600;
+constexpr std::int64_t kMaxWaitSeconds = 600;
+constexpr std::int64_t kDefaultEntries = 10;
 constexpr std::size_t kListBudget = 29000;
 constexpr std::size_t kEntryFacts = 800;  // The size of an entry without its command and output.
 
-// At most as long as a call may take: a longer wait is the next call's.
-milliseconds ReadWait(const Host& host, const Json& arguments) {
-  const auto found = arguments.find("wait_seconds");
-  if (found == arguments.end()) return milliseconds(0);
-  return std::min(milliseconds(std::llround(found->get<double>() * 1000)), host.answer_after);
-}
+struct LogsArguments : ReadTaskOutputRequest {
+  std::int64_t sequence = 0;  // As the next: 0: not given.
+  std::int64_t limit = 0;
+  std::int64_t first = 0;
+};
+
+constexpr api::Field kLogsArguments[] = {
+    api::Inline<LogsArguments, ReadTaskOutputRequest>(),
+    api::Row<LogsArguments, &LogsArguments::sequence>(
+        "sequence", "One command. Without it: the newest commands.")
+        .In(1),
+    api::Row<LogsArguments, &LogsArguments::limit>(
+        "limit", "Bytes of a page (default 16384), or how many commands (at most 20, default 10).")
+        .In(1, kMaxPageBytes),
+    api::Row<LogsArguments, &LogsArguments::wait>(
+        "wait_seconds",
+        "With sequence: wait for its end or, with stream or offset, for more output. A call "
+        "answers after 45 s in any case.")
+        .In(0, kMaxWaitSeconds),
+    api::Row<LogsArguments, &LogsArguments::first>("first", "List from this command on.").In(1),
+};
 
 Error Misused(std::string_view what, std::string_view hint) {
   return MakeError(ErrorCode::kInvalidArgument, std::string(what), std::string(hint));
 }
 
-Status CheckCombination(const Json& arguments) {
+Status CheckCombination(const Json& arguments, std::int64_t limit) {
   const auto has = [&](const char* name) { return arguments.contains(name); };
   if (!has("sequence") && (has("stream") || has("offset") || has("wait_seconds"))) {
     return Misused("stream, offset and wait_seconds are about one command",
@@ -50,9 +65,9 @@ Status CheckCombination(const Json& arguments) {
   if (has("sequence") && has("limit") && !has("stream") && !has("offset")) {
     return Misused("limit with a sequence is about a page of one stream", "give stream, too");
   }
-  if (!has("sequence") && IntOr(arguments, "limit", 1) > kMaxEntries) {
+  if (!has("sequence") && limit > kMaxEntries) {
     return Misused(
-        fmt::format("limit is {}", IntOr(arguments, "limit", 1)),
+        fmt::format("limit is {}", limit),
         fmt::format("at most {} commands are listed at once; go on with first", kMaxEntries));
   }
   return OkStatus();
@@ -75,14 +90,10 @@ Result<TaskCommandInfo> AwaitEnd(Engine& engine, const std::string& task_id, std
   }
 }
 
-Result<ToolResult> OneCommand(const Host& host, CallContext& call, const Json& arguments) {
-  Engine& engine = host.engine;
-  const std::int64_t sequence = IntOr(arguments, "sequence", 0);
-  const milliseconds wait = ReadWait(host, arguments);
-  CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
+Answer OneCommand(Engine& engine, const LogsArguments& asked, CallReport& report) {
   PYRO_ASSIGN_OR_RETURN(const TaskCommandInfo command,
-                        AwaitEnd(engine, TextOr(arguments, "task_id", ""), sequence, wait, report));
-  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs, engine.LogsTask(command.task_id, sequence, 1));
+                        AwaitEnd(engine, asked.task_id, asked.sequence, asked.wait, report));
+  PYRO_ASSIGN_OR_RETURN(const TaskLogs logs, engine.LogsTask(command.task_id, asked.sequence, 1));
   Json entries = Json::array();
   for (const TaskLogEntry& entry : logs.entries) {
     entries.push_back(EntryForm(command.task_id, entry, kResultBudget));
@@ -96,10 +107,9 @@ Result<ToolResult> OneCommand(const Host& host, CallContext& call, const Json& a
 }
 
 // The newest commands, as JournalForm() has them.
-Result<ToolResult> Journal(const Host& host, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(Json form, JournalForm(host.engine, TextOr(arguments, "task_id", ""),
-                                               IntOr(arguments, "first", 0),
-                                               IntOr(arguments, "limit", kDefaultEntries)));
+Answer Journal(Engine& engine, const LogsArguments& asked) {
+  const std::int64_t limit = asked.limit > 0 ? asked.limit : kDefaultEntries;
+  PYRO_ASSIGN_OR_RETURN(Json form, JournalForm(engine, asked.task_id, asked.first, limit));
   std::string text = fmt::format("{} of {} commands\n", form.value("count", 0),
                                  form.value("total", std::int64_t{0}));
   for (const Json& entry : form["entries"]) text += EntryText(entry, WithCommand::kYes);
@@ -108,18 +118,11 @@ Result<ToolResult> Journal(const Host& host, const Json& arguments) {
   return result;
 }
 
-Result<ToolResult> OnePage(const Host& host, CallContext& call, const Json& arguments) {
-  Engine& engine = host.engine;
-  const std::int64_t sequence = IntOr(arguments, "sequence", 0);
-  const milliseconds wait = ReadWait(host, arguments);
-  CallReport report(call, wait.count() / 1000, fmt::format("waiting for command {}", sequence));
-  const OutputStream stream =
-      FromName<OutputStream>(TextOr(arguments, "stream", "stdout")).value_or(OutputStream::kStdout);
+Answer OnePage(Engine& engine, const LogsArguments& asked, CallReport& report) {
   PYRO_ASSIGN_OR_RETURN(
-      TaskOutput page,
-      engine.ReadTaskOutput(TextOr(arguments, "task_id", ""), sequence, stream,
-                            static_cast<std::uint64_t>(IntOr(arguments, "offset", 0)),
-                            IntOr(arguments, "limit", kMaxPageBytes), wait, report.Io()));
+      TaskOutput page, engine.ReadTaskOutput(
+                           asked.task_id, asked.sequence, asked.stream, asked.offset,
+                           asked.limit > 0 ? asked.limit : kMaxPageBytes, asked.wait, report.Io()));
   // Control characters take more room in JSON than they have bytes.
   const std::size_t fits = PrefixWithin(page.text, kResultBudget).size();
   if (fits < page.text.size()) {
@@ -130,7 +133,7 @@ Result<ToolResult> OnePage(const Host& host, CallContext& call, const Json& argu
   ToolResult result = ValueResult(ToJson(page));
   std::string text = fmt::format(
       "bytes {} to {} of {} of {}, command {} ({}){}\n", page.offset, page.next_offset,
-      page.total_bytes, Name(page.stream), sequence,
+      page.total_bytes, Name(page.stream), asked.sequence,
       page.command.outcome
           ? fmt::format("{}, exit_code={}", Name(*page.command.outcome), page.command.exit_code)
           : "running",
@@ -159,46 +162,23 @@ Result<Json> JournalForm(Engine& engine, const std::string& task_id, std::int64_
               {"entries", std::move(entries)}};
 }
 
-Result<ToolResult> ReadLogs(const Host& host, CallContext& call, const Json& arguments) {
-  PYRO_RETURN_IF_ERROR(CheckCombination(arguments));
-  if (arguments.contains("stream") || arguments.contains("offset")) {
-    return OnePage(host, call, arguments);
-  }
-  if (arguments.contains("sequence")) return OneCommand(host, call, arguments);
-  return Journal(host, arguments);
+const api::Struct& LogsArgumentRows() {
+  static const api::Struct kRows =
+      api::Describe<LogsArguments>("LogsArguments", "A part of a task's journal.", kLogsArguments);
+  return kRows;
 }
 
-Json LogsInputSchema() {
-  const api::Struct& page = api::Rows<ReadTaskOutputRequest>();
-  return InputSchema(
-      {
-          {"task_id", PropertyOf(page, "task_id")},
-          {"sequence", PropertyOf(page, "sequence")},
-          {"stream", PropertyOf(page, "stream")},
-          {"offset", PropertyOf(page, "offset")},
-          {"limit", IntegerSchema("Bytes of a page (default 16384), or how many commands (at most "
-                                  "20, default 10).",
-                                  1, kMaxPageBytes)},
-          {"wait_seconds",
-           NumberSchema(
-               "With sequence: wait for its end or, with stream or offset, for more output. "
-               "A call answers after 45 s in any case.",
-               0, kMaxWaitSeconds)},
-          {"first", CountSchema("List from this command on.")},
-      },
-      {"task_id"});
-}
-
-Json LogsOutputSchema() {
-  return OutputSchema({{"task_id", "string"},
-                       {"total", "integer"},
-                       {"entries", "array"},
-                       {"text", "string"},
-                       {"next_offset", "integer"},
-                       {"total_bytes", "integer"},
-                       {"complete", "boolean"},
-                       {"state", "string"}},
-                      {"task_id"});
+Answer ReadLogs(const Host& host, CallContext& call, const Json& arguments) {
+  LogsArguments asked;
+  PYRO_RETURN_IF_ERROR(ReadArguments(LogsArgumentRows(), arguments, &asked));
+  PYRO_RETURN_IF_ERROR(CheckCombination(arguments, asked.limit));
+  if (asked.sequence == 0) return Journal(host.engine, asked);
+  // At most as long as a call may take: a longer wait is the next call's.
+  asked.wait = std::min(asked.wait, host.answer_after);
+  CallReport report(call, asked.wait.count() / 1000,
+                    fmt::format("waiting for command {}", asked.sequence));
+  const bool page = arguments.contains("stream") || arguments.contains("offset");
+  return page ? OnePage(host.engine, asked, report) : OneCommand(host.engine, asked, report);
 }
 
 }  // namespace pyro::mcp_server

@@ -1,29 +1,34 @@
 // The task_* tools, except task_exec and task_logs, which have files of their own.
 
+#include "front/mcp/tools.h"
+
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "api/json.h"
+#include "api/operations.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "front/mcp/arguments.h"
 #include "front/mcp/call_report.h"
-#include "front/mcp/host.h"
 #include "front/mcp/results.h"
-#include "front/mcp/task_exec.h"
-#include "front/mcp/task_logs.h"
 
 namespace pyro::mcp_server {
 namespace {
 
 using mcp::CallContext;
-using mcp::Tool;
 using mcp::ToolResult;
 
 constexpr std::size_t kListedTasks = 40;  // The most that fit a result.
 
-std::string IdOf(const Json& arguments) { return TextOr(arguments, "task_id", ""); }
+struct StopArguments : TaskRequest {
+  std::int64_t sequence = 0;  // 0: the task.
+};
+
+constexpr api::Field kStopArguments[] = {
+    api::Inline<StopArguments, TaskRequest>(),
+    api::Row<StopArguments, &StopArguments::sequence>("sequence", "The command to kill.").In(1),
+};
 
 // What there is to say of a task on a few lines.
 std::string TaskText(const Json& form) {
@@ -61,7 +66,9 @@ ToolResult TaskResult(const TaskInfo& task, const Notices& notices = {}) {
   return result;
 }
 
-Result<ToolResult> CreateTask(const Host& host, CallContext& call, const Json& arguments) {
+}  // namespace
+
+Answer CreateTask(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto options, ReadArguments<TaskOptions>(arguments));
   CallReport report(call, 0, "making a task of " + options.environment);
   const CallIo io = report.Io();
@@ -71,12 +78,13 @@ Result<ToolResult> CreateTask(const Host& host, CallContext& call, const Json& a
   return TaskResult(task, report.Notices());
 }
 
-Result<ToolResult> GetTaskStatus(const Host& host, CallContext&, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.StatusTask(IdOf(arguments)));
+Answer GetTaskStatus(const Host& host, CallContext&, const Json& arguments) {
+  PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<TaskRequest>(arguments));
+  PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.StatusTask(request.task_id));
   return TaskResult(task);
 }
 
-Result<ToolResult> List(const Host& host, CallContext&, const Json&) {
+Answer ListTasks(const Host& host, CallContext&, const Json&) {
   PYRO_ASSIGN_OR_RETURN(const std::vector<TaskInfo> tasks, host.engine.ListTasks());
   Json list = Json::array();
   // The newest are at the end, and first in what is shown.
@@ -96,125 +104,33 @@ Result<ToolResult> List(const Host& host, CallContext&, const Json&) {
       {{"total", tasks.size()}, {"count", list.size()}, {"tasks", std::move(list)}});
 }
 
-Result<ToolResult> StopTask(const Host& host, CallContext& call, const Json& arguments) {
-  if (!arguments.contains("sequence")) {
-    PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.StopTask(IdOf(arguments)));
+const api::Struct& StopArgumentRows() {
+  static const api::Struct kRows =
+      api::Describe<StopArguments>("StopArguments", "What to stop.", kStopArguments);
+  return kRows;
+}
+
+Answer StopTask(const Host& host, CallContext& call, const Json& arguments) {
+  StopArguments request;
+  PYRO_RETURN_IF_ERROR(ReadArguments(StopArgumentRows(), arguments, &request));
+  if (request.sequence == 0) {
+    PYRO_ASSIGN_OR_RETURN(const TaskInfo task, host.engine.StopTask(request.task_id));
     return TaskResult(task);
   }
-  PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<TaskCommandRequest>(arguments));
   CallReport report(call, 0, "stopping the command");
   PYRO_ASSIGN_OR_RETURN(
       const TaskCommandInfo command,
       host.engine.CancelTaskCommand(request.task_id, request.sequence, report.Io()));
   Json form = ToJson(command);
   form["command"] = CutWords(command.command, 2000);
-  ToolResult result = ValueResult(std::move(form));
-  result.content.push_back(mcp::TextContent(EntryText(*result.structured, WithCommand::kYes)));
-  return result;
+  return EntryResult(std::move(form), WithCommand::kYes);
 }
 
-Result<ToolResult> DeleteTask(const Host& host, CallContext&, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(const std::string id, host.engine.DeleteTask(IdOf(arguments)));
+Answer DeleteTask(const Host& host, CallContext&, const Json& arguments) {
+  PYRO_ASSIGN_OR_RETURN(Json deleted,
+                        api::Call(host.engine, *api::FindTool("task_delete"), arguments));
   host.server.NotifyResourcesChanged();
-  return ToolResult::Structured({{"task_id", id}, {"deleted", true}});
-}
-
-Result<ToolResult> Export(const Host& host, CallContext& call, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<ExportTaskRequest>(arguments));
-  CallReport report(call, 0, "copying out of the task");
-  PYRO_ASSIGN_OR_RETURN(const ExportedPath exported,
-                        host.engine.ExportTask(request.task_id, request.path, request.destination,
-                                               {.force = request.force}, report.Io()));
-  return ToolResult::Structured(ToJson(exported));
-}
-
-constexpr mcp::ToolAnnotations kReadsTask = {
-    .read_only = true, .destructive = false, .idempotent = true, .open_world = false};
-constexpr mcp::ToolAnnotations kEndsTask = {
-    .read_only = false, .destructive = true, .idempotent = true, .open_world = false};
-
-Tool TaskCreateTool(const Host& host) {
-  Tool tool =
-      MakeTool(host, "task_create", "Create a task",
-               {.read_only = false, .destructive = false, .idempotent = false, .open_world = true},
-               CreateTask);
-  tool.output_schema = TaskSchema();
-  return tool;
-}
-
-Tool TaskExecTool(const Host& host) {
-  Tool tool =
-      MakeTool(host, "task_exec", "Run a command in a task",
-               {.read_only = false, .destructive = true, .idempotent = false, .open_world = true},
-               ExecInTask);
-  tool.input_schema["properties"]["background"] =
-      WithDefault(FlagSchema("Return at once and leave it running, without a time limit unless one "
-                             "is given."),
-                  false);
-  tool.output_schema = TaskExecSchema();
-  tool.task_support = mcp::TaskSupport::kOptional;
-  return tool;
-}
-
-Tool StatusTool(const Host& host) {
-  Tool tool = MakeTool(host, "task_status", "Show a task", kReadsTask, GetTaskStatus);
-  tool.output_schema = TaskSchema();
-  return tool;
-}
-
-Tool LogsTool(const Host& host) {
-  Tool tool = MakeTool(host, "task_logs", "Read a task's journal", kReadsTask, ReadLogs);
-  tool.input_schema = LogsInputSchema();
-  tool.output_schema = LogsOutputSchema();
-  return tool;
-}
-
-Tool DeleteTool(const Host& host) {
-  Tool tool = MakeTool(host, "task_delete", "Delete a task", kEndsTask, DeleteTask);
-  tool.output_schema = OutputSchema({{"task_id", "string"}, {"deleted", "boolean"}});
-  return tool;
-}
-
-Tool ListTool(const Host& host) {
-  Tool tool = MakeTool(host, "task_list", "List tasks", kReadsTask, List);
-  tool.output_schema =
-      OutputSchema({{"total", "integer"}, {"count", "integer"}, {"tasks", "array"}});
-  return tool;
-}
-
-Tool StopTool(const Host& host) {
-  Tool tool =
-      MakeTool(host, "task_stop", "Stop a task or one of its commands", kEndsTask, StopTask);
-  tool.input_schema["properties"]["sequence"] =
-      PropertyOf(api::Rows<TaskCommandRequest>(), "sequence");
-  tool.output_schema = OutputSchema(
-      {{"task_id", "string"}, {"state", "string"}, {"outcome", "string"}}, {"task_id", "state"});
-  return tool;
-}
-
-Tool ExportTool(const Host& host) {
-  Tool tool = MakeTool(
-      host, "task_export", "Copy files out of a task",
-      {.read_only = false, .destructive = true, .idempotent = false, .open_world = false}, Export);
-  tool.output_schema = OutputSchema(
-      {{"path", "string"}, {"destination", "string"}, {"bytes", "integer"}, {"notices", "array"}},
-      {"path", "destination", "bytes"});
-  return tool;
-}
-
-}  // namespace
-
-Status AddTaskTools(const Host& host) {
-  if (host.profile == McpProfile::kVmRun) return OkStatus();
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(TaskCreateTool(host)));
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(TaskExecTool(host)));
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(StatusTool(host)));
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(LogsTool(host)));
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(DeleteTool(host)));
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(ListTool(host)));
-  PYRO_RETURN_IF_ERROR(host.server.AddTool(StopTool(host)));
-  if (!host.host_paths) return OkStatus();
-  return host.server.AddTool(ExportTool(host));
+  return ToolResult::Structured(std::move(deleted));
 }
 
 }  // namespace pyro::mcp_server

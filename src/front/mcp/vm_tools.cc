@@ -1,21 +1,19 @@
-// vm_run, and the tools for VMs that live from call to call.
+// The tools for VMs and spares, their environments, and what works on this host.
+
+#include "front/mcp/tools.h"
 
 #include <utility>
 
-#include <fmt/format.h>
-
-#include "api/json.h"
+#include "api/operations.h"
 #include "base/try.h"
 #include "front/mcp/arguments.h"
 #include "front/mcp/call_report.h"
-#include "front/mcp/host.h"
 #include "front/mcp/results.h"
 
 namespace pyro::mcp_server {
 namespace {
 
 using mcp::CallContext;
-using mcp::Tool;
 using mcp::ToolResult;
 
 // The output of a command that runs now, counted for progress.
@@ -35,7 +33,9 @@ class CountingSink : public EndsSink {
   std::uint64_t err_ = 0;
 };
 
-Result<ToolResult> Run(const Host& host, CallContext& call, const Json& arguments) {
+}  // namespace
+
+Answer RunInNewVm(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<RunRequest>(arguments));
   CallReport report(call, request.timeout_seconds, "starting a guest of " + request.environment);
   CountingSink sink(report);
@@ -48,7 +48,7 @@ Result<ToolResult> Run(const Host& host, CallContext& call, const Json& argument
   return RunResult(result, sink, report.Notices());
 }
 
-Result<ToolResult> ListEnvironments(const Host& host, CallContext&, const Json&) {
+Answer ListEnvironments(const Host& host, CallContext&, const Json&) {
   PYRO_ASSIGN_OR_RETURN(const std::vector<EnvironmentInfo> environments,
                         host.engine.ListEnvironments());
   Json list = Json::array();
@@ -61,7 +61,7 @@ Result<ToolResult> ListEnvironments(const Host& host, CallContext&, const Json&)
   return ValueResult({{"environments", std::move(list)}});
 }
 
-Result<ToolResult> CreateVm(const Host& host, CallContext& call, const Json& arguments) {
+Answer CreateVm(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto options, ReadArguments<VmOptions>(arguments));
   CallReport report(call, 0, "making a VM of " + options.environment);
   const CallIo io = report.Io();
@@ -70,14 +70,7 @@ Result<ToolResult> CreateVm(const Host& host, CallContext& call, const Json& arg
   return ValueResult(ToJson(vm));
 }
 
-Result<ToolResult> StartVm(const Host& host, CallContext& call, const Json& arguments) {
-  CallReport report(call, 0, "starting the guest");
-  PYRO_ASSIGN_OR_RETURN(const VmInfo vm,
-                        host.engine.StartVm(TextOr(arguments, "vm_id", ""), report.Io()));
-  return ValueResult(ToJson(vm));
-}
-
-Result<ToolResult> Exec(const Host& host, CallContext& call, const Json& arguments) {
+Answer ExecInVm(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<ExecVmRequest>(arguments));
   CallReport report(call, request.timeout_seconds, "running");
   CountingSink sink(report);
@@ -88,109 +81,45 @@ Result<ToolResult> Exec(const Host& host, CallContext& call, const Json& argumen
   return RunResult(result, sink, report.Notices());
 }
 
-Result<ToolResult> StopVm(const Host& host, CallContext&, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.StopVm(TextOr(arguments, "vm_id", "")));
-  return ValueResult(ToJson(vm));
+Answer ListVms(const Host& host, CallContext&, const Json&) {
+  PYRO_ASSIGN_OR_RETURN(const std::vector<VmInfo> vms, host.engine.ListVms());
+  PYRO_ASSIGN_OR_RETURN(std::vector<SparePoolInfo> pools, host.engine.ListSparePools());
+  Json list = Json::array();
+  for (const VmInfo& vm : vms) {
+    Json form = WithoutNulls(ToJson(vm));
+    DropUsual(form);
+    list.push_back(std::move(form));
+  }
+  return ToolResult::Structured(
+      {{"count", vms.size()},
+       {"vms", std::move(list)},
+       {"spares", WithoutNulls(ToJson(SparePools{std::move(pools)}))["pools"]}});
 }
 
-Result<ToolResult> DeleteVm(const Host& host, CallContext&, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(const std::string id, host.engine.DeleteVm(TextOr(arguments, "vm_id", "")));
-  return ValueResult({{"vm_id", id}, {"deleted", true}});
+Answer KeepSpares(const Host& host, CallContext& call, const Json& arguments) {
+  PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<KeepSparesRequest>(arguments));
+  CallReport report(call, 0, "starting spares of " + request.environment);
+  const CallIo io = report.Io();
+  PYRO_RETURN_IF_ERROR(host.builds.Await(request, host.answer_after, io));
+  PYRO_ASSIGN_OR_RETURN(const SparePoolInfo pool,
+                        host.engine.KeepSpares(request, request.count, io));
+  return ValueResult(ToJson(pool));
 }
 
-Result<ToolResult> GetVmStatus(const Host& host, CallContext&, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(const VmInfo vm, host.engine.StatusVm(TextOr(arguments, "vm_id", "")));
-  return ValueResult(ToJson(vm));
+Answer InspectEnvironment(const Host& host, CallContext&, const Json& arguments) {
+  PYRO_ASSIGN_OR_RETURN(
+      Json form, api::Call(host.engine, *api::FindTool("vm_inspect_environment"), arguments));
+  // Paths of the host, and lists that say nothing about the guest.
+  for (const char* name : {"directory", "files", "modules", "tools", "templates"}) form.erase(name);
+  return ValueResult(std::move(form));
 }
 
-Result<ToolResult> NetworkInfo(const Host& host, CallContext&, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(const VmNetworkInfo info,
-                        host.engine.NetworkInfoVm(TextOr(arguments, "vm_id", "")));
-  return ValueResult(ToJson(info));
-}
-
-Result<ToolResult> Reap(const Host& host, CallContext&, const Json&) {
-  PYRO_ASSIGN_OR_RETURN(const ReapedVms reaped, host.engine.ReapExpired());
-  return ValueResult(ToJson(reaped));
-}
-
-Tool RunTool(const Host& host) {
-  Tool tool = MakeTool(
-      host, "vm_run", "Run one command in a fresh VM",
-      {.read_only = false, .destructive = false, .idempotent = false, .open_world = true}, Run);
-  tool.output_schema = RunResultSchema();
-  return tool;
-}
-
-Tool ListEnvironmentsTool(const Host& host) {
-  Tool tool =
-      MakeTool(host, "vm_list_environments", "List environments",
-               {.read_only = true, .destructive = false, .idempotent = true, .open_world = false},
-               ListEnvironments);
-  tool.output_schema = OutputSchema({{"environments", "array"}}, {"environments"});
-  return tool;
-}
-
-Tool VmCreateTool(const Host& host) {
-  Tool tool =
-      MakeTool(host, "vm_create", "Create a VM",
-               {.read_only = false, .destructive = false, .idempotent = false, .open_world = true},
-               CreateVm);
-  tool.output_schema = VmSchema();
-  return tool;
-}
-
-Tool ByVmId(const Host& host, std::string name, std::string title, mcp::ToolAnnotations annotations,
-            Json output, Handler handler) {
-  Tool tool = MakeTool(host, std::move(name), std::move(title), annotations, handler);
-  tool.output_schema = std::move(output);
-  return tool;
-}
-
-Tool VmExecTool(const Host& host) {
-  Tool tool = MakeTool(
-      host, "vm_exec", "Run a command in a VM and delete the VM",
-      {.read_only = false, .destructive = true, .idempotent = false, .open_world = true}, Exec);
-  tool.output_schema = RunResultSchema();
-  return tool;
-}
-
-constexpr mcp::ToolAnnotations kReadsVm = {
-    .read_only = true, .destructive = false, .idempotent = true, .open_world = false};
-constexpr mcp::ToolAnnotations kEndsVm = {
-    .read_only = false, .destructive = true, .idempotent = true, .open_world = false};
-
-Tool ReapTool(const Host& host) {
-  Tool tool = MakeTool(host, "vm_reap_expired", "Clear expired VMs", kEndsVm, Reap);
-  tool.output_schema = OutputSchema({{"vm_ids", "array"}, {"count", "integer"}});
-  return tool;
-}
-
-}  // namespace
-
-Status AddVmTools(const Host& host) {
-  mcp::Server& server = host.server;
-  if (host.profile != McpProfile::kTask) PYRO_RETURN_IF_ERROR(server.AddTool(RunTool(host)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(ListEnvironmentsTool(host)));
-  if (host.profile != McpProfile::kFull) return OkStatus();
-  PYRO_RETURN_IF_ERROR(server.AddTool(VmCreateTool(host)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(
-      ByVmId(host, "vm_start", "Start a VM",
-             {.read_only = false, .destructive = false, .idempotent = true, .open_world = false},
-             VmSchema(), StartVm)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(VmExecTool(host)));
-  PYRO_RETURN_IF_ERROR(
-      server.AddTool(ByVmId(host, "vm_stop", "Stop a VM", kEndsVm, VmSchema(), StopVm)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(
-      ByVmId(host, "vm_delete", "Delete a VM", kEndsVm,
-             OutputSchema({{"vm_id", "string"}, {"deleted", "boolean"}}), DeleteVm)));
-  PYRO_RETURN_IF_ERROR(
-      server.AddTool(ByVmId(host, "vm_status", "Show a VM", kReadsVm, VmSchema(), GetVmStatus)));
-  PYRO_RETURN_IF_ERROR(server.AddTool(ByVmId(
-      host, "vm_network_info", "Show a VM's network", kReadsVm,
-      OutputSchema({{"vm_id", "string"}, {"network_enabled", "boolean"}, {"address", "string"}}),
-      NetworkInfo)));
-  return server.AddTool(ReapTool(host));
+Answer CheckHost(const Host& host, CallContext&, const Json&) {
+  PYRO_ASSIGN_OR_RETURN(const DoctorReport report, host.engine.Doctor());
+  Json form = WithoutNulls(ToJson(report));
+  // Paths of the host; `issues` has each check that failed.
+  for (const char* name : {"environment_cache", "state_directory", "checks"}) form.erase(name);
+  return ToolResult::Structured(std::move(form));
 }
 
 }  // namespace pyro::mcp_server

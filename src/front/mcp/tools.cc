@@ -1,0 +1,127 @@
+#include "front/mcp/tools.h"
+
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "api/operations.h"
+#include "base/try.h"
+#include "front/mcp/arguments.h"
+#include "front/mcp/call_report.h"
+#include "front/mcp/results.h"
+#include "front/mcp/schema.h"
+
+namespace pyro::mcp_server {
+namespace {
+
+using Handler = Answer (*)(const Host&, mcp::CallContext&, const Json&);
+
+struct ToolRow {
+  const char* name;
+  const char* title;
+  mcp::ToolAnnotations annotations;
+  const char* output;                           // As OutputSchema() reads it.
+  Handler handler = nullptr;                    // nullptr: makes the operation's call.
+  const api::Struct& (*arguments)() = nullptr;  // nullptr: the operation's request.
+  const char* doing = nullptr;                  // What progress says of an operation's call.
+  mcp::TaskSupport tasks = mcp::TaskSupport::kNone;
+};
+
+constexpr mcp::ToolAnnotations kReads = {true, false, true, false};
+constexpr mcp::ToolAnnotations kMakes = {false, false, false, true};
+constexpr mcp::ToolAnnotations kStarts = {false, false, true, false};
+constexpr mcp::ToolAnnotations kKeeps = {false, false, true, true};
+constexpr mcp::ToolAnnotations kRuns = {false, true, false, true};
+constexpr mcp::ToolAnnotations kWrites = {false, true, false, false};
+constexpr mcp::ToolAnnotations kEnds = {false, true, true, false};
+
+constexpr const char* kVm = "vm_id! state! expires_at";
+constexpr const char* kTask = "task_id! state! expires_at command_count:integer";
+constexpr const char* kRun = "exit_code!:integer outcome! stdout! stderr! explanation:object";
+
+constexpr ToolRow kTools[] = {
+    {"vm_run", "Run one command in a fresh VM", kMakes, kRun, RunInNewVm},
+    {"vm_list_environments", "List environments", kReads, "environments!:array", ListEnvironments},
+    {"vm_create", "Create a VM", kMakes, kVm, CreateVm},
+    {"vm_start", "Start a VM", kStarts, kVm, nullptr, nullptr, "starting the guest"},
+    {"vm_exec", "Run a command in a VM and delete the VM", kRuns, kRun, ExecInVm},
+    {"vm_stop", "Stop a VM", kEnds, kVm},
+    {"vm_delete", "Delete a VM", kEnds, "vm_id deleted:boolean"},
+    {"vm_status", "Show a VM", kReads, kVm},
+    {"vm_network_info", "Show a VM's network", kReads, "vm_id network_enabled:boolean address"},
+    {"vm_reap_expired", "Clear expired VMs", kEnds, "vm_ids:array count:integer"},
+    {"vm_list", "List VMs and spares", kReads, "vms:array spares:array", ListVms},
+    {"vm_keep_spares", "Keep VMs ready", kKeeps, "count:integer waiting:integer", KeepSpares},
+    {"vm_inspect_environment", "Show an environment", kReads, "digest packages:array",
+     InspectEnvironment},
+    {"vm_prune_environments", "Remove unused environments", kEnds, "bytes_freed:integer"},
+    {"vm_doctor", "Check this host", kReads, "runtime_ok:boolean issues:array", CheckHost},
+    {"task_create", "Create a task", kMakes, kTask, CreateTask},
+    {"task_exec", "Run a command in a task", kRuns,
+     "sequence!:integer state! exit_code:integer outcome stdout stderr explanation:object",
+     ExecInTask, ExecArgumentRows, nullptr, mcp::TaskSupport::kOptional},
+    {"task_status", "Show a task", kReads, kTask, GetTaskStatus},
+    {"task_logs", "Read a task's journal", kReads,
+     "task_id! total:integer entries:array text next_offset:integer total_bytes:integer "
+     "complete:boolean state",
+     ReadLogs, LogsArgumentRows},
+    {"task_delete", "Delete a task", kEnds, "task_id deleted:boolean", DeleteTask},
+    {"task_list", "List tasks", kReads, "total:integer count:integer tasks:array", ListTasks},
+    {"task_stop", "Stop a task or one of its commands", kEnds, "task_id! state! outcome", StopTask,
+     StopArgumentRows},
+    {"task_export", "Copy files out of a task", kWrites,
+     "path! destination! bytes!:integer notices:array", nullptr, nullptr,
+     "copying out of the task"},
+};
+
+bool IsOffered(const Host& host, std::string_view tool) {
+  if (tool == "task_export" && !host.host_paths) return false;
+  if (tool.starts_with("task_")) return host.profile != McpProfile::kVmRun;
+  if (tool == "vm_run") return host.profile != McpProfile::kTask;
+  return tool == "vm_list_environments" || host.profile == McpProfile::kFull;
+}
+
+Answer CallOperation(const Host& host, mcp::CallContext& call, const Json& arguments,
+                     const api::Operation& operation, const char* doing) {
+  const std::shared_ptr<void> request = operation.request().make();
+  PYRO_RETURN_IF_ERROR(ReadArguments(operation.request(), arguments, request.get()));
+  const std::shared_ptr<void> result = operation.result().make();
+  std::optional<CallReport> report;
+  if (doing != nullptr) report.emplace(call, 0, doing);
+  PYRO_RETURN_IF_ERROR(
+      operation.call(host.engine, request.get(), result.get(), report ? report->Io() : CallIo{}));
+  return ValueResult(api::ToJson(operation.result(), result.get()));
+}
+
+mcp::Tool MakeTool(const Host& host, const ToolRow& row) {
+  const api::Operation& operation = *api::FindTool(row.name);
+  mcp::Tool tool;
+  tool.name = row.name;
+  tool.title = row.title;
+  tool.description = operation.for_models;
+  tool.annotations = row.annotations;
+  tool.input_schema =
+      SchemaOf(row.arguments != nullptr ? row.arguments() : operation.request(), host.host_paths);
+  tool.output_schema = OutputSchema(row.output);
+  tool.task_support = row.tasks;
+  tool.handler = [host, &row, &operation](mcp::CallContext& call, const Json& arguments) -> Answer {
+    PYRO_RETURN_IF_ERROR(CheckNoneEmpty(arguments));
+    auto answer = row.handler != nullptr
+                      ? row.handler(host, call, arguments)
+                      : CallOperation(host, call, arguments, operation, row.doing);
+    if (!answer) return ForModels(std::move(answer).error());
+    return answer;
+  };
+  return tool;
+}
+
+}  // namespace
+
+Status AddTools(const Host& host) {
+  for (const ToolRow& row : kTools) {
+    if (IsOffered(host, row.name)) PYRO_RETURN_IF_ERROR(host.server.AddTool(MakeTool(host, row)));
+  }
+  return OkStatus();
+}
+
+}  // namespace pyro::mcp_server
