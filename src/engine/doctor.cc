@@ -21,8 +21,7 @@
 #include "sys/host.h"
 #include "sys/process_state.h"
 
-namespace pyro {
-namespace engine {
+namespace pyro::engine {
 namespace {
 
 using std::chrono::seconds;
@@ -171,36 +170,35 @@ bool AllOk(const DoctorReport& report, std::initializer_list<std::string_view> n
 }
 
 }  // namespace
-}  // namespace engine
 
 Result<DoctorReport> LocalEngine::Doctor() {
   DoctorReport report;
-  report.platform = engine::Platform();
-  report.kvm.exists = ::access(engine::kKvmDevice, F_OK) == 0;
-  report.kvm.readable = ::access(engine::kKvmDevice, R_OK) == 0;
-  report.kvm.writable = ::access(engine::kKvmDevice, W_OK) == 0;
+  report.platform = Platform();
+  report.kvm.exists = ::access(kKvmDevice, F_OK) == 0;
+  report.kvm.readable = ::access(kKvmDevice, R_OK) == 0;
+  report.kvm.writable = ::access(kKvmDevice, W_OK) == 0;
   report.networking.tun = ::access("/dev/net/tun", F_OK) == 0;
-  report.networking.ip_forward = engine::IpForward();
-  report.environment_cache = impl_->context.cache / "environments";
-  report.state_directory = impl_->context.state;
+  report.networking.ip_forward = IpForward();
+  report.environment_cache = context_.cache / "environments";
+  report.state_directory = context_.state;
 
-  const std::string& monitor = impl_->context.vmm.name;
-  report.checks.push_back(engine::FromStatus(monitor, engine::Monitor(impl_->context)));
-  report.checks.push_back(engine::CheckJail());
-  report.checks.push_back(engine::CheckLimits());
-  report.checks.push_back(engine::FromStatus("supervisor", engine::SupervisorProgram()));
-  report.checks.push_back(engine::FromStatus("agent", engine::AgentProgram()));
-  report.checks.push_back(engine::CheckStateDirectory(impl_->context));
-  engine::CheckAccelerator(impl_->context, report);
-  report.checks.push_back(engine::CheckBuilder(impl_->context));
-  engine::CheckNetwork(report);
+  const std::string& monitor = context_.vmm.name;
+  report.checks.push_back(FromStatus(monitor, Monitor(context_)));
+  report.checks.push_back(CheckJail());
+  report.checks.push_back(CheckLimits());
+  report.checks.push_back(FromStatus("supervisor", SupervisorProgram()));
+  report.checks.push_back(FromStatus("agent", AgentProgram()));
+  report.checks.push_back(CheckStateDirectory(context_));
+  CheckAccelerator(context_, report);
+  report.checks.push_back(CheckBuilder(context_));
+  CheckNetwork(report);
 
   report.capabilities.vm_boot =
-      engine::AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "accelerator"});
-  report.capabilities.guest_exec = report.capabilities.vm_boot && engine::AllOk(report, {"agent"});
+      AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "accelerator"});
+  report.capabilities.guest_exec = report.capabilities.vm_boot && AllOk(report, {"agent"});
   report.capabilities.guest_network =
       report.capabilities.guest_network && report.capabilities.guest_exec;
-  report.capabilities.host_compat = engine::AllOk(report, {"jail"});
+  report.capabilities.host_compat = AllOk(report, {"jail"});
   report.runtime_ok = true;
   for (const DoctorCheck& check : report.checks) {
     if (check.ok) continue;
@@ -212,4 +210,4 @@ Result<DoctorReport> LocalEngine::Doctor() {
   return report;
 }
 
-}  // namespace pyro
+}  // namespace pyro::engine

@@ -17,14 +17,14 @@ Status Engine::PrepareProcess() {
   return sys::CheckOpenFiles();
 }
 
+namespace engine {
+
 Result<ReapedVms> LocalEngine::ReapExpired() {
   // Without a state directory there are no leftovers, and none need be created.
-  if (::access(impl_->context.state.c_str(), F_OK) != 0) return ReapedVms{};
-  PYRO_ASSIGN_OR_RETURN(state::Registry registry, engine::OpenRegistry(impl_->context));
-  return engine::ReconcileAll(registry, impl_->context, InstanceKind::kVm);
+  if (::access(context_.state.c_str(), F_OK) != 0) return ReapedVms{};
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenRegistry(context_));
+  return ReconcileAll(registry, context_, InstanceKind::kVm);
 }
-
-namespace engine {
 
 Result<state::Registry> OpenRegistry(const Context& context) {
   return state::Registry::Open(context.state, context.clock);

@@ -99,75 +99,66 @@ Result<GuestParts> PrepareParts(const Context& context, image::InstalledEnvironm
                     .verdict = std::move(verdict)};
 }
 
-}  // namespace pyro::engine
-
-namespace pyro {
-
-using engine::Environments;
-
 namespace {
 
 // For new guests, and for tasks that start again.
-Status MakeUsualTemplates(const engine::Context& context, const engine::GuestParts& parts,
-                          const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, engine::BlankDisk(context));
-  PYRO_RETURN_IF_ERROR(engine::MakeTemplate(context, parts, VmOptions(), blank, io));
-  return engine::MakeTemplate(context, parts, VmOptions(), {}, io);
+Status MakeUsualTemplates(const Context& context, const GuestParts& parts, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, BlankDisk(context));
+  PYRO_RETURN_IF_ERROR(MakeTemplate(context, parts, VmOptions(), blank, io));
+  return MakeTemplate(context, parts, VmOptions(), {}, io);
 }
 
 }  // namespace
 
 std::string LocalEngine::KnownAccelerator() {
-  const auto known =
-      vmm::KnownAccelerator(impl_->context.vmm, engine::AcceleratorOptionsFor(impl_->context));
+  const auto known = vmm::KnownAccelerator(context_.vmm, AcceleratorOptionsFor(context_));
   return known ? std::string(vmm::Name(*known)) : "";
 }
 
 Result<std::vector<EnvironmentInfo>> LocalEngine::ListEnvironments() {
-  Environments environments(impl_->context);
+  Environments environments(context_);
   std::vector<EnvironmentInfo> list;
   for (const auto& summary : environments.store().List())
-    list.push_back(engine::ToEnvironmentInfo(summary));
+    list.push_back(ToEnvironmentInfo(summary));
   return list;
 }
 
 Result<PulledEnvironment> LocalEngine::PullEnvironment(const std::string& name, const CallIo& io) {
-  Environments environments(impl_->context);
-  PYRO_ASSIGN_OR_RETURN(const image::PullResult pulled,
-                        environments.store().Pull(name, image::PullMode::kIfNeeded,
-                                                  engine::ToProgress(io), {io.cancel_fd}));
+  Environments environments(context_);
+  PYRO_ASSIGN_OR_RETURN(
+      const image::PullResult pulled,
+      environments.store().Pull(name, image::PullMode::kIfNeeded, ToProgress(io), {io.cancel_fd}));
   // Guests also start without a template, only slower; so a pull does not fail for it.
-  auto parts = engine::PrepareParts(impl_->context, pulled.environment, {});
-  const Status made = parts ? MakeUsualTemplates(impl_->context, *parts, io) : parts.error();
+  auto parts = PrepareParts(context_, pulled.environment, {});
+  const Status made = parts ? MakeUsualTemplates(context_, *parts, io) : parts.error();
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
   if (!made && io.on_notice) {
     io.on_notice("guests will boot instead of starting warm: " + made.error().message);
   }
-  PYRO_ASSIGN_OR_RETURN(EnvironmentInfo info, engine::Summary(environments, name));
+  PYRO_ASSIGN_OR_RETURN(EnvironmentInfo info, Summary(environments, name));
   return PulledEnvironment{std::move(info), pulled.built};
 }
 
 Result<EnvironmentDetails> LocalEngine::InspectEnvironment(const std::string& name, Verify verify) {
-  Environments environments(impl_->context);
+  Environments environments(context_);
   PYRO_ASSIGN_OR_RETURN(
       const image::InstalledEnvironment installed,
       environments.store().Inspect(
           name, verify == Verify::kYes ? image::CheckDepth::kDigests : image::CheckDepth::kSizes));
   EnvironmentDetails details;
-  PYRO_ASSIGN_OR_RETURN(details.info, engine::Summary(environments, name));
+  PYRO_ASSIGN_OR_RETURN(details.info, Summary(environments, name));
   const image::Manifest& manifest = installed.manifest;
   details.kernel_release = manifest.kernel_release;
   details.kernel_package = manifest.kernel_package + " " + manifest.kernel_package_version;
   details.directory = installed.directory;
-  details.files = {engine::DescribeFile(manifest.base), engine::DescribeFile(manifest.kernel)};
-  for (const auto& module : manifest.modules)
-    details.modules.push_back(engine::DescribeFile(module));
+  details.files = {DescribeFile(manifest.base), DescribeFile(manifest.kernel)};
+  for (const auto& module : manifest.modules) details.modules.push_back(DescribeFile(module));
   for (const auto& package : manifest.packages) {
     details.packages.push_back(package.name + " " + package.version);
   }
   details.apt_sources = manifest.apt_sources;
   for (const auto& [tool, version] : manifest.tools) details.tools.push_back(tool + " " + version);
-  for (const auto& found : vmm::ListTemplates(engine::TemplatesDirectory(impl_->context))) {
+  for (const auto& found : vmm::ListTemplates(TemplatesDirectory(context_))) {
     const vmm::TemplateFacts& facts = found.facts;
     if (found.broken || facts.environment_digest != installed.digest) continue;
     details.templates.push_back({facts.vcpu_count, facts.mem_mib, facts.network, facts.new_disk,
@@ -178,9 +169,9 @@ Result<EnvironmentDetails> LocalEngine::InspectEnvironment(const std::string& na
 }
 
 Result<PrunedEnvironments> LocalEngine::PruneEnvironments(PruneScope scope) {
-  PYRO_ASSIGN_OR_RETURN(state::Registry registry, engine::OpenRegistry(impl_->context));
+  PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenRegistry(context_));
   PYRO_ASSIGN_OR_RETURN(const std::set<std::string> in_use, registry.DigestsInUse());
-  Environments environments(impl_->context);
+  Environments environments(context_);
   PYRO_ASSIGN_OR_RETURN(
       const image::PruneReport report,
       environments.store().Prune(
@@ -192,8 +183,8 @@ Result<PrunedEnvironments> LocalEngine::PruneEnvironments(PruneScope scope) {
   for (const auto& item : report.removed) {
     pruned.removed.push_back({item.name, item.what, item.digest, item.bytes});
   }
-  engine::PruneTemplates(impl_->context, environments.store(), pruned);
+  PruneTemplates(context_, environments.store(), pruned);
   return pruned;
 }
 
-}  // namespace pyro
+}  // namespace pyro::engine

@@ -13,11 +13,11 @@
 #include "engine/context.h"
 #include "pyro/engine.h"
 
-namespace pyro {
+namespace pyro::engine {
 
 class LocalEngine final : public Engine {
  public:
-  explicit LocalEngine(engine::Context context) : impl_(new Impl{std::move(context)}) {}
+  explicit LocalEngine(Context context) : context_(std::move(context)) {}
 
   Result<std::vector<EnvironmentInfo>> ListEnvironments() override;
   Result<PulledEnvironment> PullEnvironment(const std::string& name, const CallIo& io) override;
@@ -71,10 +71,7 @@ class LocalEngine final : public Engine {
   Result<DoctorReport> Doctor() override;
 
  private:
-  struct Impl {
-    engine::Context context;
-  };
-  const std::unique_ptr<const Impl> impl_;
+  const Context context_;
 };
 
-}  // namespace pyro
+}  // namespace pyro::engine

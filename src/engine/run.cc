@@ -20,8 +20,7 @@
 #include "engine/requests.h"
 #include "engine/session/guest_command.h"
 
-namespace pyro {
-namespace engine {
+namespace pyro::engine {
 namespace {
 
 using std::chrono::seconds;
@@ -103,23 +102,20 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
 }
 
 }  // namespace
-}  // namespace engine
 
 Result<ExecResult> LocalEngine::RunInVm(const VmOptions& options, const Command& command,
                                         std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
-                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
-                                         engine::StdinOf(io)));
+                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, StdinOf(io)));
   bool began_running = false;
-  auto result = engine::RunInGuest(impl_->context, options, exec, io, began_running);
+  auto result = RunInGuest(context_, options, exec, io, began_running);
   // A command that may already have had an effect is not run a second time.
-  if (result || !options.allow_host_compat || began_running ||
-      !engine::MeansNoGuest(result.error())) {
+  if (result || !options.allow_host_compat || began_running || !MeansNoGuest(result.error())) {
     return result;
   }
-  if (io.on_notice) io.on_notice(engine::HostCompatNotice(result.error()));
-  return engine::RunOnHost(impl_->context, options, exec, io);
+  if (io.on_notice) io.on_notice(HostCompatNotice(result.error()));
+  return RunOnHost(context_, options, exec, io);
 }
 
-}  // namespace pyro
+}  // namespace pyro::engine

@@ -27,7 +27,7 @@ Context SystemContext(Engine::Directories directories) {
 }  // namespace engine
 
 std::unique_ptr<Engine> MakeLocalEngine(Engine::Directories directories) {
-  return std::make_unique<LocalEngine>(engine::SystemContext(std::move(directories)));
+  return std::make_unique<engine::LocalEngine>(engine::SystemContext(std::move(directories)));
 }
 
 }  // namespace pyro

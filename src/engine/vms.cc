@@ -21,8 +21,7 @@
 #include "state/instance/instance_directory.h"
 #include "sys/files.h"
 
-namespace pyro {
-namespace engine {
+namespace pyro::engine {
 namespace {
 
 using state::InstanceRecord;
@@ -61,93 +60,86 @@ Result<ExecResult> ExecInGuest(const Context& context, const InstanceRecord& vm,
 }
 
 }  // namespace
-}  // namespace engine
 
 Result<VmInfo> LocalEngine::CreateVm(const VmOptions& options, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
-  auto environment = engine::EnsureEnvironment(impl_->context, options.environment, io);
+  auto environment = EnsureEnvironment(context_, options.environment, io);
   const bool on_host =
-      !environment && options.allow_host_compat && engine::MeansNoGuest(environment.error());
+      !environment && options.allow_host_compat && MeansNoGuest(environment.error());
   if (!environment && !on_host) return std::move(environment).error();
-  if (on_host && io.on_notice) io.on_notice(engine::HostCompatNotice(environment.error()));
-  PYRO_ASSIGN_OR_RETURN(state::Registry registry,
-                        engine::OpenReconciled(impl_->context, InstanceKind::kVm));
+  if (on_host && io.on_notice) io.on_notice(HostCompatNotice(environment.error()));
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context_, InstanceKind::kVm));
   const state::InstanceSpec spec =
-      engine::MakeSpec(InstanceKind::kVm, options, on_host ? "" : environment->digest);
-  PYRO_ASSIGN_OR_RETURN(const engine::NewInstance vm,
-                        engine::CreateVmOnDisk(registry, impl_->context, spec,
-                                               on_host ? engine::VmDisk::kHostWorkspace
-                                                       : engine::VmDisk::kGuestImage));
-  return engine::DescribeVm(vm.record);
+      MakeSpec(InstanceKind::kVm, options, on_host ? "" : environment->digest);
+  PYRO_ASSIGN_OR_RETURN(const NewInstance vm,
+                        CreateVmOnDisk(registry, context_, spec,
+                                       on_host ? VmDisk::kHostWorkspace : VmDisk::kGuestImage));
+  return DescribeVm(vm.record);
 }
 
 Result<VmInfo> LocalEngine::StartVm(const std::string& vm_id, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
-  PYRO_ASSIGN_OR_RETURN(engine::Taken taken, engine::Take(impl_->context, found));
-  const state::InstanceRecord& vm = taken.instance;
+  PYRO_ASSIGN_OR_RETURN(Found found, FindVm(context_, vm_id));
+  PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context_, found));
+  const InstanceRecord& vm = taken.instance;
   if (!taken.link) {
-    if (vm.state == state::InstanceState::kStarted) return engine::DescribeVm(vm);
-    Status ready = engine::StartReady(impl_->context, vm, *taken.lock, io);
-    if (!ready && vm.allow_host_compat && engine::MeansNoGuest(ready.error())) {
-      if (io.on_notice) io.on_notice(engine::HostCompatNotice(ready.error()));
-      PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord started,
-                            engine::StartOnHost(impl_->context, found.registry, vm.id));
-      return engine::DescribeVm(started);
+    if (vm.state == state::InstanceState::kStarted) return DescribeVm(vm);
+    Status ready = StartReady(context_, vm, *taken.lock, io);
+    if (!ready && vm.allow_host_compat && MeansNoGuest(ready.error())) {
+      if (io.on_notice) io.on_notice(HostCompatNotice(ready.error()));
+      PYRO_ASSIGN_OR_RETURN(const InstanceRecord started,
+                            StartOnHost(context_, found.registry, vm.id));
+      return DescribeVm(started);
     }
     if (!ready) return std::move(ready).error();
   } else {
-    PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
+    PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
   }
-  PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord started, found.registry.Get(vm.id));
-  return engine::DescribeVm(started);
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord started, found.registry.Get(vm.id));
+  return DescribeVm(started);
 }
 
 Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& command,
                                        std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
-                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
-                                         engine::StdinOf(io)));
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
+                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, StdinOf(io)));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindVm(context_, vm_id));
   PYRO_RETURN_IF_ERROR(found.registry.Apply(found.instance.id, state::InstanceEvent::kExec));
-  auto result =
-      found.instance.execution_mode == ExecutionMode::kHostCompat
-          ? engine::RunInHostJail(state::HostWorkspace(impl_->context.state, found.instance.id),
-                                  engine::ToOptions(found.instance), exec, io)
-          : engine::ExecInGuest(impl_->context, found.instance, exec, io);
-  (void)engine::DeleteEverywhere(impl_->context, found.registry, found.instance.id);
+  auto result = found.instance.execution_mode == ExecutionMode::kHostCompat
+                    ? RunInHostJail(state::HostWorkspace(context_.state, found.instance.id),
+                                    ToOptions(found.instance), exec, io)
+                    : ExecInGuest(context_, found.instance, exec, io);
+  (void)DeleteEverywhere(context_, found.registry, found.instance.id);
   return result;
 }
 
 Result<VmInfo> LocalEngine::StopVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
-  PYRO_RETURN_IF_ERROR(engine::StopGuest(impl_->context, found.registry, found.instance.id));
-  PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord vm, found.registry.Get(found.instance.id));
-  return engine::DescribeVm(vm);
+  PYRO_ASSIGN_OR_RETURN(Found found, FindVm(context_, vm_id));
+  PYRO_RETURN_IF_ERROR(StopGuest(context_, found.registry, found.instance.id));
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord vm, found.registry.Get(found.instance.id));
+  return DescribeVm(vm);
 }
 
 Result<std::string> LocalEngine::DeleteVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindVm(impl_->context, vm_id));
-  PYRO_RETURN_IF_ERROR(engine::DeleteEverywhere(impl_->context, found.registry, found.instance.id));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindVm(context_, vm_id));
+  PYRO_RETURN_IF_ERROR(DeleteEverywhere(context_, found.registry, found.instance.id));
   return found.instance.id.str();
 }
 
 Result<VmInfo> LocalEngine::StatusVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(const engine::Found found, engine::FindVm(impl_->context, vm_id));
-  return engine::DescribeVm(found.instance);
+  PYRO_ASSIGN_OR_RETURN(const Found found, FindVm(context_, vm_id));
+  return DescribeVm(found.instance);
 }
 
 Result<std::vector<VmInfo>> LocalEngine::ListVms() {
-  PYRO_ASSIGN_OR_RETURN(state::Registry registry,
-                        engine::OpenReconciled(impl_->context, InstanceKind::kVm));
-  PYRO_ASSIGN_OR_RETURN(const std::vector<state::InstanceRecord> vms,
-                        registry.List(InstanceKind::kVm));
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context_, InstanceKind::kVm));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> vms, registry.List(InstanceKind::kVm));
   std::vector<VmInfo> list;
-  for (const state::InstanceRecord& vm : vms) list.push_back(engine::DescribeVm(vm));
+  for (const InstanceRecord& vm : vms) list.push_back(DescribeVm(vm));
   return list;
 }
 
 Result<VmNetworkInfo> LocalEngine::NetworkInfoVm(const std::string& vm_id) {
-  PYRO_ASSIGN_OR_RETURN(const engine::Found found, engine::FindVm(impl_->context, vm_id));
+  PYRO_ASSIGN_OR_RETURN(const Found found, FindVm(context_, vm_id));
   VmNetworkInfo info;
   info.vm_id = found.instance.id.str();
   info.network_enabled = found.instance.network;
@@ -161,4 +153,4 @@ Result<VmNetworkInfo> LocalEngine::NetworkInfoVm(const std::string& vm_id) {
   return info;
 }
 
-}  // namespace pyro
+}  // namespace pyro::engine

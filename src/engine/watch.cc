@@ -165,13 +165,14 @@ class Watching final : public EventStream {
 };
 
 }  // namespace
+
 }  // namespace engine
 
-Result<std::unique_ptr<EventStream>> LocalEngine::Watch(const std::string& id) {
+Result<std::unique_ptr<EventStream>> engine::LocalEngine::Watch(const std::string& id) {
   // First of all, so that a change during the first look is noticed by the second.
   PYRO_ASSIGN_OR_RETURN(engine::StateWatch changes,
-                        engine::StateWatch::Open(impl_->context.state, impl_->context.cache));
-  auto watching = std::make_unique<engine::Watching>(impl_->context, std::move(changes));
+                        engine::StateWatch::Open(context_.state, context_.cache));
+  auto watching = std::make_unique<engine::Watching>(context_, std::move(changes));
   PYRO_RETURN_IF_ERROR(watching->Begin(id));
   return std::unique_ptr<EventStream>(std::move(watching));
 }

@@ -155,36 +155,28 @@ std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts
   return std::nullopt;
 }
 
-}  // namespace pyro::engine
-
-namespace pyro {
-
-using engine::DescribePool;
-
 Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int64_t count,
                                               const CallIo& io) {
-  const engine::Context& context = impl_->context;
+  const Context& context = context_;
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   if (count < 0 || count > kMaxSpares) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("count is {}", count),
                      fmt::format("choose a count from 0 to {}", kMaxSpares));
   }
   PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
-                        engine::EnsureEnvironment(context, options.environment, io));
-  PYRO_ASSIGN_OR_RETURN(const engine::GuestParts parts,
-                        engine::PrepareParts(context, std::move(environment), io));
-  PYRO_ASSIGN_OR_RETURN(state::SparePool pool, engine::PlanPool(context, parts, options));
+                        EnsureEnvironment(context, options.environment, io));
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(environment), io));
+  PYRO_ASSIGN_OR_RETURN(SparePool pool, PlanPool(context, parts, options));
   pool.count = static_cast<int>(count);
-  PYRO_RETURN_IF_ERROR(engine::CheckMemory(context, pool));
-  if (count > 0)
-    PYRO_RETURN_IF_ERROR(engine::MakeTemplate(context, parts, options, pool.blank, io));
-  PYRO_RETURN_IF_ERROR(engine::WritePool(pool));
+  PYRO_RETURN_IF_ERROR(CheckMemory(context, pool));
+  if (count > 0) PYRO_RETURN_IF_ERROR(MakeTemplate(context, parts, options, pool.blank, io));
+  PYRO_RETURN_IF_ERROR(WritePool(pool));
   if (count > 0) {
     wire::SupervisorConfig filler;
     filler.kind = wire::GuestKind::kSparePool;
     filler.state_dir = context.state;
     filler.directory = pool.directory;
-    PYRO_RETURN_IF_ERROR(engine::RunWorker(filler, "spares", pool.directory, io));
+    PYRO_RETURN_IF_ERROR(RunWorker(filler, "spares", pool.directory, io));
   } else {
     state::ReapSpares(context.state, context.clock.Now());
   }
@@ -192,12 +184,12 @@ Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int
 }
 
 Result<std::vector<SparePoolInfo>> LocalEngine::ListSparePools() {
-  state::ReapSpares(impl_->context.state, impl_->context.clock.Now());
+  state::ReapSpares(context_.state, context_.clock.Now());
   std::vector<SparePoolInfo> list;
-  for (const auto& pool : state::ListSparePools(impl_->context.state)) {
+  for (const auto& pool : state::ListSparePools(context_.state)) {
     list.push_back(DescribePool(pool));
   }
   return list;
 }
 
-}  // namespace pyro
+}  // namespace pyro::engine

@@ -21,8 +21,7 @@
 #include "state/instance/instance_directory.h"
 #include "state/journal/journal.h"
 
-namespace pyro {
-namespace engine {
+namespace pyro::engine {
 namespace {
 
 using std::chrono::milliseconds;
@@ -90,34 +89,30 @@ class OutputPage : public RecordedCommand {
 };
 
 }  // namespace
-}  // namespace engine
 
 Result<TaskCommandInfo> LocalEngine::GetTaskCommand(const std::string& task_id,
                                                     std::int64_t sequence,
                                                     std::chrono::milliseconds wait,
                                                     const CallIo& io) {
-  PYRO_RETURN_IF_ERROR(engine::CheckPage(1, wait));
-  PYRO_ASSIGN_OR_RETURN(
-      engine::RecordedCommand recorded,
-      engine::RecordedCommand::Open(impl_->context, task_id, sequence, Deadline::After(wait)));
-  PYRO_RETURN_IF_ERROR(engine::CommandSession(recorded, nullptr, io).Run());
-  return engine::Describe(impl_->context, recorded.directory(), recorded.command(),
-                          recorded.accelerator());
+  PYRO_RETURN_IF_ERROR(CheckPage(1, wait));
+  PYRO_ASSIGN_OR_RETURN(RecordedCommand recorded,
+                        RecordedCommand::Open(context_, task_id, sequence, Deadline::After(wait)));
+  PYRO_RETURN_IF_ERROR(CommandSession(recorded, nullptr, io).Run());
+  return Describe(context_, recorded.directory(), recorded.command(), recorded.accelerator());
 }
 
 Result<TaskCommandPage> LocalEngine::ListTaskCommands(const std::string& task_id,
                                                       std::int64_t first, std::int64_t limit) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  PYRO_ASSIGN_OR_RETURN(
-      const std::vector<state::CommandRecord> commands,
-      found.registry.ListCommands(found.instance.id, engine::RangeOf(first, limit)));
-  const auto directory = state::InstanceDirectory(impl_->context.state, found.instance.id);
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<state::CommandRecord> commands,
+                        found.registry.ListCommands(found.instance.id, RangeOf(first, limit)));
+  const auto directory = state::InstanceDirectory(context_.state, found.instance.id);
   TaskCommandPage page;
   page.task_id = found.instance.id.str();
   page.total = found.instance.command_count;
   for (const state::CommandRecord& command : commands) {
-    PYRO_ASSIGN_OR_RETURN(TaskCommandInfo info, engine::Describe(impl_->context, directory, command,
-                                                                 found.instance.accelerator));
+    PYRO_ASSIGN_OR_RETURN(TaskCommandInfo info,
+                          Describe(context_, directory, command, found.instance.accelerator));
     page.entries.push_back(std::move(info));
   }
   if (limit < 0) std::reverse(page.entries.begin(), page.entries.end());
@@ -128,22 +123,21 @@ Result<TaskOutput> LocalEngine::ReadTaskOutput(const std::string& task_id, std::
                                                OutputStream stream, std::uint64_t offset,
                                                std::int64_t limit, std::chrono::milliseconds wait,
                                                const CallIo& io) {
-  PYRO_RETURN_IF_ERROR(engine::CheckPage(limit, wait));
-  PYRO_ASSIGN_OR_RETURN(
-      engine::RecordedCommand recorded,
-      engine::RecordedCommand::Open(impl_->context, task_id, sequence, Deadline::After(wait)));
+  PYRO_RETURN_IF_ERROR(CheckPage(limit, wait));
+  PYRO_ASSIGN_OR_RETURN(RecordedCommand recorded,
+                        RecordedCommand::Open(context_, task_id, sequence, Deadline::After(wait)));
   PYRO_RETURN_IF_ERROR(recorded.Follow(state::OutputFile(recorded.directory(), sequence, stream)));
-  engine::OutputPage output(std::move(recorded), stream, offset, static_cast<std::size_t>(limit));
-  PYRO_RETURN_IF_ERROR(engine::CommandSession(output, nullptr, io).Run());
+  OutputPage output(std::move(recorded), stream, offset, static_cast<std::size_t>(limit));
+  PYRO_RETURN_IF_ERROR(CommandSession(output, nullptr, io).Run());
   TaskOutput page = std::move(output.page());
-  PYRO_ASSIGN_OR_RETURN(page.command, engine::Describe(impl_->context, output.directory(),
-                                                       output.command(), output.accelerator()));
+  PYRO_ASSIGN_OR_RETURN(
+      page.command, Describe(context_, output.directory(), output.command(), output.accelerator()));
   return page;
 }
 
 Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_id,
                                                        std::int64_t sequence, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
   const InstanceId id = found.instance.id;
   PYRO_ASSIGN_OR_RETURN(state::CommandRecord command, found.registry.GetCommand(id, sequence));
   if (!command.end && command.execution_mode == ExecutionMode::kHostCompat) {
@@ -152,17 +146,17 @@ Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_i
                      "interrupt that process");
   }
   if (!command.end) {
-    PYRO_ASSIGN_OR_RETURN(engine::Held held, engine::TakeOver(engine::PlaceOf(impl_->context, id)));
+    PYRO_ASSIGN_OR_RETURN(Held held, TakeOver(PlaceOf(context_, id)));
     if (held.link) {
-      engine::CommandKiller killer(*held.link, sequence, io);
-      const Status status = engine::CommandSession(killer, nullptr, io).Run();
+      CommandKiller killer(*held.link, sequence, io);
+      const Status status = CommandSession(killer, nullptr, io).Run();
       // It may have ended at the same moment in any way: the registry has its end.
       const bool over = !status && (status.error().code == ErrorCode::kNotFound ||
                                     status.error().code == ErrorCode::kGuestUnavailable);
       if (!status && !over) return status.error();
     }
     held.lock.reset();
-    PYRO_RETURN_IF_ERROR(engine::ReconcileAll(found.registry, impl_->context, InstanceKind::kTask));
+    PYRO_RETURN_IF_ERROR(ReconcileAll(found.registry, context_, InstanceKind::kTask));
     PYRO_ASSIGN_OR_RETURN(command, found.registry.GetCommand(id, sequence));
   }
   if (!command.end) {
@@ -171,8 +165,8 @@ Result<TaskCommandInfo> LocalEngine::CancelTaskCommand(const std::string& task_i
         fmt::format("command {} was killed, but its end is not recorded yet", sequence),
         "look at it again; if it stays so, the disk may be full");
   }
-  return engine::Describe(impl_->context, state::InstanceDirectory(impl_->context.state, id),
-                          command, found.instance.accelerator);
+  return Describe(context_, state::InstanceDirectory(context_.state, id), command,
+                  found.instance.accelerator);
 }
 
-}  // namespace pyro
+}  // namespace pyro::engine

@@ -13,8 +13,7 @@
 #include "state/instance/instance_directory.h"
 #include "state/journal/journal.h"
 
-namespace pyro {
-namespace engine {
+namespace pyro::engine {
 namespace {
 
 Result<TaskLogEntry> ReadEntry(const Context& context, const std::filesystem::path& directory,
@@ -52,21 +51,18 @@ state::CommandRange RangeOf(std::int64_t first, std::int64_t limit) {
   return range;
 }
 
-}  // namespace engine
-
 Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t first,
                                        std::int64_t limit) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  PYRO_ASSIGN_OR_RETURN(
-      std::vector<state::CommandRecord> commands,
-      found.registry.ListCommands(found.instance.id, engine::RangeOf(first, limit)));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  PYRO_ASSIGN_OR_RETURN(std::vector<state::CommandRecord> commands,
+                        found.registry.ListCommands(found.instance.id, RangeOf(first, limit)));
   if (limit < 0) std::reverse(commands.begin(), commands.end());
-  const auto directory = state::InstanceDirectory(impl_->context.state, found.instance.id);
+  const auto directory = state::InstanceDirectory(context_.state, found.instance.id);
   TaskLogs logs;
   logs.task_id = found.instance.id.str();
   for (const state::CommandRecord& command : commands) {
-    PYRO_ASSIGN_OR_RETURN(TaskLogEntry entry, engine::ReadEntry(impl_->context, directory, command,
-                                                                found.instance.accelerator));
+    PYRO_ASSIGN_OR_RETURN(TaskLogEntry entry,
+                          ReadEntry(context_, directory, command, found.instance.accelerator));
     logs.entries.push_back(std::move(entry));
   }
   return logs;
@@ -76,11 +72,11 @@ Result<TaskCommand> LocalEngine::ReadTaskCommand(const std::string& task_id, std
                                                  Follow follow, const CallIo& io) {
   const Deadline until =
       follow == Follow::kYes ? Deadline::Never() : Deadline::After(std::chrono::milliseconds(0));
-  PYRO_ASSIGN_OR_RETURN(engine::RecordedCommand recorded,
-                        engine::RecordedCommand::Open(impl_->context, task_id, sequence, until));
+  PYRO_ASSIGN_OR_RETURN(RecordedCommand recorded,
+                        RecordedCommand::Open(context_, task_id, sequence, until));
   PYRO_RETURN_IF_ERROR(recorded.OpenOutput());
-  PYRO_RETURN_IF_ERROR(engine::CommandSession(recorded, io.sink, io).Run());
-  return engine::DescribeCommand(impl_->context, recorded.command(), recorded.accelerator());
+  PYRO_RETURN_IF_ERROR(CommandSession(recorded, io.sink, io).Run());
+  return DescribeCommand(context_, recorded.command(), recorded.accelerator());
 }
 
-}  // namespace pyro
+}  // namespace pyro::engine

@@ -29,8 +29,7 @@
 #include "sys/sparse_copy.h"
 #include "wire/answers.h"
 
-namespace pyro {
-namespace engine {
+namespace pyro::engine {
 namespace {
 
 using state::InstanceRecord;
@@ -198,14 +197,13 @@ Error NoGuest(const InstanceRecord& task) {
 }
 
 }  // namespace
-}  // namespace engine
 
 Result<TaskInfo> LocalEngine::CreateTask(const TaskOptions& options, const CallIo& caller) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
-  engine::NoticeBook notices(caller);
+  NoticeBook notices(caller);
   const CallIo io = notices.Io();
-  PYRO_ASSIGN_OR_RETURN(const auto seed, engine::PlanSeed(options, impl_->context, io));
-  auto made = engine::MakeTask(impl_->context, options, seed, io);
+  PYRO_ASSIGN_OR_RETURN(const auto seed, PlanSeed(options, context_, io));
+  auto made = MakeTask(context_, options, seed, io);
   if (made) made->notices = notices.Take();
   return made;
 }
@@ -213,22 +211,20 @@ Result<TaskInfo> LocalEngine::CreateTask(const TaskOptions& options, const CallI
 Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const Command& command,
                                              std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
-                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kRequired,
-                                         engine::StdinOf(io)));
+                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, StdinOf(io)));
   exec.journal = true;
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  const engine::Stopwatch watch;
-  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  const Stopwatch watch;
+  PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
   if (!running.taken.link) {
-    return engine::ExecOnHost(impl_->context, found.registry, running.taken.instance, exec, io);
+    return ExecOnHost(context_, found.registry, running.taken.instance, exec, io);
   }
-  const auto directory = state::InstanceDirectory(impl_->context.state, running.taken.instance.id);
-  engine::CaptureSink capture(io);
-  engine::JournaledCommand journaled(*running.taken.link, exec, directory, io);
-  engine::CommandSession session(journaled, capture.sink(), io);
+  const auto directory = state::InstanceDirectory(context_.state, running.taken.instance.id);
+  CaptureSink capture(io);
+  JournaledCommand journaled(*running.taken.link, exec, directory, io);
+  CommandSession session(journaled, capture.sink(), io);
   PYRO_RETURN_IF_ERROR(session.Run());
-  TaskExecResult result =
-      engine::MakeTaskResult(running.taken.instance, journaled, session, exec, watch);
+  TaskExecResult result = MakeTaskResult(running.taken.instance, journaled, session, exec, watch);
   result.restarted = running.restarted;
   capture.Fill(result);
   return result;
@@ -239,11 +235,10 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                                                          std::int64_t timeout_seconds,
                                                          const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
-                        engine::MakeExec(command, timeout_seconds, engine::TimeLimit::kOptional,
-                                         engine::Stdin::kEmpty));
+                        MakeExec(command, timeout_seconds, TimeLimit::kOptional, Stdin::kEmpty));
   exec.journal = true;
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
   if (!running.taken.link) {
     return MakeError(ErrorCode::kWrongState,
                      "the task runs on the host, where no command goes on in the background",
@@ -251,13 +246,13 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
   }
   CallIo own = io;
   own.stdin_fd = -1;
-  engine::BackgroundCommand background(*running.taken.link, exec, own);
-  PYRO_RETURN_IF_ERROR(engine::CommandSession(background, nullptr, own).Run());
+  BackgroundCommand background(*running.taken.link, exec, own);
+  PYRO_RETURN_IF_ERROR(CommandSession(background, nullptr, own).Run());
   PYRO_ASSIGN_OR_RETURN(
       const state::CommandRecord record,
       found.registry.GetCommand(running.taken.instance.id, background.sequence()));
   StartedTaskCommand started{
-      {engine::DescribeCommand(impl_->context, record, running.taken.instance.accelerator)}};
+      {DescribeCommand(context_, record, running.taken.instance.accelerator)}};
   started.task_id = running.taken.instance.id.str();
   started.environment = running.taken.instance.environment;
   started.restarted = running.restarted;
@@ -265,18 +260,17 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
 }
 
 Result<TaskInfo> LocalEngine::StatusTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  return engine::DescribeTask(impl_->context, found.registry, found.instance);
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  return DescribeTask(context_, found.registry, found.instance);
 }
 
 Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
-  PYRO_ASSIGN_OR_RETURN(state::Registry registry,
-                        engine::OpenReconciled(impl_->context, InstanceKind::kTask));
-  PYRO_ASSIGN_OR_RETURN(const std::vector<state::InstanceRecord> tasks,
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context_, InstanceKind::kTask));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> tasks,
                         registry.List(InstanceKind::kTask));
   std::vector<TaskInfo> list;
-  for (const state::InstanceRecord& task : tasks) {
-    PYRO_ASSIGN_OR_RETURN(TaskInfo info, engine::DescribeTask(impl_->context, registry, task));
+  for (const InstanceRecord& task : tasks) {
+    PYRO_ASSIGN_OR_RETURN(TaskInfo info, DescribeTask(context_, registry, task));
     list.push_back(std::move(info));
   }
   return list;
@@ -302,26 +296,25 @@ Result<TaskInfo> LocalEngine::RenameTask(const std::string& task_id, const std::
   TaskOptions options;
   options.name = name;
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  std::optional<state::InstanceRecord> task;
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  std::optional<InstanceRecord> task;
   // Together: of two that rename it at once, row and manifest keep the same name.
   PYRO_RETURN_IF_ERROR(found.registry.WithExclusive([&]() -> Status {
     PYRO_ASSIGN_OR_RETURN(task, found.registry.Rename(found.instance.id, name));
-    return state::ReplaceManifest(impl_->context.state, *task);
+    return state::ReplaceManifest(context_.state, *task);
   }));
-  return engine::DescribeTask(impl_->context, found.registry, *task);
+  return DescribeTask(context_, found.registry, *task);
 }
 
 Result<TaskInfo> LocalEngine::StopTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  PYRO_RETURN_IF_ERROR(engine::StopGuest(impl_->context, found.registry, found.instance.id));
-  PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord task, found.registry.Get(found.instance.id));
-  return engine::DescribeTask(impl_->context, found.registry, task);
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  PYRO_RETURN_IF_ERROR(StopGuest(context_, found.registry, found.instance.id));
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, found.registry.Get(found.instance.id));
+  return DescribeTask(context_, found.registry, task);
 }
 
 Result<std::string> LocalEngine::DeleteTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(state::Registry registry,
-                        engine::OpenReconciled(impl_->context, InstanceKind::kTask));
+  PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context_, InstanceKind::kTask));
   const auto task = registry.Find(InstanceKind::kTask, task_id);
   if (!task) {
     const bool gone = task.error().code == ErrorCode::kNotFound &&
@@ -329,22 +322,22 @@ Result<std::string> LocalEngine::DeleteTask(const std::string& task_id) {
     if (gone) return task_id;
     return task.error();
   }
-  PYRO_RETURN_IF_ERROR(engine::DeleteEverywhere(impl_->context, registry, task->id));
+  PYRO_RETURN_IF_ERROR(DeleteEverywhere(context_, registry, task->id));
   return task->id.str();
 }
 
 Result<ExportedPath> LocalEngine::ExportTask(const std::string& task_id, const std::string& path,
                                              const std::string& destination,
                                              const ExportOptions& options, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  PYRO_ASSIGN_OR_RETURN(engine::Running running, engine::EnsureRunning(impl_->context, found, io));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
   if (!running.taken.link) {
     return MakeError(ErrorCode::kWrongState, "the task runs on the host, and cannot be exported",
                      "its files are in the task's directory, under workspace/");
   }
-  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
-  return engine::ExportFromGuest(*running.taken.link, running.taken.instance.id, path, destination,
-                                 options, io);
+  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
+  return ExportFromGuest(*running.taken.link, running.taken.instance.id, path, destination, options,
+                         io);
 }
 
-}  // namespace pyro
+}  // namespace pyro::engine

@@ -61,7 +61,7 @@ void CliFixture::RunMain(const Words& words) {
   const int code = Main(
       static_cast<int>(words.size()) + 1, argv.data(),
       [this](const Engine::Directories& directories) {
-        return std::make_unique<LocalEngine>(engine::FakeContext(directories, world_));
+        return std::make_unique<engine::LocalEngine>(engine::FakeContext(directories, world_));
       },
       world_.clock);
   // As main() does, so that what was counted for coverage is kept.
