@@ -110,7 +110,9 @@ def _ready(name: str, value: Any, kind: str) -> object:
     if kind == "number":
         return _seconds(name, value)
     if kind == "flag":
-        return bool(value)
+        if not isinstance(value, bool):
+            raise _wrong_type(name, value, "bool")
+        return value
     if kind == "texts":
         return _words(name, value, f"a pattern of {name}")
     if kind == "command":

@@ -60,6 +60,13 @@ Status CheckText(const Field& field, const std::string& value) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} is not UTF-8", field.name),
                      "give it as UTF-8 text");
   }
+  // A name stands in lines and tables of terminals, where it must look like itself.
+  const std::string hidden = field.most != kNoMost ? HiddenCharacter(value) : "";
+  if (!hidden.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("{} holds the character {}", field.name, hidden),
+                     "give it without control and format characters");
+  }
   if (bytes <= field.most) return OkStatus();
   return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} has {} bytes", field.name, bytes),
                    fmt::format("{} takes at most {}", field.name, field.most));

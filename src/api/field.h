@@ -92,7 +92,7 @@ struct Field {
   constexpr Field In(std::int64_t from, std::int64_t to = kNoMost) const {
     return With(&Field::least, from).With(&Field::most, to);
   }
-  // Of a text: the most bytes.
+  // Of a text: the most bytes. It is then a name: without control and format characters.
   constexpr Field Longest(std::int64_t bytes) const { return With(&Field::most, bytes); }
   constexpr Field CheckedAtOnce() const { return With(&Field::checked_at_once, true); }
   constexpr Field Of(Unit one) const { return With(&Field::unit, one); }

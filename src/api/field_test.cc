@@ -42,6 +42,15 @@ TEST(FieldTest, ADefaultIsThatOfTheStructNotOfItsBase) {
   EXPECT_EQ(ToJson(KeepSparesRequest())["ttl_seconds"], 3600);
 }
 
+TEST(FieldTest, ANameInADocumentHoldsNoCharacterThatActsOrHides) {
+  EXPECT_EQ(Refused<TaskOptions>({{"environment", "debian:12"}, {"name", "a\u202Eb"}}),
+            "name holds the character U+202E");
+  EXPECT_EQ(Refused<TaskOptions>({{"environment", "debian:12"}, {"name", "a\tb"}}),
+            "name holds the character U+0009");
+  // Other texts may hold any.
+  EXPECT_EQ(Refused<TaskOptions>({{"environment", "debian:12"}, {"source_path", "a\tb"}}), "");
+}
+
 TEST(FieldTest, ANumberOutsideItsRangeIsNamedWithTheRange) {
   TaskOptions options;
   EXPECT_TRUE(CheckRanges(options).ok());

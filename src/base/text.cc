@@ -8,12 +8,12 @@
 namespace pyro {
 namespace {
 
-// Length of the well-formed UTF-8 sequence that begins at `i`, or 0.
-std::size_t Utf8Length(std::string_view text, std::size_t i) {
+// Length of the well-formed UTF-8 sequence that begins at `i`, or 0; `value` is its character.
+std::size_t Utf8Length(std::string_view text, std::size_t i, char32_t& value) {
   const auto lead = static_cast<unsigned char>(text[i]);
   std::size_t length = 0;
-  unsigned minimum = 0;
-  unsigned value = 0;
+  char32_t minimum = 0;
+  value = lead;
   if (lead < 0x80) return 1;
   if (lead >= 0xc2 && lead <= 0xdf) {
     length = 2, minimum = 0x80, value = lead & 0x1f;
@@ -34,6 +34,21 @@ std::size_t Utf8Length(std::string_view text, std::size_t i) {
   return length;
 }
 
+bool IsIn(char32_t c, char32_t first, char32_t last) { return c >= first && c <= last; }
+
+// Controls of a terminal (some obey U+0080 to U+009F too), ends of lines, and what turns the order
+// of the text around it.
+bool Acts(char32_t c) {
+  return c < 0x20 || IsIn(c, 0x7f, 0x9f) || c == 0x61c || IsIn(c, 0x200e, 0x200f) ||
+         IsIn(c, 0x2028, 0x202e) || IsIn(c, 0x2066, 0x2069);
+}
+
+// Characters that no one sees. The two joiners are not among them: words and emoji need these.
+bool IsInvisible(char32_t c) {
+  return c == 0xad || c == 0x180e || c == 0x200b || IsIn(c, 0x2060, 0x206f) || c == 0xfeff ||
+         IsIn(c, 0xfff9, 0xfffb) || IsIn(c, 0x1d173, 0x1d17a) || IsIn(c, 0xe0000, 0xe007f);
+}
+
 bool ShellSafe(std::string_view word) {
   return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -45,11 +60,24 @@ bool ShellSafe(std::string_view word) {
 
 bool IsUtf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
-    const std::size_t length = Utf8Length(text, i);
+    char32_t c = 0;
+    const std::size_t length = Utf8Length(text, i, c);
     if (length == 0) return false;
     i += length;
   }
   return true;
+}
+
+std::string HiddenCharacter(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    char32_t c = 0;
+    const std::size_t length = Utf8Length(text, i, c);
+    if (length > 0 && (Acts(c) || IsInvisible(c))) {
+      return fmt::format("U+{:04X}", static_cast<std::uint32_t>(c));
+    }
+    i += std::max<std::size_t>(length, 1);
+  }
+  return "";
 }
 
 std::string Printable(std::string_view text, std::size_t max_bytes) {
@@ -57,11 +85,9 @@ std::string Printable(std::string_view text, std::size_t max_bytes) {
   const bool cut = text.size() > max_bytes;
   const std::size_t end = std::min(text.size(), max_bytes);
   for (std::size_t i = 0; i < end;) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    std::size_t length = Utf8Length(text, i);
-    // U+0080 to U+009F are control characters too (some terminals obey them).
-    const bool c1 = length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0;
-    if (length == 0 || c1 || byte < 0x20 || byte == 0x7f) {
+    char32_t c = 0;
+    const std::size_t length = Utf8Length(text, i, c);
+    if (length == 0 || Acts(c)) {
       for (std::size_t k = 0; k < std::max<std::size_t>(length, 1); ++k) {
         out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i + k]));
       }

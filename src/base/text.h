@@ -11,12 +11,16 @@
 
 namespace pyro {
 
-// For a terminal or an error message: control characters and bytes that are not UTF-8 become
-// escapes such as \x1b, and at most `max_bytes` of input are shown. All text from a guest or an
-// image passes through this.
+// For a terminal or an error message: control characters, also those of the text's direction, and
+// bytes that are not UTF-8 become escapes such as \x1b. At most `max_bytes` of input are shown. All
+// text from a guest or an image passes through this.
 std::string Printable(std::string_view text, std::size_t max_bytes = 200);
 
 bool IsUtf8(std::string_view text);
+
+// The first control or format character, such as "U+202E"; empty: there is none. The joiners
+// U+200C and U+200D are none of them.
+std::string HiddenCharacter(std::string_view text);
 
 // The longest prefix of at most `max_bytes` that does not end inside a character.
 std::string_view CutUtf8(std::string_view text, std::size_t max_bytes);

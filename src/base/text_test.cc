@@ -10,6 +10,19 @@ TEST(TextTest, PrintableDisarmsTerminals) {
   EXPECT_EQ(Printable("\x1b[31mred\n"), "\\x1b[31mred\\x0a");
   EXPECT_EQ(Printable("\xff\xc2\x9b\xed\xa0\x80"), "\\xff\\xc2\\x9b\\xed\\xa0\\x80");
   EXPECT_EQ(Printable("abcdef", 3), "abc…");
+  EXPECT_EQ(Printable("a\u202Eb\u2066"), "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6");
+}
+
+TEST(TextTest, HiddenCharactersAreNamed) {
+  using std::string_view_literals::operator""sv;
+  EXPECT_EQ(HiddenCharacter("a\0b"sv), "U+0000");
+  EXPECT_EQ(HiddenCharacter("two\nlines"), "U+000A");
+  EXPECT_EQ(HiddenCharacter("ü\u202Egpj"), "U+202E");
+  EXPECT_EQ(HiddenCharacter("\u2067"), "U+2067");
+  EXPECT_EQ(HiddenCharacter("zero\u200Bwidth"), "U+200B");
+  EXPECT_EQ(HiddenCharacter("\U000E0041"), "U+E0041");
+  EXPECT_EQ(HiddenCharacter("nightly ü € 👩\u200D💻"), "");
+  EXPECT_EQ(HiddenCharacter("\xff"), "");
 }
 
 TEST(TextTest, ParseIntTakesNothingElse) {

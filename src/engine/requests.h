@@ -16,12 +16,10 @@ namespace pyro::engine {
 inline constexpr const char* kWorkspace = "/workspace";
 
 enum class TimeLimit { kRequired, kOptional };  // kOptional: 0 seconds stand for none.
-enum class Stdin { kOpen, kEmpty };             // Whether the caller can send data on it.
-inline Stdin StdinOf(const CallIo& io) { return io.stdin_fd < 0 ? Stdin::kEmpty : Stdin::kOpen; }
 
 // The message for the guest. kInvalidArgument: no words, an impossible word, a timeout out of
-// range.
+// range, a stdin that cannot be read.
 Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds, TimeLimit limit,
-                            Stdin input);
+                            const CallIo& io);
 
 }  // namespace pyro::engine

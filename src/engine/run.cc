@@ -107,7 +107,7 @@ Result<ExecResult> LocalEngine::RunInVm(const VmOptions& options, const Command&
                                         std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
-                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, StdinOf(io)));
+                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, io));
   bool began_running = false;
   auto result = RunInGuest(context_, options, exec, io, began_running);
   // A command that may already have had an effect is not run a second time.

@@ -1,5 +1,7 @@
 // One command in a VM of its own, and nothing left of it.
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <string>
@@ -70,6 +72,22 @@ TEST_F(RunTest, PassesStdinOnAndItsEnd) {
   const auto result = Run("cat; wc -c </dev/null", io);
   ASSERT_TRUE(result.ok()) << result.error().message;
   EXPECT_EQ(result->stdout_text, "one\ntwo\n0\n");
+}
+
+TEST_F(RunTest, AStdinThatCannotBeReadIsRefusedExceptTheOneOfNohup) {
+  auto file = sys::OpenFile(directory_.path() / "file", O_WRONLY | O_CREAT);
+  ASSERT_TRUE(file.ok());
+  CallIo io;
+  io.stdin_fd = file->get();
+  const auto refused = Run("cat", io);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused.error().message, "stdin is not open for reading");
+  EXPECT_FALSE(Engine::CheckCommand(Shell("cat"), io));
+  auto null = sys::OpenFile("/dev/null", O_WRONLY);
+  ASSERT_TRUE(null.ok());
+  io.stdin_fd = null->get();
+  EXPECT_EQ(Run("cat; echo end", io)->stdout_text, "end\n");
 }
 
 TEST_F(RunTest, CarriesMoreOutputThanAnyWindowAndKeepsHeadAndTail) {

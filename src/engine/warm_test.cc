@@ -185,6 +185,19 @@ TEST_F(SparesTest, APoolThatNoRunHasUsedForItsTimeIsOver) {
   EXPECT_TRUE(engine_->ListSparePools()->empty());
 }
 
+TEST_F(SparesTest, EndingSparesBuildsNothing) {
+  world_.build = MakeError(ErrorCode::kUnavailable, "no mirror");
+  const auto none = engine_->KeepSpares(Vm(), 0);
+  ASSERT_TRUE(none.ok()) << none.error().message;
+  EXPECT_EQ(none->environment, "debian:12");
+  EXPECT_EQ(none->count, 0);
+  EXPECT_EQ(none->waiting, 0);
+  EXPECT_FALSE(engine_->InspectEnvironment("debian:12", Engine::Verify::kNo).ok());
+  VmOptions unknown = Vm();
+  unknown.environment = "no-such:1";
+  EXPECT_EQ(engine_->KeepSpares(unknown, 0).error().code, ErrorCode::kNotFound);
+}
+
 TEST_F(SparesTest, WhatCannotBeKeptIsRefused) {
   EXPECT_EQ(engine_->KeepSpares(Vm(), -1).error().message, "count is -1");
   EXPECT_EQ(engine_->KeepSpares(Vm(), 65).error().code, ErrorCode::kInvalidArgument);

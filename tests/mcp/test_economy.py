@@ -81,6 +81,17 @@ def test_an_empty_string_is_an_error_that_names_its_argument(bare, serve, tool):
     assert strings == set(EMPTY[tool]), strings
 
 
+def test_ending_spares_builds_no_environment(bare, serve):
+    kept = serve(pyro=bare).value("vm_keep_spares", environment="debian:12", count=0)
+    assert (kept["count"], kept["waiting"]) == (0, 0), kept
+    assert bare("env", "list").text.count("[not installed]") == 3
+
+
+def test_a_name_with_a_character_that_hides_is_an_error(bare, serve):
+    error = serve(pyro=bare).failure("task_create", environment="debian:12", name="abc\u202egpj")
+    assert (error["code"], error["message"]) == ("invalid_argument", "name holds the character U+202E"), error
+
+
 def test_a_list_without_a_program_is_an_error(bare, serve):
     error = serve(pyro=bare).failure("vm_run", environment="debian:12", command=["", "x"])
     assert (error["code"], error["message"]) == ("invalid_argument", "command is empty"), error

@@ -182,6 +182,8 @@ def test_a_task_gets_a_name_and_another_one(sdk):
         assert task.rename(name="second")["name"] == "second"
         with pytest.raises(pyro_mcp.InvalidArgumentError, match="name is empty"):
             task.rename(name="")
+        with pytest.raises(pyro_mcp.InvalidArgumentError, match="name holds the character U\\+202E"):
+            task.rename(name="a\u202eb")
 
 
 def test_vms_are_listed(sdk):

@@ -88,11 +88,17 @@ def test_failures_are_typed_and_say_what_to_do(sdk):
 
 @pytest.mark.parametrize("arguments", [
     {"environment": 5}, {"command": 5}, {"command": b"true"}, {"command": [5]},
-    {"mem_mib": "1024"}, {"mem_mib": True}, {"timeout_seconds": 1.5}, {"stdin": "text"}])
+    {"mem_mib": "1024"}, {"mem_mib": True}, {"timeout_seconds": 1.5}, {"stdin": "text"},
+    {"network": "false"}, {"network": 1}, {"allow_host_compat": "no"}])
 def test_a_wrong_type_is_a_type_error_that_names_the_argument(sdk, arguments):
     with pytest.raises(TypeError) as caught:
         sdk.run_in_vm(**{"environment": harness.BASE, "command": "true", **arguments})
     assert next(iter(arguments)) in str(caught.value)
+
+
+def test_a_file_that_is_only_written_is_no_stdin(sdk, scratch):
+    with open(scratch / "out", "w") as file, pytest.raises(pyro_mcp.InvalidArgumentError, match="stdin is not open for reading"):
+        sdk.run_in_vm(environment=harness.BASE, command="cat", stdin=file)
 
 
 def test_without_a_home_it_says_what_to_set(monkeypatch):

@@ -23,6 +23,7 @@
 #include "engine/instance/templates.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
+#include "image/store/catalog.h"
 #include "state/pool/spare_pool.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
@@ -133,6 +134,28 @@ Result<SparePool> PlanPool(const Context& context, const GuestParts& parts,
   return pool;
 }
 
+// Ends the spares of this kind, of any version of the environment. Nothing is built for that.
+Result<SparePoolInfo> EndPools(const Context& context, const VmOptions& options) {
+  PYRO_RETURN_IF_ERROR(image::FindCatalogEntry(options.environment));
+  SparePool ended;
+  ended.environment = options.environment;
+  ended.vcpu_count = static_cast<int>(options.vcpu_count);
+  ended.mem_mib = static_cast<int>(options.mem_mib);
+  ended.network = options.network;
+  ended.ttl = seconds(options.ttl_seconds);
+  for (SparePool pool : state::ListSparePools(context.state)) {
+    if (pool.environment != ended.environment || pool.vcpu_count != ended.vcpu_count ||
+        pool.mem_mib != ended.mem_mib || pool.network != ended.network) {
+      continue;
+    }
+    pool.count = 0;
+    PYRO_RETURN_IF_ERROR(WritePool(pool));
+    ended.directory = pool.directory;
+  }
+  state::ReapSpares(context.state, context.clock.Now());
+  return DescribePool(ended);
+}
+
 }  // namespace
 
 std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
@@ -163,23 +186,20 @@ Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("count is {}", count),
                      fmt::format("choose a count from 0 to {}", kMaxSpares));
   }
+  if (count == 0) return EndPools(context, options);
   PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
                         EnsureEnvironment(context, options.environment, io));
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(environment), io));
   PYRO_ASSIGN_OR_RETURN(SparePool pool, PlanPool(context, parts, options));
   pool.count = static_cast<int>(count);
   PYRO_RETURN_IF_ERROR(CheckMemory(context, pool));
-  if (count > 0) PYRO_RETURN_IF_ERROR(MakeTemplate(context, parts, options, pool.blank, io));
+  PYRO_RETURN_IF_ERROR(MakeTemplate(context, parts, options, pool.blank, io));
   PYRO_RETURN_IF_ERROR(WritePool(pool));
-  if (count > 0) {
-    wire::SupervisorConfig filler;
-    filler.kind = wire::GuestKind::kSparePool;
-    filler.state_dir = context.state;
-    filler.directory = pool.directory;
-    PYRO_RETURN_IF_ERROR(RunWorker(filler, "spares", pool.directory, io));
-  } else {
-    state::ReapSpares(context.state, context.clock.Now());
-  }
+  wire::SupervisorConfig filler;
+  filler.kind = wire::GuestKind::kSparePool;
+  filler.state_dir = context.state;
+  filler.directory = pool.directory;
+  PYRO_RETURN_IF_ERROR(RunWorker(filler, "spares", pool.directory, io));
   return DescribePool(pool);
 }
 

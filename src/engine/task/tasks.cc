@@ -211,7 +211,7 @@ Result<TaskInfo> LocalEngine::CreateTask(const TaskOptions& options, const CallI
 Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const Command& command,
                                              std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
-                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, StdinOf(io)));
+                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, io));
   exec.journal = true;
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
   const Stopwatch watch;
@@ -235,7 +235,7 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                                                          std::int64_t timeout_seconds,
                                                          const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
-                        MakeExec(command, timeout_seconds, TimeLimit::kOptional, Stdin::kEmpty));
+                        MakeExec(command, timeout_seconds, TimeLimit::kOptional, {}));
   exec.journal = true;
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
   PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));

@@ -133,6 +133,20 @@ TEST_F(TasksTest, ATaskKeepsItsNameAlsoIfItsRowIsLost) {
   EXPECT_EQ(engine_->CreateTask(options).error().message, "name has 65 bytes");
 }
 
+TEST_F(TasksTest, ANameHoldsNoCharacterThatActsOrHides) {
+  TaskOptions options = Task();
+  options.name = std::string("a\0b", 3);
+  EXPECT_EQ(engine_->CreateTask(options).error().message, "name holds the character U+0000");
+  EXPECT_TRUE(engine_->ListTasks()->empty());
+  options.name = "nightly 👩\u200D💻";
+  const auto task = engine_->CreateTask(options);
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  const auto renamed = engine_->RenameTask(task->task_id, "\u2066x");
+  EXPECT_EQ(renamed.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(renamed.error().message, "name holds the character U+2066");
+  EXPECT_EQ(engine_->StatusTask(task->task_id)->name, options.name);
+}
+
 TEST_F(TasksTest, ADirectorySeedsTheWorkspace) {
   const fs::path source = directory_.path() / "source";
   fs::create_directories(source / "sub");

@@ -119,8 +119,13 @@ int Main(int argc, char** argv, const EngineFactory& make_engine, const Clock& c
   const Reading reading = ReadWords(app, words);
   if (reading.mistake) return ReportUsage(*reading.mistake, *reading.command, words);
   try {
-    // CLI11 takes its words from the back.
-    app.parse(std::vector<std::string>(words.own.rbegin(), words.own.rend()));
+    std::vector<std::string> parsed = words.own;
+    if (words.command && !RunsWords(*reading.command)) {
+      parsed.insert(parsed.end(), all.begin() + static_cast<std::ptrdiff_t>(parsed.size()),
+                    all.end());
+    }
+    std::reverse(parsed.begin(), parsed.end());  // CLI11 takes its words from the back.
+    app.parse(std::move(parsed));
   } catch (const CLI::CallForHelp&) {
     Print(app.help());
     return Finish(kExitOk, context);

@@ -223,6 +223,7 @@ class Reader {
     const std::string message =
         fmt::format("'{}' has no option {}", FullName(*command_), Quoted(name));
     if (const auto index = Misplaced()) return NotAnArgument(*index);
+    if (Awaited() == "NAME") return Mistake(message, BehindDashes());
     const bool one_dash = !name.starts_with("--");
     auto other = FindOtherOption(name);
     std::string known = name;
@@ -251,7 +252,22 @@ class Reader {
                                           "COMMAND {}",
                                           Usable(), Printable(name, kMaxShownWord)));
     }
+    if (Awaited() == "PATH" || Awaited() == "DEST") return Mistake(message, BehindDashes());
     return Mistake(message, fmt::format("see '{} --help'", FullName(*command_)));
+  }
+
+  // The next argument's name, if one may follow.
+  std::string Awaited() const {
+    const auto positionals = PositionalsOf(*command_);
+    if (RunsWords(*command_) || words_.command || places_.size() >= positionals.size()) return "";
+    return ValueName(*positionals[places_.size()]);
+  }
+
+  // How to give the word as that argument.
+  std::string BehindDashes() const {
+    Words line = Removed(words_, at_);
+    line.command = Strings{own_[at_]};
+    return fmt::format("to give it as {}, write: {}", Awaited(), LineOf(line));
   }
 
   // The line up to the mistake.
@@ -297,15 +313,24 @@ class Reader {
     const auto positionals = PositionalsOf(*command_);
     Words line = words_;
     std::string missing;
-    for (std::size_t i = places_.size(); i < positionals.size(); ++i) {
+    std::size_t given = places_.size();
+    if (!RunsWords(*command_) && words_.command && !positionals.empty()) {
+      const bool repeats = positionals.back()->get_items_expected_max() > 1;
+      for (const std::string& word : *words_.command) {
+        if (given >= positionals.size() && !repeats) return OneTooManyBehindDashes(given);
+        const CLI::Option& positional = *positionals[std::min(given++, positionals.size() - 1)];
+        if (word.empty()) return Empty(ValueName(positional));
+      }
+    }
+    for (std::size_t i = given; i < positionals.size(); ++i) {
       if (!positionals[i]->get_required()) continue;
       if (missing.empty()) missing = ValueName(*positionals[i]);
       line.own.push_back(Sample(*positionals[i]));
     }
-    if (!RunsWords(*command_) && words_.command) return NoUseForWords();
+    const bool useless = words_.command && (positionals.empty() || words_.command->empty());
+    if (!RunsWords(*command_) && useless) return NoUseForWords();
     if (!missing.empty()) return Mistake(missing + " is missing", "write: " + LineOf(line));
-    if (!RunsWords(*command_)) return NoUseForWords();
-    if (words_.command && !words_.command->empty()) return std::nullopt;
+    if (!RunsWords(*command_) || (words_.command && !words_.command->empty())) return std::nullopt;
     if (const auto index = Misplaced()) return NotAnArgument(*index);
     line.command = Strings{"git", "--version"};
     return Mistake("there is no command to run", "put it after --, as in: " + LineOf(line));
@@ -317,15 +342,20 @@ class Reader {
     return Mistake("there is no command", fmt::format("give one of {}", fmt::join(names, ", ")));
   }
 
-  Found NoUseForWords() const {
-    if (!words_.command) return std::nullopt;
-    // Its words are arguments then, if there is room for them.
-    Words line = {own_, std::nullopt};
-    if (places_.size() < PositionalsOf(*command_).size()) {
-      line.own.insert(line.own.end(), words_.command->begin(), words_.command->end());
-    }
-    return Mistake(fmt::format("'{}' runs no command, so it takes no --", FullName(*command_)),
+  // `taken`: the number of arguments before it.
+  Found OneTooManyBehindDashes(std::size_t taken) const {
+    Words line = words_;
+    const auto word = line.command->begin() + static_cast<std::ptrdiff_t>(taken - places_.size());
+    const std::string shown = Quoted(*word);
+    line.command->erase(word);
+    if (line.command->empty()) line.command.reset();
+    return Mistake(fmt::format("{} is one word too many for '{}'", shown, FullName(*command_)),
                    "leave it out: " + LineOf(line));
+  }
+
+  Found NoUseForWords() const {
+    return Mistake(fmt::format("'{}' runs no command, so it takes no --", FullName(*command_)),
+                   "leave it out: " + LineOf({own_, std::nullopt}));
   }
 
   const CLI::App& app_;

@@ -31,7 +31,8 @@ class UsageError {
 // The words of a command line.
 struct Words {
   std::vector<std::string> own;  // Before the first "--", without the program's name.
-  // The words after it; nullopt: there is no "--".
+  // The words after it: of a command that runs none, arguments that may begin with '-'. nullopt:
+  // there is no "--".
   std::optional<std::vector<std::string>> command;
 };
 

@@ -96,6 +96,14 @@ TEST_F(CliVmTest, TheListShowsAllVmsAndDeleteTakesSeveral) {
   EXPECT_EQ(Pyro({"vm", "delete"}).code, kExitUsage);
 }
 
+TEST_F(CliVmTest, TheListCountsTheLeaseByTheClockThatItWasGiven) {
+  (void)Create({"--ttl-seconds", "10h"});
+  EXPECT_NE(Pyro({"vm", "list"}).out.find("  9 h\n"), std::string::npos);
+  world_.clock.Advance(std::chrono::hours(4));
+  const Told later = Pyro({"vm", "list"});
+  EXPECT_NE(later.out.find("  5 h\n"), std::string::npos) << later.out;
+}
+
 TEST_F(CliVmTest, NetworkInfoSaysIfThereIsANetwork) {
   const std::string id = Create();
   EXPECT_NE(Pyro({"vm", "network-info", id}).out.find("Network: no"), std::string::npos);

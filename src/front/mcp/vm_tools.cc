@@ -100,7 +100,9 @@ Answer KeepSpares(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<KeepSparesRequest>(arguments));
   CallReport report(call, 0, "starting spares of " + request.environment);
   const CallIo io = report.Io();
-  PYRO_RETURN_IF_ERROR(host.builds.Await(request, host.answer_after, io));
+  if (request.count > 0) {
+    PYRO_RETURN_IF_ERROR(host.builds.Await(request, host.answer_after, io));
+  }
   PYRO_ASSIGN_OR_RETURN(const SparePoolInfo pool,
                         host.engine.KeepSpares(request, request.count, io));
   return ValueResult(ToJson(pool));
