@@ -33,7 +33,7 @@ FLOORS = {
     "mcp/http": {"mcp/server", "mcp/protocol", "sys", "base"},
     "mcp/stdio": {"mcp/server", "mcp/protocol", "sys", "base"},
     "mcp/testing": {"mcp/http", "mcp/stdio", "mcp/server", "mcp/protocol", "mcp/schema", "sys", "base"},
-    "chat": {"base"},
+    "chat": {"api", "base"},
     "front/mcp": {"api", "mcp", "base"},
     "front/cli": {"api", "chat", "front/mcp", "base"},
     "python": {"api", "base"},

@@ -1,7 +1,7 @@
 // The rows as one document, for generators of other surfaces.
 
+#include <cstddef>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "api/operations.h"
@@ -10,66 +10,24 @@
 namespace pyro::api {
 namespace {
 
-std::string_view KindName(Kind kind) {
-  switch (kind) {
-    case Kind::kText:
-      return "text";
-    case Kind::kTexts:
-      return "texts";
-    case Kind::kInteger:
-    case Kind::kUnsigned:
-      return "integer";
-    case Kind::kFlag:
-      return "flag";
-    case Kind::kChoice:
-      return "choice";
-    case Kind::kDuration:
-      return "number";
-    case Kind::kCommand:
-      return "command";
-    case Kind::kOptional:
-      return "optional";
-    case Kind::kList:
-      return "list";
-    default:
-      return "struct";
-  }
-}
+// In the order of Kind, Unit and Effect.
+constexpr const char* kKindNames[] = {"text",   "texts",  "integer", "integer", "flag",
+                                      "choice", "number", "command", "struct",  "optional",
+                                      "list",   "struct", "struct"};
+constexpr const char* kUnitNames[] = {"", "seconds", "ms", "MiB", "bytes"};
+constexpr const char* kEffectNames[] = {"reads", "creates", "changes", "ends"};
 
-std::string_view UnitName(Unit unit) {
-  switch (unit) {
-    case Unit::kSeconds:
-      return "seconds";
-    case Unit::kMilliseconds:
-      return "ms";
-    case Unit::kMib:
-      return "MiB";
-    case Unit::kBytes:
-      return "bytes";
-    default:
-      return "";
-  }
-}
-
-std::string_view EffectName(Effect effect) {
-  switch (effect) {
-    case Effect::kReads:
-      return "reads";
-    case Effect::kCreates:
-      return "creates";
-    case Effect::kChanges:
-      return "changes";
-    case Effect::kEnds:
-      return "ends";
-  }
-  return "";
+template <typename E, std::size_t N>
+const char* NameIn(const char* const (&names)[N], E value) {
+  return names[static_cast<std::size_t>(value)];
 }
 
 void DescribeStruct(const Struct& rows, Json& structs);
 
 Json DescribeField(const Member& member, Json& structs) {
   const Field& field = member.field;
-  Json form = {{"name", field.name}, {"kind", KindName(field.kind)}, {"sentence", field.sentence}};
+  Json form = {
+      {"name", field.name}, {"kind", NameIn(kKindNames, field.kind)}, {"sentence", field.sentence}};
   if (field.for_models != nullptr) form["for_models"] = field.for_models;
   if (field.default_for_models != nullptr) form["default_for_models"] = field.default_for_models;
   if (field.rows != nullptr) {
@@ -82,7 +40,7 @@ Json DescribeField(const Member& member, Json& structs) {
   if (field.words != nullptr) form["words"] = Split(field.words, '|');
   if (field.least != kNoLeast) form["least"] = field.least;
   if (field.most != kNoMost) form["most"] = field.most;
-  if (field.unit != Unit::kNone) form["unit"] = UnitName(field.unit);
+  if (field.unit != Unit::kNone) form["unit"] = NameIn(kUnitNames, field.unit);
   if (field.required) form["required"] = true;
   if (field.positional) form["positional"] = field.value_name;
   if (field.host_path) form["host_path"] = true;
@@ -119,7 +77,7 @@ Json DescribeApi() {
                  {"method", operation->method},
                  {"request", operation->request().name},
                  {"result", operation->result().name},
-                 {"effect", EffectName(operation->effect)},
+                 {"effect", NameIn(kEffectNames, operation->effect)},
                  {"needs", Json::array()},
                  {"sentence", operation->sentence}};
     if (operation->tool != nullptr) form["tool"] = operation->tool;

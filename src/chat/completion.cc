@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "api/json.h"
 #include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
@@ -68,55 +69,6 @@ Error BadArgument(std::string message, std::string hint) {
   return MakeError(ErrorCode::kInvalidArgument, std::move(message), std::move(hint));
 }
 
-Status TakeCommand(const Json& value, Command& command) {
-  if (value.is_string()) {
-    command.script = value.get<std::string>();
-    return OkStatus();
-  }
-  if (!value.is_array()) {
-    return BadArgument("command is neither a string nor a list of strings",
-                       "give a shell command as a string");
-  }
-  for (const Json& word : value) {
-    if (!word.is_string()) {
-      return BadArgument("a word of command is not a string", "give strings only");
-    }
-    command.argv.push_back(word.get<std::string>());
-  }
-  return OkStatus();
-}
-
-Status TakeInt(const std::string& name, const Json& value, std::int64_t& into) {
-  auto number = GetInt(Json{{name, value}}, name, INT64_MIN, INT64_MAX);
-  if (!number) return BadArgument(name + " is not an integer", "leave it out, or give an integer");
-  into = *number;
-  return OkStatus();
-}
-
-// One argument of vm_run.
-Status Take(const std::string& name, const Json& value, Network network, VmRunCall& call) {
-  if (name == "command") return TakeCommand(value, call.command);
-  if (name == "environment") {
-    if (!value.is_string()) return BadArgument("environment is not a string", "give debian:12");
-    call.options.environment = value.get<std::string>();
-    return OkStatus();
-  }
-  if (name == "vcpu_count") return TakeInt(name, value, call.options.vcpu_count);
-  if (name == "mem_mib") return TakeInt(name, value, call.options.mem_mib);
-  if (name == "ttl_seconds") return TakeInt(name, value, call.options.ttl_seconds);
-  if (name == "timeout_seconds") return TakeInt(name, value, call.timeout_seconds);
-  if (name == "network") {
-    if (!value.is_boolean()) return BadArgument("network is not a boolean", "give true or false");
-    call.options.network = value.get<bool>();
-    if (call.options.network && network == Network::kRefused) {
-      return BadArgument("network is not allowed here", "work without a network");
-    }
-    return OkStatus();
-  }
-  return BadArgument(fmt::format("vm_run has no argument '{}'", Printable(name, 64)),
-                     "see the tool's parameters");
-}
-
 Json Integer(std::string_view description, std::int64_t fallback) {
   return {{"type", "integer"}, {"description", description}, {"default", fallback}};
 }
@@ -153,27 +105,29 @@ std::string ErrorText(std::string_view body) {
   return PrintableLines(text, 300);
 }
 
-Result<VmRunCall> ParseVmRun(std::string_view arguments, Network network) {
+Result<RunRequest> ParseVmRun(std::string_view arguments, Network network) {
   if (arguments.size() > kMaxArgumentsBytes) {
     return BadArgument("the arguments are too long", "give a shorter command");
   }
-  auto json = ParseJson(arguments, kMaxArgumentsBytes);
+  const auto json = ParseJson(arguments, kMaxArgumentsBytes);
   if (!json || !json->is_object()) {
     return BadArgument("the arguments are not a JSON object",
                        R"(call vm_run with {"environment": "debian:12", "command": "…"})");
   }
-  VmRunCall call;
-  for (const auto& [name, value] : json->items()) {
-    if (value.is_null()) continue;
-    PYRO_RETURN_IF_ERROR(Take(name, value, network, call));
+  if (json->contains("allow_host_compat")) {
+    return BadArgument("vm_run has no argument 'allow_host_compat'", "see the tool's parameters");
   }
-  if (call.options.environment.empty()) {
-    return BadArgument("environment is missing", "give debian:12");
+  RunRequest request;
+  const Status read = api::FromJson(*json, request);
+  if (!read) {
+    const std::string& hint = read.error().hint;
+    return BadArgument(Printable(read.error().message),
+                       hint.empty() ? "see the tool's parameters" : hint);
   }
-  if (!call.command.script && call.command.argv.empty()) {
-    return BadArgument("command is missing", "give the shell command to run");
+  if (request.network && network == Network::kRefused) {
+    return BadArgument("network is not allowed here", "work without a network");
   }
-  return call;
+  return request;
 }
 
 Json VmRunTool(Network network) {

@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "base/json.h"
-#include "pyro/types.h"
+#include "pyro/calls.h"
+#include "pyro/result.h"
 
 namespace pyro::chat {
 
@@ -38,18 +39,11 @@ Result<Reply> ParseReply(std::string_view body);
 // The endpoint's own error message, in one line fit for a terminal; empty if there is none.
 std::string ErrorText(std::string_view body);
 
-// The arguments of vm_run.
-struct VmRunCall {
-  VmOptions options;
-  Command command;
-  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
-};
-
 // Whether a model may ask for the network. It may never ask to run on the host.
 enum class Network { kRefused, kAllowed };
 
-// kInvalidArgument: a sentence and a hint that the model can act on.
-Result<VmRunCall> ParseVmRun(std::string_view arguments, Network network);
+// The arguments of vm_run. kInvalidArgument: a sentence and a hint that the model can act on.
+Result<RunRequest> ParseVmRun(std::string_view arguments, Network network);
 
 // The description of the tool for the model.
 Json VmRunTool(Network network);

@@ -73,12 +73,12 @@ TEST(VmRunCallTest, ArgumentsAreThoseOfTheTool) {
           "mem_mib": 512, "ttl_seconds": null, "network": false})",
       Network::kRefused);
   ASSERT_TRUE(call.ok()) << call.error().message;
-  EXPECT_EQ(call->options.environment, "debian:12");
+  EXPECT_EQ(call->environment, "debian:12");
   EXPECT_EQ(call->command.script, "a | b");
   EXPECT_EQ(call->timeout_seconds, 5);
-  EXPECT_EQ(call->options.vcpu_count, 2);
-  EXPECT_EQ(call->options.mem_mib, 512);
-  EXPECT_EQ(call->options.ttl_seconds, 600);
+  EXPECT_EQ(call->vcpu_count, 2);
+  EXPECT_EQ(call->mem_mib, 512);
+  EXPECT_EQ(call->ttl_seconds, 600);
   const auto words =
       ParseVmRun(R"({"environment": "e", "command": ["ls", "-l"]})", Network::kRefused);
   ASSERT_TRUE(words.ok());
@@ -105,7 +105,7 @@ TEST(VmRunCallTest, WhatTheToolDoesNotTakeIsRefusedWithAHint) {
 TEST(VmRunCallTest, OnlyTheUserAllowsTheNetworkAndNoModelGetsTheHost) {
   EXPECT_TRUE(
       ParseVmRun(R"({"environment": "e", "command": "c", "network": true})", Network::kAllowed)
-          ->options.network);
+          ->network);
   EXPECT_FALSE(ParseVmRun(R"({"environment": "e", "command": "c", "allow_host_compat": true})",
                           Network::kAllowed)
                    .ok());

@@ -178,12 +178,12 @@ class Conversation {
     const auto wanted = chat::ParseVmRun(call.arguments, network_);
     if (!wanted) return Refuse(call, wanted.error());
     Log(fmt::format("round {}", rounds_),
-        fmt::format("vm_run {}: {}", Printable(wanted->options.environment, 40),
+        fmt::format("vm_run {}: {}", Printable(wanted->environment, 40),
                     Printable(wanted->command.script ? *wanted->command.script
                                                      : ShellJoin(wanted->command.argv),
                               200)));
     auto result = call_.Run([&](const CallIo& io) {
-      return engine_.RunInVm(wanted->options, wanted->command, wanted->timeout_seconds, io);
+      return engine_.RunInVm(*wanted, wanted->command, wanted->timeout_seconds, io);
     });
     if (!result) {
       const ErrorCode code = result.error().code;

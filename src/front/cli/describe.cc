@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/operations.h"
 #include "front/cli/help.h"
 #include "front/cli/usage.h"
 
@@ -101,18 +102,14 @@ class Completer {
         for (const EnvironmentInfo& one : *environments) Offer(one.name, one.description);
       }
     }
-    if ((type == "TASK_ID" || type == "ID") && used) {
-      if (const auto tasks = engine->ListTasks()) {
-        for (const TaskInfo& one : *tasks) {
-          Offer(one.task_id, fmt::format("{}, {}", one.environment, Name(one.state)));
-        }
-      }
-    }
-    if ((type == "VM_ID" || type == "ID") && used) {
-      if (const auto vms = engine->ListVms()) {
-        for (const VmInfo& one : *vms) {
-          Offer(one.vm_id, fmt::format("{}, {}", one.environment, Name(one.state)));
-        }
+    for (const std::string kind : {"task", "vm"}) {
+      const bool fits = type == "ID" || type == (kind == "task" ? "TASK_ID" : "VM_ID");
+      if (!fits || !used) continue;
+      const auto list = api::Call(*engine, *api::FindOperation(kind + " list"), Json::object());
+      if (!list) continue;
+      for (const Json& one : (*list)[kind + "s"]) {
+        Offer(one[kind + "_id"], fmt::format("{}, {}", one["environment"].get<std::string>(),
+                                             one["state"].get<std::string>()));
       }
     }
     return std::move(offered_);

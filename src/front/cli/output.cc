@@ -40,6 +40,14 @@ int WriteAll(int fd, std::string_view text) {
   return 0;
 }
 
+Error NotWritten(int number, std::string_view what, const char* hint) {
+  Error error = MakeError(
+      number == ENOSPC || number == EDQUOT ? ErrorCode::kNoSpace : ErrorCode::kUnavailable,
+      fmt::format("{} cannot be written: {}", what, std::strerror(number)), hint);
+  error.sys_errno = number;
+  return error;
+}
+
 }  // namespace
 
 std::string Paint(int fd, Colour colour, std::string_view text) {
@@ -48,24 +56,8 @@ std::string Paint(int fd, Colour colour, std::string_view text) {
   const bool plain = (refused != nullptr && *refused != '\0') || terminal == nullptr ||
                      *terminal == '\0' || std::string_view(terminal) == "dumb" || ::isatty(fd) != 1;
   if (plain) return std::string(text);
-  const char* code = "";
-  switch (colour) {
-    case Colour::kGreen:
-      code = "32";
-      break;
-    case Colour::kRed:
-      code = "31";
-      break;
-    case Colour::kYellow:
-      code = "33";
-      break;
-    case Colour::kBold:
-      code = "1";
-      break;
-    case Colour::kDim:
-      code = "2";
-      break;
-  }
+  constexpr const char* kCodes[] = {"32", "31", "33", "1", "2"};  // In the order of Colour.
+  const char* code = kCodes[static_cast<std::size_t>(colour)];
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
@@ -78,12 +70,7 @@ void PrintJson(const Json& document) { Print(ToPrettyJson(document) + "\n"); }
 Status TakePrintError() {
   const int number = std::exchange(print_errno, 0);
   if (number == 0) return OkStatus();
-  Error error = MakeError(
-      number == ENOSPC || number == EDQUOT ? ErrorCode::kNoSpace : ErrorCode::kUnavailable,
-      fmt::format("stdout cannot be written: {}", std::strerror(number)),
-      "the command did its work: only its output is lost");
-  error.sys_errno = number;
-  return error;
+  return NotWritten(number, "stdout", "the command did its work: only its output is lost");
 }
 
 void Talk(std::string_view text) { (void)WriteAll(STDERR_FILENO, text); }
@@ -143,13 +130,8 @@ Result<std::size_t> TerminalSink::Write(OutputStream stream, std::string_view by
                         : ::write(target.fd, bytes.data(), bytes.size());
   if (n >= 0) return static_cast<std::size_t>(n);
   if (errno == EINTR || errno == EAGAIN) return std::size_t{0};
-  const int number = errno;
-  Error error = MakeError(
-      number == ENOSPC || number == EDQUOT ? ErrorCode::kNoSpace : ErrorCode::kUnavailable,
-      fmt::format("the command's output cannot be written: {}", std::strerror(number)),
-      "the command was killed; 'pyro task logs' has the output of a task's command");
-  error.sys_errno = number;
-  return error;
+  return NotWritten(errno, "the command's output",
+                    "the command was killed; 'pyro task logs' has the output of a task's command");
 }
 
 }  // namespace pyro::cli

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -73,25 +74,16 @@ Result<std::int64_t> ParseMilliseconds(std::string_view text) {
       {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}}};
   constexpr const char* kHint =
       "give seconds, or a number with a unit ms, s, m or h, such as 0.5 or 5m";
-  constexpr std::size_t kMaxDigits = 9;  // So that nothing overflows.
-  const std::size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
-  const std::string_view number = text.substr(0, end);
-  const std::size_t point = std::min(number.find('.'), number.size());
-  const std::string_view whole = number.substr(0, point);
-  const std::string_view rest = point < number.size() ? number.substr(point + 1) : "";
-  if (whole.empty() || whole.size() > kMaxDigits || rest.size() > kMaxDigits ||
-      rest.find('.') != std::string_view::npos || number.ends_with('.')) {
-    return NoSuchValue(text, kHint);
-  }
+  constexpr double kMost = 1e9;  // So that nothing overflows.
   double value = 0;
-  for (const char c : whole) value = value * 10 + (c - '0');
-  double place = 0.1;
-  for (const char c : rest) {
-    value += place * (c - '0');
-    place /= 10;
-  }
+  const auto [end, error] =
+      std::from_chars(text.begin(), text.end(), value, std::chars_format::fixed);
+  const std::string_view number(text.begin(), static_cast<std::size_t>(end - text.begin()));
+  const bool plain = number.find_first_not_of("0123456789.") == std::string_view::npos &&
+                     !number.starts_with('.') && !number.ends_with('.');
+  if (error != std::errc() || !plain || value >= kMost) return NoSuchValue(text, kHint);
   for (const Unit& unit : kUnits) {
-    if (text.substr(end) != unit.name) continue;
+    if (text.substr(number.size()) != unit.name) continue;
     return std::llround(value * static_cast<double>(unit.factor));
   }
   return NoSuchValue(text, kHint);

@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <utility>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -17,43 +16,47 @@ namespace {
 using api::Field;
 using api::Kind;
 
-const char* TextOf(const Field& field) {
-  return field.for_models != nullptr ? field.for_models : field.sentence;
-}
-
-Json IntegerOf(const api::Member& member) {
-  const Field& field = member.field;
-  Json schema = IntegerSchema(TextOf(field), field.least, field.most);
-  if (field.least == api::kNoLeast) schema.erase("minimum");
-  if (field.most == api::kNoMost) schema.erase("maximum");
-  const std::int64_t fallback = field.load(member.fallback);
-  const bool tells = !field.required && fallback != 0 && fallback >= field.least;
-  return tells ? WithDefault(std::move(schema), fallback) : schema;
-}
-
+// Only what every client understands: no $ref, no lists of types, combinators only below a property.
+// Every model reads it in each of its conversations, so it says what a name does not say, and no
+// more.
 Json PropertyOf(const api::Member& member) {
   const Field& field = member.field;
+  Json schema = {{"type", "string"},
+                 {"description", field.for_models != nullptr ? field.for_models : field.sentence}};
+  if (field.least != api::kNoLeast) schema["minimum"] = field.least;
+  if (field.most != api::kNoMost && field.kind != Kind::kText) schema["maximum"] = field.most;
+  if (field.default_for_models != nullptr) schema["default"] = field.default_for_models;
   switch (field.kind) {
     case Kind::kInteger:
-    case Kind::kUnsigned:
-      return IntegerOf(member);
+    case Kind::kUnsigned: {
+      schema["type"] = "integer";
+      const std::int64_t fallback = field.load(member.fallback);
+      const bool tells = !field.required && fallback != 0 && fallback >= field.least;
+      if (tells) schema["default"] = fallback;
+      break;
+    }
     case Kind::kDuration:
-      return NumberSchema(TextOf(field), static_cast<double>(field.least),
-                          static_cast<double>(field.most));
+      schema["type"] = "number";
+      break;
     case Kind::kFlag:
-      return WithDefault(FlagSchema(TextOf(field)), field.load(member.fallback) != 0);
+      schema.update({{"type", "boolean"}, {"default", field.load(member.fallback) != 0}});
+      break;
     case Kind::kTexts:
-      return {{"type", "array"}, {"items", {{"type", "string"}}}, {"description", TextOf(field)}};
+      schema.update({{"type", "array"}, {"items", {{"type", "string"}}}});
+      break;
     case Kind::kChoice:
-      return ChoiceSchema(TextOf(field), api::ChoicesOf(field));
-    case Kind::kCommand:
-      return CommandSchema(TextOf(field));
+      schema["enum"] = api::ChoicesOf(field);
+      break;
+    case Kind::kCommand: {
+      Json words = {{"type", "array"}, {"items", {{"type", "string"}}}, {"minItems", 1U}};
+      schema["anyOf"] = Json::array({{{"type", "string"}}, std::move(words)});
+      schema.erase("type");
+      break;
+    }
     default:
       break;
   }
-  Json schema = TextSchema(TextOf(field));
-  if (field.default_for_models == nullptr) return schema;
-  return WithDefault(std::move(schema), field.default_for_models);
+  return schema;
 }
 
 // A client does not know the server's own directory.
@@ -67,15 +70,17 @@ Status CheckHostPath(const Field& field, const std::string& path) {
 }  // namespace
 
 Json SchemaOf(const api::Struct& rows, bool host_paths) {
-  Properties properties;
-  std::vector<std::string> required;
+  Json schema = {
+      {"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
   for (const api::Member& member : api::MembersOf(rows)) {
     const Field& field = member.field;
     if (field.host_path && !host_paths) continue;
-    properties.emplace_back(field.name, PropertyOf(member));
-    if (field.required && field.default_for_models == nullptr) required.emplace_back(field.name);
+    schema["properties"][field.name] = PropertyOf(member);
+    if (field.required && field.default_for_models == nullptr) {
+      schema["required"].push_back(field.name);
+    }
   }
-  return InputSchema(properties, required);
+  return schema;
 }
 
 Status ReadArguments(const api::Struct& rows, const Json& arguments, void* object) {

@@ -5,12 +5,11 @@
 
 #include "api/rows.h"
 #include "base/json.h"
-#include "front/mcp/schema.h"
 #include "pyro/engine.h"
 
 namespace pyro::mcp_server {
 
-// The schema of all arguments. `host_paths`: with those that name paths of the host.
+// The closed schema of all arguments. `host_paths`: with those that name paths of the host.
 Json SchemaOf(const api::Struct& rows, bool host_paths);
 
 // Sets the fields of `object` that the arguments have, and what models need not give.

@@ -71,6 +71,22 @@ void SetStream(Json& form, const std::string& name, const Ends& ends, std::size_
 
 }  // namespace
 
+Json WithoutNulls(Json value) {
+  if (value.is_object()) {
+    for (auto member = value.begin(); member != value.end();) {
+      if (member->is_null()) {
+        member = value.erase(member);
+      } else {
+        *member = WithoutNulls(std::move(*member));
+        ++member;
+      }
+    }
+  } else if (value.is_array()) {
+    for (Json& item : value) item = WithoutNulls(std::move(item));
+  }
+  return value;
+}
+
 mcp::ToolResult ValueResult(Json form) {
   form = WithoutNulls(std::move(form));
   DropUsual(form);

@@ -9,13 +9,15 @@
 
 #include "base/json.h"
 #include "front/mcp/excerpt.h"
-#include "front/mcp/schema.h"
 #include "mcp/protocol/tool.h"
 #include "pyro/engine.h"
 
 namespace pyro::mcp_server {
 
 using Notices = std::vector<std::string>;
+
+// Without members that are null, at any depth, so that schemas need no lists of types.
+Json WithoutNulls(Json value);
 
 // A value without nulls and without the usual (see DropUsual); the text is the same as JSON.
 mcp::ToolResult ValueResult(Json form);

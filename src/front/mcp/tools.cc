@@ -1,15 +1,18 @@
 #include "front/mcp/tools.h"
 
+#include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "api/operations.h"
+#include "base/text.h"
 #include "base/try.h"
 #include "front/mcp/arguments.h"
 #include "front/mcp/call_report.h"
 #include "front/mcp/results.h"
-#include "front/mcp/schema.h"
 
 namespace pyro::mcp_server {
 namespace {
@@ -20,7 +23,9 @@ struct ToolRow {
   const char* name;
   const char* title;
   mcp::ToolAnnotations annotations;
-  const char* output;                           // As OutputSchema() reads it.
+  // Fields of the result, with spaces between: NAME, or NAME:TYPE for another type than string;
+  // NAME! is always there.
+  const char* output;
   Handler handler = nullptr;                    // nullptr: makes the operation's call.
   const api::Struct& (*arguments)() = nullptr;  // nullptr: the operation's request.
   const char* doing = nullptr;                  // What progress says of an operation's call.
@@ -35,19 +40,19 @@ constexpr mcp::ToolAnnotations kRuns = {false, true, false, true};
 constexpr mcp::ToolAnnotations kWrites = {false, true, false, false};
 constexpr mcp::ToolAnnotations kEnds = {false, true, true, false};
 
-constexpr const char* kVm = "vm_id! state! expires_at";
-constexpr const char* kTask = "task_id! state! expires_at command_count:integer";
-constexpr const char* kRun = "exit_code!:integer outcome! stdout! stderr! explanation:object";
+constexpr const char* kVmFields = "vm_id! state! expires_at";
+constexpr const char* kTaskFields = "task_id! state! expires_at command_count:integer";
+constexpr const char* kRunFields = "exit_code!:integer outcome! stdout! stderr! explanation:object";
 
 constexpr ToolRow kTools[] = {
-    {"vm_run", "Run one command in a fresh VM", kMakes, kRun, RunInNewVm},
+    {"vm_run", "Run one command in a fresh VM", kMakes, kRunFields, RunInNewVm},
     {"vm_list_environments", "List environments", kReads, "environments!:array", ListEnvironments},
-    {"vm_create", "Create a VM", kMakes, kVm, CreateVm},
-    {"vm_start", "Start a VM", kStarts, kVm, nullptr, nullptr, "starting the guest"},
-    {"vm_exec", "Run a command in a VM and delete the VM", kRuns, kRun, ExecInVm},
-    {"vm_stop", "Stop a VM", kEnds, kVm},
+    {"vm_create", "Create a VM", kMakes, kVmFields, CreateVm},
+    {"vm_start", "Start a VM", kStarts, kVmFields, nullptr, nullptr, "starting the guest"},
+    {"vm_exec", "Run a command in a VM and delete the VM", kRuns, kRunFields, ExecInVm},
+    {"vm_stop", "Stop a VM", kEnds, kVmFields},
     {"vm_delete", "Delete a VM", kEnds, "vm_id deleted:boolean"},
-    {"vm_status", "Show a VM", kReads, kVm},
+    {"vm_status", "Show a VM", kReads, kVmFields},
     {"vm_network_info", "Show a VM's network", kReads, "vm_id network_enabled:boolean address"},
     {"vm_reap_expired", "Clear expired VMs", kEnds, "vm_ids:array count:integer"},
     {"vm_list", "List VMs and spares", kReads, "vms:array spares:array", ListVms},
@@ -56,11 +61,11 @@ constexpr ToolRow kTools[] = {
      InspectEnvironment},
     {"vm_prune_environments", "Remove unused environments", kEnds, "bytes_freed:integer"},
     {"vm_doctor", "Check this host", kReads, "runtime_ok:boolean issues:array", CheckHost},
-    {"task_create", "Create a task", kMakes, kTask, CreateTask},
+    {"task_create", "Create a task", kMakes, kTaskFields, CreateTask},
     {"task_exec", "Run a command in a task", kRuns,
      "sequence!:integer state! exit_code:integer outcome stdout stderr explanation:object",
      ExecInTask, ExecArgumentRows, nullptr, mcp::TaskSupport::kOptional},
-    {"task_status", "Show a task", kReads, kTask, GetTaskStatus},
+    {"task_status", "Show a task", kReads, kTaskFields, GetTaskStatus},
     {"task_logs", "Read a task's journal", kReads,
      "task_id! total:integer entries:array text next_offset:integer total_bytes:integer "
      "complete:boolean state",
@@ -73,6 +78,19 @@ constexpr ToolRow kTools[] = {
      "path! destination! bytes!:integer notices:array", nullptr, nullptr,
      "copying out of the task"},
 };
+
+// The fields of a result that programs rely on. Open: results hold more.
+Json OutputSchema(std::string_view fields) {
+  Json schema = {{"type", "object"}, {"properties", Json::object()}};
+  for (const std::string_view field : Split(fields, ' ')) {
+    const std::string name(field.substr(0, field.find_first_of("!:")));
+    const std::size_t colon = std::min(field.find(':'), field.size() - 1);
+    schema["properties"][name]["type"] =
+        field[colon] == ':' ? field.substr(colon + 1) : std::string_view("string");
+    if (field.find('!') != std::string_view::npos) schema["required"].push_back(name);
+  }
+  return schema;
+}
 
 bool IsOffered(const Host& host, std::string_view tool) {
   if (tool == "task_export" && !host.host_paths) return false;
