@@ -37,13 +37,18 @@ std::string Platform() {
   return system + "-" + info.machine;
 }
 
-DoctorCheck FromStatus(std::string name, const Result<std::filesystem::path>& found) {
+DoctorCheck CheckOf(std::string name, const Status& status, std::string detail) {
   DoctorCheck check;
   check.name = std::move(name);
-  check.ok = found.ok();
-  check.detail = found ? found->native() : found.error().message;
-  if (!found) check.fix = found.error().hint;
+  check.ok = status.ok();
+  check.detail = status ? std::move(detail) : status.error().message;
+  if (!status) check.fix = status.error().hint;
   return check;
+}
+
+DoctorCheck CheckFound(std::string name, const Result<std::filesystem::path>& found) {
+  return CheckOf(std::move(name), found ? OkStatus() : Status(found.error()),
+                 found ? found->native() : "");
 }
 
 Result<std::filesystem::path> Monitor(const Context& context) {
@@ -56,12 +61,8 @@ DoctorCheck CheckJail() {
   DoctorCheck check;
   check.name = "jail";
   auto bwrap = sys::FindProgram("bwrap", "sudo apt-get install bubblewrap");
-  if (!bwrap) return FromStatus("jail", bwrap);
-  if (const Status user = jail::CheckJailUser(); !user) {
-    check.detail = user.error().message;
-    check.fix = user.error().hint;
-    return check;
-  }
+  if (!bwrap) return CheckFound("jail", bwrap);
+  if (const Status user = jail::CheckJailUser(); !user) return CheckOf("jail", user, "");
   sys::SpawnOptions options;
   options.argv = {bwrap->native(), "--unshare-all", "--ro-bind", "/",        "/",
                   "--proc",        "/proc",         "--",        "/bin/true"};
@@ -82,15 +83,9 @@ DoctorCheck CheckJail() {
 // Of this process, and so of the guests that it starts.
 DoctorCheck CheckLimits() {
   const auto memory_mib = static_cast<std::uint64_t>(VmOptions().mem_mib);
-  DoctorCheck check;
-  check.name = "limits";
-  const Status enough =
-      sys::CheckGuestLimits({.memory_mib = memory_mib, .file_bytes = memory_mib << 20});
-  check.ok = enough.ok();
-  check.detail =
-      enough ? fmt::format("enough for a guest of {} MiB", memory_mib) : enough.error().message;
-  if (!enough) check.fix = enough.error().hint;
-  return check;
+  return CheckOf("limits",
+                 sys::CheckGuestLimits({.memory_mib = memory_mib, .file_bytes = memory_mib << 20}),
+                 fmt::format("enough for a guest of {} MiB", memory_mib));
 }
 
 DoctorCheck CheckBuilder(const Context& context) {
@@ -102,16 +97,6 @@ DoctorCheck CheckBuilder(const Context& context) {
   check.detail = check.ok ? "mmdebstrap, erofs-utils, e2fsprogs and kmod are there"
                           : "environments cannot be built here";
   for (const std::string& hint : missing) check.fix += (check.fix.empty() ? "" : "; ") + hint;
-  return check;
-}
-
-DoctorCheck CheckStateDirectory(const Context& context) {
-  DoctorCheck check;
-  check.name = "state";
-  auto registry = OpenRegistry(context);
-  check.ok = registry.ok();
-  check.detail = registry ? context.state.native() : registry.error().message;
-  if (!registry) check.fix = registry.error().hint;
   return check;
 }
 
@@ -140,19 +125,13 @@ void CheckNetwork(DoctorReport& report) {
 }
 
 void CheckAccelerator(const Context& context, DoctorReport& report) {
-  DoctorCheck check;
-  check.name = "accelerator";
   const auto verdict = Accelerator(context);
-  check.ok = verdict.ok();
   if (verdict) {
     report.accelerator.name = vmm::Name(verdict->accelerator);
     report.accelerator.reason = verdict->reason;
-    check.detail = report.accelerator.name + ": " + verdict->reason;
-  } else {
-    check.detail = verdict.error().message;
-    check.fix = verdict.error().hint;
   }
-  report.checks.push_back(std::move(check));
+  report.checks.push_back(CheckOf("accelerator", verdict ? OkStatus() : Status(verdict.error()),
+                                  report.accelerator.name + ": " + report.accelerator.reason));
 }
 
 bool IpForward() {
@@ -183,12 +162,14 @@ Result<DoctorReport> LocalEngine::Doctor() {
   report.state_directory = context_.state;
 
   const std::string& monitor = context_.vmm.name;
-  report.checks.push_back(FromStatus(monitor, Monitor(context_)));
+  report.checks.push_back(CheckFound(monitor, Monitor(context_)));
   report.checks.push_back(CheckJail());
   report.checks.push_back(CheckLimits());
-  report.checks.push_back(FromStatus("supervisor", SupervisorProgram()));
-  report.checks.push_back(FromStatus("agent", AgentProgram()));
-  report.checks.push_back(CheckStateDirectory(context_));
+  report.checks.push_back(CheckFound("supervisor", SupervisorProgram()));
+  report.checks.push_back(CheckFound("agent", AgentProgram()));
+  const auto registry = OpenRegistry(context_);
+  report.checks.push_back(
+      CheckOf("state", registry ? OkStatus() : Status(registry.error()), context_.state.native()));
   CheckAccelerator(context_, report);
   report.checks.push_back(CheckBuilder(context_));
   CheckNetwork(report);

@@ -28,7 +28,7 @@ std::string ShortenHome(const std::string& path) {
   return path.starts_with(prefix) ? "~/" + path.substr(prefix.size()) : path;
 }
 
-int Doctor(Engine& engine, const Context& context, const Flags<NoArguments>& flags) {
+int Doctor(Engine& engine, const Context& context, const CallFlags<NoArguments>& flags) {
   const auto report = engine.Doctor();
   if (!report) return Fail(report.error(), context);
   const int code = report->runtime_ok ? kExitOk : kExitFailed;
@@ -65,7 +65,7 @@ void AddDoctor(CLI::App& app, Context& context) {
                 .example = "pyro doctor --json",
                 .note = "Exits with 0 if guests can run. The first time it tries the accelerators "
                         "out,\nwhich takes seconds."},
-               std::make_shared<Flags<NoArguments>>(), Doctor);
+               std::make_shared<CallFlags<NoArguments>>(), Doctor);
 }
 
 }  // namespace pyro::cli

@@ -29,7 +29,7 @@ inline void OnChosen(CLI::App* command, Context& context, std::function<int(Engi
 
 // What the commands of most operations take.
 template <typename Request>
-struct Flags {
+struct CallFlags {
   Request request;
   bool quiet = false;
 };

@@ -15,7 +15,7 @@
 namespace pyro::cli {
 namespace {
 
-struct RunFlags : Flags<RunRequest> {
+struct RunFlags : CallFlags<RunRequest> {
   bool timings = false;
 };
 

@@ -60,7 +60,7 @@ void PrintTasks(const Context& context, const TaskList& list, bool quiet) {
 }
 
 // The whole task, or with a sequence one command of it.
-int Stop(Engine& engine, const Context& context, const Flags<TaskCommandRequest>& flags) {
+int Stop(Engine& engine, const Context& context, const CallFlags<TaskCommandRequest>& flags) {
   const TaskCommandRequest& request = flags.request;
   if (request.sequence == 0) {
     const auto task = engine.StopTask(request.task_id);
@@ -125,7 +125,7 @@ void AddTask(CLI::App& app, Context& context) {
       ->alias("ps");
   AddOperation(*task, context, "task stop",
                {.quiet = "Print nothing", .example = "pyro task stop $id"},
-               std::make_shared<Flags<TaskCommandRequest>>(), Stop);
+               std::make_shared<CallFlags<TaskCommandRequest>>(), Stop);
   AddDelete(*task, context, {.noun = "task", .tag = "task", .value = "TASK_ID"});
   AddTaskExport(*task, context);
   for (const api::Operation& operation : api::TaskOperations()) {

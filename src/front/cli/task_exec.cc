@@ -17,7 +17,7 @@
 namespace pyro::cli {
 namespace {
 
-struct ExecFlags : Flags<ExecTaskRequest> {
+struct ExecFlags : CallFlags<ExecTaskRequest> {
   bool timed = false;  // A timeout was given. In the background there is no other.
   bool background = false;
 };

@@ -19,7 +19,7 @@ namespace {
 
 constexpr const char* kStdout = "-";
 
-int Export(Engine& engine, const Context& context, const Flags<ExportTaskRequest>& flags) {
+int Export(Engine& engine, const Context& context, const CallFlags<ExportTaskRequest>& flags) {
   const ExportTaskRequest& request = flags.request;
   ExportOptions options = {.force = request.force};
   if (request.destination == kStdout) {
@@ -53,7 +53,7 @@ void AddTaskExport(CLI::App& task, Context& context) {
        .example = "pyro task export $id . results\n  pyro task export $id . - | tar -tf -",
        .note = "A directory becomes a new one or fills an empty one. A file goes into a\n"
                "directory that exists. Stdout gets a file as it is, and a directory as a tar."},
-      std::make_shared<Flags<ExportTaskRequest>>(), Export);
+      std::make_shared<CallFlags<ExportTaskRequest>>(), Export);
 }
 
 }  // namespace pyro::cli

@@ -34,7 +34,7 @@ int ListPools(Engine& engine, const Context& context) {
   return kExitOk;
 }
 
-int Warm(Engine& engine, const Context& context, const Flags<KeepSparesRequest>& flags) {
+int Warm(Engine& engine, const Context& context, const CallFlags<KeepSparesRequest>& flags) {
   if (flags.request.environment.empty()) return ListPools(engine, context);
   Call call(StyleOf(context, flags.quiet), flags.request.environment);
   const auto pool = call.Run(
@@ -51,7 +51,7 @@ int Warm(Engine& engine, const Context& context, const Flags<KeepSparesRequest>&
 }  // namespace
 
 void AddWarm(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<Flags<KeepSparesRequest>>();
+  const auto flags = std::make_shared<CallFlags<KeepSparesRequest>>();
   CLI::App* warm = AddNamed(
       app, *api::FindOperation("warm"),
       {.example = "pyro warm debian:12 --count 2\n  pyro warm debian:12 --count 0",

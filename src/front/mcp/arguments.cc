@@ -16,7 +16,7 @@ namespace {
 using api::Field;
 using api::Kind;
 
-// Only what every client understands: no $ref, no lists of types, combinators only below a property.
+// Only what every client understands: no $ref, no lists of types, combinators only in properties.
 // Every model reads it in each of its conversations, so it says what a name does not say, and no
 // more.
 Json PropertyOf(const api::Member& member) {

@@ -148,44 +148,16 @@ void Catalog::SetLister(ResourceLister lister) {
   lister_ = std::move(lister);
 }
 
-std::vector<std::shared_ptr<const ToolEntry>> Catalog::tools() const {
-  const std::lock_guard lock(mutex_);
-  return tools_;
-}
-
-std::vector<std::shared_ptr<const Resource>> Catalog::resources() const {
-  const std::lock_guard lock(mutex_);
-  return resources_;
-}
-
-std::vector<std::shared_ptr<const TemplateEntry>> Catalog::templates() const {
-  const std::lock_guard lock(mutex_);
-  return templates_;
-}
-
-std::vector<std::shared_ptr<const Prompt>> Catalog::prompts() const {
-  const std::lock_guard lock(mutex_);
-  return prompts_;
-}
-
-ResourceLister Catalog::lister() const {
-  const std::lock_guard lock(mutex_);
-  return lister_;
-}
-
 std::shared_ptr<const ToolEntry> Catalog::FindTool(const std::string& name) const {
-  const std::lock_guard lock(mutex_);
-  return FindIn(tools_, [&](auto& entry) { return entry.tool.name == name; });
+  return FindIn(tools(), [&](auto& entry) { return entry.tool.name == name; });
 }
 
 std::shared_ptr<const Prompt> Catalog::FindPrompt(const std::string& name) const {
-  const std::lock_guard lock(mutex_);
-  return FindIn(prompts_, [&](auto& prompt) { return prompt.name == name; });
+  return FindIn(prompts(), [&](auto& prompt) { return prompt.name == name; });
 }
 
 std::shared_ptr<const Resource> Catalog::FindResource(const std::string& uri) const {
-  const std::lock_guard lock(mutex_);
-  return FindIn(resources_, [&](auto& resource) { return resource.info.uri == uri; });
+  return FindIn(resources(), [&](auto& resource) { return resource.info.uri == uri; });
 }
 
 Catalog::Offers Catalog::offers() const {

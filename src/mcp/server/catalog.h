@@ -43,11 +43,11 @@ class Catalog {
   void SetLister(ResourceLister lister);
 
   // In the order in which they were added.
-  std::vector<std::shared_ptr<const ToolEntry>> tools() const;
-  std::vector<std::shared_ptr<const Resource>> resources() const;
-  std::vector<std::shared_ptr<const TemplateEntry>> templates() const;
-  std::vector<std::shared_ptr<const Prompt>> prompts() const;
-  ResourceLister lister() const;
+  std::vector<std::shared_ptr<const ToolEntry>> tools() const { return Copy(tools_); }
+  std::vector<std::shared_ptr<const Resource>> resources() const { return Copy(resources_); }
+  std::vector<std::shared_ptr<const TemplateEntry>> templates() const { return Copy(templates_); }
+  std::vector<std::shared_ptr<const Prompt>> prompts() const { return Copy(prompts_); }
+  ResourceLister lister() const { return Copy(lister_); }
 
   // nullptr: there is none.
   std::shared_ptr<const ToolEntry> FindTool(const std::string& name) const;
@@ -63,6 +63,12 @@ class Catalog {
   Offers offers() const;
 
  private:
+  template <typename T>
+  T Copy(const T& member) const {
+    const std::lock_guard lock(mutex_);
+    return member;
+  }
+
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const ToolEntry>> tools_;
   std::vector<std::shared_ptr<const Resource>> resources_;
