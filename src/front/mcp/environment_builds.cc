@@ -33,9 +33,18 @@ EnvironmentBuilds::EnvironmentBuilds(Engine& engine)
 }
 
 EnvironmentBuilds::~EnvironmentBuilds() {
-  (void)::eventfd_write(stop_, 1);
+  (void)Stop(Deadline::Never());
   for (auto& [name, build] : builds_) build.thread.join();
   ::close(stop_);
+}
+
+bool EnvironmentBuilds::Stop(Deadline deadline) {
+  (void)::eventfd_write(stop_, 1);
+  std::unique_lock lock(mutex_);
+  return news_.wait_until(lock, deadline.at(), [this] {
+    return std::all_of(builds_.begin(), builds_.end(),
+                       [](const auto& entry) { return entry.second.ended.has_value(); });
+  });
 }
 
 Status EnvironmentBuilds::Await(const VmOptions& options, milliseconds wait, const CallIo& io) {

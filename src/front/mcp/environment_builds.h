@@ -11,12 +11,13 @@
 #include <string>
 #include <thread>
 
+#include "base/time.h"
 #include "pyro/engine.h"
 #include "pyro/result.h"
 
 namespace pyro::mcp_server {
 
-// Thread-safe. Its end cancels what is being built, and waits for it.
+// Thread-safe. Its end stops what is being built, and waits for it.
 class EnvironmentBuilds {
  public:
   // `engine` is borrowed.
@@ -30,6 +31,10 @@ class EnvironmentBuilds {
   // kCancelled: by `io`; the build goes on. Else the error of the build, unless the command may
   // run on the host without an environment.
   Status Await(const VmOptions& options, std::chrono::milliseconds wait, const CallIo& io);
+
+  // Stops what is being built. False: it has not ended by then, so this object must stay as long as
+  // the process.
+  bool Stop(Deadline deadline);
 
  private:
   struct Build {

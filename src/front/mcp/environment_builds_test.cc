@@ -91,6 +91,24 @@ TEST_F(EnvironmentBuildsTest, AFailureIsTheCallsOwnAndTheNextCallTriesAgain) {
   EXPECT_TRUE(builds.Await(Vm(), kLong, {}));
 }
 
+TEST_F(EnvironmentBuildsTest, ABuildThatCannotBeStoppedDelaysNoEnd) {
+  std::atomic<bool> stopped = false;
+  world_.building = [&](int cancel_fd) -> Status {
+    pollfd cancel = {cancel_fd, POLLIN, 0};
+    (void)::poll(&cancel, 1, -1);
+    stopped = true;
+    pollfd gate = {gate_.read.get(), POLLIN, 0};
+    (void)::poll(&gate, 1, -1);
+    return MakeError(ErrorCode::kCancelled, "stopped");
+  };
+  EnvironmentBuilds builds(*engine_);
+  (void)builds.Await(Vm(), milliseconds(0), {});
+  EXPECT_FALSE(builds.Stop(Deadline::After(milliseconds(0))));
+  while (!stopped) EXPECT_FALSE(builds.Stop(Deadline::After(milliseconds(10))));
+  Go();
+  EXPECT_TRUE(builds.Stop(Deadline::After(kLong)));
+}
+
 TEST_F(EnvironmentBuildsTest, TheEndStopsABuild) {
   {
     EnvironmentBuilds builds(*engine_);

@@ -17,6 +17,8 @@ namespace {
 
 // Calls that wait for a command hold a worker each.
 constexpr std::size_t kWorkers = 64;
+// Then a client has waited long enough; processes of a build clear its files away without us.
+constexpr std::chrono::seconds kBuildsStop{1};
 
 mcp::ServerOptions ServerOptionsFor(Engine& engine, McpProfile profile) {
   mcp::ServerOptions options;
@@ -63,6 +65,11 @@ Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOp
   return made;
 }
 
+Status PyroServer::StopBuilds() {
+  if (builds_.Stop(Deadline::After(kBuildsStop))) return OkStatus();
+  return MakeError(ErrorCode::kTimedOut, "a build did not end when it was stopped");
+}
+
 }  // namespace pyro::mcp_server
 
 namespace pyro {
@@ -79,8 +86,9 @@ Status ServeMcpOnStdio(Engine& engine, const McpOptions& options, int stop_fd) {
   stdio.stop_fd = stop_fd;
   PYRO_ASSIGN_OR_RETURN(
       auto server, mcp_server::PyroServer::Make(engine, options, mcp_server::HostPaths::kAllowed));
-  const Status status = mcp::ServeStdio(server->server(), std::move(stdio));
-  // Its end would wait for the handler that did not return.
+  Status status = mcp::ServeStdio(server->server(), std::move(stdio));
+  if (status) status = server->StopBuilds();
+  // Its end would wait for the handler or the build that did not return.
   if (!status && status.error().code == ErrorCode::kTimedOut) (void)server.release();
   return status;
 }
@@ -97,7 +105,8 @@ Status ServeMcpOnHttp(Engine& engine, const McpOptions& options, const McpHttpOp
   http.allowed_hosts = asked.allowed_hosts;
   PYRO_ASSIGN_OR_RETURN(auto listening, mcp::HttpServer::Listen(server->server(), std::move(http)));
   if (asked.on_listening) asked.on_listening(listening->url());
-  const Status status = listening->Run(stop_fd);
+  Status status = listening->Run(stop_fd);
+  if (status) status = server->StopBuilds();
   if (!status && status.error().code == ErrorCode::kTimedOut) {
     (void)listening.release();
     (void)server.release();

@@ -26,6 +26,10 @@ class PyroServer {
 
   mcp::Server& server() { return server_; }
 
+  // After the calls have ended: stops the builds that outlive calls. kTimedOut: one goes on, and
+  // needs this object.
+  Status StopBuilds();
+
  private:
   PyroServer(Engine& engine, McpProfile profile);
 

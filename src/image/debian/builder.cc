@@ -230,6 +230,7 @@ Result<Manifest> DebianBuilder::Build(const CatalogEntry& entry, const fs::path&
   for (const char* tool : kTools) PYRO_RETURN_IF_ERROR(tools_.Find(tool));
   PYRO_ASSIGN_OR_RETURN(const RootNamespace root, RootNamespace::Create(tools_));
   PYRO_ASSIGN_OR_RETURN(const AptSetup apt, ReadHostApt(tools_, entry.release, sources_override_));
+  if (Cancelled(cancel)) return MakeError(ErrorCode::kCancelled, "the pull was stopped");
   DebianBuild build(tools_, root, entry, work_dir, version_dir, progress, cancel);
   return build.Run(apt);
 }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,6 +15,8 @@
 
 namespace pyro::image {
 namespace {
+
+constexpr std::chrono::minutes kRemovalLimit{2};
 
 Error NoNamespace(std::string_view said) {
   if (auto obstacle = RootNamespace::Obstacle()) return std::move(*obstacle);
@@ -75,6 +78,15 @@ Status RootNamespace::RemoveTree(const std::filesystem::path& path) const {
 }
 
 Status RemoveBuildTree(const ToolPaths& tools, const std::filesystem::path& path) {
+  // In a process that outlives this one: a server whose client has gone does not wait for it.
+  if (const auto rm = tools.Find("rm")) {
+    sys::SpawnOptions options;
+    options.argv = {rm->native(), "-rf", "--one-file-system", "--", path.native()};
+    options.env = ToolEnvironment(tools);
+    options.die_with_parent = false;
+    const auto removed = sys::RunCommand(std::move(options), Deadline::After(kRemovalLimit));
+    if (removed && removed->status.success()) return OkStatus();
+  }
   if (sys::RemoveTree(path)) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(const RootNamespace root, RootNamespace::Create(tools));
   return root.RemoveTree(path);
