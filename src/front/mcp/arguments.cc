@@ -36,7 +36,9 @@ Json PropertyOf(const api::Member& member) {
       break;
     }
     case Kind::kDuration:
-      schema["type"] = "number";
+      schema.update({{"type", "number"},
+                     {"minimum", static_cast<double>(field.least)},
+                     {"maximum", static_cast<double>(field.most)}});
       break;
     case Kind::kFlag:
       schema.update({{"type", "boolean"}, {"default", field.load(member.fallback) != 0}});
