@@ -178,7 +178,8 @@ Status DebianBuild::ReadPackages(Manifest& manifest) {
       const std::string listed,
       Capture(tools_,
               {"dpkg-query", fmt::format("--admindir={}", (rootfs() / "var/lib/dpkg").native()),
-               "--show", "--showformat", "${Package}\t${Version}\t${Architecture}\n"}));
+               "--show", "--showformat", "${Package}\t${Version}\t${Architecture}\n"},
+              cancel_));
   for (const auto line : Split(listed, '\n')) {
     const auto fields = Split(line, '\t');
     if (fields.size() != 3) continue;
@@ -228,9 +229,9 @@ Result<Manifest> DebianBuilder::Build(const CatalogEntry& entry, const fs::path&
                                       Cancellation cancel) {
   Report(progress, "check");
   for (const char* tool : kTools) PYRO_RETURN_IF_ERROR(tools_.Find(tool));
-  PYRO_ASSIGN_OR_RETURN(const RootNamespace root, RootNamespace::Create(tools_));
-  PYRO_ASSIGN_OR_RETURN(const AptSetup apt, ReadHostApt(tools_, entry.release, sources_override_));
-  if (Cancelled(cancel)) return MakeError(ErrorCode::kCancelled, "the pull was stopped");
+  PYRO_ASSIGN_OR_RETURN(const RootNamespace root, RootNamespace::Create(tools_, cancel));
+  PYRO_ASSIGN_OR_RETURN(const AptSetup apt,
+                        ReadHostApt(tools_, entry.release, sources_override_, cancel));
   DebianBuild build(tools_, root, entry, work_dir, version_dir, progress, cancel);
   return build.Run(apt);
 }

@@ -151,6 +151,17 @@ TEST_F(BuilderTest, StoppingKillsTheToolAndItsChildren) {
               stat->find(") X") != std::string::npos);
 }
 
+TEST_F(BuilderTest, StoppingEndsAToolThatIsOnlyAsked) {
+  tools_.Add("apt-config", "exec sleep 600");
+  auto stop = sys::MakePipe();
+  ASSERT_TRUE(stop);
+  stop->write.Reset();
+  const auto manifest = Build({stop->read.get()});
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().code, ErrorCode::kCancelled);
+  EXPECT_FALSE(fs::exists(directory_.path() / "arguments"));
+}
+
 TEST_F(BuilderTest, EndlessOutputIsBounded) {
   tools_.Add("mmdebstrap", "head -c 20000000 /dev/zero; echo; echo 'E: at the end' >&2; exit 3");
   const auto manifest = Build();

@@ -223,14 +223,16 @@ std::string StripCredentials(std::string_view text) {
 }
 
 Result<AptSetup> ReadHostApt(const ToolPaths& tools, std::string_view release,
-                             const std::filesystem::path& sources_override) {
+                             const std::filesystem::path& sources_override, Cancellation cancel) {
   AptSetup setup;
   if (!sources_override.empty()) {
     PYRO_ASSIGN_OR_RETURN(setup, SetupFromFile(sources_override));
   } else {
-    PYRO_ASSIGN_OR_RETURN(const std::string listed,
-                          Capture(tools, {"apt-get", "indextargets", "--format", kIndexTargetFormat,
-                                          "Created-By: Packages"}));
+    PYRO_ASSIGN_OR_RETURN(
+        const std::string listed,
+        Capture(tools,
+                {"apt-get", "indextargets", "--format", kIndexTargetFormat, "Created-By: Packages"},
+                cancel));
     const auto targets = SelectTargets(ParseIndexTargets(listed), release);
     if (targets.empty()) {
       return MakeError(
@@ -242,7 +244,7 @@ Result<AptSetup> ReadHostApt(const ToolPaths& tools, std::string_view release,
     }
     setup = MakeSetup(targets);
   }
-  PYRO_ASSIGN_OR_RETURN(const std::string dump, Capture(tools, {"apt-config", "dump"}));
+  PYRO_ASSIGN_OR_RETURN(const std::string dump, Capture(tools, {"apt-config", "dump"}, cancel));
   setup.apt_options = SelectAptOptions(dump);
   return setup;
 }

@@ -28,7 +28,8 @@ struct AptSetup {
 // `sources_override` (a sources.list or a .sources file, from PYRO_APT_SOURCES) that file is taken
 // as it is. kMissingTool: the host has no apt. kNotFound: no source for `release`, or no such file.
 Result<AptSetup> ReadHostApt(const ToolPaths& tools, std::string_view release,
-                             const std::filesystem::path& sources_override);
+                             const std::filesystem::path& sources_override,
+                             Cancellation cancel = {});
 
 // The rest is pure and declared here for its tests.
 

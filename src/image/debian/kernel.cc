@@ -67,13 +67,13 @@ Status Unpack(const ToolPaths& tools, const fs::path& package, const fs::path& s
 
 Result<std::vector<fs::path>> ModulesInLoadOrder(const ToolPaths& tools, const fs::path& tree,
                                                  const std::string& release, StepProgress& steps) {
-  PYRO_RETURN_IF_ERROR(Capture(tools, {"depmod", "-b", tree, release}));
+  PYRO_RETURN_IF_ERROR(Capture(tools, {"depmod", "-b", tree, release}, cancel));
   std::vector<fs::path> ordered;
   for (const char* module : kGuestModules) {
     steps.Step(fmt::format("find {}", module));
     PYRO_ASSIGN_OR_RETURN(
         const std::string shown,
-        Capture(tools, {"modprobe", "-d", tree, "-S", release, "--show-depends", module}));
+        Capture(tools, {"modprobe", "-d", tree, "-S", release, "--show-depends", module}, cancel));
     for (auto& path : ParseShowDepends(shown)) {
       if (std::find(ordered.begin(), ordered.end(), path) == ordered.end())
         ordered.push_back(std::move(path));

@@ -47,7 +47,7 @@ std::optional<Error> RootNamespace::Obstacle() {
   return std::nullopt;
 }
 
-Result<RootNamespace> RootNamespace::Create(const ToolPaths& tools) {
+Result<RootNamespace> RootNamespace::Create(const ToolPaths& tools, Cancellation cancel) {
   const bool is_root = sys::IsFullRoot();
   PYRO_ASSIGN_OR_RETURN(const auto unshare, tools.Find("unshare"));
   std::vector<std::string> prefix = {unshare,  "--mount",      "--pid",
@@ -57,8 +57,9 @@ Result<RootNamespace> RootNamespace::Create(const ToolPaths& tools) {
     prefix.insert(prefix.begin() + 1, {"--user", "--map-root-user", "--map-auto"});
   }
   RootNamespace made(tools, std::move(prefix));
-  const auto tried = Capture(tools, made.Wrap({"unshare", "--version"}));
+  const auto tried = Capture(tools, made.Wrap({"unshare", "--version"}), cancel);
   if (tried) return made;
+  if (tried.error().code == ErrorCode::kCancelled) return tried.error();
   if (!is_root) return NoNamespace(tried.error().message);
   return RootNamespace(tools, {});
 }

@@ -21,7 +21,8 @@ class RootNamespace {
  public:
   // Tests it. kMissingTool: newuidmap is not installed. kPermissionDenied: this user has no
   // sub-ids, or user namespaces are forbidden; the hint says how to change that.
-  static Result<RootNamespace> Create(const ToolPaths& tools);
+  // kCancelled.
+  static Result<RootNamespace> Create(const ToolPaths& tools, Cancellation cancel = {});
 
   // What is known to keep this process from such a namespace, without trying: it is root of one
   // with too few users, or may not gain the rights of newuidmap.

@@ -133,7 +133,8 @@ Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const Li
   return ToolRun{status, tail.Text()};
 }
 
-Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> argv) {
+Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> argv,
+                            Cancellation cancel) {
   PYRO_ASSIGN_OR_RETURN(const auto program, tools.Find(argv.front()));
   const std::string name = argv.front();
   argv.front() = program;
@@ -141,8 +142,8 @@ Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> arg
   options.argv = std::move(argv);
   options.env = ToolEnvironment(tools);
   constexpr std::size_t kMaxOutput = 16 << 20;
-  auto output =
-      sys::RunCommand(std::move(options), Deadline::After(std::chrono::minutes(2)), kMaxOutput);
+  auto output = sys::RunCommand(std::move(options), Deadline::After(std::chrono::minutes(2)),
+                                kMaxOutput, cancel.fd);
   if (!output) {
     if (output.error().code != ErrorCode::kTimedOut) return std::move(output).error();
     return MakeError(ErrorCode::kUnavailable, fmt::format("'{}' did not end", name), "try again");

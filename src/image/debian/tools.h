@@ -39,8 +39,9 @@ using LineFn = std::function<void(std::string_view)>;
 Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const LineFn& on_line);
 
 // Runs a program that is expected to succeed and returns its stdout (at most 16 MiB). kUnavailable:
-// it did not end within two minutes. For any other failure, the error of ExplainFailure for its
-// stderr.
-Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> argv);
+// it did not end within two minutes. kCancelled. For any other failure, the error of ExplainFailure
+// for its stderr.
+Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> argv,
+                            Cancellation cancel = {});
 
 }  // namespace pyro::image
