@@ -277,17 +277,17 @@ Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
 }
 
 Result<TaskProcesses> LocalEngine::ListTaskProcesses(const std::string& task_id, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(engine::Found found, engine::FindTask(impl_->context, task_id));
-  PYRO_RETURN_IF_ERROR(engine::CheckMade(impl_->context, found.instance.id));
-  PYRO_ASSIGN_OR_RETURN(engine::Taken taken, engine::Take(impl_->context, found));
-  if (!taken.link) return engine::NoGuest(taken.instance);
-  PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(engine::kReadyLimit), io));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  PYRO_RETURN_IF_ERROR(CheckMade(context_, found.instance.id));
+  PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context_, found));
+  if (!taken.link) return NoGuest(taken.instance);
+  PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
   PYRO_ASSIGN_OR_RETURN(const wire::Processes told, taken.link->Ask<wire::Processes>(io.cancel_fd));
   TaskProcesses processes;
   processes.task_id = taken.instance.id.str();
   processes.truncated = told.truncated;
   for (const wire::Process& one : told.processes) {
-    processes.processes.push_back(engine::DescribeProcess(one));
+    processes.processes.push_back(DescribeProcess(one));
   }
   return processes;
 }

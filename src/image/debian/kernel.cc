@@ -66,7 +66,8 @@ Status Unpack(const ToolPaths& tools, const fs::path& package, const fs::path& s
 }
 
 Result<std::vector<fs::path>> ModulesInLoadOrder(const ToolPaths& tools, const fs::path& tree,
-                                                 const std::string& release, StepProgress& steps) {
+                                                 const std::string& release, StepProgress& steps,
+                                                 Cancellation cancel) {
   PYRO_RETURN_IF_ERROR(Capture(tools, {"depmod", "-b", tree, release}, cancel));
   std::vector<fs::path> ordered;
   for (const char* module : kGuestModules) {
@@ -117,7 +118,7 @@ Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const fs::path& packag
   PYRO_RETURN_IF_ERROR(
       Copy(scratch / "boot" / ("vmlinuz-" + files.release), version_dir / "vmlinuz"));
   PYRO_ASSIGN_OR_RETURN(const auto modules,
-                        ModulesInLoadOrder(tools, scratch, files.release, steps));
+                        ModulesInLoadOrder(tools, scratch, files.release, steps, cancel));
   for (const auto& module : modules) {
     PYRO_RETURN_IF_ERROR(Copy(module, version_dir / "modules" / module.filename()));
     files.modules.push_back(module.filename());
