@@ -110,6 +110,22 @@ std::vector<std::pair<int, rlimit>> JailLimits(std::uint64_t max_file_bytes) {
           {RLIMIT_RTPRIO, Both(0)}};
 }
 
+// Where the file of a descriptor is to be found; nullopt: nowhere, or not any more.
+std::optional<std::filesystem::path> PathOf(int fd) {
+  char target[PATH_MAX];
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
+  if (size <= 0 || static_cast<std::size_t>(size) >= sizeof target) return std::nullopt;
+  std::filesystem::path path(std::string(target, static_cast<std::size_t>(size)));
+  struct stat there {};
+  struct stat ours {};
+  if (::stat(path.c_str(), &there) != 0 || ::fstat(fd, &ours) != 0 || there.st_dev != ours.st_dev ||
+      there.st_ino != ours.st_ino) {
+    return std::nullopt;
+  }
+  return path;
+}
+
 }  // namespace
 
 std::optional<sys::Credentials> JailCredentials(std::string_view identity,
@@ -222,19 +238,21 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
 }
 
 std::optional<std::filesystem::path> BindablePath(int fd) {
-  if (sys::IsFullRoot()) return std::nullopt;
-  char target[PATH_MAX];
-  const std::string link = "/proc/self/fd/" + std::to_string(fd);
-  const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
-  if (size <= 0 || static_cast<std::size_t>(size) >= sizeof target) return std::nullopt;
-  std::filesystem::path path(std::string(target, static_cast<std::size_t>(size)));
-  struct stat there {};
-  struct stat ours {};
-  if (::stat(path.c_str(), &there) != 0 || ::fstat(fd, &ours) != 0 || there.st_dev != ours.st_dev ||
-      there.st_ino != ours.st_ino) {
+  return sys::IsFullRoot() ? std::nullopt : PathOf(fd);
+}
+
+std::optional<std::filesystem::path> PublicProgram(int fd) {
+  const auto program = PathOf(fd);
+  if (!program) return std::nullopt;
+  constexpr mode_t kReadAndRun = S_IROTH | S_IXOTH;
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || (status.st_mode & kReadAndRun) != kReadAndRun) {
     return std::nullopt;
   }
-  return path;
+  for (std::filesystem::path at = program->parent_path(); at != "/"; at = at.parent_path()) {
+    if (::stat(at.c_str(), &status) != 0 || (status.st_mode & S_IXOTH) == 0) return std::nullopt;
+  }
+  return program;
 }
 
 JailedProcess::JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_error)
@@ -279,6 +297,11 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   if (spec.filter.valid()) descriptors.filter = descriptors.copies++;
   if (spec.program.valid()) descriptors.program = descriptors.copies++;
   options.argv = JailArguments(bwrap, spec, libraries, descriptors);
+  if (!spec.random_addresses) {
+    PYRO_ASSIGN_OR_RETURN(const std::filesystem::path setarch,
+                          sys::FindProgram("setarch", "install it: apt-get install util-linux"));
+    options.argv.insert(options.argv.begin(), {setarch.native(), "--addr-no-randomize"});
+  }
   options.stdout_fd = std::move(spec.stdout_fd);
   options.stderr_fd = std::move(diagnostics.write);
   options.pass = std::move(spec.pass);

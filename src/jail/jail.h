@@ -65,6 +65,8 @@ struct JailSpec {
   // Linux keeps signals without a handler from PID 1, even its own. False: another process has that
   // place, and the program can end itself by a signal.
   bool is_pid_1 = true;
+  // False: the program's memory lies where it does in every other run.
+  bool random_addresses = true;
   // The largest file that the program may write; 0: no limit.
   std::uint64_t max_file_bytes = 0;
   // Selects the unprivileged user if the caller is root: the same text gives the same user.
@@ -107,6 +109,10 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
 // caller; through a read-only mount it cannot. nullopt: the caller is root, whose jail is another
 // user, or the descriptor has no such path.
 std::optional<std::filesystem::path> BindablePath(int fd);
+
+// The path of a program that every user may read and run, and of no secret: it can be bound into
+// any jail. nullopt: the descriptor has no such path.
+std::optional<std::filesystem::path> PublicProgram(int fd);
 
 // A descriptor that the jailed user may open again through /proc/self/fd: `file` itself, or a copy
 // in memory when its mode keeps that user out.

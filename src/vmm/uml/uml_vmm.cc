@@ -17,6 +17,7 @@
 #include "jail/jail.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/wait_for.h"
 #include "vmm/uml/argv.h"
 #include "vmm/uml/filter.h"
 #include "vmm/uml/processes.h"
@@ -31,8 +32,8 @@ namespace {
 constexpr char kKernelInside[] = "/vm/linux";
 constexpr char kInitrdInside[] = "/vm/initrd";
 constexpr char kBaseInside[] = "/vm/base";
-// Of the guest's memory file, for what the kernel tries out at its start.
-constexpr std::uint64_t kSpareMemoryBytes = 1 << 20;
+// Of the guest's memory file, for the kernel itself and what it tries out at its start.
+constexpr std::uint64_t kSpareMemoryBytes = 64 << 20;
 
 // Our ends of a machine's connections, and all that its jail needs.
 struct KernelConnections {
@@ -48,8 +49,11 @@ struct KernelConnections {
   }
 };
 
+// Where it can be, guests share its pages with each other.
 Status ShareKernel(sys::UniqueFd kernel, jail::JailSpec& cell) {
-  if (auto path = jail::BindablePath(kernel.get())) {
+  auto path = jail::BindablePath(kernel.get());
+  if (!path) path = jail::PublicProgram(kernel.get());
+  if (path) {
     cell.aliases.push_back({.source = std::move(*path), .target = kKernelInside});
     return OkStatus();
   }
@@ -99,6 +103,8 @@ Result<KernelConnections> UsermodeConnections(MachineSpec& spec) {
                   "GLIBC_TUNABLES=glibc.pthread.rseq=0"};
   all.cell.is_static = true;
   all.cell.is_pid_1 = false;  // It ends itself by a signal when it panics.
+  // The kernel counts the gap before its heap as the guest's memory: up to 1 GiB, if it is random.
+  all.cell.random_addresses = false;
   all.cell.memory_bytes = memory + kSpareMemoryBytes;
   all.cell.max_file_bytes =
       std::max(all.cell.memory_bytes, static_cast<std::uint64_t>(disk.st_size));
@@ -133,8 +139,7 @@ class UmlMachine final : public Machine {
 };
 
 Status UmlMachine::StillRuns() const {
-  pollfd entry = {.fd = exit_fd(), .events = POLLIN, .revents = 0};
-  if (::poll(&entry, 1, 0) <= 0) return OkStatus();
+  if (!sys::IsReady(exit_fd())) return OkStatus();
   return MakeError(ErrorCode::kGuestUnavailable, "the machine has ended");
 }
 
@@ -150,8 +155,7 @@ Status UmlMachine::Pause(Deadline deadline) {
     }
     if (guest) ::kill(guest->kernel, SIGSTOP);
     if (deadline.Expired()) return MakeError(ErrorCode::kTimedOut, "the guest does not stop");
-    pollfd entry = {.fd = exit_fd(), .events = POLLIN, .revents = 0};
-    ::poll(&entry, 1, 1);
+    sys::WaitFor(exit_fd(), POLLIN, Deadline::After(std::chrono::milliseconds(1)));
   }
 }
 
