@@ -98,3 +98,12 @@ def test_a_clock_that_a_command_sets_stays_until_the_guest_stood_still(beats, cr
     assert task.exec("date", "-s", PAST).code == 0
     beats(2)
     assert clock(task) < 1_000_000_000
+
+
+def test_a_guest_that_stands_still_is_no_answer_and_answers_again_when_it_goes_on(create):
+    task = create()
+    with paused(task):
+        done = task.pyro("task", "processes", task.id, "--json")
+        assert (done.code, done.json["error"]["code"]) == (1, "guest_unavailable"), done
+        assert done.json["error"]["message"] == "the guest has not answered for 20 s"
+    assert task.json("processes")["processes"][0]["pid"] == 1
