@@ -27,7 +27,7 @@ using ClientId = std::uint64_t;
 struct ClientChannel {
   ClientId client;
   std::uint32_t channel;
-  auto operator<=>(const ClientChannel&) const = default;
+  auto operator<=>(const ClientChannel&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // What carries the frames of commands, and learns of them.
