@@ -214,6 +214,8 @@ class Api:
         if kind == "texts":
             return f"{field['name']}: Optional[Sequence[str]] = None"
         types = {**TYPES, "command": "Command", "choice": f"Literal[{', '.join(map(json.dumps, field.get('choices', [])))}]"}
+        if field["kind"] == "choice" and field.get("default") == "":
+            return f"{field['name']}: Optional[{types['choice']}] = None"
         declared = f"{field['name']}: {types[field['kind']]}"
         if field.get("required"):
             return declared

@@ -118,6 +118,14 @@ struct InspectEnvironmentRequest : EnvironmentRequest {
   bool verify = false;
 };
 
+struct SettingRequest {
+  std::string name;
+};
+
+struct SetSettingRequest : SettingRequest {
+  std::string value;
+};
+
 struct PruneEnvironmentsRequest {
   bool all = false;
 };

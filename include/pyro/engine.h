@@ -44,6 +44,9 @@ struct CallIo {
   std::function<void(std::string_view phase, std::string_view detail, double fraction)> on_progress;
   // Warnings that do not stop the call, such as a command that runs on the host.
   std::function<void(std::string_view notice)> on_notice;
+  // What a person may want to know once, such as a way to make guests faster. Without a receiver it
+  // waits for a later call.
+  std::function<void(std::string_view advice)> on_advice;
 };
 
 // An interface: requests and results are plain data. src/api has a row for each call.
@@ -59,9 +62,12 @@ class Engine {
   struct Directories {
     std::filesystem::path state;  // Absolute. Made when first needed, mode 0700.
     std::filesystem::path cache;
+    // The configuration file, which need not exist. Empty: no settings.
+    std::filesystem::path configuration = {};
   };
 
-  // PYRO_STATE_DIR and PYRO_CACHE_DIR, else ~/.local/state/pyro-mcp and ~/.cache/pyro-mcp.
+  // PYRO_STATE_DIR and PYRO_CACHE_DIR, else ~/.local/state/pyro-mcp and ~/.cache/pyro-mcp. The
+  // file `config` in PYRO_CONFIG_DIR, else in ~/.config/pyro-mcp.
   static Result<Directories> DefaultDirectories();
 
   // For the program that uses this library, once, before the first Engine and its own threads.
@@ -210,8 +216,20 @@ class Engine {
   // kLimit: this host lets no further file be watched.
   virtual Result<std::unique_ptr<EventStream>> Watch(const std::string& id = {}) = 0;
 
+  // The user's configuration file: what counts for calls that do not say it themselves. A file that
+  // others may write, or that has a line which is none, is an error of each call that starts a
+  // guest. kInvalidArgument: no such setting, or not one of its values. kNotFound: there is no home
+  // directory for the file.
+  virtual Result<SettingList> ListSettings() = 0;
+  virtual Result<Setting> GetSetting(const std::string& name) = 0;
+  virtual Result<Setting> SetSetting(const std::string& name, const std::string& value) = 0;
+  // One that is not set is no error.
+  virtual Result<Setting> UnsetSetting(const std::string& name) = 0;
+
   // "kvm" or "tcg" if it is certain without a test run, else empty. Writes nothing.
   virtual std::string KnownAccelerator() = 0;
+  // The same for the machine of a guest whose call names none; also "usermode".
+  virtual std::string KnownMachine() = 0;
 
   // Checks this host. Takes seconds the first time, because it tests the accelerator.
   virtual Result<DoctorReport> Doctor() = 0;

@@ -38,6 +38,16 @@ enum class ExecutionMode {
 
 enum class OutputStream { kStdout, kStderr };
 
+// What runs a guest.
+enum class MachineKind {
+  kAuto,  // KVM where it works. Elsewhere TCG, or user mode if the user has allowed that.
+  kKvm,   // QEMU on the CPU's own virtualization.
+  kTcg,   // QEMU in software.
+  // The guest's kernel is a process of this host, in a jail: nearly as fast as the host, behind a
+  // thinner wall.
+  kUsermode,
+};
+
 // "exited", "running", "created", "guest_virtio_serial", "stdout" and so on. Empty for a value that
 // is none of them.
 std::string_view Name(Outcome outcome);
@@ -45,6 +55,7 @@ std::string_view Name(CommandState state);
 std::string_view Name(GuestState state);
 std::string_view Name(ExecutionMode mode);
 std::string_view Name(OutputStream stream);
+std::string_view Name(MachineKind machine);
 
 // The value of that name, or nullopt. Enum is one of the above.
 template <typename Enum>

@@ -35,6 +35,8 @@ struct VmOptions {
   bool network = false;            // Outbound NAT; otherwise the guest has no network device.
   // Weakens isolation: if no guest can start, the command runs on this host, in a bubblewrap jail.
   bool allow_host_compat = false;
+  // Empty: as PYRO_MACHINE says, or else the configuration, or else kAuto.
+  std::optional<MachineKind> machine;
 };
 
 // Exactly one of the two is used: words run unchanged, a script goes to the guest's bash -c, or to
@@ -79,7 +81,8 @@ struct ExecResult {
   ExecutionMode execution_mode = ExecutionMode::kPending;  // How it really ran; never kPending.
   std::string environment;
   std::string kernel;       // `uname -r` in the guest, or on the host for host_compat.
-  std::string accelerator;  // "kvm" or "tcg"; empty for host_compat.
+  std::string accelerator;  // As `machine`.
+  std::string machine;  // "kvm", "tcg" or "usermode": what ran the guest; empty for host_compat.
   // Processes in the background still held stdout or stderr when the command ended. What they
   // print later is not kept.
   bool output_left_open = false;
@@ -98,6 +101,9 @@ struct VmInfo {
   bool allow_host_compat = false;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;
+  // "kvm", "tcg" or "usermode". Before the first start: the one that it was made for; empty: it was
+  // not named.
+  std::string machine;
   std::string created_at;  // RFC 3339, UTC
   std::string expires_at;
   std::string last_error;  // The reason for the loss of the guest, or empty.
@@ -152,6 +158,7 @@ struct TaskInfo {
   bool allow_host_compat = false;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;
+  std::string machine;  // As in VmInfo.
   std::string created_at;
   std::string last_used_at;
   std::string expires_at;
@@ -314,10 +321,25 @@ struct SparePoolInfo {
   std::int64_t vcpu_count = 1;
   std::int64_t mem_mib = 1024;
   bool network = false;
+  std::string machine;       // "kvm", "tcg" or "usermode".
   std::int64_t count = 0;    // The number to keep.
   std::int64_t waiting = 0;  // The number that is ready now.
   std::int64_t ttl_seconds = 0;
   std::string expires_at;  // RFC 3339, unless one is taken before. Empty: no spares.
+};
+
+// One setting of the user's configuration file.
+struct Setting {
+  std::string name;                 // "machine".
+  std::string value;                // Empty: it is not set.
+  std::string usual;                // What counts while it is not set.
+  std::vector<std::string> values;  // All that it can be.
+  std::string sentence;             // What it decides.
+};
+
+struct SettingList {
+  std::string file;  // Absolute; it need not exist.
+  std::vector<Setting> settings;
 };
 
 struct ReapedVms {
@@ -358,6 +380,21 @@ struct DoctorAccelerator {
   std::string reason;
 };
 
+// A kind of machine on this host.
+struct DoctorMachine {
+  std::string name;  // "kvm", "tcg" or "usermode".
+  bool works = false;
+  std::string reason;  // Why it does not work, or empty.
+  std::string fix;     // The command that makes it work, or empty.
+};
+
+// The machine that a guest gets whose call names none.
+struct DoctorChoice {
+  std::string name;        // "kvm", "tcg" or "usermode"; empty: no guest can run.
+  std::string reason;      // Why it is this one, or why it is none.
+  std::string decided_by;  // "this host", a variable, or the path of the configuration file.
+};
+
 struct DoctorReport {
   std::string version = kVersion;
   std::string platform;  // linux-x86_64
@@ -368,6 +405,9 @@ struct DoctorReport {
   DoctorCapabilities capabilities;
   DoctorNetworking networking;
   DoctorAccelerator accelerator;
+  DoctorChoice machine;
+  std::vector<DoctorMachine> machines;
+  std::string configuration_file;  // It need not exist. Empty: there is no home directory for one.
   std::vector<DoctorCheck> checks;
   std::vector<std::string> issues;  // One sentence each, with a remedy.
 };

@@ -30,6 +30,7 @@ class Calls(Caller):
         "force": "flag",
         "git": "flag",
         "limit": "integer",
+        "machine": "auto,kvm,tcg,usermode",
         "mem_mib": "integer",
         "name": "text",
         "network": "flag",
@@ -42,6 +43,7 @@ class Calls(Caller):
         "task_id": "text",
         "timeout_seconds": "integer",
         "ttl_seconds": "integer",
+        "value": "text",
         "vcpu_count": "integer",
         "verify": "flag",
         "vm_id": "text",
@@ -50,8 +52,9 @@ class Calls(Caller):
 
     def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1, mem_mib: int = 1024,
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
-                  allow_host_compat: bool = False, stdin: Optional[Descriptor] = None,
-                  on_stdout: Optional[OutputCallback] = None,
+                  allow_host_compat: bool = False,
+                  machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
+                  stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
                   on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
         """Runs one command in a VM of its own. The VM is deleted when this call ends in any way.
 
@@ -65,15 +68,17 @@ class Calls(Caller):
         """
         answer: results.ExecResult = self._call("run", environment=environment, command=command,
             vcpu_count=vcpu_count, mem_mib=mem_mib, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds,
-            network=network, allow_host_compat=allow_host_compat, stdin=stdin, on_stdout=on_stdout,
+            network=network, allow_host_compat=allow_host_compat, machine=machine, stdin=stdin, on_stdout=on_stdout,
             on_stderr=on_stderr)
         return answer
 
     def create_vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024, ttl_seconds: int = 600,
-                  network: bool = False, allow_host_compat: bool = False) -> results.VmInfo:
+                  network: bool = False, allow_host_compat: bool = False,
+                  machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None) -> results.VmInfo:
         """Creates a VM without starting it. It is deleted ``ttl_seconds`` after its last use."""
         answer: results.VmInfo = self._call("vm create", environment=environment, vcpu_count=vcpu_count,
-            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat)
+            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat,
+            machine=machine)
         return answer
 
     def start_vm(self, vm_id: str) -> results.VmInfo:
@@ -123,7 +128,8 @@ class Calls(Caller):
         return answer
 
     def keep_spares(self, *, environment: str, count: int = 1, vcpu_count: int = 1, mem_mib: int = 1024,
-                    ttl_seconds: int = 3600, network: bool = False) -> results.SparePool:
+                    ttl_seconds: int = 3600, network: bool = False,
+                    machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None) -> results.SparePool:
         """Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run of the same kind takes one and
         starts at once, and another is started in its place.
 
@@ -131,7 +137,7 @@ class Calls(Caller):
         they could take more than half of the host's memory.
         """
         answer: results.SparePool = self._call("warm", environment=environment, count=count, vcpu_count=vcpu_count,
-            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network)
+            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, machine=machine)
         return answer
 
     def list_spares(self) -> results.SparePools:
@@ -140,7 +146,8 @@ class Calls(Caller):
         return answer
 
     def create_task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024, ttl_seconds: int = 600,
-                    network: bool = False, allow_host_compat: bool = False, name: Optional[str] = None,
+                    network: bool = False, allow_host_compat: bool = False,
+                    machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None, name: Optional[str] = None,
                     disk_mib: int = 10240, source_path: Union[str, os.PathLike[str], None] = None,
                     exclude: Optional[Sequence[str]] = None, git: bool = False) -> results.TaskInfo:
         """Makes a task and starts its guest.
@@ -153,8 +160,8 @@ class Calls(Caller):
         unasked. MissingToolError: there is no git here.
         """
         answer: results.TaskInfo = self._call("task create", environment=environment, vcpu_count=vcpu_count,
-            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat, name=name,
-            disk_mib=disk_mib, source_path=source_path, exclude=exclude, git=git)
+            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat,
+            machine=machine, name=name, disk_mib=disk_mib, source_path=source_path, exclude=exclude, git=git)
         return answer
 
     def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
@@ -302,6 +309,30 @@ class Calls(Caller):
         With ``all`` it removes installed ones too.
         """
         answer: results.PrunedEnvironments = self._call("env prune", all=all)
+        return answer
+
+    def list_settings(self) -> results.SettingList:
+        """Returns the settings of the configuration file, and its path."""
+        answer: results.SettingList = self._call("config list")
+        return answer
+
+    def get_setting(self, *, name: str) -> results.Setting:
+        """Returns one setting. InvalidArgumentError: there is none of that name."""
+        answer: results.Setting = self._call("config get", name=name)
+        return answer
+
+    def set_setting(self, *, name: str, value: str) -> results.Setting:
+        """Sets a setting in the configuration file: it counts for every later call that does not say it
+        itself.
+
+        InvalidArgumentError: there is none of that name, or it cannot have that value.
+        """
+        answer: results.Setting = self._call("config set", name=name, value=value)
+        return answer
+
+    def unset_setting(self, *, name: str) -> results.Setting:
+        """Removes a setting from the configuration file; one that is not set is no error."""
+        answer: results.Setting = self._call("config unset", name=name)
         return answer
 
     def doctor(self) -> results.DoctorReport:

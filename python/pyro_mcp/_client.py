@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Optional, Sequence, Union
+from typing import Literal, Optional, Sequence, Union
 
 from . import _pyro
 from ._api import Calls
 from ._arguments import Command, Descriptor, OutputCallback, _text
 from ._handles import Task, Vm, Watch
 from ._server import Profile, Server
+
+Machine = Literal["auto", "kvm", "tcg", "usermode"]
 
 __all__ = ["Command", "Descriptor", "OutputCallback", "Pyro"]
 
@@ -48,11 +50,12 @@ class Pyro(Calls):
         return Watch(self._engine.watch(b"" if id is None else _text("id", id)))
 
     def vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
-           ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False) -> Vm:
+           ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False,
+           machine: Optional[Machine] = None) -> Vm:
         """A started VM for a ``with`` block, which deletes it at its end."""
         made = self.create_vm(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                               ttl_seconds=ttl_seconds, network=network,
-                              allow_host_compat=allow_host_compat)
+                              allow_host_compat=allow_host_compat, machine=machine)
         handle = Vm(self, made["vm_id"])
         try:
             self.start_vm(handle.vm_id)
@@ -66,10 +69,10 @@ class Pyro(Calls):
              disk_mib: int = 10240,
              source_path: Union[str, os.PathLike[str], None] = None,
              exclude: Optional[Sequence[str]] = None, git: bool = False,
-             name: Optional[str] = None) -> Task:
+             name: Optional[str] = None, machine: Optional[Machine] = None) -> Task:
         """A started task for a ``with`` block, which deletes it at its end."""
         made = self.create_task(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                                 ttl_seconds=ttl_seconds, network=network,
                                 allow_host_compat=allow_host_compat, disk_mib=disk_mib,
-                                source_path=source_path, exclude=exclude, git=git, name=name)
+                                source_path=source_path, exclude=exclude, git=git, name=name, machine=machine)
         return Task(self, made["task_id"])

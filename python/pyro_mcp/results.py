@@ -56,7 +56,8 @@ class ExecResult(TypedDict):
     execution_mode: ExecutionMode  # How the command really ran.
     environment: str  # The environment of its guest.
     kernel: Optional[str]  # The kernel's release where it ran.
-    accelerator: Optional[str]  # kvm or tcg; None on the host.
+    accelerator: Optional[str]  # As machine.
+    machine: Optional[Literal["kvm", "tcg", "usermode"]]  # What ran the guest; None on the host.
     output_left_open: bool  # Processes in the background still held its output at its end.
     explanation: Optional[Explanation]  # Why it ended so, if the outcome does not say it.
     timings: Timings  # The times of the call's steps, from its beginning.
@@ -74,7 +75,8 @@ class VmInfo(TypedDict):
     network_enabled: bool  # It can reach the outside.
     allow_host_compat: bool  # If no guest can start, it runs on this host.
     execution_mode: ExecutionMode  # How it runs; pending before the first start.
-    accelerator: Optional[str]  # kvm or tcg, once it has started.
+    accelerator: Optional[str]  # As machine, once it has started.
+    machine: Optional[Literal["kvm", "tcg", "usermode"]]  # What runs its guest; None if it is not known yet.
     created_at: str  # The time of its creation.
     expires_at: str  # The end of its lease, unless it is used.
     last_error: Optional[str]  # The reason for the loss of its guest.
@@ -121,6 +123,7 @@ class SparePool(TypedDict):
     vcpu_count: int  # The CPUs of each.
     mem_mib: int  # The memory of each.
     network: bool  # They can reach the outside.
+    machine: Optional[Literal["kvm", "tcg", "usermode"]]  # What runs them.
     count: int  # The number to keep.
     waiting: int  # The number that is ready now.
     ttl_seconds: int  # They are removed if none is taken for this time.
@@ -171,7 +174,8 @@ class TaskInfo(Notices):
     network_enabled: bool  # It can reach the outside.
     allow_host_compat: bool  # If no guest can start, it runs on this host.
     execution_mode: ExecutionMode  # How it runs; pending before the first start.
-    accelerator: Optional[str]  # kvm or tcg, once it has started.
+    accelerator: Optional[str]  # As machine, once it has started.
+    machine: Optional[Literal["kvm", "tcg", "usermode"]]  # What runs its guest; None if it is not known yet.
     created_at: str  # The time of its creation.
     last_used_at: str  # The time of its last use.
     expires_at: str  # The time when its guest stops, unless it is used.
@@ -362,6 +366,23 @@ class PrunedEnvironments(TypedDict):
     bytes_freed: int  # What is free on disk again.
 
 
+class Setting(TypedDict):
+    """One setting of the configuration file."""
+
+    name: str  # Its name.
+    value: Optional[str]  # Its value, if it is set.
+    usual: str  # What counts while it is not set.
+    values: list[str]  # All that it can be.
+    sentence: str  # What it decides.
+
+
+class SettingList(TypedDict):
+    """The configuration file."""
+
+    file: str  # The configuration file; it need not exist.
+    settings: list[Setting]  # All that can be set.
+
+
 class DoctorKvm(TypedDict):
     """The device of KVM."""
 
@@ -394,6 +415,23 @@ class DoctorAccelerator(TypedDict):
     reason: Optional[str]  # Why it is this one.
 
 
+class DoctorChoice(TypedDict):
+    """The machine of a guest whose call names none."""
+
+    name: Optional[Literal["kvm", "tcg", "usermode"]]  # Its name; None if none works.
+    reason: Optional[str]  # Why it is this one.
+    decided_by: Optional[str]  # This host, a variable, or the path of the configuration file.
+
+
+class DoctorMachine(TypedDict):
+    """A kind of machine on this host."""
+
+    name: Literal["kvm", "tcg", "usermode"]  # Its name.
+    works: bool  # Guests can run on it.
+    reason: Optional[str]  # Why it does not work.
+    fix: Optional[str]  # The command that fixes it.
+
+
 class DoctorCheck(TypedDict):
     """The state of one requirement of pyro on this host."""
 
@@ -416,5 +454,8 @@ class DoctorReport(TypedDict):
     capabilities: DoctorCapabilities  # What works here.
     networking: DoctorNetworking  # The network of this host.
     accelerator: DoctorAccelerator  # What runs the guests' CPUs.
+    machine: DoctorChoice  # The machine of a guest whose call names none.
+    machines: list[DoctorMachine]  # What can run a guest.
+    configuration_file: Optional[str]  # The file of 'pyro config'; it need not exist.
     checks: list[DoctorCheck]  # The state of each requirement.
     issues: list[str]  # One sentence each, with a remedy.

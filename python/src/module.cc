@@ -47,6 +47,7 @@ class Telling {
 
   void Connect(CallIo& io) {
     io.on_notice = [this](std::string_view notice) { Log("warning", notice); };
+    io.on_advice = [this](std::string_view advice) { Log("warning", advice); };
     io.on_progress = [this](std::string_view phase, std::string_view, double) {
       if (phase == phase_) return;
       phase_ = phase;

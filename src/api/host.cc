@@ -141,6 +141,52 @@ constexpr Field kDoctorAccelerator[] = {
         .NullIfUnset(),
 };
 
+constexpr Field kDoctorMachine[] = {
+    Row<DoctorMachine, &DoctorMachine::name>("name", "Its name").OneOf(kMachines),
+    Row<DoctorMachine, &DoctorMachine::works>("works", "Guests can run on it"),
+    Row<DoctorMachine, &DoctorMachine::reason>("reason", "Why it does not work").NullIfUnset(),
+    Row<DoctorMachine, &DoctorMachine::fix>("fix", "The command that fixes it").NullIfUnset(),
+};
+
+constexpr Field kDoctorChoice[] = {
+    Row<DoctorChoice, &DoctorChoice::name>("name", "Its name; null if none works")
+        .OneOf(kMachines)
+        .NullIfUnset(),
+    Row<DoctorChoice, &DoctorChoice::reason>("reason", "Why it is this one").NullIfUnset(),
+    Row<DoctorChoice, &DoctorChoice::decided_by>(
+        "decided_by", "This host, a variable, or the path of the configuration file")
+        .NullIfUnset(),
+};
+
+constexpr Field kSetting[] = {
+    Row<Setting, &Setting::name>("name", "Its name"),
+    Row<Setting, &Setting::value>("value", "Its value, if it is set").NullIfUnset(),
+    Row<Setting, &Setting::usual>("usual", "What counts while it is not set"),
+    Row<Setting, &Setting::values>("values", "All that it can be"),
+    Row<Setting, &Setting::sentence>("sentence", "What it decides"),
+};
+
+constexpr Field kSettingList[] = {
+    Row<SettingList, &SettingList::file>("file", "The configuration file; it need not exist"),
+    Row<SettingList, &SettingList::settings>("settings", "All that can be set"),
+};
+
+template <typename Owner>
+constexpr Field SettingNameRow() {
+  return Row<Owner, &Owner::name>("name", "The setting, such as machine")
+      .Required()
+      .Positional("NAME");
+}
+
+constexpr Field kSettingRequest[] = {SettingNameRow<SettingRequest>()};
+
+constexpr Field kSetSettingRequest[] = {
+    Inline<SetSettingRequest, SettingRequest>(),
+    Row<SetSettingRequest, &SetSettingRequest::value>("value", "Its new value")
+        .Required()
+        .Positional("VALUE"),
+};
+
 constexpr Field kDoctorReport[] = {
     Row<DoctorReport, &DoctorReport::version>("version", "The version of pyro"),
     Row<DoctorReport, &DoctorReport::platform>("platform", "Such as linux-x86_64"),
@@ -153,6 +199,12 @@ constexpr Field kDoctorReport[] = {
     Row<DoctorReport, &DoctorReport::capabilities>("capabilities", "What works here"),
     Row<DoctorReport, &DoctorReport::networking>("networking", "The network of this host"),
     Row<DoctorReport, &DoctorReport::accelerator>("accelerator", "What runs the guests' CPUs"),
+    Row<DoctorReport, &DoctorReport::machine>("machine",
+                                              "The machine of a guest whose call names none"),
+    Row<DoctorReport, &DoctorReport::machines>("machines", "What can run a guest"),
+    Row<DoctorReport, &DoctorReport::configuration_file>(
+        "configuration_file", "The file of 'pyro config'; it need not exist")
+        .NullIfUnset(),
     Row<DoctorReport, &DoctorReport::checks>("checks", "The state of each requirement"),
     Row<DoctorReport, &DoctorReport::issues>("issues", "One sentence each, with a remedy"),
 };
@@ -199,11 +251,47 @@ constexpr Operation kHostOperations[] = {
         .tool = "vm_prune_environments",
         .effect = Effect::kEnds,
         .sentence = "Remove what is broken, interrupted or superseded",
-        .for_models = "Remove broken, interrupted and superseded environments to free disk space.",
+        .for_models = "Remove broken, interrupted and superseded environments.",
         .for_python =
             "Removes broken, interrupted and superseded environments, except those that a VM or "
             "task needs.\n\n"
             "With ``all`` it removes installed ones too.",
+    }),
+    By<NoArguments, &Engine::ListSettings>({
+        .name = "config list",
+        .method = "list_settings",
+        .effect = Effect::kReads,
+        .sentence = "Show all settings and their file",
+        .for_python = "Returns the settings of the configuration file, and its path.",
+        .no_tool = "vm_doctor tells what the settings come to",
+    }),
+    By<SettingRequest, &Engine::GetSetting, &SettingRequest::name>({
+        .name = "config get",
+        .method = "get_setting",
+        .effect = Effect::kReads,
+        .sentence = "Show one setting",
+        .for_python = "Returns one setting. InvalidArgumentError: there is none of that name.",
+        .no_tool = "vm_doctor tells what the settings come to",
+    }),
+    By<SetSettingRequest, &Engine::SetSetting, &SettingRequest::name, &SetSettingRequest::value>({
+        .name = "config set",
+        .method = "set_setting",
+        .effect = Effect::kChanges,
+        .sentence = "Set a setting in the configuration file",
+        .for_python =
+            "Sets a setting in the configuration file: it counts for every later call that does "
+            "not say it itself.\n\n"
+            "InvalidArgumentError: there is none of that name, or it cannot have that value.",
+        .no_tool = "the user decides this, and no model in the user's name",
+    }),
+    By<SettingRequest, &Engine::UnsetSetting, &SettingRequest::name>({
+        .name = "config unset",
+        .method = "unset_setting",
+        .effect = Effect::kChanges,
+        .sentence = "Remove a setting from the configuration file",
+        .for_python = "Removes a setting from the configuration file; one that is not set is no "
+                      "error.",
+        .no_tool = "the user decides this, and no model in the user's name",
     }),
     By<NoArguments, &Engine::Doctor>({
         .name = "doctor",
@@ -243,6 +331,13 @@ PYRO_ROWS(DoctorKvm, "DoctorKvm", "The device of KVM.", kDoctorKvm)
 PYRO_ROWS(DoctorCapabilities, "DoctorCapabilities", "What works on this host.", kDoctorCapabilities)
 PYRO_ROWS(DoctorNetworking, "DoctorNetworking", "The network of this host.", kDoctorNetworking)
 PYRO_ROWS(DoctorAccelerator, "DoctorAccelerator", "What runs the guests' CPUs.", kDoctorAccelerator)
+PYRO_ROWS(DoctorMachine, "DoctorMachine", "A kind of machine on this host.", kDoctorMachine)
+PYRO_ROWS(DoctorChoice, "DoctorChoice", "The machine of a guest whose call names none.",
+          kDoctorChoice)
+PYRO_ROWS(Setting, "Setting", "One setting of the configuration file.", kSetting)
+PYRO_ROWS(SettingList, "SettingList", "The configuration file.", kSettingList)
+PYRO_ROWS(SettingRequest, "SettingRequest", "A setting.", kSettingRequest)
+PYRO_ROWS(SetSettingRequest, "SetSettingRequest", "A setting and its value.", kSetSettingRequest)
 PYRO_ROWS(DoctorReport, "DoctorReport", "What works on this host.", kDoctorReport)
 
 }  // namespace pyro::api

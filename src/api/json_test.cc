@@ -47,6 +47,7 @@ void Fill(Filler& fill, ExecResult& result) {
   result.execution_mode = ExecutionMode::kGuestVirtioSerial;
   fill(result.environment, result.kernel, result.accelerator, result.output_left_open,
        result.explanation.message, result.explanation.hint);
+  result.machine = "tcg";
   Timings& timings = result.timings;
   fill(timings.prepared_ms, timings.supervised_ms, timings.machine_ms, timings.ready_ms,
        timings.first_output_ms, timings.ended_ms, timings.removed_ms, timings.start);
@@ -74,6 +75,7 @@ void Fill(Filler& fill, VmInfo& vm) {
   fill(vm.vcpu_count, vm.mem_mib, vm.ttl_seconds, vm.network_enabled, vm.allow_host_compat);
   vm.execution_mode = ExecutionMode::kPending;
   fill(vm.accelerator, vm.created_at, vm.expires_at, vm.last_error);
+  vm.machine = "kvm";
 }
 
 void Fill(Filler& fill, TaskInfo& task) {
@@ -84,6 +86,7 @@ void Fill(Filler& fill, TaskInfo& task) {
   task.execution_mode = ExecutionMode::kGuestVirtioSerial;
   fill(task.accelerator, task.created_at, task.last_used_at, task.expires_at, task.last_error,
        task.command_count, task.disk_bytes, task.notices);
+  task.machine = "tcg";
   Fill(fill, task.last_command.emplace());
 }
 
@@ -92,6 +95,9 @@ void Fill(Filler& fill, DoctorReport& report) {
        report.state_directory, report.capabilities.vm_boot, report.capabilities.guest_network,
        report.capabilities.host_compat, report.networking.ip_forward, report.accelerator.name,
        report.accelerator.reason, report.networking.backend, report.issues);
+  report.machine = {"tcg", "why", "this host"};
+  report.machines = {{"kvm", false, "no device", "buy one"}, {"tcg", true, "", ""}};
+  report.configuration_file = "/config";
   DoctorCheck& check = report.checks.emplace_back();
   fill(check.name, check.ok, check.detail, check.fix);
   check.required = false;

@@ -67,7 +67,13 @@ PYRO_HAS_ROWS(DoctorKvm);
 PYRO_HAS_ROWS(DoctorCapabilities);
 PYRO_HAS_ROWS(DoctorNetworking);
 PYRO_HAS_ROWS(DoctorAccelerator);
+PYRO_HAS_ROWS(DoctorMachine);
+PYRO_HAS_ROWS(DoctorChoice);
 PYRO_HAS_ROWS(DoctorReport);
+PYRO_HAS_ROWS(Setting);
+PYRO_HAS_ROWS(SettingList);
+PYRO_HAS_ROWS(SettingRequest);
+PYRO_HAS_ROWS(SetSettingRequest);
 
 #undef PYRO_HAS_ROWS
 

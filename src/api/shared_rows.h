@@ -15,6 +15,7 @@
 
 namespace pyro::api {
 
+inline constexpr const char* kMachines = "kvm|tcg|usermode";
 inline constexpr const char* kStates = "created|started|stopped";
 inline constexpr const char* kModes = "pending|guest_virtio_serial|guest_vsock|host_compat";
 
@@ -39,8 +40,7 @@ constexpr Field HostCompatRow() {
   return Row<Owner, &Owner::allow_host_compat>(
              "allow_host_compat", "If no guest can start, run on this host in a bubblewrap jail")
       .ForModels(
-          "WEAKER ISOLATION: if no VM can run, use a jail on the host. Only if the user asked for "
-          "it.");
+          "WEAKER ISOLATION: if no VM can run, use a jail on the host. Only if the user asks.");
 }
 
 template <typename Owner>

@@ -180,7 +180,7 @@ constexpr Operation kTaskOperations[] = {
             "Start a Linux VM with a /workspace that keeps its files, for work in several steps. "
             "Returns the task_id for the other task_* tools. Files, installed packages and the "
             "journal of commands stay until task_delete. Commands run as root. It takes seconds, "
-            "and about a minute more if the environment must be built first.",
+            "or about a minute if the environment must be built first.",
         .for_python =
             "Makes a task and starts its guest.\n\n"
             "The guest is stopped ``ttl_seconds`` after its last use; workspace and journal "
@@ -203,7 +203,7 @@ constexpr Operation kTaskOperations[] = {
             "Run a command in a task's /workspace. Files and background processes stay for the "
             "next command; cd and variables do not. A call answers within 45 s: a command that "
             "runs longer goes on, and the result tells its sequence for task_logs, which waits for "
-            "its end. Use background for a server: it returns at once. All output is kept in the "
+            "its end. Use background for a server. All output is kept in the "
             "journal, except what a process started with & prints after its command has ended. A "
             "non-zero exit_code is a result. stdin is empty; write files with a heredoc: cat > "
             "main.c <<'EOF' …",

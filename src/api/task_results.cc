@@ -96,7 +96,10 @@ constexpr Field kTaskInfo[] = {
     Row<TaskInfo, &TaskInfo::execution_mode>("execution_mode",
                                              "How it runs; pending before the first start")
         .OneOf(kModes),
-    Row<TaskInfo, &TaskInfo::accelerator>("accelerator", "kvm or tcg, once it has started")
+    Row<TaskInfo, &TaskInfo::accelerator>("accelerator", "As machine, once it has started")
+        .NullIfUnset(),
+    Row<TaskInfo, &TaskInfo::machine>("machine", "What runs its guest; null if it is not known yet")
+        .OneOf(kMachines)
         .NullIfUnset(),
     Row<TaskInfo, &TaskInfo::created_at>("created_at", "The time of its creation"),
     Row<TaskInfo, &TaskInfo::last_used_at>("last_used_at", "The time of its last use"),

@@ -53,7 +53,9 @@ constexpr Field kExecResult[] = {
     Row<ExecResult, &ExecResult::environment>("environment", "The environment of its guest"),
     Row<ExecResult, &ExecResult::kernel>("kernel", "The kernel's release where it ran")
         .NullIfUnset(),
-    Row<ExecResult, &ExecResult::accelerator>("accelerator", "kvm or tcg; null on the host")
+    Row<ExecResult, &ExecResult::accelerator>("accelerator", "As machine").NullIfUnset(),
+    Row<ExecResult, &ExecResult::machine>("machine", "What ran the guest; null on the host")
+        .OneOf(kMachines)
         .NullIfUnset(),
     Row<ExecResult, &ExecResult::output_left_open>(
         "output_left_open", "Processes in the background still held its output at its end"),
@@ -69,7 +71,7 @@ constexpr Field kVmOptions[] = {
         "environment", "The guest's disk, such as debian:12; see 'pyro env list'")
         .Required()
         .Positional("ENVIRONMENT")
-        .ForModels("vm_list_environments lists them.")
+        .ForModels("See vm_list_environments.")
         .DefaultForModels("debian:12"),
     Row<VmOptions, &VmOptions::vcpu_count>("vcpu_count", "Give N CPUs, 1 to 64")
         .In(1, kMaxVcpuCount)
@@ -77,10 +79,13 @@ constexpr Field kVmOptions[] = {
     Row<VmOptions, &VmOptions::mem_mib>("mem_mib", "Give N MiB of memory, from 128; units M, G, T")
         .In(kMinMemMib, kMaxMemMib)
         .Of(Unit::kMib)
-        .ForModels("Memory in MiB."),
+        .ForModels("Memory."),
     Row<VmOptions, &VmOptions::network>(
         "network", "Let the guest reach the outside; without it there is no network")
-        .ForModels("Internet access; it cannot be added later."),
+        .ForModels("Internet access; cannot be added later."),
+    Row<VmOptions, &VmOptions::machine>(
+        "machine", "Run the guest on kvm, tcg, usermode (quick, a thinner wall) or auto")
+        .ForModels("Only if asked for."),
     TtlRow<VmOptions>("Delete the VM N seconds after its last use; units s, m, h, d",
                       "Delete the VM this long after its last use."),
     HostCompatRow<VmOptions>(),
@@ -106,7 +111,7 @@ constexpr Field kVmRequest[] = {
 
 constexpr Field kExecVmRequest[] = {
     Inline<ExecVmRequest, VmRequest>(),
-    CommandRow<ExecVmRequest>(),
+    CommandRow<ExecVmRequest>().ForModels("As in vm_run."),
     TimeoutRow<ExecVmRequest>("Kill the command after N seconds, at most 7 days; units s, m, h, d",
                               "As in vm_run."),
 };
@@ -116,7 +121,7 @@ constexpr Field kKeepSparesRequest[] = {
         "environment", "What to keep ready; without it, show all that is kept")
         .Required()
         .Positional("ENVIRONMENT")
-        .ForModels("vm_list_environments lists them.")
+        .ForModels("See vm_list_environments.")
         .DefaultForModels("debian:12"),
     Row<KeepSparesRequest, &KeepSparesRequest::count>("count",
                                                       "Keep N ready, up to 64; 0 ends them")
@@ -143,7 +148,10 @@ constexpr Field kVmInfo[] = {
     Row<VmInfo, &VmInfo::execution_mode>("execution_mode",
                                          "How it runs; pending before the first start")
         .OneOf(kModes),
-    Row<VmInfo, &VmInfo::accelerator>("accelerator", "kvm or tcg, once it has started")
+    Row<VmInfo, &VmInfo::accelerator>("accelerator", "As machine, once it has started")
+        .NullIfUnset(),
+    Row<VmInfo, &VmInfo::machine>("machine", "What runs its guest; null if it is not known yet")
+        .OneOf(kMachines)
         .NullIfUnset(),
     Row<VmInfo, &VmInfo::created_at>("created_at", "The time of its creation"),
     Row<VmInfo, &VmInfo::expires_at>("expires_at", "The end of its lease, unless it is used"),
@@ -188,6 +196,9 @@ constexpr Field kSparePoolInfo[] = {
     Row<SparePoolInfo, &SparePoolInfo::vcpu_count>("vcpu_count", "The CPUs of each"),
     Row<SparePoolInfo, &SparePoolInfo::mem_mib>("mem_mib", "The memory of each").Of(Unit::kMib),
     Row<SparePoolInfo, &SparePoolInfo::network>("network", "They can reach the outside"),
+    Row<SparePoolInfo, &SparePoolInfo::machine>("machine", "What runs them")
+        .OneOf(kMachines)
+        .NullIfUnset(),
     Row<SparePoolInfo, &SparePoolInfo::count>("count", "The number to keep"),
     Row<SparePoolInfo, &SparePoolInfo::waiting>("waiting", "The number that is ready now"),
     Row<SparePoolInfo, &SparePoolInfo::ttl_seconds>(
@@ -216,8 +227,7 @@ constexpr Operation kVmOperations[] = {
             "task_exec. The command runs as root in an empty /workspace and sees nothing of the "
             "host. The VM ends with this call, and many clients give a call up after 60 s: run in "
             "a task what takes longer. Long output keeps its beginning and end; a task keeps all. "
-            "A non-zero exit_code is a result. An environment that is not installed yet is built "
-            "first, about a minute.",
+            "A non-zero exit_code is a result.",
         .for_python =
             "Runs one command in a VM of its own. The VM is deleted when this call ends in any "
             "way.\n\n"
@@ -238,8 +248,8 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kCreates,
         .sentence = "Make a VM for one command, without starting it",
         .for_models =
-            "Make a VM for one later command, without starting it. Rarely what you want: vm_run "
-            "needs one call, and task_create makes a workspace for many commands. Next: vm_start.",
+            "Make a VM for one later command, without starting it. Rarely what you want: use "
+            "vm_run or task_create. Next: vm_start.",
         .for_python =
             "Creates a VM without starting it. It is deleted ``ttl_seconds`` after its last "
             "use.",
@@ -322,8 +332,8 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kEnds,
         .sentence = "Remove VMs whose lease is over, and leftovers of crashes",
         .for_models =
-            "Remove VMs whose lease is over and what crashes left behind. Every call that makes a "
-            "VM does so too. Tasks are never removed.",
+            "Remove VMs whose lease is over and what crashes left behind. Making a VM does so too. "
+            "Tasks are never removed.",
         .for_python =
             "Removes VMs whose lease is over, and leftovers of crashes. Leases also end without "
             "it.",

@@ -20,6 +20,9 @@ constexpr std::array<std::string_view, 4> NamesOf(ExecutionMode) {
   return {"pending", "guest_virtio_serial", "guest_vsock", "host_compat"};
 }
 constexpr std::array<std::string_view, 2> NamesOf(OutputStream) { return {"stdout", "stderr"}; }
+constexpr std::array<std::string_view, 4> NamesOf(MachineKind) {
+  return {"auto", "kvm", "tcg", "usermode"};
+}
 constexpr std::array<std::string_view, 9> NamesOf(Event::Kind) {
   return {"present",       "created", "started", "command_began",       "output",
           "command_ended", "stopped", "deleted", "environments_changed"};
@@ -39,6 +42,7 @@ std::string_view Name(CommandState state) { return NameOf(state); }
 std::string_view Name(GuestState state) { return NameOf(state); }
 std::string_view Name(ExecutionMode mode) { return NameOf(mode); }
 std::string_view Name(OutputStream stream) { return NameOf(stream); }
+std::string_view Name(MachineKind machine) { return NameOf(machine); }
 std::string_view Name(Event::Kind kind) { return NameOf(kind); }
 
 template <typename Enum>
@@ -54,5 +58,6 @@ template std::optional<CommandState> FromName(std::string_view name);
 template std::optional<GuestState> FromName(std::string_view name);
 template std::optional<ExecutionMode> FromName(std::string_view name);
 template std::optional<OutputStream> FromName(std::string_view name);
+template std::optional<MachineKind> FromName(std::string_view name);
 
 }  // namespace pyro

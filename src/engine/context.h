@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -20,11 +21,14 @@ namespace pyro::engine {
 struct Context {
   std::filesystem::path state;
   std::filesystem::path cache;
+  std::filesystem::path configuration;  // As in Engine::Directories.
   // The monitor that pyro-supervisor runs guests under. The engine starts none itself.
   vmm::VmmFactory vmm;
   const Clock& clock;  // Borrowed.
   // Makes a builder for one thread.
   std::function<std::unique_ptr<image::Builder>()> builder;
+  std::filesystem::path kvm_device = "/dev/kvm";
+  std::chrono::milliseconds slow{10'000};  // The time of a command after which advice is worth it.
 };
 
 // With this host's own monitor, clock and package tools.

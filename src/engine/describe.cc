@@ -7,6 +7,7 @@
 
 #include "base/try.h"
 #include "engine/explain.h"
+#include "engine/machine.h"
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
 #include "sys/files.h"
@@ -50,7 +51,9 @@ void CopyFields(const api::Struct& rows, const void* from, std::span<const Field
                 void* to) {
   EachPair(fields, to, rows, from, [](const Field& field, void* value, auto& member) {
     if (field.kind == FieldKind::kText) {
-      *static_cast<std::string*>(value) = *static_cast<const std::string*>(member.value);
+      // A text that is made of a choice is its caller's business.
+      const bool text = member.field.kind == api::Kind::kText;
+      if (text) *static_cast<std::string*>(value) = *static_cast<const std::string*>(member.value);
     } else {
       field.store(value, member.field.load(member.value));
     }
@@ -62,6 +65,7 @@ VmInfo DescribeVm(const InstanceRecord& vm) {
   CopyFields(state::kInstanceFields, &vm, api::Rows<VmInfo>(), &info);
   info.vm_id = vm.id.str();
   info.network_enabled = vm.network;
+  info.machine = MachineOf(vm);
   return info;
 }
 
@@ -71,6 +75,7 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
   CopyFields(state::kInstanceFields, &task, api::Rows<TaskInfo>(), &info);
   info.task_id = task.id.str();
   info.network_enabled = task.network;
+  info.machine = MachineOf(task);
   if (task.state == InstanceState::kStarted &&
       state::IsStarving(state::InstanceDirectory(context.state, task.id))) {
     info.last_error =

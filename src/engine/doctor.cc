@@ -13,6 +13,7 @@
 #include "engine/context.h"
 #include "engine/environments.h"
 #include "engine/local_engine.h"
+#include "engine/machine.h"
 #include "engine/paths.h"
 #include "jail/jail.h"
 #include "net/network.h"
@@ -25,8 +26,6 @@ namespace pyro::engine {
 namespace {
 
 using std::chrono::seconds;
-
-constexpr const char* kKvmDevice = "/dev/kvm";
 
 std::string Platform() {
   utsname info{};
@@ -125,13 +124,29 @@ void CheckNetwork(DoctorReport& report) {
 }
 
 void CheckAccelerator(const Context& context, DoctorReport& report) {
-  const auto verdict = Accelerator(context);
+  const auto verdict = vmm::ChooseAccelerator(context.vmm, AcceleratorOptionsFor(context));
   if (verdict) {
     report.accelerator.name = vmm::Name(verdict->accelerator);
     report.accelerator.reason = verdict->reason;
   }
   report.checks.push_back(CheckOf("accelerator", verdict ? OkStatus() : Status(verdict.error()),
                                   report.accelerator.name + ": " + report.accelerator.reason));
+}
+
+// That of a guest whose call names none.
+void CheckMachine(const Context& context, DoctorReport& report) {
+  report.machines = MachinesHere(context);
+  report.configuration_file = context.configuration;
+  const auto wish = WishOf(context, VmOptions());
+  const auto choice = wish ? ChooseMachine(context, *wish) : wish.error();
+  if (choice) {
+    report.machine = {std::string(NameOf(*choice)), choice->reason, choice->decided_by};
+  } else {
+    report.machine.reason = choice.error().message;
+  }
+  report.checks.push_back(CheckOf("machine", choice ? OkStatus() : Status(choice.error()),
+                                  fmt::format("{}, decided by {}: {}", report.machine.name,
+                                              report.machine.decided_by, report.machine.reason)));
 }
 
 bool IpForward() {
@@ -153,9 +168,10 @@ bool AllOk(const DoctorReport& report, std::initializer_list<std::string_view> n
 Result<DoctorReport> LocalEngine::Doctor() {
   DoctorReport report;
   report.platform = Platform();
-  report.kvm.exists = ::access(kKvmDevice, F_OK) == 0;
-  report.kvm.readable = ::access(kKvmDevice, R_OK) == 0;
-  report.kvm.writable = ::access(kKvmDevice, W_OK) == 0;
+  const char* kvm = context_.kvm_device.c_str();
+  report.kvm.exists = ::access(kvm, F_OK) == 0;
+  report.kvm.readable = ::access(kvm, R_OK) == 0;
+  report.kvm.writable = ::access(kvm, W_OK) == 0;
   report.networking.tun = ::access("/dev/net/tun", F_OK) == 0;
   report.networking.ip_forward = IpForward();
   report.environment_cache = context_.cache / "environments";
@@ -171,11 +187,12 @@ Result<DoctorReport> LocalEngine::Doctor() {
   report.checks.push_back(
       CheckOf("state", registry ? OkStatus() : Status(registry.error()), context_.state.native()));
   CheckAccelerator(context_, report);
+  CheckMachine(context_, report);
   report.checks.push_back(CheckBuilder(context_));
   CheckNetwork(report);
 
   report.capabilities.vm_boot =
-      AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "accelerator"});
+      AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "machine"});
   report.capabilities.guest_exec = report.capabilities.vm_boot && AllOk(report, {"agent"});
   report.capabilities.guest_network =
       report.capabilities.guest_network && report.capabilities.guest_exec;

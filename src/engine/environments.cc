@@ -70,24 +70,13 @@ Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
   return std::move(pulled.environment);
 }
 
-vmm::AcceleratorOptions AcceleratorOptionsFor(const Context& context) {
-  vmm::AcceleratorOptions options;
-  options.cache_file = context.cache / "accelerator.json";
-  options.wish = sys::Environment("PYRO_ACCELERATOR");
-  return options;
-}
-
-Result<vmm::AcceleratorVerdict> Accelerator(const Context& context) {
-  return vmm::ChooseAccelerator(context.vmm, AcceleratorOptionsFor(context));
-}
-
 Result<GuestParts> PrepareParts(const Context& context, image::InstalledEnvironment environment,
-                                const CallIo& io) {
+                                const MachineWish& wish, const CallIo& io) {
   if (io.on_progress) io.on_progress("prepare", "", -1);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path agent, AgentProgram());
-  PYRO_ASSIGN_OR_RETURN(vmm::AcceleratorVerdict verdict, Accelerator(context));
+  PYRO_ASSIGN_OR_RETURN(MachineChoice machine, ChooseMachine(context, wish));
   image::InstalledEnvironment booted = environment;
-  if (verdict.accelerator == vmm::Accelerator::kUsermode) {
+  if (machine.accelerator == vmm::Accelerator::kUsermode) {
     PYRO_ASSIGN_OR_RETURN(booted.kernel, UsermodeKernel());
     booted.modules.clear();
     booted.manifest.modules.clear();
@@ -96,24 +85,22 @@ Result<GuestParts> PrepareParts(const Context& context, image::InstalledEnvironm
   return GuestParts{.environment = std::move(environment),
                     .kernel = std::move(booted.kernel),
                     .initrd = std::move(initrd),
-                    .verdict = std::move(verdict)};
+                    .machine = std::move(machine)};
 }
 
 namespace {
 
 // For new guests, and for tasks that start again.
-Status MakeUsualTemplates(const Context& context, const GuestParts& parts, const CallIo& io) {
+Status MakeUsualTemplates(const Context& context, const image::InstalledEnvironment& environment,
+                          const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, VmOptions()));
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, environment, wish, {}));
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path blank, BlankDisk(context));
   PYRO_RETURN_IF_ERROR(MakeTemplate(context, parts, VmOptions(), blank, io));
   return MakeTemplate(context, parts, VmOptions(), {}, io);
 }
 
 }  // namespace
-
-std::string LocalEngine::KnownAccelerator() {
-  const auto known = vmm::KnownAccelerator(context_.vmm, AcceleratorOptionsFor(context_));
-  return known ? std::string(vmm::Name(*known)) : "";
-}
 
 Result<std::vector<EnvironmentInfo>> LocalEngine::ListEnvironments() {
   Environments environments(context_);
@@ -129,8 +116,7 @@ Result<PulledEnvironment> LocalEngine::PullEnvironment(const std::string& name, 
       const image::PullResult pulled,
       environments.store().Pull(name, image::PullMode::kIfNeeded, ToProgress(io), {io.cancel_fd}));
   // Guests also start without a template, only slower; so a pull does not fail for it.
-  auto parts = PrepareParts(context_, pulled.environment, {});
-  const Status made = parts ? MakeUsualTemplates(context_, *parts, io) : parts.error();
+  const Status made = MakeUsualTemplates(context_, pulled.environment, io);
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
   if (!made && io.on_notice) {
     io.on_notice("guests will boot instead of starting warm: " + made.error().message);

@@ -7,10 +7,10 @@
 #include <string>
 
 #include "engine/context.h"
+#include "engine/machine.h"
 #include "image/debian/builder.h"
 #include "image/store/store.h"
 #include "pyro/engine.h"
-#include "vmm/accelerator.h"
 
 namespace pyro::engine {
 
@@ -19,7 +19,7 @@ struct GuestParts {
   image::InstalledEnvironment environment;
   std::filesystem::path kernel;  // The environment's, or that of guests in user mode.
   std::filesystem::path initrd;
-  vmm::AcceleratorVerdict verdict;
+  MachineChoice machine;
 };
 
 // The store with the builder that it borrows. Belongs to one thread.
@@ -39,12 +39,9 @@ class Environments {
 Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
                                                       const std::string& name, const CallIo& io);
 
-// The parts for new guests of an installed environment. The first time on a host it tries the
-// accelerators out.
+// The parts for guests of an installed environment on such a machine. The first time on a host it
+// tries the accelerators out.
 Result<GuestParts> PrepareParts(const Context& context, image::InstalledEnvironment environment,
-                                const CallIo& io);
-
-vmm::AcceleratorOptions AcceleratorOptionsFor(const Context& context);
-Result<vmm::AcceleratorVerdict> Accelerator(const Context& context);
+                                const MachineWish& wish, const CallIo& io);
 
 }  // namespace pyro::engine

@@ -13,6 +13,7 @@ ExecResult MakeExecResult(const CommandSpec& spec, const CommandEnd& end,
   result.duration_ms = end.duration_us / 1000;
   result.environment = environment;
   result.accelerator = accelerator;
+  result.machine = accelerator;
   result.output_left_open = end.output_left_open;
   result.explanation = Explain(spec, end, accelerator, in_task);
   return result;

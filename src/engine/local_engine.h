@@ -67,7 +67,12 @@ class LocalEngine final : public Engine {
                                   const std::string& destination, const ExportOptions& options,
                                   const CallIo& io) override;
   Result<std::unique_ptr<EventStream>> Watch(const std::string& id) override;
+  Result<SettingList> ListSettings() override;
+  Result<Setting> GetSetting(const std::string& name) override;
+  Result<Setting> SetSetting(const std::string& name, const std::string& value) override;
+  Result<Setting> UnsetSetting(const std::string& name) override;
   std::string KnownAccelerator() override;
+  std::string KnownMachine() override;
   Result<DoctorReport> Doctor() override;
 
  private:

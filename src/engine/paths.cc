@@ -61,7 +61,11 @@ Result<Engine::Directories> Engine::DefaultDirectories() {
   PYRO_ASSIGN_OR_RETURN(const fs::path state,
                         DirectoryFor("PYRO_STATE_DIR", ".local/state/pyro-mcp"));
   PYRO_ASSIGN_OR_RETURN(const fs::path cache, DirectoryFor("PYRO_CACHE_DIR", ".cache/pyro-mcp"));
-  return Directories{state, cache};
+  auto configuration = DirectoryFor("PYRO_CONFIG_DIR", ".config/pyro-mcp");
+  // Without a home directory there are no settings, which is no error.
+  const bool none = !configuration && configuration.error().code == ErrorCode::kNotFound;
+  if (!configuration && !none) return std::move(configuration).error();
+  return Directories{state, cache, none ? fs::path() : *configuration / "config"};
 }
 
 namespace engine {

@@ -35,6 +35,7 @@ class OwnedVm {
                                const std::function<void()>& on_supervised) {
     state::InstanceSpec spec = MakeSpec(InstanceKind::kVm, options, parts.environment.digest);
     spec.owner = state::InstanceOwner::kRun;
+    spec.machine = NameOf(parts.machine);
     PYRO_ASSIGN_OR_RETURN(NewInstance vm,
                           CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
     wire::SupervisorConfig config = SupervisorOf(context, vm.record);
@@ -80,9 +81,11 @@ Result<OwnedVm> NewOrSpareVm(const Context& context, const VmOptions& options,
 Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
                               const wire::Exec& exec, const CallIo& io, bool& began_running) {
   const Stopwatch watch;
+  PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
                         EnsureEnvironment(context, options.environment, io));
-  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(environment), io));
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
+                        PrepareParts(context, std::move(environment), wish, io));
   Timings timings;
   PYRO_ASSIGN_OR_RETURN(OwnedVm vm, NewOrSpareVm(context, options, parts, io, watch, timings));
 
@@ -110,6 +113,7 @@ Result<ExecResult> LocalEngine::RunInVm(const VmOptions& options, const Command&
                         MakeExec(command, timeout_seconds, TimeLimit::kRequired, io));
   bool began_running = false;
   auto result = RunInGuest(context_, options, exec, io, began_running);
+  if (result) AdviseUsermode(context_, *result, io);
   // A command that may already have had an effect is not run a second time.
   if (result || !options.allow_host_compat || began_running || !MeansNoGuest(result.error())) {
     return result;

@@ -16,6 +16,7 @@ namespace engine {
 Context SystemContext(Engine::Directories directories) {
   return {.state = std::move(directories.state),
           .cache = std::move(directories.cache),
+          .configuration = std::move(directories.configuration),
           .vmm = vmm::SystemVmm(UsermodeKernel().value_or(std::filesystem::path())),
           .clock = SystemClock(),
           .builder = [] {

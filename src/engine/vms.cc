@@ -63,14 +63,16 @@ Result<ExecResult> ExecInGuest(const Context& context, const InstanceRecord& vm,
 
 Result<VmInfo> LocalEngine::CreateVm(const VmOptions& options, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
+  PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context_, options));
   auto environment = EnsureEnvironment(context_, options.environment, io);
   const bool on_host =
       !environment && options.allow_host_compat && MeansNoGuest(environment.error());
   if (!environment && !on_host) return std::move(environment).error();
   if (on_host && io.on_notice) io.on_notice(HostCompatNotice(environment.error()));
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context_, InstanceKind::kVm));
-  const state::InstanceSpec spec =
+  state::InstanceSpec spec =
       MakeSpec(InstanceKind::kVm, options, on_host ? "" : environment->digest);
+  spec.machine = RememberedMachine(context_, wish);
   PYRO_ASSIGN_OR_RETURN(const NewInstance vm,
                         CreateVmOnDisk(registry, context_, spec,
                                        on_host ? VmDisk::kHostWorkspace : VmDisk::kGuestImage));
@@ -109,6 +111,7 @@ Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& 
                                     ToOptions(found.instance), exec, io)
                     : ExecInGuest(context_, found.instance, exec, io);
   (void)DeleteEverywhere(context_, found.registry, found.instance.id);
+  if (result) AdviseUsermode(context_, *result, io);
   return result;
 }
 

@@ -106,6 +106,8 @@ DROP TABLE vms;
 )sql",
     // Version 5.
     "ALTER TABLE instances ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+    // Version 6.
+    "ALTER TABLE instances ADD COLUMN machine TEXT NOT NULL DEFAULT ''",
 };
 
 }  // namespace

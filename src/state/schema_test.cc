@@ -7,6 +7,7 @@
 #include "state/testdata/schema_v1.h"
 #include "state/testdata/schema_v2.h"
 #include "state/testdata/schema_v3.h"
+#include "state/testdata/schema_v5.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
 
@@ -166,6 +167,32 @@ TEST(SchemaTest, VersionThreeOpensWithEveryFieldOfVmsAndTasks) {
   ASSERT_TRUE(registry->Delete(task.id).ok());
   EXPECT_TRUE(registry->ListCommands(task.id)->empty());
   EXPECT_EQ(registry->ListCommands(tasks->front().id)->size(), 2u);
+}
+
+TEST(SchemaTest, VersionFiveOpensWithNamesAndNoMachine) {
+  const sys::TestDirectory directory;
+  {
+    auto database = db::Database::Open(directory.path() / "registry.db");
+    ASSERT_TRUE(database->Execute(kSchemaV1).ok());
+    ASSERT_TRUE(database->Execute(kSchemaV2).ok());
+    ASSERT_TRUE(database->Execute(kSchemaV3).ok());
+    const Status made = database->Execute(kSchemaV5);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+  }
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const auto tasks = registry->List(InstanceKind::kTask);
+  ASSERT_TRUE(tasks.ok()) << tasks.error().message;
+  ASSERT_EQ(tasks->size(), 3u);
+  EXPECT_EQ(tasks->back().id, TestTaskId(4));
+  EXPECT_EQ(tasks->back().name, "the \"old\" one");
+  EXPECT_EQ(tasks->back().accelerator, "tcg");
+  for (const InstanceRecord& task : *tasks) EXPECT_EQ(task.machine, "") << task.id.str();
+  InstanceSpec spec = TestSpec(TestTaskId(5));
+  spec.machine = "tcg";
+  ASSERT_TRUE(registry->Insert(spec).ok());
+  EXPECT_EQ(registry->Get(spec.id)->machine, "tcg");
 }
 
 TEST(SchemaTest, NewerFileIsRefusedAndLeftAlone) {

@@ -34,10 +34,10 @@ constexpr Field kVerdictFields[] = {
     Row<AcceleratorVerdict, &AcceleratorVerdict::kvm>("kvm_ms").To(3600 * 1000),
     Row<AcceleratorVerdict, &AcceleratorVerdict::tcg>("tcg_ms").To(3600 * 1000),
 };
+constexpr milliseconds kUsermodeDeadline{20'000};
 constexpr int kProbeRuns = 2;  // The better one counts: a busy host may disturb one.
 
-std::string DeniedReason(KvmAccess access, const std::filesystem::path& device) {
-  // The same in all cases: at what price, and the way out.
+Error NoKvm(KvmAccess access, const std::filesystem::path& device) {
   const std::string& name = device.native();
   std::string why = fmt::format("{} does not exist", name);
   std::string remedy =
@@ -49,8 +49,13 @@ std::string DeniedReason(KvmAccess access, const std::filesystem::path& device) 
     why = fmt::format("this user may not open {}", name);
     remedy = "sudo usermod --append --groups kvm $USER, then log in again";
   }
-  return fmt::format("{}; without KVM, computing takes 10 to 25 times as long; to get it: {}", why,
-                     remedy);
+  return MakeError(ErrorCode::kGuestUnavailable, std::move(why), std::move(remedy));
+}
+
+// The same in all cases: at what price, and the way out.
+std::string DeniedReason(const Error& error) {
+  return fmt::format("{}; without KVM, computing takes 10 to 25 times as long; to get it: {}",
+                     error.message, error.hint);
 }
 
 Result<ProbeOutcome> RunProbeTwice(const Vmm& vmm, Accelerator accelerator,
@@ -68,7 +73,7 @@ Result<AcceleratorVerdict> FindOut(const Vmm& vmm, const AcceleratorOptions& opt
                                    KvmAccess access) {
   if (access != KvmAccess::kAllowed) {
     return AcceleratorVerdict{.accelerator = Accelerator::kTcg,
-                              .reason = DeniedReason(access, options.kvm_device),
+                              .reason = DeniedReason(NoKvm(access, options.kvm_device)),
                               .kvm = std::nullopt,
                               .tcg = std::nullopt};
   }
@@ -81,10 +86,15 @@ Result<AcceleratorVerdict> FindOut(const Vmm& vmm, const AcceleratorOptions& opt
   return JudgeProbes(kvm, tcg);
 }
 
-std::optional<AcceleratorVerdict> CachedVerdict(const AcceleratorOptions& options,
+std::optional<AcceleratorVerdict> CachedVerdict(const std::filesystem::path& file,
                                                 const Json& key) {
-  const Result<std::string> text = sys::ReadFile(options.cache_file, kMaxCacheBytes);
+  const Result<std::string> text = sys::ReadFile(file, kMaxCacheBytes);
   return text ? ParseVerdict(*text, key) : std::nullopt;
+}
+
+void Cache(const std::filesystem::path& file, AcceleratorVerdict verdict, const Json& key) {
+  if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
+  static_cast<void>(sys::WriteFileAtomically(file, FormatVerdict(verdict, key)));
 }
 
 }  // namespace
@@ -101,6 +111,32 @@ KvmAccess CheckKvmAccess(const std::filesystem::path& device) {
   const bool others = (status.st_mode & kOthers) == kOthers;
   const bool group = status.st_gid != 0 && (status.st_mode & kGroup) == kGroup;
   return others || group ? KvmAccess::kAllowed : KvmAccess::kDenied;
+}
+
+Status CheckKvm(const std::filesystem::path& device) {
+  const KvmAccess access = CheckKvmAccess(device);
+  return access == KvmAccess::kAllowed ? OkStatus() : Status(NoKvm(access, device));
+}
+
+Status CheckUsermode(const VmmFactory& factory, const std::filesystem::path& cache_file) {
+  PYRO_RETURN_IF_ERROR(jail::CheckJailUser());
+  PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<Vmm> vmm, factory.create(Accelerator::kUsermode));
+  const Json key = VerdictKey(vmm->program(), KvmAccess::kAbsent);
+  std::optional<AcceleratorVerdict> verdict = CachedVerdict(cache_file, key);
+  if (!verdict) {
+    PYRO_ASSIGN_OR_RETURN(const ProbeOutcome outcome,
+                          vmm->RunProbe(Accelerator::kUsermode, {}, kUsermodeDeadline));
+    verdict = AcceleratorVerdict{
+        .accelerator = outcome.correct ? Accelerator::kUsermode : Accelerator::kTcg,
+        .reason = outcome.failure,
+        .kvm = std::nullopt,
+        .tcg = std::nullopt};
+    Cache(cache_file, *verdict, key);
+  }
+  if (verdict->accelerator == Accelerator::kUsermode) return OkStatus();
+  return MakeError(ErrorCode::kGuestUnavailable,
+                   fmt::format("a tiny guest in user mode {}", verdict->reason),
+                   "choose the machine tcg");
 }
 
 Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access) {
@@ -177,10 +213,10 @@ Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<Vmm> vmm, factory.create(Accelerator::kTcg));
   const KvmAccess access = CheckKvmAccess(options.kvm_device);
   const Json key = VerdictKey(vmm->program(), access);
-  if (std::optional<AcceleratorVerdict> cached = CachedVerdict(options, key)) return *cached;
+  if (std::optional<AcceleratorVerdict> cached = CachedVerdict(options.cache_file, key))
+    return *cached;
   PYRO_ASSIGN_OR_RETURN(AcceleratorVerdict verdict, FindOut(*vmm, options, access));
-  if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
-  static_cast<void>(sys::WriteFileAtomically(options.cache_file, FormatVerdict(verdict, key)));
+  Cache(options.cache_file, verdict, key);
   return verdict;
 }
 
@@ -193,7 +229,8 @@ std::optional<Accelerator> KnownAccelerator(const VmmFactory& factory,
   const Result<std::unique_ptr<Vmm>> vmm = factory.create(Accelerator::kTcg);
   if (!vmm) return std::nullopt;
   const KvmAccess access = CheckKvmAccess(options.kvm_device);
-  if (const auto cached = CachedVerdict(options, VerdictKey((*vmm)->program(), access))) {
+  if (const auto cached =
+          CachedVerdict(options.cache_file, VerdictKey((*vmm)->program(), access))) {
     return cached->accelerator;
   }
   return access == KvmAccess::kAllowed ? std::nullopt : std::optional(Accelerator::kTcg);

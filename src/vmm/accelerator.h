@@ -21,6 +21,12 @@ namespace pyro::vmm {
 enum class KvmAccess { kAbsent, kDenied, kAllowed };
 
 KvmAccess CheckKvmAccess(const std::filesystem::path& device);
+// kGuestUnavailable: that user may not; the hint is the remedy. It does not say how fast KVM is.
+Status CheckKvm(const std::filesystem::path& device);
+
+// Whether guests in user mode run here, by starting one. The answer is cached, as a verdict is.
+// kMissingTool: their kernel is not installed. kGuestUnavailable: such a guest does not run here.
+Status CheckUsermode(const VmmFactory& factory, const std::filesystem::path& cache_file);
 
 struct AcceleratorVerdict {
   Accelerator accelerator = Accelerator::kTcg;

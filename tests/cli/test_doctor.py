@@ -16,7 +16,9 @@ def test_for_people(pyro):
     assert [line.split(":")[0] for line in lines[:7]] == [
         "Platform", "Runtime", "KVM", "Environment cache", "Capabilities", "Networking",
         "Accelerator"]
-    assert all(line.startswith("- ") for line in lines[7:])
+    assert lines[7].startswith("Machine: ") and " (decided by " in lines[7]
+    assert [line.split(":")[0] for line in lines[8:12]] == ["  kvm", "  tcg", "  usermode", "Configuration"]
+    assert all(line.startswith("- ") for line in lines[12:])
     assert lines[0] == "Platform: linux-x86_64"
     assert lines[1] == "Runtime: PASS"
     device = pathlib.Path("/dev/kvm")
@@ -38,13 +40,15 @@ def test_as_json(pyro):
         form["checks"][0].pop("fix")
         form["issues"] = []
         form["networking"].pop("backend")
+        for name in ("fix", "reason"):
+            form["machines"][0].pop(name)
     assert found == wanted
     assert done.text == json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     assert document["runtime_ok"] is True
     assert document["accelerator"]["name"] in ("kvm", "tcg")
     assert document["accelerator"]["reason"]
     assert {check["name"] for check in document["checks"]} >= {
-        "qemu", "jail", "supervisor", "agent", "state", "accelerator", "environment tools",
+        "qemu", "jail", "supervisor", "agent", "state", "accelerator", "machine", "environment tools",
         "guest network"}
 
 

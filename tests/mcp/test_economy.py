@@ -117,3 +117,10 @@ def test_the_last_line_is_answered_with_or_without_its_newline(bare, end):
 def test_answer_seconds_takes_1_to_3600(bare, seconds):
     done = bare("mcp", "serve", "--answer-seconds", seconds)
     assert done.code in (1, 2) and done.out == b"" and "answer" in done.talk, done
+
+
+def test_a_model_does_not_choose_a_thinner_wall_than_its_user(bare, serve):
+    for tool, arguments in (("vm_run", {"command": "true"}), ("vm_create", {}), ("task_create", {}), ("vm_keep_spares", {})):
+        error = serve(pyro=bare).failure(tool, machine="usermode", **arguments)
+        assert error["code"] == "permission_denied" and "only the user" in error["hint"], error
+    assert not bare.cache.exists() or not list(bare.cache.glob("environments/*")), "refused before anything was built"

@@ -62,11 +62,12 @@ Result<Held> TakeOver(const GuestPlace& place) {
 
 Status ConfigureSupervisor(const Context& context, const GuestParts& parts,
                            wire::SupervisorConfig& config) {
+  PYRO_RETURN_IF_ERROR(CheckCpus(parts.machine.accelerator, config.vcpu_count));
   config.state_dir = context.state;
   config.kernel = parts.kernel;
   config.initrd = parts.initrd;
   config.base_disk = parts.environment.base_image;
-  config.accelerator = vmm::Name(parts.verdict.accelerator);
+  config.accelerator = NameOf(parts.machine);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, SupervisorProgram());
   config.net_program = program.parent_path() / "pyro-net";
   return PlanTemplate(context, parts, config);

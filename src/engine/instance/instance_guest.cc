@@ -62,7 +62,9 @@ Result<SupervisorLink> StartGuest(const Context& context, const InstanceRecord& 
                                   const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
                         EnvironmentOf(context, instance, io));
-  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(environment), io));
+  PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, instance));
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
+                        PrepareParts(context, std::move(environment), wish, io));
   if (instance.id.kind() == InstanceKind::kVm) {
     PYRO_RETURN_IF_ERROR(EnsureGuestImage(context, instance.id));
   }

@@ -23,8 +23,8 @@ GuestPlace PlaceOf(const Context& context, const InstanceId& id);
 wire::SupervisorConfig SupervisorOf(const Context& context, const state::InstanceRecord& instance);
 
 // Starts a supervisor for an instance whose lock we hold, with the environment's version that it
-// was made with. Returns a link; its guest may not be ready yet. `blank`: the image that its disk
-// is a new copy of, or empty.
+// was made with, on the machine that it remembers. Returns a link; its guest may not be ready yet.
+// `blank`: the image that its disk is a new copy of, or empty.
 Result<SupervisorLink> StartGuest(const Context& context, const state::InstanceRecord& instance,
                                   const sys::FileLock& lock, const std::filesystem::path& blank,
                                   const CallIo& io);

@@ -70,6 +70,7 @@ bool Waits(const fs::path& spare) {
 SparePoolInfo DescribePool(const SparePool& pool) {
   SparePoolInfo info;
   CopyFields(state::kPoolFields, &pool, api::Rows<SparePoolInfo>(), &info);
+  if (const auto guest = wire::ParseSupervisorConfig(pool.guest)) info.machine = guest->accelerator;
   for (const fs::path& spare : state::ListSpares(pool.directory)) info.waiting += Waits(spare);
   if (pool.count > 0) info.expires_at = FormatTime(state::SparePoolExpiry(pool));
   return info;
@@ -148,6 +149,8 @@ Result<SparePoolInfo> EndPools(const Context& context, const VmOptions& options)
         pool.mem_mib != ended.mem_mib || pool.network != ended.network) {
       continue;
     }
+    const bool named = options.machine && *options.machine != MachineKind::kAuto;
+    if (named && DescribePool(pool).machine != Name(*options.machine)) continue;
     pool.count = 0;
     PYRO_RETURN_IF_ERROR(WritePool(pool));
     ended.directory = pool.directory;
@@ -187,9 +190,11 @@ Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int
                      fmt::format("choose a count from 0 to {}", kMaxSpares));
   }
   if (count == 0) return EndPools(context, options);
+  PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
                         EnsureEnvironment(context, options.environment, io));
-  PYRO_ASSIGN_OR_RETURN(const GuestParts parts, PrepareParts(context, std::move(environment), io));
+  PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
+                        PrepareParts(context, std::move(environment), wish, io));
   PYRO_ASSIGN_OR_RETURN(SparePool pool, PlanPool(context, parts, options));
   pool.count = static_cast<int>(count);
   PYRO_RETURN_IF_ERROR(CheckMemory(context, pool));

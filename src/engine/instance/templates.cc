@@ -33,7 +33,7 @@ Result<std::string> TemplateKey(const Context& context, const GuestParts& parts,
   vmm::MachineSpec spec;
   spec.vcpus = config.vcpu_count;
   spec.memory_mib = config.mem_mib;
-  spec.accelerator = parts.verdict.accelerator;
+  spec.accelerator = parts.machine.accelerator;
   if (config.network) spec.network = vmm::NetworkCard{.fd = {}, .mac = "any"};
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, context.vmm.create(spec.accelerator));
   PYRO_ASSIGN_OR_RETURN(const std::string machine, vmm->FrozenMachineKey(spec));
@@ -79,7 +79,7 @@ Status PlanTemplate(const Context& context, const GuestParts& parts,
                     wire::SupervisorConfig& config) {
   if (sys::Environment("PYRO_WARM_START") == "0") return OkStatus();
   // Its guests cannot be frozen, and boot about as fast as others are thawed.
-  if (parts.verdict.accelerator == vmm::Accelerator::kUsermode) return OkStatus();
+  if (parts.machine.accelerator == vmm::Accelerator::kUsermode) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(config.templ.key, TemplateKey(context, parts, config));
   config.templ.directory =
       TemplatesDirectory(context) / image::Sha256Hex(config.templ.key).substr(0, kNameDigits);

@@ -130,6 +130,7 @@ TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand
 
 Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
                           const std::optional<Seed>& seed, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   auto environment = EnsureEnvironment(context, options.environment, io);
   if (!environment) {
     if (!options.allow_host_compat || !MeansNoGuest(environment.error())) {
@@ -138,7 +139,8 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
     return CreateHostTask(context, options, environment.error(), io);
   }
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
-  const state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
+  state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
+  spec.machine = RememberedMachine(context, wish);
   if (Status status = CreateWithGuest(context, registry, spec, seed, io); !status) {
     if (!options.allow_host_compat || !MeansNoGuest(status.error())) {
       return std::move(status).error();
@@ -227,6 +229,7 @@ Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const C
   TaskExecResult result = MakeTaskResult(running.taken.instance, journaled, session, exec, watch);
   result.restarted = running.restarted;
   capture.Fill(result);
+  AdviseUsermode(context_, result, io);
   return result;
 }
 

@@ -85,15 +85,21 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
 }  // namespace
 
 Context FakeContext(Engine::Directories directories, const FakeWorld& world) {
+  fs::path kvm = directories.state.parent_path() / "kvm";
   return {.state = std::move(directories.state),
           .cache = std::move(directories.cache),
+          .configuration = std::move(directories.configuration),
           .vmm = {.name = "fake",
-                  .create = [&world](vmm::Accelerator) -> Result<std::unique_ptr<vmm::Vmm>> {
-                    if (!world.monitor) return world.monitor.error();
+                  .create = [&world](vmm::Accelerator one) -> Result<std::unique_ptr<vmm::Vmm>> {
+                    const bool usermode = one == vmm::Accelerator::kUsermode;
+                    const Status& found = usermode ? world.usermode : world.monitor;
+                    if (!found) return found.error();
                     return std::unique_ptr<vmm::Vmm>(std::make_unique<vmm::FakeVmm>());
                   }},
           .clock = world.clock,
-          .builder = [&world] { return std::make_unique<WorldBuilder>(world); }};
+          .builder = [&world] { return std::make_unique<WorldBuilder>(world); },
+          .kvm_device = std::move(kvm),
+          .slow = std::chrono::milliseconds(0)};
 }
 
 EngineFixture::EngineFixture() {
@@ -102,6 +108,7 @@ EngineFixture::EngineFixture() {
   ::setenv("PYRO_LIBEXEC_DIR", (*programs / "fake").c_str(), 1);
   ::setenv("PYRO_ACCELERATOR", "tcg", 1);
   ::setenv("PYRO_WARM_START", "0", 1);
+  ::unsetenv("PYRO_MACHINE");
   // A disk that no guest looks at: making a real one takes longer than everything else.
   const fs::path blank = cache_ / "blank" / "ext4-1-10240m.img";
   fs::create_directories(blank.parent_path());

@@ -42,10 +42,13 @@ struct FakeWorld {
   // Called in the middle of a build with the descriptor that stops it, unless it is empty.
   std::function<Status(int cancel_fd)> building;
   Status monitor = OkStatus();  // What finding the monitor comes to.
+  // The same for that of user mode.
+  Status usermode = MakeError(ErrorCode::kMissingTool, "no kernel", "make one");
   std::vector<std::string> missing_tools;
 };
 
-// A context on `world`, which outlives it.
+// A context on `world`, which outlives it. The file `kvm` beside the state directory stands for
+// /dev/kvm.
 Context FakeContext(Engine::Directories directories, const FakeWorld& world);
 
 // Directories of their own, and PYRO_LIBEXEC_DIR at the fake programs. Guests boot, unless a test
@@ -58,7 +61,9 @@ class EngineFixture : public ::testing::Test {
   // From here on guests start from templates.
   static void StartWarm();
 
-  Engine::Directories Directories() const { return {.state = state_, .cache = cache_}; }
+  Engine::Directories Directories() const {
+    return {.state = state_, .cache = cache_, .configuration = configuration_};
+  }
 
   static Command Shell(std::string script);
   static VmOptions Vm();
@@ -81,6 +86,7 @@ class EngineFixture : public ::testing::Test {
   sys::TestDirectory directory_;
   std::filesystem::path state_ = directory_.path() / "state";
   std::filesystem::path cache_ = directory_.path() / "cache";
+  std::filesystem::path configuration_ = directory_.path() / "configuration" / "config";
   FakeWorld world_;
   std::unique_ptr<Engine> engine_;
 };

@@ -71,6 +71,7 @@ void AddCommands(CLI::App& app, Context& context) {
   AddEnv(app, context);
   AddWarm(app, context);
   AddWatch(app, context);
+  AddConfig(app, context);
   AddDoctor(app, context);
   AddDemo(app, context);
   AddHelp(app, context);

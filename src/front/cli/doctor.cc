@@ -51,6 +51,18 @@ int Doctor(Engine& engine, const Context& context, const CallFlags<NoArguments>&
   Print(fmt::format("Accelerator: {} ({})\n",
                     report->accelerator.name.empty() ? "none" : report->accelerator.name,
                     Printable(report->accelerator.reason, 400)));
+  Print(fmt::format(
+      "Machine: {} (decided by {})\n", report->machine.name.empty() ? "none" : report->machine.name,
+      report->machine.decided_by.empty() ? "no machine that works"
+                                         : Printable(ShortenHome(report->machine.decided_by))));
+  for (const DoctorMachine& machine : report->machines) {
+    Print(fmt::format("  {}: {}\n", machine.name,
+                      machine.works ? "works"
+                      : machine.fix.empty()
+                          ? Printable(machine.reason, 400)
+                          : Printable(machine.reason + "; to get it: " + machine.fix, 400)));
+  }
+  Print(fmt::format("Configuration: {}\n", Printable(ShortenHome(report->configuration_file))));
   for (const std::string& issue : report->issues) {
     Print(Paint(STDOUT_FILENO, Colour::kYellow, "-") + " " + Printable(issue, 800) + "\n");
   }

@@ -161,7 +161,8 @@ int Config(const Context& context, const McpFlags& flags) {
   }
   // Clients start their servers with an environment that is almost empty.
   std::map<std::string, std::string> environment;
-  for (const char* name : {"PYRO_STATE_DIR", "PYRO_CACHE_DIR", "PYRO_LIBEXEC_DIR"}) {
+  for (const char* name :
+       {"PYRO_STATE_DIR", "PYRO_CACHE_DIR", "PYRO_CONFIG_DIR", "PYRO_LIBEXEC_DIR"}) {
     if (const char* value = std::getenv(name); value != nullptr) environment[name] = value;
   }
   const auto config =

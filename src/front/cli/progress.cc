@@ -55,6 +55,7 @@ void Progress::Connect(CallIo& io) {
     Clear();
     Talk(fmt::format("pyro: {}\n", notice));
   };
+  if (style_ != Style::kQuiet) io.on_advice = io.on_notice;
 }
 
 }  // namespace pyro::cli

@@ -28,8 +28,9 @@ void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
   if (!task.name.empty()) Print(fmt::format("Name: {}\n", Printable(task.name)));
   Print(fmt::format("Task: {}\nEnvironment: {}\nState: {}\nWorkspace: /workspace\n", task.task_id,
                     task.environment, Name(task.state)));
-  Print(fmt::format("Execution mode: {}\nResources: {} vCPU / {} MiB\nNetwork: {}\n",
-                    Name(task.execution_mode), task.vcpu_count, task.mem_mib,
+  Print(fmt::format("Execution mode: {}\n", Name(task.execution_mode)));
+  if (!task.machine.empty()) Print(fmt::format("Machine: {}\n", task.machine));
+  Print(fmt::format("Resources: {} vCPU / {} MiB\nNetwork: {}\n", task.vcpu_count, task.mem_mib,
                     task.network_enabled ? "yes" : "no"));
   Print(fmt::format("Command count: {}\n", task.command_count));
   if (task.last_command) {

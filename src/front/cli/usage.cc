@@ -8,9 +8,9 @@
 #include <CLI/CLI.hpp>
 
 #include "base/ids.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "front/cli/help.h"
-#include "front/cli/nearest.h"
 #include "front/cli/other_words.h"
 
 namespace pyro::cli {

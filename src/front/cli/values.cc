@@ -11,8 +11,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "base/nearest.h"
 #include "base/text.h"
-#include "front/cli/nearest.h"
 #include "front/cli/usage.h"
 
 namespace pyro::cli {

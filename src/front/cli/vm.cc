@@ -27,6 +27,7 @@ void PrintVm(const Context&, const VmInfo& vm, bool quiet) {
   if (quiet) return;
   Print(fmt::format("VM: {}\nEnvironment: {}\nState: {}\nExecution mode: {}\n", vm.vm_id,
                     vm.environment, Name(vm.state), Name(vm.execution_mode)));
+  if (!vm.machine.empty()) Print(fmt::format("Machine: {}\n", vm.machine));
   Print(fmt::format("Resources: {} vCPU / {} MiB\nNetwork: {}\nLease: until {}\n", vm.vcpu_count,
                     vm.mem_mib, vm.network_enabled ? "yes" : "no", vm.expires_at));
   if (!vm.last_error.empty()) Print(fmt::format("Last error: {}\n", Printable(vm.last_error, 500)));

@@ -41,6 +41,9 @@ CallIo CallReport::Io() {
     const std::lock_guard lock(mutex_);
     notices_.emplace_back(notice);
   };
+  io.on_advice = [notice = io.on_notice](std::string_view advice) {
+    notice(fmt::format("for the user to decide: {}", advice));
+  };
   return io;
 }
 

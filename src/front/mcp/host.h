@@ -35,8 +35,7 @@ std::string StreamUri(std::string_view task_id, std::int64_t sequence, std::stri
 Status AddResources(const Host& host);
 Status AddPrompts(const Host& host);
 
-// For models; under mcp::kMaxDescription bytes. `accelerator`: of this host, as
-// Engine::KnownAccelerator() says.
-std::string Instructions(McpProfile profile, std::string_view accelerator);
+// For models; under mcp::kMaxDescription bytes. `machine`: as Engine::KnownMachine() says.
+std::string Instructions(McpProfile profile, std::string_view machine);
 
 }  // namespace pyro::mcp_server

@@ -105,10 +105,10 @@ constexpr std::string_view kPerhapsEmulated =
     "It is not known yet whether this host has KVM. Without it the CPU is emulated, and computing is "
     "about 10 to 25 times slower.";
 
-std::string_view SpeedHere(std::string_view accelerator) {
-  if (accelerator == "tcg") return kEmulated;
-  return accelerator == "kvm" ? "KVM runs the guest's CPU at nearly the host's speed."
-                              : kPerhapsEmulated;
+std::string_view SpeedHere(std::string_view machine) {
+  if (machine == "tcg") return kEmulated;
+  if (machine == "kvm") return "KVM runs the guest's CPU at nearly the host's speed.";
+  return machine == "usermode" ? "Guests compute at nearly the host's speed." : kPerhapsEmulated;
 }
 
 }  // namespace
@@ -135,11 +135,11 @@ Status AddPrompts(const Host& host) {
   return OkStatus();
 }
 
-std::string Instructions(McpProfile profile, std::string_view accelerator) {
+std::string Instructions(McpProfile profile, std::string_view machine) {
   std::string text = "Real Linux virtual machines for commands that must not touch the host. ";
   if (profile != McpProfile::kTask) text += kVmRun;
   if (profile != McpProfile::kVmRun) text += std::string(kTask) + std::string(kLong);
-  return text + std::string(kAll) + std::string(SpeedHere(accelerator));
+  return text + std::string(kAll) + std::string(SpeedHere(machine));
 }
 
 }  // namespace pyro::mcp_server

@@ -26,7 +26,7 @@ mcp::ServerOptions ServerOptionsFor(Engine& engine, McpProfile profile) {
   options.title = "pyro";
   options.version = kVersion;
   options.description = "A computer for every agent task: real Linux virtual machines.";
-  options.instructions = Instructions(profile, engine.KnownAccelerator());
+  options.instructions = Instructions(profile, engine.KnownMachine());
   options.limits.workers = kWorkers;
   return options;
 }

@@ -111,6 +111,16 @@ Answer CallOperation(const Host& host, mcp::CallContext& call, const Json& argum
   return ValueResult(api::ToJson(operation.result(), result.get()));
 }
 
+// A model does not choose a thinner wall than its user has.
+Status CheckMachine(const Host& host, const Json& arguments) {
+  constexpr MachineKind kThinner = MachineKind::kUsermode;
+  if (arguments.value("machine", "") != Name(kThinner)) return OkStatus();
+  if (host.engine.KnownMachine() == Name(kThinner)) return OkStatus();
+  return MakeError(ErrorCode::kPermissionDenied,
+                   "the machine usermode has a thinner wall, and the user has not allowed it",
+                   "leave machine out; only the user may decide this, outside of MCP");
+}
+
 mcp::Tool MakeTool(const Host& host, const ToolRow& row) {
   const api::Operation& operation = *api::FindTool(row.name);
   mcp::Tool tool;
@@ -124,6 +134,7 @@ mcp::Tool MakeTool(const Host& host, const ToolRow& row) {
   tool.task_support = row.tasks;
   tool.handler = [host, &row, &operation](mcp::CallContext& call, const Json& arguments) -> Answer {
     PYRO_RETURN_IF_ERROR(CheckNoneEmpty(arguments));
+    PYRO_RETURN_IF_ERROR(CheckMachine(host, arguments));
     auto answer = row.handler != nullptr
                       ? row.handler(host, call, arguments)
                       : CallOperation(host, call, arguments, operation, row.doing);

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "state/test_support.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
@@ -171,6 +172,7 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   "disk_mib": 2048,
   "environment": "debian:12",
   "environment_digest": "sha256:beef",
+  "machine": "tcg",
   "mem_mib": 512,
   "name": "mine",
   "network": true,
@@ -187,6 +189,19 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   EXPECT_EQ(task->ttl, std::chrono::seconds(600));
   EXPECT_EQ(task->name, "mine");
   EXPECT_EQ(task->created_at, WallTime(std::chrono::milliseconds(1'700'000'000'123)));
+  EXPECT_EQ(task->machine, "tcg");
+}
+
+TEST(TaskManifestTest, OneFromBeforeItsNewFieldsHasNoNameAndNoMachine) {
+  InstanceRecord manifest(TestSpec(TestTaskId(1)));
+  manifest.created_at = TestClock().Now();
+  Json json = *ParseJson(FormatTaskManifest(manifest), kMaxTaskManifestBytes);
+  json.erase("name");
+  json.erase("machine");
+  const auto task = ParseTaskManifest(json.dump());
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  EXPECT_EQ(task->name, "");
+  EXPECT_EQ(task->machine, "");
 }
 
 TEST(TaskManifestTest, HostileOnesAreDataLoss) {
@@ -215,6 +230,8 @@ TEST(TaskManifestTest, HostileOnesAreDataLoss) {
       with("\"mem_mib\": 1024", "\"mem_mib\": -1"),
       with("\"ttl_seconds\": 600", "\"ttl_seconds\": 99999999999"),
       with("\"network\": false", "\"network\": \"no\""),
+      with("\"machine\": \"\"", "\"machine\": 1"),
+      with("\"machine\": \"\"", "\"machine\": \"a word that is too long\""),
       with("\"created_at_ms\": 17", "\"created_at_ms\": 18446744073709551615, \"x\": 17")};
   for (const std::string& text : bad) {
     const auto parsed = ParseTaskManifest(text);

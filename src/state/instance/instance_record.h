@@ -59,6 +59,7 @@ struct InstanceSpec {
   std::chrono::seconds ttl{600};  // Between 1 s and kMaxTtl.
   bool network = false;
   bool allow_host_compat = false;
+  std::string machine;  // A MachineKind's name; empty: KVM or TCG, as works at each start.
 };
 
 // A field that is stored has its row in kInstanceFields.
@@ -101,6 +102,7 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::allow_host_compat>("allow_host_compat"),
     InstanceRow<&InstanceRecord::created_at>("created_at").To(kMaxStoredTime),
     InstanceRow<&InstanceRecord::name>("name").To(64).MayLack(),  // Earlier manifests lack it.
+    InstanceRow<&InstanceRecord::machine>("machine").To(16).MayLack(),
     // The others.
     InstanceRow<&InstanceRecord::owner>("owner"),
     InstanceRow<&InstanceRecord::state>("state"),
@@ -115,7 +117,7 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::command_count>("command_count"),
     InstanceRow<&InstanceRecord::output_bytes>("output_bytes"),
 };
-inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 10);
+inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 11);
 
 // tasks/<id>/manifest.json: the configuration of the task, to restore a lost registry. Written with
 // the directory; the reader treats it as input from outside.

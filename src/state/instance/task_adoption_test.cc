@@ -69,6 +69,7 @@ class TaskAdoptionTest : public testing::Test {
 TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
   InstanceSpec spec = TestSpec(TestTaskId(1));
   spec.mem_mib = 777;
+  spec.machine = "kvm";
   spec.environment_digest = "sha256:beef";
   std::optional<InstanceRecord> before;
   std::vector<CommandRecord> commands;
@@ -99,6 +100,7 @@ TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
   EXPECT_EQ(task->state, InstanceState::kStopped);
   EXPECT_EQ(task->environment_digest, "sha256:beef");
   EXPECT_EQ(task->mem_mib, 777);
+  EXPECT_EQ(task->machine, "kvm");
   EXPECT_EQ(task->created_at, before->created_at);
   EXPECT_EQ(task->expires_at, before->expires_at);
   EXPECT_EQ(task->next_sequence, before->next_sequence);

@@ -160,7 +160,8 @@ Result<std::unique_ptr<Machine>> FakeVmm::Start(MachineSpec spec, Deadline) {
 }
 
 Result<std::string> FakeVmm::FrozenMachineKey(const MachineSpec& spec) const {
-  return fmt::format("fake {} {} {}\n", spec.vcpus, spec.memory_mib, spec.network ? "network" : "");
+  return fmt::format("fake {} {} {} {}\n", spec.vcpus, spec.memory_mib, Name(spec.accelerator),
+                     spec.network ? "network" : "");
 }
 
 Result<ProbeOutcome> FakeVmm::RunProbe(Accelerator, const std::filesystem::path&,

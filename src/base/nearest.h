@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pyro::cli {
+namespace pyro {
 
 // The number of letters to add, remove, exchange or swap with their neighbour that turns `a` into
 // `b`.
@@ -18,4 +18,4 @@ std::size_t EditDistance(std::string_view a, std::string_view b);
 std::optional<std::string> Nearest(std::string_view word,
                                    const std::vector<std::string>& candidates);
 
-}  // namespace pyro::cli
+}  // namespace pyro

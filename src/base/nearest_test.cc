@@ -1,8 +1,8 @@
-#include "front/cli/nearest.h"
+#include "base/nearest.h"
 
 #include <gtest/gtest.h>
 
-namespace pyro::cli {
+namespace pyro {
 namespace {
 
 const std::vector<std::string> kOptions = {"network", "mem-mib", "timeout-seconds", "ttl-seconds",
@@ -35,4 +35,4 @@ TEST(Nearest, FindsNothingWhereNothingIsNear) {
 }
 
 }  // namespace
-}  // namespace pyro::cli
+}  // namespace pyro

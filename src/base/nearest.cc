@@ -1,8 +1,8 @@
-#include "front/cli/nearest.h"
+#include "base/nearest.h"
 
 #include <algorithm>
 
-namespace pyro::cli {
+namespace pyro {
 namespace {
 
 constexpr std::size_t kMaxWord = 64;  // A longer word is no typing mistake.
@@ -50,4 +50,4 @@ std::optional<std::string> Nearest(std::string_view word,
   return best;
 }
 
-}  // namespace pyro::cli
+}  // namespace pyro
