@@ -29,17 +29,17 @@ namespace {
 // From its beginning the next sync of a file in this process waits for `may_end`.
 class SlowSync {
  public:
-  SlowSync() { next_ = this; }
-  ~SlowSync() { next_ = nullptr; }
-  static SlowSync* Take() { return next_.exchange(nullptr); }
+  SlowSync() { next = this; }
+  ~SlowSync() { next = nullptr; }
+  static SlowSync* Take() { return next.exchange(nullptr); }
 
   std::promise<void> begun;
   std::promise<void> may_end;
 
  private:
-  static std::atomic<SlowSync*> next_;
+  static std::atomic<SlowSync*> next;
 };
-std::atomic<SlowSync*> SlowSync::next_ = nullptr;
+std::atomic<SlowSync*> SlowSync::next = nullptr;
 
 }  // namespace
 
@@ -127,7 +127,7 @@ class EngineWatchTest : public EngineFixture {
     int most = 0;
     std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> most;
     for (int i = 0; i <= most / 2; ++i) {
-      std::ofstream(state_ / "other");
+      std::ofstream(state_ / "other") << "";
       std::filesystem::remove(state_ / "other");
     }
   }
