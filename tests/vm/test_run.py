@@ -159,13 +159,22 @@ def test_the_guests_clock_is_right(pyro):
 
 def test_cpus_and_memory_are_as_asked(pyro):
     script = "nproc; sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"
+    most = 1 if harness.USERMODE else 2
     small = pyro.run("sh", "-c", script, flags=("-q", "--mem-mib", "256"))
     large = pyro.run("sh", "-c", script,
-                     flags=("-q", "--vcpu-count", "2", "--mem-mib", "768"))
+                     flags=("-q", "--vcpu-count", str(most), "--mem-mib", "768"))
     cpus, kib = map(int, small.text.split())
     assert cpus == 1 and 150 * 1024 < kib <= 256 * 1024, small
     cpus, kib = map(int, large.text.split())
-    assert cpus == 2 and 650 * 1024 < kib <= 768 * 1024, large
+    assert cpus == most and 650 * 1024 < kib <= 768 * 1024, large
+
+
+@pytest.mark.skipif(not harness.USERMODE, reason="other machines have more")
+def test_more_than_the_one_cpu_of_user_mode_is_refused(pyro):
+    done = pyro.run("true", flags=("-q", "--vcpu-count", "2"))
+    assert (done.code, done.out) == (125, b""), done
+    assert done.talk.startswith("pyro: a guest in user mode has one vCPU, not 2\nhint: "), done
+    harness.expect_nothing_left(pyro)
 
 
 def test_the_least_memory_boots(pyro):
@@ -241,6 +250,7 @@ def test_a_bad_environment_is_pyros_own_failure(pyro):
 
 
 @pytest.mark.cost(60)
+@pytest.mark.skipif(harness.USERMODE, reason="builds an environment as for the other machines")
 def test_the_first_use_pulls(pyro, bare):
     done = bare.run("echo", "pulled", flags=())
     assert (done.code, done.out) == (0, b"pulled\n"), done
@@ -250,6 +260,7 @@ def test_the_first_use_pulls(pyro, bare):
 
 
 @pytest.mark.cost(60)
+@pytest.mark.skipif(harness.USERMODE, reason="builds an environment as for the other machines")
 def test_a_broken_install_is_repaired_by_the_first_use(bare, cache_dir):
     harness.copy_base(cache_dir, bare.cache)
     image = (bare.cache / "environments/debian-12-base/current").resolve() / "base.erofs"
