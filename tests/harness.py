@@ -29,6 +29,7 @@ MACHINE = "linux" if USERMODE else "qemu-system-x86_64"
 HANG_SECONDS = 600
 # So many times longer is waited for everything, where others come first on the machine.
 patience = 1
+MAKER_SECONDS = 160
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -57,6 +58,21 @@ def wait_until(condition, what, seconds=HANG_SECONDS):
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds} s in vain: {what}")
         time.sleep(0.02)
+
+
+def await_template(made, what, start_guest):
+    """Waits until a guest's end has led to a template. The maker gives its guest 120 s, and a busy host may take longer: the
+    next guest then starts another maker."""
+    started = time.monotonic()
+
+    def made_at_last():
+        nonlocal started
+        if time.monotonic() - started > MAKER_SECONDS:
+            start_guest()
+            started = time.monotonic()
+        return made()
+
+    return wait_until(made_at_last, what)
 
 
 @dataclasses.dataclass(frozen=True)

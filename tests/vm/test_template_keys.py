@@ -53,7 +53,8 @@ def start_of(pyro):
 def expect_a_template_of_its_own(changed):
     before = templates(changed)
     assert start_of(changed) == "boot"
-    harness.wait_until(lambda: len(templates(changed)) > len(before), "another template is made")
+    harness.await_template(lambda: len(templates(changed)) > len(before), "another template is made",
+                           lambda: start_of(changed))
     assert start_of(changed) == "template"
     assert before < templates(changed)
 

@@ -194,7 +194,7 @@ def test_a_damaged_template_is_remade_and_no_run_notices(call, cache, template, 
         except (OSError, ValueError):
             return None
 
-    harness.wait_until(remade, "the template to be made again")
+    harness.await_template(remade, "the template to be made again", lambda: call("run", "-q", harness.BASE, "--", "true"))
     before = used(template)
     succeed(call("run", "-q", harness.BASE, "--", "true"))
     assert used(template) > before
@@ -203,8 +203,12 @@ def test_a_damaged_template_is_remade_and_no_run_notices(call, cache, template, 
 @pytest.mark.cost(10)
 def test_another_size_boots_and_then_has_a_template_of_its_own(call, cache, template):
     known = templates(cache)
-    succeed(call("run", "-q", "--mem-mib", "512", harness.BASE, "--", "true"))
-    harness.wait_until(lambda: len(templates(cache)) > len(known), "a template for 512 MiB")
+
+    def run():
+        succeed(call("run", "-q", "--mem-mib", "512", harness.BASE, "--", "true"))
+
+    run()
+    harness.await_template(lambda: len(templates(cache)) > len(known), "a template for 512 MiB", run)
     other = next(path.parent for path in templates(cache) if path not in known)
     assert json.loads((other / "manifest.json").read_text())["mem_mib"] == 512
     before = used(other)
