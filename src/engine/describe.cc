@@ -19,7 +19,7 @@ using state::InstanceRecord;
 using state::InstanceState;
 using state::Registry;
 
-// Calls `copy` with each pair of the same name.
+// Calls `copy` with each pair of the same name, but not for a stored text whose other is a choice.
 template <typename F>
 void EachPair(std::span<const Field> fields, const void* object, const api::Struct& rows,
               const void* other, F copy) {
@@ -27,7 +27,10 @@ void EachPair(std::span<const Field> fields, const void* object, const api::Stru
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& one) {
       return std::string_view(one.name) == member.field.name;
     });
-    if (field != fields.end()) copy(*field, field->at(const_cast<void*>(object)), member);
+    if (field == fields.end()) continue;
+    const bool text = field->kind == FieldKind::kText;
+    if (text && member.field.kind != api::Kind::kText) continue;
+    copy(*field, field->at(const_cast<void*>(object)), member);
   }
 }
 
@@ -51,9 +54,7 @@ void CopyFields(const api::Struct& rows, const void* from, std::span<const Field
                 void* to) {
   EachPair(fields, to, rows, from, [](const Field& field, void* value, auto& member) {
     if (field.kind == FieldKind::kText) {
-      // A text that is made of a choice is its caller's business.
-      const bool text = member.field.kind == api::Kind::kText;
-      if (text) *static_cast<std::string*>(value) = *static_cast<const std::string*>(member.value);
+      *static_cast<std::string*>(value) = *static_cast<const std::string*>(member.value);
     } else {
       field.store(value, member.field.load(member.value));
     }
