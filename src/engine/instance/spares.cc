@@ -57,8 +57,8 @@ Result<wire::SupervisorConfig> GuestConfig(const Context& context, const VmOptio
 // The directory of the spares for such guests; it may be missing. Empty: such guests have no
 // spares.
 fs::path PoolDirectory(const Context& context, const wire::SupervisorConfig& configured) {
-  if (configured.templ.directory.empty()) return {};
-  return state::SparePoolsDirectory(context.state) / configured.templ.directory.filename();
+  if (configured.templ.key.empty()) return {};
+  return state::SparePoolsDirectory(context.state) / NameOfKey(configured.templ.key);
 }
 
 fs::path Socket(const fs::path& spare) { return spare / "control.sock"; }

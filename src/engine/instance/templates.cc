@@ -1,7 +1,9 @@
 #include "engine/instance/templates.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -15,6 +17,7 @@
 #include "engine/instance/guest_process.h"
 #include "image/store/digest.h"
 #include "sys/child_process.h"
+#include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
 #include "sys/wait_for.h"
@@ -28,15 +31,32 @@ constexpr int kKeyVersion = 2;           // Changes with the steps before the fr
 constexpr std::size_t kNameDigits = 32;  // Of the key's digest.
 constexpr std::chrono::seconds kWorkLimit{600};
 
-Result<std::string> TemplateKey(const Context& context, const GuestParts& parts,
-                                const wire::SupervisorConfig& config) {
+// What spares in user mode depend on of their machine. Nothing of them is frozen.
+Result<std::string> UsermodeKey(const GuestParts& parts, const wire::SupervisorConfig& config) {
+  struct stat kernel {};
+  if (::stat(parts.kernel.c_str(), &kernel) != 0) {
+    return sys::ErrnoError(errno, "stat", parts.kernel.native());
+  }
+  return fmt::format("usermode {} {} {}.{:09} {}\nmemory {}\nnetwork {}\n", parts.kernel.native(),
+                     kernel.st_size, kernel.st_mtim.tv_sec, kernel.st_mtim.tv_nsec, kernel.st_ino,
+                     config.mem_mib, config.network);
+}
+
+Result<std::string> MachineKey(const Context& context, const GuestParts& parts,
+                               const wire::SupervisorConfig& config) {
+  if (parts.machine.accelerator == vmm::Accelerator::kUsermode) return UsermodeKey(parts, config);
   vmm::MachineSpec spec;
   spec.vcpus = config.vcpu_count;
   spec.memory_mib = config.mem_mib;
   spec.accelerator = parts.machine.accelerator;
   if (config.network) spec.network = vmm::NetworkCard{.fd = {}, .mac = "any"};
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, context.vmm.create(spec.accelerator));
-  PYRO_ASSIGN_OR_RETURN(const std::string machine, vmm->FrozenMachineKey(spec));
+  return vmm->FrozenMachineKey(spec);
+}
+
+Result<std::string> TemplateKey(const Context& context, const GuestParts& parts,
+                                const wire::SupervisorConfig& config) {
+  PYRO_ASSIGN_OR_RETURN(const std::string machine, MachineKey(context, parts, config));
   return fmt::format("template {}\nenvironment {}\ninitramfs {}\ndisk {}\n{}", kKeyVersion,
                      parts.environment.digest, parts.initrd.filename().native(),
                      config.blank_disk.empty() ? "any" : config.blank_disk.filename().native(),
@@ -71,6 +91,10 @@ Status Follow(int output, const std::string& word, const CallIo& io) {
 
 }  // namespace
 
+std::string NameOfKey(const std::string& key) {
+  return image::Sha256Hex(key).substr(0, kNameDigits);
+}
+
 std::filesystem::path TemplatesDirectory(const Context& context) {
   return context.cache / "templates";
 }
@@ -78,11 +102,10 @@ std::filesystem::path TemplatesDirectory(const Context& context) {
 Status PlanTemplate(const Context& context, const GuestParts& parts,
                     wire::SupervisorConfig& config) {
   if (sys::Environment("PYRO_WARM_START") == "0") return OkStatus();
-  // Its guests cannot be frozen, and boot about as fast as others are thawed.
-  if (parts.machine.accelerator == vmm::Accelerator::kUsermode) return OkStatus();
   PYRO_ASSIGN_OR_RETURN(config.templ.key, TemplateKey(context, parts, config));
-  config.templ.directory =
-      TemplatesDirectory(context) / image::Sha256Hex(config.templ.key).substr(0, kNameDigits);
+  // Guests in user mode cannot be frozen, and boot about as fast as others are thawed.
+  if (parts.machine.accelerator == vmm::Accelerator::kUsermode) return OkStatus();
+  config.templ.directory = TemplatesDirectory(context) / NameOfKey(config.templ.key);
   config.templ.environment = parts.environment.name;
   config.templ.environment_digest = parts.environment.digest;
   return OkStatus();

@@ -11,10 +11,14 @@
 
 namespace pyro::engine {
 
+// The name of what depends on these inputs: the directory of a template, or of a pool of spares.
+std::string NameOfKey(const std::string& key);
+
 std::filesystem::path TemplatesDirectory(const Context& context);
 
 // Names the template for a guest with this configuration, including `config.accelerator`. The
-// supervisor checks if it exists. PYRO_WARM_START=0: every guest boots, and no template is made.
+// supervisor checks if it exists. PYRO_WARM_START=0: every guest boots, and no template is made. A
+// guest in user mode has a key, for its spares, and no template.
 Status PlanTemplate(const Context& context, const GuestParts& parts,
                     wire::SupervisorConfig& config);
 
