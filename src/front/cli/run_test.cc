@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,19 @@ TEST_F(CliRunTest, QuietLeavesTheCommandsOutputAlone) {
   EXPECT_EQ(told.code, 0);
   EXPECT_EQ(told.out, "out\n");
   EXPECT_EQ(told.err, "err\n");
+}
+
+TEST_F(CliRunTest, WhatUserModeWouldGainIsSaidToAPersonOnceAndNeverToAScript) {
+  world_.usermode = OkStatus();
+  ::unsetenv("PYRO_ACCELERATOR");
+  const auto err = [this](const char* flag) {
+    return Pyro({"run", flag, "debian:12", "--", "true"}).err;
+  };
+  const std::string_view advice = "pyro config set machine.without_kvm usermode";
+  EXPECT_EQ(err("--json").find(advice), std::string::npos);
+  EXPECT_EQ(err("-q").find(advice), std::string::npos);
+  EXPECT_NE(err("--timings").find(advice), std::string::npos);
+  EXPECT_EQ(err("--timings").find(advice), std::string::npos);
 }
 
 TEST_F(CliRunTest, StdinReachesTheCommand) {
