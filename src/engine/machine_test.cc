@@ -231,16 +231,19 @@ TEST_F(MachineTest, UserModeHasOneCpu) {
   EXPECT_EQ(engine_->RunInVm(options, Shell("true"), 30).error().code, ErrorCode::kInvalidArgument);
 }
 
-TEST_F(MachineTest, UserModeHasNoTemplatesAndNoSpares) {
+TEST_F(MachineTest, UserModeHasNoTemplatesButSparesOfItsOwn) {
   MakeUsermode();
   StartWarm();
   VmOptions options = Vm();
   options.machine = MachineKind::kUsermode;
   EXPECT_EQ(engine_->RunInVm(options, Shell("true"), 30)->timings.start, "boot");
   EXPECT_EQ(engine_->RunInVm(options, Shell("true"), 30)->timings.start, "boot");
-  const auto refused = engine_->KeepSpares(options, 1);
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+  const auto pool = engine_->KeepSpares(options, 1);
+  ASSERT_TRUE(pool.ok()) << pool.error().message;
+  EXPECT_EQ(pool->machine, "usermode");
+  EXPECT_NE(Run(MachineKind::kTcg)->timings.start, "spare");
+  EXPECT_EQ(Run(MachineKind::kUsermode)->timings.start, "spare");
+  EXPECT_EQ(engine_->KeepSpares(options, 0)->waiting, 0);
 }
 
 TEST_F(MachineTest, WhatUserModeWouldGainIsSaidOnceAndNotWithoutNeed) {
