@@ -46,7 +46,7 @@ TEST_F(AcceleratorProbeTest, AnImpossibleDeadlineFails) {
 
 TEST_F(AcceleratorProbeTest, ADeviceThatIsNoKvmLoses) {
   options_.kvm_device = "/dev/null";
-  auto verdict = ChooseAccelerator(SystemVmm(), options_);
+  auto verdict = ChooseAccelerator(SystemVmm({}), options_);
   ASSERT_TRUE(verdict.ok()) << verdict.error().message;
   EXPECT_EQ(verdict->accelerator, Accelerator::kTcg);
   EXPECT_NE(verdict->reason.find("a tiny guest under KVM ended wrongly"), std::string::npos)
@@ -56,16 +56,16 @@ TEST_F(AcceleratorProbeTest, ADeviceThatIsNoKvmLoses) {
 
 TEST_F(AcceleratorProbeTest, TheVerdictIsCachedAndABrokenCacheIsReplaced) {
   options_.kvm_device = "/dev/null";
-  auto first = ChooseAccelerator(SystemVmm(), options_);
+  auto first = ChooseAccelerator(SystemVmm({}), options_);
   ASSERT_TRUE(first.ok()) << first.error().message;
   auto text = sys::ReadFile(options_.cache_file, 65536);
   ASSERT_TRUE(text.ok());
-  auto second = ChooseAccelerator(SystemVmm(), options_);
+  auto second = ChooseAccelerator(SystemVmm({}), options_);
   ASSERT_TRUE(second.ok());
   EXPECT_EQ(*second, *first);  // Times included: nothing was measured again.
 
   ASSERT_TRUE(sys::WriteFileAtomically(options_.cache_file, text->substr(0, 40)).ok());
-  auto third = ChooseAccelerator(SystemVmm(), options_);
+  auto third = ChooseAccelerator(SystemVmm({}), options_);
   ASSERT_TRUE(third.ok());
   auto rewritten = sys::ReadFile(options_.cache_file, 65536);
   ASSERT_TRUE(rewritten.ok());
@@ -87,7 +87,7 @@ TEST_F(AcceleratorProbeTest, KvmIsBelievedOnlyWhenItsGuestIsSooner) {
              ::chmod(options_.kvm_device.c_str(), 0666) != 0) {
     GTEST_SKIP() << "no device nodes can be made here";
   }
-  auto verdict = ChooseAccelerator(SystemVmm(), options_);
+  auto verdict = ChooseAccelerator(SystemVmm({}), options_);
   ASSERT_TRUE(verdict.ok()) << verdict.error().message;
   const bool sooner = verdict->kvm && verdict->tcg && *verdict->kvm < *verdict->tcg;
   EXPECT_EQ(verdict->accelerator == Accelerator::kKvm, sooner) << verdict->reason;

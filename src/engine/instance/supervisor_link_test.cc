@@ -27,9 +27,9 @@ struct Number {
 // What becomes of a question that the peer answers so.
 Result<Number> AskWhere(Peer::Answer answer, const CallIo& io = {}) {
   Peer peer([&](Peer& self, const Frame& frame) {
-    if (frame.type == FrameType::kAsk && wire::Ask::FromFrame(frame)->question == "number") {
-      answer(self, frame);
-    }
+    if (frame.type != FrameType::kAsk) return;
+    const auto ask = wire::Ask::FromFrame(frame);
+    if (ask.ok() && ask->question == "number") answer(self, frame);
   });
   SupervisorLink link = peer.Connect();
   return link.Ask<Number>(io.cancel_fd);
