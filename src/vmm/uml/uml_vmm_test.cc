@@ -144,6 +144,18 @@ TEST_F(UmlVmmTest, OnlyItsOwnFilesAreThere) {
   EXPECT_GT(files, 0);
 }
 
+// A program could read what is left of its kernel in its process, and could let it grow.
+TEST_F(UmlVmmTest, AProgramHasTheGuestsMemoryAndNothingOfItsKernels) {
+  ASSERT_NO_FATAL_FAILURE(Boot());
+  ASSERT_FALSE(guest_.programs.empty());
+  for (const pid_t pid : guest_.programs) {
+    for (const std::string_view line : Split(Proc(pid, "maps"), '\n')) {
+      if (line.empty() || line.ends_with("[vsyscall]")) continue;  // The host gives that to each.
+      EXPECT_NE(line.find(" /memory/"), std::string_view::npos) << line;
+    }
+  }
+}
+
 TEST_F(UmlVmmTest, DisksComeInOrderAndTheBaseCannotBeWritten) {
   ASSERT_NO_FATAL_FAILURE(AddDisks(FileOfSize(16 << 20)));
   ASSERT_NO_FATAL_FAILURE(Boot());
