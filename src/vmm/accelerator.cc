@@ -122,21 +122,26 @@ Status CheckUsermode(const VmmFactory& factory, const std::filesystem::path& cac
   PYRO_RETURN_IF_ERROR(jail::CheckJailUser());
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<Vmm> vmm, factory.create(Accelerator::kUsermode));
   const Json key = VerdictKey(vmm->program(), KvmAccess::kAbsent);
-  std::optional<AcceleratorVerdict> verdict = CachedVerdict(cache_file, key);
-  if (!verdict) {
-    PYRO_ASSIGN_OR_RETURN(const ProbeOutcome outcome,
-                          vmm->RunProbe(Accelerator::kUsermode, {}, kUsermodeDeadline));
-    verdict = AcceleratorVerdict{
-        .accelerator = outcome.correct ? Accelerator::kUsermode : Accelerator::kTcg,
-        .reason = outcome.failure,
-        .kvm = std::nullopt,
-        .tcg = std::nullopt};
-    Cache(cache_file, *verdict, key);
+  const std::optional<AcceleratorVerdict> cached = CachedVerdict(cache_file, key);
+  if (cached && cached->accelerator == Accelerator::kUsermode) return OkStatus();
+  const auto outcome = vmm->RunProbe(Accelerator::kUsermode, {}, kUsermodeDeadline);
+  if (!outcome) {
+    Error error = outcome.error();
+    if (error.code != ErrorCode::kMissingTool) error.code = ErrorCode::kGuestUnavailable;
+    return error;
   }
-  if (verdict->accelerator == Accelerator::kUsermode) return OkStatus();
-  return MakeError(ErrorCode::kGuestUnavailable,
-                   fmt::format("a tiny guest in user mode {}", verdict->reason),
-                   "choose the machine tcg");
+  if (!outcome->correct) {
+    return MakeError(ErrorCode::kGuestUnavailable,
+                     fmt::format("a tiny guest in user mode {}", outcome->failure),
+                     "choose the machine tcg");
+  }
+  Cache(cache_file,
+        {.accelerator = Accelerator::kUsermode,
+         .reason = "",
+         .kvm = std::nullopt,
+         .tcg = std::nullopt},
+        key);
+  return OkStatus();
 }
 
 Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access) {

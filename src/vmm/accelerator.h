@@ -24,7 +24,8 @@ KvmAccess CheckKvmAccess(const std::filesystem::path& device);
 // kGuestUnavailable: that user may not; the hint is the remedy. It does not say how fast KVM is.
 Status CheckKvm(const std::filesystem::path& device);
 
-// Whether guests in user mode run here, by starting one. The answer is cached, as a verdict is.
+// Whether guests in user mode run here, by starting one. That they do is cached, as a verdict is. A
+// failure is not: its cause may be gone the next time, such as a busy host or a limit.
 // kMissingTool: their kernel is not installed. kGuestUnavailable: such a guest does not run here.
 Status CheckUsermode(const VmmFactory& factory, const std::filesystem::path& cache_file);
 

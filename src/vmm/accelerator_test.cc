@@ -109,6 +109,9 @@ class ProbedVmm final : public Vmm {
   Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path&,
                                 milliseconds) const override {
     ++probes_;
+    if (probes_ == 1 && accelerator == Accelerator::kUsermode) {
+      return Failed("did not finish");
+    }
     return Took(accelerator == Accelerator::kKvm ? 40 : 170);
   }
 
@@ -133,6 +136,23 @@ TEST(AcceleratorTest, TheVerdictIsFoundOutOnceAndThenCached) {
     EXPECT_EQ(verdict->reason, "a tiny guest took 40 ms under KVM and 170 ms under TCG");
     EXPECT_EQ(probes, 4);  // Twice each.
   }
+}
+
+TEST(AcceleratorTest, ThatUserModeWorksIsCachedAndThatItDoesNotIsFoundOutAgain) {
+  sys::TestDirectory directory;
+  int probes = 0;
+  const VmmFactory factory = {.name = "probed",
+                              .create = [&](Accelerator) -> Result<std::unique_ptr<Vmm>> {
+                                return std::unique_ptr<Vmm>(std::make_unique<ProbedVmm>(probes));
+                              }};
+  const auto cache = directory.path() / "usermode.json";
+  const Status failed = CheckUsermode(factory, cache);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().code, ErrorCode::kGuestUnavailable);
+  EXPECT_EQ(failed.error().message, "a tiny guest in user mode did not finish");
+  EXPECT_TRUE(CheckUsermode(factory, cache).ok());
+  EXPECT_TRUE(CheckUsermode(factory, cache).ok());
+  EXPECT_EQ(probes, 2);
 }
 
 TEST(AcceleratorTest, AMissingDeviceIsAbsent) {

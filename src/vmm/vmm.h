@@ -185,7 +185,8 @@ class Vmm {
   // this monitor cannot be frozen.
   virtual Result<std::string> FrozenMachineKey(const MachineSpec& spec) const = 0;
 
-  // Runs the probe guest once, for up to `limit`. kMissingTool: the jail is not installed.
+  // Runs the probe guest once, for up to `limit`. kMissingTool: the jail is not installed. Other
+  // errors: the jail cannot be built; the hint says why.
   virtual Result<ProbeOutcome> RunProbe(Accelerator accelerator,
                                         const std::filesystem::path& kvm_device,
                                         std::chrono::milliseconds limit) const = 0;

@@ -245,11 +245,7 @@ Result<ProbeOutcome> UmlVmm::RunProbe(Accelerator, const std::filesystem::path&,
   ProbeOutcome outcome;
   UmlVmm starter(kernel_);
   Result<std::unique_ptr<Machine>> machine = starter.Start(std::move(spec), deadline);
-  if (!machine) {
-    if (machine.error().code == ErrorCode::kMissingTool) return std::move(machine).error();
-    outcome.failure = "did not start: " + machine.error().message;
-    return outcome;
-  }
+  if (!machine) return std::move(machine).error();
   const Result<MachineExit> exit = (*machine)->Wait(deadline);
   outcome.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
   if (!exit) {
