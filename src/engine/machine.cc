@@ -19,6 +19,7 @@ namespace pyro::engine {
 namespace {
 
 constexpr const char* kVariable = "PYRO_MACHINE";
+constexpr const char* kAutoVariable = "PYRO_ACCELERATOR";
 constexpr std::string_view kHere = "this host";
 constexpr const char* kAdvisedFile = "usermode-advised";
 
@@ -31,6 +32,8 @@ Result<bool> UserAllowsUsermode(const Context& context) {
   PYRO_ASSIGN_OR_RETURN(const Settings settings, ReadSettings(context.configuration));
   return settings.ValueOf(kWithoutKvm) == Name(MachineKind::kUsermode);
 }
+
+bool AutoNamesUsermode() { return sys::Environment(kAutoVariable) == Name(MachineKind::kUsermode); }
 
 vmm::Accelerator AcceleratorOf(MachineKind kind) {
   if (kind == MachineKind::kUsermode) return vmm::Accelerator::kUsermode;
@@ -92,13 +95,17 @@ Result<MachineWish> WishOf(const Context& context, const state::InstanceRecord& 
                    "use the version of pyro that made it");
 }
 
-std::string RememberedMachine(const Context& context, const MachineWish& wish) {
+Result<std::string> RememberedMachine(const Context& context, const MachineWish& wish,
+                                      std::int64_t vcpu_count) {
   if (wish.kind != MachineKind::kAuto) return std::string(Name(wish.kind));
-  const auto allowed = UserAllowsUsermode(context);
-  if (!allowed || !*allowed) return "";
+  if (!AutoNamesUsermode()) {
+    const auto allowed = UserAllowsUsermode(context);
+    if (!allowed || !*allowed) return std::string();
+  }
   const auto choice = ChooseMachine(context, wish);
-  const bool usermode = choice && choice->accelerator == vmm::Accelerator::kUsermode;
-  return usermode ? std::string(NameOf(*choice)) : "";
+  if (!choice || choice->accelerator != vmm::Accelerator::kUsermode) return std::string();
+  PYRO_RETURN_IF_ERROR(CheckCpus(choice->accelerator, vcpu_count));
+  return std::string(NameOf(*choice));
 }
 
 std::string MachineOf(const state::InstanceRecord& instance) {
@@ -112,7 +119,7 @@ vmm::AcceleratorOptions AcceleratorOptionsFor(const Context& context) {
   vmm::AcceleratorOptions options;
   options.cache_file = context.cache / "accelerator.json";
   options.kvm_device = context.kvm_device;
-  options.wish = sys::Environment("PYRO_ACCELERATOR");
+  options.wish = sys::Environment(kAutoVariable);
   return options;
 }
 
@@ -125,7 +132,8 @@ Result<MachineChoice> ChooseMachine(const Context& context, const MachineWish& w
     return MachineChoice{AcceleratorOf(wish.kind), fmt::format("{} asks for it", wish.from),
                          wish.from};
   }
-  const vmm::AcceleratorOptions options = AcceleratorOptionsFor(context);
+  vmm::AcceleratorOptions options = AcceleratorOptionsFor(context);
+  if (wish.made_before && AutoNamesUsermode()) options.wish.clear();  // For new guests.
   auto verdict = vmm::ChooseAccelerator(context.vmm, options);
   const bool kvm = verdict && verdict->accelerator == vmm::Accelerator::kKvm;
   if (!kvm && !wish.made_before && options.wish.empty()) {
@@ -138,7 +146,7 @@ Result<MachineChoice> ChooseMachine(const Context& context, const MachineWish& w
   }
   if (!verdict) return std::move(verdict).error();
   return MachineChoice{verdict->accelerator, std::move(verdict->reason),
-                       std::string(options.wish.empty() ? kHere : "PYRO_ACCELERATOR")};
+                       std::string(options.wish.empty() ? kHere : kAutoVariable)};
 }
 
 std::string KnownMachine(const Context& context) {

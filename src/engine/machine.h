@@ -29,8 +29,9 @@ Result<MachineWish> WishOf(const Context& context, const VmOptions& options);
 Result<MachineWish> WishOf(const Context& context, const state::InstanceRecord& instance);
 
 // What an instance that is made with this wish remembers: the machine's name, or nothing if auto
-// comes to KVM or TCG.
-std::string RememberedMachine(const Context& context, const MachineWish& wish);
+// comes to KVM or TCG. kInvalidArgument: as CheckCpus().
+Result<std::string> RememberedMachine(const Context& context, const MachineWish& wish,
+                                      std::int64_t vcpu_count);
 
 // The name of what an instance runs on; before its first start, of what it was made for. Empty:
 // nothing was named, or it runs on the host.

@@ -213,6 +213,15 @@ TEST_F(MachineTest, TheWallOfATaskNeverBecomesThinner) {
   ASSERT_TRUE(engine_->StopTask(before).ok());
   ::setenv("PYRO_MACHINE", "usermode", 1);
   EXPECT_EQ(engine_->ExecTask(before, Shell("true"), 30)->machine, "tcg");
+  ::unsetenv("PYRO_MACHINE");
+  ASSERT_TRUE(engine_->StopTask(before).ok());
+  ::setenv("PYRO_ACCELERATOR", "usermode", 1);
+  EXPECT_EQ(engine_->ExecTask(before, Shell("true"), 30)->machine, "tcg");
+  const std::string last = Create();
+  EXPECT_EQ(engine_->StatusTask(last)->machine, "usermode");
+  ASSERT_TRUE(engine_->StopTask(last).ok());
+  ::unsetenv("PYRO_ACCELERATOR");
+  EXPECT_EQ(engine_->ExecTask(last, Shell("true"), 30)->machine, "usermode");
 }
 
 TEST_F(MachineTest, UserModeHasOneCpu) {
@@ -229,6 +238,10 @@ TEST_F(MachineTest, UserModeHasOneCpu) {
   options.machine = std::nullopt;
   ASSERT_TRUE(engine_->SetSetting("machine.without_kvm", "usermode").ok());
   EXPECT_EQ(engine_->RunInVm(options, Shell("true"), 30).error().code, ErrorCode::kInvalidArgument);
+  // It could never be started.
+  const auto refused = engine_->CreateVm(options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message, "a guest in user mode has one CPU, not 2");
 }
 
 TEST_F(MachineTest, UserModeHasNoTemplatesButSparesOfItsOwn) {

@@ -72,7 +72,8 @@ Result<VmInfo> LocalEngine::CreateVm(const VmOptions& options, const CallIo& io)
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context_, InstanceKind::kVm));
   state::InstanceSpec spec =
       MakeSpec(InstanceKind::kVm, options, on_host ? "" : environment->digest);
-  spec.machine = RememberedMachine(context_, wish);
+  const std::int64_t cpus = on_host ? 1 : options.vcpu_count;
+  PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context_, wish, cpus));
   PYRO_ASSIGN_OR_RETURN(const NewInstance vm,
                         CreateVmOnDisk(registry, context_, spec,
                                        on_host ? VmDisk::kHostWorkspace : VmDisk::kGuestImage));

@@ -140,7 +140,7 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
   }
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
   state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
-  spec.machine = RememberedMachine(context, wish);
+  PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context, wish, options.vcpu_count));
   if (Status status = CreateWithGuest(context, registry, spec, seed, io); !status) {
     if (!options.allow_host_compat || !MeansNoGuest(status.error())) {
       return std::move(status).error();

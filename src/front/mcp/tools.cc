@@ -111,6 +111,15 @@ Answer CallOperation(const Host& host, mcp::CallContext& call, const Json& argum
   return ValueResult(api::ToJson(operation.result(), result.get()));
 }
 
+// A model's `auto` could be a thinner wall than that of the machine that the user has named. So it
+// is what the user has decided, as if the model had named none.
+std::optional<Json> WithoutAuto(const Json& arguments) {
+  if (arguments.value("machine", "") != Name(MachineKind::kAuto)) return std::nullopt;
+  Json rest = arguments;
+  rest.erase("machine");
+  return rest;
+}
+
 // A model does not choose a thinner wall than its user has.
 Status CheckMachine(const Host& host, const Json& arguments) {
   constexpr MachineKind kThinner = MachineKind::kUsermode;
@@ -132,8 +141,10 @@ mcp::Tool MakeTool(const Host& host, const ToolRow& row) {
       SchemaOf(row.arguments != nullptr ? row.arguments() : operation.request(), host.host_paths);
   tool.output_schema = OutputSchema(row.output);
   tool.task_support = row.tasks;
-  tool.handler = [host, &row, &operation](mcp::CallContext& call, const Json& arguments) -> Answer {
-    PYRO_RETURN_IF_ERROR(CheckNoneEmpty(arguments));
+  tool.handler = [host, &row, &operation](mcp::CallContext& call, const Json& given) -> Answer {
+    PYRO_RETURN_IF_ERROR(CheckNoneEmpty(given));
+    const std::optional<Json> changed = WithoutAuto(given);
+    const Json& arguments = changed ? *changed : given;
     PYRO_RETURN_IF_ERROR(CheckMachine(host, arguments));
     auto answer = row.handler != nullptr
                       ? row.handler(host, call, arguments)
