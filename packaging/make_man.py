@@ -30,8 +30,10 @@ EXIT_CODES = [
 ENVIRONMENT = [
     ("PYRO_STATE_DIR", "where VMs, tasks and their registry are; ~/.local/state/pyro-mcp if unset"),
     ("PYRO_CACHE_DIR", "where environments and caches are; ~/.cache/pyro-mcp if unset"),
+    ("PYRO_CONFIG_DIR", "where the configuration file is; ~/.config/pyro-mcp if unset"),
     ("PYRO_LIBEXEC_DIR", "where the helper programs are"),
-    ("PYRO_ACCELERATOR", "kvm or tcg: takes the choice away from pyro"),
+    ("PYRO_MACHINE", "auto, kvm, tcg or usermode: what runs a guest whose call names no machine"),
+    ("PYRO_ACCELERATOR", "kvm, tcg or usermode: takes the choice away from pyro"),
     ("PYRO_APT_SOURCES", "apt sources to build environments from, instead of the host's"),
     ("NO_COLOR", "if set and not empty, nothing is coloured"),
 ]

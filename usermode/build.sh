@@ -47,7 +47,9 @@ is_package() { [ -f "$deb" ] && echo "$sha256  $deb" | sha256sum --status -c; }
 if ! is_package; then
   say "fetching $package $version, $(($(sed -n 's/^Size: //p' "$work/package") / 1048576)) MiB"
   rm -f "$work"/*.deb
-  (cd "$work" && apt-get -q -o APT::Sandbox::User=root download "$package=$version")
+  # An old list names a package that the archive has replaced since.
+  (cd "$work" && apt-get -q -o APT::Sandbox::User=root download "$package=$version") ||
+    fail "apt cannot fetch $package $version" "run apt-get update, then try again"
   is_package || fail "what apt fetched is not $package $version: its SHA-256 differs" "run apt-get update, then try again"
 fi
 

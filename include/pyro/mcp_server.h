@@ -47,8 +47,8 @@ struct McpHttpOptions {
 // Serves one client on this process's stdin and stdout. The rest of the process loses them: its
 // prints go to stderr. Call it before the process prints or starts a thread. Returns when the
 // client closes stdin, or `stop_fd` (borrowed; -1: none) becomes readable. Commands of vm_run end
-// with it; commands of tasks go on. kTimedOut: a call did not end in time; then leave by _exit.
-// kInvalidArgument: answer_seconds is out of range.
+// with it; commands of tasks go on. kTimedOut: a call, or the build of an environment, did not end
+// in time; then leave by _exit. kInvalidArgument: answer_seconds is out of range.
 Status ServeMcpOnStdio(Engine& engine, const McpOptions& options, int stop_fd = -1);
 
 // Serves any number of clients over Streamable HTTP until `stop_fd` becomes readable. Errors as

@@ -29,7 +29,7 @@ class Server:
         """
         sys.stdout.flush()
         if not self._engine.serve_mcp(self._profile):
-            # Threads of calls that do not end would outlive the engine they use.
+            # Threads of calls and builds that do not end would outlive the engine they use.
             sys.stderr.flush()
             os._exit(0)
 

@@ -141,7 +141,7 @@ py::object CallOperation(Engine& engine, const std::string& name, const py::dict
       undo);
 }
 
-// False: a call did not end in time, and threads that still use the engine are left.
+// False: a call or a build did not end in time, and threads that still use the engine are left.
 bool ServeMcp(Engine& engine, const std::string& profile) {
   const auto known = ParseMcpProfile(profile);
   if (!known) {

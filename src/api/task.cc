@@ -328,7 +328,7 @@ constexpr Operation kTaskOperations[] = {
             "Returns the processes in the task's guest, as the guest tells, and for each the "
             "command of the journal that it belongs to. A guest that does not run is not started: "
             "WrongStateError.",
-        .no_tool = "task_exec with ps shows them",
+        .no_tool = "task_exec with ps shows them, in an image that has it",
     }),
     By<RenameTaskRequest, &Engine::RenameTask, &TaskRequest::task_id, &RenameTaskRequest::name>({
         .name = "task rename",

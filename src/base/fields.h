@@ -81,7 +81,8 @@ Error MalformedMessage(std::string_view what);
 
 Json FieldsToJson(std::span<const Field> rows, const void* object);
 
-// kProtocol: a field is missing, of another type or out of its limits. Unknown keys are ignored.
+// kProtocol: a field is missing, of another type or out of its limits. kInvalidArgument: a path is
+// not absolute. Unknown keys are ignored.
 Status ReadFields(std::span<const Field> rows, const Json& json, void* object);
 
 // The value of a choice, or nullopt.
