@@ -16,7 +16,7 @@ jobs=${2:-$(nproc)}
 package=linux-source-6.12
 program=pyro-usermode-kernel
 # How many steps `make` says: only for the progress.
-steps=940
+steps=1330
 
 say() { echo "usermode: $*"; }
 fail() { echo "usermode: $1" >&2; echo "hint: $2" >&2; exit 1; }
