@@ -51,8 +51,8 @@ def test_every_command_that_prints_can_be_quiet_or_machine_readable():
         if command["commands"] or words[:1] in (("demo",), ("mcp",), ("help",), ("version",)):
             continue
         assert "--json" in names, words
-        if words not in (("env", "inspect"), ("env", "prune"), ("task", "status"), ("task", "logs"),
-                         ("vm", "status"), ("vm", "network-info"), ("watch",)):
+        if words not in (("config", "get"), ("config", "list"), ("env", "inspect"), ("env", "prune"),
+                         ("task", "status"), ("task", "logs"), ("vm", "status"), ("vm", "network-info"), ("watch",)):
             assert {"-q", "--quiet"} <= names, words
 
 

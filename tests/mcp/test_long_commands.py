@@ -149,7 +149,7 @@ def test_results_hold_nothing_that_helps_no_reader(session, task_id):
         "task_id", "sequence", "state", "outcome", "exit_code", "duration_ms", "started_at", "stdout", "stderr"}
     assert [block["type"] for block in result["content"]] == ["text"]
     run = session.value("vm_run", environment=harness.BASE, command="echo x", timeout_seconds=250)
-    assert run.keys() == {"outcome", "exit_code", "duration_ms", "environment", "stdout", "stderr"}
+    assert run.keys() == {"outcome", "exit_code", "duration_ms", "environment", "machine", "stdout", "stderr"}
     for tool, arguments in (("task_logs", {}), ("task_logs", {"sequence": 1}), ("task_status", {}),
                             ("task_stop", {"sequence": 1}), ("task_stop", {})):
         result = session.call(tool, {"task_id": task_id, **arguments})

@@ -173,7 +173,7 @@ def test_cpus_and_memory_are_as_asked(pyro):
 def test_more_than_the_one_cpu_of_user_mode_is_refused(pyro):
     done = pyro.run("true", flags=("-q", "--vcpu-count", "2"))
     assert (done.code, done.out) == (125, b""), done
-    assert done.talk.startswith("pyro: a guest in user mode has one vCPU, not 2\nhint: "), done
+    assert done.talk.startswith("pyro: a guest in user mode has one CPU, not 2\nhint: "), done
     harness.expect_nothing_left(pyro)
 
 

@@ -145,7 +145,16 @@ Result<Frame> SupervisorLink::Ask(const wire::Ask& ask, int cancel_fd) {
   Send(EncodeFrame(ask.ToFrame(kQuestionChannel)));
   const Deadline deadline = Deadline::After(kQuestionLimit);
   while (true) {
-    PYRO_ASSIGN_OR_RETURN(Frame frame, Next(deadline, cancel_fd));
+    Result<Frame> next = Next(deadline, cancel_fd);
+    if (!next && ended_) {
+      return MakeError(ErrorCode::kGuestUnavailable, "the guest ended before it answered",
+                       "its status says why");
+    }
+    if (!next && next.error().code == ErrorCode::kTimedOut) {
+      return MakeError(ErrorCode::kGuestUnavailable, "the guest's supervisor does not answer",
+                       "try again; if it stays so, stop the guest");
+    }
+    PYRO_ASSIGN_OR_RETURN(Frame frame, std::move(next));
     switch (frame.type) {
       case FrameType::kAnswer:
         return frame;

@@ -67,6 +67,7 @@ TEST(SupervisorLinkTest, AQuestionEndsWithTheErrorThatComesForIt) {
   EXPECT_EQ(stopped.error().code, ErrorCode::kGuestUnavailable);
   const auto gone = AskWhere([](Peer& self, const Frame&) { self.HangUp(); });
   EXPECT_EQ(gone.error().code, ErrorCode::kGuestUnavailable);
+  EXPECT_EQ(gone.error().message, "the guest ended before it answered");
 }
 
 TEST(SupervisorLinkTest, ASupervisorThatDoesNotKnowTheFrameMayBeOfAnEarlierVersion) {

@@ -31,6 +31,23 @@ Words CutCommand(std::vector<std::string> all) {
   return words;
 }
 
+// The words for the parser. It ends an argument that can be repeated at a "--", so all arguments
+// of a command that runs no words stand behind it.
+std::vector<std::string> WordsForParser(const Words& words, const Reading& reading) {
+  if (!words.command || RunsWords(*reading.command)) return words.own;
+  std::vector<std::string> parsed;
+  std::vector<std::string> arguments = {"--"};
+  auto next = reading.arguments.begin();
+  for (std::size_t i = 0; i < words.own.size(); ++i) {
+    const bool argument = next != reading.arguments.end() && *next == i;
+    if (argument) ++next;
+    (argument ? arguments : parsed).push_back(words.own[i]);
+  }
+  arguments.insert(arguments.end(), words.command->begin(), words.command->end());
+  parsed.insert(parsed.end(), arguments.begin(), arguments.end());
+  return parsed;
+}
+
 // The parser's message in our own form.
 Error FromParser(const CLI::ParseError& error, const CLI::App& command) {
   std::string text = Printable(error.what(), 300);
@@ -120,11 +137,7 @@ int Main(int argc, char** argv, const EngineFactory& make_engine, const Clock& c
   const Reading reading = ReadWords(app, words);
   if (reading.mistake) return ReportUsage(*reading.mistake, *reading.command, words);
   try {
-    std::vector<std::string> parsed = words.own;
-    if (words.command && !RunsWords(*reading.command)) {
-      parsed.insert(parsed.end(), all.begin() + static_cast<std::ptrdiff_t>(parsed.size()),
-                    all.end());
-    }
+    std::vector<std::string> parsed = WordsForParser(words, reading);
     std::reverse(parsed.begin(), parsed.end());  // CLI11 takes its words from the back.
     app.parse(std::move(parsed));
   } catch (const CLI::CallForHelp&) {

@@ -126,6 +126,15 @@ TEST_F(CliTaskTest, ANameThatBeginsWithADashStandsAfterTwo) {
   EXPECT_NE(Pyro({"task", "rename", "--", id}).err.find("NAME is missing"), std::string::npos);
 }
 
+TEST_F(CliTaskTest, ArgumentsThatRepeatGoOnAfterTwoDashes) {
+  const std::string one = "task_" + std::string(26, 'a');
+  const std::string two = "task_" + std::string(26, 'e');
+  const Told told = Pyro({"task", "delete", "--json", one, "--", two});
+  ASSERT_EQ(told.code, kExitOk) << told.err;
+  EXPECT_EQ(told.json()["count"], 2);
+  EXPECT_EQ(Pyro({"task", "delete", "-q", one, two, "--", one, two}).code, kExitOk);
+}
+
 TEST_F(CliTaskTest, ADirectorySeedsTheTaskAndComesBack) {
   fs::create_directories(directory_.path() / "source");
   std::ofstream(directory_.path() / "source" / "file") << "seeded\n";

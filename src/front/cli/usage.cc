@@ -94,7 +94,7 @@ class Reader {
       mistake = word.size() > 1 && word[0] == '-' ? ReadOption() : ReadWord();
     }
     if (!mistake && !help_) mistake = ReadEnd();
-    return {command_, std::move(mistake)};
+    return {command_, std::move(mistake), places_};
   }
 
  private:

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,10 +37,11 @@ struct Words {
   std::optional<std::vector<std::string>> command;
 };
 
-// The chosen command, and the first mistake.
+// The chosen command, the first mistake, and where the arguments are in Words::own.
 struct Reading {
   const CLI::App* command;
   std::optional<Error> mistake;
+  std::vector<std::size_t> arguments;
 };
 
 // Checks the names of options and commands, the number of words, empty words, and a "--" that is
