@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     PYRO_CHECK(pyro::ParseJson(pyro::ToJsonLine(AssistantMessage(*reply)), kMaxReplyBytes * 6));
   }
   if (const auto call = ParseVmRun(text, Network::kRefused)) {
-    PYRO_CHECK(!call->options.network && !call->options.allow_host_compat);
+    PYRO_CHECK(!call->network && !call->allow_host_compat && !call->machine);
   }
   return 0;
 }

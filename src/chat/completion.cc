@@ -114,8 +114,12 @@ Result<RunRequest> ParseVmRun(std::string_view arguments, Network network) {
     return BadArgument("the arguments are not a JSON object",
                        R"(call vm_run with {"environment": "debian:12", "command": "…"})");
   }
-  if (json->contains("allow_host_compat")) {
-    return BadArgument("vm_run has no argument 'allow_host_compat'", "see the tool's parameters");
+  // A model does not choose a thinner wall than its user.
+  for (const char* name : {"allow_host_compat", "machine"}) {
+    if (json->contains(name)) {
+      return BadArgument(fmt::format("vm_run has no argument '{}'", name),
+                         "see the tool's parameters");
+    }
   }
   RunRequest request;
   const Status read = api::FromJson(*json, request);

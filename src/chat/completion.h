@@ -39,7 +39,7 @@ Result<Reply> ParseReply(std::string_view body);
 // The endpoint's own error message, in one line fit for a terminal; empty if there is none.
 std::string ErrorText(std::string_view body);
 
-// Whether a model may ask for the network. It may never ask to run on the host.
+// Whether a model may ask for the network. It may never ask to run on the host, or name a machine.
 enum class Network { kRefused, kAllowed };
 
 // The arguments of vm_run. kInvalidArgument: a sentence and a hint that the model can act on.

@@ -94,6 +94,7 @@ TEST(VmRunCallTest, WhatTheToolDoesNotTakeIsRefusedWithAHint) {
         R"({"environment": "e", "command": "c", "mem_mib": 1e30})",
         R"({"environment": "e", "command": "c", "network": true})",
         R"({"environment": "e", "command": "c", "allow_host_compat": true})",
+        R"({"environment": "e", "command": "c", "machine": "usermode"})",
         R"({"environment": "e", "command": "c", "no_such": 1})"}) {
     const auto call = ParseVmRun(arguments, Network::kRefused);
     ASSERT_FALSE(call.ok()) << arguments;
