@@ -40,8 +40,11 @@ DoctorCheck CheckOf(std::string name, const Status& status, std::string detail) 
   DoctorCheck check;
   check.name = std::move(name);
   check.ok = status.ok();
-  check.detail = status ? std::move(detail) : status.error().message;
-  if (!status) check.fix = status.error().hint;
+  check.detail = std::move(detail);
+  if (!status) {
+    check.detail = status.error().message;
+    check.fix = status.error().hint;
+  }
   return check;
 }
 
