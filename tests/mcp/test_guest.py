@@ -36,6 +36,14 @@ def text_of(result):
     return "".join(block.get("text", "") for block in result["content"] if block["type"] == "text")
 
 
+def test_auto_is_what_the_user_has_decided(pyro, serve):
+    assert pyro("config", "set", "machine.without_kvm", "usermode").code == 0
+    pyro.env["PYRO_MACHINE"] = "tcg"
+    pyro.env.pop("PYRO_ACCELERATOR", None)
+    value = serve(pyro=pyro).value("vm_run", environment=harness.BASE, command="true", machine="auto", timeout_seconds=250)
+    assert value["machine"] == "tcg", value
+
+
 def test_vm_run_is_one_shot_and_stands_alone_in_both_forms(pyro, serve):
     server = serve(pyro=pyro)
     result = server.call("vm_run", {

@@ -122,7 +122,7 @@ TEST_F(EngineVmTest, RunGivesTheResultAndLeavesNoVm) {
 }
 
 TEST_F(EngineVmTest, ATimeoutIsAResultWithTheOutputSoFar) {
-  const auto result = engine_.RunInVm(Options(), Script("echo begun; sleep 100 & sleep 100"), 1);
+  const auto result = engine_.RunInVm(Options(), Script("echo begun; sleep 100 & sleep 100"), 5);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->exit_code, 124);
   EXPECT_EQ(result->outcome, Outcome::kTimedOut);

@@ -180,8 +180,9 @@ std::string Obey(const std::string& line) {
   }
   if (line == "fill") return Fill();
   if (line == "compute") {
-    const pid_t child = ::fork();
-    while (child == 0) asm volatile("" ::: "memory");
+    if (::fork() == 0) {
+      for (;;) asm volatile("" ::: "memory");
+    }
     return "computing";
   }
   if (line == "net") return SetUpNetwork();
