@@ -1,5 +1,6 @@
 #include "image/debian/builder.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -145,10 +146,15 @@ TEST_F(BuilderTest, StoppingKillsTheToolAndItsChildren) {
   ASSERT_FALSE(manifest);
   EXPECT_EQ(manifest.error().code, ErrorCode::kCancelled);
   const pid_t child = std::stoi(sys::ReadFile(directory_.path() / "child", 100).value());
-  // Gone, or dead and waiting for init to reap it: either way it runs no more.
-  const auto stat = sys::ReadFile("/proc/" + std::to_string(child) + "/stat", 4096);
-  EXPECT_TRUE(!stat || stat->find(") Z") != std::string::npos ||
-              stat->find(") X") != std::string::npos);
+  // Gone, or dead and waiting for init to reap it: either way it runs no more. The signal has been
+  // sent, but a busy host takes a moment to end the process.
+  const auto ended = [child] {
+    const auto stat = sys::ReadFile("/proc/" + std::to_string(child) + "/stat", 4096);
+    return !stat || stat->find(") Z") != std::string::npos ||
+           stat->find(") X") != std::string::npos;
+  };
+  for (int i = 0; i < 3000 && !ended(); ++i) ::poll(nullptr, 0, 10);
+  EXPECT_TRUE(ended());
 }
 
 TEST_F(BuilderTest, StoppingEndsAToolThatIsOnlyAsked) {
