@@ -180,8 +180,10 @@ class VmmContractTest : public testing::TestWithParam<Kind> {
       ::poll(entries, 2, deadline.PollTimeout());
       char c = 0;
       if (entries[1].revents != 0) {
-        char ignored[4096];
-        if (::read(console_.get(), ignored, sizeof ignored) == 0) console_.Reset();
+        char bytes[4096];
+        const ssize_t n = ::read(console_.get(), bytes, sizeof bytes);
+        if (n > 0) console_text_.append(bytes, static_cast<std::size_t>(n));
+        if (n == 0) console_.Reset();
       }
       if (entries[0].revents != 0) {
         if (::read(fd, &c, 1) != 1) break;
@@ -209,6 +211,7 @@ class VmmContractTest : public testing::TestWithParam<Kind> {
   std::unique_ptr<Machine> machine_;
   sys::UniqueFd channel_;
   sys::UniqueFd console_;
+  std::string console_text_;  // What it held while something else was waited for.
 };
 
 TEST_P(VmmContractTest, ChannelAndConsoleCarryWhatTheGuestSays) {
@@ -236,7 +239,9 @@ TEST_P(VmmContractTest, PowerOffIsReportedAndClosesTheChannel) {
   for (int i = 0; i < 2; ++i) {
     auto exit = machine_->Wait(Soon());
     ASSERT_TRUE(exit.ok()) << exit.error().message;
-    EXPECT_EQ(exit->end, MachineEnd::kPoweredOff) << exit->detail << exit->diagnostics;
+    EXPECT_EQ(exit->end, MachineEnd::kPoweredOff)
+        << exit->detail << exit->diagnostics
+        << (console_.valid() ? ReadUntil(console_.get(), "never", Soon()) : "") << console_text_;
   }
   EXPECT_TRUE(HasExited());
 }
