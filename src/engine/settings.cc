@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <system_error>
 #include <utility>
 
@@ -18,10 +19,13 @@
 #include "engine/context.h"
 #include "engine/local_engine.h"
 #include "sys/errno_error.h"
+#include "sys/file_lock.h"
 #include "sys/files.h"
 
 namespace pyro::engine {
 namespace {
+
+constexpr std::chrono::seconds kLockLimit{10};
 
 struct Known {
   std::string_view name;
@@ -84,13 +88,17 @@ Status CheckOwner(int fd, const std::filesystem::path& file) {
                      fmt::format("{} is no regular file", Printable(file.native())),
                      "remove it, or set PYRO_CONFIG_DIR");
   }
-  const bool ours = info.st_uid == ::geteuid() || info.st_uid == 0;
-  if (ours && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0) return OkStatus();
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} is not used: it belongs to another user", Printable(file.native())),
+        "call pyro as that user, or set PYRO_CONFIG_DIR to a directory of your own");
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) == 0) return OkStatus();
   return MakeError(
       ErrorCode::kInvalidArgument,
       fmt::format("{} is not used: other users may write it", Printable(file.native())),
-      fmt::format("look at its content, then: chmod go-w {0}; if it is not yours, remove it",
-                  file.native()));
+      fmt::format("look at its content, then: chmod go-w {}", Printable(file.native())));
 }
 
 }  // namespace
@@ -195,16 +203,23 @@ Result<Settings> ReadSettings(const std::filesystem::path& file) {
   return error;
 }
 
-Status WriteSettings(const std::filesystem::path& file, const Settings& settings) {
+Result<Settings> ChangeSettings(const std::filesystem::path& file,
+                                const std::function<Status(Settings&)>& change) {
   if (file.empty()) {
     return MakeError(ErrorCode::kNotFound, "there is no home directory for a configuration file",
                      "set PYRO_CONFIG_DIR to an absolute path");
   }
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(file.parent_path()));
+  PYRO_ASSIGN_OR_RETURN(
+      const sys::FileLock lock,
+      sys::FileLock::Acquire(file.native() + ".lock", Deadline::After(kLockLimit)));
+  PYRO_ASSIGN_OR_RETURN(Settings settings, ReadSettings(file));
+  PYRO_RETURN_IF_ERROR(change(settings));
   // A link that the user made stays one.
   std::error_code failed;
   const std::filesystem::path target = std::filesystem::weakly_canonical(file, failed);
-  return sys::WriteFileAtomically(failed ? file : target, settings.Format());
+  PYRO_RETURN_IF_ERROR(sys::WriteFileAtomically(failed ? file : target, settings.Format()));
+  return settings;
 }
 
 Result<SettingList> LocalEngine::ListSettings() {
@@ -218,19 +233,20 @@ Result<Setting> LocalEngine::GetSetting(const std::string& name) {
 }
 
 Result<Setting> LocalEngine::SetSetting(const std::string& name, const std::string& value) {
-  PYRO_ASSIGN_OR_RETURN(Settings settings, ReadSettings(context_.configuration));
-  PYRO_RETURN_IF_ERROR(settings.Set(name, value));
-  PYRO_RETURN_IF_ERROR(WriteSettings(context_.configuration, settings));
+  PYRO_RETURN_IF_ERROR(Settings().Set(name, value));  // A mistake makes no file.
+  PYRO_ASSIGN_OR_RETURN(const Settings settings,
+                        ChangeSettings(context_.configuration, [&](Settings& changed) {
+                          return changed.Set(name, value);
+                        }));
   return settings.Get(name);
 }
 
 Result<Setting> LocalEngine::UnsetSetting(const std::string& name) {
   PYRO_ASSIGN_OR_RETURN(Settings settings, ReadSettings(context_.configuration));
-  const bool was_set = !settings.ValueOf(name).empty();
-  PYRO_RETURN_IF_ERROR(settings.Unset(name));
-  if (was_set) {
-    PYRO_RETURN_IF_ERROR(WriteSettings(context_.configuration, settings));
-  }
+  if (settings.ValueOf(name).empty()) return settings.Get(name);
+  PYRO_ASSIGN_OR_RETURN(settings, ChangeSettings(context_.configuration, [&](Settings& changed) {
+                          return changed.Unset(name);
+                        }));
   return settings.Get(name);
 }
 

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,7 +56,10 @@ class Settings {
 // Without a file there are no settings. kInvalidArgument also: others than this user and root may
 // write the file.
 Result<Settings> ReadSettings(const std::filesystem::path& file);
-// kNotFound: `file` is empty.
-Status WriteSettings(const std::filesystem::path& file, const Settings& settings);
+// Reads, changes and writes the file. Of processes that do so at once, one goes after the other.
+// The errors of ReadSettings() and of `change`; kNotFound: `file` is empty; kTimedOut: another
+// process holds its lock.
+Result<Settings> ChangeSettings(const std::filesystem::path& file,
+                                const std::function<Status(Settings&)>& change);
 
 }  // namespace pyro::engine

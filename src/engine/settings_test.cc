@@ -1,10 +1,12 @@
 #include "engine/settings.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -63,13 +65,12 @@ class SettingsFileTest : public ::testing::Test {
 
 TEST_F(SettingsFileTest, IsMadeForItsUserAlone) {
   EXPECT_EQ(ReadSettings(file_)->ValueOf("machine"), "");
-  Settings settings;
-  ASSERT_TRUE(settings.Set("machine", "tcg").ok());
-  ASSERT_TRUE(WriteSettings(file_, settings).ok());
+  const auto set = [](Settings& settings) { return settings.Set("machine", "tcg"); };
+  ASSERT_TRUE(ChangeSettings(file_, set).ok());
   EXPECT_EQ(ReadSettings(file_)->ValueOf("machine"), "tcg");
   EXPECT_EQ(fs::status(file_).permissions(), fs::perms(0600));
   EXPECT_EQ(fs::status(file_.parent_path()).permissions(), fs::perms(0700));
-  EXPECT_EQ(WriteSettings({}, settings).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(ChangeSettings({}, set).error().code, ErrorCode::kNotFound);
   EXPECT_TRUE(ReadSettings({}).ok());
 }
 
@@ -86,14 +87,51 @@ TEST_F(SettingsFileTest, ThatOthersMayWriteIsNotUsed) {
   EXPECT_TRUE(ReadSettings(file_).ok());
 }
 
+TEST_F(SettingsFileTest, ThatBelongsToAnotherUserIsNotUsed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  Write("machine = tcg\n");
+  constexpr uid_t kOther = 61100;
+  ASSERT_EQ(::chown(file_.c_str(), kOther, kOther), 0);
+  ASSERT_EQ(::chmod(file_.c_str(), 0644), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool another = ::chmod(directory_.path().c_str(), 0755) == 0 &&
+                         ::chmod(file_.parent_path().c_str(), 0755) == 0 &&
+                         ::seteuid(kOther + 1) == 0;
+    const auto settings = ReadSettings(file_);
+    ::_exit(another && !settings &&
+                    settings.error().message.find("belongs to another user") != std::string::npos
+                ? 0
+                : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(SettingsFileTest, OfTwoChangesAtOnceBothStay) {
+  const auto change = [this](const char* name, const char* value) {
+    return ChangeSettings(file_, [&](Settings& settings) { return settings.Set(name, value); });
+  };
+  for (int round = 0; round < 100; ++round) {
+    std::thread other([&] { EXPECT_TRUE(change(kWithoutKvm.data(), "usermode").ok()); });
+    EXPECT_TRUE(change("machine", "tcg").ok());
+    other.join();
+    const auto settings = ReadSettings(file_);
+    EXPECT_EQ(settings->ValueOf("machine"), "tcg");
+    EXPECT_EQ(settings->ValueOf(kWithoutKvm), "usermode");
+    fs::remove(file_);
+  }
+}
+
 TEST_F(SettingsFileTest, ThatIsALinkStaysOne) {
   Write("machine = tcg\n");
   const fs::path real = directory_.path() / "elsewhere";
   fs::rename(file_, real);
   fs::create_symlink(real, file_);
-  Settings settings = *ReadSettings(file_);
-  ASSERT_TRUE(settings.Set("machine", "auto").ok());
-  ASSERT_TRUE(WriteSettings(file_, settings).ok());
+  const auto changed =
+      ChangeSettings(file_, [](Settings& settings) { return settings.Set("machine", "auto"); });
+  ASSERT_TRUE(changed.ok()) << changed.error().message;
   EXPECT_TRUE(fs::is_symlink(file_));
   EXPECT_EQ(*sys::ReadFile(real, 100), "machine = auto\n");
 }
