@@ -74,6 +74,14 @@ Status PyroServer::StopBuilds() {
 
 namespace pyro {
 
+namespace {
+
+bool TimedOut(const Status& status) {
+  return !status && status.error().code == ErrorCode::kTimedOut;
+}
+
+}  // namespace
+
 std::optional<McpProfile> ParseMcpProfile(std::string_view name) {
   if (name == "vm-run") return McpProfile::kVmRun;
   if (name == "task") return McpProfile::kTask;
@@ -86,11 +94,11 @@ Status ServeMcpOnStdio(Engine& engine, const McpOptions& options, int stop_fd) {
   stdio.stop_fd = stop_fd;
   PYRO_ASSIGN_OR_RETURN(
       auto server, mcp_server::PyroServer::Make(engine, options, mcp_server::HostPaths::kAllowed));
-  Status status = mcp::ServeStdio(server->server(), std::move(stdio));
-  if (status) status = server->StopBuilds();
+  const Status served = mcp::ServeStdio(server->server(), std::move(stdio));
+  const Status stopped = server->StopBuilds();
   // Its end would wait for the handler or the build that did not return.
-  if (!status && status.error().code == ErrorCode::kTimedOut) (void)server.release();
-  return status;
+  if (TimedOut(served) || TimedOut(stopped)) (void)server.release();
+  return served ? stopped : served;
 }
 
 Status ServeMcpOnHttp(Engine& engine, const McpOptions& options, const McpHttpOptions& asked,
@@ -105,13 +113,13 @@ Status ServeMcpOnHttp(Engine& engine, const McpOptions& options, const McpHttpOp
   http.allowed_hosts = asked.allowed_hosts;
   PYRO_ASSIGN_OR_RETURN(auto listening, mcp::HttpServer::Listen(server->server(), std::move(http)));
   if (asked.on_listening) asked.on_listening(listening->url());
-  Status status = listening->Run(stop_fd);
-  if (status) status = server->StopBuilds();
-  if (!status && status.error().code == ErrorCode::kTimedOut) {
+  const Status served = listening->Run(stop_fd);
+  const Status stopped = server->StopBuilds();
+  if (TimedOut(served) || TimedOut(stopped)) {
     (void)listening.release();
     (void)server.release();
   }
-  return status;
+  return served ? stopped : served;
 }
 
 }  // namespace pyro
