@@ -4,7 +4,6 @@
 #include "jail/jail.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -85,28 +84,6 @@ class JailTest : public testing::Test {
   sys::TestDirectory directory_;
   std::string victim_;
 };
-
-// Runs `body` as a user who is not root, in a process of its own, and returns what it returned.
-std::string AsPlainUser(const std::function<std::string()>& body) {
-  if (::geteuid() != 0) return body();
-  auto result = sys::MakePipe();
-  EXPECT_TRUE(result.ok());
-  const pid_t child = ::fork();
-  if (child == 0) {
-    constexpr uid_t kUser = 61100;
-    std::string text = "cannot become another user";
-    if (::setgroups(0, nullptr) == 0 && ::setresgid(kUser, kUser, kUser) == 0 &&
-        ::setresuid(kUser, kUser, kUser) == 0) {
-      text = body();
-    }
-    static_cast<void>(sys::WriteAll(result->write.get(), text));
-    ::_exit(0);
-  }
-  result->write.Reset();
-  auto text = sys::ReadAll(result->read.get(), 65536);
-  ::waitpid(child, nullptr, 0);
-  return text ? *text : text.error().message;
-}
 
 // The file that a guest's memory comes from belongs to the user that its QEMU runs as. Through a
 // descriptor such a program can write to it all the same; through a read-only mount it cannot.

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "db/test_support.h"
 #include "state/registry.h"
 #include "state/test_support.h"
 #include "sys/files.h"
@@ -18,19 +19,8 @@
 namespace pyro::state {
 namespace {
 
-pid_t Fork(const std::function<int()>& body) {
-  const pid_t pid = fork();
-  PYRO_CHECK(pid >= 0);
-  if (pid == 0) _exit(body());
-  return pid;
-}
-
-// Its exit code, or minus the signal that ended it.
-int Reap(pid_t pid) {
-  int status = 0;
-  PYRO_CHECK(waitpid(pid, &status, 0) == pid);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
+using db::Fork;
+using db::Reap;
 
 // One VM's whole life, beside a shared one that everybody uses. 0, or the number of what failed.
 int Live(Registry& registry, const InstanceId& shared) {

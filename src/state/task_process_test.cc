@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "db/test_support.h"
 #include "state/instance/instance_directory.h"
 #include "state/journal/command_log.h"
 #include "state/journal/journal.h"
@@ -21,19 +22,8 @@
 namespace pyro::state {
 namespace {
 
-pid_t Fork(const std::function<int()>& body) {
-  const pid_t pid = fork();
-  PYRO_CHECK(pid >= 0);
-  if (pid == 0) _exit(body());
-  return pid;
-}
-
-// Its exit code, or minus the signal that ended it.
-int Reap(pid_t pid) {
-  int status = 0;
-  PYRO_CHECK(waitpid(pid, &status, 0) == pid);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
+using db::Fork;
+using db::Reap;
 
 void MakeStartedTask(const std::filesystem::path& state, const InstanceId& id) {
   const TestClock clock;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -44,6 +45,13 @@ inline CommandBegin TestCommand(std::string word) {
 inline InstanceSpec TestSpec(InstanceId id) {
   return InstanceSpec{
       .id = std::move(id), .environment = "debian:12", .environment_digest = "sha256:aaaa"};
+}
+
+// `text` with the first `from` in it replaced.
+inline std::string TextWith(std::string text, std::string_view from, std::string_view to) {
+  const auto at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
 }
 
 inline void ExpectSame(const InstanceRecord& a, const InstanceRecord& b) {

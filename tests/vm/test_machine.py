@@ -47,8 +47,13 @@ def test_kvm_where_it_does_not_work_is_refused_with_the_remedy(pyro):
     assert harness.descendants() == []
 
 
-needs_usermode = pytest.mark.skipif(not (harness.BIN / "pyro-usermode-kernel").exists(),
-                                    reason="make usermode has not built its kernel here")
+@pytest.fixture
+def usermode():
+    if not (harness.BIN / "pyro-usermode-kernel").exists():
+        harness.cannot_run("there is no kernel for guests in user mode: make usermode")
+
+
+needs_usermode = pytest.mark.usefixtures("usermode")
 
 
 @needs_usermode

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/try.h"
 #include "engine/testing/engine_fixture.h"
 
 namespace pyro::engine {
@@ -16,18 +17,24 @@ using namespace std::chrono_literals;
 
 class RecordedCommandTest : public EngineFixture {
  protected:
+  // A command of a new task that runs on; the answer is waited for for an hour.
+  Result<RecordedCommand> OpenRunning() {
+    PYRO_ASSIGN_OR_RETURN(const TaskInfo task, engine_->CreateTask(Task()));
+    task_id_ = task.task_id;
+    PYRO_RETURN_IF_ERROR(engine_->StartTaskCommand(task_id_, Shell("exec sleep 1000"), 0));
+    return RecordedCommand::Open(context_, task_id_, 1, Deadline::After(1h));
+  }
+
+  std::string task_id_;
   const RunningCommand::Polls nothing_ = {{{-1, 0, 0}, {-1, 0, 0}}};
   const Context context_ = FakeContext(Directories(), world_);
 };
 
 TEST_F(RecordedCommandTest, TheAnswerAtTheEndOfAWaitIsOfThatTime) {
-  const auto task = engine_->CreateTask(Task());
-  ASSERT_TRUE(task.ok()) << task.error().message;
-  ASSERT_TRUE(engine_->StartTaskCommand(task->task_id, Shell("exec sleep 1000"), 0).ok());
-  auto recorded = RecordedCommand::Open(context_, task->task_id, 1, Deadline::After(1h));
+  auto recorded = OpenRunning();
   ASSERT_TRUE(recorded.ok()) << recorded.error().message;
   const SteadyTime now = std::chrono::steady_clock::now();
-  ASSERT_TRUE(engine_->CancelTaskCommand(task->task_id, 1).ok());
+  ASSERT_TRUE(engine_->CancelTaskCommand(task_id_, 1).ok());
   // Neither a change nor the time for a further look has come to it since.
   ASSERT_TRUE(recorded->Advance(nothing_, SteadyTime{}).ok());
   EXPECT_FALSE(recorded->ended());
@@ -39,10 +46,7 @@ TEST_F(RecordedCommandTest, TheAnswerAtTheEndOfAWaitIsOfThatTime) {
 }
 
 TEST_F(RecordedCommandTest, AWaitEndsInItsTimeIfTheCommandRunsOn) {
-  const auto task = engine_->CreateTask(Task());
-  ASSERT_TRUE(task.ok()) << task.error().message;
-  ASSERT_TRUE(engine_->StartTaskCommand(task->task_id, Shell("exec sleep 1000"), 0).ok());
-  auto recorded = RecordedCommand::Open(context_, task->task_id, 1, Deadline::After(1h));
+  auto recorded = OpenRunning();
   ASSERT_TRUE(recorded.ok()) << recorded.error().message;
   const SteadyTime now = std::chrono::steady_clock::now();
   ASSERT_TRUE(recorded->Advance(nothing_, now + 59min).ok());

@@ -1,6 +1,13 @@
 #include "jail/testing/processes.h"
 
+#include <grp.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <filesystem>
+#include <string_view>
+
+#include <gtest/gtest.h>
 
 #include <fmt/format.h>
 
@@ -19,6 +26,41 @@ pid_t ChildOf(pid_t parent) {
     if (status && status->find(wanted) != std::string::npos) return static_cast<pid_t>(*pid);
   }
   return -1;
+}
+
+std::string ProcText(pid_t pid, const std::string& name) {
+  auto text = sys::ReadFile(fmt::format("/proc/{}/{}", pid, name), 1 << 20);
+  EXPECT_TRUE(text.ok()) << (text ? "" : text.error().message);
+  return text ? *text : "";
+}
+
+std::string ProcStatus(pid_t pid, const std::string& field) {
+  const std::string text = ProcText(pid, "status");
+  const std::size_t at = text.find("\n" + field + ":");
+  if (at == std::string::npos) return "?";
+  const std::size_t start = at + field.size() + 2;
+  return std::string(
+      TrimSpace(std::string_view(text).substr(start, text.find('\n', start) - start)));
+}
+
+std::string AsPlainUser(const std::function<std::string()>& body) {
+  if (::geteuid() != 0) return body();
+  auto result = sys::MakePipe();
+  EXPECT_TRUE(result.ok());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::string text = "cannot become another user";
+    if (::setgroups(0, nullptr) == 0 && ::setresgid(kPlainUser, kPlainUser, kPlainUser) == 0 &&
+        ::setresuid(kPlainUser, kPlainUser, kPlainUser) == 0) {
+      text = body();
+    }
+    static_cast<void>(sys::WriteAll(result->write.get(), text));
+    ::_exit(0);
+  }
+  result->write.Reset();
+  auto text = sys::ReadAll(result->read.get(), 65536);
+  ::waitpid(child, nullptr, 0);
+  return text ? *text : text.error().message;
 }
 
 }  // namespace pyro::jail

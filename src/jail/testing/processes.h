@@ -4,10 +4,24 @@
 
 #include <sys/types.h>
 
+#include <functional>
+#include <string>
+
 namespace pyro::jail {
 
 // The first child of `parent`; -1: it has none. By way of all processes: not every kernel lists
 // them.
 pid_t ChildOf(pid_t parent);
+
+// The content of /proc/`pid`/`name`, at most 1 MiB; what cannot be read is a failure of the test.
+std::string ProcText(pid_t pid, const std::string& name);
+
+// The value of a line of /proc/`pid`/status; "?": there is no such line.
+std::string ProcStatus(pid_t pid, const std::string& field);
+
+inline constexpr uid_t kPlainUser = 61100;
+
+// Runs `body`, if this is root's process then in one of kPlainUser, and returns what it returned.
+std::string AsPlainUser(const std::function<std::string()>& body);
 
 }  // namespace pyro::jail

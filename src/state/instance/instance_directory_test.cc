@@ -211,10 +211,7 @@ TEST(TaskManifestTest, HostileOnesAreDataLoss) {
   ASSERT_TRUE(ParseTaskManifest(good).ok());
   EXPECT_EQ(FormatTaskManifest(*ParseTaskManifest(good)), good);
   const auto with = [&](std::string_view from, std::string_view to) {
-    std::string text = good;
-    const auto at = text.find(from);
-    EXPECT_NE(at, std::string::npos) << from;
-    return text.replace(at, from.size(), to);
+    return TextWith(good, from, to);
   };
   const std::string bad[] = {
       "",

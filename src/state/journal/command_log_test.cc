@@ -159,10 +159,7 @@ TEST_F(CommandLogTest, TheTextOfItsLinesStays) {
 TEST_F(CommandLogTest, HostileLinesAreLeftOut) {
   const std::string good = FormatJournalLine({.sequence = 5, .what = Ended(0)});
   const auto with = [&](std::string_view from, std::string_view to) {
-    std::string text = good;
-    const auto at = text.find(from);
-    EXPECT_NE(at, std::string::npos) << from;
-    return text.replace(at, from.size(), to);
+    return TextWith(good, from, to);
   };
   const std::string bad[] = {
       "",

@@ -52,21 +52,8 @@ class QemuVmmTest : public testing::Test {
 
   pid_t QemuPid() { return jail::ChildOf(machine_->jail_process_id()); }
 
-  std::string Proc(const std::string& name) {
-    auto text = sys::ReadFile(fmt::format("/proc/{}/{}", QemuPid(), name), 1 << 20);
-    EXPECT_TRUE(text.ok()) << (text ? "" : text.error().message);
-    return text ? *text : "";
-  }
-
-  // The value of a line of /proc/PID/status.
-  std::string Status(const std::string& field) {
-    const std::string text = Proc("status");
-    const std::size_t at = text.find("\n" + field + ":");
-    if (at == std::string::npos) return "?";
-    const std::size_t start = at + field.size() + 2;
-    return std::string(
-        TrimSpace(std::string_view(text).substr(start, text.find('\n', start) - start)));
-  }
+  std::string Proc(const std::string& name) { return jail::ProcText(QemuPid(), name); }
+  std::string Status(const std::string& field) { return jail::ProcStatus(QemuPid(), field); }
 
   std::unique_ptr<QemuVmm> vmm_;
   MachineSpec spec_;

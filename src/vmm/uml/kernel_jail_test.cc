@@ -2,7 +2,6 @@
 // and behind the same filter, tries every way out, each next to the same attempt outside.
 
 #include <fcntl.h>
-#include <grp.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "jail/testing/processes.h"
 #include "sys/child_process.h"
 #include "sys/files.h"
 #include "sys/host.h"
@@ -48,29 +48,6 @@ constexpr const char* kRefused[] = {
     "read-secret", "read-passwd", "write-shared", "write-core-pattern",
     "write-sysrq", "open-kmsg",   "mkdir",        "signal-outsider",
     "unlink",      "list",        "clone3"};
-
-constexpr uid_t kPlainUser = 61100;
-
-// Runs `body` in a process of its own as a user who is not root, and returns what it returned.
-std::string AsPlainUser(const std::function<std::string()>& body) {
-  if (::geteuid() != 0) return body();
-  auto result = sys::MakePipe();
-  EXPECT_TRUE(result.ok());
-  const pid_t child = ::fork();
-  if (child == 0) {
-    std::string text = "cannot become another user";
-    if (::setgroups(0, nullptr) == 0 && ::setresgid(kPlainUser, kPlainUser, kPlainUser) == 0 &&
-        ::setresuid(kPlainUser, kPlainUser, kPlainUser) == 0) {
-      text = body();
-    }
-    static_cast<void>(sys::WriteAll(result->write.get(), text));
-    ::_exit(0);
-  }
-  result->write.Reset();
-  auto text = sys::ReadAll(result->read.get(), 65536);
-  ::waitpid(child, nullptr, 0);
-  return text ? *text : text.error().message;
-}
 
 class KernelJailTest : public testing::Test {
  protected:
@@ -121,7 +98,7 @@ class KernelJailTest : public testing::Test {
     sys::SpawnOptions options;
     options.argv = Words();
     options.argv.insert(options.argv.begin(), victim_);
-    return AsPlainUser([&]() -> std::string {
+    return jail::AsPlainUser([&]() -> std::string {
       auto output = sys::RunCommand(std::move(options), Soon());
       return output ? output->stdout_text : output.error().message;
     });
@@ -157,10 +134,10 @@ TEST_F(KernelJailTest, EveryWayOutIsClosed) {
 TEST_F(KernelJailTest, EveryWayOutIsClosedForAPlainUsersJail) {
   if (::geteuid() != 0) GTEST_SKIP() << "the other test is it";
   for (const char* name : {"base", "initrd", "data"}) {
-    ASSERT_EQ(::chown((directory_.path() / name).c_str(), kPlainUser, kPlainUser), 0);
+    ASSERT_EQ(::chown((directory_.path() / name).c_str(), jail::kPlainUser, jail::kPlainUser), 0);
   }
   const Results outside = ParseResults(Outside());
-  ExpectNoWayOut(AsPlainUser([&] { return InPlaceOfTheKernel(); }), outside);
+  ExpectNoWayOut(jail::AsPlainUser([&] { return InPlaceOfTheKernel(); }), outside);
 }
 
 TEST(UsermodeKernelTest, AMissingKernelIsReported) {

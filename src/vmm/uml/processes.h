@@ -15,7 +15,7 @@ struct GuestProcesses {
   std::vector<pid_t> programs;  // One for each address space of the guest; the kernel traces them.
 };
 
-// By the pid of the guest's jail. kNotFound: its kernel does not run, or not yet.
+// By the pid of the guest's jail. kNotFound: its kernel has not started, or has ended.
 Result<GuestProcesses> FindGuestProcesses(pid_t jail);
 
 // True if the process is stopped by a signal.

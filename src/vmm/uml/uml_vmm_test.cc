@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -24,6 +25,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "jail/testing/processes.h"
 #include "sys/files.h"
 #include "sys/host.h"
 #include "sys/test_directory.h"
@@ -72,21 +74,6 @@ class UmlVmmTest : public testing::Test {
 
   std::string Ask(const std::string& line) { return AskGuest(channel_.get(), line); }
 
-  std::string Proc(pid_t pid, const std::string& name) {
-    auto text = sys::ReadFile(fmt::format("/proc/{}/{}", pid, name), 1 << 20);
-    EXPECT_TRUE(text.ok()) << (text ? "" : text.error().message);
-    return text ? *text : "";
-  }
-
-  std::string StatusOf(pid_t pid, const std::string& field) {
-    const std::string text = Proc(pid, "status");
-    const std::size_t at = text.find("\n" + field + ":");
-    if (at == std::string::npos) return "?";
-    const std::size_t start = at + field.size() + 2;
-    return std::string(
-        TrimSpace(std::string_view(text).substr(start, text.find('\n', start) - start)));
-  }
-
   MachineExit WaitForEnd() {
     auto exit = machine_->Wait(Soon());
     EXPECT_TRUE(exit.ok()) << (exit ? "" : exit.error().message);
@@ -112,12 +99,12 @@ TEST_F(UmlVmmTest, TheKernelAndEveryProgramAreBehindTheFilterAndHaveNoPrivilege)
   ASSERT_FALSE(all.empty());
   all.push_back(guest_.kernel);
   for (const pid_t pid : all) {
-    EXPECT_EQ(StatusOf(pid, "NoNewPrivs"), "1");
-    EXPECT_EQ(StatusOf(pid, "Seccomp"), "2");
+    EXPECT_EQ(jail::ProcStatus(pid, "NoNewPrivs"), "1");
+    EXPECT_EQ(jail::ProcStatus(pid, "Seccomp"), "2");
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
-      EXPECT_EQ(StatusOf(pid, set), "0000000000000000") << set;
+      EXPECT_EQ(jail::ProcStatus(pid, set), "0000000000000000") << set;
     }
-    EXPECT_FALSE(StatusOf(pid, "Uid").starts_with("0")) << StatusOf(pid, "Uid");
+    EXPECT_FALSE(jail::ProcStatus(pid, "Uid").starts_with("0")) << jail::ProcStatus(pid, "Uid");
     for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"}) {
       std::error_code error;
       const auto link =
@@ -130,7 +117,7 @@ TEST_F(UmlVmmTest, TheKernelAndEveryProgramAreBehindTheFilterAndHaveNoPrivilege)
 
 TEST_F(UmlVmmTest, OnlyItsOwnFilesAreThere) {
   ASSERT_NO_FATAL_FAILURE(Boot());
-  const std::string table = Proc(guest_.kernel, "mountinfo");
+  const std::string table = jail::ProcText(guest_.kernel, "mountinfo");
   int files = 0;
   for (const std::string_view line : Split(table, '\n')) {
     const std::vector<std::string_view> fields = Split(line, ' ');
@@ -149,7 +136,7 @@ TEST_F(UmlVmmTest, AProgramHasTheGuestsMemoryAndNothingOfItsKernels) {
   ASSERT_NO_FATAL_FAILURE(Boot());
   ASSERT_FALSE(guest_.programs.empty());
   for (const pid_t pid : guest_.programs) {
-    for (const std::string_view line : Split(Proc(pid, "maps"), '\n')) {
+    for (const std::string_view line : Split(jail::ProcText(pid, "maps"), '\n')) {
       if (line.empty() || line.ends_with("[vsyscall]")) continue;  // The host gives that to each.
       EXPECT_NE(line.find(" /memory/"), std::string_view::npos) << line;
     }
@@ -277,6 +264,25 @@ TEST_F(UmlVmmTest, APausedGuestDoesNotCompute) {
   EXPECT_EQ(Ask("echo alive"), "alive");
   while (ticks() <= before && !deadline.Expired()) ::poll(nullptr, 0, 1);
   EXPECT_GT(ticks(), before);
+}
+
+// The host's last words reach a kernel that is ending, which must take no notice of them.
+TEST_F(UmlVmmTest, APowerOffIsOneAlsoWhileTheHostTalks) {
+  for (int round = 0; round < 40; ++round) {
+    auto spec = UsermodeGuestSpec();
+    ASSERT_TRUE(spec.ok()) << spec.error().message;
+    spec_ = std::move(*spec);
+    ASSERT_NO_FATAL_FAILURE(Boot());
+    std::string words = "off\n";
+    const Deadline deadline = Soon();
+    pollfd end = {.fd = machine_->exit_fd(), .events = POLLIN, .revents = 0};
+    while (::poll(&end, 1, 0) == 0 && !deadline.Expired()) {
+      (void)::send(channel_.get(), words.data(), words.size(), MSG_NOSIGNAL);
+      words = "\n";
+    }
+    const MachineExit exit = WaitForEnd();
+    EXPECT_EQ(exit.end, MachineEnd::kPoweredOff) << exit.detail << " in round " << round;
+  }
 }
 
 TEST_F(UmlVmmTest, AKernelPanicIsAReset) {
