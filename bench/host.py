@@ -10,6 +10,8 @@ import subprocess
 import time
 
 PR_SET_PDEATHSIG = 1
+SYS_KCMP = 312
+KCMP_VM = 1
 PR_SET_CHILD_SUBREAPER = 36
 PROC = pathlib.Path("/proc")
 
@@ -104,6 +106,15 @@ def pss_kib(pid: int) -> int:
     gone or may not be looked at."""
     text = (PROC / str(pid) / "smaps_rollup").read_text()
     return int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE).group(1))
+
+
+def share_memory(one: int, other: int) -> bool:
+    """True if both processes have the same address space, as threads do: the memory of one is that of the other. OSError if
+    one is gone or the kernel does not tell."""
+    order = ctypes.CDLL(None, use_errno=True).syscall(SYS_KCMP, one, other, KCMP_VM, 0, 0)
+    if order < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return order == 0
 
 
 def available_mib() -> int:

@@ -1,13 +1,16 @@
 """What `make bench` makes of measurements, without any: medians, ratios, rounds, the table and the picture."""
 
 import pathlib
+import subprocess
 import sys
+import threading
 import xml.etree.ElementTree
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import figures  # noqa: E402
+import host  # noqa: E402
 import raw_guest  # noqa: E402
 import rounds  # noqa: E402
 import table  # noqa: E402
@@ -139,3 +142,16 @@ def test_raw_guests_have_the_processor_and_the_kernel_arguments_of_pyros():
     assert f'"{raw_guest.EMULATED_ARGUMENTS}"' in source
     for word in raw_guest.KERNEL_ARGUMENTS.split():
         assert word in source, word
+
+
+def test_threads_share_memory_and_processes_do_not():
+    found = []
+    other = threading.Thread(target=lambda: found.append(host.share_memory(threading.get_native_id(), threading.main_thread().native_id)))
+    other.start()
+    other.join()
+    assert found == [True]
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        assert not host.share_memory(child.pid, threading.main_thread().native_id)
+        child.communicate()
+    with pytest.raises(ProcessLookupError):
+        host.share_memory(child.pid, threading.main_thread().native_id)
