@@ -10,12 +10,14 @@
 #include <gtest/gtest.h>
 
 #include "engine/testing/session_peer.h"
+#include "sys/process_state.h"
 
 namespace pyro::engine {
 namespace {
 
 HostCommand OnHost(const std::string& script,
                    std::chrono::milliseconds limit = std::chrono::minutes(1)) {
+  sys::PrepareHostProcess();  // As the library does: a stdin that was closed sends no signal.
   sys::SpawnOptions spawn;
   spawn.argv = {"/bin/sh", "-c", script};
   auto command = HostCommand::Start(std::move(spawn), limit);
@@ -73,6 +75,23 @@ TEST(HostCommandTest, ACommandOnTheHostMayCloseItsInput) {
   const Status status = CommandSession(command, &sink, io).Run();
   ASSERT_TRUE(status.ok()) << status.error().message;
   EXPECT_EQ(sink.out, "done\n");
+}
+
+TEST(HostCommandTest, InputForAStdinThatTheCommandHasClosedIsDropped) {
+  Canceller canceller;
+  HostCommand command = OnHost("exec <&-; echo closed; exec sleep 600");
+  bool dropped = false;
+  TestSink sink([&] {
+    command.Input("too late");
+    dropped = command.polls()[1].fd == -1 && command.input_room() == 0;
+    canceller.Cancel();
+    return OkStatus();
+  });
+  const CallIo io = canceller.Io();
+  const Status status = CommandSession(command, &sink, io).Run();
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kCancelled);
+  EXPECT_TRUE(dropped);
 }
 
 TEST(HostCommandTest, TheLimitOfACommandThatHasEndedWakesItsSessionNoMore) {
