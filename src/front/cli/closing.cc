@@ -92,4 +92,8 @@ std::string ShortId(const std::string& id) {
   return tag == std::string::npos ? id : id.substr(0, tag + 1 + kShortIdLetters);
 }
 
+std::string MachineCell(std::string_view machine) {
+  return fmt::format("{:<8}  ", machine.empty() ? "-" : machine);
+}
+
 }  // namespace pyro::cli

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,5 +30,19 @@ void WarnWithoutTerminal(const std::vector<std::string>& argv);
 
 // The beginning of an id, which fits into a line and is accepted in place of the id.
 std::string ShortId(const std::string& id);
+
+// Whether a table of VMs or tasks tells their machines: only where those known are not all the
+// same.
+template <typename Info>
+bool MachinesDiffer(const std::vector<Info>& list) {
+  const auto known =
+      std::ranges::find_if(list, [](const Info& one) { return !one.machine.empty(); });
+  return std::any_of(known, list.end(), [&](const Info& one) {
+    return !one.machine.empty() && one.machine != known->machine;
+  });
+}
+
+// A cell of that column, with the space behind it; "-" for a machine that is not known.
+std::string MachineCell(std::string_view machine);
 
 }  // namespace pyro::cli

@@ -18,9 +18,7 @@ namespace pyro::cli {
 namespace {
 
 constexpr std::size_t kWideTable = 120;
-// The last column fills the rest of the line.
-constexpr const char* kWideRow = "{:<31}  {:<15}  {:<7}  {:<3}  {:>4}  {:>9}  {:>6}  {}";
-constexpr const char* kNarrowRow = "{:<13}  {:<15}  {:<7}  {:<3}  {:>4}  {:>9}  {:>6}  {}";
+constexpr std::string_view kLast = "LAST";  // The last column fills the rest of the line.
 
 std::string Since(const std::string& time, WallTime now) {
   const auto then = ParseTime(time);
@@ -48,22 +46,26 @@ std::string Last(const TaskInfo& task, std::size_t columns) {
 void PrintTaskTable(const std::vector<TaskInfo>& tasks, WallTime now) {
   const std::size_t columns = TerminalColumns(STDOUT_FILENO, kWideTable);
   const bool narrow = columns < kWideTable;
-  const auto row = [narrow](const std::string& id, const std::string& environment,
-                            std::string_view state, const std::string& network,
-                            const std::string& count, const std::string& disk,
-                            const std::string& used, const std::string& last) {
-    return fmt::format(fmt::runtime(narrow ? kNarrowRow : kWideRow), id, environment, state,
-                       network, count, disk, used, last);
+  const bool machines = MachinesDiffer(tasks);
+  // Of the two a narrow table has room for one.
+  const bool sizes = !narrow || !machines;
+  const auto row = [&](const std::string& id, const std::string& environment,
+                       std::string_view state, std::string_view machine, std::string_view network,
+                       const std::string& count, const std::string& disk, const std::string& used,
+                       std::string_view last) {
+    return fmt::format("{:<{}}  {:<15}  {:<7}  {}{:<3}  {:>4}  {}{:>6}  {}", id, narrow ? 13 : 31,
+                       environment, state, machines ? MachineCell(machine) : "", network, count,
+                       sizes ? fmt::format("{:>9}  ", disk) : "", used, last);
   };
   const std::string header =
-      row("TASK", "ENVIRONMENT", "STATE", "NET", "CMDS", "DISK", "USED", "LAST");
+      row("TASK", "ENVIRONMENT", "STATE", "MACHINE", "NET", "CMDS", "DISK", "USED", kLast);
   Print(Paint(STDOUT_FILENO, Colour::kBold, header) + "\n");
-  const std::size_t left = header.size() - std::string_view("LAST").size();
+  const std::size_t left = header.size() - kLast.size();
   const std::size_t room = columns > left ? columns - left : 0;
   for (const TaskInfo& task : tasks) {
     std::string line =
         row(narrow ? ShortId(task.task_id) : task.task_id, task.environment, Name(task.state),
-            task.network_enabled ? "yes" : "no", std::to_string(task.command_count),
+            task.machine, task.network_enabled ? "yes" : "no", std::to_string(task.command_count),
             FormatBytes(task.disk_bytes), Since(task.last_used_at, now), Last(task, room));
     line.resize(line.find_last_not_of(' ') + 1);
     Print(line + "\n");

@@ -9,8 +9,8 @@
 
 namespace pyro::cli {
 
-// On a terminal of less than 112 columns it is 80 columns wide, without the least important
-// columns.
+// With a column for the machine where the tasks do not all have the same one. On a terminal of less
+// than 120 columns it is 80 columns wide, without the least important columns.
 void PrintTaskTable(const std::vector<TaskInfo>& tasks, WallTime now);
 
 }  // namespace pyro::cli

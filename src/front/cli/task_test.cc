@@ -221,6 +221,27 @@ TEST_F(CliTaskTest, InterruptedTheCommandIsKilledAndRecorded) {
   EXPECT_EQ(engine_->GetTaskCommand(id, 1)->outcome, Outcome::kCancelled);
 }
 
+TEST_F(CliTaskTest, TheListTellsMachinesWhereTheyDifferWithin80Columns) {
+  EXPECT_EQ(Pyro({"task", "exec", CreateTask(), "--", "echo", std::string(100, 'x')}).code, 0);
+  EXPECT_EQ(Pyro({"task", "list"}).out.find("MACHINE"), std::string::npos);
+  const fs::path kvm = directory_.path() / "kvm";
+  std::ofstream(kvm).flush();
+  fs::permissions(kvm, fs::perms(0666));
+  const Told made = Pyro({"task", "create", "-q", "--machine", "kvm", "debian:12"});
+  EXPECT_EQ(made.code, 0) << made.err;
+  const std::string wide = Pyro({"task", "list"}).out;
+  for (const char* part : {"STATE    MACHINE   NET  CMDS       DISK", "started  tcg       no",
+                           "started  kvm       no"}) {
+    EXPECT_NE(wide.find(part), std::string::npos) << part << " in " << wide;
+  }
+  const Told narrow = PyroOnTerminal({"task", "list"});
+  for (const char* part :
+       {"STATE    MACHINE   NET  CMDS    USED  LAST", "started  kvm       no", "echo xxxx…\r\n"}) {
+    EXPECT_NE(narrow.out.find(part), std::string::npos) << part << " in " << narrow.out;
+  }
+  EXPECT_EQ(narrow.Widest(), 80u) << narrow.out;
+}
+
 TEST_F(CliTaskTest, WithoutTasksTheListSaysHowToMakeOne) {
   const Told told = Pyro({"task", "list"});
   EXPECT_EQ(told.code, 0);

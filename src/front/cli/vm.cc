@@ -59,17 +59,19 @@ void PrintVms(const Context& context, const VmList& list, bool quiet) {
   }
   if (list.vms.empty()) return Talk("no VMs; 'pyro vm create debian:12' makes one\n");
   const bool whole = TerminalColumns(STDOUT_FILENO, kWholeIds) >= kWholeIds;
-  constexpr const char* kRow = "{:<{}}  {:<15}  {:<7}  {:<3}  {:>4}  {:>8}  {:>6}";
+  const bool machines = MachinesDiffer(list.vms);
+  const auto machine = [&](std::string_view name) { return machines ? MachineCell(name) : ""; };
+  constexpr const char* kRow = "{:<{}}  {:<15}  {:<7}  {}{:<3}  {:>4}  {:>8}  {:>6}";
   const int width = whole ? 29 : 11;
-  const std::string header =
-      fmt::format(kRow, "VM", width, "ENVIRONMENT", "STATE", "NET", "CPUS", "MIB", "LEASE");
+  const std::string header = fmt::format(kRow, "VM", width, "ENVIRONMENT", "STATE",
+                                         machine("MACHINE"), "NET", "CPUS", "MIB", "LEASE");
   Print(Paint(STDOUT_FILENO, Colour::kBold, header) + "\n");
   const WallTime now = context.clock.Now();
   for (const VmInfo& vm : list.vms) {
     const auto end = ParseTime(vm.expires_at);
     Print(fmt::format(kRow, whole ? vm.vm_id : ShortId(vm.vm_id), width, vm.environment,
-                      Name(vm.state), vm.network_enabled ? "yes" : "no", vm.vcpu_count, vm.mem_mib,
-                      end ? FormatAge(*end - now) : vm.expires_at) +
+                      Name(vm.state), machine(vm.machine), vm.network_enabled ? "yes" : "no",
+                      vm.vcpu_count, vm.mem_mib, end ? FormatAge(*end - now) : vm.expires_at) +
           "\n");
   }
 }

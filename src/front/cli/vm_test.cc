@@ -96,6 +96,21 @@ TEST_F(CliVmTest, TheListShowsAllVmsAndDeleteTakesSeveral) {
   EXPECT_EQ(Pyro({"vm", "delete"}).code, kExitUsage);
 }
 
+TEST_F(CliVmTest, TheListTellsMachinesWhereTheyDiffer) {
+  (void)Create();
+  (void)Create({"--machine", "tcg"});
+  // One whose machine is not chosen yet is no difference.
+  EXPECT_EQ(Pyro({"vm", "list"}).out.find("MACHINE"), std::string::npos);
+  (void)Create({"--machine", "kvm"});
+  for (const std::string& list : {Pyro({"vm", "list"}).out, PyroOnTerminal({"vm", "list"}).out}) {
+    for (const char* part : {"STATE    MACHINE   NET", "created  -         no",
+                             "created  tcg       no", "created  kvm       no"}) {
+      EXPECT_NE(list.find(part), std::string::npos) << part << " in " << list;
+    }
+  }
+  EXPECT_LE(PyroOnTerminal({"vm", "list"}).Widest(), 80u);
+}
+
 TEST_F(CliVmTest, TheListCountsTheLeaseByTheClockThatItWasGiven) {
   (void)Create({"--ttl-seconds", "10h"});
   EXPECT_NE(Pyro({"vm", "list"}).out.find("  9 h\n"), std::string::npos);

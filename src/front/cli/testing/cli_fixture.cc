@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -48,6 +50,21 @@ int CodeOf(pid_t pid) {
 Json Told::json() const {
   auto json = ParseJson(out);
   return json ? std::move(*json) : Json();
+}
+
+std::size_t Told::Widest() const {
+  std::size_t widest = 0;
+  std::size_t columns = 0;
+  bool escape = false;
+  for (const char c : out) {
+    if (c == '\n') columns = 0;
+    if (c == '\x1b') escape = true;
+    // Of a character of several bytes the first one counts.
+    const bool shown = static_cast<unsigned char>(c) >= ' ' && (c & 0xc0) != 0x80;
+    if (shown && !escape) widest = std::max(widest, ++columns);
+    if (c == 'm') escape = false;
+  }
+  return widest;
 }
 
 void CliFixture::RunMain(const Words& words) {
@@ -106,6 +123,8 @@ Told CliFixture::Pyro(const Words& words, std::string_view input) {
 Told CliFixture::PyroOnTerminal(const Words& words) {
   const sys::UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   PYRO_CHECK(terminal.valid() && ::grantpt(terminal.get()) == 0 && ::unlockpt(terminal.get()) == 0);
+  const winsize size = {.ws_row = 24, .ws_col = 80};
+  PYRO_CHECK(::ioctl(terminal.get(), TIOCSWINSZ, &size) == 0);
   char name[64];
   PYRO_CHECK(::ptsname_r(terminal.get(), name, sizeof name) == 0);
   std::fflush(nullptr);

@@ -22,6 +22,8 @@ struct Told {
 
   // What it printed as JSON; null if that is none.
   Json json() const;
+  // The columns of the longest line that it printed.
+  std::size_t Widest() const;
 };
 
 class CliFixture : public engine::EngineFixture {
@@ -31,7 +33,7 @@ class CliFixture : public engine::EngineFixture {
   // Runs `pyro` with these words, in a process of its own, and waits for its end.
   Told Pyro(const Words& words, std::string_view input = "");
 
-  // The same with a terminal at stdout and stderr, which are one in `out`.
+  // The same with a terminal of 80 columns at stdout and stderr, which are one in `out`.
   Told PyroOnTerminal(const Words& words);
 
   // One that goes on until Join().
