@@ -180,9 +180,10 @@ std::vector<DoctorMachine> MachinesHere(const Context& context) {
   return machines;
 }
 
-void AdviseUsermode(const Context& context, const ExecResult& result, const CallIo& io) {
-  const bool slow = result.duration_ms >= context.slow.count();
-  if (!io.on_advice || !slow || result.machine != Name(MachineKind::kTcg)) return;
+void AdviseUsermode(const Context& context, std::string_view machine, std::int64_t duration_ms,
+                    const CallIo& io) {
+  const bool slow = duration_ms >= context.slow.count();
+  if (!io.on_advice || !slow || machine != Name(MachineKind::kTcg)) return;
   const auto wish = WishFor(context, std::nullopt);
   if (!wish || !wish->from.empty() || !AcceleratorOptionsFor(context).wish.empty()) return;
   const auto allowed = UserAllowsUsermode(context);

@@ -54,9 +54,10 @@ Result<MachineChoice> ChooseMachine(const Context& context, const MachineWish& w
 // kInvalidArgument: a guest on that machine cannot have so many CPUs.
 Status CheckCpus(vmm::Accelerator accelerator, std::int64_t count);
 
-// Says once per state directory, after a command that was slow without need, what user mode would
-// gain and what it would cost.
-void AdviseUsermode(const Context& context, const ExecResult& result, const CallIo& io);
+// Says once per state directory, after a command that was slow without need on `machine`, what user
+// mode would gain and what it would cost.
+void AdviseUsermode(const Context& context, std::string_view machine, std::int64_t duration_ms,
+                    const CallIo& io);
 
 // The same without running anything; empty: it is not certain yet.
 std::string KnownMachine(const Context& context);

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -281,6 +282,25 @@ TEST_F(MachineTest, WhatUserModeWouldGainIsSaidOnceAndNotWithoutNeed) {
   EXPECT_NE(said[0].find("thinner"), std::string::npos);
   EXPECT_NE(said[0].find("pyro config set machine.without_kvm usermode"), std::string::npos);
   EXPECT_EQ(said[0].find('\n'), std::string::npos);
+}
+
+TEST_F(MachineTest, ItIsSaidToACallThatWaitsForACommandInTheBackground) {
+  MakeUsermode();
+  const std::string id = Create();
+  const auto started = engine_->StartTaskCommand(id, Shell("true"), 0);
+  ASSERT_TRUE(started.ok()) << started.error().message;
+  const auto wait = [&](const CallIo& io) {
+    const auto command = engine_->GetTaskCommand(id, 1, std::chrono::minutes(1), io);
+    ASSERT_TRUE(command.ok()) << command.error().message;
+    EXPECT_EQ(command->state, CommandState::kEnded);
+  };
+  wait({});
+  int said = 0;
+  CallIo io;
+  io.on_advice = [&](std::string_view) { ++said; };
+  wait(io);
+  wait(io);
+  EXPECT_EQ(said, 1);
 }
 
 TEST_F(MachineTest, ASpareOfAnotherMachineIsNotTaken) {

@@ -113,7 +113,7 @@ Result<ExecResult> LocalEngine::RunInVm(const VmOptions& options, const Command&
                         MakeExec(command, timeout_seconds, TimeLimit::kRequired, io));
   bool began_running = false;
   auto result = RunInGuest(context_, options, exec, io, began_running);
-  if (result) AdviseUsermode(context_, *result, io);
+  if (result) AdviseUsermode(context_, result->machine, result->duration_ms, io);
   // A command that may already have had an effect is not run a second time.
   if (result || !options.allow_host_compat || began_running || !MeansNoGuest(result.error())) {
     return result;

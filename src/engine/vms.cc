@@ -112,7 +112,7 @@ Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& 
                                     ToOptions(found.instance), exec, io)
                     : ExecInGuest(context_, found.instance, exec, io);
   (void)DeleteEverywhere(context_, found.registry, found.instance.id);
-  if (result) AdviseUsermode(context_, *result, io);
+  if (result) AdviseUsermode(context_, result->machine, result->duration_ms, io);
   return result;
 }
 

@@ -16,6 +16,7 @@
 #include "engine/instance/instance_files.h"
 #include "engine/instance/instance_guest.h"
 #include "engine/local_engine.h"
+#include "engine/machine.h"
 #include "engine/session/journaled_command.h"
 #include "engine/session/recorded_command.h"
 #include "state/instance/instance_directory.h"
@@ -98,7 +99,12 @@ Result<TaskCommandInfo> LocalEngine::GetTaskCommand(const std::string& task_id,
   PYRO_ASSIGN_OR_RETURN(RecordedCommand recorded,
                         RecordedCommand::Open(context_, task_id, sequence, Deadline::After(wait)));
   PYRO_RETURN_IF_ERROR(CommandSession(recorded, nullptr, io).Run());
-  return Describe(context_, recorded.directory(), recorded.command(), recorded.accelerator());
+  PYRO_ASSIGN_OR_RETURN(TaskCommandInfo info, Describe(context_, recorded.directory(),
+                                                       recorded.command(), recorded.accelerator()));
+  if (recorded.ended()) {
+    AdviseUsermode(context_, recorded.accelerator(), info.duration_ms, io);
+  }
+  return info;
 }
 
 Result<TaskCommandPage> LocalEngine::ListTaskCommands(const std::string& task_id,

@@ -229,7 +229,7 @@ Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const C
   TaskExecResult result = MakeTaskResult(running.taken.instance, journaled, session, exec, watch);
   result.restarted = running.restarted;
   capture.Fill(result);
-  AdviseUsermode(context_, result, io);
+  AdviseUsermode(context_, result.machine, result.duration_ms, io);
   return result;
 }
 

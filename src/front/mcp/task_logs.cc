@@ -98,10 +98,12 @@ Answer OneCommand(Engine& engine, const LogsArguments& asked, CallReport& report
   for (const TaskLogEntry& entry : logs.entries) {
     entries.push_back(EntryForm(command.task_id, entry, kResultBudget));
   }
+  const Notices notices = report.Notices();
   std::string text;
-  for (const Json& entry : entries) text += EntryText(entry, WithCommand::kYes);
+  for (const Json& entry : entries) text += EntryText(entry, WithCommand::kYes, notices);
   ToolResult result = ToolResult::Structured(
       {{"task_id", command.task_id}, {"count", entries.size()}, {"entries", std::move(entries)}});
+  if (!notices.empty()) (*result.structured)["notices"] = notices;
   result.content.push_back(mcp::TextContent(text));
   return result;
 }
