@@ -36,7 +36,7 @@ version=$(sed -n 's/^Version: //p' "$work/package")
 sha256=$(sed -n 's/^SHA256: //p' "$work/package")
 deb=$work/${package}_${version//:/%3a}_all.deb
 
-inputs=$(cat "$here"/build.sh "$here"/kernel.config "$here"/patches/*.patch <(echo "$sha256") <(gcc --version) | sha256sum | cut -d' ' -f1)
+inputs=$(cat "$here"/*.sh "$here"/kernel.config "$here"/patches/*.patch <(echo "$sha256") <(gcc --version) | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$work/inputs" 2>/dev/null)" = "$inputs" ] && (cd "$bin" && sha256sum --status -c "$work/built" 2>/dev/null); then
   say "$bin/$program is up to date"
   exit 0
@@ -70,20 +70,9 @@ dpkg-deb --fsys-tarfile "$deb" | tar -xO "$tarball" |
 # The date of the sources is the date of the program.
 epoch=$(date -u -d "$(dpkg-deb --fsys-tarfile "$deb" | tar -tv --full-time --utc "$tarball" | awk '{ print $4, $5 }') UTC" +%s)
 
-# A patch says which text its source must have, "Needed-where: FILE TEXT"; it is left out of a kernel that does not need it.
-applied=()
-left_out=()
-for patch in "$here"/patches/*.patch; do
-  name=$(basename "$patch" .patch)
-  read -r file text < <(sed -n 's/^Needed-where: //p' "$patch")
-  if ! grep -qF -- "$text" "$source/$file" 2>/dev/null; then
-    left_out+=("$name")
-  elif patch -d "$source" -p1 -s -N --no-backup-if-mismatch <"$patch"; then
-    applied+=("$name")
-  else
-    fail "the patch $name does not fit $package $version" "adapt usermode/patches/$name.patch"
-  fi
-done
+patched=$(bash "$here/patch.sh" "$source" "$here/patches")
+mapfile -t applied < <(sed -n 's/^applied //p' <<<"$patched")
+mapfile -t left_out < <(sed -n 's/^not-needed //p' <<<"$patched")
 say "patches: ${applied[*]}${left_out:+; not needed: ${left_out[*]}}"
 
 export KBUILD_BUILD_USER=pyro KBUILD_BUILD_HOST=pyro KBUILD_BUILD_VERSION=1 SOURCE_DATE_EPOCH=$epoch LC_ALL=C TZ=UTC

@@ -134,3 +134,53 @@ def test_a_second_build_of_the_same_sources_does_nothing():
     assert result.returncode == 0, result.stderr
     assert "is up to date" in result.stdout
     assert KERNEL.stat().st_ino == before.st_ino
+
+
+PATCH = """A change.
+
+{header}
+
+It is described here. Hardening: this is no header line.
+
+--- a/file.c
++++ b/file.c
+@@ -1,2 +1,2 @@
+ first
+-open_everything();
++open_nothing();
+"""
+HARDENING = "Needed-where: file.c open_everything();\nHardening: a guest could open everything."
+
+
+@pytest.mark.parametrize("header, source, told", [
+    ("Needed-where: file.c open_everything();", "first\nopen_everything();\n", "applied a\n"),
+    (HARDENING, "first\nopen_everything();\n", "applied a\n"),
+    ("Needed-where: file.c open_everything();", "first\nopen_nothing();\n", "not-needed a\n"),
+    (HARDENING + "\nNot-needed-where: file.c open_nothing();", "first\nopen_nothing();\n", "not-needed a\n"),
+    # The text is gone, and nothing tells if the danger is gone with it.
+    (HARDENING, "first\nopen_all();\n", "the patch a hardens the kernel"),
+    (HARDENING + "\nNot-needed-where: file.c open_nothing();", "first\nopen_all();\n", "the patch a hardens the kernel"),
+    (HARDENING + "\nNot-needed-where: no-such.c open", "first\nopen_all();\n", "the patch a hardens the kernel"),
+    (HARDENING + "\nNot-needed-where: file.c", "first\nopen_all();\n", "the patch a hardens the kernel"),
+    (HARDENING, "first\nif (asked) open_everything();\n", "the patch a does not fit this kernel"),
+    ("Needed-where: file.c open_everything();", "first\nif (asked) open_everything();\n", "the patch a does not fit this kernel"),
+    ("Hardening: a guest could open everything.", "first\nopen_everything();\n", "the patch a does not say where it is needed"),
+])
+def test_a_patch_that_hardens_is_left_out_only_where_the_source_shows_the_same_hardening(tmp_path, header, source, told):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/file.c").write_text(source)
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches/a.patch").write_text(PATCH.format(header=header))
+    done = subprocess.run([harness.ROOT / "usermode/patch.sh", tmp_path / "source", tmp_path / "patches"], capture_output=True,
+                          text=True, check=False)
+    if told.startswith("the patch"):
+        assert (done.returncode, done.stdout) == (1, "") and f"usermode: {told}" in done.stderr and "\nhint: " in done.stderr, done
+    else:
+        assert (done.returncode, done.stdout) == (0, told), done
+    assert ("open_nothing" in (tmp_path / "source/file.c").read_text()) == (not told.startswith("the patch")), done
+
+
+def test_the_kernel_has_every_patch_that_hardens():
+    hardening = {path.stem for path in (harness.ROOT / "usermode/patches").glob("*.patch") if "\nHardening: " in path.read_text()}
+    assert {"0003-disks", "0006-network", "0012-nothing-else"} <= hardening
+    assert hardening <= set(json.loads(KERNEL.with_suffix(".json").read_text())["patches"])
