@@ -64,6 +64,8 @@ pyro_precompiled(pyro_pch ON HEADERS ${PYRO_PRECOMPILED} DEPS fmt::fmt nlohmann_
 if(PYRO_TESTS)
   pyro_precompiled(pyro_test_pch OFF HEADERS ${PYRO_PRECOMPILED} <gtest/gtest.h>
     DEPS fmt::fmt nlohmann_json::nlohmann_json tl::expected GTest::gtest)
+  add_library(pyro_test_main OBJECT ${CMAKE_SOURCE_DIR}/cmake/test_main.cc)
+  target_link_libraries(pyro_test_main PRIVATE pyro_options pyro_sanitize PUBLIC GTest::gtest)
 endif()
 
 # pyro_use_precompiled(target pyro_pch)
@@ -190,7 +192,7 @@ function(pyro_test name)
     return()
   endif()
   add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gtest GTest::gtest_main pyro_options pyro_sanitize)
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} pyro_test_main pyro_options pyro_sanitize)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   pyro_use_precompiled(${name} pyro_test_pch)
   set(properties LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})

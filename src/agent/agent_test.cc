@@ -219,7 +219,7 @@ class AgentTest : public ::testing::Test {
   sys::TestDirectory directory_;
   sys::UniqueFd socket_;
   sys::UniqueFd sync_gate_;
-  sys::UniqueFd sync_gate_end_;  // So that a byte too many is no SIGPIPE.
+  sys::UniqueFd sync_gate_end_;  // So that a byte too many is no error.
   pid_t agent_ = -1;
   wire::FrameDecoder decoder_;
   std::deque<Frame> kept_;

@@ -2,7 +2,6 @@
 #include <sys/un.h>
 
 #include <atomic>
-#include <csignal>
 
 #include <gtest/gtest.h>
 
@@ -18,10 +17,7 @@ namespace fs = std::filesystem;
 
 class WriteTreeTest : public ::testing::Test {
  protected:
-  WriteTreeTest() {
-    ::signal(SIGPIPE, SIG_IGN);
-    fs::create_directory(source_);
-  }
+  WriteTreeTest() { fs::create_directory(source_); }
   ~WriteTreeTest() override {
     for (const auto& tree : {source_, dest_}) {  // As another user than root.
       if (fs::exists(tree / "a/b")) fs::permissions(tree / "a/b", fs::perms::owner_all);

@@ -10,14 +10,12 @@
 #include <gtest/gtest.h>
 
 #include "engine/testing/session_peer.h"
-#include "sys/process_state.h"
 
 namespace pyro::engine {
 namespace {
 
 HostCommand OnHost(const std::string& script,
                    std::chrono::milliseconds limit = std::chrono::minutes(1)) {
-  sys::PrepareHostProcess();  // As the library does: a stdin that was closed sends no signal.
   sys::SpawnOptions spawn;
   spawn.argv = {"/bin/sh", "-c", script};
   auto command = HostCommand::Start(std::move(spawn), limit);
