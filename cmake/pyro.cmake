@@ -41,6 +41,51 @@ target_compile_features(pyro_fmt_static PUBLIC cxx_std_20)
 add_library(pyro_fmt INTERFACE)
 target_link_libraries(pyro_fmt INTERFACE "$<IF:$<BOOL:$<TARGET_PROPERTY:PYRO_STATIC>>,pyro_fmt_static,fmt::fmt>")
 
+# Other libraries from outside, as each program links them: pyro and its supervisor hold what they use of them, so that a
+# start loads the C library alone. Everything else links the shared ones, as does each program if an archive is missing.
+# docs/design/static-libraries.md
+option(PYRO_STATIC_LIBRARIES "Link outside libraries into pyro and pyro-supervisor" ON)
+
+# pyro_outside(sqlite SHARED SQLite::SQLite3 ARCHIVES sqlite3): makes pyro_sqlite. An archive stands before those it uses.
+function(pyro_outside name)
+  cmake_parse_arguments(arg "" "SHARED" "ARCHIVES" ${ARGN})
+  add_library(pyro_${name} INTERFACE)
+  set(files "")
+  set(missing "")
+  foreach(archive ${arg_ARCHIVES})
+    find_library(PYRO_ARCHIVE_${archive} lib${archive}.a)
+    if(PYRO_ARCHIVE_${archive})
+      list(APPEND files ${PYRO_ARCHIVE_${archive}})
+    else()
+      list(APPEND missing lib${archive}.a)
+    endif()
+  endforeach()
+  if(PYRO_STATIC_LIBRARIES AND missing)
+    message(STATUS "Programs load lib${name} at their start: there is no ${missing}")
+  endif()
+  if(NOT PYRO_STATIC_LIBRARIES OR PYRO_SANITIZE OR missing)
+    target_link_libraries(pyro_${name} INTERFACE ${arg_SHARED})
+  else()
+    add_library(pyro_${name}_static INTERFACE)
+    target_link_libraries(pyro_${name}_static INTERFACE ${files})
+    target_link_libraries(pyro_${name} INTERFACE
+      "$<IF:$<BOOL:$<TARGET_PROPERTY:PYRO_STATIC>>,pyro_${name}_static,${arg_SHARED}>")
+  endif()
+endfunction()
+pyro_outside(sqlite SHARED SQLite::SQLite3 ARCHIVES sqlite3)
+pyro_outside(zlib SHARED ZLIB::ZLIB ARCHIVES z)
+pyro_outside(libarchive SHARED LibArchive::LibArchive ARCHIVES archive z bz2 lzma zstd lz4)
+pyro_outside(crypto SHARED OpenSSL::Crypto ARCHIVES crypto)
+pyro_outside(ssl SHARED OpenSSL::SSL ARCHIVES ssl crypto)
+
+# pyro_static(pyro): the program links archives where there are any.
+function(pyro_static program)
+  if(PYRO_STATIC_LIBRARIES AND NOT PYRO_SANITIZE)
+    set_target_properties(${program} PROPERTIES PYRO_STATIC ON)
+    target_link_options(${program} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+endfunction()
+
 # What nearly every source includes, parsed once. Headers of libraries only: one of pyro's own would rebuild everything
 # whenever it changes. A source still includes what it uses: the linter sees it without these.
 set(PYRO_PRECOMPILED
