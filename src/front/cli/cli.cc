@@ -1,8 +1,10 @@
 #include "front/cli/cli.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +23,8 @@
 
 namespace pyro::cli {
 namespace {
+
+constexpr std::string_view kHelp = "help";
 
 // Takes the words after the first "--" away, so that no option of ours can be found among them.
 Words CutCommand(std::vector<std::string> all) {
@@ -72,27 +76,40 @@ int Finish(int code, const Context& context) {
                         {.clock = context.clock, .failure_code = context.failure_code});
 }
 
-void AddCommands(CLI::App& app, Context& context) {
-  app.set_version_flag("-V,--version", fmt::format("pyro {}", kVersion), "Print the version");
-  app.require_subcommand(1);
-  app.footer(
+struct TopCommand {
+  std::string_view name;
+  void (*add)(CLI::App& app, Context& context);
+};
+
+constexpr TopCommand kTopCommands[] = {
+    {"run", AddRun},       {"task", AddTask}, {"vm", AddVm},       {"mcp", AddMcp},
+    {"env", AddEnv},       {"warm", AddWarm}, {"watch", AddWatch}, {"config", AddConfig},
+    {"doctor", AddDoctor}, {"demo", AddDemo}, {kHelp, AddHelp},    {"version", AddVersion},
+};
+
+// The parser of the command that the words begin with, which is made sooner than that of all; if
+// they begin with none, or with the one that looks at all, then that of all.
+std::unique_ptr<CLI::App> MakeParser(Context& context, const std::vector<std::string>& called) {
+  auto app = std::make_unique<CLI::App>(
+      "A computer for every agent task: real Linux microVMs,\nwith no daemon, no root and no "
+      "account.",
+      "pyro");
+  app->set_version_flag("-V,--version", fmt::format("pyro {}", kVersion), "Print the version");
+  app->require_subcommand(1);
+  app->footer(
       "Exits with 0, 1 (failed) or 2 (bad arguments); 'run' and 'exec' with the code of\n"
       "their command. With NO_COLOR set nothing is coloured.\n\n"
       "Example:\n  pyro run debian:12 -- git --version\n\n'pyro COMMAND --help' tells more.");
-  app.formatter(HelpFormatter());
-  app.set_help_flag("-h,--help", "Print this help");
-  AddRun(app, context);
-  AddTask(app, context);
-  AddVm(app, context);
-  AddMcp(app, context);
-  AddEnv(app, context);
-  AddWarm(app, context);
-  AddWatch(app, context);
-  AddConfig(app, context);
-  AddDoctor(app, context);
-  AddDemo(app, context);
-  AddHelp(app, context);
-  AddVersion(app, context);
+  app->formatter(HelpFormatter());
+  app->set_help_flag("-h,--help", "Print this help");
+  const std::string_view name = called.empty() ? "" : called[0];
+  const bool one = name != kHelp && std::any_of(std::begin(kTopCommands), std::end(kTopCommands),
+                                                [&](const auto& top) { return top.name == name; });
+  context.verb = one && called.size() > 1 ? called[1] : "";
+  for (const TopCommand& top : kTopCommands) {
+    if (!one || top.name == name) top.add(*app, context);
+  }
+  return app;
 }
 
 int Act(const Context& context, const EngineFactory& make_engine) {
@@ -115,33 +132,33 @@ int Main(int argc, char** argv, const EngineFactory& make_engine, const Clock& c
   const Words words = CutCommand(all);
   Context context = {.clock = clock, .command = words.command.value_or(std::vector<std::string>())};
 
-  CLI::App app(
-      "A computer for every agent task: real Linux microVMs,\nwith no daemon, no root and no "
-      "account.",
-      "pyro");
-  AddCommands(app, context);
+  auto app = MakeParser(context, words.own);
   // For the completions of shells, man pages and tests. No person types such names.
   if (!all.empty() && all[0] == "__complete") {
-    Print(Completions(app, std::vector<std::string>(all.begin() + 1, all.end()), make_engine));
+    Print(Completions(*app, std::vector<std::string>(all.begin() + 1, all.end()), make_engine));
     return Finish(kExitOk, context);
   }
   if (!all.empty() && all[0] == "__describe") {
     const bool api = all.size() > 1 && all[1] == "--api";
-    PrintJson(api ? api::DescribeApi() : DescribeCommand(app));
+    PrintJson(api ? api::DescribeApi() : DescribeCommand(*app));
     return Finish(kExitOk, context);
   }
   if (all.empty()) {
-    Print(HelpOf(app));
+    Print(HelpOf(*app));
     return Finish(kExitOk, context);
   }
-  const Reading reading = ReadWords(app, words);
+  Reading reading = ReadWords(*app, words);
+  if (reading.mistake) {  // The other commands may be in its explanation.
+    app = MakeParser(context, {});
+    reading = ReadWords(*app, words);
+  }
   if (reading.mistake) return ReportUsage(*reading.mistake, *reading.command, words);
   try {
     std::vector<std::string> parsed = WordsForParser(words, reading);
     std::reverse(parsed.begin(), parsed.end());  // CLI11 takes its words from the back.
-    app.parse(std::move(parsed));
+    app->parse(std::move(parsed));
   } catch (const CLI::CallForHelp&) {
-    Print(app.help());
+    Print(app->help());
     return Finish(kExitOk, context);
   } catch (const CLI::CallForVersion& version) {
     Print(std::string(version.what()) + "\n");

@@ -27,6 +27,8 @@ inline constexpr int kExitPyroFailed =
 struct Context {
   const Clock& clock;
   std::vector<std::string> command;  // The words after "--".
+  // The second word, if the parser is made for the command of the first two alone.
+  std::string verb = {};
   // One of the two is set by the chosen command's parse callback; an answer needs no engine.
   std::function<int(Engine&)> action;
   std::function<int()> answer;

@@ -98,6 +98,7 @@ std::string OneLine(const TaskCommand& command) {
 void AddTask(CLI::App& app, Context& context) {
   CLI::App* task = app.add_subcommand("task", "Workspaces that stay until they are deleted");
   task->require_subcommand(1);
+  if (context.verb == "exec") return AddTaskExec(*task, context);
   task->footer(
       "A TASK_ID may be shortened to its first 6 characters, with 'task_' or without.\n\n"
       "Example:\n  pyro task create debian:12\n\n'pyro task COMMAND --help' tells more.");
