@@ -173,30 +173,35 @@ bool Database::in_transaction() const { return sqlite3_get_autocommit(handle_.ge
 
 std::filesystem::path Database::path() const { return sqlite3_db_filename(handle_.get(), "main"); }
 
-void Transaction::Rollback::operator()(sqlite3* handle) const {
+void Transaction::End::operator()(sqlite3* handle) const {
   // After some errors SQLite has rolled back by itself. A failure to roll back needs no action: the
   // file is unchanged, because no change was committed.
   if (sqlite3_get_autocommit(handle) == 0) {
     sqlite3_exec(handle, "ROLLBACK", nullptr, nullptr, nullptr);
   }
+  if (sync == Sync::kAtCommit) return;
+  PYRO_CHECK(sqlite3_exec(handle, "PRAGMA synchronous = FULL", nullptr, nullptr, nullptr) ==
+             SQLITE_OK);
 }
 
-Result<Transaction> Transaction::Begin(Database& database) {
+Result<Transaction> Transaction::Begin(Database& database, Sync sync) {
   PYRO_CHECK(!database.in_transaction());
+  Transaction transaction(database.handle_.get(), sync);
+  // In the mode WAL that leaves out the sync at a commit, and no other.
+  if (sync == Sync::kLater) {
+    PYRO_RETURN_IF_ERROR(database.Execute("PRAGMA synchronous = NORMAL"));
+  }
   PYRO_RETURN_IF_ERROR(database.Execute("BEGIN IMMEDIATE"));
-  return Transaction(database.handle_.get());
+  return transaction;
 }
 
 Status Transaction::Commit() {
   PYRO_CHECK(handle_ != nullptr);
+  Status status = OkStatus();
   const int code = sqlite3_exec(handle_.get(), "COMMIT", nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) {
-    Error error = SqliteError(handle_.get(), code);
-    handle_.reset();
-    return error;
-  }
-  static_cast<void>(handle_.release());
-  return OkStatus();
+  if (code != SQLITE_OK) status = SqliteError(handle_.get(), code);
+  handle_.reset();
+  return status;
 }
 
 }  // namespace pyro::db

@@ -118,24 +118,34 @@ class Database {
   Handle handle_;
 };
 
+// When the changes of a transaction are on disk.
+enum class Sync {
+  kAtCommit,
+  // At the latest with the next transaction that is synced. Other processes see them at once, and
+  // they survive a kill. A power cut may take them, together with all later ones.
+  kLater,
+};
+
 // BEGIN IMMEDIATE: no other process writes from here to Commit, so values that were read stay true.
 // Rolled back when it goes out of scope uncommitted. Transactions do not nest; beginning one inside
 // another aborts. It must be destroyed before its Database.
 class Transaction {
  public:
   // kUnavailable: another process kept its transaction for longer than kBusyTimeout.
-  static Result<Transaction> Begin(Database& database);
+  static Result<Transaction> Begin(Database& database, Sync sync = Sync::kAtCommit);
 
-  // On success all changes are on disk, on an error none of them.
+  // On success all changes are on disk, or will be as `sync` says; on an error none of them.
   Status Commit();
 
  private:
-  struct Rollback {
+  // Rolls back what was not committed.
+  struct End {
+    Sync sync = Sync::kAtCommit;
     void operator()(sqlite3* handle) const;
   };
-  explicit Transaction(sqlite3* handle) : handle_(handle) {}
+  Transaction(sqlite3* handle, Sync sync) : handle_(handle, End{sync}) {}
 
-  std::unique_ptr<sqlite3, Rollback> handle_;  // Borrowed; null once it is over.
+  std::unique_ptr<sqlite3, End> handle_;  // Borrowed; null once it is over.
 };
 
 }  // namespace pyro::db

@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <map>
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "db/test_support.h"
 
@@ -124,6 +126,66 @@ TEST(TransactionTest, IsRolledBackUnlessCommitted) {
   }
   auto other = Database::Open(file.path());
   EXPECT_EQ(QueryInt(*other, "SELECT count(*) FROM t"), 1);
+}
+
+// Counts the syncs of all databases that are opened while it lives.
+class SyncCounter {
+ public:
+  SyncCounter() {
+    real_ = sqlite3_vfs_find(nullptr);
+    own_ = *real_;
+    own_.zName = "counter";
+    own_.xOpen = &Open;
+    sqlite3_vfs_register(&own_, 1);
+  }
+  ~SyncCounter() { sqlite3_vfs_unregister(&own_); }
+  SyncCounter(const SyncCounter&) = delete;
+  SyncCounter& operator=(const SyncCounter&) = delete;
+
+  static int Take() { return std::exchange(syncs_, 0); }
+
+ private:
+  static int Open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) {
+    const int code = real_->xOpen(real_, name, file, flags, out);
+    if (code != SQLITE_OK || file->pMethods == nullptr) return code;
+    sqlite3_io_methods& methods = methods_[file->pMethods];
+    methods = *file->pMethods;
+    sync_ = std::exchange(methods.xSync, &Sync);
+    file->pMethods = &methods;
+    return code;
+  }
+  static int Sync(sqlite3_file* file, int flags) {
+    ++syncs_;
+    return sync_(file, flags);
+  }
+
+  static inline sqlite3_vfs* real_ = nullptr;
+  static inline std::map<const sqlite3_io_methods*, sqlite3_io_methods> methods_;
+  static inline int (*sync_)(sqlite3_file*, int) = nullptr;
+  static inline int syncs_ = 0;
+  sqlite3_vfs own_;
+};
+
+TEST(TransactionTest, OneThatIsSyncedLaterWaitsForNoDiskAndTheNextOneIsSyncedAsBefore) {
+  const TestFile file;
+  const SyncCounter counter;
+  auto database = Database::Open(file.path());
+  ASSERT_TRUE(database->Execute("CREATE TABLE t (v INTEGER) STRICT").ok());
+  (void)SyncCounter::Take();
+  for (const bool commits : {true, false}) {
+    auto transaction = Transaction::Begin(*database, Sync::kLater);
+    ASSERT_TRUE(transaction.ok());
+    ASSERT_TRUE(database->Execute("INSERT INTO t VALUES (1)").ok());
+    if (commits) ASSERT_TRUE(transaction->Commit().ok());
+  }
+  EXPECT_EQ(SyncCounter::Take(), 0);
+  auto other = Database::Open(file.path());
+  EXPECT_EQ(QueryInt(*other, "SELECT count(*) FROM t"), 1);
+  EXPECT_EQ(QueryInt(*database, "PRAGMA synchronous"), 2);
+  auto transaction = Transaction::Begin(*database);
+  ASSERT_TRUE(database->Execute("INSERT INTO t VALUES (2)").ok());
+  ASSERT_TRUE(transaction->Commit().ok());
+  EXPECT_EQ(SyncCounter::Take(), 1);
 }
 
 TEST(TransactionTest, FullFileIsNoSpaceAndLeavesWhatWasCommitted) {

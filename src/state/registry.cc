@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "db/migrations.h"
@@ -200,14 +201,16 @@ Result<std::set<std::string>> Registry::DigestsInUse() {
   return std::set<std::string>(digests.begin(), digests.end());
 }
 
-Status Registry::InTransaction(const std::function<Status()>& body) {
-  return database_.in_transaction() ? body() : WithExclusive(body);
+Status Registry::InTransaction(const std::function<Status()>& body, db::Sync sync) {
+  if (database_.in_transaction()) return body();
+  PYRO_ASSIGN_OR_RETURN(auto transaction, db::Transaction::Begin(database_, sync));
+  PYRO_RETURN_IF_ERROR(body());
+  return transaction.Commit();
 }
 
 Status Registry::WithExclusive(const std::function<Status()>& body) {
-  PYRO_ASSIGN_OR_RETURN(auto transaction, db::Transaction::Begin(database_));
-  PYRO_RETURN_IF_ERROR(body());
-  return transaction.Commit();
+  PYRO_CHECK(!database_.in_transaction());
+  return InTransaction(body);
 }
 
 }  // namespace pyro::state

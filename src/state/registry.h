@@ -75,9 +75,11 @@ class Registry {
   Result<CommandRecord> BeginCommand(const InstanceId& id, const CommandSpec& spec,
                                      ExecutionMode mode = ExecutionMode::kGuestVirtioSerial);
 
-  // Records the end of a running command, once; its output must be on disk already. Begins the
-  // lease again if the task is started and the command was not interrupted. kNotFound. kWrongState:
-  // its end is recorded already, and does not change. kInvalidArgument: see CheckCommandEnd.
+  // Records the end of a running command, once; its output and its line in the journal must be on
+  // disk already. The row need not be when this returns: if a power cut takes it, then
+  // InterruptRunning restores it from that line. Begins the lease again if the task is started and
+  // the command was not interrupted. kNotFound. kWrongState: its end is recorded already, and does
+  // not change. kInvalidArgument: see CheckCommandEnd.
   Result<CommandRecord> EndCommand(const InstanceId& id, std::int64_t sequence,
                                    const CommandEnd& end);
 
@@ -119,8 +121,9 @@ class Registry {
   Status Store(const InstanceRecord& instance);
   Status Remove(const InstanceId& id);
   Status InsertCommandRow(const CommandRecord& command);
-  // `body` in the transaction that is open, or else in one of its own.
-  Status InTransaction(const std::function<Status()>& body);
+  // `body` in the transaction that is open, or else in one of its own, which is synced as `sync`
+  // says.
+  Status InTransaction(const std::function<Status()>& body, db::Sync sync = db::Sync::kAtCommit);
 
   db::Database database_;
   const Clock* clock_;

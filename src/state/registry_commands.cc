@@ -47,7 +47,7 @@ Result<CommandRecord> Registry::EndCommand(const InstanceId& id, std::int64_t se
                                            const CommandEnd& end) {
   PYRO_RETURN_IF_ERROR(CheckCommandEnd(end));
   std::optional<CommandRecord> command;
-  PYRO_RETURN_IF_ERROR(InTransaction([&]() -> Status {
+  const auto record = [&]() -> Status {
     PYRO_ASSIGN_OR_RETURN(command, GetCommand(id, sequence));
     if (command->end) {
       return MakeError(ErrorCode::kWrongState,
@@ -65,7 +65,8 @@ Result<CommandRecord> Registry::EndCommand(const InstanceId& id, std::int64_t se
     PYRO_ASSIGN_OR_RETURN(auto update, database_.Prepare(kUpdateCommand));
     BindCommand(update, *command);
     return update.Run();
-  }));
+  };
+  PYRO_RETURN_IF_ERROR(InTransaction(record, db::Sync::kLater));
   return std::move(*command);
 }
 

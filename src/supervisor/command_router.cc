@@ -41,7 +41,7 @@ Status CommandRouter::FromClient(ClientId client, Frame frame) {
     held_bytes_ += frame.payload.size() + wire::kHeaderBytes;
     if (held_bytes_ > kMaxHeldBytes) return Breach("too much before the guest is ready");
     held_.push_back({client, std::move(frame)});
-    if (held_.size() == 1) place_.ports.UseChanged();
+    if (held_.size() == 1) place_.ports.UseChanged(false);
     return OkStatus();
   }
   if (frame.type == FrameType::kExec) return Exec(from, frame);
@@ -123,7 +123,7 @@ void CommandRouter::Begin(ClientChannel client, wire::Exec exec) {
   }
   by_client_[client] = channel;
   commands_.try_emplace(channel, place_, client, channel, exec.sequence).first->second.Begin(exec);
-  if (commands_.size() == 1) place_.ports.UseChanged();
+  if (commands_.size() == 1) place_.ports.UseChanged(exec.journal);
 }
 
 void CommandRouter::Refuse(ClientChannel client, const Error& error) {
@@ -146,7 +146,7 @@ void CommandRouter::ClientGone(ClientId client) {
       std::erase_if(held_, [client](const Held& one) { return one.client == client; }) > 0;
   for (auto& [channel, command] : commands_) command.ClientGone(client);
   questions_.ClientGone(client);
-  if (held_some && idle()) place_.ports.UseChanged();
+  if (held_some && idle()) place_.ports.UseChanged(false);
 }
 
 void CommandRouter::GuestGone() {
@@ -165,18 +165,19 @@ void CommandRouter::GiveUp(RoutedCommand& command) {
   command.GiveUp();
   by_client_.erase(command.client());
   ++given_up_;
-  if (idle()) place_.ports.UseChanged();
+  if (idle()) place_.ports.UseChanged(false);
 }
 
 void CommandRouter::Finish(Commands::iterator command) {
   const bool given_up = command->second.given_up();
+  const bool journaled = command->second.sequence() > 0;
   if (given_up) {
     --given_up_;
   } else {
     by_client_.erase(command->second.client());
   }
   commands_.erase(command);
-  if (!given_up && commands_.size() == given_up_) place_.ports.UseChanged();
+  if (!given_up && commands_.size() == given_up_) place_.ports.UseChanged(journaled);
 }
 
 }  // namespace pyro::supervisor

@@ -57,9 +57,10 @@ void Lease::Claimed(ClientId client, seconds ttl) {
   Renew();
 }
 
-void Lease::Used() {
+void Lease::Used(bool recorded) {
   // A spare lives by its pool's lease, and a guest without its owner by a limit for that owner.
-  if (!spare_.waiting() && !awaits_owner()) Renew();
+  if (spare_.waiting() || awaits_owner()) return;
+  recorded ? Arm(ttl_) : Renew();
 }
 
 void Lease::GuestIsReady() {

@@ -50,8 +50,8 @@ class Lease {
   // A client has taken this spare. The guest ends with it, or after `ttl` without use.
   void Claimed(ClientId client, std::chrono::seconds ttl);
 
-  // Commands began, or all have ended.
-  void Used();
+  // Commands began, or all have ended. `recorded`: the lease in the row has begun again already.
+  void Used(bool recorded = false);
   // The guest takes commands: its time without use begins again, unless it ends with its owner. The
   // record says so already.
   void GuestIsReady();

@@ -55,6 +55,17 @@ TEST_F(LeaseTest, EndsAfterItsTimeWithoutUse) {
   EXPECT_EQ(owner_gone_, 0);
 }
 
+TEST_F(LeaseTest, IsNotWrittenToARowInWhichACommandsRecordHasBegunItAgain) {
+  Lease& lease = Begin();
+  Pass(59s);
+  lease.Used(/*recorded=*/true);
+  EXPECT_EQ(record_.Count("renewed"), 0);
+  Pass(59s);
+  EXPECT_EQ(over_, 0);
+  Pass(1s);
+  EXPECT_EQ(over_, 1);
+}
+
 TEST_F(LeaseTest, IsHeldByACommandAndByAStart) {
   ready_ = false;
   Lease& lease = Begin();

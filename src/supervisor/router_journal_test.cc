@@ -65,6 +65,17 @@ TEST_F(JournalRouterTest, RecordsBeforeTheGuestIsAskedAndAgainBeforeTheClientIsT
   EXPECT_EQ(ToClient(1).back().type, FrameType::kExited);
 }
 
+TEST_F(JournalRouterTest, TellsWhichUseTheJournalHasRecordedWithTheLease) {
+  const std::uint32_t journaled = BeginJournaled(1, 5);
+  ASSERT_TRUE(Exit(journaled).ok());
+  EXPECT_EQ(use_changes_, 2);
+  EXPECT_EQ(journaled_changes_, 2);
+  to_guest_.clear();
+  ASSERT_TRUE(Exit(Begin(1, 6)).ok());
+  EXPECT_EQ(use_changes_, 4);
+  EXPECT_EQ(journaled_changes_, 2);
+}
+
 TEST_F(JournalRouterTest, TheGuestIsToldTheSequenceThatTheJournalGave) {
   wire::Exec exec;
   exec.argv = {"true"};

@@ -24,8 +24,8 @@ class Serving : private CommandPorts {
   class Owner {
    public:
     virtual ~Owner() = default;
-    // Commands began, or all have ended.
-    virtual void CommandsChanged() = 0;
+    // Commands began, or all have ended; `journaled` is that of CommandPorts.
+    virtual void CommandsChanged(bool journaled) = 0;
     virtual void GuestFailed(const Error& error) = 0;
   };
 
@@ -56,7 +56,7 @@ class Serving : private CommandPorts {
   }
   void GivingUp() override;
   void JournalWritten() override;
-  void UseChanged() override { owner_.CommandsChanged(); }
+  void UseChanged(bool journaled) override { owner_.CommandsChanged(journaled); }
 
   void Beat();
 

@@ -62,7 +62,7 @@ class ServingPartTest : public SupervisorFixture,
   void ClientGone(ClientId) override {}
   Status FromAgent(wire::Frame) override { return OkStatus(); }
   void MachineEnded() override {}
-  void CommandsChanged() override { ++changes_; }
+  void CommandsChanged(bool) override { ++changes_; }
   void GuestFailed(const Error& error) override { failures_.push_back(error.message); }
 };
 

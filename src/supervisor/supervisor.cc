@@ -145,8 +145,8 @@ void Supervisor::ClientGone(ClientId client) {
 
 // --- The lease
 
-void Supervisor::CommandsChanged() {
-  if (!ending_.begun()) lease_.Used();
+void Supervisor::CommandsChanged(bool journaled) {
+  if (!ending_.begun()) lease_.Used(journaled);
 }
 
 }  // namespace pyro::supervisor

@@ -100,7 +100,7 @@ class Supervisor : private ClientRequests,
   void ClientGone(ClientId client) override;
 
   // The lease.
-  void CommandsChanged() override;
+  void CommandsChanged(bool journaled) override;
   bool Idle() const override { return serving_.router().idle(); }
 
   boost::asio::io_context& loop_;

@@ -73,6 +73,7 @@ class CommandPortsTest : public ::testing::Test, private CommandPorts {
   std::string to_guest_;
   std::map<ClientId, std::string> to_client_;
   int use_changes_ = 0;
+  int journaled_changes_ = 0;
   FakeTimers timers_;
 
  private:
@@ -80,7 +81,10 @@ class CommandPortsTest : public ::testing::Test, private CommandPorts {
   void ToClient(ClientId client, std::string bytes) override { to_client_[client] += bytes; }
   void GivingUp() override {}
   void JournalWritten() override {}
-  void UseChanged() override { ++use_changes_; }
+  void UseChanged(bool journaled) override {
+    ++use_changes_;
+    if (journaled) ++journaled_changes_;
+  }
 };
 
 class CommandRouterTest : public CommandPortsTest {
