@@ -42,7 +42,10 @@ bool NeedsALook(const Context& context, const InstanceRecord& instance) {
 }
 
 Status RemoveLeftovers(Registry& registry, const Context& context, InstanceKind kind,
-                       ReapedVms& reaped) {
+                       const std::vector<InstanceRecord>& seen, ReapedVms& reaped) {
+  // First without a transaction: nearly always there is nothing to do.
+  PYRO_ASSIGN_OR_RETURN(const bool any, state::MayHaveLeftovers(context.state, kind, seen));
+  if (!any) return OkStatus();
   return registry.WithExclusive([&]() -> Status {
     PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> known, registry.List(kind));
     PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> leftovers,
@@ -183,7 +186,7 @@ Result<ReapedVms> ReconcileAll(Registry& registry, const Context& context, Insta
     const auto removed = Reconcile(registry, context, instance.id);
     if (removed && *removed) reaped.vm_ids.push_back(instance.id.str());
   }
-  PYRO_RETURN_IF_ERROR(RemoveLeftovers(registry, context, kind, reaped));
+  PYRO_RETURN_IF_ERROR(RemoveLeftovers(registry, context, kind, instances, reaped));
   if (kind == InstanceKind::kTask) {
     PYRO_RETURN_IF_ERROR(state::AdoptTasks(registry, context.state, context.clock));
   } else {

@@ -18,6 +18,9 @@ constexpr std::size_t kJournalReadBytes = 256 * 1024;
 
 }  // namespace
 
+JournalOutput::JournalOutput()
+    : chunk_(std::make_unique_for_overwrite<char[]>(kJournalReadBytes)) {}
+
 Result<std::unique_ptr<JournalOutput>> JournalOutput::Open(const std::filesystem::path& task_dir,
                                                            std::int64_t sequence) {
   std::unique_ptr<JournalOutput> output(new JournalOutput);
@@ -43,13 +46,12 @@ Status JournalOutput::Read() {
     std::string& bytes = buffer(stream);
     if (!bytes.empty()) continue;
     const int file = files_[static_cast<std::size_t>(stream)].get();
-    bytes.resize(kJournalReadBytes);
     ssize_t n = -1;
     do {
-      n = ::read(file, bytes.data(), bytes.size());
+      n = ::read(file, chunk_.get(), kJournalReadBytes);
     } while (n < 0 && errno == EINTR);
-    bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     if (n < 0) return sys::ErrnoError(errno, "read the journal");
+    bytes.assign(chunk_.get(), static_cast<std::size_t>(n));
   }
   return OkStatus();
 }

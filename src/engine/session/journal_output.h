@@ -24,10 +24,11 @@ class JournalOutput : public OutputSource {
   bool ended() const override { return true; }
 
  private:
-  JournalOutput() = default;
+  JournalOutput();
 
   sys::UniqueFd changes_;  // An inotify descriptor.
   std::array<sys::UniqueFd, 2> files_;
+  std::unique_ptr<char[]> chunk_;  // Not zeroed: most reads are of a few bytes.
 };
 
 }  // namespace pyro::engine

@@ -244,6 +244,15 @@ Result<std::vector<fs::path>> LeftoverDirectories(const fs::path& state_dir, Ins
   return leftovers;
 }
 
+Result<bool> MayHaveLeftovers(const fs::path& state_dir, InstanceKind kind,
+                              const std::vector<InstanceRecord>& known) {
+  PYRO_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(state_dir, kind));
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    return std::none_of(known.begin(), known.end(),
+                        [&](const InstanceRecord& one) { return one.id.str() == name; });
+  });
+}
+
 Result<bool> IsAdoptable(const fs::path& state_dir, const InstanceId& id) {
   return IsFree(state_dir, id, /*creating=*/false);
 }

@@ -69,6 +69,10 @@ Result<std::vector<std::filesystem::path>> LeftoverDirectories(
     const std::filesystem::path& state_dir, InstanceKind kind,
     const std::vector<InstanceRecord>& known);
 
+// False: there is none of these. Needs no WithExclusive and takes no lock.
+Result<bool> MayHaveLeftovers(const std::filesystem::path& state_dir, InstanceKind kind,
+                              const std::vector<InstanceRecord>& known);
+
 // True: a finished task whose lock is free. If it has no row, its registry was lost. Call it inside
 // WithExclusive.
 Result<bool> IsAdoptable(const std::filesystem::path& state_dir, const InstanceId& id);

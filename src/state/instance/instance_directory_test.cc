@@ -35,6 +35,8 @@ class InstanceDirectoryTest : public testing::Test {
     for (const InstanceId& id : known) rows.emplace_back(TestSpec(id));
     auto found = LeftoverDirectories(state_.path(), kind, rows);
     if (found) std::sort(found->begin(), found->end());
+    const auto may_have = MayHaveLeftovers(state_.path(), kind, rows);
+    EXPECT_TRUE(may_have.ok() && (*may_have || !found || found->empty())) << "it misses one";
     return found;
   }
   Result<std::vector<fs::path>> Leftovers(const std::vector<InstanceId>& known) {
@@ -82,6 +84,19 @@ TEST_F(InstanceDirectoryTest, RemovalOfATaskHasAPointOfNoReturn) {
   EXPECT_EQ(Look(id), InstanceFiles::kMissing);
   EXPECT_TRUE(fs::is_empty(InstancesDirectory(state_.path(), InstanceKind::kTask)));
   EXPECT_TRUE(RemoveInstanceDirectory(state_.path(), id).ok());
+}
+
+TEST_F(InstanceDirectoryTest, WithARowForEachDirectoryTheFirstLookFindsNothing) {
+  const auto may_have = [this](const std::vector<InstanceRecord>& rows) {
+    return *MayHaveLeftovers(state_.path(), InstanceKind::kTask, rows);
+  };
+  const InstanceRecord row(TestSpec(TestTaskId(1)));
+  EXPECT_FALSE(may_have({}));  // Nothing was ever made.
+  MakeFinished(TestTaskId(1));
+  EXPECT_FALSE(may_have({row}));
+  EXPECT_TRUE(may_have({}));
+  ASSERT_TRUE(RetireDirectory(state_.path(), TestTaskId(1)).ok());
+  EXPECT_TRUE(may_have({row}));
 }
 
 TEST_F(InstanceDirectoryTest, NothingThatMayHoldWorkIsALeftover) {
