@@ -33,7 +33,7 @@ using wire::Stream;
 // A tree that is no more than the process group, which the command kills by itself.
 class NoTree : public ProcessTree {
  public:
-  int procs_fd() const override { return -1; }
+  int cgroup_fd() const override { return -1; }
   void Kill() override {}
   bool TryRemove() override { return true; }
 };

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <csignal>
 #include <map>
+#include <utility>
 
 #include "base/try.h"
 #include "sys/files.h"
@@ -25,10 +26,9 @@ constexpr int kPipeBytes = 256 * 1024;
 // output only then. A command that leaves its output open ends that much later.
 constexpr std::chrono::milliseconds kSettle{100};
 
-Result<sys::Pipe> MakeLargePipe() {
-  PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
-  (void)::fcntl(pipe.read.get(), F_SETPIPE_SZ, kPipeBytes);  // Only an optimisation.
-  return pipe;
+// Once bytes flow: most commands read nothing and write little.
+void Enlarge(const sys::UniqueFd& pipe, bool& large) {
+  if (!std::exchange(large, true)) (void)::fcntl(pipe.get(), F_SETPIPE_SZ, kPipeBytes);
 }
 
 // An error of the guest, not of the program to run: without an errno.
@@ -105,9 +105,9 @@ std::vector<std::string> CommandEnvironment(const wire::Exec& exec) {
 Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wire::Exec& exec,
                                                 ProcessTrees& trees, const Limits& limits,
                                                 DiskSync& sync) {
-  auto in = MakeLargePipe();
-  auto out = MakeLargePipe();
-  auto err = MakeLargePipe();
+  auto in = sys::MakePipe();
+  auto out = sys::MakePipe();
+  auto err = sys::MakePipe();
   for (const auto* pipe : {&in, &out, &err}) {
     if (!pipe->ok()) return NotTried(pipe->error());
   }
@@ -129,7 +129,7 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   options.search_path = true;
   options.die_with_parent = false;
   options.limits = limits;
-  options.cgroup_procs_fd = (*tree)->procs_fd();
+  options.cgroup_fd = (*tree)->cgroup_fd();
   auto child = sys::ChildProcess::Spawn(std::move(options));
   if (!child) {
     (void)(*tree)->TryRemove();
@@ -181,6 +181,7 @@ void Command::WriteInput(Session& session, short revents) {
   if (!input_.valid()) return;
   bool refused = (revents & POLLERR) != 0;  // No process can read it any more.
   while (!refused && !session.Input(channel_).empty()) {
+    Enlarge(input_, large_input_);
     const std::string_view bytes = session.Input(channel_);
     const ssize_t n = ::write(input_.get(), bytes.data(), bytes.size());
     if (n > 0) {
@@ -202,7 +203,7 @@ void Command::ReadOutput(Session& session, Output& output) {
   const ssize_t n = ::read(output.fd.get(), room.data, want);
   if (n > 0) {
     session.OutputRead(channel_, output.stream, static_cast<std::size_t>(n));
-    if (!status_) return;
+    if (!status_) return Enlarge(output.fd, output.large);
     output.left -= static_cast<std::size_t>(n);
     if (output.left == 0) EndOutput(session, output);
   } else if (n == 0 || status_ || (errno != EAGAIN && errno != EINTR)) {

@@ -70,6 +70,7 @@ class Command {
     wire::Stream stream;
     sys::UniqueFd fd;
     bool ended = false;
+    bool large = false;
     std::size_t left = 0;  // After the exit: bytes that still count.
     int poll = -1;         // Index among the polls of this round.
   };
@@ -87,6 +88,7 @@ class Command {
   sys::ChildProcess child_;
   std::unique_ptr<ProcessTree> tree_;
   sys::UniqueFd input_;
+  bool large_input_ = false;
   int input_poll_ = -1;
   std::array<Output, 2> outputs_ = {Output{wire::Stream::kStdout, {}}, {wire::Stream::kStderr, {}}};
   SteadyTime started_;

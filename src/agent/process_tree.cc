@@ -18,10 +18,10 @@ namespace {
 
 class Cgroup : public ProcessTree {
  public:
-  Cgroup(std::string path, sys::UniqueFd procs)
-      : path_(std::move(path)), procs_(std::move(procs)) {}
+  Cgroup(std::string path, sys::UniqueFd directory)
+      : path_(std::move(path)), directory_(std::move(directory)) {}
 
-  int procs_fd() const override { return procs_.get(); }
+  int cgroup_fd() const override { return directory_.get(); }
 
   void Kill() override {
     const auto fd = sys::OpenFile(path_ + "/cgroup.kill", O_WRONLY);
@@ -29,13 +29,13 @@ class Cgroup : public ProcessTree {
   }
 
   bool TryRemove() override {
-    procs_.Reset();
+    directory_.Reset();
     return ::rmdir(path_.c_str()) == 0 || errno == ENOENT;
   }
 
  private:
   const std::string path_;
-  sys::UniqueFd procs_;
+  sys::UniqueFd directory_;
 };
 
 }  // namespace
@@ -44,12 +44,13 @@ Result<std::unique_ptr<ProcessTree>> CgroupTrees::Create(std::int64_t sequence) 
   std::string path = sequence > 0 ? fmt::format("{}/{}", directory_, sequence)
                                   : fmt::format("{}/other-{}", directory_, next_++);
   if (::mkdir(path.c_str(), 0755) != 0) return sys::ErrnoError(errno, "make cgroup", path);
-  auto procs = sys::OpenFile(path + "/cgroup.procs", O_WRONLY);
-  if (!procs) {
+  auto directory = sys::OpenFile(path, O_RDONLY | O_DIRECTORY);
+  if (!directory) {
     ::rmdir(path.c_str());
-    return std::move(procs).error();
+    return std::move(directory).error();
   }
-  return std::unique_ptr<ProcessTree>(std::make_unique<Cgroup>(std::move(path), std::move(*procs)));
+  return std::unique_ptr<ProcessTree>(
+      std::make_unique<Cgroup>(std::move(path), std::move(*directory)));
 }
 
 }  // namespace pyro::agent

@@ -15,8 +15,8 @@ class ProcessTree {
  public:
   virtual ~ProcessTree() = default;
 
-  // For sys::SpawnOptions::cgroup_procs_fd; -1: there is no cgroup to join.
-  virtual int procs_fd() const = 0;
+  // For sys::SpawnOptions::cgroup_fd; -1: there is no cgroup.
+  virtual int cgroup_fd() const = 0;
 
   // SIGKILL to every process in it.
   virtual void Kill() = 0;

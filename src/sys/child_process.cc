@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,11 +34,13 @@
 namespace pyro::sys {
 namespace {
 
+constexpr char kProcessesHint[] =
+    "end some processes of this user, or raise the limit before: ulimit -u 4096";
+
 // The step that failed in the child, sent through the error pipe with the errno.
 enum class Step : int {
   kDescriptors,
   kSession,
-  kCgroup,
   kLimits,
   kProc,
   kCredentials,
@@ -57,8 +60,6 @@ std::string_view StepName(Step step) {
       return "prepare descriptors for";
     case Step::kSession:
       return "start a session for";
-    case Step::kCgroup:
-      return "join a cgroup for";
     case Step::kLimits:
       return "limit";
     case Step::kProc:
@@ -75,6 +76,10 @@ std::string_view StepName(Step step) {
   return "run";
 }
 
+Error StepError(const Failure& failure, const std::string& program) {
+  return ErrnoError(failure.number, StepName(failure.step), program);
+}
+
 // All memory that the child needs, prepared before fork: afterwards only async-signal-safe calls
 // are made.
 struct Plan {
@@ -85,6 +90,8 @@ struct Plan {
   std::vector<int> sources;  // Descriptors that become 0, 1, 2, …
   std::vector<int> staged;   // Room for their duplicates.
   const SpawnOptions* options = nullptr;
+  std::optional<Failure> failure;  // Of a child that shares this memory; others send theirs.
+  bool shared = false;             // The child shares this memory until it execs.
   pid_t parent = 0;
   int error_fd = -1;
   int error_read_fd = -1;    // The parent's.
@@ -92,22 +99,28 @@ struct Plan {
   int users_parent_fd = -1;  // The parent's end.
 };
 
-[[noreturn]] void Fail(const Plan& plan, Step step) {
+[[noreturn]] void Fail(Plan& plan, Step step) {
   const Failure failure{step, errno};
-  [[maybe_unused]] const ssize_t n = ::write(plan.error_fd, &failure, sizeof failure);
+  if (plan.shared) {
+    plan.failure = failure;
+  } else {
+    [[maybe_unused]] const ssize_t n = ::write(plan.error_fd, &failure, sizeof failure);
+  }
   ::_exit(127);
+}
+
+// The same file above all targets, so that no target overwrites a source that is still needed.
+int Above(Plan& plan, int fd, int targets) {
+  if (fd >= targets) return fd;
+  const int staged = ::fcntl(fd, F_DUPFD_CLOEXEC, targets);
+  if (staged < 0) Fail(plan, Step::kDescriptors);
+  return staged;
 }
 
 void ArrangeDescriptors(Plan& plan) {
   const int count = static_cast<int>(plan.sources.size());
-  // Above all targets first, so that no target overwrites a source that is still needed.
-  const int error_fd = ::fcntl(plan.error_fd, F_DUPFD_CLOEXEC, count + 1);
-  if (error_fd < 0) Fail(plan, Step::kDescriptors);
-  plan.error_fd = error_fd;
-  for (int i = 0; i < count; ++i) {
-    plan.staged[i] = ::fcntl(plan.sources[i], F_DUPFD_CLOEXEC, count + 1);
-    if (plan.staged[i] < 0) Fail(plan, Step::kDescriptors);
-  }
+  if (!plan.shared) plan.error_fd = Above(plan, plan.error_fd, count);
+  for (int i = 0; i < count; ++i) plan.staged[i] = Above(plan, plan.sources[i], count);
   for (int i = 0; i < count; ++i) {
     if (::dup2(plan.staged[i], i) < 0) Fail(plan, Step::kDescriptors);
   }
@@ -117,15 +130,20 @@ void ArrangeDescriptors(Plan& plan) {
   }
 }
 
-void ResetSignals() {
+void ResetSignals(const Plan& plan) {
   sigset_t none;
   sigemptyset(&none);
-  for (int signo = 1; signo < NSIG; ++signo) ::signal(signo, SIG_DFL);
+  if (plan.shared) {
+    // The kernel has reset those with a handler. No program that makes cgroups ignores others.
+    ::signal(SIGPIPE, SIG_DFL);
+  } else {
+    for (int signo = 1; signo < NSIG; ++signo) ::signal(signo, SIG_DFL);
+  }
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 // Not the C library's functions, which would change every thread that it believes to exist here.
-void BecomeUser(const Plan& plan) {
+void BecomeUser(Plan& plan) {
   const Credentials& who = *plan.options->credentials;
   if (::syscall(SYS_setgroups, who.groups.size(), who.groups.data()) != 0 ||
       ::syscall(SYS_setresgid, who.gid, who.gid, who.gid) != 0 ||
@@ -154,7 +172,7 @@ bool ReadByte(int fd) {
 }
 
 // Programs look up others by pid: bubblewrap, its own child.
-void MountProc(const Plan& plan) {
+void MountProc(Plan& plan) {
   constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
       ::mount("proc", "/proc", "proc", kFlags, nullptr) != 0) {
@@ -171,13 +189,10 @@ void AwaitUsers(const Plan& plan) {
 
 [[noreturn]] void RunChild(Plan& plan) {
   const SpawnOptions& options = *plan.options;
-  ResetSignals();
-  ::close(plan.error_read_fd);
+  ResetSignals(plan);
+  if (plan.error_read_fd >= 0) ::close(plan.error_read_fd);
   if (plan.users_fd >= 0) AwaitUsers(plan);
   if (options.new_session ? ::setsid() < 0 : ::setpgid(0, 0) != 0) Fail(plan, Step::kSession);
-  if (options.cgroup_procs_fd >= 0 && ::write(options.cgroup_procs_fd, "0", 1) != 1) {
-    Fail(plan, Step::kCgroup);
-  }
   ArrangeDescriptors(plan);
   for (const auto& [resource, limit] : options.limits) {
     if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)
@@ -264,6 +279,44 @@ pid_t ForkInto(int namespaces) {
   return static_cast<pid_t>(::syscall(SYS_clone, namespaces | SIGCHLD, 0, 0, 0, 0));
 }
 
+extern "C" void RunSharedChild(void* plan) { RunChild(*static_cast<Plan*>(plan)); }
+
+// clone3(2) in the way of vfork(2): copying the page tables, and setting each signal by a call of
+// its own, take longer than all else where calls are slow, as in a guest. The child has a stack of
+// its own, and none of the compiler's code runs in it on the caller's.
+pid_t StartInCgroup(Plan& plan, int& pidfd) {
+  alignas(16) char stack[8192];
+  plan.shared = true;
+  clone_args arguments{};
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP;
+  arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  arguments.stack = reinterpret_cast<std::uintptr_t>(stack);
+  arguments.stack_size = sizeof stack;
+  arguments.cgroup = static_cast<std::uint64_t>(plan.options->cgroup_fd);
+  long result = SYS_clone3;
+  asm volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "mov %[plan], %%rdi\n\t"
+      "call *%[run]\n\t"
+      "ud2\n"
+      "1:"
+      : "+a"(result)
+      : "D"(&arguments), "S"(sizeof arguments), [plan] "r"(&plan), [run] "r"(&RunSharedChild)
+      : "rcx", "r11", "memory", "cc");
+  if (result >= 0) return static_cast<pid_t>(result);
+  errno = static_cast<int>(-result);
+  return -1;
+}
+
+Error ForkError(int number) {
+  Error error = ErrnoError(number, "fork");
+  if (number == EAGAIN) error.hint = kProcessesHint;
+  return error;
+}
+
 ExitStatus FromWaitStatus(int status) {
   if (WIFSIGNALED(status)) return {true, WTERMSIG(status)};
   return {false, WEXITSTATUS(status)};
@@ -282,15 +335,11 @@ Status CheckChildrenAreKept() {
                    "signal.signal(signal.SIGCHLD, signal.SIG_DFL)");
 }
 
-constexpr char kProcessesHint[] =
-    "end some processes of this user, or raise the limit before: ulimit -u 4096";
-
 }  // namespace
 
 Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   PYRO_CHECK(!options.argv.empty());
   PYRO_RETURN_IF_ERROR(CheckChildrenAreKept());
-  PYRO_ASSIGN_OR_RETURN(Pipe error_pipe, MakePipe());
   UniqueFd null_fd;
   if (!options.stdin_fd.valid() || !options.stdout_fd.valid() || !options.stderr_fd.valid()) {
     PYRO_ASSIGN_OR_RETURN(null_fd, OpenFile("/dev/null", O_RDWR));
@@ -314,13 +363,23 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   plan.env = Pointers(options.env);
   plan.options = &options;
   plan.parent = ::getpid();
-  plan.error_fd = error_pipe.write.get();
-  plan.error_read_fd = error_pipe.read.get();
   for (const UniqueFd* fd : {&options.stdin_fd, &options.stdout_fd, &options.stderr_fd}) {
     plan.sources.push_back(fd->valid() ? fd->get() : null_fd.get());
   }
   for (const UniqueFd& fd : options.pass) plan.sources.push_back(fd.get());
   plan.staged.resize(plan.sources.size());
+  if (options.cgroup_fd >= 0) {
+    PYRO_CHECK(!options.own_pid_namespace && !options.credentials);
+    int pidfd = -1;
+    const pid_t pid = StartInCgroup(plan, pidfd);
+    if (pid < 0) return ForkError(errno);
+    ChildProcess child(pid, UniqueFd(pidfd));
+    if (plan.failure) return StepError(*plan.failure, program);
+    return child;
+  }
+  PYRO_ASSIGN_OR_RETURN(Pipe error_pipe, MakePipe());
+  plan.error_fd = error_pipe.write.get();
+  plan.error_read_fd = error_pipe.read.get();
 
   constexpr int kNamespaces = CLONE_NEWPID | CLONE_NEWNS;
   sigset_t all;
@@ -342,11 +401,7 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
     if (fork_errno == EAGAIN) error.hint = kProcessesHint;
     return error;
   }
-  if (pid < 0) {
-    Error error = ErrnoError(fork_errno, "fork");
-    if (fork_errno == EAGAIN) error.hint = kProcessesHint;
-    return error;
-  }
+  if (pid < 0) return ForkError(fork_errno);
 
   auto pidfd = OpenPidfd(pid);
   if (!pidfd) {
@@ -368,9 +423,7 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   do {
     n = ::read(error_pipe.read.get(), &failure, sizeof failure);
   } while (n < 0 && errno == EINTR);
-  if (n == static_cast<ssize_t>(sizeof failure)) {
-    return ErrnoError(failure.number, StepName(failure.step), program);
-  }
+  if (n == static_cast<ssize_t>(sizeof failure)) return StepError(failure, program);
   return child;
 }
 

@@ -48,8 +48,9 @@ struct SpawnOptions {
   bool new_session = true;  // Own session and process group; otherwise only an own process group.
   std::optional<Credentials> credentials;
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_… to both values.
-  // Borrowed, open on a cgroup.procs: the child joins that cgroup before it execs.
-  int cgroup_procs_fd = -1;
+  // Borrowed, open on the directory of a cgroup (version 2), in which the child begins. Until it
+  // execs it shares the caller's memory: not together with own_pid_namespace or credentials.
+  int cgroup_fd = -1;
 };
 
 // How a process ended, as wait(2) says.

@@ -1,6 +1,7 @@
 #include "sys/files.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -159,10 +160,8 @@ Result<SocketPair> MakeSocketPair() {
 }
 
 Status SetNonBlocking(int fd) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
-    return ErrnoError(errno, "set non-blocking");
-  }
+  int on = 1;
+  if (::ioctl(fd, FIONBIO, &on) != 0) return ErrnoError(errno, "set non-blocking");
   return OkStatus();
 }
 

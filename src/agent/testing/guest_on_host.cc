@@ -48,7 +48,7 @@ constexpr int kBroken = 1;
 
 class NoTree : public ProcessTree {
  public:
-  int procs_fd() const override { return -1; }
+  int cgroup_fd() const override { return -1; }
   void Kill() override {}
   bool TryRemove() override { return true; }
 };
