@@ -40,8 +40,8 @@ class CommandPorts {
   virtual void GivingUp() = 0;
   // The journal got output or an end, which the disk may have refused.
   virtual void JournalWritten() = 0;
-  // The number of commands in the guest changed from or to zero. `journaled`: by one of the journal,
-  // whose records have begun the lease in the row again.
+  // The number of commands in the guest changed from or to zero. `journaled`: because of one of the
+  // journal, whose record has begun the lease in the row again.
   virtual void UseChanged(bool journaled) = 0;
 };
 
