@@ -176,7 +176,9 @@ TEST(TransactionTest, OneThatIsSyncedLaterWaitsForNoDiskAndTheNextOneIsSyncedAsB
     auto transaction = Transaction::Begin(*database, Sync::kLater);
     ASSERT_TRUE(transaction.ok());
     ASSERT_TRUE(database->Execute("INSERT INTO t VALUES (1)").ok());
-    if (commits) ASSERT_TRUE(transaction->Commit().ok());
+    if (commits) {
+      ASSERT_TRUE(transaction->Commit().ok());
+    }
   }
   EXPECT_EQ(SyncCounter::Take(), 0);
   auto other = Database::Open(file.path());

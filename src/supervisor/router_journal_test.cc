@@ -71,7 +71,7 @@ TEST_F(JournalRouterTest, TellsWhichUseTheJournalHasRecordedWithTheLease) {
   EXPECT_EQ(use_changes_, 2);
   EXPECT_EQ(journaled_changes_, 2);
   to_guest_.clear();
-  ASSERT_TRUE(Exit(Begin(1, 6)).ok());
+  ASSERT_TRUE(Exit(CommandRouterTest::Begin(1, 6)).ok());
   EXPECT_EQ(use_changes_, 4);
   EXPECT_EQ(journaled_changes_, 2);
 }

@@ -99,6 +99,63 @@ TEST(ChildProcessTest, SaysWhyAProgramCannotRun) {
   EXPECT_EQ(ChildProcess::Spawn(std::move(nowhere)).error().code, ErrorCode::kNotFound);
 }
 
+// A cgroup of version 2 of its own, where this user may make one.
+class TestCgroup {
+ public:
+  TestCgroup() {
+    const auto mounts = ReadFile("/proc/self/mounts", 1 << 20).value_or("");
+    for (const std::string_view line : Split(mounts, '\n')) {
+      const auto words = Split(line, ' ');
+      if (words.size() < 3 || words[2] != "cgroup2") continue;
+      path_ = fmt::format("{}/pyro-test-{}", words[1], ::getpid());
+      made_ = ::mkdir(path_.c_str(), 0755) == 0;
+    }
+  }
+  TestCgroup(const TestCgroup&) = delete;
+  TestCgroup& operator=(const TestCgroup&) = delete;
+  ~TestCgroup() {
+    if (made_) ::rmdir(path_.c_str());
+  }
+  bool made() const { return made_; }
+  std::string name() const { return path_.substr(path_.rfind('/') + 1); }
+  UniqueFd Open() const { return *OpenFile(path_, O_RDONLY | O_DIRECTORY); }
+
+ private:
+  std::string path_;
+  bool made_ = false;
+};
+
+TEST(ChildProcessTest, BeginsInItsCgroupWithSignalsAndDescriptorsAsAnyOtherChild) {
+  const TestCgroup cgroup;
+  if (!cgroup.made()) GTEST_SKIP() << "this user cannot make a cgroup of version 2";
+  const UniqueFd directory = cgroup.Open();
+  const auto before = ::signal(SIGPIPE, SIG_IGN);
+  SpawnOptions options = Shell(
+      "grep ^0:: /proc/self/cgroup; grep -E 'Sig(Blk|Ign)' /proc/self/status; echo x >&2; "
+      "ls /proc/self/fd; exit 7");
+  options.cgroup_fd = directory.get();
+  const auto output = RunCommand(std::move(options), Soon());
+  SpawnOptions missing;
+  missing.argv = {"/no/such/program"};
+  missing.cgroup_fd = directory.get();
+  const auto failed = ChildProcess::Spawn(std::move(missing));
+  SpawnOptions nowhere = Shell("true");
+  nowhere.cwd = "/no/such/directory";
+  nowhere.cgroup_fd = directory.get();
+  const auto lost = ChildProcess::Spawn(std::move(nowhere));
+  EXPECT_EQ(::signal(SIGPIPE, before), SIG_IGN) << "the child has changed its parent";
+  ASSERT_TRUE(output.ok()) << output.error().message;
+  EXPECT_EQ(output->status.code, 7);
+  EXPECT_EQ(output->stdout_text.find("0::"), 0u);
+  EXPECT_NE(output->stdout_text.find(cgroup.name() + "\nSigBlk:\t0000000000000000\n"
+                                                     "SigIgn:\t0000000000000000\n0\n1\n2\n"),
+            std::string::npos)
+      << output->stdout_text;
+  EXPECT_EQ(output->stderr_text, "x\n");
+  EXPECT_EQ(failed.error().sys_errno, ENOENT);
+  EXPECT_EQ(lost.error().code, ErrorCode::kNotFound);
+}
+
 TEST(ChildProcessTest, SearchesThePathOfTheNewEnvironment) {
   SpawnOptions options;
   options.argv = {"sh", "-c", "echo $0"};

@@ -136,16 +136,20 @@ def test_json_of_signals_and_missing_programs(pyro):
 
 def test_the_guest_is_not_the_host(pyro):
     script = ("uname -r; cat /proc/1/comm; uname -n; cat /etc/machine-id; date +%s; pwd; id -u;"
-              "cat /proc/sys/kernel/random/boot_id; ls /sys/class/net; nproc")
+              "cat /proc/sys/kernel/random/boot_id; ls /sys/class/net; nproc;"
+              "grep -hE 'Sig(Blk|Ign)|0::' /proc/self/status /proc/self/cgroup")
     first, second = (pyro.run("sh", "-c", script) for _ in range(2))
     now = time.time()
     assert first.code == 0 and first.err == b"", first
-    kernel, init, name, machine, clock, cwd, user, boot, devices, cpus = first.text.splitlines()
+    kernel, init, name, machine, clock, cwd, user, boot, devices, cpus, *process = \
+        first.text.splitlines()
     assert kernel != os.uname().release and ("pyro" if harness.USERMODE else "cloud") in kernel
     assert init == "init"
     assert name.startswith("pyro-") and name != os.uname().nodename
     assert abs(int(clock) - now) < 60 + 60  # The second run lies in between.
     assert (cwd, user, devices, cpus) == ("/workspace", "0", "lo", "1")
+    # The command starts in a cgroup of its own, and no signal is kept from it.
+    assert [line.split()[-1].strip("0") for line in process] == ["", "", "::/pyro/other-1"], process
     other = second.text.splitlines()
     assert other[2] != name and other[3] != machine and other[7] != boot
     assert len(machine) == 32
