@@ -122,4 +122,12 @@ Status MountBase(DeviceWatch& devices) {
   return status;
 }
 
+Status AwaitDataDisk(std::int64_t bytes, DeviceWatch& devices) {
+  const std::string path = fmt::format("/sys/class/block/{}/size",
+                                       std::string_view(DiskPath(GuestDisk::kData)).substr(5));
+  const std::string sectors = fmt::format("{}\n", bytes / 512);
+  const auto known = [&] { return sys::ReadFile(path, 64).value_or("") == sectors; };
+  return devices.Until(known, Deadline::After(kDeviceWait));
+}
+
 }  // namespace pyro::agent

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "agent/device_watch.h"
@@ -33,6 +34,9 @@ const char* DiskPath(GuestDisk disk);
 
 // The base disk, erofs or ext4, on kBaseDirectory.
 Status MountBase(DeviceWatch& devices);
+
+// Waits until the kernel knows that the data disk has so many bytes: it hears that from the device.
+Status AwaitDataDisk(std::int64_t bytes, DeviceWatch& devices);
 
 // mount(2) on a directory, which is made if it is missing; an error names the directory.
 Status Mount(const char* source, const char* target, const char* type, unsigned long flags,

@@ -19,6 +19,7 @@
 #include <fmt/format.h>
 
 #include "agent/boot.h"
+#include "agent/device_watch.h"
 #include "agent/file_systems.h"
 #include "agent/network.h"
 #include "base/text.h"
@@ -175,9 +176,12 @@ Status SetClock(std::int64_t wall_clock_ns) {
   return OkStatus();
 }
 
-Status SetUpGuest(const wire::GuestSetup& setup, GuestRoot& root) {
+Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestRoot& root) {
   PYRO_RETURN_IF_ERROR(Named("clock", SetClock(setup.wall_clock_ns)));
   PYRO_RETURN_IF_ERROR(Named("entropy", MixEntropy(setup)));
+  if (setup.data_disk_bytes != 0) {
+    PYRO_RETURN_IF_ERROR(Named("data disk", AwaitDataDisk(setup.data_disk_bytes, devices)));
+  }
   PYRO_RETURN_IF_ERROR(root.Enter());
   PYRO_RETURN_IF_ERROR(Named("identity", WriteIdentity(setup)));
   PYRO_RETURN_IF_ERROR(Named("git identity", WriteGitIdentity()));

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "agent/device_watch.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
 #include "wire/messages.h"
@@ -36,7 +37,8 @@ class GuestRoot {
 // CLOCK_REALTIME, to so many nanoseconds since the epoch.
 Status SetClock(std::int64_t wall_clock_ns);
 
-// Clock and entropy first, then the root and everything written to it. Once.
-Status SetUpGuest(const wire::GuestSetup& setup, GuestRoot& root);
+// Clock and entropy first, then the root and everything written to it. Once. `devices` tells when
+// the data disk has the size that `setup` wants.
+Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestRoot& root);
 
 }  // namespace pyro::agent

@@ -48,8 +48,8 @@ Status Run() {
   PYRO_RETURN_IF_ERROR(RaiseLoopback());
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file_systems, PrepareFileSystems());
   GuestRoot root(file_systems);
-  options.setup = [&data_disk, &root](const wire::GuestSetup& setup) -> Status {
-    PYRO_RETURN_IF_ERROR(SetUpGuest(setup, root));
+  options.setup = [&data_disk, &devices, &root](const wire::GuestSetup& setup) -> Status {
+    PYRO_RETURN_IF_ERROR(SetUpGuest(setup, devices, root));
     PYRO_ASSIGN_OR_RETURN(data_disk, sys::OpenFile("/workspace", O_RDONLY | O_DIRECTORY));
     return OkStatus();
   };

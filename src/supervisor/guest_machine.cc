@@ -42,6 +42,7 @@ Result<vmm::MachineSpec> GuestMachine::OpenFiles(std::optional<vmm::FrozenGuest>
     PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd blank, sys::OpenFile(config_.blank_disk, O_RDONLY));
     PYRO_RETURN_IF_ERROR(sys::CopySparse(blank, spec.data_disk));
   }
+  PYRO_ASSIGN_OR_RETURN(new_disk_size_, vmm::NewDataDiskSize(spec));
   return spec;
 }
 

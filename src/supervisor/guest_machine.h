@@ -61,6 +61,9 @@ class GuestMachine {
 
   std::optional<wire::GuestNetwork> network() const;
 
+  // The size of the data disk in bytes, if the guest learns it only now; otherwise 0.
+  std::int64_t new_disk_size() const { return new_disk_size_; }
+
   // When the machine started: microseconds of the steady clock.
   std::int64_t started_at_us() const { return started_at_us_; }
 
@@ -79,6 +82,7 @@ class GuestMachine {
   std::shared_ptr<FrameStream> agent_;
   std::shared_ptr<ConsoleLog> console_;
   bool disk_is_the_templates_ = false;  // Not the original blank one.
+  std::int64_t new_disk_size_ = 0;
   std::int64_t started_at_us_ = 0;
 };
 

@@ -77,7 +77,7 @@ Status RunForTemplate(const wire::SupervisorConfig& config, const vmm::VmmFactor
     (void)::setpriority(PRIO_PROCESS, 0, 10);
   }
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, MakeVmm(factory, config));
-  PYRO_RETURN_IF_ERROR(MakeTemplate(config, *vmm, clock, [&](std::string_view phase) {
+  PYRO_RETURN_IF_ERROR(MakeTemplates(config, *vmm, clock, [&](std::string_view phase) {
     if (!config.detached) Say(ToJsonLine({{"phase", phase}}) + "\n");
   }));
   if (!config.detached) Say(wire::FormatAnswer());

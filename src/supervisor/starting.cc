@@ -84,6 +84,7 @@ void Starting::SetUp() {
   setup.entropy = sys::RandomBytes(64);
   setup.wall_clock_ns = WallClockNs(parts_.clock);
   setup.network = parts_.machine.network();
+  setup.data_disk_bytes = parts_.machine.new_disk_size();
   parts_.machine.Send(EncodeFrame(setup.ToFrame()));
 }
 

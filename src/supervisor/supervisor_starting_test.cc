@@ -204,6 +204,23 @@ TEST_F(SupervisorStartingTest, WithATemplateTheGuestGoesOnAndIsSetUpAtOnce) {
   EXPECT_TRUE(HasTemplate());
 }
 
+TEST_F(SupervisorStartingTest, OnlyAGuestWithADiskOfAnotherSizeWaitsForIt) {
+  ASSERT_NO_FATAL_FAILURE(WriteTemplate());
+  const auto awaited = [this] {
+    return wire::GuestSetup::FromFrame(Agent().Take().at(1))->data_disk_bytes;
+  };
+  ASSERT_NO_FATAL_FAILURE(Begin());
+  EXPECT_EQ(awaited(), 0);
+  std::filesystem::resize_file(directory_.path() / "data.img", 5000);
+  ASSERT_NO_FATAL_FAILURE(Begin());
+  EXPECT_EQ(awaited(), 5000);
+  // The kernel of a guest that boots has seen no other.
+  Guest().End(vmm::MachineEnd::kReset);
+  Run();
+  AgentGreets();
+  EXPECT_EQ(awaited(), 0);
+}
+
 TEST_F(SupervisorStartingTest, WithoutATemplateOneIsMadeWhenTheGuestHasBeenIdleForAWhile) {
   config_.templ.directory = directory_.path() / "templates" / "one";
   config_.templ.key = "key";

@@ -124,9 +124,12 @@ class Boot {
   HeadTail console_end_{0, 4096};
 };
 
-Status BootAndFreeze(const wire::SupervisorConfig& config, vmm::Vmm& vmm, vmm::TemplateDraft& draft,
-                     const std::function<void(std::string_view)>& on_phase) {
+// Returns the size of the data disk that the guest had.
+Result<std::int64_t> BootAndFreeze(const wire::SupervisorConfig& config, vmm::Vmm& vmm,
+                                   vmm::TemplateDraft& draft,
+                                   const std::function<void(std::string_view)>& on_phase) {
   PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenMachineFiles(config, draft));
+  PYRO_ASSIGN_OR_RETURN(const std::int64_t data_disk_bytes, vmm::DataDiskSize(spec));
   PYRO_ASSIGN_OR_RETURN(spec.freeze_to, draft.MakeFiles());
   sys::SocketPair card;
   if (config.network) {
@@ -143,10 +146,8 @@ Status BootAndFreeze(const wire::SupervisorConfig& config, vmm::Vmm& vmm, vmm::T
   PYRO_RETURN_IF_ERROR(machine->Freeze(Deadline::After(kFreezeLimit)));
   machine->Kill();
   PYRO_RETURN_IF_ERROR(machine->Wait(Deadline::After(kFreezeLimit)));
-  return OkStatus();
+  return data_disk_bytes;
 }
-
-}  // namespace
 
 Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const Clock& clock,
                     const std::function<void(std::string_view phase)>& on_phase) {
@@ -156,7 +157,8 @@ Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const C
   PYRO_ASSIGN_OR_RETURN(std::optional<vmm::TemplateDraft> draft,
                         vmm::TemplateDraft::Begin(templ.directory, templ.key, need));
   if (!draft) return OkStatus();
-  PYRO_RETURN_IF_ERROR(BootAndFreeze(config, vmm, *draft, on_phase));
+  PYRO_ASSIGN_OR_RETURN(const std::int64_t data_disk_bytes,
+                        BootAndFreeze(config, vmm, *draft, on_phase));
   on_phase("write");
   PYRO_RETURN_IF_ERROR(draft->Commit({.environment = templ.environment,
                                       .environment_digest = templ.environment_digest,
@@ -164,9 +166,23 @@ Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const C
                                       .mem_mib = config.mem_mib,
                                       .network = config.network,
                                       .new_disk = !config.blank_disk.empty(),
+                                      .data_disk_bytes = data_disk_bytes,
                                       .made_at = FormatTime(clock.Now())}));
   vmm::LimitTemplates(templ.directory.parent_path(), kMaxTemplateBytes, templ.directory);
   return OkStatus();
+}
+
+}  // namespace
+
+Status MakeTemplates(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const Clock& clock,
+                     const std::function<void(std::string_view phase)>& on_phase) {
+  PYRO_RETURN_IF_ERROR(MakeTemplate(config, vmm, clock, on_phase));
+  if (config.templ.next_directory.empty()) return OkStatus();
+  wire::SupervisorConfig next = config;
+  next.templ.directory = config.templ.next_directory;
+  next.templ.key = config.templ.next_key;
+  next.blank_disk.clear();
+  return MakeTemplate(next, vmm, clock, on_phase);
 }
 
 void StartTemplateMaker(wire::SupervisorConfig config) {

@@ -21,14 +21,14 @@ inline constexpr std::uint64_t kMaxTemplateBytes = 4ULL << 30;
 inline constexpr char kTemplateWithDisk[] = "pyro_template=disk";
 inline constexpr char kTemplateWithoutDisk[] = "pyro_template=no-disk";
 
-// Blocks until the template exists, for up to the configuration's boot_timeout and the time of the
-// write to disk. It is no error if it exists, or if another process is making it. On failure no
-// file is left.
-Status MakeTemplate(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const Clock& clock,
-                    const std::function<void(std::string_view phase)>& on_phase);
+// Blocks until the templates of `config` exist, for each up to the configuration's boot_timeout and
+// the time of the write to disk. It is no error if one exists, or if another process is making it.
+// On failure no file of that one is left.
+Status MakeTemplates(const wire::SupervisorConfig& config, vmm::Vmm& vmm, const Clock& clock,
+                     const std::function<void(std::string_view phase)>& on_phase);
 
-// Makes the template of `config` in a process of its own, which outlives this one. Returns at once.
-// If it cannot be made, guests boot without it.
+// Makes the templates of `config` in a process of its own, which outlives this one. Returns at
+// once. If one cannot be made, guests boot without it.
 void StartTemplateMaker(wire::SupervisorConfig config);
 
 }  // namespace pyro::supervisor

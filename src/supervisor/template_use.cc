@@ -33,6 +33,8 @@ void TemplateUse::GuestIsReady(bool ends_with_its_command) {
   if (warm_) vmm::TouchTemplate(config_.templ.directory);
   // The guest boots without it, so the template was at fault.
   if (bad_) (void)vmm::RemoveTemplate(config_.templ.directory);
+  const std::filesystem::path& next = config_.templ.next_directory;
+  if (!next.empty() && !std::filesystem::exists(next)) wanted_ = true;
   if (wanted_ && !ends_with_its_command) MakeWhenIdle();
 }
 

@@ -1,4 +1,4 @@
-// The template that a guest starts from, or that is made because there is none.
+// The template that a guest starts from, or those that are made because they are missing.
 
 #pragma once
 
@@ -15,8 +15,8 @@
 namespace pyro::supervisor {
 
 // A template is never the reason for an error: if it has any fault, the guest boots, and a new one
-// is made. Making one takes the host's CPUs, so it waits until the guest is idle or has ended.
-// Belongs to the loop's thread.
+// is made. So is the one from which the guest will start again. Making one takes the host's CPUs,
+// so it waits until the guest is idle or has ended. Belongs to the loop's thread.
 class TemplateUse {
  public:
   // All are borrowed. `idle`: no command runs in the guest.
@@ -50,7 +50,7 @@ class TemplateUse {
   std::unique_ptr<Timer> delay_;
   bool warm_ = false;
   bool bad_ = false;     // To be removed once the guest has booted without it.
-  bool wanted_ = false;  // There is no valid one yet.
+  bool wanted_ = false;  // This one or the next is missing or damaged.
   bool booted_ = false;
 };
 

@@ -65,6 +65,22 @@ TEST_F(TemplateUseTest, AMissingOneIsMadeOnceTheGuestHasBeenIdleForTwoSeconds) {
   EXPECT_EQ(helpers_.template_makers, 1);
 }
 
+TEST_F(TemplateUseTest, OneForTheNextStartIsMadeAlsoWhenThisOneIsThere) {
+  ASSERT_NO_FATAL_FAILURE(WriteTemplate());
+  config_.templ.next_directory = directory_.path() / "templates" / "next";
+  for (const bool there : {false, true}) {
+    if (there) std::filesystem::create_directory(config_.templ.next_directory);
+    TemplateUse& use = Make();
+    EXPECT_TRUE(use.Find());
+    use.GuestIsReady(false);
+    Pass(2s);
+    EXPECT_EQ(helpers_.template_makers, 1);
+    use.GuestEnded();
+    EXPECT_EQ(helpers_.template_makers, 1);
+    EXPECT_TRUE(HasTemplate());
+  }
+}
+
 TEST_F(TemplateUseTest, AGuestThatEndsWithItsCommandHasItMadeAtItsEnd) {
   TemplateUse& use = Make();
   (void)use.Find();

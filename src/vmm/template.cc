@@ -28,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kTemplateFormat = 2;
+constexpr std::int64_t kTemplateFormat = 3;
 constexpr std::size_t kMaxManifest = 64 * 1024;
 constexpr std::size_t kMaxState = 16 * 1024 * 1024;
 constexpr char kManifest[] = "manifest.json";
@@ -92,6 +92,7 @@ constexpr Field kManifestFields[] = {
     FactRow<&TemplateFacts::mem_mib>("mem_mib").From(kMinMemMib).To(kMaxMemMib),
     FactRow<&TemplateFacts::network>("network"),
     FactRow<&TemplateFacts::new_disk>("new_disk"),
+    FactRow<&TemplateFacts::data_disk_bytes>("data_disk_bytes"),
     FactRow<&TemplateFacts::made_at>("made_at").To(64),
     ManifestRow<&Manifest::memory>("memory_file").To(256),
     ManifestRow<&Manifest::state>("state_crc64").To(64),
@@ -144,6 +145,7 @@ Result<FrozenGuest> OpenTemplate(const fs::path& directory, std::string_view key
   if (!manifest) return Damaged(directory, manifest.error().message);
   if (manifest->key != key) return Damaged(directory, "it was made for something else");
   FrozenGuest guest;
+  guest.data_disk_bytes = manifest->facts.data_disk_bytes;
   PYRO_ASSIGN_OR_RETURN(guest.memory, OpenUnchanged(directory, kMemory, manifest->memory));
   if (manifest->facts.new_disk) {
     PYRO_ASSIGN_OR_RETURN(guest.disk, OpenUnchanged(directory, kDisk, manifest->disk));

@@ -33,8 +33,9 @@ struct TemplateFacts {
   int vcpu_count = 1;
   int mem_mib = 1024;
   bool network = false;
-  bool new_disk = false;  // For guests whose data disk is new: it is mounted already.
-  std::string made_at;    // RFC 3339.
+  bool new_disk = false;             // For guests whose data disk is new: it is mounted already.
+  std::int64_t data_disk_bytes = 0;  // Of the guest that was frozen.
+  std::string made_at;               // RFC 3339.
 };
 
 struct TemplateSummary {

@@ -1,13 +1,16 @@
 #include "vmm/vmm.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "base/try.h"
+#include "sys/errno_error.h"
 
 namespace pyro::vmm {
 namespace {
@@ -147,6 +150,19 @@ Status ValidateSpec(const MachineSpec& spec) {
   PYRO_RETURN_IF_ERROR(ValidateFiles(spec));
   PYRO_RETURN_IF_ERROR(ValidateKernelArguments(spec));
   return ValidateNetwork(spec);
+}
+
+Result<std::int64_t> DataDiskSize(const MachineSpec& spec) {
+  if (!spec.data_disk.valid()) return std::int64_t{0};
+  struct stat disk {};
+  if (::fstat(spec.data_disk.get(), &disk) != 0) return sys::ErrnoError(errno, "stat", "data disk");
+  return std::int64_t{disk.st_size};
+}
+
+Result<std::int64_t> NewDataDiskSize(const MachineSpec& spec) {
+  if (!spec.resume_from) return std::int64_t{0};
+  PYRO_ASSIGN_OR_RETURN(const std::int64_t bytes, DataDiskSize(spec));
+  return bytes == spec.resume_from->data_disk_bytes ? 0 : bytes;
 }
 
 }  // namespace pyro::vmm

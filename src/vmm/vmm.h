@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -65,6 +66,9 @@ struct FrozenGuest {
   // Open for reading, if the guest had its data disk mounted: its content. The new machine needs a
   // data disk with the same content.
   sys::UniqueFd disk;
+  // Of the data disk that the guest had. If the new one has another size, the guest is told once it
+  // goes on, and notices a moment later.
+  std::int64_t data_disk_bytes = 0;
 };
 
 // The specification of a guest. Descriptors are taken.
@@ -82,7 +86,7 @@ struct MachineSpec {
   std::optional<NetworkCard> network;  // Absent: the guest has no network device at all.
   Accelerator accelerator = Accelerator::kTcg;
   // At most one of the two. A frozen guest needs the same specification as when it was frozen,
-  // except the content of the data disk and the other end of the network card.
+  // except the content and the size of the data disk and the other end of the network card.
   std::optional<FreezeFiles> freeze_to;
   std::optional<FrozenGuest> resume_from;
   // Words added to the kernel's command line; printable ASCII without spaces or quotes.
@@ -94,6 +98,11 @@ struct MachineSpec {
 
 // kInvalidArgument, naming the first field with an impossible value.
 Status ValidateSpec(const MachineSpec& spec);
+
+// The size of the data disk in bytes; 0 without one.
+Result<std::int64_t> DataDiskSize(const MachineSpec& spec);
+// The same, if the guest was frozen with a data disk of another size; otherwise 0.
+Result<std::int64_t> NewDataDiskSize(const MachineSpec& spec);
 
 enum class MachineEnd {
   kPoweredOff,  // The guest turned itself off.

@@ -69,6 +69,7 @@ constexpr Field kSetup[] = {
     Row<GuestSetup, &GuestSetup::hostname>("hostname").To(64),
     Row<GuestSetup, &GuestSetup::wall_clock_ns>("wall_clock_ns"),
     Row<GuestSetup, &GuestSetup::network>("network").Of(kNetwork),
+    Row<GuestSetup, &GuestSetup::data_disk_bytes>("data_disk_bytes").MayLack(),
 };
 constexpr Field kReady[] = {
     Row<Ready, &Ready::kernel>("kernel").To(kMaxName),

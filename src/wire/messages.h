@@ -47,6 +47,7 @@ struct GuestSetup {
   std::string entropy;             // 32 to 256 random bytes, mixed into the guest's pool.
   std::int64_t wall_clock_ns = 0;  // Since the epoch.
   std::optional<GuestNetwork> network;
+  std::int64_t data_disk_bytes = 0;  // Wait until the data disk has this size. 0: it has its own.
   Frame ToFrame() const;
   static Result<GuestSetup> FromFrame(const Frame& frame);
 };

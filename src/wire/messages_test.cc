@@ -101,12 +101,14 @@ TEST(MessagesTest, SetupRoundTrip) {
   setup.hostname = "pyro";
   setup.entropy = std::string(32, '\xfe');
   setup.wall_clock_ns = 1'700'000'000'000'000'000;
+  setup.data_disk_bytes = std::int64_t{1} << 40;
   setup.network = GuestNetwork{"52:54:00:00:00:01", "10.0.2.15", 24, "10.0.2.2", "10.0.2.3", 1400};
   auto back = GuestSetup::FromFrame(setup.ToFrame());
   ASSERT_TRUE(back.ok()) << back.error().message;
   EXPECT_EQ(back->entropy, setup.entropy);
   EXPECT_EQ(back->network->prefix_length, 24);
   EXPECT_EQ(back->network->mtu, 1400);
+  EXPECT_EQ(back->data_disk_bytes, std::int64_t{1} << 40);
   setup.network.reset();
   EXPECT_FALSE(GuestSetup::FromFrame(setup.ToFrame())->network.has_value());
   setup.entropy = "short";

@@ -32,6 +32,9 @@ struct TemplateConfig {
   std::string key;                  // Every input that it depends on, as text.
   std::string environment;          // For people: debian:12, and its version.
   std::string environment_digest;
+  // Of the template from which the guest starts again, if that is another one. Made like the first.
+  std::filesystem::path next_directory;
+  std::string next_key;
 };
 
 struct SupervisorConfig {

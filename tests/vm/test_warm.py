@@ -218,21 +218,62 @@ def test_another_size_boots_and_then_has_a_template_of_its_own(call, cache, temp
     assert 400_000 < int(done.stdout.split()[1]) < 512 * 1024
 
 
-@pytest.mark.parametrize("flags, new_disk", [((), True), (("--disk-mib", "512"), False)])
-def test_a_task_starts_warm_and_so_it_does_again_with_its_disk(call, template, other_template, flags,
-                                                               new_disk):
-    first = template if new_disk else other_template
+@pytest.mark.cost(10)
+def test_a_task_of_another_size_has_the_template_made_from_which_it_starts_again(call, cache, template):
+    known = templates(cache)
+
+    def create():
+        made = call("task", "create", "--json", "--mem-mib", "640", harness.BASE)
+        assert made.returncode == 0, made
+        return json.loads(made.stdout)["task_id"]
+
+    tasks = [create()]
+    harness.await_template(lambda: len(templates(cache)) == len(known) + 2, "both templates for 640 MiB",
+                           lambda: tasks.append(create()))
+    succeed(call("task", "stop", tasks[0]))
+    again = call("task", "exec", "--json", tasks[0], "--", "true")
+    assert json.loads(again.stdout)["timings"]["start"] == "template", again
+    for task in tasks:
+        succeed(call("task", "delete", task))
+
+
+SIZES = "cat /sys/class/block/vdb/size; df -B1M --output=size /workspace | tail -1"
+
+
+@pytest.mark.cost(10)
+@pytest.mark.parametrize("disk_mib", [256, 10240, 20480])
+def test_a_task_starts_warm_and_so_it_does_again_with_its_disk(call, state_dir, template, other_template,
+                                                               disk_mib):
+    """Its disk has the size that was asked for, and what was on it at a stop, and after a kill."""
+    def start_of(done):
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)["timings"]["start"]
+
+    first = template if disk_mib == 10240 else other_template
     before = used(first)
-    made = call("task", "create", "--json", *flags, harness.BASE)
+    made = call("task", "create", "--json", "--disk-mib", str(disk_mib), harness.BASE)
     assert made.returncode == 0, made
     assert used(first) > before
     task = json.loads(made.stdout)["task_id"]
-    succeed(call("task", "exec", task, "--", "sh", "-c", "echo kept > /workspace/x; echo etc > /etc/x"))
+    written = call("task", "exec", "-q", task, "--", "sh", "-c",
+                   f"echo kept > /workspace/x; echo etc > /etc/x; {SIZES}")
+    sectors, blocks = written.stdout.split()
+    assert int(sectors) == disk_mib * 2048, written
+    assert disk_mib * 0.8 < int(blocks) < disk_mib, written
     succeed(call("task", "stop", task))
-    before = used(other_template)
-    again = call("task", "exec", task, "--", "cat", "/workspace/x", "/etc/x")
-    assert again.stdout == b"kept\netc\n", again
-    assert used(other_template) > before
+    again = call("task", "exec", "--json", task, "--", "sh", "-c",
+                 f"cat /workspace/x /etc/x; {SIZES}; echo late > /workspace/y")
+    assert start_of(again) == "template"
+    assert json.loads(again.stdout)["stdout"] == "kept\netc\n" + written.stdout.decode()
+
+    # The file system was in use: what the last command has written is in its journal only.
+    harness.Task(harness.Pyro(state_dir, template.parent.parent, "/"), task).kill_guest()
+    disk = state_dir / "tasks" / task / "data.img"
+    assert b"needs_recovery" in subprocess.check_output(["/sbin/dumpe2fs", "-h", disk], stderr=subprocess.DEVNULL)
+    again = call("task", "exec", "--json", task, "--", "sh", "-c", f"cat /workspace/y /etc/x; {SIZES}")
+    assert start_of(again) == "template"
+    assert json.loads(again.stdout)["stdout"] == "late\netc\n" + written.stdout.decode()
+    assert used(template) and used(other_template), "no start has failed and taken its template along"
     succeed(call("task", "delete", task))
 
 

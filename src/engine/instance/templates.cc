@@ -54,13 +54,11 @@ Result<std::string> MachineKey(const Context& context, const GuestParts& parts,
   return vmm->FrozenMachineKey(spec);
 }
 
-Result<std::string> TemplateKey(const Context& context, const GuestParts& parts,
-                                const wire::SupervisorConfig& config) {
-  PYRO_ASSIGN_OR_RETURN(const std::string machine, MachineKey(context, parts, config));
+std::string TemplateKey(const GuestParts& parts, const std::filesystem::path& blank_disk,
+                        const std::string& machine) {
   return fmt::format("template {}\nenvironment {}\ninitramfs {}\ndisk {}\n{}", kKeyVersion,
                      parts.environment.digest, parts.initrd.filename().native(),
-                     config.blank_disk.empty() ? "any" : config.blank_disk.filename().native(),
-                     machine);
+                     blank_disk.empty() ? "any" : blank_disk.filename().native(), machine);
 }
 
 // Passes on a worker's lines until it has ended.
@@ -102,12 +100,17 @@ std::filesystem::path TemplatesDirectory(const Context& context) {
 Status PlanTemplate(const Context& context, const GuestParts& parts,
                     wire::SupervisorConfig& config) {
   if (sys::Environment("PYRO_WARM_START") == "0") return OkStatus();
-  PYRO_ASSIGN_OR_RETURN(config.templ.key, TemplateKey(context, parts, config));
+  PYRO_ASSIGN_OR_RETURN(const std::string machine, MachineKey(context, parts, config));
+  config.templ.key = TemplateKey(parts, config.blank_disk, machine);
   // Guests in user mode cannot be frozen, and boot about as fast as others are thawed.
   if (parts.machine.accelerator == vmm::Accelerator::kUsermode) return OkStatus();
   config.templ.directory = TemplatesDirectory(context) / NameOfKey(config.templ.key);
   config.templ.environment = parts.environment.name;
   config.templ.environment_digest = parts.environment.digest;
+  if (config.kind == wire::GuestKind::kTask && !config.blank_disk.empty()) {
+    config.templ.next_key = TemplateKey(parts, {}, machine);
+    config.templ.next_directory = TemplatesDirectory(context) / NameOfKey(config.templ.next_key);
+  }
   return OkStatus();
 }
 

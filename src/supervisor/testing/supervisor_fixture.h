@@ -200,7 +200,8 @@ class SupervisorFixture : public ::testing::Test {
     ASSERT_TRUE((*draft)
                     ->Commit({.environment = "debian:12",
                               .environment_digest = "d",
-                              .new_disk = !config_.blank_disk.empty()})
+                              .new_disk = !config_.blank_disk.empty(),
+                              .data_disk_bytes = static_cast<std::int64_t>(DiskText().size())})
                     .ok());
   }
 

@@ -97,6 +97,8 @@ class QemuMachine final : public Machine {
   Status Handshake(Deadline deadline) { return monitor_.Handshake(deadline); }
   // Reads the state of a frozen guest and lets it go on.
   Status Thaw(int state, Deadline deadline);
+  // Tells the guest that its data disk, which has that size already, has it.
+  Status TellDataDiskSize(std::int64_t bytes, Deadline deadline);
   std::string Diagnostics() { return process_.Diagnostics(); }
 
   sys::UniqueFd TakeGuestChannel() override { return std::move(channel_); }
@@ -183,6 +185,14 @@ Status QemuMachine::Thaw(int state, Deadline deadline) {
   return OkStatus();
 }
 
+// QEMU sets the file's size, which changes nothing, and has the device say so. Without that the
+// guest's kernel goes by the size of the disk that it was frozen with.
+Status QemuMachine::TellDataDiskSize(std::int64_t bytes, Deadline deadline) {
+  PYRO_RETURN_IF_ERROR(
+      monitor_.Execute("block_resize", {{"node-name", "data"}, {"size", bytes}}, deadline));
+  return OkStatus();
+}
+
 void QemuMachine::Kill() { process_.Kill(); }
 
 // QEMU exits with 0 both after a power-off and after a crash of the guest; the event before
@@ -241,6 +251,7 @@ Result<std::unique_ptr<QemuVmm>> QemuVmm::Create() {
 
 Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadline) {
   PYRO_RETURN_IF_ERROR(ValidateSpec(spec));
+  PYRO_ASSIGN_OR_RETURN(const std::int64_t new_size, NewDataDiskSize(spec));
   PYRO_ASSIGN_OR_RETURN(Connections connections, Connect(spec));
   TimeStampCounter tsc;
   if (spec.accelerator == Accelerator::kTcg && !spec.resume_from) tsc.khz = MeasureTscKhz();
@@ -257,6 +268,7 @@ Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadl
       std::move(connections.console), std::move(connections.freeze_to));
   Status started = machine->Handshake(deadline);
   if (started && spec.resume_from) started = machine->Thaw(connections.files.state, deadline);
+  if (started && new_size != 0) started = machine->TellDataDiskSize(new_size, deadline);
   if (!started) return StartFailure(std::move(started).error(), *machine);
   return std::unique_ptr<Machine>(std::move(machine));
 }

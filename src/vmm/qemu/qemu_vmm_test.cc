@@ -122,6 +122,37 @@ TEST_F(QemuVmmTest, ClonesShareMemoryAndNoChange) {
   EXPECT_TRUE(*before == *after);
 }
 
+TEST_F(QemuVmmTest, AFrozenGuestLearnsTheSizeOfItsDataDisk) {
+  const sys::TestDirectory directory;
+  constexpr std::int64_t kFrozenBytes = 16 << 20;
+  {
+    FreezeFiles files;
+    files.memory = *sys::OpenFile(directory.path() / "memory", O_RDWR | O_CREAT);
+    ASSERT_EQ(::fchmod(files.memory.get(), 0666), 0);
+    files.state = *sys::OpenFile(directory.path() / "state", O_RDWR | O_CREAT);
+    spec_.freeze_to = std::move(files);
+    spec_.data_disk = FileOfSize(kFrozenBytes);
+    ASSERT_NO_FATAL_FAILURE(Start());
+    ASSERT_EQ(ReadLine(), "ready");
+    ASSERT_TRUE(machine_->Freeze(Soon()).ok());
+    machine_.reset();
+  }
+  for (const off_t bytes : {8 << 20, 64 << 20}) {
+    spec_ = *TestGuestSpec();
+    spec_.data_disk = FileOfSize(bytes);
+    spec_.resume_from.emplace();
+    spec_.resume_from->memory = *sys::OpenFile(directory.path() / "memory", O_RDONLY);
+    spec_.resume_from->state = *sys::OpenFile(directory.path() / "state", O_RDONLY);
+    spec_.resume_from->data_disk_bytes = kFrozenBytes;
+    ASSERT_NO_FATAL_FAILURE(Start());
+    const std::string wanted = fmt::format("vda rw {}", bytes / 512);
+    const Deadline deadline = Soon();
+    std::string disks = Ask("disks");
+    while (disks != wanted && !deadline.Expired()) disks = Ask("disks");
+    EXPECT_EQ(disks, wanted);
+  }
+}
+
 TEST_F(QemuVmmTest, EveryNamespaceIsItsOwn) {
   ASSERT_NO_FATAL_FAILURE(Start());
   for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"}) {
