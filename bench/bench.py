@@ -22,36 +22,55 @@ import rows_journal
 import rows_memory
 import rows_output
 import rows_start
+import rows_suites
 import rows_tasks
+import rows_usermode
+import rows_work
 import table
 import timeline
 from context import Context
 from figures import Row, Spread
-from program import ROOT, Pyro
+from program import HANG_SECONDS, ROOT, Pyro
 from rounds import Failed, hush
 
 GROUPS = {"start": rows_start.measure, "exec": rows_exec.measure, "memory": rows_memory.measure,
-          "output": rows_output.measure, "tasks": rows_tasks.measure, "journal": rows_journal.measure}
+          "output": rows_output.measure, "tasks": rows_tasks.measure, "journal": rows_journal.measure,
+          "usermode-start": rows_usermode.start, "usermode-work": rows_work.measure, "usermode-exec": rows_usermode.exec_,
+          "usermode-memory": rows_memory.side_by_side, "usermode-tasks": rows_usermode.tasks, "usermode-suites": rows_suites.measure}
 PACKAGES = ["qemu-system-x86", "runsc", "runc", "bubblewrap", "dropbear-bin", "openssh-client", "erofs-utils"]
+GROUP_SECONDS = 1800  # In addition to its rounds, until a group counts as hung.
 LONGEST_SCRATCH = 50  # Characters. Below it are sockets, whose names have room for little more than 100.
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="5 rounds instead of 20, and a minute for each group")
-    parser.add_argument("--rows", default=",".join(GROUPS), metavar="GROUP,…", help=f"of {', '.join(GROUPS)}; default: all")
+    parser.add_argument("--rows", default=",".join(GROUPS), metavar="GROUP,…", help=f"of {', '.join(GROUPS)}; default: all. usermode is all of usermode-…")
     parser.add_argument("--rounds", type=int, help="how often everything is measured")
     parser.add_argument("--seconds", type=float, help="for a group; after that it takes no further round")
     parser.add_argument("--tasks", default="10", metavar="N,…", help="so many idle tasks are weighed together; default: 10")
     parser.add_argument("--environment", default="debian:12")
     given = parser.parse_args()
-    given.rows = given.rows.split(",")
-    if unknown := set(given.rows) - set(GROUPS):
-        parser.error(f"there is no group {', '.join(sorted(unknown))}")
+    try:
+        given.rows = groups(given.rows)
+    except KeyError as unknown:
+        parser.error(f"there is no group {unknown.args[0]}")
     given.rounds = given.rounds or (5 if given.quick else 20)
     given.seconds = given.seconds or (60 if given.quick else 600)
     given.tasks = [int(count) for count in given.tasks.split(",") if count]
     return given
+
+
+def groups(words: str) -> list[str]:
+    """Each word is a group, or the beginning of the names of several: "usermode" is all of "usermode-…". KeyError names one that is
+    neither."""
+    found: list[str] = []
+    for word in words.split(","):
+        named = [name for name in GROUPS if name == word or name.startswith(f"{word}-")]
+        if not named:
+            raise KeyError(word)
+        found += [name for name in named if name not in found]
+    return [name for name in found if name != "usermode-memory" or "memory" not in found]  # The latter has its rows.
 
 
 def scratch_directory(stack: contextlib.ExitStack, results: pathlib.Path) -> pathlib.Path:
@@ -95,10 +114,32 @@ def picture(context: Context, rows: list[Row], footer: list[str]) -> str | None:
     return timeline.draw(panels, others, footer)
 
 
+class Overdue(BaseException):
+    """A group has not come to its end. No contender's failure, so that no series goes on after it."""
+
+
+@contextlib.contextmanager
+def bounded(seconds: float):
+    """Ends what is inside if it takes longer: every wait in there has a limit of its own, and this is for one that was forgotten."""
+
+    def overdue(_number: int, frame) -> None:
+        traceback.print_stack(frame)
+        raise Overdue(f"the group was ended after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, overdue)
+    signal.setitimer(signal.ITIMER_REAL, seconds, HANG_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def measure(context: Context, group: str) -> list[Row]:
     try:
-        return GROUPS[group](context)
-    except Failed as failure:
+        with bounded(3 * context.seconds + GROUP_SECONDS):
+            return GROUPS[group](context)
+    except (Failed, Overdue) as failure:
         return [Row(f"rows of '{group}'", why=str(failure))]
     except Exception as error:  # One group's bug does not take the others' figures along.
         traceback.print_exc()
@@ -159,7 +200,7 @@ def main() -> int:
         modules = [line.split()[0] for line in inspected["modules"]]
         accelerator = pyro.json("run", "--json", given.environment, "--", "true")["accelerator"]
         context = Context(pyro, given.environment, installed, modules, scratch, accelerator, given.rounds, given.seconds,
-                          given.tasks, stack)
+                          given.tasks, stack, results / "archive", given.quick)
         about = machine(pyro, accelerator)
         for group in given.rows:
             rows += measure(context, group)

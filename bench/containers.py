@@ -4,15 +4,21 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
-import subprocess
 
+import host
+from archive import Archive
+from context import Context
 from program import timed
 from rounds import Failed
 
 
-def bundle(directory: pathlib.Path, root: pathlib.Path, *args: str, rootless: bool) -> pathlib.Path:
-    """An OCI bundle that runs `args`: own namespaces, read-only root, no capability, no network."""
+RUNSC_SUITE = "trixie"  # Where the newer gVisor is from.
+
+
+def bundle(directory: pathlib.Path, root: pathlib.Path, *args: str, rootless: bool, workspace: pathlib.Path | None = None) -> pathlib.Path:
+    """An OCI bundle that runs `args`: own namespaces, read-only root, no capability, no network. `workspace` becomes its /workspace."""
     linux: dict = {"namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", "network")]}
     if rootless:
         linux["namespaces"].append({"type": "user"})
@@ -28,25 +34,30 @@ def bundle(directory: pathlib.Path, root: pathlib.Path, *args: str, rootless: bo
                    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
                    {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"]}],
         "linux": linux}
+    if workspace is not None:
+        config["mounts"].append({"destination": "/workspace", "type": "bind", "source": str(workspace), "options": ["rbind", "rw"]})
     directory.mkdir(exist_ok=True)
     (directory / "config.json").write_text(json.dumps(config))
     return directory
 
 
 class Runtime:
-    """runsc or runc, with a state directory of its own."""
+    """runsc or runc, with a state directory of its own. `label` tells those of one program apart."""
 
-    def __init__(self, name: str, flags: list[str], root: pathlib.Path, scratch: pathlib.Path):
-        if shutil.which(name) is None:
+    def __init__(self, name: str, flags: list[str], root: pathlib.Path, scratch: pathlib.Path, program: pathlib.Path | None = None,
+                 label: str = "", workspace: pathlib.Path | None = None):
+        if program is None and shutil.which(name) is None:
             raise Failed(f"{name} is not installed")
         self.name = name
+        self.label = label or name
         self.rootless = os.geteuid() != 0
-        self.command = [name, "--root", str(scratch / f"{name}.state"), *flags]
-        self.once = bundle(scratch / f"{name}.once", root, "/bin/true", rootless=self.needs_user_namespace)
-        self.idle = bundle(scratch / f"{name}.idle", root, "/bin/sleep", "1000000", rootless=self.needs_user_namespace)
+        self.command = [str(program or name), "--root", str(scratch / f"{self.label}.state"), *flags]
+        self.once = bundle(scratch / f"{self.label}.once", root, "/bin/true", rootless=self.needs_user_namespace)
+        self.idle = bundle(scratch / f"{self.label}.idle", root, "/bin/sleep", "1000000", rootless=self.needs_user_namespace,
+                           workspace=workspace)
         self.count = 0
         # Started by root, runsc gives its streams away to the user "nobody": they must not be the host's /dev/null.
-        self.streams = (scratch / f"{name}.streams").open("w+b")
+        self.streams = (scratch / f"{self.label}.streams").open("w+b")
 
     @property
     def needs_user_namespace(self) -> bool:
@@ -55,18 +66,21 @@ class Runtime:
     def run(self) -> float:
         """A container from nothing to gone again, /bin/true in between."""
         self.count += 1
-        return timed([*self.command, "run", "--bundle", self.once, f"bench-{self.name}-{self.count}"],
+        return timed([*self.command, "run", "--bundle", self.once, f"bench-{self.label}-{self.count}"],
                      stdin=self.streams, stdout=self.streams)[0]
 
     def start_idle(self, stack: contextlib.ExitStack) -> str:
         """A container that stays, for exec; removed when the stack unwinds."""
-        name = f"bench-{self.name}-idle"
-        stack.callback(lambda: subprocess.run([*self.command, "delete", "--force", name], timeout=60, check=False,
-                                              stdin=subprocess.DEVNULL, capture_output=True))
+        name = f"bench-{self.label}-idle"
+        stack.callback(self.delete, name)
         # The container keeps its creator's streams, so they may not be pipes that another process reads to the end.
         timed([*self.command, "run", "--detach", "--bundle", self.idle, name],
               stdin=self.streams, stdout=self.streams, stderr=self.streams)
         return name
+
+    def delete(self, name: str) -> None:
+        with contextlib.suppress(Failed):  # All that is left is killed at the end of the benchmark.
+            timed([*self.command, "delete", "--force", name], seconds=60)
 
     def exec(self, name: str) -> float:
         return timed([*self.command, "exec", name, "/bin/true"], stdin=self.streams, stdout=self.streams)[0]
@@ -74,8 +88,32 @@ class Runtime:
 
 def runsc(root: pathlib.Path, scratch: pathlib.Path) -> Runtime:
     """gVisor without KVM, and without cgroups, which not every host hands out."""
-    flags = ["--platform=ptrace", "--network=none", "--ignore-cgroups"]
-    return Runtime("runsc", flags + ([] if os.geteuid() == 0 else ["--rootless"]), root, scratch)
+    return Runtime("runsc", runsc_flags("ptrace"), root, scratch)
+
+
+def runsc_flags(platform: str) -> list[str]:
+    return [f"--platform={platform}", "--network=none", "--ignore-cgroups", *([] if os.geteuid() == 0 else ["--rootless"])]
+
+
+def newer_runsc(context: Context, environment: str, label: str, workspace: pathlib.Path | None = None) -> Runtime:
+    """Debian 13's gVisor, whose platform systrap is quicker than ptrace. Unpacked from its package, and not installed."""
+    program = unpacked_runsc(context.kept)
+    return Runtime("runsc", runsc_flags("systrap"), context.container_root(environment), context.scratch, program, label, workspace)
+
+
+def unpacked_runsc(kept: pathlib.Path) -> pathlib.Path:
+    archive = Archive(kept / RUNSC_SUITE, RUNSC_SUITE, "deb")
+    return archive.unpacked("runsc") / "usr/bin/runsc"
+
+
+def newer_runsc_name(kept: pathlib.Path) -> str:
+    """Its name in the table; its version is what the program says."""
+    try:
+        said = host.first_line(str(unpacked_runsc(kept)), "--version")
+    except Failed:
+        return "runsc (systrap)"
+    found = re.search(r"\d{8}", said)
+    return f"runsc {found.group() if found else said} (systrap)"
 
 
 def runc(root: pathlib.Path, scratch: pathlib.Path) -> Runtime:

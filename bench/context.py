@@ -6,7 +6,10 @@ import pathlib
 
 import host
 from program import Pyro, timed
-from rounds import Contender, Series, hush, interleave, say
+from rounds import Contender, Failed, Series, hush, interleave, say
+
+
+SHORT = {"usermode": "um", "tcg": "tcg"}  # Of machines: sockets lie below, and their paths may not be long.
 
 
 @dataclasses.dataclass
@@ -21,29 +24,46 @@ class Context:
     seconds: float  # After this time a group takes no further round.
     tasks: list[int]  # How many idle tasks are weighed together, in addition to one alone.
     stack: contextlib.ExitStack
+    kept: pathlib.Path  # For packages that the next benchmark need not fetch again.
+    quick: bool
     notes: list[str] = dataclasses.field(default_factory=list)  # Said below the table.
     timings: dict[str, list[dict]] = dataclasses.field(default_factory=dict)  # By "warm" and "cold", for the picture.
 
-    _root: pathlib.Path | None = None
+    _roots: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    _machines: dict[str, Pyro] = dataclasses.field(default_factory=dict)
 
-    def container_root(self) -> pathlib.Path:
-        """The files of the environment's base image, so that containers run on the same root as guests do."""
-        if self._root is None:
-            directory = self.scratch / "root"
-            timed(["fsck.erofs", f"--extract={directory}", self.installed / "base.erofs"])
-            self._root = directory
-        return self._root
+    def container_root(self, environment: str = "") -> pathlib.Path:
+        """The files of an environment's base image, so that containers run on the same root as guests do. Without a name, those of
+        the environment that is measured."""
+        name = environment or self.environment
+        if name not in self._roots:
+            directory = self.scratch / f"root{len(self._roots) or ''}"
+            image = self.pyro.json("env", "inspect", name, "--json")["directory"] + "/base.erofs"
+            timed(["fsck.erofs", f"--extract={directory}", image])
+            self._roots[name] = directory
+        return self._roots[name]
 
-    def measure(self, group: str, contenders: dict[str, Contender], seconds: float | None = None,
-                least: int = 3) -> Series:
+    def on(self, machine: str) -> Pyro:
+        """pyro with guests on "usermode" or "tcg", and a state directory of its own."""
+        if machine not in self._machines:
+            pyro = Pyro(self.pyro.program, self.pyro.cache, self.scratch / SHORT[machine], machine)
+            found = pyro.json("run", "--json", self.environment, "--", "true")["accelerator"]
+            if found != machine:
+                raise Failed(f"a guest was to run on {machine} and runs on {found}")
+            self._machines[machine] = pyro
+        return self._machines[machine]
+
+    def measure(self, group: str, contenders: dict[str, Contender], seconds: float | None = None, least: int = 3,
+                rounds: int | None = None, warm_up: bool = True) -> Series:
         def after_round(text: str) -> None:
             say(f"{group}: {text}")
             host.reap_orphans()
 
-        series = interleave(contenders, self.rounds, seconds or self.seconds, least, talk=after_round)
+        rounds = rounds or self.rounds
+        series = interleave(contenders, rounds, seconds or self.seconds, least, talk=after_round, warm_up=warm_up)
         hush()
         self.notes += [f"{group}: {name} was left out: {why}" for name, why in series.why.items()]
         if series.cut_short:
             done = len(next(iter(series.values.values()), []))
-            self.notes.append(f"{group}: {done} rounds instead of {self.rounds}, as its time was up")
+            self.notes.append(f"{group}: {done} rounds instead of {rounds}, as its time was up")
         return series

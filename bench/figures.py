@@ -22,6 +22,8 @@ class Spread:
     p90: float
     mad: float  # The median of the distances from the median.
     count: int
+    least: float
+    most: float
 
     @staticmethod
     def of(values: list[float]) -> "Spread":
@@ -29,10 +31,16 @@ class Spread:
             raise ValueError("a median needs at least one value")
         median = statistics.median(values)
         mad = statistics.median(abs(value - median) for value in values)
-        return Spread(median, quantile(values, 0.1), quantile(values, 0.9), mad, len(values))
+        return Spread(median, quantile(values, 0.1), quantile(values, 0.9), mad, len(values), min(values), max(values))
 
     def scaled(self, factor: float) -> "Spread":
-        return Spread(self.median * factor, self.p10 * factor, self.p90 * factor, self.mad * factor, self.count)
+        return Spread(self.median * factor, self.p10 * factor, self.p90 * factor, self.mad * factor, self.count, self.least * factor,
+                      self.most * factor)
+
+    @property
+    def text(self) -> str:
+        """The median, and in brackets the least and the most."""
+        return number(self.median) + (f" ({number(self.least)} to {number(self.most)})" if self.count > 1 else "")
 
 
 def ratio(ours: list[float], theirs: list[float]) -> Spread:
@@ -84,7 +92,14 @@ def ratio_row(figure: str, against: str, goal: Goal | None, ours: list[float], t
     """A row for two series of one run; seconds become milliseconds in what people read unless said otherwise."""
     mine, other = Spread.of(ours).scaled(factor), Spread.of(theirs).scaled(factor)
     return Row(figure, against, goal, "", ratio(ours, theirs),
-               sides=f"{number(mine.median)} / {number(other.median)} {unit}", samples={"ours": ours, "theirs": theirs})
+               sides=f"{mine.text} / {other.text} {unit}", samples={"ours": ours, "theirs": theirs})
+
+
+def series_row(series, figure: str, against: str, goal: Goal | None, ours: str, theirs: str) -> Row:
+    """The row of two contenders of a `rounds.Series`, or why there is none."""
+    if ours in series and theirs in series:
+        return ratio_row(figure, against, goal, series.values[ours], series.values[theirs])
+    return Row(figure, against, goal, why=series.missing(ours, theirs))
 
 
 def number(value: float) -> str:

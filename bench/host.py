@@ -77,6 +77,23 @@ def reap_orphans() -> None:
         pass
 
 
+def end_tree(process: subprocess.Popen) -> None:
+    """Kills a child of ours and all that is below it, each by its pid, and reaps the child."""
+    for each in [*filter(None, [read_process(process.pid)]), *descendants(process.pid)]:
+        kill(each)
+    process.wait()
+
+
+def kill(process: Process) -> None:
+    """Unless another has its number by now."""
+    now = read_process(process.pid)
+    if now is not None and now.start == process.start:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
 def end_descendants(seconds: float = 20) -> list[str]:
     """Kills what is left below this process, each by its pid, and reaps it. Returns the programs that had to be killed."""
     killed: dict[int, str] = {}
@@ -84,13 +101,8 @@ def end_descendants(seconds: float = 20) -> list[str]:
     while time.monotonic() < deadline:
         left = descendants(os.getpid())
         for process in left:
-            now = read_process(process.pid)
-            if now is not None and now.start == process.start:
-                killed.setdefault(process.pid, process.program)
-                try:
-                    os.kill(process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            killed.setdefault(process.pid, process.program)
+            kill(process)
         try:
             while os.waitpid(-1, os.WNOHANG)[0] != 0:
                 pass

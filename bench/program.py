@@ -1,9 +1,12 @@
 """The built pyro, with a state directory of its own, and timing of programs."""
 
+import contextlib
 import json
 import os
 import pathlib
+import select
 import subprocess
+import tempfile
 import time
 
 import host
@@ -11,25 +14,48 @@ from rounds import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HANG_SECONDS = 300  # After this time a single call counts as hung.
+PULL_SECONDS = 1800
 
 
-def timed(command: list, **options) -> tuple[float, subprocess.CompletedProcess]:
-    """Runs it to its end: seconds from before the fork to after the wait, and how it ended. Failed unless it exits with 0.
-    Output is thrown away unless asked for."""
+def timed(command: list, seconds: float = HANG_SECONDS, **options) -> tuple[float, subprocess.CompletedProcess]:
+    """Runs it to its end: seconds from before the fork to after the wait, and how it ended. Failed unless it exits with 0 within
+    `seconds`; one that does not is killed with all that is below it. Output is thrown away unless asked for. What is asked for
+    comes through files: a process that a program leaves behind may hold a pipe open for as long as it lives."""
     for name, default in (("stdin", subprocess.DEVNULL), ("stdout", subprocess.DEVNULL), ("stderr", subprocess.PIPE)):
         options.setdefault(name, default)
-    start = time.monotonic()
-    try:
-        done = subprocess.run(command, timeout=HANG_SECONDS, check=False, **options)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"hangs: {words(command)}") from None
-    except OSError as error:
-        raise Failed(f"{command[0]}: {error.strerror}") from None
-    taken = time.monotonic() - start
-    if done.returncode != 0:
-        talk = (done.stderr or b"").decode(errors="replace").strip().splitlines()
-        raise Failed(f"exit code {done.returncode} from {words(command)}" + (f": {talk[-1][:160]}" if talk else ""))
-    return taken, done
+    with contextlib.ExitStack() as stack:
+        kept = {}
+        for name in ("stdout", "stderr"):
+            if options[name] == subprocess.PIPE:
+                kept[name] = options[name] = stack.enter_context(tempfile.TemporaryFile())
+        start = time.monotonic()
+        try:
+            process = subprocess.Popen(command, **options)
+        except OSError as error:
+            raise Failed(f"{command[0]}: {error.strerror}") from None
+        in_time = has_ended(process, seconds)
+        taken = time.monotonic() - start
+        if not in_time:
+            host.end_tree(process)
+        for file in kept.values():
+            file.seek(0)
+        text = {name: file.read() for name, file in kept.items()}
+    if in_time and process.returncode == 0:
+        return taken, subprocess.CompletedProcess(command, 0, text.get("stdout"), text.get("stderr"))
+    talk = (text.get("stderr") or text.get("stdout") or b"").decode(errors="replace").strip().splitlines()
+    how = f"exit code {process.returncode} from" if in_time else f"not at its end after {seconds:.0f} s:"
+    raise Failed(f"{how} {words(command)}" + (f": {talk[-1][:160]}" if talk else ""))
+
+
+def has_ended(process: subprocess.Popen, seconds: float) -> bool:
+    """Waits for the end of the process alone. The kernel wakes us: a wait with a limit would look only now and then."""
+    with os.fdopen(os.pidfd_open(process.pid)) as end:
+        poll = select.poll()
+        poll.register(end, select.POLLIN)
+        if not poll.poll(seconds * 1000):
+            return False
+    process.wait()
+    return True
 
 
 def words(command: list) -> str:
@@ -38,13 +64,15 @@ def words(command: list) -> str:
 
 
 class Pyro:
-    """`pyro` with the environments in `cache`; nothing of the user's own state is touched."""
+    """`pyro` with the environments in `cache`; nothing of the user's own state is touched. `machine` is what runs its guests."""
 
-    def __init__(self, program: pathlib.Path, cache: pathlib.Path, state: pathlib.Path):
+    def __init__(self, program: pathlib.Path, cache: pathlib.Path, state: pathlib.Path, machine: str = ""):
         self.program = program
         self.cache = cache
         self.state = state
         self.env = {**os.environ, "PYRO_STATE_DIR": str(state), "PYRO_CACHE_DIR": str(cache)}
+        if machine:
+            self.env["PYRO_MACHINE"] = machine
 
     def time(self, *args: str, env: dict | None = None) -> float:
         return timed([self.program, *args], env={**self.env, **(env or {})})[0]
@@ -65,8 +93,8 @@ class Pyro:
         return subprocess.Popen([self.program, *args], env=self.env, **options)
 
     def pull(self, environment: str) -> None:
-        """Installs what is missing of it, which may take a minute, and makes what its guests start from."""
-        timed([self.program, "env", "pull", environment], env=self.env, stderr=None)
+        """Installs what is missing of it, which may take minutes, and makes what its guests start from."""
+        timed([self.program, "env", "pull", environment], PULL_SECONDS, env=self.env, stderr=None)
 
     # Tasks.
 

@@ -29,15 +29,15 @@ class Series:
 
 
 def interleave(contenders: dict[str, Contender], rounds: int, seconds: float, least: int = 3,
-               clock: Callable[[], float] = time.monotonic, talk: Callable[[str], None] | None = None) -> Series:
-    """A round before the others fills caches, shows who fails, and does not count. The order turns by one from round to
+               clock: Callable[[], float] = time.monotonic, talk: Callable[[str], None] | None = None, warm_up: bool = True) -> Series:
+    """A round before the others fills caches, shows who fails, and does not count, if `warm_up`. The order turns by one from round to
     round, so that no contender always comes after the same neighbour. Ends early after `seconds`, but not before `least` rounds.
     A contender that fails is out, also with what it measured before: a series has one value for every round."""
     series = Series()
     alive = dict(contenders)
     end = clock() + seconds
     done = 0
-    for turn in range(rounds + 1):
+    for turn in range(0 if warm_up else 1, rounds + 1):
         if done >= least and clock() > end:
             series.cut_short = True
             break

@@ -2,7 +2,7 @@
 
 import task_figures
 from context import Context
-from figures import Goal, Row, ratio_row
+from figures import Goal, Row, series_row
 from rounds import Failed, say
 
 FEW, MANY = task_figures.SHORT, 10_000
@@ -28,12 +28,8 @@ def measure(context: Context) -> list[Row]:
     pyro.delete(short, long)
     rows = []
     for name in QUESTIONS:
-        many, few = f"{name}, many", f"{name}, few"
         label, against = f"`{name}`, {MANY:,} commands", f"with {FEW}"
-        if many in series and few in series:
-            rows.append(ratio_row(label, against, GOAL, series.values[many], series.values[few]))
-        else:
-            rows.append(Row(label, against, GOAL, why=series.missing(many, few)))
+        rows.append(series_row(series, label, against, GOAL, f"{name}, many", f"{name}, few"))
     return rows
 
 

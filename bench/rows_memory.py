@@ -12,7 +12,11 @@ MACHINES = {"qemu-system-x86_64", "linux"}  # The program that is a guest's mach
 
 
 def measure(context: Context) -> list[Row]:
-    rows = [alone(context)]
+    return [alone(context), *side_by_side(context)]
+
+
+def side_by_side(context: Context) -> list[Row]:
+    rows = []
     for count in context.tasks:
         rows.append(together(context, f"idle clone, PSS, one of {count}", count, Goal(30.0, "≤ 30 MiB")))
         rows.append(together(context, f"idle guest in user mode, PSS, one of {count}", count, Goal(20.0, "≤ 20 MiB"), "--machine", "usermode"))
@@ -54,18 +58,22 @@ def together(context: Context, figure: str, count: int, goal: Goal, *flags: str)
     try:
         with_tasks = Tasks(context, count, *flags)
         try:
-            each = [sum(settled(context, task).values()) / 1024 for task in with_tasks.ids]
+            for task in with_tasks.ids:
+                settled(context, task)
             say(f"memory: weighing {count} tasks")
-            each = [sum(weigh_now(context, task).values()) / 1024 for task in with_tasks.ids]
+            parts = [weigh_now(context, task) for task in with_tasks.ids]
         finally:
             with_tasks.delete()
     except Failed as failure:
         row.why = str(failure)
         return row
     hush()
+    each = [sum(of_task.values()) / 1024 for of_task in parts]
+    programs = sorted({program for of_task in parts for program in of_task})
+    medians = [(program, Spread.of([of_task.get(program, 0) / 1024 for of_task in parts]).median) for program in programs]
     row.spread = Spread.of(each)
     row.samples = {"mib": each}
-    row.sides = f"{sum(each):.0f} MiB for all {count}"
+    row.sides = f"{sum(each):.0f} MiB for all {count}: " + ", ".join(f"{program} {median:.1f}" for program, median in medians)
     return row
 
 

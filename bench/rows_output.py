@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import select
 import subprocess
 import time
 
+import host
 from context import Context
 from figures import Goal, Row, Spread, ratio
-from program import HANG_SECONDS, words
+from program import HANG_SECONDS, has_ended, words
 from raw_guest import RawGuests, SshGuest
 from rounds import Failed, say
 
@@ -46,14 +48,21 @@ def rate(command: list, env: dict | None) -> float:
     """MiB per second from the start of the client to its end, through a pipe; all of it must have come."""
     start = time.monotonic()
     with subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        poll = select.poll()
+        poll.register(process.stdout, select.POLLIN)
         count = 0
-        while chunk := os.read(process.stdout.fileno(), 1 << 20):
+        while poll.poll(max(start + HANG_SECONDS - time.monotonic(), 0) * 1000):
+            chunk = os.read(process.stdout.fileno(), 1 << 20)
+            if not chunk:
+                break
             count += len(chunk)
-            if time.monotonic() - start > HANG_SECONDS:
-                process.kill()
-                raise Failed(f"hangs: {words(command)}")
-        code = process.wait()
+        else:
+            host.end_tree(process)
+            raise Failed(f"hangs: {words(command)}")
+        if not has_ended(process, HANG_SECONDS):
+            host.end_tree(process)
+            raise Failed(f"hangs after its output: {words(command)}")
     taken = time.monotonic() - start
-    if code != 0 or count != MIB << 20:
-        raise Failed(f"exit code {code} and {count} of {MIB << 20} bytes from {words(command)}")
+    if process.returncode != 0 or count != MIB << 20:
+        raise Failed(f"exit code {process.returncode} and {count} of {MIB << 20} bytes from {words(command)}")
     return MIB / taken

@@ -2,7 +2,7 @@
 
 from containers import bubblewrap, runc, runsc
 from context import Context
-from figures import Goal, Row, ratio_row
+from figures import Goal, Row, series_row
 from program import Pyro
 from raw_guest import RawGuests
 from rounds import Contender, Failed
@@ -13,12 +13,13 @@ SPARE = "pyro run, spare"
 RAW = "raw QEMU boot"
 
 
-BOOT_COLD = "PYRO_WARM_START"  # At 0, no template is used and none is made.
+BOOT_COLD = "PYRO_WARM_START"
+COLD_ENV = {BOOT_COLD: "0"}  # No template is used and none is made.
 
 
 def cold_environment(context: Context) -> dict[str, str] | None:
     """What makes a run boot cold; None where the program does not know the variable, and every run is cold."""
-    return {BOOT_COLD: "0"} if BOOT_COLD.encode() in context.pyro.program.read_bytes() else None
+    return COLD_ENV if BOOT_COLD.encode() in context.pyro.program.read_bytes() else None
 
 
 def measure(context: Context) -> list[Row]:
@@ -29,9 +30,7 @@ def measure(context: Context) -> list[Row]:
     label = f"`pyro run {context.environment} -- true`"
 
     def row(name: str, ours: str, peer: str, against: str, goal: Goal | None) -> Row:
-        if ours in series and peer in series:
-            return ratio_row(name, against, goal, series.values[ours], series.values[peer])
-        return Row(name, against, goal, why=series.missing(ours, peer))
+        return series_row(series, name, against, goal, ours, peer)
 
     rows = [row(label, RUN, RAW, "raw QEMU cold boot, same kernel, root and command", Goal(1 / 15, "≤ 1/15")),
             row(label, RUN, "runsc run", "`runsc run`, same root", Goal(1.0, "≤ 1.0")),

@@ -21,6 +21,13 @@ def spread(row: Row) -> str:
     return f"{number(row.spread.p10)} to {number(row.spread.p90)} (n={row.spread.count})"
 
 
+def sides(row: Row) -> str:
+    """Of a ratio the row says what it is made of; other figures have a least and a most."""
+    if not row.unit or row.spread.count == 1:
+        return row.sides
+    return f"{number(row.spread.least)} to {number(row.spread.most)} {row.unit}" + (f"; {row.sides}" if row.sides else "")
+
+
 def plain(cell: str) -> str:
     return cell.replace("`", "")
 
@@ -39,7 +46,7 @@ def format_table(rows: list[Row]) -> str:
             out.append("  ".join("-" * width for width in widths))
             continue
         row = rows[number_of_line - 1]
-        below = f"not measured: {row.why}" if row.spread is None else row.sides
+        below = f"not measured: {row.why}" if row.spread is None else sides(row)
         out += textwrap.wrap(plain(below), WIDTH, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(out) + "\n"
 

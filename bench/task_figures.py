@@ -20,6 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYRO = pathlib.Path(os.environ.get("PYRO_TEST_BIN", ROOT / "build/bin")) / "pyro"
 CACHE = pathlib.Path(os.environ.get("PYRO_CACHE_DIR", pathlib.Path.home() / ".cache/pyro-mcp"))
+HANG_SECONDS = 300
 SHORT = 10
 OUTPUT = "a line of output\n"
 
@@ -33,7 +34,11 @@ class Bench:
                 self.env[name] = os.environ[name]
 
     def pyro(self, *args: str) -> str:
-        done = subprocess.run([PYRO, *args], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run([PYRO, *args], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                                  timeout=HANG_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise SystemExit(f"pyro {' '.join(args)} hangs") from None
         if done.returncode != 0:
             raise SystemExit(f"pyro {' '.join(args)}: {done.stderr}")
         return done.stdout

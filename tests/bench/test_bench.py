@@ -1,6 +1,9 @@
 """What `make bench` makes of measurements, without any: medians, ratios, rounds, the table and the picture."""
 
+import os
 import pathlib
+import select
+import signal
 import subprocess
 import sys
 import threading
@@ -9,10 +12,15 @@ import xml.etree.ElementTree
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+import archive  # noqa: E402
+import bench  # noqa: E402
 import figures  # noqa: E402
 import host  # noqa: E402
+import program  # noqa: E402
 import raw_guest  # noqa: E402
 import rounds  # noqa: E402
+import rows_suites  # noqa: E402
+import rows_work  # noqa: E402
 import table  # noqa: E402
 import timeline  # noqa: E402
 
@@ -24,6 +32,8 @@ def test_a_spread_has_median_tenths_and_the_median_distance():
     assert (spread.median, spread.p10, spread.p90, spread.mad, spread.count) == (5, 1, 9, 3, 11)
     one = figures.Spread.of([7.0])
     assert (one.median, one.p10, one.p90, one.mad, one.count) == (7, 7, 7, 0, 1)
+    assert (spread.least, spread.most, spread.text) == (0, 10, "5.00 (0.00 to 10.0)")
+    assert one.text == "7.00"
     with pytest.raises(ValueError):
         figures.Spread.of([])
 
@@ -76,6 +86,12 @@ def test_contenders_take_turns_and_the_first_round_does_not_count():
     assert not series.cut_short
 
 
+def test_without_a_warm_up_the_first_round_counts():
+    calls = []
+    series = rounds.interleave({"a": lambda: calls.append(1) or float(len(calls))}, 2, 1000, warm_up=False)
+    assert series.values == {"a": [1.0, 2.0]}
+
+
 def test_one_that_fails_is_out_with_a_reason_and_the_others_go_on():
     calls = []
 
@@ -110,9 +126,22 @@ def test_the_table_shows_value_spread_goal_and_reason():
     lines = table.format_table(rows).splitlines()
     assert lines[0].split() == ["figure", "against", "value", "p10", "to", "p90", "goal"]
     assert lines[2].split() == ["one", "other", "0.25", "0.25", "to", "0.25", "(n=2)", "≤", "0.5", "met"]
-    assert lines[3].strip() == "100 / 400 ms"
+    assert lines[3].strip() == "100 (100 to 100) / 400 (400 to 400) ms"
     assert lines[4].endswith("not measured")
     assert lines[5].strip() == "not measured: there is no such program"
+
+
+def test_a_figure_with_a_unit_shows_its_least_and_its_most():
+    row = figures.Row("memory", unit="MiB", spread=figures.Spread.of([1.0, 2.0, 4.0]), sides="in all 7")
+    assert table.format_table([row]).splitlines()[3].strip() == "1.00 to 4.00 MiB; in all 7"
+
+
+def test_a_row_of_a_series_says_why_it_is_missing():
+    series = rounds.interleave({"a": lambda: 1.0}, 2, 1000)
+    series.why["b"] = "it broke"
+    assert figures.series_row(series, "x", "y", AT_MOST_HALF, "a", "b").why == "b: it broke"
+    series = rounds.interleave({"a": lambda: 1.0, "b": lambda: 4.0}, 2, 1000)
+    assert figures.series_row(series, "x", "y", AT_MOST_HALF, "a", "b").spread.median == 0.25
 
 
 def test_json_keeps_every_sample():
@@ -155,3 +184,87 @@ def test_threads_share_memory_and_processes_do_not():
         child.communicate()
     with pytest.raises(ProcessLookupError):
         host.share_memory(child.pid, threading.main_thread().native_id)
+
+
+def alive(pid: int) -> bool:
+    process = host.read_process(pid)
+    return process is not None and process.state not in "ZX"
+
+
+def test_a_process_that_a_program_leaves_behind_is_not_waited_for():
+    _, done = program.timed(["sh", "-c", "sleep 1000 & echo $!"], stdout=subprocess.PIPE)
+    left = int(done.stdout)
+    try:
+        assert alive(left)
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
+def test_a_program_that_hangs_is_killed_with_all_below_it(tmp_path):
+    pipe = tmp_path / "pid"
+    os.mkfifo(pipe)
+    with open(pipe, "r+b", buffering=0) as said:
+        with pytest.raises(rounds.Failed, match="not at its end"):
+            program.timed(["sh", "-c", f"sleep 1000 & echo $! >{pipe}; wait"], seconds=1)
+        pid = int(said.readline())
+    try:
+        end = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    with os.fdopen(end) as file:
+        assert select.select([file], [], [], 60)[0]
+
+
+def test_a_program_that_fails_is_told_by_its_last_words():
+    with pytest.raises(rounds.Failed, match="exit code 3 from sh .*: and why"):
+        program.timed(["sh", "-c", "echo first >&2; echo and why >&2; exit 3"])
+
+
+def test_a_wait_without_a_limit_is_ended_with_its_group():
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(bench.Overdue):
+        with bench.bounded(0.05):
+            while True:
+                signal.pause()
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_the_beginning_of_their_names_means_several_groups():
+    assert bench.groups("memory,start") == ["memory", "start"]
+    found = bench.groups("usermode")
+    assert len(found) == 6 and all(name.startswith("usermode-") for name in found)
+    with pytest.raises(KeyError, match="other"):
+        bench.groups("start,other")
+
+
+def test_a_newer_suite_comes_from_the_mirrors_of_the_hosts_own():
+    targets = "one:/debian/|here|main\none:/debian/|here|contrib\none:/debian/|here-updates|main\ntwo:/debian/|here|main\none:/debian/|here|main\n"
+    assert archive.mirrors(targets, "here") == ["one:/debian/", "two:/debian/"]
+    assert archive.mirrors(targets, "there") == []
+
+
+class SuiteHere:
+    """A place whose suite says how many tests it ran."""
+
+    def __init__(self, said: str):
+        self.said = said
+
+    def call(self, command, seconds):
+        return 1.0, self.said.encode()
+
+
+def test_a_suite_that_runs_other_tests_elsewhere_is_not_compared():
+    project = rows_suites.PROJECTS[1]
+    suite = rows_suites.Suite(None, project, pathlib.Path(), "runsc")
+    suite.makers = {"a": lambda: SuiteHere("5 passed"), "b": lambda: SuiteHere("4 passed"), "c": lambda: SuiteHere("no word")}
+    assert suite.contender("a")() == 1.0
+    with pytest.raises(rounds.Failed, match="not the same tests"):
+        suite.contender("b")()
+    with pytest.raises(rounds.Failed, match="no test"):
+        suite.contender("c")()
+
+
+def test_what_the_clock_says_of_a_program_is_less_than_the_whole_command():
+    taken, done = program.timed([sys.executable, "-c", rows_work.CLOCK, "true"], stdout=subprocess.PIPE)
+    assert 0 < float(done.stdout) < taken
