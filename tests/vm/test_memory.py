@@ -1,6 +1,7 @@
 """What an idle guest holds of the host's memory."""
 
 import harness
+import pytest
 
 
 def resident_mib(task):
@@ -19,6 +20,28 @@ def test_a_guest_gives_back_what_its_commands_used(create):
     harness.wait_until(lambda: resident_mib(task) < before + 100, "its memory comes back")
 
 
+def test_a_guest_can_use_its_memory_and_gives_it_back(create):
+    task = create()
+    assert task.exec("true").code == 0
+    before = resident_mib(task)
+    # One buffer, filled with zeros.
+    assert task.exec("dd", "if=/dev/zero", "of=/dev/null", "bs=800M", "count=1").code == 0
+    harness.wait_until(lambda: resident_mib(task) < before + 100, "its memory comes back")
+
+
+@pytest.mark.skipif(not harness.USERMODE, reason="under QEMU the memory map is in the template, which guests share")
+def test_a_guest_with_more_memory_takes_no_more_of_the_host_until_it_uses_it(create):
+    small, large = create("--mem-mib", "512"), create("--mem-mib", "4096")
+    for task in (small, large):
+        done = task.exec("cat", "/proc/meminfo")
+        assert done.code == 0
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in done.text.splitlines()}
+        assert kib["MemFree"] > 0.9 * kib["MemTotal"] and kib["MemAvailable"] > 0.9 * kib["MemTotal"], done.text
+    assert kib["MemTotal"] > 3900 * 1024
+    assert resident_mib(large) < 1.5 * resident_mib(small)
+
+
+@pytest.mark.skipif(harness.USERMODE, reason="guests in user mode have no template")
 def test_clones_share_what_they_do_not_write(create):
     tasks = [create() for _ in range(3)]
     for task in tasks:
