@@ -31,9 +31,11 @@ Status CheckUsermode(const VmmFactory& factory, const std::filesystem::path& cac
 
 struct AcceleratorVerdict {
   Accelerator accelerator = Accelerator::kTcg;
-  std::string reason;                            // One sentence for people.
-  std::optional<std::chrono::milliseconds> kvm;  // The probe's time, if its result was right.
+  std::string reason;  // One sentence for people.
+  // What the probe's work took of the processor, if its result was right.
+  std::optional<std::chrono::milliseconds> kvm;
   std::optional<std::chrono::milliseconds> tcg;
+  bool lasts = true;  // False: it rests on a probe that ran out of time, and is not kept.
 
   bool operator==(const AcceleratorVerdict&) const = default;
 };
@@ -41,16 +43,14 @@ struct AcceleratorVerdict {
 struct AcceleratorOptions {
   std::filesystem::path cache_file;
   std::filesystem::path kvm_device = "/dev/kvm";
-  std::chrono::milliseconds kvm_deadline{2000};
-  std::chrono::milliseconds tcg_deadline{20000};
   std::string wish;  // The value of PYRO_ACCELERATOR: "tcg", "kvm", "usermode", or empty.
 };
 
-// Returns the wish, or the cached verdict if it is still valid. Otherwise it runs the probe, which
-// takes up to `kvm_deadline` and a second more, and caches the verdict. Several processes may do
-// this at once. A cache that cannot be read or written is ignored. kMissingTool: no monitor or no
-// bwrap. kInvalidArgument: the wish is not an accelerator. kGuestUnavailable: the probe fails under
-// every accelerator.
+// Returns the wish, or the cached verdict if it is still valid. Otherwise it runs the probe twice
+// under each accelerator, 20 s each time at most, and caches a verdict that lasts. Several
+// processes may do this at once. A cache that cannot be read or written is ignored.
+// kMissingTool: no monitor or no bwrap. kInvalidArgument: the wish is not an accelerator.
+// kGuestUnavailable: the probe fails under every accelerator.
 Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
                                              const AcceleratorOptions& options);
 
@@ -63,7 +63,7 @@ std::optional<Accelerator> KnownAccelerator(const VmmFactory& factory,
 // The inputs of a verdict. It is valid only while they are the same.
 Json VerdictKey(const std::filesystem::path& monitor, KvmAccess access);
 
-// KVM only if its probe was right and faster. Errors as above.
+// KVM if its probe was right and did not take twice as long as TCG's. Errors as above.
 Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutcome& tcg);
 
 std::string FormatVerdict(const AcceleratorVerdict& verdict, const Json& key);

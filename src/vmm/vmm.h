@@ -171,8 +171,15 @@ class Machine {
 // One run of a tiny guest that only shows whether an accelerator works.
 struct ProbeOutcome {
   bool correct = false;
-  std::chrono::milliseconds duration{0};  // From starting the jail to its end.
-  std::string failure;  // Why it was not correct: "did not finish within 2000 ms".
+  // What the guest's work took of the processor: no longer on a busy host. 0 if not measured.
+  std::chrono::milliseconds processor{0};
+  bool out_of_patience = false;  // A failure that may be the busy host's, not the accelerator's.
+  std::string failure;           // Why it was not correct: "did not finish within 2000 ms".
+};
+
+struct ProbeLimits {
+  std::chrono::milliseconds patience{0};   // From the start of the jail to the end.
+  std::chrono::milliseconds processor{0};  // Of ProbeOutcome::processor; 0: none.
 };
 
 class Vmm {
@@ -194,11 +201,11 @@ class Vmm {
   // this monitor cannot be frozen.
   virtual Result<std::string> FrozenMachineKey(const MachineSpec& spec) const = 0;
 
-  // Runs the probe guest once, for up to `limit`. kMissingTool: the jail is not installed. Other
+  // Runs the probe guest once, within `limits`. kMissingTool: the jail is not installed. Other
   // errors: the jail cannot be built; the hint says why.
   virtual Result<ProbeOutcome> RunProbe(Accelerator accelerator,
                                         const std::filesystem::path& kvm_device,
-                                        std::chrono::milliseconds limit) const = 0;
+                                        ProbeLimits limits) const = 0;
 };
 
 // Which monitor guests run under. What starts guests, or has to know what they depend on, gets one

@@ -165,8 +165,8 @@ Result<std::string> FakeVmm::FrozenMachineKey(const MachineSpec& spec) const {
 }
 
 Result<ProbeOutcome> FakeVmm::RunProbe(Accelerator, const std::filesystem::path&,
-                                       std::chrono::milliseconds) const {
-  return ProbeOutcome{.correct = true, .duration = std::chrono::milliseconds(1), .failure = {}};
+                                       ProbeLimits) const {
+  return ProbeOutcome{.correct = true, .processor = std::chrono::milliseconds(1), .failure = {}};
 }
 
 }  // namespace pyro::vmm

@@ -51,7 +51,7 @@ class FakeVmm final : public Vmm {
   Result<std::string> FrozenMachineKey(const MachineSpec& spec) const override;
   // Comes out right at once.
   Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
-                                std::chrono::milliseconds limit) const override;
+                                ProbeLimits limits) const override;
 
   // One for each successful Start(), oldest first.
   const std::vector<FakeGuest>& guests() const { return guests_; }

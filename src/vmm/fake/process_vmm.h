@@ -37,7 +37,7 @@ class ProcessVmm final : public Vmm {
   Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) override;
   Result<std::string> FrozenMachineKey(const MachineSpec& spec) const override;
   Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
-                                std::chrono::milliseconds limit) const override;
+                                ProbeLimits limits) const override;
 
  private:
   std::filesystem::path guest_;

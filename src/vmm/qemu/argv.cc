@@ -125,11 +125,12 @@ std::vector<std::string> MachineArguments(const std::string& program, const Mach
 }
 
 std::vector<std::string> ProbeArguments(const std::string& program, Accelerator accelerator,
-                                        int firmware) {
+                                        int firmware, int signs) {
   Words words = {program, "-M", "microvm,acpi=off,rtc=off,pit=off,pic=off,isa-serial=off"};
   AppendCommon(words, accelerator);
-  AppendWords(words, {"-m", "16M", "-bios", fmt::format("/proc/self/fd/{}", firmware), "-device",
-                      "isa-debug-exit,iobase=0xf4,iosize=4"});
+  AppendWords(words, {"-m", "16M", "-bios", fmt::format("/proc/self/fd/{}", firmware), "-chardev",
+                      fmt::format("socket,id=signs,fd={}", signs), "-device",
+                      "isa-debugcon,iobase=0xe9,chardev=signs"});
   return words;
 }
 

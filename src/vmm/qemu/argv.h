@@ -48,9 +48,9 @@ std::string KernelCommandLine(const MachineSpec& spec, TimeStampCounter tsc);
 std::vector<std::string> MachineArguments(const std::string& program, const MachineSpec& spec,
                                           const MachineFiles& files, TimeStampCounter tsc);
 
-// argv of a bare machine that runs the firmware image behind descriptor `firmware` and ends with
-// the code that it writes to the debug exit port.
+// argv of a bare machine that runs the firmware image behind descriptor `firmware`. What the guest
+// writes to its debug port goes to descriptor `signs`, a socket.
 std::vector<std::string> ProbeArguments(const std::string& program, Accelerator accelerator,
-                                        int firmware);
+                                        int firmware, int signs);
 
 }  // namespace pyro::vmm::qemu

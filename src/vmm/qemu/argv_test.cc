@@ -156,7 +156,7 @@ TEST(ArgvTest, AFrozenGuestsMachineIsTheOneItWasFrozenIn) {
 }
 
 TEST(ArgvTest, TheProbeIsABareMachineWithAFirmware) {
-  EXPECT_EQ(Lines(ProbeArguments("qemu", Accelerator::kKvm, 3)),
+  EXPECT_EQ(Lines(ProbeArguments("qemu", Accelerator::kKvm, 3, 4)),
             R"(qemu
 -M
 microvm,acpi=off,rtc=off,pit=off,pic=off,isa-serial=off
@@ -175,8 +175,10 @@ on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 16M
 -bios
 /proc/self/fd/3
+-chardev
+socket,id=signs,fd=4
 -device
-isa-debug-exit,iobase=0xf4,iosize=4
+isa-debugcon,iobase=0xe9,chardev=signs
 )");
 }
 

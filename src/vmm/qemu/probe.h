@@ -2,7 +2,6 @@
 
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 
 #include "pyro/result.h"
@@ -10,9 +9,9 @@
 
 namespace pyro::vmm::qemu {
 
-// As Vmm::RunProbe(); `program` is QEMU.
+// As Vmm::RunProbe(); `program` is QEMU. The time is that of QEMU's process from the guest's first
+// sign to its last: QEMU's start does not count.
 Result<ProbeOutcome> RunProbe(const std::filesystem::path& program, Accelerator accelerator,
-                              const std::filesystem::path& kvm_device,
-                              std::chrono::milliseconds limit);
+                              const std::filesystem::path& kvm_device, ProbeLimits limits);
 
 }  // namespace pyro::vmm::qemu

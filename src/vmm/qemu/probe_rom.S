@@ -1,6 +1,7 @@
 // The accelerator probe: a 64 KiB firmware image that does what a booting kernel does most, runs for
-// about a hundred million instructions in kernel mode, and says through the isa-debug-exit device
-// whether it came out right. It is data here: QEMU is given a copy of it as its firmware.
+// about a hundred million instructions in kernel mode. It sends a byte at the begin of this work, and
+// another one at the end that says whether it came out right. It is data here: QEMU is given a copy
+// of it as its firmware.
 //
 // The machine starts at 0xfffffff0 in real mode. From there: protected mode with flat segments, a
 // cpuid (which leaves the guest under hardware virtualisation), then a linear congruential generator
@@ -8,12 +9,13 @@
 
 #define ROM_SIZE 0x10000
 #define ROM_BASE 0xffff0000
-#define EXIT_PORT 0xf4
+#define SIGN_PORT 0xe9           /* The isa-debugcon device. */
 #define STATE 0x4000
 #define ROUNDS 20000000
 #define EXPECTED 0x27057501      /* x -> x * 1664525 + 1013904223, from 1, ROUNDS times */
-#define CODE_RIGHT 0x2a          /* QEMU exits with code * 2 + 1 */
-#define CODE_WRONG 0x2b
+#define SIGN_BEGIN 'b'
+#define SIGN_RIGHT 'r'
+#define SIGN_WRONG 'w'
 
         .section .rodata
         .balign 16
@@ -37,6 +39,8 @@ start32:
         movw    %ax, %ss
         xorl    %eax, %eax
         cpuid
+        movb    $SIGN_BEGIN, %al
+        outb    %al, $SIGN_PORT
         movl    $1, %ebx
         movl    $ROUNDS, %ecx
 1:      imull   $1664525, %ebx, %ebx
@@ -44,12 +48,11 @@ start32:
         movl    %ebx, STATE
         decl    %ecx
         jnz     1b
-        movl    $CODE_WRONG, %eax
+        movb    $SIGN_WRONG, %al
         cmpl    $EXPECTED, STATE
         jne     2f
-        movl    $CODE_RIGHT, %eax
-2:      movl    $EXIT_PORT, %edx
-        outl    %eax, %dx
+        movb    $SIGN_RIGHT, %al
+2:      outb    %al, $SIGN_PORT
 3:      hlt
         jmp     3b
 

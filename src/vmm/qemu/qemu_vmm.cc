@@ -279,8 +279,8 @@ Result<std::string> QemuVmm::FrozenMachineKey(const MachineSpec& spec) const {
 
 Result<ProbeOutcome> QemuVmm::RunProbe(Accelerator accelerator,
                                        const std::filesystem::path& kvm_device,
-                                       std::chrono::milliseconds limit) const {
-  return qemu::RunProbe(program_, accelerator, kvm_device, limit);
+                                       ProbeLimits limits) const {
+  return qemu::RunProbe(program_, accelerator, kvm_device, limits);
 }
 
 }  // namespace pyro::vmm::qemu

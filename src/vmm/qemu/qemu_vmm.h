@@ -20,7 +20,7 @@ class QemuVmm final : public Vmm {
   Result<std::unique_ptr<Machine>> Start(MachineSpec spec, Deadline deadline) override;
   Result<std::string> FrozenMachineKey(const MachineSpec& spec) const override;
   Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
-                                std::chrono::milliseconds limit) const override;
+                                ProbeLimits limits) const override;
 
  private:
   explicit QemuVmm(std::filesystem::path program) : program_(std::move(program)) {}

@@ -231,8 +231,7 @@ Result<std::string> UmlVmm::FrozenMachineKey(const MachineSpec&) const {
 }
 
 Result<ProbeOutcome> UmlVmm::RunProbe(Accelerator, const std::filesystem::path&,
-                                      std::chrono::milliseconds limit) const {
-  using Clock = std::chrono::steady_clock;
+                                      ProbeLimits limits) const {
   MachineSpec spec;
   spec.memory_mib = static_cast<int>(kMinMemMib);
   spec.identity = "user mode probe";
@@ -240,16 +239,15 @@ Result<ProbeOutcome> UmlVmm::RunProbe(Accelerator, const std::filesystem::path&,
   PYRO_ASSIGN_OR_RETURN(
       spec.initrd, sys::MakeMemoryFile({kUsermodeProbe, static_cast<std::size_t>(kUsermodeProbeEnd -
                                                                                  kUsermodeProbe)}));
-  const Clock::time_point start = Clock::now();
-  const Deadline deadline = Deadline::After(limit);
+  const Deadline deadline = Deadline::After(limits.patience);
   ProbeOutcome outcome;
   UmlVmm starter(kernel_);
   Result<std::unique_ptr<Machine>> machine = starter.Start(std::move(spec), deadline);
   if (!machine) return std::move(machine).error();
   const Result<MachineExit> exit = (*machine)->Wait(deadline);
-  outcome.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
   if (!exit) {
-    outcome.failure = fmt::format("did not finish within {} ms", limit.count());
+    outcome.out_of_patience = true;
+    outcome.failure = fmt::format("did not finish within {} ms", limits.patience.count());
   } else if (exit->end == MachineEnd::kPoweredOff) {
     outcome.correct = true;
   } else {

@@ -24,7 +24,7 @@ class UmlVmm final : public Vmm {
   Result<std::string> FrozenMachineKey(const MachineSpec& spec) const override;
   // A guest that boots and turns itself off.
   Result<ProbeOutcome> RunProbe(Accelerator accelerator, const std::filesystem::path& kvm_device,
-                                std::chrono::milliseconds limit) const override;
+                                ProbeLimits limits) const override;
 
  private:
   explicit UmlVmm(std::filesystem::path kernel) : kernel_(std::move(kernel)) {}

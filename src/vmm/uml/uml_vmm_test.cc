@@ -88,7 +88,8 @@ class UmlVmmTest : public testing::Test {
 };
 
 TEST_F(UmlVmmTest, TheProbeBootsAGuestThatTurnsItselfOff) {
-  const auto outcome = vmm_->RunProbe(Accelerator::kUsermode, {}, std::chrono::seconds(60));
+  const auto outcome =
+      vmm_->RunProbe(Accelerator::kUsermode, {}, {.patience = std::chrono::seconds(60)});
   ASSERT_TRUE(outcome.ok()) << outcome.error().message;
   EXPECT_TRUE(outcome->correct) << outcome->failure;
 }
