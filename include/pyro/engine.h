@@ -126,7 +126,7 @@ class Engine {
   // the same.
   virtual Result<ReapedVms> ReapExpired() = 0;
 
-  // Spares: VMs of one kind that have started and wait for RunInVm. A spare that is taken is
+  // Spares: VMs of one kind that have started and wait for RunInVm or CreateTask. A spare that is taken is
   // replaced in the background. All are removed if none was taken for `ttl_seconds`. Returns once
   // `count` of them (0 to 64) wait; 0 removes them. kLimit: they could take more than half of the
   // host's memory, or more than is available. kUnavailable: PYRO_WARM_START=0.

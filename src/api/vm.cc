@@ -312,7 +312,7 @@ constexpr Operation kVmOperations[] = {
         .tool = "vm_list",
         .effect = Effect::kReads,
         .sentence = "Show all VMs, those of 'pyro run' too",
-        .for_models = "List all VMs, those of other sessions too, and the spares for vm_run.",
+        .for_models = "List all VMs, those of other sessions too, and the spares.",
         .for_python =
             "Returns all VMs, including those of other processes and of commands that run now.",
     }),
@@ -344,13 +344,13 @@ constexpr Operation kVmOperations[] = {
         .tool = "vm_keep_spares",
         .effect = Effect::kCreates,
         .needs = kGuest,
-        .sentence = "Keep microVMs waiting that 'pyro run' takes at once",
+        .sentence = "Keep microVMs waiting for 'pyro run' and 'pyro task create'",
         .for_models =
-            "Keep started VMs waiting, so that vm_run with the same options takes one at once. "
-            "They hold memory; vm_list shows them.",
+            "Keep started VMs waiting: vm_run or task_create with the same options takes one at "
+            "once. They hold memory; vm_list shows them.",
         .for_python =
-            "Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run of the same "
-            "kind takes one and starts at once, and another is started in its place.\n\n"
+            "Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run or a new task of the "
+            "same kind takes one and starts at once, and another is started in its place.\n\n"
             "Returns once they are ready. They are removed if none is used for ``ttl_seconds``. "
             "LimitExceededError: they could take more than half of the host's memory.",
     }),

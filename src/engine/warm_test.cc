@@ -135,6 +135,14 @@ TEST_F(EnvironmentsTest, AMissingMonitorIsToldWhenAGuestIsWanted) {
 class SparesTest : public EngineFixture {
  protected:
   SparesTest() { StartWarm(); }
+
+  // The directory of the one that waits.
+  fs::path TheSpare() const {
+    for (const auto& entry : fs::recursive_directory_iterator(state_ / "spares")) {
+      if (entry.path().filename() == "control.sock") return entry.path().parent_path();
+    }
+    return {};
+  }
 };
 
 TEST_F(SparesTest, ARunTakesTheSpareThatWaitsAndThePoolIsFilledAgain) {
@@ -161,13 +169,45 @@ TEST_F(SparesTest, ARunTakesTheSpareThatWaitsAndThePoolIsFilledAgain) {
   EXPECT_TRUE(engine_->ListSparePools()->empty());
 }
 
+TEST_F(SparesTest, ATaskTakesTheSpareThatWaits) {
+  ASSERT_TRUE(engine_->KeepSpares(Vm(), 1).ok());
+  TaskOptions options = Task();
+  options.name = "named";
+  options.ttl_seconds = 500;
+  const std::string spare = TheSpare().filename().native();
+  const auto task = engine_->CreateTask(options);
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  EXPECT_EQ(task->task_id, "task_" + spare.substr(3));
+  EXPECT_EQ(task->state, GuestState::kStarted);
+  EXPECT_EQ(task->name, "named");
+  EXPECT_EQ(task->ttl_seconds, 500);
+  const auto done = engine_->ExecTask(task->task_id, Shell("echo kept > file; exit 3"), 30);
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  EXPECT_EQ(done->exit_code, 3);
+  EXPECT_EQ(done->sequence, 1);
+  EXPECT_FALSE(done->restarted);
+  EXPECT_EQ(engine_->StopTask(task->task_id)->state, GuestState::kStopped);
+  EXPECT_EQ(engine_->ExecTask(task->task_id, Shell("cat file"), 30)->stdout_text, "kept\n");
+  EXPECT_EQ(engine_->KeepSpares(Vm(), 1)->waiting, 1);
+  EXPECT_TRUE(engine_->DeleteTask(task->task_id).ok());
+  EXPECT_TRUE(engine_->ListTasks()->empty());
+  EXPECT_TRUE(engine_->KeepSpares(Vm(), 0).ok());
+}
+
+TEST_F(SparesTest, ATaskOfAnotherDiskTakesNone) {
+  ASSERT_TRUE(engine_->KeepSpares(Vm(), 1).ok());
+  TaskOptions options = Task();
+  options.disk_mib = 512;
+  const auto task = engine_->CreateTask(options);
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  EXPECT_EQ(engine_->ListSparePools()->at(0).waiting, 1);
+  EXPECT_TRUE(engine_->DeleteTask(task->task_id).ok());
+  EXPECT_TRUE(engine_->KeepSpares(Vm(), 0).ok());
+}
+
 TEST_F(SparesTest, ASpareThatWasKilledIsReplaced) {
   ASSERT_TRUE(engine_->KeepSpares(Vm(), 1).ok());
-  const fs::path pools = state_ / "spares";
-  fs::path spare;
-  for (const auto& entry : fs::recursive_directory_iterator(pools)) {
-    if (entry.path().filename() == "control.sock") spare = entry.path().parent_path();
-  }
+  const fs::path spare = TheSpare();
   ASSERT_FALSE(spare.empty());
   KillAt(spare / "control.sock");
   EXPECT_EQ(engine_->ListSparePools()->at(0).waiting, 0);

@@ -31,6 +31,9 @@ class CommandRouter {
   CommandRouter(const CommandRouter&) = delete;
   CommandRouter& operator=(const CommandRouter&) = delete;
 
+  // From now on there is a journal: before the first command that asks for one.
+  void Keep(CommandJournal* journal) { place_.journal = journal; }
+
   // Passes on the frames that arrived earlier. `shell` runs scripts in this guest. Returns the
   // clients whose frames broke the rules.
   std::vector<ClientId> GuestReady(std::string shell);
@@ -74,7 +77,7 @@ class CommandRouter {
   void GiveUp(RoutedCommand& command);
   void Finish(Commands::iterator command);
 
-  const RoutedCommand::Place place_;
+  RoutedCommand::Place place_;
   Questions questions_;
   bool ready_ = false;
   std::string shell_;  // Once it is ready.

@@ -43,6 +43,10 @@ class GuestRecord {
   virtual bool unfinished() const { return false; }
   // Of a guest that waits to be taken: a client has taken it, and no other may.
   virtual void Taken() {}
+  // The same for the task of this manifest, whose record this is from now on: the task is started,
+  // and unfinished. After an error there is no such task, and the guest is of no use.
+  virtual Status TakenForTask(const std::string& manifest, const wire::Ready& ready,
+                              const std::optional<wire::GuestNetwork>& network) = 0;
   // How much longer it waits; nullopt: no longer.
   virtual std::optional<std::chrono::milliseconds> WaitsFor() const { return std::nullopt; }
   virtual Status Started(const wire::Ready& ready,
@@ -57,7 +61,8 @@ class GuestRecord {
   virtual Status Removed() = 0;
 };
 
-// Row and files in the state directory, of a VM or a task; a spare has files only. registry.db is
+// Row and files in the state directory, of a VM or a task; a spare has files only, until it is a
+// task's guest. registry.db is
 // opened at the first use. The clock is borrowed.
 std::unique_ptr<GuestRecord> MakeGuestRecord(const wire::SupervisorConfig& config,
                                              const Clock& clock);

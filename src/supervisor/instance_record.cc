@@ -234,6 +234,29 @@ class InstanceRow : public GuestRecord {
     return Apply(InstanceEvent::kStart, changes);
   }
 
+  // Makes the task of a manifest, whose guest runs already in the directory `spare`. After an error
+  // there is no such task.
+  Status Create(const state::InstanceRecord& task, const std::filesystem::path& spare,
+                const wire::Ready& ready, const std::optional<wire::GuestNetwork>& network) {
+    PYRO_ASSIGN_OR_RETURN(Registry* const registry, registry_.Open());
+    bool named = false;
+    Status made = registry->WithExclusive([&]() -> Status {
+      PYRO_RETURN_IF_ERROR(state::TurnIntoTask(state_dir_, spare, task));
+      named = true;
+      PYRO_RETURN_IF_ERROR(registry->Insert(task));
+      PYRO_FAILPOINT("spare.task.row-inserted");
+      return Started(ready, network);
+    });
+    if (!made && named) (void)state::RemoveInstanceDirectory(state_dir_, id_);
+    PYRO_FAILPOINT("spare.task.row-committed");
+    return made;
+  }
+
+  Status TakenForTask(const std::string&, const wire::Ready&,
+                      const std::optional<wire::GuestNetwork>&) override {
+    return MakeError(ErrorCode::kInternal, "this guest is no spare");
+  }
+
   Status Renewed() override { return Apply(InstanceEvent::kRenew, {}); }
 
   // A task with ends to record stays recorded as started: so the next process reconciles it.
@@ -278,20 +301,38 @@ class InstanceRow : public GuestRecord {
   std::optional<TaskJournal> journal_;  // If commands are kept.
 };
 
-// A spare has no row.
+// A spare has no row, until it is a task's guest.
 class SpareFiles : public GuestRecord {
  public:
-  SpareFiles(const wire::SupervisorConfig& config, const Clock& clock)
-      : directory_(config.directory), pool_(config.spare_pool), clock_(clock) {}
+  SpareFiles(wire::SupervisorConfig config, const Clock& clock)
+      : config_(std::move(config)), clock_(clock) {}
+
+  CommandJournal* journal() override { return task_ ? task_->journal() : nullptr; }
+  bool unfinished() const override { return task_ && task_->unfinished(); }
 
   void Taken() override {
-    state::MarkSpareTaken(directory_);
-    state::TouchSparePool(pool_);
+    state::MarkSpareTaken(config_.directory);
+    state::TouchSparePool(config_.spare_pool);
+  }
+
+  Status TakenForTask(const std::string& manifest, const wire::Ready& ready,
+                      const std::optional<wire::GuestNetwork>& network) override {
+    state::TouchSparePool(config_.spare_pool);
+    PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord task, state::ParseTaskManifest(manifest));
+    const InstanceId id = state::TaskOfSpare(config_.directory);
+    if (task.id != id) return MakeError(ErrorCode::kInvalidArgument, "another spare's task");
+    wire::SupervisorConfig config = config_;
+    config.kind = wire::GuestKind::kTask;
+    config.directory = state::InstanceDirectory(config_.state_dir, id);
+    auto row = std::make_unique<InstanceRow>(config, id, clock_);
+    PYRO_RETURN_IF_ERROR(row->Create(task, config_.directory, ready, network));
+    task_ = std::move(row);
+    return OkStatus();
   }
 
   // As long as its pool, which every client that takes a spare renews.
   std::optional<std::chrono::milliseconds> WaitsFor() const override {
-    const auto pool = state::ReadSparePool(pool_);
+    const auto pool = state::ReadSparePool(config_.spare_pool);
     if (!pool) return std::nullopt;
     const auto left = state::SparePoolExpiry(*pool) - clock_.Now();
     if (left <= std::chrono::milliseconds(0)) return std::nullopt;
@@ -301,15 +342,17 @@ class SpareFiles : public GuestRecord {
   Status Started(const wire::Ready&, const std::optional<wire::GuestNetwork>&) override {
     return OkStatus();
   }
-  Status Renewed() override { return OkStatus(); }
-  Status Stopped() override { return Removed(); }
-  Status Lost(const std::string&) override { return Removed(); }
-  Status Removed() override { return sys::RemoveTree(directory_); }
+  Status Renewed() override { return task_ ? task_->Renewed() : OkStatus(); }
+  Status Stopped() override { return task_ ? task_->Stopped() : Removed(); }
+  Status Lost(const std::string& why) override { return task_ ? task_->Lost(why) : Removed(); }
+  Status Removed() override {
+    return task_ ? task_->Removed() : sys::RemoveTree(config_.directory);
+  }
 
  private:
-  std::filesystem::path directory_;
-  std::filesystem::path pool_;
+  const wire::SupervisorConfig config_;
   const Clock& clock_;
+  std::unique_ptr<InstanceRow> task_;  // Once it has become one.
 };
 
 }  // namespace

@@ -152,5 +152,75 @@ TEST_F(TaskRecordTest, ATaskWithEndsToRecordStaysRecordedAsStarted) {
   EXPECT_TRUE(EndOf(sequence));
 }
 
+class SpareRecordTest : public ::testing::Test {
+ protected:
+  SpareRecordTest() {
+    std::filesystem::create_directories(spare_);
+    lock_ = *sys::FileLock::TryAcquire(spare_ / "lock");
+    wire::SupervisorConfig config;
+    config.id = state::TestId(1).str();
+    config.state_dir = state_.path();
+    config.directory = spare_;
+    config.spare_pool = spare_.parent_path();
+    record_ = MakeGuestRecord(config, SystemClock());
+    ready_.accelerator = "tcg";
+  }
+
+  Status TakenForTask() {
+    state::InstanceRecord task(state::TestSpec(id_));
+    task.name = "named";
+    return record_->TakenForTask(FormatTaskManifest(task), ready_, std::nullopt);
+  }
+
+  sys::TestDirectory state_;
+  const std::filesystem::path spare_ = state_.path() / "spares" / "pool" / state::TestId(1).str();
+  InstanceId id_ = state::TestTaskId(1);
+  Result<state::Registry> registry_ = state::Registry::Open(state_.path(), SystemClock());
+  std::optional<sys::FileLock> lock_;
+  std::unique_ptr<GuestRecord> record_;
+  wire::Ready ready_;
+};
+
+TEST_F(SpareRecordTest, IsThatOfTheTaskWhichItWasTakenFor) {
+  EXPECT_EQ(record_->journal(), nullptr);
+  EXPECT_FALSE(record_->unfinished());
+  const Status taken = TakenForTask();
+  ASSERT_TRUE(taken) << taken.error().message;
+  const auto task = registry_->Get(id_);
+  ASSERT_TRUE(task);
+  EXPECT_EQ(task->state, state::InstanceState::kStarted);
+  EXPECT_EQ(task->name, "named");
+  EXPECT_EQ(task->accelerator, "tcg");
+  EXPECT_TRUE(record_->unfinished());
+  ASSERT_TRUE(state::FinishCreation(state_.path(), id_));
+  EXPECT_FALSE(record_->unfinished());
+  wire::Exec exec;
+  exec.argv = {"command"};
+  exec.cwd = "/workspace";
+  ASSERT_NE(record_->journal(), nullptr);
+  EXPECT_EQ(record_->journal()->Begin(exec).value_or(0), 1);
+  record_->journal()->End(1, CommandEnd{.code = 4});
+  EXPECT_EQ(registry_->GetCommand(id_, 1)->end->ExitCode(), 4);
+  EXPECT_TRUE(record_->Stopped());
+  EXPECT_EQ(registry_->Get(id_)->state, state::InstanceState::kStopped);
+  EXPECT_TRUE(record_->Removed());
+  EXPECT_FALSE(registry_->Get(id_));
+  EXPECT_EQ(*state::LookAtFiles(state_.path(), id_), state::InstanceFiles::kMissing);
+}
+
+TEST_F(SpareRecordTest, ATaskThatCannotBeMadeLeavesNothingAndNoOtherIsTouched) {
+  const state::InstanceSpec spec = state::TestSpec(id_);
+  ASSERT_TRUE(registry_->Insert(spec));
+  EXPECT_EQ(TakenForTask().error().code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(*state::LookAtFiles(state_.path(), id_), state::InstanceFiles::kMissing);
+  EXPECT_TRUE(registry_->Get(id_));
+  EXPECT_EQ(record_->journal(), nullptr);
+  id_ = state::TestTaskId(2);
+  EXPECT_EQ(TakenForTask().error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(record_->TakenForTask("{", ready_, std::nullopt).error().code, ErrorCode::kDataLoss);
+  EXPECT_TRUE(record_->Removed());
+  EXPECT_FALSE(std::filesystem::exists(spare_));
+}
+
 }  // namespace
 }  // namespace pyro::supervisor

@@ -50,11 +50,12 @@ void Lease::ClientGone(ClientId client) {
   if (owner_ == client && ends_with_owner()) guest_.Stop(true);
 }
 
-void Lease::Claimed(ClientId client, seconds ttl) {
+void Lease::Claimed(ClientId client, seconds ttl, bool for_task) {
   owner_ = client;
-  ends_with_client_ = true;
+  ends_with_client_ = !for_task;
+  keeps_work_ = for_task;
   ttl_ = ttl;
-  Renew();
+  Arm(ttl_);  // The record of a task says so already.
 }
 
 void Lease::Used(bool recorded) {

@@ -47,8 +47,9 @@ class Lease {
 
   void ClientGreeted(ClientId client);
   void ClientGone(ClientId client);
-  // A client has taken this spare. The guest ends with it, or after `ttl` without use.
-  void Claimed(ClientId client, std::chrono::seconds ttl);
+  // A client has taken this spare. That of a task ends with it while the record is unfinished, any
+  // other one always; both after `ttl` without use.
+  void Claimed(ClientId client, std::chrono::seconds ttl, bool for_task);
 
   // Commands began, or all have ended. `recorded`: the lease in the row has begun again already.
   void Used(bool recorded = false);
@@ -76,7 +77,7 @@ class Lease {
   boost::asio::posix::stream_descriptor creator_exit_;
   std::chrono::seconds ttl_;
   bool ends_with_client_;
-  const bool keeps_work_;  // A task's guest.
+  bool keeps_work_;  // A task's guest.
   bool ready_ = false;
   std::optional<ClientId> owner_;
 };

@@ -158,13 +158,31 @@ TEST_F(LeaseTest, ASpareWaitsAsLongAsItsPoolAndThenEndsWithTheClientThatClaimedI
   Pass(1000s);
   EXPECT_EQ(over_, 0);
   spare_->Claim();
-  lease.Claimed(7, 300s);
+  lease.Claimed(7, 300s, false);
   EXPECT_TRUE(lease.ends_with_client());
   Pass(299s);
   EXPECT_EQ(over_, 0);
   Pass(1s);
   EXPECT_EQ(over_, 1);
   lease.ClientGone(7);
+  EXPECT_EQ(owner_gone_, 1);
+}
+
+TEST_F(LeaseTest, ASpareThatIsATasksIsStoppedAtItsEndAndGoesWithAMakerThatIsNotDone) {
+  config_.kind = wire::GuestKind::kVm;
+  config_.spare_pool = directory_.path();
+  Lease& lease = Begin();
+  EXPECT_TRUE(spare_->ClaimForTask("task", {}, std::nullopt).ok());
+  lease.Claimed(7, 300s, true);
+  EXPECT_FALSE(lease.ends_with_client());
+  EXPECT_EQ(record_.Count("renewed"), 0);
+  lease.ClientGone(7);
+  EXPECT_EQ(owner_gone_, 1);
+  record_.creating = false;
+  lease.ClientGone(7);
+  EXPECT_EQ(owner_gone_, 1);
+  Pass(300s);
+  EXPECT_EQ(over_, 1);
   EXPECT_EQ(owner_gone_, 1);
 }
 

@@ -88,7 +88,7 @@ Status RunForPool(const wire::SupervisorConfig& config, const Clock& clock) {
   if (config.detached) {
     PYRO_RETURN_IF_ERROR(Detach());
     PYRO_RETURN_IF_ERROR(LetGoOfCreator());
-    AwaitEndOfSpare(config.directory, config.id);
+    AwaitEndOfSpare(config);
   }
   PYRO_RETURN_IF_ERROR(FillSparePool(config.directory, clock, [&](std::string_view which) {
     if (!config.detached) Say(ToJsonLine({{"phase", which}}) + "\n");
@@ -128,7 +128,6 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, MakeVmm(factory, config));
   const std::unique_ptr<GuestRecord> record = MakeGuestRecord(config, clock);
   const bool spare = !config.spare_pool.empty();
-  const bool remove_on_signal = config.dies_with_first_client || spare;
   LoopTimers timers(loop);
   OwnHelpers helpers;
   Supervisor supervisor(
@@ -151,7 +150,7 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
 
   boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
   signals.async_wait([&](boost::system::error_code error, int) {
-    if (!error) supervisor.Stop(remove_on_signal);
+    if (!error) supervisor.Terminate();
   });
   supervisor.OnEnd([&] { signals.cancel(); });
   supervisor.WatchCreator(std::move(creator));

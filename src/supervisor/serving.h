@@ -42,6 +42,12 @@ class Serving : private CommandPorts {
   CommandRouter& router() { return router_; }
   const CommandRouter& router() const { return router_; }
 
+  // From now on commands are kept; borrowed.
+  void Keep(CommandJournal* journal) {
+    parts_.journal = journal;
+    router_.Keep(journal);
+  }
+
   // The guest takes commands: its pulse begins.
   void Begin();
   // The agent's answer to a ping. An error is a breach of the protocol.

@@ -34,9 +34,19 @@ Result<std::optional<wire::Ready>> Spare::FromAgent(const wire::Frame& frame) {
 }
 
 void Spare::Claim() {
-  waiting_ = false;
   record_.Taken();
   PYRO_FAILPOINT("spare.taken");
+  Took();
+}
+
+Status Spare::ClaimForTask(const std::string& manifest, const wire::Ready& ready,
+                           const std::optional<wire::GuestNetwork>& network) {
+  Took();
+  return record_.TakenForTask(manifest, ready, network);
+}
+
+void Spare::Took() {
+  waiting_ = false;
   wants_refill_ = true;
   refill_delay_->Start(kRefillDelay, [this] { Refill(); });
 }

@@ -46,11 +46,15 @@ class Spare {
   // A client takes it, and no other may. The pool is filled once the client's command is on its
   // way.
   void Claim();
+  // The same for a task; see GuestRecord::TakenForTask.
+  Status ClaimForTask(const std::string& manifest, const wire::Ready& ready,
+                      const std::optional<wire::GuestNetwork>& network);
 
   // The pool is filled at the latest now.
   void GuestEnded();
 
  private:
+  void Took();
   void Refill();
 
   const wire::SupervisorConfig& config_;

@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "base/try.h"
+#include "state/instance/instance_directory.h"
 #include "state/pool/spare_pool.h"
 #include "supervisor/start_program.h"
 #include "sys/child_process.h"
@@ -120,9 +121,15 @@ Status FillSparePool(const fs::path& directory, const Clock& clock,
   return OkStatus();
 }
 
-void AwaitEndOfSpare(const fs::path& pool, const std::string& spare) {
-  // The lock of its supervisor, which is removed with its directory.
-  (void)sys::FileLock::Acquire(pool / spare / "lock", Deadline::After(kTakenLimit));
+void AwaitEndOfSpare(const wire::SupervisorConfig& filler) {
+  if (filler.id.empty()) return;
+  const Deadline deadline = Deadline::After(kTakenLimit);
+  const fs::path spare = filler.directory / filler.id;
+  // The lock of its supervisor, which is removed with its directory, or becomes that of a task.
+  const auto over = sys::FileLock::Acquire(spare / "lock", deadline);
+  if (over || over.error().code != ErrorCode::kNotFound) return;
+  (void)sys::FileLock::Acquire(state::InstanceLock(filler.state_dir, state::TaskOfSpare(spare)),
+                               deadline);
 }
 
 void StartSpareFiller(const fs::path& state_dir, const fs::path& pool, const std::string& taken) {

@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "pyro/result.h"
+#include "wire/supervisor_config.h"
 
 namespace pyro::supervisor {
 
@@ -20,9 +21,10 @@ Status FillSparePool(const std::filesystem::path& pool, const Clock& clock,
                      const std::function<void(std::string_view which)>& on_spare = {});
 
 // The same in a process of its own, which outlives the caller. It begins when the spare `taken` has
-// ended, so that a short command has the CPUs for itself, or after two seconds.
+// ended, so that a short command has the CPUs for itself, or after two seconds. A task's guest does
+// not end so soon.
 void StartSpareFiller(const std::filesystem::path& state_dir, const std::filesystem::path& pool,
                       const std::string& taken);
-void AwaitEndOfSpare(const std::filesystem::path& pool, const std::string& spare);
+void AwaitEndOfSpare(const wire::SupervisorConfig& filler);
 
 }  // namespace pyro::supervisor

@@ -77,6 +77,19 @@ TEST_F(SparePartTest, AClaimIsRecordedAndFillsThePoolOnce) {
   EXPECT_EQ(helpers_.spare_fillers, 1);
 }
 
+TEST_F(SparePartTest, AClaimForATaskFillsThePoolAlsoIfTheTaskCannotBeMade) {
+  config_.spare_pool = directory_.path();
+  for (const bool refused : {false, true}) {
+    if (refused) record_.refuses = MakeError(ErrorCode::kNoSpace, "no room");
+    Spare& spare = Make();
+    EXPECT_EQ(spare.ClaimForTask("task", SomeReady(), std::nullopt).ok(), !refused);
+    EXPECT_FALSE(spare.waiting());
+    spare.GuestEnded();
+  }
+  EXPECT_EQ(helpers_.spare_fillers, 2);
+  EXPECT_EQ(record_.notes.size(), 1u);
+}
+
 TEST_F(SparePartTest, ASpareThatNoClientClaimedLeavesNoGap) {
   config_.spare_pool = directory_.path();
   Make().GuestEnded();

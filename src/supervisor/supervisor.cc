@@ -129,9 +129,19 @@ Status Supervisor::ClaimAsked(ClientId client, const wire::Claim& claim) {
   if (!spare_.waiting() || !starting_.done() || ending_.begun()) {
     return MakeError(ErrorCode::kWrongState, "this guest has another owner");
   }
-  spare_.Claim();
-  lease_.Claimed(client, std::chrono::seconds(claim.ttl_seconds));
   starting_.Claimed();
+  const bool for_task = !claim.task.empty();
+  if (for_task) {
+    Status made = spare_.ClaimForTask(claim.task, starting_.ready(), machine_.network());
+    if (!made) {
+      boost::asio::post(loop_, [this] { Stop(true); });
+      return made;
+    }
+    serving_.Keep(record_.journal());
+  } else {
+    spare_.Claim();
+  }
+  lease_.Claimed(client, std::chrono::seconds(claim.ttl_seconds), for_task);
   clients_.Send(client, EncodeFrame(wire::Plain(wire::FrameType::kClaimed)));
   clients_.Send(client, EncodeFrame(starting_.Told()));
   return OkStatus();

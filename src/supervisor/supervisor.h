@@ -81,6 +81,9 @@ class Supervisor : private ClientRequests,
   // The reason for the guest's end, unless it was asked to end.
   const std::optional<Error>& failure() const { return ending_.failure(); }
 
+  // SIGTERM: a guest that ends with its client, or waits for one, is removed; another powers off.
+  void Terminate() { Stop(lease_.ends_with_client() || spare_.waiting()); }
+
   // As a client's `stop`: `remove` kills at once and deletes, otherwise the guest powers off and
   // its disk is kept.
   void Stop(bool remove) override { return remove ? ending_.Remove() : ending_.Stop(); }

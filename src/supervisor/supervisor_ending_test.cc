@@ -168,10 +168,10 @@ class SpareTest : public SupervisorFixture {
     EXPECT_EQ(readies_, 1);
   }
 
-  FramePeer& Taker() {
+  FramePeer& Taker(std::string task = {}) {
     FramePeer& client = Client();
     client.Take();
-    client.Send(wire::Claim{300}.ToFrame());
+    client.Send(wire::Claim{300, std::move(task)}.ToFrame());
     Run();
     return client;
   }
@@ -196,6 +196,52 @@ TEST_F(SpareTest, WarmsUpAndGoesToTheFirstClientThatClaimsIt) {
   HangUp(taker);
   EXPECT_EQ(record_.notes.back(), "removed");
   EXPECT_EQ(ends_, 1);
+}
+
+TEST_F(SpareTest, BecomesATasksGuestWithAJournal) {
+  ASSERT_NO_FATAL_FAILURE(BeginWaiting());
+  FramePeer& maker = Taker("manifest");
+  const Frames told = maker.Take();
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0].type, Type::kClaimed);
+  EXPECT_EQ(wire::Ready::FromFrame(told[1])->start, "spare");
+  EXPECT_EQ(record_.notes, (std::vector<std::string>{"taken for manifest by spare"}));
+  record_.creating = false;
+  HangUp(maker);
+  EXPECT_EQ(ends_, 0);
+
+  FramePeer& client = Client();
+  client.Send(Exec(1, "kept", true));
+  Run();
+  EXPECT_EQ(record_.Count("begin kept"), 1);
+  EXPECT_EQ(helpers_.spare_fillers, 0);
+  Pass(5ms);
+  EXPECT_EQ(helpers_.spare_fillers, 1);
+  const Frames asked = Agent().Take();
+  AgentEnds(Find(asked, Type::kExec)->channel);
+  supervisor_->Terminate();
+  Run();
+  EXPECT_TRUE(Has(Agent().Take(), Type::kPowerOff));
+  Guest().End(vmm::MachineEnd::kPoweredOff);
+  Run();
+  EXPECT_EQ(record_.notes.back(), "stopped");
+}
+
+TEST_F(SpareTest, ATasksGuestGoesWithAMakerThatIsNotDone) {
+  ASSERT_NO_FATAL_FAILURE(BeginWaiting());
+  HangUp(Taker("manifest"));
+  EXPECT_EQ(record_.notes.back(), "removed");
+  EXPECT_EQ(ends_, 1);
+}
+
+TEST_F(SpareTest, WhoseTaskCannotBeMadeTellsWhyAndEnds) {
+  record_.refuses = MakeError(ErrorCode::kNoSpace, "no room");
+  ASSERT_NO_FATAL_FAILURE(BeginWaiting());
+  FramePeer& maker = Taker("manifest");
+  EXPECT_EQ(ErrorIn(maker.Take()), "no room");
+  EXPECT_EQ(record_.notes.back(), "removed");
+  EXPECT_EQ(ends_, 1);
+  EXPECT_EQ(helpers_.spare_fillers, 1);
 }
 
 TEST_F(SpareTest, ThePoolIsFilledAgainOnceTheCommandIsOnItsWay) {

@@ -13,6 +13,7 @@ namespace pyro::wire {
 namespace {
 
 constexpr std::int64_t kMaxName = 256;
+constexpr std::int64_t kMaxManifest = 64 * 1024;
 constexpr std::int64_t kMaxClaimSeconds = 10LL * 366 * 24 * 3600;
 
 Frame Message(FrameType type, std::uint32_t channel, const Json& body) {
@@ -104,7 +105,8 @@ constexpr Field kCancel[] = {Row<Cancel, &Cancel::sequence>("sequence").From(1)}
 constexpr Field kAsk[] = {Row<Ask, &Ask::question>("question").To(kMaxName)};
 constexpr Field kStop[] = {Row<Stop, &Stop::remove>("remove")};
 constexpr Field kClaim[] = {
-    Row<Claim, &Claim::ttl_seconds>("ttl_seconds").From(1).To(kMaxClaimSeconds)};
+    Row<Claim, &Claim::ttl_seconds>("ttl_seconds").From(1).To(kMaxClaimSeconds),
+    Row<Claim, &Claim::task>("task").To(kMaxManifest)};
 constexpr Field kPing[] = {Row<Ping, &Ping::number>("number")};
 constexpr Field kSetClock[] = {Row<SetClock, &SetClock::wall_clock_ns>("wall_clock_ns")};
 constexpr Field kProgress[] = {Row<Progress, &Progress::phase>("phase").To(kMaxName)};

@@ -142,10 +142,12 @@ struct Stop {
 };
 
 // Client to supervisor of a spare: this client becomes the owner, as if the guest had been started
-// for it, and the guest ends with its connection. The answer is a plain kClaimed and then kReady,
-// or an error: it has another owner.
+// for it. That of a VM ends with the connection, that of a task if the task is not finished then.
+// The answer is a plain kClaimed and then kReady, or an error: it has another owner, or the task
+// cannot be made.
 struct Claim {
   std::int64_t ttl_seconds = 0;  // The lease from now on.
+  std::string task = {};         // Its manifest; empty: the guest is that of a VM.
   Frame ToFrame() const;
   static Result<Claim> FromFrame(const Frame& frame);
 };

@@ -183,7 +183,16 @@ TEST(MessagesTest, AClaimHasALease) {
   ASSERT_TRUE(back.ok()) << back.error().message;
   EXPECT_EQ(back->ttl_seconds, 600);
   for (const Json& ttl : {Json(0), Json(-1), Json("600"), Json(std::int64_t{1} << 40), Json()}) {
-    EXPECT_FALSE(Claim::FromFrame(WithBody(FrameType::kClaim, {{"ttl_seconds", ttl}})).ok());
+    EXPECT_FALSE(
+        Claim::FromFrame(WithBody(FrameType::kClaim, {{"ttl_seconds", ttl}, {"task", ""}})).ok());
+  }
+}
+
+TEST(MessagesTest, AClaimMayBeForATask) {
+  EXPECT_EQ(Claim::FromFrame(Claim{.ttl_seconds = 1, .task = "{}"}.ToFrame())->task, "{}");
+  for (const Json& task : {Json(1), Json(), Json(std::string(65537, 'x'))}) {
+    EXPECT_FALSE(
+        Claim::FromFrame(WithBody(FrameType::kClaim, {{"ttl_seconds", 1}, {"task", task}})).ok());
   }
 }
 

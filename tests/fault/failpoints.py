@@ -37,6 +37,11 @@ ADOPT = ["task.adopt.rows-inserted", "task.adopt.rows-committed"]
 # Of a spare: while it is made, and when it is taken.
 SPARE = ["spare.directory-made", "spare.disk-made", "spare.started", "spare.taken"]
 
+# Of one that becomes a task's guest: in its supervisor, and in the `pyro` that makes the task. The first are of any new task.
+SPARE_TASK = ["task.create.manifest-written", "task.create.directory-named", "spare.task.row-inserted",
+              "spare.task.row-committed", "task.create.spare-claimed", "task.create.guest-ready",
+              "task.create.seeded", "task.create.finished"]
+
 # Of any client of a supervisor: it has connected, and it has been greeted.
 OWNER = ["client.connected", "client.greeted"]
 # What a supervisor does every five seconds of a guest's life.
@@ -45,7 +50,7 @@ BEAT = ["supervisor.beat"]
 # What tests/fault/test_failpoints.py goes through; the rest is test_spare_faults.py's and test_owner.py's.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
          *EXPORT, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
-ALL = [*TASKS, *SPARE, *OWNER, *BEAT]
+ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT}]
 
 
 def in_sources():

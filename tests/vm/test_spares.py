@@ -89,6 +89,57 @@ def test_a_long_command_does_not_keep_the_pool_short(pyro, warm):
     assert harness.finish(running).code == 130
 
 
+def spares(pyro):
+    return [path.name for path in (pyro.state / "spares").glob("*/vm_*")]
+
+
+def test_a_task_takes_one_with_all_that_is_a_tasks(pyro, warm, create, scratch):
+    warm(1, "--network")
+    [spare] = spares(pyro)
+    (scratch / "source").mkdir()
+    (scratch / "source" / "f").write_text("seeded\n")
+    task = create("--name", "mine", "--ttl-seconds", "500", "--source-path", scratch / "source",
+                  "--network")
+    assert task.id == "task_" + spare[3:]
+    harness.wait_until(lambda: waiting(pyro) == 1, "the pool is full again")
+    other = create("--network")
+    status = task.json("status")
+    assert (status["state"], status["name"], status["ttl_seconds"]) == ("started", "mine", 500)
+    assert status["machine"] == other.json("status")["machine"] != ""
+    assert sorted(path.name for path in task.directory.iterdir()) == [
+        "commands", "console.log", "control.sock", "data.img", "lock", "manifest.json"]
+    done = [one.exec("sh", "-c", IDENTITY + "; cat /etc/hostname; grep name /etc/gitconfig; ls -A /workspace",
+                     flags=("--json",)) for one in (task, other)]
+    lines = [one.json["stdout"].split("\n") for one in done]
+    assert all(first != second for first, second in zip(lines[0][:4], lines[1][:4])), lines
+    for one, of in zip(lines, (task, other)):
+        assert one[2] == one[5] == "pyro-" + of.id[5:13]
+        assert abs(int(one[4]) - harness.time.time()) < 120
+        assert one[6].strip() == "name = pyro"
+    assert "f" in lines[0][7:] and "f" not in lines[1][7:]
+    assert all(one.exec("sh", "-c", "cat /proc/net/route /etc/resolv.conf").text.count(word) for one in (task, other)
+               for word in ("eth0", "nameserver"))
+    assert task.exec("sh", "-c", "echo kept > kept").code == 0
+    assert task.stop()["state"] == "stopped"
+    again = task.exec("cat", "kept", "f")
+    assert (again.code, again.out) == (0, b"kept\nseeded\n")
+    assert [entry["sequence"] for entry in task.entries()] == list(range(1, len(task.entries()) + 1))
+
+
+def test_a_tasks_guest_that_was_one_is_stopped_and_never_removed(pyro, warm, create):
+    warm(1)
+    task = create()
+    assert task.exec("sh", "-c", "echo kept > kept").code == 0
+    supervisor = harness.of_program(task.processes(), "pyro-supervisor")[0]
+    os.kill(supervisor.pid, signal.SIGTERM)
+    harness.wait_until(lambda: not task.processes(), "its guest has powered off")
+    assert task.json("status")["state"] == "stopped"
+    assert task.exec("cat", "kept").out == b"kept\n"
+    task.kill_guest()
+    assert task.json("status")["state"] == "stopped"
+    assert task.exec("cat", "kept").out == b"kept\n"
+
+
 def test_options_that_differ_take_none(pyro, warm):
     warm(1)
     assert start_of(pyro.run("true", flags=("--json", "--mem-mib", "512"))) != "spare"

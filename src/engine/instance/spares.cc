@@ -1,11 +1,10 @@
 #include "engine/instance/spares.h"
-#include "engine/describe.h"
-#include "engine/environments.h"
 
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,7 +16,6 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/describe.h"
-#include "engine/environments.h"
 #include "engine/instance/guest_process.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/templates.h"
@@ -37,7 +35,8 @@ namespace fs = std::filesystem;
 using state::SparePool;
 using std::chrono::seconds;
 
-constexpr seconds kClaimLimit{5};  // A spare that is ready answers at once.
+constexpr seconds kClaimLimit{5};       // A spare that is ready answers at once.
+constexpr seconds kTaskClaimLimit{30};  // It writes to the registry, for which it may wait.
 constexpr seconds kSpareStopLimit{30};
 constexpr seconds kFillerLimit{120};
 
@@ -159,13 +158,14 @@ Result<SparePoolInfo> EndPools(const Context& context, const VmOptions& options)
   return DescribePool(ended);
 }
 
-}  // namespace
+bool HasPools(const Context& context) {
+  return ::access(state::SparePoolsDirectory(context.state).c_str(), F_OK) == 0;
+}
 
-std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
-                                        const VmOptions& options) {
-  if (::access(state::SparePoolsDirectory(context.state).c_str(), F_OK) != 0) {
-    return std::nullopt;
-  }
+// `claim` says what each spare that might be had is asked.
+std::optional<SupervisorLink> ClaimSpare(
+    const Context& context, const GuestParts& parts, const VmOptions& options, seconds limit,
+    const std::function<wire::Claim(const fs::path& spare)>& claim) {
   auto config = GuestConfig(context, options);
   if (!config || !ConfigureSupervisor(context, parts, *config)) return std::nullopt;
   const fs::path pool = PoolDirectory(context, *config);
@@ -173,12 +173,38 @@ std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts
   for (const fs::path& spare : state::ListSpares(pool)) {
     if (state::SpareIsTaken(spare)) continue;
     auto link = SupervisorLink::Connect(Socket(spare));
-    if (!link) continue;
-    if (link->Claim({.ttl_seconds = options.ttl_seconds}, Deadline::After(kClaimLimit))) {
-      return std::move(*link);
-    }
+    if (link && link->Claim(claim(spare), Deadline::After(limit))) return std::move(*link);
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
+                                        const VmOptions& options) {
+  if (!HasPools(context)) return std::nullopt;
+  return ClaimSpare(context, parts, options, kClaimLimit, [&](const fs::path&) {
+    return wire::Claim{.ttl_seconds = options.ttl_seconds};
+  });
+}
+
+std::optional<TaskOfASpare> TakeSpareForTask(const Context& context,
+                                             const image::InstalledEnvironment& environment,
+                                             const MachineWish& wish, const TaskOptions& options,
+                                             const state::InstanceSpec& spec, const CallIo& io) {
+  // Before any work that a host without spares does not need.
+  const bool usual = static_cast<std::uint64_t>(options.disk_mib) << 20 == kDataDiskBytes;
+  if (!usual || !HasPools(context)) return std::nullopt;
+  const auto parts = PrepareParts(context, environment, wish, io);
+  if (!parts) return std::nullopt;
+  state::InstanceRecord task(spec);
+  task.created_at = context.clock.Now();
+  auto link = ClaimSpare(context, *parts, options, kTaskClaimLimit, [&](const fs::path& spare) {
+    task.id = state::TaskOfSpare(spare);
+    return wire::Claim{.ttl_seconds = options.ttl_seconds, .task = FormatTaskManifest(task)};
+  });
+  if (!link) return std::nullopt;
+  return TaskOfASpare{std::move(task.id), std::move(*link)};
 }
 
 Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int64_t count,

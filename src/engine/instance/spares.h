@@ -7,7 +7,9 @@
 #include "engine/context.h"
 #include "engine/environments.h"
 #include "engine/instance/supervisor_link.h"
+#include "engine/machine.h"
 #include "pyro/engine.h"
+#include "state/registry.h"
 
 namespace pyro::engine {
 
@@ -15,5 +17,20 @@ namespace pyro::engine {
 // nullopt: no spare of that kind waits.
 std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
                                         const VmOptions& options);
+
+// A new task whose guest was a spare. Directory and row are there, with the mark of its creation:
+// if the link ends before state::FinishCreation, the task is removed.
+struct TaskOfASpare {
+  InstanceId id;
+  SupervisorLink link;
+};
+
+// nullopt: no spare of that kind waits, or the disk is of another size than that of spares. `spec`
+// is the task's; its id becomes another one. Nothing is left of a claim that failed, at the latest
+// after the next call for any task.
+std::optional<TaskOfASpare> TakeSpareForTask(const Context& context,
+                                             const image::InstalledEnvironment& environment,
+                                             const MachineWish& wish, const TaskOptions& options,
+                                             const state::InstanceSpec& spec, const CallIo& io);
 
 }  // namespace pyro::engine

@@ -17,6 +17,7 @@
 #include "engine/host/host_task.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/instance_guest.h"
+#include "engine/instance/spares.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "engine/session/journaled_command.h"
@@ -46,7 +47,21 @@ Result<std::filesystem::path> FillDisk(const Context& context, const state::Inst
   return blank;
 }
 
-// Boots the new task's guest and seeds its workspace.
+// Seeds the workspace of a new task whose guest starts, and ends its creation.
+Status Complete(const Context& context, const InstanceId& id, SupervisorLink& link,
+                const std::optional<Seed>& seed, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
+  PYRO_FAILPOINT("task.create.guest-ready");
+  if (seed) {
+    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *seed, io));
+    PYRO_FAILPOINT("task.create.seeded");
+  }
+  PYRO_RETURN_IF_ERROR(state::FinishCreation(context.state, id));
+  PYRO_FAILPOINT("task.create.finished");
+  return OkStatus();
+}
+
+// Boots the new task's guest and completes it.
 Status BringUp(const Context& context, const NewInstance& task, const std::optional<Seed>& seed,
                const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank, FillDisk(context, task.record));
@@ -57,15 +72,7 @@ Status BringUp(const Context& context, const NewInstance& task, const std::optio
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                         StartGuest(context, task.record, task.lock, blank, io));
   PYRO_FAILPOINT("task.create.supervised");
-  PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
-  PYRO_FAILPOINT("task.create.guest-ready");
-  if (seed) {
-    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *seed, io));
-    PYRO_FAILPOINT("task.create.seeded");
-  }
-  PYRO_RETURN_IF_ERROR(state::FinishCreation(context.state, task.record.id));
-  PYRO_FAILPOINT("task.create.finished");
-  return OkStatus();
+  return Complete(context, task.record.id, link, seed, io);
 }
 
 // On failure nothing is left.
@@ -77,6 +84,15 @@ Status CreateWithGuest(const Context& context, Registry& registry, const state::
     status = BringUp(context, created, seed, io);
   }
   if (!status) (void)DeleteEverywhere(context, registry, spec.id);
+  return status;
+}
+
+// The same for a task whose guest was a spare.
+Status CreateOfSpare(const Context& context, Registry& registry, TaskOfASpare task,
+                     const std::optional<Seed>& seed, const CallIo& io) {
+  PYRO_FAILPOINT("task.create.spare-claimed");
+  Status status = Complete(context, task.id, task.link, seed, io);
+  if (!status) (void)DeleteEverywhere(context, registry, task.id);
   return status;
 }
 
@@ -141,7 +157,11 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
   state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
   PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context, wish, options.vcpu_count));
-  if (Status status = CreateWithGuest(context, registry, spec, seed, io); !status) {
+  auto spare = TakeSpareForTask(context, *environment, wish, options, spec, io);
+  if (spare) spec.id = spare->id;
+  Status status = spare ? CreateOfSpare(context, registry, std::move(*spare), seed, io)
+                        : CreateWithGuest(context, registry, spec, seed, io);
+  if (!status) {
     if (!options.allow_host_compat || !MeansNoGuest(status.error())) {
       return std::move(status).error();
     }

@@ -55,7 +55,8 @@ void AddWarm(CLI::App& app, Context& context) {
   CLI::App* warm = AddNamed(
       app, *api::FindOperation("warm"),
       {.example = "pyro warm debian:12 --count 2\n  pyro warm debian:12 --count 0",
-       .note = "A run takes one that was made with the same options; another takes its place.\n"
+       .note = "A run or a new task takes one that was made with the same options; another takes\n"
+               "its place. A task that names another --disk-mib takes none.\n"
                "Each is a machine of its own, used once. They hold memory while they wait."});
   AddFields(warm, flags->request);
   warm->get_option("environment")->required(false);  // Without it the command lists.

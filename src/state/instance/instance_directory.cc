@@ -74,40 +74,50 @@ Result<sys::FileLock> TakeNewLock(const fs::path& directory, InstanceKind kind) 
                    fmt::format("a new {}'s lock is taken", PolicyOf(kind).thing));
 }
 
-Result<sys::FileLock> FillTaskDirectory(const fs::path& directory, const InstanceRecord& task) {
-  PYRO_ASSIGN_OR_RETURN(sys::FileLock lock, TakeNewLock(directory, task.id.kind()));
+Status FillTaskDirectory(const fs::path& directory, const InstanceRecord& task) {
   PYRO_RETURN_IF_ERROR(MakeEmptyFile(directory / kCreatingMark));
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(directory / "commands"));
-  PYRO_RETURN_IF_ERROR(WriteManifest(directory, task));
-  return lock;
+  return WriteManifest(directory, task);
+}
+
+// Fills `fresh`, and gives it the task's name. After an error no directory has that name.
+Status NameTaskDirectory(const fs::path& state_dir, const fs::path& fresh,
+                         const InstanceRecord& task) {
+  Status named = FillTaskDirectory(fresh, task);
+  PYRO_FAILPOINT("task.create.manifest-written");
+  if (!named) return named;
+  if (std::rename(fresh.c_str(), InstanceDirectory(state_dir, task.id).c_str()) != 0) {
+    return sys::ErrnoError(errno, "rename", fresh.native());
+  }
+  PYRO_FAILPOINT("task.create.directory-named");
+  // Its name, and that of tasks/ itself.
+  named = sys::SyncDirectory(Parent(state_dir, task.id));
+  if (named) named = sys::SyncDirectory(state_dir);
+  if (!named) (void)RemoveInstanceDirectory(state_dir, task.id);
+  return named;
 }
 
 Result<sys::FileLock> CreateTaskDirectory(const fs::path& state_dir, const InstanceSpec& spec,
                                           WallTime created_at) {
-  const fs::path directory = InstanceDirectory(state_dir, spec.id);
   const fs::path fresh = Prefixed(state_dir, kNewPrefix, spec.id);
   PYRO_RETURN_IF_ERROR(MakeDirectory(fresh));
   PYRO_FAILPOINT("task.create.directory-made");
   InstanceRecord task(spec);
   task.created_at = created_at;
-  auto lock = FillTaskDirectory(fresh, task);
-  PYRO_FAILPOINT("task.create.manifest-written");
-  if (lock && std::rename(fresh.c_str(), directory.c_str()) != 0) {
-    lock = sys::ErrnoError(errno, "rename", fresh.native());
-  }
-  if (!lock) {
-    (void)sys::RemoveTree(fresh);
-    return lock;
-  }
-  PYRO_FAILPOINT("task.create.directory-named");
-  // Its name, and that of tasks/ itself.
-  Status synced = sys::SyncDirectory(Parent(state_dir, spec.id));
-  if (synced) synced = sys::SyncDirectory(state_dir);
-  if (!synced) {
-    (void)RemoveInstanceDirectory(state_dir, spec.id);
-    return synced.error();
-  }
-  return lock;
+  auto lock = TakeNewLock(fresh, spec.id.kind());
+  Status named = lock ? NameTaskDirectory(state_dir, fresh, task) : Status(lock.error());
+  if (named) return lock;
+  (void)sys::RemoveTree(fresh);
+  return std::move(named).error();
+}
+
+Status CheckNew(const fs::path& state_dir, const InstanceSpec& spec) {
+  PYRO_RETURN_IF_ERROR(CheckSpec(spec));
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(Parent(state_dir, spec.id)));
+  const fs::path directory = InstanceDirectory(state_dir, spec.id);
+  PYRO_ASSIGN_OR_RETURN(const bool taken, Exists(directory));
+  return taken ? Status(sys::ErrnoError(EEXIST, "create directory", directory.native()))
+               : OkStatus();
 }
 
 // The names under vms/ or tasks/; none if it was never made.
@@ -162,16 +172,18 @@ fs::path HostWorkspace(const fs::path& state_dir, const InstanceId& id) {
 
 Result<sys::FileLock> CreateInstanceDirectory(const fs::path& state_dir, const InstanceSpec& spec,
                                               WallTime created_at) {
-  PYRO_RETURN_IF_ERROR(CheckSpec(spec));
-  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(Parent(state_dir, spec.id)));
-  const fs::path directory = InstanceDirectory(state_dir, spec.id);
-  PYRO_ASSIGN_OR_RETURN(const bool taken, Exists(directory));
-  if (taken) return sys::ErrnoError(EEXIST, "create directory", directory.native());
+  PYRO_RETURN_IF_ERROR(CheckNew(state_dir, spec));
   if (KeepsWork(spec.id)) return CreateTaskDirectory(state_dir, spec, created_at);
+  const fs::path directory = InstanceDirectory(state_dir, spec.id);
   PYRO_RETURN_IF_ERROR(MakeDirectory(directory));
   auto lock = TakeNewLock(directory, spec.id.kind());
   if (!lock) (void)sys::RemoveTree(directory);
   return lock;
+}
+
+Status TurnIntoTask(const fs::path& state_dir, const fs::path& spare, const InstanceRecord& task) {
+  PYRO_RETURN_IF_ERROR(CheckNew(state_dir, task));
+  return NameTaskDirectory(state_dir, spare, task);
 }
 
 Status FinishCreation(const fs::path& state_dir, const InstanceId& id) {

@@ -34,6 +34,11 @@ std::filesystem::path HostWorkspace(const std::filesystem::path& state_dir, cons
 Result<sys::FileLock> CreateInstanceDirectory(const std::filesystem::path& state_dir,
                                               const InstanceSpec& spec, WallTime created_at);
 
+// The same for a task that is made of a spare: the directory `spare`, whose lock the caller holds,
+// becomes the task's. After an error the task has no directory.
+Status TurnIntoTask(const std::filesystem::path& state_dir, const std::filesystem::path& spare,
+                    const InstanceRecord& task);
+
 // Removes the mark, before the first command runs. For the holder of the lock. From here on the
 // directory is never a leftover. The caller syncs its content before.
 Status FinishCreation(const std::filesystem::path& state_dir, const InstanceId& id);

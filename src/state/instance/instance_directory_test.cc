@@ -70,6 +70,35 @@ TEST_F(InstanceDirectoryTest, ThatOfATaskIsMadeLockedMarkedAndForTheOwnerOnly) {
   EXPECT_EQ(Look(id), InstanceFiles::kReady);
 }
 
+TEST_F(InstanceDirectoryTest, ASpareBecomesATaskThatIsStillBeingMade) {
+  const fs::path spare = state_.path() / "spares" / "pool" / TestId(1).str();
+  fs::create_directories(spare);
+  std::ofstream(spare / "data.img") << "disk";
+  const InstanceRecord task(TestSpec(TestTaskId(1)));
+  {
+    const auto lock = sys::FileLock::TryAcquire(spare / "lock");
+    ASSERT_TRUE(lock && *lock);
+    ASSERT_TRUE(TurnIntoTask(state_.path(), spare, task).ok());
+    EXPECT_FALSE(fs::exists(spare));
+    EXPECT_EQ(Look(task.id), InstanceFiles::kCreating);
+    EXPECT_FALSE(sys::FileLock::TryAcquire(InstanceLock(state_.path(), task.id))->has_value());
+    EXPECT_EQ(*sys::ReadFile(DataImage(state_.path(), task.id), 10), "disk");
+    EXPECT_TRUE(Leftovers({})->empty());
+  }
+  EXPECT_EQ(Leftovers({})->size(), 1u);  // Its supervisor has been killed.
+}
+
+TEST_F(InstanceDirectoryTest, ASpareNeverTakesThePlaceOfATask) {
+  const fs::path spare = state_.path() / "spares" / "pool" / TestId(1).str();
+  fs::create_directories(spare);
+  const InstanceId id = TestTaskId(1);
+  MakeFinished(id);
+  EXPECT_EQ(TurnIntoTask(state_.path(), spare, InstanceRecord(TestSpec(id))).error().code,
+            ErrorCode::kAlreadyExists);
+  EXPECT_EQ(Look(id), InstanceFiles::kReady);
+  EXPECT_TRUE(fs::is_empty(spare));
+}
+
 TEST_F(InstanceDirectoryTest, RemovalOfATaskHasAPointOfNoReturn) {
   const InstanceId id = TestTaskId(1);
   MakeFinished(id);

@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "base/ids.h"
+#include "base/check.h"
 #include "base/json.h"
 #include "base/try.h"
 #include "sys/file_lock.h"
@@ -91,6 +91,14 @@ std::vector<fs::path> ListSpares(const fs::path& pool) {
     return !InstanceId::Parse(InstanceKind::kVm, path.filename().native());
   });
   return list;
+}
+
+InstanceId TaskOfSpare(const fs::path& spare) {
+  std::string id = spare.filename().native();
+  id.replace(0, IdPrefix(InstanceKind::kVm).size(), IdPrefix(InstanceKind::kTask));
+  auto task = InstanceId::Parse(InstanceKind::kTask, id);
+  PYRO_CHECK(task.ok());
+  return std::move(*task);
 }
 
 fs::path SparePoolLock(const fs::path& pool) { return pool / "lock"; }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "base/ids.h"
 #include "base/time.h"
 #include "pyro/result.h"
 #include "pyro/types.h"
@@ -68,6 +69,10 @@ void TouchSparePool(const std::filesystem::path& directory);
 
 // The directories of spares, with or without an owner.
 std::vector<std::filesystem::path> ListSpares(const std::filesystem::path& pool);
+
+// The id of the task that a spare becomes: its own, with the other prefix, so that names which the
+// guest has of it stay right.
+InstanceId TaskOfSpare(const std::filesystem::path& spare);
 
 // Held by the process that adds or removes spares.
 std::filesystem::path SparePoolLock(const std::filesystem::path& pool);

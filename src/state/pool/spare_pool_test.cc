@@ -94,6 +94,10 @@ TEST_F(SparePoolTest, OnlySparesWithAnOwnerSurvive) {
   EXPECT_TRUE(fs::exists(alive));
 }
 
+TEST_F(SparePoolTest, ATaskOfASpareHasItsId) {
+  EXPECT_EQ(TaskOfSpare(pool_.directory / kSpare).str(), "task_aaaaaaaaaaaaaaaaaaaaaaaaaa");
+}
+
 TEST_F(SparePoolTest, APoolInUseByAnotherIsLeftAlone) {
   const fs::path dead = MakeSpare(kSpare);
   const auto lock = sys::FileLock::TryAcquire(SparePoolLock(pool_.directory));

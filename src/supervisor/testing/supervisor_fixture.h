@@ -82,6 +82,12 @@ class NotingRecord final : public GuestRecord, public CommandJournal {
   CommandJournal* journal() override { return keeps_journal ? this : nullptr; }
   bool unfinished() const override { return creating; }
   void Taken() override { notes.push_back("taken"); }
+  Status TakenForTask(const std::string& manifest, const wire::Ready& ready,
+                      const std::optional<wire::GuestNetwork>&) override {
+    if (refuses) return *refuses;
+    keeps_journal = creating = true;
+    return Note("taken for " + manifest + " by " + ready.start);
+  }
   std::optional<std::chrono::milliseconds> WaitsFor() const override { return waits_for; }
   Status Started(const wire::Ready& ready, const std::optional<wire::GuestNetwork>&) override {
     return Note("started by " + ready.start);
