@@ -126,12 +126,17 @@ class Engine {
   // the same.
   virtual Result<ReapedVms> ReapExpired() = 0;
 
-  // Spares: VMs of one kind that have started and wait for RunInVm or CreateTask. A spare that is taken is
-  // replaced in the background. All are removed if none was taken for `ttl_seconds`. Returns once
-  // `count` of them (0 to 64) wait; 0 removes them. kLimit: they could take more than half of the
-  // host's memory, or more than is available. kUnavailable: PYRO_WARM_START=0.
+  // Spares: VMs of one kind that have started and wait for RunInVm or CreateTask. One that is taken
+  // is replaced in the background. All are removed if none was taken for `ttl_seconds`. Returns
+  // once `count` of them (0 to 64) wait; 0 removes them. kLimit: they could take more than half of
+  // the host's memory, or more than is available. kUnavailable: PYRO_WARM_START=0.
   virtual Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,
                                            const CallIo& io = {}) = 0;
+  // The same for calls of this process alone: they end with it, even if it is killed. Each starts
+  // only while twice its memory is available (kLimit). They are of the kind of the last call, and
+  // wait however long none is taken.
+  virtual Result<SparePoolInfo> KeepOwnSpares(const VmOptions& options, std::int64_t count,
+                                              const CallIo& io = {}) = 0;
   virtual Result<std::vector<SparePoolInfo>> ListSparePools() = 0;
 
   // Tasks: a workspace and a journal that last until DeleteTask. `task_id` may be a prefix, as

@@ -32,6 +32,10 @@ struct McpOptions {
   // Seconds, 1 to kMaxAnswerSeconds, after which a call that waits for a task's command answers
   // that the command still runs. Many clients give a call up after 60.
   std::int64_t answer_seconds = kDefaultAnswerSeconds;
+  // Guests of the environment debian:12 that wait for calls of vm_run and task_create, 0 to
+  // kMaxSpares, once it is installed and a client is there. They end with the server, even if it is
+  // killed. Each is started only while the host has twice its memory available.
+  std::int64_t spares = 1;
 };
 
 struct McpHttpOptions {

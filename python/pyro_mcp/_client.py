@@ -37,9 +37,9 @@ class Pyro(Calls):
     def __init__(self) -> None:
         self._engine = _pyro.Engine()
 
-    def create_server(self, *, profile: Profile = "full") -> Server:
+    def create_server(self, *, profile: Profile = "full", spares: int = 1) -> Server:
         """Returns a server of the Model Context Protocol for these calls; run() serves a client."""
-        return Server(self._engine, profile)
+        return Server(self._engine, profile, spares)
 
     def watch(self, id: Optional[str] = None) -> Watch:
         """Returns an iterator over what happens to VMs and tasks, by any process.

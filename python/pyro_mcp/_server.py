@@ -15,9 +15,10 @@ Profile = Literal["vm-run", "task", "full"]
 class Server:
     """The server of ``pyro mcp serve``, in this process."""
 
-    def __init__(self, engine: _pyro.Engine, profile: Profile) -> None:
+    def __init__(self, engine: _pyro.Engine, profile: Profile, spares: int) -> None:
         self._engine = engine
         self._profile = profile
+        self._spares = spares
 
     def run(self) -> None:
         """Serves the client on stdin and stdout until the client closes stdin. Call it before the
@@ -28,12 +29,15 @@ class Server:
         KeyboardInterrupt.
         """
         sys.stdout.flush()
-        if not self._engine.serve_mcp(self._profile):
+        if not self._engine.serve_mcp(self._profile, self._spares):
             # Threads of calls and builds that do not end would outlive the engine they use.
             sys.stderr.flush()
             os._exit(0)
 
 
-def create_server(*, profile: Profile = "full") -> Server:
-    """Returns a server with a Pyro of its own: ``create_server().run()`` serves MCP on stdio."""
-    return Server(_pyro.Engine(), profile)
+def create_server(*, profile: Profile = "full", spares: int = 1) -> Server:
+    """Returns a server with a Pyro of its own: ``create_server().run()`` serves MCP on stdio.
+
+    It keeps ``spares`` guests of debian:12 waiting for calls, 0 to 64.
+    """
+    return Server(_pyro.Engine(), profile, spares)

@@ -142,14 +142,15 @@ py::object CallOperation(Engine& engine, const std::string& name, const py::dict
 }
 
 // False: a call or a build did not end in time, and threads that still use the engine are left.
-bool ServeMcp(Engine& engine, const std::string& profile) {
+bool ServeMcp(Engine& engine, const std::string& profile, std::int64_t spares) {
   const auto known = ParseMcpProfile(profile);
   if (!known) {
     Throw(MakeError(ErrorCode::kInvalidArgument, "there is no profile '" + profile + "'",
                     "there are vm-run, task and full"));
   }
   const py::object ended = MakeCall([&](const CallIo& io, Caller&) -> Result<Json> {
-    const Status status = ServeMcpOnStdio(engine, {.profile = *known}, io.cancel_fd);
+    const Status status =
+        ServeMcpOnStdio(engine, {.profile = *known, .spares = spares}, io.cancel_fd);
     if (status) return Json(true);
     if (status.error().code == ErrorCode::kTimedOut) return Json(false);
     return status.error();

@@ -37,6 +37,8 @@ class LocalEngine final : public Engine {
   Result<ReapedVms> ReapExpired() override;
   Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,
                                    const CallIo& io) override;
+  Result<SparePoolInfo> KeepOwnSpares(const VmOptions& options, std::int64_t count,
+                                      const CallIo& io) override;
   Result<std::vector<SparePoolInfo>> ListSparePools() override;
   Result<TaskInfo> CreateTask(const TaskOptions& options, const CallIo& io) override;
   Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,

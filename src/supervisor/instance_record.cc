@@ -333,7 +333,7 @@ class SpareFiles : public GuestRecord {
   // As long as its pool, which every client that takes a spare renews.
   std::optional<std::chrono::milliseconds> WaitsFor() const override {
     const auto pool = state::ReadSparePool(config_.spare_pool);
-    if (!pool) return std::nullopt;
+    if (!pool || pool->count == 0) return std::nullopt;
     const auto left = state::SparePoolExpiry(*pool) - clock_.Now();
     if (left <= std::chrono::milliseconds(0)) return std::nullopt;
     return left;
@@ -346,7 +346,12 @@ class SpareFiles : public GuestRecord {
   Status Stopped() override { return task_ ? task_->Stopped() : Removed(); }
   Status Lost(const std::string& why) override { return task_ ? task_->Lost(why) : Removed(); }
   Status Removed() override {
-    return task_ ? task_->Removed() : sys::RemoveTree(config_.directory);
+    if (task_) return task_->Removed();
+    const auto pool = state::ReadSparePool(config_.spare_pool);
+    PYRO_RETURN_IF_ERROR(sys::RemoveTree(config_.directory));
+    // The last one of a process that was killed leaves no pool.
+    if (pool && !pool->keeper.empty()) state::ReapSpares(config_.state_dir, clock_.Now());
+    return OkStatus();
   }
 
  private:

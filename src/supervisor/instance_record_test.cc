@@ -11,6 +11,7 @@
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
 #include "state/journal/journal.h"
+#include "state/pool/spare_pool.h"
 #include "state/registry.h"
 #include "state/test_support.h"
 #include "supervisor/guest_record.h"
@@ -206,6 +207,18 @@ TEST_F(SpareRecordTest, IsThatOfTheTaskWhichItWasTakenFor) {
   EXPECT_TRUE(record_->Removed());
   EXPECT_FALSE(registry_->Get(id_));
   EXPECT_EQ(*state::LookAtFiles(state_.path(), id_), state::InstanceFiles::kMissing);
+}
+
+TEST_F(SpareRecordTest, WaitsOnlyWhileItsPoolWantsOne) {
+  EXPECT_FALSE(record_->WaitsFor());
+  state::SparePool pool;
+  pool.directory = spare_.parent_path();
+  pool.guest = "{}";
+  for (const int count : {1, 0}) {
+    pool.count = count;
+    ASSERT_TRUE(WriteSparePool(pool));
+    EXPECT_EQ(record_->WaitsFor().has_value(), count == 1);
+  }
 }
 
 TEST_F(SpareRecordTest, ATaskThatCannotBeMadeLeavesNothingAndNoOtherIsTouched) {

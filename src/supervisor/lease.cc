@@ -35,7 +35,8 @@ void Lease::WatchCreator(sys::UniqueFd creator) {
   (void)creator.Release();
   creator_exit_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                            [this](boost::system::error_code failure) {
-                             if (!failure && awaits_owner()) guest_.Stop(true);
+                             if (failure) return;
+                             if (awaits_owner() || spare_.waiting()) guest_.Stop(true);
                            });
 }
 

@@ -41,8 +41,8 @@ class Lease {
         const Spare& spare, Timers& timers, Guest& guest);
 
   void Begin();
-  // `creator`: a pidfd of the process that made this guest. If it ends before an owner has come,
-  // the guest need not wait for one.
+  // `creator`: a pidfd of the process that made this guest, or that this spare is kept for. If it
+  // ends before an owner has come, the guest need not wait for one.
   void WatchCreator(sys::UniqueFd creator);
 
   void ClientGreeted(ClientId client);

@@ -151,6 +151,7 @@ TEST_F(LeaseTest, ACreatorThatEndsCountsOnlyUntilAnOwnerHasCome) {
 }
 
 TEST_F(LeaseTest, ASpareWaitsAsLongAsItsPoolAndThenEndsWithTheClientThatClaimedIt) {
+  config_.kind = wire::GuestKind::kVm;
   config_.spare_pool = directory_.path();
   record_.waits_for = 1000s;
   Lease& lease = Begin();
@@ -161,11 +162,29 @@ TEST_F(LeaseTest, ASpareWaitsAsLongAsItsPoolAndThenEndsWithTheClientThatClaimedI
   lease.Claimed(7, 300s, false);
   EXPECT_TRUE(lease.ends_with_client());
   Pass(299s);
-  EXPECT_EQ(over_, 0);
+  EXPECT_EQ(owner_gone_, 0);
   Pass(1s);
-  EXPECT_EQ(over_, 1);
-  lease.ClientGone(7);
   EXPECT_EQ(owner_gone_, 1);
+  lease.ClientGone(7);
+  EXPECT_EQ(owner_gone_, 2);
+  EXPECT_EQ(over_, 0);
+}
+
+TEST_F(LeaseTest, ASpareThatWaitsEndsWithTheProcessThatItIsKeptFor) {
+  config_.kind = wire::GuestKind::kVm;
+  config_.spare_pool = directory_.path();
+  for (const bool taken : {false, true}) {
+    owner_gone_ = 0;
+    Lease& lease = Begin();
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    lease.WatchCreator(sys::UniqueFd(ends[0]));
+    if (taken) spare_->Claim();
+    if (taken) lease.Claimed(7, 300s, false);
+    ::close(ends[1]);
+    Run();
+    EXPECT_EQ(owner_gone_, taken ? 0 : 1);
+  }
 }
 
 TEST_F(LeaseTest, ASpareThatIsATasksIsStoppedAtItsEndAndGoesWithAMakerThatIsNotDone) {

@@ -17,6 +17,7 @@
 
 #include "base/json.h"
 #include "base/try.h"
+#include "state/pool/spare_pool.h"
 #include "supervisor/helpers.h"
 #include "supervisor/spare_filler.h"
 #include "supervisor/supervisor.h"
@@ -44,9 +45,14 @@ Status Detach() {
 void Say(std::string_view line) { (void)sys::WriteAll(STDOUT_FILENO, line); }
 
 // A pidfd of the process that started this one, for use before Detach(). It is not valid if that
-// process is in another PID namespace. A creator that has died already goes unnoticed here.
-sys::UniqueFd OpenCreator() {
-  return sys::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0)));
+// process is in another PID namespace. A creator that has died already goes unnoticed here. For a
+// spare it is the process that its pool is kept for, if there is one.
+Result<sys::UniqueFd> OpenCreator(const wire::SupervisorConfig& config) {
+  if (config.spare_pool.empty()) {
+    return sys::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0)));
+  }
+  PYRO_ASSIGN_OR_RETURN(const state::SparePool pool, state::ReadSparePool(config.spare_pool));
+  return state::OpenKeeper(pool);
 }
 
 // A process that outlives its creator must not hold the creator's files open, above all its
@@ -90,9 +96,13 @@ Status RunForPool(const wire::SupervisorConfig& config, const Clock& clock) {
     PYRO_RETURN_IF_ERROR(LetGoOfCreator());
     AwaitEndOfSpare(config);
   }
-  PYRO_RETURN_IF_ERROR(FillSparePool(config.directory, clock, [&](std::string_view which) {
+  const Status filled = FillSparePool(config.directory, clock, [&](std::string_view which) {
     if (!config.detached) Say(ToJsonLine({{"phase", which}}) + "\n");
-  }));
+  });
+  if (!filled) {
+    state::ReapSpares(config.state_dir, clock.Now());
+    return filled;
+  }
   if (!config.detached) Say(wire::FormatAnswer());
   return OkStatus();
 }
@@ -121,7 +131,7 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   const sys::FileLock lock = sys::FileLock::Adopt(sys::UniqueFd(wire::kLockFd));
   PYRO_RETURN_IF_ERROR(CheckLimits(config));
   PYRO_FAILPOINT("supervisor.configured");
-  sys::UniqueFd creator = OpenCreator();
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd creator, OpenCreator(config));
   PYRO_RETURN_IF_ERROR(Detach());
 
   boost::asio::io_context loop(1);
@@ -142,7 +152,8 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   };
   if (spare) {
     supervisor.OnReady([&] {
-      if (!listen()) supervisor.Stop(true);
+      // Its pool may be over by now.
+      if (!record->WaitsFor() || !listen()) supervisor.Stop(true);
     });
   } else {
     PYRO_RETURN_IF_ERROR(listen());

@@ -39,9 +39,11 @@ constexpr seconds kOthersLimit{120};  // For another process that fills the pool
 constexpr seconds kTakenLimit{2};
 constexpr seconds kLaunchGrace{60};  // Beyond the guest's own limits, for a host that is busy.
 
-Status CheckMemory(int mem_mib) {
+// What no caller has asked for leaves as much again to others.
+Status CheckMemory(const state::SparePool& pool) {
   PYRO_ASSIGN_OR_RETURN(const sys::HostMemory memory, sys::ReadHostMemory());
-  if (memory.available_mib >= static_cast<std::uint64_t>(mem_mib)) return OkStatus();
+  const std::uint64_t mem_mib = static_cast<std::uint64_t>(pool.mem_mib);
+  if (memory.available_mib >= (pool.keeper.empty() ? mem_mib : 2 * mem_mib)) return OkStatus();
   return MakeError(ErrorCode::kLimit,
                    fmt::format("a spare of {} MiB does not fit: {} MiB of memory are available",
                                mem_mib, memory.available_mib),
@@ -79,7 +81,7 @@ Status Launch(wire::SupervisorConfig config, const sys::FileLock& lock) {
 }
 
 Status StartSpare(const state::SparePool& pool) {
-  PYRO_RETURN_IF_ERROR(CheckMemory(pool.mem_mib));
+  PYRO_RETURN_IF_ERROR(CheckMemory(pool));
   PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig config, wire::ParseSupervisorConfig(pool.guest));
   const InstanceId id = InstanceId::FromBits(InstanceKind::kVm, sys::RandomBits());
   config.id = id.str();
@@ -111,14 +113,16 @@ Status FillSparePool(const fs::path& directory, const Clock& clock,
   PYRO_ASSIGN_OR_RETURN(
       const sys::FileLock lock,
       sys::FileLock::Acquire(state::SparePoolLock(directory), Deadline::After(kOthersLimit)));
-  PYRO_ASSIGN_OR_RETURN(const state::SparePool pool, state::ReadSparePool(directory));
-  if (state::SparePoolExpiry(pool) <= clock.Now()) return OkStatus();
-  for (int waiting = 0; (waiting = state::ClearDeadSpares(directory)) < pool.count;) {
+  while (true) {
+    // What is wanted may change meanwhile.
+    PYRO_ASSIGN_OR_RETURN(const state::SparePool pool, state::ReadSparePool(directory));
+    PYRO_RETURN_IF_ERROR(OpenKeeper(pool));
+    const int waiting = state::ClearDeadSpares(directory);
+    if (waiting >= pool.count || state::SparePoolExpiry(pool) <= clock.Now()) return OkStatus();
     if (on_spare) on_spare(fmt::format("{} of {}", waiting + 1, pool.count));
     PYRO_RETURN_IF_ERROR(StartSpare(pool));
     PYRO_FAILPOINT("spare.started");
   }
-  return OkStatus();
 }
 
 void AwaitEndOfSpare(const wire::SupervisorConfig& filler) {

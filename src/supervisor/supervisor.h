@@ -64,8 +64,7 @@ class Supervisor : private ClientRequests,
   // ready: until then it would only make them wait.
   Status Listen() { return clients_.Listen(config_.directory / "control.sock"); }
 
-  // `creator` is a pidfd of the process that made this guest, or invalid. If a guest that ends with
-  // its owner loses its creator before an owner connects, it ends at once.
+  // See Lease::WatchCreator; an invalid descriptor is none.
   void WatchCreator(sys::UniqueFd creator) { lease_.WatchCreator(std::move(creator)); }
 
   // Starts the guest, in the loop. The loop runs until the guest and all that belongs to it are

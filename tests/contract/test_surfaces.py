@@ -18,8 +18,8 @@ OPERATIONS = API["operations"]
 # They ask nothing of the engine, or serve it.
 NO_OPERATIONS = {"help", "version", "demo", "demo ollama", "mcp serve", "mcp config", "watch"}
 HANDLES_AND_SERVER = {"vm", "task", "create_server", "watch"}
-# The first two are for the instructions of the MCP server; `doctor` tells them to others. The last is a stream.
-NO_ROW = {"KnownAccelerator", "KnownMachine", "Watch"}
+# The first three are for the MCP server; `doctor` tells two of them to others. The last is a stream.
+NO_ROW = {"KeepOwnSpares", "KnownAccelerator", "KnownMachine", "Watch"}
 OTHER_NAMES = {"list_spares": "ListSparePools"}
 # The command line has other words for these.
 OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-commands", "first"), ("task list-commands", "limit")}

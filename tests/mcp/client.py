@@ -36,6 +36,8 @@ class Server:
     def __init__(self, pyro, *flags, era="legacy", capabilities=None, greet=True):
         self.era = era
         self.capabilities = capabilities or {}
+        # Only tests of spares wait for them.
+        flags = flags if "--spares" in flags else ("--spares", "0", *flags)
         self.process = pyro.start("mcp", "serve", *flags, stdin=subprocess.PIPE)
         self.notifications = []
         self.noise = []  # Lines of stdout that are no JSON-RPC.

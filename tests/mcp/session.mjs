@@ -15,7 +15,7 @@ const { StdioClientTransport } = await load('@modelcontextprotocol/client/stdio'
 
 const client = new Client({ name: 'session', version: '1' });
 await client.connect(new StdioClientTransport({
-  command: pyro, args: ['mcp', 'serve', '--profile', 'task'], env: { ...process.env }, stderr: 'inherit',
+  command: pyro, args: ['mcp', 'serve', '--profile', 'task', '--spares', '0'], env: { ...process.env }, stderr: 'inherit',
 }));
 
 let calls = 0;

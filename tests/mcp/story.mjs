@@ -17,7 +17,7 @@ async function connect(mode) {
   const client = new Client({ name: 'story', version: '1' }, { versionNegotiation: { mode } });
   const transport = new StdioClientTransport({
     command: pyro,
-    args: ['mcp', 'serve', '--profile', 'task', '--answer-seconds', '280'],
+    args: ['mcp', 'serve', '--profile', 'task', '--answer-seconds', '280', '--spares', '0'],
     env: { ...process.env },
     stderr: 'inherit',
   });

@@ -58,7 +58,7 @@ def inspect(node, pyro, scratch):
 
     # Clients hand on next to nothing of their own environment.
     needed = [f"{name}={pyro.env[name]}" for name in ("PYRO_STATE_DIR", "PYRO_CACHE_DIR")]
-    stdio = ["/usr/bin/env", *needed, str(pyro.program), "mcp", "serve"]
+    stdio = ["/usr/bin/env", *needed, str(pyro.program), "mcp", "serve", "--spares", "0"]
 
     def make(era, server=None, headers=()):
         return Inspector(node, pyro, home, server or stdio, era, headers)
@@ -74,7 +74,7 @@ def http(pyro, scratch, helpers):
     token = scratch / "token"
     token.write_text("0123456789abcdef0123456789abcdef\n")
     token.chmod(0o600)
-    process = pyro.start("mcp", "serve", "--http", "127.0.0.1:0", "--token-file", str(token))
+    process = pyro.start("mcp", "serve", "--http", "127.0.0.1:0", "--token-file", str(token), "--spares", "0")
     line = process.stderr.readline().decode()
     assert "listens at http://127.0.0.1:" in line, line
     yield line.rsplit(" ", 1)[1].strip(), "Authorization: Bearer 0123456789abcdef0123456789abcdef"

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+import urllib.request
 
 import client
 import harness
@@ -88,6 +89,54 @@ def test_spares_are_kept_listed_and_taken(pyro, serve):
     finally:
         server.value("vm_keep_spares", environment=harness.BASE, count=0)
     assert server.value("vm_list") == {"count": 0, "vms": [], "spares": []}
+
+
+def waiting_spare(pyro):
+    """The id of the one that waits, once it does."""
+    def found():
+        return [path.parent.name for path in (pyro.state / "spares").glob("*/vm_*/control.sock")
+                if not (path.parent / "taken").exists()]
+
+    return harness.wait_until(found, "a spare waits")[0]
+
+
+def no_spare_is_left(pyro):
+    harness.wait_until(lambda: harness.descendants() == [], "no process is left")
+    assert list((pyro.state / "spares").iterdir()) == []
+
+
+def test_a_server_has_a_guest_that_waits_for_its_calls(pyro, serve):
+    server = serve("--spares", "1", pyro=pyro)
+    first = waiting_spare(pyro)
+    [pool] = server.value("vm_list")["spares"]
+    assert (pool["environment"], pool["count"], pool["waiting"]) == (harness.FULL, 1, 1)
+    assert "expires_at" not in pool
+    ran = server.value("vm_run", command="hostname", timeout_seconds=250)
+    assert ran["stdout"] == f"pyro-{first[3:11]}\n"
+    second = harness.wait_until(lambda: (spare := waiting_spare(pyro)) != first and spare, "another waits")
+    task_id = server.value("task_create")["task_id"]
+    assert task_id == "task_" + second[3:]
+    assert run(server, task_id, "hostname; touch kept")["stdout"] == f"pyro-{second[3:11]}\n"
+    assert server.close() == 0
+    harness.wait_until(lambda: {process.pid for process in harness.descendants()} ==
+                       {process.pid for process in harness.Task(pyro, task_id).processes()}, "only the task's guest is left")
+    assert pyro("task", "exec", "-q", task_id, "--", "ls").text == "kept\n"
+    assert pyro("task", "delete", task_id).code == 0
+    no_spare_is_left(pyro)
+
+
+def test_the_spares_of_a_killed_server_end(pyro, helpers):
+    server = pyro.start("mcp", "serve", "--http", "127.0.0.1:0", "--spares", "1")
+    url = server.stderr.readline().decode().split()[-1]
+    asked = urllib.request.Request(url, data=json.dumps({
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {"protocolVersion": client.LEGACY, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+    }).encode(), headers={"Content-Type": "application/json", "Accept": "application/json, text/event-stream"})
+    assert urllib.request.urlopen(asked, timeout=harness.HANG_SECONDS).status == 200
+    waiting_spare(pyro)
+    server.kill()
+    harness.wait_until(lambda: server.poll() is not None, "the server has ended")
+    no_spare_is_left(pyro)
 
 
 def test_environments_and_the_host_are_seen_without_paths_of_the_host(pyro, serve):

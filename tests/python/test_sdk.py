@@ -373,7 +373,7 @@ def conversation(command, env, *messages):
     return answers
 
 
-@pytest.mark.parametrize("make", ["create_server()", "Pyro().create_server()"])
+@pytest.mark.parametrize("make", ["create_server(spares=0)", "Pyro().create_server(spares=0)"])
 def test_a_server_made_in_python_serves_what_pyro_mcp_serve_does(sdk, pyro, make):
     env = {**pyro.env, "PYTHONPATH": os.environ["PYTHONPATH"]}
     ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -381,13 +381,13 @@ def test_a_server_made_in_python_serves_what_pyro_mcp_serve_does(sdk, pyro, make
         "name": "vm_run", "arguments": {"environment": harness.BASE, "command": "echo served", "timeout_seconds": 250}}}
     server = f"from pyro_mcp import Pyro, create_server; {make}.run()"
     ours = conversation(["/usr/bin/python3", "-B", "-c", server], env, ask, run)
-    theirs = conversation([str(pyro.program), "mcp", "serve"], env, ask)
+    theirs = conversation([str(pyro.program), "mcp", "serve", "--spares", "0"], env, ask)
     assert ours[1]["result"]["tools"] == theirs[1]["result"]["tools"]
     assert ours[2]["result"]["structuredContent"]["stdout"] == "served\n"
 
 
 def test_ctrl_c_ends_a_server(pyro):
-    process = subprocess.Popen(["/usr/bin/python3", "-B", "-c", "import pyro_mcp; s = pyro_mcp.create_server(profile='vm-run')\n"
+    process = subprocess.Popen(["/usr/bin/python3", "-B", "-c", "import pyro_mcp; s = pyro_mcp.create_server(profile='vm-run', spares=0)\n"
                                 "try: s.run()\nexcept KeyboardInterrupt: raise SystemExit(7)"],
                                env={**pyro.env, "PYTHONPATH": os.environ["PYTHONPATH"]},
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

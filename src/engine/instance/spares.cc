@@ -26,6 +26,7 @@
 #include "sys/file_lock.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "sys/process_ref.h"
 #include "sys/unix_socket.h"
 
 namespace pyro::engine {
@@ -53,11 +54,27 @@ Result<wire::SupervisorConfig> GuestConfig(const Context& context, const VmOptio
   return config;
 }
 
+// The processes that a pool is for.
+enum class PoolOf { kAll, kThisProcess };
+
+Result<std::string> KeeperText(PoolOf whose) {
+  if (whose == PoolOf::kAll) return std::string();
+  PYRO_ASSIGN_OR_RETURN(const sys::ProcessRef self, sys::ProcessRef::Of(::getpid()));
+  return ToJsonLine(self.ToJson());
+}
+
 // The directory of the spares for such guests; it may be missing. Empty: such guests have no
 // spares.
-fs::path PoolDirectory(const Context& context, const wire::SupervisorConfig& configured) {
+fs::path PoolDirectory(const Context& context, const wire::SupervisorConfig& configured,
+                       PoolOf whose) {
   if (configured.templ.key.empty()) return {};
-  return state::SparePoolsDirectory(context.state) / NameOfKey(configured.templ.key);
+  std::string name = NameOfKey(configured.templ.key);
+  if (whose == PoolOf::kThisProcess) {
+    const auto self = sys::ProcessRef::Of(::getpid());
+    if (!self) return {};
+    name += fmt::format("-{}-{}", self->pid, self->start_ticks);
+  }
+  return state::SparePoolsDirectory(context.state) / name;
 }
 
 fs::path Socket(const fs::path& spare) { return spare / "control.sock"; }
@@ -71,7 +88,8 @@ SparePoolInfo DescribePool(const SparePool& pool) {
   CopyFields(state::kPoolFields, &pool, api::Rows<SparePoolInfo>(), &info);
   if (const auto guest = wire::ParseSupervisorConfig(pool.guest)) info.machine = guest->accelerator;
   for (const fs::path& spare : state::ListSpares(pool.directory)) info.waiting += Waits(spare);
-  if (pool.count > 0) info.expires_at = FormatTime(state::SparePoolExpiry(pool));
+  const bool expires = pool.count > 0 && pool.keeper.empty();
+  if (expires) info.expires_at = FormatTime(state::SparePoolExpiry(pool));
   return info;
 }
 
@@ -114,11 +132,12 @@ Status WritePool(const SparePool& pool) {
 }
 
 Result<SparePool> PlanPool(const Context& context, const GuestParts& parts,
-                           const VmOptions& options) {
+                           const VmOptions& options, PoolOf whose) {
   PYRO_ASSIGN_OR_RETURN(wire::SupervisorConfig guest, GuestConfig(context, options));
   PYRO_RETURN_IF_ERROR(ConfigureSupervisor(context, parts, guest));
   SparePool pool;
-  pool.directory = PoolDirectory(context, guest);
+  pool.directory = PoolDirectory(context, guest, whose);
+  PYRO_ASSIGN_OR_RETURN(pool.keeper, KeeperText(whose));
   if (pool.directory.empty()) {
     return MakeError(ErrorCode::kUnavailable, "there are no spares while PYRO_WARM_START is 0",
                      "unset PYRO_WARM_START");
@@ -128,7 +147,7 @@ Result<SparePool> PlanPool(const Context& context, const GuestParts& parts,
   pool.vcpu_count = guest.vcpu_count;
   pool.mem_mib = guest.mem_mib;
   pool.network = guest.network;
-  pool.ttl = guest.ttl;
+  pool.ttl = pool.keeper.empty() ? guest.ttl : seconds(kMaxTtlSeconds);
   pool.blank = guest.blank_disk;
   pool.guest = FormatSupervisorConfig(guest);
   return pool;
@@ -145,7 +164,7 @@ Result<SparePoolInfo> EndPools(const Context& context, const VmOptions& options)
   ended.ttl = seconds(options.ttl_seconds);
   for (SparePool pool : state::ListSparePools(context.state)) {
     if (pool.environment != ended.environment || pool.vcpu_count != ended.vcpu_count ||
-        pool.mem_mib != ended.mem_mib || pool.network != ended.network) {
+        pool.mem_mib != ended.mem_mib || pool.network != ended.network || !pool.keeper.empty()) {
       continue;
     }
     const bool named = options.machine && *options.machine != MachineKind::kAuto;
@@ -162,18 +181,20 @@ bool HasPools(const Context& context) {
   return ::access(state::SparePoolsDirectory(context.state).c_str(), F_OK) == 0;
 }
 
-// `claim` says what each spare that might be had is asked.
+// `claim` says what a spare is asked.
 std::optional<SupervisorLink> ClaimSpare(
     const Context& context, const GuestParts& parts, const VmOptions& options, seconds limit,
     const std::function<wire::Claim(const fs::path& spare)>& claim) {
   auto config = GuestConfig(context, options);
   if (!config || !ConfigureSupervisor(context, parts, *config)) return std::nullopt;
-  const fs::path pool = PoolDirectory(context, *config);
-  if (pool.empty()) return std::nullopt;
-  for (const fs::path& spare : state::ListSpares(pool)) {
-    if (state::SpareIsTaken(spare)) continue;
-    auto link = SupervisorLink::Connect(Socket(spare));
-    if (link && link->Claim(claim(spare), Deadline::After(limit))) return std::move(*link);
+  for (const PoolOf whose : {PoolOf::kThisProcess, PoolOf::kAll}) {
+    const fs::path pool = PoolDirectory(context, *config, whose);
+    if (pool.empty()) continue;
+    for (const fs::path& spare : state::ListSpares(pool)) {
+      if (state::SpareIsTaken(spare)) continue;
+      auto link = SupervisorLink::Connect(Socket(spare));
+      if (link && link->Claim(claim(spare), Deadline::After(limit))) return std::move(*link);
+    }
   }
   return std::nullopt;
 }
@@ -207,9 +228,29 @@ std::optional<TaskOfASpare> TakeSpareForTask(const Context& context,
   return TaskOfASpare{std::move(task.id), std::move(*link)};
 }
 
-Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int64_t count,
-                                              const CallIo& io) {
-  const Context& context = context_;
+namespace {
+
+// Does not wait for a process that fills one: its spare ends once it sees the pool's count.
+void EndOwnPools(const Context& context, const std::string& keeper, const fs::path& except) {
+  for (SparePool pool : state::ListSparePools(context.state)) {
+    if (pool.keeper != keeper || pool.directory == except) continue;
+    pool.count = 0;
+    (void)WriteSparePool(pool);
+    EndSpares(pool.directory, 0);
+  }
+  state::ReapSpares(context.state, context.clock.Now());
+}
+
+// A process keeps spares of one kind, of the newest version of its environment.
+Status WriteOwnPool(const Context& context, const SparePool& pool) {
+  EndOwnPools(context, pool.keeper, pool.directory);
+  const auto before = state::ReadSparePool(pool.directory);
+  const bool same = before && before->count == pool.count && before->guest == pool.guest;
+  return same ? OkStatus() : WritePool(pool);
+}
+
+Result<SparePoolInfo> Keep(const Context& context, const VmOptions& options, std::int64_t count,
+                           PoolOf whose, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   if (count < 0 || count > kMaxSpares) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("count is {}", count),
@@ -221,17 +262,35 @@ Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int
                         EnsureEnvironment(context, options.environment, io));
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
                         PrepareParts(context, std::move(environment), wish, io));
-  PYRO_ASSIGN_OR_RETURN(SparePool pool, PlanPool(context, parts, options));
+  PYRO_ASSIGN_OR_RETURN(SparePool pool, PlanPool(context, parts, options, whose));
   pool.count = static_cast<int>(count);
   PYRO_RETURN_IF_ERROR(CheckMemory(context, pool));
   PYRO_RETURN_IF_ERROR(MakeTemplate(context, parts, options, pool.blank, io));
-  PYRO_RETURN_IF_ERROR(WritePool(pool));
+  PYRO_RETURN_IF_ERROR(whose == PoolOf::kThisProcess ? WriteOwnPool(context, pool)
+                                                     : WritePool(pool));
   wire::SupervisorConfig filler;
   filler.kind = wire::GuestKind::kSparePool;
   filler.state_dir = context.state;
   filler.directory = pool.directory;
   PYRO_RETURN_IF_ERROR(RunWorker(filler, "spares", pool.directory, io));
   return DescribePool(pool);
+}
+
+}  // namespace
+
+Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int64_t count,
+                                              const CallIo& io) {
+  return Keep(context_, options, count, PoolOf::kAll, io);
+}
+
+Result<SparePoolInfo> LocalEngine::KeepOwnSpares(const VmOptions& options, std::int64_t count,
+                                                 const CallIo& io) {
+  if (count != 0) return Keep(context_, options, count, PoolOf::kThisProcess, io);
+  PYRO_ASSIGN_OR_RETURN(const std::string keeper, KeeperText(PoolOf::kThisProcess));
+  EndOwnPools(context_, keeper, {});
+  SparePoolInfo none;
+  none.environment = options.environment;
+  return none;
 }
 
 Result<std::vector<SparePoolInfo>> LocalEngine::ListSparePools() {

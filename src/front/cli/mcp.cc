@@ -33,6 +33,7 @@ struct McpFlags {
   std::string profile = "full";
   std::string proposed;  // By `config`; empty: what suits the client.
   std::int64_t answer_seconds = kDefaultAnswerSeconds;
+  std::int64_t spares = McpOptions().spares;
   std::string http;
   std::string token_file;
   std::vector<std::string> allowed_hosts;
@@ -127,7 +128,7 @@ int Serve(Engine& engine, const Context& context, const McpFlags& flags) {
                           "there are vm-run, task and full"),
                 context);
   }
-  const McpOptions options{*profile, flags.answer_seconds};
+  const McpOptions options{*profile, flags.answer_seconds, flags.spares};
   if (!flags.http.empty()) return ServeHttp(engine, context, options, flags);
   if (!flags.token_file.empty() || !flags.allowed_hosts.empty()) {
     return Fail(MakeError(ErrorCode::kInvalidArgument,
@@ -185,6 +186,9 @@ void AddServe(CLI::App& mcp, Context& context, const Flags& flags) {
   AddProfile(serve, flags->profile)->capture_default_str();
   AddNumber(serve, "--answer-seconds", flags->answer_seconds, {.least = 1, .most = 3600},
             "Answer a call after N seconds, 1 to 3600, if its command still runs")
+      ->capture_default_str();
+  AddNumber(serve, "--spares", flags->spares, {.least = 0, .most = kMaxSpares},
+            "Keep N guests of debian:12 waiting for calls, 0 to 64, if the host has the memory")
       ->capture_default_str();
   serve->add_option("--http", flags->http, "Listen on this address instead of stdin and stdout")
       ->type_name("[ADDRESS:]PORT");

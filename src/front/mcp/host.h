@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "front/mcp/environment_builds.h"
+#include "front/mcp/spare_keeper.h"
 #include "mcp/server/server.h"
 #include "pyro/engine.h"
 #include "pyro/mcp_server.h"
@@ -19,6 +20,7 @@ struct Host {
   Engine& engine;
   mcp::Server& server;
   EnvironmentBuilds& builds;
+  SpareKeeper& spares;
   McpProfile profile = McpProfile::kFull;
   bool host_paths = true;  // Tools may read and write paths of this host that a client names.
   // How long a call waits at most for a command, or for an environment; both go on without it.

@@ -20,7 +20,7 @@ constexpr std::size_t kWorkers = 64;
 // Then a client has waited long enough; processes of a build clear its files away without us.
 constexpr std::chrono::seconds kBuildsStop{1};
 
-mcp::ServerOptions ServerOptionsFor(Engine& engine, McpProfile profile) {
+mcp::ServerOptions ServerOptionsFor(Engine& engine, McpProfile profile, SpareKeeper& spares) {
   mcp::ServerOptions options;
   options.name = "pyro";
   options.title = "pyro";
@@ -28,16 +28,18 @@ mcp::ServerOptions ServerOptionsFor(Engine& engine, McpProfile profile) {
   options.description = "A computer for every agent task: real Linux virtual machines.";
   options.instructions = Instructions(profile, engine.KnownMachine());
   options.limits.workers = kWorkers;
+  options.on_client = [&spares] { spares.Wake(); };
   return options;
 }
 
 }  // namespace
 
-PyroServer::PyroServer(Engine& engine, McpProfile profile)
+PyroServer::PyroServer(Engine& engine, const McpOptions& options)
     : builds_(engine),
+      spares_(engine, options.spares),
       watcher_(std::make_unique<Watcher>(engine, server_)),
-      server_(ServerOptionsFor(engine, profile)) {
-  if (profile == McpProfile::kVmRun) return;
+      server_(ServerOptionsFor(engine, options.profile, spares_)) {
+  if (options.profile == McpProfile::kVmRun) return;
   server_.SetTaskStore(std::make_shared<JournalTasks>(engine));
 }
 
@@ -48,10 +50,15 @@ Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOp
                      fmt::format("answer_seconds is {}", options.answer_seconds),
                      fmt::format("answer_seconds takes 1 to {}", kMaxAnswerSeconds));
   }
-  std::unique_ptr<PyroServer> made(new PyroServer(engine, options.profile));
+  if (options.spares < 0 || options.spares > kMaxSpares) {
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("spares is {}", options.spares),
+                     fmt::format("spares takes 0 to {}", kMaxSpares));
+  }
+  std::unique_ptr<PyroServer> made(new PyroServer(engine, options));
   const Host host{engine,
                   made->server_,
                   made->builds_,
+                  made->spares_,
                   options.profile,
                   host_paths == HostPaths::kAllowed,
                   std::chrono::seconds(options.answer_seconds)};
@@ -65,7 +72,8 @@ Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOp
   return made;
 }
 
-Status PyroServer::StopBuilds() {
+Status PyroServer::StopWork() {
+  spares_.Stop();
   if (builds_.Stop(Deadline::After(kBuildsStop))) return OkStatus();
   return MakeError(ErrorCode::kTimedOut, "a build did not end when it was stopped");
 }
@@ -95,7 +103,7 @@ Status ServeMcpOnStdio(Engine& engine, const McpOptions& options, int stop_fd) {
   PYRO_ASSIGN_OR_RETURN(
       auto server, mcp_server::PyroServer::Make(engine, options, mcp_server::HostPaths::kAllowed));
   const Status served = mcp::ServeStdio(server->server(), std::move(stdio));
-  const Status stopped = server->StopBuilds();
+  const Status stopped = server->StopWork();
   // Its end would wait for the handler or the build that did not return.
   if (TimedOut(served) || TimedOut(stopped)) (void)server.release();
   return served ? stopped : served;
@@ -114,7 +122,7 @@ Status ServeMcpOnHttp(Engine& engine, const McpOptions& options, const McpHttpOp
   PYRO_ASSIGN_OR_RETURN(auto listening, mcp::HttpServer::Listen(server->server(), std::move(http)));
   if (asked.on_listening) asked.on_listening(listening->url());
   const Status served = listening->Run(stop_fd);
-  const Status stopped = server->StopBuilds();
+  const Status stopped = server->StopWork();
   if (TimedOut(served) || TimedOut(stopped)) {
     (void)listening.release();
     (void)server.release();

@@ -15,7 +15,7 @@ namespace pyro::mcp_server {
 
 enum class HostPaths { kRefused, kAllowed };
 
-// It starts, probes and pulls nothing: a client waits for the first answer.
+// It starts, probes and pulls nothing until a client has its first answer.
 class PyroServer {
  public:
   // `engine` outlives it.
@@ -26,15 +26,16 @@ class PyroServer {
 
   mcp::Server& server() { return server_; }
 
-  // After the calls have ended: stops the builds that outlive calls. kTimedOut: one goes on, and
-  // needs this object.
-  Status StopBuilds();
+  // After the calls have ended: ends the spares, and stops the builds that outlive calls.
+  // kTimedOut: one goes on, and needs this object.
+  Status StopWork();
 
  private:
-  PyroServer(Engine& engine, McpProfile profile);
+  PyroServer(Engine& engine, const McpOptions& options);
 
   // Destroyed after the server, which stops the watches and the calls at its end.
   EnvironmentBuilds builds_;
+  SpareKeeper spares_;
   std::unique_ptr<Watcher> watcher_;
   mcp::Server server_;
 };

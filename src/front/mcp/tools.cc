@@ -149,6 +149,8 @@ mcp::Tool MakeTool(const Host& host, const ToolRow& row) {
     auto answer = row.handler != nullptr
                       ? row.handler(host, call, arguments)
                       : CallOperation(host, call, arguments, operation, row.doing);
+    const bool makes_guest = row.handler == RunInNewVm || row.handler == CreateTask;
+    if (makes_guest) host.spares.Wake();
     if (!answer) return ForModels(std::move(answer).error());
     return answer;
   };

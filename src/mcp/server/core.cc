@@ -141,6 +141,7 @@ std::shared_ptr<Exchange> Core::Handle(Request request, RequestScope scope,
   const std::shared_ptr<Call> call = *std::move(made);
   if (method.runs == Method::Runs::kInline) {
     call->Finish(method.function(*this, *call));
+    if (options_.on_client) std::call_once(client_came_, options_.on_client);
     return nullptr;
   }
   if (peer != nullptr && !peer->Begin(id, call)) {

@@ -80,6 +80,7 @@ class Core {
   StateSealer sealer_;
   std::shared_ptr<TaskStore> task_store_;
   WatchHandler watch_handler_;
+  std::once_flag client_came_;
   std::mutex mutex_;
   std::set<std::shared_ptr<Peer>> peers_;
   std::map<std::string, std::size_t> watched_;

@@ -117,6 +117,22 @@ TEST_F(CoreTest, InitializeAnswersWithTheClientsVersionOrTheNewest) {
   EXPECT_FALSE(unknown["result"].contains("resultType"));
 }
 
+TEST_F(CoreTest, AClientIsToldOfOnceItHasItsFirstAnswer) {
+  const auto sink = std::make_shared<CollectingSink>();
+  int clients = 0;
+  ServerOptions options = Options();
+  options.on_client = [&] {
+    ++clients;
+    EXPECT_TRUE(sink->Answer().contains("result"));
+  };
+  Server server(options);
+  EXPECT_EQ(clients, 0);
+  for (const int id : {1, 2}) {
+    server.core().Handle({id, "initialize", Json::object()}, peer_->Scope(peer_), sink);
+  }
+  EXPECT_EQ(clients, 1);
+}
+
 TEST_F(CoreTest, EveryModernResultSaysWhatItIsAndWhoSaysIt) {
   const Json result = Modern("server/discover", Json::object())->Answer()["result"];
   EXPECT_EQ(result["resultType"], "complete");

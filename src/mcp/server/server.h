@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -47,6 +48,9 @@ struct ServerOptions {
   std::string instructions;  // For models; at most kMaxDescription bytes.
   // Offers notifications/message to clients that ask; deprecated in the modern era.
   bool logging = false;
+  // Called once, when a client has got its first answer of those that need no handler, such as that
+  // to `initialize`. Must not wait.
+  std::function<void()> on_client;
   CacheHint list_cache = {.ttl_ms = 300'000, .shared = true};  // Of all lists and of discover.
   ServerLimits limits;
 };

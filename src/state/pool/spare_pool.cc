@@ -14,12 +14,15 @@
 #include "base/try.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
+#include "sys/process_ref.h"
+#include "sys/wait_for.h"
 
 namespace pyro::state {
 namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 constexpr std::int64_t kFormat = 1;
 constexpr std::size_t kMaxPoolBytes = 256 * 1024;
@@ -62,7 +65,20 @@ Result<SparePool> ReadSparePool(const fs::path& directory) {
 Status WriteSparePool(const SparePool& pool) {
   Json json = FieldsToJson(kPoolFields, &pool);
   json["format"] = kFormat;
+  if (pool.keeper.empty()) json.erase("keeper");
   return sys::WriteFileAtomically(pool.directory / kPoolFile, ToPrettyJson(json) + "\n");
+}
+
+Result<sys::UniqueFd> OpenKeeper(const SparePool& pool) {
+  if (pool.keeper.empty()) return sys::UniqueFd();
+  PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(pool.keeper, kMaxPoolBytes));
+  PYRO_ASSIGN_OR_RETURN(const sys::ProcessRef keeper, sys::ProcessRef::FromJson(json));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd process, keeper.Open());
+  // One that has ended may still wait for its parent.
+  if (sys::WaitFor(process.get(), POLLIN, Deadline::After(seconds(0))) != sys::Waited::kReady) {
+    return process;
+  }
+  return MakeError(ErrorCode::kNotFound, "the process that these spares are kept for has ended");
 }
 
 std::vector<SparePool> ListSparePools(const fs::path& state_dir) {
@@ -135,7 +151,8 @@ void ReapSpares(const fs::path& state_dir, WallTime now) {
     (void)ClearDeadSpares(directory);
     if (!ListSpares(directory).empty()) continue;
     const auto pool = ReadSparePool(directory);
-    if (!pool || pool->count == 0 || SparePoolExpiry(*pool) <= now) RemoveOverPool(directory);
+    const bool over = !pool || pool->count == 0 || SparePoolExpiry(*pool) <= now;
+    if (over || !OpenKeeper(*pool)) RemoveOverPool(directory);
   }
 }
 

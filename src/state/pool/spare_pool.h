@@ -1,7 +1,7 @@
 // Pools of spares: guests that have started and wait for a command.
 //
 //   spares/<name>/pool.json   the configuration of its spares, and their number; its time of change
-//                             is the last use
+//                             is the last use; and the process that it is kept for, if any
 //   spares/<name>/lock        held by the process that adds or removes spares
 //   spares/<name>/vm_…/       one spare: lock, control.sock, data.img, console.log; and `taken`,
 //                             once a client has it
@@ -22,6 +22,7 @@
 #include "base/time.h"
 #include "pyro/result.h"
 #include "pyro/types.h"
+#include "sys/unique_fd.h"
 
 namespace pyro::state {
 
@@ -36,6 +37,9 @@ struct SparePool {
   std::chrono::seconds ttl{3600};  // From the last use on.
   std::filesystem::path blank;     // The image that a spare's disk is copied from.
   std::string guest;  // A wire::SupervisorConfig; each spare fills in id and directory.
+  // The process that alone takes these spares, and that they end with: a sys::ProcessRef as JSON.
+  // Empty: they are for every process, and end when they are not used.
+  std::string keeper;
 };
 
 inline constexpr std::int64_t kMaxPoolNumber = std::int64_t{1} << 30;
@@ -51,6 +55,7 @@ inline constexpr Field kPoolFields[] = {
     Row<SparePool, &SparePool::ttl>("ttl_seconds").From(1).To(kMaxPoolNumber),
     Row<SparePool, &SparePool::blank>("blank"),
     Row<SparePool, &SparePool::guest>("guest").To(64 * 1024),
+    Row<SparePool, &SparePool::keeper>("keeper").To(512).MayLack(),
 };
 
 std::filesystem::path SparePoolsDirectory(const std::filesystem::path& state_dir);
@@ -58,6 +63,9 @@ std::filesystem::path SparePoolsDirectory(const std::filesystem::path& state_dir
 // kInvalidArgument, for example: pool.json is not of this version.
 Result<SparePool> ReadSparePool(const std::filesystem::path& directory);
 Status WriteSparePool(const SparePool& pool);
+
+// A pidfd of the pool's keeper, or an invalid descriptor if it has none. kNotFound: it has ended.
+Result<sys::UniqueFd> OpenKeeper(const SparePool& pool);
 
 // Every pool that can be read.
 std::vector<SparePool> ListSparePools(const std::filesystem::path& state_dir);

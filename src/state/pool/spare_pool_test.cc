@@ -1,12 +1,18 @@
 #include "state/pool/spare_pool.h"
 
-#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include <gtest/gtest.h>
+
+#include "base/json.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
+#include "sys/process_ref.h"
 #include "sys/test_directory.h"
 
 namespace pyro::state {
@@ -118,6 +124,30 @@ TEST_F(SparePoolTest, APoolGoesWhenItsTimeIsOverAndNoSpareIsLeft) {
     EXPECT_TRUE(fs::exists(spare));
   }
   ReapSpares(state_, expiry + seconds(1));
+  EXPECT_FALSE(fs::exists(pool_.directory));
+}
+
+TEST_F(SparePoolTest, APoolThatIsKeptForAProcessGoesWithIt) {
+  const pid_t keeper = ::fork();
+  if (keeper == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  EXPECT_FALSE(OpenKeeper(pool_)->valid());
+  pool_.keeper = ToJsonLine(sys::ProcessRef::Of(keeper)->ToJson());
+  EXPECT_TRUE(WriteSparePool(pool_));
+  EXPECT_EQ(ReadSparePool(pool_.directory)->keeper, pool_.keeper);
+  EXPECT_TRUE(OpenKeeper(pool_)->valid());
+  ReapSpares(state_, SparePoolExpiry(pool_) - seconds(30));
+  EXPECT_TRUE(fs::exists(pool_.directory));
+  ::kill(keeper, SIGKILL);
+  // Its parent has not asked for its end yet.
+  siginfo_t ignored{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(keeper), &ignored, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(OpenKeeper(pool_).error().code, ErrorCode::kNotFound);
+  ASSERT_EQ(::waitpid(keeper, nullptr, 0), keeper);
+  EXPECT_EQ(OpenKeeper(pool_).error().code, ErrorCode::kNotFound);
+  ReapSpares(state_, SparePoolExpiry(pool_) - seconds(30));
   EXPECT_FALSE(fs::exists(pool_.directory));
 }
 
