@@ -130,8 +130,8 @@ class Calls(Caller):
     def keep_spares(self, *, environment: str, count: int = 1, vcpu_count: int = 1, mem_mib: int = 1024,
                     ttl_seconds: int = 3600, network: bool = False,
                     machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None) -> results.SparePool:
-        """Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run of the same kind takes one and
-        starts at once, and another is started in its place.
+        """Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run or a new task of the same kind
+        takes one and starts at once, and another is started in its place.
 
         Returns once they are ready. They are removed if none is used for ``ttl_seconds``. LimitExceededError:
         they could take more than half of the host's memory.

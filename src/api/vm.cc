@@ -344,7 +344,7 @@ constexpr Operation kVmOperations[] = {
         .tool = "vm_keep_spares",
         .effect = Effect::kCreates,
         .needs = kGuest,
-        .sentence = "Keep microVMs waiting for 'pyro run' and 'pyro task create'",
+        .sentence = "Keep microVMs waiting for 'run' and 'task create'",
         .for_models =
             "Keep started VMs waiting: vm_run or task_create with the same options takes one at "
             "once. They hold memory; vm_list shows them.",
