@@ -68,9 +68,8 @@ Status Run() {
     agent->Fail(error);
   } else if (freezing != Freezing::kNo) {
     WarmPageCache();
-    if (freezing == Freezing::kWithDisk) {
-      if (const Status entered = root.Enter(); !entered) agent->Fail(entered.error());
-    }
+    const Status mounted = freezing == Freezing::kWithDisk ? root.Enter() : RehearseMounts();
+    if (!mounted) agent->Fail(mounted.error());
     AwaitFreePageReport();
   }
   return agent->Serve();
