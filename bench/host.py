@@ -1,5 +1,6 @@
 """This machine: what it is, how busy it is, its processes and their memory."""
 
+import contextlib
 import ctypes
 import dataclasses
 import os
@@ -67,14 +68,13 @@ def descendants(root: int) -> list[Process]:
     return found
 
 
-def reap_orphans() -> None:
-    """Reaps adopted processes that have ended. Call it only between measurements, while this process waits for no child of its
-    own."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0] != 0:
-            pass
-    except ChildProcessError:
-        pass
+def reap_orphans(but: int = 0) -> None:
+    """Reaps adopted processes that have ended, and leaves the child `but` to its waiter."""
+    children = [int(pid) for file in PROC.glob("self/task/*/children") for pid in file.read_text().split()]
+    for process in map(read_process, children):
+        if process is not None and process.state == "Z" and process.pid != but:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process.pid, os.WNOHANG)
 
 
 def end_tree(process: subprocess.Popen) -> None:

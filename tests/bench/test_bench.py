@@ -215,6 +215,20 @@ def test_a_program_that_hangs_is_killed_with_all_below_it(tmp_path):
         assert select.select([file], [], [], 60)[0]
 
 
+WAITS_FOR_AN_ORPHAN = """import sys
+sys.path.insert(0, sys.argv[1])
+import host, program
+host.adopt_orphans()
+program.timed(["sh", "-c", "(sleep 0.1 & echo $! >$0); while kill -0 $(cat $0); do sleep 0.1; done", sys.argv[2]], seconds=40)
+"""
+
+
+def test_a_program_may_wait_until_a_process_that_we_adopted_is_gone(tmp_path):
+    """As `runsc delete` does for its sandbox."""
+    folder = pathlib.Path(program.__file__).parent
+    subprocess.run([sys.executable, "-B", "-c", WAITS_FOR_AN_ORPHAN, folder, tmp_path / "pid"], check=True, timeout=50)
+
+
 def test_a_program_that_fails_is_told_by_its_last_words():
     with pytest.raises(rounds.Failed, match="exit code 3 from sh .*: and why"):
         program.timed(["sh", "-c", "echo first >&2; echo and why >&2; exit 3"])
