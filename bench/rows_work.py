@@ -1,12 +1,17 @@
 """What programs take in a guest in user mode: loops that compute, and processes that start."""
 
+import contextlib
+import json
+
 from containers import newer_runsc, newer_runsc_name
 from context import Context
 from figures import Goal, Row, Spread, number, series_row
 from places import Guest, Host, Place, Sandbox
+from program import ROOT
 from rounds import Contender, Failed
 
 LIMIT_SECONDS = 120
+COSTS = ROOT / "bench/costs.py"
 PERL = "my $x = 1; for (1..3000000) { $x = ($x * 1103515245 + 12345) % 2147483648 } print $x"
 SHELL = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
 PYTHON = "x = 0\nfor i in range(3000000): x = (x + i * i) & 0xffffffff"
@@ -51,6 +56,12 @@ def measure(context: Context) -> list[Row]:
     for place in (HOST, GUEST, runsc):
         found[f"{STARTS}, {place}"] = contender(f"{STARTS}, {place}", place, ["sh", "-c", START])
     series = context.measure("usermode-work", found)
+
+    for place, where in made.items():
+        with contextlib.suppress(Failed):
+            _, said = where.call(["python3", "-c", COSTS.read_text()], LIMIT_SECONDS)
+            parts = ", ".join(f"{number(value)} for a {name}" for name, value in json.loads(said).items())
+            context.notes.append(f"usermode-work: least of many on {place}, in µs: {parts}")
 
     def row(work: str, peer: str, goal: Goal) -> Row:
         ours, theirs = f"{work}, {GUEST}", f"{work}, {peer}"

@@ -1,5 +1,6 @@
 """What `make bench` makes of measurements, without any: medians, ratios, rounds, the table and the picture."""
 
+import json
 import os
 import pathlib
 import select
@@ -282,3 +283,10 @@ def test_a_suite_that_runs_other_tests_elsewhere_is_not_compared():
 def test_what_the_clock_says_of_a_program_is_less_than_the_whole_command():
     taken, done = program.timed([sys.executable, "-c", rows_work.CLOCK, "true"], stdout=subprocess.PIPE)
     assert 0 < float(done.stdout) < taken
+
+
+def test_what_a_kernel_takes_is_measured_by_a_program_of_its_own():
+    _, done = program.timed([sys.executable, "-B", "-c", rows_work.COSTS.read_text()], stdout=subprocess.PIPE)
+    costs = json.loads(done.stdout)
+    assert list(costs) == ["system call", "page fault", "process"]
+    assert costs["system call"] < costs["process"] and 0 < costs["page fault"] < costs["process"]
