@@ -22,7 +22,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def pytest_collection_modifyitems(config, items):
     for item in items:
         item.add_marker(pathlib.Path(item.fspath).parent.name)
-    others = shards.take(items, os.environ.get("PYRO_TEST_SHARD"))
+    others = harness.leave_out(items) + shards.take(items, os.environ.get("PYRO_TEST_SHARD"))
     if others:
         config.hook.pytest_deselected(items=others)
 

@@ -25,6 +25,22 @@ FULL = "debian:12"
 USERMODE = os.environ.get("PYRO_ACCELERATOR") == "usermode"
 MACHINE = "linux" if USERMODE else "qemu-system-x86_64"
 
+
+def only_on(machine, reason):
+    """A mark for tests, also as a file's `pytestmark`, that cannot pass on other machines: they are left out there. `machine` is
+    "qemu" or "usermode"; `reason` is for readers of the test."""
+    assert machine in ("qemu", "usermode") and len(reason.split()) > 3, (machine, reason)
+    return pytest.mark.only_on(machine, reason)
+
+
+def leave_out(items):
+    """Leaves in `items` the tests that can pass on this machine, and returns the others."""
+    here = "usermode" if USERMODE else "qemu"
+    others = [item for item in items if any(mark.args[0] != here for mark in item.iter_markers("only_on"))]
+    items[:] = [item for item in items if item not in others]
+    return others
+
+
 # How long anything may take before it counts as hung. Never part of what a test promises.
 HANG_SECONDS = 600
 # So many times longer is waited for everything, where others come first on the machine.

@@ -43,7 +43,7 @@ def build(directory: pathlib.Path, jobs: int, programs: list[str]) -> None:
 
 def run(directory: pathlib.Path, jobs: int, programs: list[str]) -> float:
     begin = time.monotonic()
-    command = ["ctest", "--test-dir", directory, "-L", "unit|process", "--output-on-failure", "-j", str(jobs)]
+    command = ["ctest", "--test-dir", directory, "-L", "unit|process", "--output-on-failure", "-j", str(2 * jobs)]
     if programs:
         command += ["-R", f"^({'|'.join(programs)})$"]
     subprocess.run(command, check=True)

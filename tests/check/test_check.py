@@ -81,10 +81,39 @@ def test_every_registered_file_has_all_its_shards():
         assert sorted(given) == sorted(f"{number + 1}/{len(given)}" for number in range(len(given))), path
 
 
+def test_the_tests_of_guests_and_of_kills_run_whole_on_each_machine():
+    """In user mode one entry has a folder, so that no file can be forgotten."""
+    found = {command[-1] for command, variables in entries().values()
+             if variables.get("PYRO_ACCELERATOR") == "usermode" and "PYRO_TEST_SHARD" in variables}
+    assert found == {str(harness.ROOT / "tests/vm"), str(harness.ROOT / "tests/fault")}
+
+
+class Item:
+    """A test of pytest, as far as harness.leave_out() looks at it."""
+
+    def __init__(self, *marks):
+        self.marks = marks
+
+    def iter_markers(self, name):
+        return [one.mark for one in self.marks if one.mark.name == name]
+
+
+@pytest.mark.parametrize("here", ["qemu", "usermode"])
+def test_a_test_that_cannot_pass_on_a_machine_is_left_out_there(monkeypatch, here):
+    monkeypatch.setattr(harness, "USERMODE", here == "usermode")
+    both = Item(pytest.mark.cost(3))
+    other = {name: Item(harness.only_on(name, "for a good reason"), pytest.mark.cost(2)) for name in ("qemu", "usermode")}
+    items = [both, *other.values()]
+    left_out = harness.leave_out(items)
+    assert items == [both, other.pop(here)] and left_out == list(other.values())
+    with pytest.raises(AssertionError):
+        harness.only_on("qemu", "")
+
+
 def test_every_entry_is_told_where_the_programs_and_the_environments_are():
     lacking = [name for name, (_, variables) in entries().items()
                if not {"PYRO_TEST_BIN", "PYRO_TEST_CACHE"} <= variables.keys() and not name.endswith("_NOT_BUILT")]
-    assert lacking == ["pull_test_environments"]
+    assert sorted(lacking) == ["programs_load_the_c_library_alone", "pull_test_environments"]
 
 
 PYTEST_RESULTS = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" tests="4">

@@ -27,6 +27,7 @@ def test_a_caller_killed_before_its_request_leaves_no_guest(pyro, point, call):
     assert pyro("task", "list", "-q").text == ""
 
 
+@pytest.mark.cost(15)
 @pytest.mark.parametrize("point", failpoints.BEAT)
 def test_a_supervisor_killed_in_the_middle_of_a_run_leaves_nothing(pyro, point):
     done = pyro.run("sleep", "200", env={"PYRO_FAILPOINT": point})

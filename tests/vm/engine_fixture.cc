@@ -65,9 +65,14 @@ std::set<pid_t> LiveDescendants() {
   return live;
 }
 
+std::unique_ptr<Engine> EngineVmTest::MakeEngine() const {
+  ::setenv("PYRO_LIBEXEC_DIR", TestBin().c_str(),
+           1);  // First: the engine looks for a kernel there.
+  return MakeLocalEngine({state(), TestCache()});
+}
+
 void EngineVmTest::SetUp() {
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-  ::setenv("PYRO_LIBEXEC_DIR", TestBin().c_str(), 1);
   const auto pulled = engine_.PullEnvironment(kBase);
   ASSERT_TRUE(pulled) << pulled.error().message << "; " << pulled.error().hint;
 }

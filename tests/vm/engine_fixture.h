@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -59,6 +60,7 @@ class EngineVmTest : public ::testing::Test {
   // After any test, no process and no file may be left once its VMs are deleted.
   void TearDown() override;
 
+  std::unique_ptr<Engine> MakeEngine() const;
   std::size_t Directories() const;
   std::filesystem::path state() const { return directory_.path() / "state"; }
   VmInfo Create(const VmOptions& options);
@@ -69,7 +71,7 @@ class EngineVmTest : public ::testing::Test {
   }
 
   sys::TestDirectory directory_;
-  std::unique_ptr<Engine> made_ = MakeLocalEngine({directory_.path() / "state", TestCache()});
+  std::unique_ptr<Engine> made_ = MakeEngine();
   Engine& engine_ = *made_;
 };
 

@@ -21,7 +21,8 @@ TEST_F(EngineVmTest, NetworkInfoTellsAddressesWhileStarted) {
   ASSERT_TRUE(before);
   EXPECT_TRUE(before->network_enabled);
   EXPECT_EQ(before->address, "");
-  ASSERT_TRUE(engine_.StartVm(vm.vm_id));
+  const auto started = engine_.StartVm(vm.vm_id);
+  ASSERT_TRUE(started) << started.error().message << "; " << started.error().hint;
   const auto info = engine_.NetworkInfoVm(vm.vm_id);
   ASSERT_TRUE(info);
   EXPECT_NE(info->address, "");

@@ -5,6 +5,8 @@ import pathlib
 import harness
 import pytest
 
+pytestmark = harness.only_on("qemu", "these tests choose the machine themselves, user mode too")
+
 
 def config(pyro, value):
     done = pyro("config", "set", "-q", "machine", value)

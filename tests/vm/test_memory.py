@@ -1,7 +1,6 @@
 """What an idle guest holds of the host's memory."""
 
 import harness
-import pytest
 
 
 def resident_mib(task):
@@ -29,7 +28,7 @@ def test_a_guest_can_use_its_memory_and_gives_it_back(create):
     harness.wait_until(lambda: resident_mib(task) < before + 100, "its memory comes back")
 
 
-@pytest.mark.skipif(not harness.USERMODE, reason="under QEMU the memory map is in the template, which guests share")
+@harness.only_on("usermode", "under QEMU the memory map is in the template, which guests share")
 def test_a_guest_with_more_memory_takes_no_more_of_the_host_until_it_uses_it(create):
     small, large = create("--mem-mib", "512"), create("--mem-mib", "4096")
     for task in (small, large):
@@ -41,7 +40,7 @@ def test_a_guest_with_more_memory_takes_no_more_of_the_host_until_it_uses_it(cre
     assert resident_mib(large) < 1.5 * resident_mib(small)
 
 
-@pytest.mark.skipif(harness.USERMODE, reason="guests in user mode have no template")
+@harness.only_on("qemu", "a guest in user mode is no clone of a template")
 def test_clones_share_what_they_do_not_write(create):
     tasks = [create() for _ in range(3)]
     for task in tasks:

@@ -35,6 +35,7 @@ def clock(task):
     return int(done.text)
 
 
+@pytest.mark.cost(40)
 def test_a_command_that_times_out_in_a_guest_that_stands_still_ends_no_other(create):
     task = create()
     other = task.start("sh", "-c", "echo begun; read line; echo $line", stdin=-1)
@@ -54,6 +55,7 @@ def test_a_command_that_times_out_in_a_guest_that_stands_still_ends_no_other(cre
     assert [entry["outcome"] for entry in task.entries()] == ["exited", "timed_out", "exited"]
 
 
+@pytest.mark.cost(200)
 def test_a_guest_that_stays_silent_is_given_up_and_started_again(create):
     task = create()
     other = task.start("sleep", "250")
@@ -86,6 +88,7 @@ def beats(pyro, scratch):
     return wait
 
 
+@pytest.mark.cost(110)
 def test_a_clock_that_a_command_sets_stays_until_the_guest_stood_still(beats, create):
     task = create()
     assert task.exec("date", "-s", PAST).code == 0
@@ -100,6 +103,7 @@ def test_a_clock_that_a_command_sets_stays_until_the_guest_stood_still(beats, cr
     assert clock(task) < 1_000_000_000
 
 
+@pytest.mark.cost(60)
 def test_a_guest_that_stands_still_is_no_answer_and_answers_again_when_it_goes_on(create):
     task = create()
     with paused(task):

@@ -173,7 +173,7 @@ def test_cpus_and_memory_are_as_asked(pyro):
     assert cpus == most and 650 * 1024 < kib <= 768 * 1024, large
 
 
-@pytest.mark.skipif(not harness.USERMODE, reason="other machines have more")
+@harness.only_on("usermode", "guests of QEMU have more than one")
 def test_more_than_the_one_cpu_of_user_mode_is_refused(pyro):
     done = pyro.run("true", flags=("-q", "--vcpu-count", "2"))
     assert (done.code, done.out) == (125, b""), done
@@ -254,7 +254,7 @@ def test_a_bad_environment_is_pyros_own_failure(pyro):
 
 
 @pytest.mark.cost(60)
-@pytest.mark.skipif(harness.USERMODE, reason="builds an environment as for the other machines")
+@harness.only_on("qemu", "an environment is built alike for all machines")
 def test_the_first_use_pulls(pyro, bare):
     done = bare.run("echo", "pulled", flags=())
     assert (done.code, done.out) == (0, b"pulled\n"), done
@@ -264,7 +264,7 @@ def test_the_first_use_pulls(pyro, bare):
 
 
 @pytest.mark.cost(60)
-@pytest.mark.skipif(harness.USERMODE, reason="builds an environment as for the other machines")
+@harness.only_on("qemu", "an environment is built alike for all machines")
 def test_a_broken_install_is_repaired_by_the_first_use(bare, cache_dir):
     harness.copy_base(cache_dir, bare.cache)
     image = (bare.cache / "environments/debian-12-base/current").resolve() / "base.erofs"

@@ -85,11 +85,7 @@ def test_the_end_of_a_killed_supervisor_is_told(pyro):
 
 
 def test_a_supervisor_killed_at_its_birth_is_told(pyro):
-    process = pyro.start_run("true")
-    supervisor = harness.wait_until(
-        lambda: harness.of_program(harness.descendants(), "pyro-supervisor"), "it is born")[0]
-    os.kill(supervisor.pid, signal.SIGKILL)
-    done = harness.finish(process)
+    done = pyro.run("true", env={"PYRO_FAILPOINT": "supervisor.configured"})
     assert done.code == 125, done
     assert done.talk.startswith("pyro: "), done
     harness.wait_until(lambda: not harness.descendants(), "its guest is gone")

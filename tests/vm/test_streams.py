@@ -150,6 +150,7 @@ def waiting_bytes(fd):
     return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]
 
 
+@pytest.mark.cost(25)
 def test_a_stopped_reader_stops_the_command_and_costs_no_memory(pyro):
     process = pyro.start_run("yes", flags=("-q", "--timeout-seconds", "600"))
     out = process.stdout.fileno()
@@ -193,6 +194,7 @@ def test_a_stopped_reader_does_not_stop_a_signal(pyro):
     assert process.wait(timeout=harness.HANG_SECONDS) == 143
 
 
+@pytest.mark.cost(15)
 def test_much_stdin_to_a_command_that_does_not_read_costs_no_memory(pyro):
     process = pyro.start_run("sh", "-c", "echo ready; exec sleep 250", stdin=subprocess.PIPE,
                              flags=("-q", "--timeout-seconds", "260"))

@@ -3,6 +3,7 @@
 import time
 
 import harness
+import pytest
 
 
 def background(task, *command, flags=()):
@@ -54,9 +55,10 @@ def test_background_in_json_and_with_a_start_first(create):
     assert wait_for_end(task, 1)["stdout"] == "hi\n"
 
 
+@pytest.mark.cost(10)
 def test_a_background_command_ends_at_its_timeout(create):
     task = create()
-    sequence = background(task, "sh", "-c", "echo x; sleep 1000", flags=("--timeout-seconds", "15"))
+    sequence = background(task, "sh", "-c", "echo x; sleep 1000", flags=("--timeout-seconds", "3"))
     entry = wait_for_end(task, sequence)
     assert (entry["outcome"], entry["exit_code"], entry["stdout"]) == ("timed_out", 124, "x\n")
 

@@ -1,12 +1,14 @@
 """Leases, stops and deletes of tasks, and the ids that name them."""
 
 import concurrent.futures
+import os
 import signal
 
 import harness
 import pytest
 
 
+@pytest.mark.cost(15)
 def test_the_lease_ends_by_itself_and_an_exec_brings_it_back(create):
     task = create("--ttl-seconds", "5")
     other = create()
@@ -19,6 +21,7 @@ def test_the_lease_ends_by_itself_and_an_exec_brings_it_back(create):
     assert (done.code, done.out) == (0, b"kept\n") and "was stopped" in done.talk, done
 
 
+@pytest.mark.cost(25)
 def test_a_command_outlasts_the_lease(create):
     task = create("--ttl-seconds", "3")
     done = task.exec("sh", "-c", "sleep 8; echo end")
@@ -91,11 +94,13 @@ def test_delete_while_it_is_created(pyro, create):
 
 
 def test_ctrl_c_while_it_is_created_leaves_nothing(pyro, create):
-    # A boot leaves time to interrupt it.
-    process = pyro.start("task", "create", "-q", harness.BASE, env={"PYRO_WARM_START": "0"})
-    harness.wait_until(lambda: harness.of_program(harness.descendants(), harness.MACHINE),
-                       "QEMU runs")
+    process = pyro.start("task", "create", "-q", harness.BASE,
+                         env={"PYRO_FAILPOINT": "supervisor.machine-launched", "PYRO_FAILPOINT_SIGNAL": "STOP"})
+    [supervisor] = harness.wait_until(
+        lambda: [one for one in harness.of_program(harness.descendants(), "pyro-supervisor") if one.state == "T"],
+        "the supervisor is held")
     process.send_signal(signal.SIGINT)
+    os.kill(supervisor.pid, signal.SIGCONT)
     done = harness.finish(process)
     assert (done.code, done.out) == (130, b""), done
     assert harness.task_directories(pyro) == []

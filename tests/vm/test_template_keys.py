@@ -12,6 +12,8 @@ import subprocess
 import harness
 import pytest
 
+pytestmark = harness.only_on("qemu", "a guest in user mode cannot be frozen into a template")
+
 FOLDER = "debian-12-base"
 
 

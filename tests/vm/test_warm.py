@@ -8,6 +8,8 @@ import subprocess
 import harness
 import pytest
 
+pytestmark = harness.only_on("qemu", "a guest in user mode cannot be frozen into a template")
+
 # More for a figure, fewer so that the suite stays short.
 CLONES = int(os.environ.get("PYRO_TEST_CLONES") or 5)
 AT_ONCE = int(os.environ.get("PYRO_TEST_CLONES_AT_ONCE") or 3)
