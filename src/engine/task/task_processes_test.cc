@@ -70,6 +70,8 @@ TEST_F(TaskProcessesTest, AGuestThatDoesNotRunIsNotStartedToBeAsked) {
 TEST_F(TaskProcessesTest, ATaskThatIsStillBeingMadeIsNotAsked) {
   const auto task = engine_->CreateTask(Task());
   ASSERT_TRUE(task.ok()) << task.error().message;
+  // By the answer its supervisor has seen the maker go: then no mark makes it remove the task.
+  ASSERT_TRUE(engine_->ListTaskProcesses(task->task_id).ok());
   std::ofstream(DirectoryOf(task->task_id) / "creating") << "";
   EXPECT_EQ(engine_->ListTaskProcesses(task->task_id).error().code, ErrorCode::kWrongState);
   std::filesystem::remove(DirectoryOf(task->task_id) / "creating");
