@@ -78,11 +78,16 @@ pyro_outside(libarchive SHARED LibArchive::LibArchive ARCHIVES archive z bz2 lzm
 pyro_outside(crypto SHARED OpenSSL::Crypto ARCHIVES crypto)
 pyro_outside(ssl SHARED OpenSSL::SSL ARCHIVES ssl crypto)
 
+# The loader reads 20 KiB instead of 700 to relocate pyro.
+include(CheckLinkerFlag)
+check_linker_flag(CXX -Wl,-z,pack-relative-relocs PYRO_CAN_PACK_RELOCATIONS)
+set(pyro_packed_relocations $<$<BOOL:${PYRO_CAN_PACK_RELOCATIONS}>:-Wl,-z,pack-relative-relocs>)
+
 # pyro_static(pyro): the program links archives where there are any.
 function(pyro_static program)
   if(PYRO_STATIC_LIBRARIES AND NOT PYRO_SANITIZE)
     set_target_properties(${program} PROPERTIES PYRO_STATIC ON)
-    target_link_options(${program} PRIVATE -static-libstdc++ -static-libgcc)
+    target_link_options(${program} PRIVATE -static-libstdc++ -static-libgcc ${pyro_packed_relocations})
   endif()
 endfunction()
 

@@ -30,7 +30,7 @@ Result<std::shared_ptr<FrameStream>> FrameStream::Create(asio::io_context& loop,
     stream->socket_.non_blocking(true, error);
   }
   if (error) return sys::ErrnoError(error.value(), "watch socket");
-  stream->input_.resize(kReadBytes);
+  stream->input_ = std::make_unique_for_overwrite<char[]>(kReadBytes);
   return stream;
 }
 
@@ -42,7 +42,8 @@ void FrameStream::Start(FrameHandler on_frame, EndHandler on_end) {
 
 void FrameStream::Read() {
   socket_.async_read_some(
-      asio::buffer(input_), [self = shared_from_this()](ErrorCodeOfAsio error, std::size_t bytes) {
+      asio::buffer(input_.get(), kReadBytes),
+      [self = shared_from_this()](ErrorCodeOfAsio error, std::size_t bytes) {
         if (error == asio::error::operation_aborted || !self->on_frame_) return;
         // A peer that ends with bytes of ours unread resets the connection.
         if (error == asio::error::eof || error == asio::error::connection_reset) {
@@ -54,7 +55,7 @@ void FrameStream::Read() {
 }
 
 void FrameStream::Deliver(std::size_t bytes) {
-  decoder_.Append(std::string_view(input_).substr(0, bytes));
+  decoder_.Append({input_.get(), bytes});
   while (on_frame_) {
     auto frame = decoder_.Next();
     if (!frame) return End(frame.error());

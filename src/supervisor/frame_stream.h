@@ -52,7 +52,7 @@ class FrameStream : public std::enable_shared_from_this<FrameStream> {
   boost::asio::local::stream_protocol::socket socket_;
   boost::asio::steady_timer flush_limit_;
   wire::FrameDecoder decoder_;
-  std::string input_;
+  std::unique_ptr<char[]> input_;
   std::deque<std::string> queue_;
   std::deque<std::string> writing_;
   bool closing_ = false;

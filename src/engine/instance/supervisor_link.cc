@@ -85,10 +85,10 @@ Status SupervisorLink::Pump() {
     if (errno != EAGAIN) outgoing_.clear();
     break;
   }
-  received_.resize(kReceiveBytes);
-  const ssize_t n = ::recv(socket_.get(), received_.data(), received_.size(), 0);
+  if (!received_) received_ = std::make_unique_for_overwrite<char[]>(kReceiveBytes);
+  const ssize_t n = ::recv(socket_.get(), received_.get(), kReceiveBytes, 0);
   if (n > 0) {
-    decoder_.Append({received_.data(), static_cast<std::size_t>(n)});
+    decoder_.Append({received_.get(), static_cast<std::size_t>(n)});
     return OkStatus();
   }
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return OkStatus();

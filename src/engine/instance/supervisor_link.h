@@ -4,11 +4,11 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/time.h"
 #include "pyro/engine.h"
@@ -75,7 +75,7 @@ class SupervisorLink {
   sys::UniqueFd process_;  // Pidfd of the supervisor.
   wire::FrameDecoder decoder_;
   std::string outgoing_;
-  std::vector<char> received_;  // By Pump, which callers of small stacks call too.
+  std::unique_ptr<char[]> received_;  // By Pump, which callers of small stacks call too.
   bool ended_ = false;
 };
 

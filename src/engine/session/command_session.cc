@@ -117,11 +117,10 @@ Status CommandSession::Wait() {
 }
 
 void CommandSession::ReadStdin() {
-  input_.resize(kInputBytes);
-  const ssize_t n =
-      ::read(stdin_fd_, input_.data(), std::min(input_.size(), command_.input_room()));
+  if (!input_) input_ = std::make_unique_for_overwrite<char[]>(kInputBytes);
+  const ssize_t n = ::read(stdin_fd_, input_.get(), std::min(kInputBytes, command_.input_room()));
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
-  if (n > 0) return command_.Input(std::string_view(input_).substr(0, static_cast<std::size_t>(n)));
+  if (n > 0) return command_.Input({input_.get(), static_cast<std::size_t>(n)});
   stdin_fd_ = -1;
   command_.EndInput();
 }

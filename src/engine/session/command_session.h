@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -103,8 +104,8 @@ class CommandSession {
   OutputSink* sink_;  // nullptr also after an error of it.
   const CallIo& io_;
   int stdin_fd_;
-  std::string input_;
-  bool has_more_ = false;  // The last copy ended early.
+  std::unique_ptr<char[]> input_;  // What was read of stdin; made for the first bytes.
+  bool has_more_ = false;          // The last copy ended early.
   RunningCommand::Polls polls_ = {{{-1, 0, 0}, {-1, 0, 0}}};
   std::optional<Error> failure_;  // Why the command was killed.
   SteadyTime first_output_at_{};
