@@ -13,6 +13,10 @@ using Words = std::vector<std::string>;
 // no compiler uses any more (mpx).
 constexpr char kEmulatedCpu[] = "max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off";
 
+// The most translated code that a guest holds; QEMU's own limit can be 1 GiB. When it is reached,
+// all of the code is thrown away, and translated again as it is needed: less makes git slower.
+constexpr int kTranslatedCodeMib = 128;
+
 void AppendWords(Words& words, std::initializer_list<std::string> more) {
   words.insert(words.end(), more);
 }
@@ -23,7 +27,8 @@ void AppendCommon(Words& words, Accelerator accelerator) {
   if (accelerator == Accelerator::kKvm) {
     AppendWords(words, {"-accel", "kvm", "-cpu", "host"});
   } else {
-    AppendWords(words, {"-accel", "tcg,thread=multi", "-cpu", kEmulatedCpu});
+    AppendWords(words, {"-accel", fmt::format("tcg,thread=multi,tb-size={}", kTranslatedCodeMib),
+                        "-cpu", kEmulatedCpu});
   }
   AppendWords(words,
               {"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-sandbox",

@@ -31,7 +31,7 @@ TEST(ArgvTest, AWholeMachineUnderTcg) {
 -M
 microvm,acpi=on,rtc=on
 -accel
-tcg,thread=multi
+tcg,thread=multi,tb-size=128
 -cpu
 max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off
 -nodefaults
