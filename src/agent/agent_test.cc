@@ -426,7 +426,7 @@ TEST_F(AgentTest, OrphansAreReaped) {
 
 TEST_F(AgentTest, DurationIsThatOfTheCommand) {
   const auto exited = Run({"sleep", "0.3"}).exited;
-  EXPECT_GE(exited.duration_us, 150'000);  // Its clock begins a moment after it, on a busy host.
+  EXPECT_GE(exited.duration_us, 300'000);
 }
 
 TEST_F(AgentTest, TheEndIsToldWhenTheDiskHasItAndDelaysNoOtherCommand) {

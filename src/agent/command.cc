@@ -130,6 +130,8 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   options.die_with_parent = false;
   options.limits = limits;
   options.cgroup_fd = (*tree)->cgroup_fd();
+  // Before its process is there: a busy host must not make a command shorter than its own sleep.
+  const SteadyTime started = std::chrono::steady_clock::now();
   auto child = sys::ChildProcess::Spawn(std::move(options));
   if (!child) {
     (void)(*tree)->TryRemove();
@@ -139,7 +141,7 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   }
   std::unique_ptr<Command> command(new Command(channel, std::move(*child), std::move(*tree)));
   if (exec.sync) command->sync_ = &sync;
-  command->started_ = std::chrono::steady_clock::now();
+  command->started_ = started;
   command->input_ = std::move(in->write);
   command->outputs_[0].fd = std::move(out->read);
   command->outputs_[1].fd = std::move(err->read);
