@@ -1,6 +1,7 @@
 """What an idle guest holds of the host's memory."""
 
 import harness
+import pytest
 
 
 def resident_mib(task):
