@@ -1,7 +1,6 @@
 """What an idle guest holds of the host's memory."""
 
 import harness
-import pytest
 
 
 def resident_mib(task):
@@ -20,7 +19,7 @@ def test_a_guest_gives_back_what_its_commands_used(create):
     harness.wait_until(lambda: resident_mib(task) < before + 100, "its memory comes back")
 
 
-@pytest.mark.skipif(not harness.USERMODE, reason="only there is memory found as it is needed, and zeroing so much is slow under TCG")
+@harness.only_on("usermode", "only there is memory found as it is needed, and zeroing so much is slow under TCG")
 def test_a_guest_can_use_its_memory_and_gives_it_back(create):
     task = create()
     assert task.exec("true").code == 0
