@@ -49,8 +49,7 @@ Status Session::OnFrame(wire::Frame frame) {
   }
   if (frame.type == wire::FrameType::kStop) {
     PYRO_ASSIGN_OR_RETURN(const wire::Stop stop, wire::Stop::FromFrame(frame));
-    requests_.StopAsked(stop);
-    return OkStatus();
+    return requests_.StopAsked(stop);
   }
   if (frame.type == wire::FrameType::kClaim) {
     PYRO_ASSIGN_OR_RETURN(const wire::Claim claim, wire::Claim::FromFrame(frame));

@@ -19,7 +19,7 @@ class ClientRequests {
   virtual ~ClientRequests() = default;
   virtual void ClientGreeted(ClientId client) = 0;  // Its hello was valid; it may get frames now.
   virtual Status FromClient(ClientId client, wire::Frame frame) = 0;  // A command's frame.
-  virtual void StopAsked(const wire::Stop& stop) = 0;
+  virtual Status StopAsked(const wire::Stop& stop) = 0;
   virtual Status ClaimAsked(ClientId client, const wire::Claim& claim) = 0;
   // The last call for this client; its session may be destroyed in it.
   virtual void ClientGone(ClientId client) = 0;

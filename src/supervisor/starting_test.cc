@@ -64,7 +64,7 @@ class StartingPartTest : public SupervisorFixture,
   void MachineEnded() override {}
   void ClientGreeted(ClientId) override {}
   Status FromClient(ClientId, wire::Frame) override { return OkStatus(); }
-  void StopAsked(const wire::Stop&) override {}
+  Status StopAsked(const wire::Stop&) override { return OkStatus(); }
   Status ClaimAsked(ClientId, const wire::Claim&) override { return OkStatus(); }
   void ClientGone(ClientId) override {}
   void GuestIsReady() override { ++readies_; }

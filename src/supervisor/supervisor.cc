@@ -125,6 +125,14 @@ Status Supervisor::FromClient(ClientId client, wire::Frame frame) {
   return serving_.router().FromClient(client, std::move(frame));
 }
 
+Status Supervisor::StopAsked(const wire::Stop& stop) {
+  if (stop.only_spare && !spare_.waiting()) {
+    return MakeError(ErrorCode::kWrongState, "this guest has an owner");
+  }
+  Stop(stop.remove || spare_.waiting());
+  return OkStatus();
+}
+
 Status Supervisor::ClaimAsked(ClientId client, const wire::Claim& claim) {
   if (!spare_.waiting() || !starting_.done() || ending_.begun()) {
     return MakeError(ErrorCode::kWrongState, "this guest has another owner");

@@ -97,7 +97,7 @@ class Supervisor : private ClientRequests,
   // Clients.
   void ClientGreeted(ClientId client) override;
   Status FromClient(ClientId client, wire::Frame frame) override;
-  void StopAsked(const wire::Stop& stop) override { Stop(stop.remove || spare_.waiting()); }
+  Status StopAsked(const wire::Stop& stop) override;
   Status ClaimAsked(ClientId client, const wire::Claim& claim) override;
   void ClientGone(ClientId client) override;
 

@@ -298,6 +298,35 @@ TEST_F(SpareTest, IsRemovedByAnyStop) {
   EXPECT_EQ(record_.notes.back(), "removed");
 }
 
+TEST_F(SpareTest, AStopForSparesThatComesAfterAClaimChangesNothing) {
+  ASSERT_NO_FATAL_FAILURE(BeginWaiting());
+  FramePeer& early = Client();  // Greeted while it still waited.
+  early.Take();
+  FramePeer& maker = Taker("manifest");
+  record_.creating = false;
+  maker.Take();
+  FramePeer& late = Client();
+  late.Take();
+  for (FramePeer* client : {&early, &late}) {
+    client->Send(wire::Stop{.remove = true, .only_spare = true}.ToFrame());
+    Run();
+    EXPECT_EQ(ErrorIn(client->Take()), "this guest has an owner");
+    EXPECT_TRUE(client->ended());
+  }
+  EXPECT_EQ(ends_, 0);
+  EXPECT_EQ(record_.Count("removed"), 0);
+  maker.Send(Exec(1, "goes on", true));
+  Run();
+  EXPECT_EQ(record_.Count("begin goes on"), 1);
+}
+
+TEST_F(SpareTest, IsRemovedByAStopForSparesWhileItWaits) {
+  ASSERT_NO_FATAL_FAILURE(BeginWaiting());
+  Client().Send(wire::Stop{.remove = true, .only_spare = true}.ToFrame());
+  Run();
+  EXPECT_EQ(record_.notes.back(), "removed");
+}
+
 TEST_F(SpareTest, ThatDoesNotStartEndsAtOnceWithTheReason) {
   vmm_.RefuseNextStart(MakeError(ErrorCode::kUnavailable, "no room"));
   ASSERT_NO_FATAL_FAILURE(Begin());

@@ -103,7 +103,8 @@ constexpr Field kKill[] = {Row<Kill, &Kill::reason>("reason")};
 constexpr Field kAccepted[] = {Row<Accepted, &Accepted::sequence>("sequence").From(1)};
 constexpr Field kCancel[] = {Row<Cancel, &Cancel::sequence>("sequence").From(1)};
 constexpr Field kAsk[] = {Row<Ask, &Ask::question>("question").To(kMaxName)};
-constexpr Field kStop[] = {Row<Stop, &Stop::remove>("remove")};
+constexpr Field kStop[] = {Row<Stop, &Stop::remove>("remove"),
+                           Row<Stop, &Stop::only_spare>("only_spare").MayLack()};
 constexpr Field kClaim[] = {
     Row<Claim, &Claim::ttl_seconds>("ttl_seconds").From(1).To(kMaxClaimSeconds),
     Row<Claim, &Claim::task>("task").To(kMaxManifest)};

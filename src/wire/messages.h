@@ -134,9 +134,11 @@ struct Ask {
   static Result<Ask> FromFrame(const Frame& frame);
 };
 
-// Client to supervisor. `remove` deletes the VM, otherwise it is left stopped.
+// Client to supervisor. `remove` deletes the VM, otherwise it is left stopped. With `only_spare` a
+// guest that a client has claimed meanwhile goes on: the answer is an error.
 struct Stop {
   bool remove = false;
+  bool only_spare = false;
   Frame ToFrame() const;
   static Result<Stop> FromFrame(const Frame& frame);
 };

@@ -188,6 +188,14 @@ TEST(MessagesTest, AClaimHasALease) {
   }
 }
 
+TEST(MessagesTest, AStopMayBeForSparesAlone) {
+  EXPECT_TRUE(Stop::FromFrame(Stop{.remove = true, .only_spare = true}.ToFrame())->only_spare);
+  // An earlier pyro does not say so.
+  const auto earlier = Stop::FromFrame(WithBody(FrameType::kStop, {{"remove", true}}));
+  ASSERT_TRUE(earlier.ok()) << earlier.error().message;
+  EXPECT_FALSE(earlier->only_spare);
+}
+
 TEST(MessagesTest, AClaimMayBeForATask) {
   EXPECT_EQ(Claim::FromFrame(Claim{.ttl_seconds = 1, .task = "{}"}.ToFrame())->task, "{}");
   for (const Json& task : {Json(1), Json(), Json(std::string(65537, 'x'))}) {

@@ -112,7 +112,8 @@ void EndSpares(const fs::path& pool, std::int64_t keep) {
   for (const fs::path& spare : state::ListSpares(pool)) {
     if (!Waits(spare) || keep-- > 0) continue;
     if (auto link = SupervisorLink::Connect(Socket(spare))) {
-      (void)link->Stop(wire::Stop{.remove = true}, Deadline::After(kSpareStopLimit));
+      (void)link->Stop(wire::Stop{.remove = true, .only_spare = true},
+                       Deadline::After(kSpareStopLimit));
     }
   }
 }

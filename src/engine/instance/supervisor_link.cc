@@ -180,6 +180,9 @@ Status SupervisorLink::Stop(wire::Stop stop, Deadline deadline) {
     auto frame = Next(deadline, -1);
     // Any end of the connection is the awaited one.
     if (!frame && frame.error().code == ErrorCode::kTimedOut) return frame.error();
+    if (frame && frame->type == FrameType::kError && stop.only_spare) {
+      return wire::ErrorFromFrame(*frame);
+    }
     if (!frame || frame->type == FrameType::kStopped) return WaitForProcess(deadline);
   }
 }
