@@ -131,7 +131,11 @@ int ClearDeadSpares(const fs::path& pool) {
   int waiting = 0;
   for (const fs::path& spare : ListSpares(pool)) {
     const auto lock = sys::FileLock::TryAcquire(spare / "lock");
-    if (!lock || *lock) {
+    // It has gone, or is a task's directory by now.
+    if (!lock && lock.error().code == ErrorCode::kNotFound) continue;
+    // Without an answer, such as for lack of descriptors, it may have an owner, and may become a
+    // task's directory in the middle of a removal.
+    if (lock && *lock) {
       (void)sys::RemoveTree(spare);
     } else if (!SpareIsTaken(spare)) {
       ++waiting;

@@ -100,6 +100,14 @@ TEST_F(SparePoolTest, OnlySparesWithAnOwnerSurvive) {
   EXPECT_TRUE(fs::exists(alive));
 }
 
+TEST_F(SparePoolTest, ASpareWhoseLockGivesNoAnswerIsLeftAlone) {
+  const fs::path spare = MakeSpare(kSpare);
+  std::ofstream(spare / "data.img") << "work";
+  fs::create_directory(spare / "lock");  // It cannot be opened for writing, not even by root.
+  EXPECT_EQ(ClearDeadSpares(pool_.directory), 1);
+  EXPECT_TRUE(fs::exists(spare / "data.img"));
+}
+
 TEST_F(SparePoolTest, ATaskOfASpareHasItsId) {
   EXPECT_EQ(TaskOfSpare(pool_.directory / kSpare).str(), "task_aaaaaaaaaaaaaaaaaaaaaaaaaa");
 }
