@@ -1,5 +1,10 @@
 // Environments, the templates made of them, and spares.
 
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -8,8 +13,12 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "engine/testing/engine_fixture.h"
+#include "state/pool/spare_pool.h"
 #include "sys/files.h"
+#include "sys/process_ref.h"
+#include "sys/unix_socket.h"
 
 namespace pyro::engine {
 namespace {
@@ -194,6 +203,42 @@ TEST_F(SparesTest, ATaskTakesTheSpareThatWaits) {
   EXPECT_TRUE(engine_->KeepSpares(Vm(), 0).ok());
 }
 
+TEST_F(SparesTest, ATaskThatCannotBeMadeOfASpareCostsNoSecondOne) {
+  ASSERT_TRUE(engine_->KeepSpares(Vm(), 2).ok());
+  std::vector<fs::path> spares;
+  for (const auto& entry : fs::recursive_directory_iterator(state_ / "spares")) {
+    if (entry.path().filename() == "control.sock") spares.push_back(entry.path().parent_path());
+  }
+  ASSERT_EQ(spares.size(), 2u);
+  std::sort(spares.begin(), spares.end());  // As they are asked.
+  // Where the task's directory would be, another one is.
+  for (const fs::path& spare : spares) {
+    fs::create_directories(state_ / "tasks" / ("task_" + spare.filename().native().substr(3)));
+  }
+  const auto task = engine_->CreateTask(Task());
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  for (int i = 0; i < 6000 && fs::exists(spares[0]); ++i) ::usleep(10'000);
+  EXPECT_FALSE(fs::exists(spares[0]));
+  EXPECT_TRUE(sys::ConnectUnix(spares[1] / "control.sock").ok());
+  EXPECT_TRUE(engine_->DeleteTask(task->task_id).ok());
+  EXPECT_TRUE(engine_->KeepSpares(Vm(), 0).ok());
+}
+
+TEST_F(SparesTest, ATaskOnAHostWhosePoolsHaveEndedIsPreparedOnce) {
+  ASSERT_TRUE(engine_->KeepSpares(Vm(), 1).ok());
+  ASSERT_TRUE(engine_->KeepSpares(Vm(), 0).ok());
+  ASSERT_TRUE(fs::exists(state_ / "spares"));
+  int prepared = 0;
+  CallIo io;
+  io.on_progress = [&](std::string_view phase, std::string_view, double) {
+    prepared += phase == "prepare";
+  };
+  const auto task = engine_->CreateTask(Task(), io);
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  EXPECT_EQ(prepared, 1);
+  EXPECT_TRUE(engine_->DeleteTask(task->task_id).ok());
+}
+
 TEST_F(SparesTest, ATaskOfAnotherDiskTakesNone) {
   ASSERT_TRUE(engine_->KeepSpares(Vm(), 1).ok());
   TaskOptions options = Task();
@@ -236,6 +281,34 @@ TEST_F(SparesTest, EndingSparesBuildsNothing) {
   VmOptions unknown = Vm();
   unknown.environment = "no-such:1";
   EXPECT_EQ(engine_->KeepSpares(unknown, 0).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(SparesTest, PoolsOfAProcessThatHasEndedAndThoseToReplaceTakeNoMemory) {
+  const pid_t ended = ::fork();
+  if (ended == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  for (const pid_t keeper : {ended, ::getpid()}) {
+    state::SparePool huge;
+    huge.directory = state::SparePoolsDirectory(state_) / std::to_string(keeper);
+    huge.environment = "debian:12";
+    huge.environment_digest = "d";
+    huge.mem_mib = 1 << 24;
+    huge.count = 64;
+    huge.blank = "/blank";
+    huge.guest = "{}";
+    huge.keeper = ToJsonLine(sys::ProcessRef::Of(keeper)->ToJson());
+    ASSERT_TRUE(sys::MakeDirectories(huge.directory).ok());
+    ASSERT_TRUE(state::WriteSparePool(huge).ok());
+  }
+  ASSERT_EQ(::kill(ended, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(ended, nullptr, 0), ended);
+  const auto kept = engine_->KeepOwnSpares(Vm(), 1);
+  ASSERT_TRUE(kept.ok()) << kept.error().message;
+  EXPECT_EQ(kept->waiting, 1);
+  EXPECT_EQ(engine_->ListSparePools()->size(), 1u);
+  ASSERT_TRUE(engine_->KeepOwnSpares(Vm(), 0).ok());
 }
 
 TEST_F(SparesTest, WhatCannotBeKeptIsRefused) {

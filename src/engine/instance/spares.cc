@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -98,7 +99,9 @@ Status CheckMemory(const Context& context, const SparePool& wanted) {
   std::uint64_t mib =
       static_cast<std::uint64_t>(wanted.mem_mib) * static_cast<std::uint64_t>(wanted.count);
   for (const SparePool& pool : state::ListSparePools(context.state)) {
-    if (pool.directory == wanted.directory) continue;
+    // A process keeps spares of one kind: its others end.
+    const bool replaced = !wanted.keeper.empty() && pool.keeper == wanted.keeper;
+    if (replaced || pool.directory == wanted.directory) continue;
     mib += static_cast<std::uint64_t>(pool.mem_mib) * static_cast<std::uint64_t>(pool.count);
   }
   if (mib <= memory.total_mib / 2) return OkStatus();
@@ -178,8 +181,16 @@ Result<SparePoolInfo> EndPools(const Context& context, const VmOptions& options)
   return DescribePool(ended);
 }
 
+// The directory of pools stays when the last one has ended.
 bool HasPools(const Context& context) {
-  return ::access(state::SparePoolsDirectory(context.state).c_str(), F_OK) == 0;
+  std::error_code missing;
+  return !fs::is_empty(state::SparePoolsDirectory(context.state), missing) && !missing;
+}
+
+// False: the task could not be made, as on a full disk. The next spare would be lost for it, too.
+bool IsOfThisSpare(const Error& refusal) {
+  return refusal.code == ErrorCode::kWrongState || refusal.code == ErrorCode::kGuestUnavailable ||
+         refusal.code == ErrorCode::kTimedOut;
 }
 
 // `claim` says what a spare is asked.
@@ -194,7 +205,10 @@ std::optional<SupervisorLink> ClaimSpare(
     for (const fs::path& spare : state::ListSpares(pool)) {
       if (state::SpareIsTaken(spare)) continue;
       auto link = SupervisorLink::Connect(Socket(spare));
-      if (link && link->Claim(claim(spare), Deadline::After(limit))) return std::move(*link);
+      if (!link) continue;
+      const Status claimed = link->Claim(claim(spare), Deadline::After(limit));
+      if (claimed) return std::move(*link);
+      if (!IsOfThisSpare(claimed.error())) return std::nullopt;
     }
   }
   return std::nullopt;
@@ -265,6 +279,8 @@ Result<SparePoolInfo> Keep(const Context& context, const VmOptions& options, std
                         PrepareParts(context, std::move(environment), wish, io));
   PYRO_ASSIGN_OR_RETURN(SparePool pool, PlanPool(context, parts, options, whose));
   pool.count = static_cast<int>(count);
+  // Those whose time is over, or whose process has ended, take no memory.
+  state::ReapSpares(context.state, context.clock.Now());
   PYRO_RETURN_IF_ERROR(CheckMemory(context, pool));
   PYRO_RETURN_IF_ERROR(MakeTemplate(context, parts, options, pool.blank, io));
   PYRO_RETURN_IF_ERROR(whose == PoolOf::kThisProcess ? WriteOwnPool(context, pool)
