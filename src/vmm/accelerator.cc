@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <memory>
 #include <utility>
 
@@ -23,7 +24,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kVerdictFormat = 3;
+constexpr int kVerdictFormat = 4;
 constexpr std::size_t kMaxCacheBytes = 64 * 1024;
 constexpr std::int64_t kMaxReasonBytes = 1000;
 // In the order of KvmAccess.
@@ -33,8 +34,12 @@ constexpr Field kVerdictFields[] = {
     Row<AcceleratorVerdict, &AcceleratorVerdict::reason>("reason").To(kMaxReasonBytes),
     Row<AcceleratorVerdict, &AcceleratorVerdict::kvm>("kvm_ms").To(3600 * 1000),
     Row<AcceleratorVerdict, &AcceleratorVerdict::tcg>("tcg_ms").To(3600 * 1000),
+    Row<AcceleratorVerdict, &AcceleratorVerdict::lasts>("lasts"),
 };
 constexpr milliseconds kPatience{20'000};
+// How long a verdict holds that does not last. QEMU stops a guest that KVM fails to run, and does
+// not end: without this, each call on such a host would wait for that again.
+constexpr std::chrono::minutes kUntilTriedAgain{10};
 constexpr int kProbeRuns = 2;  // The better one counts: a busy host may disturb one.
 // The probe's loop is what TCG does best; a guest's kernel gains far more from KVM. A KVM that
 // interprets takes a hundred times as long.
@@ -95,8 +100,13 @@ Result<AcceleratorVerdict> FindOut(const Vmm& vmm, const AcceleratorOptions& opt
 
 std::optional<AcceleratorVerdict> CachedVerdict(const std::filesystem::path& file,
                                                 const Json& key) {
+  struct stat status {};
+  const bool there = ::stat(file.c_str(), &status) == 0;
   const Result<std::string> text = sys::ReadFile(file, kMaxCacheBytes);
-  return text ? ParseVerdict(*text, key) : std::nullopt;
+  std::optional<AcceleratorVerdict> verdict = text ? ParseVerdict(*text, key) : std::nullopt;
+  if (!verdict || verdict->lasts) return verdict;
+  const std::chrono::seconds age(there ? std::time(nullptr) - status.st_mtim.tv_sec : -1);
+  return age.count() >= 0 && age < kUntilTriedAgain ? verdict : std::nullopt;
 }
 
 void Cache(const std::filesystem::path& file, AcceleratorVerdict verdict, const Json& key) {
@@ -188,7 +198,11 @@ Result<AcceleratorVerdict> JudgeProbes(const ProbeOutcome& kvm, const ProbeOutco
     verdict.reason = fmt::format("a tiny guest took {} ms under KVM and {} ms under TCG",
                                  kvm.processor.count(), tcg.processor.count());
   }
-  if (!verdict.lasts) verdict.reason += "; this may be a busy host, and pyro tries again next time";
+  if (!verdict.lasts) {
+    verdict.reason +=
+        fmt::format("; this may be a busy host, and pyro tries again after {} minutes",
+                    kUntilTriedAgain.count());
+  }
   return verdict;
 }
 
@@ -231,7 +245,7 @@ Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,
   if (std::optional<AcceleratorVerdict> cached = CachedVerdict(options.cache_file, key))
     return *cached;
   PYRO_ASSIGN_OR_RETURN(AcceleratorVerdict verdict, FindOut(*vmm, options, access));
-  if (verdict.lasts) Cache(options.cache_file, verdict, key);
+  Cache(options.cache_file, verdict, key);
   return verdict;
 }
 

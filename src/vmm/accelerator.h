@@ -35,7 +35,7 @@ struct AcceleratorVerdict {
   // What the probe's work took of the processor, if its result was right.
   std::optional<std::chrono::milliseconds> kvm;
   std::optional<std::chrono::milliseconds> tcg;
-  bool lasts = true;  // False: it rests on a probe that ran out of time, and is not kept.
+  bool lasts = true;  // False: it rests on a probe that ran out of time, and holds for 10 minutes.
 
   bool operator==(const AcceleratorVerdict&) const = default;
 };
@@ -47,8 +47,8 @@ struct AcceleratorOptions {
 };
 
 // Returns the wish, or the cached verdict if it is still valid. Otherwise it runs the probe twice
-// under each accelerator, 20 s each time at most, and caches a verdict that lasts. Several
-// processes may do this at once. A cache that cannot be read or written is ignored.
+// under each accelerator, 20 s each time at most, and caches the verdict. Several processes may do
+// this at once. A cache that cannot be read or written is ignored.
 // kMissingTool: no monitor or no bwrap. kInvalidArgument: the wish is not an accelerator.
 // kGuestUnavailable: the probe fails under every accelerator.
 Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,

@@ -1,5 +1,9 @@
 #include "vmm/accelerator.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <ctime>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -72,6 +76,13 @@ TEST(AcceleratorTest, VerdictsComeBackForTheSameKeyOnly) {
     EXPECT_FALSE(ParseVerdict(text, other)) << field;
   }
   EXPECT_NE(VerdictKey("/bin/sh", KvmAccess::kDenied), key);
+}
+
+TEST(AcceleratorTest, ThatAVerdictDoesNotLastIsStored) {
+  const Json key = VerdictKey("/bin/sh", KvmAccess::kAllowed);
+  const AcceleratorVerdict verdict = *JudgeProbes(RanOut(), Took(150));
+  ASSERT_FALSE(verdict.lasts);
+  EXPECT_EQ(ParseVerdict(FormatVerdict(verdict, key), key), verdict);
 }
 
 TEST(AcceleratorTest, BrokenCachesAreNoVerdict) {
@@ -152,6 +163,12 @@ class ProbedHostTest : public testing::Test {
     return *verdict;
   }
 
+  void MakeCacheOld() {
+    const timespec then{.tv_sec = std::time(nullptr) - 11 * 60, .tv_nsec = 0};
+    const timespec times[] = {then, then};
+    PYRO_CHECK(::utimensat(AT_FDCWD, options_.cache_file.c_str(), times, 0) == 0);
+  }
+
   ProbedVmm::Probe probe_ = [](int, Accelerator accelerator, ProbeLimits) {
     return Took(accelerator == Accelerator::kKvm ? 40 : 170);
   };
@@ -190,9 +207,25 @@ TEST_F(ProbedHostTest, AHostThatIsTooBusyOnceDoesNotLoseKvm) {
     return busy ? RanOut() : Took(40);
   };
   EXPECT_EQ(Choose().accelerator, Accelerator::kTcg);
-  EXPECT_FALSE(KnownAccelerator(factory_, options_));
   busy = false;
+  MakeCacheOld();
+  EXPECT_FALSE(KnownAccelerator(factory_, options_));
   EXPECT_EQ(Choose().accelerator, Accelerator::kKvm);
+  MakeCacheOld();
+  probes_ = 0;
+  EXPECT_EQ(Choose().accelerator, Accelerator::kKvm);  // This one lasts.
+  EXPECT_EQ(probes_, 0);
+}
+
+TEST_F(ProbedHostTest, AKvmThatHangsIsNotWaitedForByEachCall) {
+  probe_ = [](int, Accelerator accelerator, ProbeLimits) {
+    return accelerator == Accelerator::kTcg ? Took(170) : RanOut();
+  };
+  const AcceleratorVerdict first = Choose();
+  EXPECT_EQ(first.accelerator, Accelerator::kTcg);
+  EXPECT_EQ(probes_, 4);
+  EXPECT_EQ(Choose(), first);
+  EXPECT_EQ(probes_, 4);
 }
 
 TEST_F(ProbedHostTest, BothHaveTheSamePatienceAndASlowKvmEndsSoon) {
