@@ -133,6 +133,7 @@ for kind in "${kinds[@]}"; do
   if [ "$kind" = deb ]; then
     for page in pyro pyro-run pyro-task; do inside sh -c "man $page >/dev/null" || { say "no man page $page"; exit 1; }; done
     [ -e "$root/usr/share/bash-completion/completions/pyro" ] || { say "no completions"; exit 1; }
+    [ -s "$root/usr/share/doc/pyro-mcp/licenses/libssl-dev" ] || { say "no licenses of the libraries that pyro holds"; exit 1; }
     check_library
   fi
   # The first one's pull was real; the others may have what it built.

@@ -59,9 +59,12 @@ done
 # The kernel's source package: "linux 6.12.1-1" in the file beside it.
 read -r source_name source_version < <(sed -n 's/^ *"source_package": "\(.*\)",$/\1/p' "$tree/usr/lib/pyro-mcp/pyro-usermode-kernel.json")
 built_using="$source_name (= $source_version)"
-# The kernel and the agent are linked statically with the C library, the other programs with the rest (cmake/pyro.cmake).
-for package in libc6-dev libsqlite3-dev libarchive-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev liblz4-dev libssl-dev; do
+# The kernel and the agent are linked statically with the C library, the other programs with the rest (cmake/pyro.cmake). Their
+# licenses want to be told with what is linked with them.
+mkdir "$share/doc/pyro-mcp/licenses"
+for package in libc6-dev libfmt-dev libsqlite3-dev libarchive-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev liblz4-dev libssl-dev; do
   built_using+=", $(dpkg-query -W -f '${source:Package} (= ${source:Version})' "$package")"
+  install -m644 "/usr/share/doc/$package/copyright" "$share/doc/pyro-mcp/licenses/$package"
 done
 # Programs that are linked with the library depend on this minor version, and the loader learns of it.
 minor=${version%.*}
