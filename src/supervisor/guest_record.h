@@ -62,8 +62,7 @@ class GuestRecord {
 };
 
 // Row and files in the state directory, of a VM or a task; a spare has files only, until it is a
-// task's guest. registry.db is
-// opened at the first use. The clock is borrowed.
+// task's guest. registry.db is opened at the first use. The clock is borrowed.
 std::unique_ptr<GuestRecord> MakeGuestRecord(const wire::SupervisorConfig& config,
                                              const Clock& clock);
 

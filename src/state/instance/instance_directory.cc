@@ -60,12 +60,12 @@ Status MakeDirectory(const fs::path& path) {
   return sys::ErrnoError(errno, "create directory", path.native());
 }
 
-// Of a directory that no other process knows yet.
 // Syncs the directory, too.
 Status WriteManifest(const fs::path& directory, const InstanceRecord& task) {
   return sys::WriteFileAtomically(directory / "manifest.json", FormatTaskManifest(task));
 }
 
+// Of a directory that no other process knows yet.
 Result<sys::FileLock> TakeNewLock(const fs::path& directory, InstanceKind kind) {
   PYRO_ASSIGN_OR_RETURN(std::optional<sys::FileLock> lock,
                         sys::FileLock::TryAcquire(directory / "lock"));
