@@ -108,6 +108,8 @@ def test_a_test_that_cannot_pass_on_a_machine_is_left_out_there(monkeypatch, her
     assert items == [both, other.pop(here)] and left_out == list(other.values())
     with pytest.raises(AssertionError):
         harness.only_on("qemu", "")
+    with pytest.raises(AssertionError, match="everywhere"):
+        harness.leave_out([Item(*(harness.only_on(name, "for a good reason") for name in ("qemu", "usermode")))])
 
 
 def test_every_entry_is_told_where_the_programs_and_the_environments_are():
