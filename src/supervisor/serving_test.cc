@@ -57,7 +57,7 @@ class ServingPartTest : public SupervisorFixture,
  private:
   void ClientGreeted(ClientId) override {}
   Status FromClient(ClientId, wire::Frame) override { return OkStatus(); }
-  void StopAsked(const wire::Stop&) override {}
+  Status StopAsked(const wire::Stop&) override { return OkStatus(); }
   Status ClaimAsked(ClientId, const wire::Claim&) override { return OkStatus(); }
   void ClientGone(ClientId) override {}
   Status FromAgent(wire::Frame) override { return OkStatus(); }
