@@ -325,7 +325,7 @@ struct SparePoolInfo {
   std::int64_t count = 0;    // The number to keep.
   std::int64_t waiting = 0;  // The number that is ready now.
   std::int64_t ttl_seconds = 0;
-  std::string expires_at;  // RFC 3339, unless one is taken before. Empty: no spares.
+  std::string expires_at;  // RFC 3339, unless taken before. Empty: none, or of KeepOwnSpares().
 };
 
 // One setting of the user's configuration file.

@@ -127,7 +127,7 @@ class SparePool(TypedDict):
     count: int  # The number to keep.
     waiting: int  # The number that is ready now.
     ttl_seconds: int  # They are removed if none is taken for this time.
-    expires_at: Optional[str]  # The time of their removal; None if there are none.
+    expires_at: Optional[str]  # The time of their removal; None without spares, and for those of one server.
 
 
 class SparePools(TypedDict):

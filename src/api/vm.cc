@@ -205,7 +205,7 @@ constexpr Field kSparePoolInfo[] = {
         "ttl_seconds", "They are removed if none is taken for this time")
         .Of(Unit::kSeconds),
     Row<SparePoolInfo, &SparePoolInfo::expires_at>(
-        "expires_at", "The time of their removal; null if there are none")
+        "expires_at", "The time of their removal; null without spares, and for those of one server")
         .NullIfUnset(),
 };
 

@@ -81,6 +81,18 @@ TEST_F(CliHostTest, SparesAreKeptShownAndEnded) {
   EXPECT_EQ(Pyro({"warm", "debian:12", "--count", "65"}).code, kExitFailed);
 }
 
+TEST_F(CliHostTest, SparesThatAServerKeepsForItselfAreShownAsSuch) {
+  StartWarm();
+  ASSERT_TRUE(engine_->KeepOwnSpares(Vm(), 1).ok());
+  const std::string own = Pyro({"warm"}).out;
+  EXPECT_NE(own.find("1 of 1 spares are ready"), std::string::npos) << own;
+  EXPECT_NE(own.find("for one 'pyro mcp serve' alone"), std::string::npos) << own;
+  ASSERT_TRUE(engine_->KeepOwnSpares(Vm(), 0).ok());
+  const std::string all = Pyro({"warm", "debian:12", "--count", "1"}).out;
+  EXPECT_EQ(all.find("alone"), std::string::npos) << all;
+  EXPECT_EQ(Pyro({"warm", "debian:12", "--count", "0"}).out.find("alone"), std::string::npos);
+}
+
 TEST_F(CliHostTest, TheDoctorShowsWhatWorksAndWhatDoesNot) {
   const Told told = Pyro({"doctor"});
   for (const char* text : {"Platform: linux-", "Runtime: ", "KVM: ", "Accelerator: tcg"}) {

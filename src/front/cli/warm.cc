@@ -19,6 +19,8 @@ std::string Line(const SparePoolInfo& pool) {
                                  pool.environment, pool.waiting, pool.count, pool.vcpu_count,
                                  pool.mem_mib, pool.network ? ", network" : "");
   if (!pool.expires_at.empty()) text += fmt::format("; until {} if unused", pool.expires_at);
+  // No other process takes or ends these.
+  if (pool.expires_at.empty() && pool.count > 0) text += "; for one 'pyro mcp serve' alone";
   return text + "\n";
 }
 
