@@ -188,9 +188,10 @@ bool HasPools(const Context& context) {
 }
 
 // False: the task could not be made, as on a full disk. The next spare would be lost for it, too.
+// One that ends at this moment answers with another frame: kProtocol.
 bool IsOfThisSpare(const Error& refusal) {
   return refusal.code == ErrorCode::kWrongState || refusal.code == ErrorCode::kGuestUnavailable ||
-         refusal.code == ErrorCode::kTimedOut;
+         refusal.code == ErrorCode::kTimedOut || refusal.code == ErrorCode::kProtocol;
 }
 
 // `claim` says what a spare is asked.
