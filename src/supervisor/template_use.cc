@@ -1,6 +1,8 @@
 #include "supervisor/template_use.h"
 
 #include <chrono>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "vmm/template.h"
@@ -34,7 +36,8 @@ void TemplateUse::GuestIsReady(bool ends_with_its_command) {
   // The guest boots without it, so the template was at fault.
   if (bad_) (void)vmm::RemoveTemplate(config_.templ.directory);
   const std::filesystem::path& next = config_.templ.next_directory;
-  if (!next.empty() && !std::filesystem::exists(next)) wanted_ = true;
+  std::error_code unknown;
+  if (!next.empty() && !std::filesystem::exists(next, unknown)) wanted_ = true;
   if (wanted_ && !ends_with_its_command) MakeWhenIdle();
 }
 

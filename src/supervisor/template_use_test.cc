@@ -81,6 +81,16 @@ TEST_F(TemplateUseTest, OneForTheNextStartIsMadeAlsoWhenThisOneIsThere) {
   }
 }
 
+TEST_F(TemplateUseTest, APlaceForTheNextThatCannotBeLookedAtEndsNoGuest) {
+  ASSERT_NO_FATAL_FAILURE(WriteTemplate());
+  const auto loop = directory_.path() / "loop";
+  std::filesystem::create_symlink(loop, loop);
+  config_.templ.next_directory = loop / "next";
+  TemplateUse& use = Make();
+  EXPECT_TRUE(use.Find());
+  EXPECT_NO_THROW(use.GuestIsReady(false));
+}
+
 TEST_F(TemplateUseTest, AGuestThatEndsWithItsCommandHasItMadeAtItsEnd) {
   TemplateUse& use = Make();
   (void)use.Find();
