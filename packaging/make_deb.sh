@@ -62,7 +62,7 @@ built_using="$source_name (= $source_version)"
 # The kernel and the agent are linked statically with the C library, the other programs with the rest (cmake/pyro.cmake). Their
 # licenses want to be told with what is linked with them.
 mkdir "$share/doc/pyro-mcp/licenses"
-for package in libc6-dev libfmt-dev libsqlite3-dev libarchive-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev liblz4-dev libssl-dev; do
+for package in $(sed -n 's/^held: //p' "$root/tools/packages.txt"); do
   built_using+=", $(dpkg-query -W -f '${source:Package} (= ${source:Version})' "$package")"
   install -m644 "/usr/share/doc/$package/copyright" "$share/doc/pyro-mcp/licenses/$package"
 done
