@@ -37,8 +37,8 @@ constexpr Field kVerdictFields[] = {
     Row<AcceleratorVerdict, &AcceleratorVerdict::lasts>("lasts"),
 };
 constexpr milliseconds kPatience{20'000};
-// How long a verdict holds that does not last. QEMU stops a guest that KVM fails to run, and does
-// not end: without this, each call on such a host would wait for that again.
+// How long a verdict holds that does not last. Without this, each call on a host where KVM hangs
+// would wait for that again.
 constexpr std::chrono::minutes kUntilTriedAgain{10};
 constexpr int kProbeRuns = 2;  // The better one counts: a busy host may disturb one.
 // The probe's loop is what TCG does best; a guest's kernel gains far more from KVM. A KVM that

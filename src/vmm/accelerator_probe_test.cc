@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
@@ -54,6 +55,17 @@ TEST_F(AcceleratorProbeTest, AGuestThatComputesForLongerThanItsLimitIsStopped) {
   EXPECT_FALSE(outcome->correct);
   EXPECT_FALSE(outcome->out_of_patience);
   EXPECT_EQ(outcome->failure, "took more than 1 ms");
+}
+
+TEST_F(AcceleratorProbeTest, AGuestThatQemuHasStoppedIsNotWaitedFor) {
+  ::chmod(directory_.path().c_str(), 0755);
+  const auto program = directory_.path() / "qemu";
+  ASSERT_TRUE(std::filesystem::copy_file(*sys::ProgramDirectory() / "vmm_stopped_qemu", program));
+  auto outcome = qemu::RunProbe(program, Accelerator::kTcg, "/dev/kvm", {.patience = seconds(60)});
+  ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+  EXPECT_FALSE(outcome->correct);
+  EXPECT_FALSE(outcome->out_of_patience);
+  EXPECT_EQ(outcome->failure, "was stopped (KVM internal error. Suberror: 1)");
 }
 
 // Each of the busy loops takes the processor from the probe; its own work stays the same.

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,7 +42,7 @@ using std::chrono::milliseconds;
 // What the guest of probe_rom.S sends.
 constexpr char kBegun = 'b';
 constexpr char kRight = 'r';
-constexpr milliseconds kLook{10};  // How often its time is compared with the limit.
+constexpr milliseconds kLook{10};  // How often we look at QEMU while the guest runs.
 
 Result<sys::UniqueFd> ProbeFirmware() {
   sys::UniqueFd file(::memfd_create("probe", MFD_CLOEXEC));
@@ -93,16 +94,21 @@ milliseconds TimeOf(pid_t process) {
                                                   std::chrono::nanoseconds(time.tv_nsec));
 }
 
-// The guest's work: from its first sign to its last, or to a limit. Errors as NextSign().
-Result<Sign> FollowWork(int fd, const Sign& begun, milliseconds limit, Deadline deadline,
-                        milliseconds* processor) {
-  const milliseconds before = TimeOf(begun.sender);
+// Why QEMU has stopped the guest; empty: it has not. When KVM fails to run a guest, then QEMU says
+// so, prints the processor's registers, and waits for ever.
+std::string WhyStopped(jail::JailedProcess& process) {
+  const std::string said = process.Diagnostics();
+  const bool stopped = said.find("EIP=") != said.npos || said.find("RIP=") != said.npos;
+  return stopped ? Printable(std::string_view(said).substr(0, said.find('\n')), 300) : "";
+}
+
+// Waits for the next sign, but no longer than until `over`. Errors as NextSign().
+Result<Sign> AwaitSign(int fd, Deadline deadline, const std::function<bool()>& over) {
   while (true) {
     const Deadline look = Deadline::After(kLook);
     Result<Sign> sign = NextSign(fd, look.at() < deadline.at() ? look : deadline);
     const bool waits = !sign && sign.error().code == ErrorCode::kTimedOut && !deadline.Expired();
-    *processor = TimeOf(begun.sender) - before;
-    if (!waits || (limit.count() > 0 && *processor > limit)) return sign;
+    if (over() || !waits) return sign;
   }
 }
 
@@ -143,15 +149,24 @@ Result<ProbeOutcome> RunProbe(const std::filesystem::path& program, Accelerator 
     outcome.failure = "did not start: " + process.error().message;
     return outcome;
   }
-  Result<Sign> sign = NextSign(signs.first.get(), deadline);
+  const auto stopped = [&process] { return !WhyStopped(*process).empty(); };
+  Result<Sign> sign = AwaitSign(signs.first.get(), deadline, stopped);
   if (sign && sign->letter == kBegun) {
-    sign = FollowWork(signs.first.get(), *sign, limits.processor, deadline, &outcome.processor);
+    const pid_t qemu = sign->sender;
+    const milliseconds before = TimeOf(qemu);
+    sign = AwaitSign(signs.first.get(), deadline, [&] {
+      outcome.processor = TimeOf(qemu) - before;
+      const milliseconds limit = limits.processor;
+      return (limit.count() > 0 && outcome.processor > limit) || stopped();
+    });
   }
   if (sign) {
     outcome.correct = sign->letter == kRight;
     if (!outcome.correct) outcome.failure = "came out wrong";
   } else if (sign.error().code == ErrorCode::kUnavailable) {
     outcome.failure = EndedWrongly(*process, deadline);
+  } else if (stopped()) {
+    outcome.failure = fmt::format("was stopped ({})", WhyStopped(*process));
   } else if (deadline.Expired()) {
     outcome.out_of_patience = true;
     outcome.failure = fmt::format("did not finish within {} ms", limits.patience.count());
