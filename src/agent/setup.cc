@@ -84,15 +84,11 @@ Status MountData() {
   return OkStatus();
 }
 
-Status MountOverlay() {
-  const std::string options = fmt::format("lowerdir={},upperdir={}/upper,workdir={}/work",
-                                          kBaseDirectory, kDataDirectory, kDataDirectory);
-  return Mount("overlay", kNewRoot, "overlay", 0, options.c_str());
-}
-
 // Ends with the overlay as the root directory of this process and of all that it will start.
 Status EnterRoot() {
-  PYRO_RETURN_IF_ERROR(MountOverlay());
+  const std::string options = fmt::format("lowerdir={},upperdir={}/upper,workdir={}/work",
+                                          kBaseDirectory, kDataDirectory, kDataDirectory);
+  PYRO_RETURN_IF_ERROR(Mount("overlay", kNewRoot, "overlay", 0, options.c_str()));
   const std::string workspace = fmt::format("{}/workspace", kDataDirectory);
   const sys::UniqueFd tree(
       ::open_tree(AT_FDCWD, workspace.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
@@ -171,18 +167,6 @@ Status GuestRoot::Enter() {
   PYRO_RETURN_IF_ERROR(Named("root", EnterRoot()));
   PYRO_RETURN_IF_ERROR(Named("file systems", PlaceFileSystems(file_systems_)));
   if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
-  return OkStatus();
-}
-
-Status RehearseMounts() {
-  PYRO_RETURN_IF_ERROR(MountData());
-  PYRO_RETURN_IF_ERROR(MountOverlay());
-  for (const char* target : {kNewRoot, kDataDirectory}) {
-    if (::umount2(target, 0) != 0) return sys::ErrnoError(errno, "unmount", target);
-  }
-  // EBUSY: it is still mounted.
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd disk,
-                        sys::OpenFile(DiskPath(GuestDisk::kData), O_RDONLY | O_EXCL));
   return OkStatus();
 }
 

@@ -34,10 +34,6 @@ class GuestRoot {
   sys::UniqueFd data_;
 };
 
-// Mounts a data disk and the overlay on it, and unmounts both. What the kernel has to prepare for
-// such mounts is done then, and it keeps nothing of the disk.
-Status RehearseMounts();
-
 // CLOCK_REALTIME, to so many nanoseconds since the epoch.
 Status SetClock(std::int64_t wall_clock_ns);
 

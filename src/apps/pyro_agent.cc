@@ -68,8 +68,9 @@ Status Run() {
     agent->Fail(error);
   } else if (freezing != Freezing::kNo) {
     WarmPageCache();
-    const Status mounted = freezing == Freezing::kWithDisk ? root.Enter() : RehearseMounts();
-    if (!mounted) agent->Fail(mounted.error());
+    if (freezing == Freezing::kWithDisk) {
+      if (const Status entered = root.Enter(); !entered) agent->Fail(entered.error());
+    }
     AwaitFreePageReport();
   }
   return agent->Serve();

@@ -19,8 +19,7 @@ constexpr Field kTemplateFields[] = {
     Row<TemplateConfig, &TemplateConfig::key>("key").To(16 * 1024),
     Row<TemplateConfig, &TemplateConfig::environment>("environment"),
     Row<TemplateConfig, &TemplateConfig::environment_digest>("environment_digest").To(128),
-    // The text of an earlier pool does not have these.
-    Row<TemplateConfig, &TemplateConfig::trial_disk>("trial_disk").MayLack(),
+    // The text of an earlier pool does not have them.
     Row<TemplateConfig, &TemplateConfig::next_directory>("next_directory").MayLack(),
     Row<TemplateConfig, &TemplateConfig::next_key>("next_key").To(16 * 1024).MayLack(),
 };

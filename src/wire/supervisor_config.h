@@ -32,8 +32,6 @@ struct TemplateConfig {
   std::string key;                  // Every input that it depends on, as text.
   std::string environment;          // For people: debian:12, and its version.
   std::string environment_digest;
-  // An image of an empty disk, which the guest of a template for any disk has for a trial.
-  std::filesystem::path trial_disk;
   // Of the template from which the guest starts again, if that is another one. Made like the first.
   std::filesystem::path next_directory;
   std::string next_key;

@@ -45,7 +45,7 @@ TEST(SupervisorConfigTest, TheTextOfVersionFourStays) {
   ASSERT_TRUE(back.ok()) << back.error().message;
   EXPECT_EQ(FormatSupervisorConfig(*back), FormatSupervisorConfig(Example()));
   Json later = *ParseJson(FormatSupervisorConfig(Example()));
-  for (const char* key : {"next_directory", "next_key", "trial_disk"}) {
+  for (const char* key : {"next_directory", "next_key"}) {
     EXPECT_EQ(later["template"].erase(key), 1u) << key;
   }
   EXPECT_EQ(ToJsonLine(later), kText);

@@ -15,7 +15,6 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "engine/instance/guest_process.h"
-#include "engine/instance/instance_files.h"
 #include "image/store/digest.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
@@ -108,8 +107,6 @@ Status PlanTemplate(const Context& context, const GuestParts& parts,
   config.templ.directory = TemplatesDirectory(context) / NameOfKey(config.templ.key);
   config.templ.environment = parts.environment.name;
   config.templ.environment_digest = parts.environment.digest;
-  // Without it, only the template for any disk is not made.
-  if (auto blank = BlankDisk(context)) config.templ.trial_disk = std::move(*blank);
   if (config.kind == wire::GuestKind::kTask && !config.blank_disk.empty()) {
     config.templ.next_key = TemplateKey(parts, {}, machine);
     config.templ.next_directory = TemplatesDirectory(context) / NameOfKey(config.templ.next_key);
