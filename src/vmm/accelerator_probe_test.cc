@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "sys/files.h"
+#include "sys/host.h"
 #include "sys/test_directory.h"
 #include "vmm/accelerator.h"
 #include "vmm/factory.h"

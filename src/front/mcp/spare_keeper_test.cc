@@ -23,7 +23,8 @@ class SpareKeeperTest : public engine::EngineFixture {
 
   std::int64_t Waiting() {
     std::int64_t waiting = 0;
-    for (const SparePoolInfo& pool : *engine_->ListSparePools()) waiting += pool.waiting;
+    const auto pools = engine_->ListSparePools();
+    for (const SparePoolInfo& pool : *pools) waiting += pool.waiting;
     return waiting;
   }
 
