@@ -102,7 +102,7 @@ std::unique_ptr<CLI::App> MakeParser(Context& context, const std::vector<std::st
       "Example:\n  pyro run debian:12 -- git --version\n\n'pyro COMMAND --help' tells more.");
   app->formatter(HelpFormatter());
   app->set_help_flag("-h,--help", "Print this help");
-  const std::string_view name = called.empty() ? "" : called[0];
+  const std::string_view name = called.empty() ? std::string_view() : called[0];
   const bool one = name != kHelp && std::any_of(std::begin(kTopCommands), std::end(kTopCommands),
                                                 [&](const auto& top) { return top.name == name; });
   context.verb = one && called.size() > 1 ? called[1] : "";
