@@ -39,7 +39,7 @@ class FuzzPorts : public supervisor::CommandPorts {
   void ToClient(supervisor::ClientId, std::string bytes) override { to_clients += bytes.size(); }
   void GivingUp() override {}
   void JournalWritten() override {}
-  void UseChanged() override {}
+  void UseChanged(bool) override {}
 
   std::size_t to_clients = 0;
 };
