@@ -118,18 +118,20 @@ TEST_F(CoreTest, InitializeAnswersWithTheClientsVersionOrTheNewest) {
 }
 
 TEST_F(CoreTest, AClientIsToldOfOnceItHasItsFirstAnswer) {
-  const auto sink = std::make_shared<CollectingSink>();
+  const auto first = std::make_shared<CollectingSink>();
+  const auto second = std::make_shared<CollectingSink>();
   int clients = 0;
   ServerOptions options = Options();
   options.on_client = [&] {
     ++clients;
-    EXPECT_TRUE(sink->Answer().contains("result"));
+    EXPECT_TRUE(first->Answer().contains("result"));
   };
   Server server(options);
   EXPECT_EQ(clients, 0);
-  for (const int id : {1, 2}) {
-    server.core().Handle({id, "initialize", Json::object()}, peer_->Scope(peer_), sink);
-  }
+  server.core().Handle({1, "initialize", Json::object()}, peer_->Scope(peer_), first);
+  EXPECT_EQ(clients, 1);
+  server.core().Handle({2, "initialize", Json::object()}, peer_->Scope(peer_), second);
+  EXPECT_TRUE(second->Answer().contains("result"));
   EXPECT_EQ(clients, 1);
 }
 
