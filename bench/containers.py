@@ -10,7 +10,7 @@ import shutil
 import host
 from archive import Archive
 from context import Context
-from program import timed
+from program import WORKSPACE, timed
 from rounds import Failed
 
 
@@ -18,7 +18,7 @@ RUNSC_SUITE = "trixie"  # Where the newer gVisor is from.
 
 
 def bundle(directory: pathlib.Path, root: pathlib.Path, *args: str, rootless: bool, workspace: pathlib.Path | None = None) -> pathlib.Path:
-    """An OCI bundle that runs `args`: own namespaces, read-only root, no capability, no network. `workspace` becomes its /workspace."""
+    """An OCI bundle that runs `args`: own namespaces, read-only root, no capability, no network. `workspace` stands where a guest of pyro has its own."""
     linux: dict = {"namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", "network")]}
     if rootless:
         linux["namespaces"].append({"type": "user"})
@@ -35,7 +35,7 @@ def bundle(directory: pathlib.Path, root: pathlib.Path, *args: str, rootless: bo
                    {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"]}],
         "linux": linux}
     if workspace is not None:
-        config["mounts"].append({"destination": "/workspace", "type": "bind", "source": str(workspace), "options": ["rbind", "rw"]})
+        config["mounts"].append({"destination": WORKSPACE, "type": "bind", "source": str(workspace), "options": ["rbind", "rw"]})
     directory.mkdir(exist_ok=True)
     (directory / "config.json").write_text(json.dumps(config))
     return directory

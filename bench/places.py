@@ -8,7 +8,7 @@ import subprocess
 import typing
 
 from containers import Runtime
-from program import Pyro, timed
+from program import WORKSPACE, Pyro, timed
 
 # What a command finds in its environment, the same in every place.
 ENVIRONMENT = ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "LC_ALL=C.UTF-8"]
@@ -27,8 +27,8 @@ class Host:
         self.command = ["bwrap", "--die-with-parent", "--cap-drop", "ALL", "--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev",
                         "--tmpfs", "/tmp", *([] if os.geteuid() == 0 else ["--unshare-user", "--uid", "0", "--gid", "0"])]
         if workspace is not None:
-            self.command += ["--bind", str(workspace), "/workspace"]
-        self.command += ["--chdir", "/workspace"]
+            self.command += ["--bind", str(workspace), WORKSPACE]
+        self.command += ["--chdir", WORKSPACE]
 
     def call(self, command: list[str], seconds: float) -> tuple[float, bytes]:
         return output(timed([*self.command, *ENVIRONMENT, *command], seconds, stdout=subprocess.PIPE))
@@ -42,7 +42,7 @@ class Sandbox:
         self.name = runtime.start_idle(stack)
 
     def call(self, command: list[str], seconds: float) -> tuple[float, bytes]:
-        words = [*self.runtime.command, "exec", "--cwd", "/workspace", self.name, *ENVIRONMENT, *command]
+        words = [*self.runtime.command, "exec", "--cwd", WORKSPACE, self.name, *ENVIRONMENT, *command]
         return output(timed(words, seconds, stdin=self.runtime.streams, stdout=subprocess.PIPE))
 
 

@@ -13,6 +13,7 @@ import host
 from rounds import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORKSPACE = "/workspace"  # A guest's, of docs/contract.md. Other places have theirs there too, as prepared sources name it.
 HANG_SECONDS = 300  # After this time a single call counts as hung.
 PULL_SECONDS = 1800
 REAP_SECONDS = 0.5  # Shorter measurements are left alone.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 
 #include <gtest/gtest.h>
@@ -37,6 +38,21 @@ class LeaseTest : public SupervisorFixture, public Lease::Guest {
   int owner_gone_ = 0;  // It was removed.
   std::optional<Spare> spare_;
   std::optional<Lease> lease_;
+
+  // Its creator goes, first without and then after `then`.
+  void ExpectToEndWithItsCreatorUnless(const std::function<void(Lease&)>& then) {
+    for (const bool happens : {false, true}) {
+      owner_gone_ = 0;
+      Lease& lease = Begin();
+      int ends[2];
+      ASSERT_EQ(::pipe(ends), 0);
+      lease.WatchCreator(sys::UniqueFd(ends[0]));
+      if (happens) then(lease);
+      ::close(ends[1]);
+      Run();
+      EXPECT_EQ(owner_gone_, happens ? 0 : 1);
+    }
+  }
 
  private:
   bool Idle() const override { return idle_; }
@@ -137,17 +153,7 @@ TEST_F(LeaseTest, OnlyWhileATaskIsBeingMadeItEndsWithItsMaker) {
 
 TEST_F(LeaseTest, ACreatorThatEndsCountsOnlyUntilAnOwnerHasCome) {
   config_.dies_with_first_client = true;
-  for (const bool greeted : {false, true}) {
-    owner_gone_ = 0;
-    Lease& lease = Begin();
-    int ends[2];
-    ASSERT_EQ(::pipe(ends), 0);
-    lease.WatchCreator(sys::UniqueFd(ends[0]));
-    if (greeted) lease.ClientGreeted(1);
-    ::close(ends[1]);
-    Run();
-    EXPECT_EQ(owner_gone_, greeted ? 0 : 1);
-  }
+  ExpectToEndWithItsCreatorUnless([](Lease& lease) { lease.ClientGreeted(1); });
 }
 
 TEST_F(LeaseTest, ASpareWaitsAsLongAsItsPoolAndThenEndsWithTheClientThatClaimedIt) {
@@ -173,18 +179,10 @@ TEST_F(LeaseTest, ASpareWaitsAsLongAsItsPoolAndThenEndsWithTheClientThatClaimedI
 TEST_F(LeaseTest, ASpareThatWaitsEndsWithTheProcessThatItIsKeptFor) {
   config_.kind = wire::GuestKind::kVm;
   config_.spare_pool = directory_.path();
-  for (const bool taken : {false, true}) {
-    owner_gone_ = 0;
-    Lease& lease = Begin();
-    int ends[2];
-    ASSERT_EQ(::pipe(ends), 0);
-    lease.WatchCreator(sys::UniqueFd(ends[0]));
-    if (taken) spare_->Claim();
-    if (taken) lease.Claimed(7, 300s, false);
-    ::close(ends[1]);
-    Run();
-    EXPECT_EQ(owner_gone_, taken ? 0 : 1);
-  }
+  ExpectToEndWithItsCreatorUnless([this](Lease& lease) {
+    spare_->Claim();
+    lease.Claimed(7, 300s, false);
+  });
 }
 
 TEST_F(LeaseTest, ASpareThatIsATasksIsStoppedAtItsEndAndGoesWithAMakerThatIsNotDone) {
