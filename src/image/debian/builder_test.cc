@@ -105,6 +105,57 @@ TEST_F(BuilderTest, TheKernelAndTheImageReportHowFarTheyAre) {
   EXPECT_NE(details.find("usr/bin/git\n"), std::string::npos) << details;
 }
 
+// As the kernel package of Debian 13 has them.
+class CompressedModules : public BuilderTest {
+ protected:
+  // `compress` is what makes each file, from its standard input.
+  void SetUpPackage(std::string_view compress) {
+    tools_.Add("dpkg-deb",
+               "case $1 in --show) printf 'linux-image-9-cloud\\n9.1\\n';;\n"
+               "--vextract) mkdir -p $3/boot $3/usr/lib/modules/9-cloud; echo k > "
+               "$3/boot/vmlinuz-9-cloud;\n"
+               "for m in virtio blk; do echo $m | " +
+                   std::string(compress) + " > $3/usr/lib/modules/9-cloud/$m.ko.xz; done;; esac");
+    tools_.Add("depmod", "test -d $2/lib/modules/$3");
+    tools_.Add(
+        "modprobe",
+        "echo \"insmod $2/lib/modules/9-cloud/virtio.ko.xz \"\n"
+        "case $6 in virtio_blk) echo \"insmod $2/lib/modules/9-cloud/blk.ko.xz o=1\";; esac");
+  }
+};
+
+TEST_F(CompressedModules, OfUsrLibAreFoundAndDecompressed) {
+  SetUpPackage("xz");
+  const auto manifest = Build();
+  ASSERT_TRUE(manifest) << manifest.error().message;
+  ASSERT_EQ(manifest->modules.size(), 2U);
+  EXPECT_EQ(manifest->modules[0].name, "virtio.ko");
+  EXPECT_EQ(sys::ReadFile(version() / "modules/virtio.ko", 100).value(), "virtio\n");
+  EXPECT_EQ(sys::ReadFile(version() / "modules/blk.ko", 100).value(), "blk\n");
+}
+
+TEST_F(CompressedModules, ThatAreDamagedAreNoData) {
+  for (const char* compress : {"cat", "xz | head -c 40"}) {
+    SCOPED_TRACE(compress);
+    fs::remove_all(directory_.path() / "kernel-files");
+    SetUpPackage(compress);
+    const auto manifest = Build();
+    ASSERT_FALSE(manifest);
+    EXPECT_EQ(manifest.error().code, ErrorCode::kDataLoss);
+    EXPECT_NE(manifest.error().message.find("'virtio.ko.xz' is damaged"), std::string::npos)
+        << manifest.error().message;
+    fs::remove_all(version());
+    fs::create_directory(version());
+  }
+}
+
+TEST_F(BuilderTest, AKernelPackageWithoutModulesIsNoData) {
+  tools_.Add("dpkg-deb", "case $1 in --show) printf 'linux-image-9-cloud\\n9.1\\n';; esac");
+  const auto manifest = Build();
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().code, ErrorCode::kDataLoss);
+}
+
 TEST_F(BuilderTest, AMissingToolIsNamedBeforeAnythingRuns) {
   tools_.Remove("mkfs.erofs");
   const auto manifest = Build();
@@ -176,9 +227,11 @@ TEST_F(BuilderTest, EndlessOutputIsBounded) {
 }
 
 TEST(ShowDepends, TakesPathsWithSpacesAndDropsOptions) {
-  const auto paths =
-      ParseShowDepends("builtin ext4\ninsmod /a b/x.ko \ninsmod /a b/y.ko opt=1\ninsmod nothing\n");
-  EXPECT_EQ(paths, (std::vector<fs::path>{"/a b/x.ko", "/a b/y.ko"}));
+  const auto paths = ParseShowDepends(
+      "builtin ext4\ninsmod /a b/x.ko \ninsmod /a b/y.ko opt=1\ninsmod nothing\n"
+      "insmod /a b/z.ko.xz \ninsmod /a b/w.ko.xz opt=1\n");
+  EXPECT_EQ(paths,
+            (std::vector<fs::path>{"/a b/x.ko", "/a b/y.ko", "/a b/z.ko.xz", "/a b/w.ko.xz"}));
 }
 
 }  // namespace

@@ -22,14 +22,16 @@ struct KernelFiles {
 };
 
 // Unpacks the .deb into `scratch` (made, left behind) and copies the image to `version_dir`/vmlinuz
-// and the modules with all they depend on to `version_dir`/modules. Reports the phase "kernel".
-// kDataLoss: the package lacks a file or is damaged. kCancelled.
+// and the modules with all they depend on to `version_dir`/modules, decompressed. Both lib/modules
+// and usr/lib/modules of `scratch` lead to the package's modules. Reports the phase "kernel".
+// kDataLoss: the package lacks a file or is damaged. kNoSpace. kCancelled.
 Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const std::filesystem::path& package,
                                   const std::filesystem::path& scratch,
                                   const std::filesystem::path& version_dir,
                                   const ProgressFn& progress, Cancellation cancel);
 
-// The paths in the output of `modprobe --show-depends`, in order; built-in modules have none.
+// The paths in the output of `modprobe --show-depends`, in order, each with the suffix of its
+// compression; built-in modules have none.
 std::vector<std::filesystem::path> ParseShowDepends(std::string_view text);
 
 }  // namespace pyro::image
