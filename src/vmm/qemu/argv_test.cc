@@ -33,7 +33,7 @@ microvm,acpi=on,rtc=on
 -accel
 tcg,thread=multi,tb-size=128
 -cpu
-max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off
+max,erms=off,fsrm=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off
 -nodefaults
 -no-user-config
 -no-reboot
