@@ -11,6 +11,7 @@ kinds=("${@:-deb}")
 [ $# -gt 0 ] || kinds=(deb wheel sdist)
 
 say() { echo "dist-check: $*"; }
+packages() { "$here/../tools/list_packages.sh" -r bookworm "$@" | tr '\n' ' '; }
 skip() {
   say "cannot run here: $1"
   [ "${PYRO_REQUIRE_QEMU:-}" != 1 ] || exit 1
@@ -61,10 +62,10 @@ install_deb() {
 }
 install_python() {  # wheel or sdist, into a virtual environment of the user
   cp "$1" "$root/dist"
-  local packages="python3-venv python3-pip ca-certificates $(sed -n 's/^run: //p' "$here/../tools/packages.txt" | tr '\n' ' ')"
+  local packages="python3-venv python3-pip ca-certificates $(packages run)"
   packages+=" libfmt9 libarchive13 libsqlite3-0 libssl3 libslirp0"
   if [ "$kind" = sdist ]; then
-    packages+=" python3-setuptools python3-wheel $(sed -n 's/^build: //p' "$here/../tools/packages.txt" | tr '\n' ' ')"
+    packages+=" python3-setuptools python3-wheel $(packages build)"
   fi
   inside sh -euc "export DEBIAN_FRONTEND=noninteractive; apt-get update -qq
     apt-get install -qq -y --no-install-recommends $packages; useradd -m user" >"$work/$kind.log" 2>&1

@@ -40,7 +40,9 @@ install -m644 "$root/packaging/debian/copyright" "$share/doc/pyro-mcp/copyright"
 # Who packs it is who answers for the package.
 maintainer="${DEBFULLNAME:-The pyro maintainers} <${DEBEMAIL:-maintainers@pyro.invalid}>"
 date=$(date -R -d "@${SOURCE_DATE_EPOCH:-$(date +%s)}")
-printf 'pyro-mcp (%s) bookworm; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$version" "$maintainer" "$date" |
+# shellcheck source=/dev/null
+release=$(. /etc/os-release && echo "${VERSION_CODENAME:-unstable}")
+printf 'pyro-mcp (%s) %s; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$version" "$release" "$maintainer" "$date" |
   gzip -9n >"$share/doc/pyro-mcp/changelog.gz"
 install -Dm644 "$root/packaging/debian/lintian-overrides" "$share/lintian/overrides/pyro-mcp"
 
@@ -52,8 +54,10 @@ while IFS= read -r file; do
   if file -b "$file" | grep -q 'dynamically linked'; then objects+=("$file"); fi
 done < <(find "$tree/usr" -type f \( -perm -u+x -o -name '*.so' -o -name '*.so.*' \))
 depends=$(cd "$stage" && dpkg-shlibdeps --warnings=0 -O "${objects[@]}" | sed -n 's/^shlibs:Depends=//p')
-depends+=', python3 (>= 3.11), python3 (<< 3.12)'
-for package in $(sed -n 's/^run: //p' "$root/tools/packages.txt"); do
+# The module is for the Python of this release.
+read -r python next < <(/usr/bin/python3 -c 'import sys; print("%d.%d %d.%d" % (*sys.version_info[:2], sys.version_info[0], sys.version_info[1] + 1))')
+depends+=", python3 (>= $python), python3 (<< $next)"
+for package in $("$root/tools/list_packages.sh" run); do
   [ "$(dpkg-query -W -f '${Essential}' "$package" 2>/dev/null)" = yes ] || depends+=", $package"
 done
 # The kernel's source package: "linux 6.12.1-1" in the file beside it.
@@ -62,7 +66,7 @@ built_using="$source_name (= $source_version)"
 # The kernel and the agent are linked statically with the C library, the other programs with the rest (cmake/pyro.cmake). Their
 # licenses want to be told with what is linked with them.
 mkdir "$share/doc/pyro-mcp/licenses"
-for package in $(sed -n 's/^held: //p' "$root/tools/packages.txt"); do
+for package in $("$root/tools/list_packages.sh" held); do
   built_using+=", $(dpkg-query -W -f '${source:Package} (= ${source:Version})' "$package")"
   install -m644 "/usr/share/doc/$package/copyright" "$share/doc/pyro-mcp/licenses/$package"
 done

@@ -1,12 +1,10 @@
 #!/bin/sh
-# install_packages.sh SECTION…: installs what tools/packages.txt lists for them and is not there yet. Needs root or sudo only then.
+# install_packages.sh SECTION…: installs what tools/packages.txt lists for them and this host, and is not there yet. Needs root or
+# sudo only then.
 set -eu
-list=$(dirname "$0")/packages.txt
 missing=
-for section in "$@"; do
-  for package in $(sed -n "s/^$section: //p" "$list"); do
-    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
-  done
+for package in $("$(dirname "$0")/list_packages.sh" "$@"); do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 as_root=

@@ -156,3 +156,17 @@ def test_the_demo_says_beforehand_how_long_it_takes_unless_it_is_built(scratch):
     (scratch / "bin").mkdir()
     shutil.copy("/bin/true", scratch / "bin/pyro")
     assert say("2") == ""
+
+
+def test_packages_have_the_names_of_the_release_and_an_unknown_one_gets_those_of_the_newest():
+    def packages(release, *sections):
+        return subprocess.run([harness.ROOT / "tools/list_packages.sh", "-r", release, *sections],
+                              capture_output=True, text=True, check=True, timeout=60).stdout.split()
+
+    bookworm, trixie = (packages(release, "build", "check") for release in ("bookworm", "trixie"))
+    assert {"libboost1.81-dev", "clang-format-14", "libgtest-dev", "g++"} <= set(bookworm)
+    assert {"libboost1.83-dev", "libclang-rt-dev", "libgtest-dev", "g++"} <= set(trixie)
+    assert not {"libboost1.81-dev", "clang-format-14", "clang-tidy-14"} & set(trixie)
+    assert packages("of-tomorrow", "build", "check") == trixie
+    assert packages("trixie", "run") == packages("bookworm", "run")
+    assert all(packages("bookworm", section) for section in ("usermode", "run", "bench", "dist", "held"))
