@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 
-PRECOMPILED = re.compile(r" -Winvalid-pch| (-Xclang )?-include(-pch)? (-Xclang )?\S*/cmake_pch\.\S+")
+PRECOMPILED = re.compile(r" -Winvalid-pch| -include(-pch)? \S*/cmake_pch\.\S+")
 # Of GCC alone.
 WARNINGS = re.compile(r" -Wno-(restrict|stringop-overflow)\b")
 

@@ -68,8 +68,7 @@ def test_a_name_local_to_two_files_of_a_folder_is_refused(scratch):
 
 @pytest.mark.parametrize("precompiled", [
     "-Winvalid-pch -include /b/CMakeFiles/pyro_pch.dir/cmake_pch.hxx",
-    "-Winvalid-pch -Xclang -include-pch -Xclang /b/CMakeFiles/pyro_pch.dir/cmake_pch.hxx.pch -Xclang -include "
-    "-Xclang /b/CMakeFiles/pyro_pch.dir/cmake_pch.hxx"])
+    "-Winvalid-pch -include-pch /b/CMakeFiles/pyro_pch.dir/cmake_pch.hxx.pch"])
 def test_compile_commands_name_each_source_without_batches_and_precompiled_headers(scratch, precompiled):
     (scratch / "batches").mkdir()
     batch = scratch / "batches/sys_0.cc"
@@ -84,6 +83,24 @@ def test_compile_commands_name_each_source_without_batches_and_precompiled_heade
     for entry in found:
         assert entry["command"].split() == ["c++", "-DX=1", "-iquote", "/src", "-o", "x.o", "-c", entry["file"]]
     assert plain_commands.plain(found, scratch) == found, "a second pass changes nothing"
+
+
+def test_a_precompiled_header_has_the_same_checksum_in_each_clone_until_its_text_differs(scratch):
+    def checksum(clone, text):
+        (scratch / clone / "include").mkdir(parents=True)
+        (scratch / clone / "include/outside.h").write_text(text)
+        header = scratch / clone / "pch.h"
+        header.write_text("#pragma once\n#include <outside.h>\n")
+        (scratch / clone / "pch.h.cxx").write_text("")
+        made = scratch / clone / "pch.h.gch"
+        subprocess.run([harness.ROOT / "tools/precompile.sh", "g++", f"-I{scratch / clone}/include", "-x", "c++-header", "-include", header,
+                        "-MD", "-MT", made, "-MF", f"{made}.d", "-o", made, "-c", f"{header}.cxx"], check=True)
+        assert made.stat().st_size > 0
+        return (scratch / clone / "pch.h.gch.sum").read_text()
+
+    first = checksum("first", "inline int One() { return 1; }\n")
+    assert checksum("second", "inline int One() { return 1; }\n") == first
+    assert checksum("third", "inline int One() { return 2; }\n") != first
 
 
 @pytest.fixture
