@@ -233,7 +233,16 @@ Result<Manifest> DebianBuilder::Build(const CatalogEntry& entry, const fs::path&
   PYRO_ASSIGN_OR_RETURN(const AptSetup apt,
                         ReadHostApt(tools_, entry.release, sources_override_, cancel));
   DebianBuild build(tools_, root, entry, work_dir, version_dir, progress, cancel);
-  return build.Run(apt);
+  auto manifest = build.Run(apt);
+  if (manifest || apt.own_release.empty() || manifest.error().code != ErrorCode::kUnavailable) {
+    return manifest;
+  }
+  Error error = std::move(manifest).error();
+  error.hint += fmt::format(
+      "; if the mirror of this host's Debian '{}' lacks '{}', let PYRO_APT_SOURCES name a "
+      "sources.list with a line such as: deb MIRROR {} main",
+      apt.own_release, entry.release, entry.release);
+  return error;
 }
 
 Status DebianBuilder::Discard(const fs::path& work_dir) {

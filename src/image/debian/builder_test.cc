@@ -174,6 +174,17 @@ TEST_F(BuilderTest, AnUnreachableMirrorIsUnavailable) {
   EXPECT_EQ(manifest.error().code, ErrorCode::kUnavailable);
 }
 
+TEST_F(BuilderTest, AMirrorOfAnotherReleaseThatFailsIsNamedAsOne) {
+  tools_.Add("apt-get", "printf 'http://m.example/debian/\\tsid\\tsid\\tmain\\tDebian\\t/x:1\\n'");
+  tools_.Add("mmdebstrap", "echo 'E: The repository does not have a Release file.' >&2; exit 25");
+  const auto manifest = Build();
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().code, ErrorCode::kUnavailable);
+  EXPECT_NE(manifest.error().hint.find("Debian 'sid' lacks 'bookworm', let PYRO_APT_SOURCES name"),
+            std::string::npos)
+      << manifest.error().hint;
+}
+
 TEST_F(BuilderTest, AFullDiskIsNoSpaceInEveryStep) {
   for (const char* tool : {"mkfs.erofs", "dpkg-deb", "mmdebstrap"}) {
     fs::remove_all(directory_.path() / "rootfs");

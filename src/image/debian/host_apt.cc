@@ -1,5 +1,7 @@
 #include "image/debian/host_apt.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <set>
@@ -8,12 +10,15 @@
 
 #include "base/text.h"
 #include "base/try.h"
+#include "image/store/catalog.h"
 #include "sys/files.h"
 
 namespace pyro::image {
 namespace {
 
 constexpr std::size_t kMaxSourcesFile = 1 << 20;
+constexpr std::string_view kSignedBy = "Signed-By";
+constexpr std::string_view kDebianKeys = "debian-archive-";  // How its key files' names begin.
 
 bool EqualIgnoringCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
@@ -27,7 +32,7 @@ std::string Known(std::string_view field) {
 }
 
 std::string_view Canonical(std::string_view option) {
-  for (const std::string_view name : {"Signed-By", "Trusted"}) {
+  for (const std::string_view name : {kSignedBy, std::string_view("Trusted")}) {
     if (EqualIgnoringCase(option, name)) return name;
   }
   return {};
@@ -93,13 +98,8 @@ Options OptionsOf(const IndexTarget& target) {
   return SourceOptions(*text, file.extension() == ".sources", static_cast<std::size_t>(*number));
 }
 
-// A key file of the host is not in the image; Debian's own keyring is.
-bool WorksInImage(const std::pair<std::string, std::string>& option) {
-  return option.first != "Signed-By" || !option.second.starts_with('/') ||
-         option.second.starts_with("/usr/share/keyrings/debian-archive-");
-}
-
-AptSetup MakeSetup(const std::vector<IndexTarget>& targets) {
+// `keys`: the Signed-By of all targets, in place of what the host's entries say about trust.
+AptSetup MakeSetup(const std::vector<IndexTarget>& targets, const std::string& keys) {
   AptSetup setup;
   setup.extension = ".sources";
   for (const auto& target : targets) {
@@ -107,10 +107,11 @@ AptSetup MakeSetup(const std::vector<IndexTarget>& targets) {
                                          target.uri, target.release, target.component);
     setup.sources += head;
     setup.image_sources += StripCredentials(head);
-    for (const auto& option : OptionsOf(target)) {
-      const std::string line = fmt::format("{}: {}\n", option.first, option.second);
-      setup.sources += line;
-      if (WorksInImage(option)) setup.image_sources += line;
+    for (const auto& [name, value] :
+         keys.empty() ? OptionsOf(target) : Options{{std::string(kSignedBy), keys}}) {
+      setup.sources += fmt::format("{}: {}\n", name, value);
+      const std::string in_image = name == kSignedBy ? SignedByInImage(value) : value;
+      if (!in_image.empty()) setup.image_sources += fmt::format("{}: {}\n", name, in_image);
     }
     setup.sources += '\n';
     setup.image_sources += '\n';
@@ -118,6 +119,21 @@ AptSetup MakeSetup(const std::vector<IndexTarget>& targets) {
         fmt::format("deb {} {} {}", target.uri, target.release, target.component)));
   }
   return setup;
+}
+
+// The files with which Debian's keyring package lets apt accept one release.
+Result<std::string> KeysOf(std::string_view release, const std::filesystem::path& keyrings) {
+  std::string keys;
+  for (const char* part : {"automatic", "security-automatic", "stable"}) {
+    const auto file = keyrings / fmt::format("{}{}-{}.gpg", kDebianKeys, release, part);
+    if (::access(file.c_str(), R_OK) != 0) {
+      return MakeError(ErrorCode::kMissingTool,
+                       fmt::format("this host has no keys of Debian '{}'", release),
+                       "install them: sudo apt update && sudo apt install debian-archive-keyring");
+    }
+    keys += fmt::format("{}{}", keys.empty() ? "" : " ", file.native());
+  }
+  return keys;
 }
 
 Result<AptSetup> SetupFromFile(const std::filesystem::path& file) {
@@ -181,6 +197,49 @@ std::vector<IndexTarget> SelectTargets(const std::vector<IndexTarget>& targets,
   return selected;
 }
 
+Borrowed BorrowTargets(const std::vector<IndexTarget>& targets, std::string_view release) {
+  const auto name_of = [](const IndexTarget& target) {
+    return target.codename.empty() ? target.release : target.codename;
+  };
+  const auto in_catalog = [](std::string_view name) {
+    return std::any_of(Catalog().begin(), Catalog().end(),
+                       [&](const CatalogEntry& entry) { return entry.release == name; });
+  };
+  for (const auto& candidate : targets) {
+    const std::string own = name_of(candidate);
+    const bool debian =
+        candidate.origin == "Debian" || (candidate.origin.empty() && in_catalog(own));
+    // The name of updates, security updates and backports has a hyphen.
+    if (!debian || own.find('-') != std::string::npos) continue;
+    auto selected = SelectTargets(targets, own);
+    if (selected.empty()) continue;
+    for (auto& target : selected) {
+      target.release = fmt::format("{}{}", release, name_of(target).substr(own.size()));
+      target.codename = target.release;
+    }
+    return {own, std::move(selected)};
+  }
+  return {};
+}
+
+std::string SignedByInImage(std::string_view signed_by) {
+  if (signed_by.find("-----BEGIN") != std::string_view::npos) return std::string(signed_by);
+  std::string kept;
+  while (!signed_by.empty()) {
+    const auto end = std::min(signed_by.find_first_of(" \t\n,"), signed_by.size());
+    std::filesystem::path word = signed_by.substr(0, end);
+    signed_by.remove_prefix(std::min(end + 1, signed_by.size()));
+    const bool is_file = word.is_absolute();
+    if (word.empty() || (is_file && (word.parent_path() != kKeyrings ||
+                                     !word.filename().native().starts_with(kDebianKeys)))) {
+      continue;
+    }
+    if (is_file && word.extension() == ".pgp") word.replace_extension(".gpg");
+    kept += fmt::format("{}{}", kept.empty() ? "" : " ", word.native());
+  }
+  return kept;
+}
+
 std::vector<std::pair<std::string, std::string>> SourceOptions(std::string_view text, bool deb822,
                                                                std::size_t number) {
   if (!deb822) {
@@ -222,28 +281,39 @@ std::string StripCredentials(std::string_view text) {
   return stripped;
 }
 
-Result<AptSetup> ReadHostApt(const ToolPaths& tools, std::string_view release,
-                             const std::filesystem::path& sources_override, Cancellation cancel) {
-  AptSetup setup;
-  if (!sources_override.empty()) {
-    PYRO_ASSIGN_OR_RETURN(setup, SetupFromFile(sources_override));
-  } else {
-    PYRO_ASSIGN_OR_RETURN(
-        const std::string listed,
-        Capture(tools,
-                {"apt-get", "indextargets", "--format", kIndexTargetFormat, "Created-By: Packages"},
-                cancel));
-    const auto targets = SelectTargets(ParseIndexTargets(listed), release);
-    if (targets.empty()) {
-      return MakeError(
-          ErrorCode::kNotFound,
-          fmt::format("this host's apt has no source of Debian '{}'", release),
-          fmt::format("add one to /etc/apt/sources.list.d, or let PYRO_APT_SOURCES name a "
-                      "sources.list with a line such as: deb MIRROR {} main",
-                      release));
-    }
-    setup = MakeSetup(targets);
+namespace {
+
+Result<AptSetup> SetupFromHost(const ToolPaths& tools, std::string_view release,
+                               const std::filesystem::path& keyrings, Cancellation cancel) {
+  PYRO_ASSIGN_OR_RETURN(
+      const std::string listed,
+      Capture(tools,
+              {"apt-get", "indextargets", "--format", kIndexTargetFormat, "Created-By: Packages"},
+              cancel));
+  const auto targets = ParseIndexTargets(listed);
+  if (const auto own = SelectTargets(targets, release); !own.empty()) return MakeSetup(own, {});
+  Borrowed borrowed = BorrowTargets(targets, release);
+  if (borrowed.targets.empty()) {
+    return MakeError(
+        ErrorCode::kNotFound, fmt::format("this host's apt has no source of Debian '{}'", release),
+        fmt::format("add one to /etc/apt/sources.list.d, or let PYRO_APT_SOURCES name a "
+                    "sources.list with a line such as: deb MIRROR {} main",
+                    release));
   }
+  PYRO_ASSIGN_OR_RETURN(const std::string keys, KeysOf(release, keyrings));
+  AptSetup setup = MakeSetup(borrowed.targets, keys);
+  setup.own_release = std::move(borrowed.own_release);
+  return setup;
+}
+
+}  // namespace
+
+Result<AptSetup> ReadHostApt(const ToolPaths& tools, std::string_view release,
+                             const std::filesystem::path& sources_override, Cancellation cancel,
+                             const std::filesystem::path& keyrings) {
+  PYRO_ASSIGN_OR_RETURN(AptSetup setup, sources_override.empty()
+                                            ? SetupFromHost(tools, release, keyrings, cancel)
+                                            : SetupFromFile(sources_override));
   PYRO_ASSIGN_OR_RETURN(const std::string dump, Capture(tools, {"apt-config", "dump"}, cancel));
   setup.apt_options = SelectAptOptions(dump);
   return setup;

@@ -1,5 +1,5 @@
-// The host's own package sources, as far as they bring one Debian release: pyro names no mirror
-// itself.
+// The host's own package sources, as far as they bring one Debian release, or the mirrors that they
+// name, which have other releases too: pyro names no mirror itself.
 
 #pragma once
 
@@ -21,15 +21,21 @@ struct AptSetup {
   std::string extension;               // Of both: ".sources" (deb822) or ".list".
   std::vector<std::string> described;  // For the manifest, one line each, without credentials.
   std::string apt_options;  // apt.conf: proxy, retries and the like. May hold credentials.
+  std::string own_release;  // Of the host, where only its mirrors are used; else empty.
 };
 
+inline constexpr const char* kKeyrings = "/usr/share/keyrings";
+
 // Reads the sources through apt itself. Only entries of Debian's own archive for `release`, its
-// updates and its security updates are taken; other archives never get into an image. With
-// `sources_override` (a sources.list or a .sources file, from PYRO_APT_SOURCES) that file is taken
-// as it is. kMissingTool: the host has no apt. kNotFound: no source for `release`, or no such file.
+// updates and its security updates are taken; other archives never get into an image. If there is
+// none, the mirrors of the host's own release are asked for `release`, and only Debian's keys of
+// that release, in `keyrings`, are accepted. With `sources_override` (a sources.list or a .sources
+// file, from PYRO_APT_SOURCES) that file is taken as it is. kMissingTool: the host has no apt, or
+// not the keys. kNotFound: no source of Debian, or no such file.
 Result<AptSetup> ReadHostApt(const ToolPaths& tools, std::string_view release,
                              const std::filesystem::path& sources_override,
-                             Cancellation cancel = {});
+                             Cancellation cancel = {},
+                             const std::filesystem::path& keyrings = kKeyrings);
 
 // The rest is pure and declared here for its tests.
 
@@ -53,6 +59,19 @@ std::vector<IndexTarget> ParseIndexTargets(std::string_view text);
 // once, in order.
 std::vector<IndexTarget> SelectTargets(const std::vector<IndexTarget>& targets,
                                        std::string_view release);
+
+struct Borrowed {
+  std::string own_release;           // Of the host; empty if the targets have no Debian.
+  std::vector<IndexTarget> targets;  // Where its mirrors should have the wanted release.
+};
+
+// SelectTargets of the first release of Debian among the targets, with `release` in its place. A
+// target whose origin is not known counts if its release is one of the catalog's.
+Borrowed BorrowTargets(const std::vector<IndexTarget>& targets, std::string_view release);
+
+// `signed_by` without the key files of the host that an image does not have, and with the names
+// that Debian's own have in every release. A key itself is unchanged. Empty if nothing is left.
+std::string SignedByInImage(std::string_view signed_by);
 
 // The options of the N-th entry that bear on trust, in deb822 spelling and order: Signed-By (a
 // path, or a key with its continuation lines) and Trusted. `text` is a .sources file or, by its

@@ -74,6 +74,49 @@ TEST(HostApt, UpdatesWithoutTheReleaseAreNothing) {
   EXPECT_TRUE(SelectTargets(targets, "bookworm").empty());
 }
 
+TEST(HostApt, AnotherReleaseIsAskedOfTheMirrorsOfTheOwn) {
+  const auto targets = ParseIndexTargets(
+      Row("https://tools.example/apt/", "trixie-tools", "trixie-tools", "main", "Vendor") +
+      Row("https://vendor.example/debian/", "bookworm", "bookworm", "main", "Vendor") +
+      Row("http://back.example/", "bookworm-backports", "bookworm-backports", "main", "Debian") +
+      Row("http://mirror.example/debian/", "oldstable", "bookworm", "main", "Debian") +
+      Row("http://mirror.example/debian/", "oldstable-updates", "bookworm-updates", "main",
+          "Debian") +
+      Row("http://security.example/", "bookworm-security", "bookworm-security", "main", "Debian"));
+  const Borrowed borrowed = BorrowTargets(targets, "trixie");
+  EXPECT_EQ(borrowed.own_release, "bookworm");
+  ASSERT_EQ(borrowed.targets.size(), 3U);
+  EXPECT_EQ(borrowed.targets[0].uri, "http://mirror.example/debian/");
+  EXPECT_EQ(borrowed.targets[0].release, "trixie");
+  EXPECT_EQ(borrowed.targets[1].release, "trixie-updates");
+  EXPECT_EQ(borrowed.targets[2].uri, "http://security.example/");
+  EXPECT_EQ(borrowed.targets[2].release, "trixie-security");
+}
+
+TEST(HostApt, BeforeTheFirstUpdateOnlyReleasesOfTheCatalogLendTheirMirror) {
+  const std::string vendor =
+      Row("https://vendor.example/", "nodistro", "$(CODENAME)", "main", "$(ORIGIN)");
+  EXPECT_TRUE(BorrowTargets(ParseIndexTargets(vendor), "bookworm").targets.empty());
+  const std::string debian =
+      Row("http://mirror.example/debian/", "trixie", "$(CODENAME)", "main", "$(ORIGIN)");
+  const Borrowed borrowed = BorrowTargets(ParseIndexTargets(vendor + debian), "bookworm");
+  EXPECT_EQ(borrowed.own_release, "trixie");
+  ASSERT_EQ(borrowed.targets.size(), 1U);
+  EXPECT_EQ(borrowed.targets[0].uri, "http://mirror.example/debian/");
+  EXPECT_EQ(borrowed.targets[0].release, "bookworm");
+}
+
+TEST(HostApt, KeyFilesOfTheImageAreThoseThatEveryReleaseHas) {
+  const std::string debian = "/usr/share/keyrings/debian-archive-keyring";
+  EXPECT_EQ(SignedByInImage(debian + ".pgp"), debian + ".gpg");
+  EXPECT_EQ(SignedByInImage("/etc/apt/mine.gpg"), "");
+  EXPECT_EQ(SignedByInImage("/etc/apt/mine.gpg, " + debian + ".gpg\n0123ABCD"),
+            debian + ".gpg 0123ABCD");
+  EXPECT_EQ(SignedByInImage("/usr/share/keyrings/debian-archive-../../x.gpg"), "");
+  const std::string key = "\n -----BEGIN PGP\n .\n /usr/x\n -----END";
+  EXPECT_EQ(SignedByInImage(key), key);
+}
+
 TEST(HostApt, ReadsTrustOptionsOfBothFormats) {
   const std::string deb822 =
       "# comment\nTypes: deb\nURIs: http://a\nSigned-By: /a.gpg\n\n# only a comment\n\nTypes: deb\n"
@@ -143,6 +186,44 @@ TEST(HostApt, CredentialsReachMmdebstrapButNotTheImage) {
   ASSERT_EQ(setup->described.size(), 1U);
   EXPECT_EQ(setup->described[0], "deb http://mirror.example/debian/ bookworm main");
   EXPECT_EQ(setup->apt_options, "Acquire::Retries \"3\";\n");
+}
+
+TEST(HostApt, AnotherReleaseIsAcceptedByItsOwnKeysOnly) {
+  sys::TestDirectory directory;
+  FakeTools tools(directory.path());
+  const auto sources = directory.path() / "host.sources";
+  std::ofstream(sources) << "Types: deb\nSigned-By: /usr/share/keyrings/mine.gpg\nTrusted: yes\n";
+  tools.Add("apt-get",
+            "printf 'http://u:secret@m.example/\\tbookworm\\tbookworm\\tmain\\tDebian\\t" +
+                sources.native() + ":1\\n'");
+  tools.Add("apt-config", "exit 0");
+
+  const auto without = ReadHostApt(tools.paths(), "trixie", {}, {}, directory.path());
+  ASSERT_FALSE(without);
+  EXPECT_EQ(without.error().code, ErrorCode::kMissingTool);
+  EXPECT_NE(without.error().hint.find("apt install debian-archive-keyring"), std::string::npos);
+
+  std::string keys;
+  for (const char* part : {"automatic", "security-automatic", "stable"}) {
+    const auto file = directory.path() / ("debian-archive-trixie-" + std::string(part) + ".gpg");
+    std::ofstream(file) << "key";
+    keys += " " + file.native();
+  }
+  const auto setup = ReadHostApt(tools.paths(), "trixie", {}, {}, directory.path());
+  ASSERT_TRUE(setup) << setup.error().message;
+  EXPECT_EQ(setup->own_release, "bookworm");
+  EXPECT_EQ(setup->sources,
+            "Types: deb\nURIs: http://u:secret@m.example/\nSuites: trixie\nComponents: main\n"
+            "Signed-By:" +
+                keys + "\n\n");
+  EXPECT_EQ(setup->described, std::vector<std::string>{"deb http://m.example/ trixie main"});
+
+  const auto own = ReadHostApt(tools.paths(), "bookworm", {}, {}, directory.path());
+  ASSERT_TRUE(own) << own.error().message;
+  EXPECT_EQ(own->own_release, "");
+  EXPECT_NE(own->sources.find("Signed-By: /usr/share/keyrings/mine.gpg\nTrusted: yes\n"),
+            std::string::npos);
+  EXPECT_EQ(own->image_sources.find("mine.gpg"), std::string::npos);
 }
 
 TEST(HostApt, TheOverrideIsTakenAsItIs) {
