@@ -70,7 +70,7 @@ DoctorCheck CheckJail() {
                   "--proc",        "/proc",         "--",        "/bin/true"};
   options.own_pid_namespace = true;
   // As in a real run: if root runs pyro, the jail is not root.
-  options.credentials = jail::JailCredentials("doctor", {});
+  options.credentials = jail::JailCredentials("doctor");
   auto output = sys::RunCommand(std::move(options), Deadline::After(seconds(20)), 4096);
   check.ok = output.ok() && output->status.success();
   check.detail = check.ok ? "bubblewrap can make namespaces without root"

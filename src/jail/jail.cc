@@ -128,19 +128,10 @@ std::optional<std::filesystem::path> PathOf(int fd) {
 
 }  // namespace
 
-std::optional<sys::Credentials> JailCredentials(std::string_view identity,
-                                                const std::vector<JailSpec::Alias>& devices) {
+std::optional<sys::Credentials> JailCredentials(std::string_view identity) {
   if (!sys::IsFullRoot()) return std::nullopt;
   const uid_t user = kFirstUser + HashText(identity) % kUserCount;
-  sys::Credentials credentials = {.uid = user, .gid = user, .groups = {}};
-  for (const JailSpec::Alias& device : devices) {
-    struct stat status {};
-    // Group 0 would open more than this device.
-    if (::stat(device.source.c_str(), &status) == 0 && status.st_gid != 0) {
-      credentials.groups.push_back(status.st_gid);
-    }
-  }
-  return credentials;
+  return sys::Credentials{.uid = user, .gid = user};
 }
 
 Status CheckJailUser() {
@@ -229,9 +220,6 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
   for (const JailSpec::Alias& alias : spec.aliases) {
     Append(words, {"--ro-bind", alias.source, alias.target});
   }
-  for (const JailSpec::Alias& device : spec.devices) {
-    Append(words, {"--dev-bind", device.source, device.target});
-  }
   Append(words, {"--chdir", "/", "--"});
   words.insert(words.end(), spec.argv.begin(), spec.argv.end());
   return words;
@@ -281,7 +269,7 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path bwrap,
                         sys::FindProgram("bwrap", kBubblewrapHint));
   PYRO_RETURN_IF_ERROR(CheckJailUser());
-  const std::optional<sys::Credentials> credentials = JailCredentials(spec.identity, spec.devices);
+  const std::optional<sys::Credentials> credentials = JailCredentials(spec.identity);
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> libraries,
                         FindLibraries(spec, credentials));
   PYRO_ASSIGN_OR_RETURN(sys::Pipe diagnostics, sys::MakePipe());

@@ -51,8 +51,6 @@ struct JailSpec {
     std::string target;
   };
   std::vector<Copy> copies;
-  // Device nodes that the program may open, with the same meaning.
-  std::vector<Alias> devices;
 
   JailNetwork network = JailNetwork::kNone;
   // A statically linked program needs no loader, and gets none.
@@ -75,11 +73,9 @@ struct JailSpec {
 
 inline constexpr char kJailMemory[] = "/memory";
 
-// The user for `identity`: one of 4336 from 61184, a range that no system hands out by itself. It
-// is in the groups that own `devices`. nullopt when the caller is not root: then the jail runs as
-// the caller.
-std::optional<sys::Credentials> JailCredentials(std::string_view identity,
-                                                const std::vector<JailSpec::Alias>& devices);
+// The user for `identity`: one of 4336 from 61184, a range that no system hands out by itself, and
+// in no group. nullopt when the caller is not root: then the jail runs as the caller.
+std::optional<sys::Credentials> JailCredentials(std::string_view identity);
 
 // kPermissionDenied: this process is root outside of its user namespace too, and has no other user
 // to run a guest as.

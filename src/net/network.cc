@@ -99,7 +99,7 @@ Result<Passt> StartPasstProcess(const NetworkOptions& options, const GuestNetwor
   spawn.pass.push_back(std::move(socket));
   spawn.stderr_fd = std::move(diagnostics.write);
   spawn.cwd = std::string("/");
-  spawn.credentials = jail::JailCredentials(options.identity, {});
+  spawn.credentials = jail::JailCredentials(options.identity);
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess process, sys::ChildProcess::Spawn(std::move(spawn)));
   return Passt{std::move(process), std::move(diagnostics.read)};
 }

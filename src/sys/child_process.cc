@@ -142,7 +142,7 @@ void ResetSignals(const Plan& plan) {
 // Not the C library's functions, which would change every thread that it believes to exist here.
 void BecomeUser(Plan& plan) {
   const Credentials& who = *plan.options->credentials;
-  if (::syscall(SYS_setgroups, who.groups.size(), who.groups.data()) != 0 ||
+  if (::syscall(SYS_setgroups, 0, nullptr) != 0 ||
       ::syscall(SYS_setresgid, who.gid, who.gid, who.gid) != 0 ||
       ::syscall(SYS_setresuid, who.uid, who.uid, who.uid) != 0) {
     Fail(plan, Step::kCredentials);
@@ -257,7 +257,6 @@ Status MapUsers(pid_t child, const std::optional<Credentials>& credentials) {
   if (credentials) {
     users.insert(credentials->uid);
     groups.insert(credentials->gid);
-    groups.insert(credentials->groups.begin(), credentials->groups.end());
   }
   const auto lines = [](const auto& ids) {
     std::string text;

@@ -23,11 +23,11 @@
 
 namespace pyro::sys {
 
-// A user other than the caller, for a caller with the right to become it.
+// A user other than the caller, for a caller with the right to become it. Supplementary groups are
+// dropped.
 struct Credentials {
   uid_t uid = 0;
   gid_t gid = 0;
-  std::vector<gid_t> groups;  // Supplementary; all others are dropped.
 };
 
 struct SpawnOptions {

@@ -17,7 +17,8 @@
 
 namespace pyro::vmm {
 
-// Whether the user that the monitor would run as may open the device.
+// Whether this process may open the device. It opens it for the monitor, which may run as a user
+// that may not.
 enum class KvmAccess { kAbsent, kDenied, kAllowed };
 
 KvmAccess CheckKvmAccess(const std::filesystem::path& device);

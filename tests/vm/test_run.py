@@ -181,6 +181,12 @@ def test_more_than_the_one_cpu_of_user_mode_is_refused(pyro):
     harness.expect_nothing_left(pyro)
 
 
+@harness.only_on("qemu", "guests in user mode see the host's processor, without its privileges")
+def test_a_guest_has_no_virtualisation_of_its_own(pyro):
+    flags = pyro.run("grep", "-m1", "^flags", "/proc/cpuinfo").text.split()
+    assert "lm" in flags and not {"svm", "vmx", "npt", "ept"} & set(flags), flags
+
+
 def test_the_least_memory_boots(pyro):
     done = pyro.run("echo", "up", flags=("-q", "--mem-mib", "128"))
     assert (done.code, done.out) == (0, b"up\n"), done

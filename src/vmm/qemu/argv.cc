@@ -10,10 +10,13 @@ using Words = std::vector<std::string>;
 // All features of TCG, except those with which a guest's kernel does work that is slow to emulate.
 // These are copying and clearing byte by byte (erms), a change of translation at every access to
 // user memory (smap, smep, umip, pku), page tables of five levels (la57), and bounds registers that
-// no compiler uses any more (mpx). Linux 6.1 hangs on a processor with fsrm and without erms.
-// processor_test.cc finds what a new QEMU adds.
+// no compiler uses any more (mpx). Linux 6.1 hangs on a processor with fsrm and without erms. No
+// guest has virtualisation of its own (svm). processor_test.cc finds what a new QEMU adds.
 constexpr char kEmulatedCpu[] =
-    "max,erms=off,fsrm=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off";
+    "max,erms=off,fsrm=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off,svm=off";
+
+// All of the host's, except virtualisation: KVM's code for guests in guests stays out of reach.
+constexpr char kHostCpu[] = "host,svm=off,vmx=off";
 
 // The most translated code that a guest holds; QEMU's own limit can be 1 GiB. When it is reached,
 // all of the code is thrown away, and translated again as it is needed: less makes git slower.
@@ -25,11 +28,13 @@ void AppendWords(Words& words, std::initializer_list<std::string> more) {
 
 // The options of every QEMU of ours: no default device or configuration, no window, and no system
 // call that a machine with only inherited descriptors does not need.
-void AppendCommon(Words& words, Accelerator accelerator) {
+void AppendCommon(Words& words, Accelerator accelerator, bool one_thread) {
   if (accelerator == Accelerator::kKvm) {
-    AppendWords(words, {"-accel", "kvm", "-cpu", "host"});
+    AppendWords(words, {"-accel", "kvm", "-cpu", kHostCpu});
   } else {
-    AppendWords(words, {"-accel", fmt::format("tcg,thread=multi,tb-size={}", kTranslatedCodeMib),
+    AppendWords(words, {"-accel",
+                        fmt::format("tcg,thread={},tb-size={}", one_thread ? "single" : "multi",
+                                    kTranslatedCodeMib),
                         "-cpu", kEmulatedCpu});
   }
   AppendWords(words,
@@ -85,7 +90,7 @@ std::string FileAccess::OpenPath() const {
   return descriptor >= 0 ? fmt::format("/proc/self/fd/{}", descriptor) : path;
 }
 
-std::string KernelCommandLine(const MachineSpec& spec, TimeStampCounter tsc) {
+std::string KernelCommandLine(const MachineSpec& spec, const HostFacts& host) {
   // cryptomgr.notests: the self-tests of ciphers take a tenth of the boot under TCG.
   std::string line =
       "console=ttyS0 quiet reboot=t panic=-1 rdinit=/init tsc=reliable no_timer_check "
@@ -93,17 +98,17 @@ std::string KernelCommandLine(const MachineSpec& spec, TimeStampCounter tsc) {
   if (spec.accelerator == Accelerator::kTcg) {
     // An emulated processor does not have the faults that they protect against.
     line += " mitigations=off";
-    if (tsc.khz != 0) line += fmt::format(" tsc_early_khz={}", tsc.khz);
+    if (host.tsc_khz != 0) line += fmt::format(" tsc_early_khz={}", host.tsc_khz);
   }
   for (const std::string& word : spec.kernel_arguments) line += " " + word;
   return line;
 }
 
 std::vector<std::string> MachineArguments(const std::string& program, const MachineSpec& spec,
-                                          const MachineFiles& files, TimeStampCounter tsc) {
+                                          const MachineFiles& files, const HostFacts& host) {
   Words words = {program, "-M", "microvm,acpi=on,rtc=on"};
   if (files.memory.given()) words.back() += ",memory-backend=ram";
-  AppendCommon(words, spec.accelerator);
+  AppendCommon(words, spec.accelerator, spec.vcpus > 1 && host.threads == TranslatingThreads::kOne);
   AppendWords(words,
               {"-smp", fmt::format("{}", spec.vcpus), "-m", fmt::format("{}M", spec.memory_mib)});
   AppendMemory(words, spec, files);
@@ -111,7 +116,7 @@ std::vector<std::string> MachineArguments(const std::string& program, const Mach
     AppendWords(words, {"-incoming", "defer"});
   } else {
     AppendWords(words, {"-kernel", files.kernel.OpenPath(), "-initrd", files.initrd.OpenPath(),
-                        "-append", KernelCommandLine(spec, tsc)});
+                        "-append", KernelCommandLine(spec, host)});
   }
   AppendChannels(words, files);
   if (files.base_disk.given()) AppendDisk(words, "base", files.base_disk, true);
@@ -134,7 +139,7 @@ std::vector<std::string> MachineArguments(const std::string& program, const Mach
 std::vector<std::string> ProbeArguments(const std::string& program, Accelerator accelerator,
                                         int firmware, int signs) {
   Words words = {program, "-M", "microvm,acpi=off,rtc=off,pit=off,pic=off,isa-serial=off"};
-  AppendCommon(words, accelerator);
+  AppendCommon(words, accelerator, false);
   AppendWords(words, {"-m", "16M", "-bios", fmt::format("/proc/self/fd/{}", firmware), "-chardev",
                       fmt::format("socket,id=signs,fd={}", signs), "-device",
                       "isa-debugcon,iobase=0xe9,chardev=signs"});

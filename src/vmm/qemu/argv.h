@@ -35,18 +35,24 @@ struct MachineFiles {
   int state = -1;     // Given for a guest that is frozen.
 };
 
-// Frequency of the time stamp counter that the guest will see. 0: unknown, the kernel measures it.
-struct TimeStampCounter {
-  std::uint64_t khz = 0;
+// The threads that translate the code of a guest with several processors under TCG.
+enum class TranslatingThreads { kOne, kOneForEach };
+
+// What this host, and the QEMU on it, do to a command line.
+struct HostFacts {
+  // Frequency of the time stamp counter that the guest will see. 0: unknown, the guest's kernel
+  // measures it.
+  std::uint64_t tsc_khz = 0;
+  TranslatingThreads threads = TranslatingThreads::kOne;
 };
 
 // The words for the guest's kernel. Under TCG the frequency is stated: measuring it against an
 // emulated timer goes wrong on a busy host, and then the boot hangs.
-std::string KernelCommandLine(const MachineSpec& spec, TimeStampCounter tsc);
+std::string KernelCommandLine(const MachineSpec& spec, const HostFacts& host);
 
 // argv of a machine; `program` is QEMU's path as seen from where it runs.
 std::vector<std::string> MachineArguments(const std::string& program, const MachineSpec& spec,
-                                          const MachineFiles& files, TimeStampCounter tsc);
+                                          const MachineFiles& files, const HostFacts& host);
 
 // argv of a bare machine that runs the firmware image behind descriptor `firmware`. What the guest
 // writes to its debug port goes to descriptor `signs`, a socket.

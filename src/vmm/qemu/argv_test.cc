@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "vmm/qemu/qemu_program.h"
+
 namespace pyro::vmm::qemu {
 namespace {
 
@@ -31,9 +33,9 @@ TEST(ArgvTest, AWholeMachineUnderTcg) {
 -M
 microvm,acpi=on,rtc=on
 -accel
-tcg,thread=multi,tb-size=128
+tcg,thread=single,tb-size=128
 -cpu
-max,erms=off,fsrm=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off
+max,erms=off,fsrm=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off,svm=off
 -nodefaults
 -no-user-config
 -no-reboot
@@ -100,9 +102,33 @@ TEST(ArgvTest, KvmTakesTheHostsProcessorAndNoStatedFrequency) {
   MachineSpec spec;
   spec.accelerator = Accelerator::kKvm;
   const std::string lines = Lines(MachineArguments("qemu", spec, kFiles, {2600000}));
-  EXPECT_NE(lines.find("\n-accel\nkvm\n-cpu\nhost\n"), std::string::npos) << lines;
+  EXPECT_NE(lines.find("\n-accel\nkvm\n-cpu\nhost,svm=off,vmx=off\n"), std::string::npos) << lines;
   EXPECT_EQ(lines.find("tcg"), std::string::npos);
   EXPECT_EQ(lines.find("tsc_early_khz"), std::string::npos);
+}
+
+TEST(ArgvTest, OneThreadForEachProcessorWhereTheyAreSafe) {
+  const auto threads = [](int vcpus, TranslatingThreads safe) {
+    MachineSpec spec;
+    spec.vcpus = vcpus;
+    const std::string lines = Lines(MachineArguments("qemu", spec, kFiles, {.threads = safe}));
+    const std::size_t at = lines.find("thread=");
+    return lines.substr(at, lines.find(',', at) - at);
+  };
+  EXPECT_EQ(threads(2, TranslatingThreads::kOneForEach), "thread=multi");
+  EXPECT_EQ(threads(2, TranslatingThreads::kOne), "thread=single");
+  EXPECT_EQ(threads(1, TranslatingThreads::kOne), "thread=multi");
+}
+
+TEST(ArgvTest, VersionsOfQemuAreRead) {
+  EXPECT_EQ(ParseQemuVersion("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\n"), 702);
+  EXPECT_EQ(ParseQemuVersion("QEMU emulator version 8.1.0\n"), 801);
+  EXPECT_EQ(ParseQemuVersion("QEMU emulator version 10.0.2 (Debian)\n"), 1000);
+  EXPECT_EQ(ParseQemuVersion("QEMU emulator version 9.2\nCopyright"), 902);
+  for (const char* other :
+       {"", "QEMU emulator version ", "QEMU emulator version x.y", "qemu 8.1.0"}) {
+    EXPECT_FALSE(ParseQemuVersion(other)) << other;
+  }
 }
 
 TEST(ArgvTest, WhatIsAbsentHasNoDevice) {
@@ -163,7 +189,7 @@ microvm,acpi=off,rtc=off,pit=off,pic=off,isa-serial=off
 -accel
 kvm
 -cpu
-host
+host,svm=off,vmx=off
 -nodefaults
 -no-user-config
 -no-reboot

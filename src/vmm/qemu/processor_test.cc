@@ -34,9 +34,9 @@ constexpr std::string_view kJudged =
     "clflushopt clwb cmov cmp-legacy cmpccxadd cpuid-0xb cr8legacy cx16 cx8 de f16c "
     "fill-mtrr-mask fma fpu fsgsbase fsrc fsrs full-cpuid-auto-level fxsr fzrm hypervisor i64 "
     "kvm l3-cache lahf-lm legacy-cache lm mca mce migratable mmx mmxext monitor movbe msr mtrr "
-    "npt nx pae pat pclmuldq pclmulqdq pcommit pdpe1gb pge pks pmu pni popcnt pse pse36 rdpid "
-    "rdrand rdseed rdtscp sep sha-ni ss sse sse2 sse3 sse4-1 sse4-2 sse4a ssse3 svm "
-    "svme-addr-chk syscall tcg-cpuid tsc vaes vgif vmware-cpuid-freq wbnoinvd "
+    "nx pae pat pclmuldq pclmulqdq pcommit pdpe1gb pge pks pmu pni popcnt pse pse36 rdpid "
+    "rdrand rdseed rdtscp sep sha-ni ss sse sse2 sse3 sse4-1 sse4-2 sse4a ssse3 "
+    "syscall tcg-cpuid tsc vaes vmware-cpuid-freq wbnoinvd "
     "x-amd-topoext-features-only x-intel-pt-auto-level x-l1-cache-per-thread "
     "x-migrate-smi-count x-vendor-cpuid-only x2apic xd xgetbv1 xsave xsaveerptr xsaveopt";
 

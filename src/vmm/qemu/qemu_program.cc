@@ -1,6 +1,7 @@
 #include "vmm/qemu/qemu_program.h"
 
 #include <cpuid.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -14,6 +15,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/text.h"
 #include "base/try.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
@@ -21,15 +23,19 @@
 #include "sys/process_state.h"
 #include "vmm/qemu/argv.h"
 
-// In private_memory_blob.S: the library built from private_memory.cc.
-extern "C" const char kPrivateMemory[];
-extern "C" const char kPrivateMemoryEnd[];
+// In preload_blob.S: the library built from preload.cc.
+extern "C" const char kPreload[];
+extern "C" const char kPreloadEnd[];
 
 namespace pyro::vmm::qemu {
 namespace {
 
+// QEMU 8.1 locks a page before it translates code from it. An older one may run code for ever that
+// another processor of the guest was changing then, as a kernel does to itself.
+constexpr int kSafeThreads = 801;
+constexpr std::chrono::seconds kVersionPatience{10};
 constexpr char kQemuHint[] = "install it: apt-get install qemu-system-x86";
-constexpr char kPreloadPath[] = "/vm/private-memory.so";
+constexpr char kPreloadPath[] = "/vm/preload.so";
 
 // Firmware, and the one module that distributions may have split off. QEMU finds them by these
 // paths.
@@ -42,8 +48,7 @@ const std::array<std::filesystem::path, 6> kQemuFiles = {
     "/usr/lib/qemu/accel-tcg-x86_64.so"};
 
 Result<sys::UniqueFd> PreloadLibrary() {
-  return sys::MakeMemoryFile(
-      {kPrivateMemory, static_cast<std::size_t>(kPrivateMemoryEnd - kPrivateMemory)});
+  return sys::MakeMemoryFile({kPreload, static_cast<std::size_t>(kPreloadEnd - kPreload)});
 }
 
 // The processor as its own instruction tells it: model, features, and rates where it knows them.
@@ -82,14 +87,19 @@ Result<jail::JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
   spec.read_only.assign(kQemuFiles.begin(), kQemuFiles.end());
   spec.identity = std::move(launch.identity);
   if (launch.accelerator == Accelerator::kKvm) {
-    spec.devices.push_back({.source = launch.kvm_device, .target = "/dev/kvm"});
+    // As this user: the jail's may be another one, which has no right to the device.
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd kvm, sys::OpenFile(launch.kvm_device, O_RDWR));
+    spec.pass.push_back(std::move(kvm));
+    spec.env.push_back(fmt::format("PYRO_KVM={}", 2 + spec.pass.size()));
   }
   spec.aliases = std::move(launch.files);
   if (!launch.private_memory.empty()) {
+    spec.env.push_back("PYRO_PRIVATE_MEMORY=" + launch.private_memory);
+  }
+  if (!spec.env.empty()) {
     PYRO_ASSIGN_OR_RETURN(sys::UniqueFd preload, PreloadLibrary());
     spec.copies.push_back({.content = std::move(preload), .target = kPreloadPath});
-    spec.env = {std::string("LD_PRELOAD=") + kPreloadPath,
-                "PYRO_PRIVATE_MEMORY=" + launch.private_memory};
+    spec.env.push_back(std::string("LD_PRELOAD=") + kPreloadPath);
   }
   return jail::JailedProcess::Spawn(std::move(spec), deadline);
 }
@@ -104,10 +114,32 @@ Result<std::string> FrozenMachineKey(const std::filesystem::path& program,
   files.monitor = files.channel = files.console = files.data_disk = files.state = 0;
   if (spec.network) files.network = 0;
   files.kernel.path = files.initrd.path = files.base_disk.path = files.memory.path = "file";
-  return fmt::format("qemu {} {} {}.{:09} {}\ncpu {}\nmachine {}\n", program.native(),
-                     status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ino,
-                     ProcessorKey(),
-                     fmt::join(MachineArguments(program, spec, files, TimeStampCounter{}), " "));
+  return fmt::format(
+      "qemu {} {} {}.{:09} {}\ncpu {}\nmachine {}\n", program.native(), status.st_size,
+      status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ino, ProcessorKey(),
+      fmt::join(MachineArguments(program, spec, files, {.threads = ThreadsFor(program, spec)}),
+                " "));
+}
+
+std::optional<int> ParseQemuVersion(std::string_view text) {
+  constexpr std::string_view kBefore = "QEMU emulator version ";
+  if (!text.starts_with(kBefore)) return std::nullopt;
+  const std::vector<std::string_view> parts = Split(text.substr(kBefore.size()), '.');
+  if (parts.size() < 2) return std::nullopt;
+  const auto major = ParseInt(parts[0]);
+  const auto minor = ParseInt(parts[1].substr(0, parts[1].find_first_not_of("0123456789")));
+  if (!major || !minor || *major > 1000 || *minor > 99) return std::nullopt;
+  return static_cast<int>(100 * *major + *minor);
+}
+
+TranslatingThreads ThreadsFor(const std::filesystem::path& program, const MachineSpec& spec) {
+  if (spec.accelerator != Accelerator::kTcg || spec.vcpus == 1) return TranslatingThreads::kOne;
+  sys::SpawnOptions options;
+  options.argv = {program, "--version"};
+  const auto output = sys::RunCommand(std::move(options), Deadline::After(kVersionPatience), 4096);
+  const auto version = output ? ParseQemuVersion(output->stdout_text) : std::nullopt;
+  return version.value_or(0) >= kSafeThreads ? TranslatingThreads::kOneForEach
+                                             : TranslatingThreads::kOne;
 }
 
 std::uint64_t MeasureTscKhz() {

@@ -253,10 +253,10 @@ Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadl
   PYRO_RETURN_IF_ERROR(ValidateSpec(spec));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t new_size, NewDataDiskSize(spec));
   PYRO_ASSIGN_OR_RETURN(Connections connections, Connect(spec));
-  TimeStampCounter tsc;
-  if (spec.accelerator == Accelerator::kTcg && !spec.resume_from) tsc.khz = MeasureTscKhz();
+  HostFacts host{.threads = ThreadsFor(program_, spec)};
+  if (spec.accelerator == Accelerator::kTcg && !spec.resume_from) host.tsc_khz = MeasureTscKhz();
   QemuLaunch launch;
-  launch.argv = MachineArguments(program_, spec, connections.files, tsc);
+  launch.argv = MachineArguments(program_, spec, connections.files, host);
   launch.pass = std::move(connections.pass);
   launch.files = std::move(connections.bound);
   launch.accelerator = spec.accelerator;

@@ -1,12 +1,14 @@
-// Loaded into QEMU before its own libraries, when a guest goes on from a frozen one's memory.
+// Loaded into QEMU before its own libraries, for two files that it cannot open as it tries to. Only
+// QEMU's own calls of open() reach this code. Safety does not depend on it: without it QEMU does
+// not start.
 //
-// QEMU always opens the file of a guest's memory for reading and writing, even for a private
-// mapping. The file belongs to many guests, so no process may write to it: its mode and a read-only
-// mount prevent that, and would make QEMU's open fail. This library turns that one open into one
-// for reading, which is enough for a private mapping. Safety does not depend on it: without it QEMU
-// does not start.
+// The memory of a frozen guest, named by PYRO_PRIVATE_MEMORY. QEMU always opens it for reading and
+// writing, even for a private mapping. The file belongs to many guests, so no process may write to
+// it: its mode and a read-only mount prevent that, and would make QEMU's open fail. This library
+// turns that one open into one for reading, which is enough for a private mapping.
 //
-// The file's name is in PYRO_PRIVATE_MEMORY. Only QEMU's own calls of open() reach this code.
+// /dev/kvm, which is not in QEMU's jail: its user may have no right to it. pyro has opened it, and
+// PYRO_KVM is the number of the descriptor that QEMU gets a copy of.
 
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -22,6 +24,10 @@ namespace {
 int private_fd = -1;
 
 int Open(const char* path, int flags, mode_t mode) {
+  static const char* const kKvm = std::getenv("PYRO_KVM");
+  if (kKvm != nullptr && path != nullptr && std::strcmp(path, "/dev/kvm") == 0) {
+    return static_cast<int>(::syscall(SYS_fcntl, std::atoi(kKvm), F_DUPFD_CLOEXEC, 3));
+  }
   static const char* const kPrivate = std::getenv("PYRO_PRIVATE_MEMORY");
   const bool is_private =
       kPrivate != nullptr && path != nullptr && std::strcmp(path, kPrivate) == 0;
