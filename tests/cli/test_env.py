@@ -13,6 +13,7 @@ import harness
 import pytest
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
+NAMES = ["debian:12-base", "debian:12", "debian:12-build", "debian:13-base", "debian:13", "debian:13-build"]
 PHASES = ["check", "update", "download", "extract", "install", "kernel", "seal", "verify", "done"]
 
 
@@ -56,8 +57,11 @@ def test_list_for_people(stocked):
     assert done.text == (
         "Catalog version: 2.1.0\n"
         "debian:12-base [installed] Debian 12, minimal: shell and core tools\n"
-        "debian:12 [not installed] Debian 12 with Git, for common agent work\n"
-        "debian:12-build [not installed] Debian 12 with Git and the usual build tools\n")
+        "debian:12 [not installed] Debian 12 with Git, Python, curl, jq and ssh\n"
+        "debian:12-build [not installed] debian:12 with gcc, make, CMake, gdb and pip\n"
+        "debian:13-base [not installed] Debian 13, minimal: shell and core tools\n"
+        "debian:13 [not installed] Debian 13 with Git, Python, curl, jq and ssh\n"
+        "debian:13-build [not installed] debian:13 with gcc, make, CMake, gdb and pip\n")
 
 
 def test_list_as_json(stocked):
@@ -66,8 +70,8 @@ def test_list_as_json(stocked):
     assert shape(done.json) == golden("env_list.json")
     assert done.json["catalog_version"] == "2.1.0"
     names = [entry["name"] for entry in done.json["environments"]]
-    assert names == ["debian:12-base", "debian:12", "debian:12-build"]
-    assert [entry["installed"] for entry in done.json["environments"]] == [True, False, False]
+    assert names == NAMES
+    assert [entry["installed"] for entry in done.json["environments"]] == [True, *[False] * 5]
     # Two spaces, sorted keys, one newline at the end.
     assert done.text == json.dumps(done.json, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -135,7 +139,7 @@ def test_pull_of_an_unknown_environment_names_the_known(bare):
     done = bare("env", "pull", "--json", "no-such:1")
     assert done.code == 1
     assert done.json["error"]["code"] == "not_found"
-    for name in ("debian:12-base", "debian:12", "debian:12-build"):
+    for name in NAMES:
         assert name in done.json["error"]["hint"]
     assert not bare.cache.exists()
 
@@ -150,9 +154,17 @@ def test_pull_of_what_is_installed_changes_nothing(stocked):
     assert "installed already" in stocked("env", "pull", "debian:12-base").text
 
 
+SAY_WHICH = """set -e
+. /etc/os-release && echo $VERSION_ID && uname -r
+sources=/etc/apt/sources.list.d/debian.sources
+echo $(sed -n 's/^Suites: //p' $sources)
+ls $(sed -n 's/^Signed-By: //p' $sources)
+"""
+
+
 @pytest.mark.cost(60)
-def test_two_pulls_at_once_build_once(bare):
-    pulls = [bare.start("env", "pull", "--json", "debian:12-base") for _ in range(2)]
+def test_two_pulls_of_debian_13_at_once_build_it_once_and_it_runs(bare):
+    pulls = [bare.start("env", "pull", "--json", "debian:13-base") for _ in range(2)]
     done = [harness.finish(pull) for pull in pulls]
     assert [one.code for one in done] == [0, 0], [str(one) for one in done]
     assert sorted(one.json["built"] for one in done) == [False, True]
@@ -162,11 +174,19 @@ def test_two_pulls_at_once_build_once(bare):
     assert phases_of(built.talk) in (PHASES, [*PHASES, "template"])
     assert phases_of(waited.talk) in ([], ["wait"], ["template"], ["wait", "template"])
     for line in built.talk.splitlines():
-        assert line.endswith("environment=debian:12-base"), line  # A pipe gets phases, no progress.
+        assert line.endswith("environment=debian:13-base"), line  # A pipe gets phases, no progress.
     assert "\r" not in built.talk and "\x1b" not in built.talk
-    folder = bare.cache / "environments/debian-12-base"
+    folder = bare.cache / "environments/debian-13-base"
     assert not [entry.name for entry in folder.iterdir() if entry.name.startswith(".")]
     assert oct(folder.stat().st_mode & 0o777) == "0o700"
+    # The host's sources may name another release: the image's name this one, and keys that it has.
+    ran = bare("run", "--json", "debian:13-base", "--", "sh", "-c", SAY_WHICH)
+    assert ran.code == 0, ran
+    release, machine, suites, *keys = ran.json["stdout"].splitlines()
+    assert release == "13" and suites.split()[:1] == ["trixie"]
+    assert harness.USERMODE or "+deb13-cloud" in machine
+    assert ran.json["timings"]["start"] == ("boot" if harness.USERMODE else "template")
+    assert all(key.endswith(".gpg") for key in keys), keys
 
 
 @pytest.mark.cost(60)

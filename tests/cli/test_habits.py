@@ -82,7 +82,8 @@ def test_colour_only_on_a_terminal_and_never_with_no_color(pyro, words):
 
 
 def test_quiet_prints_names_or_nothing(pyro):
-    assert pyro("env", "list", "-q").text.splitlines() == ["debian:12-base", "debian:12", "debian:12-build"]
+    assert pyro("env", "list", "-q").text.splitlines() == ["debian:12-base", "debian:12", "debian:12-build",
+                                                             "debian:13-base", "debian:13", "debian:13-build"]
     done = pyro("env", "pull", "-q", harness.BASE)
     assert (done.code, done.out, done.err) == (0, b"", b"")
     done = pyro("doctor", "-q")
@@ -112,7 +113,7 @@ def test_completions_know_commands_options_environments_and_tasks(create, pyro):
     assert complete(pyro, "do") == ["doctor"]
     assert {"create", "exec", "logs"} <= set(complete(pyro, "task", ""))
     assert complete(pyro, "run", "--mem") == ["--mem-mib"]
-    assert complete(pyro, "run", "deb") == ["debian:12-base", "debian:12", "debian:12-build"]
+    assert complete(pyro, "run", "debian:12") == ["debian:12-base", "debian:12", "debian:12-build"]
     assert complete(pyro, "run", "--network", "--mem-mib", "512", "debian:12-bu") == ["debian:12-build"]
     assert complete(pyro, "run", "--mem-mib", "") == []
     assert complete(pyro, "run", "debian:12", "") == []

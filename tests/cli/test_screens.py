@@ -28,7 +28,7 @@ SCREENS = [
     ["run", "--timeout-seconds", "5 min", "debian:12", "--", "make"],
     ["run", "--mem-mib", "2GB", "debian:12", "--", "make"],
     ["task", "logs", "--sequence", "0", ID],
-    ["env", "inspect", "debian:13"],
+    ["env", "inspect", "debian:11"],
 ]
 
 

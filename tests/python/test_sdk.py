@@ -126,7 +126,7 @@ def test_environments(sdk):
     listed = sdk.list_environments()
     has_shape(listed, results.EnvironmentList)
     assert listed["catalog_version"] == pyro_mcp.__version__
-    assert {"debian:12", "debian:12-base", "debian:12-build"} <= {e["name"] for e in listed["environments"]}
+    assert {f"debian:{n}{kind}" for n in (12, 13) for kind in ("", "-base", "-build")} == {e["name"] for e in listed["environments"]}
     details = sdk.inspect_environment(harness.BASE)
     has_shape(details, results.EnvironmentDetails)
     assert any(line.startswith("dash ") for line in details["packages"])

@@ -19,14 +19,22 @@ std::vector<CatalogEntry> MakeCatalog() {
   std::vector<std::string_view> build_tools = agent_work;
   for (std::string_view package :
        {"build-essential", "cmake", "pkg-config", "ninja-build", "autoconf", "automake", "libtool",
-        "python3-dev", "python3-venv", "python3-pip", "gdb"}) {
+        "python3-dev", "python3-venv", "python3-pip", "gdb",
+        // What agents try first, and libraries that packages of pip are often built with.
+        "python-is-python3", "ripgrep", "tree", "rsync", "wget", "zip", "bzip2", "sqlite3",
+        "strace", "sudo", "iproute2", "libssl-dev", "libffi-dev", "zlib1g-dev"}) {
     build_tools.push_back(package);
   }
   return {
       {"debian:12-base", "Debian 12, minimal: shell and core tools", "bookworm", {}, 550 * kMiB},
-      {"debian:12", "Debian 12 with Git, for common agent work", "bookworm", agent_work,
+      {"debian:12", "Debian 12 with Git, Python, curl, jq and ssh", "bookworm", agent_work,
        800 * kMiB},
-      {"debian:12-build", "Debian 12 with Git and the usual build tools", "bookworm", build_tools,
+      {"debian:12-build", "debian:12 with gcc, make, CMake, gdb and pip", "bookworm", build_tools,
+       1700 * kMiB},
+      {"debian:13-base", "Debian 13, minimal: shell and core tools", "trixie", {}, 550 * kMiB},
+      {"debian:13", "Debian 13 with Git, Python, curl, jq and ssh", "trixie", agent_work,
+       800 * kMiB},
+      {"debian:13-build", "debian:13 with gcc, make, CMake, gdb and pip", "trixie", build_tools,
        1700 * kMiB},
   };
 }
