@@ -236,7 +236,8 @@ class Engine {
   // The same for the machine of a guest whose call names none; also "usermode".
   virtual std::string KnownMachine() = 0;
 
-  // Checks this host. Takes seconds the first time, because it tests the accelerator.
+  // Checks this host, and starts a guest if an environment is installed. Takes seconds; the first
+  // time some more, because it tests the accelerator.
   virtual Result<DoctorReport> Doctor() = 0;
 
  protected:

@@ -336,7 +336,7 @@ class Calls(Caller):
         return answer
 
     def doctor(self) -> results.DoctorReport:
-        """Finds out what works on this host, with a remedy for what does not. Takes seconds the first time."""
+        """Finds out what works on this host, by starting a guest too, with a remedy for what does not."""
         answer: results.DoctorReport = self._call("doctor")
         return answer
 

@@ -301,8 +301,8 @@ constexpr Operation kHostOperations[] = {
         .sentence = "Find out what works here, and how to fix the rest",
         .for_models = "Find out if VMs can run here and how fast, with a remedy for each fault.",
         .for_python =
-            "Finds out what works on this host, with a remedy for what does not. Takes seconds "
-            "the first time.",
+            "Finds out what works on this host, by starting a guest too, with a remedy for what does "
+            "not.",
     }),
 };
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@
 #include "engine/local_engine.h"
 #include "engine/machine.h"
 #include "engine/paths.h"
+#include "engine/run.h"
 #include "jail/jail.h"
 #include "net/network.h"
 #include "sys/child_process.h"
@@ -152,6 +154,38 @@ void CheckMachine(const Context& context, DoctorReport& report) {
                                               report.machine.decided_by, report.machine.reason)));
 }
 
+// The first that is installed; empty: none is.
+std::string InstalledEnvironment(const Context& context) {
+  for (const auto& one : Environments(context).store().List()) {
+    if (one.state == image::InstallState::kInstalled) return one.name;
+  }
+  return "";
+}
+
+// Only a guest that has started shows that one can: everything that it needs may be there, and its
+// kernel hang on a monitor that pyro does not know yet. One that could not be tried is no failure.
+DoctorCheck CheckGuest(const Context& context, bool rest_works) {
+  DoctorCheck check;
+  check.name = "guest";
+  const std::string environment = InstalledEnvironment(context);
+  if (!rest_works || environment.empty()) {
+    check.required = false;
+    check.detail = rest_works ? "not tried, because no environment is installed"
+                              : "not tried, because another check has failed";
+    check.fix = rest_works ? "pyro env pull debian:12" : "mend that first";
+    return check;
+  }
+  const auto result = TryGuest(context, environment);
+  if (!result) return CheckOf(check.name, result.error(), "");
+  check.ok = result->exit_code == 0;
+  check.detail =
+      check.ok ? fmt::format("one of {} started {} and ran a command after {} ms", environment,
+                             result->timings.start == "boot" ? "by a boot" : "from its template",
+                             result->timings.ready_ms)
+               : fmt::format("`true` ended with {} in {}", result->exit_code, environment);
+  return check;
+}
+
 bool IpForward() {
   const auto text = sys::ReadFile("/proc/sys/net/ipv4/ip_forward", 16);
   return text && TrimSpace(*text) == "1";
@@ -194,8 +228,12 @@ Result<DoctorReport> LocalEngine::Doctor() {
   report.checks.push_back(CheckBuilder(context_));
   CheckNetwork(report);
 
-  report.capabilities.vm_boot =
+  const bool may_boot =
       AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "machine"});
+  DoctorCheck guest = CheckGuest(context_, may_boot && AllOk(report, {"agent"}));
+  const bool guest_failed = guest.required && !guest.ok;
+  report.checks.push_back(std::move(guest));
+  report.capabilities.vm_boot = may_boot && !guest_failed;
   report.capabilities.guest_exec = report.capabilities.vm_boot && AllOk(report, {"agent"});
   report.capabilities.guest_network =
       report.capabilities.guest_network && report.capabilities.guest_exec;

@@ -1,5 +1,7 @@
 // RunInVm: from the request to the complete removal of the VM.
 
+#include "engine/run.h"
+
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -63,12 +65,16 @@ class OwnedVm {
   SupervisorLink link_;
 };
 
-Result<OwnedVm> NewOrSpareVm(const Context& context, const VmOptions& options,
-                             const GuestParts& parts, const CallIo& io, const Stopwatch& watch,
-                             Timings& timings) {
-  if (std::optional<SupervisorLink> spare = TakeSpare(context, parts, options)) {
-    timings.prepared_ms = timings.supervised_ms = watch.Now();
-    return OwnedVm(std::move(*spare));
+enum class Source { kSpareOrNew, kNew };
+
+Result<OwnedVm> FindOrStartVm(const Context& context, const VmOptions& options, Source source,
+                              const GuestParts& parts, const CallIo& io, const Stopwatch& watch,
+                              Timings& timings) {
+  if (source == Source::kSpareOrNew) {
+    if (std::optional<SupervisorLink> spare = TakeSpare(context, parts, options)) {
+      timings.prepared_ms = timings.supervised_ms = watch.Now();
+      return OwnedVm(std::move(*spare));
+    }
   }
   PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenReconciled(context, InstanceKind::kVm));
   timings.prepared_ms = watch.Now();
@@ -78,7 +84,7 @@ Result<OwnedVm> NewOrSpareVm(const Context& context, const VmOptions& options,
 }
 
 // `began_running` says whether an error came before or after the guest took the command.
-Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
+Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options, Source source,
                               const wire::Exec& exec, const CallIo& io, bool& began_running) {
   const Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
@@ -87,7 +93,8 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
                         PrepareParts(context, std::move(environment), wish, io));
   Timings timings;
-  PYRO_ASSIGN_OR_RETURN(OwnedVm vm, NewOrSpareVm(context, options, parts, io, watch, timings));
+  PYRO_ASSIGN_OR_RETURN(OwnedVm vm,
+                        FindOrStartVm(context, options, source, parts, io, watch, timings));
 
   CaptureSink capture(io);
   PlainCommand command(vm.link(), exec, io);
@@ -106,13 +113,26 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options,
 
 }  // namespace
 
+Result<ExecResult> TryGuest(const Context& context, const std::string& environment) {
+  constexpr seconds kLimit{60};
+  VmOptions options;
+  options.environment = environment;
+  Command command;
+  command.argv = {"true"};
+  const CallIo io;
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
+                        MakeExec(command, kLimit.count(), TimeLimit::kRequired, io));
+  bool began_running = false;
+  return RunInGuest(context, options, Source::kNew, exec, io, began_running);
+}
+
 Result<ExecResult> LocalEngine::RunInVm(const VmOptions& options, const Command& command,
                                         std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
                         MakeExec(command, timeout_seconds, TimeLimit::kRequired, io));
   bool began_running = false;
-  auto result = RunInGuest(context_, options, exec, io, began_running);
+  auto result = RunInGuest(context_, options, Source::kSpareOrNew, exec, io, began_running);
   if (result) AdviseUsermode(context_, result->machine, result->duration_ms, io);
   // A command that may already have had an effect is not run a second time.
   if (result || !options.allow_host_compat || began_running || !MeansNoGuest(result.error())) {

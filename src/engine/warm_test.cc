@@ -346,6 +346,11 @@ TEST_F(DoctorTest, LooksAtEveryPartAndNamesWhatIsMissing) {
   EXPECT_EQ(report->accelerator.name, "tcg");
   EXPECT_EQ(report->accelerator.reason, "PYRO_ACCELERATOR=tcg asks for it");
   EXPECT_EQ(report->state_directory, state_);
+  // Nothing can be booted yet, and nothing is pulled for it.
+  EXPECT_TRUE(report->capabilities.vm_boot);
+  EXPECT_FALSE(find(*report, "guest").ok);
+  EXPECT_FALSE(find(*report, "guest").required);
+  EXPECT_EQ(find(*report, "guest").fix, "pyro env pull debian:12");
 
   world_.monitor = MakeError(ErrorCode::kMissingTool, "no monitor", "install one");
   world_.missing_tools = {"install mmdebstrap"};
@@ -359,8 +364,34 @@ TEST_F(DoctorTest, LooksAtEveryPartAndNamesWhatIsMissing) {
     return std::find(report->issues.begin(), report->issues.end(), text) != report->issues.end();
   };
   EXPECT_TRUE(issue("fake: no monitor; fix: install one"));
+  EXPECT_TRUE(issue("guest: not tried, because another check has failed; fix: mend that first"));
   EXPECT_TRUE(
       issue("environment tools: environments cannot be built here; fix: install mmdebstrap"));
+}
+
+// The spares stay for the runs that want them.
+TEST_F(DoctorTest, StartsAGuestIfAnEnvironmentIsInstalledAndFailsIfThatOneDoes) {
+  StartWarm();
+  ASSERT_TRUE(engine_->KeepSpares(Vm(), 1).ok());
+  const auto report = engine_->Doctor();
+  const DoctorCheck& guest = report->checks.back();
+  EXPECT_EQ(guest.name, "guest");
+  EXPECT_TRUE(guest.ok) << guest.detail;
+  EXPECT_TRUE(guest.required);
+  EXPECT_NE(guest.detail.find("debian:12"), std::string::npos) << guest.detail;
+  EXPECT_EQ(engine_->ListSparePools()->front().waiting, 1);
+  EXPECT_TRUE(engine_->ListVms()->empty());
+
+  ASSERT_TRUE(engine_->KeepSpares(Vm(), 0).ok());
+  ::setenv("PYRO_WARM_START", "0", 1);
+  ReplaceKernel("panic!");
+  const auto broken = engine_->Doctor();
+  EXPECT_FALSE(broken->runtime_ok);
+  EXPECT_FALSE(broken->capabilities.vm_boot);
+  EXPECT_FALSE(broken->capabilities.guest_exec);
+  EXPECT_FALSE(broken->checks.back().ok);
+  EXPECT_TRUE(broken->issues.back().starts_with("guest: ")) << broken->issues.back();
+  EXPECT_TRUE(engine_->ListVms()->empty());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <ctime>
 #include <set>
 #include <utility>
 
@@ -335,6 +336,21 @@ Status JailedProcess::AwaitProgram(int info, Deadline deadline) {
     text.append(bytes, static_cast<std::size_t>(count));
   }
   return OkStatus();
+}
+
+std::chrono::milliseconds JailedProcess::ProcessorTime() const {
+  using std::chrono::milliseconds;
+  const auto child = sys::ReadFile(fmt::format("/proc/{0}/task/{0}/children", jail_.pid()), 64);
+  if (!child) return milliseconds(0);
+  const auto pid = ParseInt(TrimSpace(*child));
+  clockid_t clock = 0;
+  timespec time{};
+  if (!pid || ::clock_getcpuclockid(static_cast<pid_t>(*pid), &clock) != 0 ||
+      ::clock_gettime(clock, &time) != 0) {
+    return milliseconds(0);
+  }
+  return std::chrono::duration_cast<milliseconds>(std::chrono::seconds(time.tv_sec) +
+                                                  std::chrono::nanoseconds(time.tv_nsec));
 }
 
 void JailedProcess::Kill() { static_cast<void>(jail_.Signal(SIGKILL)); }

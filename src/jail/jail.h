@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -128,6 +129,10 @@ class JailedProcess {
 
   // The jail's, as the host sees it: the program is its only child. Signals go through Kill().
   pid_t jail_pid() const { return jail_.pid(); }
+
+  // What the program has taken of the processor so far; 0 if that cannot be seen. Not counted are
+  // other processes of the jail.
+  std::chrono::milliseconds ProcessorTime() const;
 
   // Readable once the program and its jail have ended.
   int exit_fd() const { return jail_.exit_fd(); }

@@ -56,6 +56,9 @@ class GuestMachine {
   // How the machine ended, for people; after MachineEnded().
   std::string HowItEnded();
 
+  // What there is to say of a guest that gets nowhere.
+  vmm::MachineLook Look() const { return machine_ ? machine_->Look() : vmm::MachineLook(); }
+
   // `message`, with the last lines of the console if there are any.
   std::string WithConsole(std::string message) const;
 

@@ -23,6 +23,19 @@ constexpr seconds kWarmLimit{30};  // For a guest from a template; a boot may th
 // "pyro-" and the first characters behind the prefix of the id.
 std::string HostName(const std::string& id) { return "pyro-" + id.substr(id.find('_') + 1, 8); }
 
+// A guest whose machine had half of the time for itself has hung; otherwise the host was busy.
+Error NoBoot(seconds limit, const vmm::MachineLook& look) {
+  const bool hung = look.processor >= limit / 2;
+  return MakeError(
+      ErrorCode::kGuestUnavailable,
+      fmt::format("the guest did not boot within {} s; {} took {} s of the host's processor",
+                  limit.count(), look.monitor,
+                  std::chrono::duration_cast<seconds>(look.processor).count()),
+      hung ? "its kernel runs and gets nowhere: try another machine (--machine), and report this "
+             "with the output of pyro doctor --json"
+           : "give it more memory, or look for what keeps this host busy");
+}
+
 }  // namespace
 
 void Starting::Begin() { Launch(parts_.templ.Find()); }
@@ -30,11 +43,7 @@ void Starting::Begin() { Launch(parts_.templ.Find()); }
 void Starting::Launch(std::optional<vmm::FrozenGuest> from) {
   const bool warm = parts_.templ.warm();
   const seconds limit = warm ? kWarmLimit : parts_.config.boot_timeout;
-  limit_->Start(limit, [this, limit] {
-    owner_.GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
-                                 fmt::format("the guest did not boot within {} s", limit.count()),
-                                 "give it more memory, or look for what keeps this host busy"));
-  });
+  limit_->Start(limit, [this, limit] { owner_.GuestFailed(NoBoot(limit, parts_.machine.Look())); });
   const Status status = parts_.machine.Launch(std::move(from));
   if (!status) return owner_.GuestFailed(status.error());
   // The agent has already said hello, to the maker of the template.

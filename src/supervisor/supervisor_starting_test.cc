@@ -123,8 +123,18 @@ TEST_F(SupervisorStartingTest, AGuestThatDoesNotBootInTimeIsGivenUp) {
   Pass(119s);
   EXPECT_EQ(ErrorIn(client.Take()), "");
   EXPECT_FALSE(Guest().ended());
+  Guest().PrintToConsole("first\nlast line\n");
+  Guest().UseProcessor(118s);
+  Run();
   Pass(1s);
-  EXPECT_NE(ErrorIn(client.Take()).find("did not boot within 120 s"), std::string::npos);
+  const Frames frames = client.Take();
+  const std::string error = ErrorIn(frames);
+  for (const char* part :
+       {"did not boot within 120 s", "the fake monitor took 118 s", "last line"}) {
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  }
+  EXPECT_NE(wire::ErrorFromFrame(*Find(frames, Type::kError)).hint.find("gets nowhere"),
+            std::string::npos);
   EXPECT_TRUE(Guest().ended());
   EXPECT_EQ(ends_, 1);
 }

@@ -126,6 +126,13 @@ struct AcceleratorStatus {
   Accelerator in_use = Accelerator::kTcg;
 };
 
+// What there is to say of a machine whose guest gets nowhere.
+struct MachineLook {
+  std::string monitor;  // For people: "QEMU 7.2.22 (tcg, processor max,erms=off)".
+  // What the machine has taken of the host's processor. 0: nothing, or it cannot be seen.
+  std::chrono::milliseconds processor{0};
+};
+
 // A started machine. Destroying it kills it and waits until it is gone.
 class Machine {
  public:
@@ -159,6 +166,9 @@ class Machine {
 
   // Asks the running machine itself, not its specification. Errors as for Pause().
   virtual Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) = 0;
+
+  // Asks no monitor: it may hang as its guest does.
+  virtual MachineLook Look() const = 0;
 
   // SIGKILL, without a flush. Returns at once; exit_fd() tells the end. A machine that has ended is
   // no error.

@@ -49,7 +49,10 @@ def test_as_json(pyro):
     assert document["accelerator"]["reason"]
     assert {check["name"] for check in document["checks"]} >= {
         "qemu", "jail", "supervisor", "agent", "state", "accelerator", "machine", "environment tools",
-        "guest network"}
+        "guest network", "guest"}
+    guest, = [check for check in document["checks"] if check["name"] == "guest"]
+    assert guest["ok"] is True and guest["required"] is True, guest
+    assert guest["detail"].startswith("one of debian:12"), guest
 
 
 def test_a_missing_part_fails_and_says_what_to_do(pyro, scratch):
@@ -77,6 +80,27 @@ def test_it_works_with_an_empty_cache(bare):
     assert done.code == 0, done
     assert done.json["environment_cache"] == str(bare.cache / "environments")
     assert done.json["state_directory"] == str(bare.state)
+    assert done.json["checks"][-1] == {
+        "name": "guest", "ok": False, "required": False,
+        "detail": "not tried, because no environment is installed", "fix": "pyro env pull debian:12"}
+    people = bare("doctor")
+    assert people.code == 0
+    assert people.text.splitlines()[1] == "Runtime: WARN"
+    assert "- guest: not tried, because no environment is installed; fix: pyro env pull debian:12" in people.text
+
+
+def test_a_guest_that_does_not_start_is_no_pass(bare):
+    harness.copy_base(harness.CACHE, bare.cache)
+    kernel = bare.cache / "environments/debian-12-base/current/vmlinuz"
+    size = kernel.stat().st_size
+    kernel.chmod(0o600)
+    kernel.write_bytes(b"no kernel" + bytes(size - 9))
+    done = bare("doctor")
+    assert done.code == 1, done
+    assert done.text.splitlines()[1] == "Runtime: FAIL"
+    assert "Capabilities: vm_boot=no guest_exec=no guest_network=no" in done.text
+    assert "- guest: the machine did not start" in done.text, done
+    assert bare("vm", "list", "-q").out == b""
 
 
 def test_a_bad_registry_is_an_issue_not_a_crash(bare):

@@ -28,6 +28,15 @@ std::string ShortenHome(const std::string& path) {
   return path.starts_with(prefix) ? "~/" + path.substr(prefix.size()) : path;
 }
 
+// A pass is a guest that ran.
+std::string Verdict(const DoctorReport& report) {
+  if (!report.runtime_ok) return Paint(STDOUT_FILENO, Colour::kRed, "FAIL");
+  for (const DoctorCheck& check : report.checks) {
+    if (check.name == "guest" && check.ok) return Paint(STDOUT_FILENO, Colour::kGreen, "PASS");
+  }
+  return Paint(STDOUT_FILENO, Colour::kYellow, "WARN");
+}
+
 int Doctor(Engine& engine, const Context& context, const CallFlags<NoArguments>& flags) {
   const auto report = engine.Doctor();
   if (!report) return Fail(report.error(), context);
@@ -37,11 +46,9 @@ int Doctor(Engine& engine, const Context& context, const CallFlags<NoArguments>&
     PrintJson(ToJson(*report));
     return code;
   }
-  Print(fmt::format(
-      "Platform: {}\nRuntime: {}\nKVM: exists={} readable={} writable={}\n", report->platform,
-      report->runtime_ok ? Paint(STDOUT_FILENO, Colour::kGreen, "PASS")
-                         : Paint(STDOUT_FILENO, Colour::kRed, "FAIL"),
-      YesNo(report->kvm.exists), YesNo(report->kvm.readable), YesNo(report->kvm.writable)));
+  Print(fmt::format("Platform: {}\nRuntime: {}\nKVM: exists={} readable={} writable={}\n",
+                    report->platform, Verdict(*report), YesNo(report->kvm.exists),
+                    YesNo(report->kvm.readable), YesNo(report->kvm.writable)));
   Print(fmt::format("Environment cache: {}\n", ShortenHome(report->environment_cache)));
   Print(fmt::format("Capabilities: vm_boot={} guest_exec={} guest_network={}\n",
                     YesNo(report->capabilities.vm_boot), YesNo(report->capabilities.guest_exec),
@@ -75,8 +82,9 @@ void AddDoctor(CLI::App& app, Context& context) {
   AddOperation(app, context, "doctor",
                {.quiet = "Print nothing; the exit code tells",
                 .example = "pyro doctor --json",
-                .note = "Exits with 0 if guests can run. The first time it tries the accelerators "
-                        "out,\nwhich takes seconds."},
+                .note = "Exits with 0 if guests can run. It starts a guest to find out; if no "
+                        "environment\nis installed, then it says WARN. The first time it tries the "
+                        "accelerators out,\nwhich takes seconds."},
                std::make_shared<CallFlags<NoArguments>>(), Doctor);
 }
 

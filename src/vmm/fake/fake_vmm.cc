@@ -23,6 +23,7 @@ struct FakeState {
   sys::UniqueFd exit_event;  // An eventfd, readable once ended: what a pidfd is to a process.
   bool paused = false;
   bool hung = false;
+  std::chrono::seconds processor{0};
   std::optional<MachineExit> exit;
 
   void End(MachineEnd end, std::string diagnostics) {
@@ -85,6 +86,10 @@ class FakeMachine final : public Machine {
                              .in_use = accelerator_};
   }
 
+  MachineLook Look() const override {
+    return {.monitor = "the fake monitor", .processor = state_->processor};
+  }
+
   void Kill() override { state_->End(MachineEnd::kKilled, {}); }
 
   Result<MachineExit> Wait(Deadline deadline) override {
@@ -126,6 +131,7 @@ void FakeGuest::End(MachineEnd end, std::string diagnostics) {
   state_->End(end, std::move(diagnostics));
 }
 
+void FakeGuest::UseProcessor(std::chrono::seconds time) { state_->processor = time; }
 void FakeGuest::HangMonitor() { state_->hung = true; }
 bool FakeGuest::paused() const { return state_->paused; }
 bool FakeGuest::ended() const { return state_->exit.has_value(); }

@@ -33,6 +33,9 @@ class FakeGuest {
   // From now on the monitor does not answer: calls with a deadline time out.
   void HangMonitor();
 
+  // What its machine has taken of the processor.
+  void UseProcessor(std::chrono::seconds time);
+
   bool paused() const;
   bool ended() const;
 

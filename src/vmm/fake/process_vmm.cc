@@ -33,6 +33,7 @@ class ProcessMachine final : public Machine {
   sys::UniqueFd TakeConsole() override { return std::move(console_); }
   int exit_fd() const override { return process_.exit_fd(); }
   pid_t jail_process_id() const override { return process_.pid(); }
+  MachineLook Look() const override { return {.monitor = "a process", .processor = {}}; }
 
   Status Pause(Deadline deadline) override {
     PYRO_RETURN_IF_ERROR(Runs());

@@ -1,5 +1,6 @@
 #include "vmm/qemu/qemu_vmm.h"
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <utility>
@@ -86,9 +87,11 @@ Result<Connections> Connect(MachineSpec& spec) {
 
 class QemuMachine final : public Machine {
  public:
-  QemuMachine(jail::JailedProcess process, sys::UniqueFd monitor, sys::UniqueFd channel,
-              sys::UniqueFd console, sys::UniqueFd freeze_to)
+  // `processor` is what the guest sees, for people.
+  QemuMachine(jail::JailedProcess process, std::string processor, sys::UniqueFd monitor,
+              sys::UniqueFd channel, sys::UniqueFd console, sys::UniqueFd freeze_to)
       : process_(std::move(process)),
+        processor_(std::move(processor)),
         monitor_(std::move(monitor)),
         channel_(std::move(channel)),
         console_(std::move(console)),
@@ -110,6 +113,10 @@ class QemuMachine final : public Machine {
   Status Resume(Deadline deadline) override { return Command("cont", deadline); }
   Status Freeze(Deadline deadline) override;
   Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) override;
+  MachineLook Look() const override {
+    return {.monitor = fmt::format("QEMU {} ({})", monitor_.version(), processor_),
+            .processor = process_.ProcessorTime()};
+  }
   void Kill() override;
   Result<MachineExit> Wait(Deadline deadline) override;
 
@@ -119,6 +126,7 @@ class QemuMachine final : public Machine {
   MachineExit Explain(const sys::ExitStatus& status);
 
   jail::JailedProcess process_;
+  std::string processor_;
   QmpClient monitor_;
   sys::UniqueFd channel_;
   sys::UniqueFd console_;
@@ -229,6 +237,12 @@ Result<MachineExit> QemuMachine::Wait(Deadline deadline) {
   return *exit_;
 }
 
+// Of a command line, for people.
+std::string ProcessorOf(const std::vector<std::string>& argv, Accelerator accelerator) {
+  const auto at = std::find(argv.begin(), argv.end(), "-cpu");
+  return fmt::format("{}, processor {}", Name(accelerator), *(at + 1));
+}
+
 // The reason for a failed start, with QEMU's own words if there are any.
 Error StartFailure(Error error, QemuMachine& machine) {
   if (error.code == ErrorCode::kGuestUnavailable) {
@@ -257,6 +271,7 @@ Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadl
   if (spec.accelerator == Accelerator::kTcg && !spec.resume_from) host.tsc_khz = MeasureTscKhz();
   QemuLaunch launch;
   launch.argv = MachineArguments(program_, spec, connections.files, host);
+  std::string processor = ProcessorOf(launch.argv, spec.accelerator);
   launch.pass = std::move(connections.pass);
   launch.files = std::move(connections.bound);
   launch.accelerator = spec.accelerator;
@@ -264,8 +279,9 @@ Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadl
   if (spec.resume_from) launch.private_memory = connections.files.memory.OpenPath();
   PYRO_ASSIGN_OR_RETURN(jail::JailedProcess process, LaunchQemu(std::move(launch), deadline));
   auto machine = std::make_unique<QemuMachine>(
-      std::move(process), std::move(connections.monitor), std::move(connections.channel),
-      std::move(connections.console), std::move(connections.freeze_to));
+      std::move(process), std::move(processor), std::move(connections.monitor),
+      std::move(connections.channel), std::move(connections.console),
+      std::move(connections.freeze_to));
   Status started = machine->Handshake(deadline);
   if (started && spec.resume_from) started = machine->Thaw(connections.files.state, deadline);
   if (started && new_size != 0) started = machine->TellDataDiskSize(new_size, deadline);

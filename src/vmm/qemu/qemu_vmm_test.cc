@@ -77,6 +77,16 @@ TEST_F(QemuVmmTest, TheProcessHasNoPrivilegeAndCanGainNone) {
             std::string::npos);
 }
 
+TEST_F(QemuVmmTest, AGuestThatGetsNowhereCanBeLookedAt) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(ReadLine(), "ready");
+  const MachineLook look = machine_->Look();
+  EXPECT_TRUE(look.monitor.starts_with("QEMU ")) << look.monitor;
+  EXPECT_EQ(look.monitor.find("QEMU  "), std::string::npos) << "no version: " << look.monitor;
+  EXPECT_NE(look.monitor.find("processor max"), std::string::npos) << look.monitor;
+  EXPECT_GT(look.processor.count(), 0);
+}
+
 // Two at once go on from one memory; neither sees what the other writes, nor does the file.
 TEST_F(QemuVmmTest, ClonesShareMemoryAndNoChange) {
   const sys::TestDirectory directory;

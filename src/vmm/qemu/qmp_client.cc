@@ -30,6 +30,18 @@ Status Await(int fd, short events, Deadline deadline) {
   return MakeError(ErrorCode::kTimedOut, "the machine's monitor did not answer in time");
 }
 
+std::string VersionIn(const Json& greeting) {
+  const auto at = Json::json_pointer("/version/qemu");
+  if (!greeting.contains(at)) return "";
+  std::string version;
+  for (const char* part : {"major", "minor", "micro"}) {
+    const auto number = GetInt(greeting.at(at), part, 0, 1000);
+    if (!number) return "";
+    version += (version.empty() ? "" : ".") + fmt::format("{}", *number);
+  }
+  return version;
+}
+
 }  // namespace
 
 QmpClient::QmpClient(sys::UniqueFd socket) : socket_(std::move(socket)) {}
@@ -70,6 +82,7 @@ Status QmpClient::Handshake(Deadline deadline) {
     failed_ = true;
     return std::move(greeting).error();
   }
+  version_ = VersionIn(greeting->value);
   PYRO_ASSIGN_OR_RETURN(Json ignored, Execute("qmp_capabilities", Json(), deadline));
   static_cast<void>(ignored);
   return OkStatus();

@@ -26,6 +26,9 @@ class QmpClient {
   // Reads the greeting and ends the negotiation of capabilities. Call it first.
   Status Handshake(Deadline deadline);
 
+  // Of QEMU: "7.2.22". Empty before the handshake, or if the greeting does not say.
+  const std::string& version() const { return version_; }
+
   // Sends a command and returns what it returns; events that come in between are kept.
   // kGuestUnavailable: the monitor has closed. kTimedOut, kProtocol: no later call will work
   // either, because the answers can no longer be matched. kInternal: QEMU refused the command.
@@ -52,6 +55,7 @@ class QmpClient {
 
   sys::UniqueFd socket_;
   QmpParser parser_;
+  std::string version_;
   std::deque<QmpEvent> events_;  // At most kMaxEvents; the oldest are dropped.
   std::int64_t next_id_ = 1;
   bool failed_ = false;

@@ -11,7 +11,9 @@
 namespace pyro::vmm::qemu {
 namespace {
 
-constexpr char kGreeting[] = "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n";
+constexpr char kGreeting[] =
+    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": "
+    "\"Debian\"}, \"capabilities\": []}}\r\n";
 
 Deadline Soon() { return Deadline::After(std::chrono::seconds(20)); }
 
@@ -37,6 +39,7 @@ TEST_F(QmpClientTest, NegotiatesAndReturnsWhatACommandReturns) {
   Say("{\"return\": {}, \"id\": 1}\r\n");
   ASSERT_TRUE(client_.Handshake(Soon()).ok());
   EXPECT_EQ(Heard(), "{\"execute\":\"qmp_capabilities\",\"id\":1}\n");
+  EXPECT_EQ(client_.version(), "7.2.22");
   Say("{\"event\": \"STOP\", \"timestamp\": {}}\r\n{\"return\": {\"x\": 5}, \"id\": 2}\r\n");
   auto result = client_.Execute("stop", Json(), Soon());
   ASSERT_TRUE(result.ok()) << result.error().message;
@@ -45,6 +48,13 @@ TEST_F(QmpClientTest, NegotiatesAndReturnsWhatACommandReturns) {
   ASSERT_TRUE(event);
   EXPECT_EQ(event->name, "STOP");
   EXPECT_FALSE(client_.TakeEvent());
+}
+
+TEST_F(QmpClientTest, AGreetingWithoutAVersionIsAGreeting) {
+  Say("{\"QMP\": {\"version\": {\"qemu\": 7}, \"capabilities\": []}}\r\n");
+  Say("{\"return\": {}, \"id\": 1}\r\n");
+  ASSERT_TRUE(client_.Handshake(Soon()).ok());
+  EXPECT_EQ(client_.version(), "");
 }
 
 TEST_F(QmpClientTest, ARefusalNamesTheCommandAndLeavesTheClientUsable) {

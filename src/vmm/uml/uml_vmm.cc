@@ -126,6 +126,9 @@ class UmlMachine final : public Machine {
   Status Resume(Deadline deadline) override;
   Status Freeze(Deadline deadline) override;
   Result<AcceleratorStatus> QueryAccelerator(Deadline deadline) override;
+  MachineLook Look() const override {
+    return {.monitor = "a kernel in user mode", .processor = process_.ProcessorTime()};
+  }
   void Kill() override { process_.Kill(); }
   Result<MachineExit> Wait(Deadline deadline) override;
 
