@@ -102,17 +102,23 @@ check-dev: build-dev
 coverage: deps-check
 	$(PYTHON) -B tools/coverage.py --jobs $(JOBS)
 
-# The packages, from this tree, in build/dist.
+# The packages, from this tree, in build/dist. RELEASE=trixie: for that release of Debian, made in a root of it, in build/dist-trixie.
+ifdef RELEASE
+dist: deps-run
+	$(AS_ROOT) packaging/dist_in_root.sh $(RELEASE) build/dist-$(RELEASE) build/dist-roots
+else
 dist: python usermode deps-dist
 	cmake --build --preset release -j $(JOBS) --target library
 	rm -rf build/dist && mkdir -p build/dist
 	packaging/make_deb.sh build build/dist
 	packaging/make_python_dist.sh build build/dist
+endif
 
-# Installs each in a Debian 12 that has never seen the sources, and boots a guest there as an ordinary user.
-dist-check: dist deps-run
-	lintian --fail-on error build/dist/*.deb
-	$(AS_ROOT) env PYRO_DIST_CCACHE="$$(ccache -k cache_dir)" packaging/dist_check.sh build/dist build/dist-check
+# Installs each in a Debian that has never seen the sources, and boots a guest there as an ordinary user. RELEASE as for dist.
+dist-check: dist deps-run deps-dist
+	lintian --fail-on error build/dist$(RELEASE:%=-%)/*.deb
+	$(AS_ROOT) env PYRO_DIST_CCACHE="$$(ccache -k cache_dir)" \
+	  packaging/dist_check.sh $(RELEASE:%=-r %) build/dist$(RELEASE:%=-%) build/dist-check
 
 lint: deps-check
 	cmake --preset release -DPYRO_TESTS=ON

@@ -1,8 +1,15 @@
 #!/usr/bin/env bash
-# dist_check.sh DIST WORK [KIND…]: installs what `make dist` has made in clean Debian 12 roots that have never seen the sources, and
-# there does, as an ordinary user, what a user does first. KIND: deb, wheel, sdist; all of them if none is named.
+# dist_check.sh [-r RELEASE] DIST WORK [KIND…]: installs what `make dist` has made in clean roots of a Debian release that have never
+# seen the sources, and there does, as an ordinary user, what a user does first. RELEASE is this host's, if none is named. KIND: deb,
+# wheel, sdist; all of them if none is named.
 set -euo pipefail
 here=$(realpath "$(dirname "$0")")
+# shellcheck source=/dev/null
+release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+if [ "$1" = -r ]; then
+  release=$2
+  shift 2
+fi
 dist=$(realpath "$1")
 mkdir -p "$2"
 work=$(realpath "$2")
@@ -10,8 +17,8 @@ shift 2
 kinds=("${@:-deb}")
 [ $# -gt 0 ] || kinds=(deb wheel sdist)
 
-say() { echo "dist-check: $*"; }
-packages() { "$here/../tools/list_packages.sh" -r bookworm "$@" | tr '\n' ' '; }
+say() { echo "dist-check: $release: $*"; }
+packages() { "$here/../tools/list_packages.sh" -r "$release" "$@" | tr '\n' ' '; }
 skip() {
   say "cannot run here: $1"
   [ "${PYRO_REQUIRE_QEMU:-}" != 1 ] || exit 1
@@ -20,26 +27,8 @@ skip() {
 [ "$(id -u)" = 0 ] || skip "only root can make and enter another root file system"
 unshare --mount true 2>/dev/null || skip "no process of this host may make a mount namespace"
 
-# Debian 12 and the means to install more of it, from the archives that this host uses and as it uses them.
-base=$work/base
-if [ ! -e "$base/.complete" ]; then
-  say "making a Debian 12 root"
-  rm -rf "$base"
-  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null >"$work/sources.list" || true
-  sources=()
-  for file in /etc/apt/sources.list.d/*.sources; do [ -e "$file" ] && sources+=("$file"); done
-  grep -q '^deb ' "$work/sources.list" && sources+=("$work/sources.list")
-  apt-config dump | grep '^Acquire::' >"$work/apt.conf"
-  mmdebstrap --quiet --mode=root --variant=apt --aptopt="$work/apt.conf" --include=ca-certificates,mount bookworm "$base" "${sources[@]}"
-  rm -rf "$base/etc/apt/sources.list" "$base/etc/apt/sources.list.d"
-  mkdir -p "$base/etc/apt/sources.list.d" "$base/usr/local/share/ca-certificates"
-  install -m644 "${sources[@]}" "$base/etc/apt/sources.list.d"
-  install -m644 "$work/apt.conf" "$base/etc/apt/apt.conf.d/99host"
-  cp -rn /usr/share/keyrings/. "$base/usr/share/keyrings"
-  # Authorities that this host trusts beyond Debian's own are needed to reach its archives.
-  cp /etc/ssl/certs/ca-certificates.crt "$base/etc/ssl/certs/ca-certificates.crt"
-  touch "$base/.complete"
-fi
+base=$work/base-$release
+"$here/make_root.sh" "$release" "$base" "$work"
 
 # A fresh copy for each, with an ordinary user and the names that this host knows.
 fresh_root() {
@@ -63,7 +52,7 @@ install_deb() {
 install_python() {  # wheel or sdist, into a virtual environment of the user
   cp "$1" "$root/dist"
   local packages="python3-venv python3-pip ca-certificates $(packages run)"
-  packages+=" libfmt9 libarchive13 libsqlite3-0 libssl3 libslirp0"
+  packages+=" $(packages libraries)"
   if [ "$kind" = sdist ]; then
     packages+=" python3-setuptools python3-wheel $(packages build)"
   fi
