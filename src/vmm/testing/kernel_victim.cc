@@ -173,7 +173,7 @@ std::vector<Way> ProcessWays(pid_t outsider) {
       {"personality", [] { return Call(SYS_personality, 0xffffffff); }},
       {"seccomp", [] { return Call(SYS_seccomp, 2, 0, nullptr); }},
       {"priority", [] { return Call(SYS_setpriority, 0, 0, 0); }},
-      {"scheduler", [] { return Call(SYS_sched_setaffinity, 0, 0, nullptr); }},
+      {"scheduler", [] { return Call(SYS_sched_setscheduler, 0, -1, nullptr); }},
       {"shared-memory", [] { return Call(SYS_shmget, 0, 4096, 0600 | 01000); }},
       {"message-queue", [] { return Call(SYS_msgget, 0, 0600 | 01000); }},
       {"old-abi", CallOldAbi},

@@ -95,6 +95,8 @@ void AllowProcesses(Filter& filter) {
                 SCMP_SYS(getrlimit),       SCMP_SYS(setrlimit),  SCMP_SYS(prlimit64),
                 SCMP_SYS(uname),           SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
                 SCMP_SYS(set_robust_list), SCMP_SYS(rseq),       SCMP_SYS(getrandom)});
+  // Where the guest's own processes run: the kernel keeps a program on its own processor.
+  filter.Allow({SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_setaffinity)});
   filter.AllowWithout(SCMP_SYS(clone), kNamespaces);
   filter.Refuse(ENOSYS, {SCMP_SYS(clone3)});
   filter.AllowWith(SCMP_SYS(prctl), 0, {PR_SET_PDEATHSIG});

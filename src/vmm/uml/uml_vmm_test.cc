@@ -144,6 +144,19 @@ TEST_F(UmlVmmTest, AProgramHasTheGuestsMemoryAndNothingOfItsKernels) {
   }
 }
 
+// A handover between two processors of the host takes ten times one that stays on a processor.
+TEST_F(UmlVmmTest, AProgramStaysOnOneProcessorWithItsKernel) {
+  cpu_set_t processors;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof processors, &processors), 0);
+  if (CPU_COUNT(&processors) < 2) GTEST_SKIP() << "one processor";
+  ASSERT_NO_FATAL_FAILURE(Boot());
+  ASSERT_FALSE(guest_.programs.empty());
+  for (const pid_t pid : guest_.programs) {
+    ASSERT_EQ(::sched_getaffinity(pid, sizeof processors, &processors), 0);
+    EXPECT_EQ(CPU_COUNT(&processors), 1);
+  }
+}
+
 TEST_F(UmlVmmTest, DisksComeInOrderAndTheBaseCannotBeWritten) {
   ASSERT_NO_FATAL_FAILURE(AddDisks(FileOfSize(16 << 20)));
   ASSERT_NO_FATAL_FAILURE(Boot());
