@@ -268,8 +268,9 @@ struct EnvironmentInfo {
   std::string name;
   std::string description;
   bool installed = false;
-  bool broken = false;  // Installed, but damaged: pull repairs it.
-  std::string digest;   // This and the fields below are empty unless it is installed.
+  bool broken = false;    // Installed, but damaged: pull repairs it.
+  bool outdated = false;  // Installed by an older recipe, and usable: pull builds it again.
+  std::string digest;     // This and the fields below are empty unless it is installed.
   std::string installed_at;
   std::uint64_t size_bytes = 0;
 };

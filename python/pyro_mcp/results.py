@@ -303,6 +303,7 @@ class EnvironmentInfo(TypedDict):
     description: str  # What it holds.
     installed: bool  # It is built and installed.
     broken: bool  # Installed, but damaged: pull repairs it.
+    outdated: bool  # Installed by an older recipe, and usable: pull builds it again.
     digest: Optional[str]  # Of its content, if it is installed.
     installed_at: Optional[str]  # The time of its installation.
     size_bytes: int  # What it takes on disk.

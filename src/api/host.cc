@@ -13,6 +13,8 @@ constexpr Field kEnvironmentInfo[] = {
     Row<EnvironmentInfo, &EnvironmentInfo::installed>("installed", "It is built and installed"),
     Row<EnvironmentInfo, &EnvironmentInfo::broken>("broken",
                                                    "Installed, but damaged: pull repairs it"),
+    Row<EnvironmentInfo, &EnvironmentInfo::outdated>(
+        "outdated", "Installed by an older recipe, and usable: pull builds it again"),
     Row<EnvironmentInfo, &EnvironmentInfo::digest>("digest", "Of its content, if it is installed")
         .NullIfUnset(),
     Row<EnvironmentInfo, &EnvironmentInfo::installed_at>("installed_at",

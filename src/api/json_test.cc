@@ -65,8 +65,8 @@ void Fill(Filler& fill, TaskCommand& command) {
 }
 
 void Fill(Filler& fill, EnvironmentInfo& info) {
-  fill(info.name, info.description, info.installed, info.broken, info.digest, info.installed_at,
-       info.size_bytes);
+  fill(info.name, info.description, info.installed, info.broken, info.outdated, info.digest,
+       info.installed_at, info.size_bytes);
 }
 
 void Fill(Filler& fill, VmInfo& vm) {

@@ -27,6 +27,7 @@ EnvironmentInfo ToEnvironmentInfo(const image::EnvironmentSummary& summary) {
   info.description = summary.description;
   info.installed = summary.state == image::InstallState::kInstalled;
   info.broken = summary.state == image::InstallState::kBroken;
+  info.outdated = summary.outdated;
   info.digest = summary.digest;
   info.installed_at = summary.built_at;
   info.size_bytes = summary.size_bytes;

@@ -22,14 +22,21 @@ namespace {
 
 std::string PaintedState(const EnvironmentInfo& info) {
   if (info.broken) return Paint(STDOUT_FILENO, Colour::kRed, "broken");
+  if (info.outdated) return Paint(STDOUT_FILENO, Colour::kYellow, "outdated");
   return info.installed ? Paint(STDOUT_FILENO, Colour::kGreen, "installed") : "not installed";
 }
 
 void PrintEnvironments(const Context&, const EnvironmentList& list, bool quiet) {
   if (!quiet) Print(fmt::format("Catalog version: {}\n", list.catalog_version));
+  std::string outdated;
   for (const EnvironmentInfo& info : list.environments) {
     Print(quiet ? info.name + "\n"
                 : fmt::format("{} [{}] {}\n", info.name, PaintedState(info), info.description));
+    if (info.outdated) outdated += " " + info.name;
+  }
+  if (!quiet && !outdated.empty()) {
+    Talk("pyro: what is outdated still runs; build what the catalog names now: pyro env pull" +
+         outdated + "\n");
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "front/cli/commands.h"
 #include "front/cli/testing/cli_fixture.h"
+#include "sys/files.h"
 
 namespace pyro::cli {
 namespace {
@@ -16,6 +17,26 @@ namespace {
 namespace fs = std::filesystem;
 
 class CliHostTest : public CliFixture {};
+
+TEST_F(CliHostTest, AnOutdatedEnvironmentIsToldAndPulledAgain) {
+  ASSERT_EQ(Pyro({"env", "pull", "-q", "debian:12"}).code, 0);
+  EXPECT_EQ(Pyro({"env", "list"}).err, "");
+  const fs::path manifest = cache_ / "environments/debian-12/current/manifest.json";
+  std::string text = sys::ReadFile(manifest, 1 << 20).value();
+  const auto git = text.find("\"git\"");
+  ASSERT_NE(git, std::string::npos);
+  text.replace(git, 5, "\"got\"");
+  ASSERT_TRUE(sys::WriteFileAtomically(manifest, text));
+  const Told list = Pyro({"env", "list"});
+  EXPECT_NE(list.out.find("debian:12 [outdated] "), std::string::npos) << list.out;
+  EXPECT_NE(list.err.find("pyro env pull debian:12\n"), std::string::npos) << list.err;
+  EXPECT_EQ(Pyro({"env", "list", "-q"}).err, "");
+  EXPECT_EQ(Pyro({"env", "list", "--json"}).json()["environments"][1]["outdated"], true);
+  EXPECT_EQ(Pyro({"run", "debian:12", "--", "true"}).code, 0);
+  EXPECT_NE(Pyro({"env", "list"}).out.find("[outdated]"), std::string::npos) << "no run builds";
+  EXPECT_EQ(Pyro({"env", "pull", "--json", "debian:12"}).json()["built"], true);
+  EXPECT_NE(Pyro({"env", "list"}).out.find("debian:12 [installed]"), std::string::npos);
+}
 
 TEST_F(CliHostTest, EnvironmentsArePulledListedInspectedAndPruned) {
   EXPECT_NE(Pyro({"env", "list"}).out.find("debian:12 [not installed]"), std::string::npos);

@@ -104,7 +104,7 @@ void DropUsual(Json& form) {
   drop({"cwd", "workspace_path"}, is("/workspace"));
   drop({"execution_mode"}, is("guest_virtio_serial"));
   drop({"stdout_truncated", "stderr_truncated", "output_left_open", "restarted",
-        "allow_host_compat", "broken"},
+        "allow_host_compat", "broken", "outdated"},
        is(false));
   drop({"stdout_dropped", "stderr_dropped", "timeout_seconds"}, is(0));
   drop({"accelerator", "kernel", "timings", "last_used_at"}, [](const Json&) { return true; });

@@ -1,5 +1,6 @@
 #include "image/store/store.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <system_error>
@@ -64,6 +65,15 @@ void DiscardLeftovers(const fs::path& folder, Builder& builder) {
   }
 }
 
+// What an older pyro built by a recipe with fewer packages. It serves until it is pulled again.
+bool IsOutdated(const CatalogEntry& entry, const Manifest& manifest) {
+  return !std::all_of(
+      entry.packages.begin(), entry.packages.end(), [&manifest](std::string_view wanted) {
+        return std::any_of(manifest.packages.begin(), manifest.packages.end(),
+                           [wanted](const PackageRecord& held) { return held.name == wanted; });
+      });
+}
+
 Result<InstalledEnvironment> BuildAndInstall(const CatalogEntry& entry, const fs::path& folder,
                                              const fs::path& work, Builder& builder,
                                              const ProgressFn& progress, Cancellation cancel) {
@@ -95,6 +105,7 @@ std::vector<EnvironmentSummary> EnvironmentStore::List() const {
     const auto found = Find(entry.name);
     if (found) {
       summary.state = InstallState::kInstalled;
+      summary.outdated = IsOutdated(entry, found->manifest);
       summary.digest = found->digest;
       summary.built_at = found->manifest.built_at;
       summary.size_bytes = found->size_bytes;
@@ -152,15 +163,18 @@ Result<InstalledEnvironment> EnvironmentStore::Inspect(std::string_view name,
 Result<PullResult> EnvironmentStore::Pull(std::string_view name, PullMode mode,
                                           const ProgressFn& progress, Cancellation cancel) {
   PYRO_ASSIGN_OR_RETURN(const CatalogEntry* entry, FindCatalogEntry(name));
-  if (mode == PullMode::kIfNeeded) {
-    if (auto found = Find(name)) return PullResult{std::move(*found), false};
-  }
+  const auto installed = [&]() -> std::optional<PullResult> {
+    if (mode == PullMode::kRebuild) return std::nullopt;
+    auto found = Find(name);
+    if (!found || IsOutdated(*entry, found->manifest)) return std::nullopt;
+    return PullResult{std::move(*found), false};
+  };
+  if (auto present = installed()) return std::move(*present);
   const fs::path folder = Folder(name);
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(folder));
   PYRO_ASSIGN_OR_RETURN(const sys::FileLock lock, LockFolder(folder, name, progress, cancel));
-  if (mode == PullMode::kIfNeeded) {  // Another process may have installed it while we waited.
-    if (auto found = Find(name)) return PullResult{std::move(*found), false};
-  }
+  // Another process may have installed it while we waited.
+  if (auto present = installed()) return std::move(*present);
   DiscardLeftovers(folder, builder_);
   PYRO_RETURN_IF_ERROR(CheckSpace(folder, *entry));
   const fs::path work = FreshName(folder, kPullPrefix);

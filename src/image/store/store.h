@@ -34,7 +34,8 @@ struct EnvironmentSummary {
   std::string name;
   std::string description;
   InstallState state = InstallState::kNotInstalled;
-  std::string digest;  // This and the fields below are empty unless it is installed.
+  bool outdated = false;  // Installed, without a package that the catalog's recipe names.
+  std::string digest;     // This and the fields below are empty unless it is installed.
   std::string built_at;
   std::uint64_t size_bytes = 0;
 };
@@ -86,9 +87,9 @@ class EnvironmentStore {
   // Find, with every file hashed if asked for. kDataLoss names the file that differs.
   Result<InstalledEnvironment> Inspect(std::string_view name, CheckDepth depth) const;
 
-  // Builds and installs a missing or broken environment. If another process is pulling the same
-  // one, waits for it and takes its result. kCancelled, kNoSpace and the builder's errors leave the
-  // installed version unchanged.
+  // Builds and installs an environment that is missing, broken or outdated. If another process is
+  // pulling the same one, waits for it and takes its result. kCancelled, kNoSpace and the builder's
+  // errors leave the installed version unchanged.
   Result<PullResult> Pull(std::string_view name, PullMode mode, const ProgressFn& progress,
                           Cancellation cancel);
 

@@ -85,6 +85,33 @@ TEST_F(StoreTest, ListShowsEveryStateInCatalogOrder) {
   EXPECT_EQ(list[2].state, InstallState::kNotInstalled);
 }
 
+TEST_F(StoreTest, WhatAnOlderRecipeBuiltServesUntilItIsPulledAgain) {
+  builder_.left_out = "jq";
+  const auto old = Pull();
+  ASSERT_TRUE(old) << old.error().message;
+  EXPECT_TRUE(store_.List()[1].outdated);
+  EXPECT_EQ(store_.Find(kName)->digest, old->environment.digest);
+  builder_.left_out = "";
+  builder_.content = "base with jq";
+  const auto pulled = Pull();
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_TRUE(pulled->built);
+  EXPECT_FALSE(store_.List()[1].outdated);
+  EXPECT_TRUE(store_.FindVersion(kName, old->environment.digest)) << "tasks may be on it";
+  EXPECT_FALSE(Pull()->built);
+}
+
+TEST_F(StoreTest, AnOlderRecipesResultStaysWhenItsPullFails) {
+  builder_.left_out = "jq";
+  const auto old = Pull();
+  ASSERT_TRUE(old) << old.error().message;
+  builder_.before_files = [](const fs::path&) -> Status {
+    return MakeError(ErrorCode::kUnavailable, "no mirror");
+  };
+  EXPECT_FALSE(Pull());
+  EXPECT_EQ(store_.Find(kName)->digest, old->environment.digest);
+}
+
 TEST_F(StoreTest, PullRepairsEveryKindOfBreakage) {
   ASSERT_TRUE(Pull());
   const fs::path version = store_.Find(kName)->directory;

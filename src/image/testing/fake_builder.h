@@ -16,6 +16,7 @@ namespace pyro::image {
 class FakeBuilder final : public Builder {
  public:
   std::string content = "base 1";  // Another content makes another version.
+  std::string left_out;            // A package that an older recipe did not name.
   int builds = 0;
   std::function<Status(const std::filesystem::path& work_dir)> before_files;
 
@@ -39,6 +40,9 @@ class FakeBuilder final : public Builder {
     manifest.base.name = "base.erofs";
     manifest.kernel.name = "vmlinuz";
     manifest.modules = {{"virtio.ko", 0, {}}, {"erofs.ko", 0, {}}};
+    for (const std::string_view package : entry.packages) {
+      if (package != left_out) manifest.packages.push_back({std::string(package), "1", "amd64"});
+    }
     return manifest;
   }
 
