@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/host.h"
 
 namespace pyro::agent {
 namespace {
@@ -49,6 +51,23 @@ void LoadModule(const std::string& path) {
   if (!file.valid() || ::syscall(SYS_finit_module, file.get(), "", 0) != 0) {
     if (errno != EEXIST) ConsoleLine(sys::ErrnoError(errno, "load", path).message);
   }
+}
+
+// A line of modules.devname, such as "tun net/tun c10:200".
+void MakeModuleNode(std::string_view line) {
+  const auto words = Split(line, ' ');
+  if (words.size() != 3 || words[2].empty()) return;  // A comment.
+  const auto numbers = Split(words[2].substr(1), ':');
+  const auto device_major = ParseInt(numbers.front());
+  const auto device_minor = ParseInt(numbers.back());
+  if (!device_major || !device_minor) return;
+  const std::string path = fmt::format("/dev/{}", words[1]);
+  ::mkdir(path.substr(0, path.rfind('/')).c_str(), 0755);
+  const mode_t type = words[2].front() == 'b' ? S_IFBLK : S_IFCHR;
+  ::mknod(path.c_str(), type | 0600,
+          ::makedev(static_cast<unsigned>(*device_major), static_cast<unsigned>(*device_minor)));
+  // As udev has it: for all users. The kernel asks for rights when they are used.
+  if (words[1] == "fuse" || words[1] == "net/tun") ::chmod(path.c_str(), 0666);
 }
 
 std::string FindPort() {
@@ -120,6 +139,14 @@ Status MountBase(DeviceWatch& devices) {
     status = Mount(disk, kBaseDirectory, "ext4", MS_RDONLY, nullptr);
   }
   return status;
+}
+
+void MakeModuleNodes() {
+  const auto names = sys::ReadFile(
+      fmt::format("{}/usr/lib/modules/{}/modules.devname", kBaseDirectory, sys::KernelRelease()),
+      std::size_t{64} << 10);
+  if (!names) return;
+  for (const std::string_view line : Split(*names, '\n')) MakeModuleNode(line);
 }
 
 Status AwaitDataDisk(std::int64_t bytes, DeviceWatch& devices) {

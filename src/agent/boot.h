@@ -35,6 +35,10 @@ const char* DiskPath(GuestDisk disk);
 // The base disk, erofs or ext4, on kBaseDirectory.
 Status MountBase(DeviceWatch& devices);
 
+// The devices that the base's modules bring, as nodes in /dev: the kernel loads a module when its
+// node is first opened. Without modules for this kernel there are none. For after MountBase().
+void MakeModuleNodes();
+
 // Waits until the kernel knows that the data disk has so many bytes: it hears that from the device.
 Status AwaitDataDisk(std::int64_t bytes, DeviceWatch& devices);
 

@@ -71,11 +71,39 @@ void KeepReserve(const sys::UniqueFd& data) {
   }
 }
 
+// Directories of the data disk that the guest sees without the overlay on its root. The kernel
+// takes no overlay as the upper layer of another, and containers are made of those.
+struct DiskPlace {
+  const char* name;    // On the data disk.
+  const char* target;  // In the guest's root.
+};
+constexpr DiskPlace kWorkspace = {"workspace", "/workspace"};
+constexpr DiskPlace kContainers[] = {{"containers", "/var/lib/containers"},
+                                     {"containerd", "/var/lib/containerd"},
+                                     {"docker", "/var/lib/docker"}};
+
+Result<sys::UniqueFd> OpenPlace(const DiskPlace& place) {
+  const std::string path = fmt::format("{}/{}", kDataDirectory, place.name);
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
+    return sys::ErrnoError(errno, "make", path);
+  }
+  sys::UniqueFd tree(::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!tree.valid()) return sys::ErrnoError(errno, "open_tree", path);
+  return tree;
+}
+
+Status MountPlace(const sys::UniqueFd& tree, const DiskPlace& place) {
+  if (::move_mount(tree.get(), "", AT_FDCWD, place.target, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return sys::ErrnoError(errno, "mount", place.target);
+  }
+  return OkStatus();
+}
+
 Status MountData() {
   PYRO_RETURN_IF_ERROR(
       Mount(DiskPath(GuestDisk::kData), kDataDirectory, "ext4", MS_NOATIME, "discard"));
   FreeReserve();
-  for (const char* name : {"upper", "work", "workspace"}) {
+  for (const char* name : {"upper", "work"}) {
     const std::string path = fmt::format("{}/{}", kDataDirectory, name);
     if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
       return sys::ErrnoError(errno, "make", path);
@@ -89,18 +117,19 @@ Status EnterRoot() {
   const std::string options = fmt::format("lowerdir={},upperdir={}/upper,workdir={}/work",
                                           kBaseDirectory, kDataDirectory, kDataDirectory);
   PYRO_RETURN_IF_ERROR(Mount("overlay", kNewRoot, "overlay", 0, options.c_str()));
-  const std::string workspace = fmt::format("{}/workspace", kDataDirectory);
-  const sys::UniqueFd tree(
-      ::open_tree(AT_FDCWD, workspace.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-  if (!tree.valid()) return sys::ErrnoError(errno, "open_tree", workspace);
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd workspace, OpenPlace(kWorkspace));
+  std::vector<Result<sys::UniqueFd>> containers;
+  for (const DiskPlace& place : kContainers) containers.push_back(OpenPlace(place));
   if (::chdir(kNewRoot) != 0 || ::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0 ||
       ::chroot(".") != 0 || ::chdir("/") != 0) {
     return sys::ErrnoError(errno, "enter", kNewRoot);
   }
   // From here on a symbolic link of the image leads nowhere but into the image.
-  ::mkdir("/workspace", 0755);
-  if (::move_mount(tree.get(), "", AT_FDCWD, "/workspace", MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-    return sys::ErrnoError(errno, "mount", "/workspace");
+  ::mkdir(kWorkspace.target, 0755);
+  PYRO_RETURN_IF_ERROR(MountPlace(workspace, kWorkspace));
+  for (std::size_t i = 0; i < containers.size(); ++i) {
+    // Without: an older environment lacks the directory, and a command may have replaced it.
+    if (containers[i]) (void)MountPlace(*containers[i], kContainers[i]);
   }
   return OkStatus();
 }

@@ -14,7 +14,7 @@ namespace pyro::agent {
 // The guest's root, which PID 1 enters from the initramfs:
 //
 //   /           overlay of the base and of the data disk, where every change stays, /tmp included
-//   /workspace  a directory of the data disk itself
+//   /workspace  a directory of the data disk itself, as are those of containers below /var/lib
 //   /run, /dev/shm                       in memory
 //   /proc, /sys, /sys/fs/cgroup, /dev    the kernel's
 class GuestRoot {

@@ -66,12 +66,15 @@ Status Run() {
     Error error = base.error();
     error.message = "base: " + error.message;
     agent->Fail(error);
-  } else if (freezing != Freezing::kNo) {
-    WarmPageCache();
-    if (freezing == Freezing::kWithDisk) {
-      if (const Status entered = root.Enter(); !entered) agent->Fail(entered.error());
+  } else {
+    MakeModuleNodes();
+    if (freezing != Freezing::kNo) {
+      WarmPageCache();
+      if (freezing == Freezing::kWithDisk) {
+        if (const Status entered = root.Enter(); !entered) agent->Fail(entered.error());
+      }
+      AwaitFreePageReport();
     }
-    AwaitFreePageReport();
   }
   return agent->Serve();
 }

@@ -33,7 +33,8 @@ image=$(apt-cache show --no-all-versions "linux-image-cloud-$(dpkg --print-archi
   sed -n 's/^Depends: \(linux-image-[^ ,(]*\).*/\1/p' | head -n 1)
 test -n "$image"
 (cd "$PYRO_KERNEL_DIR" && apt-get download "$image")
-mkdir -p "$root/workspace"
+mkdir -p "$root/workspace" "$root/usr/lib/modules" \
+  "$root/var/lib/containers" "$root/var/lib/containerd" "$root/var/lib/docker"
 rm -f "$root/etc/hostname" "$root/etc/hosts" "$root/etc/resolv.conf" "$root/etc/machine-id" \
   "$root/var/lib/dbus/machine-id" "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root"/etc/ssh/ssh_host_*
 echo pyro > "$root/etc/hostname"
@@ -53,9 +54,9 @@ constexpr std::array<const char*, 6> kDpkgOptions = {
 // The guest mounts its own over these; their content is from the build on this host.
 constexpr const char* kExcludeVolatile = "--exclude-regex=^(dev|proc|run|sys|tmp|var/tmp)/.+";
 
-constexpr std::array<const char*, 9> kTools = {"mmdebstrap", "mkfs.erofs", "apt-get",
-                                               "apt-config", "dpkg-deb",   "dpkg-query",
-                                               "depmod",     "modprobe",   "unshare"};
+constexpr std::array<const char*, 10> kTools = {"mmdebstrap", "mkfs.erofs", "apt-get", "apt-config",
+                                                "dpkg-deb",   "dpkg-query", "depmod",  "modprobe",
+                                                "unshare",    "mv"};
 
 void Report(const ProgressFn& progress, std::string phase, std::string detail = {}) {
   if (progress) progress({std::move(phase), std::move(detail), std::nullopt});
@@ -82,6 +83,7 @@ class DebianBuild {
   fs::path kernel_dir() const { return work_ / "kernel"; }
 
   Status Bootstrap(const AptSetup& apt);
+  Status PlaceModuleTree(const fs::path& tree);
   Status Seal();
   Status RunStep(std::string_view tool, std::vector<std::string> argv,
                  std::vector<std::string> more_env, const LineFn& on_line);
@@ -149,6 +151,12 @@ std::size_t CountEntries(const fs::path& tree) {
   return count;
 }
 
+// No copy: both are in the work directory. As root of the namespace, because the image's
+// directories may belong to a sub-id.
+Status DebianBuild::PlaceModuleTree(const fs::path& tree) {
+  return RunStep("mv", {"mv", "--", tree, rootfs() / "usr/lib/modules"}, {}, {});
+}
+
 Status DebianBuild::Seal() {
   // lz4: two fifths smaller than uncompressed and no slower to read in an emulated guest; lz4hc
   // takes four times as long for a twelfth less.
@@ -205,6 +213,7 @@ Result<Manifest> DebianBuild::Run(const AptSetup& apt) {
   PYRO_ASSIGN_OR_RETURN(KernelFiles kernel, ExtractKernel(tools_, package, work_ / "kernel-files",
                                                           version_, progress_, cancel_));
   if (Cancelled(cancel_)) return MakeError(ErrorCode::kCancelled, "the pull was stopped");
+  PYRO_RETURN_IF_ERROR(PlaceModuleTree(kernel.tree));
   Report(progress_, "seal");
   PYRO_RETURN_IF_ERROR(Seal());
   Manifest manifest;

@@ -180,6 +180,7 @@ Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const fs::path& packag
   }
   if (files.modules.empty())
     return BadPackage(package, "it has none of the modules that a guest needs");
+  files.tree = scratch / "lib/modules" / files.release;
   return files;
 }
 

@@ -1,5 +1,5 @@
-// Debian's kernel package: the kernel image and the modules that a guest needs before it has a root
-// file system.
+// Debian's kernel package: the kernel image, the modules that a guest needs before it has a root
+// file system, and the tree of all modules for that root.
 
 #pragma once
 
@@ -19,6 +19,7 @@ struct KernelFiles {
   std::string package;
   std::string package_version;
   std::vector<std::string> modules;  // File names, in load order.
+  std::filesystem::path tree;        // In `scratch`: all modules, with the indices of depmod.
 };
 
 // Unpacks the .deb into `scratch` (made, left behind) and copies the image to `version_dir`/vmlinuz

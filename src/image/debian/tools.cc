@@ -32,7 +32,7 @@ std::string InstallHint(std::string_view tool) {
       {"dpkg-deb", "dpkg"},          {"dpkg-query", "dpkg"},       {"mke2fs", "e2fsprogs"},
       {"mkfs.erofs", "erofs-utils"}, {"mmdebstrap", "mmdebstrap"}, {"modprobe", "kmod"},
       {"newuidmap", "uidmap"},       {"newgidmap", "uidmap"},      {"rm", "coreutils"},
-      {"unshare", "util-linux"}};
+      {"unshare", "util-linux"},     {"mv", "coreutils"}};
   const auto package = kPackages.find(tool);
   return fmt::format("install it: sudo apt install {}",
                      package == kPackages.end() ? tool : package->second);

@@ -13,9 +13,12 @@ namespace {
 constexpr std::uint64_t kMiB = 1024 * 1024;
 
 std::vector<CatalogEntry> MakeCatalog() {
-  const std::vector<std::string_view> agent_work = {
+  // In each one: the kernel asks kmod for modules, and mount is not in Debian's essential set.
+  const std::vector<std::string_view> least = {"kmod", "mount"};
+  std::vector<std::string_view> agent_work = {
       "git",  "ca-certificates", "curl",  "procps", "less",     "python3",
       "file", "patch",           "unzip", "jq",     "xz-utils", "openssh-client"};
+  agent_work.insert(agent_work.end(), least.begin(), least.end());
   std::vector<std::string_view> build_tools = agent_work;
   for (std::string_view package :
        {"build-essential", "cmake", "pkg-config", "ninja-build", "autoconf", "automake", "libtool",
@@ -26,12 +29,12 @@ std::vector<CatalogEntry> MakeCatalog() {
     build_tools.push_back(package);
   }
   return {
-      {"debian:12-base", "Debian 12, minimal: shell and core tools", "bookworm", {}, 550 * kMiB},
+      {"debian:12-base", "Debian 12, minimal: shell and core tools", "bookworm", least, 550 * kMiB},
       {"debian:12", "Debian 12 with Git, Python, curl, jq and ssh", "bookworm", agent_work,
        800 * kMiB},
       {"debian:12-build", "debian:12 with gcc, make, CMake, gdb and pip", "bookworm", build_tools,
        1700 * kMiB},
-      {"debian:13-base", "Debian 13, minimal: shell and core tools", "trixie", {}, 550 * kMiB},
+      {"debian:13-base", "Debian 13, minimal: shell and core tools", "trixie", least, 550 * kMiB},
       {"debian:13", "Debian 13 with Git, Python, curl, jq and ssh", "trixie", agent_work,
        800 * kMiB},
       {"debian:13-build", "debian:13 with gcc, make, CMake, gdb and pip", "trixie", build_tools,
