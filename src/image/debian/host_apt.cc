@@ -283,14 +283,22 @@ std::string StripCredentials(std::string_view text) {
 
 namespace {
 
+Result<std::vector<IndexTarget>> ReadTargets(const ToolPaths& tools, Cancellation cancel,
+                                             std::vector<std::string> options) {
+  std::vector<std::string> argv = {"apt-get", "indextargets", "--format", kIndexTargetFormat,
+                                   "Created-By: Packages"};
+  argv.insert(argv.end(), options.begin(), options.end());
+  PYRO_ASSIGN_OR_RETURN(const std::string listed, Capture(tools, std::move(argv), cancel));
+  return ParseIndexTargets(listed);
+}
+
 Result<AptSetup> SetupFromHost(const ToolPaths& tools, std::string_view release,
                                const std::filesystem::path& keyrings, Cancellation cancel) {
-  PYRO_ASSIGN_OR_RETURN(
-      const std::string listed,
-      Capture(tools,
-              {"apt-get", "indextargets", "--format", kIndexTargetFormat, "Created-By: Packages"},
-              cancel));
-  const auto targets = ParseIndexTargets(listed);
+  PYRO_ASSIGN_OR_RETURN(auto targets, ReadTargets(tools, cancel, {}));
+  if (const auto own = SelectTargets(targets, release); !own.empty()) return MakeSetup(own, {});
+  // apt names what it has not fetched only where it need not tell what that says of itself.
+  PYRO_ASSIGN_OR_RETURN(const auto unfetched, ReadTargets(tools, cancel, {"--no-release-info"}));
+  targets.insert(targets.end(), unfetched.begin(), unfetched.end());
   if (const auto own = SelectTargets(targets, release); !own.empty()) return MakeSetup(own, {});
   Borrowed borrowed = BorrowTargets(targets, release);
   if (borrowed.targets.empty()) {

@@ -162,6 +162,19 @@ TEST(HostApt, NoSourceIsATypedErrorWithAHint) {
   EXPECT_NE(setup.error().hint.find("PYRO_APT_SOURCES"), std::string::npos);
 }
 
+TEST(HostApt, SourcesThatAptHasNeverFetchedAreFound) {
+  sys::TestDirectory directory;
+  FakeTools tools(directory.path());
+  tools.Add("apt-get",
+            "case \"$*\" in *--no-release-info*) printf 'http://m.example/\\tbookworm\\t"
+            "$(CODENAME)\\tmain\\t$(ORIGIN)\\t/x:1\\n';; esac");
+  tools.Add("apt-config", "exit 0");
+  const auto setup = ReadHostApt(tools.paths(), "bookworm", {});
+  ASSERT_TRUE(setup) << setup.error().message;
+  EXPECT_EQ(setup->described, std::vector<std::string>{"deb http://m.example/ bookworm main"});
+  EXPECT_EQ(setup->own_release, "");
+}
+
 TEST(HostApt, NoAptIsAMissingTool) {
   sys::TestDirectory directory;
   const FakeTools tools(directory.path());
