@@ -191,9 +191,9 @@ function(pyro_library name)
   endif()
   if(arg_COLD)
     target_compile_options(pyro_${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O1>)
-    # Part of -O2 since GCC 13, and so of the precompiled header, which is refused where it differs. It changes nothing here.
+    # GCC 13 and later refuse a precompiled header that differs in these, which are parts of -O2.
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
-      target_compile_options(pyro_${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-munroll-only-small-loops>)
+      target_compile_options(pyro_${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-munroll-only-small-loops;-mvzeroupper>)
     endif()
   endif()
   # The library runs in threads of its callers, whose stacks may be small. Frames are as they are shipped only in
