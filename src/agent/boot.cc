@@ -66,8 +66,6 @@ void MakeModuleNode(std::string_view line) {
   const mode_t type = words[2].front() == 'b' ? S_IFBLK : S_IFCHR;
   ::mknod(path.c_str(), type | 0600,
           ::makedev(static_cast<unsigned>(*device_major), static_cast<unsigned>(*device_minor)));
-  // As udev has it: for all users. The kernel asks for rights when they are used.
-  if (words[1] == "fuse" || words[1] == "net/tun") ::chmod(path.c_str(), 0666);
 }
 
 std::string FindPort() {
@@ -147,6 +145,9 @@ void MakeModuleNodes() {
       std::size_t{64} << 10);
   if (!names) return;
   for (const std::string_view line : Split(*names, '\n')) MakeModuleNode(line);
+  // As udev has it: for all users, also where the driver is built in, as fuse is in Debian 13. The
+  // kernel asks for rights when they are used.
+  for (const char* path : {"/dev/fuse", "/dev/net/tun"}) ::chmod(path, 0666);
 }
 
 Status AwaitDataDisk(std::int64_t bytes, DeviceWatch& devices) {

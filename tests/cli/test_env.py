@@ -158,6 +158,7 @@ SAY_WHICH = """set -e
 . /etc/os-release && echo $VERSION_ID && uname -r
 sources=/etc/apt/sources.list.d/debian.sources
 echo $(sed -n 's/^Suites: //p' $sources)
+[ ! -e /dev/fuse ] || stat -c %a /dev/fuse
 ls $(sed -n 's/^Signed-By: //p' $sources)
 """
 
@@ -183,6 +184,8 @@ def test_two_pulls_of_debian_13_at_once_build_it_once_and_it_runs(bare):
     ran = bare("run", "--json", "debian:13-base", "--", "sh", "-c", SAY_WHICH)
     assert ran.code == 0, ran
     release, machine, suites, *keys = ran.json["stdout"].splitlines()
+    # The driver is built in, and its node is for all users nevertheless; user mode has neither.
+    assert harness.USERMODE or keys.pop(0) == "666", keys
     assert release == "13" and suites.split()[:1] == ["trixie"]
     assert harness.USERMODE or "+deb13-cloud" in machine
     assert ran.json["timings"]["start"] == ("boot" if harness.USERMODE else "template")
