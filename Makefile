@@ -3,6 +3,7 @@
 # make bench   the same, and measure against other programs (docs/BENCHMARKS.md); QUICK=1 takes a few minutes
 # make api     build, and write what is derived from src/api: docs/api.json, parts of python/pyro_mcp and of docs/contract.md
 # make usermode  build the guest kernel for hosts without KVM, from Debian's kernel sources: docs/usermode.md
+# make kvm-check  build, and try pyro on a real KVM, which QEMU emulates (CONTRIBUTING.md); needs root, and an hour or less
 # make python  build, and the Python module too: importable with PYTHONPATH=build/python
 # The rest is for daily work; see CONTRIBUTING.md.
 
@@ -23,7 +24,7 @@ endif
 # Everything that VM tests boot is built once.
 export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
 
-.PHONY: demo how-long check coverage bench build usermode python api install format clean dist dist-check deps-build deps-run deps-check deps-dist deps-usermode check-style build-release check-release build-dev check-dev lint
+.PHONY: demo how-long check coverage bench build usermode python api install format clean dist dist-check kvm-check deps-build deps-run deps-check deps-dist deps-usermode deps-kvm check-style build-release check-release build-dev check-dev lint
 
 demo: how-long build deps-run
 	tools/demo.sh build/bin/pyro
@@ -70,6 +71,8 @@ deps-check:
 	@tools/install_packages.sh build run check usermode
 deps-usermode:
 	@tools/install_packages.sh usermode
+deps-kvm:
+	@tools/install_packages.sh kvm
 
 # Another version of the formatter or the linter judges otherwise, so where there is no version 14 they are left out.
 has_14 = $(shell command -v clang-$(1)-14)
@@ -119,6 +122,11 @@ dist-check: dist deps-run deps-dist
 	lintian --fail-on error build/dist$(RELEASE:%=-%)/*.deb
 	$(AS_ROOT) env PYRO_DIST_CCACHE="$$(ccache -k cache_dir)" \
 	  packaging/dist_check.sh $(RELEASE:%=-r %) build/dist$(RELEASE:%=-%) build/dist-check
+
+# KVM holds options of tests/kvm/kvm_check.py, and names of its steps.
+kvm-check: build deps-run deps-kvm
+	tools/pull_test_environments.sh build/bin/pyro $(PYRO_TEST_CACHE)
+	$(AS_ROOT) $(PYTHON) -B tests/kvm/kvm_check.py --cache $(PYRO_TEST_CACHE) $(KVM)
 
 lint: deps-check
 	cmake --preset release -DPYRO_TESTS=ON

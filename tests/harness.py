@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(os.environ.get("PYRO_TEST_BIN") or ROOT / "build/bin")
 CACHE = pathlib.Path(os.environ.get("PYRO_TEST_CACHE") or ROOT / "build/test-cache")
 BASE = "debian:12-base"
-FULL = "debian:12"
+FULL = os.environ.get("PYRO_TEST_FULL") or "debian:12"  # Or the other one, where a second one would take long.
 # Whether guests run in user mode, and the program that is a guest; tests/fault/long_run.py puts another in its place.
 USERMODE = os.environ.get("PYRO_ACCELERATOR") == "usermode"
 MACHINE = "linux" if USERMODE else "qemu-system-x86_64"

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""One step of kvm_check.py, in the outer machine, as the user who calls it: templates, verdicts N, times or tests [EXPRESSION]."""
+
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+BIN = TESTS.parent
+BASE = "debian:12-base"
+CACHE = pathlib.Path.home() / "cache"
+STATE = pathlib.Path.home() / "state"
+# Each boots its guests here in 3 to 10 s; so a few of each kind.
+CHOSEN = """
+vm/test_run.py::test_both_streams_and_the_exit_code
+vm/test_run.py::test_the_shape_of_json
+vm/test_run.py::test_the_guest_is_not_the_host
+vm/test_run.py::test_the_guests_clock_is_right
+vm/test_run.py::test_cpus_and_memory_are_as_asked
+vm/test_run.py::test_a_guest_has_no_virtualisation_of_its_own
+vm/test_run.py::test_the_least_memory_boots
+vm/test_run.py::test_a_timeout_kills_the_whole_tree_and_keeps_the_output
+vm/test_run.py::test_four_runs_at_a_time
+vm/test_machine.py::test_kvm_where_it_does_not_work_is_refused_with_the_remedy
+vm/test_signals.py::test_a_signal_while_the_guest_boots
+vm/test_signals.py::test_the_end_of_a_killed_guest_is_told
+vm/test_signals.py::test_the_end_of_a_killed_supervisor_is_told
+vm/test_signals.py::test_a_guest_that_powers_off_is_lost_not_hung
+vm/test_task.py::test_a_life_in_json
+vm/test_task.py::test_a_killed_guest_loses_nothing
+vm/test_task.py::test_a_stopped_task_comes_back_with_its_root_and_workspace
+vm/test_task.py::test_stdin_and_binary_output
+vm/test_task.py::test_a_killed_cli_leaves_its_command_running
+vm/test_task_ends.py::test_the_lease_ends_by_itself_and_an_exec_brings_it_back
+vm/test_task_ends.py::test_stop_interrupts_what_runs
+vm/test_task_transfer.py::test_exports_of_files_and_tars
+vm/test_spares.py::test_a_run_takes_one_and_another_takes_its_place
+vm/test_spares.py::test_a_task_takes_one_with_all_that_is_a_tasks
+vm/test_spares.py::test_a_killed_spare_stops_no_run
+vm/test_warm.py::test_inspect_lists_templates
+vm/test_warm.py::test_no_two_clones_agree
+vm/test_warm.py::test_a_task_starts_warm_and_so_it_does_again_with_its_disk
+fault/test_owner.py
+fault/test_broken_files.py::test_a_removed_registry_is_made_again
+fault/test_broken_files.py::test_a_registry_removed_below_a_running_guest
+""".split()
+# Network namespaces stand for the world there.
+FOR_ROOT = """
+vm/test_network.py::test_the_world_of_these_tests_is_as_they_think
+vm/test_network.py::test_with_network_there_is_one_device_and_a_route
+vm/test_network.py::test_the_hosts_loopback_is_out_of_reach_with_network
+vm/test_network.py::test_without_network_there_is_no_device
+""".split()
+
+
+def pyro(*words, env=None, seconds=300):
+    """The finished process; its exit code is 124 after that time."""
+    whole = dict(os.environ, PYRO_CACHE_DIR=str(CACHE), PYRO_STATE_DIR=str(STATE), TMPDIR="/var/tmp") | (env or {})
+    words = ["timeout", "--signal=INT", str(seconds), str(BIN / "pyro"), *words]
+    return subprocess.run(words, env=whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def must(*words, **options):
+    done = pyro(*words, **options)
+    if done.returncode != 0:
+        sys.exit(f"pyro {' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def templates():
+    begun = time.monotonic()
+    done = pyro("env", "pull", BASE, seconds=1800)
+    made = [one for one in (CACHE / "templates").glob("*") if one.is_dir()]
+    if done.returncode != 0 or len(made) < 2:  # It is no error of a pull that there are no templates.
+        sys.exit(f"{BASE}: {len(made)} templates, not 2; a guest must boot within 120 s here\n{done.stdout}{done.stderr}")
+    print(f"  {BASE}: templates after {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def verdicts(count):
+    """The probe's verdict on KVM, with other work beside it."""
+    count, wrong = int(count), 0
+    for loops in (0, 2, 8):
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+        try:
+            reasons, seconds, right = [], [], 0
+            for _ in range(count):
+                (CACHE / "accelerator.json").unlink(missing_ok=True)
+                begun = time.monotonic()
+                accelerator = json.loads(must("doctor", "--json"))["accelerator"]
+                seconds.append(time.monotonic() - begun)
+                right += accelerator["name"] == "kvm"
+                reasons.append(accelerator["reason"])
+        finally:
+            for one in busy:
+                one.kill()
+                one.wait()
+        wrong += count - right
+        print(f"  {loops} busy loops: KVM in {right} of {count} verdicts; 'pyro doctor' took {min(seconds):.1f} to {max(seconds):.1f} s, "
+              f"median {statistics.median(seconds):.1f}; such as: {reasons[-1]}", flush=True)
+    return wrong == 0
+
+
+def run_ms(*flags, env=None):
+    """Milliseconds until the guest takes commands, and until nothing is left."""
+    report = json.loads(must("run", "--json", "--timeout-seconds", "280", *flags, BASE, "--", "true", env=env))
+    timings = report["timings"]
+    return report["machine"], timings["start"], timings["ready_ms"], timings["removed_ms"]
+
+
+def times():
+    """Boot, template, spare and exec under KVM, and a boot under TCG."""
+    right = True
+    for kind, env in (("boot", {"PYRO_WARM_START": "0"}), ("template", {})):
+        found = [run_ms(env=env) for _ in range(3)]
+        right = right and all(one[:2] == ("kvm", kind) for one in found)
+        print(f"  kvm, {kind}: takes commands / nothing is left after "
+              f"{', '.join(f'{ready} / {removed}' for *_, ready, removed in found)} ms", flush=True)
+    must("warm", BASE, "--count", "1")
+    spare = run_ms()
+    must("warm", BASE, "--count", "0")
+    right = right and spare[:2] == ("kvm", "spare")
+    print(f"  kvm, {spare[1]}: {spare[2]} / {spare[3]} ms", flush=True)
+    task = json.loads(must("task", "create", "--json", BASE))["task_id"]
+    spent = []
+    for _ in range(6):
+        begun = time.monotonic()
+        must("task", "exec", "--timeout-seconds", "250", task, "--", "true")
+        spent.append(round(1000 * (time.monotonic() - begun)))
+    must("task", "delete", task)
+    print(f"  kvm, task exec of 'true' in a running guest: {', '.join(map(str, spent[1:]))} ms", flush=True)
+    begun = time.monotonic()
+    tcg = pyro("run", "--json", "--machine", "tcg", "--timeout-seconds", "280", BASE, "--", "true", env={"PYRO_WARM_START": "0"})
+    report = json.loads(tcg.stdout)
+    how = f"{report['timings']['ready_ms']} ms" if tcg.returncode == 0 else f"none: {report['error']['message'].splitlines()[0]}"
+    print(f"  tcg, boot: {how} (after {time.monotonic() - begun:.0f} s)", flush=True)
+    return right
+
+
+def tests(*only):
+    chosen = CHOSEN + (FOR_ROOT if os.geteuid() == 0 else [])
+    environment = dict(os.environ, PYRO_TEST_BIN=str(BIN), PYRO_TEST_CACHE=str(CACHE), PYRO_REQUIRE_QEMU="1", PYRO_TEST_FULL=BASE, TMPDIR="/var/tmp")
+    words = [sys.executable, "-B", "-m", "pytest", "-v", "-rfEs", "--durations=0", "--durations-min=0.5", "--tb=short", "-p", "no:cacheprovider"]
+    words += ["-k", *only] if only else []
+    return subprocess.run([*words, *chosen], cwd=TESTS, env=environment).returncode == 0
+
+
+if __name__ == "__main__":
+    step = {"templates": templates, "verdicts": verdicts, "times": times, "tests": tests}[sys.argv[1]]
+    sys.exit(0 if step(*sys.argv[2:]) in (True, None) else 1)
