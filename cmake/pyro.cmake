@@ -76,8 +76,9 @@ endfunction()
 pyro_outside(sqlite SHARED SQLite::SQLite3 ARCHIVES sqlite3)
 pyro_outside(zlib SHARED ZLIB::ZLIB ARCHIVES z)
 pyro_outside(libarchive SHARED LibArchive::LibArchive ARCHIVES archive z bz2 lzma zstd lz4)
-pyro_outside(crypto SHARED OpenSSL::Crypto ARCHIVES crypto)
-pyro_outside(ssl SHARED OpenSSL::SSL ARCHIVES ssl crypto)
+# From version 3.5 on, as in Debian 13, libcrypto uses zlib.
+pyro_outside(crypto SHARED OpenSSL::Crypto ARCHIVES crypto z)
+pyro_outside(ssl SHARED OpenSSL::SSL ARCHIVES ssl crypto z)
 
 # The loader reads 20 KiB instead of 700 to relocate pyro.
 include(CheckLinkerFlag)
