@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -88,6 +89,20 @@ static void Registers(void) {
   printf("registers:%s%s\n", yields ? " switch" : "", signals ? " signal" : "");
 }
 
+// One page after another of half of some memory: how many pages are there then, and whether each was empty and keeps what is written to it.
+static void Memory(void) {
+  enum { kPages = 256, kPage = 4096 };
+  char* memory = mmap(NULL, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  unsigned char there[kPages];
+  int count = 0;
+  int right = memory != MAP_FAILED;
+  for (int i = 0; right && i < kPages / 2; ++i) ((volatile char*)memory)[i * kPage] = (char)i;
+  right = right && mincore(memory, kPages * kPage, there) == 0;
+  for (int i = 0; right && i < kPages; ++i) count += there[i] & 1;
+  for (int i = 0; right && i < kPages; ++i) right = memory[i * kPage] == (i < kPages / 2 ? (char)i : 0) && memory[i * kPage + 1] == 0;
+  printf("memory: %d %s\n", count, right ? "right" : "wrong");
+}
+
 static void Disk(void) {
   char text[512] = "";
   const int fd = open("/dev/ubda", O_RDWR);
@@ -130,6 +145,7 @@ int main(void) {
   List("network", "/sys/class/net");
   printf("modules: %s\n", access("/proc/modules", F_OK) == 0 ? "yes" : "no");
   Registers();
+  Memory();
   Disk();
   Host();
   char line[4096] = "";

@@ -102,6 +102,12 @@ def test_registers_survive_a_switch_of_processes_and_a_signal_handler(guest):
     assert guest.words("registers") == ["switch", "signal"]
 
 
+def test_a_program_that_fills_memory_gets_several_pages_with_one_fault(guest):
+    pages, content = guest.words("memory")
+    assert content == "right"
+    assert 128 < int(pages) <= 128 + 16, "it has touched 128"
+
+
 def test_a_disk_is_an_inherited_descriptor_and_a_synced_write_is_in_its_file(guest):
     assert guest.words("disk") == ["from", "the", "host", "synced"]
     assert guest.disk[4096:].startswith(b"from the guest\0")
