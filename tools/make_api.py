@@ -117,7 +117,7 @@ ALIASES = {"State": ["created", "started", "stopped"],
 POSITIONAL = ["vm_id", "task_id", "sequence"]
 ORDER = [*POSITIONAL, "environment", "command", "count", "vcpu_count", "mem_mib", "timeout_seconds", "ttl_seconds", "network",
          "allow_host_compat"]
-STREAMS = {"stdin": "Optional[Descriptor] = None", "on_stdout": "Optional[OutputCallback] = None",
+STREAMS = {"stdin": "Optional[Input] = None", "on_stdout": "Optional[OutputCallback] = None",
            "on_stderr": "Optional[OutputCallback] = None"}
 PATHS = "Union[str, os.PathLike[str]"
 
@@ -192,13 +192,15 @@ class Api:
         if "sink" in operation["needs"]:
             return {name: declared for name, declared in STREAMS.items() if name != "stdin"}
         returns_output = "stdout" in {field["name"] for field in self.structs[operation["result"]]["fields"]}
-        return STREAMS if "command" in operation["needs"] and returns_output else {}
+        if "command" not in operation["needs"]:
+            return {}
+        return STREAMS if returns_output else {"stdin": STREAMS["stdin"]}
 
     @staticmethod
     def kind(field: Field) -> str:
         if field["kind"] == "choice":
             return ",".join(field["choices"])
-        if field["name"] == "timeout_seconds" and field["least"] == 0:
+        if field["name"] == "timeout_seconds" and field["default"] == 0:
             return "limit"
         return "path" if field["kind"] == "text" and field.get("host_path") else str(field["kind"])
 
@@ -213,6 +215,8 @@ class Api:
             return f"{field['name']}: Optional[str] = None"
         if kind == "texts":
             return f"{field['name']}: Optional[Sequence[str]] = None"
+        if kind == "pairs":
+            return f"{field['name']}: Optional[Mapping[str, str]] = None"
         types = {**TYPES, "command": "Command", "choice": f"Literal[{', '.join(map(json.dumps, field.get('choices', [])))}]"}
         if field["kind"] == "choice" and field.get("default") == "":
             return f"{field['name']}: Optional[{types['choice']}] = None"
@@ -250,8 +254,8 @@ class Api:
                 kind = self.kind(field)
                 kinds[f"{operation['name']} {name}" if kind == "limit" else name] = kind
         lines = [GENERATED + '"""The calls of pyro, one for each operation, and those of the handles."""', "", "from __future__ import annotations",
-                 "", "import os", "from typing import TYPE_CHECKING, Literal, Optional, Sequence, Union", "", "from . import results",
-                 "from ._arguments import Caller, Command, Descriptor, OutputCallback", "", "if TYPE_CHECKING:", "    from ._client import Pyro",
+                 "", "import os", "from typing import TYPE_CHECKING, Literal, Mapping, Optional, Sequence, Union", "", "from . import results",
+                 "from ._arguments import Caller, Command, Descriptor, Input, OutputCallback", "", "if TYPE_CHECKING:", "    from ._client import Pyro",
                  "", "", "class Calls(Caller):", '    """The calls of Pyro."""', "", "    _kinds = {"]
         lines += [f"        {json.dumps(name)}: {json.dumps(kind)}," for name, kind in sorted(kinds.items())] + ["    }"]
         for operation in self.operations:

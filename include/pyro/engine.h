@@ -33,6 +33,9 @@ class OutputSink {
   virtual Result<std::size_t> Write(OutputStream stream, std::string_view bytes) = 0;
 };
 
+// Bytes of stdin of a command that goes on without its caller.
+inline constexpr std::int64_t kMaxBackgroundInput = 255 * 1024;
+
 // The streams and callbacks of a call, borrowed for its duration.
 struct CallIo {
   int stdin_fd = -1;  // Read and passed on; -1: the command's stdin is at its end from the start.
@@ -101,8 +104,8 @@ class Engine {
 
   // Runs one command in a VM of its own, and has deleted the VM when it returns, also with an
   // error. Pulls the environment if it is missing. kGuestUnavailable: no guest could start, or it
-  // died before the command ended. timeout_seconds: 1 to kMaxTimeoutSeconds, from the command's
-  // start.
+  // died before the command ended. timeout_seconds: up to kMaxTimeoutSeconds, from the command's
+  // start; 0: none.
   virtual Result<ExecResult> RunInVm(const VmOptions& options, const Command& command,
                                      std::int64_t timeout_seconds, const CallIo& io = {}) = 0;
 
@@ -148,10 +151,10 @@ class Engine {
   virtual Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
                                           std::int64_t timeout_seconds, const CallIo& io = {}) = 0;
   // The same, but returns once the command is recorded. The command goes on without a client, to
-  // its end or its timeout (0: none), with its stdin at its end. ReadTaskOutput reads its output,
-  // GetTaskCommand waits for it, CancelTaskCommand ends it. Of `io` only cancel_fd, on_progress and
-  // on_notice are used. kCancelled: the command does not run. kWrongState: the task runs on the
-  // host, where no command outlives its caller.
+  // its end or its timeout (0: none). ReadTaskOutput reads its output, GetTaskCommand waits for it,
+  // CancelTaskCommand ends it. Of `io` no sink is used, and a stdin must be a regular file with at
+  // most kMaxBackgroundInput bytes left. kCancelled: the command does not run. kWrongState: the
+  // task runs on the host, where no command outlives its caller.
   virtual Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id,
                                                       const Command& command,
                                                       std::int64_t timeout_seconds,

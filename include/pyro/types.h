@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,11 +40,18 @@ struct VmOptions {
   std::optional<MachineKind> machine;
 };
 
-// Exactly one of the two is used: words run unchanged, a script goes to the guest's bash -c, or to
-// its sh -c if it has no bash.
+// Exactly one of the first two is used: words run unchanged, a script goes to the guest's bash -c,
+// or to its sh -c if it has no bash.
 struct Command {
   std::vector<std::string> argv;
   std::optional<std::string> script;
+  // Variables beside the guest's own, or in their place. Each counts as a word of the command. They
+  // may hold secrets: the guest gets them, and no journal, log or error has a value.
+  std::map<std::string, std::string> env = {};
+  // Of fewer than 4,096 bytes; relative ones count from /workspace. Empty: that.
+  std::string cwd = {};
+  // NAME or UID, optionally with :GROUP or :GID, as the guest's own files have them. Empty: root.
+  std::string user = {};
 };
 
 // The times of a run's steps, in milliseconds from the call's beginning; -1: did not happen.
@@ -128,6 +136,7 @@ struct TaskCommand {
   std::int64_t sequence = 0;  // From 1.
   std::vector<std::string> command;
   std::string cwd;
+  std::string user;  // As in Command.
   CommandState state = CommandState::kRunning;
   std::optional<Outcome> outcome;  // Empty while it runs.
   int exit_code = 0;

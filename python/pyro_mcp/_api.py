@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Literal, Mapping, Optional, Sequence, Union
 
 from . import results
-from ._arguments import Caller, Command, Descriptor, OutputCallback
+from ._arguments import Caller, Command, Descriptor, Input, OutputCallback
 
 if TYPE_CHECKING:
     from ._client import Pyro
@@ -21,8 +21,10 @@ class Calls(Caller):
         "allow_host_compat": "flag",
         "command": "command",
         "count": "integer",
+        "cwd": "text",
         "destination": "path",
         "disk_mib": "integer",
+        "env": "pairs",
         "environment": "text",
         "exclude": "texts",
         "first": "integer",
@@ -43,6 +45,7 @@ class Calls(Caller):
         "task_id": "text",
         "timeout_seconds": "integer",
         "ttl_seconds": "integer",
+        "user": "text",
         "value": "text",
         "vcpu_count": "integer",
         "verify": "flag",
@@ -54,22 +57,23 @@ class Calls(Caller):
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
-                  stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
+                  env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                  stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
                   on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
         """Runs one command in a VM of its own. The VM is deleted when this call ends in any way.
 
-        Pulls the environment if it is missing. The command is killed ``timeout_seconds`` (1 to 604800) after
-        its start: that is a result with exit code 124, not an exception. ``vcpu_count``: 1 to 64.
-        ``mem_mib``: from 128. ``network``: outbound NAT; without it the guest has no network device.
+        Pulls the environment if it is missing. The command is killed ``timeout_seconds`` (up to 604800; 0:
+        never) after its start: that is a result with exit code 124, not an exception. ``vcpu_count``: 1 to
+        64. ``mem_mib``: from 128. ``network``: outbound NAT; without it the guest has no network device.
         ``allow_host_compat`` weakens isolation: if no guest can start, the command runs on this host in a
-        bubblewrap jail, and ``execution_mode`` says so. ``stdin``: an open file that the command reads;
-        without it its stdin is at its end. ``on_stdout`` and ``on_stderr`` get the output as it arrives, as
-        in exec_task. GuestUnavailableError: no guest could start, or it died before the command ended.
+        bubblewrap jail, and ``execution_mode`` says so. ``env``, ``cwd``, ``user``, ``stdin``, ``on_stdout``
+        and ``on_stderr`` are those of exec_task. GuestUnavailableError: no guest could start, or it died
+        before the command ended.
         """
         answer: results.ExecResult = self._call("run", environment=environment, command=command,
             vcpu_count=vcpu_count, mem_mib=mem_mib, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds,
-            network=network, allow_host_compat=allow_host_compat, machine=machine, stdin=stdin, on_stdout=on_stdout,
-            on_stderr=on_stderr)
+            network=network, allow_host_compat=allow_host_compat, machine=machine, env=env, cwd=cwd, user=user,
+            stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
         return answer
 
     def create_vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024, ttl_seconds: int = 600,
@@ -86,15 +90,17 @@ class Calls(Caller):
         answer: results.VmInfo = self._call("vm start", vm_id=vm_id)
         return answer
 
-    def exec_vm(self, vm_id: str, *, command: Command, timeout_seconds: int = 30, stdin: Optional[Descriptor] = None,
-                on_stdout: Optional[OutputCallback] = None,
+    def exec_vm(self, vm_id: str, *, command: Command, timeout_seconds: int = 30,
+                env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
                 on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
         """Runs one command in a started VM and then deletes that VM. Otherwise as run_in_vm.
 
         WrongStateError: it is not started.
         """
         answer: results.ExecResult = self._call("vm exec", vm_id=vm_id, command=command,
-            timeout_seconds=timeout_seconds, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
+            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout,
+            on_stderr=on_stderr)
         return answer
 
     def stop_vm(self, vm_id: str) -> results.VmInfo:
@@ -165,26 +171,34 @@ class Calls(Caller):
         return answer
 
     def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
-                  stdin: Optional[Descriptor] = None, on_stdout: Optional[OutputCallback] = None,
+                  env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                  stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
                   on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
         """Runs a command in the task's /workspace; the task stays.
 
         When this returns, the command's files are on disk, and its words, output and end are in the journal.
-        ``stdin``: an open file that the command reads. ``on_stdout`` and ``on_stderr`` get the output as it
-        arrives, on the calling thread; the result holds it too. If one of them raises, the command is killed
-        and this call raises that exception. LimitExceededError: 256 commands already run in the task.
+        ``stdin``: bytes that the command reads, or an open file. ``on_stdout`` and ``on_stderr`` get the
+        output as it arrives, on the calling thread; the result holds it too. If one of them raises, the
+        command is killed and this call raises that exception. ``env``: variables of the command, beside the
+        guest's own or in their place; pyro keeps none of their values. ``cwd``: the directory in the guest;
+        relative ones count from /workspace. ``user``: a name or uid of the guest, optionally with ``:group``;
+        without it root. A directory, a user or a program that is not there is a result whose ``explanation``
+        names it. LimitExceededError: 256 commands already run in the task.
         """
         answer: results.TaskExecResult = self._call("task exec", task_id=task_id, command=command,
-            timeout_seconds=timeout_seconds, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
+            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout,
+            on_stderr=on_stderr)
         return answer
 
-    def start_task_command(self, task_id: str, *, command: Command,
-                           timeout_seconds: Optional[int] = None) -> results.StartedTaskCommand:
+    def start_task_command(self, task_id: str, *, command: Command, timeout_seconds: Optional[int] = None,
+                           env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None,
+                           user: Optional[str] = None, stdin: Optional[Input] = None) -> results.StartedTaskCommand:
         """As exec_task, but returns once the command is recorded. The command goes on without a caller, to
-        its end, or to its timeout if one is given. The calls below take its ``sequence``.
+        its end, or to its timeout if one is given. ``stdin`` is bytes or a regular file, with at most 261120
+        bytes. The calls below take its ``sequence``.
         """
         answer: results.StartedTaskCommand = self._call("task start-command", task_id=task_id, command=command,
-            timeout_seconds=timeout_seconds)
+            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin)
         return answer
 
     def cancel_task_command(self, task_id: str, sequence: int) -> results.TaskCommandInfo:
@@ -351,12 +365,13 @@ class VmCalls:
         """Pyro.start_vm for this VM."""
         return self._pyro.start_vm(self.vm_id)
 
-    def exec(self, *, command: Command, timeout_seconds: int = 30, stdin: Optional[Descriptor] = None,
+    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
              on_stdout: Optional[OutputCallback] = None,
              on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
         """Pyro.exec_vm for this VM."""
-        return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds, stdin=stdin,
-            on_stdout=on_stdout, on_stderr=on_stderr)
+        return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd,
+            user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
 
     def stop(self) -> results.VmInfo:
         """Pyro.stop_vm for this VM."""
@@ -381,16 +396,20 @@ class TaskCalls:
     _pyro: Pyro
     task_id: str
 
-    def exec(self, *, command: Command, timeout_seconds: int = 30, stdin: Optional[Descriptor] = None,
+    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
              on_stdout: Optional[OutputCallback] = None,
              on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
         """Pyro.exec_task for this task."""
-        return self._pyro.exec_task(self.task_id, command=command, timeout_seconds=timeout_seconds, stdin=stdin,
-            on_stdout=on_stdout, on_stderr=on_stderr)
+        return self._pyro.exec_task(self.task_id, command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd,
+            user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
 
-    def start_command(self, *, command: Command, timeout_seconds: Optional[int] = None) -> results.StartedTaskCommand:
+    def start_command(self, *, command: Command, timeout_seconds: Optional[int] = None,
+                      env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                      stdin: Optional[Input] = None) -> results.StartedTaskCommand:
         """Pyro.start_task_command for this task."""
-        return self._pyro.start_task_command(self.task_id, command=command, timeout_seconds=timeout_seconds)
+        return self._pyro.start_task_command(self.task_id, command=command, timeout_seconds=timeout_seconds, env=env,
+            cwd=cwd, user=user, stdin=stdin)
 
     def cancel_command(self, sequence: int) -> results.TaskCommandInfo:
         """Pyro.cancel_task_command for this task."""

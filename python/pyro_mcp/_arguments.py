@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
-from typing import Any, Callable, Optional, Protocol, Sequence, Union
+from typing import Any, Callable, Iterator, Mapping, Optional, Protocol, Sequence, Union
 
 from . import _pyro
 from .errors import InvalidArgumentError
@@ -25,6 +26,9 @@ class OpenFile(Protocol):
 
 # An open file, or its descriptor.
 Descriptor = Union[int, OpenFile]
+
+# What a command reads: the bytes themselves, or a file from where it stands.
+Input = Union[bytes, bytearray, memoryview, Descriptor]
 
 _INT64 = 1 << 63
 
@@ -87,6 +91,12 @@ def _words(name: str, value: Any, each: str) -> list[bytes]:
     return [_bytes(each, word) for word in value]
 
 
+def _pairs(name: str, value: Any) -> dict[bytes, bytes]:
+    if not isinstance(value, Mapping):
+        raise _wrong_type(name, value, "a dict of str")
+    return {_bytes(f"a name in {name}", key): _bytes(f"a value in {name}", item) for key, item in value.items()}
+
+
 def _descriptor(name: str, value: Any) -> int:
     if isinstance(value, bool) or not (isinstance(value, int) or hasattr(value, "fileno")):
         raise _wrong_type(name, value, "an open file")
@@ -117,9 +127,25 @@ def _ready(name: str, value: Any, kind: str) -> object:
         return _words(name, value, f"a pattern of {name}")
     if kind == "command":
         return _text(name, value) if isinstance(value, str) else _words(name, value, f"a word of {name}")
+    if kind == "pairs":
+        return _pairs(name, value)
     if kind == "path":
         return _text(name, os.fspath(value))
     return _text(name, value) if kind == "text" else _choice(name, value, kind.split(","))
+
+
+@contextlib.contextmanager
+def _input(value: Optional[Input]) -> Iterator[int]:
+    """A descriptor that has it; -1 for none."""
+    if value is None:
+        yield -1
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        with open(os.memfd_create("stdin"), "w+b") as file:
+            file.write(value)
+            file.seek(0)
+            yield file.fileno()
+    else:
+        yield _descriptor("stdin", value)
 
 
 class _Decoding:
@@ -146,7 +172,7 @@ class Caller:
     _engine: _pyro.Engine
     _kinds: dict[str, str]  # Of the arguments, by name, or by the names of operation and argument.
 
-    def _call(self, operation: str, /, *, stdin: Optional[Descriptor] = None,
+    def _call(self, operation: str, /, *, stdin: Optional[Input] = None,
               on_stdout: Optional[OutputCallback] = None,
               on_stderr: Optional[OutputCallback] = None, **arguments: Any) -> Any:
         out_fd = -1
@@ -156,10 +182,10 @@ class Caller:
             arguments["destination"] = "-"
         ready = {name: _ready(name, value, self._kinds.get(f"{operation} {name}") or self._kinds[name])
                  for name, value in arguments.items() if value is not None}
-        stdin_fd = -1 if stdin is None else _descriptor("stdin", stdin)
         out = _Decoding(on_stdout) if on_stdout is not None else None
         err = _Decoding(on_stderr) if on_stderr is not None else None
-        answer = self._engine.call(operation, ready, stdin_fd, out_fd, out, err)
+        with _input(stdin) as stdin_fd:
+            answer = self._engine.call(operation, ready, stdin_fd, out_fd, out, err)
         for stream in (out, err):
             if stream is not None:
                 stream.finish()

@@ -7,13 +7,13 @@ from typing import Literal, Optional, Sequence, Union
 
 from . import _pyro
 from ._api import Calls
-from ._arguments import Command, Descriptor, OutputCallback, _text
+from ._arguments import Command, Descriptor, Input, OutputCallback, _text
 from ._handles import Task, Vm, Watch
 from ._server import Profile, Server
 
 Machine = Literal["auto", "kvm", "tcg", "usermode"]
 
-__all__ = ["Command", "Descriptor", "OutputCallback", "Pyro"]
+__all__ = ["Command", "Descriptor", "Input", "OutputCallback", "Pyro"]
 
 
 class Pyro(Calls):

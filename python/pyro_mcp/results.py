@@ -142,6 +142,7 @@ class TaskCommand(TypedDict):
     sequence: int  # Its number in the task, from 1.
     command: list[str]  # The words that ran.
     cwd: str  # The directory in which it ran.
+    user: Optional[str]  # The user of the guest; None: root.
     state: Literal["running", "ended"]  # running or ended.
     outcome: Optional[str]  # As of a result, or interrupted: the guest died first; None while it runs.
     exit_code: Optional[int]  # As of a result; None while it runs.

@@ -35,6 +35,13 @@ Json ToArgument(py::handle value) {
   if (py::isinstance<py::int_>(value)) return value.cast<std::int64_t>();
   if (py::isinstance<py::float_>(value)) return value.cast<double>();
   if (py::isinstance<py::bytes>(value)) return value.cast<std::string>();
+  if (py::isinstance<py::dict>(value)) {
+    Json object = Json::object();
+    for (const auto& [name, item] : value.cast<py::dict>()) {
+      object[name.cast<std::string>()] = ToArgument(item);
+    }
+    return object;
+  }
   Json list = Json::array();
   for (const py::handle item : value) list.push_back(ToArgument(item));
   return list;

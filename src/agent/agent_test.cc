@@ -150,6 +150,14 @@ class AgentTest : public ::testing::Test {
     Send(exec.ToFrame(++channel_));
     return channel_;
   }
+  std::uint32_t StartAs(std::string user, std::string script) {
+    wire::Exec exec;
+    exec.argv = {"sh", "-c", std::move(script)};
+    exec.cwd = "/";
+    exec.user = std::move(user);
+    Send(exec.ToFrame(++channel_));
+    return channel_;
+  }
   std::uint32_t StartSynced(std::string script) {
     wire::Exec exec;
     exec.argv = {"sh", "-c", std::move(script)};
@@ -254,6 +262,42 @@ TEST_F(AgentTest, EnvironmentHasDefaultsThatTheRequestOverrides) {
             {{"LANG", "de"}, {"PATH", "/usr/bin:/bin"}}, directory_.path().string());
   EXPECT_EQ(Finish(channel).out,
             fmt::format("/root root de\n/usr/bin:/bin\n{}\n", directory_.path().string()));
+}
+
+TEST_F(AgentTest, ADirectoryThatIsMissingAndOneThatIsNoneAreTold) {
+  const auto why = [&](const std::string& cwd) {
+    const wire::Exited exited = Finish(Start({"true"}, {}, cwd)).exited;
+    EXPECT_EQ(exited.outcome, Outcome::kNotStarted) << cwd;
+    EXPECT_EQ(exited.ExitCode(), 126) << cwd;
+    return exited.code;
+  };
+  EXPECT_EQ(why(directory_.path() / "missing"), kNoDirectory);
+  EXPECT_EQ(why("/dev/null"), kNotDirectory);
+  EXPECT_EQ(why("/dev/null/below"), kNotDirectory);
+  EXPECT_EQ(Finish(Start({"true"})).exited.ExitCode(), 0);
+}
+
+TEST_F(AgentTest, AUserThatIsNotThereIsTold) {
+  const auto why = [&](std::string user) {
+    const wire::Exited exited = Finish(StartAs(std::move(user), "true")).exited;
+    EXPECT_EQ(exited.outcome, Outcome::kNotStarted);
+    return exited.code;
+  };
+  EXPECT_EQ(why("no such user"), kNoUser);
+  EXPECT_EQ(why("root:no such group"), kNoGroup);
+}
+
+TEST_F(AgentTest, ACommandOfAUserHasItsIdsAndMayOpenItsStreamsByName) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  const Ran ran = Finish(StartAs("65432:54321",
+                                 "cat >/dev/stdout </dev/stdin; echo err >/dev/stderr; id -u; "
+                                 "id -G; echo $HOME $USER $LOGNAME \"$GIT_CONFIG_VALUE_0\"; "
+                                 "grep CapEff /proc/self/status"),
+                         "in\n");
+  EXPECT_EQ(ran.err, "err\n");
+  EXPECT_EQ(ran.out, "in\n65432\n54321\n/ 65432 65432 *\nCapEff:\t0000000000000000\n");
+  const Ran root = Finish(StartAs("root", "id -u; echo $HOME${GIT_CONFIG_COUNT-}"));
+  EXPECT_EQ(root.out, "0\n/root\n");
 }
 
 TEST_F(AgentTest, MegabytesGoInAndComeBackWhole) {

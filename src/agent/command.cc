@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/try.h"
+#include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/wait_for.h"
 
@@ -66,6 +67,13 @@ int PreciseErrno(int number, const std::vector<std::string>& candidates) {
   return number;
 }
 
+// 0, or why no command can run in this directory.
+int WhyNoDirectory(const std::string& cwd) {
+  struct stat info {};
+  if (::stat(cwd.c_str(), &info) != 0) return errno == ENOTDIR ? kNotDirectory : kNoDirectory;
+  return S_ISDIR(info.st_mode) ? 0 : kNotDirectory;
+}
+
 std::string_view PathIn(const std::vector<std::string>& env) {
   for (const std::string& variable : env) {
     if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
@@ -85,7 +93,8 @@ std::string_view ImageShell() {
   return wire::kShells.back();
 }
 
-std::vector<std::string> CommandEnvironment(const wire::Exec& exec) {
+std::vector<std::string> CommandEnvironment(const wire::Exec& exec,
+                                            const std::optional<User>& user) {
   std::map<std::string, std::string> variables = {
       {"HOME", "/root"},
       {"LANG", "C.UTF-8"},
@@ -95,6 +104,18 @@ std::vector<std::string> CommandEnvironment(const wire::Exec& exec) {
       {"TERM", "dumb"},
       {"USER", "root"},
   };
+  if (user) {
+    variables["HOME"] = user->home;
+    variables["LOGNAME"] = variables["USER"] = user->name;
+    if (!user->shell.empty()) variables["SHELL"] = user->shell;
+  }
+  // The workspace is root's, and git refuses repositories of other users. All users of a guest are
+  // the caller's own.
+  if (user && user->ids.uid != 0 && !exec.env.contains("GIT_CONFIG_COUNT")) {
+    variables["GIT_CONFIG_COUNT"] = "1";
+    variables["GIT_CONFIG_KEY_0"] = "safe.directory";
+    variables["GIT_CONFIG_VALUE_0"] = "*";
+  }
   for (const auto& [name, value] : exec.env) variables[name] = value;
   std::vector<std::string> env;
   env.reserve(variables.size());
@@ -105,6 +126,15 @@ std::vector<std::string> CommandEnvironment(const wire::Exec& exec) {
 Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wire::Exec& exec,
                                                 ProcessTrees& trees, const Limits& limits,
                                                 DiskSync& sync) {
+  if (const int number = WhyNoDirectory(exec.cwd); number != 0) {
+    return NoStart(number, "no such working directory");
+  }
+  std::optional<User> user;
+  if (!exec.user.empty()) {
+    auto found = FindUser(exec.user);
+    if (!found) return std::move(found).error();
+    user = std::move(*found);
+  }
   auto in = sys::MakePipe();
   auto out = sys::MakePipe();
   auto err = sys::MakePipe();
@@ -114,16 +144,23 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   for (const int fd : {in->write.get(), out->read.get(), err->read.get()}) {
     if (const Status status = sys::SetNonBlocking(fd); !status) return NotTried(status.error());
   }
+  // What it opens by a name such as /dev/stdout is the pipe itself, with its owner.
+  for (const int fd : {in->read.get(), out->write.get(), err->write.get()}) {
+    if (user && ::fchown(fd, user->ids.uid, static_cast<gid_t>(-1)) != 0) {
+      return NotTried(sys::ErrnoError(errno, "chown", "a pipe"));
+    }
+  }
   auto tree = trees.Create(exec.sequence);
   if (!tree) return NotTried(tree.error());
 
   sys::SpawnOptions options;
   options.argv = exec.argv;
-  options.env = CommandEnvironment(exec);
+  options.env = CommandEnvironment(exec, user);
   options.stdin_fd = std::move(in->read);
   options.stdout_fd = std::move(out->write);
   options.stderr_fd = std::move(err->write);
   options.cwd = exec.cwd;
+  if (user) options.credentials = std::move(user->ids);
   const std::vector<std::string> candidates =
       Candidates(exec.argv[0], PathIn(options.env), exec.cwd);
   options.search_path = true;

@@ -17,6 +17,7 @@
 #include "agent/disk_sync.h"
 #include "agent/process_tree.h"
 #include "agent/session.h"
+#include "agent/users.h"
 #include "base/time.h"
 #include "pyro/result.h"
 #include "sys/child_process.h"
@@ -28,8 +29,10 @@ namespace pyro::agent {
 // The first of wire::kShells that this root file system has.
 std::string_view ImageShell();
 
-// The environment that a command sees: defaults, and `exec.env` over them, as NAME=value.
-std::vector<std::string> CommandEnvironment(const wire::Exec& exec);
+// The environment that a command of that user sees: defaults, and `exec.env` over them, as
+// NAME=value. `user`: empty for the agent's own, root.
+std::vector<std::string> CommandEnvironment(const wire::Exec& exec,
+                                            const std::optional<User>& user = {});
 
 // Moves bytes between the pipes and the session without ever waiting. Not thread-safe.
 class Command {

@@ -11,9 +11,9 @@ namespace pyro::api {
 namespace {
 
 // In the order of Kind, Unit and Effect.
-constexpr const char* kKindNames[] = {"text",   "texts",  "integer", "integer", "flag",
-                                      "choice", "number", "command", "struct",  "optional",
-                                      "list",   "struct", "struct"};
+constexpr const char* kKindNames[] = {"text",     "texts",  "pairs",  "integer", "integer",
+                                      "flag",     "choice", "number", "command", "struct",
+                                      "optional", "list",   "struct", "struct"};
 constexpr const char* kUnitNames[] = {"", "seconds", "ms", "MiB", "bytes"};
 constexpr const char* kEffectNames[] = {"reads", "creates", "changes", "ends"};
 

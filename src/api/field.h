@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +29,7 @@ struct Struct;
 enum class Kind {
   kText,
   kTexts,
+  kPairs,  // A std::map of texts; in JSON an object.
   kInteger,
   kUnsigned,
   kFlag,
@@ -179,6 +181,8 @@ constexpr void Deduce(Field& field) {
     field.kind = Kind::kText;
   } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
     field.kind = Kind::kTexts;
+  } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
+    field.kind = Kind::kPairs;
   } else if constexpr (std::is_same_v<T, Command>) {
     field.kind = Kind::kCommand;
   } else if constexpr (requires { typename T::value_type; }) {

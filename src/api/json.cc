@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -78,9 +79,21 @@ Status ReadTexts(const Field& field, const Json& json, void* value) {
   }
   if (!texts && !json.is_string()) return NotOfType(field, "a text or a list of texts");
   Command& command = *static_cast<Command*>(value);
-  command = {};
+  command.script.reset();
+  command.argv.clear();
   if (texts) command.argv = std::move(*texts);
   if (!texts) command.script = json.get<std::string>();
+  return OkStatus();
+}
+
+Status ReadPairs(const Field& field, const Json& json, void* value) {
+  if (!json.is_object()) return NotOfType(field, "an object of texts");
+  std::map<std::string, std::string> pairs;
+  for (const auto& [name, text] : json.items()) {
+    if (!text.is_string()) return NotOfType(field, "an object of texts");
+    pairs[name] = text.get<std::string>();
+  }
+  *static_cast<std::map<std::string, std::string>*>(value) = std::move(pairs);
   return OkStatus();
 }
 
@@ -112,6 +125,8 @@ Status Read(const Field& field, const Json& json, void* value) {
       return ReadChoice(field, json, value);
     case Kind::kDuration:
       return ReadDuration(field, json, value);
+    case Kind::kPairs:
+      return ReadPairs(field, json, value);
     case Kind::kTexts:
     case Kind::kCommand:
       return ReadTexts(field, json, value);
@@ -149,6 +164,14 @@ Json ToJson(const Field& field, const void* value) {
       return *static_cast<const std::string*>(value);
     case Kind::kTexts:
       return *static_cast<const std::vector<std::string>*>(value);
+    case Kind::kPairs: {
+      Json pairs = Json::object();
+      for (const auto& [name, text] :
+           *static_cast<const std::map<std::string, std::string>*>(value)) {
+        pairs[name] = text;
+      }
+      return pairs;
+    }
     case Kind::kInteger:
       return field.load(value);
     case Kind::kUnsigned:

@@ -55,6 +55,7 @@ void Fill(Filler& fill, ExecResult& result) {
 
 void Fill(Filler& fill, TaskCommand& command) {
   fill(command.sequence, command.command, command.cwd);
+  command.user = "a user";
   command.state = CommandState::kEnded;
   command.outcome = Outcome::kSignalled;
   fill(command.exit_code, command.started_at, command.ended_at, command.duration_ms,

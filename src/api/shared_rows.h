@@ -30,7 +30,7 @@ constexpr Field TtlRow(const char* sentence, const char* for_models) {
 template <typename Owner>
 constexpr Field TimeoutRow(const char* sentence, const char* for_models) {
   return Row<Owner, &Owner::timeout_seconds>("timeout_seconds", sentence)
-      .In(1, kMaxTimeoutSeconds)
+      .In(0, kMaxTimeoutSeconds)
       .Of(Unit::kSeconds)
       .ForModels(for_models);
 }
@@ -39,8 +39,7 @@ template <typename Owner>
 constexpr Field HostCompatRow() {
   return Row<Owner, &Owner::allow_host_compat>(
              "allow_host_compat", "If no guest can start, run on this host in a bubblewrap jail")
-      .ForModels(
-          "WEAKER ISOLATION: if no VM can run, use a jail on the host. Only if the user asks.");
+      .ForModels("WEAKER ISOLATION: if no VM can run, a jail on the host. Only if asked for.");
 }
 
 template <typename Owner>
@@ -50,8 +49,31 @@ constexpr Field CommandRow() {
                                      "without a shell")
       .Required()
       .ForModels(
-          "A string is run by the image's bash, or by sh if it has none: pipes and && work. A list "
-          "is one program with its arguments, run without a shell.");
+          "A string is run by bash, or sh: pipes and && work. A list runs one program, without a "
+          "shell.");
+}
+
+template <typename Owner>
+constexpr Field EnvRow() {
+  return Row<Owner, &Owner::command, &Command::env>(
+             "env", "Variables for the command; pyro keeps none of their values")
+      .ForModels("Variables; values are not kept.");
+}
+
+template <typename Owner>
+constexpr Field CwdRow() {
+  return Row<Owner, &Owner::command, &Command::cwd>(
+             "cwd", "Run it in this directory of the guest; relative ones count from /workspace")
+      .Named("PATH")
+      .ForModels("Directory; relative to /workspace.");
+}
+
+template <typename Owner>
+constexpr Field UserRow() {
+  return Row<Owner, &Owner::command, &Command::user>(
+             "user", "Run it as this user of the guest, optionally with :GROUP; also as numbers")
+      .Named("USER")
+      .ForModels("Guest's name or uid, and :group.");
 }
 
 template <typename Owner>

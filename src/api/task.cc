@@ -23,17 +23,15 @@ constexpr Field kTaskOptions[] = {
         "disk_mib", "Let the task's disk grow to N MiB, from 256; units M, G, T")
         .In(kMinDiskMib, kMaxDiskMib)
         .Of(Unit::kMib)
-        .ForModels("Upper bound of its disk."),
+        .ForModels("Bound of its disk."),
     TtlRow<TaskOptions>(
         "Stop the guest N seconds after its last use; the task stays; units s, m, h, d",
-        "Stop the guest this long after its last use; the task stays, and task_exec starts it "
-        "again."),
+        "Stop the guest this long after its last use; task_exec starts it again."),
     Row<TaskOptions, &TaskOptions::source_path>("source_path",
                                                 "Fill /workspace from a directory or a tar archive")
         .Named("PATH")
         .OnHost()
-        .ForModels(
-            "Absolute path on the host of a directory or tar archive that fills /workspace."),
+        .ForModels("Absolute host path of a directory or tar that fills /workspace."),
     Row<TaskOptions, &TaskOptions::exclude>(
         "exclude", "Leave out what matches, such as '*.o' or /build; repeatable")
         .Named("PATTERN")
@@ -56,19 +54,23 @@ constexpr Field kTaskRequest[] = {
 constexpr Field kExecTaskRequest[] = {
     Inline<ExecTaskRequest, TaskRequest>(),
     CommandRow<ExecTaskRequest>(),
+    EnvRow<ExecTaskRequest>(),
+    CwdRow<ExecTaskRequest>(),
+    UserRow<ExecTaskRequest>(),
     TimeoutRow<ExecTaskRequest>(
-        "Kill the command after N seconds, at most 7 days; units s, m, h, d. With --background "
-        "there is no limit unless you give one",
-        "Kill the command and all it started after this time; raise it for builds. No default with "
-        "background."),
+        "Kill the command after N seconds, at most 7 days; 0: no limit; units s, m, h, d. With "
+        "--background there is no limit unless you give one",
+        "Kill the command and all it started after this time; 0: no limit."),
 };
 
 constexpr Field kStartTaskCommandRequest[] = {
     Inline<StartTaskCommandRequest, TaskRequest>(),
     CommandRow<StartTaskCommandRequest>(),
+    EnvRow<StartTaskCommandRequest>(),
+    CwdRow<StartTaskCommandRequest>(),
+    UserRow<StartTaskCommandRequest>(),
     TimeoutRow<StartTaskCommandRequest>("Kill the command after N seconds; 0: no limit",
-                                        "Kill the command after this time; 0: no limit.")
-        .In(0, kMaxTimeoutSeconds),
+                                        "Kill the command after this time; 0: no limit."),
 };
 
 template <typename Owner>
@@ -142,7 +144,7 @@ constexpr Field kExportTaskRequest[] = {
                                                      "In the guest; relative ones from /workspace")
         .Required()
         .Positional("PATH")
-        .ForModels("In the guest; relative paths count from /workspace."),
+        .ForModels("In the guest; relative to /workspace."),
     Row<ExportTaskRequest, &ExportTaskRequest::destination>(
         "destination", "On this host; a name such as x.tar.gz makes an archive, - is stdout")
         .Required()
@@ -179,8 +181,8 @@ constexpr Operation kTaskOperations[] = {
         .for_models =
             "Start a Linux VM with a /workspace that keeps its files, for work in several steps. "
             "Returns the task_id for the other task_* tools. Files, installed packages and the "
-            "journal of commands stay until task_delete. Commands run as root. It takes seconds, "
-            "or about a minute if the environment must be built first.",
+            "journal of commands stay until task_delete. Takes seconds, or a "
+            "minute if the environment must be built.",
         .for_python =
             "Makes a task and starts its guest.\n\n"
             "The guest is stopped ``ttl_seconds`` after its last use; workspace and journal "
@@ -205,15 +207,20 @@ constexpr Operation kTaskOperations[] = {
             "runs longer goes on, and the result tells its sequence for task_logs, which waits for "
             "its end. Use background for a server. All output is kept in the "
             "journal, except what a process started with & prints after its command has ended. A "
-            "non-zero exit_code is a result. stdin is empty; write files with a heredoc: cat > "
-            "main.c <<'EOF' …",
+            "non-zero exit_code is a result. Write files by stdin, or by a heredoc: cat > main.c "
+            "<<'EOF' …",
         .for_python =
             "Runs a command in the task's /workspace; the task stays.\n\n"
             "When this returns, the command's files are on disk, and its words, output and end "
-            "are in the journal. ``stdin``: an open file that the command reads. ``on_stdout`` "
-            "and ``on_stderr`` get the output as it arrives, on the calling thread; the result "
-            "holds it too. If one of them raises, the command is killed and this call raises "
-            "that exception. LimitExceededError: 256 commands already run in the task.",
+            "are in the journal. ``stdin``: bytes that the command reads, or an open file. "
+            "``on_stdout`` and ``on_stderr`` get the output as it arrives, on the calling thread; "
+            "the result holds it too. If one of them raises, the command is killed and this call "
+            "raises that exception. ``env``: variables of the command, beside the guest's own or "
+            "in their place; pyro keeps none of their values. ``cwd``: the directory in the guest; "
+            "relative ones count from /workspace. ``user``: a name or uid of the guest, optionally "
+            "with ``:group``; without it root. A directory, a user or a program that is not there "
+            "is a result whose ``explanation`` names it. LimitExceededError: 256 commands already "
+            "run in the task.",
     }),
     By<StartTaskCommandRequest, &Engine::StartTaskCommand, &TaskRequest::task_id,
        &StartTaskCommandRequest::command, &StartTaskCommandRequest::timeout_seconds>({
@@ -224,8 +231,8 @@ constexpr Operation kTaskOperations[] = {
         .sentence = "Start a command in a task, and leave it running",
         .for_python =
             "As exec_task, but returns once the command is recorded. The command goes on "
-            "without a caller, to its end, or to its timeout if one is given. The calls below "
-            "take its ``sequence``.",
+            "without a caller, to its end, or to its timeout if one is given. ``stdin`` is bytes "
+            "or a regular file, with at most 261120 bytes. The calls below take its ``sequence``.",
         .command = "task exec --background",
         .no_tool = "task_exec with background",
     }),

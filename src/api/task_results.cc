@@ -14,6 +14,7 @@ constexpr Field kTaskCommand[] = {
     Row<TaskCommand, &TaskCommand::sequence>("sequence", "Its number in the task, from 1"),
     Row<TaskCommand, &TaskCommand::command>("command", "The words that ran"),
     Row<TaskCommand, &TaskCommand::cwd>("cwd", "The directory in which it ran"),
+    Row<TaskCommand, &TaskCommand::user>("user", "The user of the guest; null: root").NullIfUnset(),
     Row<TaskCommand, &TaskCommand::state>("state", "running or ended").OneOf("running|ended"),
     Row<TaskCommand, &TaskCommand::outcome>(
         "outcome", "As of a result, or interrupted: the guest died first; null while it runs")

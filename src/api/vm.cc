@@ -94,8 +94,12 @@ constexpr Field kVmOptions[] = {
 constexpr Field kRunRequest[] = {
     Inline<RunRequest, VmOptions>(),
     CommandRow<RunRequest>(),
-    TimeoutRow<RunRequest>("Kill the command after N seconds, at most 7 days; units s, m, h, d",
-                           "Kill the command and all it started after this time."),
+    EnvRow<RunRequest>(),
+    CwdRow<RunRequest>(),
+    UserRow<RunRequest>(),
+    TimeoutRow<RunRequest>(
+        "Kill the command after N seconds, at most 7 days; 0: no limit; units s, m, h, d",
+        "Kill the command and all it started after this time; 0: no limit."),
     TtlRow<RunRequest>("Remove the VM after N seconds in which no command runs",
                        "Lease; a running command counts as use."),
     HostCompatRow<RunRequest>(),
@@ -112,8 +116,12 @@ constexpr Field kVmRequest[] = {
 constexpr Field kExecVmRequest[] = {
     Inline<ExecVmRequest, VmRequest>(),
     CommandRow<ExecVmRequest>().ForModels("As in vm_run."),
-    TimeoutRow<ExecVmRequest>("Kill the command after N seconds, at most 7 days; units s, m, h, d",
-                              "As in vm_run."),
+    EnvRow<ExecVmRequest>(),
+    CwdRow<ExecVmRequest>(),
+    UserRow<ExecVmRequest>(),
+    TimeoutRow<ExecVmRequest>(
+        "Kill the command after N seconds, at most 7 days; 0: no limit; units s, m, h, d",
+        "As in vm_run."),
 };
 
 constexpr Field kKeepSparesRequest[] = {
@@ -225,21 +233,20 @@ constexpr Operation kVmOperations[] = {
             "Run one command in a new Linux VM and destroy the VM afterwards: for anything "
             "untrusted or one-off. For several steps on the same files use task_create and "
             "task_exec. The command runs as root in an empty /workspace and sees nothing of the "
-            "host. The VM ends with this call, and many clients give a call up after 60 s: run in "
-            "a task what takes longer. Long output keeps its beginning and end; a task keeps all. "
+            "host. The VM ends with this call, and many clients give up after 60 s: use a task "
+            "for more. Long output keeps its beginning and end; a task keeps all. "
             "A non-zero exit_code is a result.",
         .for_python =
             "Runs one command in a VM of its own. The VM is deleted when this call ends in any "
             "way.\n\n"
             "Pulls the environment if it is missing. The command is killed ``timeout_seconds`` "
-            "(1 to 604800) after its start: that is a result with exit code 124, not an "
+            "(up to 604800; 0: never) after its start: that is a result with exit code 124, not an "
             "exception. ``vcpu_count``: 1 to 64. ``mem_mib``: from 128. ``network``: outbound "
             "NAT; without it the guest has no network device. ``allow_host_compat`` weakens "
             "isolation: if no guest can start, the command runs on this host in a bubblewrap "
-            "jail, and ``execution_mode`` says so. ``stdin``: an open file that the command "
-            "reads; without it its stdin is at its end. ``on_stdout`` and ``on_stderr`` get the "
-            "output as it arrives, as in exec_task. GuestUnavailableError: no guest could "
-            "start, or it died before the command ended.",
+            "jail, and ``execution_mode`` says so. ``env``, ``cwd``, ``user``, ``stdin``, "
+            "``on_stdout`` and ``on_stderr`` are those of exec_task. GuestUnavailableError: no "
+            "guest could start, or it died before the command ended.",
     }),
     By<VmOptions, &Engine::CreateVm, kWhole>({
         .name = "vm create",
@@ -332,8 +339,7 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kEnds,
         .sentence = "Remove VMs whose lease is over, and leftovers of crashes",
         .for_models =
-            "Remove VMs whose lease is over and what crashes left behind. Making a VM does so too. "
-            "Tasks are never removed.",
+            "Remove VMs whose lease is over and what crashes left behind. So does making a VM; tasks stay.",
         .for_python =
             "Removes VMs whose lease is over, and leftovers of crashes. Leases also end without "
             "it.",

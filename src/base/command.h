@@ -14,13 +14,22 @@ namespace pyro {
 struct CommandSpec {
   std::vector<std::string> argv;  // Not empty; run without a shell. Any bytes but NUL.
   std::string cwd;                // Absolute.
+  std::string user = {};          // As in pyro::Command; empty: the guest's root.
   std::int64_t timeout_ms = 0;    // From the command's start; 0: none.
 };
 
+// Why a command did not start, beside the errnos of exec(2): those are all below.
+inline constexpr int kNoDirectory = 201;   // Its working directory does not exist.
+inline constexpr int kNotDirectory = 202;  // Something else is there.
+inline constexpr int kNoUser = 203;        // The guest has no such user.
+inline constexpr int kNoGroup = 204;       // The guest has no such group.
+inline constexpr int kBadUsers = 205;      // The guest's files of users or groups cannot be read.
+
 struct CommandEnd {
   Outcome outcome = Outcome::kExited;
-  // Of kExited the exit code, of kSignalled the signal's number, of kNotStarted the errno of exec;
-  // else 0. ELIBACC: the program is there, and the interpreter or loader that it names is not.
+  // Of kExited the exit code, of kSignalled the signal's number, of kNotStarted the errno of exec
+  // or one of the numbers above; else 0. ELIBACC: the program is there, and the interpreter or
+  // loader that it names is not.
   int code = 0;
   std::int64_t duration_us = 0;    // Measured where it ran, from exec to exit; 0: unknown.
   std::uint64_t stdout_bytes = 0;  // Bytes that it wrote.

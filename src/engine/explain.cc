@@ -29,7 +29,7 @@ std::string ByShell(std::string_view script) {
 }
 
 // A program that exec did not find.
-Explanation NotFound(const std::string& program, const std::string& shown) {
+Explanation NotFound(const std::string& program, const std::string& shown, const std::string& cwd) {
   if (std::find(kBuiltins.begin(), kBuiltins.end(), program) != kBuiltins.end()) {
     return {fmt::format("{} is a shell builtin, not a program", shown), ByShell("cd src && make")};
   }
@@ -43,18 +43,23 @@ Explanation NotFound(const std::string& program, const std::string& shown) {
             ByShell(program) + ", or separate the words"};
   }
   if (program.find('/') != std::string::npos) {
-    return {fmt::format("'{}' does not exist", shown), "relative paths count from /workspace"};
+    return {fmt::format("'{}' does not exist", shown),
+            fmt::format("relative paths count from {}", Printable(cwd, kShownBytes))};
   }
   return {fmt::format("no program '{}' is in the PATH", shown),
           "install the package that holds it, or use an environment that has it"};
 }
 
-Explanation NotStarted(const std::vector<std::string>& argv, int number) {
-  const std::string program = argv.empty() ? "" : argv[0];
+std::string_view UserIn(std::string_view user) { return user.substr(0, user.find(':')); }
+
+std::string_view GroupIn(std::string_view user) { return user.substr(user.find(':') + 1); }
+
+Explanation NotStarted(const CommandSpec& spec, int number) {
+  const std::string program = spec.argv.empty() ? "" : spec.argv[0];
   const std::string shown = Printable(program, kShownBytes);
   switch (number) {
     case ENOENT:
-      return NotFound(program, shown);
+      return NotFound(program, shown, spec.cwd);
     case ELIBACC:
       return {
           fmt::format("'{}' is there, but the interpreter or loader that it names is not", shown),
@@ -71,6 +76,23 @@ Explanation NotStarted(const std::vector<std::string>& argv, int number) {
       return {fmt::format("'{}' is neither a program of this machine nor a script with a #! line",
                           shown),
               "give it to its interpreter, as in sh script"};
+    case kNoDirectory:
+      return {fmt::format("the directory '{}' to run it in does not exist",
+                          Printable(spec.cwd, kShownBytes)),
+              "make it first, or give another cwd; relative ones count from /workspace"};
+    case kNotDirectory:
+      return {fmt::format("'{}', to run it in, is no directory", Printable(spec.cwd, kShownBytes)),
+              "give a directory as cwd"};
+    case kNoUser:
+      return {fmt::format("the guest has no user '{}'", Printable(UserIn(spec.user), kShownBytes)),
+              "make it first, as by 'useradd NAME', or give a uid"};
+    case kNoGroup:
+      return {
+          fmt::format("the guest has no group '{}'", Printable(GroupIn(spec.user), kShownBytes)),
+          "make it first, as by 'groupadd NAME', or give a gid"};
+    case kBadUsers:
+      return {"the guest's /etc/passwd or /etc/group is no file of at most 1 MiB",
+              "repair it, or run the command as root"};
     case E2BIG:
       return {"the words of the command are too long together",
               "write the data to a file, and name the file"};
@@ -112,7 +134,7 @@ Explanation LeftOpen(InTask in_task) {
 
 Explanation Explain(const CommandSpec& spec, const CommandEnd& end, std::string_view accelerator,
                     InTask in_task) {
-  if (end.outcome == Outcome::kNotStarted) return NotStarted(spec.argv, end.code);
+  if (end.outcome == Outcome::kNotStarted) return NotStarted(spec, end.code);
   if (end.outcome == Outcome::kTimedOut) return TimedOut(spec.timeout_ms, accelerator, in_task);
   if (end.output_left_open) return LeftOpen(in_task);
   return {};

@@ -50,6 +50,25 @@ TEST(ExplainTest, AProgramThatDidNotStartIsNamedWithAHint) {
   EXPECT_EQ(OfErrno(ENOENT, {"a\x1b[m"}).message, "no program 'a\\x1b[m' is in the PATH");
 }
 
+TEST(ExplainTest, ADirectoryOrUserThatIsNotThereIsNamed) {
+  const auto of = [](int number) {
+    return Explain({.argv = {"make"}, .cwd = "/workspace/src\x1b", .user = "web:adm"},
+                   {.outcome = Outcome::kNotStarted, .code = number}, "", InTask::kNo);
+  };
+  EXPECT_EQ(of(kNoDirectory).message,
+            "the directory '/workspace/src\\x1b' to run it in does not exist");
+  EXPECT_EQ(of(kNotDirectory).message, "'/workspace/src\\x1b', to run it in, is no directory");
+  EXPECT_EQ(of(kNoUser).message, "the guest has no user 'web'");
+  EXPECT_EQ(of(kNoGroup).message, "the guest has no group 'adm'");
+  for (const int number : {kNoDirectory, kNotDirectory, kNoUser, kNoGroup, kBadUsers}) {
+    EXPECT_GT(of(number).hint.size(), 8u) << number;
+  }
+  EXPECT_EQ(Explain({.argv = {"./x"}, .cwd = "/srv"},
+                    {.outcome = Outcome::kNotStarted, .code = ENOENT}, "", InTask::kNo)
+                .hint,
+            "relative paths count from /srv");
+}
+
 TEST(ExplainTest, AKillAtTheLimitSaysTheLimitAndWhetherThisHostIsTheReason) {
   const CommandSpec spec{.argv = {"make"}, .timeout_ms = 30'000};
   const CommandEnd end{.outcome = Outcome::kTimedOut};

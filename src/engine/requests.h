@@ -12,14 +12,16 @@
 
 namespace pyro::engine {
 
-// The directory in which commands run.
+// The directory in which commands run that name no other.
 inline constexpr const char* kWorkspace = "/workspace";
 
-enum class TimeLimit { kRequired, kOptional };  // kOptional: 0 seconds stand for none.
+// The message for the guest. kInvalidArgument: no words, an impossible word, variable or directory,
+// a timeout out of range, a stdin that cannot be read.
+Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds, const CallIo& io);
 
-// The message for the guest. kInvalidArgument: no words, an impossible word, a timeout out of
-// range, a stdin that cannot be read.
-Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds, TimeLimit limit,
-                            const CallIo& io);
+// Of a command that outlives its caller: the guest holds all of its stdin, so that the call never
+// waits for the command. kInvalidArgument: it is no regular file, or has more than
+// kMaxBackgroundInput bytes left.
+Status CheckBackgroundInput(const CallIo& io);
 
 }  // namespace pyro::engine

@@ -120,8 +120,7 @@ Result<ExecResult> TryGuest(const Context& context, const std::string& environme
   Command command;
   command.argv = {"true"};
   const CallIo io;
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
-                        MakeExec(command, kLimit.count(), TimeLimit::kRequired, io));
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, MakeExec(command, kLimit.count(), io));
   bool began_running = false;
   return RunInGuest(context, options, Source::kNew, exec, io, began_running);
 }
@@ -129,8 +128,7 @@ Result<ExecResult> TryGuest(const Context& context, const std::string& environme
 Result<ExecResult> LocalEngine::RunInVm(const VmOptions& options, const Command& command,
                                         std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
-                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, io));
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, MakeExec(command, timeout_seconds, io));
   bool began_running = false;
   auto result = RunInGuest(context_, options, Source::kSpareOrNew, exec, io, began_running);
   if (result) AdviseUsermode(context_, result->machine, result->duration_ms, io);

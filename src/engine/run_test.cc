@@ -108,6 +108,70 @@ TEST_F(RunTest, AProgramThatIsNotThereIsAResult) {
   EXPECT_EQ(result->exit_code, 127);
 }
 
+TEST_F(RunTest, ACommandHasItsVariablesAndItsDirectory) {
+  Command command = Shell("mkdir -p a; echo \"$ONE|$TWO|$HOME\"; pwd");
+  command.env = {{"ONE", "1 = one"}, {"TWO", ""}, {"HOME", "/tmp"}};
+  EXPECT_EQ(engine_->RunInVm(Vm(), command, 30)->stdout_text, "1 = one||/tmp\n/workspace\n");
+  command.cwd = "/usr/bin";
+  command.argv = {"pwd"};
+  command.script.reset();
+  EXPECT_EQ(engine_->RunInVm(Vm(), command, 30)->stdout_text, "/usr/bin\n");
+  command.cwd = "missing/below";
+  const auto result = engine_->RunInVm(Vm(), command, 30);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->outcome, Outcome::kNotStarted);
+  EXPECT_EQ(result->exit_code, 126);
+  EXPECT_EQ(result->explanation.message,
+            "the directory '/workspace/missing/below' to run it in does not exist");
+}
+
+TEST_F(RunTest, AUserThatTheGuestLacksIsNamed) {
+  Command command = Shell("true");
+  command.user = "no-such-user:adm";
+  const auto result = engine_->RunInVm(Vm(), command, 30);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->outcome, Outcome::kNotStarted);
+  EXPECT_EQ(result->explanation.message, "the guest has no user 'no-such-user'");
+}
+
+TEST_F(RunTest, WhatNoProgramCanBeGivenIsRefusedWithoutItsValue) {
+  using namespace std::string_literals;
+  const auto refused = [&](const Command& command) {
+    const auto result = engine_->RunInVm(Vm(), command, 30);
+    EXPECT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ((result.error().message + result.error().hint).find("secret"), std::string::npos);
+    return result.error().message;
+  };
+  const auto with = [&](std::string name, std::string value) {
+    Command command = Shell("true");
+    command.env[std::move(name)] = std::move(value);
+    return refused(command);
+  };
+  EXPECT_EQ(with("", "secret"), "a variable in env has no name");
+  EXPECT_EQ(with("A=secret", ""), "the name of the variable 'A' in env holds a '='");
+  EXPECT_EQ(with("A", "secret\0"s), "the value of the variable 'A' in env holds a NUL byte");
+  EXPECT_EQ(with("A", "secret" + std::string(140'000, 'x')),
+            "the variable 'A' in env has 140008 bytes with its name");
+  Command many = Shell("true");
+  for (int i = 0; i < 10; ++i) many.env[std::to_string(i)] = std::string(120'000, 'x');
+  EXPECT_NE(refused(many).find("words and variables"), std::string::npos);
+  Command nul = Shell("true");
+  nul.cwd = "a\0b"s;
+  EXPECT_EQ(refused(nul), "cwd holds a NUL byte");
+  for (const char* user : {":adm", "web:", "a:b:c", "a\nb"}) {
+    Command named = Shell("true");
+    named.user = user;
+    EXPECT_NE(refused(named).find("names no user"), std::string::npos) << user;
+  }
+  ExpectNoTrace();
+}
+
+TEST_F(RunTest, ATimeLimitOfNoneIsNone) {
+  EXPECT_EQ(engine_->RunInVm(Vm(), Shell("sleep 0.3; echo end"), 0)->stdout_text, "end\n");
+  EXPECT_FALSE(engine_->RunInVm(Vm(), Shell("true"), -1).ok());
+}
+
 TEST_F(RunTest, ACommandIsKilledAtItsTimeLimit) {
   const auto result = engine_->RunInVm(Vm(), Shell("echo begun; sleep 600"), 1);
   ASSERT_TRUE(result.ok()) << result.error().message;
@@ -254,6 +318,34 @@ TEST_F(RunTest, OnTheHostAProgramThatCannotBeStartedIsNamedAsInAGuest) {
   const ExecResult own = run({"sh", "-c", "exit 127"});
   EXPECT_EQ(own.outcome, Outcome::kExited);
   EXPECT_EQ(own.explanation.message, "");
+}
+
+TEST_F(RunTest, OnTheHostVariablesAndDirectoryHoldAndAUserIsRefused) {
+  world_.build = MakeError(ErrorCode::kUnavailable, "no mirror");
+  VmOptions options = Vm();
+  options.allow_host_compat = true;
+  Command command = Shell("echo \"$A|$LD_PRELOAD\"; pwd; ls /proc/self/fd | wc -l");
+  command.env = {{"A", "it's $HOME\n\\"}, {"LD_PRELOAD", ""}};
+  command.cwd = "/usr/bin";
+  const auto result = engine_->RunInVm(options, command, 0);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->stdout_text, "it's $HOME\n\\|\n/usr/bin\n4\n");
+
+  command.cwd = "missing";
+  const auto missing = engine_->RunInVm(options, command, 30);
+  ASSERT_TRUE(missing.ok()) << missing.error().message;
+  EXPECT_EQ(missing->explanation.message,
+            "the directory '/workspace/missing' to run it in does not exist");
+  command.cwd.clear();
+
+  command.env["a.b"] = "secret";
+  EXPECT_EQ(engine_->RunInVm(options, command, 30).error().message,
+            "a command on the host takes no variable 'a.b'");
+  command.env.clear();
+  command.user = "daemon";
+  EXPECT_EQ(engine_->RunInVm(options, command, 30).error().message,
+            "a command on the host runs as no other user than its jail's");
+  ExpectNoTrace();
 }
 
 TEST_F(RunTest, OnTheHostStdinTimeLimitAndCancellationHoldAsWell) {

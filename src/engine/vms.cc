@@ -103,8 +103,7 @@ Result<VmInfo> LocalEngine::StartVm(const std::string& vm_id, const CallIo& io) 
 
 Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& command,
                                        std::int64_t timeout_seconds, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
-                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, io));
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, MakeExec(command, timeout_seconds, io));
   PYRO_ASSIGN_OR_RETURN(Found found, FindVm(context_, vm_id));
   PYRO_RETURN_IF_ERROR(found.registry.Apply(found.instance.id, state::InstanceEvent::kExec));
   auto result = found.instance.execution_mode == ExecutionMode::kHostCompat

@@ -108,6 +108,8 @@ DROP TABLE vms;
     "ALTER TABLE instances ADD COLUMN name TEXT NOT NULL DEFAULT ''",
     // Version 6.
     "ALTER TABLE instances ADD COLUMN machine TEXT NOT NULL DEFAULT ''",
+    // Version 7.
+    "ALTER TABLE commands ADD COLUMN user TEXT NOT NULL DEFAULT ''",
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "state/testdata/schema_v2.h"
 #include "state/testdata/schema_v3.h"
 #include "state/testdata/schema_v5.h"
+#include "state/testdata/schema_v6.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
 
@@ -193,6 +194,34 @@ TEST(SchemaTest, VersionFiveOpensWithNamesAndNoMachine) {
   spec.machine = "tcg";
   ASSERT_TRUE(registry->Insert(spec).ok());
   EXPECT_EQ(registry->Get(spec.id)->machine, "tcg");
+}
+
+TEST(SchemaTest, VersionSixOpensWithCommandsOfNoUser) {
+  const sys::TestDirectory directory;
+  {
+    auto database = db::Database::Open(directory.path() / "registry.db");
+    ASSERT_TRUE(database->Execute(kSchemaV1).ok());
+    ASSERT_TRUE(database->Execute(kSchemaV2).ok());
+    ASSERT_TRUE(database->Execute(kSchemaV3).ok());
+    ASSERT_TRUE(database->Execute(kSchemaV5).ok());
+    const Status made = database->Execute(kSchemaV6);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+  }
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const auto tasks = registry->List(InstanceKind::kTask);
+  ASSERT_TRUE(tasks.ok()) << tasks.error().message;
+  const InstanceId task = tasks->back().id;
+  EXPECT_EQ(tasks->back().machine, "tcg");
+  const auto old = registry->GetCommand(task, 1);
+  ASSERT_TRUE(old.ok()) << old.error().message;
+  EXPECT_EQ(old->argv, std::vector<std::string>{"true"});
+  EXPECT_EQ(old->user, "");
+  CommandBegin begin = TestCommand("next");
+  begin.user = "daemon:users";
+  ASSERT_EQ(registry->BeginCommand(task, begin)->sequence, 2);
+  EXPECT_EQ(registry->GetCommand(task, 2)->user, "daemon:users");
 }
 
 TEST(SchemaTest, NewerFileIsRefusedAndLeftAlone) {

@@ -142,7 +142,7 @@ void ResetSignals(const Plan& plan) {
 // Not the C library's functions, which would change every thread that it believes to exist here.
 void BecomeUser(Plan& plan) {
   const Credentials& who = *plan.options->credentials;
-  if (::syscall(SYS_setgroups, 0, nullptr) != 0 ||
+  if (::syscall(SYS_setgroups, who.groups.size(), who.groups.data()) != 0 ||
       ::syscall(SYS_setresgid, who.gid, who.gid, who.gid) != 0 ||
       ::syscall(SYS_setresuid, who.uid, who.uid, who.uid) != 0) {
     Fail(plan, Step::kCredentials);
@@ -257,6 +257,7 @@ Status MapUsers(pid_t child, const std::optional<Credentials>& credentials) {
   if (credentials) {
     users.insert(credentials->uid);
     groups.insert(credentials->gid);
+    groups.insert(credentials->groups.begin(), credentials->groups.end());
   }
   const auto lines = [](const auto& ids) {
     std::string text;
@@ -365,7 +366,7 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   for (const UniqueFd& fd : options.pass) plan.sources.push_back(fd.get());
   plan.staged.resize(plan.sources.size());
   if (options.cgroup_fd >= 0) {
-    PYRO_CHECK(!options.own_pid_namespace && !options.credentials);
+    PYRO_CHECK(!options.own_pid_namespace);
     int pidfd = -1;
     const pid_t pid = StartInCgroup(plan, pidfd);
     if (pid < 0) return ForkError(errno);

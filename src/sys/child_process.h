@@ -23,11 +23,11 @@
 
 namespace pyro::sys {
 
-// A user other than the caller, for a caller with the right to become it. Supplementary groups are
-// dropped.
+// A user other than the caller, for a caller with the right to become it.
 struct Credentials {
   uid_t uid = 0;
   gid_t gid = 0;
+  std::vector<gid_t> groups = {};  // Supplementary; all others are dropped.
 };
 
 struct SpawnOptions {
@@ -49,7 +49,7 @@ struct SpawnOptions {
   std::optional<Credentials> credentials;
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_… to both values.
   // Borrowed, open on the directory of a cgroup (version 2), in which the child begins. Until it
-  // execs it shares the caller's memory: not together with own_pid_namespace or credentials.
+  // execs it shares the caller's memory: not together with own_pid_namespace.
   int cgroup_fd = -1;
 };
 

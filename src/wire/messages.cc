@@ -83,13 +83,17 @@ constexpr Field kReady[] = {
 };
 constexpr Field kExec[] = {
     // And `argv` and `env`.
-    Row<Exec, &Exec::cwd>("cwd").To(4095),
+    Row<Exec, &Exec::cwd>("cwd").To(kMaxPathBytes),
+    Row<Exec, &Exec::user>("user").To(kMaxUserBytes).MayLack(),  // An earlier client does not say.
     Row<Exec, &Exec::timeout_ms>("timeout_ms").To(kMaxTimeoutMs),
     Row<Exec, &Exec::sync>("sync"),
     Row<Exec, &Exec::journal>("journal"),
     Row<Exec, &Exec::sequence>("sequence").MayLack(),  // A client does not say.
     Row<Exec, &Exec::script>("script").MayLack(),      // An earlier client does not say.
 };
+// A supervisor that knows of no users must refuse the command, not run it as root.
+const char* NameOfArgv(const Exec& exec) { return exec.user.empty() ? "argv" : "user_argv"; }
+
 constexpr Field kExited[] = {
     Row<Exited, &Exited::outcome>("outcome").With(&Field::choice, &OutcomeInFrame),
     Row<Exited, &Exited::code>("code").To(255),
@@ -155,7 +159,7 @@ Result<Ready> Ready::FromFrame(const Frame& frame) {
 
 Frame Exec::ToFrame(std::uint32_t channel) const {
   Json body = FieldsToJson(kExec, this);
-  body["argv"] = argv;
+  body[NameOfArgv(*this)] = argv;
   body["env"] = env;
   return Message(FrameType::kExec, channel, body);
 }
@@ -163,7 +167,8 @@ Frame Exec::ToFrame(std::uint32_t channel) const {
 Result<Exec> Exec::FromFrame(const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
   Exec exec;
-  const auto argv = json.find("argv");
+  PYRO_RETURN_IF_ERROR(ReadFields(kExec, json, &exec));
+  const auto argv = json.find(NameOfArgv(exec));
   if (argv == json.end() || !argv->is_array() || argv->empty() || argv->size() > kMaxArguments) {
     return MalformedMessage(fmt::format("'argv' is not a list of 1 to {} words", kMaxArguments));
   }
@@ -184,7 +189,7 @@ Result<Exec> Exec::FromFrame(const Frame& frame) {
     PYRO_RETURN_IF_ERROR(CheckWord(name));
     PYRO_RETURN_IF_ERROR(CheckWord(exec.env[name]));
   }
-  PYRO_RETURN_IF_ERROR(ReadFields(kExec, json, &exec));
+  if (HasNul(exec.user)) return MalformedMessage("'user' holds a NUL byte");
   if (!exec.cwd.starts_with('/') || HasNul(exec.cwd)) {
     return MalformedMessage("'cwd' is not an absolute path");
   }

@@ -72,6 +72,8 @@ inline constexpr std::array<std::string_view, 2> kShells = {"/bin/bash", "/bin/s
 // Only bounds the memory of a hostile message: a command reaches kMaxMessageBytes first.
 inline constexpr std::size_t kMaxArguments = 64 * 1024;
 inline constexpr std::size_t kMaxArgumentBytes = 128 * 1024;  // Linux's own limit for a word.
+inline constexpr std::size_t kMaxPathBytes = 4095;            // Linux's own limit for a path.
+inline constexpr std::size_t kMaxUserBytes = 256;
 inline constexpr std::int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
 
 // The supervisor enforces the timeout.

@@ -29,6 +29,23 @@ TEST(MessagesTest, ExecKeepsEveryByteOfEveryWord) {
   EXPECT_EQ(exec.ToFrame(5).channel, 5u);
 }
 
+TEST(MessagesTest, ASupervisorThatKnowsOfNoUsersFindsNoWordsInTheExecOfOne) {
+  Exec exec;
+  exec.argv = {"id"};
+  exec.cwd = "/";
+  exec.user = "web:adm";
+  const auto back = Exec::FromFrame(exec.ToFrame(5));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->user, "web:adm");
+  EXPECT_EQ(back->argv, exec.argv);
+  Json body = *DecodeObject(exec.ToFrame(5));
+  EXPECT_FALSE(body.contains("argv"));
+  body.erase("user");
+  EXPECT_FALSE(Exec::FromFrame(WithBody(FrameType::kExec, body)).ok());
+  exec.user = std::string(kMaxUserBytes + 1, 'x');
+  EXPECT_FALSE(Exec::FromFrame(exec.ToFrame(5)).ok());
+}
+
 TEST(MessagesTest, AShellThatIsNotKnownIsRefused) {
   Ready ready;
   for (const std::string_view shell : kShells) {

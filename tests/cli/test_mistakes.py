@@ -103,16 +103,30 @@ def test_a_group_alone_is_answered_with_its_commands(bare):
 
 
 @pytest.mark.parametrize("option, part", [
-    ("-e", "env NAME=VALUE"), ("--env", "env NAME=VALUE"), ("-eA=B", "env NAME=VALUE"),
+    ("-e", "--env"), ("-eA=B", "--env"),
     ("-v", "--source-path"), ("--volume", "--source-path"), ("-p", "no port"), ("-p8080:80", "no port"),
-    ("-w", "env -C DIR"), ("--workdir", "env -C DIR"), ("--name", "has an id"), ("-it", "no terminal"),
-    ("-i", "no terminal"), ("-t", "no terminal"), ("--rm", "leave it out"), ("-u", "su NAME"),
+    ("-w", "--cwd"), ("--workdir", "--cwd"), ("--name", "has an id"), ("-it", "no terminal"),
+    ("-i", "no terminal"), ("-t", "no terminal"), ("--rm", "leave it out"), ("-u", "--user"),
     ("--privileged", "leave it out"), ("-d", "--background"), ("--entrypoint", "after --"),
 ])
 def test_options_of_docker_are_answered_with_what_works_instead(bare, option, part):
     sentence, hint = lines(bare("run", option, "debian:12", "--", "env"), 125)
     assert sentence == f"'pyro run' has no option '{option}'"
     assert part in hint
+
+
+@pytest.mark.parametrize("command", [("run", "debian:12"), ("vm", "exec", "vm_aaaaaa"), ("task", "exec", "task_aaaaaa"),
+                                     ("task", "exec", "--background", "task_aaaaaa")], ids=" ".join)
+def test_a_variable_that_is_none_is_refused_without_its_value(bare, scratch, command):
+    file = scratch / "variables"
+    file.write_text("# one\nGOOD=1\nnot good=sesame\n")
+    for option, value, expected in (
+            ("--env-file", file, f"line 3 of --env-file '{file}' is no variable"),
+            ("--env", "=sesame", "--env has no name, or a space in its name"),
+            ("--env-file", scratch / "missing", f"--env-file '{scratch}/missing' cannot be read: No such file or directory")):
+        sentence, hint = lines(bare(*command, option, value, "--", "true"), 125)
+        assert sentence == expected
+        assert "sesame" not in hint
 
 
 def test_a_long_line_of_the_caller_is_cut(bare):

@@ -24,6 +24,9 @@ OTHER_NAMES = {"list_spares": "ListSparePools"}
 # The command line has other words for these.
 OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-commands", "first"), ("task list-commands", "limit")}
 
+# The list of tools has a bound, and one command in a VM of its own rarely wants them.
+NO_ROOM = {(tool, name) for tool in ("vm_run", "vm_exec") for name in ("env", "cwd", "user")}
+
 
 def fields(operation):
     return API["structs"][operation["request"]]["fields"]
@@ -95,7 +98,7 @@ def test_an_argument_is_on_every_surface(operation, commands, tools):
     for field in fields(operation):
         name = field["name"]
         assert name in parameters, name
-        if "tool" in operation:
+        if "tool" in operation and (operation["tool"], name) not in NO_ROOM:
             assert name in tools[operation["tool"]], name
         typed = field.get("positional") or field["kind"] == "command" or (operation["name"], name) in OTHER_OPTIONS
         assert typed or f"--{name.replace('_', '-')}" in commands[words], name

@@ -38,9 +38,9 @@ def test_the_instructions_say_how_fast_this_host_is(bare, serve, profile, accele
 
 
 @pytest.mark.parametrize("tool, arguments, message, hint", [
-    ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "cwd": "/"}, "'cwd' is not a known property",
-     "task_exec takes background (boolean), command (string or array, required), task_id (string, required), "
-     "timeout_seconds (integer)"),
+    ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "dir": "/"}, "'dir' is not a known property",
+     "task_exec takes background (boolean), command (string or array, required), cwd (string), env (object), "
+     "stdin (string), task_id (string, required), timeout_seconds (integer), user (string)"),
     ("task_list", {"all": True}, "'all' is not a known property", "task_list takes no arguments"),
     ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "timeout_seconds": "60"},
      'timeout_seconds: must be of type integer, got "60"; leave out the quotes', "timeout_seconds (integer)"),
@@ -59,7 +59,7 @@ EMPTY = {
     "vm_keep_spares": {"environment": "debian:12"},
     "vm_inspect_environment": {"environment": "debian:12"},
     "task_create": {"environment": "debian:12", "name": "a name", "source_path": "/"},
-    "task_exec": {"task_id": "task_aaaaaa", "command": "true"},
+    "task_exec": {"task_id": "task_aaaaaa", "command": "true", "cwd": "/", "user": "root", "stdin": "text"},
     "vm_exec": {"vm_id": "vm_aaaaaa", "command": "true"},
     "task_export": {"task_id": "task_aaaaaa", "path": ".", "destination": "/nowhere"},
     **{name: {"vm_id": "vm_aaaaaa"} for name in ("vm_start", "vm_stop", "vm_delete", "vm_status", "vm_network_info")},

@@ -89,6 +89,7 @@ def test_failures_are_typed_and_say_what_to_do(sdk):
 @pytest.mark.parametrize("arguments", [
     {"environment": 5}, {"command": 5}, {"command": b"true"}, {"command": [5]},
     {"mem_mib": "1024"}, {"mem_mib": True}, {"timeout_seconds": 1.5}, {"stdin": "text"},
+    {"env": ["A=b"]}, {"env": {"A": 1}}, {"env": {1: "A"}}, {"cwd": 5}, {"user": 0},
     {"network": "false"}, {"network": 1}, {"allow_host_compat": "no"}])
 def test_a_wrong_type_is_a_type_error_that_names_the_argument(sdk, arguments):
     with pytest.raises(TypeError) as caught:
@@ -215,8 +216,10 @@ def test_the_life_of_a_task(sdk, pyro, scratch):
     stopped = sdk.stop_task(task_id)
     has_shape(stopped, results.TaskInfo)
     assert stopped["state"] == "stopped"
-    second = sdk.exec_task(task_id[:11], command=["ls"], timeout_seconds=250)
-    assert (second["sequence"], second["restarted"], second["stdout"]) == (2, True, "kept\n")
+    second = sdk.exec_task(task_id[:11], command="ls workspace; cat; echo $A$HOME; pwd", timeout_seconds=250,
+                           stdin=b"\0in\n", env={"A": "b c", "HOME": "/home"}, cwd="/")
+    assert (second["sequence"], second["restarted"]) == (2, True)
+    assert second["stdout"] == "kept\n\0in\nb c/home\n/\n"
     logs = sdk.logs_task(task_id)
     has_shape(logs, results.TaskLogs)
     assert [entry["stdout"] for entry in logs["entries"]] == [first["stdout"], second["stdout"]]

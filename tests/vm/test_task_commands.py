@@ -55,6 +55,39 @@ def test_background_in_json_and_with_a_start_first(create):
     assert wait_for_end(task, 1)["stdout"] == "hi\n"
 
 
+def test_a_command_has_its_variables_its_directory_and_its_user(create, scratch):
+    task = create()
+    made = task.exec("sh", "-c", "echo 'web:x:1000:1000::/home/web:/bin/dash' >> /etc/passwd; mkdir -p src; "
+                     "printf 'web:x:1000:\\nextra:x:1001:root,web\\n' >> /etc/group; chown web:web src")
+    assert made.code == 0, made
+    variables = scratch / "variables"
+    variables.write_text("# of a file\nFILE='a b'\nOURS\nONE=no\n")
+    script = ('echo "$ONE|$FILE|$OURS|${GONE-unset}"; pwd; id -un; id -Gn; echo "$HOME $USER $LOGNAME $SHELL"; '
+              "touch mine; touch ../mine 2>/dev/null || echo refused; echo err >/dev/stderr; "
+              "cat /dev/stdin >/dev/stdout; exit 70")
+    done = task.exec("sh", "-c", script, input=b"in\0\n", env={"OURS": "sesame opens", "GONE": None},
+                     flags=("-q", "--env", "ONE=it's 1", "--env", "GONE", "--env-file", variables, "--cwd", "src",
+                            "--user", "web"))
+    assert (done.code, done.err) == (70, b"err\n"), done
+    assert done.out == (b"it's 1|'a b'|sesame opens|unset\n/workspace/src\nweb\nweb extra\n"
+                        b"/home/web web web /bin/dash\nrefused\nin\0\n")
+    assert task.exec("stat", "-c", "%U:%G", "src/mine").text == "web:web\n"
+    assert task.exec("sh", "-c", "id -u; id -g; id -G; echo $HOME", flags=("-q", "--user", "4321:extra")).text == \
+        "4321\n1001\n1001\n/\n"
+    entry = task.entries("--sequence", "2")[0]
+    assert (entry["cwd"], entry["user"], entry["exit_code"]) == ("/workspace/src", "web", 70)
+    told = [path for path in task.directory.rglob("*") if path.is_file() and path.suffix != ".img"
+            and path.name != "stdout" and b"sesame" in path.read_bytes()]
+    assert not told
+    for flag, value, sentence in (("--user", "missing", "the guest has no user 'missing'"),
+                                  ("--user", "web:missing", "the guest has no group 'missing'"),
+                                  ("--cwd", "missing", "the directory '/workspace/missing' to run it in does not exist"),
+                                  ("--cwd", "/etc/passwd", "'/etc/passwd', to run it in, is no directory")):
+        done = task.exec("true", flags=("-q", flag, value))
+        assert done.code == 126 and sentence in done.talk, done
+    assert [entry["outcome"] for entry in task.entries("--tail", "4")] == ["not_started"] * 4
+
+
 @pytest.mark.cost(10)
 def test_a_background_command_ends_at_its_timeout(create):
     task = create()

@@ -1,5 +1,6 @@
 #include "engine/host/host_compat.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "base/text.h"
 #include "base/try.h"
 #include "engine/capture.h"
 #include "engine/context.h"
@@ -62,6 +66,21 @@ void BindRoot(std::vector<std::string>& argv) {
     argv.insert(argv.end(), {"--tmpfs", path});
 }
 
+// A shell's script that sets them.
+Result<sys::UniqueFd> VariablesFor(const std::map<std::string, std::string>& env) {
+  std::string script;
+  for (const auto& [name, value] : env) {
+    script += "export " + name + "='";
+    for (const char c : value) script += c == '\'' ? "'\\''" : std::string(1, c);
+    script += "'\n";
+  }
+  sys::UniqueFd file(::memfd_create("variables", MFD_CLOEXEC));
+  if (!file.valid()) return sys::ErrnoError(errno, "memfd_create");
+  PYRO_RETURN_IF_ERROR(sys::WriteAll(file.get(), script));
+  if (::lseek(file.get(), 0, SEEK_SET) != 0) return sys::ErrnoError(errno, "lseek");
+  return file;
+}
+
 Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& options,
                                const wire::Exec& exec) {
   PYRO_ASSIGN_OR_RETURN(const fs::path bwrap,
@@ -89,7 +108,6 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
       {"HOME", "/root"},
       {"LANG", "C.UTF-8"},
       {"TERM", "dumb"}};
-  for (const auto& [name, value] : exec.env) env[name] = value;
   for (const auto& [name, value] : env)
     spawn.argv.insert(spawn.argv.end(), {"--setenv", name, value});
   spawn.argv.emplace_back("--");
@@ -105,9 +123,15 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
                        "--no-new-privs", "--inh-caps=-all", "--"});
   }
   // Through a shell's exec, whose exit code distinguishes "not found" from "not executable"; that
-  // of bwrap does not. It also enters the workspace as its owner, which root without capabilities
-  // cannot.
-  spawn.argv.insert(spawn.argv.end(), {"/bin/sh", "-c", "cd -- \"$0\" && exec \"$@\"", exec.cwd});
+  // of bwrap does not. It also enters the directory as the workspace's owner, which root without
+  // capabilities cannot, and takes the variables from a descriptor: as words they would be seen by
+  // other users, and bwrap and setpriv must not obey them.
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd variables, VariablesFor(exec.env));
+  spawn.pass.push_back(std::move(variables));
+  spawn.argv.insert(spawn.argv.end(), {"/bin/sh", "-c",
+                                       "cd -- \"$0\" || exit 127; . /proc/self/fd/3; exec 3<&-; "
+                                       "exec \"$@\"",
+                                       exec.cwd});
   spawn.argv.insert(spawn.argv.end(), exec.argv.begin(), exec.argv.end());
   spawn.cwd = "/";
   spawn.own_pid_namespace = true;
@@ -115,6 +139,25 @@ Result<sys::SpawnOptions> Jail(const fs::path& workspace, const VmOptions& optio
 }
 
 }  // namespace
+
+Status CheckForHost(const wire::Exec& exec) {
+  if (!exec.user.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "a command on the host runs as no other user than its jail's",
+                     "leave user out, or run the command in a guest");
+  }
+  for (const auto& [name, value] : exec.env) {
+    constexpr std::string_view kShellNames =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+    const bool fits = name.find_first_not_of(kShellNames) == std::string::npos &&
+                      (name[0] < '0' || name[0] > '9');
+    if (fits) continue;
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("a command on the host takes no variable '{}'", Printable(name)),
+                     "use letters, digits and _ in its name, or run the command in a guest");
+  }
+  return OkStatus();
+}
 
 wire::Exec ForHost(wire::Exec exec) {
   if (!exec.script) return exec;
@@ -127,6 +170,7 @@ wire::Exec ForHost(wire::Exec exec) {
 
 Result<ExecResult> RunInHostJail(const fs::path& workspace, const VmOptions& options,
                                  const wire::Exec& asked, const CallIo& io, CommandEnd* end) {
+  PYRO_RETURN_IF_ERROR(CheckForHost(asked));
   const wire::Exec exec = ForHost(asked);
   const Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(sys::SpawnOptions spawn, Jail(workspace, options, exec));

@@ -11,6 +11,9 @@
 
 namespace pyro::engine {
 
+// kInvalidArgument: the command wants what only a guest has.
+Status CheckForHost(const wire::Exec& exec);
+
 // The command with the host's own shell, if it is a script.
 wire::Exec ForHost(wire::Exec exec);
 

@@ -61,6 +61,13 @@ int WhyNotStarted(const fs::path& workspace, const wire::Exec& command) {
   const auto from_cwd = [&](const fs::path& path) {
     return (fs::path(command.cwd) / path).lexically_normal();
   };
+  if (const auto directory = OnHost(workspace, command.cwd)) {
+    struct stat info {};
+    if (::stat(directory->c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+      return errno == ENOENT ? kNoDirectory : kNotDirectory;
+    }
+    if (!S_ISDIR(info.st_mode)) return kNotDirectory;
+  }
   const std::string& program = command.argv.front();
   if (program.find('/') != std::string::npos) return WhyNoProgram(workspace, from_cwd(program));
   std::string_view search = kDefaultPath;

@@ -69,6 +69,7 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
 Result<TaskExecResult> ExecOnHost(const Context& context, state::Registry& registry,
                                   const state::InstanceRecord& task, const wire::Exec& asked,
                                   const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(CheckForHost(asked));
   const wire::Exec exec = ForHost(asked);
   const fs::path directory = state::InstanceDirectory(context.state, task.id);
   PYRO_ASSIGN_OR_RETURN(state::CommandLog log, state::CommandLog::Open(directory));

@@ -49,7 +49,7 @@ class GuestCommand : public RunningCommand {
   virtual Error LinkBroke(Error error) const { return error; }
 
   void SendKill();
-  SupervisorLink& link() { return link_; }
+  SupervisorLink& link() const { return link_; }
   // For the end.
   void SetDeadline(Deadline deadline) { deadline_ = deadline; }
 

@@ -43,7 +43,8 @@ Result<HostCommand> HostCommand::Start(sys::SpawnOptions spawn, std::chrono::mil
   spawn.stderr_fd = std::move(err.write);
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess child, sys::ChildProcess::Spawn(std::move(spawn)));
   return HostCommand(std::move(child), std::move(input.write),
-                     PipeOutput(std::move(out.read), std::move(err.read)), Deadline::After(limit));
+                     PipeOutput(std::move(out.read), std::move(err.read)),
+                     limit.count() > 0 ? Deadline::After(limit) : Deadline::Never());
 }
 
 RunningCommand::Polls HostCommand::polls() const {

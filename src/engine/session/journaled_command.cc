@@ -78,6 +78,11 @@ bool BackgroundCommand::Kill() {
   return false;
 }
 
+void BackgroundCommand::EndInput() {
+  input_ended_ = true;
+  GuestCommand::EndInput();
+}
+
 Status BackgroundCommand::Take(const Frame& frame) {
   switch (frame.type) {
     case FrameType::kAccepted: {
@@ -86,6 +91,8 @@ Status BackgroundCommand::Take(const Frame& frame) {
     }
     case FrameType::kExited:
     case FrameType::kStopped:
+      input_ended_ = true;
+      if (sequence_ > 0) return OkStatus();  // The journal tells how it ended.
       return GuestGone("before the command began");
     default:
       return GuestCommand::Take(frame);

@@ -34,14 +34,16 @@ class JournaledCommand : public GuestCommand {
   std::unique_ptr<JournalOutput> output_;  // Once the command is recorded.
 };
 
-// Over once it is recorded; dropping the link then leaves it running. kCancelled: it was not
+// Over once it is recorded and has its input, or has ended; dropping the link then leaves it
+// running. kCancelled: it was not
 // recorded, or is killed. kGuestUnavailable: the guest could not start.
 class BackgroundCommand : public GuestCommand {
  public:
   BackgroundCommand(SupervisorLink& link, const wire::Exec& exec, const CallIo& io);
 
-  bool over() const override { return sequence_ > 0; }
+  bool over() const override { return sequence_ > 0 && input_ended_ && link().unsent() == 0; }
   bool Kill() override;
+  void EndInput() override;
 
   std::int64_t sequence() const { return sequence_; }
 
@@ -49,6 +51,7 @@ class BackgroundCommand : public GuestCommand {
   Status Take(const wire::Frame& frame) override;
 
   std::int64_t sequence_ = 0;
+  bool input_ended_ = false;
 };
 
 // Kills the command of a sequence, of any client. Over once that command's end is recorded, or

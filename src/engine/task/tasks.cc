@@ -232,8 +232,7 @@ Result<TaskInfo> LocalEngine::CreateTask(const TaskOptions& options, const CallI
 
 Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const Command& command,
                                              std::int64_t timeout_seconds, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
-                        MakeExec(command, timeout_seconds, TimeLimit::kRequired, io));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, MakeExec(command, timeout_seconds, io));
   exec.journal = true;
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
   const Stopwatch watch;
@@ -257,8 +256,8 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                                                          const Command& command,
                                                          std::int64_t timeout_seconds,
                                                          const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
-                        MakeExec(command, timeout_seconds, TimeLimit::kOptional, {}));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, MakeExec(command, timeout_seconds, io));
+  PYRO_RETURN_IF_ERROR(CheckBackgroundInput(io));
   exec.journal = true;
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
   PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
@@ -267,10 +266,8 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                      "the task runs on the host, where no command goes on in the background",
                      "run it without the background, or make a task with a guest");
   }
-  CallIo own = io;
-  own.stdin_fd = -1;
-  BackgroundCommand background(*running.taken.link, exec, own);
-  PYRO_RETURN_IF_ERROR(CommandSession(background, nullptr, own).Run());
+  BackgroundCommand background(*running.taken.link, exec, io);
+  PYRO_RETURN_IF_ERROR(CommandSession(background, nullptr, io).Run());
   PYRO_ASSIGN_OR_RETURN(
       const state::CommandRecord record,
       found.registry.GetCommand(running.taken.instance.id, background.sequence()));

@@ -3,13 +3,14 @@
 
 #pragma once
 
-#include <optional>
 #include <string>
 #include <utility>
 
+#include "base/try.h"
 #include "front/cli/closing.h"
 #include "front/cli/commands.h"
 #include "front/cli/progress.h"
+#include "front/cli/variables.h"
 #include "pyro/engine.h"
 
 namespace pyro::cli {
@@ -25,6 +26,15 @@ int CheckPrinted(const Context& context, const std::string& hint);
 // Progress for people, unless they asked for quiet or for JSON.
 Progress::Style StyleOf(const Context& context, bool quiet);
 
+// The words after --, with what WordsFlags have for them.
+template <typename Flags>
+Result<Command> CommandOf(const Context& context, const Flags& flags) {
+  Command command = flags.request.command;
+  command.argv = context.command;
+  PYRO_ASSIGN_OR_RETURN(command.env, ReadVariables(flags.variables));
+  return command;
+}
+
 // One for each process: it catches signals.
 class Call {
  public:
@@ -39,12 +49,13 @@ class Call {
   void PassOutput() { io_.sink = &sink_; }
 
   // Makes a call that runs the words after --, with our stdin, and our streams unless for JSON.
-  template <typename F>
-  auto RunWords(const Context& context, F call) {
+  template <typename Flags, typename F>
+  auto RunWords(const Context& context, const Flags& flags, F call)
+      -> decltype(call(Command(), CallIo())) {
+    PYRO_ASSIGN_OR_RETURN(const Command command, CommandOf(context, flags));
     PassStdin();
     if (!context.json) PassOutput();
     WarnWithoutTerminal(context.command);
-    const Command command = {context.command, std::nullopt};
     return Run([&](const CallIo& io) { return call(command, io); });
   }
 

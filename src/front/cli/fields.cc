@@ -89,7 +89,7 @@ void AddFields(CLI::App* command, const api::Struct& rows, void* object,
                std::initializer_list<std::string_view> without) {
   for (const api::Member& member : api::MembersOf(rows, object)) {
     const Field& field = member.field;
-    if (field.kind == Kind::kCommand) continue;
+    if (field.kind == Kind::kCommand || field.kind == Kind::kPairs) continue;
     if (std::find(without.begin(), without.end(), field.name) != without.end()) continue;
     AddMember(command, field, member.value);
   }

@@ -27,8 +27,8 @@ CLI::Option* AddField(CLI::App* command, T& object, std::string_view name) {
   return AddField(command, api::Rows<T>(), &object, name);
 }
 
-// The same for all fields in the order of their rows, except a command's words and those of
-// `without`.
+// The same for all fields in the order of their rows, except a command's words, its variables and
+// those of `without`.
 void AddFields(CLI::App* command, const api::Struct& rows, void* object,
                std::initializer_list<std::string_view> without = {});
 

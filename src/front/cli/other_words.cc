@@ -6,14 +6,14 @@ namespace pyro::cli {
 namespace {
 
 constexpr std::string_view kEnv =
-    "set variables in the command itself, as in: -- env NAME=VALUE COMMAND";
+    "variables belong to a command: 'pyro task exec --env NAME=VALUE TASK_ID -- COMMAND'";
 constexpr std::string_view kVolume =
     "a guest sees no directory of this host: fill a task with 'pyro task create --source-path "
     "DIR', get files with 'pyro task export'";
 constexpr std::string_view kPorts =
     "no port of a guest can be reached from this host: run the client in the task too";
 constexpr std::string_view kDirectory =
-    "change the directory in the command itself, as in: -- env -C DIR COMMAND";
+    "a directory belongs to a command: 'pyro task exec --cwd DIR TASK_ID -- COMMAND'";
 constexpr std::string_view kName =
     "a task has an id, which 'pyro task create -q' prints; its first 6 characters are enough";
 constexpr std::string_view kTerminal =
@@ -24,8 +24,7 @@ constexpr std::string_view kBackground =
 constexpr std::string_view kRemove =
     "leave it out: 'pyro run' always removes its VM, and a task stays until 'pyro task delete'";
 constexpr std::string_view kUser =
-    "commands run as root of their own machine; change in the command itself, as in: -- su NAME -c "
-    "'COMMANDS'";
+    "a user belongs to a command: 'pyro task exec --user NAME TASK_ID -- COMMAND'";
 constexpr std::string_view kPrivileged =
     "leave it out: root of a guest may do everything in it, and nothing outside";
 constexpr std::string_view kEntrypoint = "there is no entry point: the words after -- are run";
@@ -45,7 +44,7 @@ constexpr Option kOptions[] = {
     {"--vcpus", {"--vcpu-count", "the size is set when the VM or task is made"}},
     {"--net", {"--network", "the network is chosen when the VM or task is made"}},
     {"--network", {"", "the network is chosen when the VM or task is made"}},
-    {"-e", {"", kEnv}},
+    {"-e", {"--env", kEnv}},
     {"--env", {"", kEnv}},
     {"--env-file", {"", kEnv}},
     {"-v", {"", kVolume}},
@@ -55,8 +54,8 @@ constexpr Option kOptions[] = {
     {"-P", {"", kPorts}},
     {"--publish", {"", kPorts}},
     {"--expose", {"", kPorts}},
-    {"-w", {"", kDirectory}},
-    {"--workdir", {"", kDirectory}},
+    {"-w", {"--cwd", kDirectory}},
+    {"--workdir", {"--cwd", kDirectory}},
     {"--cwd", {"", kDirectory}},
     {"--name", {"", kName}},
     {"--hostname", {"", kName}},
@@ -69,7 +68,7 @@ constexpr Option kOptions[] = {
     {"-d", {"--background", kBackground}},
     {"--detach", {"--background", kBackground}},
     {"--rm", {"", kRemove}},
-    {"-u", {"", kUser}},
+    {"-u", {"--user", kUser}},
     {"--user", {"", kUser}},
     {"--privileged", {"", kPrivileged}},
     {"--cap-add", {"", kPrivileged}},

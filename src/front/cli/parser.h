@@ -11,6 +11,7 @@
 #include "api/operations.h"
 #include "front/cli/commands.h"
 #include "front/cli/fields.h"
+#include "front/cli/variables.h"
 
 namespace pyro::cli {
 
@@ -34,6 +35,12 @@ struct CallFlags {
   bool quiet = false;
 };
 
+// What commands take that run the words after --.
+template <typename Request>
+struct WordsFlags : CallFlags<Request> {
+  VariableFlags variables;
+};
+
 // The command of an operation, with --json, and what sets `flags`: the fields of its request and,
 // if the texts say what it does, -q.
 template <typename Flags>
@@ -44,6 +51,7 @@ CLI::App* AddOperation(CLI::App& parent, Context& context, const char* operation
   CLI::App* command = AddNamed(parent, row, texts);
   AddJson(command, context);
   AddFields(command, flags->request);
+  if constexpr (requires { flags->variables; }) AddVariables(command, flags->variables);
   if (texts.quiet != nullptr) command->add_flag("-q,--quiet", flags->quiet, texts.quiet);
   OnChosen(
       command, context,

@@ -15,7 +15,7 @@
 namespace pyro::cli {
 namespace {
 
-struct RunFlags : CallFlags<RunRequest> {
+struct RunFlags : WordsFlags<RunRequest> {
   bool timings = false;
 };
 
@@ -47,7 +47,7 @@ void SayTimings(const Timings& timings) {
 
 int Run(Engine& engine, const Context& context, const RunFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.request.environment);
-  const auto result = call.RunWords(context, [&](const Command& command, const CallIo& io) {
+  const auto result = call.RunWords(context, flags, [&](const Command& command, const CallIo& io) {
     return engine.RunInVm(flags.request, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);
@@ -74,6 +74,7 @@ void AddRun(CLI::App& app, Context& context) {
                "Exits with the command's code; 124 timed out, 125 pyro failed,\n"
                "126 not executable, 127 not found, 128+n killed by signal n."});
   AddFields(run, flags->request);
+  AddVariables(run, flags->variables);
   run->add_flag("--json", context.json, "Print one JSON document instead of live output");
   run->add_flag("--timings", flags->timings,
                 "Print on stderr where the time went; --json always has it");

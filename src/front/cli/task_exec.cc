@@ -17,7 +17,7 @@
 namespace pyro::cli {
 namespace {
 
-struct ExecFlags : CallFlags<ExecTaskRequest> {
+struct ExecFlags : WordsFlags<ExecTaskRequest> {
   bool timed = false;  // A timeout was given. In the background there is no other.
   bool background = false;
 };
@@ -25,10 +25,10 @@ struct ExecFlags : CallFlags<ExecTaskRequest> {
 // Prints the sequence, once the command is recorded; the command goes on without this process.
 int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& flags) {
   Call call(StyleOf(context, flags.quiet), flags.request.task_id);
-  Command command;
-  command.argv = context.command;
+  const auto command = CommandOf(context, flags);
+  if (!command) return Fail(command.error(), context);
   const auto started = call.Run([&](const CallIo& io) {
-    return engine.StartTaskCommand(flags.request.task_id, command,
+    return engine.StartTaskCommand(flags.request.task_id, *command,
                                    flags.timed ? flags.request.timeout_seconds : 0, io);
   });
   if (!started) return Fail(started.error(), context);
@@ -61,7 +61,7 @@ void SayHowExecEnded(const TaskExecResult& result, const ExecFlags& flags) {
 int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
   if (flags.background) return ExecInBackground(engine, context, flags);
   Call call(StyleOf(context, flags.quiet), flags.request.task_id);
-  const auto result = call.RunWords(context, [&](const Command& command, const CallIo& io) {
+  const auto result = call.RunWords(context, flags, [&](const Command& command, const CallIo& io) {
     return engine.ExecTask(flags.request.task_id, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);

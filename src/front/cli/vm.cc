@@ -38,9 +38,9 @@ void PrintNewVm(const Context& context, const VmInfo& vm, bool quiet) {
   PrintVm(context, vm, quiet);
 }
 
-int ExecVm(Engine& engine, const Context& context, const CallFlags<ExecVmRequest>& flags) {
+int ExecVm(Engine& engine, const Context& context, const WordsFlags<ExecVmRequest>& flags) {
   Call call(StyleOf(context, flags.quiet), flags.request.vm_id);
-  const auto result = call.RunWords(context, [&](const Command& command, const CallIo& io) {
+  const auto result = call.RunWords(context, flags, [&](const Command& command, const CallIo& io) {
     return engine.ExecVm(flags.request.vm_id, command, flags.request.timeout_seconds, io);
   });
   if (!result) return Fail(result.error(), context);
@@ -117,7 +117,7 @@ void AddVm(CLI::App& app, Context& context) {
                 .example = "pyro vm exec $id -- git --version",
                 .note = "The VM is deleted, however the command ends. Exit codes are those of "
                         "'pyro run'."},
-               std::make_shared<CallFlags<ExecVmRequest>>(), ExecVm);
+               std::make_shared<WordsFlags<ExecVmRequest>>(), ExecVm);
   AddRowCommand(*vm, context,
                 {.operation = "vm status", .texts = {.example = "pyro vm status $id"}}, PrintVm);
   AddRowCommand(*vm, context,

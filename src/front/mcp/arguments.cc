@@ -46,6 +46,9 @@ Json PropertyOf(const api::Member& member) {
     case Kind::kTexts:
       schema.update({{"type", "array"}, {"items", {{"type", "string"}}}});
       break;
+    case Kind::kPairs:
+      schema.update({{"type", "object"}, {"additionalProperties", {{"type", "string"}}}});
+      break;
     case Kind::kChoice:
       schema["enum"] = api::ChoicesOf(field);
       break;

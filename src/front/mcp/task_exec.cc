@@ -1,7 +1,14 @@
 #include "front/mcp/tools.h"
 
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -21,23 +28,41 @@ using std::chrono::milliseconds;
 
 struct ExecArguments : ExecTaskRequest {
   bool background = false;
+  std::string stdin_text;
 };
 
 constexpr api::Field kExecArguments[] = {
     api::Inline<ExecArguments, ExecTaskRequest>(),
     api::Row<ExecArguments, &ExecArguments::background>(
-        "background",
-        "Return at once and leave it running, without a time limit unless one is given."),
+        "background", "Return at once; it runs on, with no time limit unless given."),
+    api::Row<ExecArguments, &ExecArguments::stdin_text>("stdin", "Text."),
 };
 
 constexpr milliseconds kStep{1000};  // Between two looks at the number of bytes written.
 // A client that takes MCP tasks gets one for what has not ended by then.
 constexpr milliseconds kTaskAfter{3000};
 
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+// An open file of memory with that text, from its beginning; nullptr if it has none.
+Result<File> FileOf(const std::string& text) {
+  File file(nullptr, &std::fclose);
+  if (text.empty()) return file;
+  if (const int fd = ::memfd_create("stdin", MFD_CLOEXEC); fd >= 0) {
+    file.reset(::fdopen(fd, "w+"));
+    if (file == nullptr) ::close(fd);
+  }
+  const bool written = file != nullptr &&
+                       std::fwrite(text.data(), 1, text.size(), file.get()) == text.size() &&
+                       std::fflush(file.get()) == 0;
+  if (!written) return MakeError(ErrorCode::kNoSpace, "there is no memory for stdin");
+  std::rewind(file.get());
+  return file;
+}
+
 // Where the task runs on the host, the command ends with this call.
-Answer ExecOnHost(const Host& host, const ExecTaskRequest& request, CallReport& report) {
+Answer ExecOnHost(const Host& host, const ExecTaskRequest& request, CallIo io, CallReport& report) {
   EndsSink sink;  // The result is read from the journal.
-  CallIo io = report.Io();
   io.sink = &sink;
   PYRO_ASSIGN_OR_RETURN(
       const TaskExecResult result,
@@ -76,14 +101,16 @@ Answer ExecInTask(const Host& host, CallContext& call, const Json& arguments) {
   // In the background there is no limit but the one that was asked for.
   if (background && !arguments.contains("timeout_seconds")) request.timeout_seconds = 0;
   CallReport report(call, request.timeout_seconds, "running");
-  const CallIo io = report.Io();
+  PYRO_ASSIGN_OR_RETURN(const File input, FileOf(request.stdin_text));
+  CallIo io = report.Io();
+  if (input != nullptr) io.stdin_fd = ::fileno(input.get());
   const auto began = std::chrono::steady_clock::now();
   auto started =
       engine.StartTaskCommand(request.task_id, request.command, request.timeout_seconds, io);
   if (!started) {
     const bool on_host =
         started.error().code == ErrorCode::kWrongState && RunsOnHost(engine, request.task_id);
-    if (on_host && !background) return ExecOnHost(host, request, report);
+    if (on_host && !background) return ExecOnHost(host, request, io, report);
     return std::move(started).error();
   }
   report.Say("running");

@@ -45,11 +45,12 @@ constexpr const char* kTaskFields = "task_id! state! expires_at command_count:in
 constexpr const char* kRunFields = "exit_code!:integer outcome! stdout! stderr! explanation:object";
 
 constexpr ToolRow kTools[] = {
-    {"vm_run", "Run one command in a fresh VM", kMakes, kRunFields, RunInNewVm},
+    {"vm_run", "Run one command in a fresh VM", kMakes, kRunFields, RunInNewVm, RunArgumentRows},
     {"vm_list_environments", "List environments", kReads, "environments!:array", ListEnvironments},
     {"vm_create", "Create a VM", kMakes, kVmFields, CreateVm},
     {"vm_start", "Start a VM", kStarts, kVmFields, nullptr, nullptr, "starting the guest"},
-    {"vm_exec", "Run a command in a VM and delete the VM", kRuns, kRunFields, ExecInVm},
+    {"vm_exec", "Run a command in a VM and delete the VM", kRuns, kRunFields, ExecInVm,
+     ExecVmArgumentRows},
     {"vm_stop", "Stop a VM", kEnds, kVmFields},
     {"vm_delete", "Delete a VM", kEnds, "vm_id deleted:boolean"},
     {"vm_status", "Show a VM", kReads, kVmFields},

@@ -36,6 +36,8 @@ const api::Struct& StopArgumentRows();
 // Host::answer_after, it goes on without the call, and the result says how to read on. A client
 // that cancels has it killed. If a client or a server is lost, the command goes on.
 Answer ExecInTask(const Host& host, mcp::CallContext& call, const Json& arguments);
+const api::Struct& RunArgumentRows();
+const api::Struct& ExecVmArgumentRows();
 const api::Struct& ExecArgumentRows();
 
 // The journal, one command of it, or a page of that command's output.

@@ -133,11 +133,19 @@ TEST_F(CommandLogTest, OutputThatWasLeftOpenIsReplayedAndLinesOfEarlierVersionsH
   EXPECT_FALSE(std::get<CommandEnd>(earlier->what).output_left_open);
 }
 
+TEST_F(CommandLogTest, ALineOfAnEarlierVersionHasNoUser) {
+  const auto line = ParseJournalLine(
+      R"({"argv":["sh"],"cwd":"/","event":"begin","execution_mode":"guest_virtio_serial",)"
+      R"("sequence":5,"started_at_ms":1700000000123,"timeout_ms":60000})");
+  ASSERT_TRUE(line.ok()) << line.error().message;
+  EXPECT_EQ(std::get<CommandBegin>(line->what).user, "");
+}
+
 TEST_F(CommandLogTest, TheTextOfItsLinesStays) {
   constexpr char kBegin[] =
       R"({"argv":["sh",{"hex":"ff00"}],"cwd":"/workspace","event":"begin",)"
       R"("execution_mode":"guest_virtio_serial","sequence":5,"started_at_ms":1700000000123,)"
-      R"("timeout_ms":60000})";
+      R"("timeout_ms":60000,"user":"web:adm"})";
   constexpr char kEnd[] =
       R"({"code":9,"duration_us":17,"ended_at_ms":1700000000456,"event":"end","exit_code":137,)"
       R"("outcome":"signalled","output_left_open":true,"sequence":5,"stderr_bytes":4,)"

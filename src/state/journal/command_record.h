@@ -46,6 +46,8 @@ inline constexpr std::int64_t kMaxStreamBytes = std::int64_t{1} << 60;
 // any bytes, are not among them, nor is what follows from others.
 inline constexpr Field kCommandBeginFields[] = {
     Row<CommandBegin, &CommandBegin::timeout_ms>("timeout_ms").To(kMaxStoredTime),
+    // Lines of earlier versions do not say. Of the most bytes that a frame takes.
+    Row<CommandBegin, &CommandBegin::user>("user").To(256).MayLack(),
     Row<CommandBegin, &CommandBegin::execution_mode>("execution_mode"),
     Row<CommandBegin, &CommandBegin::started_at>("started_at").To(kMaxStoredTime),
 };
