@@ -262,7 +262,7 @@ TEST_F(RunTest, RequestsThatCannotSucceedAreRefusedByName) {
   options = Vm();
   options.ttl_seconds = 0;
   refused(options, fine, 30, "ttl_seconds is 0");
-  refused(Vm(), fine, 0, "timeout_seconds is 0");
+  refused(Vm(), fine, -1, "timeout_seconds is -1");
   refused(Vm(), Command{}, 30, "command is empty");
   Command command;
   command.argv = {std::string("a\0b", 3)};

@@ -35,7 +35,7 @@ USAGE_ERRORS = [
     (["run", "--mem-mib", "127", "debian:12", "--", "true"], 125, "mem_mib is 127"),
     (["run", "--mem-mib", "-1", "debian:12", "--", "true"], 125, "mem_mib is -1"),
     (["run", "--mem-mib", "9" * 30, "debian:12", "--", "true"], 125, "--mem-mib is '999"),
-    (["run", "--timeout-seconds", "0", "debian:12", "--", "true"], 125, "timeout_seconds is 0"),
+    (["run", "--timeout-seconds", "604801", "debian:12", "--", "true"], 125, "timeout_seconds is 604801"),
     (["run", "--timeout-seconds", "604801", "debian:12", "--", "true"], 125, "timeout_seconds"),
     (["run", "--ttl-seconds", "0", "debian:12", "--", "true"], 125, "ttl_seconds is 0"),
     (["run", "--mem-mib"], 125, "--mem-mib"),

@@ -167,7 +167,7 @@ BAD = [
     ("vm_run", {"environment": "debian:12", "command": 7}, "command"),
     ("vm_run", {"environment": "debian:12", "command": []}, "command"),
     ("vm_run", {"environment": "debian:12", "command": ""}, "command"),
-    ("vm_run", {"environment": "debian:12", "command": "true", "timeout_seconds": 0}, "timeout_seconds"),
+    ("vm_run", {"environment": "debian:12", "command": "true", "timeout_seconds": -1}, "timeout_seconds"),
     ("vm_run", {"environment": "debian:12", "command": "true", "mem_mib": "1024"}, "mem_mib"),
     ("vm_run", {"environment": "debian:12", "command": "true", "netwrok": True}, "netwrok"),
     ("task_exec", {"task_id": "task_aaaaaaaa"}, "command"),
