@@ -111,8 +111,23 @@ def test_a_group_alone_is_answered_with_its_commands(bare):
 ])
 def test_options_of_docker_are_answered_with_what_works_instead(bare, option, part):
     sentence, hint = lines(bare("run", option, "debian:12", "--", "env"), 125)
-    assert sentence == f"'pyro run' has no option '{option}'"
+    assert sentence == f"'pyro run' has no option '{option.partition('=')[0]}'"
     assert part in hint
+
+
+@pytest.mark.parametrize("words, hint", [
+    (["run", "--env", "A=sesame", "debian:12", "sh"], "write: pyro run --env A=... debian:12 -- sh"),
+    (["run", "--env=A=sesame", "debian:12"],
+     "put it after --, as in: pyro run --env=A=... debian:12 -- git --version"),
+    (["run", "debian:12", "sh", "--env", "A=sesame"], "write: pyro run debian:12 -- sh --env A=..."),
+    (["run", "-e", "A=sesame", "-e", "B=sesame", "debian:12", "--", "x"],
+     "did you mean '--env'? pyro run --env A=... -e B=... debian:12 -- x"),
+    (["run", "-eA=sesame", "debian:12", "--", "x"], "did you mean '--env'? pyro run --env=A=... debian:12 -- x"),
+])
+def test_no_line_shows_the_value_of_a_variable(bare, words, hint):
+    sentence, shown = lines(bare(*words), 125)
+    assert "sesame" not in sentence
+    assert shown == hint
 
 
 @pytest.mark.parametrize("command", [("run", "debian:12"), ("vm", "exec", "vm_aaaaaa"), ("task", "exec", "task_aaaaaa"),

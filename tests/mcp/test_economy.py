@@ -45,12 +45,17 @@ def test_the_instructions_say_how_fast_this_host_is(bare, serve, profile, accele
     ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "timeout_seconds": "60"},
      'timeout_seconds: must be of type integer, got "60"; leave out the quotes', "timeout_seconds (integer)"),
     ("task_exec", {"task_id": "task_aaaaaa", "command": []}, "command: must have at least 1 items", "command"),
-    ("task_exec", {"task_id": "task_aaaaaa", "command": 7}, "command: must be of type string or array, got 7", "command"),
+    ("task_exec", {"task_id": "task_aaaaaa", "command": 7}, "command: must be of type string or array, got number", "command"),
+    ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "env": "TOKEN=1234"}, "env: must be of type object, got string",
+     "env (object)"),
+    ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "env": {"PIN": 1234}}, "env.PIN: must be of type string, got number",
+     "env (object)"),
 ])
 def test_a_wrong_argument_names_those_that_fit(bare, serve, tool, arguments, message, hint):
     error = serve(pyro=bare).failure(tool, **arguments)
     assert error["code"] == "invalid_argument"
     assert message in error["message"] and hint in error["hint"], error
+    assert "1234" not in str(error), "a variable may be a secret"
 
 
 EMPTY = {

@@ -25,9 +25,25 @@ std::string Quoted(std::string_view word) {
   return fmt::format("'{}'", Printable(word, kMaxShownWord));
 }
 
+// Without the values of variables, which may be secrets.
+Strings WithoutValues(Strings words) {
+  bool value_follows = false;
+  for (std::string& word : words) {
+    const bool stuck = word.starts_with("--env=") || (word.starts_with("-e") && word != "-e");
+    const std::size_t name = word.starts_with("--env=") ? word.find('=') + 1 : 0;
+    const std::size_t equals = word.find('=', name);
+    if ((stuck || value_follows) && equals != std::string::npos) {
+      word.replace(equals + 1, std::string::npos, "...");
+    }
+    value_follows = word == "--env" || word == "-e";
+  }
+  return words;
+}
+
 std::string LineOf(const Words& words) {
   Strings all = {"pyro"};
-  all.insert(all.end(), words.own.begin(), words.own.end());
+  const Strings own = WithoutValues(words.own);
+  all.insert(all.end(), own.begin(), own.end());
   if (words.command) {
     all.emplace_back("--");
     all.insert(all.end(), words.command->begin(), words.command->end());
@@ -55,7 +71,7 @@ Words CommandFrom(const Words& words, std::size_t at) {
   const auto begin = words.own.begin() + static_cast<std::ptrdiff_t>(at);
   Words changed;
   changed.own.assign(words.own.begin(), begin);
-  changed.command.emplace(begin, words.own.end());
+  changed.command = WithoutValues(Strings(begin, words.own.end()));
   return changed;
 }
 
@@ -123,7 +139,7 @@ class Reader {
     for (std::size_t i = 1; i < word.size(); ++i) {
       const std::string name = {'-', word[i]};
       const CLI::Option* option = command_->get_option_no_throw(name);
-      if (option == nullptr) return UnknownOption(i == 1 ? word : name);
+      if (option == nullptr) return UnknownOption(i == 1 ? word.substr(0, word.find('=')) : name);
       if (option == app_.get_version_ptr()) help_ = true;
       if (!TakesValue(*option)) continue;
       return i + 1 < word.size() ? Once(*option, name) : Value(*option, name);

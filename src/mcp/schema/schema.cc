@@ -42,10 +42,14 @@ std::size_t CodePoints(std::string_view text) {
 
 std::string Show(const Json& value) { return Printable(ToJsonLine(value), 60); }
 
-// A number or a flag that came as a string says so: the quotes are easily overlooked.
+// The value itself is shown only where a number or a flag belongs: texts and objects may hold
+// secrets. One that came as a string says so: the quotes are easily overlooked.
 std::string WrongType(const std::vector<std::string>& types, const Json& value) {
-  std::string reason =
-      fmt::format("must be of type {}, got {}", fmt::join(types, " or "), Show(value));
+  const bool plain = std::all_of(types.begin(), types.end(), [](const std::string& type) {
+    return type == "integer" || type == "number" || type == "boolean";
+  });
+  std::string reason = fmt::format("must be of type {}, got {}", fmt::join(types, " or "),
+                                   plain ? Show(value) : std::string(value.type_name()));
   if (!value.is_string() || value.get_ref<const std::string&>().size() > kMaxQuoted) return reason;
   const Json inside = Json::parse(value.get_ref<const std::string&>(), nullptr, false);
   const bool fits = std::any_of(types.begin(), types.end(), [&](const std::string& type) {

@@ -26,7 +26,7 @@ TEST(SchemaTest, SaysWhatDoesNotFitAndWhere) {
   EXPECT_EQ(Check(R"({"additionalProperties": false})", R"({"x": 1})"),
             "'x' is not a known property");
   EXPECT_EQ(Check(R"({"items": {"type": "string"}})", R"(["a", 1])"),
-            "[1]: must be of type string, got 1");
+            "[1]: must be of type string, got number");
   EXPECT_EQ(Check(R"({"properties": {"a": {"items": {"enum": ["x"]}}}})", R"({"a": ["y"]})"),
             R"(a[0]: must be one of ["x"], got "y")");
 }
@@ -72,7 +72,7 @@ TEST(SchemaTest, CombinationsAndConditions) {
   EXPECT_EQ(Check(either, R"("ls")"), "");
   EXPECT_EQ(Check(either, R"(["ls"])"), "");
   EXPECT_EQ(Check(either, "[]"), "must have at least 1 items, got 0");
-  EXPECT_EQ(Check(either, "7"), "must be of type string or array, got 7");
+  EXPECT_EQ(Check(either, "7"), "must be of type string or array, got number");
   EXPECT_EQ(Check(R"({"anyOf": [{"minLength": 1}, {"type": "array"}]})", R"("")"),
             "fits none of the alternatives");
   EXPECT_EQ(Check(R"({"oneOf": [true, true]})", "1"), "fits more than one of the alternatives");
