@@ -36,7 +36,7 @@ Explanation NotFound(const std::string& program, const std::string& shown, const
   const std::size_t equals = program.find('=');
   if (equals != std::string::npos && equals < program.find('/')) {
     return {fmt::format("'{}' is not a program", shown),
-            "set a variable by env, as in env NAME=value program"};
+            "give it as env (--env NAME=VALUE), or write: env NAME=value program"};
   }
   if (program.find_first_of(kShellSyntax) != std::string::npos) {
     return {fmt::format("'{}' is not a program", shown),
@@ -91,8 +91,10 @@ Explanation NotStarted(const CommandSpec& spec, int number) {
           fmt::format("the guest has no group '{}'", Printable(GroupIn(spec.user), kShownBytes)),
           "make it first, as by 'groupadd NAME', or give a gid"};
     case kBadUsers:
-      return {"the guest's /etc/passwd or /etc/group is no file of at most 1 MiB",
-              "repair it, or run the command as root"};
+      return {
+          "the guest's /etc/passwd or /etc/group is no file of at most 1 MiB, or has too many "
+          "groups of this user",
+          "repair it, or run the command as root"};
     case E2BIG:
       return {"the words of the command are too long together",
               "write the data to a file, and name the file"};

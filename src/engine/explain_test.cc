@@ -30,7 +30,7 @@ TEST(ExplainTest, WordsInOneAndBuiltinsAreSentToAShell) {
   EXPECT_EQ(told.hint, "give one string to a shell, as in sh -c 'cd src && make'");
   told = OfErrno(ENOENT, {"FOO=bar", "env"});
   EXPECT_EQ(told.message, "'FOO=bar' is not a program");
-  EXPECT_EQ(told.hint, "set a variable by env, as in env NAME=value program");
+  EXPECT_EQ(told.hint, "give it as env (--env NAME=VALUE), or write: env NAME=value program");
 }
 
 TEST(ExplainTest, AProgramThatDidNotStartIsNamedWithAHint) {

@@ -321,6 +321,7 @@ TEST_F(RunTest, OnTheHostAProgramThatCannotBeStartedIsNamedAsInAGuest) {
 }
 
 TEST_F(RunTest, OnTheHostVariablesAndDirectoryHoldAndAUserIsRefused) {
+  using namespace std::string_literals;
   world_.build = MakeError(ErrorCode::kUnavailable, "no mirror");
   VmOptions options = Vm();
   options.allow_host_compat = true;
@@ -336,6 +337,18 @@ TEST_F(RunTest, OnTheHostVariablesAndDirectoryHoldAndAUserIsRefused) {
   ASSERT_TRUE(missing.ok()) << missing.error().message;
   EXPECT_EQ(missing->explanation.message,
             "the directory '/workspace/missing' to run it in does not exist");
+  const std::string long_name(300, 'n');  // No file can have it.
+  for (const std::string& cwd : {"/tmp/missing"s, "/usr/../missing"s, long_name}) {
+    command.cwd = cwd;
+    const auto none = engine_->RunInVm(options, command, 30);
+    ASSERT_TRUE(none.ok()) << none.error().message;
+    EXPECT_EQ(none->outcome, Outcome::kNotStarted) << cwd;
+    EXPECT_TRUE(none->explanation.message.ends_with("to run it in does not exist")) << cwd;
+  }
+  for (const char* cwd : {"/tmp", "/tmp/", "/workspace/../usr"}) {
+    command.cwd = cwd;
+    EXPECT_EQ(engine_->RunInVm(options, command, 30)->exit_code, 0) << cwd;
+  }
   command.cwd.clear();
 
   command.env["a.b"] = "secret";

@@ -55,32 +55,42 @@ int WhyNoProgram(const fs::path& workspace, const fs::path& path) {
   return interpreter && ::access(interpreter->c_str(), X_OK) == 0 ? 0 : ELIBACC;
 }
 
+// 0, or why the jail's shell could not enter the directory.
+int WhyNoDirectory(const fs::path& workspace, const fs::path& cwd) {
+  const auto directory = OnHost(workspace, cwd);
+  if (!directory) {
+    const bool is_one = std::any_of(kEmptied.begin(), kEmptied.end(), [&](std::string_view one) {
+      return cwd.lexically_relative(one) == ".";
+    });
+    return is_one ? 0 : kNoDirectory;
+  }
+  struct stat info {};
+  if (::stat(directory->c_str(), &info) == 0) return S_ISDIR(info.st_mode) ? 0 : kNotDirectory;
+  if (errno == ENOTDIR) return kNotDirectory;
+  return errno == EACCES ? 0 : kNoDirectory;  // It may be there: the jail's shell says more.
+}
+
 }  // namespace
 
 int WhyNotStarted(const fs::path& workspace, const wire::Exec& command) {
   const auto from_cwd = [&](const fs::path& path) {
     return (fs::path(command.cwd) / path).lexically_normal();
   };
-  if (const auto directory = OnHost(workspace, command.cwd)) {
-    struct stat info {};
-    if (::stat(directory->c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
-      return errno == ENOENT ? kNoDirectory : kNotDirectory;
-    }
-    if (!S_ISDIR(info.st_mode)) return kNotDirectory;
-  }
+  const int number = WhyNoDirectory(workspace, fs::path(command.cwd).lexically_normal());
+  if (number != 0) return number;
   const std::string& program = command.argv.front();
   if (program.find('/') != std::string::npos) return WhyNoProgram(workspace, from_cwd(program));
   std::string_view search = kDefaultPath;
   for (const auto& [name, value] : command.env) {
     if (name == "PATH") search = value;
   }
-  int number = ENOENT;
+  int why = ENOENT;
   for (const std::string_view directory : Split(search, ':')) {
     const int found = WhyNoProgram(workspace, from_cwd(fs::path(directory) / program));
     if (found == 0) return 0;
-    if (found == EACCES || found == ELIBACC) number = found;
+    if (found == EACCES || found == ELIBACC) why = found;
   }
-  return number;
+  return why;
 }
 
 }  // namespace pyro::engine

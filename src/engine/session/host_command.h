@@ -41,9 +41,8 @@ class PipeOutput : public OutputSource {
 // Dies with this object.
 class HostCommand : public RunningCommand {
  public:
-  // Starts it; `spawn` without the three descriptors. It is killed after `limit`, if
-  // that is not 0. The errors are
-  // those of Spawn. No process may be left to write when the first one has ended.
+  // Starts it; `spawn` without the three descriptors. It is killed after `limit`; 0: never. The
+  // errors are those of Spawn. No process may be left to write when the first one has ended.
   static Result<HostCommand> Start(sys::SpawnOptions spawn, std::chrono::milliseconds limit);
 
   Polls polls() const override;

@@ -35,8 +35,8 @@ class JournaledCommand : public GuestCommand {
 };
 
 // Over once it is recorded and has its input, or has ended; dropping the link then leaves it
-// running. kCancelled: it was not
-// recorded, or is killed. kGuestUnavailable: the guest could not start.
+// running. kCancelled: it was not recorded, or is killed. kGuestUnavailable: the guest could not
+// start.
 class BackgroundCommand : public GuestCommand {
  public:
   BackgroundCommand(SupervisorLink& link, const wire::Exec& exec, const CallIo& io);
