@@ -46,9 +46,9 @@ def _int(name: str, value: Any) -> int:
 
 
 def _limit(name: str, value: Any) -> int:
-    """Seconds, at least one: None, which stands for no limit, is not passed on."""
-    if _int(name, value) < 1:
-        raise InvalidArgumentError(f"{name} is {value}", "give 1 to 604800, or None for no limit")
+    """Seconds; 0 is no limit, as is None, which is not passed on."""
+    if _int(name, value) < 0:
+        raise InvalidArgumentError(f"{name} is {value}", "give up to 604800; 0 or None is no limit")
     return int(value)
 
 

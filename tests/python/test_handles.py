@@ -57,10 +57,11 @@ def test_an_empty_string_is_an_error_that_names_its_argument(sdk, call):
     assert sdk.list_tasks()["count"] == 0
 
 
-def test_a_background_command_takes_a_limit_of_one_second_or_more(sdk):
-    for value in (0, -1):
-        with pytest.raises(pyro_mcp.InvalidArgumentError, match="timeout_seconds"):
-            sdk.start_task_command("task_aaaaaa", command="true", timeout_seconds=value)
+def test_a_background_command_takes_no_limit_below_0_and_0_for_none(sdk):
+    with pytest.raises(pyro_mcp.InvalidArgumentError, match="timeout_seconds"):
+        sdk.start_task_command("task_aaaaaa", command="true", timeout_seconds=-1)
+    with pytest.raises(pyro_mcp.NotFoundError):
+        sdk.start_task_command("task_aaaaaa", command="true", timeout_seconds=0)
 
 
 def test_a_task_that_is_there_is_attached_to_and_has_every_call(sdk):
