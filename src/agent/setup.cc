@@ -82,6 +82,14 @@ constexpr DiskPlace kContainers[] = {{"containers", "/var/lib/containers"},
                                      {"containerd", "/var/lib/containerd"},
                                      {"docker", "/var/lib/docker"}};
 
+// Whether the environment has the directory. An older one lacks it, and what a command has put
+// there is in the overlay: a mount would hide it from the next start on.
+bool BaseHas(const DiskPlace& place) {
+  struct stat info {};
+  return ::lstat(fmt::format("{}{}", kBaseDirectory, place.target).c_str(), &info) == 0 &&
+         S_ISDIR(info.st_mode);
+}
+
 Result<sys::UniqueFd> OpenPlace(const DiskPlace& place) {
   const std::string path = fmt::format("{}/{}", kDataDirectory, place.name);
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
@@ -118,8 +126,12 @@ Status EnterRoot() {
                                           kBaseDirectory, kDataDirectory, kDataDirectory);
   PYRO_RETURN_IF_ERROR(Mount("overlay", kNewRoot, "overlay", 0, options.c_str()));
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd workspace, OpenPlace(kWorkspace));
-  std::vector<Result<sys::UniqueFd>> containers;
-  for (const DiskPlace& place : kContainers) containers.push_back(OpenPlace(place));
+  std::vector<std::pair<DiskPlace, sys::UniqueFd>> containers;
+  for (const DiskPlace& place : kContainers) {
+    if (!BaseHas(place)) continue;
+    // Without it, as on a full disk, the guest starts too.
+    if (auto tree = OpenPlace(place)) containers.emplace_back(place, std::move(*tree));
+  }
   if (::chdir(kNewRoot) != 0 || ::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0 ||
       ::chroot(".") != 0 || ::chdir("/") != 0) {
     return sys::ErrnoError(errno, "enter", kNewRoot);
@@ -127,9 +139,8 @@ Status EnterRoot() {
   // From here on a symbolic link of the image leads nowhere but into the image.
   ::mkdir(kWorkspace.target, 0755);
   PYRO_RETURN_IF_ERROR(MountPlace(workspace, kWorkspace));
-  for (std::size_t i = 0; i < containers.size(); ++i) {
-    // Without: an older environment lacks the directory, and a command may have replaced it.
-    if (containers[i]) (void)MountPlace(*containers[i], kContainers[i]);
+  for (const auto& [place, tree] : containers) {
+    (void)MountPlace(tree, place);  // A command may have replaced the directory.
   }
   return OkStatus();
 }
