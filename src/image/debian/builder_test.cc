@@ -47,7 +47,7 @@ class BuilderTest : public testing::Test {
         "--vextract) mkdir -p $3/boot $3/lib/modules/9-cloud; echo k > $3/boot/vmlinuz-9-cloud;\n"
         "printf './\\n./boot/\\n./boot/vmlinuz-9-cloud\\n./lib/virtio.ko\\n./lib/blk.ko\\n';\n"
         "for m in virtio blk; do echo $m > $3/lib/modules/9-cloud/$m.ko; done;; esac");
-    tools_.Add("depmod", ": > \"$2/lib/modules/$3/modules.dep\"");
+    tools_.Add("depmod", "umask 077; : > \"$2/lib/modules/$3/modules.dep\"");
     tools_.Add("mv", "exec /bin/mv \"$@\"");
     tools_.Add("modprobe",
                "echo \"insmod $2/lib/modules/9-cloud/virtio.ko \"\n"
@@ -88,6 +88,8 @@ TEST_F(BuilderTest, RunsEveryStepAndDescribesTheResult) {
   for (const char* file : {"virtio.ko", "blk.ko", "modules.dep"}) {
     EXPECT_TRUE(fs::exists(directory_.path() / "rootfs/usr/lib/modules/9-cloud" / file)) << file;
   }
+  const auto index = fs::status(directory_.path() / "rootfs/usr/lib/modules/9-cloud/modules.dep");
+  EXPECT_NE(index.permissions() & fs::perms::others_read, fs::perms::none);
   const std::string arguments = sys::ReadFile(directory_.path() / "arguments", 1 << 20).value();
   EXPECT_NE(arguments.find("--mode=root\n"), std::string::npos);
   EXPECT_NE(arguments.find("\nbookworm\n"), std::string::npos);

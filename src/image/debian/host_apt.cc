@@ -214,7 +214,9 @@ Borrowed BorrowTargets(const std::vector<IndexTarget>& targets, std::string_view
     auto selected = SelectTargets(targets, own);
     if (selected.empty()) continue;
     for (auto& target : selected) {
-      target.release = fmt::format("{}{}", release, name_of(target).substr(own.size()));
+      // One of the two names is that for which it was selected.
+      const std::string& name = target.codename.starts_with(own) ? target.codename : target.release;
+      target.release = fmt::format("{}{}", release, name.substr(own.size()));
       target.codename = target.release;
     }
     return {own, std::move(selected)};

@@ -93,6 +93,15 @@ TEST(HostApt, AnotherReleaseIsAskedOfTheMirrorsOfTheOwn) {
   EXPECT_EQ(borrowed.targets[2].release, "trixie-security");
 }
 
+TEST(HostApt, AMirrorThatCallsItsReleaseOtherwiseThanTheSourcesLendsItToo) {
+  const auto targets = ParseIndexTargets(
+      Row("http://mirror.example/debian/", "oldstable", "bookworm", "main", "Debian") +
+      Row("http://other.example/debian/", "bookworm", "x", "main", "Debian"));
+  const Borrowed borrowed = BorrowTargets(targets, "trixie");
+  ASSERT_EQ(borrowed.targets.size(), 2U);
+  for (const auto& target : borrowed.targets) EXPECT_EQ(target.release, "trixie");
+}
+
 TEST(HostApt, BeforeTheFirstUpdateOnlyReleasesOfTheCatalogLendTheirMirror) {
   const std::string vendor =
       Row("https://vendor.example/", "nodistro", "$(CODENAME)", "main", "$(ORIGIN)");

@@ -118,6 +118,18 @@ Status Unpack(const ToolPaths& tools, const fs::path& package, const fs::path& s
   return run.status.success() ? OkStatus() : ExplainFailure("dpkg-deb", run.tail);
 }
 
+// depmod obeys the umask of this process, and every user of a guest may read the indices.
+Status OpenIndices(const fs::path& folder) {
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(folder, error)) {
+    if (file.symlink_status(error).type() != fs::file_type::regular) continue;
+    fs::permissions(file, fs::perms::group_read | fs::perms::others_read, fs::perm_options::add,
+                    error);
+    if (error) break;
+  }
+  return error ? sys::ErrnoError(error.value(), "chmod", folder.native()) : OkStatus();
+}
+
 Result<std::vector<fs::path>> ModulesInLoadOrder(const ToolPaths& tools, const fs::path& tree,
                                                  const std::string& release, StepProgress& steps,
                                                  Cancellation cancel) {
@@ -181,6 +193,7 @@ Result<KernelFiles> ExtractKernel(const ToolPaths& tools, const fs::path& packag
   if (files.modules.empty())
     return BadPackage(package, "it has none of the modules that a guest needs");
   files.tree = scratch / "lib/modules" / files.release;
+  PYRO_RETURN_IF_ERROR(OpenIndices(files.tree));
   return files;
 }
 
