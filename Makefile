@@ -108,7 +108,7 @@ coverage: deps-check
 # The packages, from this tree, in build/dist. RELEASE=trixie: for that release of Debian, made in a root of it, in build/dist-trixie.
 ifdef RELEASE
 dist: deps-run
-	$(AS_ROOT) packaging/dist_in_root.sh $(RELEASE) build/dist-$(RELEASE) build/dist-roots
+	$(AS_ROOT) env JOBS=$(JOBS) packaging/dist_in_root.sh $(RELEASE) build/dist-$(RELEASE) build/dist-roots
 else
 dist: python usermode deps-dist
 	cmake --build --preset release -j $(JOBS) --target library

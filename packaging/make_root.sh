@@ -10,14 +10,9 @@ echo "making a root of Debian's $release"
 rm -rf "$root"
 # shellcheck source=/dev/null
 here=$(. /etc/os-release && echo "$VERSION_CODENAME")
-rm -rf "$work/sources"
-mkdir -p "$work/sources"
-cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null >"$work/sources/host.list" || true
-grep -q '^deb ' "$work/sources/host.list" || rm "$work/sources/host.list"
-for file in /etc/apt/sources.list.d/*.sources; do if [ -e "$file" ]; then cp "$file" "$work/sources"; fi; done
+"$(dirname "$0")/host_archives.sh" "$work"
 # The archives of one release have the same addresses as those of another, and name it in their suites.
 if [ "$release" != "$here" ]; then sed -i "/^\(deb \|Suites:\)/s/\b$here/$release/g" "$work/sources"/*; fi
-apt-config dump | grep '^Acquire::' >"$work/apt.conf"
 mmdebstrap --quiet --mode=root --variant=apt --aptopt="$work/apt.conf" --include=ca-certificates,mount "$release" "$root" "$work/sources"/*
 rm -rf "$root/etc/apt/sources.list" "$root/etc/apt/sources.list.d"
 mkdir -p "$root/etc/apt/sources.list.d" "$root/usr/local/share/ca-certificates"

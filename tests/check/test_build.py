@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -173,6 +174,14 @@ def test_the_demo_says_beforehand_how_long_it_takes_unless_it_is_built(scratch):
     (scratch / "bin").mkdir()
     shutil.copy("/bin/true", scratch / "bin/pyro")
     assert say("2") == ""
+
+
+def test_a_source_distribution_has_the_tools_that_its_build_runs():
+    """Which test environments there are is asked by tests alone, and a source distribution has none."""
+    texts = [path.read_text() for path in (harness.ROOT / "CMakeLists.txt", *(harness.ROOT / "cmake").glob("*.cmake"))]
+    named = set(re.findall(r"\$\{CMAKE_SOURCE_DIR\}/(tools/\w+\.\w+)", "".join(texts))) - {"tools/pull_test_environments.sh"}
+    assert "tools/precompile.sh" in named
+    assert named <= set((harness.ROOT / "MANIFEST.in").read_text().split())
 
 
 def test_packages_have_the_names_of_the_release_and_an_unknown_one_gets_those_of_the_newest():
