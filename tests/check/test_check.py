@@ -19,7 +19,7 @@ import summarize_tests  # noqa: E402
 def test_what_the_check_under_kvm_chooses_is_there():
     for chosen in inside.CHOSEN + inside.FOR_ROOT:
         file, _, name = chosen.partition("::")
-        assert f"\ndef {name or 'test_'}" in (harness.ROOT / "tests" / file).read_text(), chosen
+        assert ("\ndef " + (f"{name}(" if name else "test_")) in (harness.ROOT / "tests" / file).read_text(), chosen
 
 
 def test_each_test_is_in_exactly_one_shard():

@@ -26,24 +26,21 @@ if [ "$(printf '%d%02d' $version)" -lt 801 ] && [ ! -e "$work/qemu/.complete" ];
   touch "$work/qemu/.complete"
 fi
 
-made_of=$(cat "$here/build_outer.sh" "$here/outer-init" | sha256sum)
+packages=$("$here/../../tools/list_packages.sh" outer run | tr '\n ' ',,')
+made_of=$({ echo "$suite $packages"; cat "$here/build_outer.sh" "$here/outer-init"; } | sha256sum)
 [ ! -e "$work/root.img" ] || [ "$(cat "$work/root.key" 2>/dev/null)" != "$made_of" ] || exit 0
 echo "kvm-check: making a $suite root"
 root=$work/root
 rm -rf "$root"
 [ -e "$work/key" ] || ssh-keygen -q -t ed25519 -N '' -f "$work/key"
-cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null >"$work/sources.list" || true
-sources=()
-for file in /etc/apt/sources.list.d/*.sources; do [ -e "$file" ] && sources+=("$file"); done
-grep -q '^deb ' "$work/sources.list" && sources+=("$work/sources.list")
-apt-config dump | grep '^Acquire::' >"$work/apt.conf"
+"$here/../../packaging/host_archives.sh" "$work"
 # shellcheck disable=SC2016 # expanded by mmdebstrap's hook
 mmdebstrap --quiet --mode=root --variant=minbase --aptopt="$work/apt.conf" --aptopt='APT::Install-Recommends "false"' \
-  --include="$("$here/../../tools/list_packages.sh" outer run | tr '\n ' ',,')" \
+  --include="$packages" \
   --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"
     echo MODULES=list >"$1/etc/initramfs-tools/conf.d/small"
     printf "virtio_pci\nvirtio_blk\nvirtio_net\next4\n" >"$1/etc/initramfs-tools/modules"' \
-  "$suite" "$root" "${sources[@]}"
+  "$suite" "$root" "$work/sources"/*
 cp "$root"/boot/vmlinuz-* "$work/vmlinuz"
 cp "$root"/boot/initrd.img-* "$work/initrd.img"
 chroot "$root" groupadd -f kvm

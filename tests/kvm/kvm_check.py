@@ -58,7 +58,7 @@ class Outer:
         self.environment = dict(os.environ)
         self.qemu = ["qemu-system-x86_64"]
         unpacked = work / "qemu/usr"
-        if unpacked.is_dir():
+        if (work / "qemu/.complete").exists():  # build_outer.sh may have been killed before.
             self.qemu = [unpacked / "bin/qemu-system-x86_64", "-L", unpacked / "share/qemu", "-L", unpacked / "share/seabios"]
             self.environment["QEMU_MODULE_DIR"] = str(unpacked / "lib/x86_64-linux-gnu/qemu")
         self.arguments = [

@@ -77,15 +77,12 @@ Result<Processor> AskQemu(const std::string& cpu) {
     const std::size_t equals = words[i].find('=');
     model["props"][std::string(words[i].substr(0, equals))] = words[i].substr(equals + 1) == "on";
   }
-  PYRO_ASSIGN_OR_RETURN(const Json version, client.Execute("query-version", Json(), InAMinute()));
   PYRO_ASSIGN_OR_RETURN(
       const Json answer,
       client.Execute("query-cpu-model-expansion", {{"type", "full"}, {"model", std::move(model)}},
                      InAMinute()));
-  const Json& numbers = version.at("qemu");
   Processor processor;
-  processor.qemu = fmt::format("{}.{}.{}", numbers.at("major").get<int>(),
-                               numbers.at("minor").get<int>(), numbers.at("micro").get<int>());
+  processor.qemu = client.version();
   for (const auto& [name, value] : answer.at("model").at("props").items()) {
     if (value.is_boolean()) (value ? processor.on : processor.off).insert(OneSpelling(name));
   }
