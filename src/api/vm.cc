@@ -339,7 +339,8 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kEnds,
         .sentence = "Remove VMs whose lease is over, and leftovers of crashes",
         .for_models =
-            "Remove VMs whose lease is over and what crashes left behind. So does making a VM; tasks stay.",
+            "Remove VMs whose lease is over and what crashes left behind. So does making a VM; "
+            "tasks stay.",
         .for_python =
             "Removes VMs whose lease is over, and leftovers of crashes. Leases also end without "
             "it.",
