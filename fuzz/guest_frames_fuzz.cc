@@ -17,9 +17,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!frame.ok() || !*frame) break;
     PYRO_CHECK((*frame)->size() >= kMinFrameBytes && (*frame)->size() <= kMaxFrameBytes);
     static_cast<void>(IsGatewayReply(**frame));
+    static_cast<void>(MayArrive(**frame));
     if (!MayLeave(**frame) || (**frame)[12] != 8 || (**frame)[13] != 0) continue;
     PYRO_CHECK((**frame)[30] != 127 && (**frame)[30] != 0);
   }
   static_cast<void>(MayLeave(Frame(data, size)));
+  static_cast<void>(MayArrive(Frame(data, size)));
   return 0;
 }

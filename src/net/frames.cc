@@ -14,6 +14,9 @@ constexpr std::size_t kArpBytes = 28;
 constexpr std::size_t kIpv4Bytes = 20;
 constexpr std::uint8_t kTcp = 6;
 constexpr std::uint8_t kUdp = 17;
+constexpr std::size_t kTcpBytes = 20;
+constexpr std::size_t kTcpFlagsAt = 13;
+constexpr std::uint8_t kTcpFlags = 0x3f;  // Without those of congestion: alone they are none.
 
 std::uint16_t Get16(Frame bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
@@ -95,6 +98,15 @@ bool MayLeave(Frame frame) {
     default:
       return false;
   }
+}
+
+bool MayArrive(Frame frame) {
+  if (frame.size() < kMinFrameBytes + kIpv4Bytes || Get16(frame, 12) != kTypeIpv4) return true;
+  const Frame packet = frame.subspan(kMinFrameBytes);
+  const std::size_t header = static_cast<std::size_t>(packet[0] & 0x0f) * 4;
+  const bool later_fragment = (Get16(packet, 6) & 0x1fff) != 0;
+  if (packet[9] != kTcp || later_fragment || packet.size() < header + kTcpBytes) return true;
+  return (packet[header + kTcpFlagsAt] & kTcpFlags) != 0;
 }
 
 std::string GatewayRequest(const Mac& guest) {

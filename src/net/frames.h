@@ -1,6 +1,6 @@
 // Ethernet frames on a byte stream, each after its length as four bytes, big-endian. QEMU's
-// "stream" network back end and passt use this form. It also decides which of a guest's frames may
-// leave. Pure: no I/O.
+// "stream" network back end and passt use this form. It also decides which frames of a guest may
+// leave, and which may reach it. Pure: no I/O.
 
 #pragma once
 
@@ -46,6 +46,11 @@ void AppendFrame(std::string& stream, Frame frame);
 // The program behind the filter would connect 127.0.0.1 to the host's own sockets: it assumes a
 // friendly guest. The guest is hostile.
 bool MayLeave(Frame frame);
+
+// False for a TCP segment without any flag, which passt of Debian 12 sends now and then. No stack
+// takes one, but the guest's connection tracker counts it as invalid, does not translate its
+// address, and then the guest resets the connection of a container.
+bool MayArrive(Frame frame);
 
 // An ARP request for the gateway, as the guest would send it, and whether a frame is the answer.
 std::string GatewayRequest(const Mac& guest);

@@ -112,6 +112,34 @@ TEST(FramesTest, CutOffFramesAreDropped) {
   for (std::size_t size = 0; size < arp.size(); ++size) EXPECT_FALSE(Passes(arp.substr(0, size)));
 }
 
+TEST(FramesTest, ATcpSegmentWithoutAFlagDoesNotArriveAndAllElseDoes) {
+  const auto segment = [](int flags, int protocol = 6) {
+    std::string frame = Ip(0x01010101, kGuest, protocol);
+    frame.resize(14 + 20 + 20, '\0');
+    frame[14 + 20 + 12] = 0x50;
+    frame[14 + 20 + 13] = static_cast<char>(flags);
+    return frame;
+  };
+  EXPECT_FALSE(MayArrive(AsFrame(segment(0))));
+  EXPECT_FALSE(MayArrive(AsFrame(segment(0xc0))));  // Of congestion alone.
+  for (const int flags : {0x01, 0x02, 0x04, 0x08, 0x10, 0x12, 0x20}) {
+    EXPECT_TRUE(MayArrive(AsFrame(segment(flags)))) << flags;
+  }
+  EXPECT_TRUE(MayArrive(AsFrame(segment(0, 17))));
+  std::string later = segment(0);
+  later[14 + 7] = 1;
+  EXPECT_TRUE(MayArrive(AsFrame(later))) << "its bytes there are data";
+  std::string options = segment(0);
+  options[14] = 0x46;
+  options.insert(14 + 20, 4, '\x01');
+  EXPECT_FALSE(MayArrive(AsFrame(options)));
+  const std::string whole = segment(0);
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_TRUE(MayArrive(AsFrame(whole.substr(0, size)))) << "the guest judges what is cut off";
+  }
+  EXPECT_TRUE(MayArrive(AsFrame(GatewayRequest(kMac))));
+}
+
 TEST(FramesTest, TheGatewaysReplyIsKnown) {
   std::string reply = GatewayRequest(kMac);
   EXPECT_FALSE(IsGatewayReply(AsFrame(reply)));

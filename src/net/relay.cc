@@ -11,22 +11,16 @@
 namespace pyro::net {
 namespace {
 
-// Takes the guest's bytes and queues the frames that may leave.
-Status Filter(FrameEnd& guest, FrameReader& reader, FrameEnd& outside, SocketState& state) {
-  PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, guest.Read(state));
+// Takes the bytes of one side and queues the frames that may pass for the other.
+Status Filter(FrameEnd& from, FrameReader& reader, bool (*may_pass)(Frame), FrameEnd& to,
+              SocketState& state) {
+  PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, from.Read(state));
   reader.Feed(bytes);
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
-    if (!frame) return outside.Flush(state);
-    if (MayLeave(*frame)) AppendFrame(outside.output(), *frame);
+    if (!frame) return to.Flush(state);
+    if (may_pass(*frame)) AppendFrame(to.output(), *frame);
   }
-}
-
-// The other direction has no filter, so the stream need not be cut into frames.
-Status Forward(FrameEnd& outside, FrameEnd& guest, SocketState& state) {
-  PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, outside.Read(state));
-  guest.output().append(bytes);
-  return guest.Flush(state);
 }
 
 // A side is read only when the other has taken all earlier bytes: so memory stays bounded.
@@ -39,7 +33,8 @@ short Wanted(const FrameEnd& from, const FrameEnd& to) {
 Status RunRelay(int guest_fd, vmm::FrameForm form, int outside_fd) {
   FrameEnd guest(guest_fd, form);
   FrameEnd outside(outside_fd, vmm::FrameForm::kStream);
-  FrameReader reader;
+  FrameReader leaving;
+  FrameReader arriving;
   SocketState state = SocketState::kOpen;
   while (state == SocketState::kOpen) {
     pollfd entries[] = {{.fd = guest_fd, .events = Wanted(guest, outside), .revents = 0},
@@ -51,10 +46,10 @@ Status RunRelay(int guest_fd, vmm::FrameForm form, int outside_fd) {
     const bool guest_gone = (entries[0].revents & (POLLHUP | POLLERR)) != 0;
     const bool outside_gone = (entries[1].revents & (POLLHUP | POLLERR)) != 0;
     if ((entries[0].revents & POLLIN) != 0) {
-      PYRO_RETURN_IF_ERROR(Filter(guest, reader, outside, state));
+      PYRO_RETURN_IF_ERROR(Filter(guest, leaving, MayLeave, outside, state));
     }
     if ((entries[1].revents & POLLIN) != 0) {
-      PYRO_RETURN_IF_ERROR(Forward(outside, guest, state));
+      PYRO_RETURN_IF_ERROR(Filter(outside, arriving, MayArrive, guest, state));
     }
     if ((entries[0].revents & POLLOUT) != 0) PYRO_RETURN_IF_ERROR(guest.Flush(state));
     if ((entries[1].revents & POLLOUT) != 0) PYRO_RETURN_IF_ERROR(outside.Flush(state));

@@ -1,6 +1,6 @@
 #!/bin/sh
 # containers.sh PYRO [TASK]: podman in a guest, as docs/containers.md has them: default network, default storage, a container that
-# reaches the guest and resolves a name outside. Outside CI: without KVM the packages take many minutes. A TASK that has them already is used as it is.
+# reaches the guest and the archive outside. Outside CI: without KVM the packages take many minutes. A TASK that has them already is used as it is.
 # Says "containers: passed" at its end.
 set -eu
 pyro=$1
@@ -33,5 +33,10 @@ need "of the guest" "$(podman run --rm own:1 /bin/sh -c "$get")"
 # The guest's own source of packages is outside.
 name=$(sed -n 's#^URIs: *https*://\([^/]*\).*#\1#p' /etc/apt/sources.list.d/* | head -n 1)
 podman run --rm own:1 /bin/busybox nslookup "$name" | grep -m 1 -A 1 '^Name:'
+url=$(sed -n 's#^URIs: *\(http://[^ ]*\).*#\1#p' /etc/apt/sources.list.d/* | head -n 1)
+if [ -n "$url" ]; then
+  release=${url%/}/dists/$(. /etc/os-release && echo "$VERSION_CODENAME")/Release
+  for _ in 1 2 3; do need 0 "$(podman run --rm own:1 /bin/busybox wget -q -T 60 -O /dev/null "$release"; echo $?)"; done
+fi
 GUEST
 echo "containers: passed"
