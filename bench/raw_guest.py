@@ -21,7 +21,7 @@ from rounds import Failed
 
 ENDED = b"raw guest: ended with 0"
 # What pyro gives its guests under TCG, from src/vmm/qemu/argv.cc: raw guests are to have no handicap.
-EMULATED_CPU = "max,erms=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off"
+EMULATED_CPU = "max,erms=off,fsrm=off,smap=off,smep=off,umip=off,pku=off,la57=off,mpx=off,svm=off"
 KERNEL_ARGUMENTS = "console=ttyS0 quiet reboot=t panic=-1 rdinit=/init tsc=reliable no_timer_check cryptomgr.notests"
 EMULATED_ARGUMENTS = " mitigations=off"
 BOOT_SECONDS = 120  # After this time a boot counts as hung.

@@ -63,7 +63,7 @@ constexpr Field EnvRow() {
 template <typename Owner>
 constexpr Field CwdRow() {
   return Row<Owner, &Owner::command, &Command::cwd>(
-             "cwd", "Run it in this directory of the guest; relative ones count from /workspace")
+             "cwd", "Run it in this directory, relative to /workspace")
       .Named("PATH")
       .ForModels("Directory; relative to /workspace.");
 }
@@ -71,7 +71,7 @@ constexpr Field CwdRow() {
 template <typename Owner>
 constexpr Field UserRow() {
   return Row<Owner, &Owner::command, &Command::user>(
-             "user", "Run it as this user of the guest, optionally with :GROUP; also as numbers")
+             "user", "Run it as USER or USER:GROUP, names or numbers")
       .Named("USER")
       .ForModels("Guest's name or uid, and :group.");
 }

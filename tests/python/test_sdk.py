@@ -76,7 +76,7 @@ def test_failures_are_typed_and_say_what_to_do(sdk):
             call("task_aaaaaaaaaaaaaaaaaaaaaaaaaa")
     with pytest.raises(pyro_mcp.NotFoundError):
         sdk.delete_task("task_aaaaaa")
-    for name, value in (("vcpu_count", 0), ("mem_mib", 1), ("timeout_seconds", 0),
+    for name, value in (("vcpu_count", 0), ("mem_mib", 1), ("timeout_seconds", -1),
                         ("ttl_seconds", 10**30), ("mem_mib", -10**30)):
         with pytest.raises(pyro_mcp.InvalidArgumentError) as caught:
             sdk.run_in_vm(environment=harness.BASE, command="true", **{name: value})

@@ -62,7 +62,7 @@ void AddVariables(CLI::App* command, VariableFlags& flags) {
       ->allow_extra_args(false);
   command
       ->add_option("--env-file", flags.env_files,
-                   "Give it those of a file, one NAME=VALUE in a line; repeatable")
+                   "Give it the lines NAME=VALUE of a file; repeatable")
       ->type_name("FILE")
       ->allow_extra_args(false);
 }
