@@ -1,5 +1,7 @@
 #include "state/schema.h"
 
+#include <initializer_list>
+
 #include <gtest/gtest.h>
 
 #include "state/registry.h"
@@ -27,6 +29,16 @@ std::string Dump(const std::filesystem::path& file) {
   return dump + "PRAGMA user_version = " + std::to_string(version->Int(0)) + ";\n";
 }
 
+// A registry as an earlier version left it; each script goes on from the one before.
+void MakeRegistry(const sys::TestDirectory& directory, std::initializer_list<db::Sql> scripts) {
+  auto database = db::Database::Open(directory.path() / "registry.db");
+  ASSERT_TRUE(database.ok()) << database.error().message;
+  for (const db::Sql script : scripts) {
+    const Status made = database->Execute(script);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+  }
+}
+
 TEST(SchemaTest, IsTheOneInTheGoldenFile) {
   const sys::TestDirectory directory;
   ASSERT_TRUE(Registry::Open(directory.path(), SystemClock()).ok());
@@ -38,11 +50,7 @@ TEST(SchemaTest, IsTheOneInTheGoldenFile) {
 
 TEST(SchemaTest, VersionOneOpensWithItsVms) {
   const sys::TestDirectory directory;
-  {
-    auto database = db::Database::Open(directory.path() / "registry.db");
-    const Status made = database->Execute(kSchemaV1);
-    ASSERT_TRUE(made.ok()) << made.error().message;
-  }
+  MakeRegistry(directory, {kSchemaV1});
   TestClock clock;
   auto registry = Registry::Open(directory.path(), clock);
   ASSERT_TRUE(registry.ok()) << registry.error().message;
@@ -73,12 +81,7 @@ TEST(SchemaTest, VersionOneOpensWithItsVms) {
 
 TEST(SchemaTest, VersionTwoOpensWithItsTasksAndCommands) {
   const sys::TestDirectory directory;
-  {
-    auto database = db::Database::Open(directory.path() / "registry.db");
-    ASSERT_TRUE(database->Execute(kSchemaV1).ok());
-    const Status made = database->Execute(kSchemaV2);
-    ASSERT_TRUE(made.ok()) << made.error().message;
-  }
+  MakeRegistry(directory, {kSchemaV1, kSchemaV2});
   TestClock clock;
   auto registry = Registry::Open(directory.path(), clock);
   ASSERT_TRUE(registry.ok()) << registry.error().message;
@@ -101,13 +104,7 @@ TEST(SchemaTest, VersionTwoOpensWithItsTasksAndCommands) {
 
 TEST(SchemaTest, VersionThreeOpensWithEveryFieldOfVmsAndTasks) {
   const sys::TestDirectory directory;
-  {
-    auto database = db::Database::Open(directory.path() / "registry.db");
-    ASSERT_TRUE(database->Execute(kSchemaV1).ok());
-    ASSERT_TRUE(database->Execute(kSchemaV2).ok());
-    const Status made = database->Execute(kSchemaV3);
-    ASSERT_TRUE(made.ok()) << made.error().message;
-  }
+  MakeRegistry(directory, {kSchemaV1, kSchemaV2, kSchemaV3});
   TestClock clock;
   auto registry = Registry::Open(directory.path(), clock);
   ASSERT_TRUE(registry.ok()) << registry.error().message;
@@ -172,14 +169,7 @@ TEST(SchemaTest, VersionThreeOpensWithEveryFieldOfVmsAndTasks) {
 
 TEST(SchemaTest, VersionFiveOpensWithNamesAndNoMachine) {
   const sys::TestDirectory directory;
-  {
-    auto database = db::Database::Open(directory.path() / "registry.db");
-    ASSERT_TRUE(database->Execute(kSchemaV1).ok());
-    ASSERT_TRUE(database->Execute(kSchemaV2).ok());
-    ASSERT_TRUE(database->Execute(kSchemaV3).ok());
-    const Status made = database->Execute(kSchemaV5);
-    ASSERT_TRUE(made.ok()) << made.error().message;
-  }
+  MakeRegistry(directory, {kSchemaV1, kSchemaV2, kSchemaV3, kSchemaV5});
   TestClock clock;
   auto registry = Registry::Open(directory.path(), clock);
   ASSERT_TRUE(registry.ok()) << registry.error().message;
@@ -198,15 +188,7 @@ TEST(SchemaTest, VersionFiveOpensWithNamesAndNoMachine) {
 
 TEST(SchemaTest, VersionSixOpensWithCommandsOfNoUser) {
   const sys::TestDirectory directory;
-  {
-    auto database = db::Database::Open(directory.path() / "registry.db");
-    ASSERT_TRUE(database->Execute(kSchemaV1).ok());
-    ASSERT_TRUE(database->Execute(kSchemaV2).ok());
-    ASSERT_TRUE(database->Execute(kSchemaV3).ok());
-    ASSERT_TRUE(database->Execute(kSchemaV5).ok());
-    const Status made = database->Execute(kSchemaV6);
-    ASSERT_TRUE(made.ok()) << made.error().message;
-  }
+  MakeRegistry(directory, {kSchemaV1, kSchemaV2, kSchemaV3, kSchemaV5, kSchemaV6});
   TestClock clock;
   auto registry = Registry::Open(directory.path(), clock);
   ASSERT_TRUE(registry.ok()) << registry.error().message;

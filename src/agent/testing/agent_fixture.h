@@ -24,6 +24,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/agent.h"
+#include "agent/testing/no_trees.h"
 #include "base/check.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -31,21 +32,6 @@
 #include "wire/credit.h"
 
 namespace pyro::agent {
-
-// A tree that is no more than the process group, which the command kills by itself.
-class NoTree : public ProcessTree {
- public:
-  int cgroup_fd() const override { return -1; }
-  void Kill() override {}
-  bool TryRemove() override { return true; }
-};
-
-class NoTrees : public ProcessTrees {
- public:
-  Result<std::unique_ptr<ProcessTree>> Create(std::int64_t) override {
-    return std::unique_ptr<ProcessTree>(std::make_unique<NoTree>());
-  }
-};
 
 // `sync_gate`: a sync reads one byte of it first; 'e' makes it fail.
 [[noreturn]] inline void RunAgent(sys::UniqueFd port, sys::UniqueFd sync_gate) {

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "agent/agent.h"
+#include "agent/testing/no_trees.h"
 #include "base/build_id.h"
 #include "base/check.h"
 #include "base/try.h"
@@ -45,20 +46,6 @@ constexpr int kDisk = 6;
 constexpr int kPoweredOff = 0;
 constexpr int kReset = 10;
 constexpr int kBroken = 1;
-
-class NoTree : public ProcessTree {
- public:
-  int cgroup_fd() const override { return -1; }
-  void Kill() override {}
-  bool TryRemove() override { return true; }
-};
-
-class NoTrees : public ProcessTrees {
- public:
-  Result<std::unique_ptr<ProcessTree>> Create(std::int64_t) override {
-    return std::unique_ptr<ProcessTree>(std::make_unique<NoTree>());
-  }
-};
 
 // Without the right to mount: in a user namespace, as its root.
 Status TakeMounts() {
