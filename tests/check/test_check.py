@@ -17,7 +17,7 @@ import summarize_tests  # noqa: E402
 
 
 def test_what_the_check_under_kvm_chooses_is_there():
-    for chosen in inside.CHOSEN + inside.FOR_ROOT:
+    for chosen in inside.CHOSEN + inside.FOR_USER + inside.FOR_ROOT:
         file, _, name = chosen.partition("::")
         assert ("\ndef " + (f"{name}(" if name else "test_")) in (harness.ROOT / "tests" / file).read_text(), chosen
 

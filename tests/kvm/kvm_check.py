@@ -4,9 +4,13 @@
 QEMU emulates a machine with AMD-V. The stock Debian in it, the outer machine, has a /dev/kvm, and pyro's guests run on that. The outer
 machine boots once and is kept as a snapshot. From it another one is made, in which pyro is installed and has its templates; it
 is made again when pyro changes. What each step does in there is in inside.py. It proves function and not speed, and nothing about Intel's side of KVM.
+
+The step `here` needs none of that: it counts the verdicts on this host. All that is printed is also in the file log of the work directory. When the
+check ends, also by Ctrl-C or by a signal, the outer machine ends with it.
 """
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -29,13 +33,36 @@ KERNEL = ("console=ttyS0 root=/dev/vda ro init=/sbin/outer-init mitigations=off 
 BOOT_SECONDS = 900  # A quiet host takes about 15.
 
 
+log = sys.stderr  # Until there is a work directory.
+
+
+def show(line):
+    for where in (sys.stdout, log):
+        print(line, file=where, flush=True)
+
+
 def say(text):
-    print(f"kvm-check: {text}", flush=True)
+    show(f"kvm-check: {time.strftime('%H:%M:%S')} {text}")
 
 
 def fail(text):
     say(text)
     sys.exit(1)
+
+
+def run(words, **options):
+    """Shows what a program writes, and returns its exit code. Both end together, as does anything that the program has started."""
+    # A group of its own: a signal to this process alone would leave a script's children behind.
+    process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True, **options)
+    try:
+        for line in process.stdout:
+            show(line.rstrip("\n"))
+        return process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
 
 
 def version_of(qemu):
@@ -62,7 +89,7 @@ class Outer:
             self.qemu = [unpacked / "bin/qemu-system-x86_64", "-L", unpacked / "share/qemu", "-L", unpacked / "share/seabios"]
             self.environment["QEMU_MODULE_DIR"] = str(unpacked / "lib/x86_64-linux-gnu/qemu")
         self.arguments = [
-            "nice", "-n", "5", *self.qemu, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", f"{memory}M",
+            "setpriv", "--pdeathsig", "KILL", *self.qemu, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", f"{memory}M",
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-kernel", work / "vmlinuz", "-initrd", work / "initrd.img", "-append", KERNEL,
             "-chardev", f"file,id=console,path={work / 'console'}", "-serial", "chardev:console",
@@ -94,17 +121,14 @@ class Outer:
         self.process.kill()
         self.process.wait()
 
-    def ssh(self, user, command, quiet=False, seconds=3600, **options):
+    def ssh(self, user, command, quiet=False, seconds=3600):
         """Returns the exit code, or 124 after that time."""
-        words = ["ssh", "-q", "-i", self.work / "key", "-p", str(self.port), "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes",
-                 "-o", "UserKnownHostsFile=/dev/null", "-o", f"ConnectTimeout={min(seconds, 60)}", f"{user}@127.0.0.1", command]
+        words = ["timeout", str(seconds), "ssh", "-q", "-i", self.work / "key", "-p", str(self.port), "-o", "StrictHostKeyChecking=no",
+                 "-o", "BatchMode=yes", "-o", "UserKnownHostsFile=/dev/null", "-o", f"ConnectTimeout={min(seconds, 60)}",
+                 f"{user}@127.0.0.1", command]
         if quiet:
-            options |= {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        options.setdefault("stdin", subprocess.DEVNULL)
-        try:
-            return subprocess.run(words, timeout=seconds, **options).returncode
-        except subprocess.TimeoutExpired:
-            return 124
+            return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+        return run(words)
 
     def must(self, user, command, **options):
         if self.ssh(user, command, **options) != 0:
@@ -143,14 +167,28 @@ def digest(paths):
     return whole.hexdigest()
 
 
+def installed(cache):
+    """The names in the cache of what pyro starts in BASE."""
+    directory = cache / BASE
+    build = os.readlink(directory / "current")
+    return [f"{BASE}/{name}" for name in ("current", "agent.sha256", build, *(one.name for one in directory.glob(f"{build}.*")))]
+
+
 def fill(outer, binaries, cache):
     """pyro and its environments, for both users, and the templates."""
-    outer.put((binaries, PROGRAMS), TESTS, (cache, (BASE, "blank")))
+    say("puts pyro and an environment into it, and makes the templates")
+    outer.put((binaries, PROGRAMS), TESTS, (cache, ("blank", *installed(cache))))
     for user, home in (("alice", "/home/alice"), ("root", "/root")):
-        outer.must("root", f"install -d -m700 {home}/cache && cp -a --sparse=always /opt/pyro/environments /opt/pyro/blank {home}/cache && "
-                           f"chown -R {user}: {home}/cache")
+        outer.must("root", f"cp -a --sparse=always /opt/pyro/environments /opt/pyro/blank {home}/cache && chown -R {user}: {home}/cache")
     for user in ("alice", "root"):
         outer.must(user, "python3 -B /opt/pyro/tests/kvm/inside.py templates")
+
+
+def here(args, cache):
+    """Verdicts on this host."""
+    environment = dict(os.environ, PYRO_TEST_BIN=str(args.bin.resolve()), PYRO_TEST_CACHE=str(cache), PYRO_STATE_DIR=str(args.work / "state"))
+    say(f"verdicts on this host, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    return run([sys.executable, "-B", HERE / "inside.py", "here", str(args.verdicts)], env=environment)
 
 
 def main():
@@ -158,17 +196,37 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/kvm-check")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/bin")
     parser.add_argument("--cache", type=pathlib.Path, default=ROOT / "build/test-cache", help="with debian:12-base, the environment of the tests")
-    parser.add_argument("--verdicts", type=int, default=50, help="verdicts on KVM for each load")
+    parser.add_argument("--verdicts", type=int, default=10, help="verdicts for each number of busy loops")
     parser.add_argument("--memory", type=int, default=4096, help="MiB of the outer machine")
     parser.add_argument("--user", choices=("alice", "root"), action="append", help="as whom pyro runs; both if none is named")
     parser.add_argument("--only", help="expression of pytest's -k that chooses among the tests")
-    parser.add_argument("steps", nargs="*", help="verdicts, times, tests; all of them if none is named")
+    parser.add_argument("steps", nargs="*", help="verdicts, times and tests, those in the outer machine; or here")
     args = parser.parse_args()
-    work, cache = args.work.resolve(), args.cache.resolve()
-    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))
-    subprocess.run([HERE / "build_outer.sh", work], check=True)
+    if unknown := set(args.steps) - {"verdicts", "times", "tests", "here"}:
+        parser.error(f"there is no step {', '.join(sorted(unknown))}")
+    args.work = work = args.work.resolve()
+    cache = args.cache.resolve()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *unused: sys.exit("kvm-check: stopped"))
+    work.mkdir(parents=True, exist_ok=True)
+    global log
+    log = open(work / "log", "a")
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(f"kvm-check: another one runs in {work}")
+    log.truncate(0)
+    begun = time.monotonic()
+    if "here" in args.steps:
+        args.steps.remove("here")
+        if here(args, cache) != 0:
+            fail("FAILED: verdicts on this host")
+        if not args.steps:
+            return say("all passed")
+    if run([HERE / "build_outer.sh", work]) != 0:
+        fail("there is no outer machine")
     keys = {"booted": f"{digest([work / 'root.img'])} {args.memory}"}
-    keys["ready"] = keys["booted"] + digest([cache / BASE, *(args.bin / name for name in PROGRAMS)])
+    keys["ready"] = keys["booted"] + digest([*(cache / name for name in installed(cache)), *(args.bin / name for name in PROGRAMS)])
     good = [name for name, key in keys.items() if (work / name).exists() and (work / name).read_text() == key]
     if "booted" not in good:
         good = []
@@ -182,7 +240,6 @@ def main():
                 outer.keep("booted", keys["booted"])
             fill(outer, args.bin, cache)
             outer.keep("ready", keys["ready"])
-    started = time.monotonic()
     failed = []
     with Outer(work, args.memory, "ready") as outer:
         outer.put(TESTS)
@@ -193,18 +250,18 @@ def main():
             owner, bits = mode.split()
             outer.must("root", f"chown {owner} /dev/kvm && chmod {bits} /dev/kvm")
             for step in args.steps or (("verdicts",) if user == "alice" else ()) + ("times", "tests"):
-                say(f"{step}, as {user}; /dev/kvm is {mode}")
-                begun = time.monotonic()
+                say(f"{step}, as {user}; /dev/kvm is {mode}; load of this host {os.getloadavg()[0]:.1f}")
+                started = time.monotonic()
                 more = {"verdicts": str(args.verdicts), "tests": shlex.quote(args.only) if args.only else ""}.get(step, "")
                 code = outer.ssh(user, f"python3 -B /opt/pyro/tests/kvm/inside.py {step} {more}", seconds=7200)
-                say(f"{step}, as {user}: {'passed' if code == 0 else f'FAILED ({code})'} after {time.monotonic() - begun:.0f} s")
+                say(f"{step}, as {user}: {'passed' if code == 0 else f'FAILED ({code})'} after {time.monotonic() - started:.0f} s")
                 if code != 0:
                     failed.append(f"{step} as {user}")
         console = (work / "console").read_text(errors="replace")
         failed += [f"the outer kernel says: {line}" for line in console.splitlines() if re.search(r"\bBUG\b|Oops|soft lockup", line)][:3]
     if failed:
         fail("FAILED: " + "; ".join(failed))
-    say(f"all passed, {time.monotonic() - started:.0f} s after the start of the snapshot")
+    say(f"all passed, after {time.monotonic() - begun:.0f} s")
 
 
 if __name__ == "__main__":
