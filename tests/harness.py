@@ -278,7 +278,7 @@ class Task:
         return finish(self.start(*command, **options), input)
 
     def json(self, action, *flags):
-        done = self.pyro("task", action, self.id, "--json", *flags)
+        done = self.pyro("task", *action.split(), self.id, "--json", *flags)
         assert done.code == 0, done
         return done.json
 

@@ -110,6 +110,14 @@ struct RenameTaskRequest : TaskRequest {
   std::string name;
 };
 
+struct TaskSnapshotRequest : TaskRequest {
+  std::string name;
+};
+
+struct ResetTaskRequest : TaskRequest {
+  std::string snapshot = "create";
+};
+
 struct EnvironmentRequest {
   std::string environment;
 };

@@ -219,6 +219,27 @@ class Engine {
                                           const ExportOptions& options = {},
                                           const CallIo& io = {}) = 0;
 
+  // Keeps the task's disk as it is now, as a snapshot of this name: 1 to 64 letters, digits, '.',
+  // '_' or '-'. Processes of its guest cannot write meanwhile: for milliseconds on a file system
+  // with reflinks, elsewhere as long as a copy takes. Neither starts the guest nor renews its
+  // lease. kAlreadyExists. kLimit: the task has 64. kWrongState: it runs on the host. kUnavailable:
+  // the disk did not hold still, or another call changes the task's snapshots.
+  virtual Result<TaskSnapshotInfo> CreateTaskSnapshot(const std::string& task_id,
+                                                      const std::string& name,
+                                                      const CallIo& io = {}) = 0;
+  virtual Result<TaskSnapshots> ListTaskSnapshots(const std::string& task_id) = 0;
+  // kNotFound: no such task or snapshot.
+  virtual Result<DeletedTaskSnapshot> DeleteTaskSnapshot(const std::string& task_id,
+                                                         const std::string& name) = 0;
+  // Ends the guest with all its processes, and gives the task the disk of a snapshot. The journal
+  // goes on, and has the reset. The next command starts the guest. A new task has the snapshot
+  // "create", unless a notice of its creation said otherwise. kNotFound: no such task or snapshot.
+  virtual Result<TaskResetInfo> ResetTask(const std::string& task_id,
+                                          const std::string& snapshot = "create",
+                                          const CallIo& io = {}) = 0;
+  // What the task takes on this host's disk.
+  virtual Result<TaskDiskUse> DfTask(const std::string& task_id) = 0;
+
   // Tells what happens to VMs and tasks from now on, by any process; see pyro/watch.h.
   // `id`: of one VM or task, or a prefix as above; empty: all. Spares are not told. kNotFound.
   // kLimit: this host lets no further file be watched.

@@ -223,9 +223,66 @@ struct TaskLogEntry : TaskCommand {
   bool stderr_truncated = false;
 };
 
+// The disk of a task became that of a snapshot. The journal goes on behind it.
+struct TaskReset {
+  std::string snapshot;
+  std::int64_t sequence = 0;  // Of the last command before; 0: none.
+  std::string reset_at;       // RFC 3339, UTC
+};
+
+struct TaskResetInfo : TaskReset {
+  std::string task_id;
+};
+
 struct TaskLogs {
   std::string task_id;
   std::vector<TaskLogEntry> entries;
+  std::vector<TaskReset> resets;  // Those before, between and behind the entries.
+};
+
+// A copy of a task's disk: its workspace and the changes to its root.
+struct TaskSnapshot {
+  std::string name;
+  std::int64_t sequence = 0;  // Of the last command that began before; 0: none.
+  std::string created_at;     // RFC 3339, UTC
+};
+
+struct TaskSnapshotInfo : TaskSnapshot {
+  std::string task_id;
+};
+
+struct TaskSnapshots {
+  std::string task_id;
+  std::vector<TaskSnapshot> snapshots;  // The oldest first.
+};
+
+struct DeletedTaskSnapshot {
+  std::string task_id;
+  std::string name;
+  bool deleted = true;
+};
+
+// What a snapshot takes on the host's disk.
+struct TaskSnapshotUse {
+  std::string name;
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t own_bytes = 0;  // Of these, what no other file has: what its deletion frees.
+};
+
+// What a task takes on the host's disk.
+struct TaskDiskUse {
+  std::string task_id;
+  std::int64_t disk_mib = 0;     // The bound of its disk.
+  std::uint64_t disk_bytes = 0;  // Of its disk now, or of the workspace of a task on the host.
+  std::uint64_t own_bytes = 0;   // Of these, what no other file has.
+  std::uint64_t journal_bytes = 0;
+  std::uint64_t console_bytes = 0;
+  std::uint64_t total_bytes = 0;  // Of all together; blocks that several have count once.
+  std::uint64_t free_bytes = 0;   // On the host's disk.
+  // The file system tells which blocks are shared. Without it, `own_bytes` and `total_bytes` are
+  // upper bounds.
+  bool exact = false;
+  std::vector<TaskSnapshotUse> snapshots;
 };
 
 // A process of a task's guest, as the guest tells.

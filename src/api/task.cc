@@ -164,6 +164,28 @@ constexpr Field kRenameTaskRequest[] = {
         .Longest(64),
 };
 
+template <typename Owner, auto kMember>
+constexpr Field SnapshotNameRow(const char* name, const char* sentence) {
+  return Row<Owner, kMember>(name, sentence).Longest(64).Named("NAME");
+}
+
+constexpr Field kTaskSnapshotRequest[] = {
+    Inline<TaskSnapshotRequest, TaskRequest>(),
+    SnapshotNameRow<TaskSnapshotRequest, &TaskSnapshotRequest::name>(
+        "name", "Its name: letters, digits, '.', '_' and '-', up to 64")
+        .Required()
+        .Positional("NAME"),
+};
+
+constexpr Field kResetTaskRequest[] = {
+    Inline<ResetTaskRequest, TaskRequest>(),
+    SnapshotNameRow<ResetTaskRequest, &ResetTaskRequest::snapshot>(
+        "snapshot", "The snapshot; 'create' is the task's first state"),
+};
+
+constexpr const char* kNoSnapshotTool =
+    "the list of tools has no room for it yet; task_exec with git keeps states of a workspace";
+
 Result<ExportedPath> CallExportTask(Engine& engine, const ExportTaskRequest& request,
                                     const CallIo& io) {
   return engine.ExportTask(request.task_id, request.path, request.destination,
@@ -381,6 +403,60 @@ constexpr Operation kTaskOperations[] = {
             "Powers the guest off and interrupts running commands. The next exec starts it "
             "again.",
     }),
+    By<TaskSnapshotRequest, &Engine::CreateTaskSnapshot, &TaskRequest::task_id,
+       &TaskSnapshotRequest::name>({
+        .name = "task snapshot create",
+        .method = "create_task_snapshot",
+        .effect = Effect::kCreates,
+        .sentence = "Keep a task's disk as it is now",
+        .for_python =
+            "Keeps the task's disk, which is its workspace and the changes to its root, under a "
+            "name.\n\n"
+            "``name``: 1 to 64 letters, digits, ``.``, ``_`` or ``-``. Processes of the guest "
+            "cannot write meanwhile: for milliseconds on a file system with reflinks, elsewhere as "
+            "long as a copy takes. Does not start a guest. AlreadyExistsError: the name is taken. "
+            "LimitExceededError: the task has 64 snapshots.",
+        .no_tool = kNoSnapshotTool,
+    }),
+    By<TaskRequest, &Engine::ListTaskSnapshots, &TaskRequest::task_id>({
+        .name = "task snapshot list",
+        .method = "list_task_snapshots",
+        .effect = Effect::kReads,
+        .sentence = "Show a task's snapshots",
+        .no_tool = kNoSnapshotTool,
+    }),
+    By<TaskSnapshotRequest, &Engine::DeleteTaskSnapshot, &TaskRequest::task_id,
+       &TaskSnapshotRequest::name>({
+        .name = "task snapshot delete",
+        .method = "delete_task_snapshot",
+        .effect = Effect::kEnds,
+        .sentence = "Delete a snapshot; the task stays as it is",
+        .no_tool = kNoSnapshotTool,
+    }),
+    By<ResetTaskRequest, &Engine::ResetTask, &TaskRequest::task_id, &ResetTaskRequest::snapshot>({
+        .name = "task reset",
+        .method = "reset_task",
+        .effect = Effect::kEnds,
+        .sentence = "Give a task the disk of a snapshot; its processes end, its journal goes on",
+        .for_python =
+            "Ends the guest with all its processes, and gives the task the disk of a snapshot.\n\n"
+            "The journal goes on, and logs_task tells the reset. The next command starts the guest "
+            "again. A new task has the snapshot ``create``, unless ``notices`` of its creation say "
+            "otherwise. What was on the disk before is lost, unless a snapshot has it.",
+        .no_tool = kNoSnapshotTool,
+    }),
+    By<TaskRequest, &Engine::DfTask, &TaskRequest::task_id>({
+        .name = "task df",
+        .method = "df_task",
+        .effect = Effect::kReads,
+        .sentence = "Show what a task takes on this host's disk",
+        .for_python =
+            "Returns what the task's disk, snapshots and journal take on this host's disk. "
+            "``own_bytes``: what no other file has, so what a deletion frees. Where ``exact`` is "
+            "false, the host's file system does not tell what is shared, and ``own_bytes`` and "
+            "``total_bytes`` are upper bounds.",
+        .no_tool = "task_status tells what the disk takes",
+    }),
     By<ExportTaskRequest, CallExportTask, kWhole>({
         .name = "task export",
         .method = "export_task",
@@ -420,6 +496,9 @@ PYRO_ROWS(ReadTaskCommandRequest, "ReadTaskCommandRequest", "A command of a task
           kReadTaskCommandRequest)
 PYRO_ROWS(ReadTaskOutputRequest, "ReadTaskOutputRequest", "A part of a command's output.",
           kReadTaskOutputRequest)
+PYRO_ROWS(TaskSnapshotRequest, "TaskSnapshotRequest", "A snapshot of a task.", kTaskSnapshotRequest)
+PYRO_ROWS(ResetTaskRequest, "ResetTaskRequest", "A task and the snapshot that it becomes.",
+          kResetTaskRequest)
 PYRO_ROWS(RenameTaskRequest, "RenameTaskRequest", "A task and its new name.", kRenameTaskRequest)
 PYRO_ROWS(TaskEntriesRequest, "TaskEntriesRequest", "A part of a task's journal.",
           kTaskEntriesRequest)

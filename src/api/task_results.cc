@@ -152,9 +152,82 @@ constexpr Field kTaskLogEntry[] = {
     Row<TaskLogEntry, &TaskLogEntry::stderr_truncated>("stderr_truncated", "The middle is missing"),
 };
 
+constexpr Field kTaskReset[] = {
+    Row<TaskReset, &TaskReset::snapshot>("snapshot", "The snapshot that its disk became"),
+    Row<TaskReset, &TaskReset::sequence>("sequence",
+                                         "The last command before; the journal goes on behind it"),
+    Row<TaskReset, &TaskReset::reset_at>("reset_at", "The time of the reset"),
+};
+
+constexpr Field kTaskResetInfo[] = {
+    TaskIdRow<TaskResetInfo>(),
+    Inline<TaskResetInfo, TaskReset>(),
+};
+
 constexpr Field kTaskLogs[] = {
     TaskIdRow<TaskLogs>(),
     Row<TaskLogs, &TaskLogs::entries>("entries", "Entries with their output").Counted(),
+    Row<TaskLogs, &TaskLogs::resets>("resets",
+                                     "Resets of the disk before, between and behind the entries")
+        .OutIfUnset(),
+};
+
+constexpr Field kTaskSnapshot[] = {
+    Row<TaskSnapshot, &TaskSnapshot::name>("name", "Its name"),
+    Row<TaskSnapshot, &TaskSnapshot::sequence>("sequence",
+                                               "The last command that began before; 0: none"),
+    Row<TaskSnapshot, &TaskSnapshot::created_at>("created_at", "The time of its creation"),
+};
+
+constexpr Field kTaskSnapshotInfo[] = {
+    TaskIdRow<TaskSnapshotInfo>(),
+    Inline<TaskSnapshotInfo, TaskSnapshot>(),
+};
+
+constexpr Field kTaskSnapshots[] = {
+    TaskIdRow<TaskSnapshots>(),
+    Row<TaskSnapshots, &TaskSnapshots::snapshots>("snapshots", "The oldest first").Counted(),
+};
+
+constexpr Field kDeletedTaskSnapshot[] = {
+    TaskIdRow<DeletedTaskSnapshot>(),
+    Row<DeletedTaskSnapshot, &DeletedTaskSnapshot::name>("name", "The snapshot's name"),
+    Row<DeletedTaskSnapshot, &DeletedTaskSnapshot::deleted>("deleted", "True"),
+};
+
+template <typename Owner>
+constexpr Field OwnBytesRow() {
+  return Row<Owner, &Owner::own_bytes>("own_bytes", "Of these, what no other file has")
+      .Of(Unit::kBytes);
+}
+
+constexpr Field kTaskSnapshotUse[] = {
+    Row<TaskSnapshotUse, &TaskSnapshotUse::name>("name", "Its name"),
+    Row<TaskSnapshotUse, &TaskSnapshotUse::disk_bytes>("disk_bytes", "What it takes")
+        .Of(Unit::kBytes),
+    OwnBytesRow<TaskSnapshotUse>(),
+};
+
+constexpr Field kTaskDiskUse[] = {
+    TaskIdRow<TaskDiskUse>(),
+    Row<TaskDiskUse, &TaskDiskUse::disk_mib>("disk_mib", "The bound of its disk").Of(Unit::kMib),
+    Row<TaskDiskUse, &TaskDiskUse::disk_bytes>("disk_bytes", "What its disk takes now")
+        .Of(Unit::kBytes),
+    OwnBytesRow<TaskDiskUse>(),
+    Row<TaskDiskUse, &TaskDiskUse::journal_bytes>("journal_bytes", "What its journal takes")
+        .Of(Unit::kBytes),
+    Row<TaskDiskUse, &TaskDiskUse::console_bytes>("console_bytes", "What its console's log takes")
+        .Of(Unit::kBytes),
+    Row<TaskDiskUse, &TaskDiskUse::total_bytes>(
+        "total_bytes", "All together; what several snapshots share counts once")
+        .Of(Unit::kBytes),
+    Row<TaskDiskUse, &TaskDiskUse::free_bytes>("free_bytes", "What is free on the host's disk")
+        .Of(Unit::kBytes),
+    Row<TaskDiskUse, &TaskDiskUse::exact>(
+        "exact",
+        "False: own_bytes and total_bytes are upper bounds, since the host does not tell "
+        "what is shared"),
+    Row<TaskDiskUse, &TaskDiskUse::snapshots>("snapshots", "The oldest first").Counted(),
 };
 
 constexpr Field kTaskProcess[] = {
@@ -213,7 +286,17 @@ PYRO_ROWS(TaskInfo, "TaskInfo", "A task.", kTaskInfo)
 PYRO_ROWS(TaskList, "TaskList", "All tasks.", kTaskList)
 PYRO_ROWS(TaskOutput, "TaskOutput", "A page of one stream of one command.", kTaskOutput)
 PYRO_ROWS(TaskLogEntry, "TaskLogEntry", "An entry with its output.", kTaskLogEntry)
+PYRO_ROWS(TaskReset, "TaskReset", "The disk of a task became that of a snapshot.", kTaskReset)
+PYRO_ROWS(TaskResetInfo, "TaskResetInfo", "A reset by itself.", kTaskResetInfo)
 PYRO_ROWS(TaskLogs, "TaskLogs", "Entries with their output.", kTaskLogs)
+PYRO_ROWS(TaskSnapshot, "TaskSnapshot", "A copy of a task's disk.", kTaskSnapshot)
+PYRO_ROWS(TaskSnapshotInfo, "TaskSnapshotInfo", "A snapshot by itself.", kTaskSnapshotInfo)
+PYRO_ROWS(TaskSnapshots, "TaskSnapshots", "The snapshots of a task.", kTaskSnapshots)
+PYRO_ROWS(DeletedTaskSnapshot, "DeletedTaskSnapshot", "A snapshot that was deleted.",
+          kDeletedTaskSnapshot)
+PYRO_ROWS(TaskSnapshotUse, "TaskSnapshotUse", "What a snapshot takes on the host's disk.",
+          kTaskSnapshotUse)
+PYRO_ROWS(TaskDiskUse, "TaskDiskUse", "What a task takes on the host's disk.", kTaskDiskUse)
 PYRO_ROWS(TaskProcess, "TaskProcess", "A process in a task's guest.", kTaskProcess)
 PYRO_ROWS(TaskProcesses, "TaskProcesses", "The processes in a task's guest.", kTaskProcesses)
 PYRO_ROWS(ExportedPath, "ExportedPath", "What was copied out of a task.", kExportedPath)

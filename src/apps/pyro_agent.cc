@@ -1,16 +1,22 @@
 // PID 1 of a guest. Takes no arguments: the host sends all its settings.
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <memory>
 #include <utility>
 
 #include "agent/agent.h"
 #include "agent/boot.h"
 #include "agent/console.h"
 #include "agent/device_watch.h"
+#include "agent/disk_freeze.h"
 #include "agent/file_systems.h"
 #include "agent/network.h"
 #include "agent/power.h"
@@ -31,6 +37,18 @@ namespace {
 // command, the usual limit of distributions (programs that need more raise it themselves).
 constexpr rlimit kAgentFiles = {65536, 524288};
 constexpr rlimit kCommandFiles = {1024, 524288};
+
+// Of a disk whose directory is opened later.
+DiskFreeze::Calls FreezeOf(const sys::UniqueFd& disk) {
+  return {.freeze = [&disk]() -> Status {
+            if (::ioctl(disk.get(), FIFREEZE, 0) == 0) return OkStatus();
+            return sys::ErrnoError(errno, "freeze", "data disk");
+          },
+          .thaw = [&disk]() -> Status {
+            if (::ioctl(disk.get(), FITHAW, 0) == 0) return OkStatus();
+            return sys::ErrnoError(errno, "thaw", "data disk");
+          }};
+}
 
 Status Run() {
   PYRO_RETURN_IF_ERROR(MountKernelFileSystems());
@@ -60,6 +78,8 @@ Status Run() {
     if (::syncfs(data_disk.get()) != 0) return sys::ErrnoError(errno, "sync", "data disk");
     return OkStatus();
   };
+  const auto freeze = std::make_shared<DiskFreeze>(FreezeOf(data_disk));
+  std::ranges::move(FreezeAnswerers(freeze), std::back_inserter(options.answerers));
   PYRO_ASSIGN_OR_RETURN(const auto agent, Agent::Create(std::move(options)));
   const Freezing freezing = BootsToBeFrozen();
   if (const Status base = MountBase(devices); !base) {
@@ -76,7 +96,9 @@ Status Run() {
       AwaitFreePageReport();
     }
   }
-  return agent->Serve();
+  Status served = agent->Serve();
+  freeze->Close();  // A process that waits for the disk could not be killed.
+  return served;
 }
 
 }  // namespace

@@ -115,4 +115,8 @@ TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& 
   return described;
 }
 
+TaskReset DescribeReset(const state::Reset& reset) {
+  return {reset.snapshot, reset.sequence, FormatTime(reset.reset_at)};
+}
+
 }  // namespace pyro::engine

@@ -10,6 +10,7 @@
 #include "engine/context.h"
 #include "pyro/engine.h"
 #include "state/registry.h"
+#include "state/snapshot/snapshots.h"
 
 namespace pyro::engine {
 
@@ -24,6 +25,8 @@ Result<TaskInfo> DescribeTask(const Context& context, state::Registry& registry,
 // `accelerator`: of the task's guest, or empty.
 TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& command,
                             std::string_view accelerator);
+
+TaskReset DescribeReset(const state::Reset& reset);
 
 // Entries from `first` on, at most `limit` of them. A limit of 0 means all, one of -N the last N,
 // newest first.

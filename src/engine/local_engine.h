@@ -68,6 +68,14 @@ class LocalEngine final : public Engine {
   Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
                                   const std::string& destination, const ExportOptions& options,
                                   const CallIo& io) override;
+  Result<TaskSnapshotInfo> CreateTaskSnapshot(const std::string& task_id, const std::string& name,
+                                              const CallIo& io) override;
+  Result<TaskSnapshots> ListTaskSnapshots(const std::string& task_id) override;
+  Result<DeletedTaskSnapshot> DeleteTaskSnapshot(const std::string& task_id,
+                                                 const std::string& name) override;
+  Result<TaskResetInfo> ResetTask(const std::string& task_id, const std::string& snapshot,
+                                  const CallIo& io) override;
+  Result<TaskDiskUse> DfTask(const std::string& task_id) override;
   Result<std::unique_ptr<EventStream>> Watch(const std::string& id) override;
   Result<SettingList> ListSettings() override;
   Result<Setting> GetSetting(const std::string& name) override;

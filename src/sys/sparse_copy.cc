@@ -38,16 +38,22 @@ Status ReadAndWrite(int from, int to, off_t begin, off_t end) {
   return OkStatus();
 }
 
-Status CopyRange(int from, int to, off_t begin, off_t end) {
+// Of one system call, so that a stop is noticed soon.
+constexpr off_t kStep = 32 << 20;
+
+Status CopyRange(int from, int to, off_t begin, off_t end, const std::atomic<bool>* stop) {
   while (begin < end) {
+    if (stop != nullptr && stop->load()) return MakeError(ErrorCode::kCancelled, "cancelled");
     off_t in = begin;
     off_t out = begin;
-    const ssize_t n =
-        ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(end - begin), 0);
+    const off_t step = std::min(kStep, end - begin);
+    const ssize_t n = ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(step), 0);
     if (n < 0 && errno == EINTR) continue;
     // The two may be on different file systems.
     if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
-      return ReadAndWrite(from, to, begin, end);
+      PYRO_RETURN_IF_ERROR(ReadAndWrite(from, to, begin, begin + step));
+      begin += step;
+      continue;
     }
     if (n < 0) return ErrnoError(errno, "copy a disk");
     if (n == 0) return MakeError(ErrorCode::kDataLoss, "a disk shrank while it was copied");
@@ -56,7 +62,7 @@ Status CopyRange(int from, int to, off_t begin, off_t end) {
   return OkStatus();
 }
 
-Status CopyData(int from, int to) {
+Status CopyData(int from, int to, const std::atomic<bool>* stop) {
   struct stat info {};
   if (::fstat(from, &info) != 0) return ErrnoError(errno, "stat");
   if (::ftruncate(to, info.st_size) != 0) return ErrnoError(errno, "size a disk");
@@ -66,7 +72,7 @@ Status CopyData(int from, int to) {
     if (data < 0) return ErrnoError(errno, "find data");
     const off_t hole = ::lseek(from, data, SEEK_HOLE);
     if (hole < 0) return ErrnoError(errno, "find a hole");
-    PYRO_RETURN_IF_ERROR(CopyRange(from, to, data, hole));
+    PYRO_RETURN_IF_ERROR(CopyRange(from, to, data, hole, stop));
     at = hole;
   }
   return OkStatus();
@@ -74,10 +80,14 @@ Status CopyData(int from, int to) {
 
 }  // namespace
 
-Status CopySparse(const UniqueFd& from, const UniqueFd& to) {
+bool ShareBlocks(const UniqueFd& from, const UniqueFd& to) {
+  return ::ioctl(to.get(), FICLONE, from.get()) == 0;
+}
+
+Status CopySparse(const UniqueFd& from, const UniqueFd& to, const std::atomic<bool>* stop) {
   if (::ftruncate(to.get(), 0) != 0) return ErrnoError(errno, "empty a disk");
-  if (::ioctl(to.get(), FICLONE, from.get()) == 0) return OkStatus();
-  return CopyData(from.get(), to.get());
+  if (ShareBlocks(from, to)) return OkStatus();
+  return CopyData(from.get(), to.get(), stop);
 }
 
 Result<UniqueFd> CloneSparse(const std::filesystem::path& source,

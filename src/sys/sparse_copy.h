@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 
 #include "pyro/result.h"
@@ -16,7 +17,11 @@ Result<UniqueFd> CloneSparse(const std::filesystem::path& source,
                              const std::filesystem::path& destination);
 
 // Gives the file `to` the content of `from`, in the same way. On failure the content of `to` is
-// undefined.
-Status CopySparse(const UniqueFd& from, const UniqueFd& to);
+// undefined. kCancelled: `stop` became true, from another thread.
+Status CopySparse(const UniqueFd& from, const UniqueFd& to,
+                  const std::atomic<bool>* stop = nullptr);
+
+// Lets the file `to` share all blocks of `from`, in no time. False: the file system cannot.
+bool ShareBlocks(const UniqueFd& from, const UniqueFd& to);
 
 }  // namespace pyro::sys

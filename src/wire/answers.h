@@ -80,9 +80,33 @@ struct Processes {
   }
 };
 
+// The data disk holds still for 10 s from now, unless it is thawed before: no process of the guest
+// can write to it. Asked again, it holds on. `number`: of this freeze, from 1; two answers with the
+// same one say that it held all the time between them.
+struct DiskFrozen {
+  static constexpr const char* kQuestion = "freeze";
+  std::int64_t number = 0;
+
+  static std::span<const Field> Rows() {
+    static constexpr Field kRows[] = {Row<DiskFrozen, &DiskFrozen::number>("number").From(1)};
+    return kRows;
+  }
+};
+
+// The end of a freeze. `number`: of that; 0: the disk was not frozen any more.
+struct DiskThawed {
+  static constexpr const char* kQuestion = "thaw";
+  std::int64_t number = 0;
+
+  static std::span<const Field> Rows() {
+    static constexpr Field kRows[] = {Row<DiskThawed, &DiskThawed::number>("number")};
+    return kRows;
+  }
+};
+
 // Every one of them, for loops over all.
 template <typename... Answer>
 struct AnswerList {};
-using Answers = AnswerList<Processes>;
+using Answers = AnswerList<Processes, DiskFrozen, DiskThawed>;
 
 }  // namespace pyro::wire

@@ -30,6 +30,11 @@ DELETE = ["task.delete.taken-over", "task.delete.directory-retired", "task.delet
           "task.delete.row-committed"]
 DELETE_RUNNING = ["task.delete.guest-ended", "supervisor.remove.guest-off",
                   "supervisor.remove.directory-retired", "supervisor.remove.recorded"]
+# A snapshot of a task whose guest runs, its deletion, and a reset to it.
+SNAPSHOT = ["task.snapshot.staged", "task.snapshot.copied", "task.snapshot.recorded", "task.snapshot.named"]
+SNAPSHOT_DELETE = ["task.snapshot.retired", "task.snapshot.removed"]
+RESET = ["task.reset.copied", "task.reset.guest-ended", "task.reset.announced", "task.reset.replaced",
+         "task.reset.recorded"]
 # What the next call does after a crash.
 SETTLE = ["task.settle.lost-recorded", "task.settle.commands-interrupted"]
 LEFTOVER = ["task.settle.leftover-removed"]
@@ -49,7 +54,7 @@ BEAT = ["supervisor.beat"]
 
 # What tests/fault/test_failpoints.py goes through; the rest is test_spare_faults.py's and test_owner.py's.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
-         *EXPORT, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
+         *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
 ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT}]
 
 

@@ -200,6 +200,44 @@ class Campaign:
             self.check(point)
             assert other.id not in "".join(harness.task_directories(self.pyro)), point
 
+    def snapshots(self):
+        """A snapshot is whole or not there, and the disk is the old one or the new one."""
+        other = self.clone()
+
+        def names():
+            return [one["name"] for one in other.json("snapshot list")["snapshots"]]
+
+        def killed(point, *words):
+            done = self.pyro("task", *words, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            assert [task.id for task in self.check(point)] == [other.id]
+
+        assert other.exec("sh", "-c", "echo old > f").code == 0
+        for point in failpoints.SNAPSHOT:
+            killed(point, "snapshot", "create", other.id, "old")
+            assert names() == ["create", *["old"] * (point == "task.snapshot.named")], point
+        # What a killed snapshot has left frozen goes on by itself.
+        assert other.exec("sh", "-c", "echo new > f").code == 0
+        for point in failpoints.SNAPSHOT_DELETE:
+            assert self.pyro("task", "snapshot", "create", other.id, "x").code == 0
+            killed(point, "snapshot", "delete", other.id, "x")
+            assert names() == ["create", "old"], point
+        resets = 0
+        for point in failpoints.RESET:
+            assert other.exec("sh", "-c", "echo new > f").code == 0
+            killed(point, "reset", other.id, "--snapshot", "old")
+            done = point in ("task.reset.replaced", "task.reset.recorded")
+            resets += done
+            assert other.exec("cat", "f").out == (b"old\n" if done else b"new\n"), point
+            assert len(other.json("logs").get("resets", [])) == resets, point
+            assert names() == ["create", "old"], point
+        assert self.pyro("task", "reset", other.id, "--snapshot", "old").code == 0
+        assert other.exec("cat", "f").out == b"old\n"
+        assert sorted(path.name for path in (other.directory / "snapshots").iterdir()) == [
+            ".lock", "create", "old"]
+        other.delete()
+        self.expect_gone(other)
+
     def leases(self):
         for point in failpoints.LEASE:
             done = self.pyro("task", "create", "-q", "--ttl-seconds", "1", harness.BASE,
@@ -257,6 +295,8 @@ STAGES = {
     "removals": ([Campaign.settling, Campaign.exports, Campaign.adoptions, Campaign.deletions],
                  [*failpoints.SETTLE, *failpoints.LEFTOVER, *failpoints.EXPORT, *failpoints.ADOPT,
                   *failpoints.DELETE, *failpoints.DELETE_RUNNING]),
+    "snapshots": ([Campaign.snapshots],
+                  [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET]),
     "creations": ([Campaign.creations, Campaign.leases],
                   [*failpoints.CREATE, *failpoints.SEED, *failpoints.LEASE]),
 }

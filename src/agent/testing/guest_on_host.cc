@@ -12,10 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +26,7 @@
 #include <utility>
 
 #include "agent/agent.h"
+#include "agent/disk_freeze.h"
 #include "agent/testing/no_trees.h"
 #include "base/build_id.h"
 #include "base/check.h"
@@ -144,6 +147,9 @@ Status Serve(bool boots) {
   options.trees = &trees;
   options.setup = [](const wire::GuestSetup&) { return OkStatus(); };
   options.sync = [] { return OkStatus(); };
+  const auto freeze = std::make_shared<DiskFreeze>(
+      DiskFreeze::Calls{.freeze = [] { return OkStatus(); }, .thaw = [] { return OkStatus(); }});
+  std::ranges::move(FreezeAnswerers(freeze), std::back_inserter(options.answerers));
   sys::SocketPair pair;
   if (boots) {
     options.port = sys::UniqueFd(kChannel);

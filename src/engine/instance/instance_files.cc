@@ -211,6 +211,13 @@ Result<Found> FindTask(const Context& context, const std::string& prefix) {
   return FindReconciled(context, InstanceKind::kTask, prefix);
 }
 
+Status CheckMade(const Context& context, const InstanceId& id) {
+  PYRO_ASSIGN_OR_RETURN(const InstanceFiles files, state::LookAtFiles(context.state, id));
+  if (files == InstanceFiles::kReady) return OkStatus();
+  return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
+                   "wait for 'pyro task create' to end");
+}
+
 Status RemoveFromDisk(Registry& registry, const Context& context, const InstanceId& id) {
   const bool keeps_work = KeepsWork(id);
   MakeRoom(context, id);

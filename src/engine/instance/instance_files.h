@@ -73,6 +73,10 @@ struct Found {
 Result<Found> FindVm(const Context& context, const std::string& prefix);
 Result<Found> FindTask(const Context& context, const std::string& prefix);
 
+// kWrongState: it is still being created, or is being deleted. A client of a task that is being
+// made could be taken for its maker, and what it does could be removed with the task.
+Status CheckMade(const Context& context, const InstanceId& id);
+
 // For the holder of the lock, while no guest runs. Works in any state, and a second time.
 Status RemoveFromDisk(state::Registry& registry, const Context& context, const InstanceId& id);
 

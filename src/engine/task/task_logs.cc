@@ -65,6 +65,14 @@ Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t 
                           ReadEntry(context_, directory, command, found.instance.accelerator));
     logs.entries.push_back(std::move(entry));
   }
+  PYRO_ASSIGN_OR_RETURN(const std::vector<state::Reset> resets, state::ReadResets(directory));
+  for (const state::Reset& reset : resets) {
+    // Those before, between and behind the entries.
+    const bool shown =
+        logs.entries.empty() || (reset.sequence + 1 >= logs.entries.front().sequence &&
+                                 reset.sequence <= logs.entries.back().sequence);
+    if (shown) logs.resets.push_back(DescribeReset(reset));
+  }
   return logs;
 }
 

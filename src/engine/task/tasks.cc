@@ -21,6 +21,7 @@
 #include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "engine/session/journaled_command.h"
+#include "engine/task/snapshots.h"
 #include "engine/task/task_transfer.h"
 #include "engine/task/transfer_notices.h"
 #include "image/store/blank.h"
@@ -48,7 +49,7 @@ Result<std::filesystem::path> FillDisk(const Context& context, const state::Inst
 }
 
 // Seeds the workspace of a new task whose guest starts, and ends its creation.
-Status Complete(const Context& context, const InstanceId& id, SupervisorLink& link,
+Status Complete(const Context& context, const state::InstanceSpec& task, SupervisorLink& link,
                 const std::optional<Seed>& seed, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
   PYRO_FAILPOINT("task.create.guest-ready");
@@ -56,7 +57,8 @@ Status Complete(const Context& context, const InstanceId& id, SupervisorLink& li
     PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *seed, io));
     PYRO_FAILPOINT("task.create.seeded");
   }
-  PYRO_RETURN_IF_ERROR(state::FinishCreation(context.state, id));
+  KeepFirstState(context, task, link, seed.has_value(), io);
+  PYRO_RETURN_IF_ERROR(state::FinishCreation(context.state, task.id));
   PYRO_FAILPOINT("task.create.finished");
   return OkStatus();
 }
@@ -72,7 +74,7 @@ Status BringUp(const Context& context, const NewInstance& task, const std::optio
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                         StartGuest(context, task.record, task.lock, blank, io));
   PYRO_FAILPOINT("task.create.supervised");
-  return Complete(context, task.record.id, link, seed, io);
+  return Complete(context, task.record, link, seed, io);
 }
 
 // On failure nothing is left.
@@ -89,10 +91,11 @@ Status CreateWithGuest(const Context& context, Registry& registry, const state::
 
 // The same for a task whose guest was a spare.
 Status CreateOfSpare(const Context& context, Registry& registry, TaskOfASpare task,
-                     const std::optional<Seed>& seed, const CallIo& io) {
+                     const state::InstanceSpec& spec, const std::optional<Seed>& seed,
+                     const CallIo& io) {
   PYRO_FAILPOINT("task.create.spare-claimed");
-  Status status = Complete(context, task.id, task.link, seed, io);
-  if (!status) (void)DeleteEverywhere(context, registry, task.id);
+  Status status = Complete(context, spec, task.link, seed, io);
+  if (!status) (void)DeleteEverywhere(context, registry, spec.id);
   return status;
 }
 
@@ -101,15 +104,6 @@ struct Running {
   Taken taken;  // Without a link it runs on the host.
   bool restarted = false;
 };
-
-// A client of a task that is being made could be taken for its maker, and a command in it could be
-// removed with it.
-Status CheckMade(const Context& context, const InstanceId& id) {
-  PYRO_ASSIGN_OR_RETURN(const state::InstanceFiles files, state::LookAtFiles(context.state, id));
-  if (files == state::InstanceFiles::kReady) return OkStatus();
-  return MakeError(ErrorCode::kWrongState, "the task is still being created, or is being deleted",
-                   "wait for 'pyro task create' to end");
-}
 
 Result<Running> EnsureRunning(const Context& context, Found& found, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(CheckMade(context, found.instance.id));
@@ -159,7 +153,7 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
   PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context, wish, options.vcpu_count));
   auto spare = TakeSpareForTask(context, *environment, wish, options, spec, io);
   if (spare) spec.id = spare->id;
-  Status status = spare ? CreateOfSpare(context, registry, std::move(*spare), seed, io)
+  Status status = spare ? CreateOfSpare(context, registry, std::move(*spare), spec, seed, io)
                         : CreateWithGuest(context, registry, spec, seed, io);
   if (!status) {
     if (!options.allow_host_compat || !MeansNoGuest(status.error())) {

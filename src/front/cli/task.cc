@@ -130,6 +130,7 @@ void AddTask(CLI::App& app, Context& context) {
                std::make_shared<CallFlags<TaskCommandRequest>>(), Stop);
   AddDelete(*task, context, {.noun = "task", .tag = "task", .value = "TASK_ID"});
   AddTaskExport(*task, context);
+  AddTaskSnapshots(*task, context);
   for (const api::Operation& operation : api::TaskOperations()) {
     if (operation.example == nullptr) continue;
     AddRowCommand(*task, context,

@@ -12,6 +12,7 @@ namespace pyro::cli {
 void AddTaskExec(CLI::App& task, Context& context);
 void AddTaskLogs(CLI::App& task, Context& context);
 void AddTaskExport(CLI::App& task, Context& context);
+void AddTaskSnapshots(CLI::App& task, Context& context);
 
 // Such as "exit_code=1" or "running for 12 s".
 std::string HowItEnded(const TaskCommand& command);

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "api/json.h"
+#include "base/text.h"
 #include "base/try.h"
 #include "front/cli/call.h"
 #include "front/cli/harmless.h"
@@ -167,6 +168,15 @@ void PrintEntry(const TaskLogEntry& entry, Escapes escapes) {
   PrintBody("stderr", entry.stderr_text, escapes);
 }
 
+void PrintResets(const TaskLogs& logs, std::int64_t from, std::int64_t before) {
+  for (const TaskReset& reset : logs.resets) {
+    if (reset.sequence < from || reset.sequence >= before) continue;
+    const std::string heading = fmt::format("=== {} the disk was reset to snapshot {}",
+                                            reset.reset_at, Printable(reset.snapshot));
+    Print(Paint(STDOUT_FILENO, Colour::kBold, heading) + "\n");
+  }
+}
+
 int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
   if (flags.follow) return Follow(engine, context, flags);
   if (flags.paged) return Page(engine, context, flags);
@@ -185,7 +195,13 @@ int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
     return kExitOk;
   }
   const Escapes escapes = EscapesOn(STDOUT_FILENO, flags.raw);
-  for (const TaskLogEntry& entry : logs->entries) PrintEntry(entry, escapes);
+  std::int64_t shown = -1;
+  for (const TaskLogEntry& entry : logs->entries) {
+    PrintResets(*logs, shown, entry.sequence);
+    PrintEntry(entry, escapes);
+    shown = entry.sequence;
+  }
+  PrintResets(*logs, shown, INT64_MAX);
   if (flags.tail == 0 && !logs->entries.empty() && logs->entries.front().sequence > 1 &&
       flags.page.sequence == 0) {
     Talk(fmt::format("pyro: {} earlier entries are not shown; --all shows them\n",
