@@ -39,6 +39,7 @@ class Calls(Caller):
         "offset": "integer",
         "path": "text",
         "sequence": "integer",
+        "snapshot": "text",
         "source_path": "path",
         "stream": "stdout,stderr",
         "task start-command timeout_seconds": "limit",
@@ -283,6 +284,45 @@ class Calls(Caller):
         answer: results.TaskInfo = self._call("task stop", task_id=task_id)
         return answer
 
+    def create_task_snapshot(self, task_id: str, *, name: str) -> results.TaskSnapshotInfo:
+        """Keeps the task's disk, which is its workspace and the changes to its root, under a name.
+
+        ``name``: 1 to 64 letters, digits, ``.``, ``_`` or ``-``. Processes of the guest cannot write
+        meanwhile: for milliseconds on a file system with reflinks, elsewhere as long as a copy takes. Does
+        not start a guest. AlreadyExistsError: the name is taken. LimitExceededError: the task has 64
+        snapshots.
+        """
+        answer: results.TaskSnapshotInfo = self._call("task snapshot create", task_id=task_id, name=name)
+        return answer
+
+    def list_task_snapshots(self, task_id: str) -> results.TaskSnapshots:
+        """Show a task's snapshots."""
+        answer: results.TaskSnapshots = self._call("task snapshot list", task_id=task_id)
+        return answer
+
+    def delete_task_snapshot(self, task_id: str, *, name: str) -> results.DeletedTaskSnapshot:
+        """Delete a snapshot; the task stays as it is."""
+        answer: results.DeletedTaskSnapshot = self._call("task snapshot delete", task_id=task_id, name=name)
+        return answer
+
+    def reset_task(self, task_id: str, *, snapshot: str = "create") -> results.TaskResetInfo:
+        """Ends the guest with all its processes, and gives the task the disk of a snapshot.
+
+        The journal goes on, and logs_task tells the reset. The next command starts the guest again. A new
+        task has the snapshot ``create``, unless ``notices`` of its creation say otherwise. What was on the
+        disk before is lost, unless a snapshot has it.
+        """
+        answer: results.TaskResetInfo = self._call("task reset", task_id=task_id, snapshot=snapshot)
+        return answer
+
+    def df_task(self, task_id: str) -> results.TaskDiskUse:
+        """Returns what the task's disk, snapshots and journal take on this host's disk. ``own_bytes``: what
+        no other file has, so what a deletion frees. Where ``exact`` is false, the host's file system does not
+        tell what is shared, and ``own_bytes`` and ``total_bytes`` are upper bounds.
+        """
+        answer: results.TaskDiskUse = self._call("task df", task_id=task_id)
+        return answer
+
     def export_task(self, task_id: str, *, path: str, destination: Union[str, os.PathLike[str], Descriptor],
                     force: bool = False) -> results.ExportedPath:
         """Copies a path of the guest, relative ones from /workspace, to this host.
@@ -458,6 +498,26 @@ class TaskCalls:
     def stop(self) -> results.TaskInfo:
         """Pyro.stop_task for this task."""
         return self._pyro.stop_task(self.task_id)
+
+    def create_snapshot(self, *, name: str) -> results.TaskSnapshotInfo:
+        """Pyro.create_task_snapshot for this task."""
+        return self._pyro.create_task_snapshot(self.task_id, name=name)
+
+    def list_snapshots(self) -> results.TaskSnapshots:
+        """Pyro.list_task_snapshots for this task."""
+        return self._pyro.list_task_snapshots(self.task_id)
+
+    def delete_snapshot(self, *, name: str) -> results.DeletedTaskSnapshot:
+        """Pyro.delete_task_snapshot for this task."""
+        return self._pyro.delete_task_snapshot(self.task_id, name=name)
+
+    def reset(self, *, snapshot: str = "create") -> results.TaskResetInfo:
+        """Pyro.reset_task for this task."""
+        return self._pyro.reset_task(self.task_id, snapshot=snapshot)
+
+    def df(self) -> results.TaskDiskUse:
+        """Pyro.df_task for this task."""
+        return self._pyro.df_task(self.task_id)
 
     def export(self, *, path: str, destination: Union[str, os.PathLike[str], Descriptor],
                force: bool = False) -> results.ExportedPath:

@@ -217,7 +217,15 @@ class TaskLogEntry(TaskCommand):
     stderr_truncated: bool  # The middle is missing.
 
 
-class TaskLogs(TypedDict):
+class TaskReset(TypedDict):
+    """The disk of a task became that of a snapshot."""
+
+    snapshot: str  # The snapshot that its disk became.
+    sequence: int  # The last command before; the journal goes on behind it.
+    reset_at: str  # The time of the reset.
+
+
+class TaskLogs(Notices):
     """Entries with their output."""
 
     task_id: str  # The task's id.
@@ -286,6 +294,66 @@ class TaskList(TypedDict):
 
     count: int
     tasks: list[TaskInfo]  # All tasks.
+
+
+class TaskSnapshot(TypedDict):
+    """A copy of a task's disk."""
+
+    name: str  # Its name.
+    sequence: int  # The last command that began before; 0: none.
+    created_at: str  # The time of its creation.
+
+
+class TaskSnapshotInfo(TaskSnapshot):
+    """A snapshot by itself."""
+
+    task_id: str  # The task's id.
+
+
+class TaskSnapshots(TypedDict):
+    """The snapshots of a task."""
+
+    task_id: str  # The task's id.
+    count: int
+    snapshots: list[TaskSnapshot]  # The oldest first.
+
+
+class DeletedTaskSnapshot(TypedDict):
+    """A snapshot that was deleted."""
+
+    task_id: str  # The task's id.
+    name: str  # The snapshot's name.
+    deleted: Literal[True]  # True.
+
+
+class TaskResetInfo(TaskReset):
+    """A reset by itself."""
+
+    task_id: str  # The task's id.
+
+
+class TaskSnapshotUse(TypedDict):
+    """What a snapshot takes on the host's disk."""
+
+    name: str  # Its name.
+    disk_bytes: int  # What it takes.
+    own_bytes: int  # Of these, what no other file has.
+
+
+class TaskDiskUse(TypedDict):
+    """What a task takes on the host's disk."""
+
+    task_id: str  # The task's id.
+    disk_mib: int  # The bound of its disk.
+    disk_bytes: int  # What its disk takes now.
+    own_bytes: int  # Of these, what no other file has.
+    journal_bytes: int  # What its journal takes.
+    console_bytes: int  # What its console's log takes.
+    total_bytes: int  # All together; what several snapshots share counts once.
+    free_bytes: int  # What is free on the host's disk.
+    exact: bool  # False: own_bytes and total_bytes are upper bounds, since the host does not tell what is shared.
+    count: int
+    snapshots: list[TaskSnapshotUse]  # The oldest first.
 
 
 class ExportedPath(Notices):
