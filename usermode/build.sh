@@ -91,17 +91,22 @@ if different=$(grep -E '^(CONFIG_|# CONFIG_)' "$here/kernel.config" | grep -vxFf
 fi
 
 say "compiling $package $version; with an empty compiler cache this takes about $((8 / jobs + 1)) minutes"
-# On a terminal one line shows how far it is; elsewhere every hundredth step is a line.
+# On a terminal one line shows how far it is; elsewhere every hundredth step is a line. A loop of the shell, because Debian's awk reads
+# kilobytes of a pipe before it looks at the first line.
 progress() {
-  awk -v steps="$steps" -v terminal="$([ -t 1 ] && echo 1 || echo 0)" '
-    /^  [A-Z]/ {
-      ++done
-      if (terminal) printf "\r\033[K[%d/%d] %s", done, (done > steps ? done : steps), $2
-      else if (done % 100 == 0) printf "[%d/%d] %s\n", done, (done > steps ? done : steps), $2
-      fflush(); next
-    }
-    { print }
-    END { if (terminal) printf "\r\033[K" }'
+  local terminal=false line step count=0
+  if [ -t 1 ]; then terminal=true; fi
+  while IFS= read -r line; do
+    if [[ $line != "  "[A-Z]* ]]; then echo "$line"; continue; fi
+    count=$((count + 1))
+    read -r step _ <<<"$line"
+    if $terminal; then
+      printf '\r\033[K[%d/%d] %s' "$count" "$((count > steps ? count : steps))" "$step"
+    elif [ $((count % 100)) = 0 ]; then
+      echo "[$count/$((count > steps ? count : steps))] $step"
+    fi
+  done
+  if $terminal; then printf '\r\033[K'; fi
 }
 build -j "$jobs" linux 2>"$work/warnings" | progress ||
   { grep -E 'error|Error' "$work/warnings" >&2 || tail -n 20 "$work/warnings" >&2; fail "the kernel does not compile" "see $work/warnings"; }
