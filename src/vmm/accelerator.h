@@ -48,8 +48,9 @@ struct AcceleratorOptions {
 };
 
 // Returns the wish, or the cached verdict if it is still valid. Otherwise it runs the probe twice
-// under each accelerator, 20 s each time at most, and caches the verdict. Several processes may do
-// this at once. A cache that cannot be read or written is ignored.
+// under each accelerator and caches the verdict. Each time lasts 20 s at most, or 60 s once TCG's
+// has run out of those. Several processes may do this at once. A cache that cannot be read or
+// written is ignored.
 // kMissingTool: no monitor or no bwrap. kInvalidArgument: the wish is not an accelerator.
 // kGuestUnavailable: the probe fails under every accelerator.
 Result<AcceleratorVerdict> ChooseAccelerator(const VmmFactory& factory,

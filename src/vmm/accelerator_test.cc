@@ -243,6 +243,16 @@ TEST_F(ProbedHostTest, BothHaveTheSamePatienceAndASlowKvmEndsSoon) {
   EXPECT_TRUE(KnownAccelerator(factory_, options_));
 }
 
+TEST_F(ProbedHostTest, AHostTooBusyForTcgsProbeGivesBothLonger) {
+  probe_ = [](int, Accelerator accelerator, ProbeLimits limits) {
+    if (limits.patience < std::chrono::seconds(30)) return RanOut();
+    return Took(accelerator == Accelerator::kKvm ? 40 : 170);
+  };
+  const AcceleratorVerdict verdict = Choose();
+  EXPECT_EQ(verdict.reason, "a tiny guest took 40 ms under KVM and 170 ms under TCG");
+  EXPECT_TRUE(verdict.lasts);
+}
+
 TEST_F(ProbedHostTest, ThatUserModeWorksIsCachedAndThatItDoesNotIsFoundOutAgain) {
   probe_ = [](int count, Accelerator, ProbeLimits) {
     return count == 1 ? Failed("did not finish") : Took(170);

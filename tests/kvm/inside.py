@@ -30,23 +30,17 @@ fault/test_owner.py::test_a_stranger_that_looks_in_first_does_not_become_the_own
 fault/test_broken_files.py::test_a_registry_removed_below_a_running_guest
 """.split()
 FOR_USER = """
-vm/test_run.py::test_the_guest_is_not_the_host
 vm/test_run.py::test_the_guests_clock_is_right
 vm/test_run.py::test_cpus_and_memory_are_as_asked
 vm/test_run.py::test_the_least_memory_boots
-vm/test_run.py::test_a_timeout_kills_the_whole_tree_and_keeps_the_output
 vm/test_run.py::test_four_runs_at_a_time
 vm/test_machine.py::test_kvm_where_it_does_not_work_is_refused_with_the_remedy
 vm/test_signals.py::test_a_signal_while_the_guest_boots
 vm/test_signals.py::test_the_end_of_a_killed_supervisor_is_told
-vm/test_signals.py::test_a_guest_that_powers_off_is_lost_not_hung
-vm/test_task.py::test_stdin_and_binary_output
 vm/test_task.py::test_a_killed_cli_leaves_its_command_running
 vm/test_task_ends.py::test_the_lease_ends_by_itself_and_an_exec_brings_it_back
-vm/test_task_ends.py::test_stop_interrupts_what_runs
 vm/test_spares.py::test_a_killed_spare_stops_no_run
 vm/test_warm.py::test_no_two_clones_agree
-fault/test_owner.py::test_a_caller_killed_before_its_request_leaves_no_guest
 fault/test_owner.py::test_a_supervisor_killed_in_the_middle_of_a_run_leaves_nothing
 """.split()
 # Network namespaces stand for the world there.
@@ -150,7 +144,7 @@ def times():
     """Boot, template, spare and exec under KVM, and a boot under TCG."""
     right = True
     for kind, env in (("boot", {"PYRO_WARM_START": "0"}), ("template", {})):
-        found = [run_ms(env=env) for _ in range(3)]
+        found = [run_ms(env=env) for _ in range(2)]
         right = right and all(one[:2] == ("kvm", kind) for one in found)
         print(f"  kvm, {kind}: takes commands / nothing is left after "
               f"{', '.join(f'{ready} / {removed}' for *_, ready, removed in found)} ms", flush=True)
@@ -167,7 +161,8 @@ def times():
         spent.append(round(1000 * (time.monotonic() - begun)))
     must("task", "delete", task)
     print(f"  kvm, task exec of 'true' in a running guest: {', '.join(map(str, spent[1:]))} ms", flush=True)
-    print(f"  tcg, boot: {boot('tcg')[1]}", flush=True)
+    if os.geteuid() != 0:  # Once is enough: it takes minutes.
+        print(f"  tcg, boot: {boot('tcg')[1]}", flush=True)
     return right
 
 
