@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "state/instance/instance_record.h"
+#include "state/journal/journal.h"
 #include "state/journal/journal_line.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -35,5 +36,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto manifest = ParseTaskManifest(text)) {
     PYRO_CHECK(ParseTaskManifest(FormatTaskManifest(*manifest)).ok());
   }
+  (void)ParseKilled(text);
   return 0;
 }

@@ -114,11 +114,13 @@ TYPES = {"text": "str", "choice": "str", "texts": "list[str]", "integer": "int",
 ALIASES = {"State": ["created", "started", "stopped"],
            "ExecutionMode": ["pending", "guest_virtio_serial", "guest_vsock", "host_compat"]}
 # The order of arguments; others follow in the order of their rows. Those of the first line are given without a name.
-POSITIONAL = ["vm_id", "task_id", "sequence"]
+POSITIONAL = ["vm_id", "task_id", "sequence", "signal"]
 ORDER = [*POSITIONAL, "environment", "command", "count", "vcpu_count", "mem_mib", "timeout_seconds", "ttl_seconds", "network",
          "allow_host_compat"]
 STREAMS = {"stdin": "Optional[Input] = None", "on_stdout": "Optional[OutputCallback] = None",
            "on_stderr": "Optional[OutputCallback] = None"}
+# What a result has as text, or with output="bytes" as bytes.
+OUTPUTS = {"stdout", "stderr", "text"}
 PATHS = "Union[str, os.PathLike[str]"
 
 
@@ -139,6 +141,24 @@ class Api:
         else:
             plain = TYPES.get(field["kind"]) or (f"list[{field['of']}]" if field["kind"] == "list" else field["of"])
         return f"Optional[{plain}]" if field.get("null") else plain
+
+    def holds_output(self, name: str) -> bool:
+        return any(field["name"] in OUTPUTS or ("of" in field and self.holds_output(field["of"]))
+                   for field in self.structs[name]["fields"])
+
+    def bytes_class(self, name: str) -> list[str]:
+        """The same result with its output as bytes."""
+        lines = ["", "", f"class {name}Bytes(TypedDict):", f'    """{name} of a call with output="bytes"."""', ""]
+        for field in self.structs[name]["fields"]:
+            if field.get("count"):
+                lines.append(f"    {field['count']}: int")
+            declared = self.result_type(field)
+            if field["name"] in OUTPUTS:
+                declared = "bytes"
+            elif "of" in field and self.holds_output(field["of"]):
+                declared = declared.replace(field["of"], f"{field['of']}Bytes")
+            lines.append(f"    {field['name']}: {declared}")
+        return lines
 
     def result_class(self, name: str) -> list[str]:
         struct = self.structs[name]
@@ -176,6 +196,8 @@ class Api:
                 add(self.structs[name]["base"])
             done.append(name)
             lines.extend(self.result_class(name))
+            if self.holds_output(name):
+                lines.extend(self.bytes_class(name))
 
         for operation in self.operations:
             add(operation["result"])
@@ -192,6 +214,8 @@ class Api:
         if "sink" in operation["needs"]:
             return {name: declared for name, declared in STREAMS.items() if name != "stdin"}
         returns_output = "stdout" in {field["name"] for field in self.structs[operation["result"]]["fields"]}
+        if "stdin" in operation["needs"]:
+            return {"stdin": STREAMS["stdin"]}
         if "command" not in operation["needs"]:
             return {}
         return STREAMS if returns_output else {"stdin": STREAMS["stdin"]}
@@ -226,17 +250,36 @@ class Api:
         default = field["default"]
         return f"{declared} = {json.dumps(default) if isinstance(default, str) else int(default) if field['kind'] == 'number' else default}"
 
+    def has_output(self, operation: dict[str, Any]) -> bool:
+        return "sink" in operation["needs"] or self.holds_output(operation["result"])
+
     def method(self, operation: dict[str, Any], name: str, handle: str = "") -> list[str]:
+        if not self.has_output(operation):
+            return self.one_method(operation, name, handle)
+        lines: list[str] = []
+        plain = f"results.{operation['result']}"
+        raw = f"{plain}Bytes" if self.holds_output(operation["result"]) else plain
+        for form, callback, result in (('Literal["text"] = "text"', "OutputCallback", plain), ('Literal["bytes"]', "BytesCallback", raw)):
+            head = self.one_method(operation, name, handle, form, callback, result)[1]
+            lines += ["", "    @overload", f"{head} ..."]
+        both = plain if raw == plain else f"Union[{plain}, {raw}]"
+        return lines + self.one_method(operation, name, handle, 'Literal["text", "bytes"] = "text"', "Callable[[Any], object]", both)
+
+    def one_method(self, operation: dict[str, Any], name: str, handle: str = "", output: str = "", callback: str = "OutputCallback",
+                   result: str = "") -> list[str]:
+        result = result or f"results.{operation['result']}"
         fields = self.arguments(operation)
         fields.pop(handle, None)
         positional = [one for one in fields if one in POSITIONAL]
         if "environment" in fields and "vcpu_count" not in fields:
             positional.append("environment")
-        streams = self.streams(operation)
+        streams = {one: declared.replace("OutputCallback", callback) for one, declared in self.streams(operation).items()}
+        if output:
+            streams["output"] = output
         named = [self.declared(fields[one]) for one in fields if one not in positional]
         named += [f"{one}: {declared}" for one, declared in streams.items()]
         parameters = ["self", *(self.declared(fields[one]) for one in positional), *(["*"] if named else []), *named]
-        head = wrap(f"    def {name}(", parameters, f") -> results.{operation['result']}:", len(name) + 9)
+        head = wrap(f"    def {name}(", parameters, f") -> {result}:", len(name) + 9)
         if handle:
             doc = f"Pyro.{operation['method']} for this {'task' if handle == 'task_id' else 'VM'}."
             passed = [f"self.{handle}", *positional, *(f"{one}={one}" for one in [*fields, *streams] if one not in positional)]
@@ -244,7 +287,7 @@ class Api:
         else:
             doc = operation.get("for_python") or operation["sentence"] + "."
             passed = [json.dumps(operation["name"]), *(f"{one}={one}" for one in [*fields, *streams])]
-            body = wrap(f"        answer: results.{operation['result']} = self._call(", passed, ")", 12)
+            body = wrap(f"        answer: {result} = self._call(", passed, ")", 12)
         return ["", head, *docstring(doc), body, *([] if handle else ["        return answer"])]
 
     def calls(self) -> str:
@@ -254,8 +297,8 @@ class Api:
                 kind = self.kind(field)
                 kinds[f"{operation['name']} {name}" if kind == "limit" else name] = kind
         lines = [GENERATED + '"""The calls of pyro, one for each operation, and those of the handles."""', "", "from __future__ import annotations",
-                 "", "import os", "from typing import TYPE_CHECKING, Literal, Mapping, Optional, Sequence, Union", "", "from . import results",
-                 "from ._arguments import Caller, Command, Descriptor, Input, OutputCallback", "", "if TYPE_CHECKING:", "    from ._client import Pyro",
+                 "", "import os", "from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Optional, Sequence, Union, overload", "", "from . import results",
+                 "from ._arguments import BytesCallback, Caller, Command, Descriptor, Input, OutputCallback", "", "if TYPE_CHECKING:", "    from ._client import Pyro",
                  "", "", "class Calls(Caller):", '    """The calls of Pyro."""', "", "    _kinds = {"]
         lines += [f"        {json.dumps(name)}: {json.dumps(kind)}," for name, kind in sorted(kinds.items())] + ["    }"]
         for operation in self.operations:

@@ -74,10 +74,21 @@ struct ExecTaskRequest : TaskRequest {
 struct StartTaskCommandRequest : TaskRequest {
   Command command;
   std::int64_t timeout_seconds = 0;  // 0: none.
+  bool keep_stdin = false;
 };
 
 struct TaskCommandRequest : TaskRequest {
   std::int64_t sequence = 0;
+};
+
+struct WriteTaskStdinRequest : TaskCommandRequest {
+  bool close = false;
+  std::int64_t timeout_seconds = 0;  // 0: none.
+};
+
+struct SignalTaskCommandRequest : TaskCommandRequest {
+  std::string signal;
+  bool first = false;
 };
 
 struct GetTaskCommandRequest : TaskCommandRequest {
@@ -86,6 +97,7 @@ struct GetTaskCommandRequest : TaskCommandRequest {
 
 struct ReadTaskCommandRequest : TaskCommandRequest {
   bool follow = false;
+  OutputOffsets from;
 };
 
 struct ReadTaskOutputRequest : TaskCommandRequest {

@@ -153,12 +153,36 @@ class Engine {
   // The same, but returns once the command is recorded. The command goes on without a client, to
   // its end or its timeout (0: none). ReadTaskOutput reads its output, GetTaskCommand waits for it,
   // CancelTaskCommand ends it. Of `io` no sink is used, and a stdin must be a regular file with at
-  // most kMaxBackgroundInput bytes left. kCancelled: the command does not run. kWrongState: the
-  // task runs on the host, where no command outlives its caller.
+  // most kMaxBackgroundInput bytes left. With kStaysOpen the command's stdin does not end after
+  // them: WriteTaskStdin writes on and ends it. A caller that dies before all bytes are on their
+  // way leaves it open, too, so that no command takes a part for all. kCancelled: the command does
+  // not run. kWrongState: the task runs on the host, where no command outlives its caller.
+  enum class StdinEnd { kAfterInput, kStaysOpen };
   virtual Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id,
                                                       const Command& command,
                                                       std::int64_t timeout_seconds,
-                                                      const CallIo& io = {}) = 0;
+                                                      const CallIo& io = {},
+                                                      StdinEnd end = StdinEnd::kAfterInput) = 0;
+  // Writes what `io.stdin_fd` has, to its end, to the stdin of a command that was started with
+  // kStaysOpen, and with kYes ends it after that. Any process may call it, at any time, and any
+  // number of times. Pieces of at most 64 KiB go in whole, in the order of all callers. Waits while
+  // the command does not read, up to `timeout_seconds` (0: without end): then `complete` is false.
+  // It stays open for others if the caller dies. kWrongState: the command has ended, or its stdin
+  // was closed or not kept open; the message has the number of bytes that it took. kNotFound: no
+  // such command.
+  enum class CloseStdin { kNo, kYes };
+  virtual Result<WrittenStdin> WriteTaskStdin(const std::string& task_id, std::int64_t sequence,
+                                              CloseStdin close, std::int64_t timeout_seconds = 0,
+                                              const CallIo& io = {}) = 0;
+  // Sends a signal, such as "TERM", "SIGTERM" or "15", to every process of a running command, or to
+  // its first process alone. Any process may call it. kWrongState: it has ended, or runs on the
+  // host. kInvalidArgument: no such signal. kNotFound: no such command.
+  enum class SignalTarget { kAll, kFirst };
+  virtual Result<SignalledTaskCommand> SignalTaskCommand(const std::string& task_id,
+                                                         std::int64_t sequence,
+                                                         const std::string& signal,
+                                                         SignalTarget target = SignalTarget::kAll,
+                                                         const CallIo& io = {}) = 0;
   // Kills a running command with every process that it started; returns once that is recorded. Any
   // process may call it. A call that waits for the command gets its end as usual. A command that
   // has ended is returned unchanged. kNotFound: no such command. kWrongState: it runs on the host,
@@ -190,11 +214,12 @@ class Engine {
   // Entries from `first` on, at most `limit` of them. A limit of 0 means all, one of -N the last N.
   virtual Result<TaskLogs> LogsTask(const std::string& task_id, std::int64_t first = 1,
                                     std::int64_t limit = 0) = 0;
-  // One entry. Copies its streams to the sink, up to their present end or, with kYes, until the
-  // command has ended.
+  // One entry. Copies its streams to the sink from `from` on, up to their present end or, with
+  // kYes, until the command has ended.
   enum class Follow { kNo, kYes };
   virtual Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                              Follow follow, const CallIo& io) = 0;
+                                              Follow follow, const CallIo& io,
+                                              const OutputOffsets& from = {}) = 0;
   // The processes in the task's guest, without the kernel's threads, in the order of their ids: at
   // most 4,096. Neither starts the guest nor renews its lease. kWrongState: it does not run, or the
   // task runs on the host. kGuestUnavailable: it does not answer within 20 s. kProtocol: its answer

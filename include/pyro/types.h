@@ -74,6 +74,30 @@ struct Explanation {
   std::string hint;
 };
 
+// A process that a kill or a signal reached, as the guest tells.
+struct ReachedProcess {
+  std::int64_t pid = 0;
+  std::string command;  // As in TaskProcess; of a kill the name alone.
+};
+
+// What the kill of a command ended.
+struct KilledProcesses {
+  std::int64_t count = 0;                 // Of its processes.
+  bool gone = false;                      // None of them is left in the command's cgroup.
+  std::vector<ReachedProcess> processes;  // The first 32 of them.
+};
+
+// What the new start of a task's guest kept, and what it did not.
+struct Restart {
+  struct Ended {
+    std::int64_t sequence = 0;
+    std::vector<std::string> command;
+  };
+  std::vector<std::string> kept;
+  std::vector<std::string> lost;
+  std::vector<Ended> interrupted;  // Commands that ran when the guest went, the last 100.
+};
+
 // The end of a command. A command that ran is a result, with any exit code.
 struct ExecResult {
   // At most kMaxResultBytes, head and tail; empty if the output was streamed. The same for stderr.
@@ -95,6 +119,8 @@ struct ExecResult {
   // print later is not kept.
   bool output_left_open = false;
   Explanation explanation;
+  // Of one that timed out or was cancelled; empty: no guest told.
+  std::optional<KilledProcesses> killed;
   Timings timings;
 };
 
@@ -149,8 +175,9 @@ struct TaskCommand {
   std::uint64_t stderr_bytes = 0;
   std::uint64_t stdout_dropped = 0;  // Beyond the task's bound on output.
   std::uint64_t stderr_dropped = 0;
-  bool output_left_open = false;  // As in ExecResult, like the next.
+  bool output_left_open = false;  // As in ExecResult, like the next two.
   Explanation explanation;
+  std::optional<KilledProcesses> killed;
 };
 
 struct TaskInfo {
@@ -172,6 +199,7 @@ struct TaskInfo {
   std::string last_used_at;
   std::string expires_at;
   std::string last_error;
+  std::string read_only;  // Why /workspace takes no writes, as far as it is known; empty: it does.
   std::int64_t command_count = 0;
   std::optional<TaskCommand> last_command;
   std::uint64_t disk_bytes = 0;  // What the task takes on this host now.
@@ -185,7 +213,8 @@ struct TaskExecResult : ExecResult {
   std::int64_t sequence = 0;
   std::vector<std::string> command;
   std::string cwd;
-  bool restarted = false;  // The task was stopped and was started for this command.
+  bool restarted = false;          // The task was stopped and was started for this command.
+  std::optional<Restart> restart;  // Of one that was.
 };
 
 // One journal entry by itself, without its output.
@@ -196,7 +225,8 @@ struct TaskCommandInfo : TaskCommand {
 // A command that runs on without its caller.
 struct StartedTaskCommand : TaskCommandInfo {
   std::string environment;
-  bool restarted = false;  // The task was stopped and was started for this command.
+  bool restarted = false;          // The task was stopped and was started for this command.
+  std::optional<Restart> restart;  // Of one that was.
 };
 
 struct TaskCommandPage {
@@ -296,6 +326,31 @@ struct TaskProcess {
   std::int64_t rss_kib = 0;      // Its resident memory, in KiB.
   std::int64_t sequence = 0;     // The command of the journal that it belongs to; 0: none.
   std::string command;  // Its words quoted for a shell, printable; "…" ends what was cut.
+};
+
+// What the stdin of a command took.
+struct WrittenStdin {
+  std::string task_id;
+  std::int64_t sequence = 0;
+  std::uint64_t bytes = 0;  // The guest has them for the command, which may not have read them yet.
+  bool complete = false;    // All that was to be written. False: the time was over first.
+  bool closed = false;      // It ends after them.
+};
+
+// Whom a signal went to, as the guest tells.
+struct SignalledTaskCommand {
+  std::string task_id;
+  std::int64_t sequence = 0;
+  std::string signal;                     // Its name, such as SIGTERM, or its number.
+  std::vector<ReachedProcess> processes;  // At most 64 of them.
+  std::int64_t signalled = 0;             // All of them.
+  std::int64_t left = 0;  // Processes of the command that run at most half a second later.
+};
+
+// Where to begin in each stream of a command's output, in bytes.
+struct OutputOffsets {
+  std::int64_t stdout_offset = 0;
+  std::int64_t stderr_offset = 0;
 };
 
 struct TaskProcesses {

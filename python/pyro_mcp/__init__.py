@@ -16,7 +16,7 @@ if importlib.util.find_spec(f"{__name__}._pyro") is None:
         name=f"{__name__}._pyro",
     )
 
-from ._client import Command, Descriptor, OutputCallback, Pyro
+from ._client import BytesCallback, Command, Descriptor, OutputCallback, Pyro
 from ._handles import Task, Vm, Watch
 from ._pyro import VERSION as __version__
 from ._server import Server, create_server
@@ -41,6 +41,7 @@ from .errors import (
 
 __all__ = [
     "AlreadyExistsError",
+    "BytesCallback",
     "CancelledError",
     "Command",
     "DataLossError",

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Optional, Sequence, Union, overload
 
 from . import results
-from ._arguments import Caller, Command, Descriptor, Input, OutputCallback
+from ._arguments import BytesCallback, Caller, Command, Descriptor, Input, OutputCallback
 
 if TYPE_CHECKING:
     from ._client import Pyro
@@ -19,6 +19,7 @@ class Calls(Caller):
     _kinds = {
         "all": "flag",
         "allow_host_compat": "flag",
+        "close": "flag",
         "command": "command",
         "count": "integer",
         "cwd": "text",
@@ -28,9 +29,11 @@ class Calls(Caller):
         "environment": "text",
         "exclude": "texts",
         "first": "integer",
+        "first_only": "flag",
         "follow": "flag",
         "force": "flag",
         "git": "flag",
+        "keep_stdin": "flag",
         "limit": "integer",
         "machine": "auto,kvm,tcg,usermode",
         "mem_mib": "integer",
@@ -39,10 +42,14 @@ class Calls(Caller):
         "offset": "integer",
         "path": "text",
         "sequence": "integer",
+        "signal": "text",
         "snapshot": "text",
         "source_path": "path",
+        "stderr_offset": "integer",
+        "stdout_offset": "integer",
         "stream": "stdout,stderr",
         "task start-command timeout_seconds": "limit",
+        "task stdin timeout_seconds": "limit",
         "task_id": "text",
         "timeout_seconds": "integer",
         "ttl_seconds": "integer",
@@ -54,13 +61,32 @@ class Calls(Caller):
         "wait_seconds": "number",
     }
 
+    @overload
     def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1, mem_mib: int = 1024,
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
-                  on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
+                  on_stderr: Optional[OutputCallback] = None, output: Literal["text"] = "text") -> results.ExecResult: ...
+
+    @overload
+    def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1, mem_mib: int = 1024,
+                  timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
+                  allow_host_compat: bool = False,
+                  machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
+                  env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                  stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
+                  on_stderr: Optional[BytesCallback] = None, output: Literal["bytes"]) -> results.ExecResultBytes: ...
+
+    def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1, mem_mib: int = 1024,
+                  timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
+                  allow_host_compat: bool = False,
+                  machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
+                  env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                  stdin: Optional[Input] = None, on_stdout: Optional[Callable[[Any], object]] = None,
+                  on_stderr: Optional[Callable[[Any], object]] = None,
+                  output: Literal["text", "bytes"] = "text") -> Union[results.ExecResult, results.ExecResultBytes]:
         """Runs one command in a VM of its own. The VM is deleted when this call ends in any way.
 
         Pulls the environment if it is missing. The command is killed ``timeout_seconds`` (up to 604800; 0:
@@ -71,10 +97,10 @@ class Calls(Caller):
         and ``on_stderr`` are those of exec_task. GuestUnavailableError: no guest could start, or it died
         before the command ended.
         """
-        answer: results.ExecResult = self._call("run", environment=environment, command=command,
-            vcpu_count=vcpu_count, mem_mib=mem_mib, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds,
-            network=network, allow_host_compat=allow_host_compat, machine=machine, env=env, cwd=cwd, user=user,
-            stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
+        answer: Union[results.ExecResult, results.ExecResultBytes] = self._call("run", environment=environment,
+            command=command, vcpu_count=vcpu_count, mem_mib=mem_mib, timeout_seconds=timeout_seconds,
+            ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat, machine=machine, env=env,
+            cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
         return answer
 
     def create_vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024, ttl_seconds: int = 600,
@@ -91,17 +117,30 @@ class Calls(Caller):
         answer: results.VmInfo = self._call("vm start", vm_id=vm_id)
         return answer
 
+    @overload
     def exec_vm(self, vm_id: str, *, command: Command, timeout_seconds: int = 30,
                 env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                 stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
-                on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
+                on_stderr: Optional[OutputCallback] = None, output: Literal["text"] = "text") -> results.ExecResult: ...
+
+    @overload
+    def exec_vm(self, vm_id: str, *, command: Command, timeout_seconds: int = 30,
+                env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
+                on_stderr: Optional[BytesCallback] = None, output: Literal["bytes"]) -> results.ExecResultBytes: ...
+
+    def exec_vm(self, vm_id: str, *, command: Command, timeout_seconds: int = 30,
+                env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                stdin: Optional[Input] = None, on_stdout: Optional[Callable[[Any], object]] = None,
+                on_stderr: Optional[Callable[[Any], object]] = None,
+                output: Literal["text", "bytes"] = "text") -> Union[results.ExecResult, results.ExecResultBytes]:
         """Runs one command in a started VM and then deletes that VM. Otherwise as run_in_vm.
 
         WrongStateError: it is not started.
         """
-        answer: results.ExecResult = self._call("vm exec", vm_id=vm_id, command=command,
-            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout,
-            on_stderr=on_stderr)
+        answer: Union[results.ExecResult, results.ExecResultBytes] = self._call("vm exec", vm_id=vm_id,
+            command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin,
+            on_stdout=on_stdout, on_stderr=on_stderr, output=output)
         return answer
 
     def stop_vm(self, vm_id: str) -> results.VmInfo:
@@ -171,10 +210,24 @@ class Calls(Caller):
             machine=machine, name=name, disk_mib=disk_mib, source_path=source_path, exclude=exclude, git=git)
         return answer
 
+    @overload
     def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
-                  on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
+                  on_stderr: Optional[OutputCallback] = None,
+                  output: Literal["text"] = "text") -> results.TaskExecResult: ...
+
+    @overload
+    def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
+                  env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                  stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
+                  on_stderr: Optional[BytesCallback] = None, output: Literal["bytes"]) -> results.TaskExecResultBytes: ...
+
+    def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
+                  env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                  stdin: Optional[Input] = None, on_stdout: Optional[Callable[[Any], object]] = None,
+                  on_stderr: Optional[Callable[[Any], object]] = None,
+                  output: Literal["text", "bytes"] = "text") -> Union[results.TaskExecResult, results.TaskExecResultBytes]:
         """Runs a command in the task's /workspace; the task stays.
 
         When this returns, the command's files are on disk, and its words, output and end are in the journal.
@@ -186,20 +239,47 @@ class Calls(Caller):
         without it root. A directory, a user or a program that is not there is a result whose ``explanation``
         names it. LimitExceededError: 256 commands already run in the task.
         """
-        answer: results.TaskExecResult = self._call("task exec", task_id=task_id, command=command,
-            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout,
-            on_stderr=on_stderr)
+        answer: Union[results.TaskExecResult, results.TaskExecResultBytes] = self._call("task exec", task_id=task_id,
+            command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin,
+            on_stdout=on_stdout, on_stderr=on_stderr, output=output)
         return answer
 
     def start_task_command(self, task_id: str, *, command: Command, timeout_seconds: Optional[int] = None,
                            env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None,
-                           user: Optional[str] = None, stdin: Optional[Input] = None) -> results.StartedTaskCommand:
+                           user: Optional[str] = None, keep_stdin: bool = False,
+                           stdin: Optional[Input] = None) -> results.StartedTaskCommand:
         """As exec_task, but returns once the command is recorded. The command goes on without a caller, to
         its end, or to its timeout if one is given. ``stdin`` is bytes or a regular file, with at most 261120
-        bytes. The calls below take its ``sequence``.
+        bytes. With ``keep_stdin`` it stays open for write_task_stdin; so it does if this process dies in the
+        middle of it. The calls below take its ``sequence``.
         """
         answer: results.StartedTaskCommand = self._call("task start-command", task_id=task_id, command=command,
-            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin)
+            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, keep_stdin=keep_stdin, stdin=stdin)
+        return answer
+
+    def write_task_stdin(self, task_id: str, sequence: int, *, timeout_seconds: Optional[int] = None,
+                         close: bool = False, stdin: Optional[Input] = None) -> results.WrittenStdin:
+        """Writes ``stdin``, which is bytes or an open file, to the stdin of a command that was started with
+        ``keep_stdin``, and with ``close`` ends it.
+
+        Any process may write, at any time; if it dies, stdin stays open for the next. Waits while the command
+        does not read, up to ``timeout_seconds``; then ``complete`` is False and ``bytes`` says how many it
+        took. WrongStateError: the command has ended, or its stdin is closed.
+        """
+        answer: results.WrittenStdin = self._call("task stdin", task_id=task_id, sequence=sequence,
+            timeout_seconds=timeout_seconds, close=close, stdin=stdin)
+        return answer
+
+    def signal_task_command(self, task_id: str, sequence: int, signal: str, *,
+                            first_only: bool = False) -> results.SignalledTaskCommand:
+        """Sends a signal, by name or number, to every process of a running command, or with ``first_only`` to
+        its first process alone.
+
+        The result lists the processes that got it, and says how many of the command's are ``left`` at most
+        half a second later. WrongStateError: the command has ended.
+        """
+        answer: results.SignalledTaskCommand = self._call("task signal", task_id=task_id, sequence=sequence,
+            signal=signal, first_only=first_only)
         return answer
 
     def cancel_task_command(self, task_id: str, sequence: int) -> results.TaskCommandInfo:
@@ -214,11 +294,21 @@ class Calls(Caller):
         answer: results.TaskInfo = self._call("task status", task_id=task_id)
         return answer
 
-    def logs_task(self, task_id: str, *, first: int = 1, limit: int = 0) -> results.TaskLogs:
+    @overload
+    def logs_task(self, task_id: str, *, first: int = 1, limit: int = 0,
+                  output: Literal["text"] = "text") -> results.TaskLogs: ...
+
+    @overload
+    def logs_task(self, task_id: str, *, first: int = 1, limit: int = 0,
+                  output: Literal["bytes"]) -> results.TaskLogsBytes: ...
+
+    def logs_task(self, task_id: str, *, first: int = 1, limit: int = 0,
+                  output: Literal["text", "bytes"] = "text") -> Union[results.TaskLogs, results.TaskLogsBytes]:
         """Returns the journal: every command with its output. ``first`` and ``limit`` are those of
         list_task_commands.
         """
-        answer: results.TaskLogs = self._call("task logs", task_id=task_id, first=first, limit=limit)
+        answer: Union[results.TaskLogs, results.TaskLogsBytes] = self._call("task logs", task_id=task_id, first=first,
+            limit=limit, output=output)
         return answer
 
     def get_task_command(self, task_id: str, sequence: int, *, wait_seconds: float = 0) -> results.TaskCommandInfo:
@@ -234,25 +324,51 @@ class Calls(Caller):
         answer: results.TaskCommandPage = self._call("task list-commands", task_id=task_id, first=first, limit=limit)
         return answer
 
+    @overload
     def read_task_output(self, task_id: str, sequence: int, *, stream: Literal["stdout", "stderr"] = "stdout",
-                         offset: int = 0, limit: int = 1048576, wait_seconds: float = 0) -> results.TaskOutput:
+                         offset: int = 0, limit: int = 1048576, wait_seconds: float = 0,
+                         output: Literal["text"] = "text") -> results.TaskOutput: ...
+
+    @overload
+    def read_task_output(self, task_id: str, sequence: int, *, stream: Literal["stdout", "stderr"] = "stdout",
+                         offset: int = 0, limit: int = 1048576, wait_seconds: float = 0,
+                         output: Literal["bytes"]) -> results.TaskOutputBytes: ...
+
+    def read_task_output(self, task_id: str, sequence: int, *, stream: Literal["stdout", "stderr"] = "stdout",
+                         offset: int = 0, limit: int = 1048576, wait_seconds: float = 0,
+                         output: Literal["text", "bytes"] = "text") -> Union[results.TaskOutput, results.TaskOutputBytes]:
         """Returns up to ``limit`` bytes (1 to 1048576) of a command's output from ``offset`` on.
 
         Waits up to ``wait_seconds`` for output or for the command's end. Continue at ``next_offset`` until
         ``complete``.
         """
-        answer: results.TaskOutput = self._call("task read-output", task_id=task_id, sequence=sequence, stream=stream,
-            offset=offset, limit=limit, wait_seconds=wait_seconds)
+        answer: Union[results.TaskOutput, results.TaskOutputBytes] = self._call("task read-output", task_id=task_id,
+            sequence=sequence, stream=stream, offset=offset, limit=limit, wait_seconds=wait_seconds, output=output)
         return answer
 
-    def read_task_command(self, task_id: str, sequence: int, *, follow: bool = False,
-                          on_stdout: Optional[OutputCallback] = None,
-                          on_stderr: Optional[OutputCallback] = None) -> results.TaskCommand:
+    @overload
+    def read_task_command(self, task_id: str, sequence: int, *, follow: bool = False, stdout_offset: int = 0,
+                          stderr_offset: int = 0, on_stdout: Optional[OutputCallback] = None,
+                          on_stderr: Optional[OutputCallback] = None,
+                          output: Literal["text"] = "text") -> results.TaskCommand: ...
+
+    @overload
+    def read_task_command(self, task_id: str, sequence: int, *, follow: bool = False, stdout_offset: int = 0,
+                          stderr_offset: int = 0, on_stdout: Optional[BytesCallback] = None,
+                          on_stderr: Optional[BytesCallback] = None, output: Literal["bytes"]) -> results.TaskCommand: ...
+
+    def read_task_command(self, task_id: str, sequence: int, *, follow: bool = False, stdout_offset: int = 0,
+                          stderr_offset: int = 0, on_stdout: Optional[Callable[[Any], object]] = None,
+                          on_stderr: Optional[Callable[[Any], object]] = None,
+                          output: Literal["text", "bytes"] = "text") -> results.TaskCommand:
         """One entry of the journal, its whole output given to the callbacks in pieces; with ``follow`` until
-        the command has ended. An exception of a callback leaves this call, and the command goes on.
+        the command has ended. ``stdout_offset`` and ``stderr_offset`` are the bytes to begin at: those that
+        an earlier call gave are not given again. An exception of a callback leaves this call, and the command
+        goes on.
         """
         answer: results.TaskCommand = self._call("task read-command", task_id=task_id, sequence=sequence,
-            follow=follow, on_stdout=on_stdout, on_stderr=on_stderr)
+            follow=follow, stdout_offset=stdout_offset, stderr_offset=stderr_offset, on_stdout=on_stdout,
+            on_stderr=on_stderr, output=output)
         return answer
 
     def list_task_processes(self, task_id: str) -> results.TaskProcesses:
@@ -405,13 +521,25 @@ class VmCalls:
         """Pyro.start_vm for this VM."""
         return self._pyro.start_vm(self.vm_id)
 
+    @overload
     def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
              cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
-             on_stdout: Optional[OutputCallback] = None,
-             on_stderr: Optional[OutputCallback] = None) -> results.ExecResult:
+             on_stdout: Optional[OutputCallback] = None, on_stderr: Optional[OutputCallback] = None,
+             output: Literal["text"] = "text") -> results.ExecResult: ...
+
+    @overload
+    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
+             on_stdout: Optional[BytesCallback] = None, on_stderr: Optional[BytesCallback] = None,
+             output: Literal["bytes"]) -> results.ExecResultBytes: ...
+
+    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
+             on_stdout: Optional[Callable[[Any], object]] = None, on_stderr: Optional[Callable[[Any], object]] = None,
+             output: Literal["text", "bytes"] = "text") -> Union[results.ExecResult, results.ExecResultBytes]:
         """Pyro.exec_vm for this VM."""
         return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd,
-            user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
+            user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
 
     def stop(self) -> results.VmInfo:
         """Pyro.stop_vm for this VM."""
@@ -436,20 +564,42 @@ class TaskCalls:
     _pyro: Pyro
     task_id: str
 
+    @overload
     def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
              cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
-             on_stdout: Optional[OutputCallback] = None,
-             on_stderr: Optional[OutputCallback] = None) -> results.TaskExecResult:
+             on_stdout: Optional[OutputCallback] = None, on_stderr: Optional[OutputCallback] = None,
+             output: Literal["text"] = "text") -> results.TaskExecResult: ...
+
+    @overload
+    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
+             on_stdout: Optional[BytesCallback] = None, on_stderr: Optional[BytesCallback] = None,
+             output: Literal["bytes"]) -> results.TaskExecResultBytes: ...
+
+    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
+             on_stdout: Optional[Callable[[Any], object]] = None, on_stderr: Optional[Callable[[Any], object]] = None,
+             output: Literal["text", "bytes"] = "text") -> Union[results.TaskExecResult, results.TaskExecResultBytes]:
         """Pyro.exec_task for this task."""
         return self._pyro.exec_task(self.task_id, command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd,
-            user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr)
+            user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
 
     def start_command(self, *, command: Command, timeout_seconds: Optional[int] = None,
                       env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
-                      stdin: Optional[Input] = None) -> results.StartedTaskCommand:
+                      keep_stdin: bool = False, stdin: Optional[Input] = None) -> results.StartedTaskCommand:
         """Pyro.start_task_command for this task."""
         return self._pyro.start_task_command(self.task_id, command=command, timeout_seconds=timeout_seconds, env=env,
-            cwd=cwd, user=user, stdin=stdin)
+            cwd=cwd, user=user, keep_stdin=keep_stdin, stdin=stdin)
+
+    def write_stdin(self, sequence: int, *, timeout_seconds: Optional[int] = None, close: bool = False,
+                    stdin: Optional[Input] = None) -> results.WrittenStdin:
+        """Pyro.write_task_stdin for this task."""
+        return self._pyro.write_task_stdin(self.task_id, sequence, timeout_seconds=timeout_seconds, close=close,
+            stdin=stdin)
+
+    def signal_command(self, sequence: int, signal: str, *, first_only: bool = False) -> results.SignalledTaskCommand:
+        """Pyro.signal_task_command for this task."""
+        return self._pyro.signal_task_command(self.task_id, sequence, signal, first_only=first_only)
 
     def cancel_command(self, sequence: int) -> results.TaskCommandInfo:
         """Pyro.cancel_task_command for this task."""
@@ -459,9 +609,16 @@ class TaskCalls:
         """Pyro.status_task for this task."""
         return self._pyro.status_task(self.task_id)
 
-    def logs(self, *, first: int = 1, limit: int = 0) -> results.TaskLogs:
+    @overload
+    def logs(self, *, first: int = 1, limit: int = 0, output: Literal["text"] = "text") -> results.TaskLogs: ...
+
+    @overload
+    def logs(self, *, first: int = 1, limit: int = 0, output: Literal["bytes"]) -> results.TaskLogsBytes: ...
+
+    def logs(self, *, first: int = 1, limit: int = 0,
+             output: Literal["text", "bytes"] = "text") -> Union[results.TaskLogs, results.TaskLogsBytes]:
         """Pyro.logs_task for this task."""
-        return self._pyro.logs_task(self.task_id, first=first, limit=limit)
+        return self._pyro.logs_task(self.task_id, first=first, limit=limit, output=output)
 
     def get_command(self, sequence: int, *, wait_seconds: float = 0) -> results.TaskCommandInfo:
         """Pyro.get_task_command for this task."""
@@ -471,17 +628,40 @@ class TaskCalls:
         """Pyro.list_task_commands for this task."""
         return self._pyro.list_task_commands(self.task_id, first=first, limit=limit)
 
+    @overload
     def read_output(self, sequence: int, *, stream: Literal["stdout", "stderr"] = "stdout", offset: int = 0,
-                    limit: int = 1048576, wait_seconds: float = 0) -> results.TaskOutput:
+                    limit: int = 1048576, wait_seconds: float = 0,
+                    output: Literal["text"] = "text") -> results.TaskOutput: ...
+
+    @overload
+    def read_output(self, sequence: int, *, stream: Literal["stdout", "stderr"] = "stdout", offset: int = 0,
+                    limit: int = 1048576, wait_seconds: float = 0,
+                    output: Literal["bytes"]) -> results.TaskOutputBytes: ...
+
+    def read_output(self, sequence: int, *, stream: Literal["stdout", "stderr"] = "stdout", offset: int = 0,
+                    limit: int = 1048576, wait_seconds: float = 0,
+                    output: Literal["text", "bytes"] = "text") -> Union[results.TaskOutput, results.TaskOutputBytes]:
         """Pyro.read_task_output for this task."""
         return self._pyro.read_task_output(self.task_id, sequence, stream=stream, offset=offset, limit=limit,
-            wait_seconds=wait_seconds)
+            wait_seconds=wait_seconds, output=output)
 
-    def read_command(self, sequence: int, *, follow: bool = False, on_stdout: Optional[OutputCallback] = None,
-                     on_stderr: Optional[OutputCallback] = None) -> results.TaskCommand:
+    @overload
+    def read_command(self, sequence: int, *, follow: bool = False, stdout_offset: int = 0, stderr_offset: int = 0,
+                     on_stdout: Optional[OutputCallback] = None, on_stderr: Optional[OutputCallback] = None,
+                     output: Literal["text"] = "text") -> results.TaskCommand: ...
+
+    @overload
+    def read_command(self, sequence: int, *, follow: bool = False, stdout_offset: int = 0, stderr_offset: int = 0,
+                     on_stdout: Optional[BytesCallback] = None, on_stderr: Optional[BytesCallback] = None,
+                     output: Literal["bytes"]) -> results.TaskCommand: ...
+
+    def read_command(self, sequence: int, *, follow: bool = False, stdout_offset: int = 0, stderr_offset: int = 0,
+                     on_stdout: Optional[Callable[[Any], object]] = None,
+                     on_stderr: Optional[Callable[[Any], object]] = None,
+                     output: Literal["text", "bytes"] = "text") -> results.TaskCommand:
         """Pyro.read_task_command for this task."""
-        return self._pyro.read_task_command(self.task_id, sequence, follow=follow, on_stdout=on_stdout,
-            on_stderr=on_stderr)
+        return self._pyro.read_task_command(self.task_id, sequence, follow=follow, stdout_offset=stdout_offset,
+            stderr_offset=stderr_offset, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
 
     def list_processes(self) -> results.TaskProcesses:
         """Pyro.list_task_processes for this task."""

@@ -17,6 +17,9 @@ Command = Union[str, Sequence[str]]
 # Takes a piece of a command's output as it arrives. Bytes that are not UTF-8 are U+FFFD.
 OutputCallback = Callable[[str], object]
 
+# The same with output="bytes": the bytes as they are.
+BytesCallback = Callable[[bytes], object]
+
 
 class OpenFile(Protocol):
     """An open file, such as ``open()`` and ``subprocess.Popen.stdout`` return."""
@@ -173,8 +176,8 @@ class Caller:
     _kinds: dict[str, str]  # Of the arguments, by name, or by the names of operation and argument.
 
     def _call(self, operation: str, /, *, stdin: Optional[Input] = None,
-              on_stdout: Optional[OutputCallback] = None,
-              on_stderr: Optional[OutputCallback] = None, **arguments: Any) -> Any:
+              on_stdout: Optional[Callable[[Any], object]] = None,
+              on_stderr: Optional[Callable[[Any], object]] = None, output: str = "text", **arguments: Any) -> Any:
         out_fd = -1
         destination = arguments.get("destination", "")
         if not isinstance(destination, (str, os.PathLike)):
@@ -182,11 +185,12 @@ class Caller:
             arguments["destination"] = "-"
         ready = {name: _ready(name, value, self._kinds.get(f"{operation} {name}") or self._kinds[name])
                  for name, value in arguments.items() if value is not None}
-        out = _Decoding(on_stdout) if on_stdout is not None else None
-        err = _Decoding(on_stderr) if on_stderr is not None else None
+        raw = _choice("output", output, ["text", "bytes"]) == b"bytes"
+        decoding = [None if one is None or raw else _Decoding(one) for one in (on_stdout, on_stderr)]
+        out, err = (on_stdout, on_stderr) if raw else decoding
         with _input(stdin) as stdin_fd:
-            answer = self._engine.call(operation, ready, stdin_fd, out_fd, out, err)
-        for stream in (out, err):
+            answer = self._engine.call(operation, ready, stdin_fd, out_fd, out, err, raw)
+        for stream in decoding:
             if stream is not None:
                 stream.finish()
         return answer

@@ -7,13 +7,13 @@ from typing import Literal, Optional, Sequence, Union
 
 from . import _pyro
 from ._api import Calls
-from ._arguments import Command, Descriptor, Input, OutputCallback, _text
+from ._arguments import BytesCallback, Command, Descriptor, Input, OutputCallback, _text
 from ._handles import Task, Vm, Watch
 from ._server import Profile, Server
 
 Machine = Literal["auto", "kvm", "tcg", "usermode"]
 
-__all__ = ["Command", "Descriptor", "Input", "OutputCallback", "Pyro"]
+__all__ = ["BytesCallback", "Command", "Descriptor", "Input", "OutputCallback", "Pyro"]
 
 
 class Pyro(Calls):
@@ -29,6 +29,9 @@ class Pyro(Calls):
     PermissionDeniedError, or an error named at the call. Ctrl-C interrupts a call that waits for a
     guest and kills its command. The call then raises KeyboardInterrupt in the main thread and
     CancelledError in others; in others only if SIGINT has Python's own handler.
+
+    With ``output="bytes"`` a call returns the output of commands as bytes, and gives its callbacks
+    bytes. Otherwise it is text, in which bytes that are not UTF-8 are U+FFFD.
 
     Warnings that do not stop a call, such as a command that runs on this host, are logged to
     ``pyro_mcp``. The phases of long calls are logged there at INFO.

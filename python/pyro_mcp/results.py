@@ -27,6 +27,21 @@ class Explanation(TypedDict):
     hint: Optional[str]  # What to do.
 
 
+class ReachedProcess(TypedDict):
+    """A process that a kill or a signal reached."""
+
+    pid: int  # Its id in the guest.
+    command: str  # Its words quoted for a shell; of a kill its name alone.
+
+
+class KilledProcesses(TypedDict):
+    """What the kill of a command ended."""
+
+    count: int  # The processes that were killed.
+    gone: bool  # None of them is left in the command's cgroup.
+    processes: list[ReachedProcess]  # The first 32 of them.
+
+
 class Timings(TypedDict):
     """The times of a call's steps; None: did not happen."""
 
@@ -60,7 +75,31 @@ class ExecResult(TypedDict):
     machine: Optional[Literal["kvm", "tcg", "usermode"]]  # What ran the guest; None on the host.
     output_left_open: bool  # Processes in the background still held its output at its end.
     explanation: Optional[Explanation]  # Why it ended so, if the outcome does not say it.
+    killed: Optional[KilledProcesses]  # What its kill ended, if it timed out or was cancelled; None: none was told.
     timings: Timings  # The times of the call's steps, from its beginning.
+
+
+class ExecResultBytes(TypedDict):
+    """ExecResult of a call with output="bytes"."""
+
+    stdout: bytes
+    stderr: bytes
+    stdout_bytes: int
+    stderr_bytes: int
+    stdout_truncated: bool
+    stderr_truncated: bool
+    exit_code: int
+    outcome: str
+    duration_ms: int
+    execution_mode: ExecutionMode
+    environment: str
+    kernel: Optional[str]
+    accelerator: Optional[str]
+    machine: Optional[Literal["kvm", "tcg", "usermode"]]
+    output_left_open: bool
+    explanation: Optional[Explanation]
+    killed: Optional[KilledProcesses]
+    timings: Timings
 
 
 class VmInfo(TypedDict):
@@ -157,6 +196,7 @@ class TaskCommand(TypedDict):
     stderr_dropped: int  # Bytes beyond the task's bound on output.
     output_left_open: bool  # Processes in the background still held its output at its end.
     explanation: Optional[Explanation]  # Why it ended so, if the outcome does not say it.
+    killed: Optional[KilledProcesses]  # What its kill ended, if it timed out or was cancelled; None: none was told.
 
 
 class TaskInfo(Notices):
@@ -181,8 +221,24 @@ class TaskInfo(Notices):
     last_used_at: str  # The time of its last use.
     expires_at: str  # The time when its guest stops, unless it is used.
     last_error: Optional[str]  # The reason for the loss of its guest.
+    read_only: Optional[str]  # Why /workspace takes no writes; None: it does.
     command_count: int  # Entries in its journal.
     last_command: Optional[TaskCommand]  # Its newest command; None: none ran.
+
+
+class InterruptedCommand(TypedDict):
+    """A command that ran when its guest went."""
+
+    sequence: int  # Its number in the task.
+    command: list[str]  # The words that ran.
+
+
+class Restart(TypedDict):
+    """What the new start of a guest kept, and what it did not."""
+
+    kept: list[str]  # What is as it was.
+    lost: list[str]  # What is gone.
+    interrupted: list[InterruptedCommand]  # The commands that ran when the guest went, the last 100.
 
 
 class TaskExecResult(ExecResult):
@@ -193,6 +249,36 @@ class TaskExecResult(ExecResult):
     command: list[str]  # The words that ran.
     cwd: str  # The directory in which it ran.
     restarted: bool  # The task was stopped and was started for this command.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
+
+
+class TaskExecResultBytes(TypedDict):
+    """TaskExecResult of a call with output="bytes"."""
+
+    stdout: bytes
+    stderr: bytes
+    stdout_bytes: int
+    stderr_bytes: int
+    stdout_truncated: bool
+    stderr_truncated: bool
+    exit_code: int
+    outcome: str
+    duration_ms: int
+    execution_mode: ExecutionMode
+    environment: str
+    kernel: Optional[str]
+    accelerator: Optional[str]
+    machine: Optional[Literal["kvm", "tcg", "usermode"]]
+    output_left_open: bool
+    explanation: Optional[Explanation]
+    killed: Optional[KilledProcesses]
+    timings: Timings
+    task_id: str
+    sequence: int
+    command: list[str]
+    cwd: str
+    restarted: bool
+    restart: Optional[Restart]
 
 
 class TaskCommandInfo(TaskCommand):
@@ -206,6 +292,28 @@ class StartedTaskCommand(TaskCommandInfo):
 
     environment: str  # The environment of its guest.
     restarted: bool  # The task was stopped and was started for this command.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
+
+
+class WrittenStdin(TypedDict):
+    """What the stdin of a command took."""
+
+    task_id: str  # The task's id.
+    sequence: int  # The command's number in the task.
+    bytes: int  # Bytes that the guest has for the command, which may not have read them yet.
+    complete: bool  # All were written; false: the time was over first.
+    closed: bool  # The command's stdin ends after them.
+
+
+class SignalledTaskCommand(TypedDict):
+    """Whom a signal went to."""
+
+    task_id: str  # The task's id.
+    sequence: int  # The command's number in the task.
+    signal: str  # Such as SIGTERM.
+    signalled: int  # The processes that got it.
+    left: int  # The command's processes that still run, at most half a second later.
+    processes: list[ReachedProcess]  # Those that got it, at most 64 of them.
 
 
 class TaskLogEntry(TaskCommand):
@@ -215,6 +323,34 @@ class TaskLogEntry(TaskCommand):
     stderr: str  # At most 1 MiB, beginning and end.
     stdout_truncated: bool  # The middle is missing.
     stderr_truncated: bool  # The middle is missing.
+
+
+class TaskLogEntryBytes(TypedDict):
+    """TaskLogEntry of a call with output="bytes"."""
+
+    sequence: int
+    command: list[str]
+    cwd: str
+    user: Optional[str]
+    state: Literal["running", "ended"]
+    outcome: Optional[str]
+    exit_code: Optional[int]
+    started_at: str
+    ended_at: Optional[str]
+    duration_ms: int
+    timeout_seconds: int
+    execution_mode: ExecutionMode
+    stdout_bytes: int
+    stderr_bytes: int
+    stdout_dropped: int
+    stderr_dropped: int
+    output_left_open: bool
+    explanation: Optional[Explanation]
+    killed: Optional[KilledProcesses]
+    stdout: bytes
+    stderr: bytes
+    stdout_truncated: bool
+    stderr_truncated: bool
 
 
 class TaskReset(TypedDict):
@@ -231,6 +367,15 @@ class TaskLogs(Notices):
     task_id: str  # The task's id.
     count: int
     entries: list[TaskLogEntry]  # Entries with their output.
+
+
+class TaskLogsBytes(TypedDict):
+    """TaskLogs of a call with output="bytes"."""
+
+    task_id: str
+    count: int
+    entries: list[TaskLogEntryBytes]
+    resets: list[TaskReset]
 
 
 class TaskCommandPage(TypedDict):
@@ -256,6 +401,22 @@ class TaskOutput(TypedDict):
     total_bytes: int  # Bytes in the journal until now.
     text: str  # The page.
     complete: bool  # The command has ended, and no output follows next_offset.
+
+
+class TaskOutputBytes(TypedDict):
+    """TaskOutput of a call with output="bytes"."""
+
+    task_id: str
+    sequence: int
+    state: Literal["running", "ended"]
+    outcome: Optional[str]
+    exit_code: Optional[int]
+    stream: Literal["stdout", "stderr"]
+    offset: int
+    next_offset: int
+    total_bytes: int
+    text: bytes
+    complete: bool
 
 
 class TaskProcess(TypedDict):

@@ -23,21 +23,29 @@ py::list Words(const Json& words) {
   return list;
 }
 
+bool IsOutput(const std::string& key) {
+  return key == "stdout" || key == "stderr" || key == "text";
+}
+
 }  // namespace
 
-py::object ToPython(const Json& value) {
+py::object ToPython(const Json& value, Output output) {
   switch (value.type()) {
     case Json::value_t::object: {
       py::dict dict;
       for (const auto& [key, item] : value.items()) {
         const bool words = key == "command" && item.is_array();
-        dict[Text(key)] = words ? py::object(Words(item)) : ToPython(item);
+        if (output == Output::kBytes && item.is_string() && IsOutput(key)) {
+          dict[Text(key)] = py::bytes(item.get_ref<const std::string&>());
+        } else {
+          dict[Text(key)] = words ? py::object(Words(item)) : ToPython(item, output);
+        }
       }
       return dict;
     }
     case Json::value_t::array: {
       py::list list;
-      for (const Json& item : value) list.append(ToPython(item));
+      for (const Json& item : value) list.append(ToPython(item, output));
       return list;
     }
     case Json::value_t::string:

@@ -9,9 +9,12 @@
 
 namespace pyro::python {
 
-// Plain dicts, lists, str, int, float, bool and None. Bytes of text that are not UTF-8 become
-// U+FFFD.
-pybind11::object ToPython(const Json& value);
+// What the output of commands in a result becomes.
+enum class Output { kText, kBytes };
+
+// Plain dicts, lists, str, int, float, bool and None, and with kBytes bytes. Bytes of text that are
+// not UTF-8 become U+FFFD.
+pybind11::object ToPython(const Json& value, Output output = Output::kText);
 
 // The exception of pyro_mcp.errors that belongs to the code.
 [[noreturn]] void Throw(const Error& error);

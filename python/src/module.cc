@@ -78,7 +78,8 @@ class Telling {
 // Makes the call with what it needs from Python and returns its JSON form. `undo` gets the form of
 // a call that succeeded although a handler of a signal raised meanwhile.
 template <typename F>
-py::object MakeCall(F engine_call, const std::function<void(const Json&)>& undo = {}) {
+py::object MakeCall(F engine_call, const std::function<void(const Json&)>& undo = {},
+                    Output output = Output::kText) {
   std::optional<Result<Json>> answer;
   RunCall(
       [&](int cancel_fd, Caller& caller) {
@@ -92,7 +93,7 @@ py::object MakeCall(F engine_call, const std::function<void(const Json&)>& undo 
         if (undo && answer && answer->ok()) undo(**answer);
       });
   if (!answer->ok()) Throw(answer->error());
-  return ToPython(**answer);
+  return ToPython(**answer, output);
 }
 
 std::unique_ptr<Engine> MakeEngine() {
@@ -125,7 +126,7 @@ Result<Json> ExportTo(Engine& engine, const Json& arguments, int out_fd, const C
 // The call of an operation by its name. The callbacks may be None.
 py::object CallOperation(Engine& engine, const std::string& name, const py::dict& arguments,
                          int stdin_fd, int out_fd, const py::object& on_stdout,
-                         const py::object& on_stderr) {
+                         const py::object& on_stderr, bool bytes) {
   const api::Operation& operation = *api::FindOperation(name);
   Json document = Json::object();
   for (const auto& [key, value] : arguments) document[key.cast<std::string>()] = ToArgument(value);
@@ -145,7 +146,7 @@ py::object CallOperation(Engine& engine, const std::string& name, const py::dict
         if (answer && live && !needs_sink) sink.Fill(*answer);
         return answer;
       },
-      undo);
+      undo, bytes ? Output::kBytes : Output::kText);
 }
 
 // False: a call or a build did not end in time, and threads that still use the engine are left.

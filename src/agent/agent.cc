@@ -209,6 +209,13 @@ Status Agent::Start(std::uint32_t channel, const wire::Exec& exec) {
   return OkStatus();
 }
 
+Status Agent::Ask(std::uint32_t channel, const wire::Ask& ask) {
+  const auto about = std::find_if(commands_.begin(), commands_.end(), [&](const auto& entry) {
+    return ask.sequence > 0 && entry.second->sequence() == ask.sequence;
+  });
+  return answers_->Ask({channel, ask, about == commands_.end() ? 0 : about->second->pid()});
+}
+
 bool Agent::Kill(std::uint32_t channel) {
   const auto it = commands_.find(channel);
   return it != commands_.end() && it->second->Kill();

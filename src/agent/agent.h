@@ -63,9 +63,7 @@ class Agent : private Guest {
   std::string Shell() override { return std::string(ImageShell()); }
   Status Start(std::uint32_t channel, const wire::Exec& exec) override;
   bool Kill(std::uint32_t channel) override;
-  Status Ask(std::uint32_t channel, const wire::Ask& ask) override {
-    return answers_->Ask(channel, ask);
-  }
+  Status Ask(std::uint32_t channel, const wire::Ask& ask) override;
 
   void Wait();
   void Reap();

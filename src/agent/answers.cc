@@ -2,14 +2,18 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <deque>
 #include <mutex>
+#include <set>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -19,6 +23,7 @@
 
 #include "agent/file_systems.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "sys/errno_error.h"
 
 namespace pyro::agent {
@@ -29,6 +34,11 @@ constexpr std::int64_t kKernelThread = 0x00200000;  // PF_KTHREAD of the kernel.
 constexpr int kMaxEntries = 64 * 1024;
 // What is in the frame beside the processes takes less.
 constexpr std::size_t kMaxListBytes = wire::kMaxMessageBytes - 1024;
+
+constexpr int kSignalRounds = 3;
+// For processes to end that a signal ends. Other questions wait meanwhile.
+constexpr std::chrono::milliseconds kSignalGrace{500};
+constexpr int kSignalLookMs = 20;
 
 // A file of a process, cut at `most` bytes; empty if it has gone.
 std::string ReadOf(int process, const char* name, std::size_t most) {
@@ -80,35 +90,108 @@ bool ReadProcess(int directory, wire::Process& process) {
   return true;
 }
 
-Result<wire::Processes> ListProcesses() {
+// Calls `take` for each process until it returns false. Returns whether all were taken.
+template <typename F>
+Result<bool> ForEachProcess(F take) {
   const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), ::closedir);
   if (!proc) return sys::ErrnoError(errno, "open", "/proc");
-  wire::Processes found;
-  std::size_t bytes = 0;
   int seen = 0;
   while (const dirent* entry = ::readdir(proc.get())) {
     const auto pid = ParseInt(entry->d_name);
     wire::Process process;
-    found.truncated = ++seen > kMaxEntries;
-    if (found.truncated) break;
+    if (++seen > kMaxEntries) return false;
     if (!pid || *pid < 1) continue;
     process.pid = *pid;
     const sys::UniqueFd directory(
         ::openat(::dirfd(proc.get()), entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!directory.valid() || !ReadProcess(directory.get(), process)) continue;
-    bytes += ToCbor(FieldsToJson(wire::kProcess, &process)).size();
-    found.truncated = found.processes.size() == wire::kMaxProcesses || bytes > kMaxListBytes;
-    if (found.truncated) break;
-    found.processes.push_back(std::move(process));
+    if (!take(std::move(process))) return false;
   }
+  return true;
+}
+
+Result<wire::Processes> ListProcesses(const Question&) {
+  wire::Processes found;
+  std::size_t bytes = 0;
+  const auto all = ForEachProcess([&](wire::Process process) {
+    bytes += ToCbor(FieldsToJson(wire::kProcess, &process)).size();
+    if (found.processes.size() == wire::kMaxProcesses || bytes > kMaxListBytes) return false;
+    found.processes.push_back(std::move(process));
+    return true;
+  });
+  if (!all) return all.error();
+  found.truncated = !*all;
   return found;
+}
+
+// Of a command: by its cgroup, and by the process group of its first process where there are none.
+bool BelongsTo(const wire::Process& process, const Question& question) {
+  const auto pid = static_cast<pid_t>(process.pid);
+  return process.state != "Z" &&
+         (process.sequence == question.ask.sequence || ::getpgid(pid) == question.first);
+}
+
+Result<std::int64_t> CountOf(const Question& question) {
+  std::int64_t count = 0;
+  const auto all = ForEachProcess([&](const wire::Process& process) {
+    count += BelongsTo(process, question) ? 1 : 0;
+    return true;
+  });
+  if (!all) return all.error();
+  return count;
+}
+
+// The descriptor is opened before the process is looked at: a later process of that id gets
+// nothing.
+bool SendSignal(const wire::Process& process, const Question& question) {
+  const sys::UniqueFd pidfd(
+      static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(process.pid), 0)));
+  const sys::UniqueFd directory(
+      ::open(fmt::format("/proc/{}", process.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  wire::Process now = {.pid = process.pid};
+  if (!pidfd.valid() || !directory.valid() || !ReadProcess(directory.get(), now)) return false;
+  if (!BelongsTo(now, question)) return false;
+  return ::syscall(SYS_pidfd_send_signal, pidfd.get(), question.ask.signal, nullptr, 0) == 0;
+}
+
+// One that a process forks meanwhile is found in a later round.
+Result<wire::Signalled> Signal(const Question& question) {
+  if (question.first == 0) {
+    return MakeError(ErrorCode::kWrongState,
+                     fmt::format("command {} does not run", question.ask.sequence));
+  }
+  wire::Signalled told;
+  std::set<std::int64_t> done;
+  for (int round = 0; round < kSignalRounds; ++round) {
+    bool found = false;
+    const auto all = ForEachProcess([&](wire::Process process) {
+      if (!BelongsTo(process, question) || done.contains(process.pid)) return true;
+      if (question.ask.first && process.pid != question.first) return true;
+      done.insert(process.pid);
+      if (!SendSignal(process, question)) return true;
+      found = true;
+      ++told.count;
+      if (told.processes.size() < wire::kMaxSignalled) told.processes.push_back(std::move(process));
+      return true;
+    });
+    if (!all) return all.error();
+    if (!found) break;
+  }
+  const Deadline deadline = Deadline::After(kSignalGrace);
+  while (true) {
+    auto left = CountOf(question);
+    if (!left) return left.error();
+    told.left = *left;
+    if (told.left == 0 || deadline.Expired()) return told;
+    ::poll(nullptr, 0, kSignalLookMs);
+  }
 }
 
 }  // namespace
 
 struct Answers::Shared {
   struct Waiting {
-    std::uint32_t channel;
+    Question question;
     const Answerer* answerer;
   };
 
@@ -116,15 +199,16 @@ struct Answers::Shared {
   void Work() {
     std::unique_lock lock(mutex);
     while (!waiting.empty()) {
-      const Waiting next = waiting.front();
+      const Waiting next = std::move(waiting.front());
       waiting.pop_front();
       lock.unlock();
-      auto frame = next.answerer->answer(next.channel);
+      auto frame = next.answerer->answer(next.question);
       if (frame && frame->payload.size() > wire::kMaxMessageBytes) {
         frame = MakeError(ErrorCode::kLimit, "the answer is too long");
       }
       lock.lock();
-      done.push_back(frame ? std::move(*frame) : wire::ErrorFrame(next.channel, frame.error()));
+      done.push_back(frame ? std::move(*frame)
+                           : wire::ErrorFrame(next.question.channel, frame.error()));
       const std::uint64_t one = 1;
       [[maybe_unused]] const ssize_t n = ::write(event.get(), &one, sizeof one);
     }
@@ -152,10 +236,10 @@ Answers::~Answers() {
   shared_->waiting.clear();
 }
 
-Status Answers::Ask(std::uint32_t channel, const wire::Ask& ask) {
+Status Answers::Ask(Question question) {
   const auto known =
       std::find_if(shared_->answerers.begin(), shared_->answerers.end(),
-                   [&](const Answerer& one) { return one.question == ask.question; });
+                   [&](const Answerer& one) { return one.question == question.ask.question; });
   if (known == shared_->answerers.end()) {
     return MakeError(ErrorCode::kNotFound, "the guest's agent does not know this question");
   }
@@ -163,7 +247,7 @@ Status Answers::Ask(std::uint32_t channel, const wire::Ask& ask) {
   if (shared_->waiting.size() >= kMaxWaiting) {
     return MakeError(ErrorCode::kLimit, fmt::format("{} questions wait already", kMaxWaiting));
   }
-  shared_->waiting.push_back({channel, &*known});
+  shared_->waiting.push_back({std::move(question), &*known});
   if (shared_->working) return OkStatus();
   try {
     std::thread([shared = shared_] { shared->Work(); }).detach();
@@ -184,6 +268,8 @@ std::vector<wire::Frame> Answers::Take() {
   return std::exchange(shared_->done, {});
 }
 
-std::vector<Answerer> GuestAnswerers() { return {Answering<&ListProcesses>()}; }
+std::vector<Answerer> GuestAnswerers() {
+  return {Answering<&ListProcesses>(), Answering<&Signal>()};
+}
 
 }  // namespace pyro::agent

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -17,20 +19,27 @@
 
 namespace pyro::agent {
 
+// A question, as its answerer gets it.
+struct Question {
+  std::uint32_t channel = 0;
+  wire::Ask ask;
+  pid_t first = 0;  // The first process of the command that it is about; 0: it does not run.
+};
+
 // A question that can be answered. `answer` may block: a thread calls it that does nothing else.
 struct Answerer {
   std::string_view question;
-  std::function<Result<wire::Frame>(std::uint32_t channel)> answer;
+  std::function<Result<wire::Frame>(const Question& question)> answer;
 };
 
 // An Answerer for a struct of wire/answers.h.
 template <auto kRead>
 Answerer Answering() {
-  using Answer = std::decay_t<decltype(*kRead())>;
-  return {Answer::kQuestion, [](std::uint32_t channel) -> Result<wire::Frame> {
-            const auto answer = kRead();
+  using Answer = std::decay_t<decltype(*kRead(Question()))>;
+  return {Answer::kQuestion, [](const Question& question) -> Result<wire::Frame> {
+            const auto answer = kRead(question);
             if (!answer) return answer.error();
-            return wire::AnswerFrame(channel, *answer);
+            return wire::AnswerFrame(question.channel, *answer);
           }};
 }
 
@@ -49,7 +58,7 @@ class Answers {
 
   // kNotFound: no answerer has this question. kLimit: too many wait. kUnavailable: there is no
   // thread for it.
-  Status Ask(std::uint32_t channel, const wire::Ask& ask);
+  Status Ask(Question question);
 
   // Readable when Take() has answers.
   int fd() const;

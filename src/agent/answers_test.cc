@@ -28,20 +28,20 @@ class AnswersTest : public ::testing::Test {
  protected:
   AnswersTest()
       : answers_(*Answers::Create({
-            {"quick", [](std::uint32_t channel) { return Text(channel, "quick"); }},
+            {"quick", [](const Question& one) { return Text(one.channel, "quick"); }},
             {"slow",
-             [gate = gate_](std::uint32_t channel) {
+             [gate = gate_](const Question& one) {
                gate->began.release();
                gate->may_end.acquire();
-               return Text(channel, "slow");
+               return Text(one.channel, "slow");
              }},
             {"none",
-             [](std::uint32_t) -> Result<wire::Frame> {
+             [](const Question&) -> Result<wire::Frame> {
                return MakeError(ErrorCode::kUnavailable, "nothing is there");
              }},
             {"long",
-             [](std::uint32_t channel) {
-               return Text(channel, std::string(wire::kMaxMessageBytes, 'x'));
+             [](const Question& one) {
+               return Text(one.channel, std::string(wire::kMaxMessageBytes, 'x'));
              }},
         })) {}
   ~AnswersTest() override { gate_->may_end.release(10); }
@@ -69,9 +69,9 @@ class AnswersTest : public ::testing::Test {
 };
 
 TEST_F(AnswersTest, EachQuestionIsAnsweredOnItsChannelInOrder) {
-  ASSERT_TRUE(answers_->Ask(5, {"slow"}).ok());
-  ASSERT_TRUE(answers_->Ask(4, {"quick"}).ok());
-  ASSERT_TRUE(answers_->Ask(7, {"none"}).ok());
+  ASSERT_TRUE(answers_->Ask({5, {"slow"}}).ok());
+  ASSERT_TRUE(answers_->Ask({4, {"quick"}}).ok());
+  ASSERT_TRUE(answers_->Ask({7, {"none"}}).ok());
   gate_->began.acquire();
   EXPECT_TRUE(answers_->Take().empty());  // One that takes its time does not block its caller.
   gate_->may_end.release();
@@ -83,37 +83,37 @@ TEST_F(AnswersTest, EachQuestionIsAnsweredOnItsChannelInOrder) {
   EXPECT_EQ(frames[2].channel, 7u);
   EXPECT_EQ(wire::ErrorFromFrame(frames[2]).message, "nothing is there");
   // After the thread has ended there is another one.
-  ASSERT_TRUE(answers_->Ask(1, {"quick"}).ok());
+  ASSERT_TRUE(answers_->Ask({1, {"quick"}}).ok());
   EXPECT_EQ(Await(1)[0].channel, 1u);
 }
 
 TEST_F(AnswersTest, WhatNoAnswererKnowsIsRefused) {
-  const Status status = answers_->Ask(1, {"other"});
+  const Status status = answers_->Ask({1, {"other"}});
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(AnswersTest, AnAnswerThatNoFrameHoldsIsAnError) {
-  ASSERT_TRUE(answers_->Ask(1, {"long"}).ok());
+  ASSERT_TRUE(answers_->Ask({1, {"long"}}).ok());
   const auto frame = Await(1)[0];
   EXPECT_EQ(wire::ErrorFromFrame(frame).code, ErrorCode::kLimit);
 }
 
 TEST_F(AnswersTest, SoManyMayWaitAndNoMore) {
-  ASSERT_TRUE(answers_->Ask(1, {"slow"}).ok());
+  ASSERT_TRUE(answers_->Ask({1, {"slow"}}).ok());
   gate_->began.acquire();
   for (std::size_t i = 0; i < Answers::kMaxWaiting; ++i) {
-    ASSERT_TRUE(answers_->Ask(2, {"quick"}).ok());
+    ASSERT_TRUE(answers_->Ask({2, {"quick"}}).ok());
   }
-  EXPECT_EQ(answers_->Ask(3, {"quick"}).error().code, ErrorCode::kLimit);
+  EXPECT_EQ(answers_->Ask({3, {"quick"}}).error().code, ErrorCode::kLimit);
   gate_->may_end.release();
   Await(1 + Answers::kMaxWaiting);
 }
 
 // An agent that powers off waits for no answer.
 TEST_F(AnswersTest, ItsEndDoesNotWaitForAnAnswer) {
-  ASSERT_TRUE(answers_->Ask(1, {"slow"}).ok());
-  ASSERT_TRUE(answers_->Ask(2, {"slow"}).ok());
+  ASSERT_TRUE(answers_->Ask({1, {"slow"}}).ok());
+  ASSERT_TRUE(answers_->Ask({2, {"slow"}}).ok());
   gate_->began.acquire();
   answers_.reset();
 }
@@ -147,7 +147,7 @@ class Child {
 TEST_F(AnswersTest, AProcessCannotHideBehindItsName) {
   const Child child(")\n) Z 1 (");
   answers_ = *Answers::Create(GuestAnswerers());
-  ASSERT_TRUE(answers_->Ask(3, {wire::Processes::kQuestion}).ok());
+  ASSERT_TRUE(answers_->Ask({3, {wire::Processes::kQuestion}}).ok());
   const auto told = wire::ReadAnswer<wire::Processes>(Await(1)[0]);
   ASSERT_TRUE(told.ok()) << told.error().message;
   const auto found = std::find_if(told->processes.begin(), told->processes.end(),
@@ -160,6 +160,32 @@ TEST_F(AnswersTest, AProcessCannotHideBehindItsName) {
   EXPECT_NE(found->command.find("agent_session_test"), std::string::npos);
   EXPECT_GT(found->rss_kib, 0);
   EXPECT_EQ(found->sequence, 0);
+}
+
+TEST_F(AnswersTest, ASignalReachesTheCommandsProcessesAndTellsThem) {
+  const Child child("victim");
+  const Child other("other");
+  ASSERT_EQ(::setpgid(child.pid(), child.pid()), 0);
+  answers_ = *Answers::Create(GuestAnswerers());
+  const wire::Ask ask = {.question = wire::Signalled::kQuestion, .sequence = 1, .signal = SIGTERM};
+  ASSERT_TRUE(answers_->Ask({3, ask, child.pid()}).ok());
+  const auto told = wire::ReadAnswer<wire::Signalled>(Await(1)[0]);
+  ASSERT_TRUE(told.ok()) << told.error().message;
+  EXPECT_EQ(told->count, 1);
+  EXPECT_EQ(told->left, 0);
+  ASSERT_EQ(told->processes.size(), 1u);
+  EXPECT_EQ(told->processes[0].pid, child.pid());
+  EXPECT_EQ(told->processes[0].name, "victim");
+  EXPECT_EQ(::kill(other.pid(), 0), 0);
+  int status = 0;
+  EXPECT_EQ(::waitpid(other.pid(), &status, WNOHANG), 0) << "a process of no command got it";
+}
+
+TEST_F(AnswersTest, ASignalForACommandThatDoesNotRunIsRefused) {
+  answers_ = *Answers::Create(GuestAnswerers());
+  const wire::Ask ask = {.question = wire::Signalled::kQuestion, .sequence = 1, .signal = SIGTERM};
+  ASSERT_TRUE(answers_->Ask({3, ask, 0}).ok());
+  EXPECT_EQ(wire::ErrorFromFrame(Await(1)[0]).code, ErrorCode::kWrongState);
 }
 
 }  // namespace

@@ -27,6 +27,10 @@ constexpr int kPipeBytes = 256 * 1024;
 // output only then. A command that leaves its output open ends that much later.
 constexpr std::chrono::milliseconds kSettle{100};
 
+// For the processes of a command that was killed to be gone, and between two looks.
+constexpr std::chrono::seconds kEmptied{2};
+constexpr int kEmptyLookMs = 10;
+
 // Once bytes flow: most commands read nothing and write little.
 void Enlarge(const sys::UniqueFd& pipe, bool& large) {
   if (!std::exchange(large, true)) (void)::fcntl(pipe.get(), F_SETPIPE_SZ, kPipeBytes);
@@ -177,6 +181,7 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
     return error;
   }
   std::unique_ptr<Command> command(new Command(channel, std::move(*child), std::move(*tree)));
+  command->sequence_ = exec.sequence;
   if (exec.sync) command->sync_ = &sync;
   command->started_ = started;
   command->input_ = std::move(in->write);
@@ -287,11 +292,20 @@ bool Command::LeftOpen() const {
 
 bool Command::Kill() {
   if (status_) return false;
+  killed_.emplace();
+  tree_->List(*killed_);
+  if (killed_->count == 0) killed_ = {.processes = {{child_.pid(), ""}}, .count = 1};
+  emptied_at_ = Deadline::After(kEmptied);
   tree_->Kill();
   // If a process has left its cgroup, at least the command itself must end.
   (void)child_.SignalGroup(SIGKILL);
   (void)child_.Signal(SIGKILL);
   return true;
+}
+
+int Command::PollTimeout() const {
+  if (settling_) return settled_at_.PollTimeout();
+  return status_ && killed_ && !over_ && !emptied_at_.Expired() ? kEmptyLookMs : -1;
 }
 
 void Command::FinishIfDone(Session& session) {
@@ -301,8 +315,13 @@ void Command::FinishIfDone(Session& session) {
   }
   if (over_ || !status_ || settling_ || !outputs_[0].ended || !outputs_[1].ended) return;
   if (sync_ != nullptr && !sync_->Done(sync_request_)) return;
+  if (killed_) {
+    killed_->gone = tree_->Empty();
+    if (!killed_->gone && !emptied_at_.Expired()) return;
+  }
   over_ = true;
-  session.Ended(channel_, *status_, duration_us_, output_left_open_);
+  session.Ended(channel_, *status_, duration_us_, output_left_open_, killed_,
+                sync_ != nullptr && sync_->failed());
 }
 
 std::vector<sys::UniqueFd> Command::TakePipes() {

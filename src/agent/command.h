@@ -47,11 +47,12 @@ class Command {
 
   std::uint32_t channel() const { return channel_; }
   pid_t pid() const { return child_.pid(); }
+  std::int64_t sequence() const { return sequence_; }  // As of wire::Exec.
 
   // Adds the descriptors of this command to `polls`; Serve() then reads the answers there. Wait at
   // most PollTimeout() for them: milliseconds, or -1.
   void AddPolls(const Session& session, std::vector<pollfd>& polls);
-  int PollTimeout() const { return settling_ ? settled_at_.PollTimeout() : -1; }
+  int PollTimeout() const;
   void Serve(Session& session, const std::vector<pollfd>& polls);
 
   // The first process is dead and may be reaped. The bytes in the pipes now still count as its
@@ -88,6 +89,7 @@ class Command {
   void FinishIfDone(Session& session);
 
   const std::uint32_t channel_;
+  std::int64_t sequence_ = 0;
   sys::ChildProcess child_;
   std::unique_ptr<ProcessTree> tree_;
   sys::UniqueFd input_;
@@ -100,8 +102,10 @@ class Command {
   bool output_left_open_ = false;  // After the exit, by processes in the background.
   bool settling_ = false;          // Since the exit: one that redirects its output may still do so.
   Deadline settled_at_ = Deadline::Never();
-  DiskSync* sync_ = nullptr;        // If the command wants it.
-  std::uint64_t sync_request_ = 0;  // Of sync_, from the exit on.
+  std::optional<KilledTree> killed_;
+  Deadline emptied_at_ = Deadline::Never();  // Of the wait for its processes to go, since the kill.
+  DiskSync* sync_ = nullptr;                 // If the command wants it.
+  std::uint64_t sync_request_ = 0;           // Of sync_, from the exit on.
   bool over_ = false;
 };
 

@@ -67,11 +67,11 @@ void DiskFreeze::Watch() {
 std::vector<Answerer> FreezeAnswerers(const std::shared_ptr<DiskFreeze>& freeze) {
   const auto answer = [&freeze](auto kind, Result<std::int64_t> (DiskFreeze::*ask)()) -> Answerer {
     using Answer = decltype(kind);
-    return {Answer::kQuestion, [freeze, ask](std::uint32_t channel) -> Result<wire::Frame> {
+    return {Answer::kQuestion, [freeze, ask](const Question& question) -> Result<wire::Frame> {
               PYRO_ASSIGN_OR_RETURN(const std::int64_t number, ((*freeze).*ask)());
               Answer told;
               told.number = number;
-              return wire::AnswerFrame(channel, told);
+              return wire::AnswerFrame(question.channel, told);
             }};
   };
   return {answer(wire::DiskFrozen(), &DiskFreeze::Freeze),

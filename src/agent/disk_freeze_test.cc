@@ -79,11 +79,11 @@ TEST_F(DiskFreezeTest, BothQuestionsAreAnsweredWithTheNumber) {
   ASSERT_EQ(answerers.size(), 2U);
   EXPECT_EQ(answerers[0].question, wire::DiskFrozen::kQuestion);
   EXPECT_EQ(answerers[1].question, wire::DiskThawed::kQuestion);
-  const auto frozen = answerers[0].answer(3);
+  const auto frozen = answerers[0].answer({.channel = 3});
   ASSERT_TRUE(frozen.ok());
   EXPECT_EQ(frozen->channel, 3U);
   EXPECT_EQ(wire::ReadAnswer<wire::DiskFrozen>(*frozen).value_or(wire::DiskFrozen()).number, 1);
-  const auto thawed = answerers[1].answer(4);
+  const auto thawed = answerers[1].answer({.channel = 4});
   ASSERT_TRUE(thawed.ok());
   EXPECT_EQ(wire::ReadAnswer<wire::DiskThawed>(*thawed).value_or(wire::DiskThawed()).number, 1);
 }

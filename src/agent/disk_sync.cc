@@ -36,8 +36,9 @@ std::uint64_t DiskSync::Request() {
       // The guest is out of processes or memory: a late sync is better than none. No other thread
       // works here, and the next request tries again.
       lock.unlock();
-      if (const Status status = function_(); !status) ConsoleLine(status.error().message);
+      const bool fails = Fails();
       lock.lock();
+      failed_ = fails;
       done_ = request;
       return request;
     }
@@ -52,6 +53,17 @@ bool DiskSync::Done(std::uint64_t request) {
   return done_ >= request;
 }
 
+bool DiskSync::failed() {
+  const std::lock_guard lock(mutex_);
+  return failed_;
+}
+
+bool DiskSync::Fails() const {
+  const Status status = function_();
+  if (!status) ConsoleLine(status.error().message);
+  return !status;
+}
+
 void DiskSync::Acknowledge() {
   std::uint64_t ignored;
   [[maybe_unused]] const ssize_t n = ::read(event_.get(), &ignored, sizeof ignored);
@@ -64,8 +76,9 @@ void DiskSync::Work() {
     if (stop_) return;
     const std::uint64_t request = requested_;
     lock.unlock();
-    if (const Status status = function_(); !status) ConsoleLine(status.error().message);
+    const bool fails = Fails();
     lock.lock();
+    failed_ = fails;
     done_ = request;
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t n = ::write(event_.get(), &one, sizeof one);

@@ -30,6 +30,8 @@ class DiskSync {
   // Asks for a sync that begins from now on; the answer is for Done().
   std::uint64_t Request();
   bool Done(std::uint64_t request);
+  // The last sync that ended did.
+  bool failed();
 
   // Readable when Done() may have more to say; Acknowledge() makes it unreadable again.
   int fd() const { return event_.get(); }
@@ -40,6 +42,7 @@ class DiskSync {
       : function_(std::move(function)), event_(std::move(event)) {}
 
   void Work();
+  bool Fails() const;
 
   const Function function_;
   const sys::UniqueFd event_;
@@ -47,6 +50,7 @@ class DiskSync {
   std::condition_variable wake_;
   std::uint64_t requested_ = 0;
   std::uint64_t done_ = 0;
+  bool failed_ = false;
   bool stop_ = false;
   std::thread thread_;
 };

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -16,12 +17,35 @@
 namespace pyro::agent {
 namespace {
 
+constexpr std::size_t kMaxPidsBytes = 512 * 1024;
+
 class Cgroup : public ProcessTree {
  public:
   Cgroup(std::string path, sys::UniqueFd directory)
       : path_(std::move(path)), directory_(std::move(directory)) {}
 
   int cgroup_fd() const override { return directory_.get(); }
+
+  void List(KilledTree& tree) const override {
+    const auto pids = sys::ReadFile(path_ + "/cgroup.procs", kMaxPidsBytes);
+    if (!pids) return;
+    for (const std::string_view line : Split(*pids, '\n')) {
+      const auto pid = ParseInt(line);
+      if (!pid || *pid < 1) continue;
+      ++tree.count;
+      if (tree.processes.size() == kMaxKilledListed) continue;
+      // Of its files this one never waits for the process.
+      auto name = sys::ReadFile(fmt::format("/proc/{}/comm", *pid), 64);
+      std::string text = name ? std::move(*name) : std::string();
+      while (text.ends_with('\n')) text.pop_back();
+      tree.processes.push_back({*pid, std::move(text)});
+    }
+  }
+
+  bool Empty() const override {
+    const auto events = sys::ReadFile(path_ + "/cgroup.events", 4096);
+    return !events || events->find("populated 1") == std::string::npos;
+  }
 
   void Kill() override {
     const auto fd = sys::OpenFile(path_ + "/cgroup.kill", O_WRONLY);

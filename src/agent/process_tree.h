@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/killed.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
 
@@ -17,6 +18,11 @@ class ProcessTree {
 
   // For sys::SpawnOptions::cgroup_fd; -1: there is no cgroup.
   virtual int cgroup_fd() const = 0;
+
+  // Adds the processes in it, up to kMaxKilledListed, and their number.
+  virtual void List(KilledTree& tree) const = 0;
+  // True when no process is in it.
+  virtual bool Empty() const = 0;
 
   // SIGKILL to every process in it.
   virtual void Kill() = 0;

@@ -240,17 +240,20 @@ bool Session::InputEnded(std::uint32_t channel) const {
 }
 
 void Session::Ended(std::uint32_t number, sys::ExitStatus status, std::int64_t duration_us,
-                    bool output_left_open) {
+                    bool output_left_open, const std::optional<KilledTree>& killed,
+                    bool disk_failed) {
   const Channel& channel = At(number);
   PYRO_CHECK(channel.ended[0] && channel.ended[1]);
   wire::Exited exited;
   if (channel.killed) {
     const bool timed_out = *channel.killed == wire::KillReason::kTimedOut;
     exited.outcome = timed_out ? Outcome::kTimedOut : Outcome::kCancelled;
+    exited.killed = killed;
   } else {
     exited.outcome = status.signalled ? Outcome::kSignalled : Outcome::kExited;
     exited.code = status.code;
   }
+  exited.disk_failed = disk_failed;
   exited.duration_us = duration_us;
   exited.stdout_bytes = channel.sent[0];
   exited.stderr_bytes = channel.sent[1];

@@ -96,9 +96,11 @@ class Session {
   bool InputEnded(std::uint32_t channel) const;
 
   // The command's first process and both outputs have ended. The channel is free again.
-  // `output_left_open`: other processes could still write to an output at that moment.
+  // `output_left_open`: other processes could still write to an output at that moment. `killed`:
+  // told if the kill was the host's.
   void Ended(std::uint32_t channel, sys::ExitStatus status, std::int64_t duration_us,
-             bool output_left_open = false);
+             bool output_left_open = false, const std::optional<KilledTree>& killed = {},
+             bool disk_failed = false);
 
   // The reply to a question: kAnswer or kError, on its channel.
   void Answer(const wire::Frame& frame) { Send(frame); }

@@ -85,8 +85,11 @@ Json DescribeApi() {
     if (operation->no_tool != nullptr) form["no_tool"] = operation->no_tool;
     if (operation->for_python != nullptr) form["for_python"] = operation->for_python;
     if (operation->for_models != nullptr) form["for_models"] = operation->for_models;
-    constexpr std::pair<Needs, const char*> kNames[] = {
-        {kGuest, "guest"}, {kCommand, "command"}, {kHostPath, "host_path"}, {kSink, "sink"}};
+    constexpr std::pair<Needs, const char*> kNames[] = {{kGuest, "guest"},
+                                                        {kCommand, "command"},
+                                                        {kHostPath, "host_path"},
+                                                        {kSink, "sink"},
+                                                        {kStdin, "stdin"}};
     for (const auto& [need, name] : kNames) {
       if ((operation->needs & need) != 0) form["needs"].push_back(name);
     }

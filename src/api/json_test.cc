@@ -48,6 +48,7 @@ void Fill(Filler& fill, ExecResult& result) {
   fill(result.environment, result.kernel, result.accelerator, result.output_left_open,
        result.explanation.message, result.explanation.hint);
   result.machine = "tcg";
+  result.killed = {.count = 40, .gone = true, .processes = {{.pid = 7, .command = "sh"}}};
   Timings& timings = result.timings;
   fill(timings.prepared_ms, timings.supervised_ms, timings.machine_ms, timings.ready_ms,
        timings.first_output_ms, timings.ended_ms, timings.removed_ms, timings.start);
@@ -63,6 +64,7 @@ void Fill(Filler& fill, TaskCommand& command) {
   command.execution_mode = ExecutionMode::kHostCompat;
   fill(command.stdout_bytes, command.stderr_bytes, command.stdout_dropped, command.stderr_dropped,
        command.output_left_open, command.explanation.message, command.explanation.hint);
+  command.killed = {.count = 1, .gone = false, .processes = {{.pid = 8, .command = "make"}}};
 }
 
 void Fill(Filler& fill, EnvironmentInfo& info) {
@@ -85,6 +87,7 @@ void Fill(Filler& fill, TaskInfo& task) {
   fill(task.vcpu_count, task.mem_mib, task.disk_mib, task.ttl_seconds, task.network_enabled,
        task.allow_host_compat);
   task.execution_mode = ExecutionMode::kGuestVirtioSerial;
+  task.read_only = "the disk failed";
   fill(task.accelerator, task.created_at, task.last_used_at, task.expires_at, task.last_error,
        task.command_count, task.disk_bytes, task.notices);
   task.machine = "tcg";
@@ -112,6 +115,9 @@ Json CommandForms() {
   TaskExecResult in_task;
   Fill(fill, in_task);
   fill(in_task.task_id, in_task.sequence, in_task.command, in_task.cwd, in_task.restarted);
+  in_task.restart = {.kept = {"a file"},
+                     .lost = {"memory"},
+                     .interrupted = {{.sequence = 3, .command = {"sleep", "1"}}}};
   TaskCommand command;
   Fill(fill, command);
   TaskCommandInfo info;

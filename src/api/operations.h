@@ -31,6 +31,7 @@ enum Needs : unsigned {
   kCommand = 2,   // A command runs in it: streams, a timeout, an exit code.
   kHostPath = 4,  // Reads or writes a path of the host.
   kSink = 8,      // Its output goes to a sink, not into its result.
+  kStdin = 16,    // Reads its caller's stdin.
 };
 
 struct Operation {

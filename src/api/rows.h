@@ -13,6 +13,9 @@ namespace pyro::api {
   const Struct& Rows<type>()
 
 PYRO_HAS_ROWS(Explanation);
+PYRO_HAS_ROWS(ReachedProcess);
+PYRO_HAS_ROWS(KilledProcesses);
+PYRO_HAS_ROWS(Restart);
 PYRO_HAS_ROWS(Timings);
 PYRO_HAS_ROWS(ExecResult);
 PYRO_HAS_ROWS(VmOptions);
@@ -55,6 +58,9 @@ PYRO_HAS_ROWS(TaskRequest);
 PYRO_HAS_ROWS(ExecTaskRequest);
 PYRO_HAS_ROWS(StartTaskCommandRequest);
 PYRO_HAS_ROWS(TaskCommandRequest);
+PYRO_HAS_ROWS(WriteTaskStdinRequest);
+PYRO_HAS_ROWS(SignalTaskCommandRequest);
+PYRO_HAS_ROWS(OutputOffsets);
 PYRO_HAS_ROWS(GetTaskCommandRequest);
 PYRO_HAS_ROWS(ReadTaskCommandRequest);
 PYRO_HAS_ROWS(ReadTaskOutputRequest);

@@ -10,6 +10,10 @@ template <>
 const Struct& Rows<RenameTaskRequest>();
 template <>
 const Struct& Rows<TaskProcesses>();
+template <>
+const Struct& Rows<WrittenStdin>();
+template <>
+const Struct& Rows<SignalledTaskCommand>();
 
 namespace {
 
@@ -71,6 +75,8 @@ constexpr Field kStartTaskCommandRequest[] = {
     UserRow<StartTaskCommandRequest>(),
     TimeoutRow<StartTaskCommandRequest>("Kill the command after N seconds; 0: no limit",
                                         "Kill the command after this time; 0: no limit."),
+    Row<StartTaskCommandRequest, &StartTaskCommandRequest::keep_stdin>(
+        "keep_stdin", "With --background: keep its stdin open for 'pyro task stdin'"),
 };
 
 template <typename Owner>
@@ -93,6 +99,37 @@ constexpr Field kTaskCommandRequest[] = {
                                     "The command to kill."),
 };
 
+constexpr Field kWriteTaskStdinRequest[] = {
+    Inline<WriteTaskStdinRequest, TaskRequest>(),
+    SequenceRow<WriteTaskStdinRequest>("The command's number in the task", "The command."),
+    Row<WriteTaskStdinRequest, &WriteTaskStdinRequest::close>(
+        "close", "End its stdin after what is written"),
+    TimeoutRow<WriteTaskStdinRequest>("Wait at most N seconds until it takes all; 0: no limit",
+                                      "The longest wait; 0: no limit."),
+};
+
+constexpr Field kSignalTaskCommandRequest[] = {
+    Inline<SignalTaskCommandRequest, TaskRequest>(),
+    Row<SignalTaskCommandRequest, &SignalTaskCommandRequest::signal>(
+        "signal", "Its name or number, such as TERM or 15")
+        .Required()
+        .Positional("SIGNAL"),
+    SequenceRow<SignalTaskCommandRequest>("The command's number in the task", "The command."),
+    Row<SignalTaskCommandRequest, &SignalTaskCommandRequest::first>(
+        "first_only", "Signal the command's first process alone, not all that it started"),
+};
+
+constexpr Field kOutputOffsets[] = {
+    Row<OutputOffsets, &OutputOffsets::stdout_offset>("stdout_offset", "Begin stdout at byte N")
+        .In(0, std::int64_t{1} << 53)
+        .Of(Unit::kBytes),
+    Row<OutputOffsets, &OutputOffsets::stderr_offset>("stderr_offset",
+                                                      "With --follow: begin stderr at byte N")
+        .In(0, std::int64_t{1} << 53)
+        .CheckedAtOnce()
+        .Of(Unit::kBytes),
+};
+
 constexpr Field kGetTaskCommandRequest[] = {
     Inline<GetTaskCommandRequest, TaskRequest>(),
     SequenceRow<GetTaskCommandRequest>("The command's number in the task", "The command."),
@@ -104,6 +141,7 @@ constexpr Field kReadTaskCommandRequest[] = {
     SequenceRow<ReadTaskCommandRequest>("The command's number in the task", "The command."),
     Row<ReadTaskCommandRequest, &ReadTaskCommandRequest::follow>("follow",
                                                                  "Go on until the command ends"),
+    Inline<ReadTaskCommandRequest, OutputOffsets, &ReadTaskCommandRequest::from>(),
 };
 
 constexpr Field kReadTaskOutputRequest[] = {
@@ -114,7 +152,8 @@ constexpr Field kReadTaskOutputRequest[] = {
     Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::stream>(
         "stream", "With --sequence: show a page of stdout or stderr alone")
         .ForModels("With sequence: a page of this stream alone."),
-    Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::offset>("offset", "Begin the page at byte N")
+    Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::offset>(
+        "offset", "Begin the page, or with --follow stdout, at byte N")
         .In(0, std::int64_t{1} << 53)
         .CheckedAtOnce()
         .Of(Unit::kBytes)
@@ -186,6 +225,21 @@ constexpr Field kResetTaskRequest[] = {
 constexpr const char* kNoSnapshotTool =
     "the list of tools has no room for it yet; task_exec with git keeps states of a workspace";
 
+Result<StartedTaskCommand> CallStartTaskCommand(Engine& engine,
+                                                const StartTaskCommandRequest& request,
+                                                const CallIo& io) {
+  return engine.StartTaskCommand(
+      request.task_id, request.command, request.timeout_seconds, io,
+      request.keep_stdin ? Engine::StdinEnd::kStaysOpen : Engine::StdinEnd::kAfterInput);
+}
+
+Result<TaskCommand> CallReadTaskCommand(Engine& engine, const ReadTaskCommandRequest& request,
+                                        const CallIo& io) {
+  return engine.ReadTaskCommand(request.task_id, request.sequence,
+                                request.follow ? Engine::Follow::kYes : Engine::Follow::kNo, io,
+                                request.from);
+}
+
 Result<ExportedPath> CallExportTask(Engine& engine, const ExportTaskRequest& request,
                                     const CallIo& io) {
   return engine.ExportTask(request.task_id, request.path, request.destination,
@@ -244,8 +298,7 @@ constexpr Operation kTaskOperations[] = {
             "is a result whose ``explanation`` names it. LimitExceededError: 256 commands already "
             "run in the task.",
     }),
-    By<StartTaskCommandRequest, &Engine::StartTaskCommand, &TaskRequest::task_id,
-       &StartTaskCommandRequest::command, &StartTaskCommandRequest::timeout_seconds>({
+    By<StartTaskCommandRequest, CallStartTaskCommand, kWhole>({
         .name = "task start-command",
         .method = "start_task_command",
         .effect = Effect::kChanges,
@@ -254,9 +307,42 @@ constexpr Operation kTaskOperations[] = {
         .for_python =
             "As exec_task, but returns once the command is recorded. The command goes on "
             "without a caller, to its end, or to its timeout if one is given. ``stdin`` is bytes "
-            "or a regular file, with at most 261120 bytes. The calls below take its ``sequence``.",
+            "or a regular file, with at most 261120 bytes. With ``keep_stdin`` it stays open for "
+            "write_task_stdin; so it does if this process dies in the middle of it. The calls "
+            "below take its ``sequence``.",
         .command = "task exec --background",
         .no_tool = "task_exec with background",
+    }),
+    By<WriteTaskStdinRequest, &Engine::WriteTaskStdin, &TaskRequest::task_id,
+       &TaskCommandRequest::sequence, &WriteTaskStdinRequest::close,
+       &WriteTaskStdinRequest::timeout_seconds>({
+        .name = "task stdin",
+        .method = "write_task_stdin",
+        .effect = Effect::kChanges,
+        .needs = kStdin,
+        .sentence = "Write this stdin, to its end, to a command whose stdin was kept open",
+        .for_python =
+            "Writes ``stdin``, which is bytes or an open file, to the stdin of a command that was "
+            "started with ``keep_stdin``, and with ``close`` ends it.\n\n"
+            "Any process may write, at any time; if it dies, stdin stays open for the next. Waits "
+            "while the command does not read, up to ``timeout_seconds``; then ``complete`` is "
+            "False and ``bytes`` says how many it took. WrongStateError: the command has ended, or "
+            "its stdin is closed.",
+        .no_tool = "a model gives task_exec the whole stdin",
+    }),
+    By<SignalTaskCommandRequest, &Engine::SignalTaskCommand, &TaskRequest::task_id,
+       &TaskCommandRequest::sequence, &SignalTaskCommandRequest::signal,
+       &SignalTaskCommandRequest::first>({
+        .name = "task signal",
+        .method = "signal_task_command",
+        .effect = Effect::kEnds,
+        .sentence = "Send a signal to all processes of a running command",
+        .for_python =
+            "Sends a signal, by name or number, to every process of a running command, or with "
+            "``first_only`` to its first process alone.\n\n"
+            "The result lists the processes that got it, and says how many of the command's are "
+            "``left`` at most half a second later. WrongStateError: the command has ended.",
+        .no_tool = "task_stop with sequence kills; task_exec with kill sends other signals",
     }),
     By<TaskCommandRequest, &Engine::CancelTaskCommand, &TaskRequest::task_id,
        &TaskCommandRequest::sequence>({
@@ -333,8 +419,7 @@ constexpr Operation kTaskOperations[] = {
         .command = "task logs --sequence --stream --offset --limit",
         .no_tool = "task_logs with sequence and stream",
     }),
-    By<ReadTaskCommandRequest, &Engine::ReadTaskCommand, &TaskRequest::task_id,
-       &TaskCommandRequest::sequence, &ReadTaskCommandRequest::follow>({
+    By<ReadTaskCommandRequest, CallReadTaskCommand, kWhole>({
         .name = "task read-command",
         .method = "read_task_command",
         .effect = Effect::kReads,
@@ -342,9 +427,10 @@ constexpr Operation kTaskOperations[] = {
         .sentence = "Show one command with its whole output",
         .for_python =
             "One entry of the journal, its whole output given to the callbacks in pieces; with "
-            "``follow`` until the command has ended. An exception of a callback leaves this "
-            "call, and the command goes on.",
-        .command = "task logs --sequence --follow",
+            "``follow`` until the command has ended. ``stdout_offset`` and ``stderr_offset`` are "
+            "the bytes to begin at: those that an earlier call gave are not given again. An "
+            "exception of a callback leaves this call, and the command goes on.",
+        .command = "task logs --sequence --follow --offset --stderr-offset",
         .no_tool = "a result has room for pages, which task_logs reads",
     }),
     By<TaskRequest, &Engine::ListTaskProcesses, &TaskRequest::task_id>({
@@ -490,6 +576,11 @@ PYRO_ROWS(ExecTaskRequest, "ExecTaskRequest", "A command for a task.", kExecTask
 PYRO_ROWS(StartTaskCommandRequest, "StartTaskCommandRequest",
           "A command that runs on without its caller.", kStartTaskCommandRequest)
 PYRO_ROWS(TaskCommandRequest, "TaskCommandRequest", "A command of a task.", kTaskCommandRequest)
+PYRO_ROWS(WriteTaskStdinRequest, "WriteTaskStdinRequest", "Bytes for a command of a task.",
+          kWriteTaskStdinRequest)
+PYRO_ROWS(SignalTaskCommandRequest, "SignalTaskCommandRequest", "A signal for a command of a task.",
+          kSignalTaskCommandRequest)
+PYRO_ROWS(OutputOffsets, "OutputOffsets", "Where to begin in each stream.", kOutputOffsets)
 PYRO_ROWS(GetTaskCommandRequest, "GetTaskCommandRequest", "A command of a task.",
           kGetTaskCommandRequest)
 PYRO_ROWS(ReadTaskCommandRequest, "ReadTaskCommandRequest", "A command of a task.",

@@ -7,6 +7,8 @@ namespace pyro::api {
 
 template <>
 const Struct& Rows<TaskProcess>();
+template <>
+const Struct& Rows<Restart::Ended>();
 
 namespace {
 
@@ -46,11 +48,25 @@ constexpr Field kTaskCommand[] = {
     Row<TaskCommand, &TaskCommand::explanation>("explanation",
                                                 "Why it ended so, if the outcome does not say it")
         .NullIfUnset(),
+    Row<TaskCommand, &TaskCommand::killed>(
+        "killed", "What its kill ended, if it timed out or was cancelled; null: none was told"),
 };
 
 constexpr Field kTaskCommandInfo[] = {
     Inline<TaskCommandInfo, TaskCommand>(),
     TaskIdRow<TaskCommandInfo>(),
+};
+
+constexpr Field kInterruptedCommand[] = {
+    Row<Restart::Ended, &Restart::Ended::sequence>("sequence", "Its number in the task"),
+    Row<Restart::Ended, &Restart::Ended::command>("command", "The words that ran"),
+};
+
+constexpr Field kRestart[] = {
+    Row<Restart, &Restart::kept>("kept", "What is as it was"),
+    Row<Restart, &Restart::lost>("lost", "What is gone"),
+    Row<Restart, &Restart::interrupted>("interrupted",
+                                        "The commands that ran when the guest went, the last 100"),
 };
 
 constexpr Field kStartedTaskCommand[] = {
@@ -59,6 +75,8 @@ constexpr Field kStartedTaskCommand[] = {
                                                               "The environment of its guest"),
     Row<StartedTaskCommand, &StartedTaskCommand::restarted>(
         "restarted", "The task was stopped and was started for this command"),
+    Row<StartedTaskCommand, &StartedTaskCommand::restart>(
+        "restart", "What of the task the stop has kept; null: it was not stopped"),
 };
 
 constexpr Field kTaskCommandPage[] = {
@@ -76,6 +94,8 @@ constexpr Field kTaskExecResult[] = {
     Row<TaskExecResult, &TaskExecResult::cwd>("cwd", "The directory in which it ran"),
     Row<TaskExecResult, &TaskExecResult::restarted>(
         "restarted", "The task was stopped and was started for this command"),
+    Row<TaskExecResult, &TaskExecResult::restart>(
+        "restart", "What of the task the stop has kept; null: it was not stopped"),
 };
 
 constexpr Field kTaskInfo[] = {
@@ -107,6 +127,9 @@ constexpr Field kTaskInfo[] = {
     Row<TaskInfo, &TaskInfo::expires_at>("expires_at",
                                          "The time when its guest stops, unless it is used"),
     Row<TaskInfo, &TaskInfo::last_error>("last_error", "The reason for the loss of its guest")
+        .NullIfUnset(),
+    Row<TaskInfo, &TaskInfo::read_only>("read_only",
+                                        "Why /workspace takes no writes; null: it does")
         .NullIfUnset(),
     Row<TaskInfo, &TaskInfo::command_count>("command_count", "Entries in its journal"),
     Row<TaskInfo, &TaskInfo::last_command>("last_command", "Its newest command; null: none ran"),
@@ -257,6 +280,30 @@ constexpr Field kTaskProcesses[] = {
                                                   "More processes run than are listed"),
 };
 
+constexpr Field kWrittenStdin[] = {
+    TaskIdRow<WrittenStdin>(),
+    Row<WrittenStdin, &WrittenStdin::sequence>("sequence", "The command's number in the task"),
+    Row<WrittenStdin, &WrittenStdin::bytes>(
+        "bytes", "Bytes that the guest has for the command, which may not have read them yet")
+        .Of(Unit::kBytes),
+    Row<WrittenStdin, &WrittenStdin::complete>("complete",
+                                               "All were written; false: the time was over first"),
+    Row<WrittenStdin, &WrittenStdin::closed>("closed", "The command's stdin ends after them"),
+};
+
+constexpr Field kSignalledTaskCommand[] = {
+    TaskIdRow<SignalledTaskCommand>(),
+    Row<SignalledTaskCommand, &SignalledTaskCommand::sequence>("sequence",
+                                                               "The command's number in the task"),
+    Row<SignalledTaskCommand, &SignalledTaskCommand::signal>("signal", "Such as SIGTERM"),
+    Row<SignalledTaskCommand, &SignalledTaskCommand::signalled>("signalled",
+                                                                "The processes that got it"),
+    Row<SignalledTaskCommand, &SignalledTaskCommand::left>(
+        "left", "The command's processes that still run, at most half a second later"),
+    Row<SignalledTaskCommand, &SignalledTaskCommand::processes>(
+        "processes", "Those that got it, at most 64 of them"),
+};
+
 constexpr Field kExportedPath[] = {
     TaskIdRow<ExportedPath>(),
     Row<ExportedPath, &ExportedPath::path>("path", "The path in the guest"),
@@ -299,6 +346,12 @@ PYRO_ROWS(TaskSnapshotUse, "TaskSnapshotUse", "What a snapshot takes on the host
 PYRO_ROWS(TaskDiskUse, "TaskDiskUse", "What a task takes on the host's disk.", kTaskDiskUse)
 PYRO_ROWS(TaskProcess, "TaskProcess", "A process in a task's guest.", kTaskProcess)
 PYRO_ROWS(TaskProcesses, "TaskProcesses", "The processes in a task's guest.", kTaskProcesses)
+PYRO_ROWS(WrittenStdin, "WrittenStdin", "What the stdin of a command took.", kWrittenStdin)
+PYRO_ROWS(Restart, "Restart", "What the new start of a guest kept, and what it did not.", kRestart)
+PYRO_ROWS(Restart::Ended, "InterruptedCommand", "A command that ran when its guest went.",
+          kInterruptedCommand)
+PYRO_ROWS(SignalledTaskCommand, "SignalledTaskCommand", "Whom a signal went to.",
+          kSignalledTaskCommand)
 PYRO_ROWS(ExportedPath, "ExportedPath", "What was copied out of a task.", kExportedPath)
 PYRO_ROWS(DeletedTask, "DeletedTask", "A task that was deleted.", kDeletedTask)
 

@@ -32,6 +32,19 @@ constexpr Field kTimings[] = {
         .NullIfUnset(),
 };
 
+constexpr Field kReachedProcess[] = {
+    Row<ReachedProcess, &ReachedProcess::pid>("pid", "Its id in the guest"),
+    Row<ReachedProcess, &ReachedProcess::command>(
+        "command", "Its words quoted for a shell; of a kill its name alone"),
+};
+
+constexpr Field kKilledProcesses[] = {
+    Row<KilledProcesses, &KilledProcesses::count>("count", "The processes that were killed"),
+    Row<KilledProcesses, &KilledProcesses::gone>("gone",
+                                                 "None of them is left in the command's cgroup"),
+    Row<KilledProcesses, &KilledProcesses::processes>("processes", "The first 32 of them"),
+};
+
 constexpr Field kExecResult[] = {
     Row<ExecResult, &ExecResult::stdout_text>("stdout", "At most 1 MiB, beginning and end"),
     Row<ExecResult, &ExecResult::stderr_text>("stderr", "At most 1 MiB, beginning and end"),
@@ -62,6 +75,8 @@ constexpr Field kExecResult[] = {
     Row<ExecResult, &ExecResult::explanation>("explanation",
                                               "Why it ended so, if the outcome does not say it")
         .NullIfUnset(),
+    Row<ExecResult, &ExecResult::killed>(
+        "killed", "What its kill ended, if it timed out or was cancelled; null: none was told"),
     Row<ExecResult, &ExecResult::timings>("timings",
                                           "The times of the call's steps, from its beginning"),
 };
@@ -381,6 +396,9 @@ PYRO_ROWS(Explanation, "Explanation", "Why a command ended as it did, and what t
 PYRO_ROWS(Timings, "Timings", "The times of a call's steps; null: did not happen.", kTimings)
 PYRO_ROWS(ExecResult, "ExecResult",
           "The end of a command. A command that ran is a result, with any exit code.", kExecResult)
+PYRO_ROWS(ReachedProcess, "ReachedProcess", "A process that a kill or a signal reached.",
+          kReachedProcess)
+PYRO_ROWS(KilledProcesses, "KilledProcesses", "What the kill of a command ended.", kKilledProcesses)
 PYRO_ROWS(VmOptions, "VmOptions", "The options of a VM.", kVmOptions)
 PYRO_ROWS(RunRequest, "RunRequest", "A command and the VM that is made for it.", kRunRequest)
 PYRO_ROWS(VmRequest, "VmRequest", "A VM.", kVmRequest)

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,6 +77,11 @@ Status Run() {
   };
   options.sync = [&data_disk]() -> Status {
     if (::syncfs(data_disk.get()) != 0) return sys::ErrnoError(errno, "sync", "data disk");
+    struct statvfs disk {};
+    // After an error of the disk the kernel makes the file system so.
+    if (::fstatvfs(data_disk.get(), &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0) {
+      return sys::ErrnoError(EROFS, "write", "data disk");
+    }
     return OkStatus();
   };
   const auto freeze = std::make_shared<DiskFreeze>(FreezeOf(data_disk));

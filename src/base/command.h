@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/killed.h"
 #include "base/time.h"
 #include "pyro/enums.h"
 
@@ -36,6 +38,11 @@ struct CommandEnd {
   std::uint64_t stderr_bytes = 0;
   // Processes in the background still held stdout or stderr. What they wrote later was not kept.
   bool output_left_open = false;
+  // Of one that timed out or was cancelled; empty: the guest did not tell.
+  std::optional<KilledTree> killed;
+
+  // The guest could not write its data disk out after it, or may not write to it any more.
+  bool disk_failed = false;
 
   // The rest is set by the keeper of a journal.
   WallTime ended_at{};               // Of an interrupted one: the time when that was noticed.

@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/text.h"
 #include "base/try.h"
 #include "engine/explain.h"
 #include "engine/machine.h"
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
+#include "state/journal/journal.h"
 #include "sys/files.h"
 
 namespace pyro::engine {
@@ -82,12 +84,27 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
     info.last_error =
         "this host's disk is full: no command can start, and output is dropped, until some is free";
   }
+  if (task.state == InstanceState::kStarted &&
+      state::IsReadOnly(state::InstanceDirectory(context.state, task.id))) {
+    info.read_only =
+        "the guest could not write to its disk, as when this host's disk is full; make room, stop "
+        "the task, and the next command starts it with the disk as it is";
+  }
   // Not a walk over the journal, which may have ten thousand entries.
   info.disk_bytes = sys::DiskUsage(state::DataImage(context.state, task.id)) + task.output_bytes;
   PYRO_ASSIGN_OR_RETURN(const std::optional<state::CommandRecord> last,
                         registry.LastCommand(task.id));
   if (last) info.last_command = DescribeCommand(context, *last, task.accelerator);
   return info;
+}
+
+std::optional<KilledProcesses> DescribeKilled(const std::optional<KilledTree>& killed) {
+  if (!killed) return std::nullopt;
+  KilledProcesses described{.count = killed->count, .gone = killed->gone, .processes = {}};
+  for (const KilledProcess& one : killed->processes) {
+    described.processes.push_back({one.pid, Printable(one.name)});
+  }
+  return described;
 }
 
 TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& command,
@@ -112,6 +129,10 @@ TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& 
   described.exit_code = end.ExitCode();
   described.duration_ms = end.duration_us / 1000;
   described.explanation = Explain(command, end, accelerator, InTask::kYes);
+  if (end.outcome == Outcome::kTimedOut || end.outcome == Outcome::kCancelled) {
+    described.killed = DescribeKilled(state::ReadKilled(
+        state::InstanceDirectory(context.state, command.task_id), command.sequence));
+  }
   return described;
 }
 

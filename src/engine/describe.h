@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -27,6 +28,9 @@ TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& 
                             std::string_view accelerator);
 
 TaskReset DescribeReset(const state::Reset& reset);
+
+// Of the guest's own words: printable.
+std::optional<KilledProcesses> DescribeKilled(const std::optional<KilledTree>& killed);
 
 // Entries from `first` on, at most `limit` of them. A limit of 0 means all, one of -N the last N,
 // newest first.

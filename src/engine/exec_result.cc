@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/describe.h"
+
 namespace pyro::engine {
 
 ExecResult MakeExecResult(const CommandSpec& spec, const CommandEnd& end,
@@ -17,6 +19,7 @@ ExecResult MakeExecResult(const CommandSpec& spec, const CommandEnd& end,
   result.accelerator = accelerator;
   result.machine = accelerator;
   result.output_left_open = end.output_left_open;
+  result.killed = DescribeKilled(end.killed);
   result.explanation = Explain(spec, end, accelerator, in_task);
   return result;
 }

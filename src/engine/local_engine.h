@@ -44,8 +44,14 @@ class LocalEngine final : public Engine {
   Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
                                   std::int64_t timeout_seconds, const CallIo& io) override;
   Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id, const Command& command,
-                                              std::int64_t timeout_seconds,
-                                              const CallIo& io) override;
+                                              std::int64_t timeout_seconds, const CallIo& io,
+                                              StdinEnd end) override;
+  Result<WrittenStdin> WriteTaskStdin(const std::string& task_id, std::int64_t sequence,
+                                      CloseStdin close, std::int64_t timeout_seconds,
+                                      const CallIo& io) override;
+  Result<SignalledTaskCommand> SignalTaskCommand(const std::string& task_id, std::int64_t sequence,
+                                                 const std::string& signal, SignalTarget target,
+                                                 const CallIo& io) override;
   Result<TaskCommandInfo> CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
                                             const CallIo& io) override;
   Result<TaskInfo> StatusTask(const std::string& task_id) override;
@@ -60,7 +66,8 @@ class LocalEngine final : public Engine {
   Result<TaskLogs> LogsTask(const std::string& task_id, std::int64_t first,
                             std::int64_t limit) override;
   Result<TaskCommand> ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                      Follow follow, const CallIo& io) override;
+                                      Follow follow, const CallIo& io,
+                                      const OutputOffsets& from) override;
   Result<TaskProcesses> ListTaskProcesses(const std::string& task_id, const CallIo& io) override;
   Result<TaskInfo> RenameTask(const std::string& task_id, const std::string& name) override;
   Result<TaskInfo> StopTask(const std::string& task_id) override;

@@ -115,12 +115,13 @@ Status CheckWords(const wire::Exec& exec, const CallIo& io) {
   const std::size_t words = exec.argv.size() + exec.env.size();
   // Of the rest, the frame's other fields take 4 KiB, and the directory as much.
   const std::size_t total = bytes + 16 * words;
-  if (words > wire::kMaxArguments || total > wire::kMaxMessageBytes - 4096 - exec.cwd.size()) {
+  if (words > wire::kMaxArguments || total > wire::kMaxExecBytes - 4096 - exec.cwd.size()) {
     const std::string_view what = exec.env.empty() ? "words" : "words and variables";
     return MakeError(
         ErrorCode::kInvalidArgument,
         fmt::format("the command has {} {}, of {} bytes in all", words, what, bytes),
-        fmt::format("a command takes 1 MiB, each word counted with 16 bytes more; {}", elsewhere));
+        fmt::format("a command takes 1.25 MiB, each word counted with 16 bytes more; {}",
+                    elsewhere));
   }
   PYRO_RETURN_IF_ERROR(CheckUser(exec.user));
   return CheckDirectory(exec.cwd);

@@ -16,6 +16,8 @@ namespace {
 // The space that must be free before the reserve is taken.
 constexpr std::uint64_t kWantedBytes = 4 * kDiskReserveBytes;
 
+constexpr const char* kReadOnly = "read-only";
+
 Status Allocate(const std::filesystem::path& file) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_WRONLY | O_CREAT, 0600));
   const int number =
@@ -44,6 +46,19 @@ Status DiskReserve::Fill() {
   }
   full_ = true;
   return OkStatus();
+}
+
+void MarkReadOnly(const std::filesystem::path& directory, bool read_only) {
+  const std::filesystem::path mark = directory / kReadOnly;
+  if (!read_only) {
+    (void)::unlink(mark.c_str());
+  } else {
+    (void)sys::OpenFile(mark, O_WRONLY | O_CREAT, 0600);
+  }
+}
+
+bool IsReadOnly(const std::filesystem::path& directory) {
+  return ::access((directory / kReadOnly).c_str(), F_OK) == 0;
 }
 
 bool IsStarving(const std::filesystem::path& directory) {

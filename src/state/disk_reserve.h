@@ -35,6 +35,11 @@ class DiskReserve {
   bool full_ = false;
 };
 
+// The mark in a task's directory that its guest could not write to its disk. A disk without room
+// takes a file without content, as a rule.
+void MarkReadOnly(const std::filesystem::path& directory, bool read_only);
+bool IsReadOnly(const std::filesystem::path& directory);
+
 // Whether a directory without its reserve is on a disk too full for a new one. Files there may be
 // cut off.
 bool IsStarving(const std::filesystem::path& directory);

@@ -36,6 +36,7 @@ Status CommandRouter::FromClient(ClientId client, Frame frame) {
   if (frame.channel == 0) return Breach("a command on channel 0");
   const ClientChannel from{client, frame.channel};
   if (frame.type == FrameType::kCancel) return Cancel(from, frame);
+  if (frame.type == FrameType::kWrite) return Write(from, frame);
   if (!ready_ && !gone_) {
     if (frame.type == FrameType::kExec) PYRO_RETURN_IF_ERROR(wire::Exec::FromFrame(frame));
     held_bytes_ += frame.payload.size() + wire::kHeaderBytes;
@@ -55,6 +56,7 @@ Status CommandRouter::FromClient(ClientId client, Frame frame) {
 Status CommandRouter::Exec(ClientChannel client, const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec, wire::Exec::FromFrame(frame));
   if (exec.journal && place_.journal == nullptr) return Breach("a journal where there is none");
+  if (exec.open_stdin && !exec.journal) return Breach("an open stdin without a journal");
   if (InUse(client)) return Breach("a channel used twice");
   if (gone_) {
     Refuse(client, GuestIsGone());
@@ -71,18 +73,29 @@ Status CommandRouter::Exec(ClientChannel client, const Frame& frame) {
 Status CommandRouter::Cancel(ClientChannel client, const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(const wire::Cancel cancel, wire::Cancel::FromFrame(frame));
   if (InUse(client)) return Breach("a channel used twice");
-  const auto found = std::find_if(commands_.begin(), commands_.end(), [&](const auto& entry) {
-    return entry.second.sequence() == cancel.sequence;
-  });
-  if (found == commands_.end()) {
-    Refuse(client,
-           MakeError(ErrorCode::kNotFound, fmt::format("command {} does not run", cancel.sequence),
-                     "it has ended or never existed"));
-    return OkStatus();
-  }
-  PYRO_RETURN_IF_ERROR(found->second.Await(client));
-  found->second.Kill(wire::KillReason::kCancelled);
+  RoutedCommand* const command = FindJournaled(client, cancel.sequence);
+  if (command == nullptr) return OkStatus();
+  PYRO_RETURN_IF_ERROR(command->Await(client));
+  command->Kill(wire::KillReason::kCancelled);
   return OkStatus();
+}
+
+Status CommandRouter::Write(ClientChannel client, const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(wire::Write write, wire::Write::FromFrame(frame));
+  if (InUse(client)) return Breach("a channel used twice");
+  RoutedCommand* const command = FindJournaled(client, write.sequence);
+  if (command != nullptr) command->Write(client, std::move(write));
+  return OkStatus();
+}
+
+RoutedCommand* CommandRouter::FindJournaled(ClientChannel client, std::int64_t sequence) {
+  const auto found = std::find_if(commands_.begin(), commands_.end(), [&](const auto& entry) {
+    return entry.second.sequence() == sequence;
+  });
+  if (found != commands_.end()) return &found->second;
+  Refuse(client, MakeError(ErrorCode::kNotFound, fmt::format("command {} does not run", sequence),
+                           "it has ended or never existed"));
+  return nullptr;
 }
 
 Status CommandRouter::Ask(ClientChannel client, Frame frame) {
@@ -122,7 +135,9 @@ void CommandRouter::Begin(ClientChannel client, wire::Exec exec) {
     exec.sync = true;
   }
   by_client_[client] = channel;
-  commands_.try_emplace(channel, place_, client, channel, exec.sequence).first->second.Begin(exec);
+  const bool open_stdin = std::exchange(exec.open_stdin, false);
+  commands_.try_emplace(channel, place_, client, channel, exec.sequence, open_stdin)
+      .first->second.Begin(exec);
   if (commands_.size() == 1) place_.ports.UseChanged(exec.journal);
 }
 

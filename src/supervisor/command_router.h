@@ -69,6 +69,9 @@ class CommandRouter {
 
   Status Exec(ClientChannel client, const wire::Frame& frame);
   Status Cancel(ClientChannel client, const wire::Frame& frame);
+  Status Write(ClientChannel client, const wire::Frame& frame);
+  // That of the journal's sequence; nullptr, after its refusal: it does not run.
+  RoutedCommand* FindJournaled(ClientChannel client, std::int64_t sequence);
   Status Ask(ClientChannel client, wire::Frame frame);
   void Begin(ClientChannel client, wire::Exec exec);
   bool InUse(ClientChannel client) const;

@@ -99,6 +99,8 @@ class TaskJournal : public CommandJournal {
     end.ended_at = clock_.Now();
     writer.CountInto(end);
     PYRO_FAILPOINT("task.exec.exited");
+    if (end.killed) state::WriteKilled(directory_, sequence, *end.killed);
+    state::MarkReadOnly(directory_, end.disk_failed);
     RecordEnd(sequence, {.end = end, .writer = std::move(writer)});
     commands_.erase(command);
   }
@@ -231,6 +233,7 @@ class InstanceRow : public GuestRecord {
                                                  {"gateway", network->gateway},
                                                  {"dns", network->dns}})
                                    : "";
+    state::MarkReadOnly(state::InstanceDirectory(state_dir_, id_), false);
     return Apply(InstanceEvent::kStart, changes);
   }
 

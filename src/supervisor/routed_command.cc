@@ -14,6 +14,7 @@ using wire::FrameType;
 using wire::Stream;
 
 constexpr std::size_t kMaxWatchers = 256;
+constexpr std::size_t kMaxWrites = 16;          // That wait, each of up to 64 KiB.
 constexpr std::chrono::seconds kKillGrace{10};  // For the agent to report a killed command.
 constexpr Stream kBothOutputs[] = {Stream::kStdout, Stream::kStderr};
 
@@ -40,8 +41,7 @@ Status RoutedCommand::FromClient(const Frame& frame) {
       return OkStatus();
     case FrameType::kEof:
       if (frame.stream != Stream::kStdin || stdin_ended_) return Breach("eof on a wrong stream");
-      stdin_ended_ = true;
-      place_.ports.ToGuest(wire::EncodeEof(channel_, Stream::kStdin));
+      EndStdin();
       return OkStatus();
     case FrameType::kCredit: {
       if (frame.stream == Stream::kStdin) return Breach("credit on a wrong stream");
@@ -79,6 +79,7 @@ Result<bool> RoutedCommand::FromGuest(Frame frame) {
       if (stdin_allowed_ + bytes > wire::kInitialCredit) return Breach("credit for nothing");
       stdin_allowed_ += bytes;
       ToClient(std::move(frame));
+      ServeWrites();
       return false;
     }
     case FrameType::kExited: {
@@ -145,6 +146,61 @@ void RoutedCommand::DisposeOfAll() {
   for (const Stream stream : kBothOutputs) Dispose(stream, 1);
 }
 
+void RoutedCommand::EndStdin() {
+  stdin_ended_ = true;
+  place_.ports.ToGuest(wire::EncodeEof(channel_, Stream::kStdin));
+  ServeWrites();
+}
+
+void RoutedCommand::Write(ClientChannel client, wire::Write write) {
+  if (!open_stdin_) {
+    return Refuse(client, MakeError(ErrorCode::kWrongState,
+                                    fmt::format("stdin of command {} was not kept open", sequence_),
+                                    "start the command with --keep-stdin"));
+  }
+  if (writes_.size() >= kMaxWrites) {
+    return Refuse(client, MakeError(ErrorCode::kLimit,
+                                    fmt::format("{} callers wait to write to command {}",
+                                                kMaxWrites, sequence_),
+                                    "try again: the command does not read its stdin now"));
+  }
+  writes_.push_back({client, std::move(write)});
+  ServeWrites();
+}
+
+// The command's own client counts on its window, so the others wait until it has gone.
+void RoutedCommand::ServeWrites() {
+  while (!stdin_ended_ && orphan_ && !writes_.empty()) {
+    const auto& [client, write] = writes_.front();
+    if (write.bytes.size() > stdin_allowed_) return;
+    if (!write.bytes.empty()) {
+      stdin_allowed_ -= write.bytes.size();
+      place_.ports.ToGuest(wire::EncodeData(channel_, Stream::kStdin, write.bytes));
+    }
+    if (write.close) {
+      stdin_ended_ = true;
+      place_.ports.ToGuest(wire::EncodeEof(channel_, Stream::kStdin));
+    }
+    place_.ports.ToClient(client.client,
+                          EncodeFrame(wire::Plain(FrameType::kWritten, client.channel)));
+    writes_.pop_front();
+  }
+  if (stdin_ended_) {
+    RefuseWrites(fmt::format("stdin of command {} is closed", sequence_),
+                 "no more can be written to it");
+  }
+}
+
+void RoutedCommand::RefuseWrites(const std::string& why, const char* hint) {
+  for (const Waiting& one : std::exchange(writes_, {})) {
+    Refuse(one.client, MakeError(ErrorCode::kWrongState, why, hint));
+  }
+}
+
+void RoutedCommand::Refuse(ClientChannel client, const Error& error) {
+  place_.ports.ToClient(client.client, EncodeFrame(wire::ErrorFrame(client.channel, error)));
+}
+
 Status RoutedCommand::Await(ClientChannel client) {
   if (watchers_.size() >= kMaxWatchers) return Breach("too many wait for one command");
   watchers_.push_back(client);
@@ -153,13 +209,15 @@ Status RoutedCommand::Await(ClientChannel client) {
 
 void RoutedCommand::ClientGone(ClientId client) {
   std::erase_if(watchers_, [client](const ClientChannel& one) { return one.client == client; });
+  std::erase_if(writes_, [client](const Waiting& one) { return one.client.client == client; });
   if (client_.client != client || std::exchange(orphan_, true)) return;
   if (sequence_ == 0) {
     Kill(wire::KillReason::kCancelled);
     DisposeOfAll();
-  } else if (!std::exchange(stdin_ended_, true)) {
-    // No client is left to end its stdin.
-    place_.ports.ToGuest(wire::EncodeEof(channel_, Stream::kStdin));
+  } else if (open_stdin_) {
+    ServeWrites();
+  } else if (!stdin_ended_) {
+    EndStdin();  // No client is left that could.
   }
 }
 
@@ -210,6 +268,7 @@ void RoutedCommand::RecordEnd(const wire::Exited& exited) {
     place_.journal->End(sequence_, exited);
     place_.ports.JournalWritten();
   }
+  RefuseWrites(fmt::format("command {} has ended", sequence_), "'pyro task logs' shows its end");
   for (const ClientChannel& watcher : watchers_) {
     place_.ports.ToClient(watcher.client, EncodeFrame(exited.ToFrame(watcher.channel)));
   }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -61,13 +62,15 @@ class RoutedCommand {
   };
 
   // `place` is borrowed. `channel`: the guest's. `sequence`: in the journal; 0: it is not kept.
+  // `open_stdin`: other clients write to its stdin once its own has gone.
   RoutedCommand(const Place& place, ClientChannel client, std::uint32_t channel,
-                std::int64_t sequence)
+                std::int64_t sequence, bool open_stdin = false)
       : place_(place),
         limit_(place.timers.NewTimer()),
         client_(client),
         channel_(channel),
-        sequence_(sequence) {}
+        sequence_(sequence),
+        open_stdin_(open_stdin) {}
 
   RoutedCommand(const RoutedCommand&) = delete;
   RoutedCommand& operator=(const RoutedCommand&) = delete;
@@ -82,6 +85,10 @@ class RoutedCommand {
   Status FromClient(const wire::Frame& frame);
   // True: it has ended. kProtocol: the guest broke the rules.
   Result<bool> FromGuest(wire::Frame frame);
+
+  // Bytes of any client for its stdin, which are answered once they were passed on whole, in the
+  // order of the calls. Those of a client that goes before are dropped.
+  void Write(ClientChannel client, wire::Write write);
 
   // Another client waits for its end, which it gets on that channel. kProtocol: too many do.
   Status Await(ClientChannel client);
@@ -106,7 +113,16 @@ class RoutedCommand {
     bool ended = false;
   };
 
+  struct Waiting {
+    ClientChannel client;
+    wire::Write write;
+  };
+
   void AwaitExit();
+  void ServeWrites();
+  void RefuseWrites(const std::string& why, const char* hint);
+  void Refuse(ClientChannel client, const Error& error);
+  void EndStdin();
   Status OutputFromGuest(wire::Frame frame);
   void Grant(wire::Stream stream, std::uint64_t bytes);
   void Dispose(wire::Stream stream, std::uint64_t least);
@@ -120,6 +136,7 @@ class RoutedCommand {
   ClientChannel client_;
   std::uint32_t channel_;  // The guest's.
   std::int64_t sequence_;
+  const bool open_stdin_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   bool orphan_ = false;  // Its client is gone.
   bool started_ = false;
@@ -130,6 +147,7 @@ class RoutedCommand {
   Output err_;
   std::uint64_t stdin_allowed_ = wire::kInitialCredit;
   bool stdin_ended_ = false;
+  std::deque<Waiting> writes_;  // Of other clients.
 };
 
 }  // namespace pyro::supervisor

@@ -172,6 +172,110 @@ TEST_F(CommandRouterTest, AVmHasNoJournal) {
   EXPECT_FALSE(router_.FromClient(1, exec.ToFrame(5)).ok());
 }
 
+class OpenStdinTest : public JournalRouterTest {
+ protected:
+  std::uint32_t BeginOpen(ClientId client, std::uint32_t channel) {
+    wire::Exec exec;
+    exec.argv = {"cat"};
+    exec.cwd = "/";
+    exec.journal = true;
+    exec.open_stdin = true;
+    EXPECT_TRUE(router_.FromClient(client, exec.ToFrame(channel)).ok());
+    const auto frames = ToGuest();
+    EXPECT_EQ(frames.size(), 1u);
+    return frames.empty() ? 0 : frames.at(0).channel;
+  }
+  void Write(ClientId client, const std::string& bytes, bool close = false) {
+    EXPECT_TRUE(router_.FromClient(client, wire::Write{1, bytes, close}.ToFrame(3)).ok());
+  }
+  // The one frame for the client.
+  Frame Told(ClientId client) {
+    const auto frames = ToClient(client);
+    EXPECT_EQ(frames.size(), 1u);
+    return frames.empty() ? Frame() : frames.at(0);
+  }
+};
+
+TEST_F(OpenStdinTest, AnyClientWritesAndEndsAStdinThatItsOwnClientHasLeft) {
+  const std::uint32_t channel = BeginOpen(1, 5);
+  router_.ClientGone(1);
+  EXPECT_TRUE(ToGuest().empty()) << "its stdin has ended";
+  Write(2, "one");
+  EXPECT_EQ(Told(2).type, FrameType::kWritten);
+  router_.ClientGone(2);
+  Write(3, "two", true);
+  EXPECT_EQ(Told(3).type, FrameType::kWritten);
+  const auto frames = ToGuest();
+  ASSERT_EQ(frames.size(), 3u);
+  EXPECT_EQ(frames[0].channel, channel);
+  EXPECT_EQ(frames[0].payload, "one");
+  EXPECT_EQ(frames[1].payload, "two");
+  EXPECT_EQ(frames[2].type, FrameType::kEof);
+  Write(4, "more");
+  EXPECT_EQ(wire::ErrorFromFrame(Told(4)).code, ErrorCode::kWrongState);
+  EXPECT_TRUE(ToGuest().empty());
+}
+
+TEST_F(OpenStdinTest, AClientThatDiesInTheMiddleOfItsInputEndsNothing) {
+  BeginOpen(1, 5);
+  ASSERT_TRUE(router_.FromClient(1, DataFrame(5, Stream::kStdin, 3)).ok());
+  Write(2, "waits for the first");
+  EXPECT_TRUE(ToClient(2).empty());
+  router_.ClientGone(1);
+  EXPECT_EQ(Told(2).type, FrameType::kWritten);
+  const auto frames = ToGuest();
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_EQ(frames[1].payload, "waits for the first");
+}
+
+TEST_F(OpenStdinTest, AWriteWaitsUntilTheCommandReadsAndGoesInWhole) {
+  const std::uint32_t channel = BeginOpen(1, 5);
+  router_.ClientGone(1);
+  const std::string piece(wire::kMaxDataBytes, 'x');
+  for (int i = 0; i < 4; ++i) Write(2, piece);  // The whole window.
+  EXPECT_EQ(ToClient(2).size(), 4u);
+  ToGuest();
+  Write(2, "ab");
+  Write(3, "c");
+  router_.ClientGone(2);  // Its bytes go with it, and none of them was passed on.
+  EXPECT_TRUE(ToGuest().empty());
+  EXPECT_TRUE(ToClient(3).empty());
+  ASSERT_TRUE(router_.FromGuest(CreditFrame(channel, Stream::kStdin, 1)).ok());
+  EXPECT_EQ(Told(3).type, FrameType::kWritten);
+  EXPECT_EQ(ToGuest().at(0).payload, "c");
+}
+
+TEST_F(OpenStdinTest, AWriteThatWaitsIsToldOfTheCommandsEnd) {
+  const std::uint32_t channel = BeginOpen(1, 5);
+  router_.ClientGone(1);
+  for (int i = 0; i < 5; ++i) Write(2, std::string(wire::kMaxDataBytes, 'x'));
+  EXPECT_EQ(ToClient(2).size(), 4u);
+  ASSERT_TRUE(router_.FromGuest(wire::Plain(FrameType::kStarted, channel)).ok());
+  ASSERT_TRUE(Exit(channel).ok());
+  EXPECT_EQ(wire::ErrorFromFrame(Told(2)).code, ErrorCode::kWrongState);
+  Write(3, "late");
+  EXPECT_EQ(wire::ErrorFromFrame(Told(3)).code, ErrorCode::kNotFound);
+}
+
+TEST_F(OpenStdinTest, OnlySoManyWritesWait) {
+  BeginOpen(1, 5);
+  for (ClientId client = 2; client < 18; ++client) Write(client, "x");
+  EXPECT_TRUE(ToClient(17).empty());
+  Write(18, "x");
+  EXPECT_EQ(wire::ErrorFromFrame(Told(18)).code, ErrorCode::kLimit);
+}
+
+TEST_F(OpenStdinTest, AStdinThatWasNotKeptOpenTakesNoWrite) {
+  BeginJournaled(1, 5);
+  Write(2, "x");
+  EXPECT_EQ(wire::ErrorFromFrame(Told(2)).code, ErrorCode::kWrongState);
+  wire::Exec exec;
+  exec.argv = {"cat"};
+  exec.cwd = "/";
+  exec.open_stdin = true;
+  EXPECT_FALSE(router_.FromClient(1, exec.ToFrame(6)).ok()) << "without a journal";
+}
+
 TEST_F(JournalRouterTest, TheEndOfACommandGivenUpIsRecordedOnce) {
   const std::uint32_t channel = BeginJournaled(1, 5, 1000);
   timers_.Advance(std::chrono::seconds(11));

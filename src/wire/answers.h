@@ -104,9 +104,29 @@ struct DiskThawed {
   }
 };
 
+inline constexpr std::size_t kMaxSignalled = 64;
+
+// The processes of the command of Ask::sequence that Ask::signal was sent to; 0: none was, and
+// these are those that run.
+struct Signalled {
+  static constexpr const char* kQuestion = "signal";
+  std::vector<Process> processes;  // The first of them.
+  std::int64_t count = 0;          // All of them.
+  std::int64_t left = 0;           // Processes of the command a moment later.
+
+  static std::span<const Field> Rows() {
+    static constexpr Field kRows[] = {
+        Row<Signalled, &Signalled::processes>("processes").Of(kProcess).To(kMaxSignalled),
+        Row<Signalled, &Signalled::count>("count"),
+        Row<Signalled, &Signalled::left>("left"),
+    };
+    return kRows;
+  }
+};
+
 // Every one of them, for loops over all.
 template <typename... Answer>
 struct AnswerList {};
-using Answers = AnswerList<Processes, DiskFrozen, DiskThawed>;
+using Answers = AnswerList<Processes, DiskFrozen, DiskThawed, Signalled>;
 
 }  // namespace pyro::wire

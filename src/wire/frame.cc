@@ -19,7 +19,7 @@ std::uint32_t GetU32(std::string_view bytes) {
 
 bool IsKnown(std::uint8_t type) {
   return type >= static_cast<std::uint8_t>(FrameType::kHello) &&
-         type <= static_cast<std::uint8_t>(FrameType::kAnswer);
+         type <= static_cast<std::uint8_t>(FrameType::kWritten);
 }
 
 std::size_t Limit(FrameType type) {
@@ -30,6 +30,8 @@ std::size_t Limit(FrameType type) {
       return 0;
     case FrameType::kCredit:
       return 4;
+    case FrameType::kExec:
+      return kMaxExecBytes;
     default:
       return kMaxMessageBytes;
   }

@@ -20,6 +20,7 @@ inline constexpr int kProtocolVersion = 1;
 
 inline constexpr std::size_t kHeaderBytes = 12;
 inline constexpr std::size_t kMaxDataBytes = 64 * 1024;       // Payload of a kData frame.
+inline constexpr std::size_t kMaxExecBytes = 1280 * 1024;     // Payload of a kExec frame.
 inline constexpr std::size_t kMaxMessageBytes = 1024 * 1024;  // Payload of any other frame.
 inline constexpr std::uint32_t kInitialCredit = 256 * 1024;   // Bytes of each stream at first.
 inline constexpr std::size_t kMaxChannels = 256;              // Commands at once on one connection.
@@ -49,6 +50,8 @@ enum class FrameType : std::uint8_t {
   kSetClock = 22,  // supervisor to agent: the host's time, after a step or a pause
   kAsk = 23,       // request: a question that the agent answers
   kAnswer = 24,    // reply, last frame of a channel
+  kWrite = 25,     // client to supervisor, in a task: bytes for the stdin of a sequence
+  kWritten = 26,   // reply: the command's stdin has them
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };

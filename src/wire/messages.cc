@@ -90,9 +90,14 @@ constexpr Field kExec[] = {
     Row<Exec, &Exec::journal>("journal"),
     Row<Exec, &Exec::sequence>("sequence").MayLack(),  // A client does not say.
     Row<Exec, &Exec::script>("script").MayLack(),      // An earlier client does not say.
+    Row<Exec, &Exec::open_stdin>("open_stdin").MayLack(),
 };
-// A supervisor that knows of no users must refuse the command, not run it as root.
-const char* NameOfArgv(const Exec& exec) { return exec.user.empty() ? "argv" : "user_argv"; }
+// A supervisor that knows of no users must refuse the command, not run it as root. One that would
+// end its stdin must refuse it, too.
+const char* NameOfArgv(const Exec& exec) {
+  if (exec.open_stdin) return "open_argv";
+  return exec.user.empty() ? "argv" : "user_argv";
+}
 
 constexpr Field kExited[] = {
     Row<Exited, &Exited::outcome>("outcome").With(&Field::choice, &OutcomeInFrame),
@@ -102,11 +107,23 @@ constexpr Field kExited[] = {
     Row<Exited, &Exited::stderr_bytes>("stderr_bytes"),
     // An earlier supervisor does not say.
     Row<Exited, &Exited::output_left_open>("output_left_open").MayLack(),
+    Row<Exited, &Exited::disk_failed>("disk_failed").MayLack(),
+    Row<Exited, &Exited::killed>("killed").Of(kKilledTreeFields),
 };
 constexpr Field kKill[] = {Row<Kill, &Kill::reason>("reason")};
 constexpr Field kAccepted[] = {Row<Accepted, &Accepted::sequence>("sequence").From(1)};
 constexpr Field kCancel[] = {Row<Cancel, &Cancel::sequence>("sequence").From(1)};
-constexpr Field kAsk[] = {Row<Ask, &Ask::question>("question").To(kMaxName)};
+constexpr Field kWrite[] = {
+    // And `bytes`.
+    Row<Write, &Write::sequence>("sequence").From(1),
+    Row<Write, &Write::close>("close"),
+};
+constexpr Field kAsk[] = {
+    Row<Ask, &Ask::question>("question").To(kMaxName),
+    Row<Ask, &Ask::sequence>("sequence").MayLack(),
+    Row<Ask, &Ask::signal>("signal").To(64).MayLack(),
+    Row<Ask, &Ask::first>("first").MayLack(),
+};
 constexpr Field kStop[] = {Row<Stop, &Stop::remove>("remove"),
                            Row<Stop, &Stop::only_spare>("only_spare").MayLack()};
 constexpr Field kClaim[] = {
@@ -235,6 +252,23 @@ Frame Cancel::ToFrame(std::uint32_t channel) const {
   return Pack(FrameType::kCancel, channel, kCancel, this);
 }
 Result<Cancel> Cancel::FromFrame(const Frame& frame) { return Unpack<Cancel>(frame, kCancel); }
+
+Frame Write::ToFrame(std::uint32_t channel) const {
+  Json body = FieldsToJson(kWrite, this);
+  body["bytes"] = Json::binary({bytes.begin(), bytes.end()});
+  return Message(FrameType::kWrite, channel, body);
+}
+Result<Write> Write::FromFrame(const Frame& frame) {
+  PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
+  Write write;
+  PYRO_RETURN_IF_ERROR(ReadFields(kWrite, json, &write));
+  const auto bytes = json.find("bytes");
+  if (bytes == json.end() || !bytes->is_binary() || bytes->get_binary().size() > kMaxDataBytes) {
+    return MalformedMessage(fmt::format("'bytes' is not up to {} bytes", kMaxDataBytes));
+  }
+  write.bytes.assign(bytes->get_binary().begin(), bytes->get_binary().end());
+  return write;
+}
 
 Frame Ask::ToFrame(std::uint32_t channel) const {
   return Pack(FrameType::kAsk, channel, kAsk, this);

@@ -69,7 +69,7 @@ struct Ready {
 // Shells that run scripts, the preferred one first. A guest can name no other.
 inline constexpr std::array<std::string_view, 2> kShells = {"/bin/bash", "/bin/sh"};
 
-// Only bounds the memory of a hostile message: a command reaches kMaxMessageBytes first.
+// Only bounds the memory of a hostile message: a command reaches kMaxExecBytes first.
 inline constexpr std::size_t kMaxArguments = 64 * 1024;
 inline constexpr std::size_t kMaxArgumentBytes = 128 * 1024;  // Linux's own limit for a word.
 inline constexpr std::size_t kMaxPathBytes = 4095;            // Linux's own limit for a path.
@@ -85,6 +85,8 @@ struct Exec : CommandSpec {
   // Supervisor: argv is a shell with its -c and a script; the guest's own shell takes the first
   // word's place.
   bool script = false;
+  // Supervisor of a task, with `journal`: the client's end does not end the command's stdin.
+  bool open_stdin = false;
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exec> FromFrame(const Frame& frame);
 };
@@ -128,10 +130,25 @@ struct Cancel {
   static Result<Cancel> FromFrame(const Frame& frame);
 };
 
+// Client to supervisor of a task, on a channel of its own: bytes for the stdin of the command of
+// that sequence, which was begun with `open_stdin`. The answer is a plain kWritten once the
+// command's window has room for all of them, or an error: it got none.
+struct Write {
+  std::int64_t sequence = 0;  // From 1.
+  std::string bytes;          // At most kMaxDataBytes.
+  bool close = false;         // They are the last.
+  Frame ToFrame(std::uint32_t channel) const;
+  static Result<Write> FromFrame(const Frame& frame);
+};
+
 // Client to supervisor to agent, on a channel of its own: a question of answers.h. The reply is
-// kAnswer or an error, and the last frame of the channel.
+// kAnswer or an error, and the last frame of the channel. The fields below the first are those of
+// questions about one command.
 struct Ask {
   std::string question;
+  std::int64_t sequence = 0;
+  int signal = 0;
+  bool first = false;  // The signal is for the command's first process alone.
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Ask> FromFrame(const Frame& frame);
 };
@@ -177,7 +194,7 @@ struct Progress {
   static Result<Progress> FromFrame(const Frame& frame);
 };
 
-// A frame without content: kStarted, kPowerOff, kStopped, kClaimed.
+// A frame without content: kStarted, kPowerOff, kStopped, kClaimed, kWritten.
 Frame Plain(FrameType type, std::uint32_t channel = 0);
 
 }  // namespace pyro::wire

@@ -221,5 +221,43 @@ TEST(MessagesTest, AClaimMayBeForATask) {
   }
 }
 
+TEST(MessagesTest, AWriteKeepsEveryByteAndHasALimit) {
+  Write write{.sequence = 3, .bytes = std::string("a\0\xff", 3), .close = true};
+  const auto read = Write::FromFrame(write.ToFrame(5));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->sequence, 3);
+  EXPECT_EQ(read->bytes, write.bytes);
+  EXPECT_TRUE(read->close);
+  write.bytes.assign(kMaxDataBytes + 1, 'x');
+  EXPECT_FALSE(Write::FromFrame(write.ToFrame(5)).ok());
+  write = {.sequence = 0, .bytes = "x"};
+  EXPECT_FALSE(Write::FromFrame(write.ToFrame(5)).ok());
+}
+
+TEST(MessagesTest, ASupervisorThatEndsEveryStdinFindsNoWordsInTheExecOfAnOpenOne) {
+  Exec exec;
+  exec.argv = {"cat"};
+  exec.cwd = "/";
+  exec.user = "who";
+  exec.open_stdin = true;
+  const Json body = *DecodeObject(exec.ToFrame(1));
+  EXPECT_FALSE(body.contains("argv"));
+  EXPECT_FALSE(body.contains("user_argv"));
+  EXPECT_EQ(Exec::FromFrame(exec.ToFrame(1))->argv, exec.argv);
+}
+
+TEST(MessagesTest, WhatAKillEndedHasALimit) {
+  Exited exited;
+  exited.outcome = Outcome::kCancelled;
+  exited.killed = KilledTree{.processes = {{7, "a\xff"}}, .count = 40, .gone = true};
+  auto read = Exited::FromFrame(exited.ToFrame(1));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->killed->processes.at(0).name, "a\xff");
+  EXPECT_EQ(read->killed->count, 40);
+  EXPECT_TRUE(read->killed->gone);
+  exited.killed->processes.resize(kMaxKilledListed + 1, {7, "a"});
+  EXPECT_FALSE(Exited::FromFrame(exited.ToFrame(1)).ok());
+}
+
 }  // namespace
 }  // namespace pyro::wire

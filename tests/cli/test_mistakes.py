@@ -249,7 +249,7 @@ def test_the_version_in_all_its_forms(bare):
 
 
 def test_aliases_are_the_commands_they_stand_for(bare):
-    for alias, words in (("ls", ("task", "list")), ("ps", ("task", "list")), ("rm", ("task", "delete")), ("ls", ("env", "list")),
+    for alias, words in (("ls", ("task", "list")), ("rm", ("task", "delete")), ("ls", ("env", "list")),
                          ("ls", ("vm", "list")), ("ps", ("vm", "list")), ("rm", ("vm", "delete"))):
         done = bare(words[0], alias, "--help")
         assert done.text == bare(*words, "--help").text, done

@@ -15,14 +15,15 @@ import pyro_mcp  # noqa: E402
 
 API = json.loads((harness.ROOT / "docs/api.json").read_text(encoding="utf-8"))
 OPERATIONS = API["operations"]
-# They ask nothing of the engine, or serve it.
-NO_OPERATIONS = {"help", "version", "demo", "demo ollama", "mcp serve", "mcp config", "watch"}
+# They ask nothing of the engine, or serve it; the last is two operations, with a task and without.
+NO_OPERATIONS = {"help", "version", "demo", "demo ollama", "mcp serve", "mcp config", "watch", "task ps"}
 HANDLES_AND_SERVER = {"vm", "task", "create_server", "watch"}
 # The first three are for the MCP server; `doctor` tells two of them to others. The last is a stream.
 NO_ROW = {"KeepOwnSpares", "KnownAccelerator", "KnownMachine", "Watch"}
 OTHER_NAMES = {"list_spares": "ListSparePools"}
 # The command line has other words for these.
-OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-commands", "first"), ("task list-commands", "limit")}
+OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-commands", "first"), ("task list-commands", "limit"),
+                 ("task read-command", "stdout_offset")}
 
 # The list of tools has a bound, and one command in a VM of its own rarely wants them.
 NO_ROOM = {(tool, name) for tool in ("vm_run", "vm_exec") for name in ("env", "cwd", "user")}

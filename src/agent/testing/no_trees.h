@@ -13,6 +13,8 @@ namespace pyro::agent {
 class NoTree : public ProcessTree {
  public:
   int cgroup_fd() const override { return -1; }
+  void List(KilledTree&) const override {}
+  bool Empty() const override { return true; }
   void Kill() override {}
   bool TryRemove() override { return true; }
 };

@@ -55,8 +55,9 @@ class SupervisorLink {
   // kGuestUnavailable: it does not answer in time, or has ended. kProtocol: the answer is
   // malformed. kCancelled. After an error the link cannot be used any more.
   template <typename Answer>
-  Result<Answer> Ask(int cancel_fd) {
-    auto frame = Ask(wire::Ask{Answer::kQuestion}, cancel_fd);
+  Result<Answer> Ask(int cancel_fd, wire::Ask ask = {}) {
+    ask.question = Answer::kQuestion;
+    auto frame = Ask(ask, cancel_fd);
     if (!frame) return std::move(frame).error();
     return wire::ReadAnswer<Answer>(*frame);
   }

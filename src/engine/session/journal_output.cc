@@ -22,14 +22,18 @@ JournalOutput::JournalOutput()
     : chunk_(std::make_unique_for_overwrite<char[]>(kJournalReadBytes)) {}
 
 Result<std::unique_ptr<JournalOutput>> JournalOutput::Open(const std::filesystem::path& task_dir,
-                                                           std::int64_t sequence) {
+                                                           std::int64_t sequence,
+                                                           const OutputOffsets& from) {
   std::unique_ptr<JournalOutput> output(new JournalOutput);
   output->changes_ = sys::UniqueFd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!output->changes_.valid()) return sys::ErrnoError(errno, "inotify");
   for (const OutputStream stream : kOutputStreams) {
     const auto path = state::OutputFile(task_dir, sequence, stream);
-    PYRO_ASSIGN_OR_RETURN(output->files_[static_cast<std::size_t>(stream)],
-                          sys::OpenFile(path, O_RDONLY));
+    sys::UniqueFd& file = output->files_[static_cast<std::size_t>(stream)];
+    PYRO_ASSIGN_OR_RETURN(file, sys::OpenFile(path, O_RDONLY));
+    const std::int64_t at =
+        stream == OutputStream::kStdout ? from.stdout_offset : from.stderr_offset;
+    if (::lseek(file.get(), at, SEEK_SET) < 0) return sys::ErrnoError(errno, "seek", path.native());
     if (::inotify_add_watch(output->changes_.get(), path.c_str(), IN_MODIFY) < 0) {
       return sys::ErrnoError(errno, "watch", path.native());
     }

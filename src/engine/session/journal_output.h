@@ -15,9 +15,10 @@ namespace pyro::engine {
 
 class JournalOutput : public OutputSource {
  public:
-  // The files exist already.
+  // The files exist already. What is beyond their end at `from` is awaited.
   static Result<std::unique_ptr<JournalOutput>> Open(const std::filesystem::path& task_dir,
-                                                     std::int64_t sequence);
+                                                     std::int64_t sequence,
+                                                     const OutputOffsets& from = {});
 
   Status Read() override;
   int ReadableFd(OutputStream) const override { return changes_.get(); }

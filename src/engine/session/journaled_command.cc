@@ -65,8 +65,9 @@ Error JournaledCommand::Lost(Loss loss) const {
                    "starts by itself");
 }
 
-BackgroundCommand::BackgroundCommand(SupervisorLink& link, const wire::Exec& exec, const CallIo& io)
-    : GuestCommand(link, io) {
+BackgroundCommand::BackgroundCommand(SupervisorLink& link, const wire::Exec& exec, const CallIo& io,
+                                     Engine::StdinEnd end)
+    : GuestCommand(link, io), end_(end) {
   link.Send(EncodeFrame(exec.ToFrame(kChannel)));
   SetDeadline(Deadline::After(kRecordLimit));
 }
@@ -80,7 +81,7 @@ bool BackgroundCommand::Kill() {
 
 void BackgroundCommand::EndInput() {
   input_ended_ = true;
-  GuestCommand::EndInput();
+  if (end_ == Engine::StdinEnd::kAfterInput) GuestCommand::EndInput();
 }
 
 Status BackgroundCommand::Take(const Frame& frame) {

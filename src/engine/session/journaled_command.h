@@ -39,7 +39,9 @@ class JournaledCommand : public GuestCommand {
 // start.
 class BackgroundCommand : public GuestCommand {
  public:
-  BackgroundCommand(SupervisorLink& link, const wire::Exec& exec, const CallIo& io);
+  // `end`: of its input.
+  BackgroundCommand(SupervisorLink& link, const wire::Exec& exec, const CallIo& io,
+                    Engine::StdinEnd end = Engine::StdinEnd::kAfterInput);
 
   bool over() const override { return sequence_ > 0 && input_ended_ && link().unsent() == 0; }
   bool Kill() override;
@@ -50,6 +52,7 @@ class BackgroundCommand : public GuestCommand {
  private:
   Status Take(const wire::Frame& frame) override;
 
+  const Engine::StdinEnd end_;
   std::int64_t sequence_ = 0;
   bool input_ended_ = false;
 };

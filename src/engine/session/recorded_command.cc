@@ -52,8 +52,8 @@ Result<RecordedCommand> RecordedCommand::Open(const Context& context, const std:
   return recorded;
 }
 
-Status RecordedCommand::OpenOutput() {
-  PYRO_ASSIGN_OR_RETURN(output_, JournalOutput::Open(directory_, command_.sequence));
+Status RecordedCommand::OpenOutput(const OutputOffsets& from) {
+  PYRO_ASSIGN_OR_RETURN(output_, JournalOutput::Open(directory_, command_.sequence, from));
   return OkStatus();
 }
 

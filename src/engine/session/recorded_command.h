@@ -26,7 +26,7 @@ class RecordedCommand : public RunningCommand {
                                       std::int64_t sequence, Deadline until);
 
   // Gives the session the command's output.
-  Status OpenOutput();
+  Status OpenOutput(const OutputOffsets& from = {});
   // Looks again also when this file of a running command has grown. A missing file counts as empty
   // for good.
   Status Follow(const std::filesystem::path& file);

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/rows.h"
 #include "base/try.h"
 #include "engine/describe.h"
 #include "engine/instance/instance_files.h"
@@ -77,12 +78,14 @@ Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t 
 }
 
 Result<TaskCommand> LocalEngine::ReadTaskCommand(const std::string& task_id, std::int64_t sequence,
-                                                 Follow follow, const CallIo& io) {
+                                                 Follow follow, const CallIo& io,
+                                                 const OutputOffsets& from) {
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(from));
   const Deadline until =
       follow == Follow::kYes ? Deadline::Never() : Deadline::After(std::chrono::milliseconds(0));
   PYRO_ASSIGN_OR_RETURN(RecordedCommand recorded,
                         RecordedCommand::Open(context_, task_id, sequence, until));
-  PYRO_RETURN_IF_ERROR(recorded.OpenOutput());
+  PYRO_RETURN_IF_ERROR(recorded.OpenOutput(from));
   PYRO_RETURN_IF_ERROR(CommandSession(recorded, io.sink, io).Run());
   return DescribeCommand(context_, recorded.command(), recorded.accelerator());
 }

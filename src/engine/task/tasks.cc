@@ -1,6 +1,8 @@
-// Tasks: create, exec, status, list, processes, rename, stop, delete.
+// Tasks: create, exec, status, list, rename, stop, delete.
 
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,7 +31,6 @@
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/sparse_copy.h"
-#include "wire/answers.h"
 
 namespace pyro::engine {
 namespace {
@@ -102,25 +103,63 @@ Status CreateOfSpare(const Context& context, Registry& registry, TaskOfASpare ta
 // A started task; starts it if it was not.
 struct Running {
   Taken taken;  // Without a link it runs on the host.
-  bool restarted = false;
+  std::optional<Restart> restart;
 };
+
+constexpr std::int64_t kMostInterrupted = 100;
+
+// Before a task starts again. The commands that its guest's end interrupted are the newest whose
+// end no later command saw.
+Result<Restart> PlanRestart(const Context& context, Registry& registry, const InstanceId& id) {
+  Restart restart;
+  restart.kept = {"/workspace", "the root file system with /tmp", "the journal"};
+  restart.lost = {"processes", "memory", "/run", "/dev/shm"};
+  PYRO_ASSIGN_OR_RETURN(const std::vector<state::CommandRecord> newest,
+                        registry.ListCommands(id, RangeOf(1, -kMostInterrupted)));
+  WallTime last_start{};
+  for (const state::CommandRecord& one : newest) last_start = std::max(last_start, one.started_at);
+  for (auto one = newest.rbegin(); one != newest.rend(); ++one) {
+    if (!one->end || one->end->outcome != Outcome::kInterrupted) continue;
+    if (one->end->ended_at < last_start) continue;
+    restart.interrupted.push_back({one->sequence, DescribeCommand(context, *one, "").command});
+  }
+  return restart;
+}
+
+// One line for people.
+std::string Receipt(const InstanceId& id, const Restart& restart) {
+  std::string text = fmt::format(
+      "task {} was stopped; starting it again with its workspace as it was, and its root file "
+      "system. Processes, memory, /run and /dev/shm are gone",
+      id.str());
+  constexpr std::size_t kNamed = 3;
+  for (std::size_t i = 0; i < restart.interrupted.size() && i < kNamed; ++i) {
+    const Restart::Ended& one = restart.interrupted[i];
+    text += fmt::format("{} command {} ({})", i == 0 ? ", with" : " and", one.sequence,
+                        Printable(ShellJoin(one.command), 40));
+  }
+  const std::size_t more =
+      restart.interrupted.size() - std::min(restart.interrupted.size(), kNamed);
+  if (more > 0) text += fmt::format(" and {} more", more);
+  return text;
+}
 
 Result<Running> EnsureRunning(const Context& context, Found& found, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(CheckMade(context, found.instance.id));
   PYRO_FAILPOINT("task.start.found");
   PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context, found));
   if (taken.link || taken.instance.state == InstanceState::kStarted) {
-    return Running{std::move(taken), false};
+    return Running{std::move(taken), std::nullopt};
   }
+  PYRO_ASSIGN_OR_RETURN(Restart restart, PlanRestart(context, found.registry, taken.instance.id));
   if (io.on_notice) {
-    io.on_notice(fmt::format("task {} was stopped; starting it again with its workspace as it was",
-                             taken.instance.id.str()));
+    io.on_notice(Receipt(taken.instance.id, restart));
   }
   PYRO_FAILPOINT("task.start.taken-over");
   auto link = StartGuest(context, taken.instance, *taken.lock, {}, io);
   PYRO_FAILPOINT("task.start.supervised");
   if (!link) return std::move(link).error();
-  return Running{{std::move(taken.instance), std::move(*link), std::nullopt}, true};
+  return Running{{std::move(taken.instance), std::move(*link), std::nullopt}, std::move(restart)};
 }
 
 TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand& command,
@@ -165,53 +204,6 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
   return DescribeTask(context, registry, task);
 }
 
-std::string_view StateOf(char letter) {
-  switch (letter) {
-    case 'R':
-      return "running";
-    case 'S':
-      return "sleeping";
-    case 'D':
-      return "waiting";
-    case 'T':
-    case 't':
-      return "stopped";
-    case 'Z':
-      return "zombie";
-    default:
-      return "other";
-  }
-}
-
-TaskProcess DescribeProcess(const wire::Process& told) {
-  TaskProcess process;
-  process.pid = told.pid;
-  process.parent = told.parent;
-  process.uid = told.uid;
-  process.state = StateOf(told.state.empty() ? '?' : told.state[0]);
-  process.age_seconds = told.age_seconds;
-  process.cpu_ms = told.cpu_ms;
-  process.rss_kib = told.rss_kib;
-  process.sequence = told.sequence;
-  std::string_view command = told.command;
-  const bool cut = command.size() == wire::kMaxProcessCommand;
-  while (command.ends_with('\0')) command.remove_suffix(1);
-  std::vector<std::string> words;
-  for (const std::string_view word : Split(command, '\0')) words.emplace_back(word);
-  const std::string line = command.empty() ? "[" + told.name + "]" : ShellJoin(words);
-  process.command = Printable(line, line.size()) + (cut ? "…" : "");
-  return process;
-}
-
-Error NoGuest(const InstanceRecord& task) {
-  if (task.state == InstanceState::kStarted) {
-    return MakeError(ErrorCode::kWrongState, "the task runs on the host, in no guest",
-                     "'ps' on this host shows its processes");
-  }
-  return MakeError(ErrorCode::kWrongState, "the task's guest does not run, and so no process",
-                   "the next 'pyro task exec' starts it");
-}
-
 }  // namespace
 
 Result<TaskInfo> LocalEngine::CreateTask(const TaskOptions& options, const CallIo& caller) {
@@ -240,7 +232,8 @@ Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const C
   CommandSession session(journaled, capture.sink(), io);
   PYRO_RETURN_IF_ERROR(session.Run());
   TaskExecResult result = MakeTaskResult(running.taken.instance, journaled, session, exec, watch);
-  result.restarted = running.restarted;
+  result.restarted = running.restart.has_value();
+  result.restart = running.restart;
   capture.Fill(result);
   AdviseUsermode(context_, result.machine, result.duration_ms, io);
   return result;
@@ -249,10 +242,12 @@ Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const C
 Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task_id,
                                                          const Command& command,
                                                          std::int64_t timeout_seconds,
-                                                         const CallIo& io) {
+                                                         const CallIo& io, StdinEnd end) {
   PYRO_ASSIGN_OR_RETURN(wire::Exec exec, MakeExec(command, timeout_seconds, io));
   PYRO_RETURN_IF_ERROR(CheckBackgroundInput(io));
   exec.journal = true;
+  // If this process is killed before all input is on its way, no end of it follows what came.
+  exec.open_stdin = end == StdinEnd::kStaysOpen || io.stdin_fd >= 0;
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
   PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
   if (!running.taken.link) {
@@ -260,7 +255,7 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                      "the task runs on the host, where no command goes on in the background",
                      "run it without the background, or make a task with a guest");
   }
-  BackgroundCommand background(*running.taken.link, exec, io);
+  BackgroundCommand background(*running.taken.link, exec, io, end);
   PYRO_RETURN_IF_ERROR(CommandSession(background, nullptr, io).Run());
   PYRO_ASSIGN_OR_RETURN(
       const state::CommandRecord record,
@@ -269,7 +264,8 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
       {DescribeCommand(context_, record, running.taken.instance.accelerator)}};
   started.task_id = running.taken.instance.id.str();
   started.environment = running.taken.instance.environment;
-  started.restarted = running.restarted;
+  started.restarted = running.restart.has_value();
+  started.restart = running.restart;
   return started;
 }
 
@@ -288,22 +284,6 @@ Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
     list.push_back(std::move(info));
   }
   return list;
-}
-
-Result<TaskProcesses> LocalEngine::ListTaskProcesses(const std::string& task_id, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
-  PYRO_RETURN_IF_ERROR(CheckMade(context_, found.instance.id));
-  PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context_, found));
-  if (!taken.link) return NoGuest(taken.instance);
-  PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
-  PYRO_ASSIGN_OR_RETURN(const wire::Processes told, taken.link->Ask<wire::Processes>(io.cancel_fd));
-  TaskProcesses processes;
-  processes.task_id = taken.instance.id.str();
-  processes.truncated = told.truncated;
-  for (const wire::Process& one : told.processes) {
-    processes.processes.push_back(DescribeProcess(one));
-  }
-  return processes;
 }
 
 Result<TaskInfo> LocalEngine::RenameTask(const std::string& task_id, const std::string& name) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -15,6 +16,7 @@ namespace pyro::cli {
 namespace {
 
 constexpr std::size_t kShortIdLetters = 8;
+constexpr std::size_t kNamedProcesses = 5;
 
 template <std::size_t N>
 bool IsOneOf(std::string_view word, const std::array<std::string_view, N>& words) {
@@ -38,6 +40,25 @@ std::string_view NameOf(const std::vector<std::string>& argv) {
 
 }  // namespace
 
+std::string Reached(const std::vector<ReachedProcess>& processes, std::int64_t count) {
+  std::string text = fmt::format("{} {}", count, count == 1 ? "process" : "processes");
+  std::string_view before = " (";
+  std::size_t shown = 0;
+  for (; shown < processes.size() && shown < kNamedProcesses; ++shown) {
+    const ReachedProcess& one = processes[shown];
+    text +=
+        fmt::format("{}{} {}", std::exchange(before, ", "), one.pid, Printable(one.command, 40));
+  }
+  if (shown == 0) return text;
+  const std::int64_t more = count - static_cast<std::int64_t>(shown);
+  return text + (more > 0 ? fmt::format(" and {} more)", more) : ")");
+}
+
+std::string KilledLine(const KilledProcesses& killed) {
+  return fmt::format("killed {}; {}", Reached(killed.processes, killed.count),
+                     killed.gone ? "none is left" : "not all were seen to end");
+}
+
 void ExplainOutcome(const ExecResult& result, bool quiet) {
   Explanation why = result.explanation;
   // A command that ran well has little to explain.
@@ -48,6 +69,7 @@ void ExplainOutcome(const ExecResult& result, bool quiet) {
   }
   Talk(fmt::format("pyro: {}\n", why.message));
   if (!why.hint.empty()) Talk(fmt::format("hint: {}\n", why.hint));
+  if (result.killed && !quiet) Talk(fmt::format("pyro: {}\n", KilledLine(*result.killed)));
 }
 
 void SayHowItEnded(const ExecResult& result, std::string_view label, bool quiet) {

@@ -16,6 +16,12 @@ namespace pyro::cli {
 // The usual execution mode. The closing line names any other.
 inline constexpr ExecutionMode kUsualMode = ExecutionMode::kGuestVirtioSerial;
 
+// Such as "3 processes (12 sh, 13 make, 15 cc1)". `processes`: the first of so many.
+std::string Reached(const std::vector<ReachedProcess>& processes, std::int64_t count);
+
+// Such as "killed 3 processes (12 sh, 13 make, 15 cc1); none is left".
+std::string KilledLine(const KilledProcesses& killed);
+
 // On stderr, for outcomes that an exit code alone does not explain.
 void ExplainOutcome(const ExecResult& result, bool quiet);
 

@@ -13,6 +13,7 @@
 #include "base/age.h"
 #include "base/text.h"
 #include "front/cli/call.h"
+#include "front/cli/closing.h"
 #include "front/cli/delete.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
@@ -41,6 +42,9 @@ void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
   const bool full = task.disk_bytes >= bound - bound / kNearlyFull;
   Print(fmt::format("Lease: until {}\nDisk: {} of {} MiB{}\n", task.expires_at,
                     FormatBytes(task.disk_bytes), task.disk_mib, full ? " (nearly full)" : ""));
+  if (!task.read_only.empty()) {
+    Print(fmt::format("Read-only: {}\n", Printable(task.read_only, 500)));
+  }
   if (!task.last_error.empty())
     Print(fmt::format("Last error: {}\n", Printable(task.last_error, 500)));
 }
@@ -48,16 +52,6 @@ void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
 void PrintNewTask(const Context& context, const TaskInfo& task, bool quiet) {
   if (quiet) Print(task.task_id + "\n");
   PrintTask(context, task, quiet);
-}
-
-void PrintTasks(const Context& context, const TaskList& list, bool quiet) {
-  if (quiet) {
-    for (const TaskInfo& task : list.tasks) Print(task.task_id + "\n");
-  } else if (list.tasks.empty()) {
-    Talk("no tasks; 'pyro task create debian:12' makes one\n");
-  } else {
-    PrintTaskTable(list.tasks, context.clock.Now());
-  }
 }
 
 // The whole task, or with a sequence one command of it.
@@ -75,13 +69,24 @@ int Stop(Engine& engine, const Context& context, const CallFlags<TaskCommandRequ
   if (context.json) {
     PrintJson(ToJson(*command));
   } else if (!flags.quiet) {
-    Print(fmt::format("Command {}: {} (exit_code={})\n", command->sequence,
-                      Name(command->outcome.value_or(Outcome::kInterrupted)), command->exit_code));
+    Print(fmt::format("Command {}: {} (exit_code={}){}\n", command->sequence,
+                      Name(command->outcome.value_or(Outcome::kInterrupted)), command->exit_code,
+                      command->killed ? "; " + KilledLine(*command->killed) : ""));
   }
   return kExitOk;
 }
 
 }  // namespace
+
+void PrintTasks(const Context& context, const TaskList& list, bool quiet) {
+  if (quiet) {
+    for (const TaskInfo& task : list.tasks) Print(task.task_id + "\n");
+  } else if (list.tasks.empty()) {
+    Talk("no tasks; 'pyro task create debian:12' makes one\n");
+  } else {
+    PrintTaskTable(list.tasks, context.clock.Now());
+  }
+}
 
 std::string HowItEnded(const TaskCommand& command) {
   if (!command.outcome) {
@@ -123,13 +128,14 @@ void AddTask(CLI::App& app, Context& context) {
       *task, context,
       {.operation = "task list", .texts = {.quiet = "Print ids only", .example = "pyro task list"}},
       PrintTasks)
-      ->alias("ls")
-      ->alias("ps");
+      ->alias("ls");
+  AddTaskPs(*task, context);
   AddOperation(*task, context, "task stop",
                {.quiet = "Print nothing", .example = "pyro task stop $id"},
                std::make_shared<CallFlags<TaskCommandRequest>>(), Stop);
   AddDelete(*task, context, {.noun = "task", .tag = "task", .value = "TASK_ID"});
   AddTaskExport(*task, context);
+  AddTaskHands(*task, context);
   AddTaskSnapshots(*task, context);
   for (const api::Operation& operation : api::TaskOperations()) {
     if (operation.example == nullptr) continue;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "front/cli/commands.h"
+#include "pyro/calls.h"
 #include "pyro/engine.h"
 
 namespace pyro::cli {
@@ -13,6 +14,10 @@ void AddTaskExec(CLI::App& task, Context& context);
 void AddTaskLogs(CLI::App& task, Context& context);
 void AddTaskExport(CLI::App& task, Context& context);
 void AddTaskSnapshots(CLI::App& task, Context& context);
+void AddTaskPs(CLI::App& task, Context& context);
+void AddTaskHands(CLI::App& task, Context& context);
+
+void PrintTasks(const Context& context, const TaskList& list, bool quiet);
 
 // Such as "exit_code=1" or "running for 12 s".
 std::string HowItEnded(const TaskCommand& command);

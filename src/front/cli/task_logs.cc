@@ -28,7 +28,9 @@ constexpr std::int64_t kShownEntries = 100;  // For people.
 struct LogsFlags {
   ReadTaskOutputRequest page;  // The sequence 0: none was given.
   std::int64_t tail = 0;       // 0: none was given.
+  OutputOffsets from;          // Of --follow; stdout's is that of the page.
   bool paged = false;          // One of the options that read a page was given.
+  bool at_offset = false;      // --offset or --stderr-offset was.
   bool bounded = false;        // --limit was.
   bool waits = false;          // --wait-seconds was.
   bool follow = false;
@@ -65,7 +67,9 @@ int StreamOne(Engine& engine, const Context& context, const LogsFlags& flags,
   call.io().sink = &sink;
   const auto command = call.Run([&](const CallIo& io) {
     return engine.ReadTaskCommand(flags.page.task_id, sequence,
-                                  flags.follow ? Engine::Follow::kYes : Engine::Follow::kNo, io);
+                                  flags.follow ? Engine::Follow::kYes : Engine::Follow::kNo, io,
+                                  {.stdout_offset = static_cast<std::int64_t>(flags.page.offset),
+                                   .stderr_offset = flags.from.stderr_offset});
   });
   sink.Finish();
   if (!command) return Fail(command.error(), context);
@@ -179,7 +183,7 @@ void PrintResets(const TaskLogs& logs, std::int64_t from, std::int64_t before) {
 
 int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
   if (flags.follow) return Follow(engine, context, flags);
-  if (flags.paged) return Page(engine, context, flags);
+  if (flags.paged || flags.at_offset) return Page(engine, context, flags);
   if (flags.page.sequence > 0 && !context.json) {
     return StreamOne(engine, context, flags, flags.page.sequence);
   }
@@ -223,6 +227,12 @@ void CheckCombination(const LogsFlags& flags) {
     throw UsageError("--stream, --offset, --limit and --wait-seconds read a page of one command",
                      "give --sequence N, and no --follow");
   }
+  if (flags.at_offset && flags.page.sequence == 0) {
+    throw UsageError("an offset is one of a command's output", "give --sequence N");
+  }
+  if (flags.from.stderr_offset > 0 && !flags.follow) {
+    throw UsageError("--stderr-offset is for --follow", "a page has --stream stderr --offset N");
+  }
 }
 
 }  // namespace
@@ -247,7 +257,12 @@ void AddTaskLogs(CLI::App& task, Context& context) {
   logs->add_flag("--raw", flags->raw, "Let escape sequences in the output act on a terminal");
   const auto paged = [flags](const std::string&) { flags->paged = true; };
   AddField(logs, flags->page, "stream")->each(paged);
-  AddField(logs, flags->page, "offset")->each(paged);
+  AddField(logs, flags->page, "offset")->each([flags](const std::string&) {
+    flags->at_offset = true;
+  });
+  AddField(logs, flags->from, "stderr_offset")->each([flags](const std::string&) {
+    flags->at_offset = true;
+  });
   AddField(logs, flags->page, "limit")->each([flags](const std::string&) {
     flags->paged = flags->bounded = true;
   });

@@ -12,6 +12,8 @@
 
 #include "base/check.h"
 #include "base/head_tail.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -19,6 +21,9 @@
 namespace pyro::state {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr std::size_t kMaxKilledBytes = 16 * 1024;
+constexpr std::size_t kMaxKilledName = 48;  // Printable, of the 15 bytes that the kernel keeps.
 
 struct Written {
   std::size_t bytes = 0;
@@ -70,6 +75,27 @@ fs::path CommandDirectory(const fs::path& task_dir, std::int64_t sequence) {
 
 fs::path OutputFile(const fs::path& task_dir, std::int64_t sequence, OutputStream stream) {
   return CommandDirectory(task_dir, sequence) / Name(stream);
+}
+
+void WriteKilled(const fs::path& task_dir, std::int64_t sequence, const KilledTree& killed) {
+  KilledTree told = killed;
+  for (KilledProcess& one : told.processes) one.name = Printable(one.name, kMaxKilledName);
+  const std::string text = FieldsToJson(kKilledTreeFields, &told).dump();
+  const auto file = sys::OpenFile(CommandDirectory(task_dir, sequence) / "killed",
+                                  O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (file) (void)WriteSome(file->get(), text);
+}
+
+std::optional<KilledTree> ReadKilled(const fs::path& task_dir, std::int64_t sequence) {
+  const auto text = sys::ReadFile(CommandDirectory(task_dir, sequence) / "killed", kMaxKilledBytes);
+  return text ? ParseKilled(*text) : std::nullopt;
+}
+
+std::optional<KilledTree> ParseKilled(std::string_view text) {
+  const auto json = ParseJson(text, kMaxKilledBytes);
+  KilledTree killed;
+  if (!json || !ReadFields(kKilledTreeFields, *json, &killed)) return std::nullopt;
+  return killed;
 }
 
 std::uint64_t OutputBudget::Take(std::uint64_t wanted) {

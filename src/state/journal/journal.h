@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -100,6 +101,14 @@ class JournalWriter {
   OutputBudget* budget_;
   std::array<File, 2> files_;
 };
+
+// What the kill of a command ended is a file beside its output. A disk without room has none.
+void WriteKilled(const std::filesystem::path& task_dir, std::int64_t sequence,
+                 const KilledTree& killed);
+// Empty: there is none, or it is broken.
+std::optional<KilledTree> ReadKilled(const std::filesystem::path& task_dir, std::int64_t sequence);
+// Of the file's text.
+std::optional<KilledTree> ParseKilled(std::string_view text);
 
 struct OutputSizes {
   std::uint64_t stdout_bytes = 0;
