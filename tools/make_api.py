@@ -115,6 +115,7 @@ ALIASES = {"State": ["created", "started", "stopped"],
            "ExecutionMode": ["pending", "guest_virtio_serial", "guest_vsock", "host_compat"]}
 # The order of arguments; others follow in the order of their rows. Those of the first line are given without a name.
 POSITIONAL = ["vm_id", "task_id", "sequence", "signal"]
+FILE_POSITIONAL = [*POSITIONAL, "path", "to", "data"]
 ORDER = [*POSITIONAL, "environment", "command", "count", "vcpu_count", "mem_mib", "timeout_seconds", "ttl_seconds", "network",
          "allow_host_compat"]
 STREAMS = {"stdin": "Optional[Input] = None", "on_stdout": "Optional[OutputCallback] = None",
@@ -211,6 +212,10 @@ class Api:
         return dict(sorted(fields.items(), key=lambda item: rank.get(item[0], len(ORDER))))
 
     def streams(self, operation: dict[str, Any]) -> dict[str, str]:
+        if "content_in" in operation["needs"]:
+            return {"data": "Files" if operation["method"].endswith("_files") else "Input"}
+        if "content_out" in operation["needs"]:
+            return {"into": "Optional[Descriptor] = None"}
         if "sink" in operation["needs"]:
             return {name: declared for name, declared in STREAMS.items() if name != "stdin"}
         returns_output = "stdout" in {field["name"] for field in self.structs[operation["result"]]["fields"]}
@@ -233,7 +238,7 @@ class Api:
         if kind == "limit":
             return f"{field['name']}: Optional[int] = None"
         if kind == "path":
-            kinds = f"{PATHS}, Descriptor]" if field.get("required") else f"{PATHS}, None] = None"
+            kinds = f"{PATHS}{', Descriptor' if field['name'] == 'destination' else ''}]" if field.get("required") else f"{PATHS}, None] = None"
             return f"{field['name']}: {kinds}"
         if kind == "text" and field.get("default") == "":
             return f"{field['name']}: Optional[str] = None"
@@ -267,22 +272,27 @@ class Api:
 
     def one_method(self, operation: dict[str, Any], name: str, handle: str = "", output: str = "", callback: str = "OutputCallback",
                    result: str = "") -> list[str]:
-        result = result or f"results.{operation['result']}"
+        plain = "bytes" if "content_out" in operation["needs"] else f"results.{operation['result']}"
+        result = result or plain
         fields = self.arguments(operation)
         fields.pop(handle, None)
-        positional = [one for one in fields if one in POSITIONAL]
+        names = FILE_POSITIONAL if operation["name"].startswith("task files ") else POSITIONAL
+        positional = [one for one in fields if one in names]
         if "environment" in fields and "vcpu_count" not in fields:
             positional.append("environment")
         streams = {one: declared.replace("OutputCallback", callback) for one, declared in self.streams(operation).items()}
+        given = {one: declared for one, declared in streams.items() if one in names}
         if output:
             streams["output"] = output
         named = [self.declared(fields[one]) for one in fields if one not in positional]
-        named += [f"{one}: {declared}" for one, declared in streams.items()]
-        parameters = ["self", *(self.declared(fields[one]) for one in positional), *(["*"] if named else []), *named]
+        named += [f"{one}: {declared}" for one, declared in streams.items() if one not in given]
+        parameters = ["self", *(self.declared(fields[one]) for one in positional),
+                      *(f"{one}: {declared}" for one, declared in given.items()), *(["*"] if named else []), *named]
         head = wrap(f"    def {name}(", parameters, f") -> {result}:", len(name) + 9)
         if handle:
             doc = f"Pyro.{operation['method']} for this {'task' if handle == 'task_id' else 'VM'}."
-            passed = [f"self.{handle}", *positional, *(f"{one}={one}" for one in [*fields, *streams] if one not in positional)]
+            passed = [f"self.{handle}", *positional, *given,
+                      *(f"{one}={one}" for one in [*fields, *streams] if one not in positional and one not in given)]
             body = wrap(f"        return self._pyro.{operation['method']}(", passed, ")", 12)
         else:
             doc = operation.get("for_python") or operation["sentence"] + "."
@@ -298,7 +308,7 @@ class Api:
                 kinds[f"{operation['name']} {name}" if kind == "limit" else name] = kind
         lines = [GENERATED + '"""The calls of pyro, one for each operation, and those of the handles."""', "", "from __future__ import annotations",
                  "", "import os", "from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Optional, Sequence, Union, overload", "", "from . import results",
-                 "from ._arguments import BytesCallback, Caller, Command, Descriptor, Input, OutputCallback", "", "if TYPE_CHECKING:", "    from ._client import Pyro",
+                 "from ._arguments import BytesCallback, Caller, Command, Descriptor, Files, Input, OutputCallback", "", "if TYPE_CHECKING:", "    from ._client import Pyro",
                  "", "", "class Calls(Caller):", '    """The calls of Pyro."""', "", "    _kinds = {"]
         lines += [f"        {json.dumps(name)}: {json.dumps(kind)}," for name, kind in sorted(kinds.items())] + ["    }"]
         for operation in self.operations:

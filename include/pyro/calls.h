@@ -130,6 +130,54 @@ struct ResetTaskRequest : TaskRequest {
   std::string snapshot = "create";
 };
 
+// What all calls for a path of a task take.
+struct TaskPathRequest : TaskRequest {
+  std::string path;  // In the guest, 1 to 4,095 bytes; relative ones count from /workspace.
+  std::string user;  // As in Command: whose rights count.
+};
+
+struct ReadTaskFileRequest : TaskPathRequest {
+  std::int64_t offset = 0;
+  std::int64_t limit = 0;  // Bytes; 0: to the end.
+};
+
+struct WriteTaskFileRequest : TaskPathRequest {
+  std::int64_t mode = 0;  // 0: as the file had it; of a new one 0644.
+};
+
+struct ListTaskFilesRequest : TaskPathRequest {
+  std::int64_t depth = 1;  // 1: the directory's own entries.
+  std::int64_t limit = 10'000;
+};
+
+struct MakeTaskDirectoryRequest : TaskPathRequest {
+  bool parents = false;
+};
+
+struct RemoveTaskPathRequest : TaskPathRequest {
+  bool recursive = false;
+};
+
+struct CopyIntoTaskRequest : TaskRequest {
+  std::string source_path;  // On the host. "-": a tar on stdin, for a directory that is there.
+  std::string path;         // In the guest; relative ones count from /workspace.
+};
+
+struct CopyFromTaskRequest : TaskRequest {
+  std::string path;
+  std::string destination;  // On the host.
+};
+
+struct WatchTaskFilesRequest : TaskPathRequest {
+  std::int64_t depth = 1;  // 1: the directory's own entries.
+};
+
+// Of a move or a copy.
+struct TaskPathsRequest : TaskPathRequest {
+  std::string to;        // As path.
+  bool replace = false;  // A file that is there.
+};
+
 struct EnvironmentRequest {
   std::string environment;
 };

@@ -85,6 +85,10 @@ class Engine {
   // do before that call. kInvalidArgument: no words, an impossible word, or too many of them.
   static Status CheckCommand(const Command& command, const CallIo& io = {});
 
+  // What stands before the `bytes` bytes of a file in a batch for WriteTaskFiles.
+  static std::string FileHeader(const std::string& path, std::uint64_t bytes,
+                                std::int64_t mode = 0);
+
   virtual ~Engine() = default;
 
   // Environments. kNotFound: not in the catalog. kDataLoss: installed but broken; pulling repairs
@@ -264,6 +268,65 @@ class Engine {
                                           const CallIo& io = {}) = 0;
   // What the task takes on this host's disk.
   virtual Result<TaskDiskUse> DfTask(const std::string& task_id) = 0;
+  // Files of a task. All of them start a stopped guest, and no journal has an entry of them. Paths
+  // are the guest's: relative ones count from /workspace, and the guest's kernel follows the links
+  // in them. What these calls changed is on the guest's disk when they return. An error that is
+  // about a path names it in Error::path: kNotFound, kAlreadyExists, kIsDirectory, kNotDirectory,
+  // kPermissionDenied, kNoSpace, kInvalidArgument. kWrongState: the task runs on the host.
+  // kProtocol: its supervisor is of an earlier version, or the guest's answer is malformed.
+
+  // Gives the content to `io.sink` as stdout; kInvalidArgument without one. Regular files only.
+  virtual Result<TaskFileRead> ReadTaskFile(const ReadTaskFileRequest& request,
+                                            const CallIo& io) = 0;
+  // Replaces the file by what `io.stdin_fd` has, up to its end; -1: by nothing. Makes the
+  // directories that are missing. Other programs of the guest see the old content or the new, also
+  // if any process or the guest dies. A symbolic link stays, and what it leads to is written.
+  virtual Result<TaskFileInfo> WriteTaskFile(const WriteTaskFileRequest& request,
+                                             const CallIo& io = {}) = 0;
+  // Of a symbolic link: the link itself.
+  virtual Result<TaskFileInfo> StatTaskFile(const TaskPathRequest& request,
+                                            const CallIo& io = {}) = 0;
+  // What a directory holds; symbolic links in it are not followed.
+  virtual Result<TaskFileList> ListTaskFiles(const ListTaskFilesRequest& request,
+                                             const CallIo& io = {}) = 0;
+  // Writes many files in one request, each as WriteTaskFile does; `io.stdin_fd` has FileHeader()
+  // and then the bytes of each. Relative names count from the request's path. An error names the
+  // file that failed; those before it may be written.
+  virtual Result<TaskFilesWritten> WriteTaskFiles(const TaskPathRequest& request,
+                                                  const CallIo& io = {}) = 0;
+  // kAlreadyExists: something is there, and with `parents` no directory.
+  virtual Result<TaskFileInfo> MakeTaskDirectory(const MakeTaskDirectoryRequest& request,
+                                                 const CallIo& io = {}) = 0;
+  // kIsDirectory: a directory, without `recursive`. With it, nothing need be there. Links are
+  // removed, and never followed.
+  virtual Result<TaskPathRemoved> RemoveTaskPath(const RemoveTaskPathRequest& request,
+                                                 const CallIo& io = {}) = 0;
+  // `to` is the new path, not a directory to put it into; directories above it are made.
+  // kAlreadyExists: something is there, and no file that `replace` may replace.
+  virtual Result<TaskFileInfo> MoveTaskPath(const TaskPathsRequest& request,
+                                            const CallIo& io = {}) = 0;
+  // The same with a tree or a file: modes, times and links are kept, and owners as far as the user
+  // may give them.
+  virtual Result<TaskFileInfo> CopyTaskPath(const TaskPathsRequest& request,
+                                            const CallIo& io = {}) = 0;
+  // Between this host and a task, by the rules of `docker cp`. A file goes into a directory that is
+  // there, or becomes the destination. A directory becomes the destination, or, where a directory
+  // is, goes into that; with "/." at the end of its name its content does. Files that are there are
+  // replaced. kNotFound: the source, or the directory of the destination. kNotDirectory,
+  // kIsDirectory: one of the two is in the way of the other.
+  virtual Result<CopiedPath> CopyIntoTask(const CopyIntoTaskRequest& request,
+                                          const CallIo& io = {}) = 0;
+  // What the guest sends is hostile: nothing outside of the destination changes, and no link there
+  // is followed. With an `out_fd`, borrowed, a tar goes to that, and to no destination.
+  virtual Result<CopiedPath> CopyFromTask(const CopyFromTaskRequest& request, int out_fd = -1,
+                                          const CallIo& io = {}) = 0;
+
+  // Tells `io.sink` what happens at a path, and below a directory as deep as the request says:
+  // lines of JSON on stdout, each with `change`, `path` and `directory`. The first has the change
+  // `began`. Returns when the path itself is gone. kCancelled: the usual end. kInvalidArgument: no
+  // sink.
+  virtual Result<TaskFilesWatched> WatchTaskFiles(const WatchTaskFilesRequest& request,
+                                                  const CallIo& io) = 0;
 
   // Tells what happens to VMs and tasks from now on, by any process; see pyro/watch.h.
   // `id`: of one VM or task, or a prefix as above; empty: all. Spares are not told. kNotFound.

@@ -38,6 +38,18 @@ enum class ExecutionMode {
 
 enum class OutputStream { kStdout, kStderr };
 
+// What is at a path of a guest.
+enum class FileKind { kFile, kDirectory, kSymlink, kFifo, kSocket, kCharacterDevice, kBlockDevice };
+
+// What happened to a file of a guest.
+enum class FileChange {
+  kBegan,    // From now on changes are told.
+  kCreated,  // It was made, or moved to here.
+  kChanged,  // Its content, mode or owner.
+  kRemoved,  // It was removed, or moved away.
+  kLost,     // Changes came faster than they were read: look at everything again.
+};
+
 // What runs a guest.
 enum class MachineKind {
   kAuto,  // KVM where it works. Elsewhere TCG, or user mode if the user has allowed that.
@@ -55,6 +67,8 @@ std::string_view Name(CommandState state);
 std::string_view Name(GuestState state);
 std::string_view Name(ExecutionMode mode);
 std::string_view Name(OutputStream stream);
+std::string_view Name(FileKind kind);
+std::string_view Name(FileChange change);
 std::string_view Name(MachineKind machine);
 
 // The value of that name, or nullopt. Enum is one of the above.

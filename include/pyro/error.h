@@ -26,9 +26,10 @@ std::optional<ErrorCode> ErrorCodeFromNumber(int number);
 // A value; copyable, thread-compatible.
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
-  std::string message;  // One sentence without a full stop, lower-case first letter.
-  std::string hint;     // A remedy, or empty.
-  int sys_errno = 0;    // The errno behind it, or 0.
+  std::string message;    // One sentence without a full stop, lower-case first letter.
+  std::string hint;       // A remedy, or empty.
+  int sys_errno = 0;      // The errno behind it, or 0.
+  std::string path = {};  // The path in a task that it is about, any bytes, or empty.
 };
 
 Error MakeError(ErrorCode code, std::string message, std::string hint = {});

@@ -26,6 +26,8 @@ inline constexpr std::int64_t kMaxTimeoutSeconds = 7LL * 24 * 3600;
 inline constexpr std::int64_t kDefaultTimeoutSeconds = 30;
 inline constexpr std::int64_t kMaxSpares = 64;               // Of one kind.
 inline constexpr std::size_t kMaxResultBytes = 1024 * 1024;  // Of each stream in a result.
+inline constexpr std::int64_t kMaxListedFiles = 100'000;     // Entries of one list.
+inline constexpr std::int64_t kMaxFileDepth = 1000;          // Directories below each other.
 
 // The options of a VM.
 struct VmOptions {
@@ -372,6 +374,68 @@ struct ExportedPath {
   std::string destination;  // On the host, absolute; empty for a descriptor.
   std::uint64_t bytes = 0;  // Of the file or tar, or of all files of the directory together.
   std::vector<std::string> notices;  // What was left out, and more that its user must know.
+};
+
+// What is at a path of a task's guest, as the guest tells. A symbolic link is not followed.
+struct TaskFile {
+  std::string path;  // Any bytes but NUL. Of an entry of a list: relative to the list's path.
+  FileKind kind = FileKind::kFile;
+  std::uint64_t bytes = 0;  // Its size.
+  std::int64_t mode = 0;    // The permissions, up to 07777.
+  std::int64_t uid = 0;
+  std::int64_t gid = 0;
+  std::string modified_at;  // RFC 3339, UTC
+  std::string target;       // Of a symbolic link.
+};
+
+// The same by itself; its path is absolute.
+struct TaskFileInfo : TaskFile {
+  std::string task_id;
+};
+
+struct TaskFileList {
+  std::string task_id;
+  std::string path;               // Absolute.
+  std::vector<TaskFile> entries;  // A directory before what is in it; by their names' bytes.
+  bool truncated = false;         // There are more entries than the call asked for.
+};
+
+// What a read gave to its caller.
+struct TaskFileRead {
+  std::string task_id;
+  std::string path;              // Absolute.
+  std::uint64_t bytes = 0;       // So many were read.
+  std::uint64_t file_bytes = 0;  // The size of the file when it was opened.
+};
+
+// What a batch has written.
+struct TaskFilesWritten {
+  std::string task_id;
+  std::string path;  // Absolute: the directory that relative names count from.
+  std::int64_t files = 0;
+  std::uint64_t bytes = 0;
+};
+
+// A copy between this host and a task.
+struct CopiedPath {
+  std::string task_id;
+  std::string path;         // In the guest, absolute.
+  std::string host_path;    // On the host, absolute; empty for a descriptor.
+  std::uint64_t bytes = 0;  // Of all files together; of a descriptor: that went through it.
+  std::vector<std::string> notices;  // What was left out, and more that its user must know.
+};
+
+// A watch that has ended.
+struct TaskFilesWatched {
+  std::string task_id;
+  std::string path;          // Absolute.
+  std::int64_t changes = 0;  // So many were told.
+};
+
+struct TaskPathRemoved {
+  std::string task_id;
+  std::string path;          // Absolute.
+  std::int64_t entries = 0;  // With what was below it; 0: there was none.
 };
 
 struct VmNetworkInfo {

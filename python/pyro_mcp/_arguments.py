@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
-from typing import Any, Callable, Iterator, Mapping, Optional, Protocol, Sequence, Union
+import tempfile
+from typing import IO, Any, Callable, Iterator, Mapping, Optional, Protocol, Sequence, Union
 
 from . import _pyro
 from .errors import InvalidArgumentError
@@ -32,6 +33,10 @@ Descriptor = Union[int, OpenFile]
 
 # What a command reads: the bytes themselves, or a file from where it stands.
 Input = Union[bytes, bytearray, memoryview, Descriptor]
+
+# Files of a batch: their paths, with their bytes, or with a pair of bytes and mode.
+Content = Union[bytes, bytearray, memoryview]
+Files = Mapping[Union[str, "os.PathLike[str]"], Union[Content, tuple[Content, int]]]
 
 _INT64 = 1 << 63
 
@@ -137,11 +142,30 @@ def _ready(name: str, value: Any, kind: str) -> object:
     return _text(name, value) if kind == "text" else _choice(name, value, kind.split(","))
 
 
+def _write_batch(file: IO[bytes], files: Files) -> None:
+    for path, item in files.items():
+        content, mode = item if isinstance(item, tuple) else (item, 0)
+        if not isinstance(content, (bytes, bytearray, memoryview)):
+            raise _wrong_type(f"the content of {path!r}", content, "bytes")
+        name = _text("a path of data", os.fspath(path))
+        if b"\0" in name or len(name) > 4095:
+            raise InvalidArgumentError(f"{path!r} is no path", "give up to 4095 bytes without a NUL")
+        if not 0 <= _int(f"the mode of {path!r}", mode) <= 0o7777:
+            raise InvalidArgumentError(f"the mode of {path!r} is {mode}", "give up to 0o7777")
+        file.write(_pyro.file_header(name, memoryview(content).nbytes, mode))
+        file.write(content)
+
+
 @contextlib.contextmanager
-def _input(value: Optional[Input]) -> Iterator[int]:
+def _input(value: Union[Input, Files, None]) -> Iterator[int]:
     """A descriptor that has it; -1 for none."""
     if value is None:
         yield -1
+    elif isinstance(value, Mapping):
+        with tempfile.TemporaryFile() as file:
+            _write_batch(file, value)
+            file.seek(0)
+            yield file.fileno()
     elif isinstance(value, (bytes, bytearray, memoryview)):
         with open(os.memfd_create("stdin"), "w+b") as file:
             file.write(value)
@@ -177,8 +201,9 @@ class Caller:
 
     def _call(self, operation: str, /, *, stdin: Optional[Input] = None,
               on_stdout: Optional[Callable[[Any], object]] = None,
-              on_stderr: Optional[Callable[[Any], object]] = None, output: str = "text", **arguments: Any) -> Any:
-        out_fd = -1
+              on_stderr: Optional[Callable[[Any], object]] = None, output: str = "text",
+              data: Union[Input, Files, None] = None, into: Optional[Descriptor] = None, **arguments: Any) -> Any:
+        out_fd = -1 if into is None else _descriptor("into", into)
         destination = arguments.get("destination", "")
         if not isinstance(destination, (str, os.PathLike)):
             out_fd = _descriptor("destination", destination)
@@ -188,7 +213,7 @@ class Caller:
         raw = _choice("output", output, ["text", "bytes"]) == b"bytes"
         decoding = [None if one is None or raw else _Decoding(one) for one in (on_stdout, on_stderr)]
         out, err = (on_stdout, on_stderr) if raw else decoding
-        with _input(stdin) as stdin_fd:
+        with _input(stdin if data is None else data) as stdin_fd:
             answer = self._engine.call(operation, ready, stdin_fd, out_fd, out, err, raw)
         for stream in decoding:
             if stream is not None:

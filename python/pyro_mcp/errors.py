@@ -5,15 +5,18 @@ The end of a command in a guest is never an exception: see ``exit_code`` and ``o
 
 from __future__ import annotations
 
+import errno
+
 
 class PyroError(Exception):
     """A call failed.
 
     ``code`` is a stable name for programs, ``message`` one sentence for people, ``hint`` a remedy
-    (may be empty).
+    (may be empty). ``path`` is the path in a task that it is about; empty if it is about none.
     """
 
     code: str = "internal"
+    path: str = ""
 
     def __init__(self, message: str, hint: str = "", code: str | None = None) -> None:
         super().__init__(message, hint)
@@ -33,7 +36,7 @@ class InvalidArgumentError(PyroError):
 
 
 class NotFoundError(PyroError):
-    """There is no such VM, task, environment or file."""
+    """There is no such VM, task, environment or file. Of a path in a task it is PathNotFoundError."""
 
     code = "not_found"
 
@@ -117,17 +120,56 @@ class MissingToolError(PyroError):
     code = "missing_tool"
 
 
+class IsDirectoryError(PyroError, IsADirectoryError):
+    """A path of a task is a directory, and the call takes none."""
+
+    code = "is_a_directory"
+
+
+class NotDirectoryError(PyroError, NotADirectoryError):
+    """A path of a task, or a part of it, is no directory."""
+
+    code = "not_a_directory"
+
+
+class PathNotFoundError(NotFoundError, FileNotFoundError):
+    """Nothing is at a path of a task."""
+
+
+class PathExistsError(AlreadyExistsError, FileExistsError):
+    """Something is at a path of a task."""
+
+
+class PathPermissionError(PermissionDeniedError, PermissionError):
+    """A task's system refuses a path to the user of the call."""
+
+
 ERROR_CLASSES: dict[str, type[PyroError]] = {
     cls.code: cls
     for cls in (
         InvalidArgumentError, NotFoundError, AlreadyExistsError, WrongStateError, UnavailableError,
         TimedOutError, CancelledError, NoSpaceError, PermissionDeniedError, ProtocolError,
         DataLossError, LimitExceededError, InternalError, GuestUnavailableError, MissingToolError,
+        IsDirectoryError, NotDirectoryError,
     )
 }
 
+# Of an error about a path in a task: the class that is also Python's own, and its errno.
+PATH_CLASSES: dict[str, tuple[type[PyroError], int]] = {
+    "not_found": (PathNotFoundError, errno.ENOENT),
+    "already_exists": (PathExistsError, errno.EEXIST),
+    "permission_denied": (PathPermissionError, errno.EACCES),
+    "is_a_directory": (IsDirectoryError, errno.EISDIR),
+    "not_a_directory": (NotDirectoryError, errno.ENOTDIR),
+}
 
-def error_of_code(code: str, message: str, hint: str) -> PyroError:
+
+def error_of_code(code: str, message: str, hint: str, path: str = "") -> PyroError:
     """Returns the exception for a code. An unknown code of another version gives a plain PyroError with
     that code."""
-    return ERROR_CLASSES.get(code, PyroError)(message, hint, code)
+    cls, number = PATH_CLASSES.get(code, (None, 0)) if path else (None, 0)
+    error = (cls or ERROR_CLASSES.get(code, PyroError))(message, hint, code)
+    error.path = path
+    if isinstance(error, OSError):
+        error.errno, error.strerror, error.filename = number, message, path
+    return error

@@ -526,6 +526,79 @@ class ExportedPath(Notices):
     bytes: int  # Of the file or tar, or of all files of the directory together.
 
 
+class CopiedPath(Notices):
+    """A copy between this host and a task."""
+
+    task_id: str  # The task's id.
+    path: str  # The absolute path in the guest.
+    host_path: Optional[str]  # The absolute path on the host; None: a stream.
+    bytes: int  # Of all files together, or of the tar.
+
+
+class TaskFile(TypedDict):
+    """What is at a path of a task."""
+
+    path: str  # In the guest; of an entry, from the list's path on.
+    # What is there; a link is not followed.
+    kind: Literal["file", "directory", "symlink", "fifo", "socket", "character_device", "block_device"]
+    bytes: int  # Its size.
+    mode: int  # Its permissions as a number, such as 420 for 0644.
+    uid: int  # The id of its user.
+    gid: int  # The id of its group.
+    modified_at: str  # The time of its last change.
+    target: Optional[str]  # Where a symbolic link leads; None: it is none.
+
+
+class TaskFileList(TypedDict):
+    """What a directory of a task holds."""
+
+    task_id: str  # The task's id.
+    path: str  # The absolute path in the guest.
+    count: int
+    entries: list[TaskFile]  # By name, a directory before what is in it; links are not followed.
+    truncated: bool  # More entries are there than listed.
+
+
+class TaskFileRead(TypedDict):
+    """What was read of a file."""
+
+    task_id: str  # The task's id.
+    path: str  # The absolute path in the guest.
+    bytes: int  # Bytes that were read.
+    file_bytes: int  # The size of the file.
+
+
+class TaskFileInfo(TaskFile):
+    """The same by itself."""
+
+    task_id: str  # The task's id.
+
+
+class TaskFilesWritten(TypedDict):
+    """What a batch has written."""
+
+    task_id: str  # The task's id.
+    path: str  # The absolute path in the guest.
+    files: int  # The files that were written.
+    bytes: int  # Their bytes.
+
+
+class TaskPathRemoved(TypedDict):
+    """What was removed."""
+
+    task_id: str  # The task's id.
+    path: str  # The absolute path in the guest.
+    entries: int  # What was removed, with what was below it; 0: nothing was there.
+
+
+class TaskFilesWatched(TypedDict):
+    """A watch that has ended."""
+
+    task_id: str  # The task's id.
+    path: str  # The absolute path in the guest.
+    changes: int  # The changes that were told.
+
+
 class EnvironmentInfo(TypedDict):
     """An environment of the catalog."""
 

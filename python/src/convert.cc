@@ -14,6 +14,9 @@ py::str Text(const std::string& text, const char* errors = "replace") {
   return py::reinterpret_steal<py::str>(made);
 }
 
+// A path of a guest: as os.fsdecode() gives it, so that a call takes it back.
+py::str PathText(const std::string& path) { return Text(path, "surrogateescape"); }
+
 // The words of a command. Given back to a call they are the same bytes again.
 py::list Words(const Json& words) {
   py::list list;
@@ -37,6 +40,8 @@ py::object ToPython(const Json& value, Output output) {
         const bool words = key == "command" && item.is_array();
         if (output == Output::kBytes && item.is_string() && IsOutput(key)) {
           dict[Text(key)] = py::bytes(item.get_ref<const std::string&>());
+        } else if ((key == "path" || key == "target") && item.is_string()) {
+          dict[Text(key)] = PathText(item.get_ref<const std::string&>());
         } else {
           dict[Text(key)] = words ? py::object(Words(item)) : ToPython(item, output);
         }
@@ -64,9 +69,10 @@ py::object ToPython(const Json& value, Output output) {
 }
 
 void Throw(const Error& error) {
-  const py::object made = py::module_::import("pyro_mcp.errors")
-                              .attr("error_of_code")(Text(std::string(ErrorCodeName(error.code))),
-                                                     Text(error.message), Text(error.hint));
+  const py::object made =
+      py::module_::import("pyro_mcp.errors")
+          .attr("error_of_code")(Text(std::string(ErrorCodeName(error.code))), Text(error.message),
+                                 Text(error.hint), PathText(error.path));
   PyErr_SetObject(py::type::handle_of(made).ptr(), made.ptr());
   throw py::error_already_set();
 }

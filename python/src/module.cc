@@ -1,8 +1,12 @@
 // pyro_mcp._pyro: the engine's calls for pyro_mcp, which gives them their signatures and types.
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -113,8 +117,15 @@ void Unmake(Engine& engine, const Json& made) {
   }
 }
 
-// An export to a descriptor, which no document can name.
-Result<Json> ExportTo(Engine& engine, const Json& arguments, int out_fd, const CallIo& io) {
+// An export or a copy to a descriptor, which no document can name.
+Result<Json> ExportTo(Engine& engine, std::string_view name, const Json& arguments, int out_fd,
+                      const CallIo& io) {
+  if (name == "task copy-out") {
+    CopyFromTaskRequest copy;
+    PYRO_RETURN_IF_ERROR(api::FromJson(arguments, copy));
+    PYRO_ASSIGN_OR_RETURN(const CopiedPath copied, engine.CopyFromTask(copy, out_fd, io));
+    return ToJson(copied);
+  }
   ExportTaskRequest request;
   PYRO_RETURN_IF_ERROR(api::FromJson(arguments, request));
   PYRO_ASSIGN_OR_RETURN(const ExportedPath exported,
@@ -122,6 +133,32 @@ Result<Json> ExportTo(Engine& engine, const Json& arguments, int out_fd, const C
                                           {.force = request.force, .out_fd = out_fd}, io));
   return ToJson(exported);
 }
+
+// Takes the content of a file: into a descriptor, or without one into memory.
+class ContentSink : public OutputSink {
+ public:
+  explicit ContentSink(int fd) : fd_(fd) {}
+
+  int WritableFd(OutputStream) override { return fd_; }
+
+  Result<std::size_t> Write(OutputStream, std::string_view bytes) override {
+    if (fd_ < 0) {
+      content_ += bytes;
+      return bytes.size();
+    }
+    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    if (n >= 0) return static_cast<std::size_t>(n);
+    if (errno == EINTR || errno == EAGAIN) return std::size_t{0};
+    return MakeError(ErrorCode::kUnavailable,
+                     std::string("the content cannot be written: ") + strerrordesc_np(errno));
+  }
+
+  py::bytes Content() const { return {content_}; }
+
+ private:
+  int fd_;
+  std::string content_;
+};
 
 // The call of an operation by its name. The callbacks may be None.
 py::object CallOperation(Engine& engine, const std::string& name, const py::dict& arguments,
@@ -132,13 +169,21 @@ py::object CallOperation(Engine& engine, const std::string& name, const py::dict
   for (const auto& [key, value] : arguments) document[key.cast<std::string>()] = ToArgument(value);
   const bool live = on_stdout.ptr() != Py_None || on_stderr.ptr() != Py_None;
   const bool needs_sink = (operation.needs & api::kSink) != 0;
+  if ((operation.needs & api::kContentOut) != 0) {
+    ContentSink content(out_fd);
+    MakeCall([&](CallIo io, Caller&) -> Result<Json> {
+      io.sink = &content;
+      return api::Call(engine, operation, document, io);
+    });
+    return content.Content();
+  }
   std::function<void(const Json&)> undo;
   if (operation.effect == api::Effect::kCreates) {
     undo = [&engine](const Json& made) { Unmake(engine, made); };
   }
   return MakeCall(
       [&](CallIo io, Caller& caller) -> Result<Json> {
-        if (out_fd >= 0) return ExportTo(engine, document, out_fd, io);
+        if (out_fd >= 0) return ExportTo(engine, name, document, out_fd, io);
         CallbackSink sink(caller, on_stdout, on_stderr);
         io.stdin_fd = stdin_fd;
         if (live || needs_sink) io.sink = &sink;
@@ -209,6 +254,10 @@ py::tuple ErrorCodes() {
 
 PYBIND11_MODULE(_pyro, module) {
   module.attr("VERSION") = pyro::kVersion;
+  module.def("file_header",
+             [](const pybind11::bytes& path, std::uint64_t bytes, std::int64_t mode) {
+               return pybind11::bytes(pyro::Engine::FileHeader(path, bytes, mode));
+             });
   module.attr("ERROR_CODES") = pyro::python::ErrorCodes();
   module.attr("DEFAULT_TIMEOUT_SECONDS") = pyro::kDefaultTimeoutSeconds;
   pyro::python::AddEngine(module);

@@ -203,8 +203,9 @@ Status Agent::Flush() {
 }
 
 Status Agent::Start(std::uint32_t channel, const wire::Exec& exec) {
-  PYRO_ASSIGN_OR_RETURN(auto command,
-                        Command::Start(channel, exec, *options_.trees, options_.limits, *sync_));
+  const Command::Place place = {*options_.trees, options_.limits, *sync_,
+                                options_.file_program.get()};
+  PYRO_ASSIGN_OR_RETURN(auto command, Command::Start(channel, exec, place));
   commands_[channel] = std::move(command);
   return OkStatus();
 }

@@ -31,6 +31,8 @@ struct AgentOptions {
   std::string kernel;
   ProcessTrees* trees = nullptr;  // Borrowed.
   Command::Limits limits;         // Of every command.
+  // Runs FileProgram() if its first word is kFileProgram. Not valid: nothing does.
+  sys::UniqueFd file_program;
   std::function<Status(const wire::GuestSetup&)> setup;
   // Empty where the clock is not the guest's own.
   std::function<void(std::int64_t wall_clock_ns)> set_clock;

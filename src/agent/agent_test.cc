@@ -64,8 +64,8 @@ TEST_F(AgentTest, ADirectoryThatIsMissingAndOneThatIsNoneAreTold) {
     return exited.code;
   };
   EXPECT_EQ(why(directory_.path() / "missing"), kNoDirectory);
-  EXPECT_EQ(why("/dev/null"), kNotDirectory);
-  EXPECT_EQ(why("/dev/null/below"), kNotDirectory);
+  EXPECT_EQ(why("/dev/null"), kCwdNotDirectory);
+  EXPECT_EQ(why("/dev/null/below"), kCwdNotDirectory);
   EXPECT_EQ(Finish(Start({"true"})).exited.ExitCode(), 0);
 }
 

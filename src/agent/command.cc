@@ -12,6 +12,8 @@
 #include <map>
 #include <utility>
 
+#include "agent/file_program.h"
+#include "base/json.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -74,8 +76,8 @@ int PreciseErrno(int number, const std::vector<std::string>& candidates) {
 // 0, or why no command can run in this directory.
 int WhyNoDirectory(const std::string& cwd) {
   struct stat info {};
-  if (::stat(cwd.c_str(), &info) != 0) return errno == ENOTDIR ? kNotDirectory : kNoDirectory;
-  return S_ISDIR(info.st_mode) ? 0 : kNotDirectory;
+  if (::stat(cwd.c_str(), &info) != 0) return errno == ENOTDIR ? kCwdNotDirectory : kNoDirectory;
+  return S_ISDIR(info.st_mode) ? 0 : kCwdNotDirectory;
 }
 
 std::string_view PathIn(const std::vector<std::string>& env) {
@@ -83,6 +85,17 @@ std::string_view PathIn(const std::vector<std::string>& env) {
     if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
   }
   return {};
+}
+
+// An operation on files is the agent's own program, which gets its request on a descriptor.
+Status ReadyFileProgram(const wire::FileRequest& request, int program, sys::SpawnOptions& options) {
+  if (program < 0) return MakeError(ErrorCode::kUnavailable, "this agent carries out no operation");
+  auto passed = sys::MakeMemoryFile(ToCbor(request.ToJson()));
+  if (!passed) return NotTried(std::move(passed).error());
+  options.argv = {kFileProgram, std::string(wire::Name(request.operation)), request.path};
+  options.program_fd = program;
+  options.pass.push_back(std::move(*passed));
+  return OkStatus();
 }
 
 // True while some process can still write to the pipe.
@@ -128,8 +141,7 @@ std::vector<std::string> CommandEnvironment(const wire::Exec& exec,
 }
 
 Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wire::Exec& exec,
-                                                ProcessTrees& trees, const Limits& limits,
-                                                DiskSync& sync) {
+                                                const Place& place) {
   if (const int number = WhyNoDirectory(exec.cwd); number != 0) {
     return NoStart(number, "no such working directory");
   }
@@ -154,11 +166,12 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
       return NotTried(sys::ErrnoError(errno, "chown", "a pipe"));
     }
   }
-  auto tree = trees.Create(exec.sequence);
+  auto tree = place.trees.Create(exec.sequence);
   if (!tree) return NotTried(tree.error());
 
   sys::SpawnOptions options;
   options.argv = exec.argv;
+  if (exec.file) PYRO_RETURN_IF_ERROR(ReadyFileProgram(*exec.file, place.file_program, options));
   options.env = CommandEnvironment(exec, user);
   options.stdin_fd = std::move(in->read);
   options.stdout_fd = std::move(out->write);
@@ -166,10 +179,11 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   options.cwd = exec.cwd;
   if (user) options.credentials = std::move(user->ids);
   const std::vector<std::string> candidates =
-      Candidates(exec.argv[0], PathIn(options.env), exec.cwd);
-  options.search_path = true;
+      exec.file ? std::vector<std::string>()
+                : Candidates(exec.argv[0], PathIn(options.env), exec.cwd);
+  options.search_path = !exec.file;
   options.die_with_parent = false;
-  options.limits = limits;
+  options.limits = place.limits;
   options.cgroup_fd = (*tree)->cgroup_fd();
   // Before its process is there: a busy host must not make a command shorter than its own sleep.
   const SteadyTime started = std::chrono::steady_clock::now();
@@ -182,7 +196,7 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   }
   std::unique_ptr<Command> command(new Command(channel, std::move(*child), std::move(*tree)));
   command->sequence_ = exec.sequence;
-  if (exec.sync) command->sync_ = &sync;
+  if (exec.sync) command->sync_ = &place.sync;
   command->started_ = started;
   command->input_ = std::move(in->write);
   command->outputs_[0].fd = std::move(out->read);

@@ -39,11 +39,17 @@ class Command {
  public:
   using Limits = std::vector<std::pair<int, rlimit>>;
 
+  // What commands are started with.
+  struct Place {
+    ProcessTrees& trees;
+    const Limits& limits;
+    DiskSync& sync;    // Of commands that ask for it; outlives them.
+    int file_program;  // Borrowed, open: carries out operations on files. -1: there is none.
+  };
+
   // See Guest::Start(). A command that could not be started leaves no process and no descriptor.
-  // `sync` is used if `exec` asks for it, and must outlive the command.
   static Result<std::unique_ptr<Command>> Start(std::uint32_t channel, const wire::Exec& exec,
-                                                ProcessTrees& trees, const Limits& limits,
-                                                DiskSync& sync);
+                                                const Place& place);
 
   std::uint32_t channel() const { return channel_; }
   pid_t pid() const { return child_.pid(); }

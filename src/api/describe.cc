@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kKindNames[] = {"text",     "texts",  "pairs",  "integer", "integer",
                                       "flag",     "choice", "number", "command", "struct",
                                       "optional", "list",   "struct", "struct"};
-constexpr const char* kUnitNames[] = {"", "seconds", "ms", "MiB", "bytes"};
+constexpr const char* kUnitNames[] = {"", "seconds", "ms", "MiB", "bytes", "mode"};
 constexpr const char* kEffectNames[] = {"reads", "creates", "changes", "ends"};
 
 template <typename E, std::size_t N>
@@ -85,11 +85,9 @@ Json DescribeApi() {
     if (operation->no_tool != nullptr) form["no_tool"] = operation->no_tool;
     if (operation->for_python != nullptr) form["for_python"] = operation->for_python;
     if (operation->for_models != nullptr) form["for_models"] = operation->for_models;
-    constexpr std::pair<Needs, const char*> kNames[] = {{kGuest, "guest"},
-                                                        {kCommand, "command"},
-                                                        {kHostPath, "host_path"},
-                                                        {kSink, "sink"},
-                                                        {kStdin, "stdin"}};
+    constexpr std::pair<Needs, const char*> kNames[] = {
+        {kGuest, "guest"}, {kCommand, "command"},      {kHostPath, "host_path"},    {kSink, "sink"},
+        {kStdin, "stdin"}, {kContentIn, "content_in"}, {kContentOut, "content_out"}};
     for (const auto& [need, name] : kNames) {
       if ((operation->needs & need) != 0) form["needs"].push_back(name);
     }

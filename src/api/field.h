@@ -43,7 +43,7 @@ enum class Kind {
   kAbsent,    // Takes an inlined field of this name away.
 };
 
-enum class Unit { kNone, kSeconds, kMilliseconds, kMib, kBytes };
+enum class Unit { kNone, kSeconds, kMilliseconds, kMib, kBytes, kMode };
 
 // What JSON has for a value that is unset: one that equals the default.
 enum class Presence { kAlways, kNull, kLeftOut };

@@ -237,10 +237,11 @@ Status FromJson(const Struct& rows, const Json& document, void* object, Unknown 
 }  // namespace api
 
 Json ToJson(const Error& error) {
-  return {{"error",
-           {{"code", ErrorCodeName(error.code)},
-            {"message", error.message},
-            {"hint", error.hint.empty() ? Json() : Json(error.hint)}}}};
+  Json told = {{"code", ErrorCodeName(error.code)},
+               {"message", error.message},
+               {"hint", error.hint.empty() ? Json() : Json(error.hint)}};
+  if (!error.path.empty()) told["path"] = error.path;
+  return {{"error", std::move(told)}};
 }
 
 }  // namespace pyro

@@ -27,11 +27,13 @@ enum class Effect {
 // What a call needs beside its arguments.
 enum Needs : unsigned {
   kNothing = 0,
-  kGuest = 1,     // A guest runs, or is started.
-  kCommand = 2,   // A command runs in it: streams, a timeout, an exit code.
-  kHostPath = 4,  // Reads or writes a path of the host.
-  kSink = 8,      // Its output goes to a sink, not into its result.
-  kStdin = 16,    // Reads its caller's stdin.
+  kGuest = 1,        // A guest runs, or is started.
+  kCommand = 2,      // A command runs in it: streams, a timeout, an exit code.
+  kHostPath = 4,     // Reads or writes a path of the host.
+  kSink = 8,         // Its output goes to a sink, not into its result.
+  kStdin = 16,       // Reads its caller's stdin.
+  kContentIn = 32,   // Bytes that it takes from stdin.
+  kContentOut = 64,  // Bytes that it gives to a sink; what they are is not part of its result.
 };
 
 struct Operation {
@@ -57,6 +59,7 @@ struct Operation {
 // In the order of documents. Of VMs, tasks, and this host.
 std::span<const Operation> VmOperations();
 std::span<const Operation> TaskOperations();
+std::span<const Operation> TaskFileOperations();
 std::span<const Operation> HostOperations();
 std::vector<const Operation*> Operations();
 

@@ -1,4 +1,5 @@
-// PID 1 of a guest. Takes no arguments: the host sends all its settings.
+// PID 1 of a guest. Takes no arguments: the host sends all its settings. Under another name it
+// carries out one operation on files.
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <iterator>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "agent/agent.h"
@@ -18,6 +20,7 @@
 #include "agent/console.h"
 #include "agent/device_watch.h"
 #include "agent/disk_freeze.h"
+#include "agent/file_program.h"
 #include "agent/file_systems.h"
 #include "agent/network.h"
 #include "agent/power.h"
@@ -63,6 +66,8 @@ Status Run() {
   options.kernel = sys::KernelRelease();
   options.trees = &trees;
   options.limits = {{RLIMIT_NOFILE, kCommandFiles}};
+  // Open from now on: the guest's root does not have it.
+  PYRO_ASSIGN_OR_RETURN(options.file_program, sys::OpenFile("/proc/self/exe", O_RDONLY));
   sys::UniqueFd data_disk;  // Known from before the first command, which could cover /workspace.
   PYRO_RETURN_IF_ERROR(RaiseLoopback());
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file_systems, PrepareFileSystems());
@@ -110,7 +115,10 @@ Status Run() {
 }  // namespace
 }  // namespace pyro::agent
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 0 && std::string_view(argv[0]) == pyro::agent::kFileProgram) {
+    return pyro::agent::FileProgram();
+  }
   if (::getpid() != 1) {
     pyro::agent::ConsoleLine("only the kernel of a guest can start this program");
     return 125;

@@ -21,11 +21,11 @@ struct CommandSpec {
 };
 
 // Why a command did not start, beside the errnos of exec(2): those are all below.
-inline constexpr int kNoDirectory = 201;   // Its working directory does not exist.
-inline constexpr int kNotDirectory = 202;  // Something else is there.
-inline constexpr int kNoUser = 203;        // The guest has no such user.
-inline constexpr int kNoGroup = 204;       // The guest has no such group.
-inline constexpr int kBadUsers = 205;      // The guest's files of users or groups cannot be used.
+inline constexpr int kNoDirectory = 201;      // Its working directory does not exist.
+inline constexpr int kCwdNotDirectory = 202;  // Something else is there.
+inline constexpr int kNoUser = 203;           // The guest has no such user.
+inline constexpr int kNoGroup = 204;          // The guest has no such group.
+inline constexpr int kBadUsers = 205;  // The guest's files of users or groups cannot be used.
 
 struct CommandEnd {
   Outcome outcome = Outcome::kExited;

@@ -20,6 +20,12 @@ constexpr std::array<std::string_view, 4> NamesOf(ExecutionMode) {
   return {"pending", "guest_virtio_serial", "guest_vsock", "host_compat"};
 }
 constexpr std::array<std::string_view, 2> NamesOf(OutputStream) { return {"stdout", "stderr"}; }
+constexpr std::array<std::string_view, 7> NamesOf(FileKind) {
+  return {"file", "directory", "symlink", "fifo", "socket", "character_device", "block_device"};
+}
+constexpr std::array<std::string_view, 5> NamesOf(FileChange) {
+  return {"began", "created", "changed", "removed", "lost"};
+}
 constexpr std::array<std::string_view, 4> NamesOf(MachineKind) {
   return {"auto", "kvm", "tcg", "usermode"};
 }
@@ -42,6 +48,8 @@ std::string_view Name(CommandState state) { return NameOf(state); }
 std::string_view Name(GuestState state) { return NameOf(state); }
 std::string_view Name(ExecutionMode mode) { return NameOf(mode); }
 std::string_view Name(OutputStream stream) { return NameOf(stream); }
+std::string_view Name(FileKind kind) { return NameOf(kind); }
+std::string_view Name(FileChange change) { return NameOf(change); }
 std::string_view Name(MachineKind machine) { return NameOf(machine); }
 std::string_view Name(Event::Kind kind) { return NameOf(kind); }
 
@@ -58,6 +66,8 @@ template std::optional<CommandState> FromName(std::string_view name);
 template std::optional<GuestState> FromName(std::string_view name);
 template std::optional<ExecutionMode> FromName(std::string_view name);
 template std::optional<OutputStream> FromName(std::string_view name);
+template std::optional<FileKind> FromName(std::string_view name);
+template std::optional<FileChange> FromName(std::string_view name);
 template std::optional<MachineKind> FromName(std::string_view name);
 
 }  // namespace pyro

@@ -9,12 +9,17 @@
 #include "engine/instance/instance_files.h"
 #include "engine/local_engine.h"
 #include "sys/process_state.h"
+#include "wire/files.h"
 
 namespace pyro {
 
 Status Engine::PrepareProcess() {
   sys::PrepareHostProcess();
   return sys::CheckOpenFiles();
+}
+
+std::string Engine::FileHeader(const std::string& path, std::uint64_t bytes, std::int64_t mode) {
+  return wire::FileRecord(wire::FileHeader{path, static_cast<std::int64_t>(bytes), mode});
 }
 
 namespace engine {

@@ -80,7 +80,7 @@ Explanation NotStarted(const CommandSpec& spec, int number) {
       return {fmt::format("the directory '{}' to run it in does not exist",
                           Printable(spec.cwd, kShownBytes)),
               "make it first, or give another cwd; relative ones count from /workspace"};
-    case kNotDirectory:
+    case kCwdNotDirectory:
       return {fmt::format("'{}', to run it in, is no directory", Printable(spec.cwd, kShownBytes)),
               "give a directory as cwd"};
     case kNoUser:

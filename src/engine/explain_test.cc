@@ -57,10 +57,10 @@ TEST(ExplainTest, ADirectoryOrUserThatIsNotThereIsNamed) {
   };
   EXPECT_EQ(of(kNoDirectory).message,
             "the directory '/workspace/src\\x1b' to run it in does not exist");
-  EXPECT_EQ(of(kNotDirectory).message, "'/workspace/src\\x1b', to run it in, is no directory");
+  EXPECT_EQ(of(kCwdNotDirectory).message, "'/workspace/src\\x1b', to run it in, is no directory");
   EXPECT_EQ(of(kNoUser).message, "the guest has no user 'web'");
   EXPECT_EQ(of(kNoGroup).message, "the guest has no group 'adm'");
-  for (const int number : {kNoDirectory, kNotDirectory, kNoUser, kNoGroup, kBadUsers}) {
+  for (const int number : {kNoDirectory, kCwdNotDirectory, kNoUser, kNoGroup, kBadUsers}) {
     EXPECT_GT(of(number).hint.size(), 8u) << number;
   }
   EXPECT_EQ(Explain({.argv = {"./x"}, .cwd = "/srv"},

@@ -83,6 +83,25 @@ class LocalEngine final : public Engine {
   Result<TaskResetInfo> ResetTask(const std::string& task_id, const std::string& snapshot,
                                   const CallIo& io) override;
   Result<TaskDiskUse> DfTask(const std::string& task_id) override;
+  Result<TaskFileRead> ReadTaskFile(const ReadTaskFileRequest& request, const CallIo& io) override;
+  Result<TaskFileInfo> WriteTaskFile(const WriteTaskFileRequest& request,
+                                     const CallIo& io) override;
+  Result<TaskFileInfo> StatTaskFile(const TaskPathRequest& request, const CallIo& io) override;
+  Result<TaskFileList> ListTaskFiles(const ListTaskFilesRequest& request,
+                                     const CallIo& io) override;
+  Result<TaskFilesWritten> WriteTaskFiles(const TaskPathRequest& request,
+                                          const CallIo& io) override;
+  Result<TaskFileInfo> MakeTaskDirectory(const MakeTaskDirectoryRequest& request,
+                                         const CallIo& io) override;
+  Result<TaskPathRemoved> RemoveTaskPath(const RemoveTaskPathRequest& request,
+                                         const CallIo& io) override;
+  Result<TaskFileInfo> MoveTaskPath(const TaskPathsRequest& request, const CallIo& io) override;
+  Result<TaskFileInfo> CopyTaskPath(const TaskPathsRequest& request, const CallIo& io) override;
+  Result<CopiedPath> CopyIntoTask(const CopyIntoTaskRequest& request, const CallIo& io) override;
+  Result<CopiedPath> CopyFromTask(const CopyFromTaskRequest& request, int out_fd,
+                                  const CallIo& io) override;
+  Result<TaskFilesWatched> WatchTaskFiles(const WatchTaskFilesRequest& request,
+                                          const CallIo& io) override;
   Result<std::unique_ptr<EventStream>> Watch(const std::string& id) override;
   Result<SettingList> ListSettings() override;
   Result<Setting> GetSetting(const std::string& name) override;

@@ -63,32 +63,6 @@ Status CheckVariables(const std::map<std::string, std::string>& env, std::size_t
   return OkStatus();
 }
 
-Status CheckUser(const std::string& user) {
-  if (user.empty()) return OkStatus();
-  const std::size_t colon = user.find(':');
-  const bool parts = colon == std::string::npos ||
-                     (colon > 0 && colon + 1 < user.size() && user.rfind(':') == colon);
-  if (parts && user.size() <= wire::kMaxUserBytes && IsUtf8(user) &&
-      HiddenCharacter(user).empty()) {
-    return OkStatus();
-  }
-  return MakeError(
-      ErrorCode::kInvalidArgument,
-      fmt::format("user is '{}', which names no user", Printable(user, 64)),
-      "give a name or a uid of the guest, optionally with a group, as in www-data:adm");
-}
-
-Status CheckDirectory(const std::string& cwd) {
-  if (cwd.find('\0') != std::string::npos) {
-    return MakeError(ErrorCode::kInvalidArgument, "cwd holds a NUL byte", "no path can have one");
-  }
-  if (cwd.size() > wire::kMaxPathBytes) {
-    return MakeError(ErrorCode::kInvalidArgument, fmt::format("cwd has {} bytes", cwd.size()),
-                     "Linux takes fewer than 4096");
-  }
-  return OkStatus();
-}
-
 Status CheckWords(const wire::Exec& exec, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(CheckStdin(io));
   if (exec.argv.empty() || exec.argv[0].empty() || (exec.script && exec.argv.back().empty())) {
@@ -124,7 +98,7 @@ Status CheckWords(const wire::Exec& exec, const CallIo& io) {
                     elsewhere));
   }
   PYRO_RETURN_IF_ERROR(CheckUser(exec.user));
-  return CheckDirectory(exec.cwd);
+  return CheckPath("cwd", exec.cwd);
 }
 
 wire::Exec ExecOf(const Command& command) {
@@ -140,6 +114,33 @@ wire::Exec ExecOf(const Command& command) {
 }
 
 }  // namespace
+
+Status CheckUser(const std::string& user) {
+  if (user.empty()) return OkStatus();
+  const std::size_t colon = user.find(':');
+  const bool parts = colon == std::string::npos ||
+                     (colon > 0 && colon + 1 < user.size() && user.rfind(':') == colon);
+  if (parts && user.size() <= wire::kMaxUserBytes && IsUtf8(user) &&
+      HiddenCharacter(user).empty()) {
+    return OkStatus();
+  }
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("user is '{}', which names no user", Printable(user, 64)),
+      "give a name or a uid of the guest, optionally with a group, as in www-data:adm");
+}
+
+Status CheckPath(std::string_view name, const std::string& path) {
+  if (path.find('\0') != std::string::npos) {
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} holds a NUL byte", name),
+                     "no path can have one");
+  }
+  if (path.size() > wire::kMaxPathBytes) {
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} has {} bytes", name, path.size()),
+                     "Linux takes fewer than 4096");
+  }
+  return OkStatus();
+}
 
 Result<wire::Exec> MakeExec(const Command& command, std::int64_t timeout_seconds,
                             const CallIo& io) {

@@ -90,6 +90,7 @@ struct Plan {
   std::optional<Failure> failure;  // Of a child that shares this memory; others send theirs.
   bool shared = false;             // The child shares this memory until it execs.
   pid_t parent = 0;
+  int program_fd = -1;
   int error_fd = -1;
   int error_read_fd = -1;    // The parent's.
   int users_fd = -1;         // In a user namespace: the child asks here for its users to be mapped.
@@ -117,6 +118,7 @@ int Above(Plan& plan, int fd, int targets) {
 void ArrangeDescriptors(Plan& plan) {
   const int count = static_cast<int>(plan.sources.size());
   if (!plan.shared) plan.error_fd = Above(plan, plan.error_fd, count);
+  if (plan.program_fd >= 0) plan.program_fd = Above(plan, plan.program_fd, count);
   for (int i = 0; i < count; ++i) plan.staged[i] = Above(plan, plan.sources[i], count);
   for (int i = 0; i < count; ++i) {
     if (::dup2(plan.staged[i], i) < 0) Fail(plan, Step::kDescriptors);
@@ -202,6 +204,10 @@ void AwaitUsers(const Plan& plan) {
     // After the change of user, which clears it. The parent may have died before it was set.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) Fail(plan, Step::kParent);
     if (!ParentIsAlive(plan)) ::_exit(127);
+  }
+  if (plan.program_fd >= 0) {
+    ::syscall(SYS_execveat, plan.program_fd, "", plan.argv.data(), plan.env.data(), AT_EMPTY_PATH);
+    Fail(plan, Step::kExec);
   }
   ::execve(plan.program, plan.argv.data(), plan.env.data());
   if (errno == ENOEXEC) {
@@ -359,6 +365,7 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   plan.script_argv.insert(plan.script_argv.begin(), shell_name);
   plan.env = Pointers(options.env);
   plan.options = &options;
+  plan.program_fd = options.program_fd;
   plan.parent = ::getpid();
   for (const UniqueFd* fd : {&options.stdin_fd, &options.stdout_fd, &options.stderr_fd}) {
     plan.sources.push_back(fd->valid() ? fd->get() : null_fd.get());

@@ -36,8 +36,10 @@ struct SpawnOptions {
   UniqueFd stdin_fd;              // /dev/null if not valid; the same for the next two.
   UniqueFd stdout_fd;
   UniqueFd stderr_fd;
-  std::vector<UniqueFd> pass;   // Become 3, 4, … in the child; every other descriptor is closed.
-  std::string cwd;              // Empty: the caller's.
+  std::vector<UniqueFd> pass;  // Become 3, 4, … in the child; every other descriptor is closed.
+  std::string cwd;             // Empty: the caller's.
+  // Borrowed: an open program that runs instead of argv[0], which is then only its name.
+  int program_fd = -1;
   bool search_path = false;     // Look argv[0] up in the PATH of `env`, as execvpe(3) does.
   bool die_with_parent = true;  // SIGKILL when the spawning thread dies.
   // The child is PID 1 of a PID namespace. When it ends, so does every process below it, even one

@@ -176,23 +176,38 @@ Result<Ready> Ready::FromFrame(const Frame& frame) {
 
 Frame Exec::ToFrame(std::uint32_t channel) const {
   Json body = FieldsToJson(kExec, this);
-  body[NameOfArgv(*this)] = argv;
+  if (file) {
+    body["file"] = file->ToJson();
+  } else {
+    body[NameOfArgv(*this)] = argv;
+  }
   body["env"] = env;
   return Message(FrameType::kExec, channel, body);
+}
+
+Status Exec::ReadArgv(const Json& json) {
+  const auto words = json.find(NameOfArgv(*this));
+  if (words == json.end() || !words->is_array() || words->empty() ||
+      words->size() > kMaxArguments) {
+    return MalformedMessage(fmt::format("'argv' is not a list of 1 to {} words", kMaxArguments));
+  }
+  for (const Json& word : *words) {
+    if (!word.is_string()) return MalformedMessage("'argv' holds something else than words");
+    argv.push_back(word.get<std::string>());
+    PYRO_RETURN_IF_ERROR(CheckWord(argv.back()));
+  }
+  return OkStatus();
 }
 
 Result<Exec> Exec::FromFrame(const Frame& frame) {
   PYRO_ASSIGN_OR_RETURN(const Json json, DecodeObject(frame));
   Exec exec;
   PYRO_RETURN_IF_ERROR(ReadFields(kExec, json, &exec));
-  const auto argv = json.find(NameOfArgv(exec));
-  if (argv == json.end() || !argv->is_array() || argv->empty() || argv->size() > kMaxArguments) {
-    return MalformedMessage(fmt::format("'argv' is not a list of 1 to {} words", kMaxArguments));
-  }
-  for (const Json& word : *argv) {
-    if (!word.is_string()) return MalformedMessage("'argv' holds something else than words");
-    exec.argv.push_back(word.get<std::string>());
-    PYRO_RETURN_IF_ERROR(CheckWord(exec.argv.back()));
+  if (const auto file = json.find("file"); file != json.end()) {
+    PYRO_ASSIGN_OR_RETURN(exec.file, FileRequest::FromJson(*file));
+    if (exec.journal || exec.script) return MalformedMessage("'file' in a journal or a script");
+  } else {
+    PYRO_RETURN_IF_ERROR(exec.ReadArgv(json));
   }
   const auto env = json.find("env");
   if (env == json.end() || !env->is_object() || env->size() > kMaxArguments) {

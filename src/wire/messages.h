@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "pyro/enums.h"
 #include "pyro/result.h"
+#include "wire/files.h"
 #include "wire/frame.h"
 
 namespace pyro::wire {
@@ -87,8 +88,13 @@ struct Exec : CommandSpec {
   bool script = false;
   // Supervisor of a task, with `journal`: the client's end does not end the command's stdin.
   bool open_stdin = false;
+  // Instead of argv: the agent carries out an operation on files. No journal keeps it.
+  std::optional<FileRequest> file = {};
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exec> FromFrame(const Frame& frame);
+
+ private:
+  Status ReadArgv(const Json& json);
 };
 
 // Last frame of a channel whose command was accepted. The fields of a journal's keeper are not in

@@ -23,7 +23,7 @@ NO_ROW = {"KeepOwnSpares", "KnownAccelerator", "KnownMachine", "Watch"}
 OTHER_NAMES = {"list_spares": "ListSparePools"}
 # The command line has other words for these.
 OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-commands", "first"), ("task list-commands", "limit"),
-                 ("task read-command", "stdout_offset")}
+                 ("task read-command", "stdout_offset"), ("task files write-many", "user")}
 
 # The list of tools has a bound, and one command in a VM of its own rarely wants them.
 NO_ROOM = {(tool, name) for tool in ("vm_run", "vm_exec") for name in ("env", "cwd", "user")}

@@ -52,10 +52,14 @@ OWNER = ["client.connected", "client.greeted"]
 # What a supervisor does every five seconds of a guest's life.
 BEAT = ["supervisor.beat"]
 
-# What tests/fault/test_failpoints.py goes through; the rest is test_spare_faults.py's and test_owner.py's.
+# Of a write to a file of a task: in the client, and in the program of the agent that carries it out.
+FILES_CLIENT = ["task.files.writing", "task.files.written"]
+FILES_GUEST = ["files.write.received", "files.write.synced", "files.write.named", "files.write.in-place"]
+
+# What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py and test_file_faults.py.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
          *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
-ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT}]
+ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST}]
 
 
 def in_sources():

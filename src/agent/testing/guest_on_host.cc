@@ -27,6 +27,7 @@
 
 #include "agent/agent.h"
 #include "agent/disk_freeze.h"
+#include "agent/file_program.h"
 #include "agent/testing/no_trees.h"
 #include "base/build_id.h"
 #include "base/check.h"
@@ -150,6 +151,7 @@ Status Serve(bool boots) {
   const auto freeze = std::make_shared<DiskFreeze>(
       DiskFreeze::Calls{.freeze = [] { return OkStatus(); }, .thaw = [] { return OkStatus(); }});
   std::ranges::move(FreezeAnswerers(freeze), std::back_inserter(options.answerers));
+  PYRO_ASSIGN_OR_RETURN(options.file_program, sys::OpenFile("/proc/self/exe", O_RDONLY));
   sys::SocketPair pair;
   if (boots) {
     options.port = sys::UniqueFd(kChannel);
@@ -186,6 +188,9 @@ int RunGuest(bool boots) {
 }  // namespace pyro::agent
 
 int main(int argc, char** argv) {
+  if (argc > 0 && std::string_view(argv[0]) == pyro::agent::kFileProgram) {
+    return pyro::agent::FileProgram();
+  }
   if (argc != 2) return 2;
   // At once: a guest that is off has nothing to clean up, and no sanitizer looks for its leaks.
   ::_exit(pyro::agent::RunGuest(std::string_view(argv[1]) == "boots"));

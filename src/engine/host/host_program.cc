@@ -65,8 +65,8 @@ int WhyNoDirectory(const fs::path& workspace, const fs::path& cwd) {
     return is_one ? 0 : kNoDirectory;
   }
   struct stat info {};
-  if (::stat(directory->c_str(), &info) == 0) return S_ISDIR(info.st_mode) ? 0 : kNotDirectory;
-  if (errno == ENOTDIR) return kNotDirectory;
+  if (::stat(directory->c_str(), &info) == 0) return S_ISDIR(info.st_mode) ? 0 : kCwdNotDirectory;
+  if (errno == ENOTDIR) return kCwdNotDirectory;
   return errno == EACCES ? 0 : kNoDirectory;  // It may be there: the jail's shell says more.
 }
 

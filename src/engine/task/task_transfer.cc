@@ -96,17 +96,6 @@ bool FilesChanged(const CommandEnd& end, const PipeSink& sink) {
   return false;
 }
 
-archive::Operation MakeOperation(const CallIo& io, const char* phase) {
-  archive::Operation operation;
-  operation.cancel_fd = io.cancel_fd;
-  operation.on_progress = [&io, phase](const archive::Progress& progress) {
-    if (!io.on_progress) return;
-    io.on_progress(phase,
-                   fmt::format("{} files, {}", progress.entries, FormatBytes(progress.bytes)), -1);
-  };
-  return operation;
-}
-
 // Into $0. The inodes and change times of a copied git repository differ from its index: git would
 // read every file again and rewrite the index. So this tells git to ignore both.
 constexpr char kUnpack[] =
@@ -114,53 +103,18 @@ constexpr char kUnpack[] =
     "[ -e \"$0/.git\" ] || exit 0; grep -qsi checkstat /etc/gitconfig || "
     "printf '[core]\\n\\ttrustctime = false\\n\\tcheckStat = minimal\\n' >> /etc/gitconfig";
 
-// An absolute path without a trailing slash, as seen in the guest.
-std::string GuestPath(const std::string& path) {
-  fs::path full = fs::path(kWorkspace) / path;
-  std::string text = full.lexically_normal().native();
-  while (text.size() > 1 && text.back() == '/') text.pop_back();
-  return text;
-}
-
 constexpr char kLook[] =
     "[ -d \"$0\" ] && exit 0; [ -f \"$0\" ] && exit 3; [ -e \"$0\" ] && exit 5; "
     "[ -L \"$0\" ] && exit 6; exit 4";
 
-// What is at the path, behind any symbolic link.
+// What is to be exported: something must be there.
 Result<archive::Exported> FindInGuest(SupervisorLink& link, const std::string& path,
                                       const CallIo& io) {
-  PipeSink sink(-1);
-  PYRO_ASSIGN_OR_RETURN(const CommandEnd looked,
-                        RunTransfer(link, {"/bin/sh", "-c", kLook, path}, -1, sink, io));
-  const std::string name = Printable(path);
-  switch (looked.ExitCode()) {
-    case 0:
-      return archive::Exported::kDirectory;
-    case 3:
-      return archive::Exported::kFile;
-    case 5:
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("'{}' in the task is neither a file nor a directory", name));
-    case 6:
-      return MakeError(ErrorCode::kNotFound,
-                       fmt::format("'{}' in the task is a symbolic link that leads nowhere", name));
-    default:
-      return MakeError(ErrorCode::kNotFound,
-                       fmt::format("the task has no file or directory '{}'", name),
-                       "relative paths begin at /workspace");
-  }
-}
-
-// A file that is named by a symbolic link is what the link leads to; links in a directory stay.
-std::vector<std::string> PackCommand(const std::string& path, archive::Exported what) {
-  const fs::path full(path);
-  const bool directory = what == archive::Exported::kDirectory;
-  std::vector<std::string> words = {"tar", "--format=pax", "--sparse", "--numeric-owner"};
-  if (!directory) words.push_back("--dereference");
-  const std::string from = directory ? path : full.parent_path().native();
-  const std::string name = directory ? "." : "./" + full.filename().native();
-  words.insert(words.end(), {"-C", from, "-cf", "-", "--", name});
-  return words;
+  PYRO_ASSIGN_OR_RETURN(const auto what, LookInGuest(link, path, io));
+  if (what) return *what;
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("the task has no file or directory '{}'", Printable(path)),
+                   "relative paths begin at /workspace");
 }
 
 // Where an export goes to: a target on disk, or a descriptor.
@@ -234,6 +188,102 @@ Status CheckSource(const std::string& source_path, bool& directory) {
 
 }  // namespace
 
+std::string GuestPath(const std::string& path) {
+  fs::path full = fs::path(kWorkspace) / path;
+  std::string text = full.lexically_normal().native();
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  return text;
+}
+
+archive::Operation MakeOperation(const CallIo& io, const char* phase) {
+  archive::Operation operation;
+  operation.cancel_fd = io.cancel_fd;
+  operation.on_progress = [&io, phase](const archive::Progress& progress) {
+    if (!io.on_progress) return;
+    io.on_progress(phase,
+                   fmt::format("{} files, {}", progress.entries, FormatBytes(progress.bytes)), -1);
+  };
+  return operation;
+}
+
+Result<std::optional<archive::Exported>> LookInGuest(SupervisorLink& link, const std::string& path,
+                                                     const CallIo& io) {
+  using What = std::optional<archive::Exported>;
+  PipeSink sink(-1);
+  PYRO_ASSIGN_OR_RETURN(const CommandEnd looked,
+                        RunTransfer(link, {"/bin/sh", "-c", kLook, path}, -1, sink, io));
+  const std::string name = Printable(path);
+  switch (looked.ExitCode()) {
+    case 0:
+      return What(archive::Exported::kDirectory);
+    case 3:
+      return What(archive::Exported::kFile);
+    case 5:
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("'{}' in the task is neither a file nor a directory", name));
+    case 6:
+      return MakeError(ErrorCode::kNotFound,
+                       fmt::format("'{}' in the task is a symbolic link that leads nowhere", name));
+    default:
+      return What();
+  }
+}
+
+std::vector<std::string> PackCommand(const std::string& path, archive::Exported what) {
+  const fs::path full(path);
+  const bool directory = what == archive::Exported::kDirectory;
+  std::vector<std::string> words = {"tar", "--format=pax", "--sparse", "--numeric-owner"};
+  if (!directory) words.push_back("--dereference");
+  const std::string from = directory ? path : full.parent_path().native();
+  const std::string name = directory ? "." : "./" + full.filename().native();
+  words.insert(words.end(), {"-C", from, "-cf", "-", "--", name});
+  return words;
+}
+
+Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, std::vector<std::string> unpack,
+                                         const Packer& pack, std::string_view what,
+                                         const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
+  std::optional<Result<archive::Summary>> packed;
+  std::thread packer([&] {
+    packed.emplace(pack(pipe.write.get()));
+    pipe.write.Reset();
+  });
+  PipeSink sink(-1);
+  auto unpacked = RunTransfer(link, std::move(unpack), pipe.read.get(), sink, io);
+  // A packer that is still working notices that its reader is gone.
+  pipe.read.Reset();
+  packer.join();
+  // Its error is the better one, unless it only says that the other side had ended.
+  if (!*packed && packed->error().sys_errno != EPIPE) return packed->error();
+  if (!unpacked) return std::move(unpacked).error();
+  PYRO_RETURN_IF_ERROR(CheckExit(*unpacked, sink, what));
+  return *packed ? std::move(**packed) : archive::Summary();
+}
+
+Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::string> pack,
+                                    const Receiver& receive, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
+  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
+  std::optional<Status> received;
+  std::thread receiver([&] {
+    received.emplace(receive(pipe.read.get()));
+    pipe.read.Reset();
+  });
+  PipeSink sink(pipe.write.get());
+  auto sent = RunTransfer(link, std::move(pack), -1, sink, io);
+  pipe.write.Reset();
+  receiver.join();
+  if (!sent && sent.error().sys_errno != EPIPE) return std::move(sent).error();
+  if (!*received) return std::move(*received).error();
+  if (!sent) return std::move(sent).error();
+  if (!FilesChanged(*sent, sink)) {
+    PYRO_RETURN_IF_ERROR(CheckExit(*sent, sink, "the path could not be read in the guest"));
+  }
+  return sink.said();
+}
+
 Result<std::optional<Seed>> PlanSeed(const TaskOptions& options, const Context& context,
                                      const CallIo& io) {
   if (options.source_path.empty()) {
@@ -260,31 +310,18 @@ Result<std::optional<Seed>> PlanSeed(const TaskOptions& options, const Context& 
 }
 
 Status SeedWorkspace(SupervisorLink& link, const Seed& seed, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
-  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
   const archive::Operation operation = MakeOperation(io, "seed");
-  std::optional<Result<archive::Summary>> packed;
-  std::thread packer([&] {
+  const auto pack = [&](int to) {
     PYRO_FAILPOINT("task.seed.packing");
-    packed.emplace(
-        seed.directory
-            ? archive::WriteTree(seed.path, pipe.write.get(), operation, seed.selection)
-            : archive::CopyArchive(seed.path, pipe.write.get(), operation, seed.selection.exclude));
-    pipe.write.Reset();
-  });
-  PipeSink sink(-1);
-  auto unpacked =
-      RunTransfer(link, {"/bin/sh", "-c", kUnpack, kWorkspace}, pipe.read.get(), sink, io);
-  // A packer that is still working notices that its reader is gone.
-  pipe.read.Reset();
-  packer.join();
+    return seed.directory ? archive::WriteTree(seed.path, to, operation, seed.selection)
+                          : archive::CopyArchive(seed.path, to, operation, seed.selection.exclude);
+  };
+  PYRO_ASSIGN_OR_RETURN(const archive::Summary summary,
+                        StreamIntoGuest(link, {"/bin/sh", "-c", kUnpack, kWorkspace}, pack,
+                                        "the workspace could not be filled", io));
   PYRO_FAILPOINT("task.seed.unpacked");
-  // Its error is the better one, unless it only says that the other side had ended.
-  if (!*packed && packed->error().sys_errno != EPIPE) return packed->error();
-  if (!unpacked) return std::move(unpacked).error();
-  PYRO_RETURN_IF_ERROR(CheckExit(*unpacked, sink, "the workspace could not be filled"));
-  if (!*packed || !io.on_notice) return OkStatus();
-  for (const std::string& notice : SeedNotices(**packed, seed.path)) io.on_notice(notice);
+  if (!io.on_notice) return OkStatus();
+  for (const std::string& notice : SeedNotices(summary, seed.path)) io.on_notice(notice);
   return OkStatus();
 }
 
@@ -294,30 +331,18 @@ Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const InstanceId& id,
   const std::string from = GuestPath(path);
   PYRO_ASSIGN_OR_RETURN(const archive::Exported what, FindInGuest(link, from, io));
   PYRO_ASSIGN_OR_RETURN(ExportEnd end, ExportEnd::Choose(destination, what, from, options));
-  PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
-  PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
   const archive::Operation operation = MakeOperation(io, "export");
-  std::optional<Status> received;
-  std::thread receiver([&] {
+  const auto receive = [&](int in) {
     PYRO_FAILPOINT("task.export.receiving");
-    received.emplace(end.Receive(pipe.read.get(), operation));
-    pipe.read.Reset();
-  });
-  PipeSink sink(pipe.write.get());
-  auto sent = RunTransfer(link, PackCommand(from, what), -1, sink, io);
-  pipe.write.Reset();
-  receiver.join();
-  if (!sent && sent.error().sys_errno != EPIPE) return std::move(sent).error();
-  if (!*received) return std::move(*received).error();
-  if (!sent) return std::move(sent).error();
-  if (!FilesChanged(*sent, sink)) {
-    PYRO_RETURN_IF_ERROR(CheckExit(*sent, sink, "the path could not be read in the guest"));
-  }
+    return end.Receive(in, operation);
+  };
+  PYRO_ASSIGN_OR_RETURN(const std::string said,
+                        StreamFromGuest(link, PackCommand(from, what), receive, io));
   PYRO_FAILPOINT("task.export.received");
   PYRO_RETURN_IF_ERROR(end.Commit());
   PYRO_FAILPOINT("task.export.in-place");
   NoticeBook notices(io);
-  notices.Add(ExportNotices(end.summary(), sink.said()));
+  notices.Add(ExportNotices(end.summary(), said));
   return ExportedPath{id.str(), from, end.destination(), end.summary().content_bytes,
                       notices.Take()};
 }

@@ -3,9 +3,13 @@
 
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "archive/extract.h"
 #include "archive/pack.h"
 #include "base/ids.h"
 #include "engine/context.h"
@@ -35,5 +39,33 @@ Status SeedWorkspace(SupervisorLink& link, const Seed& seed, const CallIo& io);
 Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const InstanceId& id,
                                      const std::string& path, const std::string& destination,
                                      const ExportOptions& options, const CallIo& io);
+
+// The parts of which these are made, for other copies.
+
+// An absolute path without a trailing slash, as seen in the guest.
+std::string GuestPath(const std::string& path);
+
+archive::Operation MakeOperation(const CallIo& io, const char* phase);
+
+// What is at the path, behind any symbolic link; nullopt: nothing. kNotFound: a link that leads
+// nowhere. kInvalidArgument: something else.
+Result<std::optional<archive::Exported>> LookInGuest(SupervisorLink& link, const std::string& path,
+                                                     const CallIo& io);
+
+// A file that is named by a symbolic link is what the link leads to; links in a directory stay.
+std::vector<std::string> PackCommand(const std::string& path, archive::Exported what);
+
+// Runs a command in the guest that reads the tar that `pack` writes. `what`: its failure, for
+// people.
+using Packer = std::function<Result<archive::Summary>(int out_fd)>;
+Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, std::vector<std::string> unpack,
+                                         const Packer& pack, std::string_view what,
+                                         const CallIo& io);
+
+// Runs a command in the guest that writes a tar, which `receive` takes. Returns what the command
+// said.
+using Receiver = std::function<Status(int in_fd)>;
+Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::string> pack,
+                                    const Receiver& receive, const CallIo& io);
 
 }  // namespace pyro::engine

@@ -21,6 +21,7 @@ Parse ParserOf(const Field& field) {
   if (field.kind == Kind::kDuration) return ParseMilliseconds;
   if (field.unit == api::Unit::kSeconds) return ParseSeconds;
   if (field.unit == api::Unit::kMib) return ParseMib;
+  if (field.unit == api::Unit::kMode) return ParseMode;
   const Bounds bounds = {.least = field.checked_at_once ? field.least : INT64_MIN};
   return [bounds](std::string_view text) { return ParseNumber(text, bounds); };
 }

@@ -26,13 +26,18 @@
 namespace pyro::cli {
 namespace {
 
+std::string OctalOf(const Json& mode) { return fmt::format("{:04o}", mode.get<std::int64_t>()); }
+
 // The fields that are set, each on a line.
-std::string Lines(const Json& document) {
+std::string Lines(const std::vector<api::Member>& members, const Json& document) {
   std::string text;
   for (const auto& [name, value] : document.items()) {
     if (value.is_null() || value.is_structured()) continue;
-    text += fmt::format("{}: {}\n", name,
-                        Printable(value.is_string() ? value.get<std::string>() : value.dump()));
+    const bool mode = std::any_of(members.begin(), members.end(), [&](const api::Member& one) {
+      return one.field.name == name && one.field.unit == api::Unit::kMode;
+    });
+    const std::string plain = value.is_string() ? value.get<std::string>() : value.dump();
+    text += fmt::format("{}: {}\n", name, mode ? OctalOf(value) : Printable(plain));
   }
   return text;
 }
@@ -40,6 +45,7 @@ std::string Lines(const Json& document) {
 std::string CellOf(const api::Field& field, const Json& value) {
   if (value.is_null()) return "-";
   if (value.is_string()) return Printable(value.get<std::string>(), 1000);
+  if (field.unit == api::Unit::kMode) return OctalOf(value);
   if (field.unit == api::Unit::kSeconds) {
     return FormatAge(std::chrono::seconds(value.get<std::int64_t>()));
   }
@@ -82,7 +88,7 @@ void PrintResult(const api::Struct& rows, const Json& document) {
   const auto list = std::find_if(members.begin(), members.end(), [](const api::Member& one) {
     return one.field.kind == api::Kind::kList;
   });
-  if (list == members.end()) return Print(Lines(document));
+  if (list == members.end()) return Print(Lines(members, document));
   Print(Table(list->field.rows(), document[list->field.name]));
   for (const api::Member& one : members) {
     if (one.field.kind == api::Kind::kFlag && document[one.field.name] == true) {

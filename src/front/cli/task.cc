@@ -137,6 +137,8 @@ void AddTask(CLI::App& app, Context& context) {
   AddTaskExport(*task, context);
   AddTaskHands(*task, context);
   AddTaskSnapshots(*task, context);
+  AddTaskCp(*task, context);
+  AddTaskFiles(*task, context);
   for (const api::Operation& operation : api::TaskOperations()) {
     if (operation.example == nullptr) continue;
     AddRowCommand(*task, context,

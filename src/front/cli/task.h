@@ -16,6 +16,8 @@ void AddTaskExport(CLI::App& task, Context& context);
 void AddTaskSnapshots(CLI::App& task, Context& context);
 void AddTaskPs(CLI::App& task, Context& context);
 void AddTaskHands(CLI::App& task, Context& context);
+void AddTaskCp(CLI::App& task, Context& context);
+void AddTaskFiles(CLI::App& task, Context& context);
 
 void PrintTasks(const Context& context, const TaskList& list, bool quiet);
 

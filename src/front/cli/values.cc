@@ -106,6 +106,15 @@ Result<std::int64_t> ParseNumber(std::string_view text, Bounds bounds) {
                    std::move(hint));
 }
 
+Result<std::int64_t> ParseMode(std::string_view text) {
+  std::int64_t mode = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, mode, 8);
+  if (error == std::errc() && stop == end && mode >= 0 && mode <= 07777) return mode;
+  return MakeError(ErrorCode::kInvalidArgument, fmt::format("is '{}'", Printable(text, 64)),
+                   "give permissions in octal digits, as in 0644");
+}
+
 CLI::Option* AddParsed(CLI::App* command, const std::string& name, const Store& store,
                        const Parse& parse, std::string description) {
   return command->add_option_function<std::int64_t>(name, store, std::move(description))

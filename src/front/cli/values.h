@@ -28,6 +28,9 @@ Result<std::int64_t> ParseMilliseconds(std::string_view text);
 // kInvalidArgument.
 Result<std::int64_t> ParseMib(std::string_view text);
 
+// Permissions in octal digits, as chmod takes them: "644", "0755". kInvalidArgument.
+Result<std::int64_t> ParseMode(std::string_view text);
+
 // The smallest and the largest number that an option takes.
 struct Bounds {
   std::int64_t least = INT64_MIN;

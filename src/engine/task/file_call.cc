@@ -1,0 +1,134 @@
+#include "engine/task/file_call.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/fields.h"
+#include "base/text.h"
+#include "base/try.h"
+#include "engine/explain.h"
+#include "engine/requests.h"
+#include "engine/session/guest_command.h"
+
+namespace pyro::engine {
+namespace {
+
+// The operation's bytes go to the caller; its end, one record on stderr, stays here.
+class FileCallSink : public OutputSink {
+ public:
+  explicit FileCallSink(OutputSink* content) : content_(content) {}
+
+  int WritableFd(OutputStream stream) override {
+    if (stream == OutputStream::kStderr || content_ == nullptr) return -1;
+    return content_->WritableFd(stream);
+  }
+
+  Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
+    if (stream == OutputStream::kStdout) {
+      if (content_ != nullptr) return content_->Write(stream, bytes);
+      return MalformedMessage("content of an operation on files that has none");
+    }
+    told_ += bytes.size();
+    if (told_ > wire::kMaxRecordBytes + 4) return MalformedMessage("an end that is too long");
+    records_.Append(bytes);
+    return bytes.size();
+  }
+
+  Result<wire::FileEnd> End() {
+    PYRO_ASSIGN_OR_RETURN(const auto record, records_.Next());
+    if (!record || !records_.empty()) {
+      return MalformedMessage("an operation on files without its end");
+    }
+    return wire::ReadFileEnd(*record);
+  }
+
+ private:
+  OutputSink* content_;
+  wire::FileRecords records_;
+  std::size_t told_ = 0;
+};
+
+// How the operation's process ended, if it could not say that itself.
+Status CheckCarriedOut(const wire::Exec& exec, const CommandEnd& end) {
+  if (end.outcome == Outcome::kExited && end.code == 0) return OkStatus();
+  if (end.outcome == Outcome::kNotStarted) {
+    CommandSpec spec = exec;
+    spec.argv = {"pyro-file"};
+    const Explanation why = Explain(spec, end, "", InTask::kYes);
+    const bool missing = end.code == kNoUser || end.code == kNoGroup || end.code == kNoDirectory;
+    return MakeError(missing ? ErrorCode::kNotFound : ErrorCode::kGuestUnavailable, why.message,
+                     why.hint);
+  }
+  return MakeError(ErrorCode::kGuestUnavailable, "the operation on files was killed in the guest",
+                   "its memory may be too small, or a command in it did that");
+}
+
+}  // namespace
+
+Error FileCallError(int number, const std::string& path) {
+  const std::string name = Printable(path);
+  const auto make = [&](ErrorCode code, std::string message, std::string hint = {}) {
+    Error error = MakeError(code, std::move(message), std::move(hint));
+    error.sys_errno = number;
+    error.path = path;
+    return error;
+  };
+  switch (number) {
+    case ENOENT:
+      return make(ErrorCode::kNotFound, fmt::format("the task has no file or directory '{}'", name),
+                  "relative paths begin at /workspace");
+    case EISDIR:
+      return make(ErrorCode::kIsDirectory, fmt::format("'{}' in the task is a directory", name));
+    case ENOTDIR:
+      return make(ErrorCode::kNotDirectory,
+                  fmt::format("'{}' in the task is not a directory", name));
+    case EEXIST:
+      return make(ErrorCode::kAlreadyExists, fmt::format("'{}' in the task exists", name));
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return make(ErrorCode::kPermissionDenied,
+                  fmt::format("the task's system refuses '{}': {}", name, strerrordesc_np(number)));
+    case ENOSPC:
+    case EDQUOT:
+      return make(ErrorCode::kNoSpace, fmt::format("the task's disk has no room for '{}'", name),
+                  "delete files in the task, or make one with a larger disk_mib");
+    case EINVAL:
+      return make(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}' in the task is not a regular file", name));
+    default:
+      break;
+  }
+  const char* text = strerrordesc_np(number);
+  const bool caller = number == ELOOP || number == ENAMETOOLONG;
+  return make(caller ? ErrorCode::kInvalidArgument : ErrorCode::kGuestUnavailable,
+              fmt::format("'{}' in the task: {}", name,
+                          text != nullptr ? text : fmt::format("error {}", number)));
+}
+
+Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call,
+                                      OutputSink* content, const CallIo& io) {
+  wire::Exec exec;
+  exec.file = call.request;
+  exec.cwd = kWorkspace;
+  exec.user = call.user;
+  exec.sync = call.changes;
+  FileCallSink sink(content);
+  PlainCommand command(link, exec, io);
+  if (Status done = CommandSession(command, &sink, io).Run(); !done) {
+    Error error = std::move(done).error();
+    if (error.code == ErrorCode::kProtocol && error.hint.empty()) {
+      error.hint = "its supervisor may be of an earlier version: stop the task, and call again";
+    }
+    return error;
+  }
+  PYRO_RETURN_IF_ERROR(CheckCarriedOut(exec, command.end()));
+  PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, sink.End());
+  if (end.error != 0) return FileCallError(static_cast<int>(end.error), end.path);
+  return end;
+}
+
+}  // namespace pyro::engine

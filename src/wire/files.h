@@ -1,0 +1,121 @@
+// Operations on the files of a guest: what a client asks for, and what the guest answers. A request
+// stands in an exec in the place of words. The operation's own bytes are the command's stdin and
+// stdout, and its end is one FileEnd on stderr. The guest is hostile: every reader checks.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/json.h"
+#include "pyro/enums.h"
+#include "pyro/result.h"
+
+namespace pyro::wire {
+
+enum class FileOperation {
+  kRead,
+  kWrite,
+  kStat,
+  kList,
+  kWriteMany,
+  kMakeDirectory,
+  kRemove,
+  kMove,
+  kCopy,
+  kWatch,
+};
+// Empty for a value that is none of them.
+std::string_view Name(FileOperation operation);
+
+struct FileRequest {
+  FileOperation operation = FileOperation::kStat;
+  std::string path;         // 1 to kMaxPathBytes, no NUL; relative ones count from the exec's cwd.
+  std::int64_t offset = 0;  // Of a read.
+  std::int64_t limit = 0;   // Of a read: bytes, 0: all. Of a list: entries.
+  std::int64_t mode = 0;    // Of a write; 0: as it was, or the usual one.
+  std::int64_t depth = 1;   // Of a list or a watch.
+  std::string to;           // Of a move or a copy: as path.
+  bool parents = false;     // Of a new directory: those above it too, and it may be there.
+  bool recursive = false;   // Of a removal: what a directory holds too, and nothing may be there.
+  bool replace = false;     // Of a move or a copy: a file that is there.
+
+  Json ToJson() const;
+  // kProtocol: a field is missing or out of its limits.
+  static Result<FileRequest> FromJson(const Json& json);
+};
+
+// What is at a path. A link is not followed.
+struct FileEntry {
+  std::string path;  // Of a list: from the listed directory on. Any bytes but NUL.
+  FileKind kind = FileKind::kFile;
+  std::int64_t bytes = 0;
+  std::int64_t mode = 0;  // The permissions.
+  std::int64_t uid = 0;
+  std::int64_t gid = 0;
+  std::int64_t modified_ns = 0;  // Since the epoch; may be before it.
+  std::string target;            // Of a symbolic link.
+};
+
+// Before each file of a batch, whose `bytes` follow the record.
+struct FileHeader {
+  std::string path;  // As in a request; relative ones count from the request's path.
+  std::int64_t bytes = 0;
+  std::int64_t mode = 0;  // As in a request.
+};
+
+// What happened below a watched path.
+struct FileNews {
+  FileChange change = FileChange::kChanged;
+  std::string path;  // From the watched directory on; empty: the watched path itself.
+  bool directory = false;
+};
+
+// How an operation ended.
+struct FileEnd {
+  std::int64_t error = 0;          // An errno; 0: it is done.
+  std::string path;                // What the error is about, or else the request's path; absolute.
+  std::int64_t bytes = 0;          // That were read or written.
+  std::int64_t file_bytes = 0;     // Of a read: the size of the file.
+  std::int64_t entries = 0;        // That a batch wrote or a removal took away.
+  bool truncated = false;          // Of a list: there is more.
+  std::optional<FileEntry> entry;  // What is at the path now, where that tells something.
+};
+
+// One value a record: its bytes are CBOR, with their length before them.
+inline constexpr std::size_t kMaxRecordBytes = 16 * 1024;
+std::string FileRecord(const FileEntry& entry);
+std::string FileRecord(const FileEnd& end);
+std::string FileRecord(const FileHeader& header);
+std::string FileRecord(const FileNews& news);
+
+// Cuts a stream into records. After an error it is unusable.
+class FileRecords {
+ public:
+  void Append(std::string_view bytes) {
+    buffer_.erase(0, std::exchange(consumed_, 0));
+    buffer_ += bytes;
+  }
+  // nullopt: more bytes are needed. kProtocol: too long, or no CBOR map.
+  Result<std::optional<Json>> Next();
+  // The bytes behind the last record, at most so many; they are taken.
+  std::string_view Take(std::size_t most);
+  // Of a stream at its end: no part of a record is left.
+  bool empty() const { return consumed_ == buffer_.size(); }
+
+ private:
+  std::string buffer_;
+  std::size_t consumed_ = 0;
+};
+
+// kProtocol: a field is missing, of another type or out of its limits.
+Result<FileEntry> ReadFileEntry(const Json& json);
+Result<FileEnd> ReadFileEnd(const Json& json);
+Result<FileHeader> ReadFileHeader(const Json& json);
+Result<FileNews> ReadFileNews(const Json& json);
+
+}  // namespace pyro::wire

@@ -1,0 +1,112 @@
+"""kill -9 during a write to a file of a task: the old content is there, or the new, and never a part."""
+
+import os
+import signal
+import struct
+import subprocess
+import tempfile
+
+import failpoints
+import harness
+import pytest
+import siege
+
+OLD = b"old\n"
+NEW = b"new" * 100_000
+
+
+def text(value):
+    """CBOR of a short text."""
+    raw = value.encode()
+    return b"\x78" + bytes([len(raw)]) + raw
+
+
+def request(**fields):
+    """CBOR of a map of texts and numbers."""
+    body = b"".join(text(name) + (text(value) if isinstance(value, str) else b"\x1b" + struct.pack(">Q", value))
+                    for name, value in fields.items())
+    return bytes([0xA0 + len(fields)]) + body
+
+
+def write_as_agent(path, content, env):
+    """Carries out a write in a process of this host, by the agent's own program."""
+    with tempfile.TemporaryFile() as asked:
+        asked.write(request(operation="write", path=str(path), offset=0, limit=0, mode=0, depth=1))
+        asked.seek(0)
+        words = ["/bin/bash", "-c", 'exec 3<&"$1"; exec -a pyro-file "$0"', str(harness.BIN / "pyro-agent"),
+                 str(asked.fileno())]
+        return subprocess.run(words, input=content, env={**os.environ, **env}, check=False, capture_output=True,
+                              pass_fds=[asked.fileno()])
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("point", failpoints.FILES_GUEST)
+def test_a_write_that_is_killed_in_the_guest_has_no_half(scratch, point, there):
+    path = scratch / "dir" / "file"
+    path.parent.mkdir()
+    if there:
+        path.write_bytes(OLD)
+        path.chmod(0o640)
+    done = write_as_agent(path, NEW, {"PYRO_FAILPOINT": point})
+    # A new file gets its name at once, where the file system has files without one.
+    assert done.returncode == -signal.SIGKILL or (done.returncode == 0 and point == "files.write.named" and not there), done
+    content = path.read_bytes() if path.exists() else None
+    if point == "files.write.in-place" or done.returncode == 0:
+        assert content == NEW
+    else:
+        assert content == (OLD if there else None)
+    # The next write is not disturbed.
+    assert write_as_agent(path, b"next", {}).returncode == 0
+    assert path.read_bytes() == b"next"
+    if there:
+        assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_client_that_is_killed_leaves_the_old_file_or_the_new(pyro, create):
+    task = create()
+
+    def write(content, **env):
+        return pyro.start("task", "files", "write", "-q", task.id, "f", env=env, stdin=subprocess.PIPE)
+
+    def read():
+        done = pyro("task", "files", "read", "-q", task.id, "f")
+        assert done.code == 0, done
+        return done.out
+
+    assert pyro("task", "files", "write", "-q", task.id, "f", input=OLD).code == 0
+    for point, expected in (("task.files.writing", OLD), ("task.files.written", NEW)):
+        process = write(NEW, PYRO_FAILPOINT=point)
+        harness.finish(process, NEW)
+        assert process.returncode == -signal.SIGKILL, point
+        assert read() == expected, point
+    # In the middle: the guest has a part of the bytes, and no name for them.
+    process = write(NEW)
+    process.stdin.write(b"x" * (1 << 20))
+    process.stdin.flush()
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    assert read() == NEW
+    siege.wait_for_no_orphans("a killed client")
+    listed = pyro("task", "files", "list", task.id, "--json").json
+    assert [entry["path"] for entry in listed["entries"]] == ["f"]
+
+
+@pytest.mark.parametrize("victims", [["pyro-supervisor"], [harness.MACHINE], None])
+def test_a_guest_that_dies_in_a_write_has_the_old_file(pyro, create, victims):
+    task = create()
+    assert pyro("task", "files", "write", "-q", task.id, "f", input=OLD).code == 0
+    process = pyro.start("task", "files", "write", "-q", task.id, "f", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(b"x" * (1 << 20))
+    process.stdin.flush()
+    if victims is None:
+        task.kill_guest()
+    else:
+        harness.kill_all([one for one in task.processes() if one.program in victims])
+    harness.finish(process)
+    assert process.returncode == 1
+    harness.wait_until(lambda: not task.processes(), "the guest is gone", 120)
+    done = pyro("task", "files", "read", "-q", task.id, "f")
+    assert (done.code, done.out) == (0, OLD), done
+    listed = pyro("task", "files", "list", task.id, "--json").json
+    assert [entry["path"] for entry in listed["entries"]] == ["f"]
