@@ -22,11 +22,11 @@ def shape(value):
 
 
 def test_both_streams_and_the_exit_code(pyro):
-    done = pyro("run", "debian:12", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    done = pyro("run", harness.FULL, "--", "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (done.code, done.out) == (7, b"out\n"), done
     lines = done.talk.splitlines()
     assert lines[0] == "err"
-    assert re.fullmatch(r"\[run\] exit_code=7 duration_ms=\d+ environment=debian:12", lines[1])
+    assert re.fullmatch(rf"\[run\] exit_code=7 duration_ms=\d+ environment={harness.FULL}", lines[1])
     assert len(lines) == 2  # No progress in a pipe.
 
 
@@ -219,7 +219,7 @@ def test_dev_and_tmp_are_usable(pyro):
 
 
 def test_a_timeout_kills_the_whole_tree_and_keeps_the_output(pyro):
-    done = pyro("run", "--timeout-seconds", "3", "debian:12", "--", "sh", "-c",
+    done = pyro("run", "--timeout-seconds", "3", harness.FULL, "--", "sh", "-c",
                 "echo begun; sleep 100 & sleep 100")
     assert (done.code, done.out) == (124, b"begun\n"), done
     assert "killed at its limit of 3 s" in done.talk
