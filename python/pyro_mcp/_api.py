@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Optional, Sequence, Union, overload
 
 from . import results
-from ._arguments import BytesCallback, Caller, Command, Descriptor, Input, OutputCallback
+from ._arguments import BytesCallback, Caller, Command, Descriptor, Files, Input, OutputCallback
 
 if TYPE_CHECKING:
     from ._client import Pyro
@@ -23,6 +23,7 @@ class Calls(Caller):
         "command": "command",
         "count": "integer",
         "cwd": "text",
+        "depth": "integer",
         "destination": "path",
         "disk_mib": "integer",
         "env": "pairs",
@@ -37,10 +38,14 @@ class Calls(Caller):
         "limit": "integer",
         "machine": "auto,kvm,tcg,usermode",
         "mem_mib": "integer",
+        "mode": "integer",
         "name": "text",
         "network": "flag",
         "offset": "integer",
+        "parents": "flag",
         "path": "text",
+        "recursive": "flag",
+        "replace": "flag",
         "sequence": "integer",
         "signal": "text",
         "snapshot": "text",
@@ -52,6 +57,7 @@ class Calls(Caller):
         "task stdin timeout_seconds": "limit",
         "task_id": "text",
         "timeout_seconds": "integer",
+        "to": "text",
         "ttl_seconds": "integer",
         "user": "text",
         "value": "text",
@@ -452,6 +458,144 @@ class Calls(Caller):
             force=force)
         return answer
 
+    def copy_into_task(self, task_id: str, *, source_path: Union[str, os.PathLike[str]],
+                       path: str) -> results.CopiedPath:
+        """Copies a file or directory of this host into a task, by the rules of ``docker cp``.
+
+        A file goes into a directory that is there, or becomes ``path``. A directory becomes ``path``, or goes
+        into the directory that is there; with ``/.`` at the end of ``source_path`` its content does. Files
+        that are there are replaced. Root owns all that is copied.
+        """
+        answer: results.CopiedPath = self._call("task copy-in", task_id=task_id, source_path=source_path, path=path)
+        return answer
+
+    def copy_from_task(self, task_id: str, *, path: str,
+                       destination: Union[str, os.PathLike[str], Descriptor]) -> results.CopiedPath:
+        """Copies a file or directory of a task to this host, by the rules of copy_into_task. What the task
+        sends is not trusted: nothing outside of ``destination`` changes, and no link in it is followed. An
+        open file gets a tar.
+        """
+        answer: results.CopiedPath = self._call("task copy-out", task_id=task_id, path=path, destination=destination)
+        return answer
+
+    def list_task_files(self, task_id: str, path: str, *, user: Optional[str] = None, depth: int = 1,
+                        limit: int = 10000) -> results.TaskFileList:
+        """Returns what a directory of the guest holds, by name; symbolic links in it are not followed.
+        ``depth``: how many directories deep, up to 1000. ``limit``: the most entries, up to 100000;
+        ``truncated`` says that there are more. A name that is not UTF-8 has surrogate escapes, as in
+        os.listdir. NotDirectoryError: something else is there.
+        """
+        answer: results.TaskFileList = self._call("task files list", task_id=task_id, path=path, user=user,
+            depth=depth, limit=limit)
+        return answer
+
+    def read_task_file(self, task_id: str, path: str, *, user: Optional[str] = None, offset: int = 0, limit: int = 0,
+                       into: Optional[Descriptor] = None) -> bytes:
+        """Returns the bytes of a regular file of the guest; no journal has an entry of it.
+
+        ``path``: relative ones count from /workspace, and links are followed. ``offset`` and ``limit``: a
+        part of it; 0 is no limit. ``into``: an open file that gets the bytes as they come; then this returns
+        b"". ``user``: whose rights count, a name or uid of the guest, optionally with ``:group``; without it
+        root. Starts a stopped guest. PathNotFoundError, IsDirectoryError, NotDirectoryError and
+        PathPermissionError are also Python's own FileNotFoundError, IsADirectoryError, NotADirectoryError and
+        PermissionError, with ``filename``.
+        """
+        answer: bytes = self._call("task files read", task_id=task_id, path=path, user=user, offset=offset,
+            limit=limit, into=into)
+        return answer
+
+    def write_task_file(self, task_id: str, path: str, data: Input, *, user: Optional[str] = None,
+                        mode: int = 0) -> results.TaskFileInfo:
+        """Replaces the content of a file of the guest, and makes the directories that are missing.
+
+        ``data``: the bytes, or an open file that is read to its end. Programs of the guest see the old
+        content or the new, never a part. When this returns, the file is on disk. ``mode``: its permissions,
+        such as 0o755; 0 keeps them, and a new file gets 0o644. A symbolic link stays, and what it leads to is
+        written. ``user`` and the errors are those of read_task_file. NoSpaceError: the task's disk is full.
+        """
+        answer: results.TaskFileInfo = self._call("task files write", task_id=task_id, path=path, user=user,
+            mode=mode, data=data)
+        return answer
+
+    def write_task_files(self, task_id: str, path: str, data: Files, *,
+                         user: Optional[str] = None) -> results.TaskFilesWritten:
+        """Writes many files below ``path`` in one request, each as write_task_file does.
+
+        ``data``: a dict from paths to their bytes, or to a pair of bytes and mode. Relative paths count from
+        ``path``. An error names the file that failed; those before it may be written.
+        """
+        answer: results.TaskFilesWritten = self._call("task files write-many", task_id=task_id, path=path, user=user,
+            data=data)
+        return answer
+
+    def stat_task_file(self, task_id: str, path: str, *, user: Optional[str] = None) -> results.TaskFileInfo:
+        """Returns what is at a path of the guest. Of a symbolic link: the link itself. PathNotFoundError:
+        nothing is there.
+        """
+        answer: results.TaskFileInfo = self._call("task files stat", task_id=task_id, path=path, user=user)
+        return answer
+
+    def make_task_directory(self, task_id: str, path: str, *, user: Optional[str] = None,
+                            parents: bool = False) -> results.TaskFileInfo:
+        """Makes a directory in the guest. ``parents``: those above it too, and one that is there is no error.
+        PathExistsError: something is there.
+        """
+        answer: results.TaskFileInfo = self._call("task files mkdir", task_id=task_id, path=path, user=user,
+            parents=parents)
+        return answer
+
+    def remove_task_path(self, task_id: str, path: str, *, user: Optional[str] = None,
+                         recursive: bool = False) -> results.TaskPathRemoved:
+        """Removes a path of the guest. ``recursive``: a directory with what it holds, and nothing need be
+        there; without it a directory is IsDirectoryError. Links are removed and never followed.
+        """
+        answer: results.TaskPathRemoved = self._call("task files remove", task_id=task_id, path=path, user=user,
+            recursive=recursive)
+        return answer
+
+    def move_task_path(self, task_id: str, path: str, to: str, *, replace: bool = False,
+                       user: Optional[str] = None) -> results.TaskFileInfo:
+        """Gives a file or directory of the guest another path; directories above ``to`` are made.
+        ``replace``: a file that is there goes; otherwise, and for a directory, PathExistsError.
+        """
+        answer: results.TaskFileInfo = self._call("task files move", task_id=task_id, path=path, to=to,
+            replace=replace, user=user)
+        return answer
+
+    def copy_task_path(self, task_id: str, path: str, to: str, *, replace: bool = False,
+                       user: Optional[str] = None) -> results.TaskFileInfo:
+        """Copies a file or a tree within the guest, with modes, times and links. ``to`` and ``replace`` are
+        those of move_task_path.
+        """
+        answer: results.TaskFileInfo = self._call("task files copy", task_id=task_id, path=path, to=to,
+            replace=replace, user=user)
+        return answer
+
+    @overload
+    def watch_task_files(self, task_id: str, path: str, *, user: Optional[str] = None, depth: int = 1,
+                         on_stdout: Optional[OutputCallback] = None, on_stderr: Optional[OutputCallback] = None,
+                         output: Literal["text"] = "text") -> results.TaskFilesWatched: ...
+
+    @overload
+    def watch_task_files(self, task_id: str, path: str, *, user: Optional[str] = None, depth: int = 1,
+                         on_stdout: Optional[BytesCallback] = None, on_stderr: Optional[BytesCallback] = None,
+                         output: Literal["bytes"]) -> results.TaskFilesWatched: ...
+
+    def watch_task_files(self, task_id: str, path: str, *, user: Optional[str] = None, depth: int = 1,
+                         on_stdout: Optional[Callable[[Any], object]] = None,
+                         on_stderr: Optional[Callable[[Any], object]] = None,
+                         output: Literal["text", "bytes"] = "text") -> results.TaskFilesWatched:
+        """Tells ``on_stdout`` what happens at a path of the guest and, as deep as ``depth`` says, below it.
+
+        Each change is a line of JSON with ``change`` (began, created, changed, removed, lost), ``path`` (from
+        the watched one on) and ``directory``. The first line is that of ``began``; ``lost`` means that
+        changes came too fast, or were too many to watch. Returns when the path itself is gone. An exception
+        of the callback ends the call.
+        """
+        answer: results.TaskFilesWatched = self._call("task files watch", task_id=task_id, path=path, user=user,
+            depth=depth, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
+        return answer
+
     def list_environments(self) -> results.EnvironmentList:
         """Returns the catalog, and for each environment if it is installed."""
         answer: results.EnvironmentList = self._call("env list")
@@ -703,3 +847,71 @@ class TaskCalls:
                force: bool = False) -> results.ExportedPath:
         """Pyro.export_task for this task."""
         return self._pyro.export_task(self.task_id, path=path, destination=destination, force=force)
+
+    def copy_into(self, *, source_path: Union[str, os.PathLike[str]], path: str) -> results.CopiedPath:
+        """Pyro.copy_into_task for this task."""
+        return self._pyro.copy_into_task(self.task_id, source_path=source_path, path=path)
+
+    def copy_from(self, *, path: str, destination: Union[str, os.PathLike[str], Descriptor]) -> results.CopiedPath:
+        """Pyro.copy_from_task for this task."""
+        return self._pyro.copy_from_task(self.task_id, path=path, destination=destination)
+
+    def list_files(self, path: str, *, user: Optional[str] = None, depth: int = 1,
+                   limit: int = 10000) -> results.TaskFileList:
+        """Pyro.list_task_files for this task."""
+        return self._pyro.list_task_files(self.task_id, path, user=user, depth=depth, limit=limit)
+
+    def read_file(self, path: str, *, user: Optional[str] = None, offset: int = 0, limit: int = 0,
+                  into: Optional[Descriptor] = None) -> bytes:
+        """Pyro.read_task_file for this task."""
+        return self._pyro.read_task_file(self.task_id, path, user=user, offset=offset, limit=limit, into=into)
+
+    def write_file(self, path: str, data: Input, *, user: Optional[str] = None,
+                   mode: int = 0) -> results.TaskFileInfo:
+        """Pyro.write_task_file for this task."""
+        return self._pyro.write_task_file(self.task_id, path, data, user=user, mode=mode)
+
+    def write_files(self, path: str, data: Files, *, user: Optional[str] = None) -> results.TaskFilesWritten:
+        """Pyro.write_task_files for this task."""
+        return self._pyro.write_task_files(self.task_id, path, data, user=user)
+
+    def stat_file(self, path: str, *, user: Optional[str] = None) -> results.TaskFileInfo:
+        """Pyro.stat_task_file for this task."""
+        return self._pyro.stat_task_file(self.task_id, path, user=user)
+
+    def make_directory(self, path: str, *, user: Optional[str] = None, parents: bool = False) -> results.TaskFileInfo:
+        """Pyro.make_task_directory for this task."""
+        return self._pyro.make_task_directory(self.task_id, path, user=user, parents=parents)
+
+    def remove_path(self, path: str, *, user: Optional[str] = None,
+                    recursive: bool = False) -> results.TaskPathRemoved:
+        """Pyro.remove_task_path for this task."""
+        return self._pyro.remove_task_path(self.task_id, path, user=user, recursive=recursive)
+
+    def move_path(self, path: str, to: str, *, replace: bool = False,
+                  user: Optional[str] = None) -> results.TaskFileInfo:
+        """Pyro.move_task_path for this task."""
+        return self._pyro.move_task_path(self.task_id, path, to, replace=replace, user=user)
+
+    def copy_path(self, path: str, to: str, *, replace: bool = False,
+                  user: Optional[str] = None) -> results.TaskFileInfo:
+        """Pyro.copy_task_path for this task."""
+        return self._pyro.copy_task_path(self.task_id, path, to, replace=replace, user=user)
+
+    @overload
+    def watch_files(self, path: str, *, user: Optional[str] = None, depth: int = 1,
+                    on_stdout: Optional[OutputCallback] = None, on_stderr: Optional[OutputCallback] = None,
+                    output: Literal["text"] = "text") -> results.TaskFilesWatched: ...
+
+    @overload
+    def watch_files(self, path: str, *, user: Optional[str] = None, depth: int = 1,
+                    on_stdout: Optional[BytesCallback] = None, on_stderr: Optional[BytesCallback] = None,
+                    output: Literal["bytes"]) -> results.TaskFilesWatched: ...
+
+    def watch_files(self, path: str, *, user: Optional[str] = None, depth: int = 1,
+                    on_stdout: Optional[Callable[[Any], object]] = None,
+                    on_stderr: Optional[Callable[[Any], object]] = None,
+                    output: Literal["text", "bytes"] = "text") -> results.TaskFilesWatched:
+        """Pyro.watch_task_files for this task."""
+        return self._pyro.watch_task_files(self.task_id, path, user=user, depth=depth, on_stdout=on_stdout,
+            on_stderr=on_stderr, output=output)

@@ -22,6 +22,8 @@ def test_a_task_on_the_host_if_asked_for(guestless, create):
     assert (done.code, done.out) == (0, b"kept\ngiven\n"), done
     for command, code in ((["no-such-program"], 127), (["sh", "-c", "kill -9 $$"], 137)):
         assert task.exec(*command).code == code
+    for words in (["files", "list", task.id, "."], ["files", "remove", task.id, "f"], ["cp", f"{task.id}:f", "f"]):
+        harness.expect_error(guestless("task", *words, "--json"), 1, "wrong_state")
     done = task.exec("sleep", "100", flags=("-q", "--timeout-seconds", "1"))
     assert done.code == 124, done
     entries = task.entries()
