@@ -24,8 +24,9 @@ void Feed(wire::FrameDecoder& decoder, std::string_view bytes, const auto& handl
   }
 }
 
-wire::Frame ExecOn(std::uint32_t channel) {
+wire::Frame ExecOn(std::uint32_t channel, bool open_stdin = false) {
   wire::Exec exec;
+  exec.journal = exec.open_stdin = open_stdin;
   exec.argv = {"true"};
   exec.cwd = "/";
   exec.timeout_ms = 1000;
@@ -44,16 +45,37 @@ class FuzzPorts : public supervisor::CommandPorts {
   std::size_t to_clients = 0;
 };
 
+// Keeps no output.
+class FuzzJournal : public supervisor::CommandJournal {
+ public:
+  Result<std::int64_t> Begin(const wire::Exec&) override { return ++recorded_; }
+  void Append(std::int64_t, OutputStream, std::string_view) override {}
+  void End(std::int64_t, const CommandEnd&) override {}
+  bool settled() const override { return true; }
+  void Settle() override {}
+
+ private:
+  std::int64_t recorded_ = 0;
+};
+
 }  // namespace
 
 // The first byte of each 32-byte piece says who sends the rest of it.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzPorts ports;
   supervisor::FakeTimers timers;
-  supervisor::CommandRouter router(ports, timers);
+  FuzzJournal journal;
+  supervisor::CommandRouter router(ports, timers, &journal);
   PYRO_CHECK(router.FromClient(1, ExecOn(1)).ok());
   PYRO_CHECK(router.FromClient(2, ExecOn(1)).ok());
   (void)router.GuestReady("/bin/sh");
+  // Command 1 of the journal has a stdin for any client. The fifth write waits for credit.
+  PYRO_CHECK(router.FromClient(3, ExecOn(1, true)).ok());
+  router.ClientGone(3);
+  for (int i = 0; i < 5; ++i) {
+    const std::string piece(wire::kMaxDataBytes, 'x');
+    PYRO_CHECK(router.FromClient(2, wire::Write{1, piece, i == 4}.ToFrame(2)).ok());
+  }
   wire::FrameDecoder guest;
   wire::FrameDecoder client;
   std::string_view bytes(reinterpret_cast<const char*>(data), size);

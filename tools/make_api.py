@@ -294,6 +294,10 @@ class Api:
             passed = [f"self.{handle}", *positional, *given,
                       *(f"{one}={one}" for one in [*fields, *streams] if one not in positional and one not in given)]
             body = wrap(f"        return self._pyro.{operation['method']}(", passed, ")", 12)
+            if output:
+                # Which of the two forms it is, the overloads say.
+                body = wrap(f"        answer: {result} = call(", passed, ")", 12)
+                body = f"        call: Any = self._pyro.{operation['method']}\n{body}\n        return answer"
         else:
             doc = operation.get("for_python") or operation["sentence"] + "."
             passed = [json.dumps(operation["name"]), *(f"{one}={one}" for one in [*fields, *streams])]

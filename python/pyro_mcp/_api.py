@@ -682,8 +682,11 @@ class VmCalls:
              on_stdout: Optional[Callable[[Any], object]] = None, on_stderr: Optional[Callable[[Any], object]] = None,
              output: Literal["text", "bytes"] = "text") -> Union[results.ExecResult, results.ExecResultBytes]:
         """Pyro.exec_vm for this VM."""
-        return self._pyro.exec_vm(self.vm_id, command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd,
-            user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
+        call: Any = self._pyro.exec_vm
+        answer: Union[results.ExecResult, results.ExecResultBytes] = call(self.vm_id, command=command,
+            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout,
+            on_stderr=on_stderr, output=output)
+        return answer
 
     def stop(self) -> results.VmInfo:
         """Pyro.stop_vm for this VM."""
@@ -725,8 +728,11 @@ class TaskCalls:
              on_stdout: Optional[Callable[[Any], object]] = None, on_stderr: Optional[Callable[[Any], object]] = None,
              output: Literal["text", "bytes"] = "text") -> Union[results.TaskExecResult, results.TaskExecResultBytes]:
         """Pyro.exec_task for this task."""
-        return self._pyro.exec_task(self.task_id, command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd,
-            user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
+        call: Any = self._pyro.exec_task
+        answer: Union[results.TaskExecResult, results.TaskExecResultBytes] = call(self.task_id, command=command,
+            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout,
+            on_stderr=on_stderr, output=output)
+        return answer
 
     def start_command(self, *, command: Command, timeout_seconds: Optional[int] = None,
                       env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
@@ -762,7 +768,10 @@ class TaskCalls:
     def logs(self, *, first: int = 1, limit: int = 0,
              output: Literal["text", "bytes"] = "text") -> Union[results.TaskLogs, results.TaskLogsBytes]:
         """Pyro.logs_task for this task."""
-        return self._pyro.logs_task(self.task_id, first=first, limit=limit, output=output)
+        call: Any = self._pyro.logs_task
+        answer: Union[results.TaskLogs, results.TaskLogsBytes] = call(self.task_id, first=first, limit=limit,
+            output=output)
+        return answer
 
     def get_command(self, sequence: int, *, wait_seconds: float = 0) -> results.TaskCommandInfo:
         """Pyro.get_task_command for this task."""
@@ -786,8 +795,10 @@ class TaskCalls:
                     limit: int = 1048576, wait_seconds: float = 0,
                     output: Literal["text", "bytes"] = "text") -> Union[results.TaskOutput, results.TaskOutputBytes]:
         """Pyro.read_task_output for this task."""
-        return self._pyro.read_task_output(self.task_id, sequence, stream=stream, offset=offset, limit=limit,
-            wait_seconds=wait_seconds, output=output)
+        call: Any = self._pyro.read_task_output
+        answer: Union[results.TaskOutput, results.TaskOutputBytes] = call(self.task_id, sequence, stream=stream,
+            offset=offset, limit=limit, wait_seconds=wait_seconds, output=output)
+        return answer
 
     @overload
     def read_command(self, sequence: int, *, follow: bool = False, stdout_offset: int = 0, stderr_offset: int = 0,
@@ -804,8 +815,10 @@ class TaskCalls:
                      on_stderr: Optional[Callable[[Any], object]] = None,
                      output: Literal["text", "bytes"] = "text") -> results.TaskCommand:
         """Pyro.read_task_command for this task."""
-        return self._pyro.read_task_command(self.task_id, sequence, follow=follow, stdout_offset=stdout_offset,
+        call: Any = self._pyro.read_task_command
+        answer: results.TaskCommand = call(self.task_id, sequence, follow=follow, stdout_offset=stdout_offset,
             stderr_offset=stderr_offset, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
+        return answer
 
     def list_processes(self) -> results.TaskProcesses:
         """Pyro.list_task_processes for this task."""
@@ -913,5 +926,7 @@ class TaskCalls:
                     on_stderr: Optional[Callable[[Any], object]] = None,
                     output: Literal["text", "bytes"] = "text") -> results.TaskFilesWatched:
         """Pyro.watch_task_files for this task."""
-        return self._pyro.watch_task_files(self.task_id, path, user=user, depth=depth, on_stdout=on_stdout,
+        call: Any = self._pyro.watch_task_files
+        answer: results.TaskFilesWatched = call(self.task_id, path, user=user, depth=depth, on_stdout=on_stdout,
             on_stderr=on_stderr, output=output)
+        return answer

@@ -167,8 +167,9 @@ PATH_CLASSES: dict[str, tuple[type[PyroError], int]] = {
 def error_of_code(code: str, message: str, hint: str, path: str = "") -> PyroError:
     """Returns the exception for a code. An unknown code of another version gives a plain PyroError with
     that code."""
-    cls, number = PATH_CLASSES.get(code, (None, 0)) if path else (None, 0)
-    error = (cls or ERROR_CLASSES.get(code, PyroError))(message, hint, code)
+    plain: tuple[type[PyroError], int] = (ERROR_CLASSES.get(code, PyroError), 0)
+    cls, number = PATH_CLASSES.get(code, plain) if path else plain
+    error = cls(message, hint, code)
     error.path = path
     if isinstance(error, OSError):
         error.errno, error.strerror, error.filename = number, message, path

@@ -21,7 +21,7 @@ def main(environment: str) -> int:
             done: TaskExecResult = task.exec(command="echo typed", timeout_seconds=250,
                                              on_stdout=lines.append)
             print(describe(done), "".join(lines).strip())
-            raw: bytes = task.exec(["printf", "a"], output="bytes")["stdout"]
+            raw: bytes = task.exec(command=["printf", "a"], output="bytes")["stdout"]
             assert raw == b"a"
             last = task.status()["last_command"]
             assert last is not None and last["exit_code"] == 0

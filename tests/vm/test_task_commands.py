@@ -114,7 +114,10 @@ def test_cancelling_kills_the_whole_tree_and_is_recorded(create):
     assert task.json("status")["state"] == "started"
     # Once more is no harm, and says how it ended.
     again = task.pyro("task", "stop", task.id, "--sequence", str(sequence))
-    assert (again.code, again.text) == (0, f"Command {sequence}: cancelled (exit_code=130)\n"), again
+    killed = stopped["killed"]
+    assert again.code == 0 and again.text.startswith(f"Command {sequence}: cancelled (exit_code=130); killed "
+                                                     f"{killed['count']} processes ("), again
+    assert again.text.endswith("; none is left\n") and killed["gone"] and killed["count"] >= 3, again
 
 
 def test_a_client_that_waits_for_a_cancelled_command_gets_its_end(create):
