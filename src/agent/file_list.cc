@@ -12,6 +12,7 @@
 
 #include "agent/file_work.h"
 #include "base/try.h"
+#include "pyro/types.h"
 #include "sys/files.h"
 #include "sys/unique_fd.h"
 #include "wire/messages.h"
@@ -39,8 +40,8 @@ class Lister {
 
  private:
   Status List(sys::UniqueFd directory, const std::string& path, std::int64_t level) {
-    // As many names as may still be told.
-    PYRO_ASSIGN_OR_RETURN(const auto in, ReadNames(directory.get(), left_, Whole(path)));
+    // More than may still be told: the first of them by name are wanted.
+    PYRO_ASSIGN_OR_RETURN(const auto in, ReadNames(directory.get(), kMaxListedFiles, Whole(path)));
     truncated_ = truncated_ || in.more;
     for (const std::string& name : in.names) {
       const std::string whole = path.empty() ? name : path + "/" + name;

@@ -22,16 +22,21 @@ def text(value):
 
 
 def request(**fields):
-    """CBOR of a map of texts and numbers."""
-    body = b"".join(text(name) + (text(value) if isinstance(value, str) else b"\x1b" + struct.pack(">Q", value))
-                    for name, value in fields.items())
-    return bytes([0xA0 + len(fields)]) + body
+    """CBOR of a map of texts, numbers and flags."""
+
+    def item(value):
+        if isinstance(value, str):
+            return text(value)
+        return b"\xf4" if value is False else b"\x1b" + struct.pack(">Q", value)
+
+    return bytes([0xA0 + len(fields)]) + b"".join(text(name) + item(value) for name, value in fields.items())
 
 
 def write_as_agent(path, content, env):
     """Carries out a write in a process of this host, by the agent's own program."""
     with tempfile.TemporaryFile() as asked:
-        asked.write(request(operation="write", path=str(path), offset=0, limit=0, mode=0, depth=1))
+        asked.write(request(operation="write", path=str(path), to="", offset=0, limit=0, mode=0, depth=1, parents=False,
+                            recursive=False, replace=False))
         asked.seek(0)
         words = ["/bin/bash", "-c", 'exec 3<&"$1"; exec -a pyro-file "$0"', str(harness.BIN / "pyro-agent"),
                  str(asked.fileno())]
@@ -88,7 +93,7 @@ def test_a_client_that_is_killed_leaves_the_old_file_or_the_new(pyro, create):
     process.stdin.close()
     assert read() == NEW
     siege.wait_for_no_orphans("a killed client")
-    listed = pyro("task", "files", "list", task.id, "--json").json
+    listed = pyro("task", "files", "list", task.id, ".", "--json").json
     assert [entry["path"] for entry in listed["entries"]] == ["f"]
 
 
@@ -108,5 +113,5 @@ def test_a_guest_that_dies_in_a_write_has_the_old_file(pyro, create, victims):
     harness.wait_until(lambda: not task.processes(), "the guest is gone", 120)
     done = pyro("task", "files", "read", "-q", task.id, "f")
     assert (done.code, done.out) == (0, OLD), done
-    listed = pyro("task", "files", "list", task.id, "--json").json
+    listed = pyro("task", "files", "list", task.id, ".", "--json").json
     assert [entry["path"] for entry in listed["entries"]] == ["f"]

@@ -1,13 +1,17 @@
 // Copies between this host and a task, by the rules of `docker cp`.
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -116,7 +120,36 @@ Result<std::uint64_t> CopyTreeIn(SupervisorLink& link, const Context& context,
   return summary.bytes;
 }
 
-// A tar on stdin, into a directory that is there.
+// Carries a stream to the reader of a pipe, until either has ended.
+Result<archive::Summary> CarryStream(int from, int to, int cancel_fd) {
+  archive::Summary summary;
+  std::vector<char> buffer(64 * 1024);
+  std::string_view rest;
+  while (true) {
+    std::array<pollfd, 3> polls = {{{rest.empty() ? from : -1, POLLIN, 0},
+                                    {to, static_cast<short>(rest.empty() ? 0 : POLLOUT), 0},
+                                    {cancel_fd, POLLIN, 0}}};
+    ::poll(polls.data(), polls.size(), -1);
+    if (polls[2].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+    if ((polls[1].revents & POLLERR) != 0) return sys::ErrnoError(EPIPE, "write");
+    if (!rest.empty()) {
+      const ssize_t n = ::write(to, rest.data(), rest.size());
+      if (n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
+      if (n < 0 && errno != EAGAIN && errno != EINTR) return sys::ErrnoError(errno, "write");
+    } else if (polls[0].revents != 0) {
+      const ssize_t n = ::read(from, buffer.data(), buffer.size());
+      if (n == 0) return summary;
+      if (n < 0 && errno != EAGAIN && errno != EINTR)
+        return sys::ErrnoError(errno, "read", "stdin");
+      if (n < 0) continue;
+      rest = {buffer.data(), static_cast<std::size_t>(n)};
+      summary.bytes += static_cast<std::uint64_t>(n);
+    }
+  }
+}
+
+// A tar on stdin, into a directory that is there. A file is read as an archive of any compression;
+// what comes by a pipe is for the guest's tar alone.
 Result<std::uint64_t> CopyTarIn(SupervisorLink& link, const std::string& target, int stdin_fd,
                                 const CallIo& io) {
   if (stdin_fd < 0) {
@@ -125,8 +158,10 @@ Result<std::uint64_t> CopyTarIn(SupervisorLink& link, const std::string& target,
   PYRO_ASSIGN_OR_RETURN(const auto there, LookInGuest(link, target, io));
   if (there != Exported::kDirectory) return FileCallError(there ? ENOTDIR : ENOENT, target);
   const archive::Operation operation = MakeOperation(io, "copy");
+  const bool file = ::lseek(stdin_fd, 0, SEEK_CUR) == 0;
   const auto pack = [&](int to) {
-    return archive::CopyArchive(fmt::format("/proc/self/fd/{}", stdin_fd), to, operation);
+    return file ? archive::CopyArchive(fmt::format("/proc/self/fd/{}", stdin_fd), to, operation)
+                : CarryStream(stdin_fd, to, io.cancel_fd);
   };
   PYRO_ASSIGN_OR_RETURN(const archive::Summary summary,
                         StreamIntoGuest(link, {"/bin/sh", "-c", kUnpackInto, target}, pack,

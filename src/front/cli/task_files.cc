@@ -84,7 +84,7 @@ void AddTaskFiles(CLI::App& task, Context& context) {
   CLI::App* files = task.add_subcommand("files", "Work on files of a task, started or stopped");
   files->require_subcommand(1);
   files->footer(
-      "Example:\n  pyro task files list $id\n\n'pyro task files COMMAND --help' tells more.");
+      "Example:\n  pyro task files list $id .\n\n'pyro task files COMMAND --help' tells more.");
   for (const api::Operation& operation : api::TaskFileOperations()) {
     if (operation.example == nullptr) continue;
     AddRowCommand(*files, context,
