@@ -26,7 +26,7 @@ if [ "$(printf '%d%02d' $version)" -lt 801 ] && [ ! -e "$work/qemu/.complete" ];
   touch "$work/qemu/.complete"
 fi
 
-packages=$("$here/../../tools/list_packages.sh" outer run | tr '\n ' ',,')
+packages=$("$here/../../tools/list_packages.sh" outer run libraries | tr '\n ' ',,')
 made_of=$({ echo "$suite $packages"; cat "$here/build_outer.sh" "$here/outer-init"; } | sha256sum)
 [ ! -e "$work/root.img" ] || [ "$(cat "$work/root.key" 2>/dev/null)" != "$made_of" ] || exit 0
 echo "kvm-check: making a $suite root"

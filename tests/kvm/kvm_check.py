@@ -178,10 +178,9 @@ def fill(outer, binaries, cache):
     """pyro and its environments, for both users, and the templates."""
     say("puts pyro and an environment into it, and makes the templates")
     outer.put((binaries, PROGRAMS), TESTS, (cache, ("blank", *installed(cache))))
-    for user, home in (("alice", "/home/alice"), ("root", "/root")):
-        outer.must("root", f"cp -a --sparse=always /opt/pyro/environments /opt/pyro/blank {home}/cache && chown -R {user}: {home}/cache")
-    for user in ("alice", "root"):
-        outer.must(user, "python3 -B /opt/pyro/tests/kvm/inside.py templates")
+    for user, home, source in (("alice", "/home/alice", "/opt/pyro/{environments,blank}"), ("root", "/root", "/home/alice/cache/.")):
+        outer.must("root", f"bash -c 'cp -a --sparse=always {source} {home}/cache && chown -R {user}: {home}/cache'")
+        outer.must(user, "python3 -B /opt/pyro/tests/kvm/inside.py templates")  # root's are there by now.
 
 
 def here(args, cache):
