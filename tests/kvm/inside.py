@@ -27,7 +27,6 @@ vm/test_signals.py::test_the_end_of_a_killed_guest_is_told
 vm/test_task.py::test_a_killed_guest_loses_nothing
 vm/test_task.py::test_a_stopped_task_comes_back_with_its_root_and_workspace
 vm/test_spares.py::test_a_task_takes_one_with_all_that_is_a_tasks
-vm/test_warm.py::test_a_task_starts_warm_and_so_it_does_again_with_its_disk
 fault/test_owner.py::test_a_stranger_that_looks_in_first_does_not_become_the_owner
 fault/test_broken_files.py::test_a_registry_removed_below_a_running_guest
 """.split()
@@ -43,6 +42,7 @@ vm/test_task.py::test_a_killed_cli_leaves_its_command_running
 vm/test_task_ends.py::test_the_lease_ends_by_itself_and_an_exec_brings_it_back
 vm/test_spares.py::test_a_killed_spare_stops_no_run
 vm/test_warm.py::test_no_two_clones_agree
+vm/test_warm.py::test_a_task_starts_warm_and_so_it_does_again_with_its_disk
 fault/test_owner.py::test_a_supervisor_killed_in_the_middle_of_a_run_leaves_nothing
 """.split()
 # Network namespaces stand for the world there.
@@ -179,7 +179,8 @@ def tests(*only):
     chosen = CHOSEN + (FOR_ROOT if os.geteuid() == 0 else FOR_USER)
     environment = dict(os.environ, PYRO_TEST_BIN=str(BIN), PYRO_TEST_CACHE=str(CACHE), PYRO_REQUIRE_QEMU="1", PYRO_TEST_FULL=BASE, TMPDIR="/var/tmp")
     with tempfile.TemporaryDirectory(prefix="pytest-") as memory:
-        words = [sys.executable, "-B", "-m", "pytest", "-v", "-rfEs", "--durations=0", "--durations-min=0.5", "--tb=short", "-o", f"cache_dir={memory}"]
+        words = [sys.executable, "-B", "-m", "pytest", "-v", "-rfEs", "--durations=0", "--durations-min=0.5", "--tb=short", "-o", f"cache_dir={memory}",
+                 f"--basetemp={CACHE}/pytest"]  # Where memory has huge pages.
         words += ["-k", *only] if only else []
         if subprocess.run([*words, *chosen], cwd=TESTS, env=environment).returncode == 0:
             return True

@@ -269,7 +269,7 @@ def test_a_task_starts_warm_and_so_it_does_again_with_its_disk(call, state_dir, 
     assert json.loads(again.stdout)["stdout"] == "kept\netc\n" + written.stdout.decode()
 
     # The file system was in use: what the last command has written is in its journal only.
-    harness.Task(harness.Pyro(state_dir, template.parent.parent, "/"), task).kill_guest()
+    harness.Task(harness.Pyro(state_dir, template.parent.parent, state_dir.parent), task).kill_guest()
     disk = state_dir / "tasks" / task / "data.img"
     assert b"needs_recovery" in subprocess.check_output(["/sbin/dumpe2fs", "-h", disk], stderr=subprocess.DEVNULL)
     again = call("task", "exec", "--json", task, "--", "sh", "-c", f"cat /workspace/y /etc/x; {SIZES}")
