@@ -73,12 +73,13 @@ class Filter {
 };
 
 void AllowFilesAndMemory(Filter& filter) {
-  filter.Allow({SCMP_SYS(read),       SCMP_SYS(write),     SCMP_SYS(readv),     SCMP_SYS(writev),
-                SCMP_SYS(pread64),    SCMP_SYS(pwrite64),  SCMP_SYS(lseek),     SCMP_SYS(close),
-                SCMP_SYS(dup),        SCMP_SYS(openat),    SCMP_SYS(open),      SCMP_SYS(fstat),
-                SCMP_SYS(newfstatat), SCMP_SYS(stat),      SCMP_SYS(statfs),    SCMP_SYS(readlink),
-                SCMP_SYS(fsync),      SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(mmap),
-                SCMP_SYS(mprotect),   SCMP_SYS(munmap),    SCMP_SYS(madvise),   SCMP_SYS(brk)});
+  filter.Allow({SCMP_SYS(read),       SCMP_SYS(write),    SCMP_SYS(readv),     SCMP_SYS(writev),
+                SCMP_SYS(pread64),    SCMP_SYS(pwrite64), SCMP_SYS(lseek),     SCMP_SYS(close),
+                SCMP_SYS(dup),        SCMP_SYS(openat),   SCMP_SYS(open),      SCMP_SYS(fstat),
+                SCMP_SYS(newfstatat), SCMP_SYS(stat),     SCMP_SYS(statfs),    SCMP_SYS(readlink),
+                SCMP_SYS(readlinkat), SCMP_SYS(fsync),    SCMP_SYS(fdatasync), SCMP_SYS(fallocate),
+                SCMP_SYS(mmap),       SCMP_SYS(mprotect), SCMP_SYS(munmap),    SCMP_SYS(madvise),
+                SCMP_SYS(brk)});
   filter.AllowWith(SCMP_SYS(fcntl), 1, {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETOWN, F_SETSIG});
   filter.AllowWith(SCMP_SYS(ioctl), 1, {TCGETS, TIOCGWINSZ});
   // The kernel's directory for its control socket, which it has none of.
