@@ -55,6 +55,7 @@ TESTS_SEE = {
 OUTSIDE = {
     "sqlite3.h": {"db"},
     "CLI/": {"front/cli"},
+    "dtl/": {"engine"},
     "archive": {"image", "archive"},
     "zlib.h": {"archive"},
     "openssl/": {"image", "mcp"},

@@ -178,6 +178,15 @@ struct TaskPathsRequest : TaskPathRequest {
   bool replace = false;  // A file that is there.
 };
 
+struct DiffTaskRequest : TaskRequest {
+  std::string snapshot = "create";
+  std::vector<std::string> paths;  // Relative ones count from /workspace; none: all of it.
+};
+
+struct SummarizeTaskRequest : TaskRequest {
+  std::string changes_since;
+};
+
 struct EnvironmentRequest {
   std::string environment;
 };

@@ -266,6 +266,17 @@ class Engine {
   virtual Result<TaskResetInfo> ResetTask(const std::string& task_id,
                                           const std::string& snapshot = "create",
                                           const CallIo& io = {}) = 0;
+  // What the workspace has now, against a snapshot. Times and owners do not count. The snapshot is
+  // read by a guest of its own, and the present state by the task's guest, which is started. It
+  // tells what it likes. A text is told for files of up to 256 KiB, and for 16 MiB of them.
+  // kNotFound: no such task or snapshot. kInvalidArgument: a path is not below /workspace. kLimit:
+  // the workspace has more than a million files.
+  virtual Result<TaskDiff> DiffTask(const DiffTaskRequest& request, const CallIo& io = {}) = 0;
+  // What happened in the task. `changes_since`: a snapshot; the changes since then are counted as
+  // by DiffTask, which starts guests. Empty: no guest is started.
+  virtual Result<TaskSummary> SummarizeTask(const std::string& task_id,
+                                            const std::string& changes_since = {},
+                                            const CallIo& io = {}) = 0;
   // What the task takes on this host's disk.
   virtual Result<TaskDiskUse> DfTask(const std::string& task_id) = 0;
   // Files of a task. All of them start a stopped guest, and no journal has an entry of them. Paths

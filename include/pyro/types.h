@@ -294,6 +294,56 @@ struct DeletedTaskSnapshot {
   bool deleted = true;
 };
 
+// A path of the workspace that differs from a snapshot.
+struct TaskChange {
+  std::string path;  // Below /workspace; any bytes but NUL.
+  std::string kind;  // added, removed or modified.
+  // Empty where there is none: file, directory, symlink or other.
+  std::string type;
+  std::string old_type;
+  std::string mode;  // Four octal digits, or empty.
+  std::string old_mode;
+  std::uint64_t size = 0;
+  std::uint64_t old_size = 0;
+  // Of files and symbolic links: text, binary, too_large or unreadable. Else empty.
+  std::string shown;
+  std::string text;  // A patch in the form of git, if it is shown.
+};
+
+struct TaskDiff {
+  std::string task_id;
+  std::string snapshot;
+  std::int64_t added = 0;
+  std::int64_t removed = 0;
+  std::int64_t modified = 0;
+  std::vector<TaskChange> changes;  // By their paths.
+};
+
+// The numbers of a TaskDiff.
+struct TaskChangeCounts {
+  std::string snapshot;
+  std::int64_t added = 0;
+  std::int64_t removed = 0;
+  std::int64_t modified = 0;
+};
+
+// What happened in a task.
+struct TaskSummary {
+  std::string task_id;
+  std::int64_t commands = 0;  // In the journal.
+  std::int64_t running = 0;
+  std::int64_t failed = 0;       // Ended with another exit code than 0.
+  std::int64_t interrupted = 0;  // Of these, because their guest ended first.
+  std::int64_t duration_ms = 0;  // Of all that have ended, together.
+  std::uint64_t output_bytes = 0;
+  std::uint64_t output_dropped = 0;
+  std::int64_t resets = 0;
+  std::int64_t snapshots = 0;
+  std::uint64_t disk_bytes = 0;             // TaskDiskUse::total_bytes.
+  std::optional<TaskChangeCounts> changes;  // If they were asked for.
+  std::vector<TaskCommand> failures;        // The last 20 that failed.
+};
+
 // What a snapshot takes on the host's disk.
 struct TaskSnapshotUse {
   std::string name;

@@ -19,6 +19,7 @@ class Calls(Caller):
     _kinds = {
         "all": "flag",
         "allow_host_compat": "flag",
+        "changes_since": "text",
         "close": "flag",
         "command": "command",
         "count": "integer",
@@ -44,6 +45,7 @@ class Calls(Caller):
         "offset": "integer",
         "parents": "flag",
         "path": "text",
+        "paths": "texts",
         "recursive": "flag",
         "replace": "flag",
         "sequence": "integer",
@@ -435,6 +437,27 @@ class Calls(Caller):
         disk before is lost, unless a snapshot has it.
         """
         answer: results.TaskResetInfo = self._call("task reset", task_id=task_id, snapshot=snapshot)
+        return answer
+
+    def diff_task(self, task_id: str, *, snapshot: str = "create",
+                  paths: Optional[Sequence[str]] = None) -> results.TaskDiff:
+        """Returns what the workspace has now, against a snapshot.
+
+        ``paths``: compare these alone; relative ones count from /workspace. Times and owners do not count.
+        ``text`` of a change is a patch as git writes it; files above 256 KiB, and what is beyond 16 MiB of
+        them, have none. The snapshot is read by a guest of its own; the present state is told by the task's
+        guest, which is started.
+        """
+        answer: results.TaskDiff = self._call("task diff", task_id=task_id, snapshot=snapshot, paths=paths)
+        return answer
+
+    def summarize_task(self, task_id: str, *, changes_since: Optional[str] = None) -> results.TaskSummary:
+        """Returns what ran in the task, what failed, how long it took and what it takes of the disk.
+
+        ``changes_since``: a snapshot such as ``create``; the changes since then are counted as by diff_task,
+        which starts guests. Without it no guest is started.
+        """
+        answer: results.TaskSummary = self._call("task summary", task_id=task_id, changes_since=changes_since)
         return answer
 
     def df_task(self, task_id: str) -> results.TaskDiskUse:
@@ -851,6 +874,14 @@ class TaskCalls:
     def reset(self, *, snapshot: str = "create") -> results.TaskResetInfo:
         """Pyro.reset_task for this task."""
         return self._pyro.reset_task(self.task_id, snapshot=snapshot)
+
+    def diff(self, *, snapshot: str = "create", paths: Optional[Sequence[str]] = None) -> results.TaskDiff:
+        """Pyro.diff_task for this task."""
+        return self._pyro.diff_task(self.task_id, snapshot=snapshot, paths=paths)
+
+    def summarize(self, *, changes_since: Optional[str] = None) -> results.TaskSummary:
+        """Pyro.summarize_task for this task."""
+        return self._pyro.summarize_task(self.task_id, changes_since=changes_since)
 
     def df(self) -> results.TaskDiskUse:
         """Pyro.df_task for this task."""

@@ -493,6 +493,61 @@ class TaskResetInfo(TaskReset):
     task_id: str  # The task's id.
 
 
+class TaskChange(TypedDict):
+    """A path that differs from a snapshot."""
+
+    path: str  # Below /workspace.
+    kind: Literal["added", "removed", "modified"]  # What happened to it.
+    type: Optional[Literal["file", "directory", "symlink", "other"]]  # What it is; None: it is removed.
+    old_type: Optional[Literal["file", "directory", "symlink", "other"]]  # What it was; None: it is added.
+    mode: Optional[str]  # Four octal digits, or None.
+    old_mode: Optional[str]  # Four octal digits, or None.
+    size: int  # Its size now.
+    old_size: int  # Its size then.
+    # What text holds of a file or symbolic link, or why there is none; else None.
+    shown: Optional[Literal["text", "binary", "too_large", "unreadable"]]
+    text: Optional[str]  # A patch in the form of git; None: none.
+
+
+class TaskDiff(TypedDict):
+    """What differs from a snapshot."""
+
+    task_id: str  # The task's id.
+    snapshot: str  # The snapshot that it is compared with.
+    added: int  # Paths that are new.
+    removed: int  # Paths that are gone.
+    modified: int  # Paths whose type, mode or content is another.
+    count: int
+    changes: list[TaskChange]  # All of these, by their paths.
+
+
+class TaskChangeCounts(TypedDict):
+    """The numbers of a diff."""
+
+    snapshot: str  # The snapshot that is meant.
+    added: int  # Paths that are new.
+    removed: int  # Paths that are gone.
+    modified: int  # Paths that are others.
+
+
+class TaskSummary(TypedDict):
+    """What happened in a task."""
+
+    task_id: str  # The task's id.
+    commands: int  # Entries in its journal.
+    running: int  # Commands that run now.
+    failed: int  # Commands with another exit code than 0.
+    interrupted: int  # Of these, whose guest ended before them.
+    duration_ms: int  # The time of all commands together.
+    output_bytes: int  # Their output in the journal.
+    output_dropped: int  # Their output that is not kept.
+    resets: int  # How often its disk was reset.
+    snapshots: int  # The number of its snapshots.
+    disk_bytes: int  # What all of it takes on this host.
+    changes: Optional[TaskChangeCounts]  # What changed since a snapshot; None: not asked for.
+    failures: list[TaskCommand]  # The last 20 commands that failed.
+
+
 class TaskSnapshotUse(TypedDict):
     """What a snapshot takes on the host's disk."""
 

@@ -222,6 +222,21 @@ constexpr Field kResetTaskRequest[] = {
         "snapshot", "The snapshot; 'create' is the task's first state"),
 };
 
+constexpr Field kDiffTaskRequest[] = {
+    Inline<DiffTaskRequest, TaskRequest>(),
+    SnapshotNameRow<DiffTaskRequest, &DiffTaskRequest::snapshot>(
+        "snapshot", "The snapshot; 'create' is the task's first state"),
+    Row<DiffTaskRequest, &DiffTaskRequest::paths>(
+        "paths", "Compare these alone; relative ones from /workspace")
+        .Positional("PATH"),
+};
+
+constexpr Field kSummarizeTaskRequest[] = {
+    Inline<SummarizeTaskRequest, TaskRequest>(),
+    SnapshotNameRow<SummarizeTaskRequest, &SummarizeTaskRequest::changes_since>(
+        "changes_since", "Count what changed since this snapshot, too; this starts guests"),
+};
+
 constexpr const char* kNoSnapshotTool =
     "the list of tools has no room for it yet; task_exec with git keeps states of a workspace";
 
@@ -531,6 +546,33 @@ constexpr Operation kTaskOperations[] = {
             "otherwise. What was on the disk before is lost, unless a snapshot has it.",
         .no_tool = kNoSnapshotTool,
     }),
+    By<DiffTaskRequest, &Engine::DiffTask, kWhole>({
+        .name = "task diff",
+        .method = "diff_task",
+        .effect = Effect::kReads,
+        .needs = kGuest,
+        .sentence = "Show what a task's workspace has now, against a snapshot",
+        .for_python =
+            "Returns what the workspace has now, against a snapshot.\n\n"
+            "``paths``: compare these alone; relative ones count from /workspace. Times and owners "
+            "do not count. ``text`` of a change is a patch as git writes it; files above 256 KiB, "
+            "and what is beyond 16 MiB of them, have none. The snapshot is read by a guest of its "
+            "own; the present state is told by the task's guest, which is started.",
+        .no_tool = kNoSnapshotTool,
+    }),
+    By<SummarizeTaskRequest, &Engine::SummarizeTask, &TaskRequest::task_id,
+       &SummarizeTaskRequest::changes_since>({
+        .name = "task summary",
+        .method = "summarize_task",
+        .effect = Effect::kReads,
+        .sentence = "Show what ran in a task, what failed, how long it took and what it takes",
+        .for_python =
+            "Returns what ran in the task, what failed, how long it took and what it takes of the "
+            "disk.\n\n"
+            "``changes_since``: a snapshot such as ``create``; the changes since then are counted "
+            "as by diff_task, which starts guests. Without it no guest is started.",
+        .no_tool = "task_logs shows the commands, and task_status what the disk takes",
+    }),
     By<TaskRequest, &Engine::DfTask, &TaskRequest::task_id>({
         .name = "task df",
         .method = "df_task",
@@ -588,6 +630,9 @@ PYRO_ROWS(ReadTaskCommandRequest, "ReadTaskCommandRequest", "A command of a task
 PYRO_ROWS(ReadTaskOutputRequest, "ReadTaskOutputRequest", "A part of a command's output.",
           kReadTaskOutputRequest)
 PYRO_ROWS(TaskSnapshotRequest, "TaskSnapshotRequest", "A snapshot of a task.", kTaskSnapshotRequest)
+PYRO_ROWS(DiffTaskRequest, "DiffTaskRequest", "A task, and what of it is compared.",
+          kDiffTaskRequest)
+PYRO_ROWS(SummarizeTaskRequest, "SummarizeTaskRequest", "A task to sum up.", kSummarizeTaskRequest)
 PYRO_ROWS(ResetTaskRequest, "ResetTaskRequest", "A task and the snapshot that it becomes.",
           kResetTaskRequest)
 PYRO_ROWS(RenameTaskRequest, "RenameTaskRequest", "A task and its new name.", kRenameTaskRequest)

@@ -218,6 +218,69 @@ constexpr Field kDeletedTaskSnapshot[] = {
     Row<DeletedTaskSnapshot, &DeletedTaskSnapshot::deleted>("deleted", "True"),
 };
 
+constexpr const char* kTypes = "file|directory|symlink|other";
+
+constexpr Field kTaskChange[] = {
+    Row<TaskChange, &TaskChange::path>("path", "Below /workspace"),
+    Row<TaskChange, &TaskChange::kind>("kind", "What happened to it")
+        .OneOf("added|removed|modified"),
+    Row<TaskChange, &TaskChange::type>("type", "What it is; null: it is removed")
+        .OneOf(kTypes)
+        .NullIfUnset(),
+    Row<TaskChange, &TaskChange::old_type>("old_type", "What it was; null: it is added")
+        .OneOf(kTypes)
+        .NullIfUnset(),
+    Row<TaskChange, &TaskChange::mode>("mode", "Four octal digits, or null").NullIfUnset(),
+    Row<TaskChange, &TaskChange::old_mode>("old_mode", "Four octal digits, or null").NullIfUnset(),
+    Row<TaskChange, &TaskChange::size>("size", "Its size now").Of(Unit::kBytes),
+    Row<TaskChange, &TaskChange::old_size>("old_size", "Its size then").Of(Unit::kBytes),
+    Row<TaskChange, &TaskChange::shown>(
+        "shown", "What text holds of a file or symbolic link, or why there is none; else null")
+        .OneOf("text|binary|too_large|unreadable")
+        .NullIfUnset(),
+    Row<TaskChange, &TaskChange::text>("text", "A patch in the form of git; null: none")
+        .NullIfUnset(),
+};
+
+constexpr Field kTaskDiff[] = {
+    TaskIdRow<TaskDiff>(),
+    Row<TaskDiff, &TaskDiff::snapshot>("snapshot", "The snapshot that it is compared with"),
+    Row<TaskDiff, &TaskDiff::added>("added", "Paths that are new"),
+    Row<TaskDiff, &TaskDiff::removed>("removed", "Paths that are gone"),
+    Row<TaskDiff, &TaskDiff::modified>("modified", "Paths whose type, mode or content is another"),
+    Row<TaskDiff, &TaskDiff::changes>("changes", "All of these, by their paths").Counted(),
+};
+
+constexpr Field kTaskChangeCounts[] = {
+    Row<TaskChangeCounts, &TaskChangeCounts::snapshot>("snapshot", "The snapshot that is meant"),
+    Row<TaskChangeCounts, &TaskChangeCounts::added>("added", "Paths that are new"),
+    Row<TaskChangeCounts, &TaskChangeCounts::removed>("removed", "Paths that are gone"),
+    Row<TaskChangeCounts, &TaskChangeCounts::modified>("modified", "Paths that are others"),
+};
+
+constexpr Field kTaskSummary[] = {
+    TaskIdRow<TaskSummary>(),
+    Row<TaskSummary, &TaskSummary::commands>("commands", "Entries in its journal"),
+    Row<TaskSummary, &TaskSummary::running>("running", "Commands that run now"),
+    Row<TaskSummary, &TaskSummary::failed>("failed", "Commands with another exit code than 0"),
+    Row<TaskSummary, &TaskSummary::interrupted>("interrupted",
+                                                "Of these, whose guest ended before them"),
+    Row<TaskSummary, &TaskSummary::duration_ms>("duration_ms", "The time of all commands together")
+        .Of(Unit::kMilliseconds),
+    Row<TaskSummary, &TaskSummary::output_bytes>("output_bytes", "Their output in the journal")
+        .Of(Unit::kBytes),
+    Row<TaskSummary, &TaskSummary::output_dropped>("output_dropped",
+                                                   "Their output that is not kept")
+        .Of(Unit::kBytes),
+    Row<TaskSummary, &TaskSummary::resets>("resets", "How often its disk was reset"),
+    Row<TaskSummary, &TaskSummary::snapshots>("snapshots", "The number of its snapshots"),
+    Row<TaskSummary, &TaskSummary::disk_bytes>("disk_bytes", "What all of it takes on this host")
+        .Of(Unit::kBytes),
+    Row<TaskSummary, &TaskSummary::changes>("changes",
+                                            "What changed since a snapshot; null: not asked for"),
+    Row<TaskSummary, &TaskSummary::failures>("failures", "The last 20 commands that failed"),
+};
+
 template <typename Owner>
 constexpr Field OwnBytesRow() {
   return Row<Owner, &Owner::own_bytes>("own_bytes", "Of these, what no other file has")
@@ -341,6 +404,10 @@ PYRO_ROWS(TaskSnapshotInfo, "TaskSnapshotInfo", "A snapshot by itself.", kTaskSn
 PYRO_ROWS(TaskSnapshots, "TaskSnapshots", "The snapshots of a task.", kTaskSnapshots)
 PYRO_ROWS(DeletedTaskSnapshot, "DeletedTaskSnapshot", "A snapshot that was deleted.",
           kDeletedTaskSnapshot)
+PYRO_ROWS(TaskChange, "TaskChange", "A path that differs from a snapshot.", kTaskChange)
+PYRO_ROWS(TaskDiff, "TaskDiff", "What differs from a snapshot.", kTaskDiff)
+PYRO_ROWS(TaskChangeCounts, "TaskChangeCounts", "The numbers of a diff.", kTaskChangeCounts)
+PYRO_ROWS(TaskSummary, "TaskSummary", "What happened in a task.", kTaskSummary)
 PYRO_ROWS(TaskSnapshotUse, "TaskSnapshotUse", "What a snapshot takes on the host's disk.",
           kTaskSnapshotUse)
 PYRO_ROWS(TaskDiskUse, "TaskDiskUse", "What a task takes on the host's disk.", kTaskDiskUse)

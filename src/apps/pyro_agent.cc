@@ -1,5 +1,5 @@
 // PID 1 of a guest. Takes no arguments: the host sends all its settings. Under another name it
-// carries out one operation on files.
+// carries out one operation on files; with arguments it is the program of agent/tree.h.
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -26,6 +26,7 @@
 #include "agent/power.h"
 #include "agent/process_tree.h"
 #include "agent/setup.h"
+#include "agent/tree.h"
 #include "agent/warm_up.h"
 #include "base/build_id.h"
 #include "base/try.h"
@@ -118,6 +119,9 @@ Status Run() {
 int main(int argc, char** argv) {
   if (argc > 0 && std::string_view(argv[0]) == pyro::agent::kFileProgram) {
     return pyro::agent::FileProgram();
+  }
+  if (::getpid() != 1 && argc > 1) {
+    return pyro::agent::RunTreeProgram({argv + 1, static_cast<std::size_t>(argc - 1)});
   }
   if (::getpid() != 1) {
     pyro::agent::ConsoleLine("only the kernel of a guest can start this program");

@@ -82,6 +82,9 @@ class LocalEngine final : public Engine {
                                                  const std::string& name) override;
   Result<TaskResetInfo> ResetTask(const std::string& task_id, const std::string& snapshot,
                                   const CallIo& io) override;
+  Result<TaskDiff> DiffTask(const DiffTaskRequest& request, const CallIo& io) override;
+  Result<TaskSummary> SummarizeTask(const std::string& task_id, const std::string& changes_since,
+                                    const CallIo& io) override;
   Result<TaskDiskUse> DfTask(const std::string& task_id) override;
   Result<TaskFileRead> ReadTaskFile(const ReadTaskFileRequest& request, const CallIo& io) override;
   Result<TaskFileInfo> WriteTaskFile(const WriteTaskFileRequest& request,

@@ -222,6 +222,9 @@ class Campaign:
             assert self.pyro("task", "snapshot", "create", other.id, "x").code == 0
             killed(point, "snapshot", "delete", other.id, "x")
             assert names() == ["create", "old"], point
+        for point in failpoints.DIFF:
+            killed(point, "diff", other.id, "--snapshot", "old")
+            assert self.pyro("vm", "list", "-q").text == "", point
         resets = 0
         for point in failpoints.RESET:
             assert other.exec("sh", "-c", "echo new > f").code == 0
@@ -296,7 +299,7 @@ STAGES = {
                  [*failpoints.SETTLE, *failpoints.LEFTOVER, *failpoints.EXPORT, *failpoints.ADOPT,
                   *failpoints.DELETE, *failpoints.DELETE_RUNNING]),
     "snapshots": ([Campaign.snapshots],
-                  [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET]),
+                  [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET, *failpoints.DIFF]),
     "creations": ([Campaign.creations, Campaign.leases],
                   [*failpoints.CREATE, *failpoints.SEED, *failpoints.LEASE]),
 }

@@ -44,7 +44,9 @@ class SnapshotsOfTaskTest : public EngineFixture {
   }
   std::vector<std::string> Names(const std::string& id) const {
     std::vector<std::string> names;
-    for (const TaskSnapshot& one : engine_->ListTaskSnapshots(id)->snapshots) {
+    const auto list = engine_->ListTaskSnapshots(id);
+    EXPECT_TRUE(list.ok());
+    for (const TaskSnapshot& one : list->snapshots) {
       names.push_back(one.name);
     }
     std::sort(names.begin(), names.end());
@@ -158,6 +160,33 @@ TEST_F(SnapshotsOfTaskTest, ACancelledSnapshotIsNone) {
   EXPECT_EQ(CodeOf(engine_->ResetTask(id, "create", io)), ErrorCode::kCancelled);
   EXPECT_EQ(engine_->StatusTask(id)->state, GuestState::kStarted);
   EXPECT_EQ(Names(id), std::vector<std::string>{"create"});
+}
+
+TEST_F(SnapshotsOfTaskTest, ASummaryCountsWhatRanAndNamesWhatFailed) {
+  const std::string id = Create();
+  ASSERT_TRUE(engine_->ExecTask(id, Shell("echo 12345"), 0).ok());
+  ASSERT_TRUE(engine_->ExecTask(id, Shell("exit 3"), 0).ok());
+  ASSERT_TRUE(engine_->StartTaskCommand(id, Shell("sleep 600"), 0).ok());
+  auto summary = engine_->SummarizeTask(id);
+  ASSERT_TRUE(summary.ok()) << summary.error().message;
+  EXPECT_EQ(summary->task_id, id);
+  EXPECT_EQ(summary->commands, 3);
+  EXPECT_EQ(summary->running, 1);
+  EXPECT_EQ(summary->failed, 1);
+  EXPECT_EQ(summary->output_bytes, 6U);
+  EXPECT_EQ(summary->snapshots, 1);
+  EXPECT_FALSE(summary->changes);
+  ASSERT_EQ(summary->failures.size(), 1U);
+  EXPECT_EQ(summary->failures[0].sequence, 2);
+  EXPECT_EQ(summary->failures[0].exit_code, 3);
+  ASSERT_TRUE(engine_->ResetTask(id).ok());
+  summary = engine_->SummarizeTask(id);
+  ASSERT_TRUE(summary.ok());
+  EXPECT_EQ(summary->resets, 1);
+  EXPECT_EQ(summary->running, 0);
+  EXPECT_EQ(summary->failed, 2);
+  EXPECT_EQ(summary->interrupted, 1);
+  EXPECT_EQ(CodeOf(engine_->SummarizeTask(id, "none")), ErrorCode::kNotFound);
 }
 
 TEST_F(SnapshotsOfTaskTest, WhatATaskTakesIsToldPartByPart) {

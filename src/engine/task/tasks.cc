@@ -25,10 +25,12 @@
 #include "engine/session/journaled_command.h"
 #include "engine/task/running_task.h"
 #include "engine/task/snapshots.h"
+#include "engine/task/task_diff.h"
 #include "engine/task/task_transfer.h"
 #include "engine/task/transfer_notices.h"
 #include "image/store/blank.h"
 #include "state/instance/instance_directory.h"
+#include "state/snapshot/snapshots.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/sparse_copy.h"
@@ -271,6 +273,20 @@ Result<ExportedPath> LocalEngine::ExportTask(const std::string& task_id, const s
   PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
   return ExportFromGuest(*running.taken.link, running.taken.instance.id, path, destination, options,
                          io);
+}
+
+Result<TaskDiff> LocalEngine::DiffTask(const DiffTaskRequest& request, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(PathsBelowWorkspace(request.paths));
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, request.task_id));
+  PYRO_RETURN_IF_ERROR(state::ReadSnapshot(
+      state::InstanceDirectory(context_.state, found.instance.id), request.snapshot));
+  PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
+  if (!running.taken.link) {
+    return MakeError(ErrorCode::kWrongState, "the task runs on the host, and has no snapshots",
+                     "make a task with a guest");
+  }
+  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
+  return DiffGuest(context_, running.taken.instance, *running.taken.link, request, io);
 }
 
 }  // namespace pyro::engine

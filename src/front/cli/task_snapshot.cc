@@ -1,11 +1,17 @@
-// pyro task snapshot | reset | df
+// pyro task snapshot | reset | diff | summary | df
 
+#include <unistd.h>
+
+#include <memory>
 #include <string>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "api/json.h"
 #include "base/text.h"
+#include "front/cli/call.h"
+#include "front/cli/harmless.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
 #include "front/cli/task.h"
@@ -50,6 +56,75 @@ void PrintUse(const Context&, const TaskDiskUse& use, bool) {
                     FormatBytes(use.free_bytes)));
 }
 
+void PrintSummary(const Context&, const TaskSummary& summary, bool) {
+  Print(
+      fmt::format("Commands: {}, {} failed, {} interrupted, {} running\nTime: {} ms\n"
+                  "Output: {}{}\n",
+                  summary.commands, summary.failed, summary.interrupted, summary.running,
+                  summary.duration_ms, FormatBytes(summary.output_bytes),
+                  summary.output_dropped == 0
+                      ? ""
+                      : fmt::format(", and {} not kept", FormatBytes(summary.output_dropped))));
+  Print(fmt::format("Disk: {}, snapshots: {}, resets: {}\n", FormatBytes(summary.disk_bytes),
+                    summary.snapshots, summary.resets));
+  if (summary.changes) {
+    const TaskChangeCounts& changes = *summary.changes;
+    Print(fmt::format("Changes since {}: {} added, {} removed, {} modified\n", changes.snapshot,
+                      changes.added, changes.removed, changes.modified));
+  }
+  for (const TaskCommand& one : summary.failures) {
+    Print(fmt::format("Failed: {} $ {} ({})\n", one.sequence, OneLine(one), HowItEnded(one)));
+  }
+}
+
+struct DiffFlags {
+  DiffTaskRequest request;
+  bool raw = false;
+};
+
+void PrintDifference(const TaskChange& change, Escapes escapes) {
+  if (!change.text.empty()) {
+    Print(escapes == Escapes::kShown ? Harmless(change.text) : change.text);
+    return;
+  }
+  const std::string_view type = change.type.empty() ? change.old_type : change.type;
+  const std::string why = change.shown.empty()          ? ""
+                          : change.shown == "too_large" ? ": too large to be shown"
+                                                        : ": it could not be read";
+  // Of the lines before a patch, which programs skip.
+  Print(fmt::format("# {} {} {}{}\n", change.kind, type, Printable(change.path, 4096), why));
+}
+
+int Diff(Engine& engine, const Context& context, const DiffFlags& flags) {
+  Call call(StyleOf(context, false), flags.request.task_id);
+  const auto diff = call.Run([&](const CallIo& io) { return engine.DiffTask(flags.request, io); });
+  if (!diff) return Fail(diff.error(), context);
+  if (context.json) {
+    PrintJson(ToJson(*diff));
+    return kExitOk;
+  }
+  const Escapes escapes = EscapesOn(STDOUT_FILENO, flags.raw);
+  for (const TaskChange& change : diff->changes) PrintDifference(change, escapes);
+  return kExitOk;
+}
+
+void AddDiff(CLI::App& task, Context& context) {
+  const auto flags = std::make_shared<DiffFlags>();
+  CLI::App* diff = AddNamed(
+      task, *api::FindOperation("task diff"),
+      {.example = "pyro task diff $id\n  pyro task diff $id --snapshot before src",
+       .note = "Prints a patch as git does, and a line with # for what has none. Starts a stopped\n"
+               "guest. Files above 256 KiB are named only. Times and owners do not count."});
+  AddJson(diff, context);
+  AddFields(diff, flags->request, {"paths"});
+  diff->add_flag("--raw", flags->raw, "Let escape sequences act on a terminal");
+  diff->add_option("paths", flags->request.paths,
+                   "Compare these alone; relative ones from /workspace")
+      ->type_name("PATH");
+  OnChosen(diff, context,
+           [&context, flags](Engine& engine) { return Diff(engine, context, *flags); });
+}
+
 }  // namespace
 
 void AddTaskSnapshots(CLI::App& task, Context& context) {
@@ -86,6 +161,12 @@ void AddTaskSnapshots(CLI::App& task, Context& context) {
                  .note = "What was on the disk before is lost, unless a snapshot has it."},
        .waits = true},
       PrintReset);
+  AddDiff(task, context);
+  AddRowCommand(task, context,
+                {.operation = "task summary",
+                 .texts = {.example = "pyro task summary $id --changes-since create"},
+                 .waits = true},
+                PrintSummary);
   AddRowCommand(task, context, {.operation = "task df", .texts = {.example = "pyro task df $id"}},
                 PrintUse);
 }

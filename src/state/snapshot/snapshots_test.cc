@@ -37,7 +37,8 @@ class SnapshotsTest : public ::testing::Test {
   }
   std::vector<std::string> Names() const {
     std::vector<std::string> names;
-    for (const Snapshot& one : *ListSnapshots(task_)) names.push_back(one.name);
+    const auto snapshots = ListSnapshots(task_);
+    for (const Snapshot& one : *snapshots) names.push_back(one.name);
     return names;
   }
   ErrorCode CodeOf(const Status& status) const {

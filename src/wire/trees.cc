@@ -1,0 +1,103 @@
+#include "wire/trees.h"
+
+#include <charconv>
+#include <utility>
+
+#include "base/fields.h"
+#include "base/text.h"
+#include "base/try.h"
+
+namespace pyro::wire {
+namespace {
+
+// Cuts the text up to the separator off; nullopt: there is none.
+std::optional<std::string_view> CutOff(std::string_view& text, char separator) {
+  const std::size_t end = text.find(separator);
+  if (end == std::string_view::npos) return std::nullopt;
+  const std::string_view part = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  return part;
+}
+
+template <typename T>
+bool ReadNumber(std::string_view text, T& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool IsPathBelow(std::string_view path) {
+  if (path.empty()) return false;
+  for (const std::string_view name : Split(path, '/')) {
+    if (name.empty() || name == "." || name == "..") return false;
+  }
+  return true;
+}
+
+bool ReadStat(std::string_view text, TreeEntry& entry) {
+  const auto words = Split(text, ' ');
+  if (words.size() != 6 || words[0].size() != 1) return false;
+  entry.type = words[0][0];
+  if (std::string_view("fdlo").find(entry.type) == std::string_view::npos) return false;
+  return ReadNumber(words[1], entry.mode) && entry.mode >= 0 && entry.mode <= 07777 &&
+         ReadNumber(words[2], entry.size) && entry.size >= 0 && ReadNumber(words[3], entry.mtime) &&
+         ReadNumber(words[4], entry.ctime) && ReadNumber(words[5], entry.inode);
+}
+
+}  // namespace
+
+Result<Tree> ReadTree(std::string_view text) {
+  Tree tree;
+  while (!text.empty()) {
+    const auto stat = CutOff(text, '\0');
+    const auto path = stat ? CutOff(text, '\0') : std::nullopt;
+    const auto target = path ? CutOff(text, '\0') : std::nullopt;
+    TreeEntry entry;
+    if (!target || !ReadStat(*stat, entry) || !IsPathBelow(*path)) {
+      return MalformedMessage("a list of files");
+    }
+    entry.target = *target;
+    if (tree.size() >= kMaxTreeEntries) {
+      return MakeError(ErrorCode::kLimit, "the workspace has more than a million files");
+    }
+    tree.insert_or_assign(std::string(*path), std::move(entry));
+  }
+  return tree;
+}
+
+Result<std::vector<std::optional<std::string>>> ReadContents(std::string_view text,
+                                                             std::size_t count) {
+  std::vector<std::optional<std::string>> contents;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto line = CutOff(text, '\n');
+    std::size_t size = 0;
+    if (!line) return MalformedMessage("the content of files");
+    if (*line == "-") {
+      contents.emplace_back();
+      continue;
+    }
+    if (!ReadNumber(*line, size) || size > kMaxShownFile || size > text.size()) {
+      return MalformedMessage("the content of files");
+    }
+    contents.emplace_back(text.substr(0, size));
+    text.remove_prefix(size);
+  }
+  if (!text.empty()) return MalformedMessage("the content of files");
+  return contents;
+}
+
+Result<std::vector<std::optional<std::uint64_t>>> ReadDigests(std::string_view text,
+                                                              std::size_t count) {
+  std::vector<std::optional<std::uint64_t>> digests;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto line = CutOff(text, '\n');
+    std::uint64_t digest = 0;
+    if (!line || (*line != "-" && !ReadNumber(*line, digest))) {
+      return MalformedMessage("the digests of files");
+    }
+    digests.push_back(*line == "-" ? std::nullopt : std::optional(digest));
+  }
+  if (!text.empty()) return MalformedMessage("the digests of files");
+  return digests;
+}
+
+}  // namespace pyro::wire

@@ -1,0 +1,67 @@
+#include "wire/trees.h"
+
+#include <gtest/gtest.h>
+
+namespace pyro::wire {
+namespace {
+
+std::string Entry(const std::string& stat, const std::string& path,
+                  const std::string& target = "") {
+  return stat + '\0' + path + '\0' + target + '\0';
+}
+
+constexpr const char* kStat = "f 420 5 -1 17 9";
+
+TEST(TreesTest, AnEntryIsReadWithEveryByteOfItsName) {
+  const auto tree = ReadTree(Entry(kStat, "d/\xff\n x") + Entry("l 511 2 3 4 5", "l", "/to"));
+  ASSERT_TRUE(tree.ok()) << tree.error().message;
+  ASSERT_EQ(tree->size(), 2U);
+  const TreeEntry& one = tree->at("d/\xff\n x");
+  EXPECT_EQ(one.type, 'f');
+  EXPECT_EQ(one.mode, 0644);
+  EXPECT_EQ(one.size, 5);
+  EXPECT_EQ(one.mtime, -1);
+  EXPECT_EQ(one.ctime, 17);
+  EXPECT_EQ(one.inode, 9);
+  EXPECT_EQ(tree->at("l").target, "/to");
+  EXPECT_TRUE(ReadTree("")->empty());
+}
+
+TEST(TreesTest, AMalformedListIsRefused) {
+  for (const std::string& text :
+       {Entry("f 420 5 1 1", "a"), Entry("f 420 5 1 1 1 1", "a"), Entry("x 420 5 1 1 1", "a"),
+        Entry("f 4096 5 1 1 1", "a"), Entry("f -1 5 1 1 1", "a"), Entry("f 420 -5 1 1 1", "a"),
+        Entry("f 420 5 1 1 x", "a"), Entry(kStat, ""), Entry(kStat, "/a"), Entry(kStat, "a/"),
+        Entry(kStat, "a//b"), Entry(kStat, "../a"), Entry(kStat, "a/./b"), Entry(kStat, ".."),
+        std::string(kStat), std::string("f 420 5 1 1 1\0a\0", 16)}) {
+    const auto tree = ReadTree(text);
+    EXPECT_EQ(tree ? ErrorCode::kInternal : tree.error().code, ErrorCode::kProtocol) << text;
+  }
+}
+
+TEST(TreesTest, ContentsAreAsManyAndAsLongAsTheySay) {
+  const auto contents = ReadContents("3\na\nb-\n0\n", 3);
+  ASSERT_TRUE(contents.ok()) << contents.error().message;
+  EXPECT_EQ((*contents)[0], "a\nb");
+  EXPECT_FALSE((*contents)[1]);
+  EXPECT_EQ((*contents)[2], "");
+  EXPECT_FALSE(ReadContents("3\nabc", 2).ok());
+  EXPECT_FALSE(ReadContents("3\nabcx", 1).ok());
+  EXPECT_FALSE(ReadContents("4\nabc", 1).ok());
+  EXPECT_FALSE(ReadContents("-3\nabc", 1).ok());
+  const std::string large = std::to_string(kMaxShownFile + 1) + "\n";
+  EXPECT_FALSE(ReadContents(large + std::string(kMaxShownFile + 1, 'x'), 1).ok());
+}
+
+TEST(TreesTest, DigestsAreAsManyAsWereAsked) {
+  const auto digests = ReadDigests("18446744073709551615\n-\n", 2);
+  ASSERT_TRUE(digests.ok()) << digests.error().message;
+  EXPECT_EQ((*digests)[0], UINT64_MAX);
+  EXPECT_FALSE((*digests)[1]);
+  EXPECT_FALSE(ReadDigests("1\n", 2).ok());
+  EXPECT_FALSE(ReadDigests("1\n2\n", 1).ok());
+  EXPECT_FALSE(ReadDigests("x\n", 1).ok());
+}
+
+}  // namespace
+}  // namespace pyro::wire
