@@ -5,6 +5,7 @@ and here N, which counts verdicts on this host."""
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -56,7 +57,7 @@ vm/test_network.py::test_without_network_there_is_no_device
 def pyro(*words, env=None, seconds=300):
     """The finished process; its exit code is 124 after that time."""
     whole = dict(os.environ, PYRO_CACHE_DIR=str(CACHE), PYRO_STATE_DIR=str(STATE), TMPDIR="/var/tmp") | (env or {})
-    words = ["timeout", "--signal=INT", str(seconds), str(BIN / "pyro"), *words]
+    words = ["timeout", "--foreground", "--signal=INT", str(seconds), str(BIN / "pyro"), *words]
     return subprocess.run(words, env=whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -189,5 +190,6 @@ def tests(*only):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))  # So that busy loops end, too.
     step = {"templates": templates, "verdicts": verdicts, "here": here, "times": times, "tests": tests}[sys.argv[1]]
     sys.exit(0 if step(*sys.argv[2:]) in (True, None) else 1)
