@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,7 +69,8 @@ struct TaskRequest {
 
 struct ExecTaskRequest : TaskRequest {
   Command command;
-  std::int64_t timeout_seconds = kDefaultTimeoutSeconds;
+  std::optional<std::int64_t> timeout_seconds;  // Empty: the task's own, or kDefaultTimeoutSeconds.
+  bool journal = true;
 };
 
 struct StartTaskCommandRequest : TaskRequest {
@@ -116,6 +118,10 @@ struct ExportTaskRequest : TaskRequest {
   std::string path;
   std::string destination;
   bool force = false;
+};
+
+struct ListTasksRequest {
+  std::vector<std::string> labels;
 };
 
 struct RenameTaskRequest : TaskRequest {
@@ -185,6 +191,10 @@ struct DiffTaskRequest : TaskRequest {
 
 struct SummarizeTaskRequest : TaskRequest {
   std::string changes_since;
+};
+
+struct UpdateTaskRequest : TaskRequest {
+  TaskChanges changes;
 };
 
 struct EnvironmentRequest {

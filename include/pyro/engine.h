@@ -147,15 +147,21 @@ class Engine {
   virtual Result<std::vector<SparePoolInfo>> ListSparePools() = 0;
 
   // Tasks: a workspace and a journal that last until DeleteTask. `task_id` may be a prefix, as
-  // above. The files of a finished command are on disk. If a task's guest is gone (lease over,
+  // above, or the exact name of a task. kInvalidArgument: it fits several; the message tells their
+  // ids. The files of a finished command are on disk. If a task's guest is gone (lease over,
   // crash, reboot), the next command starts it again.
   virtual Result<TaskInfo> CreateTask(const TaskOptions& options, const CallIo& io = {}) = 0;
+  // Variables, directory, user and time limit that the call does not name are the task's defaults.
   // kCancelled: the command was killed and recorded as cancelled. A caller that dies leaves the
   // command running. kLimit: 256 commands already run in the task.
+  // With kCount the journal has the command's number, its times and its end, but neither its words,
+  // directory and user nor its output; and it ends with its caller.
+  enum class Keep { kAll, kCount };
   virtual Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
-                                          std::int64_t timeout_seconds, const CallIo& io = {}) = 0;
+                                          std::optional<std::int64_t> timeout_seconds,
+                                          const CallIo& io = {}, Keep keep = Keep::kAll) = 0;
   // The same, but returns once the command is recorded. The command goes on without a client, to
-  // its end or its timeout (0: none). ReadTaskOutput reads its output, GetTaskCommand waits for it,
+  // its own timeout (0: none). ReadTaskOutput reads its output, GetTaskCommand waits for it, and
   // CancelTaskCommand ends it. Of `io` no sink is used, and a stdin must be a regular file with at
   // most kMaxBackgroundInput bytes left. With kStaysOpen the command's stdin does not end after
   // them: WriteTaskStdin writes on and ends it. A caller that dies before all bytes are on their
@@ -196,7 +202,8 @@ class Engine {
                                                     std::int64_t sequence,
                                                     const CallIo& io = {}) = 0;
   virtual Result<TaskInfo> StatusTask(const std::string& task_id) = 0;
-  virtual Result<std::vector<TaskInfo>> ListTasks() = 0;
+  // `labels`: KEY, or KEY=VALUE; only tasks that have all of these. Empty: all tasks.
+  virtual Result<std::vector<TaskInfo>> ListTasks(const std::vector<std::string>& labels = {}) = 0;
   // One journal entry without its output. Waits up to `wait`, at most 7 days, for the command's
   // end. A command that has not ended by then is returned as running. kNotFound: no such task or
   // command.
@@ -232,6 +239,9 @@ class Engine {
                                                   const CallIo& io = {}) = 0;
   // Gives the task another name for people, as TaskOptions has it; empty: none.
   virtual Result<TaskInfo> RenameTask(const std::string& task_id, const std::string& name) = 0;
+  // Changes name, labels, lease and defaults together. A running guest takes another lease at once,
+  // and later commands the other defaults.
+  virtual Result<TaskInfo> UpdateTask(const std::string& task_id, const TaskChanges& changes) = 0;
   // Syncs, powers off and interrupts running commands. A stopped task is no error.
   virtual Result<TaskInfo> StopTask(const std::string& task_id) = 0;
   // In any state, with its workspace and journal. Returns the full id. A whole id that names no
@@ -361,7 +371,7 @@ class Engine {
 
   // Checks this host, and starts a guest if an environment is installed. Takes seconds; the first
   // time some more, because it tests the accelerator.
-  virtual Result<DoctorReport> Doctor() = 0;
+  virtual Result<DoctorReport> Doctor(const CallIo& io = {}) = 0;
 
  protected:
   Engine() = default;

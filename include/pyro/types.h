@@ -24,6 +24,8 @@ inline constexpr std::int64_t kMaxDiskMib = 1024 * 1024;
 inline constexpr std::int64_t kMaxTtlSeconds = 10LL * 365 * 24 * 3600;
 inline constexpr std::int64_t kMaxTimeoutSeconds = 7LL * 24 * 3600;
 inline constexpr std::int64_t kDefaultTimeoutSeconds = 30;
+inline constexpr std::size_t kMaxNameBytes = 64;             // Of a task's name.
+inline constexpr std::size_t kMaxLabels = 64;                // Of a task.
 inline constexpr std::int64_t kMaxSpares = 64;               // Of one kind.
 inline constexpr std::size_t kMaxResultBytes = 1024 * 1024;  // Of each stream in a result.
 inline constexpr std::int64_t kMaxListedFiles = 100'000;     // Entries of one list.
@@ -147,7 +149,12 @@ struct VmInfo {
 
 // The options of a task. Its disk holds /workspace and every change to the root file system.
 struct TaskOptions : VmOptions {
-  std::string name;  // For people: any text of up to 64 bytes; several tasks may have the same.
+  // Any text of up to kMaxNameBytes that does not look like an id. Several tasks may have the same;
+  // a name that one task alone has works in place of its id.
+  std::string name;
+  // At most kMaxLabels. A key has 1 to 63 characters of A-Z a-z 0-9 . _ - / and begins with one of
+  // the first three; a value is text of up to 256 bytes.
+  std::map<std::string, std::string> labels;
   std::int64_t disk_mib = 10240;  // Its bound; the host stores only written blocks.
   // Seeds /workspace: a directory, or a tar archive, plain or compressed by gzip, bzip2, xz or
   // zstd. Empty: nothing.
@@ -157,6 +164,35 @@ struct TaskOptions : VmOptions {
   // Takes what git sees of a directory: tracked files, those that are neither tracked nor ignored,
   // and .git.
   bool git = false;
+  // Of each command that names none itself, as in Command. The variables may be secrets: they are
+  // in a file of the task's directory with mode 0600, and no result has a value.
+  std::map<std::string, std::string> env;
+  std::string cwd;
+  std::string user;
+  // Of commands that a caller waits for; empty: kDefaultTimeoutSeconds. 0: no limit.
+  std::optional<std::int64_t> timeout_seconds;
+};
+
+// What UpdateTask changes; what is empty stays as it is.
+struct TaskChanges {
+  // Taken away first: name, labels, env, cwd, user or timeout_seconds; labels.KEY and env.NAME take
+  // one away. What is not there is no error.
+  std::vector<std::string> unset;
+  std::string name;
+  std::map<std::string, std::string> labels;  // Added, or in the place of those with the same key.
+  std::optional<std::int64_t> ttl_seconds;    // Begins the lease again.
+  std::map<std::string, std::string> env;     // As labels.
+  std::string cwd;
+  std::string user;
+  std::optional<std::int64_t> timeout_seconds;
+};
+
+// What commands of a task get that name none themselves.
+struct TaskDefaults {
+  std::vector<std::string> env;  // The names of the variables.
+  std::string cwd;               // Empty: /workspace.
+  std::string user;              // Empty: root.
+  std::optional<std::int64_t> timeout_seconds;
 };
 
 // One entry of a task's journal.
@@ -185,6 +221,7 @@ struct TaskCommand {
 struct TaskInfo {
   std::string task_id;
   std::string name;  // Empty: it has none.
+  std::map<std::string, std::string> labels;
   std::string environment;
   GuestState state = GuestState::kCreated;
   std::string workspace_path = "/workspace";
@@ -205,6 +242,7 @@ struct TaskInfo {
   std::int64_t command_count = 0;
   std::optional<TaskCommand> last_command;
   std::uint64_t disk_bytes = 0;  // What the task takes on this host now.
+  TaskDefaults defaults;
   // Of CreateTask only: what was left out of the workspace, and more that its user must know.
   std::vector<std::string> notices;
 };

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Optional, Sequence, Union, overload
 
 from . import results
-from ._arguments import BytesCallback, Caller, Command, Descriptor, Files, Input, OutputCallback
+from ._arguments import USUAL_LIMIT, BytesCallback, Caller, Command, Descriptor, Files, Input, OutputCallback
 
 if TYPE_CHECKING:
     from ._client import Pyro
@@ -35,7 +35,9 @@ class Calls(Caller):
         "follow": "flag",
         "force": "flag",
         "git": "flag",
+        "journal": "flag",
         "keep_stdin": "flag",
+        "labels": "pairs",
         "limit": "integer",
         "machine": "auto,kvm,tcg,usermode",
         "mem_mib": "integer",
@@ -55,12 +57,14 @@ class Calls(Caller):
         "stderr_offset": "integer",
         "stdout_offset": "integer",
         "stream": "stdout,stderr",
+        "task list labels": "texts",
         "task start-command timeout_seconds": "limit",
         "task stdin timeout_seconds": "limit",
         "task_id": "text",
         "timeout_seconds": "integer",
         "to": "text",
         "ttl_seconds": "integer",
+        "unset": "texts",
         "user": "text",
         "value": "text",
         "vcpu_count": "integer",
@@ -199,41 +203,48 @@ class Calls(Caller):
         answer: results.SparePools = self._call("warm list")
         return answer
 
-    def create_task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024, ttl_seconds: int = 600,
-                    network: bool = False, allow_host_compat: bool = False,
+    def create_task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
+                    timeout_seconds: Optional[int] = None, ttl_seconds: int = 600, network: bool = False,
+                    allow_host_compat: bool = False,
                     machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None, name: Optional[str] = None,
-                    disk_mib: int = 10240, source_path: Union[str, os.PathLike[str], None] = None,
-                    exclude: Optional[Sequence[str]] = None, git: bool = False) -> results.TaskInfo:
+                    labels: Optional[Mapping[str, str]] = None, disk_mib: int = 10240,
+                    source_path: Union[str, os.PathLike[str], None] = None, exclude: Optional[Sequence[str]] = None,
+                    git: bool = False, env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None,
+                    user: Optional[str] = None) -> results.TaskInfo:
         """Makes a task and starts its guest.
 
         The guest is stopped ``ttl_seconds`` after its last use; workspace and journal stay, and the next
         command starts it again. ``disk_mib``: the bound of its disk, from 256; the host pays for what is
-        written. ``source_path``: a directory or a tar archive to fill /workspace with. ``exclude``: patterns
-        of what of it is left out, such as ``*.o`` or ``/build``. ``git``: take what git sees of the
-        directory, which is no ignored file, but .git. ``notices`` of the result name what was left out
-        unasked. MissingToolError: there is no git here.
+        written. ``source_path``: a directory or a tar archive to fill /workspace with. ``labels``: for
+        list_tasks. ``env``, ``cwd``, ``user`` and ``timeout_seconds`` are those of commands that name none
+        themselves. The variables may be secrets: they are in a file of the task's directory that its owner
+        alone can read. ``exclude``: patterns of what of it is left out, such as ``*.o`` or ``/build``.
+        ``git``: take what git sees of the directory, which is no ignored file, but .git. ``notices`` of the
+        result name what was left out unasked. MissingToolError: there is no git here.
         """
         answer: results.TaskInfo = self._call("task create", environment=environment, vcpu_count=vcpu_count,
-            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat,
-            machine=machine, name=name, disk_mib=disk_mib, source_path=source_path, exclude=exclude, git=git)
+            mem_mib=mem_mib, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds, network=network,
+            allow_host_compat=allow_host_compat, machine=machine, name=name, labels=labels, disk_mib=disk_mib,
+            source_path=source_path, exclude=exclude, git=git, env=env, cwd=cwd, user=user)
         return answer
 
     @overload
-    def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
+    def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = USUAL_LIMIT,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
-                  stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
+                  journal: bool = True, stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
                   on_stderr: Optional[OutputCallback] = None,
                   output: Literal["text"] = "text") -> results.TaskExecResult: ...
 
     @overload
-    def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
+    def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = USUAL_LIMIT,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
-                  stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
+                  journal: bool = True, stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
                   on_stderr: Optional[BytesCallback] = None, output: Literal["bytes"]) -> results.TaskExecResultBytes: ...
 
-    def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = 30,
+    def exec_task(self, task_id: str, *, command: Command, timeout_seconds: int = USUAL_LIMIT,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
-                  stdin: Optional[Input] = None, on_stdout: Optional[Callable[[Any], object]] = None,
+                  journal: bool = True, stdin: Optional[Input] = None,
+                  on_stdout: Optional[Callable[[Any], object]] = None,
                   on_stderr: Optional[Callable[[Any], object]] = None,
                   output: Literal["text", "bytes"] = "text") -> Union[results.TaskExecResult, results.TaskExecResultBytes]:
         """Runs a command in the task's /workspace; the task stays.
@@ -245,11 +256,13 @@ class Calls(Caller):
         guest's own or in their place; pyro keeps none of their values. ``cwd``: the directory in the guest;
         relative ones count from /workspace. ``user``: a name or uid of the guest, optionally with ``:group``;
         without it root. A directory, a user or a program that is not there is a result whose ``explanation``
-        names it. LimitExceededError: 256 commands already run in the task.
+        names it. ``journal=False``: the command counts and has a sequence, its times and its end, but neither
+        words nor output are kept, and it ends with its caller. LimitExceededError: 256 commands already run
+        in the task.
         """
         answer: Union[results.TaskExecResult, results.TaskExecResultBytes] = self._call("task exec", task_id=task_id,
-            command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin,
-            on_stdout=on_stdout, on_stderr=on_stderr, output=output)
+            command=command, timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, journal=journal,
+            stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
         return answer
 
     def start_task_command(self, task_id: str, *, command: Command, timeout_seconds: Optional[int] = None,
@@ -387,8 +400,20 @@ class Calls(Caller):
         return answer
 
     def rename_task(self, task_id: str, *, name: str) -> results.TaskInfo:
-        """Give a task another name for people."""
+        """Give a task another name."""
         answer: results.TaskInfo = self._call("task rename", task_id=task_id, name=name)
+        return answer
+
+    def update_task(self, task_id: str, *, timeout_seconds: Optional[int] = None, ttl_seconds: Optional[int] = None,
+                    name: Optional[str] = None, labels: Optional[Mapping[str, str]] = None,
+                    env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+                    unset: Optional[Sequence[str]] = None) -> results.TaskInfo:
+        """Changes what is given, and leaves the rest. ``unset`` comes first: name, labels, env, cwd, user or
+        timeout_seconds, or ``labels.KEY`` or ``env.NAME`` for one. A running guest takes another
+        ``ttl_seconds`` at once, later commands the other defaults.
+        """
+        answer: results.TaskInfo = self._call("task update", task_id=task_id, timeout_seconds=timeout_seconds,
+            ttl_seconds=ttl_seconds, name=name, labels=labels, env=env, cwd=cwd, user=user, unset=unset)
         return answer
 
     def delete_task(self, task_id: str) -> results.DeletedTask:
@@ -398,9 +423,11 @@ class Calls(Caller):
         answer: results.DeletedTask = self._call("task delete", task_id=task_id)
         return answer
 
-    def list_tasks(self) -> results.TaskList:
-        """Returns all tasks, including those of other processes."""
-        answer: results.TaskList = self._call("task list")
+    def list_tasks(self, *, labels: Optional[Sequence[str]] = None) -> results.TaskList:
+        """Returns all tasks, including those of other processes. ``labels``: only those that have each of
+        them, KEY or KEY=VALUE.
+        """
+        answer: results.TaskList = self._call("task list", labels=labels)
         return answer
 
     def stop_task(self, task_id: str) -> results.TaskInfo:
@@ -735,26 +762,27 @@ class TaskCalls:
     task_id: str
 
     @overload
-    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
-             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
-             on_stdout: Optional[OutputCallback] = None, on_stderr: Optional[OutputCallback] = None,
-             output: Literal["text"] = "text") -> results.TaskExecResult: ...
+    def exec(self, *, command: Command, timeout_seconds: int = USUAL_LIMIT, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, journal: bool = True,
+             stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
+             on_stderr: Optional[OutputCallback] = None, output: Literal["text"] = "text") -> results.TaskExecResult: ...
 
     @overload
-    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
-             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
-             on_stdout: Optional[BytesCallback] = None, on_stderr: Optional[BytesCallback] = None,
-             output: Literal["bytes"]) -> results.TaskExecResultBytes: ...
+    def exec(self, *, command: Command, timeout_seconds: int = USUAL_LIMIT, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, journal: bool = True,
+             stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
+             on_stderr: Optional[BytesCallback] = None, output: Literal["bytes"]) -> results.TaskExecResultBytes: ...
 
-    def exec(self, *, command: Command, timeout_seconds: int = 30, env: Optional[Mapping[str, str]] = None,
-             cwd: Optional[str] = None, user: Optional[str] = None, stdin: Optional[Input] = None,
-             on_stdout: Optional[Callable[[Any], object]] = None, on_stderr: Optional[Callable[[Any], object]] = None,
+    def exec(self, *, command: Command, timeout_seconds: int = USUAL_LIMIT, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None, journal: bool = True,
+             stdin: Optional[Input] = None, on_stdout: Optional[Callable[[Any], object]] = None,
+             on_stderr: Optional[Callable[[Any], object]] = None,
              output: Literal["text", "bytes"] = "text") -> Union[results.TaskExecResult, results.TaskExecResultBytes]:
         """Pyro.exec_task for this task."""
         call: Any = self._pyro.exec_task
         answer: Union[results.TaskExecResult, results.TaskExecResultBytes] = call(self.task_id, command=command,
-            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout,
-            on_stderr=on_stderr, output=output)
+            timeout_seconds=timeout_seconds, env=env, cwd=cwd, user=user, journal=journal, stdin=stdin,
+            on_stdout=on_stdout, on_stderr=on_stderr, output=output)
         return answer
 
     def start_command(self, *, command: Command, timeout_seconds: Optional[int] = None,
@@ -850,6 +878,14 @@ class TaskCalls:
     def rename(self, *, name: str) -> results.TaskInfo:
         """Pyro.rename_task for this task."""
         return self._pyro.rename_task(self.task_id, name=name)
+
+    def update(self, *, timeout_seconds: Optional[int] = None, ttl_seconds: Optional[int] = None,
+               name: Optional[str] = None, labels: Optional[Mapping[str, str]] = None,
+               env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+               unset: Optional[Sequence[str]] = None) -> results.TaskInfo:
+        """Pyro.update_task for this task."""
+        return self._pyro.update_task(self.task_id, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds,
+            name=name, labels=labels, env=env, cwd=cwd, user=user, unset=unset)
 
     def delete(self) -> results.DeletedTask:
         """Pyro.delete_task for this task."""

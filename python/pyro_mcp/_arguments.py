@@ -41,6 +41,13 @@ Files = Mapping[Union[str, "os.PathLike[str]"], Union[Content, tuple[Content, in
 _INT64 = 1 << 63
 
 
+class _Usual(int):
+    """A default that is not passed on, since the engine may have another one, such as that of a task."""
+
+
+USUAL_LIMIT: int = _Usual(30)
+
+
 def _wrong_type(name: str, value: object, wanted: str) -> TypeError:
     return TypeError(f"{name} is {type(value).__name__}, not {wanted}")
 
@@ -95,7 +102,7 @@ def _choice(name: str, value: Any, choices: list[str]) -> bytes:
 
 def _words(name: str, value: Any, each: str) -> list[bytes]:
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
-        raise _wrong_type(name, value, "a list of str" if each.startswith("a pattern") else "str or a list of str")
+        raise _wrong_type(name, value, "str or a list of str" if each.startswith("a word") else "a list of str")
     return [_bytes(each, word) for word in value]
 
 
@@ -132,7 +139,7 @@ def _ready(name: str, value: Any, kind: str) -> object:
             raise _wrong_type(name, value, "bool")
         return value
     if kind == "texts":
-        return _words(name, value, f"a pattern of {name}")
+        return _words(name, value, f"{'a pattern' if name == 'exclude' else 'an entry'} of {name}")
     if kind == "command":
         return _text(name, value) if isinstance(value, str) else _words(name, value, f"a word of {name}")
     if kind == "pairs":
@@ -209,7 +216,7 @@ class Caller:
             out_fd = _descriptor("destination", destination)
             arguments["destination"] = "-"
         ready = {name: _ready(name, value, self._kinds.get(f"{operation} {name}") or self._kinds[name])
-                 for name, value in arguments.items() if value is not None}
+                 for name, value in arguments.items() if value is not None and not isinstance(value, _Usual)}
         raw = _choice("output", output, ["text", "bytes"]) == b"bytes"
         decoding = [None if one is None or raw else _Decoding(one) for one in (on_stdout, on_stderr)]
         out, err = (on_stdout, on_stderr) if raw else decoding

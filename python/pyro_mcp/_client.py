@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal, Optional, Sequence, Union
+from typing import Literal, Mapping, Optional, Sequence, Union
 
 from . import _pyro
 from ._api import Calls
@@ -72,10 +72,14 @@ class Pyro(Calls):
              disk_mib: int = 10240,
              source_path: Union[str, os.PathLike[str], None] = None,
              exclude: Optional[Sequence[str]] = None, git: bool = False,
-             name: Optional[str] = None, machine: Optional[Machine] = None) -> Task:
+             name: Optional[str] = None, machine: Optional[Machine] = None,
+             labels: Optional[Mapping[str, str]] = None, env: Optional[Mapping[str, str]] = None,
+             cwd: Optional[str] = None, user: Optional[str] = None,
+             timeout_seconds: Optional[int] = None) -> Task:
         """A started task for a ``with`` block, which deletes it at its end."""
         made = self.create_task(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                                 ttl_seconds=ttl_seconds, network=network,
                                 allow_host_compat=allow_host_compat, disk_mib=disk_mib,
-                                source_path=source_path, exclude=exclude, git=git, name=name, machine=machine)
+                                source_path=source_path, exclude=exclude, git=git, name=name, machine=machine, labels=labels,
+                                env=env, cwd=cwd, user=user, timeout_seconds=timeout_seconds)
         return Task(self, made["task_id"])

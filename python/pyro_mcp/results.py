@@ -179,7 +179,7 @@ class TaskCommand(TypedDict):
     """An entry of a task's journal."""
 
     sequence: int  # Its number in the task, from 1.
-    command: list[str]  # The words that ran.
+    command: list[str]  # The words that ran; empty: they are not kept.
     cwd: str  # The directory in which it ran.
     user: Optional[str]  # The user of the guest; None: root.
     state: Literal["running", "ended"]  # running or ended.
@@ -199,11 +199,21 @@ class TaskCommand(TypedDict):
     killed: Optional[KilledProcesses]  # What its kill ended, if it timed out or was cancelled; None: none was told.
 
 
+class TaskDefaults(TypedDict):
+    """What commands of a task get that name none themselves."""
+
+    env: list[str]  # The names of its variables; no value is shown.
+    cwd: Optional[str]  # The directory; None: /workspace.
+    user: Optional[str]  # The user of the guest; None: root.
+    timeout_seconds: Optional[int]  # The time limit; None: 30, and 0: none.
+
+
 class TaskInfo(Notices):
     """A task."""
 
     task_id: str  # The task's id.
-    name: Optional[str]  # Its name for people; None: it has none.
+    name: Optional[str]  # Its name; None: it has none.
+    labels: dict[str, str]  # Its labels.
     environment: str  # The environment that it is made of.
     state: State  # created, started or stopped.
     workspace_path: str  # Its directory in the guest.
@@ -224,6 +234,7 @@ class TaskInfo(Notices):
     read_only: Optional[str]  # Why /workspace takes no writes; None: it does.
     command_count: int  # Entries in its journal.
     last_command: Optional[TaskCommand]  # Its newest command; None: none ran.
+    defaults: TaskDefaults  # What commands get that name none themselves.
 
 
 class InterruptedCommand(TypedDict):

@@ -43,6 +43,8 @@ Json DescribeField(const Member& member, Json& structs) {
   if (field.unit != Unit::kNone) form["unit"] = NameIn(kUnitNames, field.unit);
   if (field.required) form["required"] = true;
   if (field.positional) form["positional"] = field.value_name;
+  if (field.usual != kNoLeast) form["usual"] = field.usual;
+  if (field.option != nullptr) form["option"] = field.option;
   if (field.host_path) form["host_path"] = true;
   if (field.count != nullptr) form["count"] = field.count;
   if (field.presence == Presence::kLeftOut) form["left_out"] = true;

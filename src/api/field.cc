@@ -85,6 +85,7 @@ Status CheckRanges(const Struct& rows, const void* object) {
     if (field.kind == Kind::kText)
       PYRO_RETURN_IF_ERROR(CheckText(field, *static_cast<const std::string*>(value)));
     if (field.kind != Kind::kInteger && field.kind != Kind::kUnsigned) continue;
+    if (field.load(value) == kUnset) continue;
     PYRO_RETURN_IF_ERROR(CheckRange(field.name, field.load(value), field.least, field.most));
   }
   return OkStatus();

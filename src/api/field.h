@@ -29,8 +29,8 @@ struct Struct;
 enum class Kind {
   kText,
   kTexts,
-  kPairs,  // A std::map of texts; in JSON an object.
-  kInteger,
+  kPairs,    // A std::map of texts; in JSON an object.
+  kInteger,  // Optional or not; in JSON null if it has no value.
   kUnsigned,
   kFlag,
   kChoice,    // An enum with a function Name() and values from 0; optional or not.
@@ -53,7 +53,7 @@ inline constexpr std::int64_t kNoMost = INT64_MAX;
 
 // The functions get the address of a member.
 struct Field {
-  const char* name;      // In JSON, Python and MCP; the option is --name with dashes.
+  const char* name;      // In JSON, Python and MCP.
   const char* sentence;  // For people; what --help says of an option.
   Kind kind;
   void* (*at)(void* object);                                    // The member's address.
@@ -68,10 +68,12 @@ struct Field {
   const char* default_for_models = nullptr;  // Of a required text: what models need not give.
   const char* words = nullptr;               // Of a text: all that it can be, with | between.
   const char* value_name = "N";              // In --help.
+  const char* option = nullptr;              // nullptr: the option is --name with dashes.
   const char* null_unless = nullptr;         // JSON has null while the field of this name is unset.
   const char* count = nullptr;               // JSON has the list's length under this name, too.
   std::int64_t least = kNoLeast;
   std::int64_t most = kNoMost;
+  std::int64_t usual = kNoLeast;  // Of an optional number: what counts without one.
   Unit unit = Unit::kNone;
   Presence presence = Presence::kAlways;
   bool required = false;
@@ -103,6 +105,8 @@ struct Field {
   constexpr Field NullUnless(const char* other) const { return With(&Field::null_unless, other); }
   constexpr Field OneOf(const char* all) const { return With(&Field::words, all); }
   constexpr Field Counted() const { return With(&Field::count, "count"); }
+  constexpr Field Usually(std::int64_t value) const { return With(&Field::usual, value); }
+  constexpr Field Option(const char* word) const { return With(&Field::option, word); }
   constexpr Field Required() const { return With(&Field::required, true); }
   constexpr Field Named(const char* value) const { return With(&Field::value_name, value); }
   constexpr Field Positional(const char* value) const {
@@ -168,12 +172,13 @@ using pyro::internal::Scalar;
 template <typename T>
 constexpr void Deduce(Field& field) {
   if constexpr (Scalar<T>::kIs) {
-    constexpr bool kChoice = std::is_enum_v<typename Scalar<T>::Value>;
-    field.kind = std::is_same_v<T, bool>   ? Kind::kFlag
-                 : kChoice                 ? Kind::kChoice
-                 : std::is_unsigned_v<T>   ? Kind::kUnsigned
-                 : std::is_arithmetic_v<T> ? Kind::kInteger
-                                           : Kind::kDuration;
+    using Value = typename Scalar<T>::Value;
+    constexpr bool kChoice = std::is_enum_v<Value>;
+    field.kind = std::is_same_v<T, bool>       ? Kind::kFlag
+                 : kChoice                     ? Kind::kChoice
+                 : std::is_unsigned_v<Value>   ? Kind::kUnsigned
+                 : std::is_arithmetic_v<Value> ? Kind::kInteger
+                                               : Kind::kDuration;
     field.load = &Scalar<T>::Load;
     field.store = &Scalar<T>::Store;
     if constexpr (kChoice) field.choice = &Scalar<T>::Choice;

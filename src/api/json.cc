@@ -173,7 +173,7 @@ Json ToJson(const Field& field, const void* value) {
       return pairs;
     }
     case Kind::kInteger:
-      return field.load(value);
+      return field.load(value) == kUnset ? Json() : Json(field.load(value));
     case Kind::kUnsigned:
       return static_cast<std::uint64_t>(field.load(value));
     case Kind::kFlag:

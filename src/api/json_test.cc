@@ -91,6 +91,8 @@ void Fill(Filler& fill, TaskInfo& task) {
   fill(task.accelerator, task.created_at, task.last_used_at, task.expires_at, task.last_error,
        task.command_count, task.disk_bytes, task.notices);
   task.machine = "tcg";
+  task.labels = {{"key", "value"}, {"none", ""}};
+  task.defaults = {.env = {"NAME"}, .cwd = "src", .user = "daemon", .timeout_seconds = 0};
   Fill(fill, task.last_command.emplace());
 }
 

@@ -39,7 +39,7 @@ template <typename Owner>
 constexpr Field HostCompatRow() {
   return Row<Owner, &Owner::allow_host_compat>(
              "allow_host_compat", "If no guest can start, run on this host in a bubblewrap jail")
-      .ForModels("WEAKER ISOLATION: if no VM can run, a jail on the host. Only if asked for.");
+      .ForModels("WEAKER ISOLATION: a jail on the host if no VM runs. Only if asked for.");
 }
 
 template <typename Owner>
@@ -48,16 +48,14 @@ constexpr Field CommandRow() {
                                      "A text for the guest's shell, or a list of words that run "
                                      "without a shell")
       .Required()
-      .ForModels(
-          "A string is run by bash, or sh: pipes and && work. A list runs one program, without a "
-          "shell.");
+      .ForModels("A string runs in a shell, a list without one.");
 }
 
 template <typename Owner>
 constexpr Field EnvRow() {
   return Row<Owner, &Owner::command, &Command::env>(
              "env", "Variables for the command; pyro keeps none of their values")
-      .ForModels("Variables; values are not kept.");
+      .ForModels("Values are not kept.");
 }
 
 template <typename Owner>
@@ -65,7 +63,7 @@ constexpr Field CwdRow() {
   return Row<Owner, &Owner::command, &Command::cwd>(
              "cwd", "Run it in this directory, relative to /workspace")
       .Named("PATH")
-      .ForModels("Directory; relative to /workspace.");
+      .ForModels("Relative to /workspace.");
 }
 
 template <typename Owner>
@@ -73,7 +71,7 @@ constexpr Field UserRow() {
   return Row<Owner, &Owner::command, &Command::user>(
              "user", "Run it as USER or USER:GROUP, names or numbers")
       .Named("USER")
-      .ForModels("Guest's name or uid, and :group.");
+      .ForModels("Name or uid, and :group.");
 }
 
 template <typename Owner>

@@ -17,12 +17,48 @@ const Struct& Rows<SignalledTaskCommand>();
 
 namespace {
 
+// Of a task, or of changes to one.
+template <typename Owner>
+constexpr Field LabelsRow(const char* sentence) {
+  return Row<Owner, &Owner::labels>("labels", sentence).Named("KEY=VALUE").Option("label");
+}
+
+template <typename Owner>
+constexpr Field DefaultEnvRow() {
+  return Row<Owner, &Owner::env>("env",
+                                 "Variables for each of its commands; no result has a value");
+}
+
+template <typename Owner>
+constexpr Field DefaultCwdRow() {
+  return Row<Owner, &Owner::cwd>("cwd", "Run its commands in this directory by default")
+      .Named("PATH")
+      .Longest(4095);
+}
+
+template <typename Owner>
+constexpr Field DefaultUserRow() {
+  return Row<Owner, &Owner::user>("user", "Run its commands as this user by default")
+      .Named("USER")
+      .Longest(256);
+}
+
+template <typename Owner>
+constexpr Field DefaultTimeoutRow() {
+  return Row<Owner, &Owner::timeout_seconds>("timeout_seconds",
+                                             "Kill its commands after N seconds by default")
+      .In(0, kMaxTimeoutSeconds)
+      .Of(Unit::kSeconds)
+      .NullIfUnset();
+}
+
 constexpr Field kTaskOptions[] = {
     Inline<TaskOptions, VmOptions>(),
-    Row<TaskOptions, &TaskOptions::name>("name", "Name the task, so that people know it again")
+    Row<TaskOptions, &TaskOptions::name>("name", "Name the task; the name works as its id does")
         .Named("TEXT")
-        .Longest(64)
-        .ForModels("A name for people."),
+        .Longest(kMaxNameBytes)
+        .ForModels("A name, which works as its id does."),
+    LabelsRow<TaskOptions>("Give the task a label; repeatable"),
     Row<TaskOptions, &TaskOptions::disk_mib>(
         "disk_mib", "Let the task's disk grow to N MiB, from 256; units M, G, T")
         .In(kMinDiskMib, kMaxDiskMib)
@@ -36,23 +72,27 @@ constexpr Field kTaskOptions[] = {
         .Named("PATH")
         .OnHost()
         .ForModels("Absolute host path of a directory or tar that fills /workspace."),
-    Row<TaskOptions, &TaskOptions::exclude>(
-        "exclude", "Leave out what matches, such as '*.o' or /build; repeatable")
+    Row<TaskOptions, &TaskOptions::exclude>("exclude",
+                                            "Leave out what matches: '*.o', /build; repeatable")
         .Named("PATTERN")
         .OnHost()
         .ForModels("Names to leave out, such as *.o or /build."),
     Row<TaskOptions, &TaskOptions::git>("git", "Take what git sees: no ignored files, but .git")
         .OnHost()
         .ForModels("Copy as git sees it: .git, but no ignored file."),
+    DefaultEnvRow<TaskOptions>(),
+    DefaultCwdRow<TaskOptions>(),
+    DefaultUserRow<TaskOptions>(),
+    DefaultTimeoutRow<TaskOptions>(),
     HostCompatRow<TaskOptions>(),
 };
 
 constexpr Field kTaskRequest[] = {
-    Row<TaskRequest, &TaskRequest::task_id>(
-        "task_id", "The task's id, or its first 6 characters; 'task_' may be left out")
+    Row<TaskRequest, &TaskRequest::task_id>("task_id",
+                                            "The task's id, its first 6 characters, or its name")
         .Required()
         .Positional("TASK_ID")
-        .ForModels("From task_create."),
+        .ForModels("Or its name."),
 };
 
 constexpr Field kExecTaskRequest[] = {
@@ -61,10 +101,15 @@ constexpr Field kExecTaskRequest[] = {
     EnvRow<ExecTaskRequest>(),
     CwdRow<ExecTaskRequest>(),
     UserRow<ExecTaskRequest>(),
+    Row<ExecTaskRequest, &ExecTaskRequest::journal>(
+        "journal", "Count the command, but keep neither its words nor its output")
+        .Option("no-journal"),
     TimeoutRow<ExecTaskRequest>(
-        "Kill the command after N seconds, at most 7 days; 0: no limit; units s, m, h, d. With "
-        "--background there is no limit unless you give one",
-        "Kill the command and all it started after this time; 0: no limit."),
+        "Kill the command after N seconds, at most 7 days; 0: no limit; units s, m, h, d. A default "
+        "of the task goes before 30. With --background there is no limit unless you give one",
+        "Kill it with all it started after this time; 0: never.")
+        .Usually(kDefaultTimeoutSeconds)
+        .NullIfUnset(),
 };
 
 constexpr Field kStartTaskCommandRequest[] = {
@@ -200,7 +245,41 @@ constexpr Field kRenameTaskRequest[] = {
     Row<RenameTaskRequest, &RenameTaskRequest::name>("name", "Its new name, up to 64 bytes")
         .Required()
         .Positional("NAME")
-        .Longest(64),
+        .Longest(kMaxNameBytes),
+};
+
+constexpr Field kListTasksRequest[] = {
+    Row<ListTasksRequest, &ListTasksRequest::labels>(
+        "labels", "Only tasks with this label, or with this value of it; repeatable")
+        .Named("KEY[=VALUE]")
+        .Option("label")
+        .ForModels("KEY or KEY=VALUE: only tasks that have all."),
+};
+
+constexpr Field kTaskChanges[] = {
+    Row<TaskChanges, &TaskChanges::name>("name", "Its new name")
+        .Named("TEXT")
+        .Longest(kMaxNameBytes),
+    LabelsRow<TaskChanges>("Add a label, or give it another value; repeatable"),
+    Row<TaskChanges, &TaskChanges::ttl_seconds>(
+        "ttl_seconds", "Stop the guest N seconds after its last use; units s, m, h, d")
+        .In(1, kMaxTtlSeconds)
+        .Of(Unit::kSeconds)
+        .NullIfUnset(),
+    DefaultEnvRow<TaskChanges>(),
+    DefaultCwdRow<TaskChanges>(),
+    DefaultUserRow<TaskChanges>(),
+    DefaultTimeoutRow<TaskChanges>(),
+    Row<TaskChanges, &TaskChanges::unset>(
+        "unset",
+        "Take away name, labels, env, cwd, user or timeout_seconds, or one label or variable, as "
+        "labels.KEY or env.NAME; repeatable")
+        .Named("WHAT"),
+};
+
+constexpr Field kUpdateTaskRequest[] = {
+    Inline<UpdateTaskRequest, TaskRequest>(),
+    Inline<UpdateTaskRequest, TaskChanges, &UpdateTaskRequest::changes>(),
 };
 
 template <typename Owner, auto kMember>
@@ -255,6 +334,12 @@ Result<TaskCommand> CallReadTaskCommand(Engine& engine, const ReadTaskCommandReq
                                 request.from);
 }
 
+Result<TaskExecResult> CallExecTask(Engine& engine, const ExecTaskRequest& request,
+                                    const CallIo& io) {
+  return engine.ExecTask(request.task_id, request.command, request.timeout_seconds, io,
+                         request.journal ? Engine::Keep::kAll : Engine::Keep::kCount);
+}
+
 Result<ExportedPath> CallExportTask(Engine& engine, const ExportTaskRequest& request,
                                     const CallIo& io) {
   return engine.ExportTask(request.task_id, request.path, request.destination,
@@ -279,13 +364,15 @@ constexpr Operation kTaskOperations[] = {
             "The guest is stopped ``ttl_seconds`` after its last use; workspace and journal "
             "stay, and the next command starts it again. ``disk_mib``: the bound of its disk, "
             "from 256; the host pays for what is written. ``source_path``: a directory or a tar "
-            "archive to fill /workspace with. ``exclude``: patterns of what of it is left out, "
+            "archive to fill /workspace with. ``labels``: for list_tasks. ``env``, ``cwd``, "
+            "``user`` and ``timeout_seconds`` are those of commands that name none themselves. The "
+            "variables may be secrets: they are in a file of the task's directory that its owner "
+            "alone can read. ``exclude``: patterns of what of it is left out, "
             "such as ``*.o`` or ``/build``. ``git``: take what git sees of the directory, which "
             "is no ignored file, but .git. ``notices`` of the result name what was left out "
             "unasked. MissingToolError: there is no git here.",
     }),
-    By<ExecTaskRequest, &Engine::ExecTask, &TaskRequest::task_id, &ExecTaskRequest::command,
-       &ExecTaskRequest::timeout_seconds>({
+    By<ExecTaskRequest, CallExecTask, kWhole>({
         .name = "task exec",
         .method = "exec_task",
         .tool = "task_exec",
@@ -298,8 +385,7 @@ constexpr Operation kTaskOperations[] = {
             "runs longer goes on, and the result tells its sequence for task_logs, which waits for "
             "its end. Use background for a server. All output is kept in the "
             "journal, except what a process started with & prints after its command has ended. A "
-            "non-zero exit_code is a result. Write files by stdin, or by a heredoc: cat > main.c "
-            "<<'EOF' …",
+            "non-zero exit_code is a result.",
         .for_python =
             "Runs a command in the task's /workspace; the task stays.\n\n"
             "When this returns, the command's files are on disk, and its words, output and end "
@@ -310,7 +396,9 @@ constexpr Operation kTaskOperations[] = {
             "in their place; pyro keeps none of their values. ``cwd``: the directory in the guest; "
             "relative ones count from /workspace. ``user``: a name or uid of the guest, optionally "
             "with ``:group``; without it root. A directory, a user or a program that is not there "
-            "is a result whose ``explanation`` names it. LimitExceededError: 256 commands already "
+            "is a result whose ``explanation`` names it. ``journal=False``: the command counts and "
+            "has a sequence, its times and its end, but neither words nor output are kept, and it "
+            "ends with its caller. LimitExceededError: 256 commands already "
             "run in the task.",
     }),
     By<StartTaskCommandRequest, CallStartTaskCommand, kWhole>({
@@ -464,9 +552,20 @@ constexpr Operation kTaskOperations[] = {
         .name = "task rename",
         .method = "rename_task",
         .effect = Effect::kChanges,
-        .sentence = "Give a task another name for people",
+        .sentence = "Give a task another name",
         .example = "pyro task rename $id 'nightly build'",
-        .no_tool = "names are for people; a model has the id",
+        .no_tool = "task_create gives a name; the id works always",
+    }),
+    By<UpdateTaskRequest, &Engine::UpdateTask, &TaskRequest::task_id, &UpdateTaskRequest::changes>({
+        .name = "task update",
+        .method = "update_task",
+        .effect = Effect::kChanges,
+        .sentence = "Change a task's name, labels, lease and defaults",
+        .for_python =
+            "Changes what is given, and leaves the rest. ``unset`` comes first: name, labels, env, "
+            "cwd, user or timeout_seconds, or ``labels.KEY`` or ``env.NAME`` for one. A running "
+            "guest takes another ``ttl_seconds`` at once, later commands the other defaults.",
+        .no_tool = "the user changes names and defaults; task_exec has its own env and cwd",
     }),
     By<&DeletedTask::task_id, TaskRequest, &Engine::DeleteTask, &TaskRequest::task_id>({
         .name = "task delete",
@@ -481,14 +580,16 @@ constexpr Operation kTaskOperations[] = {
             "Deletes a task with its workspace and journal. A task that does not exist counts "
             "as deleted if the id is whole.",
     }),
-    By<&TaskList::tasks, NoArguments, &Engine::ListTasks>({
+    By<&TaskList::tasks, ListTasksRequest, &Engine::ListTasks, &ListTasksRequest::labels>({
         .name = "task list",
         .method = "list_tasks",
         .tool = "task_list",
         .effect = Effect::kReads,
-        .sentence = "Show all tasks",
+        .sentence = "Show all tasks, or those with labels",
         .for_models = "List all tasks, the newest first, those of other sessions too.",
-        .for_python = "Returns all tasks, including those of other processes.",
+        .for_python =
+            "Returns all tasks, including those of other processes. ``labels``: only those that "
+            "have each of them, KEY or KEY=VALUE.",
     }),
     By<TaskRequest, &Engine::StopTask, &TaskRequest::task_id>({
         .name = "task stop",
@@ -635,6 +736,10 @@ PYRO_ROWS(DiffTaskRequest, "DiffTaskRequest", "A task, and what of it is compare
 PYRO_ROWS(SummarizeTaskRequest, "SummarizeTaskRequest", "A task to sum up.", kSummarizeTaskRequest)
 PYRO_ROWS(ResetTaskRequest, "ResetTaskRequest", "A task and the snapshot that it becomes.",
           kResetTaskRequest)
+PYRO_ROWS(ListTasksRequest, "ListTasksRequest", "Which tasks.", kListTasksRequest)
+PYRO_ROWS(TaskChanges, "TaskChanges", "What changes of a task.", kTaskChanges)
+PYRO_ROWS(UpdateTaskRequest, "UpdateTaskRequest", "A task and what changes of it.",
+          kUpdateTaskRequest)
 PYRO_ROWS(RenameTaskRequest, "RenameTaskRequest", "A task and its new name.", kRenameTaskRequest)
 PYRO_ROWS(TaskEntriesRequest, "TaskEntriesRequest", "A part of a task's journal.",
           kTaskEntriesRequest)

@@ -234,9 +234,13 @@ constexpr Operation kTaskFileOperations[] = {
     By<ReadTaskFileRequest, &Engine::ReadTaskFile, kWhole>({
         .name = "task files read",
         .method = "read_task_file",
+        .tool = "task_read_file",
         .effect = Effect::kReads,
         .needs = kGuest | kContentOut,
         .sentence = "Print a file of a task",
+        .for_models =
+            "Read a page of a file: text, or base64 if it is not UTF-8. Go on at next_offset until "
+            "complete.",
         .for_python =
             "Returns the bytes of a regular file of the guest; no journal has an entry of it.\n\n"
             "``path``: relative ones count from /workspace, and links are followed. ``offset`` and "
@@ -251,9 +255,11 @@ constexpr Operation kTaskFileOperations[] = {
     By<WriteTaskFileRequest, &Engine::WriteTaskFile, kWhole>({
         .name = "task files write",
         .method = "write_task_file",
+        .tool = "task_write_file",
         .effect = Effect::kChanges,
         .needs = kGuest | kContentIn,
         .sentence = "Write stdin to a file of a task, in place of what it had",
+        .for_models = "Write a whole file, from text or base64. Missing directories are made.",
         .for_python =
             "Replaces the content of a file of the guest, and makes the directories that are "
             "missing.\n\n"
@@ -262,7 +268,6 @@ constexpr Operation kTaskFileOperations[] = {
             "disk. ``mode``: its permissions, such as 0o755; 0 keeps them, and a new file gets "
             "0o644. A symbolic link stays, and what it leads to is written. ``user`` and the "
             "errors are those of read_task_file. NoSpaceError: the task's disk is full.",
-        .no_tool = kByCommands,
     }),
     By<TaskPathRequest, &Engine::WriteTaskFiles, kWhole>({
         .name = "task files write-many",

@@ -14,7 +14,8 @@ namespace {
 
 constexpr Field kTaskCommand[] = {
     Row<TaskCommand, &TaskCommand::sequence>("sequence", "Its number in the task, from 1"),
-    Row<TaskCommand, &TaskCommand::command>("command", "The words that ran"),
+    Row<TaskCommand, &TaskCommand::command>("command",
+                                            "The words that ran; empty: they are not kept"),
     Row<TaskCommand, &TaskCommand::cwd>("cwd", "The directory in which it ran"),
     Row<TaskCommand, &TaskCommand::user>("user", "The user of the guest; null: root").NullIfUnset(),
     Row<TaskCommand, &TaskCommand::state>("state", "running or ended").OneOf("running|ended"),
@@ -98,9 +99,21 @@ constexpr Field kTaskExecResult[] = {
         "restart", "What of the task the stop has kept; null: it was not stopped"),
 };
 
+constexpr Field kTaskDefaults[] = {
+    Row<TaskDefaults, &TaskDefaults::env>("env", "The names of its variables; no value is shown"),
+    Row<TaskDefaults, &TaskDefaults::cwd>("cwd", "The directory; null: /workspace").NullIfUnset(),
+    Row<TaskDefaults, &TaskDefaults::user>("user", "The user of the guest; null: root")
+        .NullIfUnset(),
+    Row<TaskDefaults, &TaskDefaults::timeout_seconds>("timeout_seconds",
+                                                      "The time limit; null: 30, and 0: none")
+        .Of(Unit::kSeconds)
+        .NullIfUnset(),
+};
+
 constexpr Field kTaskInfo[] = {
     TaskIdRow<TaskInfo>(),
-    Row<TaskInfo, &TaskInfo::name>("name", "Its name for people; null: it has none").NullIfUnset(),
+    Row<TaskInfo, &TaskInfo::name>("name", "Its name; null: it has none").NullIfUnset(),
+    Row<TaskInfo, &TaskInfo::labels>("labels", "Its labels"),
     Row<TaskInfo, &TaskInfo::environment>("environment", "The environment that it is made of"),
     Row<TaskInfo, &TaskInfo::state>("state", "created, started or stopped").OneOf(kStates),
     Row<TaskInfo, &TaskInfo::workspace_path>("workspace_path", "Its directory in the guest"),
@@ -133,6 +146,7 @@ constexpr Field kTaskInfo[] = {
         .NullIfUnset(),
     Row<TaskInfo, &TaskInfo::command_count>("command_count", "Entries in its journal"),
     Row<TaskInfo, &TaskInfo::last_command>("last_command", "Its newest command; null: none ran"),
+    Row<TaskInfo, &TaskInfo::defaults>("defaults", "What commands get that name none themselves"),
     Row<TaskInfo, &TaskInfo::notices>("notices",
                                       "What was left out of the workspace, one sentence each")
         .OutIfUnset(),
@@ -392,6 +406,8 @@ PYRO_ROWS(StartedTaskCommand, "StartedTaskCommand", "A command that runs on with
 PYRO_ROWS(TaskCommandPage, "TaskCommandPage", "Entries without their output.", kTaskCommandPage)
 PYRO_ROWS(TaskExecResult, "TaskExecResult",
           "The end of a command in a task, and its place in the journal.", kTaskExecResult)
+PYRO_ROWS(TaskDefaults, "TaskDefaults", "What commands of a task get that name none themselves.",
+          kTaskDefaults)
 PYRO_ROWS(TaskInfo, "TaskInfo", "A task.", kTaskInfo)
 PYRO_ROWS(TaskList, "TaskList", "All tasks.", kTaskList)
 PYRO_ROWS(TaskOutput, "TaskOutput", "A page of one stream of one command.", kTaskOutput)

@@ -82,8 +82,8 @@ constexpr Field kExecResult[] = {
 };
 
 constexpr Field kVmOptions[] = {
-    Row<VmOptions, &VmOptions::environment>(
-        "environment", "The guest's disk, such as debian:12; see 'pyro env list'")
+    Row<VmOptions, &VmOptions::environment>("environment",
+                                            "The guest's disk, as debian:12; see 'pyro env list'")
         .Required()
         .Positional("ENVIRONMENT")
         .ForModels("See vm_list_environments.")
@@ -97,7 +97,7 @@ constexpr Field kVmOptions[] = {
         .ForModels("Memory."),
     Row<VmOptions, &VmOptions::network>(
         "network", "Let the guest reach the outside; without it there is no network")
-        .ForModels("Internet access; cannot be added later."),
+        .ForModels("Internet; only now, not later."),
     Row<VmOptions, &VmOptions::machine>(
         "machine", "Run the guest on kvm, tcg, usermode (quick, a thinner wall) or auto")
         .ForModels("Only if asked for."),
@@ -114,7 +114,7 @@ constexpr Field kRunRequest[] = {
     UserRow<RunRequest>(),
     TimeoutRow<RunRequest>(
         "Kill the command after N seconds, at most 7 days; 0: no limit; units s, m, h, d",
-        "Kill the command and all it started after this time; 0: no limit."),
+        "Kill it with all it started after this time; 0: never."),
     TtlRow<RunRequest>("Remove the VM after N seconds in which no command runs",
                        "Lease; a running command counts as use."),
     HostCompatRow<RunRequest>(),

@@ -14,7 +14,7 @@
 namespace pyro {
 
 struct CommandSpec {
-  std::vector<std::string> argv;  // Not empty; run without a shell. Any bytes but NUL.
+  std::vector<std::string> argv;  // Run without a shell. Any bytes but NUL. Empty: not kept.
   std::string cwd;                // Absolute.
   std::string user = {};          // As in pyro::Command; empty: the guest's root.
   std::int64_t timeout_ms = 0;    // From the command's start; 0: none.

@@ -10,7 +10,8 @@
 namespace pyro {
 namespace {
 
-constexpr std::size_t kMaxChoice = 256;  // Bytes of a name.
+constexpr std::size_t kMaxChoice = 256;     // Bytes of a name.
+constexpr std::size_t kMaxPairText = 4096;  // Bytes of a name or a value.
 
 std::string KeyOf(const Field& field) {
   return std::string(field.name) + (field.kind == FieldKind::kTime ? "_ms" : "");
@@ -28,6 +29,8 @@ Json ValueToJson(const Field& field, void* member) {
       return *static_cast<const std::string*>(member);
     case FieldKind::kPath:
       return static_cast<const std::filesystem::path*>(member)->native();
+    case FieldKind::kPairs:
+      return *static_cast<const std::map<std::string, std::string>*>(member);
     case FieldKind::kStruct:
       return FieldsToJson(RowsOf(field), member);
     case FieldKind::kOptional:
@@ -61,6 +64,22 @@ Status ReadText(const Field& field, const Json& json, void* member) {
                      fmt::format("'{}' is not an absolute path", field.name));
   }
   *static_cast<std::filesystem::path*>(member) = std::move(text);
+  return OkStatus();
+}
+
+Status ReadPairs(const Field& field, const Json& json, void* member) {
+  const auto found = json.is_object() ? json.find(field.name) : json.end();
+  if (found == json.end() || !found->is_object() ||
+      found->size() > static_cast<std::uint64_t>(field.most)) {
+    return MalformedMessage(
+        fmt::format("'{}' is missing, of the wrong type or too large", field.name));
+  }
+  std::map<std::string, std::string> pairs;
+  for (const auto& [name, value] : found->items()) {
+    if (name.size() > kMaxPairText) return MalformedMessage(fmt::format("a long '{}'", field.name));
+    PYRO_ASSIGN_OR_RETURN(pairs[name], GetString(*found, name.c_str(), kMaxPairText));
+  }
+  *static_cast<std::map<std::string, std::string>*>(member) = std::move(pairs);
   return OkStatus();
 }
 
@@ -116,7 +135,10 @@ Status ReadFields(std::span<const Field> rows, const Json& json, void* object) {
   for (const Field& field : rows) {
     if (field.optional && !json.contains(KeyOf(field))) continue;
     const bool text = field.kind == FieldKind::kText || field.kind == FieldKind::kPath;
-    const auto read = field.load != nullptr ? &ReadScalar : text ? &ReadText : &ReadParts;
+    const auto read = field.load != nullptr             ? &ReadScalar
+                      : text                            ? &ReadText
+                      : field.kind == FieldKind::kPairs ? &ReadPairs
+                                                        : &ReadParts;
     PYRO_RETURN_IF_ERROR(read(field, json, field.at(object)));
   }
   return OkStatus();

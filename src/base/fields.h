@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,6 +35,7 @@ enum class FieldKind {
   kTime,    // WallTime; in JSON milliseconds, with _ms behind the name.
   kText,    // std::string.
   kPath,    // std::filesystem::path; empty or absolute.
+  kPairs,   // A std::map of texts of at most 4096 bytes; in JSON an object.
   kStruct,
   kOptional,  // std::optional of a struct; left out if it is empty.
   kList,      // std::vector of structs.
@@ -56,7 +58,7 @@ struct Field {
   const Field* rows = nullptr;                                  // Of a struct, or of an element.
   std::size_t row_count = 0;
   std::int64_t least = 0;  // Of a number, or of the bytes of a path.
-  // Of a number, of the bytes of a text or path, or of the elements of a list.
+  // Of a number, of the bytes of a text or path, or of the elements of a list or map.
   std::int64_t most = 4096;
   bool optional = false;  // Input may lack it: the member keeps its value.
 
@@ -131,7 +133,9 @@ struct Scalar<std::optional<T>> {
     return value ? Scalar<T>::Load(&*value) : kUnset;
   }
   static void Store(void* member, std::int64_t value) {
-    Scalar<T>::Store(&static_cast<std::optional<T>*>(member)->emplace(), value);
+    auto& optional = *static_cast<std::optional<T>*>(member);
+    optional.reset();
+    if (value != kUnset) Scalar<T>::Store(&optional.emplace(), value);
   }
   static std::string_view Choice(std::int64_t value) {
     return value == kUnset ? std::string_view() : Scalar<T>::Choice(value);
@@ -187,6 +191,8 @@ constexpr void Deduce(Field& field) {
     field.kind = FieldKind::kText;
   } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
     field.kind = FieldKind::kPath;
+  } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
+    field.kind = FieldKind::kPairs;
   } else if constexpr (requires { typename T::value_type; }) {
     field.kind = field.optional ? FieldKind::kOptional : FieldKind::kList;
     field.most = INT64_MAX;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <optional>
 
 #include "base/text.h"
@@ -11,6 +12,7 @@
 #include "engine/machine.h"
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
+#include "state/instance/task_variables.h"
 #include "state/journal/journal.h"
 #include "sys/files.h"
 
@@ -20,6 +22,8 @@ namespace {
 using state::InstanceRecord;
 using state::InstanceState;
 using state::Registry;
+
+using Pairs = std::map<std::string, std::string>;
 
 // Calls `copy` with each pair of the same name, but not for a stored text whose other is a choice.
 template <typename F>
@@ -32,6 +36,8 @@ void EachPair(std::span<const Field> fields, const void* object, const api::Stru
     if (field == fields.end()) continue;
     const bool text = field->kind == FieldKind::kText;
     if (text && member.field.kind != api::Kind::kText) continue;
+    const bool pairs = field->kind == FieldKind::kPairs;
+    if (pairs && member.field.kind != api::Kind::kPairs) continue;
     copy(*field, field->at(const_cast<void*>(object)), member);
   }
 }
@@ -46,6 +52,8 @@ void CopyFields(std::span<const Field> fields, const void* from, const api::Stru
     } else if (field.kind == FieldKind::kTime) {
       *static_cast<std::string*>(member.value) =
           FormatTime(WallTime(WallTime::duration(field.load(value))));
+    } else if (field.kind == FieldKind::kPairs) {
+      *static_cast<Pairs*>(member.value) = *static_cast<const Pairs*>(value);
     } else {
       member.field.store(member.value, field.load(value));
     }
@@ -57,6 +65,8 @@ void CopyFields(const api::Struct& rows, const void* from, std::span<const Field
   EachPair(fields, to, rows, from, [](const Field& field, void* value, auto& member) {
     if (field.kind == FieldKind::kText) {
       *static_cast<std::string*>(value) = *static_cast<const std::string*>(member.value);
+    } else if (field.kind == FieldKind::kPairs) {
+      *static_cast<Pairs*>(value) = *static_cast<const Pairs*>(member.value);
     } else {
       field.store(value, member.field.load(member.value));
     }
@@ -89,6 +99,15 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
     info.read_only =
         "the guest could not write to its disk, as when this host's disk is full; make room, stop "
         "the task, and the next command starts it with the disk as it is";
+  }
+  info.defaults.cwd = task.cwd;
+  info.defaults.user = task.user;
+  info.defaults.timeout_seconds = task.timeout_seconds;
+  const auto env = state::ReadTaskVariables(state::InstanceDirectory(context.state, task.id));
+  // A broken file must not hide the others of a list.
+  if (!env) info.last_error = env.error().message;
+  if (env) {
+    for (const auto& [name, value] : *env) info.defaults.env.push_back(name);
   }
   // Not a walk over the journal, which may have ten thousand entries.
   info.disk_bytes = sys::DiskUsage(state::DataImage(context.state, task.id)) + task.output_bytes;

@@ -164,7 +164,8 @@ std::string InstalledEnvironment(const Context& context) {
 
 // Only a guest that has started shows that one can: everything that it needs may be there, and its
 // kernel hang on a monitor that pyro does not know yet. One that could not be tried is no failure.
-DoctorCheck CheckGuest(const Context& context, bool rest_works) {
+// kCancelled.
+Result<DoctorCheck> CheckGuest(const Context& context, bool rest_works, const CallIo& io) {
   DoctorCheck check;
   check.name = "guest";
   const std::string environment = InstalledEnvironment(context);
@@ -175,7 +176,8 @@ DoctorCheck CheckGuest(const Context& context, bool rest_works) {
     check.fix = rest_works ? "pyro env pull debian:12" : "mend that first";
     return check;
   }
-  const auto result = TryGuest(context, environment);
+  const auto result = TryGuest(context, environment, io);
+  if (!result && result.error().code == ErrorCode::kCancelled) return result.error();
   if (!result) return CheckOf(check.name, result.error(), "");
   check.ok = result->exit_code == 0;
   check.detail =
@@ -202,7 +204,7 @@ bool AllOk(const DoctorReport& report, std::initializer_list<std::string_view> n
 
 }  // namespace
 
-Result<DoctorReport> LocalEngine::Doctor() {
+Result<DoctorReport> LocalEngine::Doctor(const CallIo& io) {
   DoctorReport report;
   report.platform = Platform();
   const char* kvm = context_.kvm_device.c_str();
@@ -230,7 +232,8 @@ Result<DoctorReport> LocalEngine::Doctor() {
 
   const bool may_boot =
       AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "machine"});
-  DoctorCheck guest = CheckGuest(context_, may_boot && AllOk(report, {"agent"}));
+  PYRO_ASSIGN_OR_RETURN(DoctorCheck guest,
+                        CheckGuest(context_, may_boot && AllOk(report, {"agent"}), io));
   const bool guest_failed = guest.required && !guest.ok;
   report.checks.push_back(std::move(guest));
   report.capabilities.vm_boot = may_boot && !guest_failed;

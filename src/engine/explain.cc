@@ -55,7 +55,9 @@ std::string_view UserIn(std::string_view user) { return user.substr(0, user.find
 std::string_view GroupIn(std::string_view user) { return user.substr(user.find(':') + 1); }
 
 Explanation NotStarted(const CommandSpec& spec, int number) {
-  const std::string program = spec.argv.empty() ? "" : spec.argv[0];
+  if (spec.argv.empty())
+    return {"it could not be started; the journal does not have its words", ""};
+  const std::string& program = spec.argv[0];
   const std::string shown = Printable(program, kShownBytes);
   switch (number) {
     case ENOENT:

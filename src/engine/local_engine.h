@@ -42,7 +42,8 @@ class LocalEngine final : public Engine {
   Result<std::vector<SparePoolInfo>> ListSparePools() override;
   Result<TaskInfo> CreateTask(const TaskOptions& options, const CallIo& io) override;
   Result<TaskExecResult> ExecTask(const std::string& task_id, const Command& command,
-                                  std::int64_t timeout_seconds, const CallIo& io) override;
+                                  std::optional<std::int64_t> timeout_seconds, const CallIo& io,
+                                  Keep keep) override;
   Result<StartedTaskCommand> StartTaskCommand(const std::string& task_id, const Command& command,
                                               std::int64_t timeout_seconds, const CallIo& io,
                                               StdinEnd end) override;
@@ -55,7 +56,7 @@ class LocalEngine final : public Engine {
   Result<TaskCommandInfo> CancelTaskCommand(const std::string& task_id, std::int64_t sequence,
                                             const CallIo& io) override;
   Result<TaskInfo> StatusTask(const std::string& task_id) override;
-  Result<std::vector<TaskInfo>> ListTasks() override;
+  Result<std::vector<TaskInfo>> ListTasks(const std::vector<std::string>& labels) override;
   Result<TaskCommandInfo> GetTaskCommand(const std::string& task_id, std::int64_t sequence,
                                          std::chrono::milliseconds wait, const CallIo& io) override;
   Result<TaskCommandPage> ListTaskCommands(const std::string& task_id, std::int64_t first,
@@ -70,6 +71,7 @@ class LocalEngine final : public Engine {
                                       const OutputOffsets& from) override;
   Result<TaskProcesses> ListTaskProcesses(const std::string& task_id, const CallIo& io) override;
   Result<TaskInfo> RenameTask(const std::string& task_id, const std::string& name) override;
+  Result<TaskInfo> UpdateTask(const std::string& task_id, const TaskChanges& changes) override;
   Result<TaskInfo> StopTask(const std::string& task_id) override;
   Result<std::string> DeleteTask(const std::string& task_id) override;
   Result<ExportedPath> ExportTask(const std::string& task_id, const std::string& path,
@@ -112,7 +114,7 @@ class LocalEngine final : public Engine {
   Result<Setting> UnsetSetting(const std::string& name) override;
   std::string KnownAccelerator() override;
   std::string KnownMachine() override;
-  Result<DoctorReport> Doctor() override;
+  Result<DoctorReport> Doctor(const CallIo& io) override;
 
  private:
   const Context context_;

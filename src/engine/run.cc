@@ -113,13 +113,15 @@ Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options, 
 
 }  // namespace
 
-Result<ExecResult> TryGuest(const Context& context, const std::string& environment) {
+Result<ExecResult> TryGuest(const Context& context, const std::string& environment,
+                            const CallIo& caller) {
   constexpr seconds kLimit{60};
   VmOptions options;
   options.environment = environment;
   Command command;
   command.argv = {"true"};
-  const CallIo io;
+  CallIo io;
+  io.cancel_fd = caller.cancel_fd;
   PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, MakeExec(command, kLimit.count(), io));
   bool began_running = false;
   return RunInGuest(context, options, Source::kNew, exec, io, began_running);

@@ -13,6 +13,7 @@ namespace pyro::engine {
 // Runs `true` in a guest of an installed environment, on the machine of a call that names none. It
 // starts as a run's guest does, but a spare is left for those who wait for one. Errors as
 // Engine::RunInVm().
-Result<ExecResult> TryGuest(const Context& context, const std::string& environment);
+Result<ExecResult> TryGuest(const Context& context, const std::string& environment,
+                            const CallIo& io);
 
 }  // namespace pyro::engine

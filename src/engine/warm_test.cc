@@ -369,6 +369,20 @@ TEST_F(DoctorTest, LooksAtEveryPartAndNamesWhatIsMissing) {
       issue("environment tools: environments cannot be built here; fix: install mmdebstrap"));
 }
 
+TEST_F(DoctorTest, CanBeCancelledWhileItsGuestHangs) {
+  ASSERT_TRUE(engine_->PullEnvironment("debian:12").ok());
+  ReplaceKernel("silent");
+  auto pipe = sys::MakePipe();
+  ASSERT_TRUE(pipe.ok());
+  ASSERT_EQ(::write(pipe->write.get(), "x", 1), 1);
+  CallIo io;
+  io.cancel_fd = pipe->read.get();
+  const auto report = engine_->Doctor(io);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, ErrorCode::kCancelled);
+  EXPECT_TRUE(engine_->ListVms()->empty());
+}
+
 // The spares stay for the runs that want them.
 TEST_F(DoctorTest, StartsAGuestIfAnEnvironmentIsInstalledAndFailsIfThatOneDoes) {
   StartWarm();

@@ -36,7 +36,7 @@ Error NoInstance(const std::string& text) {
                    "it was deleted, or its lease has ended");
 }
 
-// The VM or the task whose id begins so.
+// The VM or the task whose id begins so, or the task of this name.
 Result<std::string> FindId(Registry& registry, const std::string& text) {
   for (const InstanceKind kind : {InstanceKind::kTask, InstanceKind::kVm}) {
     if (!text.starts_with(IdPrefix(kind))) continue;
@@ -45,9 +45,11 @@ Result<std::string> FindId(Registry& registry, const std::string& text) {
   }
   const auto task = registry.Find(InstanceKind::kTask, text);
   const auto vm = registry.Find(InstanceKind::kVm, text);
-  for (const auto* found : {&task, &vm}) {
-    if (!*found && found->error().code != ErrorCode::kNotFound) return found->error();
-  }
+  if (!task && task.error().code != ErrorCode::kNotFound) return task.error();
+  // What can only be a name is none of a VM.
+  const std::string_view prefix = IdPrefix(InstanceKind::kVm);
+  const bool can_be_vm = IsIdPrefix(std::string(prefix) + text, prefix);
+  if (!vm && can_be_vm && vm.error().code != ErrorCode::kNotFound) return vm.error();
   if (task && vm) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("'{}' fits a VM and a task", Printable(text, 64)),

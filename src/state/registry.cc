@@ -35,6 +35,38 @@ Result<std::string> WholePrefix(InstanceKind kind, std::string_view text) {
       fmt::format("an id is {} and 26 characters, of which the first 6 are enough", prefix));
 }
 
+// The ids, as a part of a sentence.
+std::string NameThem(const std::vector<InstanceRecord>& instances) {
+  constexpr std::size_t kMost = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(instances.size(), kMost); ++i) {
+    text += (i == 0 ? "" : ", ") + instances[i].id.str();
+  }
+  if (instances.size() > kMost) text += fmt::format(" and {} more", instances.size() - kMost);
+  return text;
+}
+
+// Several instances have an id that begins with `prefix`, or `text` as their name.
+Error FitsSeveral(std::string_view text, const std::vector<InstanceRecord>& by_id,
+                  const std::vector<InstanceRecord>& by_name) {
+  const std::string shown = Printable(text, 64);
+  if (by_name.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("'{}' is the beginning of {} ids", shown, by_id.size()),
+                     "give more characters of the id");
+  }
+  if (by_id.empty()) {
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}' is the name of {} tasks: {}", shown, by_name.size(), NameThem(by_name)),
+        "give the id of one of them");
+  }
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("'{}' is the name of {}, and the id {} begins so", shown,
+                               NameThem(by_name), NameThem(by_id)),
+                   "give the whole id of one of them");
+}
+
 // Of an adopted task, after its commands.
 void ResumeAfter(InstanceRecord& task, const std::vector<CommandRecord>& commands) {
   task.state = InstanceState::kStopped;
@@ -74,6 +106,15 @@ Result<db::Database> OpenDatabase(const std::filesystem::path& state_dir) {
 }
 
 }  // namespace
+
+bool LooksLikeId(std::string_view name) {
+  for (const InstanceKind kind : {InstanceKind::kTask, InstanceKind::kVm}) {
+    const std::string_view prefix = IdPrefix(kind);
+    if (name.starts_with(prefix)) return true;
+    if (InstanceId::Parse(kind, std::string(prefix) + std::string(name.substr(0, 64)))) return true;
+  }
+  return false;
+}
 
 Result<Registry> Registry::Open(const std::filesystem::path& state_dir, const Clock& clock) {
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(state_dir));
@@ -140,13 +181,28 @@ Result<std::vector<InstanceRecord>> Registry::List(InstanceKind kind) {
 }
 
 Result<InstanceRecord> Registry::Find(InstanceKind kind, std::string_view text) {
-  PYRO_ASSIGN_OR_RETURN(const std::string prefix, WholePrefix(kind, text));
-  PYRO_ASSIGN_OR_RETURN(auto instances, WithPrefix(prefix));
-  if (instances.size() == 1) return std::move(instances.front());
-  if (instances.empty()) return NoSuch(kind, prefix);
-  return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("'{}' is the beginning of {} ids", prefix, instances.size()),
-                   "give more characters of the id");
+  const auto prefix = WholePrefix(kind, text);
+  std::vector<InstanceRecord> by_id;
+  if (prefix) {
+    PYRO_ASSIGN_OR_RETURN(by_id, WithPrefix(*prefix));
+  }
+  std::vector<InstanceRecord> by_name;
+  if (kind == InstanceKind::kTask && !(prefix && InstanceId::Parse(kind, *prefix))) {
+    PYRO_ASSIGN_OR_RETURN(by_name, List(kind));
+    std::erase_if(by_name, [&](const InstanceRecord& one) {
+      return one.name != text || (by_id.size() == 1 && by_id.front().id == one.id);
+    });
+  }
+  if (by_id.size() + by_name.size() > 1) {
+    return FitsSeveral(by_name.empty() ? *prefix : text, by_id, by_name);
+  }
+  if (!by_id.empty()) return std::move(by_id.front());
+  if (!by_name.empty()) return std::move(by_name.front());
+  if (prefix) return NoSuch(kind, *prefix);
+  const bool can_be_name = !text.empty() && text.size() <= kMaxNameBytes && IsUtf8(text) &&
+                           HiddenCharacter(text).empty() && !LooksLikeId(text);
+  if (kind == InstanceKind::kVm || !can_be_name) return prefix.error();
+  return NoSuch(kind, text);
 }
 
 Result<InstanceRecord> Registry::Change(const InstanceId& id,
@@ -167,10 +223,13 @@ Result<InstanceRecord> Registry::Apply(const InstanceId& id, InstanceEvent event
   });
 }
 
-Result<InstanceRecord> Registry::Rename(const InstanceId& id, const std::string& name) {
-  return Change(id, [&](InstanceRecord& instance) {
-    instance.name = name;
-    return OkStatus();
+Result<InstanceRecord> Registry::Configure(const InstanceId& id,
+                                           const std::function<Status(InstanceSpec&)>& change) {
+  return Change(id, [&](InstanceRecord& instance) -> Status {
+    const auto ttl = instance.ttl;
+    PYRO_RETURN_IF_ERROR(change(instance));
+    if (instance.ttl != ttl) BeginLease(instance, clock_->Now());
+    return CheckSpec(instance);
   });
 }
 

@@ -29,6 +29,10 @@
 
 namespace pyro::state {
 
+// True for what begins as an id does, or is one without its prefix. No task gets such a name: it
+// would hide an id, or be hidden by one.
+bool LooksLikeId(std::string_view name);
+
 class Registry {
  public:
   // Makes the directory and the file if they are missing, and brings an older file up to date.
@@ -51,7 +55,8 @@ class Registry {
   Result<std::vector<InstanceRecord>> List(InstanceKind kind);
 
   // `text` is an id or its beginning with at least 6 characters after the prefix, which may be left
-  // out. kInvalidArgument: it is not, or several ids begin so. kNotFound.
+  // out, or the exact name of a task. A whole id is never taken for a name. kInvalidArgument: it
+  // cannot be either, or it fits several; the message tells their ids. kNotFound.
   Result<InstanceRecord> Find(InstanceKind kind, std::string_view text);
 
   // The way to change an instance's state: checks `event` against its present state, stores the
@@ -62,16 +67,18 @@ class Registry {
   Result<InstanceRecord> Apply(const InstanceId& id, InstanceEvent event,
                                const InstanceChanges& changes = {});
 
-  // Gives the instance another name, and returns it as stored; its manifest is the caller's to
-  // write. kNotFound.
-  Result<InstanceRecord> Rename(const InstanceId& id, const std::string& name);
+  // Stores what `change` makes of the instance's configuration, and returns it; its manifest is the
+  // caller's to write. Another ttl begins the lease again. kNotFound; kInvalidArgument: a number
+  // out of range; the error of `change`.
+  Result<InstanceRecord> Configure(const InstanceId& id,
+                                   const std::function<Status(InstanceSpec&)>& change);
 
   // Fine if it is gone already. kWrongState: it is started.
   Status Delete(const InstanceId& id);
 
   // Records a command as running, with the next sequence of the task: from 1 and without a gap,
   // also if several processes ask at the same time. Begins the lease again. kNotFound: no such
-  // task. kWrongState: it is not started. kInvalidArgument: no argv, or the id of a VM.
+  // task. kWrongState: it is not started. kInvalidArgument: a negative limit, or a VM.
   Result<CommandRecord> BeginCommand(const InstanceId& id, const CommandSpec& spec,
                                      ExecutionMode mode = ExecutionMode::kGuestVirtioSerial);
 

@@ -344,6 +344,88 @@ TEST_F(RegistryTasksTest, TenThousandCommandsMakeTheNextOneNoDearer) {
   EXPECT_LT(least_many, least_few * 3 / 2);
 }
 
+TEST_F(RegistryTasksTest, AnExactNameThatOneTaskAloneHasFindsIt) {
+  InstanceSpec spec = TestSpec(TestTaskId(1));
+  spec.name = "web";
+  ASSERT_TRUE(registry_.Insert(spec).ok());
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, "web")->id, spec.id);
+  for (const char* other : {"we", "webb", "Web", "web "}) {
+    EXPECT_EQ(registry_.Find(InstanceKind::kTask, other).error().code, ErrorCode::kNotFound)
+        << other;
+  }
+  EXPECT_EQ(registry_.Find(InstanceKind::kVm, "web").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, std::string(65, 'x')).error().code,
+            ErrorCode::kInvalidArgument);
+
+  InstanceSpec second = TestSpec(TestTaskId(2));
+  second.name = "web";
+  ASSERT_TRUE(registry_.Insert(second).ok());
+  const auto several = registry_.Find(InstanceKind::kTask, "web");
+  ASSERT_FALSE(several.ok());
+  EXPECT_EQ(several.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(several.error().message,
+            "'web' is the name of 2 tasks: " + spec.id.str() + ", " + second.id.str());
+}
+
+TEST_F(RegistryTasksTest, AnIdGoesBeforeANameAndTheBeginningOfOneIsNotTakenForEither) {
+  const InstanceId a = TestTaskId(1);
+  ASSERT_TRUE(registry_.Insert(TestSpec(a)).ok());
+  const std::string beginning = a.str().substr(5, 8);
+  InstanceSpec named = TestSpec(TestTaskId(2));
+  named.name = beginning;
+  ASSERT_TRUE(registry_.Insert(named).ok());
+  const auto both = registry_.Find(InstanceKind::kTask, beginning);
+  ASSERT_FALSE(both.ok());
+  EXPECT_EQ(both.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(both.error().message, "'" + beginning + "' is the name of " + named.id.str() +
+                                      ", and the id " + a.str() + " begins so");
+  // As a pyro before names were looked at may have stored it.
+  for (const std::string& name : {a.str(), a.str().substr(5)}) {
+    const auto renamed = registry_.Configure(named.id, [&](InstanceSpec& spec) {
+      spec.name = name;
+      return OkStatus();
+    });
+    ASSERT_TRUE(renamed.ok()) << renamed.error().message;
+    EXPECT_EQ(registry_.Find(InstanceKind::kTask, name)->id, a);
+    ASSERT_TRUE(registry_.Delete(a).ok());
+    EXPECT_EQ(registry_.Find(InstanceKind::kTask, name).error().code, ErrorCode::kNotFound);
+    ASSERT_TRUE(registry_.Insert(TestSpec(a)).ok());
+  }
+  // Its own name and the beginning of its own id are one task.
+  const auto own = registry_.Configure(a, [&](InstanceSpec& spec) {
+    spec.name = beginning;
+    return OkStatus();
+  });
+  EXPECT_EQ(registry_.Find(InstanceKind::kTask, beginning)->id, a);
+}
+
+TEST_F(RegistryTasksTest, NoNameLooksLikeAnId) {
+  const std::string id = TestTaskId(1).str();
+  for (const std::string& name : {id, id.substr(5), id.substr(0, 11), std::string("task_x"),
+                                  std::string("vm_"), "vm_" + id.substr(5)}) {
+    EXPECT_TRUE(LooksLikeId(name)) << name;
+  }
+  for (const std::string& name : {std::string(), std::string("web"), std::string("deploy"),
+                                  id.substr(5, 25), id.substr(5) + "a", std::string("my task_1")}) {
+    EXPECT_FALSE(LooksLikeId(name)) << name;
+  }
+}
+
+TEST_F(RegistryTasksTest, AnotherLeaseBeginsAtOnce) {
+  const InstanceId id = MustInsert(1);
+  clock_.Advance(seconds(50));
+  const auto set = [&](seconds ttl) {
+    return registry_.Configure(id, [&](InstanceSpec& spec) {
+      spec.ttl = ttl;
+      return OkStatus();
+    });
+  };
+  EXPECT_EQ(set(seconds(600))->expires_at, clock_.Now() + seconds(550));
+  EXPECT_EQ(set(seconds(60))->expires_at, clock_.Now() + seconds(60));
+  EXPECT_EQ(set(seconds(0)).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(registry_.Get(id)->ttl, seconds(60));
+}
+
 TEST_F(RegistryTasksTest, QueriesFindCommandsByKey) {
   auto database = db::Database::Open(directory_.path() / "registry.db");
   constexpr db::Sql kQueries[] = {

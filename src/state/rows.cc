@@ -98,6 +98,8 @@ constexpr FieldSql kChangedCommand =
     UpdateSql("commands", Columns(kCommandColumns).first(kCommandColumns.size() - 2),
               " WHERE task_id = ? AND sequence = ?");
 
+constexpr std::size_t kMaxPairsBytes = 1024 * 1024;  // Of a map, as JSON.
+
 // `thing` names the kind of row: "VM".
 Error BadRow(std::string_view thing, std::string_view what, std::string_view value) {
   return MakeError(
@@ -113,6 +115,11 @@ Status ReadColumns(const db::Statement& row, int& column, std::string_view thing
     const int at = column++;
     if (field.kind == FieldKind::kText) {
       *static_cast<std::string*>(field.at(object)) = row.Text(at);
+    } else if (field.kind == FieldKind::kPairs) {
+      const auto json = ParseJson(row.Text(at), kMaxPairsBytes);
+      if (!json || !ReadFields({&field, 1}, Json{{field.name, *json}}, object)) {
+        return BadRow(thing, InWords(field), row.Text(at));
+      }
     } else if (field.choice != nullptr) {
       const auto value = ChoiceOf(field, row.Text(at));
       if (!value) return BadRow(thing, InWords(field), row.Text(at));
@@ -131,6 +138,8 @@ void BindColumns(db::Statement& statement, int& parameter, std::span<const Field
     const int at = parameter++;
     if (field.kind == FieldKind::kText) {
       statement.BindText(at, *static_cast<const std::string*>(member));
+    } else if (field.kind == FieldKind::kPairs) {
+      statement.BindText(at, ToJsonLine(FieldsToJson({&field, 1}, object)[field.name]));
     } else if (const std::int64_t value = field.load(member); field.choice != nullptr) {
       statement.BindText(at, field.choice(value));
     } else if (value != kUnset) {

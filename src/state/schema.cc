@@ -110,6 +110,13 @@ DROP TABLE vms;
     "ALTER TABLE instances ADD COLUMN machine TEXT NOT NULL DEFAULT ''",
     // Version 7.
     "ALTER TABLE commands ADD COLUMN user TEXT NOT NULL DEFAULT ''",
+    // Version 8: labels, and what commands of a task get that name none themselves.
+    R"sql(
+ALTER TABLE instances ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE instances ADD COLUMN cwd TEXT NOT NULL DEFAULT '';
+ALTER TABLE instances ADD COLUMN user TEXT NOT NULL DEFAULT '';
+ALTER TABLE instances ADD COLUMN timeout_seconds INTEGER CHECK (timeout_seconds >= 0);
+)sql",
 };
 
 }  // namespace

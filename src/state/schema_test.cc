@@ -11,6 +11,7 @@
 #include "state/testdata/schema_v3.h"
 #include "state/testdata/schema_v5.h"
 #include "state/testdata/schema_v6.h"
+#include "state/testdata/schema_v7.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
 
@@ -204,6 +205,55 @@ TEST(SchemaTest, VersionSixOpensWithCommandsOfNoUser) {
   begin.user = "daemon:users";
   ASSERT_EQ(registry->BeginCommand(task, begin)->sequence, 2);
   EXPECT_EQ(registry->GetCommand(task, 2)->user, "daemon:users");
+}
+
+TEST(SchemaTest, VersionSevenOpensWithTasksOfNoLabelsAndNoDefaults) {
+  const sys::TestDirectory directory;
+  MakeRegistry(directory, {kSchemaV1, kSchemaV2, kSchemaV3, kSchemaV5, kSchemaV6, kSchemaV7});
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const auto tasks = registry->List(InstanceKind::kTask);
+  ASSERT_TRUE(tasks.ok()) << tasks.error().message;
+  for (const InstanceRecord& task : *tasks) {
+    EXPECT_TRUE(task.labels.empty() && task.cwd.empty() && task.user.empty()) << task.id.str();
+    EXPECT_FALSE(task.timeout_seconds) << task.id.str();
+  }
+  const InstanceId id = tasks->back().id;
+  EXPECT_EQ(registry->Find(InstanceKind::kTask, "web")->id, id);
+  EXPECT_EQ(registry->GetCommand(id, 1)->user, "daemon");
+  ASSERT_TRUE(registry
+                  ->Configure(id,
+                              [](InstanceSpec& spec) {
+                                spec.labels = {{"team", "web \"2\""}, {"empty", ""}};
+                                spec.cwd = "src";
+                                spec.user = "1000:1000";
+                                spec.timeout_seconds = 0;
+                                return OkStatus();
+                              })
+                  .ok());
+  const auto task = registry->Get(id);
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  EXPECT_EQ(task->labels,
+            (std::map<std::string, std::string>{{"team", "web \"2\""}, {"empty", ""}}));
+  EXPECT_EQ(task->cwd, "src");
+  EXPECT_EQ(task->user, "1000:1000");
+  EXPECT_EQ(task->timeout_seconds, 0);
+}
+
+TEST(SchemaTest, LabelsThatAreNoneAreARowThatNoPyroWrites) {
+  const sys::TestDirectory directory;
+  TestClock clock;
+  const InstanceId id = TestTaskId(1);
+  ASSERT_TRUE(Registry::Open(directory.path(), clock)->Insert(TestSpec(id)).ok());
+  for (const char* labels : {"no JSON", "[]", "{\"a\":1}"}) {
+    auto database = db::Database::Open(directory.path() / "registry.db");
+    auto update = database->Prepare("UPDATE instances SET labels = ?1");
+    ASSERT_TRUE(update->BindText(1, labels).Run().ok());
+    const auto broken = Registry::Open(directory.path(), clock)->Get(id);
+    ASSERT_FALSE(broken.ok()) << labels;
+    EXPECT_EQ(broken.error().code, ErrorCode::kDataLoss) << labels;
+  }
 }
 
 TEST(SchemaTest, NewerFileIsRefusedAndLeftAlone) {

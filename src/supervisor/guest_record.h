@@ -51,6 +51,8 @@ class GuestRecord {
   virtual std::optional<std::chrono::milliseconds> WaitsFor() const { return std::nullopt; }
   virtual Status Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) = 0;
+  // How long the row says that the lease is now; nullopt: it has no row, or that cannot be read.
+  virtual std::optional<std::chrono::seconds> LeaseNow() { return std::nullopt; }
   // Begins the lease again.
   virtual Status Renewed() = 0;
   // Records that the guest is off and its disk is kept.

@@ -67,11 +67,13 @@ class TaskJournal : public CommandJournal {
     PYRO_RETURN_IF_ERROR(OpenJournal());
     PYRO_RETURN_IF_ERROR(RecordEnds(Markers::kWanted));
     PYRO_FAILPOINT("task.exec.asked");
-    PYRO_ASSIGN_OR_RETURN(const state::CommandRecord command, registry_->BeginCommand(id_, exec));
+    PYRO_ASSIGN_OR_RETURN(const state::CommandRecord command,
+                          registry_->BeginCommand(id_, exec.ForJournal()));
     PYRO_FAILPOINT("task.exec.row-inserted");
-    auto writer = state::JournalWriter::Open(directory_, command.sequence, *budget_);
+    std::optional<state::JournalWriter> writer;
+    Status logged = exec.kept ? OpenWriter(command.sequence, writer) : OkStatus();
     PYRO_FAILPOINT("task.exec.files-made");
-    Status logged = writer ? log_->Begin(command) : Status(writer.error());
+    if (logged) logged = log_->Begin(command);
     PYRO_FAILPOINT("task.exec.begin-logged");
     if (!logged) {
       // It is recorded, so it must also end there, although it never ran.
@@ -79,27 +81,29 @@ class TaskJournal : public CommandJournal {
       RecordEnd(command.sequence, {.end = end, .writer = std::nullopt});
       return logged.error();
     }
-    commands_.emplace(command.sequence, std::move(*writer));
+    commands_.emplace(command.sequence, std::move(writer));
     return command.sequence;
   }
 
   void Append(std::int64_t sequence, OutputStream stream, std::string_view bytes) override {
     const auto command = commands_.find(sequence);
-    if (command == commands_.end()) return;
-    command->second.Append(stream, bytes);
+    if (command == commands_.end() || !command->second) return;
+    command->second->Append(stream, bytes);
     PYRO_FAILPOINT("task.exec.output-appended");
-    if (command->second.owes_marker()) UseReserve();
+    if (command->second->owes_marker()) UseReserve();
   }
 
   void End(std::int64_t sequence, const CommandEnd& told) override {
     const auto command = commands_.find(sequence);
     if (command == commands_.end()) return;
-    state::JournalWriter& writer = command->second;
+    std::optional<state::JournalWriter>& writer = command->second;
     CommandEnd end = told;
     end.ended_at = clock_.Now();
-    writer.CountInto(end);
+    end.stdout_bytes = end.stderr_bytes = 0;
+    if (writer) writer->CountInto(end);
     PYRO_FAILPOINT("task.exec.exited");
-    if (end.killed) state::WriteKilled(directory_, sequence, *end.killed);
+    // It has the words of processes.
+    if (end.killed && writer) state::WriteKilled(directory_, sequence, *end.killed);
     state::MarkReadOnly(directory_, end.disk_failed);
     RecordEnd(sequence, {.end = end, .writer = std::move(writer)});
     commands_.erase(command);
@@ -108,13 +112,18 @@ class TaskJournal : public CommandJournal {
   bool settled() const override { return unrecorded_.empty() && !starving_; }
 
   void Settle() override {
-    for (auto& [sequence, writer] : commands_) writer.WriteMarkers();
+    WriteMarkers();
     if (!RecordEnds(Markers::kWanted) || !reserve_->Fill()) return;
     starving_ = false;
     budget_->Reopen();
   }
 
  private:
+  Status OpenWriter(std::int64_t sequence, std::optional<state::JournalWriter>& writer) {
+    PYRO_ASSIGN_OR_RETURN(writer, state::JournalWriter::Open(directory_, sequence, *budget_));
+    return OkStatus();
+  }
+
   // An end, and the progress of its recording.
   struct Unrecorded {
     CommandEnd end;
@@ -130,7 +139,13 @@ class TaskJournal : public CommandJournal {
     starving_ = true;
     budget_->Close(ENOSPC);
     if (!reserve_->Release()) return;
-    for (auto& [sequence, writer] : commands_) writer.WriteMarkers();
+    WriteMarkers();
+  }
+
+  void WriteMarkers() {
+    for (auto& [sequence, writer] : commands_) {
+      if (writer) writer->WriteMarkers();
+    }
   }
 
   // At once, with the reserve if needed; otherwise it stays recorded as running until Settle(), or
@@ -204,7 +219,8 @@ class TaskJournal : public CommandJournal {
   std::optional<state::DiskReserve> reserve_;
   bool starving_ = false;                          // The reserve is used, or was never there.
   std::map<std::int64_t, Unrecorded> unrecorded_;  // Ends for which the disk has had no room yet.
-  std::map<std::int64_t, state::JournalWriter> commands_;  // Running commands, by sequence.
+  // Running commands, by sequence; those whose output is not kept have no writer.
+  std::map<std::int64_t, std::optional<state::JournalWriter>> commands_;
 };
 
 // The row and the files of a VM or a task.
@@ -258,6 +274,14 @@ class InstanceRow : public GuestRecord {
   Status TakenForTask(const std::string&, const wire::Ready&,
                       const std::optional<wire::GuestNetwork>&) override {
     return MakeError(ErrorCode::kInternal, "this guest is no spare");
+  }
+
+  std::optional<std::chrono::seconds> LeaseNow() override {
+    const auto registry = registry_.Open();
+    if (!registry) return std::nullopt;
+    const auto instance = (*registry)->Get(id_);
+    if (!instance) return std::nullopt;
+    return instance->ttl;
   }
 
   Status Renewed() override { return Apply(InstanceEvent::kRenew, {}); }
@@ -344,6 +368,9 @@ class SpareFiles : public GuestRecord {
 
   Status Started(const wire::Ready&, const std::optional<wire::GuestNetwork>&) override {
     return OkStatus();
+  }
+  std::optional<std::chrono::seconds> LeaseNow() override {
+    return task_ ? task_->LeaseNow() : std::nullopt;
   }
   Status Renewed() override { return task_ ? task_->Renewed() : OkStatus(); }
   Status Stopped() override { return task_ ? task_->Stopped() : Removed(); }

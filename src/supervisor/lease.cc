@@ -41,10 +41,19 @@ void Lease::WatchCreator(sys::UniqueFd creator) {
 }
 
 void Lease::ClientGreeted(ClientId client) {
+  LookForAnotherLength();
   if (owner_) return;
   const bool awaited = awaits_owner();
   owner_ = client;
   if (awaited) Renew();
+}
+
+void Lease::LookForAnotherLength() {
+  if (!keeps_work_ || spare_.waiting() || awaits_owner()) return;
+  const auto length = record_.LeaseNow();
+  if (!length || *length == ttl_) return;
+  ttl_ = *length;
+  if (ready_) Arm(ttl_);  // The one who changed it has begun it again in the row.
 }
 
 void Lease::ClientGone(ClientId client) {

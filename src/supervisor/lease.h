@@ -67,6 +67,8 @@ class Lease {
  private:
   bool ends_with_owner() const { return ends_with_client_ || record_.unfinished(); }
   void Renew();
+  // That of a task can be changed while its guest runs.
+  void LookForAnotherLength();
   void Arm(std::chrono::seconds length);
   void TimeIsOver();
 

@@ -82,6 +82,23 @@ TEST_F(LeaseTest, IsNotWrittenToARowInWhichACommandsRecordHasBegunItAgain) {
   EXPECT_EQ(over_, 1);
 }
 
+TEST_F(LeaseTest, AnotherLengthInTheRowCountsOnceAClientHasGreeted) {
+  Lease& lease = Begin();
+  lease.ClientGreeted(1);
+  record_.lease_now = 600s;
+  Pass(59s);
+  lease.ClientGreeted(2);
+  Pass(599s);
+  EXPECT_EQ(over_, 0);
+  record_.lease_now = 10s;
+  lease.ClientGreeted(3);
+  Pass(9s);
+  EXPECT_EQ(over_, 0);
+  lease.ClientGreeted(4);  // The same length does not begin again.
+  Pass(1s);
+  EXPECT_EQ(over_, 1);
+}
+
 TEST_F(LeaseTest, IsHeldByACommandAndByAStart) {
   ready_ = false;
   Lease& lease = Begin();

@@ -25,6 +25,7 @@ Error Breach(std::string_view what) {
 }
 
 void RoutedCommand::Begin(const wire::Exec& exec) {
+  kept_ = exec.journal && exec.kept;
   place_.ports.ToGuest(EncodeFrame(exec.ToFrame(channel_)));
   if (exec.timeout_ms == 0) return;
   limit_->Start(std::chrono::milliseconds(exec.timeout_ms),
@@ -47,7 +48,7 @@ Status RoutedCommand::FromClient(const Frame& frame) {
       if (frame.stream == Stream::kStdin) return Breach("credit on a wrong stream");
       PYRO_ASSIGN_OR_RETURN(const std::uint32_t bytes, DecodeCredit(frame));
       const Output& output = OutputOf(frame.stream);
-      if (sequence_ > 0) return Breach("credit for output that is in the journal");
+      if (kept_) return Breach("credit for output that is in the journal");
       // Credit for bytes that were never received would let the guest fill our memory.
       if (output.granted + bytes > output.received) return Breach("credit for nothing");
       Grant(frame.stream, bytes);
@@ -115,11 +116,11 @@ Status RoutedCommand::OutputFromGuest(Frame frame) {
   if (frame.payload.size() > output.allowed) return Breach("more output than was allowed");
   output.allowed -= frame.payload.size();
   output.received += frame.payload.size();
-  if (sequence_ > 0) {
+  if (kept_) {
     place_.journal->Append(sequence_, wire::OutputOf(frame.stream), frame.payload);
     place_.ports.JournalWritten();
   }
-  if (sequence_ > 0 || orphan_) {
+  if (kept_ || orphan_) {
     Dispose(frame.stream, wire::kInitialCredit / 2);
   } else {
     ToClient(std::move(frame));
@@ -211,7 +212,7 @@ void RoutedCommand::ClientGone(ClientId client) {
   std::erase_if(watchers_, [client](const ClientChannel& one) { return one.client == client; });
   std::erase_if(writes_, [client](const Waiting& one) { return one.client.client == client; });
   if (client_.client != client || std::exchange(orphan_, true)) return;
-  if (sequence_ == 0) {
+  if (!kept_) {
     Kill(wire::KillReason::kCancelled);
     DisposeOfAll();
   } else if (open_stdin_) {

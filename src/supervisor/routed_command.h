@@ -61,7 +61,7 @@ class RoutedCommand {
     std::function<void(RoutedCommand&)> give_up;
   };
 
-  // `place` is borrowed. `channel`: the guest's. `sequence`: in the journal; 0: it is not kept.
+  // `place` is borrowed. `channel`: the guest's. `sequence`: in the journal; 0: it is not there.
   // `open_stdin`: other clients write to its stdin once its own has gone.
   RoutedCommand(const Place& place, ClientChannel client, std::uint32_t channel,
                 std::int64_t sequence, bool open_stdin = false)
@@ -93,7 +93,7 @@ class RoutedCommand {
   // Another client waits for its end, which it gets on that channel. kProtocol: too many do.
   Status Await(ClientChannel client);
   // Forgets a client that waits. If it is the command's own, the command is killed, unless the
-  // journal keeps it.
+  // journal keeps its output.
   void ClientGone(ClientId client);
 
   void Kill(wire::KillReason reason);
@@ -136,6 +136,7 @@ class RoutedCommand {
   ClientChannel client_;
   std::uint32_t channel_;  // The guest's.
   std::int64_t sequence_;
+  bool kept_ = false;  // Its output goes to the journal.
   const bool open_stdin_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   bool orphan_ = false;  // Its client is gone.

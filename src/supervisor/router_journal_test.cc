@@ -102,6 +102,41 @@ TEST_F(JournalRouterTest, AClientThatLeavesLeavesItsCommandRunning) {
   EXPECT_EQ(kept_[1].size(), 100 * wire::kMaxDataBytes);
 }
 
+TEST_F(JournalRouterTest, UnkeptOutputGoesToTheClientWithItsCreditAndTheEndIsRecorded) {
+  wire::Exec exec;
+  exec.argv = {"true"};
+  exec.cwd = "/";
+  exec.journal = true;
+  exec.kept = false;
+  ASSERT_TRUE(router_.FromClient(1, exec.ToFrame(5)).ok());
+  const std::uint32_t channel = ToGuest().at(0).channel;
+  EXPECT_EQ(wire::Accepted::FromFrame(ToClient(1).at(0))->sequence, 1);
+  ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
+  EXPECT_EQ(ToClient(1).back().payload, "xxx");
+  EXPECT_TRUE(kept_.empty());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
+  ASSERT_TRUE(router_.FromGuest(ExitedFrame(channel)).ok());
+  EXPECT_EQ(ended_.at(1), Outcome::kExited);
+  EXPECT_EQ(ToClient(1).back().type, FrameType::kExited);
+}
+
+TEST_F(JournalRouterTest, AnUnkeptCommandDiesWithItsClient) {
+  wire::Exec exec;
+  exec.argv = {"true"};
+  exec.cwd = "/";
+  exec.journal = true;
+  exec.kept = false;
+  ASSERT_TRUE(router_.FromClient(1, exec.ToFrame(5)).ok());
+  const std::uint32_t channel = ToGuest().at(0).channel;
+  router_.ClientGone(1);
+  EXPECT_EQ(ToGuest().back().type, FrameType::kKill);
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());
+  ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStderr)).ok());
+  ASSERT_TRUE(router_.FromGuest(ExitedFrame(channel)).ok());
+  EXPECT_EQ(ended_.count(1), 1u);
+}
+
 TEST_F(JournalRouterTest, WhatCannotBeRecordedIsNotRun) {
   full_ = true;
   EXPECT_EQ(BeginJournaled(1, 5), 0u);

@@ -88,13 +88,15 @@ constexpr Field kExec[] = {
     Row<Exec, &Exec::timeout_ms>("timeout_ms").To(kMaxTimeoutMs),
     Row<Exec, &Exec::sync>("sync"),
     Row<Exec, &Exec::journal>("journal"),
+    Row<Exec, &Exec::kept>("kept").MayLack(),          // An earlier client does not say.
     Row<Exec, &Exec::sequence>("sequence").MayLack(),  // A client does not say.
     Row<Exec, &Exec::script>("script").MayLack(),      // An earlier client does not say.
     Row<Exec, &Exec::open_stdin>("open_stdin").MayLack(),
 };
 // A supervisor that knows of no users must refuse the command, not run it as root. One that would
-// end its stdin must refuse it, too.
+// end its stdin must refuse it, too, and so must one that would keep its words.
 const char* NameOfArgv(const Exec& exec) {
+  if (!exec.kept) return "unkept_argv";
   if (exec.open_stdin) return "open_argv";
   return exec.user.empty() ? "argv" : "user_argv";
 }
@@ -172,6 +174,11 @@ Result<Ready> Ready::FromFrame(const Frame& frame) {
     return MalformedMessage("'shell' is no shell that is known");
   }
   return ready;
+}
+
+CommandSpec Exec::ForJournal() const {
+  if (kept) return *this;
+  return {.argv = {}, .cwd = {}, .user = {}, .timeout_ms = timeout_ms};
 }
 
 Frame Exec::ToFrame(std::uint32_t channel) const {

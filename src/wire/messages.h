@@ -80,8 +80,11 @@ inline constexpr std::int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
 // The supervisor enforces the timeout.
 struct Exec : CommandSpec {
   std::map<std::string, std::string> env;  // Added to the guest's defaults.
-  bool sync = false;          // Agent: sync the data disk before the command's end is reported.
-  bool journal = false;       // Supervisor of a task: its output goes to the journal's files only.
+  bool sync = false;     // Agent: sync the data disk before the command's end is reported.
+  bool journal = false;  // Supervisor of a task: its output goes to the journal's files only.
+  // Supervisor, with `journal`: false: the journal has its number, its times and its end alone. Its
+  // output goes to the client, and it dies with the connection.
+  bool kept = true;
   std::int64_t sequence = 0;  // Agent: its number in the journal; 0: it is not kept there.
   // Supervisor: argv is a shell with its -c and a script; the guest's own shell takes the first
   // word's place.
@@ -90,6 +93,8 @@ struct Exec : CommandSpec {
   bool open_stdin = false;
   // Instead of argv: the agent carries out an operation on files. No journal keeps it.
   std::optional<FileRequest> file = {};
+  // What a journal has of it.
+  CommandSpec ForJournal() const;
   Frame ToFrame(std::uint32_t channel) const;
   static Result<Exec> FromFrame(const Frame& frame);
 

@@ -27,6 +27,10 @@ def lines(done, code):
     (["run", "git", "--version"],
      "'git' is not an environment", "write: pyro run debian:12 -- git --version"),
     (["run", "ls"], "'ls' is not an environment", "write: pyro run debian:12 -- ls"),
+    (["task", "exec", "web", "ls"],
+     "the command 'ls' must stand after --", "write: pyro task exec web -- ls"),
+    (["task", "exec", "web"],
+     "there is no command to run", "put it after --, as in: pyro task exec web -- git --version"),
     (["task", "exec", "ls", "-la"],
      "'ls' is not an id of a task", "write: pyro task exec TASK_ID -- ls -la"),
     (["run", "debian:12", "extra", "--", "true"],
@@ -41,6 +45,24 @@ def lines(done, code):
 ])
 def test_a_missing_dash_dash_is_shown_where_it_belongs(bare, words, sentence, hint):
     assert lines(bare(*words), 125) == (sentence, hint)
+
+
+@pytest.mark.parametrize("words", [
+    ["run", "--env", "A=1", "B=s3cr3t", "debian:12", "--", "true"],
+    ["run", "debian:12", "--env", "A=1", "B=s3cr3t", "--", "true"],
+    ["run", "--env", "A=1", "B=s3cr3t", "--", "true"],
+    ["task", "exec", "--env", "A=1", "B=s3cr3t", "C=s3cr3t", ID, "--", "true"],
+    ["task", "exec", ID, "--env=A=1", "B=s3cr3t", "--", "true"],
+])
+def test_a_variable_whose_env_was_forgotten_shows_no_value(bare, words):
+    sentence, hint = lines(bare(*words), 125)
+    assert sentence == "the variable 'B' has no --env before it"
+    assert hint == "put --env before each, as in: --env NAME=VALUE --env NAME=VALUE"
+
+
+def test_a_hint_with_the_whole_line_masks_a_variable_whose_env_was_forgotten(bare):
+    done = bare("task", "exec", "--evn", "x", "--env", "A=s3cr3t", "B=s3cr3t", ID, "--", "true")
+    assert "did you mean '--env'?" in done.talk and "s3cr3t" not in done.talk, done
 
 
 @pytest.mark.parametrize("words, code, sentence, hint", [

@@ -25,8 +25,9 @@ OTHER_NAMES = {"list_spares": "ListSparePools"}
 OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-commands", "first"), ("task list-commands", "limit"),
                  ("task read-command", "stdout_offset"), ("task files write-many", "user")}
 
-# The list of tools has a bound, and one command in a VM of its own rarely wants them.
-NO_ROOM = {(tool, name) for tool in ("vm_run", "vm_exec") for name in ("env", "cwd", "user")}
+# The list of tools has a bound, and a model names what it wants with each command. A result of task_exec is read from the journal.
+NO_ROOM = {("task_create", name) for name in ("env", "cwd", "user", "labels", "timeout_seconds")} | {("task_exec", "journal")}
+NO_ROOM |= {("task_read_file", "user"), ("task_read_file", "limit"), ("task_write_file", "user"), ("task_write_file", "mode")}
 
 
 def fields(operation):
@@ -102,4 +103,4 @@ def test_an_argument_is_on_every_surface(operation, commands, tools):
         if "tool" in operation and (operation["tool"], name) not in NO_ROOM:
             assert name in tools[operation["tool"]], name
         typed = field.get("positional") or field["kind"] == "command" or (operation["name"], name) in OTHER_OPTIONS
-        assert typed or f"--{name.replace('_', '-')}" in commands[words], name
+        assert typed or f"--{field.get('option', name).replace('_', '-')}" in commands[words], name

@@ -41,7 +41,8 @@ def test_the_instructions_say_how_fast_this_host_is(bare, serve, profile, accele
     ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "dir": "/"}, "'dir' is not a known property",
      "task_exec takes background (boolean), command (string or array, required), cwd (string), env (object), "
      "stdin (string), task_id (string, required), timeout_seconds (integer), user (string)"),
-    ("task_list", {"all": True}, "'all' is not a known property", "task_list takes no arguments"),
+    ("task_list", {"all": True}, "'all' is not a known property", "task_list takes labels (array)"),
+    ("vm_list", {"all": True}, "'all' is not a known property", "vm_list takes no arguments"),
     ("task_exec", {"task_id": "task_aaaaaa", "command": "true", "timeout_seconds": "60"},
      'timeout_seconds: must be of type integer, got "60"; leave out the quotes', "timeout_seconds (integer)"),
     ("task_exec", {"task_id": "task_aaaaaa", "command": []}, "command: must have at least 1 items", "command"),
@@ -59,13 +60,15 @@ def test_a_wrong_argument_names_those_that_fit(bare, serve, tool, arguments, mes
 
 
 EMPTY = {
-    "vm_run": {"command": "true", "environment": "debian:12"},
+    "vm_run": {"command": "true", "environment": "debian:12", "cwd": "/", "user": "root"},
     "vm_create": {"environment": "debian:12"},
     "vm_keep_spares": {"environment": "debian:12"},
     "vm_inspect_environment": {"environment": "debian:12"},
     "task_create": {"environment": "debian:12", "name": "a name", "source_path": "/"},
     "task_exec": {"task_id": "task_aaaaaa", "command": "true", "cwd": "/", "user": "root", "stdin": "text"},
-    "vm_exec": {"vm_id": "vm_aaaaaa", "command": "true"},
+    "vm_exec": {"vm_id": "vm_aaaaaa", "command": "true", "cwd": "/", "user": "root"},
+    "task_read_file": {"task_id": "task_aaaaaa", "path": "f"},
+    "task_write_file": {"task_id": "task_aaaaaa", "path": "f", "text": "x", "base64": "eA=="},
     "task_export": {"task_id": "task_aaaaaa", "path": ".", "destination": "/nowhere"},
     **{name: {"vm_id": "vm_aaaaaa"} for name in ("vm_start", "vm_stop", "vm_delete", "vm_status", "vm_network_info")},
     **{name: {"task_id": "task_aaaaaa"} for name in ("task_status", "task_logs", "task_delete", "task_stop")},

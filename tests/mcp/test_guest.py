@@ -56,8 +56,8 @@ def test_vm_run_is_one_shot_and_stands_alone_in_both_forms(pyro, serve):
     assert "execution_mode" not in value and value["environment"] == harness.BASE
     text = text_of(result)
     assert "exit_code=7" in text and "OUT\n" in text and "--- stderr" in text
-    words = server.value("vm_run", environment=harness.BASE, timeout_seconds=250,
-                         command=["printf", "%s|", "a b", "$HOME", "*"])
+    words = server.value("vm_run", environment=harness.BASE, timeout_seconds=250, env={"A": "b c"}, cwd="/tmp", user="daemon",
+                         command=["sh", "-c", 'printf "%s|" "$@" "$A" "$PWD" "$(id -un)"', "sh", "a b", "$HOME", "*"])
     assert words["stdout"] == "a b|$HOME|*|"
 
 
@@ -240,6 +240,52 @@ def test_progress_comes_while_a_command_runs_and_grows(session):
     values = [one["progress"] for one in seen]
     assert values == sorted(set(values)) and len(values) >= 2
     assert all(len(one["message"]) <= 200 and one.get("total", 250) == 250 for one in seen)
+
+
+def test_a_doctor_whose_guest_hangs_is_cancelled_with_its_guest(session, pyro):
+    def machine():
+        return [one.pid for one in harness.descendants(session.process.pid) if "qemu" in one.name]
+
+    number = session.call_later("vm_doctor", {})
+    [pid] = harness.wait_until(machine, "a guest starts")
+    os.kill(pid, signal.SIGSTOP)  # It never gets ready.
+    session.cancel(number)
+    harness.wait_until(lambda: not machine() and not pyro.directories(), "the guest is gone")
+    session.request("ping")
+    assert not session.answered(number), "a cancelled request is not answered"
+
+
+def test_stdin_reaches_a_command_byte_by_byte_also_in_the_background(session):
+    task_id = new_task(session, name="reader")
+    text = "é\n\x00 last line without an end"
+    assert run(session, "reader", "cat", stdin=text)["stdout"] == text
+    assert run(session, task_id, "wc -c", stdin="x" * 200_000)["stdout"] == "200000\n"
+    assert run(session, task_id, "cat")["stdout"] == ""
+    started = session.value("task_exec", task_id=task_id, background=True, command="cat > file", stdin=text)
+    ended = session.value("task_logs", task_id=task_id, sequence=started["sequence"], wait_seconds=40)
+    assert ended["exit_code"] == 0, ended
+    assert run(session, task_id, "od -An -tx1 file | tr -d ' \\n'")["stdout"] == text.encode().hex()
+    assert session.value("task_read_file", task_id="reader", path="file")["text"] == text
+
+
+def test_a_file_is_written_whole_and_read_by_pages_as_text_or_bytes(session):
+    task_id = new_task(session)
+    lines = "".join(f"line {number} é\n" for number in range(4000))
+    assert session.value("task_write_file", task_id=task_id, path="new/dir/f.txt", text=lines)["path"] == "/workspace/new/dir/f.txt"
+    data = bytes(range(256)) * 200
+    session.value("task_write_file", task_id=task_id, path="f.bin", base64=base64.b64encode(data).decode())
+    for path, expected in (("new/dir/f.txt", lines.encode()), ("f.bin", data)):
+        read, offset = b"", 0
+        for _ in range(20):
+            page = session.value("task_read_file", task_id=task_id, path=path, offset=offset)
+            read += page["text"].encode() if "text" in page else base64.b64decode(page["base64"])
+            offset = page["next_offset"]
+            if page["complete"]:
+                break
+        assert read == expected, path
+    assert session.failure("task_read_file", task_id=task_id, path="none")["code"] == "not_found"
+    for wrong in ({}, {"text": "a", "base64": "YQ=="}, {"base64": "a b"}):
+        assert session.failure("task_write_file", task_id=task_id, path="f", **wrong)["code"] == "invalid_argument"
 
 
 @pytest.mark.parametrize("tool", ["vm_run", "task_exec"])

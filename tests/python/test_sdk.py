@@ -34,6 +34,11 @@ def has_shape(value, shape):
         assert type(value) is list
         for item in value:
             has_shape(item, args[0])
+    elif origin is dict:
+        assert type(value) is dict
+        for key, item in value.items():
+            has_shape(key, args[0])
+            has_shape(item, args[1])
     elif origin is typing.Literal:
         assert value in args, (value, args)
     elif origin is typing.Union:

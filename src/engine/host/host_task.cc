@@ -11,6 +11,7 @@
 #include "engine/host/host_compat.h"
 #include "engine/instance/instance_files.h"
 #include "state/instance/instance_directory.h"
+#include "state/instance/task_variables.h"
 #include "state/journal/command_log.h"
 #include "state/journal/journal.h"
 #include "sys/files.h"
@@ -54,6 +55,9 @@ Result<TaskInfo> CreateHostTask(const Context& context, const TaskOptions& optio
   const state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, "");
   PYRO_ASSIGN_OR_RETURN(const NewInstance created, CreateOnDisk(registry, context, spec));
   Status made = sys::MakeDirectories(state::HostWorkspace(context.state, spec.id));
+  if (made) {
+    made = state::WriteTaskVariables(state::InstanceDirectory(context.state, spec.id), options.env);
+  }
   if (made) made = state::FinishCreation(context.state, spec.id);
   if (!made) {
     (void)RemoveFromDisk(registry, context, spec.id);
@@ -73,16 +77,19 @@ Result<TaskExecResult> ExecOnHost(const Context& context, state::Registry& regis
   const wire::Exec exec = ForHost(asked);
   const fs::path directory = state::InstanceDirectory(context.state, task.id);
   PYRO_ASSIGN_OR_RETURN(state::CommandLog log, state::CommandLog::Open(directory));
-  PYRO_ASSIGN_OR_RETURN(const state::CommandRecord command,
-                        registry.BeginCommand(task.id, exec, ExecutionMode::kHostCompat));
+  PYRO_ASSIGN_OR_RETURN(
+      const state::CommandRecord command,
+      registry.BeginCommand(task.id, exec.ForJournal(), ExecutionMode::kHostCompat));
   state::OutputBudget budget(task.output_bytes);
-  PYRO_ASSIGN_OR_RETURN(state::JournalWriter writer,
-                        state::JournalWriter::Open(directory, command.sequence, budget));
+  std::optional<state::JournalWriter> writer;
+  if (exec.kept) {
+    PYRO_ASSIGN_OR_RETURN(writer, state::JournalWriter::Open(directory, command.sequence, budget));
+  }
   PYRO_RETURN_IF_ERROR(log.Begin(command));
   CaptureSink capture(io);
-  JournalSink sink(writer, *capture.sink());
+  std::optional<JournalSink> sink;
   CallIo own = io;
-  own.sink = &sink;
+  own.sink = writer ? &sink.emplace(*writer, *capture.sink()) : capture.sink();
   CommandEnd end;
   auto result =
       RunInHostJail(state::HostWorkspace(context.state, task.id), ToOptions(task), exec, own, &end);
@@ -91,8 +98,11 @@ Result<TaskExecResult> ExecOnHost(const Context& context, state::Registry& regis
     end.outcome = cancelled ? Outcome::kCancelled : Outcome::kInterrupted;
   }
   end.ended_at = context.clock.Now();
-  writer.CountInto(end);
-  PYRO_RETURN_IF_ERROR(writer.Finish());
+  end.stdout_bytes = end.stderr_bytes = 0;
+  if (writer) {
+    writer->CountInto(end);
+    PYRO_RETURN_IF_ERROR(writer->Finish());
+  }
   PYRO_RETURN_IF_ERROR(log.End(command.sequence, end));
   PYRO_RETURN_IF_ERROR(registry.EndCommand(task.id, command.sequence, end));
   if (!result) return std::move(result).error();

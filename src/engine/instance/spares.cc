@@ -265,8 +265,8 @@ Status WriteOwnPool(const Context& context, const SparePool& pool) {
   return same ? OkStatus() : WritePool(pool);
 }
 
-Result<SparePoolInfo> Keep(const Context& context, const VmOptions& options, std::int64_t count,
-                           PoolOf whose, const CallIo& io) {
+Result<SparePoolInfo> KeepWaiting(const Context& context, const VmOptions& options,
+                                  std::int64_t count, PoolOf whose, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
   if (count < 0 || count > kMaxSpares) {
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("count is {}", count),
@@ -298,12 +298,12 @@ Result<SparePoolInfo> Keep(const Context& context, const VmOptions& options, std
 
 Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int64_t count,
                                               const CallIo& io) {
-  return Keep(context_, options, count, PoolOf::kAll, io);
+  return KeepWaiting(context_, options, count, PoolOf::kAll, io);
 }
 
 Result<SparePoolInfo> LocalEngine::KeepOwnSpares(const VmOptions& options, std::int64_t count,
                                                  const CallIo& io) {
-  if (count != 0) return Keep(context_, options, count, PoolOf::kThisProcess, io);
+  if (count != 0) return KeepWaiting(context_, options, count, PoolOf::kThisProcess, io);
   PYRO_ASSIGN_OR_RETURN(const std::string keeper, KeeperText(PoolOf::kThisProcess));
   EndOwnPools(context_, keeper, {});
   SparePoolInfo none;

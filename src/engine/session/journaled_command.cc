@@ -33,6 +33,7 @@ Result<std::int64_t> SequenceIn(const Frame& frame) {
 JournaledCommand::JournaledCommand(SupervisorLink& link, const wire::Exec& exec,
                                    const std::filesystem::path& task_dir, const CallIo& io)
     : GuestCommand(link, io), task_dir_(task_dir) {
+  if (!exec.kept) unkept_.emplace(link, kChannel);
   link.Send(EncodeFrame(exec.ToFrame(kChannel)));
   PYRO_FAILPOINT("task.exec.client-asking");
 }
@@ -47,9 +48,12 @@ Status JournaledCommand::Take(const Frame& frame) {
   if (frame.type == FrameType::kAccepted) {
     PYRO_ASSIGN_OR_RETURN(sequence_, SequenceIn(frame));
     PYRO_FAILPOINT("task.exec.client-accepted");
-    PYRO_ASSIGN_OR_RETURN(output_, JournalOutput::Open(task_dir_, sequence_));
+    if (!unkept_) {
+      PYRO_ASSIGN_OR_RETURN(output_, JournalOutput::Open(task_dir_, sequence_));
+    }
     return OkStatus();
   }
+  if (frame.type == FrameType::kData && unkept_) return unkept_->Received(frame);
   Status status = GuestCommand::Take(frame);
   if (frame.type == FrameType::kExited) PYRO_FAILPOINT("task.exec.client-told");
   return status;

@@ -5,21 +5,25 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "engine/session/guest_command.h"
 #include "engine/session/journal_output.h"
 
 namespace pyro::engine {
 
-// Its output is read from the journal. A command that is killed is over once its end is recorded.
-// Dropping the link in the middle leaves it running.
+// Its output is read from the journal, or comes over the link if the journal does not keep it. A
+// command that is killed is over once its end is recorded. Dropping the link in the middle leaves
+// it running, and ends one whose output is not kept.
 class JournaledCommand : public GuestCommand {
  public:
   // All but `exec` are borrowed.
   JournaledCommand(SupervisorLink& link, const wire::Exec& exec,
                    const std::filesystem::path& task_dir, const CallIo& io);
 
-  OutputSource* output() override { return output_.get(); }
+  OutputSource* output() override {
+    return unkept_ ? static_cast<OutputSource*>(&*unkept_) : output_.get();
+  }
   bool Kill() override;
 
   std::int64_t sequence() const { return sequence_; }  // 0: it is not recorded yet.
@@ -32,6 +36,7 @@ class JournaledCommand : public GuestCommand {
   const std::filesystem::path& task_dir_;
   std::int64_t sequence_ = 0;
   std::unique_ptr<JournalOutput> output_;  // Once the command is recorded.
+  std::optional<FrameOutput> unkept_;      // If the journal does not keep its output.
 };
 
 // Over once it is recorded and has its input, or has ended; dropping the link then leaves it

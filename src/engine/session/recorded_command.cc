@@ -53,6 +53,7 @@ Result<RecordedCommand> RecordedCommand::Open(const Context& context, const std:
 }
 
 Status RecordedCommand::OpenOutput(const OutputOffsets& from) {
+  if (command_.argv.empty()) return OkStatus();  // Nothing of it is kept.
   PYRO_ASSIGN_OR_RETURN(output_, JournalOutput::Open(directory_, command_.sequence, from));
   return OkStatus();
 }

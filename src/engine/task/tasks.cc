@@ -1,4 +1,4 @@
-// Tasks: create, exec, status, list, rename, stop, delete.
+// Tasks: create, exec, status, list, stop, delete.
 
 #include <algorithm>
 #include <optional>
@@ -26,10 +26,12 @@
 #include "engine/task/running_task.h"
 #include "engine/task/snapshots.h"
 #include "engine/task/task_diff.h"
+#include "engine/task/task_settings.h"
 #include "engine/task/task_transfer.h"
 #include "engine/task/transfer_notices.h"
 #include "image/store/blank.h"
 #include "state/instance/instance_directory.h"
+#include "state/instance/task_variables.h"
 #include "state/snapshot/snapshots.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
@@ -52,23 +54,31 @@ Result<std::filesystem::path> FillDisk(const Context& context, const state::Inst
   return blank;
 }
 
-// Seeds the workspace of a new task whose guest starts, and ends its creation.
+// What a new task gets in addition to its configuration.
+struct Filling {
+  std::optional<Seed> seed;
+  const std::map<std::string, std::string>& env;
+};
+
+// Fills the workspace of a new task whose guest starts, and ends its creation.
 Status Complete(const Context& context, const state::InstanceSpec& task, SupervisorLink& link,
-                const std::optional<Seed>& seed, const CallIo& io) {
+                const Filling& filling, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(link.AwaitReady(Deadline::After(kReadyLimit), io));
   PYRO_FAILPOINT("task.create.guest-ready");
-  if (seed) {
-    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *seed, io));
+  PYRO_RETURN_IF_ERROR(
+      state::WriteTaskVariables(state::InstanceDirectory(context.state, task.id), filling.env));
+  if (filling.seed) {
+    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *filling.seed, io));
     PYRO_FAILPOINT("task.create.seeded");
   }
-  KeepFirstState(context, task, link, seed.has_value(), io);
+  KeepFirstState(context, task, link, filling.seed.has_value(), io);
   PYRO_RETURN_IF_ERROR(state::FinishCreation(context.state, task.id));
   PYRO_FAILPOINT("task.create.finished");
   return OkStatus();
 }
 
 // Boots the new task's guest and completes it.
-Status BringUp(const Context& context, const NewInstance& task, const std::optional<Seed>& seed,
+Status BringUp(const Context& context, const NewInstance& task, const Filling& filling,
                const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(std::filesystem::path blank, FillDisk(context, task.record));
   // No template is made for each size that a disk can have.
@@ -78,16 +88,16 @@ Status BringUp(const Context& context, const NewInstance& task, const std::optio
   PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                         StartGuest(context, task.record, task.lock, blank, io));
   PYRO_FAILPOINT("task.create.supervised");
-  return Complete(context, task.record, link, seed, io);
+  return Complete(context, task.record, link, filling, io);
 }
 
 // On failure nothing is left.
 Status CreateWithGuest(const Context& context, Registry& registry, const state::InstanceSpec& spec,
-                       const std::optional<Seed>& seed, const CallIo& io) {
+                       const Filling& filling, const CallIo& io) {
   Status status = OkStatus();
   {
     PYRO_ASSIGN_OR_RETURN(const NewInstance created, CreateOnDisk(registry, context, spec));
-    status = BringUp(context, created, seed, io);
+    status = BringUp(context, created, filling, io);
   }
   if (!status) (void)DeleteEverywhere(context, registry, spec.id);
   return status;
@@ -95,12 +105,20 @@ Status CreateWithGuest(const Context& context, Registry& registry, const state::
 
 // The same for a task whose guest was a spare.
 Status CreateOfSpare(const Context& context, Registry& registry, TaskOfASpare task,
-                     const state::InstanceSpec& spec, const std::optional<Seed>& seed,
-                     const CallIo& io) {
+                     const state::InstanceSpec& spec, const Filling& filling, const CallIo& io) {
   PYRO_FAILPOINT("task.create.spare-claimed");
-  Status status = Complete(context, spec, task.link, seed, io);
+  Status status = Complete(context, spec, task.link, filling, io);
   if (!status) (void)DeleteEverywhere(context, registry, spec.id);
   return status;
+}
+
+// The message for the guest, with the task's defaults.
+Result<wire::Exec> ExecFor(const Context& context, const InstanceRecord& task,
+                           const Command& command, std::int64_t timeout_seconds, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(const Command whole, WithDefaults(context, task, command));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, MakeExec(whole, timeout_seconds, io));
+  exec.journal = true;
+  return exec;
 }
 
 TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand& command,
@@ -119,7 +137,7 @@ TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand
 }
 
 Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
-                          const std::optional<Seed>& seed, const CallIo& io) {
+                          const Filling& filling, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   auto environment = EnsureEnvironment(context, options.environment, io);
   if (!environment) {
@@ -133,8 +151,8 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
   PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context, wish, options.vcpu_count));
   auto spare = TakeSpareForTask(context, *environment, wish, options, spec, io);
   if (spare) spec.id = spare->id;
-  Status status = spare ? CreateOfSpare(context, registry, std::move(*spare), spec, seed, io)
-                        : CreateWithGuest(context, registry, spec, seed, io);
+  Status status = spare ? CreateOfSpare(context, registry, std::move(*spare), spec, filling, io)
+                        : CreateWithGuest(context, registry, spec, filling, io);
   if (!status) {
     if (!options.allow_host_compat || !MeansNoGuest(status.error())) {
       return std::move(status).error();
@@ -149,19 +167,25 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
 
 Result<TaskInfo> LocalEngine::CreateTask(const TaskOptions& options, const CallIo& caller) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
+  PYRO_RETURN_IF_ERROR(CheckSettings(options));
   NoticeBook notices(caller);
   const CallIo io = notices.Io();
-  PYRO_ASSIGN_OR_RETURN(const auto seed, PlanSeed(options, context_, io));
-  auto made = MakeTask(context_, options, seed, io);
+  PYRO_ASSIGN_OR_RETURN(auto seed, PlanSeed(options, context_, io));
+  auto made = MakeTask(context_, options, {std::move(seed), options.env}, io);
   if (made) made->notices = notices.Take();
   return made;
 }
 
 Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const Command& command,
-                                             std::int64_t timeout_seconds, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, MakeExec(command, timeout_seconds, io));
-  exec.journal = true;
+                                             std::optional<std::int64_t> timeout_seconds,
+                                             const CallIo& io, Keep keep) {
+  // Before the task is found: an impossible command is that for each task.
+  PYRO_RETURN_IF_ERROR(MakeExec(command, timeout_seconds.value_or(0), io));
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  const std::int64_t limit =
+      timeout_seconds.value_or(found.instance.timeout_seconds.value_or(kDefaultTimeoutSeconds));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, ExecFor(context_, found.instance, command, limit, io));
+  exec.kept = keep == Keep::kAll;
   const Stopwatch watch;
   PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
   if (!running.taken.link) {
@@ -184,12 +208,13 @@ Result<StartedTaskCommand> LocalEngine::StartTaskCommand(const std::string& task
                                                          const Command& command,
                                                          std::int64_t timeout_seconds,
                                                          const CallIo& io, StdinEnd end) {
-  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, MakeExec(command, timeout_seconds, io));
+  PYRO_RETURN_IF_ERROR(MakeExec(command, timeout_seconds, io));
   PYRO_RETURN_IF_ERROR(CheckBackgroundInput(io));
-  exec.journal = true;
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
+                        ExecFor(context_, found.instance, command, timeout_seconds, io));
   // If this process is killed before all input is on its way, no end of it follows what came.
   exec.open_stdin = end == StdinEnd::kStaysOpen || io.stdin_fd >= 0;
-  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
   PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
   if (!running.taken.link) {
     return MakeError(ErrorCode::kWrongState,
@@ -215,30 +240,18 @@ Result<TaskInfo> LocalEngine::StatusTask(const std::string& task_id) {
   return DescribeTask(context_, found.registry, found.instance);
 }
 
-Result<std::vector<TaskInfo>> LocalEngine::ListTasks() {
+Result<std::vector<TaskInfo>> LocalEngine::ListTasks(const std::vector<std::string>& labels) {
+  PYRO_RETURN_IF_ERROR(CheckLabelFilter(labels));
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context_, InstanceKind::kTask));
   PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> tasks,
                         registry.List(InstanceKind::kTask));
   std::vector<TaskInfo> list;
   for (const InstanceRecord& task : tasks) {
+    if (!HasLabels(task, labels)) continue;
     PYRO_ASSIGN_OR_RETURN(TaskInfo info, DescribeTask(context_, registry, task));
     list.push_back(std::move(info));
   }
   return list;
-}
-
-Result<TaskInfo> LocalEngine::RenameTask(const std::string& task_id, const std::string& name) {
-  TaskOptions options;
-  options.name = name;
-  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
-  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
-  std::optional<InstanceRecord> task;
-  // Together: of two that rename it at once, row and manifest keep the same name.
-  PYRO_RETURN_IF_ERROR(found.registry.WithExclusive([&]() -> Status {
-    PYRO_ASSIGN_OR_RETURN(task, found.registry.Rename(found.instance.id, name));
-    return state::ReplaceManifest(context_.state, *task);
-  }));
-  return DescribeTask(context_, found.registry, *task);
 }
 
 Result<TaskInfo> LocalEngine::StopTask(const std::string& task_id) {

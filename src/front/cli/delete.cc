@@ -97,8 +97,8 @@ void AddDelete(CLI::App& group, Context& context, const Deletable& what) {
   AddJson(command, context);
   command
       ->add_option(IdName(what), flags->ids,
-                   fmt::format("The {}s' ids, or their first 6 characters; '{}_' may be left out",
-                               what.noun, what.tag))
+                   fmt::format("The {}s' ids, or their first 6 characters{}", what.noun,
+                               what.tag == std::string_view("task") ? ", or their names" : ""))
       ->type_name(what.value);
   command->add_flag("--all", flags->all, fmt::format("Delete all {}s", what.noun));
   command->add_flag("-q,--quiet", flags->quiet, "Print nothing");

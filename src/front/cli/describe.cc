@@ -108,6 +108,9 @@ class Completer {
       const auto list = api::Call(*engine, *api::FindOperation(kind + " list"), Json::object());
       if (!list) continue;
       for (const Json& one : (*list)[kind + "s"]) {
+        const std::string name =
+            one.contains("name") && one["name"].is_string() ? one["name"].get<std::string>() : "";
+        if (!name.empty()) Offer(name, one[kind + "_id"].get<std::string>());
         Offer(one[kind + "_id"], fmt::format("{}, {}", one["environment"].get<std::string>(),
                                              one["state"].get<std::string>()));
       }

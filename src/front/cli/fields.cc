@@ -1,14 +1,18 @@
 #include "front/cli/fields.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "base/check.h"
+#include "base/text.h"
+#include "front/cli/usage.h"
 #include "front/cli/values.h"
 
 namespace pyro::cli {
@@ -34,6 +38,7 @@ CLI::Option* AddNumeric(CLI::App* command, const std::string& name, const Field&
       ParserOf(field), field.sentence);
   const bool tells = fallback != 0 && fallback >= field.least && fallback < field.most;
   if (tells) option->default_str(std::to_string(fallback));
+  if (field.usual != api::kNoLeast) option->default_str(std::to_string(field.usual));
   return option;
 }
 
@@ -47,8 +52,25 @@ CLI::Option* AddChosen(CLI::App* command, const std::string& name, const Field& 
       });
 }
 
+// KEY=VALUE, repeatable.
+CLI::Option* AddPairs(CLI::App* command, const std::string& name, const Field& field, void* value) {
+  const auto add = [name, value](const std::vector<std::string>& given) {
+    for (const std::string& one : given) {
+      const std::size_t equals = one.find('=');
+      if (equals == std::string::npos || equals == 0) {
+        throw UsageError(fmt::format("{} is '{}'", name, Printable(one, 64)), "give KEY=VALUE");
+      }
+      (*static_cast<std::map<std::string, std::string>*>(value))[one.substr(0, equals)] =
+          one.substr(equals + 1);
+    }
+  };
+  return command->add_option_function<std::vector<std::string>>(name, add, field.sentence)
+      ->type_name(field.value_name)
+      ->allow_extra_args(false);
+}
+
 CLI::Option* AddMember(CLI::App* command, const Field& field, void* value) {
-  std::string name = field.name;
+  std::string name = field.option != nullptr ? field.option : field.name;
   if (!field.positional) {
     std::replace(name.begin(), name.end(), '_', '-');
     name.insert(0, "--");
@@ -65,7 +87,13 @@ CLI::Option* AddMember(CLI::App* command, const Field& field, void* value) {
               ->type_name(field.value_name)
               ->allow_extra_args(false);
       break;
+    case Kind::kPairs:
+      return AddPairs(command, name, field, value);
     case Kind::kFlag:
+      if (field.load(value) != 0) {  // The option is its negation.
+        return command->add_flag_callback(
+            name, [&field, value] { field.store(value, 0); }, field.sentence);
+      }
       return command->add_flag(name, *static_cast<bool*>(value), field.sentence);
     case Kind::kChoice:
       return AddChosen(command, name, field, value);
@@ -76,6 +104,10 @@ CLI::Option* AddMember(CLI::App* command, const Field& field, void* value) {
 }
 
 }  // namespace
+
+bool IsVariables(const Field& field) {
+  return field.kind == Kind::kPairs && field.name == std::string_view("env");
+}
 
 CLI::Option* AddField(CLI::App* command, const api::Struct& rows, void* object,
                       std::string_view name) {
@@ -90,7 +122,7 @@ void AddFields(CLI::App* command, const api::Struct& rows, void* object,
                std::initializer_list<std::string_view> without) {
   for (const api::Member& member : api::MembersOf(rows, object)) {
     const Field& field = member.field;
-    if (field.kind == Kind::kCommand || field.kind == Kind::kPairs) continue;
+    if (field.kind == Kind::kCommand || IsVariables(field)) continue;
     if (std::find(without.begin(), without.end(), field.name) != without.end()) continue;
     AddMember(command, field, member.value);
   }

@@ -37,6 +37,9 @@ void AddFields(CLI::App* command, T& object, std::initializer_list<std::string_v
   AddFields(command, api::Rows<T>(), &object, without);
 }
 
+// Of its own options, --env and --env-file (variables.h).
+bool IsVariables(const api::Field& field);
+
 // What a command says beside the row of its operation.
 struct CommandTexts {
   const char* quiet = nullptr;  // What -q does; nullptr: there is no -q.

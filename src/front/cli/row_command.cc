@@ -102,6 +102,8 @@ struct RowCall {
   RowCommand form;
   std::shared_ptr<void> request = operation.request().make();
   bool quiet = false;
+  VariableFlags flags;             // If the request has variables.
+  Variables* variables = nullptr;  // Those of the request.
 };
 
 // The first field: of a request what it is about, of a result the id.
@@ -112,6 +114,11 @@ const std::string& FirstText(const api::Struct& rows, const void* object) {
 int CallRow(Engine& engine, const Context& context, const RowCall& row) {
   const api::Operation& operation = row.operation;
   const std::shared_ptr<void> result = operation.result().make();
+  if (row.variables != nullptr) {
+    auto variables = ReadVariables(row.flags);
+    if (!variables) return Fail(variables.error(), context);
+    *row.variables = std::move(*variables);
+  }
   std::optional<Call> call;
   if (row.form.waits) {
     call.emplace(StyleOf(context, row.quiet), FirstText(operation.request(), row.request.get()));
@@ -148,6 +155,11 @@ CLI::App* AddRowCommand(CLI::App& parent, Context& context, const RowCommand& fo
   CLI::App* command = AddNamed(parent, operation, form.texts);
   AddJson(command, context);
   AddFields(command, operation.request(), row->request.get());
+  for (const api::Member& member : api::MembersOf(operation.request(), row->request.get())) {
+    if (!IsVariables(member.field)) continue;
+    row->variables = static_cast<Variables*>(member.value);
+    AddVariables(command, row->flags, "Give each NAME=VALUE, or our own NAME; repeatable");
+  }
   if (form.texts.quiet != nullptr) command->add_flag("-q,--quiet", row->quiet, form.texts.quiet);
   command->callback([&context, row] {
     context.reaps = row->form.reaps;

@@ -24,9 +24,27 @@ namespace {
 
 constexpr std::uint64_t kNearlyFull = 20;  // One part in so many is left.
 
+void PrintLabels(const TaskInfo& task) {
+  std::string text;
+  for (const auto& [key, value] : task.labels) text += fmt::format(" {}={}", key, Printable(value));
+  if (!text.empty()) Print(fmt::format("Labels:{}\n", text));
+}
+
+// For commands: what the task gives them.
+void PrintDefaults(const TaskDefaults& defaults) {
+  std::string text;
+  for (const std::string& name : defaults.env) text += fmt::format(" env={}", Printable(name));
+  if (!defaults.cwd.empty()) text += fmt::format(" cwd={}", Printable(defaults.cwd));
+  if (!defaults.user.empty()) text += fmt::format(" user={}", Printable(defaults.user));
+  if (defaults.timeout_seconds)
+    text += fmt::format(" timeout_seconds={}", *defaults.timeout_seconds);
+  if (!text.empty()) Print(fmt::format("Defaults:{}\n", text));
+}
+
 void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
   if (quiet) return;
   if (!task.name.empty()) Print(fmt::format("Name: {}\n", Printable(task.name)));
+  PrintLabels(task);
   Print(fmt::format("Task: {}\nEnvironment: {}\nState: {}\nWorkspace: /workspace\n", task.task_id,
                     task.environment, Name(task.state)));
   Print(fmt::format("Execution mode: {}\n", Name(task.execution_mode)));
@@ -45,6 +63,7 @@ void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
   if (!task.read_only.empty()) {
     Print(fmt::format("Read-only: {}\n", Printable(task.read_only, 500)));
   }
+  PrintDefaults(task.defaults);
   if (!task.last_error.empty())
     Print(fmt::format("Last error: {}\n", Printable(task.last_error, 500)));
 }
@@ -97,7 +116,7 @@ std::string HowItEnded(const TaskCommand& command) {
 }
 
 std::string OneLine(const TaskCommand& command) {
-  return Printable(ShellJoin(command.command), 200);
+  return command.command.empty() ? "(not kept)" : Printable(ShellJoin(command.command), 200);
 }
 
 void AddTask(CLI::App& app, Context& context) {
@@ -105,7 +124,8 @@ void AddTask(CLI::App& app, Context& context) {
   task->require_subcommand(1);
   if (context.verb == "exec") return AddTaskExec(*task, context);
   task->footer(
-      "A TASK_ID may be shortened to its first 6 characters, with 'task_' or without.\n\n"
+      "A TASK_ID is the task's id, its first 6 characters with 'task_' or without, or\n"
+      "the task's name if no other task has it.\n\n"
       "Example:\n  pyro task create debian:12\n\n'pyro task COMMAND --help' tells more.");
   AddRowCommand(
       *task, context,
@@ -113,9 +133,9 @@ void AddTask(CLI::App& app, Context& context) {
        .texts = {.quiet = "Print the id only",
                  .example = "id=$(pyro task create -q --source-path . --git debian:12)\n"
                             "  pyro task exec $id -- git status",
-                 .note = "An archive is .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst. A PATTERN "
-                         "without a\nslash matches a name at any depth, one with a slash a path "
-                         "from the top.\n'*' matches no slash, '**' does."},
+                 .note =
+                     "A PATTERN without a slash matches at any depth; '*' matches no slash, '**' "
+                     "does."},
        .waits = true,
        .made = "the task was made and runs: its id is "},
       PrintNewTask);
@@ -139,6 +159,12 @@ void AddTask(CLI::App& app, Context& context) {
   AddTaskSnapshots(*task, context);
   AddTaskCp(*task, context);
   AddTaskFiles(*task, context);
+  AddRowCommand(
+      *task, context,
+      {.operation = "task update",
+       .texts = {.quiet = "Print nothing",
+                 .example = "pyro task update web --label stage=test --timeout-seconds 5m"}},
+      PrintTask);
   for (const api::Operation& operation : api::TaskOperations()) {
     if (operation.example == nullptr) continue;
     AddRowCommand(*task, context,

@@ -23,7 +23,6 @@ namespace pyro::cli {
 namespace {
 
 struct ExecFlags : WordsFlags<ExecTaskRequest> {
-  bool timed = false;  // A timeout was given. In the background there is no other.
   bool background = false;
   bool give_stdin = false;        // To a command in the background.
   StartTaskCommandRequest start;  // What a command in the background has beside the request.
@@ -58,6 +57,14 @@ int GiveStdin(Engine& engine, const Context& context, const ExecFlags& flags, Ca
 
 // Prints the sequence, once the command is recorded; the command goes on without this process.
 int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& flags) {
+  if (!flags.request.journal) {
+    return Fail(
+        MakeError(ErrorCode::kInvalidArgument,
+                  "--background and --no-journal exclude each other: the journal alone has the "
+                  "output of a command in the background",
+                  "give one of the two"),
+        context);
+  }
   Call call(StyleOf(context, flags.quiet), flags.request.task_id);
   const auto command = CommandOf(context, flags);
   if (!command) return Fail(command.error(), context);
@@ -65,7 +72,7 @@ int ExecInBackground(Engine& engine, const Context& context, const ExecFlags& fl
   const bool open = flags.give_stdin || flags.start.keep_stdin;
   const auto started = call.Run([&](const CallIo& io) {
     return engine.StartTaskCommand(
-        flags.request.task_id, *command, flags.timed ? flags.request.timeout_seconds : 0, io,
+        flags.request.task_id, *command, flags.request.timeout_seconds.value_or(0), io,
         open ? Engine::StdinEnd::kStaysOpen : Engine::StdinEnd::kAfterInput);
   });
   if (!started) return Fail(started.error(), context);
@@ -104,7 +111,8 @@ int Exec(Engine& engine, const Context& context, const ExecFlags& flags) {
   if (flags.background) return ExecInBackground(engine, context, flags);
   Call call(StyleOf(context, flags.quiet), flags.request.task_id);
   const auto result = call.RunWords(context, flags, [&](const Command& command, const CallIo& io) {
-    return engine.ExecTask(flags.request.task_id, command, flags.request.timeout_seconds, io);
+    return engine.ExecTask(flags.request.task_id, command, flags.request.timeout_seconds, io,
+                           flags.request.journal ? Engine::Keep::kAll : Engine::Keep::kCount);
   });
   if (!result) return Fail(result.error(), context);
   if (context.json) {
@@ -123,7 +131,6 @@ void AddTaskExec(CLI::App& task, Context& context) {
                                 {.example = "pyro task exec $id -- sh -c 'make && make test'",
                                  .note = "Exit codes are those of 'pyro run'."},
                                 flags, Exec);
-  exec->get_option("--timeout-seconds")->each([flags](const std::string&) { flags->timed = true; });
   exec->add_flag("--background", flags->background,
                  "Print the command's sequence and leave it running, its stdin at its end");
   exec->add_flag("--stdin", flags->give_stdin,

@@ -18,11 +18,19 @@ namespace pyro::cli {
 namespace {
 
 constexpr std::size_t kWideTable = 120;
+constexpr std::size_t kWidestName = 20;
 constexpr std::string_view kLast = "LAST";  // The last column fills the rest of the line.
 
 std::string Since(const std::string& time, WallTime now) {
   const auto then = ParseTime(time);
   return then ? FormatAge(now - *then) : time;
+}
+
+// At most as wide as its column.
+std::string TaskNameOf(const TaskInfo& task) {
+  const std::string name = Printable(task.name);
+  if (name.size() <= kWidestName) return name;
+  return std::string(CutUtf8(name, kWidestName - 3)) + "…";
 }
 
 // Such as "make test (running)", in at most `columns`.
@@ -49,24 +57,31 @@ void PrintTaskTable(const std::vector<TaskInfo>& tasks, WallTime now) {
   const bool machines = MachinesDiffer(tasks);
   // Of the two a narrow table has room for one.
   const bool sizes = !narrow || !machines;
-  const auto row = [&](const std::string& id, const std::string& environment,
-                       std::string_view state, std::string_view machine, std::string_view network,
-                       const std::string& count, const std::string& disk, const std::string& used,
-                       std::string_view last) {
-    return fmt::format("{:<{}}  {:<15}  {:<7}  {}{:<3}  {:>4}  {}{:>6}  {}", id, narrow ? 13 : 31,
-                       environment, state, machines ? MachineCell(machine) : "", network, count,
+  std::size_t named = 0;  // The width of the names' column; 0: no task has a name.
+  for (const TaskInfo& task : tasks) {
+    if (!task.name.empty()) named = std::max(named, std::min(kWidestName, TaskNameOf(task).size()));
+  }
+  if (named > 0) named = std::max(named, std::string_view("NAME").size());
+  const auto row = [&](const std::string& id, const std::string& name,
+                       const std::string& environment, std::string_view state,
+                       std::string_view machine, std::string_view network, const std::string& count,
+                       const std::string& disk, const std::string& used, std::string_view last) {
+    return fmt::format("{:<{}}  {}{:<15}  {:<7}  {}{:<3}  {:>4}  {}{:>6}  {}", id, narrow ? 13 : 31,
+                       named > 0 ? fmt::format("{:<{}}  ", name, named) : "", environment, state,
+                       machines ? MachineCell(machine) : "", network, count,
                        sizes ? fmt::format("{:>9}  ", disk) : "", used, last);
   };
   const std::string header =
-      row("TASK", "ENVIRONMENT", "STATE", "MACHINE", "NET", "CMDS", "DISK", "USED", kLast);
+      row("TASK", "NAME", "ENVIRONMENT", "STATE", "MACHINE", "NET", "CMDS", "DISK", "USED", kLast);
   Print(Paint(STDOUT_FILENO, Colour::kBold, header) + "\n");
   const std::size_t left = header.size() - kLast.size();
   const std::size_t room = columns > left ? columns - left : 0;
   for (const TaskInfo& task : tasks) {
     std::string line =
-        row(narrow ? ShortId(task.task_id) : task.task_id, task.environment, Name(task.state),
-            task.machine, task.network_enabled ? "yes" : "no", std::to_string(task.command_count),
-            FormatBytes(task.disk_bytes), Since(task.last_used_at, now), Last(task, room));
+        row(narrow ? ShortId(task.task_id) : task.task_id, TaskNameOf(task), task.environment,
+            Name(task.state), task.machine, task.network_enabled ? "yes" : "no",
+            std::to_string(task.command_count), FormatBytes(task.disk_bytes),
+            Since(task.last_used_at, now), Last(task, room));
     line.resize(line.find_last_not_of(' ') + 1);
     Print(line + "\n");
   }

@@ -92,6 +92,85 @@ TEST_F(CliTaskTest, ACommandMadeFromItsRowShowsItsResultToPeopleAndAsJson) {
   EXPECT_EQ(Pyro({"task", "status", "--json", id}).json()["name"], "newest");
 }
 
+TEST_F(CliTaskTest, ANameStandsWhereverAnIdDoes) {
+  const std::string id =
+      Pyro({"task", "create", "--json", "--name", "my web", "debian:12"}).json()["task_id"];
+  EXPECT_EQ(Exec("my web", "exit 3").code, 3);
+  EXPECT_EQ(Pyro({"task", "status", "--json", "my web"}).json()["task_id"], id);
+  EXPECT_EQ(Pyro({"task", "logs", "--json", "my web"}).json()["task_id"], id);
+  EXPECT_EQ(Pyro({"task", "stop", "--json", "my web"}).json()["task_id"], id);
+  EXPECT_NE(Pyro({"task", "list"}).out.find("  NAME    "), std::string::npos);
+  EXPECT_NE(Pyro({"task", "list"}).out.find("  my web  "), std::string::npos);
+  EXPECT_LE(PyroOnTerminal({"task", "list"}).Widest(), 80u);
+
+  const std::string twin =
+      Pyro({"task", "create", "--json", "--name", "my web", "debian:12"}).json()["task_id"];
+  const Told several = Pyro({"task", "delete", "my web"});
+  EXPECT_EQ(several.code, kExitFailed);
+  EXPECT_NE(several.err.find(id), std::string::npos) << several.err;
+  EXPECT_NE(several.err.find(twin), std::string::npos) << several.err;
+  EXPECT_EQ(Pyro({"task", "list", "--json"}).json()["count"], 2);
+  EXPECT_EQ(Pyro({"task", "rename", "-q", twin, "other"}).code, 0);
+  EXPECT_EQ(Pyro({"task", "delete", "my web"}).out, "Deleted task: " + id + "\n");
+  const Told gone = Pyro({"task", "delete", "my web"});
+  EXPECT_EQ(gone.code, kExitFailed);
+  EXPECT_TRUE(gone.err.starts_with("pyro: there is no task 'my web'\n")) << gone.err;
+}
+
+TEST_F(CliTaskTest, LabelsAndDefaultsAreOptionsAndNoValueOfAVariableIsShown) {
+  const Told made = Pyro({"task", "create", "--json", "--name", "web", "--label", "team=a b",
+                          "--label", "stage=", "--env", "TOKEN=s3cr3t", "--cwd", "/", "--user", "0",
+                          "--timeout-seconds", "5m", "debian:12"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(made.json()["labels"], (Json{{"team", "a b"}, {"stage", ""}}));
+  EXPECT_EQ(made.json()["defaults"],
+            (Json{{"env", {"TOKEN"}}, {"cwd", "/"}, {"user", "0"}, {"timeout_seconds", 300}}));
+  EXPECT_EQ(made.out.find("s3cr3t"), std::string::npos);
+  EXPECT_EQ(Exec("web", "pwd; echo $TOKEN").out, "/\ns3cr3t\n");
+  const Told people = Pyro({"task", "status", "web"});
+  EXPECT_NE(people.out.find("Labels: stage= team=a b\n"), std::string::npos) << people.out;
+  EXPECT_NE(people.out.find("Defaults: env=TOKEN cwd=/ user=0 timeout_seconds=300\n"),
+            std::string::npos)
+      << people.out;
+
+  EXPECT_EQ(Pyro({"task", "list", "--json", "--label", "team"}).json()["count"], 1);
+  EXPECT_EQ(Pyro({"task", "list", "--json", "--label", "team=b"}).json()["count"], 0);
+  const Told updated =
+      Pyro({"task", "update", "--json", "--label", "team=b", "--unset", "labels.stage", "--unset",
+            "env", "--unset", "user", "--ttl-seconds", "1h", "web"});
+  ASSERT_EQ(updated.code, 0) << updated.err;
+  EXPECT_EQ(updated.json()["labels"], (Json{{"team", "b"}}));
+  EXPECT_EQ(updated.json()["ttl_seconds"], 3600);
+  EXPECT_EQ(updated.json()["defaults"]["env"], Json::array());
+  EXPECT_EQ(updated.json()["defaults"]["user"], nullptr);
+  EXPECT_EQ(Exec("web", "echo ${TOKEN-none}").out, "none\n");
+
+  const Told wrong = Pyro({"task", "create", "--label", "team", "debian:12"});
+  EXPECT_EQ(wrong.code, kExitUsage);
+  EXPECT_EQ(wrong.err, "pyro: --label is 'team'\nhint: give KEY=VALUE\n");
+}
+
+TEST_F(CliTaskTest, ACommandWithoutAJournalEndsWithItsPyroAndShowsNoWordsLater) {
+  const std::string id = CreateTask();
+  const Told told = Pyro({"task", "exec", "-q", "--no-journal", id, "--", "echo", "h1dden"});
+  EXPECT_EQ(told.code, 0) << told.err;
+  EXPECT_EQ(told.out, "h1dden\n");
+  const Told logs = Pyro({"task", "logs", id});
+  EXPECT_EQ(logs.out.find("h1dden"), std::string::npos) << logs.out;
+  EXPECT_NE(logs.out.find("(not kept)"), std::string::npos) << logs.out;
+
+  const Running running =
+      Start({"task", "exec", "--no-journal", id, "--", "sh", "-c", "echo begun; sleep 600"});
+  AwaitOutput(running, "begun");
+  ::kill(running.pid, SIGKILL);
+  EXPECT_EQ(Join(running).code, 128 + SIGKILL);
+  const auto ended = engine_->GetTaskCommand(id, 2, std::chrono::seconds(60));
+  ASSERT_TRUE(ended.ok()) << ended.error().message;
+  EXPECT_EQ(ended->outcome, Outcome::kCancelled);
+  EXPECT_TRUE(ended->command.empty());
+  EXPECT_EQ(Pyro({"task", "exec", "--background", "--no-journal", id, "--", "true"}).code, 125);
+}
+
 TEST_F(CliTaskTest, ANameThatDoesNotLookLikeItselfIsRefused) {
   const Told made = Pyro({"task", "create", "--name", "two\nlines", "debian:12"});
   EXPECT_EQ(made.code, kExitFailed);

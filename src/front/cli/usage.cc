@@ -25,15 +25,28 @@ std::string Quoted(std::string_view word) {
   return fmt::format("'{}'", Printable(word, kMaxShownWord));
 }
 
-// Without the values of variables, which may be secrets.
+// NAME=VALUE, as --env takes it.
+bool LooksLikeVariable(std::string_view word) {
+  constexpr std::string_view kNameCharacters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+  const std::size_t end = word.find_first_not_of(kNameCharacters);
+  return end != std::string_view::npos && end > 0 && word[end] == '=' &&
+         (word[0] < '0' || word[0] > '9');
+}
+
+// Without the values of variables, which may be secrets: also of those whose --env was forgotten.
 Strings WithoutValues(Strings words) {
   bool value_follows = false;
+  bool variable_before = false;
   for (std::string& word : words) {
+    variable_before = variable_before && LooksLikeVariable(word);
+    value_follows = value_follows || variable_before;
     const bool stuck = word.starts_with("--env=") || (word.starts_with("-e") && word != "-e");
     const std::size_t name = word.starts_with("--env=") ? word.find('=') + 1 : 0;
     const std::size_t equals = word.find('=', name);
     if ((stuck || value_follows) && equals != std::string::npos) {
       word.replace(equals + 1, std::string::npos, "...");
+      variable_before = true;
     }
     value_follows = word == "--env" || word == "-e";
   }
@@ -188,19 +201,36 @@ class Reader {
     const auto positionals = PositionalsOf(*command_);
     const std::size_t taken = places_.size();
     const bool repeats = !positionals.empty() && positionals.back()->get_items_expected_max() > 1;
-    if (taken >= positionals.size() && !repeats) return OneTooMany();
+    if (taken >= positionals.size() && !repeats) {
+      return AtForgottenEnv() ? ForgottenEnv() : OneTooMany();
+    }
     const CLI::Option& positional = *positionals[std::min(taken, positionals.size() - 1)];
     if (word.empty()) return Empty(ValueName(positional));
+    if (AtForgottenEnv()) return ForgottenEnv();
     places_.push_back(at_);
     return std::nullopt;
   }
 
+  bool AtForgottenEnv() const {
+    return LooksLikeVariable(own_[at_]) &&
+           std::any_of(seen_.begin(), seen_.end(),
+                       [](const CLI::Option* one) { return one->check_lname("env"); });
+  }
+
+  Found ForgottenEnv() const {
+    return Mistake(fmt::format("the variable '{}' has no --env before it",
+                               Printable(own_[at_].substr(0, own_[at_].find('=')), kMaxShownWord)),
+                   "put --env before each, as in: --env NAME=VALUE --env NAME=VALUE");
+  }
+
   // The first argument that cannot be one, if it may be the first word of the command instead.
-  std::optional<std::size_t> Misplaced() const {
+  // Each word may be the name of a task; before an option of its own it is taken for a program.
+  std::optional<std::size_t> Misplaced(bool before_option = false) const {
     if (!RunsWords(*command_) || words_.command) return std::nullopt;
     const auto positionals = PositionalsOf(*command_);
     for (std::size_t i = 0; i < std::min(places_.size(), positionals.size()); ++i) {
-      if (!Fits(*positionals[i], own_[places_[i]])) return i;
+      const bool name = ValueName(*positionals[i]) == "TASK_ID" && !before_option;
+      if (!name && !Fits(*positionals[i], own_[places_[i]])) return i;
     }
     return std::nullopt;
   }
@@ -238,7 +268,7 @@ class Reader {
   Found UnknownOption(const std::string& name) const {
     const std::string message =
         fmt::format("'{}' has no option {}", FullName(*command_), Quoted(name));
-    if (const auto index = Misplaced()) return NotAnArgument(*index);
+    if (const auto index = Misplaced(/*before_option=*/true)) return NotAnArgument(*index);
     if (Awaited() == "NAME") return Mistake(message, BehindDashes());
     const bool one_dash = !name.starts_with("--");
     auto other = FindOtherOption(name);

@@ -54,12 +54,8 @@ Result<std::string> ReadWhole(const std::string& path) {
 
 }  // namespace
 
-void AddVariables(CLI::App* command, VariableFlags& flags) {
-  command
-      ->add_option("--env", flags.env,
-                   "Give the command a variable; NAME alone passes ours on; repeatable")
-      ->type_name("NAME=VALUE")
-      ->allow_extra_args(false);
+void AddVariables(CLI::App* command, VariableFlags& flags, const char* text) {
+  command->add_option("--env", flags.env, text)->type_name("NAME=VALUE")->allow_extra_args(false);
   command
       ->add_option("--env-file", flags.env_files,
                    "Give it the lines NAME=VALUE of a file; repeatable")

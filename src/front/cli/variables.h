@@ -22,8 +22,11 @@ struct VariableFlags {
   std::vector<std::string> env_files;  // Paths.
 };
 
-// --env and --env-file.
-void AddVariables(CLI::App* command, VariableFlags& flags);
+// --env, with this text in --help, and --env-file.
+void AddVariables(CLI::App* command, VariableFlags& flags,
+                  const char* text =
+                      "Give the command a variable; NAME alone passes ours on; "
+                      "repeatable");
 
 // All of them: of those with the same name the last one counts, and --env before any file. A NAME
 // alone that our environment lacks is left out. Errors show names and lines' numbers, no values:

@@ -16,6 +16,8 @@ namespace {
 using api::Field;
 using api::Kind;
 
+constexpr std::int64_t kTellingMost = 100'000;
+
 // Only what every client understands: no $ref, no lists of types, combinators only in properties.
 // Every model reads it in each of its conversations, so it says what a name does not say, and no
 // more.
@@ -24,7 +26,8 @@ Json PropertyOf(const api::Member& member) {
   Json schema = {{"type", "string"},
                  {"description", field.for_models != nullptr ? field.for_models : field.sentence}};
   if (field.least != api::kNoLeast) schema["minimum"] = field.least;
-  if (field.most != api::kNoMost && field.kind != Kind::kText) schema["maximum"] = field.most;
+  // A bound that is never reached by chance would only cost tokens; the call itself checks it.
+  if (field.most <= kTellingMost && field.kind != Kind::kText) schema["maximum"] = field.most;
   if (field.default_for_models != nullptr) schema["default"] = field.default_for_models;
   switch (field.kind) {
     case Kind::kInteger:
@@ -33,6 +36,7 @@ Json PropertyOf(const api::Member& member) {
       const std::int64_t fallback = field.load(member.fallback);
       const bool tells = !field.required && fallback != 0 && fallback >= field.least;
       if (tells) schema["default"] = fallback;
+      if (field.usual != api::kNoLeast) schema["default"] = field.usual;
       break;
     }
     case Kind::kDuration:

@@ -106,6 +106,8 @@ void DropUsual(Json& form) {
   drop({"stdout_truncated", "stderr_truncated", "output_left_open", "restarted",
         "allow_host_compat", "broken", "outdated"},
        is(false));
+  drop({"labels"}, is(Json::object()));
+  drop({"defaults"}, is({{"env", Json::array()}}));
   drop({"stdout_dropped", "stderr_dropped", "timeout_seconds"}, is(0));
   drop({"accelerator", "kernel", "timings", "last_used_at"}, [](const Json&) { return true; });
   if (form.value("state", "") == "ended") {
@@ -120,7 +122,8 @@ void DropUsual(Json& form) {
 std::string EntryText(const Json& entry, WithCommand with_command, const Notices& notices) {
   std::string text = Facts(entry);
   if (with_command == WithCommand::kYes && entry.contains("command")) {
-    text += " $ " + WordsOf(entry["command"]);
+    text += entry["command"].empty() ? " (its words and output are not kept)"
+                                     : " $ " + WordsOf(entry["command"]);
   }
   text += '\n';
   for (const std::string& notice : notices) text += fmt::format("note: {}\n", notice);

@@ -1,8 +1,6 @@
 #include "front/mcp/tools.h"
 
 #include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -33,6 +31,7 @@ struct ExecArguments : ExecTaskRequest {
 
 constexpr api::Field kExecArguments[] = {
     api::Inline<ExecArguments, ExecTaskRequest>(),
+    api::Absent("journal"),  // The result is read from the journal.
     api::Row<ExecArguments, &ExecArguments::background>(
         "background", "Return at once; it runs on, with no time limit unless given."),
     api::Row<ExecArguments, &ExecArguments::stdin_text>("stdin", "Text."),
@@ -41,24 +40,6 @@ constexpr api::Field kExecArguments[] = {
 constexpr milliseconds kStep{1000};  // Between two looks at the number of bytes written.
 // A client that takes MCP tasks gets one for what has not ended by then.
 constexpr milliseconds kTaskAfter{3000};
-
-using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-
-// An open file of memory with that text, from its beginning; nullptr if it has none.
-Result<File> FileOf(const std::string& text) {
-  File file(nullptr, &std::fclose);
-  if (text.empty()) return file;
-  if (const int fd = ::memfd_create("stdin", MFD_CLOEXEC); fd >= 0) {
-    file.reset(::fdopen(fd, "w+"));
-    if (file == nullptr) ::close(fd);
-  }
-  const bool written = file != nullptr &&
-                       std::fwrite(text.data(), 1, text.size(), file.get()) == text.size() &&
-                       std::fflush(file.get()) == 0;
-  if (!written) return MakeError(ErrorCode::kNoSpace, "there is no memory for stdin");
-  std::rewind(file.get());
-  return file;
-}
 
 // Where the task runs on the host, the command ends with this call.
 Answer ExecOnHost(const Host& host, const ExecTaskRequest& request, CallIo io, CallReport& report) {
@@ -75,6 +56,14 @@ bool RunsOnHost(Engine& engine, const std::string& task_id) {
   const auto task = engine.StatusTask(task_id);
   return task && task->execution_mode == ExecutionMode::kHostCompat &&
          task->state == GuestState::kStarted;
+}
+
+// In the background there is no limit but the one that was asked for.
+Result<std::int64_t> LimitOf(Engine& engine, const ExecArguments& request) {
+  if (request.timeout_seconds) return *request.timeout_seconds;
+  if (request.background) return 0;
+  PYRO_ASSIGN_OR_RETURN(const TaskInfo task, engine.StatusTask(request.task_id));
+  return task.defaults.timeout_seconds.value_or(kDefaultTimeoutSeconds);
 }
 
 // The reason why a wait ended although the command goes on.
@@ -98,15 +87,13 @@ Answer ExecInTask(const Host& host, CallContext& call, const Json& arguments) {
   ExecArguments request;
   PYRO_RETURN_IF_ERROR(ReadArguments(ExecArgumentRows(), arguments, &request));
   const bool background = request.background;
-  // In the background there is no limit but the one that was asked for.
-  if (background && !arguments.contains("timeout_seconds")) request.timeout_seconds = 0;
-  CallReport report(call, request.timeout_seconds, "running");
+  PYRO_ASSIGN_OR_RETURN(const std::int64_t limit, LimitOf(engine, request));
+  CallReport report(call, limit, "running");
   PYRO_ASSIGN_OR_RETURN(const File input, FileOf(request.stdin_text));
   CallIo io = report.Io();
   if (input != nullptr) io.stdin_fd = ::fileno(input.get());
   const auto began = std::chrono::steady_clock::now();
-  auto started =
-      engine.StartTaskCommand(request.task_id, request.command, request.timeout_seconds, io);
+  auto started = engine.StartTaskCommand(request.task_id, request.command, limit, io);
   if (!started) {
     const bool on_host =
         started.error().code == ErrorCode::kWrongState && RunsOnHost(engine, request.task_id);

@@ -30,6 +30,16 @@ constexpr api::Field kStopArguments[] = {
     api::Row<StopArguments, &StopArguments::sequence>("sequence", "The command to kill.").In(1),
 };
 
+// Without what a user decides once: every model reads the list of tools.
+constexpr api::Field kCreateArguments[] = {
+    api::Inline<TaskOptions, TaskOptions>(),
+    api::Absent("env"),
+    api::Absent("cwd"),
+    api::Absent("user"),
+    api::Absent("labels"),
+    api::Absent("timeout_seconds"),
+};
+
 // What there is to say of a task on a few lines.
 std::string TaskText(const Json& form) {
   std::string text =
@@ -68,6 +78,12 @@ ToolResult TaskResult(const TaskInfo& task, const Notices& notices = {}) {
 
 }  // namespace
 
+const api::Struct& CreateArgumentRows() {
+  static const api::Struct kRows =
+      api::Describe<TaskOptions>("CreateArguments", "A task.", kCreateArguments);
+  return kRows;
+}
+
 Answer CreateTask(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto options, ReadArguments<TaskOptions>(arguments));
   CallReport report(call, 0, "making a task of " + options.environment);
@@ -84,16 +100,20 @@ Answer GetTaskStatus(const Host& host, CallContext&, const Json& arguments) {
   return TaskResult(task);
 }
 
-Answer ListTasks(const Host& host, CallContext&, const Json&) {
-  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskInfo> tasks, host.engine.ListTasks());
+Answer ListTasks(const Host& host, CallContext&, const Json& arguments) {
+  PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<ListTasksRequest>(arguments));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<TaskInfo> tasks, host.engine.ListTasks(request.labels));
   Json list = Json::array();
   // The newest are at the end, and first in what is shown.
   for (auto task = tasks.rbegin(); task != tasks.rend() && list.size() < kListedTasks; ++task) {
     const Json whole = ToJson(*task);
     Json form;
-    for (const char* name : {"task_id", "environment", "state", "command_count", "created_at",
-                             "last_used_at", "disk_bytes"}) {
+    for (const char* name : {"task_id", "name", "labels", "environment", "state", "command_count",
+                             "created_at", "last_used_at", "disk_bytes"}) {
       form[name] = whole[name];
+    }
+    for (const char* name : {"name", "labels"}) {
+      if (form[name].empty()) form.erase(name);
     }
     if (task->last_command) {
       form["last_command"] = Printable(ShellJoin(task->last_command->command), 160);

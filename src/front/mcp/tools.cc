@@ -40,17 +40,16 @@ constexpr mcp::ToolAnnotations kRuns = {false, true, false, true};
 constexpr mcp::ToolAnnotations kWrites = {false, true, false, false};
 constexpr mcp::ToolAnnotations kEnds = {false, true, true, false};
 
-constexpr const char* kVmFields = "vm_id! state! expires_at";
-constexpr const char* kTaskFields = "task_id! state! expires_at command_count:integer";
+constexpr const char* kVmFields = "vm_id! state!";
+constexpr const char* kTaskFields = "task_id! state! command_count:integer";
 constexpr const char* kRunFields = "exit_code!:integer outcome! stdout! stderr! explanation:object";
 
 constexpr ToolRow kTools[] = {
-    {"vm_run", "Run one command in a fresh VM", kMakes, kRunFields, RunInNewVm, RunArgumentRows},
+    {"vm_run", "Run in a fresh VM", kMakes, kRunFields, RunInNewVm},
     {"vm_list_environments", "List environments", kReads, "environments!:array", ListEnvironments},
     {"vm_create", "Create a VM", kMakes, kVmFields, CreateVm},
     {"vm_start", "Start a VM", kStarts, kVmFields, nullptr, nullptr, "starting the guest"},
-    {"vm_exec", "Run a command in a VM and delete the VM", kRuns, kRunFields, ExecInVm,
-     ExecVmArgumentRows},
+    {"vm_exec", "Run a command, delete the VM", kRuns, kRunFields, ExecInVm},
     {"vm_stop", "Stop a VM", kEnds, kVmFields},
     {"vm_delete", "Delete a VM", kEnds, "vm_id deleted:boolean"},
     {"vm_status", "Show a VM", kReads, kVmFields},
@@ -62,10 +61,13 @@ constexpr ToolRow kTools[] = {
      InspectEnvironment},
     {"vm_prune_environments", "Remove unused environments", kEnds, "bytes_freed:integer"},
     {"vm_doctor", "Check this host", kReads, "runtime_ok:boolean issues:array", CheckHost},
-    {"task_create", "Create a task", kMakes, kTaskFields, CreateTask},
+    {"task_create", "Create a task", kMakes, kTaskFields, CreateTask, CreateArgumentRows},
     {"task_exec", "Run a command in a task", kRuns,
      "sequence!:integer state! exit_code:integer outcome stdout stderr explanation:object",
      ExecInTask, ExecArgumentRows, nullptr, mcp::TaskSupport::kOptional},
+    {"task_read_file", "Read a file of a task", kReads,
+     "text base64 next_offset!:integer complete!:boolean", ReadFile, FileReadRows},
+    {"task_write_file", "Write a file of a task", kWrites, "path!", WriteFile, FileWriteRows},
     {"task_status", "Show a task", kReads, kTaskFields, GetTaskStatus},
     {"task_logs", "Read a task's journal", kReads,
      "task_id! total:integer entries:array text next_offset:integer total_bytes:integer "
@@ -73,7 +75,7 @@ constexpr ToolRow kTools[] = {
      ReadLogs, LogsArgumentRows},
     {"task_delete", "Delete a task", kEnds, "task_id deleted:boolean", DeleteTask},
     {"task_list", "List tasks", kReads, "total:integer count:integer tasks:array", ListTasks},
-    {"task_stop", "Stop a task or one of its commands", kEnds, "task_id! state! outcome", StopTask,
+    {"task_stop", "Stop a task or a command", kEnds, "task_id! state! outcome", StopTask,
      StopArgumentRows},
     {"task_export", "Copy files out of a task", kWrites,
      "path! destination! bytes!:integer notices:array", nullptr, nullptr,

@@ -2,6 +2,10 @@
 
 #pragma once
 
+#include <cstdio>
+#include <memory>
+#include <string>
+
 #include "api/field.h"
 #include "base/json.h"
 #include "front/mcp/host.h"
@@ -24,8 +28,18 @@ Answer ListEnvironments(const Host& host, mcp::CallContext& call, const Json& ar
 Answer InspectEnvironment(const Host& host, mcp::CallContext& call, const Json& arguments);
 Answer CheckHost(const Host& host, mcp::CallContext& call, const Json& arguments);
 
+// Of task_create.
+const api::Struct& CreateArgumentRows();
 Answer CreateTask(const Host& host, mcp::CallContext& call, const Json& arguments);
 Answer GetTaskStatus(const Host& host, mcp::CallContext& call, const Json& arguments);
+// A page of a file, or a whole file.
+const api::Struct& FileReadRows();
+Answer ReadFile(const Host& host, mcp::CallContext& call, const Json& arguments);
+const api::Struct& FileWriteRows();
+Answer WriteFile(const Host& host, mcp::CallContext& call, const Json& arguments);
+// An open file of memory with that text, from its beginning; nullptr if it has none.
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+Result<File> FileOf(const std::string& text);
 Answer ListTasks(const Host& host, mcp::CallContext& call, const Json& arguments);
 Answer DeleteTask(const Host& host, mcp::CallContext& call, const Json& arguments);
 // Of the task, or of one command of it.
@@ -36,8 +50,6 @@ const api::Struct& StopArgumentRows();
 // Host::answer_after, it goes on without the call, and the result says how to read on. A client
 // that cancels has it killed. If a client or a server is lost, the command goes on.
 Answer ExecInTask(const Host& host, mcp::CallContext& call, const Json& arguments);
-const api::Struct& RunArgumentRows();
-const api::Struct& ExecVmArgumentRows();
 const api::Struct& ExecArgumentRows();
 
 // The journal, one command of it, or a page of that command's output.

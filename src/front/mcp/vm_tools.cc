@@ -33,19 +33,7 @@ class CountingSink : public EndsSink {
   std::uint64_t err_ = 0;
 };
 
-// Without what is rarely wanted for one command: every model reads the list of tools.
-template <typename Request>
-const api::Struct& WithoutPlace() {
-  static constexpr api::Field kFields[] = {api::Inline<Request, Request>(), api::Absent("env"),
-                                           api::Absent("cwd"), api::Absent("user")};
-  static const api::Struct kRows = api::Describe<Request>("Request", "A command.", kFields);
-  return kRows;
-}
-
 }  // namespace
-
-const api::Struct& RunArgumentRows() { return WithoutPlace<RunRequest>(); }
-const api::Struct& ExecVmArgumentRows() { return WithoutPlace<ExecVmRequest>(); }
 
 Answer RunInNewVm(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<RunRequest>(arguments));
@@ -128,8 +116,9 @@ Answer InspectEnvironment(const Host& host, CallContext&, const Json& arguments)
   return ValueResult(std::move(form));
 }
 
-Answer CheckHost(const Host& host, CallContext&, const Json&) {
-  PYRO_ASSIGN_OR_RETURN(const DoctorReport report, host.engine.Doctor());
+Answer CheckHost(const Host& host, CallContext& call, const Json&) {
+  CallReport progress(call, 0, "checking this host");
+  PYRO_ASSIGN_OR_RETURN(const DoctorReport report, host.engine.Doctor(progress.Io()));
   Json form = WithoutNulls(ToJson(report));
   // Paths of the host; `issues` has each check that failed.
   for (const char* name : {"environment_cache", "state_directory", "checks"}) form.erase(name);

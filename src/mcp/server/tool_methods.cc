@@ -20,11 +20,17 @@ Json ToolJson(const Tool& tool) {
   json["description"] = tool.description;
   json["inputSchema"] = tool.input_schema;
   if (!tool.output_schema.is_null()) json["outputSchema"] = tool.output_schema;
-  Json& annotations = json["annotations"];
-  annotations["readOnlyHint"] = tool.annotations.read_only;
-  annotations["destructiveHint"] = tool.annotations.destructive;
-  annotations["idempotentHint"] = tool.annotations.idempotent;
-  annotations["openWorldHint"] = tool.annotations.open_world;
+  // What is as the protocol's own default is left out: every model may pay for the list.
+  const auto hint = [&json](const char* name, bool value, bool usual) {
+    if (value != usual) json["annotations"][name] = value;
+  };
+  const ToolAnnotations usual;
+  hint("readOnlyHint", tool.annotations.read_only, usual.read_only);
+  if (!tool.annotations.read_only) {
+    hint("destructiveHint", tool.annotations.destructive, usual.destructive);
+    hint("idempotentHint", tool.annotations.idempotent, usual.idempotent);
+  }
+  hint("openWorldHint", tool.annotations.open_world, usual.open_world);
   if (!tool.meta.is_null()) json["_meta"] = tool.meta;
   return json;
 }

@@ -213,16 +213,22 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   constexpr char kText[] = R"({
   "allow_host_compat": true,
   "created_at_ms": 1700000000123,
+  "cwd": "src",
   "disk_mib": 2048,
   "environment": "debian:12",
   "environment_digest": "sha256:beef",
+  "labels": {
+    "team": "web"
+  },
   "machine": "tcg",
   "mem_mib": 512,
   "name": "mine",
   "network": true,
   "schema": 1,
   "task_id": "task_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+  "timeout_seconds": 0,
   "ttl_seconds": 600,
+  "user": "daemon:users",
   "vcpu_count": 2
 }
 )";
@@ -236,16 +242,25 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   EXPECT_EQ(task->machine, "tcg");
 }
 
-TEST(TaskManifestTest, OneFromBeforeItsNewFieldsHasNoNameAndNoMachine) {
+TEST(TaskManifestTest, OneFromBeforeItsNewFieldsLacksThem) {
   InstanceRecord manifest(TestSpec(TestTaskId(1)));
   manifest.created_at = TestClock().Now();
   Json json = *ParseJson(FormatTaskManifest(manifest), kMaxTaskManifestBytes);
-  json.erase("name");
-  json.erase("machine");
+  for (const char* name : {"name", "machine", "labels", "cwd", "user"}) {
+    ASSERT_EQ(json.erase(name), 1u) << name;
+  }
   const auto task = ParseTaskManifest(json.dump());
   ASSERT_TRUE(task.ok()) << task.error().message;
   EXPECT_EQ(task->name, "");
   EXPECT_EQ(task->machine, "");
+  EXPECT_TRUE(task->labels.empty());
+  EXPECT_FALSE(task->timeout_seconds);
+}
+
+std::string MoreLabelsThanATaskTakes() {
+  Json labels = Json::object();
+  for (std::size_t i = 0; i <= kMaxLabels; ++i) labels["k" + std::to_string(i)] = "";
+  return labels.dump();
 }
 
 TEST(TaskManifestTest, HostileOnesAreDataLoss) {
@@ -272,6 +287,10 @@ TEST(TaskManifestTest, HostileOnesAreDataLoss) {
       with("\"ttl_seconds\": 600", "\"ttl_seconds\": 99999999999"),
       with("\"network\": false", "\"network\": \"no\""),
       with("\"machine\": \"\"", "\"machine\": 1"),
+      with("\"labels\": {}", "\"labels\": []"),
+      with("\"labels\": {}", "\"labels\": {\"a\": 1}"),
+      with("\"labels\": {}", "\"labels\": {\"a\": \"" + std::string(4097, 'x') + "\"}"),
+      with("\"labels\": {}", "\"labels\": " + MoreLabelsThanATaskTakes()),
       with("\"machine\": \"\"", "\"machine\": \"a word that is too long\""),
       with("\"created_at_ms\": 17", "\"created_at_ms\": 18446744073709551615, \"x\": 17")};
   for (const std::string& text : bad) {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,7 +47,7 @@ constexpr std::string_view Name(InstanceOwner owner) {
 
 inline constexpr std::chrono::seconds kMaxTtl{kMaxTtlSeconds};
 
-// The configuration; never changes.
+// The configuration. Name, labels, lease and what follows the machine can change.
 struct InstanceSpec {
   InstanceId id;
   std::string name;                // For people; may be empty.
@@ -60,6 +61,11 @@ struct InstanceSpec {
   bool network = false;
   bool allow_host_compat = false;
   std::string machine;  // A MachineKind's name; empty: KVM or TCG, as works at each start.
+  std::map<std::string, std::string> labels;
+  // Of commands that name none. Their variables have a file of their own (task_variables.h).
+  std::string cwd;
+  std::string user;
+  std::optional<std::int64_t> timeout_seconds;
 };
 
 // A field that is stored has its row in kInstanceFields.
@@ -103,6 +109,10 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::created_at>("created_at").To(kMaxStoredTime),
     InstanceRow<&InstanceRecord::name>("name").To(64).MayLack(),  // Earlier manifests lack it.
     InstanceRow<&InstanceRecord::machine>("machine").To(16).MayLack(),
+    InstanceRow<&InstanceRecord::labels>("labels").To(kMaxLabels).MayLack(),
+    InstanceRow<&InstanceRecord::cwd>("cwd").To(4095).MayLack(),
+    InstanceRow<&InstanceRecord::user>("user").To(256).MayLack(),
+    InstanceRow<&InstanceRecord::timeout_seconds>("timeout_seconds").To(kMaxTimeoutSeconds),
     // The others.
     InstanceRow<&InstanceRecord::owner>("owner"),
     InstanceRow<&InstanceRecord::state>("state"),
@@ -117,7 +127,7 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::command_count>("command_count"),
     InstanceRow<&InstanceRecord::output_bytes>("output_bytes"),
 };
-inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 11);
+inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 15);
 
 // tasks/<id>/manifest.json: the configuration of the task, to restore a lost registry. Written with
 // the directory; the reader treats it as input from outside.

@@ -71,6 +71,11 @@ TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
   spec.mem_mib = 777;
   spec.machine = "kvm";
   spec.environment_digest = "sha256:beef";
+  spec.name = "web";
+  spec.labels = {{"team", "web"}, {"empty", ""}};
+  spec.cwd = "src";
+  spec.user = "daemon";
+  spec.timeout_seconds = 0;
   std::optional<InstanceRecord> before;
   std::vector<CommandRecord> commands;
   {
@@ -101,6 +106,10 @@ TEST_F(TaskAdoptionTest, BrokenRegistryComesBackFromTheDirectories) {
   EXPECT_EQ(task->environment_digest, "sha256:beef");
   EXPECT_EQ(task->mem_mib, 777);
   EXPECT_EQ(task->machine, "kvm");
+  EXPECT_EQ(task->labels, spec.labels);
+  EXPECT_EQ(registry.Find(InstanceKind::kTask, "web")->cwd, "src");
+  EXPECT_EQ(task->user, "daemon");
+  EXPECT_EQ(task->timeout_seconds, 0);
   EXPECT_EQ(task->created_at, before->created_at);
   EXPECT_EQ(task->expires_at, before->expires_at);
   EXPECT_EQ(task->next_sequence, before->next_sequence);

@@ -185,7 +185,7 @@ TEST_F(CommandLogTest, HostileLinesAreLeftOut) {
       with("\"stdout_bytes\":10", "\"stdout_bytes\":-1"),
       with("\"output_left_open\":false", "\"output_left_open\":1"),
       with("\"ended_at_ms\":1", "\"ended_at_ms\":9999999999999991"),
-      R"({"event":"begin","sequence":1,"argv":[],"cwd":"/","timeout_ms":0,)"
+      R"({"event":"begin","sequence":1,"argv":{},"cwd":"/","timeout_ms":0,)"
       R"("execution_mode":"pending","started_at_ms":1})",
       R"({"event":"begin","sequence":1,"argv":[{"hex":"f"}],"cwd":"/","timeout_ms":0,)"
       R"("execution_mode":"pending","started_at_ms":1})",

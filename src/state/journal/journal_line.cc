@@ -80,7 +80,7 @@ Result<CommandBegin> ParseBegin(const Json& json) {
   CommandBegin begin;
   const auto argv = json.find("argv");
   const auto cwd = json.find("cwd");
-  if (argv == json.end() || !argv->is_array() || argv->empty() || argv->size() > kMaxWords) {
+  if (argv == json.end() || !argv->is_array() || argv->size() > kMaxWords) {
     return BrokenLine("no argv");
   }
   for (const Json& word : *argv) {

@@ -76,8 +76,9 @@ class NotingRecord final : public GuestRecord, public CommandJournal {
   bool keeps_journal = false;
   bool creating = false;
   std::optional<std::chrono::milliseconds> waits_for;
-  std::optional<Error> refuses;  // What Begin() fails with.
-  bool full = false;             // Nothing can be stored until Settle() is called without it.
+  std::optional<std::chrono::seconds> lease_now;  // In its row.
+  std::optional<Error> refuses;                   // What Begin() fails with.
+  bool full = false;  // Nothing can be stored until Settle() is called without it.
 
   CommandJournal* journal() override { return keeps_journal ? this : nullptr; }
   bool unfinished() const override { return creating; }
@@ -92,6 +93,7 @@ class NotingRecord final : public GuestRecord, public CommandJournal {
   Status Started(const wire::Ready& ready, const std::optional<wire::GuestNetwork>&) override {
     return Note("started by " + ready.start);
   }
+  std::optional<std::chrono::seconds> LeaseNow() override { return lease_now; }
   Status Renewed() override { return Note("renewed"); }
   Status Stopped() override { return Note("stopped"); }
   Status Lost(const std::string& why) override { return Note("lost: " + why); }

@@ -1,0 +1,149 @@
+// The tools for single files of a task: a page of one, and a whole one.
+
+#include "front/mcp/tools.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/try.h"
+#include "front/mcp/arguments.h"
+#include "front/mcp/call_report.h"
+#include "front/mcp/excerpt.h"
+#include "front/mcp/results.h"
+#include "mcp/protocol/base64.h"
+
+namespace pyro::mcp_server {
+namespace {
+
+using mcp::CallContext;
+using mcp::ToolResult;
+
+constexpr std::int64_t kFilePageBytes = 23 * 1024;
+constexpr std::size_t kBinaryPageBytes = 16 * 1024;  // Four thirds of it as base64.
+
+struct FileWriteArguments : WriteTaskFileRequest {
+  std::string text;
+  std::string base64;
+};
+
+// Without what is rarely wanted: every model reads the list of tools.
+constexpr api::Field kFileReadFields[] = {api::Inline<ReadTaskFileRequest, ReadTaskFileRequest>(),
+                                          api::Absent("user"), api::Absent("limit")};
+constexpr api::Field kFileWriteFields[] = {
+    api::Inline<FileWriteArguments, WriteTaskFileRequest>(), api::Absent("user"),
+    api::Absent("mode"), api::Row<FileWriteArguments, &FileWriteArguments::text>("text", "Text."),
+    api::Row<FileWriteArguments, &FileWriteArguments::base64>("base64", "Or bytes.")};
+
+class PageSink : public OutputSink {
+ public:
+  int WritableFd(OutputStream) override { return -1; }
+  Result<std::size_t> Write(OutputStream, std::string_view bytes) override {
+    page_ += bytes;
+    return bytes.size();
+  }
+  std::string& page() { return page_; }
+
+ private:
+  std::string page_;
+};
+
+// The text without a character at its end that the page has only a part of; empty: it is no text.
+std::string_view TextOf(std::string_view page) {
+  for (std::size_t cut = 0; cut < 4 && cut < page.size(); ++cut) {
+    const std::string_view text = page.substr(0, page.size() - cut);
+    if (IsUtf8(text)) return PrefixWithin(text, kResultBudget);
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<File> FileOf(const std::string& text) {
+  File file(nullptr, &std::fclose);
+  if (text.empty()) return file;
+  if (const int fd = ::memfd_create("stdin", MFD_CLOEXEC); fd >= 0) {
+    file.reset(::fdopen(fd, "w+"));
+    if (file == nullptr) ::close(fd);
+  }
+  const bool written = file != nullptr &&
+                       std::fwrite(text.data(), 1, text.size(), file.get()) == text.size() &&
+                       std::fflush(file.get()) == 0;
+  if (!written) return MakeError(ErrorCode::kNoSpace, "there is no memory for the text");
+  std::rewind(file.get());
+  return file;
+}
+
+const api::Struct& FileReadRows() {
+  static const api::Struct kRows =
+      api::Describe<ReadTaskFileRequest>("FileReadArguments", "A page.", kFileReadFields);
+  return kRows;
+}
+
+const api::Struct& FileWriteRows() {
+  static const api::Struct kRows =
+      api::Describe<FileWriteArguments>("FileWriteArguments", "A file.", kFileWriteFields);
+  return kRows;
+}
+
+Answer ReadFile(const Host& host, CallContext& call, const Json& arguments) {
+  ReadTaskFileRequest request;
+  PYRO_RETURN_IF_ERROR(ReadArguments(FileReadRows(), arguments, &request));
+  request.limit = kFilePageBytes;
+  CallReport report(call, 0, "reading the file");
+  PageSink sink;
+  CallIo io = report.Io();
+  io.sink = &sink;
+  PYRO_ASSIGN_OR_RETURN(const TaskFileRead read, host.engine.ReadTaskFile(request, io));
+  const std::string_view page = sink.page();
+  const std::string_view text = TextOf(page);
+  const std::string_view given =
+      text.empty() ? page.substr(0, std::min(page.size(), kBinaryPageBytes)) : text;
+  const auto next = static_cast<std::uint64_t>(request.offset) + given.size();
+  const bool complete = next >= read.file_bytes || page.empty();
+  Json form = {{"task_id", read.task_id},
+               {"path", read.path},
+               {"file_bytes", read.file_bytes},
+               {"next_offset", next},
+               {"complete", complete}};
+  const bool binary = text.empty() && !page.empty();
+  form[binary ? "base64" : "text"] = binary ? mcp::EncodeBase64(given) : std::string(given);
+  ToolResult result = ToolResult::Structured(std::move(form));
+  std::string told =
+      fmt::format("bytes {} to {} of {} of {}{}{}\n", request.offset, next, read.file_bytes,
+                  Printable(read.path, 200), binary ? ", as base64" : "",
+                  complete ? "; this is the end" : fmt::format("; go on with offset={}", next));
+  told += binary ? (*result.structured)["base64"].get<std::string>() : std::string(given);
+  result.content.push_back(mcp::TextContent(told));
+  return result;
+}
+
+Answer WriteFile(const Host& host, CallContext& call, const Json& arguments) {
+  FileWriteArguments request;
+  PYRO_RETURN_IF_ERROR(ReadArguments(FileWriteRows(), arguments, &request));
+  if (request.text.empty() == request.base64.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument, "exactly one of text and base64 is needed",
+                     "give the file's whole content; task_exec with ': > FILE' makes an empty one");
+  }
+  auto bytes = request.base64.empty() ? std::optional(std::move(request.text))
+                                      : mcp::DecodeBase64(request.base64);
+  if (!bytes) {
+    return MakeError(ErrorCode::kInvalidArgument, "base64 is not valid",
+                     "encode the bytes again, with padding and without line breaks");
+  }
+  CallReport report(call, 0, "writing the file");
+  PYRO_ASSIGN_OR_RETURN(const File input, FileOf(*bytes));
+  CallIo io = report.Io();
+  if (input != nullptr) io.stdin_fd = ::fileno(input.get());
+  PYRO_ASSIGN_OR_RETURN(const TaskFileInfo written, host.engine.WriteTaskFile(request, io));
+  return ValueResult(ToJson(written));
+}
+
+}  // namespace pyro::mcp_server
