@@ -154,7 +154,7 @@ TEST_F(RunTest, WhatNoProgramCanBeGivenIsRefusedWithoutItsValue) {
   EXPECT_EQ(with("A", "secret" + std::string(140'000, 'x')),
             "the variable 'A' in env has 140008 bytes with its name");
   Command many = Shell("true");
-  for (int i = 0; i < 10; ++i) many.env[std::to_string(i)] = std::string(120'000, 'x');
+  for (int i = 0; i < 12; ++i) many.env[std::to_string(i)] = std::string(120'000, 'x');
   EXPECT_NE(refused(many).find("words and variables"), std::string::npos);
   Command nul = Shell("true");
   nul.cwd = "a\0b"s;

@@ -12,6 +12,6 @@ def test_ten_thousand_words_reach_the_command(create):
 
 
 def test_a_command_that_is_too_long_says_what_to_do(pyro):
-    done = pyro("run", harness.BASE, "--", "true", *["x" * 100] * 10_000)
+    done = pyro("run", harness.BASE, "--", "true", *["x" * 120] * 10_000)
     harness.expect_error(done, 125)
-    assert "10001 words" in done.talk and "1 MiB" in done.talk, done
+    assert "10001 words" in done.talk and "1.25 MiB" in done.talk, done
