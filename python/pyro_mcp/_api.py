@@ -466,8 +466,16 @@ class Calls(Caller):
         answer: results.TaskResetInfo = self._call("task reset", task_id=task_id, snapshot=snapshot)
         return answer
 
-    def diff_task(self, task_id: str, *, snapshot: str = "create",
-                  paths: Optional[Sequence[str]] = None) -> results.TaskDiff:
+    @overload
+    def diff_task(self, task_id: str, *, snapshot: str = "create", paths: Optional[Sequence[str]] = None,
+                  output: Literal["text"] = "text") -> results.TaskDiff: ...
+
+    @overload
+    def diff_task(self, task_id: str, *, snapshot: str = "create", paths: Optional[Sequence[str]] = None,
+                  output: Literal["bytes"]) -> results.TaskDiffBytes: ...
+
+    def diff_task(self, task_id: str, *, snapshot: str = "create", paths: Optional[Sequence[str]] = None,
+                  output: Literal["text", "bytes"] = "text") -> Union[results.TaskDiff, results.TaskDiffBytes]:
         """Returns what the workspace has now, against a snapshot.
 
         ``paths``: compare these alone; relative ones count from /workspace. Times and owners do not count.
@@ -475,7 +483,8 @@ class Calls(Caller):
         them, have none. The snapshot is read by a guest of its own; the present state is told by the task's
         guest, which is started.
         """
-        answer: results.TaskDiff = self._call("task diff", task_id=task_id, snapshot=snapshot, paths=paths)
+        answer: Union[results.TaskDiff, results.TaskDiffBytes] = self._call("task diff", task_id=task_id,
+            snapshot=snapshot, paths=paths, output=output)
         return answer
 
     def summarize_task(self, task_id: str, *, changes_since: Optional[str] = None) -> results.TaskSummary:
@@ -911,9 +920,21 @@ class TaskCalls:
         """Pyro.reset_task for this task."""
         return self._pyro.reset_task(self.task_id, snapshot=snapshot)
 
-    def diff(self, *, snapshot: str = "create", paths: Optional[Sequence[str]] = None) -> results.TaskDiff:
+    @overload
+    def diff(self, *, snapshot: str = "create", paths: Optional[Sequence[str]] = None,
+             output: Literal["text"] = "text") -> results.TaskDiff: ...
+
+    @overload
+    def diff(self, *, snapshot: str = "create", paths: Optional[Sequence[str]] = None,
+             output: Literal["bytes"]) -> results.TaskDiffBytes: ...
+
+    def diff(self, *, snapshot: str = "create", paths: Optional[Sequence[str]] = None,
+             output: Literal["text", "bytes"] = "text") -> Union[results.TaskDiff, results.TaskDiffBytes]:
         """Pyro.diff_task for this task."""
-        return self._pyro.diff_task(self.task_id, snapshot=snapshot, paths=paths)
+        call: Any = self._pyro.diff_task
+        answer: Union[results.TaskDiff, results.TaskDiffBytes] = call(self.task_id, snapshot=snapshot, paths=paths,
+            output=output)
+        return answer
 
     def summarize(self, *, changes_since: Optional[str] = None) -> results.TaskSummary:
         """Pyro.summarize_task for this task."""

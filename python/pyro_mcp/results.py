@@ -520,6 +520,21 @@ class TaskChange(TypedDict):
     text: Optional[str]  # A patch in the form of git; None: none.
 
 
+class TaskChangeBytes(TypedDict):
+    """TaskChange of a call with output="bytes"."""
+
+    path: str
+    kind: Literal["added", "removed", "modified"]
+    type: Optional[Literal["file", "directory", "symlink", "other"]]
+    old_type: Optional[Literal["file", "directory", "symlink", "other"]]
+    mode: Optional[str]
+    old_mode: Optional[str]
+    size: int
+    old_size: int
+    shown: Optional[Literal["text", "binary", "too_large", "unreadable"]]
+    text: bytes
+
+
 class TaskDiff(TypedDict):
     """What differs from a snapshot."""
 
@@ -530,6 +545,18 @@ class TaskDiff(TypedDict):
     modified: int  # Paths whose type, mode or content is another.
     count: int
     changes: list[TaskChange]  # All of these, by their paths.
+
+
+class TaskDiffBytes(TypedDict):
+    """TaskDiff of a call with output="bytes"."""
+
+    task_id: str
+    snapshot: str
+    added: int
+    removed: int
+    modified: int
+    count: int
+    changes: list[TaskChangeBytes]
 
 
 class TaskChangeCounts(TypedDict):

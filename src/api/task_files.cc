@@ -250,7 +250,6 @@ constexpr Operation kTaskFileOperations[] = {
             "PathNotFoundError, IsDirectoryError, NotDirectoryError and PathPermissionError are "
             "also Python's own FileNotFoundError, IsADirectoryError, NotADirectoryError and "
             "PermissionError, with ``filename``.",
-        .no_tool = kByCommands,
     }),
     By<WriteTaskFileRequest, &Engine::WriteTaskFile, kWhole>({
         .name = "task files write",
