@@ -155,7 +155,7 @@ class Api:
                 lines.append(f"    {field['count']}: int")
             declared = self.result_type(field)
             if field["name"] in OUTPUTS:
-                declared = "bytes"
+                declared = "Optional[bytes]" if field.get("null") else "bytes"
             elif "of" in field and self.holds_output(field["of"]):
                 declared = declared.replace(field["of"], f"{field['of']}Bytes")
             lines.append(f"    {field['name']}: {declared}")

@@ -532,7 +532,7 @@ class TaskChangeBytes(TypedDict):
     size: int
     old_size: int
     shown: Optional[Literal["text", "binary", "too_large", "unreadable"]]
-    text: bytes
+    text: Optional[bytes]
 
 
 class TaskDiff(TypedDict):
