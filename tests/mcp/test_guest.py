@@ -242,19 +242,6 @@ def test_progress_comes_while_a_command_runs_and_grows(session):
     assert all(len(one["message"]) <= 200 and one.get("total", 250) == 250 for one in seen)
 
 
-def test_a_doctor_whose_guest_hangs_is_cancelled_with_its_guest(session, pyro):
-    def machine():
-        return [one.pid for one in harness.descendants(session.process.pid) if "qemu" in one.name]
-
-    number = session.call_later("vm_doctor", {})
-    [pid] = harness.wait_until(machine, "a guest starts")
-    os.kill(pid, signal.SIGSTOP)  # It never gets ready.
-    session.cancel(number)
-    harness.wait_until(lambda: not machine() and not pyro.directories(), "the guest is gone")
-    session.request("ping")
-    assert not session.answered(number), "a cancelled request is not answered"
-
-
 def test_stdin_reaches_a_command_byte_by_byte_also_in_the_background(session):
     task_id = new_task(session, name="reader")
     text = "é\n\x00 last line without an end"
