@@ -250,7 +250,7 @@ def test_stdin_reaches_a_command_byte_by_byte_also_in_the_background(session):
     assert run(session, task_id, "cat")["stdout"] == ""
     started = session.value("task_exec", task_id=task_id, background=True, command="cat > file", stdin=text)
     ended = session.value("task_logs", task_id=task_id, sequence=started["sequence"], wait_seconds=40)
-    assert ended["exit_code"] == 0, ended
+    assert ended["entries"][0]["exit_code"] == 0, ended
     assert run(session, task_id, "od -An -tx1 file | tr -d ' \\n'")["stdout"] == text.encode().hex()
     assert session.value("task_read_file", task_id="reader", path="file")["text"] == text
 
