@@ -258,6 +258,7 @@ void RoutedCommand::GiveUp() {
   End(*killed_ == wire::KillReason::kTimedOut ? Outcome::kTimedOut : Outcome::kCancelled,
       std::chrono::duration_cast<microseconds>(duration).count());
   given_up_ = orphan_ = true;
+  kept_ = false;
   sequence_ = 0;
   watchers_.clear();
   DisposeOfAll();

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kWideTable = 120;
 constexpr std::size_t kWidestName = 20;
+constexpr std::size_t kWidestInNarrow = 9;
 constexpr std::string_view kLast = "LAST";  // The last column fills the rest of the line.
 
 std::string Since(const std::string& time, WallTime now) {
@@ -27,10 +28,10 @@ std::string Since(const std::string& time, WallTime now) {
 }
 
 // At most as wide as its column.
-std::string TaskNameOf(const TaskInfo& task) {
+std::string TaskNameOf(const TaskInfo& task, std::size_t widest) {
   const std::string name = Printable(task.name);
-  if (name.size() <= kWidestName) return name;
-  return std::string(CutUtf8(name, kWidestName - 3)) + "…";
+  if (name.size() <= widest) return name;
+  return std::string(CutUtf8(name, widest - 3)) + "…";
 }
 
 // Such as "make test (running)", in at most `columns`.
@@ -55,13 +56,15 @@ void PrintTaskTable(const std::vector<TaskInfo>& tasks, WallTime now) {
   const std::size_t columns = TerminalColumns(STDOUT_FILENO, kWideTable);
   const bool narrow = columns < kWideTable;
   const bool machines = MachinesDiffer(tasks);
-  // Of the two a narrow table has room for one.
-  const bool sizes = !narrow || !machines;
-  std::size_t named = 0;  // The width of the names' column; 0: no task has a name.
+  const std::size_t widest = narrow ? kWidestInNarrow : kWidestName;
+  std::size_t named = 0;  // The width of the names' column; 0: there is none.
   for (const TaskInfo& task : tasks) {
-    if (!task.name.empty()) named = std::max(named, std::min(kWidestName, TaskNameOf(task).size()));
+    if (narrow && machines) break;
+    if (!task.name.empty()) named = std::max(named, TaskNameOf(task, widest).size());
   }
   if (named > 0) named = std::max(named, std::string_view("NAME").size());
+  // Of machines, names and sizes a narrow table has room for one.
+  const bool sizes = !narrow || (!machines && named == 0);
   const auto row = [&](const std::string& id, const std::string& name,
                        const std::string& environment, std::string_view state,
                        std::string_view machine, std::string_view network, const std::string& count,
@@ -78,8 +81,8 @@ void PrintTaskTable(const std::vector<TaskInfo>& tasks, WallTime now) {
   const std::size_t room = columns > left ? columns - left : 0;
   for (const TaskInfo& task : tasks) {
     std::string line =
-        row(narrow ? ShortId(task.task_id) : task.task_id, TaskNameOf(task), task.environment,
-            Name(task.state), task.machine, task.network_enabled ? "yes" : "no",
+        row(narrow ? ShortId(task.task_id) : task.task_id, TaskNameOf(task, widest),
+            task.environment, Name(task.state), task.machine, task.network_enabled ? "yes" : "no",
             std::to_string(task.command_count), FormatBytes(task.disk_bytes),
             Since(task.last_used_at, now), Last(task, room));
     line.resize(line.find_last_not_of(' ') + 1);
