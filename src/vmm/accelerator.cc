@@ -80,8 +80,8 @@ Result<ProbeOutcome> RunProbeTwice(const Vmm& vmm, Accelerator accelerator,
     if (!outcome.correct && accelerator == Accelerator::kTcg) {
       limits.patience = kPatienceOnABusyHost;
     }
-    const bool better = !best.correct || outcome.processor < best.processor;
-    if (run == 0 || (outcome.correct && better)) best = std::move(outcome);
+    const bool better = outcome.correct && outcome.processor < best.processor;
+    if (!best.correct || better) best = std::move(outcome);
   }
   return best;
 }

@@ -253,6 +253,17 @@ TEST_F(ProbedHostTest, AHostTooBusyForTcgsProbeGivesBothLonger) {
   EXPECT_TRUE(verdict.lasts);
 }
 
+TEST_F(ProbedHostTest, AVerdictTellsTheLongestTimeThatTcgsProbeWasGiven) {
+  probe_ = [](int, Accelerator accelerator, ProbeLimits limits) {
+    if (accelerator == Accelerator::kKvm) return Took(40);
+    ProbeOutcome ran_out = RanOut();
+    const std::chrono::milliseconds patience = limits.patience;
+    ran_out.failure = "did not finish within " + std::to_string(patience.count()) + " ms";
+    return ran_out;
+  };
+  EXPECT_NE(Choose().reason.find("60000 ms"), std::string::npos);
+}
+
 TEST_F(ProbedHostTest, ThatUserModeWorksIsCachedAndThatItDoesNotIsFoundOutAgain) {
   probe_ = [](int count, Accelerator, ProbeLimits) {
     return count == 1 ? Failed("did not finish") : Took(170);
