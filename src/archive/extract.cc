@@ -15,6 +15,7 @@
 
 #include "archive/copy.h"
 #include "archive/formats.h"
+#include "archive/merge.h"
 #include "archive/meter.h"
 #include "archive/stage.h"
 #include "archive/tar.h"
@@ -50,8 +51,8 @@ Result<std::vector<std::string>> List(const fs::path& directory) {
 }
 
 struct Destination {
-  fs::path path;                    // Absolute, its directory without links.
-  bool is_empty_directory = false;  // Otherwise it does not exist.
+  fs::path path;              // Absolute, its directory without links.
+  bool is_directory = false;  // An empty one, or one to be filled. Otherwise it does not exist.
 };
 
 Result<fs::path> Canonical(const fs::path& path) {
@@ -86,7 +87,7 @@ Result<Destination> Resolve(ExportTarget target) {
       S_ISDIR(info.st_mode)) {
     RemoveAbandonedStages(dest);
     PYRO_ASSIGN_OR_RETURN(const auto names, List(dest));
-    if (!names.empty()) return Exists(target);
+    if (!names.empty() && !target.fill) return Exists(target);
     PYRO_ASSIGN_OR_RETURN(fs::path path, Canonical(dest));
     return Destination{std::move(path), true};
   }
@@ -164,7 +165,7 @@ Result<ExportTarget> ChooseTarget(fs::path dest, Exported what, const std::strin
 Status CheckTarget(const ExportTarget& target) {
   PYRO_ASSIGN_OR_RETURN(const Destination destination, Resolve(target));
   const fs::path& directory =
-      destination.is_empty_directory ? destination.path : destination.path.parent_path();
+      destination.is_directory ? destination.path : destination.path.parent_path();
   if (::access(directory.c_str(), W_OK | X_OK) != 0) {
     return sys::ErrnoError(errno, "write to", directory.native());
   }
@@ -207,9 +208,16 @@ Status Staged::Commit() {
 // From the directory in the destination up into it: the destination may be a mount point, or
 // a process's working directory, and has to stay.
 Status Staged::MoveOut() {
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd dest, sys::OpenFile(target_.path, O_RDONLY | O_DIRECTORY));
+  if (target_.fill) {
+    const std::string where = target_.path.native();
+    PYRO_RETURN_IF_ERROR(MergeTree(root_.get(), dest.get(), where, directories_));
+    PYRO_RETURN_IF_ERROR(sys::RemoveTree(stage_));
+    root_ = std::move(dest);
+    return OkStatus();
+  }
   PYRO_ASSIGN_OR_RETURN(auto there, List(target_.path));
   if (there.size() != 1) return Exists(target_);
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd dest, sys::OpenFile(target_.path, O_RDONLY | O_DIRECTORY));
   PYRO_ASSIGN_OR_RETURN(const auto names, List(stage_));
   for (const std::string& name : names) {
     PYRO_RETURN_IF_ERROR(RenameNoReplace(root_.get(), name.c_str(), dest.get(), name.c_str()));
@@ -228,7 +236,7 @@ class Receiver {
     PYRO_ASSIGN_OR_RETURN(Destination destination, Resolve(target));
     Staged staged;
     staged.target_ = target;
-    staged.inside_ = destination.is_empty_directory;
+    staged.inside_ = destination.is_directory;
     const fs::path directory = staged.inside_ ? destination.path : destination.path.parent_path();
     staged.target_.path = std::move(destination.path);
     PYRO_ASSIGN_OR_RETURN(const auto reader,

@@ -40,6 +40,7 @@ struct ExportTarget {
   ExportKind kind = ExportKind::kDirectory;
   Compression compression = Compression::kNone;  // Of a kTar.
   bool replace = false;  // A regular file that is there, when the export is complete.
+  bool fill = false;     // Of a kDirectory: one that is there with files, as MergeTree() does it.
 };
 
 // What a user means by `dest` for a directory or file of that name in the guest. A file goes into

@@ -2,16 +2,17 @@
 
 #pragma once
 
-#include <filesystem>
+#include <string>
 
+#include "archive/extract.h"
 #include "pyro/result.h"
 
 namespace pyro::archive {
 
-// Moves what `from` holds into `into`, both directories of one file system. Files that are there
-// are replaced, directories are kept and filled. No symbolic link in `into` is followed: one in the
-// place of a file is replaced. kNotDirectory, kIsDirectory: a file and a directory have the same
-// name; what was moved before stays moved.
-Status MergeTree(const std::filesystem::path& from, const std::filesystem::path& into);
+// Moves what the directory `from` holds into `into`, both of one file system. Files that are there
+// are replaced, directories are kept and filled, and leave `states`. No symbolic link in `into` is
+// followed: one in the place of a file is replaced. Errors name `into` as `where`. kNotDirectory,
+// kIsDirectory: a file and a directory have the same name, and nothing was moved.
+Status MergeTree(int from, int into, const std::string& where, DirectoryStates& states);
 
 }  // namespace pyro::archive

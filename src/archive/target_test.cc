@@ -1,6 +1,8 @@
 // Where an export goes to, what it replaces, and what a killed one leaves.
 
 #include <sys/file.h>
+#include <sys/fsuid.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -200,6 +202,73 @@ TEST_F(TargetTest, NothingElseIsTakenForTheRestOfAnExport) {
   ASSERT_EQ(::chmod(root_.c_str(), 01777), 0);
   RemoveAbandonedStages(root_);
   EXPECT_FALSE(fs::exists(root_ / bait));
+}
+
+class FillTest : public TargetTest {
+ protected:
+  FillTest() {
+    fs::create_directory(out_);
+    WriteFile(out_ / "kept", "kept");
+  }
+
+  Status Fill(TarBuilder tar) {
+    return Export({.path = out_, .kind = ExportKind::kDirectory, .fill = true}, tar.Finished());
+  }
+
+  const fs::path out_ = root_ / "out";
+};
+
+TEST_F(FillTest, DirectoriesThatMayNotBeWrittenToComeToAUserOtherThanRoot) {
+  const bool root = ::geteuid() == 0;
+  constexpr uid_t kOther = 65534;
+  fs::create_directory(out_ / "there");
+  for (const fs::path& path : {directory_.path(), root_, out_, out_ / "there"}) {
+    ASSERT_TRUE(!root || ::chown(path.c_str(), kOther, kOther) == 0);
+  }
+  fs::permissions(out_ / "there", fs::perms(0750));
+  if (root) ::setfsuid(kOther);  // Without root's right to write anywhere.
+  const Status filled = Fill(TarBuilder()
+                                 .Add('5', "./", "", "", 0555)
+                                 .Add('5', "./new/", "", "", 0555)
+                                 .Add('5', "./new/below/", "", "", 0555)
+                                 .Add('0', "./new/below/f", "1")
+                                 .Add('5', "./there/", "", "", 0555)
+                                 .Add('5', "./there/new/", "", "", 0555)
+                                 .Add('0', "./there/f", "2"));
+  if (root) ::setfsuid(0);
+  ASSERT_TRUE(filled.ok()) << filled.error().message;
+  EXPECT_EQ(Read(out_ / "new/below/f") + Read(out_ / "there/f") + Read(out_ / "kept"), "12kept");
+  const auto mode = [&](const char* name) { return fs::status(out_ / name).permissions(); };
+  EXPECT_EQ(mode("new/below"), fs::perms(0555));
+  EXPECT_EQ(mode("there/new"), fs::perms(0555));
+  EXPECT_EQ(mode("there"), fs::perms(0750)) << "directories that are there keep theirs";
+  for (const char* name : {"new", "new/below", "there/new"}) {
+    fs::permissions(out_ / name, fs::perms(0755));
+  }
+}
+
+TEST_F(FillTest, WhatIsInTheWayLeavesAllAsItWas) {
+  fs::create_directories(out_ / "z/file");
+  const Status filled = Fill(
+      TarBuilder().Add('5', "a/").Add('0', "kept", "new").Add('5', "z/").Add('0', "z/file", "x"));
+  ASSERT_FALSE(filled.ok());
+  EXPECT_EQ(filled.error().code, ErrorCode::kIsDirectory) << filled.error().message;
+  EXPECT_EQ(Read(out_ / "kept"), "kept");
+  EXPECT_FALSE(fs::exists(out_ / "a"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(out_), {}), 2) << "no stage is left";
+}
+
+TEST_F(FillTest, WhatOneThatWasKilledLeftIsRemovedByTheNext) {
+  fs::path left;
+  {
+    const auto stage = MakeStageDirectory(out_);
+    ASSERT_TRUE(stage.ok());
+    left = stage->path;
+    fs::create_directory(left / "a");
+  }
+  ASSERT_TRUE(Fill(TarBuilder().Add('0', "f", "1")).ok());
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_EQ(Read(out_ / "f") + Read(out_ / "kept"), "1kept");
 }
 
 class ReceiveToTest : public ::testing::Test {

@@ -16,7 +16,6 @@
 #include <fmt/format.h>
 
 #include "archive/extract.h"
-#include "archive/merge.h"
 #include "archive/pack.h"
 #include "base/text.h"
 #include "base/try.h"
@@ -28,7 +27,6 @@
 #include "engine/task/transfer_notices.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
-#include "sys/random.h"
 
 namespace pyro::engine {
 namespace {
@@ -169,19 +167,14 @@ Result<std::uint64_t> CopyTarIn(SupervisorLink& link, const std::string& target,
   return summary.bytes;
 }
 
-// Where a copy goes to on this host.
-struct HostTarget {
-  archive::ExportTarget target;
-  fs::path merge_into;  // Not empty: the target's content goes on into this directory.
-};
-
 // Error for a path of this host that is in the way.
 Error InTheWay(ErrorCode code, const fs::path& path, std::string_view what) {
   return MakeError(code, fmt::format("'{}' on this host is {}", Printable(path.native()), what));
 }
 
-Result<HostTarget> ChooseHostTarget(const CopyFromTaskRequest& request, const std::string& from,
-                                    Exported what) {
+// Where a copy goes to on this host.
+Result<archive::ExportTarget> ChooseHostTarget(const CopyFromTaskRequest& request,
+                                               const std::string& from, Exported what) {
   const bool directory = what == Exported::kDirectory;
   fs::path path = fs::absolute(request.destination).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();
@@ -203,34 +196,12 @@ Result<HostTarget> ChooseHostTarget(const CopyFromTaskRequest& request, const st
     }
   }
   if (!directory && there) return InTheWay(ErrorCode::kIsDirectory, path, "a directory");
-  HostTarget target;
-  target.target.path = path;
-  target.target.kind = directory ? archive::ExportKind::kDirectory : archive::ExportKind::kFile;
-  target.target.replace = !directory;
-  if (directory && there) {
-    std::string name = ".pyro-copy-";
-    for (const std::uint8_t byte : sys::RandomBits()) name += fmt::format("{:02x}", byte);
-    target.merge_into = path;
-    target.target.path = path / name;
-  }
+  archive::ExportTarget target;
+  target.path = std::move(path);
+  target.kind = directory ? archive::ExportKind::kDirectory : archive::ExportKind::kFile;
+  target.replace = !directory;
+  target.fill = directory && there;
   return target;
-}
-
-Status ReceiveCopy(const HostTarget& to, int in, const archive::Operation& operation,
-                   archive::Summary& summary, std::optional<archive::Staged>& staged) {
-  auto received = archive::Receive(in, to.target, operation);
-  if (!received) return std::move(received).error();
-  summary = received->summary();
-  staged.emplace(std::move(*received));
-  return OkStatus();
-}
-
-Status PutInPlace(const HostTarget& to, archive::Staged& staged) {
-  PYRO_RETURN_IF_ERROR(staged.Commit());
-  if (to.merge_into.empty()) return OkStatus();
-  const Status merged = archive::MergeTree(to.target.path, to.merge_into);
-  const Status removed = sys::RemoveTree(to.target.path);
-  return merged ? removed : merged;
 }
 
 Result<Running> RunningForCopy(const Context& context, const std::string& task_id,
@@ -314,13 +285,20 @@ Result<CopiedPath> LocalEngine::CopyFromTask(const CopyFromTaskRequest& request,
     copied.notices = notices.Take();
     return copied;
   }
-  PYRO_ASSIGN_OR_RETURN(const HostTarget to, ChooseHostTarget(request, copied.path, *what));
-  PYRO_RETURN_IF_ERROR(archive::CheckTarget(to.target));
+  PYRO_ASSIGN_OR_RETURN(const archive::ExportTarget to,
+                        ChooseHostTarget(request, copied.path, *what));
+  PYRO_RETURN_IF_ERROR(archive::CheckTarget(to));
   std::optional<archive::Staged> staged;
-  const auto receive = [&](int in) { return ReceiveCopy(to, in, operation, summary, staged); };
+  const auto receive = [&](int in) -> Status {
+    auto received = archive::Receive(in, to, operation);
+    if (!received) return std::move(received).error();
+    staged.emplace(std::move(*received));
+    return OkStatus();
+  };
   PYRO_ASSIGN_OR_RETURN(const std::string said, StreamFromGuest(link, pack, receive, io));
-  PYRO_RETURN_IF_ERROR(PutInPlace(to, *staged));
-  copied.host_path = (to.merge_into.empty() ? to.target.path : to.merge_into).native();
+  PYRO_RETURN_IF_ERROR(staged->Commit());
+  summary = staged->summary();
+  copied.host_path = to.path.native();
   copied.bytes = summary.content_bytes;
   notices.Add(ExportNotices(summary, said));
   copied.notices = notices.Take();
