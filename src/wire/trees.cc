@@ -1,6 +1,7 @@
 #include "wire/trees.h"
 
 #include <charconv>
+#include <climits>
 #include <utility>
 
 #include "base/fields.h"
@@ -52,7 +53,7 @@ Result<Tree> ReadTree(std::string_view text) {
     const auto path = stat ? CutOff(text, '\0') : std::nullopt;
     const auto target = path ? CutOff(text, '\0') : std::nullopt;
     TreeEntry entry;
-    if (!target || !ReadStat(*stat, entry) || !IsPathBelow(*path)) {
+    if (!target || target->size() >= PATH_MAX || !ReadStat(*stat, entry) || !IsPathBelow(*path)) {
       return MalformedMessage("a list of files");
     }
     entry.target = *target;

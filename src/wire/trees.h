@@ -32,7 +32,7 @@ struct TreeEntry {
   std::int64_t mtime = 0;
   std::int64_t ctime = 0;
   std::int64_t inode = 0;
-  std::string target;
+  std::string target;  // Of a link; shorter than Linux' longest path.
 };
 // By their paths, which are relative and have no "." or "..".
 using Tree = std::map<std::string, TreeEntry, std::less<>>;

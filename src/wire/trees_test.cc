@@ -33,7 +33,8 @@ TEST(TreesTest, AMalformedListIsRefused) {
         Entry("f 4096 5 1 1 1", "a"), Entry("f -1 5 1 1 1", "a"), Entry("f 420 -5 1 1 1", "a"),
         Entry("f 420 5 1 1 x", "a"), Entry(kStat, ""), Entry(kStat, "/a"), Entry(kStat, "a/"),
         Entry(kStat, "a//b"), Entry(kStat, "../a"), Entry(kStat, "a/./b"), Entry(kStat, ".."),
-        std::string(kStat), std::string("f 420 5 1 1 1\0a\0", 16)}) {
+        Entry("l 511 2 3 4 5", "l", std::string(4096, 'x')), std::string(kStat),
+        std::string("f 420 5 1 1 1\0a\0", 16)}) {
     const auto tree = ReadTree(text);
     EXPECT_EQ(tree ? ErrorCode::kInternal : tree.error().code, ErrorCode::kProtocol) << text;
   }

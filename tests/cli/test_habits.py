@@ -121,6 +121,11 @@ def test_completions_know_commands_options_environments_and_tasks(create, pyro):
     assert complete(pyro, "task", "exec", "") == [task.id]
     assert complete(pyro, "task", "exec", task.id[:8]) == [task.id]
     assert complete(pyro, "task", "exec", "task_zzzz") == []
+    for name, offered in (("web:1", True), ("$(reboot)", False), ("a;b", False), ("a b", False), ("~root", False)):
+        assert pyro("task", "update", "-q", "--name", name, task.id).code == 0
+        assert complete(pyro, "task", "exec", "") == [*([name] if offered else []), task.id], name
+    assert pyro("task", "update", "-q", "--name=--all", task.id).code == 0
+    assert complete(pyro, "task", "delete", "") == [task.id]
     assert complete(pyro, "task", "create", "--source-path", "") == [":files"]
     assert complete(pyro, "task", "export", task.id, ".", "") == [":files"]
     assert complete(pyro, "no-such", "") == complete(pyro, "")

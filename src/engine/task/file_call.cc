@@ -19,7 +19,9 @@ namespace {
 // The operation's bytes go to the caller; its end, one record on stderr, stays here.
 class FileCallSink : public OutputSink {
  public:
-  explicit FileCallSink(OutputSink* content) : content_(content) {}
+  // `most`: bytes that were asked for; 0: all.
+  FileCallSink(OutputSink* content, std::int64_t most)
+      : content_(content), most_(static_cast<std::uint64_t>(most)) {}
 
   int WritableFd(OutputStream stream) override {
     if (stream == OutputStream::kStderr || content_ == nullptr) return -1;
@@ -28,8 +30,15 @@ class FileCallSink : public OutputSink {
 
   Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
     if (stream == OutputStream::kStdout) {
-      if (content_ != nullptr) return content_->Write(stream, bytes);
-      return MalformedMessage("content of an operation on files that has none");
+      if (content_ == nullptr) {
+        return MalformedMessage("content of an operation on files that has none");
+      }
+      if (most_ > 0 && bytes.size() > most_ - passed_) {
+        return MalformedMessage("more of a file than was asked for");
+      }
+      PYRO_ASSIGN_OR_RETURN(const std::size_t taken, content_->Write(stream, bytes));
+      passed_ += taken;
+      return taken;
     }
     told_ += bytes.size();
     if (told_ > wire::kMaxRecordBytes + 4) return MalformedMessage("an end that is too long");
@@ -47,6 +56,8 @@ class FileCallSink : public OutputSink {
 
  private:
   OutputSink* content_;
+  const std::uint64_t most_;
+  std::uint64_t passed_ = 0;
   wire::FileRecords records_;
   std::size_t told_ = 0;
 };
@@ -116,7 +127,8 @@ Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call
   exec.cwd = kWorkspace;
   exec.user = call.user;
   exec.sync = call.changes;
-  FileCallSink sink(content);
+  const bool read = call.request.operation == wire::FileOperation::kRead;
+  FileCallSink sink(content, read ? call.request.limit : 0);
   PlainCommand command(link, exec, io);
   if (Status done = CommandSession(command, &sink, io).Run(); !done) {
     Error error = std::move(done).error();

@@ -23,6 +23,7 @@
 #include "state/snapshot/snapshots.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
+#include "sys/wait_for.h"
 
 namespace pyro::engine {
 namespace {
@@ -39,6 +40,8 @@ constexpr std::chrono::seconds kRemoveLimit{30};
 constexpr std::int64_t kReaderMib = 512;
 constexpr std::int64_t kMaxShownSize = 256 << 10;  // Bytes of a file whose text is told.
 constexpr std::size_t kMaxShownBytes = 16 << 20;   // Of all texts that are compared.
+// Pairs of lines in all texts: some seconds.
+constexpr std::uint64_t kMaxDiffWork = 160'000'000;
 constexpr std::size_t kMaxAnswerBytes = 2 * kMaxShownBytes + (1 << 20);
 
 // Keeps stdout, up to a bound.
@@ -257,7 +260,8 @@ std::string GitMode(const std::string& type, const std::string& mode) {
 bool HasText(const std::string& type) { return type == "file" || type == "symlink"; }
 
 // One side of a change as a patch of its own: git replaces a file by a link in two steps.
-std::string Patch(const TaskChange& change, std::string_view before, std::string_view after) {
+std::string Patch(const TaskChange& change, std::string_view before, std::string_view after,
+                  std::uint64_t& work) {
   const bool was = HasText(change.old_type);
   const bool is = HasText(change.type);
   const std::string a = QuotedPath("a/", change.path);
@@ -274,7 +278,7 @@ std::string Patch(const TaskChange& change, std::string_view before, std::string
     return text + fmt::format("Binary files {} and {} differ\n", was ? a : "/dev/null",
                               is ? b : "/dev/null");
   }
-  const std::string hunks = UnifiedHunks(before, after);
+  const std::string hunks = UnifiedHunks(before, after, &work);
   if (hunks.empty()) return text;
   // As git ends names with a space, for programs that would look for a time behind it.
   const char* const end = change.path.find(' ') == std::string::npos ? "" : "\t";
@@ -283,7 +287,7 @@ std::string Patch(const TaskChange& change, std::string_view before, std::string
          hunks;
 }
 
-void SetText(TaskChange& change, const Side& before, const Side& after) {
+void SetText(TaskChange& change, const Side& before, const Side& after, std::uint64_t& work) {
   const auto was = HasText(change.old_type) ? before.ContentOf(change.path) : "";
   const auto is = HasText(change.type) ? after.ContentOf(change.path) : "";
   if (!was || !is) {
@@ -296,14 +300,14 @@ void SetText(TaskChange& change, const Side& before, const Side& after) {
     removed.type.clear();
     TaskChange added = change;
     added.old_type.clear();
-    change.text = Patch(removed, *was, "") + Patch(added, "", *is);
+    change.text = Patch(removed, *was, "", work) + Patch(added, "", *is, work);
   } else {
-    change.text = Patch(change, *was, *is);
+    change.text = Patch(change, *was, *is, work);
   }
 }
 
 // Within the bounds, in the order of the paths.
-Status AddTexts(std::vector<TaskChange>& changes, Side before, Side after) {
+Status AddTexts(std::vector<TaskChange>& changes, Side before, Side after, int cancel_fd) {
   std::size_t room = kMaxShownBytes;
   std::vector<std::string> shown;
   for (TaskChange& change : changes) {
@@ -319,17 +323,19 @@ Status AddTexts(std::vector<TaskChange>& changes, Side before, Side after) {
   }
   PYRO_RETURN_IF_ERROR(before.Fetch(shown));
   PYRO_RETURN_IF_ERROR(after.Fetch(shown));
+  std::uint64_t work = kMaxDiffWork;
   auto next = shown.begin();
   for (TaskChange& change : changes) {
     if (next == shown.end() || change.path != *next) continue;
     ++next;
-    SetText(change, before, after);
+    if (sys::IsReady(cancel_fd)) return MakeError(ErrorCode::kCancelled, "cancelled");
+    SetText(change, before, after, work);
   }
   return OkStatus();
 }
 
 Result<TaskDiff> DiffTrees(TreeReader& before, TreeReader& after,
-                           const std::vector<std::string>& paths) {
+                           const std::vector<std::string>& paths, int cancel_fd) {
   // Both at once.
   std::optional<Result<Tree>> old_tree;
   std::thread reader([&] { old_tree.emplace(before.List()); });
@@ -341,7 +347,8 @@ Result<TaskDiff> DiffTrees(TreeReader& before, TreeReader& after,
   KeepBelow(*new_tree, paths);
   TreeChanges found = CompareTrees(**old_tree, *new_tree);
   PYRO_RETURN_IF_ERROR(Settle(found, before, after));
-  PYRO_RETURN_IF_ERROR(AddTexts(found.changes, {**old_tree, before, {}}, {*new_tree, after, {}}));
+  PYRO_RETURN_IF_ERROR(
+      AddTexts(found.changes, {**old_tree, before, {}}, {*new_tree, after, {}}, cancel_fd));
   TaskDiff diff;
   for (const TaskChange& change : found.changes) {
     ++(change.kind == "added"     ? diff.added
@@ -414,7 +421,7 @@ Result<TaskDiff> DiffGuest(const Context& context, const state::InstanceRecord& 
   if (io.on_progress) io.on_progress("compare", "", -1);
   TreeReader before(guest.link(), io.cancel_fd);
   TreeReader after(link, io.cancel_fd);
-  auto diff = DiffTrees(before, after, paths);
+  auto diff = DiffTrees(before, after, paths, io.cancel_fd);
   PYRO_FAILPOINT("task.diff.compared");
   guest.Remove();
   if (!diff) return diff;

@@ -33,13 +33,16 @@ struct Edit {
 
 // Of the parts between an equal begin and an equal end.
 std::vector<Edit> Compare(const std::vector<std::string_view>& before,
-                          const std::vector<std::string_view>& after) {
+                          const std::vector<std::string_view>& after, std::uint64_t* work) {
   std::vector<Edit> edits;
-  if (before.size() > kMostCompared || after.size() > kMostCompared) {
+  const std::uint64_t pairs = std::uint64_t{before.size()} * after.size();
+  if (before.size() > kMostCompared || after.size() > kMostCompared ||
+      (work != nullptr && pairs > *work)) {
     for (const std::string_view line : before) edits.push_back({'-', line});
     for (const std::string_view line : after) edits.push_back({'+', line});
     return edits;
   }
+  if (work != nullptr) *work -= pairs;
   std::unordered_map<std::string_view, int> numbers;
   const auto numbered = [&](const std::vector<std::string_view>& lines) {
     std::vector<int> all;
@@ -72,8 +75,8 @@ std::vector<Edit> Compare(const std::vector<std::string_view>& before,
   return edits;
 }
 
-std::vector<Edit> EditsOf(std::vector<std::string_view> before,
-                          std::vector<std::string_view> after) {
+std::vector<Edit> EditsOf(std::vector<std::string_view> before, std::vector<std::string_view> after,
+                          std::uint64_t* work) {
   std::size_t begin = 0;
   while (begin < std::min(before.size(), after.size()) && before[begin] == after[begin]) ++begin;
   std::size_t end = 0;
@@ -87,7 +90,7 @@ std::vector<Edit> EditsOf(std::vector<std::string_view> before,
   };
   std::vector<Edit> edits;
   for (std::size_t i = 0; i < begin; ++i) edits.push_back({' ', before[i]});
-  const auto middle = Compare(cut(before), cut(after));
+  const auto middle = Compare(cut(before), cut(after), work);
   edits.insert(edits.end(), middle.begin(), middle.end());
   for (std::size_t i = before.size() - end; i < before.size(); ++i) {
     edits.push_back({' ', before[i]});
@@ -107,8 +110,8 @@ bool IsBinary(std::string_view content) {
   return content.substr(0, 8000).find('\0') != std::string_view::npos;
 }
 
-std::string UnifiedHunks(std::string_view before, std::string_view after) {
-  const std::vector<Edit> edits = EditsOf(LinesOf(before), LinesOf(after));
+std::string UnifiedHunks(std::string_view before, std::string_view after, std::uint64_t* work) {
+  const std::vector<Edit> edits = EditsOf(LinesOf(before), LinesOf(after), work);
   std::string text;
   std::size_t old_line = 0;
   std::size_t new_line = 0;

@@ -35,6 +35,15 @@ TEST(TextDiffTest, AnEmptySideCountsFromTheLineBefore) {
   EXPECT_EQ(UnifiedHunks("a\n", ""), "@@ -1 +0,0 @@\n-a\n");
 }
 
+TEST(TextDiffTest, WithoutWorkLeftAllLinesThatDifferGoAndCome) {
+  std::uint64_t work = 17;
+  const auto told = [&] { return UnifiedHunks("0\na\nx\nb\n", "0\nc\nx\nd\n", &work); };
+  EXPECT_EQ(told(), "@@ -1,4 +1,4 @@\n 0\n-a\n+c\n x\n-b\n+d\n");
+  EXPECT_EQ(work, 8u);
+  EXPECT_EQ(told(), "@@ -1,4 +1,4 @@\n 0\n-a\n-x\n-b\n+c\n+x\n+d\n");
+  EXPECT_EQ(work, 8u);
+}
+
 TEST(TextDiffTest, AMissingNewlineIsTold) {
   EXPECT_EQ(UnifiedHunks("a", "a\n"), "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+a\n");
   EXPECT_EQ(UnifiedHunks("a\nb", "x\nb"),

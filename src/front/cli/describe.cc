@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "api/operations.h"
+#include "base/text.h"
 #include "front/cli/help.h"
 #include "front/cli/usage.h"
 
@@ -110,7 +111,10 @@ class Completer {
       for (const Json& one : (*list)[kind + "s"]) {
         const std::string name =
             one.contains("name") && one["name"].is_string() ? one["name"].get<std::string>() : "";
-        if (!name.empty()) Offer(name, one[kind + "_id"].get<std::string>());
+        // A shell takes a word as it is offered: no name may be an option, or more than a word.
+        if (!name.empty() && name[0] != '-' && ShellJoin({name}) == name) {
+          Offer(name, one[kind + "_id"].get<std::string>());
+        }
         Offer(one[kind + "_id"], fmt::format("{}, {}", one["environment"].get<std::string>(),
                                              one["state"].get<std::string>()));
       }

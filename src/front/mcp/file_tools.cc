@@ -107,7 +107,9 @@ Answer ReadFile(const Host& host, CallContext& call, const Json& arguments) {
   const std::string_view given =
       text.empty() ? page.substr(0, std::min(page.size(), kBinaryPageBytes)) : text;
   const auto next = static_cast<std::uint64_t>(request.offset) + given.size();
-  const bool complete = next >= read.file_bytes || page.empty();
+  // The size of a file of /proc is told as 0, and another may grow.
+  const bool complete =
+      next == read.file_bytes || (given.size() == page.size() && std::ssize(page) < request.limit);
   Json form = {{"task_id", read.task_id},
                {"path", read.path},
                {"file_bytes", read.file_bytes},
