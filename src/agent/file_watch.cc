@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "agent/file_work.h"
 #include "base/try.h"
@@ -94,7 +94,7 @@ class Watcher {
   }
 
   Status Read() {
-    alignas(inotify_event) std::array<char, 64 * 1024> buffer;
+    std::vector<char> buffer(64 * 1024);
     const ssize_t n = ::read(inotify_.get(), buffer.data(), buffer.size());
     if (n < 0) return errno == EINTR ? OkStatus() : Status(FileErrno(root_));
     for (std::size_t at = 0; at < static_cast<std::size_t>(n);) {
