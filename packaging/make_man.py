@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 EXIT_CODES = [
@@ -82,17 +83,26 @@ def usage(command: dict[str, Any]) -> str:
     return f".PP\n\\fB{roff(command['usage'])}\\fR\n"
 
 
+def all_below(command: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for below in command["commands"]:
+        yield below
+        yield from all_below(below)
+
+
 def page_of(command: dict[str, Any], version: str) -> str:
     name = f"pyro-{command['name']}"
+    below_it = list(all_below(command))
     out = heading(name, version, command["description"]) + ".SH SYNOPSIS\n" + usage(command)
-    for below in command["commands"]:
+    for below in below_it:
         out += usage(below)
     out += f".SH DESCRIPTION\n.PP\n{roff(command['description'])}.\n"
     out += footer(command["footer"]) + ".SH OPTIONS\n" + options(command)
-    for below in command["commands"]:
-        out += f".SH {roff(below['usage'].split(' [')[0]).upper()}\n.PP\n{roff(below['description'])}.\n"
+    for below in below_it:
+        words = below["usage"].split(" [")[0]
+        out += f".SH {roff(words).upper()}\n.PP\n{roff(below['description'])}.\n"
         if below["aliases"]:
-            aliases = " or ".join(f"\\fB{roff(command['name'])} {roff(alias)}\\fR" for alias in below["aliases"])
+            group = words.removeprefix("pyro ").rpartition(" ")[0]
+            aliases = " or ".join(f"\\fB{roff(group)} {roff(alias)}\\fR" for alias in below["aliases"])
             out += f"Also written {aliases}.\n"
         out += options(below) + footer(below["footer"])
     return out + ".SH SEE ALSO\n.BR pyro (1)\n"

@@ -55,7 +55,7 @@ constexpr Field DefaultTimeoutRow() {
 constexpr Field kTaskOptions[] = {
     Inline<TaskOptions, VmOptions>(),
     Row<TaskOptions, &TaskOptions::name>("name", "Name the task; the name works as its id does")
-        .Named("TEXT")
+        .Named("NAME")
         .Longest(kMaxNameBytes)
         .ForModels("A name, which works as its id does."),
     LabelsRow<TaskOptions>("Give the task a label; repeatable"),
@@ -258,7 +258,7 @@ constexpr Field kListTasksRequest[] = {
 
 constexpr Field kTaskChanges[] = {
     Row<TaskChanges, &TaskChanges::name>("name", "Its new name")
-        .Named("TEXT")
+        .Named("NAME")
         .Longest(kMaxNameBytes),
     LabelsRow<TaskChanges>("Add a label, or give it another value; repeatable"),
     Row<TaskChanges, &TaskChanges::ttl_seconds>(

@@ -198,7 +198,7 @@ Result<InstanceRecord> Registry::Find(InstanceKind kind, std::string_view text) 
   }
   if (!by_id.empty()) return std::move(by_id.front());
   if (!by_name.empty()) return std::move(by_name.front());
-  if (prefix) return NoSuch(kind, *prefix);
+  if (prefix) return NoSuch(kind, text);
   const bool can_be_name = !text.empty() && text.size() <= kMaxNameBytes && IsUtf8(text) &&
                            HiddenCharacter(text).empty() && !LooksLikeId(text);
   if (kind == InstanceKind::kVm || !can_be_name) return prefix.error();

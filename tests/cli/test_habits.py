@@ -52,7 +52,7 @@ def test_every_command_that_prints_can_be_quiet_or_machine_readable():
             continue
         assert "--json" in names, words
         if words not in (("config", "get"), ("config", "list"), ("env", "inspect"), ("env", "prune"),
-                         ("task", "status"), ("task", "logs"), ("vm", "status"), ("vm", "network-info"), ("watch",)):
+                         ("task", "status"), ("task", "logs"), ("task", "df"), ("task", "files", "watch"), ("vm", "status"), ("vm", "network-info"), ("watch",)):
             assert {"-q", "--quiet"} <= names, words
 
 
@@ -130,6 +130,8 @@ def test_completions_know_commands_options_environments_and_tasks(create, pyro):
     assert complete(pyro, "task", "export", task.id, ".", "") == [":files"]
     assert complete(pyro, "no-such", "") == complete(pyro, "")
     assert complete(pyro, "task", "ps", "--q") == ["--quiet"]
+    assert complete(pyro, "task", "ps", "") == [task.id]
+    assert complete(pyro, "task", "cp", "") == [":files"]
     assert complete(pyro, "task", "rm", task.id, "") == [task.id]
     assert complete(pyro, "task", "status", task.id, "") == []
     assert complete(pyro, "help", "ta") == ["task"]

@@ -127,7 +127,7 @@ def test_a_group_alone_is_answered_with_its_commands(bare):
 @pytest.mark.parametrize("option, part", [
     ("-e", "--env"), ("-eA=B", "--env"),
     ("-v", "--source-path"), ("--volume", "--source-path"), ("-p", "no port"), ("-p8080:80", "no port"),
-    ("-w", "--cwd"), ("--workdir", "--cwd"), ("--name", "has an id"), ("-it", "no terminal"),
+    ("-w", "--cwd"), ("--workdir", "--cwd"), ("--name", "a task alone has a name"), ("-it", "no terminal"),
     ("-i", "no terminal"), ("-t", "no terminal"), ("--rm", "leave it out"), ("-u", "--user"),
     ("--privileged", "leave it out"), ("-d", "--background"), ("--entrypoint", "after --"),
 ])
@@ -135,6 +135,25 @@ def test_options_of_docker_are_answered_with_what_works_instead(bare, option, pa
     sentence, hint = lines(bare("run", option, "debian:12", "--", "env"), 125)
     assert sentence == f"'pyro run' has no option '{option.partition('=')[0]}'"
     assert part in hint
+
+
+@pytest.mark.parametrize("words, hint", [
+    (["task", "files", "mkdir", "-p", ID, "a/b"], f"did you mean '--parents'? pyro task files mkdir --parents {ID} a/b"),
+    (["task", "files", "remove", "-rf", ID, "a"], f"did you mean '--recursive'? pyro task files remove --recursive {ID} a"),
+    (["task", "files", "move", "-f", ID, "a", "b"], f"did you mean '--replace'? pyro task files move --replace {ID} a b"),
+    (["task", "export", "-f", ID, "a", "b"], f"did you mean '--force'? pyro task export --force {ID} a b"),
+    (["task", "delete", "-f", ID], "leave it out: pyro asks no questions"),
+    (["task", "create", "-l", "a=b", "debian:12"], "did you mean '--label'? pyro task create --label a=b debian:12"),
+    (["task", "cp", "-r", "src", f"{ID}:src"], "leave it out: a directory is always copied with what it holds"),
+    (["task", "wait", ID], "'pyro task logs --follow' does that"),
+    (["task", "restore", ID], "'pyro task reset' does that"),
+    (["task", "cat", ID, "a"], "'pyro task files read' does that"),
+    (["task", "files", "ls", ID, "."], "'pyro task files list' does that"),
+    (["task", "files", "rm", ID, "a"], "'pyro task files remove' does that"),
+    (["task", "files", "mv", ID, "a", "b"], "'pyro task files move' does that"),
+])
+def test_words_of_a_shell_are_answered_with_what_a_task_has(bare, words, hint):
+    assert lines(bare(*words), 2)[1] == hint
 
 
 @pytest.mark.parametrize("words, hint", [

@@ -89,8 +89,9 @@ def test_files_of_a_task(sdk, task):
     assert copied["path"] == "/workspace/twin/deep"
     assert sh(task, "diff -r --no-dereference deep twin/deep; stat -c '%a %Y' twin/deep/er twin/deep/er/file | cut -c1-15"
               ).splitlines()[1] == "644 1000000000"
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError) as refused:
         task.move_path("plain", "tool")
+    assert refused.value.hint == "with replace a file that is there is replaced"
     with pytest.raises(FileExistsError):
         task.copy_path("deep", "dir", replace=True)
     with pytest.raises(pyro_mcp.InvalidArgumentError):
@@ -99,8 +100,12 @@ def test_files_of_a_task(sdk, task):
     assert task.move_path("tool", "/srv/tool")["path"] == "/srv/tool"  # Another file system.
     with pytest.raises(FileNotFoundError):
         task.move_path("tool", "x")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(IsADirectoryError) as refused:
         task.remove_path("twin")
+    assert refused.value.hint == "with recursive it is removed with what it holds"
+    with pytest.raises(FileNotFoundError) as refused:
+        task.make_directory("not/there")
+    assert refused.value.hint == "with parents the directories above it are made too"
     assert task.remove_path("twin", recursive=True)["entries"] == 5
     assert task.remove_path("twin", recursive=True)["entries"] == 0
     assert task.remove_path("deep/er/link")["entries"] == 1 and task.read_file("deep/er/file") == b"text\n"

@@ -77,6 +77,21 @@ Status CheckCarriedOut(const wire::Exec& exec, const CommandEnd& end) {
                    "its memory may be too small, or a command in it did that");
 }
 
+// What lets a call through that ended so; empty: nothing that a caller can set.
+std::string_view WayOut(wire::FileOperation operation, int number) {
+  switch (operation) {
+    case wire::FileOperation::kMakeDirectory:
+      return number == ENOENT ? "with parents the directories above it are made too" : "";
+    case wire::FileOperation::kRemove:
+      return number == EISDIR ? "with recursive it is removed with what it holds" : "";
+    case wire::FileOperation::kMove:
+    case wire::FileOperation::kCopy:
+      return number == EEXIST ? "with replace a file that is there is replaced" : "";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 Error FileCallError(int number, const std::string& path) {
@@ -139,8 +154,11 @@ Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call
   }
   PYRO_RETURN_IF_ERROR(CheckCarriedOut(exec, command.end()));
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, sink.End());
-  if (end.error != 0) return FileCallError(static_cast<int>(end.error), end.path);
-  return end;
+  if (end.error == 0) return end;
+  const int number = static_cast<int>(end.error);
+  Error error = FileCallError(number, end.path);
+  if (const auto way = WayOut(call.request.operation, number); !way.empty()) error.hint = way;
+  return error;
 }
 
 }  // namespace pyro::engine

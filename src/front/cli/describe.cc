@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <map>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -93,7 +95,9 @@ class Completer {
   }
 
   std::string OfType(const std::string& type) {
-    if (type == "PATH" || type == "DEST" || type == "FILE") return kFiles;
+    for (const char* files : {"PATH", "SOURCE", "DEST", "FILE"}) {
+      if (type == files) return kFiles;
+    }
     auto directories = Engine::DefaultDirectories();
     if (!directories) return "";
     const bool used = ::access(directories->state.c_str(), F_OK) == 0;
@@ -108,13 +112,17 @@ class Completer {
       if (!fits || !used) continue;
       const auto list = api::Call(*engine, *api::FindOperation(kind + " list"), Json::object());
       if (!list) continue;
+      const auto name_of = [](const Json& one) {
+        return one.contains("name") && one["name"].is_string() ? one["name"].get<std::string>()
+                                                               : "";
+      };
+      std::map<std::string, int> named;  // A name of several is refused.
+      for (const Json& one : (*list)[kind + "s"]) ++named[name_of(one)];
       for (const Json& one : (*list)[kind + "s"]) {
-        const std::string name =
-            one.contains("name") && one["name"].is_string() ? one["name"].get<std::string>() : "";
+        const std::string name = name_of(one);
         // A shell takes a word as it is offered: no name may be an option, or more than a word.
-        if (!name.empty() && name[0] != '-' && ShellJoin({name}) == name) {
-          Offer(name, one[kind + "_id"].get<std::string>());
-        }
+        const bool word = !name.empty() && name[0] != '-' && ShellJoin({name}) == name;
+        if (word && named[name] == 1) Offer(name, one[kind + "_id"].get<std::string>());
         Offer(one[kind + "_id"], fmt::format("{}, {}", one["environment"].get<std::string>(),
                                              one["state"].get<std::string>()));
       }

@@ -101,7 +101,7 @@ void PrintTasks(const Context& context, const TaskList& list, bool quiet) {
   if (quiet) {
     for (const TaskInfo& task : list.tasks) Print(task.task_id + "\n");
   } else if (list.tasks.empty()) {
-    Talk("no tasks; 'pyro task create debian:12' makes one\n");
+    Talk("no tasks to show; 'pyro task create debian:12' makes one\n");
   } else {
     PrintTaskTable(list.tasks, context.clock.Now());
   }

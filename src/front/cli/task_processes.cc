@@ -156,7 +156,8 @@ void AddTaskPs(CLI::App& task, Context& context) {
       "Example:\n  pyro task ps $id");
   AddJson(ps, context);
   ps->add_option("task_id", flags->request.task_id,
-                 "The task's id, or its first 6 characters; 'task_' may be left out");
+                 "The task's id, its first 6 characters, or its name")
+      ->type_name("TASK_ID");
   ps->add_flag("-q,--quiet", flags->quiet, "Print ids only");
   OnChosen(ps, context, [&context, flags](Engine& engine) { return Ps(engine, context, *flags); });
 }

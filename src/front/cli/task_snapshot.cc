@@ -23,6 +23,10 @@ void PrintSnapshot(const Context&, const TaskSnapshotInfo& snapshot, bool quiet)
   if (!quiet) Print(fmt::format("Snapshot: {}\n", snapshot.name));
 }
 
+void PrintSnapshotDeleted(const Context&, const DeletedTaskSnapshot& snapshot, bool quiet) {
+  if (!quiet) Print(fmt::format("Deleted snapshot: {}\n", snapshot.name));
+}
+
 void PrintSnapshots(const Context&, const TaskSnapshots& list, bool quiet) {
   if (list.snapshots.empty() && !quiet) Talk("the task has no snapshot\n");
   for (const TaskSnapshot& one : list.snapshots) {
@@ -80,6 +84,7 @@ void PrintSummary(const Context&, const TaskSummary& summary, bool) {
 struct DiffFlags {
   DiffTaskRequest request;
   bool raw = false;
+  bool quiet = false;
 };
 
 void PrintDifference(const TaskChange& change, Escapes escapes) {
@@ -96,7 +101,7 @@ void PrintDifference(const TaskChange& change, Escapes escapes) {
 }
 
 int Diff(Engine& engine, const Context& context, const DiffFlags& flags) {
-  Call call(StyleOf(context, false), flags.request.task_id);
+  Call call(StyleOf(context, flags.quiet), flags.request.task_id);
   const auto diff = call.Run([&](const CallIo& io) { return engine.DiffTask(flags.request, io); });
   if (!diff) return Fail(diff.error(), context);
   if (context.json) {
@@ -118,6 +123,7 @@ void AddDiff(CLI::App& task, Context& context) {
   AddJson(diff, context);
   AddFields(diff, flags->request, {"paths"});
   diff->add_flag("--raw", flags->raw, "Let escape sequences act on a terminal");
+  diff->add_flag("-q,--quiet", flags->quiet, "Print no progress");
   diff->add_option("paths", flags->request.paths,
                    "Compare these alone; relative ones from /workspace")
       ->type_name("PATH");
@@ -151,7 +157,8 @@ void AddTaskSnapshots(CLI::App& task, Context& context) {
   AddRowCommand(
       *snapshot, context,
       {.operation = "task snapshot delete",
-       .texts = {.quiet = "Print nothing", .example = "pyro task snapshot delete $id before"}})
+       .texts = {.quiet = "Print nothing", .example = "pyro task snapshot delete $id before"}},
+      PrintSnapshotDeleted)
       ->alias("rm");
   AddRowCommand(
       task, context,
@@ -164,7 +171,8 @@ void AddTaskSnapshots(CLI::App& task, Context& context) {
   AddDiff(task, context);
   AddRowCommand(task, context,
                 {.operation = "task summary",
-                 .texts = {.example = "pyro task summary $id --changes-since create"},
+                 .texts = {.quiet = "Print no progress",
+                           .example = "pyro task summary $id --changes-since create"},
                  .waits = true},
                 PrintSummary);
   AddRowCommand(task, context, {.operation = "task df", .texts = {.example = "pyro task df $id"}},

@@ -135,6 +135,7 @@ TEST_F(CliTaskTest, LabelsAndDefaultsAreOptionsAndNoValueOfAVariableIsShown) {
 
   EXPECT_EQ(Pyro({"task", "list", "--json", "--label", "team"}).json()["count"], 1);
   EXPECT_EQ(Pyro({"task", "list", "--json", "--label", "team=b"}).json()["count"], 0);
+  EXPECT_TRUE(Pyro({"task", "list", "--label", "team=b"}).err.starts_with("no tasks to show;"));
   const Told updated =
       Pyro({"task", "update", "--json", "--label", "team=b", "--unset", "labels.stage", "--unset",
             "env", "--unset", "user", "--ttl-seconds", "1h", "web"});

@@ -271,17 +271,18 @@ class Reader {
     if (const auto index = Misplaced(/*before_option=*/true)) return NotAnArgument(*index);
     if (Awaited() == "NAME") return Mistake(message, BehindDashes());
     const bool one_dash = !name.starts_with("--");
-    auto other = FindOtherOption(name);
+    const auto has = [this](std::string_view option) {
+      return command_->get_option_no_throw(std::string(option)) != nullptr;
+    };
+    auto other = FindOtherOption(name, has);
     std::string known = name;
     if (!other && one_dash) {
       known = name.substr(0, 2);
-      other = FindOtherOption(known);
+      other = FindOtherOption(known, has);
     }
     if (other) {
       const std::string ours(other->ours);
-      if (ours.empty() || command_->get_option_no_throw(ours) == nullptr) {
-        return Mistake(message, std::string(other->hint));
-      }
+      if (ours.empty() || !has(ours)) return Mistake(message, std::string(other->hint));
       return Mistake(message, Meant(ours, known));
     }
     if (const auto place = Elsewhere(name)) return Mistake(message, *place);
