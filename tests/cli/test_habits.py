@@ -52,7 +52,8 @@ def test_every_command_that_prints_can_be_quiet_or_machine_readable():
             continue
         assert "--json" in names, words
         if words not in (("config", "get"), ("config", "list"), ("env", "inspect"), ("env", "prune"),
-                         ("task", "status"), ("task", "logs"), ("task", "df"), ("task", "files", "watch"), ("vm", "status"), ("vm", "network-info"), ("watch",)):
+                         ("task", "status"), ("task", "logs"), ("task", "df"), ("task", "files", "watch"),
+                         ("vm", "status"), ("vm", "network-info"), ("watch",)):
             assert {"-q", "--quiet"} <= names, words
 
 
