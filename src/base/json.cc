@@ -101,6 +101,22 @@ class CborWalker {
   std::vector<std::uint64_t> pending_;  // Items still due at each level.
 };
 
+// To a terminal DEL and the controls from U+0080 are orders, as those below U+0020 are. JSON lets
+// them stand, but an escape is the same text. Outside of strings there are none.
+std::string WithoutOrders(const std::string& text) {
+  std::string out;
+  std::size_t kept = 0;
+  for (std::size_t at = 0; (at = text.find_first_of("\x7f\xc2", at)) != std::string::npos; ++at) {
+    const bool one = text[at] == '\x7f';
+    const auto code = static_cast<unsigned char>(text[one ? at : at + 1]);
+    if (!one && code >= 0xa0) continue;
+    out.append(text, kept, at - kept).append(fmt::format("\\u{:04x}", code));
+    at += one ? 0 : 1;
+    kept = at + 1;
+  }
+  return out.append(text, kept);
+}
+
 }  // namespace
 
 Result<Json> ParseJson(std::string_view text, std::size_t max_bytes) {
@@ -127,11 +143,11 @@ std::string ToCbor(const Json& value) {
 }
 
 std::string ToPrettyJson(const Json& value) {
-  return value.dump(2, ' ', false, Json::error_handler_t::replace);
+  return WithoutOrders(value.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 std::string ToJsonLine(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return WithoutOrders(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 Result<std::string> GetString(const Json& object, std::string_view key, std::size_t max_bytes) {

@@ -40,6 +40,17 @@ TEST(JsonTest, PrettyFormSortsKeysAndReplacesBrokenUtf8) {
             "{\n  \"a\": \"\xef\xbf\xbd\",\n  \"b\": 1\n}");
 }
 
+TEST(JsonTest, NoCharacterIsAnOrderToATerminal) {
+  const std::string text = "\x1b \x7f \xc2\x80 \xc2\x9b[2J\xc2\x9f \xc2\xa0 \xc3\xa9";
+  const std::string line = ToJsonLine({{text, text}});
+  const std::string told = R"("\u001b \u007f \u0080 \u009b[2J\u009f )"
+                           "\xc2\xa0 \xc3\xa9\"";
+  EXPECT_EQ(line, "{" + told + ":" + told + "}");
+  EXPECT_EQ((*ParseJson(line))[text], text);
+  EXPECT_EQ((*ParseJson(ToPrettyJson({{text, text}})))[text], text);
+  EXPECT_EQ(ToPrettyJson(text), told);
+}
+
 TEST(JsonTest, TypedAccessChecksTypeAndRange) {
   const Json object = {{"n", 7}, {"s", "x"}, {"b", false}, {"big", UINT64_MAX}};
   EXPECT_EQ(*GetInt(object, "n", 0, 10), 7);

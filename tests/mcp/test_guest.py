@@ -270,6 +270,9 @@ def test_a_file_is_written_whole_and_read_by_pages_as_text_or_bytes(session):
             if page["complete"]:
                 break
         assert read == expected, path
+    # The kernel tells no size of its own files.
+    assert session.value("task_read_file", task_id=task_id, path="/proc/kallsyms")["complete"] is False
+    assert session.value("task_read_file", task_id=task_id, path="/proc/version")["complete"] is True
     assert session.failure("task_read_file", task_id=task_id, path="none")["code"] == "not_found"
     for wrong in ({}, {"text": "a", "base64": "YQ=="}, {"base64": "a b"}):
         assert session.failure("task_write_file", task_id=task_id, path="f", **wrong)["code"] == "invalid_argument"
