@@ -60,10 +60,10 @@ class InstanceEventsTest : public ::testing::Test {
   FakeWorld world_;
   const Context context_ = FakeContext(
       {.state = directory_.path() / "state", .cache = directory_.path() / "cache"}, world_);
-  StateWatch changes_ = *StateWatch::Open(context_.state, context_.cache);
+  Result<StateWatch> watch_ = StateWatch::Open(context_.state, context_.cache);
   Registry registry_ = *OpenRegistry(context_);
   std::vector<Event> events_;
-  InstanceEvents told_{context_, changes_, events_, ""};
+  InstanceEvents told_{context_, *watch_, events_, ""};
 };
 
 TEST_F(InstanceEventsTest, WhatTheFirstLookFindsIsPresentAndWhatCameLaterWasCreated) {
@@ -128,7 +128,7 @@ TEST_F(InstanceEventsTest, WhatCameAndWentIsToldOnceItsDirectoryIsGone) {
 
 TEST_F(InstanceEventsTest, OfOneIdNothingElseIsTold) {
   const InstanceId other = InsertTask();
-  InstanceEvents one(context_, changes_, events_, InsertTask().str());
+  InstanceEvents one(context_, *watch_, events_, InsertTask().str());
   EXPECT_EQ(Look(one, registry_, events_), "present");
   BeginCommand(other);
   one.Appeared({InstanceId::FromBits(InstanceKind::kVm, {}).str()});
