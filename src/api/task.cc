@@ -423,7 +423,7 @@ constexpr Operation kTaskOperations[] = {
         .method = "write_task_stdin",
         .effect = Effect::kChanges,
         .needs = kStdin,
-        .sentence = "Write this stdin, to its end, to a command whose stdin was kept open",
+        .sentence = "Write stdin to a command started with --keep-stdin",
         .for_python =
             "Writes ``stdin``, which is bytes or an open file, to the stdin of a command that was "
             "started with ``keep_stdin``, and with ``close`` ends it.\n\n"
@@ -639,7 +639,7 @@ constexpr Operation kTaskOperations[] = {
         .name = "task reset",
         .method = "reset_task",
         .effect = Effect::kEnds,
-        .sentence = "Give a task the disk of a snapshot; its processes end, its journal goes on",
+        .sentence = "Set a task's disk back to a snapshot; processes end",
         .for_python =
             "Ends the guest with all its processes, and gives the task the disk of a snapshot.\n\n"
             "The journal goes on, and logs_task tells the reset. The next command starts the guest "
@@ -666,7 +666,7 @@ constexpr Operation kTaskOperations[] = {
         .name = "task summary",
         .method = "summarize_task",
         .effect = Effect::kReads,
-        .sentence = "Show what ran in a task, what failed, how long it took and what it takes",
+        .sentence = "Show what ran in a task, what failed and how long",
         .for_python =
             "Returns what ran in the task, what failed, how long it took and what it takes of the "
             "disk.\n\n"

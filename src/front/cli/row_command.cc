@@ -158,8 +158,7 @@ CLI::App* AddRowCommand(CLI::App& parent, Context& context, const RowCommand& fo
   for (const api::Member& member : api::MembersOf(operation.request(), row->request.get())) {
     if (!IsVariables(member.field)) continue;
     row->variables = static_cast<Variables*>(member.value);
-    AddVariables(command, row->flags,
-                 "Give its commands a variable; NAME alone passes ours on; repeatable");
+    AddVariables(command, row->flags, "Give its commands this, or our own NAME; repeatable");
   }
   if (form.texts.quiet != nullptr) command->add_flag("-q,--quiet", row->quiet, form.texts.quiet);
   command->callback([&context, row] {

@@ -118,8 +118,8 @@ void AddDiff(CLI::App& task, Context& context) {
   CLI::App* diff = AddNamed(
       task, *api::FindOperation("task diff"),
       {.example = "pyro task diff $id\n  pyro task diff $id --snapshot before src",
-       .note = "Prints a patch as git does, and a line with # for what has none. Starts a stopped\n"
-               "guest. Files above 256 KiB are named only. Times and owners do not count."});
+       .note = "Prints a patch as git does, and a line with # for what has none. Starts a\n"
+               "stopped guest. Files over 256 KiB are named only. Times and owners do not count."});
   AddJson(diff, context);
   AddFields(diff, flags->request, {"paths"});
   diff->add_flag("--raw", flags->raw, "Let escape sequences act on a terminal");
@@ -140,15 +140,17 @@ void AddTaskSnapshots(CLI::App& task, Context& context) {
       "A snapshot has the workspace and the changes to the root, and no memory.\n\n"
       "Example:\n  pyro task snapshot create $id before\n  pyro task reset $id --snapshot before\n\n"
       "'pyro task snapshot COMMAND --help' tells more.");
-  AddRowCommand(*snapshot, context,
-                {.operation = "task snapshot create",
-                 .texts = {.quiet = "Print nothing",
-                           .example = "pyro task snapshot create $id before",
-                           .note = "On a file system with reflinks, such as xfs or btrfs, this "
-                                   "takes milliseconds and\nno room. Elsewhere it is a copy, and "
-                                   "processes that write wait until its end."},
-                 .waits = true},
-                PrintSnapshot);
+  AddRowCommand(
+      *snapshot, context,
+      {.operation = "task snapshot create",
+       .texts =
+           {.quiet = "Print nothing",
+            .example = "pyro task snapshot create $id before",
+            .note =
+                "On a file system with reflinks, such as xfs or btrfs, this takes milliseconds\n"
+                "and no room. Elsewhere it is a copy, and writing processes wait until its end."},
+       .waits = true},
+      PrintSnapshot);
   AddRowCommand(*snapshot, context,
                 {.operation = "task snapshot list",
                  .texts = {.quiet = "Print names only", .example = "pyro task snapshot list $id"}},
