@@ -31,7 +31,9 @@ std::string OctalOf(const Json& mode) { return fmt::format("{:04o}", mode.get<st
 // The fields that are set, each on a line.
 std::string Lines(const std::vector<api::Member>& members, const Json& document) {
   std::string text;
-  for (const auto& [name, value] : document.items()) {
+  for (const auto& entry : document.items()) {
+    const std::string& name = entry.key();
+    const Json& value = entry.value();
     if (value.is_null() || value.is_structured()) continue;
     const bool mode = std::any_of(members.begin(), members.end(), [&](const api::Member& one) {
       return one.field.name == name && one.field.unit == api::Unit::kMode;
