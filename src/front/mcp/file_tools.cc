@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "api/json.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "front/mcp/arguments.h"
