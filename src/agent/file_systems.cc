@@ -31,12 +31,22 @@ Status MountCgroups() {
   return OkStatus();
 }
 
+// Each processor keeps freed pages for itself, which the host then does not get back. Since Linux
+// 6.7 that is up to an eighth of the memory, for ever in an idle guest. Here it is a 256th at most.
+// Kernels before 5.14 keep little anyway and lack the file.
+void LimitKeptPages() {
+  const std::string file = std::string(kStage) + "/proc/sys/vm/percpu_pagelist_high_fraction";
+  const auto opened = sys::OpenFile(file, O_WRONLY | O_CLOEXEC);
+  if (opened) (void)sys::WriteAll(opened->get(), "256\n");
+}
+
 }  // namespace
 
 Result<sys::UniqueFd> PrepareFileSystems() {
   constexpr unsigned long kPlain = MS_NOSUID | MS_NODEV;
   ::mkdir(kStage, 0755);
   PYRO_RETURN_IF_ERROR(Mount("proc", "/stage/proc", "proc", kPlain | MS_NOEXEC, nullptr));
+  LimitKeptPages();
   PYRO_RETURN_IF_ERROR(Mount("sysfs", "/stage/sys", "sysfs", kPlain | MS_NOEXEC, nullptr));
   PYRO_RETURN_IF_ERROR(MountCgroups());
   PYRO_RETURN_IF_ERROR(Mount("devtmpfs", "/stage/dev", "devtmpfs", MS_NOSUID, "mode=0755"));
