@@ -126,6 +126,8 @@ def every_tool(client, scratch):
     value("task_export", task_id=task_id, path="f", destination=str(scratch / "f"))
     assert (scratch / "f").read_text() == "kept\n"
     (scratch / "f").unlink()
+    assert value("task_write_file", task_id=task_id, path="new/g", text="written\n")["path"] == "/workspace/new/g"
+    assert value("task_read_file", task_id=task_id, path="new/g")["text"] == "written\n"
     assert value("task_stop", task_id=task_id)["state"] == "stopped"
     read = client("resources/read", "--uri", f"pyro://tasks/{task_id}/commands/1/stdout")
     assert read.code == 0 and "kept" in read.text, read
