@@ -35,6 +35,8 @@ SNAPSHOT = ["task.snapshot.staged", "task.snapshot.copied", "task.snapshot.recor
 SNAPSHOT_DELETE = ["task.snapshot.retired", "task.snapshot.removed"]
 RESET = ["task.reset.copied", "task.reset.guest-ended", "task.reset.announced", "task.reset.replaced",
          "task.reset.recorded"]
+# A change of a task's name, labels, lease or defaults.
+UPDATE = ["task.update.variables-written", "task.update.manifest-written", "task.update.row-committed"]
 # A comparison with a snapshot, by a guest of its own.
 DIFF = ["task.diff.copied", "task.diff.compared"]
 # What the next call does after a crash.
@@ -60,7 +62,7 @@ FILES_GUEST = ["files.write.received", "files.write.synced", "files.write.named"
 
 # What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py and test_file_faults.py.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
-         *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DIFF, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
+         *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DIFF, *UPDATE, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
 ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST}]
 
 

@@ -224,7 +224,8 @@ class Campaign:
             assert names() == ["create", "old"], point
         for point in failpoints.DIFF:
             killed(point, "diff", other.id, "--snapshot", "old")
-            assert self.pyro("vm", "list", "-q").text == "", point
+            harness.wait_until(lambda: self.pyro("vm", "list", "-q").text == "",
+                               f"{point} leaves no guest", 120)
         resets = 0
         for point in failpoints.RESET:
             assert other.exec("sh", "-c", "echo new > f").code == 0
@@ -238,6 +239,30 @@ class Campaign:
         assert other.exec("cat", "f").out == b"old\n"
         assert sorted(path.name for path in (other.directory / "snapshots").iterdir()) == [
             ".lock", "create", "old"]
+        other.delete()
+        self.expect_gone(other)
+
+    def updates(self):
+        """Row and variables are each the old or the new ones, and the same call again makes both new."""
+        other = self.clone()
+
+        def label():
+            return other.json("status")["labels"]["at"]
+
+        def variable():
+            return other.exec("sh", "-c", "echo $AT").text
+
+        assert self.pyro("task", "update", other.id, "--label", "at=begin", "--env", "AT=begin").code == 0
+        for point in failpoints.UPDATE:
+            words = ("task", "update", other.id, "--label", f"at={point}", "--env", f"AT={point}")
+            before = label()
+            done = self.pyro(*words, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            assert [task.id for task in self.check(point)] == [other.id]
+            assert label() == (point if point == "task.update.row-committed" else before), point
+            assert variable() == f"{point}\n", point
+            assert self.pyro(*words).code == 0
+            assert (label(), variable()) == (point, f"{point}\n")
         other.delete()
         self.expect_gone(other)
 
@@ -298,8 +323,8 @@ STAGES = {
     "removals": ([Campaign.settling, Campaign.exports, Campaign.adoptions, Campaign.deletions],
                  [*failpoints.SETTLE, *failpoints.LEFTOVER, *failpoints.EXPORT, *failpoints.ADOPT,
                   *failpoints.DELETE, *failpoints.DELETE_RUNNING]),
-    "snapshots": ([Campaign.snapshots],
-                  [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET, *failpoints.DIFF]),
+    "snapshots": ([Campaign.snapshots, Campaign.updates],
+                  [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET, *failpoints.DIFF, *failpoints.UPDATE]),
     "creations": ([Campaign.creations, Campaign.leases],
                   [*failpoints.CREATE, *failpoints.SEED, *failpoints.LEASE]),
 }

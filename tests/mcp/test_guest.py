@@ -58,7 +58,7 @@ def test_vm_run_is_one_shot_and_stands_alone_in_both_forms(pyro, serve):
     assert "exit_code=7" in text and "OUT\n" in text and "--- stderr" in text
     words = server.value("vm_run", environment=harness.BASE, timeout_seconds=250, env={"A": "b c"}, cwd="/tmp", user="daemon",
                          command=["sh", "-c", 'printf "%s|" "$@" "$A" "$PWD" "$(id -un)"', "sh", "a b", "$HOME", "*"])
-    assert words["stdout"] == "a b|$HOME|*|"
+    assert words["stdout"] == "a b|$HOME|*|b c|/tmp|daemon|"
 
 
 def test_a_vm_lives_from_call_to_call_until_exec(pyro, serve):
