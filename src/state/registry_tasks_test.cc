@@ -148,7 +148,9 @@ TEST_F(RegistryTasksTest, OnlyAStartedTaskTakesCommands) {
   EXPECT_EQ(registry_.BeginCommand(id, TestCommand("x")).error().code, ErrorCode::kWrongState);
   EXPECT_EQ(registry_.BeginCommand(TestTaskId(2), TestCommand("x")).error().code,
             ErrorCode::kNotFound);
-  EXPECT_EQ(registry_.BeginCommand(id, CommandSpec{}).error().code, ErrorCode::kInvalidArgument);
+  CommandSpec wrong = TestCommand("x");
+  wrong.timeout_ms = -1;
+  EXPECT_EQ(registry_.BeginCommand(id, wrong).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(registry_.Get(id)->next_sequence, 1);
   EXPECT_FALSE(registry_.LastCommand(id)->has_value());
 }
