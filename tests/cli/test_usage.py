@@ -40,7 +40,7 @@ USAGE_ERRORS = [
     (["run", "--ttl-seconds", "0", "debian:12", "--", "true"], 125, "ttl_seconds is 0"),
     (["run", "--mem-mib"], 125, "--mem-mib"),
     (["run", "debian:12", "--", *["x"] * 70000], 125, "70000 words"),
-    (["run", "debian:12", "--", *["x" * 100000] * 12], 125, "12 words"),
+    (["run", "debian:12", "--", *["x" * 100000] * 14], 125, "14 words"),
 ]
 
 
