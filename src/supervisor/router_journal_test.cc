@@ -37,17 +37,19 @@ class JournalRouterTest : public KeptCommands, public CommandRouterTest {
  protected:
   JournalRouterTest() : CommandRouterTest(this) { router_.GuestReady("/bin/sh"); }
 
-  std::uint32_t BeginJournaled(ClientId client, std::uint32_t channel,
-                               std::int64_t timeout_ms = 0) {
+  std::uint32_t BeginJournaled(ClientId client, std::uint32_t channel, std::int64_t timeout_ms = 0,
+                               bool kept = true) {
     wire::Exec exec;
     exec.argv = {"true"};
     exec.cwd = "/";
     exec.timeout_ms = timeout_ms;
     exec.journal = true;
+    exec.kept = kept;
     EXPECT_TRUE(router_.FromClient(client, exec.ToFrame(channel)).ok());
     const auto frames = ToGuest();
     return frames.empty() ? 0 : frames.at(0).channel;
   }
+  std::uint32_t BeginUnkept() { return BeginJournaled(1, 5, 0, /*kept=*/false); }
 };
 
 TEST_F(JournalRouterTest, RecordsBeforeTheGuestIsAskedAndAgainBeforeTheClientIsTold) {
@@ -103,13 +105,7 @@ TEST_F(JournalRouterTest, AClientThatLeavesLeavesItsCommandRunning) {
 }
 
 TEST_F(JournalRouterTest, UnkeptOutputGoesToTheClientWithItsCreditAndTheEndIsRecorded) {
-  wire::Exec exec;
-  exec.argv = {"true"};
-  exec.cwd = "/";
-  exec.journal = true;
-  exec.kept = false;
-  ASSERT_TRUE(router_.FromClient(1, exec.ToFrame(5)).ok());
-  const std::uint32_t channel = ToGuest().at(0).channel;
+  const std::uint32_t channel = BeginUnkept();
   EXPECT_EQ(wire::Accepted::FromFrame(ToClient(1).at(0))->sequence, 1);
   ASSERT_TRUE(router_.FromGuest(DataFrame(channel, Stream::kStdout, 3)).ok());
   EXPECT_EQ(ToClient(1).back().payload, "xxx");
@@ -122,13 +118,7 @@ TEST_F(JournalRouterTest, UnkeptOutputGoesToTheClientWithItsCreditAndTheEndIsRec
 }
 
 TEST_F(JournalRouterTest, AnUnkeptCommandDiesWithItsClient) {
-  wire::Exec exec;
-  exec.argv = {"true"};
-  exec.cwd = "/";
-  exec.journal = true;
-  exec.kept = false;
-  ASSERT_TRUE(router_.FromClient(1, exec.ToFrame(5)).ok());
-  const std::uint32_t channel = ToGuest().at(0).channel;
+  const std::uint32_t channel = BeginUnkept();
   router_.ClientGone(1);
   EXPECT_EQ(ToGuest().back().type, FrameType::kKill);
   ASSERT_TRUE(router_.FromGuest(EofFrame(channel, Stream::kStdout)).ok());

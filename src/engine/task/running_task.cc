@@ -77,4 +77,15 @@ Result<Running> EnsureRunning(const Context& context, Found& found, const CallIo
   return Running{{std::move(taken.instance), std::move(*link), std::nullopt}, std::move(restart)};
 }
 
+Result<Running> EnsureReadyGuest(const Context& context, Found& found, std::string_view what,
+                                 std::string hint, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context, found, io));
+  if (!running.taken.link) {
+    return MakeError(ErrorCode::kWrongState, fmt::format("the task runs on the host, and {}", what),
+                     std::move(hint));
+  }
+  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
+  return running;
+}
+
 }  // namespace pyro::engine

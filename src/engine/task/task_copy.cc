@@ -207,13 +207,7 @@ Result<archive::ExportTarget> ChooseHostTarget(const CopyFromTaskRequest& reques
 Result<Running> RunningForCopy(const Context& context, const std::string& task_id,
                                const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context, task_id));
-  PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context, found, io));
-  if (!running.taken.link) {
-    return MakeError(ErrorCode::kWrongState, "the task runs on the host, and nothing is copied",
-                     "its files are in the task's directory, under workspace/");
-  }
-  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
-  return running;
+  return EnsureReadyGuest(context, found, "nothing is copied", kFilesOnHost, io);
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ Result<FileTask> Prepare(const Context& context, const Request& asked, FileOpera
   PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context, found, io));
   if (!running.taken.link) {
     return MakeError(ErrorCode::kWrongState, "the task runs on the host, in no guest",
-                     "its files are in the task's directory, under workspace/");
+                     kFilesOnHost);
   }
   return FileTask{std::move(running), std::move(call)};
 }

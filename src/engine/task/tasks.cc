@@ -278,12 +278,8 @@ Result<ExportedPath> LocalEngine::ExportTask(const std::string& task_id, const s
                                              const std::string& destination,
                                              const ExportOptions& options, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
-  PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
-  if (!running.taken.link) {
-    return MakeError(ErrorCode::kWrongState, "the task runs on the host, and cannot be exported",
-                     "its files are in the task's directory, under workspace/");
-  }
-  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
+  PYRO_ASSIGN_OR_RETURN(Running running,
+                        EnsureReadyGuest(context_, found, "cannot be exported", kFilesOnHost, io));
   return ExportFromGuest(*running.taken.link, running.taken.instance.id, path, destination, options,
                          io);
 }
@@ -293,12 +289,8 @@ Result<TaskDiff> LocalEngine::DiffTask(const DiffTaskRequest& request, const Cal
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, request.task_id));
   PYRO_RETURN_IF_ERROR(state::ReadSnapshot(
       state::InstanceDirectory(context_.state, found.instance.id), request.snapshot));
-  PYRO_ASSIGN_OR_RETURN(Running running, EnsureRunning(context_, found, io));
-  if (!running.taken.link) {
-    return MakeError(ErrorCode::kWrongState, "the task runs on the host, and has no snapshots",
-                     "make a task with a guest");
-  }
-  PYRO_RETURN_IF_ERROR(running.taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
+  PYRO_ASSIGN_OR_RETURN(Running running, EnsureReadyGuest(context_, found, "has no snapshots",
+                                                          "make a task with a guest", io));
   return DiffGuest(context_, running.taken.instance, *running.taken.link, request, io);
 }
 
