@@ -1,5 +1,5 @@
-// The arguments and results of the engine: all that vm_types.h and task_types.h declare, and what is
-// about environments and the host. All types are plain data, copyable, owned by their holder.
+// The arguments and results of the engine: all that vm_types.h and task_types.h declare, and what
+// is about environments and the host. All types are plain data, copyable, owned by their holder.
 
 #pragma once
 
