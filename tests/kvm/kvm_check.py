@@ -196,7 +196,7 @@ def main():
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/bin")
     parser.add_argument("--cache", type=pathlib.Path, default=ROOT / "build/test-cache", help="with debian:12-base, the environment of the tests")
     parser.add_argument("--verdicts", type=int, default=10, help="verdicts for each number of busy loops")
-    parser.add_argument("--memory", type=int, default=4096, help="MiB of the outer machine")
+    parser.add_argument("--memory", type=int, default=5120, help="MiB of the outer machine; spares may take half of it")
     parser.add_argument("--user", choices=("alice", "root"), action="append", help="as whom pyro runs; both if none is named")
     parser.add_argument("--only", help="expression of pytest's -k that chooses among the tests")
     parser.add_argument("steps", nargs="*", help="verdicts, times and tests, those in the outer machine; or here")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# containers.sh PYRO [TASK]: podman in a guest, as docs/containers.md has them: default network, default storage, a
+# containers.sh PYRO [TASK]: podman, crun and Debian's Docker in a guest, as docs/containers.md has them: default network, default storage, a
 # container that reaches the guest and the archive outside. Outside CI: without KVM the packages take many minutes. A TASK that has
 # them already is used as it is. Says "containers: passed" at its end.
 set -eu
@@ -44,5 +44,34 @@ tar -C $tree -c . | podman import -q - own:1 >/dev/null
 need overlay "$(podman info --format '{{.Store.GraphDriverName}}')"
 podman info --format '{{.Store.GraphStatus}}' | grep -o 'Native Overlay Diff:true'
 try podman
+
+mkdir -p /tmp/bundle
+cp -a $tree /tmp/bundle/rootfs
+(cd /tmp/bundle
+  crun spec
+  sed -i 's/"terminal": true/"terminal": false/; s#"sh"#"/bin/sh", "-c", "echo from crun"#' config.json
+  need "from crun" "$(crun run own)")
+
+# Debian's docker.io. containerd goes first: dockerd gives one of its own 15 s to start, which is too short without KVM.
+command -v dockerd >/dev/null || install --no-install-recommends docker.io
+# wait_for FILE TEXT: until a log has it. A client that asks again and again would take the CPU from what it waits for.
+wait_for() {
+  left=900
+  until grep -q "$2" "$1"; do
+    left=$((left - 1))
+    [ $left -gt 0 ] || { tail "$1"; exit 1; }
+    sleep 1
+  done
+}
+if ! docker version >/dev/null 2>&1; then
+  setsid containerd >/var/log/containerd.log 2>&1 </dev/null &
+  wait_for /var/log/containerd.log 'successfully booted'
+  setsid dockerd --containerd /run/containerd/containerd.sock >/var/log/dockerd.log 2>&1 </dev/null &
+  wait_for /var/log/dockerd.log 'API listen on'
+fi
+tar -C $tree -c . | docker import - own:1 >/dev/null
+need overlay2 "$(docker info --format '{{.Driver}}')"
+need runc "$(docker info --format '{{.DefaultRuntime}}')"
+try docker
 GUEST
 echo "containers: passed"
