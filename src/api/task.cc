@@ -17,9 +17,6 @@ const Struct& Rows<SignalledTaskCommand>();
 
 namespace {
 
-constexpr const char* kNoSnapshotTool =
-    "the list of tools has no room for it yet; task_exec with git keeps states of a workspace";
-
 Result<StartedTaskCommand> CallStartTaskCommand(Engine& engine,
                                                 const StartTaskCommandRequest& request,
                                                 const CallIo& io) {
@@ -56,10 +53,9 @@ constexpr Operation kTaskOperations[] = {
         .needs = kGuest | kHostPath,
         .sentence = "Start a task: a microVM whose /workspace and journal stay",
         .for_models =
-            "Start a Linux VM with a /workspace that keeps its files, for work in several steps. "
-            "Returns the task_id for the other task_* tools. Files, installed packages and the "
-            "journal of commands stay until task_delete. Takes seconds, or a "
-            "minute if the environment must be built.",
+            "Start a Linux VM for work in several steps. The files in its /workspace, installed "
+            "packages and the journal of commands stay until task_delete. Returns the task_id for "
+            "the other task_* tools. Takes seconds, or a minute if the environment must be built.",
         .for_python =
             "Makes a task and starts its guest.\n\n"
             "The guest is stopped ``ttl_seconds`` after its last use; workspace and journal "
@@ -310,8 +306,13 @@ constexpr Operation kTaskOperations[] = {
        &TaskSnapshotRequest::name>({
         .name = "task snapshot create",
         .method = "create_task_snapshot",
+        .tool = "task_snapshot",
         .effect = Effect::kCreates,
         .sentence = "Keep a task's disk as it is now",
+        .for_models =
+            "Keep the disk, which has /workspace and installed packages, under a name (create), or "
+            "set it back to one (reset): processes end then, and what no snapshot has is lost; the "
+            "journal goes on. The snapshot create is the task's first state.",
         .for_python =
             "Keeps the task's disk, which is its workspace and the changes to its root, under a "
             "name.\n\n"
@@ -319,14 +320,13 @@ constexpr Operation kTaskOperations[] = {
             "cannot write meanwhile: for milliseconds on a file system with reflinks, elsewhere as "
             "long as a copy takes. Does not start a guest. AlreadyExistsError: the name is taken. "
             "LimitExceededError: the task has 64 snapshots.",
-        .no_tool = kNoSnapshotTool,
     }),
     By<TaskRequest, &Engine::ListTaskSnapshots, &TaskRequest::task_id>({
         .name = "task snapshot list",
         .method = "list_task_snapshots",
         .effect = Effect::kReads,
         .sentence = "Show a task's snapshots",
-        .no_tool = kNoSnapshotTool,
+        .no_tool = "task_snapshot with action list",
     }),
     By<TaskSnapshotRequest, &Engine::DeleteTaskSnapshot, &TaskRequest::task_id,
        &TaskSnapshotRequest::name>({
@@ -334,7 +334,7 @@ constexpr Operation kTaskOperations[] = {
         .method = "delete_task_snapshot",
         .effect = Effect::kEnds,
         .sentence = "Delete a snapshot; the task stays as it is",
-        .no_tool = kNoSnapshotTool,
+        .no_tool = "task_snapshot with action delete",
     }),
     By<ResetTaskRequest, &Engine::ResetTask, &TaskRequest::task_id, &ResetTaskRequest::snapshot>({
         .name = "task reset",
@@ -346,21 +346,24 @@ constexpr Operation kTaskOperations[] = {
             "The journal goes on, and logs_task tells the reset. The next command starts the guest "
             "again. A new task has the snapshot ``create``, unless ``notices`` of its creation say "
             "otherwise. What was on the disk before is lost, unless a snapshot has it.",
-        .no_tool = kNoSnapshotTool,
+        .no_tool = "task_snapshot with action reset",
     }),
     By<DiffTaskRequest, &Engine::DiffTask, kWhole>({
         .name = "task diff",
         .method = "diff_task",
+        .tool = "task_diff",
         .effect = Effect::kReads,
         .needs = kGuest,
         .sentence = "Show what a task's workspace has now, against a snapshot",
+        .for_models =
+            "Show what changed in /workspace since a snapshot: a patch as git writes it. It starts "
+            "a guest and takes seconds. Times and owners do not count.",
         .for_python =
             "Returns what the workspace has now, against a snapshot.\n\n"
             "``paths``: compare these alone; relative ones count from /workspace. Times and owners "
             "do not count. ``text`` of a change is a patch as git writes it; files above 256 KiB, "
             "and what is beyond 16 MiB of them, have none. The snapshot is read by a guest of its "
             "own; the present state is told by the task's guest, which is started.",
-        .no_tool = kNoSnapshotTool,
     }),
     By<SummarizeTaskRequest, &Engine::SummarizeTask, &TaskRequest::task_id,
        &SummarizeTaskRequest::changes_since>({

@@ -89,7 +89,8 @@ constexpr Field kTaskPathRequest[] = {
     Row<TaskPathRequest, &TaskPathRequest::path>("path",
                                                  "In the guest; relative ones from /workspace")
         .Required()
-        .Positional("PATH"),
+        .Positional("PATH")
+        .ForModels("Relative to /workspace."),
     Row<TaskPathRequest, &TaskPathRequest::user>(
         "user", "Act as USER or USER:GROUP of the guest, names or numbers; else as root")
         .Named("USER"),
@@ -100,7 +101,8 @@ constexpr Field kReadTaskFileRequest[] = {
     Row<ReadTaskFileRequest, &ReadTaskFileRequest::offset>("offset", "Begin at byte N")
         .In(0, std::int64_t{1} << 53)
         .CheckedAtOnce()
-        .Of(Unit::kBytes),
+        .Of(Unit::kBytes)
+        .ForModels("next_offset of the page before."),
     Row<ReadTaskFileRequest, &ReadTaskFileRequest::limit>("limit", "Read at most N bytes; 0: all")
         .In(0, std::int64_t{1} << 53)
         .CheckedAtOnce()
@@ -229,7 +231,7 @@ constexpr Operation kTaskFileOperations[] = {
             "entries, up to 100000; ``truncated`` says that there are more. A name that is not "
             "UTF-8 has surrogate escapes, as in os.listdir. NotDirectoryError: something else is "
             "there.",
-        .no_tool = kByCommands,
+        .no_tool = "task_read_file lists a directory",
     }),
     By<ReadTaskFileRequest, &Engine::ReadTaskFile, kWhole>({
         .name = "task files read",
@@ -239,8 +241,8 @@ constexpr Operation kTaskFileOperations[] = {
         .needs = kGuest | kContentOut,
         .sentence = "Print a file of a task",
         .for_models =
-            "Read a page of a file: text, or base64 if it is not UTF-8. Go on at next_offset until "
-            "complete.",
+            "Read a page of a file, as text or, if it is not UTF-8, base64; or list a directory. Go "
+            "on at next_offset until complete.",
         .for_python =
             "Returns the bytes of a regular file of the guest; no journal has an entry of it.\n\n"
             "``path``: relative ones count from /workspace, and links are followed. ``offset`` and "

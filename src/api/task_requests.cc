@@ -7,30 +7,37 @@
 namespace pyro::api {
 namespace {
 
+constexpr const char* kDefaultForModels = "Default of its commands.";
+
 // Of a task, or of changes to one.
 template <typename Owner>
 constexpr Field LabelsRow(const char* sentence) {
-  return Row<Owner, &Owner::labels>("labels", sentence).Named("KEY=VALUE").Option("label");
+  return Row<Owner, &Owner::labels>("labels", sentence)
+      .Named("KEY=VALUE")
+      .Option("label")
+      .ForModels("For task_list.");
 }
 
 template <typename Owner>
 constexpr Field DefaultEnvRow() {
-  return Row<Owner, &Owner::env>("env",
-                                 "Variables for each of its commands; no result has a value");
+  return Row<Owner, &Owner::env>("env", "Variables for each of its commands; no result has a value")
+      .ForModels("For each of its commands.");
 }
 
 template <typename Owner>
 constexpr Field DefaultCwdRow() {
   return Row<Owner, &Owner::cwd>("cwd", "Run its commands in this directory by default")
       .Named("PATH")
-      .Longest(4095);
+      .Longest(4095)
+      .ForModels(kDefaultForModels);
 }
 
 template <typename Owner>
 constexpr Field DefaultUserRow() {
   return Row<Owner, &Owner::user>("user", "Run its commands as this user by default")
       .Named("USER")
-      .Longest(256);
+      .Longest(256)
+      .ForModels(kDefaultForModels);
 }
 
 template <typename Owner>
@@ -39,7 +46,8 @@ constexpr Field DefaultTimeoutRow() {
                                              "Kill its commands after N seconds by default")
       .In(0, kMaxTimeoutSeconds)
       .Of(Unit::kSeconds)
-      .NullIfUnset();
+      .NullIfUnset()
+      .ForModels(kDefaultForModels);
 }
 
 constexpr Field kTaskOptions[] = {
@@ -186,13 +194,13 @@ constexpr Field kReadTaskOutputRequest[] = {
         "One command. Without it: the newest commands."),
     Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::stream>(
         "stream", "With --sequence: show a page of stdout or stderr alone")
-        .ForModels("With sequence: a page of this stream alone."),
+        .ForModels("With sequence: a page of it."),
     Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::offset>(
         "offset", "Begin the page, or with --follow stdout, at byte N")
         .In(0, std::int64_t{1} << 53)
         .CheckedAtOnce()
         .Of(Unit::kBytes)
-        .ForModels("First byte of the page: next_offset of the page before."),
+        .ForModels("next_offset of the page before."),
     Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::limit>("limit",
                                                               "Show at most N bytes, up to 1048576")
         .In(1, kMaxResultBytes)
@@ -218,7 +226,7 @@ constexpr Field kExportTaskRequest[] = {
                                                      "In the guest; relative ones from /workspace")
         .Required()
         .Positional("PATH")
-        .ForModels("In the guest; relative to /workspace."),
+        .ForModels("Relative to /workspace."),
     Row<ExportTaskRequest, &ExportTaskRequest::destination>(
         "destination", "On this host; a name such as x.tar.gz makes an archive, - is stdout")
         .Required()
@@ -294,10 +302,12 @@ constexpr Field kResetTaskRequest[] = {
 constexpr Field kDiffTaskRequest[] = {
     Inline<DiffTaskRequest, TaskRequest>(),
     SnapshotNameRow<DiffTaskRequest, &DiffTaskRequest::snapshot>(
-        "snapshot", "The snapshot; 'create' is the task's first state"),
+        "snapshot", "The snapshot; 'create' is the task's first state")
+        .ForModels("Without it create, the first state."),
     Row<DiffTaskRequest, &DiffTaskRequest::paths>(
         "paths", "Compare these alone; relative ones from /workspace")
-        .Positional("PATH"),
+        .Positional("PATH")
+        .ForModels("Only these."),
 };
 
 constexpr Field kSummarizeTaskRequest[] = {

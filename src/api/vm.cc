@@ -246,11 +246,10 @@ constexpr Operation kVmOperations[] = {
         .sentence = "Run one command in a microVM of its own",
         .for_models =
             "Run one command in a new Linux VM and destroy the VM afterwards: for anything "
-            "untrusted or one-off. For several steps on the same files use task_create and "
-            "task_exec. The command runs as root in an empty /workspace and sees nothing of the "
-            "host. The VM ends with this call, and many clients give up after 60 s: use a task "
-            "for more. Long output keeps its beginning and end; a task keeps all. "
-            "A non-zero exit_code is a result.",
+            "untrusted or one-off. It runs as root in an empty /workspace and sees nothing of the "
+            "host. Use task_create and task_exec for several steps on the same files, for more than "
+            "60 s, after which many clients give up, and for all of a long output. A non-zero "
+            "exit_code is a result.",
         .for_python =
             "Runs one command in a VM of its own. The VM is deleted when this call ends in any "
             "way.\n\n"

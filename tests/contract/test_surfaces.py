@@ -25,8 +25,8 @@ OTHER_NAMES = {"list_spares": "ListSparePools"}
 OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-commands", "first"), ("task list-commands", "limit"),
                  ("task read-command", "stdout_offset"), ("task files write-many", "user")}
 
-# The list of tools has a bound, and a model names what it wants with each command. A result of task_exec is read from the journal.
-NO_ROOM = {("task_create", name) for name in ("env", "cwd", "user", "labels", "timeout_seconds")} | {("task_exec", "journal")}
+# The list of tools has a bound. A result of task_exec is read from the journal.
+NO_ROOM = {("task_exec", "journal")}
 NO_ROOM |= {("task_read_file", "user"), ("task_read_file", "limit"), ("task_write_file", "user"), ("task_write_file", "mode")}
 
 

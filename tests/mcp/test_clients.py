@@ -128,6 +128,10 @@ def every_tool(client, scratch):
     (scratch / "f").unlink()
     assert value("task_write_file", task_id=task_id, path="new/g", text="written\n")["path"] == "/workspace/new/g"
     assert value("task_read_file", task_id=task_id, path="new/g")["text"] == "written\n"
+    assert [one["path"] for one in value("task_read_file", task_id=task_id, path=".")["entries"]] == ["f", "new"]
+    assert value("task_diff", task_id=task_id, paths=["f"])["patch"].endswith("+kept\n")
+    value("task_snapshot", task_id=task_id, action="create", name="s")
+    assert [one["name"] for one in value("task_snapshot", task_id=task_id, action="list")["snapshots"]] == ["create", "s"]
     assert value("task_stop", task_id=task_id)["state"] == "stopped"
     read = client("resources/read", "--uri", f"pyro://tasks/{task_id}/commands/1/stdout")
     assert read.code == 0 and "kept" in read.text, read

@@ -64,22 +64,26 @@ EMPTY = {
     "vm_create": {"environment": "debian:12"},
     "vm_keep_spares": {"environment": "debian:12"},
     "vm_inspect_environment": {"environment": "debian:12"},
-    "task_create": {"environment": "debian:12", "name": "a name", "source_path": "/"},
+    "task_create": {"environment": "debian:12", "name": "a name", "source_path": "/", "cwd": "/", "user": "root"},
     "task_exec": {"task_id": "task_aaaaaa", "command": "true", "cwd": "/", "user": "root", "stdin": "text"},
     "vm_exec": {"vm_id": "vm_aaaaaa", "command": "true", "cwd": "/", "user": "root"},
     "task_read_file": {"task_id": "task_aaaaaa", "path": "f"},
     "task_write_file": {"task_id": "task_aaaaaa", "path": "f", "text": "x", "base64": "eA=="},
     "task_export": {"task_id": "task_aaaaaa", "path": ".", "destination": "/nowhere"},
+    "task_diff": {"task_id": "task_aaaaaa", "snapshot": "create"},
+    "task_snapshot": {"task_id": "task_aaaaaa", "name": "one"},
     **{name: {"vm_id": "vm_aaaaaa"} for name in ("vm_start", "vm_stop", "vm_delete", "vm_status", "vm_network_info")},
     **{name: {"task_id": "task_aaaaaa"} for name in ("task_status", "task_logs", "task_delete", "task_stop")},
 }
+
+NEEDED = {"task_snapshot": {"action": "list"}}  # Beside them.
 
 
 @pytest.mark.parametrize("tool", EMPTY)
 def test_an_empty_string_is_an_error_that_names_its_argument(bare, serve, tool):
     server = serve(pyro=bare)
     for name in EMPTY[tool]:
-        error = server.failure(tool, **{**EMPTY[tool], name: ""})
+        error = server.failure(tool, **{**NEEDED.get(tool, {}), **EMPTY[tool], name: ""})
         assert (error["code"], error["message"]) == ("invalid_argument", f"{name} is empty"), error
         assert len(error["hint"]) > 8, error
     # Every argument that takes a string is among these, or is one of a few words.

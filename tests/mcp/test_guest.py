@@ -484,3 +484,85 @@ def test_a_task_on_the_host_works_except_in_the_background(guestless, serve):
     refused = server.failure("task_exec", task_id=task_id, command="true", background=True)
     assert refused["code"] == "wrong_state" and refused["hint"], refused
     assert server.value("task_delete", task_id=task_id)["deleted"] is True
+
+
+def test_a_directory_is_listed_by_pages(session):
+    task_id = new_task(session)
+    run(session, task_id, "mkdir -p d/below; touch d/below/f; ln -s below d/link; printf x > d/run; chmod 755 d/run; mkfifo d/pipe; "
+        "mkdir many; cd many; seq 2500 | xargs touch")
+    result = session.call("task_read_file", {"task_id": task_id, "path": "d", "depth": 2})
+    value = result["structuredContent"]
+    assert value["path"] == "/workspace/d" and value["complete"] and value["next_offset"] == 5
+    assert value["entries"] == [
+        {"path": "below", "kind": "directory"}, {"path": "below/f", "kind": "file", "bytes": 0, "mode": "0644"},
+        {"path": "link", "kind": "symlink", "target": "below"}, {"path": "pipe", "kind": "fifo"},
+        {"path": "run", "kind": "file", "bytes": 1, "mode": "0755"}]
+    assert text_of(result).splitlines()[1:] == ["below/", "below/f  0 bytes", "link -> below", "pipe  fifo", "run  1 bytes, executable"]
+    names, offset = [], 0
+    for _ in range(20):
+        result = session.call("task_read_file", {"task_id": task_id, "path": "many", "offset": offset})
+        page = result["structuredContent"]
+        assert max(len(text_of(result)), len(json.dumps(page))) < LIMIT
+        names += [one["path"] for one in page["entries"]]
+        offset = page["next_offset"]
+        if page["complete"]:
+            break
+        assert f"go on with offset={offset}" in text_of(result)
+    assert names == sorted(str(number) for number in range(1, 2501))
+
+
+def test_a_diff_that_does_not_fit_names_the_call_that_shows_more(session):
+    task_id = new_task(session)
+    assert session.value("task_diff", task_id=task_id)["patch"] == ""
+    run(session, task_id, "seq 9000 > a; echo small > b; seq 9000 | tac > c; mkdir d")
+    result = session.call("task_diff", {"task_id": task_id})
+    value = result["structuredContent"]
+    assert (value["added"], value["complete"]) == (4, False)
+    assert [one["path"] for one in value["changes"]] == ["a", "b", "c", "d"]
+    assert "+small\n" in value["patch"] and "+9000\n" not in value["patch"] and "# added directory d\n" in value["patch"]
+    assert f'2 changes are not shown; task_diff(task_id="{task_id}", snapshot="create", paths=["a", "c"]) shows more' in value["rest"]
+    assert value["rest"] in text_of(result) and value["patch"] in text_of(result)
+    # Each call shows something new, at last the two ends of what is too long for one.
+    ends = session.value("task_diff", task_id=task_id, paths=["a", "c"])
+    assert "+++ b/a\n" in ends["patch"] and ends["patch"].endswith("+9000\n") and "left out; task_read_file" in ends["patch"]
+    assert 'paths=["c"]' in ends["rest"] and max(len(text_of(result)), len(json.dumps(ends))) < LIMIT
+    last = session.value("task_diff", task_id=task_id, paths=["c"])
+    assert last["patch"].endswith("+1\n") and not last["complete"] and "rest" not in last
+    missing = session.failure("task_diff", task_id=task_id, snapshot="none")
+    assert missing["code"] == "not_found" and "create" in missing["hint"] and "pyro " not in missing["hint"], missing
+
+
+def test_defaults_and_labels_of_a_task_hold_for_its_commands(session):
+    task_id = new_task(session, labels={"kind": "test"}, env={"A": "b c"}, cwd="/tmp", user="daemon", timeout_seconds=200)
+    shown = run(session, task_id, 'echo "$A $PWD $(id -un)"')
+    assert shown["stdout"] == "b c /tmp daemon\n"
+    assert [one["task_id"] for one in session.value("task_list", labels=["kind=test"])["tasks"]] == [task_id]
+    assert session.value("task_list", labels=["kind=other"])["tasks"] == []
+    assert "b c" not in str(session.value("task_status", task_id=task_id))
+
+
+@harness.only_on("qemu", "a guest in user mode has another kernel, which does not begin as the code of a PC does")
+def test_a_doctor_whose_guest_hangs_is_cancelled_with_its_guest(bare, cache_dir, serve, scratch):
+    harness.copy_base(cache_dir, bare.cache)
+    kernel = bare.cache / "environments/debian-12-base/current/vmlinuz"
+    code = bytearray(kernel.read_bytes())
+    assert code[0x202:0x206] == b"HdrS"
+    code[0x200:0x202] = b"\xeb\xfe"  # Its first instruction jumps to itself.
+    kernel.chmod(0o600)
+    kernel.write_bytes(code)
+    passed = scratch / "passed"
+    bare.env["PYRO_FAILPOINT_LOG"] = str(passed)
+
+    def machines():
+        return [below for one in harness.of_program(harness.descendants(), "pyro-supervisor")
+                for below in harness.of_program(harness.descendants(one.pid), harness.MACHINE)]
+
+    server = serve(pyro=bare)
+    number = server.call_later("vm_doctor", {})
+    harness.wait_until(machines, "a guest starts")
+    server.cancel(number)
+    harness.wait_until(lambda: not machines() and not bare.directories(), "the guest is gone")
+    # Removed by its caller: what does not boot in its time is lost instead.
+    assert "supervisor.remove.guest-off" in passed.read_text() and "supervisor.lost" not in passed.read_text()
+    server.request("ping")
+    assert not server.answered(number), "a cancelled request is not answered"

@@ -10,7 +10,8 @@ import pytest
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 CONTRACT = ["vm_run", "vm_list_environments", "vm_create", "vm_start", "vm_exec", "vm_stop", "vm_delete",
-            "vm_status", "vm_network_info", "vm_reap_expired", "vm_list", "vm_keep_spares", "vm_inspect_environment", "vm_prune_environments", "vm_doctor", "task_create", "task_exec", "task_read_file", "task_write_file", "task_status",
+            "vm_status", "vm_network_info", "vm_reap_expired", "vm_list", "vm_keep_spares", "vm_inspect_environment", "vm_prune_environments", "vm_doctor", "task_create", "task_exec", "task_read_file", "task_write_file", "task_diff",
+            "task_snapshot", "task_status",
             "task_logs", "task_delete", "task_list", "task_stop", "task_export"]
 PROFILES = {
     "full": CONTRACT,
@@ -38,6 +39,8 @@ ANNOTATIONS = {
     "task_exec": (False, True, False, True),
     "task_read_file": (True, False, True, False),
     "task_write_file": (False, True, False, False),
+    "task_diff": (True, False, True, False),
+    "task_snapshot": (False, True, False, False),
     "task_status": (True, False, True, False),
     "task_logs": (True, False, True, False),
     "task_delete": (False, True, True, False),
@@ -104,7 +107,8 @@ def test_every_tool_is_described_for_a_stranger(tools):
 
 def test_every_schema_keeps_to_what_all_clients_understand(tools):
     for tool in tools:
-        for kind in ("inputSchema", "outputSchema"):
+        assert "inputSchema" in tool, tool["name"]
+        for kind in {"inputSchema", "outputSchema"} & tool.keys():
             root = tool[kind]
             assert root["type"] == "object" and "anyOf" not in root, tool["name"]
             for schema, at in schemas_of(root, f"{tool['name']}.{kind}"):
@@ -180,6 +184,10 @@ BAD = [
     ("task_logs", {"task_id": "task_aaaaaaaa", "sequence": 0}, "sequence"),
     ("task_create", {"environment": "debian:12", "source_path": "relative"}, "source_path"),
     ("task_export", {"task_id": "task_aaaaaaaa", "path": "f", "destination": "f"}, "destination"),
+    ("task_read_file", {"task_id": "task_aaaaaaaa", "path": "f", "offset": -1}, "offset"),
+    ("task_snapshot", {"task_id": "task_aaaaaaaa"}, "action"),
+    ("task_snapshot", {"task_id": "task_aaaaaaaa", "action": "restore"}, "reset"),
+    ("task_snapshot", {"task_id": "task_aaaaaaaa", "action": "reset"}, "name"),
 ]
 
 
@@ -193,11 +201,12 @@ def test_a_bad_argument_is_an_error_that_a_model_can_mend(bare, serve, tool, arg
 
 @pytest.mark.parametrize("tool", [name for name in CONTRACT if name.startswith("vm_") and name in (
     "vm_start", "vm_exec", "vm_stop", "vm_delete", "vm_status", "vm_network_info")]
-    + ["task_exec", "task_status", "task_logs", "task_delete", "task_stop", "task_export"])
+    + ["task_exec", "task_status", "task_logs", "task_delete", "task_stop", "task_export", "task_diff", "task_snapshot"])
 def test_a_bad_id_is_an_error_with_code_and_hint(bare, serve, tool):
     kind = tool.split("_")[0]
     more = {"vm_exec": {"command": "true"}, "task_exec": {"command": "true"},
-            "task_export": {"path": ".", "destination": "/nowhere/at/all"}}.get(tool, {})
+            "task_export": {"path": ".", "destination": "/nowhere/at/all"},
+            "task_snapshot": {"action": "reset", "name": "create"}}.get(tool, {})
     server = serve(pyro=bare)
     if tool == "task_delete":  # What is gone already may be deleted again.
         assert server.value(tool, task_id="task_" + "a" * 26)["deleted"] is True

@@ -16,6 +16,7 @@ namespace {
 using api::Field;
 using api::Kind;
 
+constexpr std::int64_t kTellingLeast = 1;
 constexpr std::int64_t kTellingMost = 100'000;
 
 // Only what every client understands: no $ref, no lists of types, combinators only in properties.
@@ -25,8 +26,8 @@ Json PropertyOf(const api::Member& member) {
   const Field& field = member.field;
   Json schema = {{"type", "string"},
                  {"description", field.for_models != nullptr ? field.for_models : field.sentence}};
-  if (field.least != api::kNoLeast) schema["minimum"] = field.least;
   // A bound that is never reached by chance would only cost tokens; the call itself checks it.
+  if (field.least > kTellingLeast) schema["minimum"] = field.least;
   if (field.most <= kTellingMost && field.kind != Kind::kText) schema["maximum"] = field.most;
   if (field.default_for_models != nullptr) schema["default"] = field.default_for_models;
   switch (field.kind) {
@@ -40,9 +41,7 @@ Json PropertyOf(const api::Member& member) {
       break;
     }
     case Kind::kDuration:
-      schema.update({{"type", "number"},
-                     {"minimum", static_cast<double>(field.least)},
-                     {"maximum", static_cast<double>(field.most)}});
+      schema.update({{"type", "number"}, {"maximum", static_cast<double>(field.most)}});
       break;
     case Kind::kFlag:
       schema.update({{"type", "boolean"}, {"default", field.load(member.fallback) != 0}});

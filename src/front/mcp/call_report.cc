@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "front/mcp/host.h"
 
 namespace pyro::mcp_server {
 namespace {
@@ -39,7 +40,7 @@ CallIo CallReport::Io() {
   };
   io.on_notice = [this](std::string_view notice) {
     const std::lock_guard lock(mutex_);
-    notices_.emplace_back(notice);
+    notices_.push_back(ForModels(std::string(notice)));
   };
   io.on_advice = [notice = io.on_notice](std::string_view advice) {
     notice(fmt::format("for the user to decide: {}", advice));

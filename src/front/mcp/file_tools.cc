@@ -1,4 +1,4 @@
-// The tools for single files of a task: a page of one, and a whole one.
+// The tools for files of a task: a page of one, what a directory holds, and a whole one.
 
 #include "front/mcp/tools.h"
 
@@ -29,6 +29,12 @@ using mcp::ToolResult;
 
 constexpr std::int64_t kFilePageBytes = 23 * 1024;
 constexpr std::size_t kBinaryPageBytes = 16 * 1024;  // Four thirds of it as base64.
+constexpr std::int64_t kMaxPageEntries = 1000;
+constexpr std::size_t kListedFacts = 60;  // The size of an entry as JSON, without its texts.
+
+struct FileReadArguments : ReadTaskFileRequest {
+  std::int64_t depth = 1;
+};
 
 struct FileWriteArguments : WriteTaskFileRequest {
   std::string text;
@@ -36,8 +42,11 @@ struct FileWriteArguments : WriteTaskFileRequest {
 };
 
 // Without what is rarely wanted: every model reads the list of tools.
-constexpr api::Field kFileReadFields[] = {api::Inline<ReadTaskFileRequest, ReadTaskFileRequest>(),
-                                          api::Absent("user"), api::Absent("limit")};
+constexpr api::Field kFileReadFields[] = {
+    api::Inline<FileReadArguments, ReadTaskFileRequest>(), api::Absent("user"),
+    api::Absent("limit"),
+    api::Row<FileReadArguments, &FileReadArguments::depth>("depth", "Of a directory: levels.")
+        .In(1, kMaxFileDepth)};
 constexpr api::Field kFileWriteFields[] = {
     api::Inline<FileWriteArguments, WriteTaskFileRequest>(), api::Absent("user"),
     api::Absent("mode"), api::Row<FileWriteArguments, &FileWriteArguments::text>("text", "Text."),
@@ -55,6 +64,66 @@ class PageSink : public OutputSink {
  private:
   std::string page_;
 };
+
+// As ls -F and ls -l have it, without what is rarely wanted.
+std::string EntryLine(const TaskFile& entry) {
+  const std::string path = Printable(entry.path, 4096);
+  switch (entry.kind) {
+    case FileKind::kDirectory:
+      return path + "/\n";
+    case FileKind::kSymlink:
+      return fmt::format("{} -> {}\n", path, Printable(entry.target, 4096));
+    case FileKind::kFile:
+      return fmt::format("{}  {} bytes{}\n", path, entry.bytes,
+                         (entry.mode & 0111) != 0 ? ", executable" : "");
+    default:
+      return fmt::format("{}  {}\n", path, Name(entry.kind));
+  }
+}
+
+// A page of a directory, from entry `offset` on.
+Answer ListDirectory(const Host& host, const FileReadArguments& request, const CallIo& io) {
+  const std::int64_t end = std::min(request.offset + kMaxPageEntries, kMaxListedFiles);
+  if (request.offset >= end) {
+    return MakeError(ErrorCode::kLimit,
+                     fmt::format("a list of a directory ends with entry {}", kMaxListedFiles),
+                     "list a directory that is in it, or ask task_exec with find");
+  }
+  ListTaskFilesRequest wanted;
+  static_cast<TaskPathRequest&>(wanted) = request;
+  wanted.depth = request.depth;
+  wanted.limit = end;
+  PYRO_ASSIGN_OR_RETURN(const TaskFileList list, host.engine.ListTaskFiles(wanted, io));
+  Json entries = Json::array();
+  std::string lines;
+  std::size_t room = kResultBudget;
+  std::int64_t next = request.offset;
+  for (; next < std::ssize(list.entries); ++next) {
+    const TaskFile& entry = list.entries[static_cast<std::size_t>(next)];
+    const std::size_t cost = JsonCost(entry.path) + JsonCost(entry.target) + kListedFacts;
+    if (cost > room && !entries.empty()) break;
+    room -= std::min(cost, room);
+    Json form = {{"path", entry.path}, {"kind", Name(entry.kind)}};
+    if (entry.kind == FileKind::kFile) {
+      form["bytes"] = entry.bytes;
+      form["mode"] = fmt::format("{:04o}", entry.mode);
+    }
+    if (entry.kind == FileKind::kSymlink) form["target"] = entry.target;
+    entries.push_back(std::move(form));
+    lines += EntryLine(entry);
+  }
+  const bool complete = next >= std::ssize(list.entries) && !list.truncated;
+  ToolResult result = ToolResult::Structured({{"task_id", list.task_id},
+                                              {"path", list.path},
+                                              {"entries", std::move(entries)},
+                                              {"next_offset", next},
+                                              {"complete", complete}});
+  result.content.push_back(mcp::TextContent(
+      fmt::format("entries {} to {} of {}{}\n", request.offset, next, Printable(list.path, 200),
+                  complete ? "; this is the end" : fmt::format("; go on with offset={}", next)) +
+      lines));
+  return result;
+}
 
 // The text without a character at its end that the page has only a part of; empty: it is no text.
 std::string_view TextOf(std::string_view page) {
@@ -84,7 +153,7 @@ Result<File> FileOf(const std::string& text) {
 
 const api::Struct& FileReadRows() {
   static const api::Struct kRows =
-      api::Describe<ReadTaskFileRequest>("FileReadArguments", "A page.", kFileReadFields);
+      api::Describe<FileReadArguments>("FileReadArguments", "A page.", kFileReadFields);
   return kRows;
 }
 
@@ -95,14 +164,19 @@ const api::Struct& FileWriteRows() {
 }
 
 Answer ReadFile(const Host& host, CallContext& call, const Json& arguments) {
-  ReadTaskFileRequest request;
+  FileReadArguments request;
   PYRO_RETURN_IF_ERROR(ReadArguments(FileReadRows(), arguments, &request));
   request.limit = kFilePageBytes;
   CallReport report(call, 0, "reading the file");
   PageSink sink;
   CallIo io = report.Io();
   io.sink = &sink;
-  PYRO_ASSIGN_OR_RETURN(const TaskFileRead read, host.engine.ReadTaskFile(request, io));
+  const auto found = host.engine.ReadTaskFile(request, io);
+  if (!found && found.error().code == ErrorCode::kIsDirectory) {
+    return ListDirectory(host, request, report.Io());
+  }
+  if (!found) return found.error();
+  const TaskFileRead& read = *found;
   const std::string_view page = sink.page();
   const std::string_view text = TextOf(page);
   const std::string_view given =

@@ -7,9 +7,9 @@
 
 namespace pyro::mcp_server {
 
-Error ForModels(Error error) {
+std::string ForModels(std::string text) {
   // What the command line calls them, and what tools do.
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kWords = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kWords = {{
       {"`pyro env prune`", "vm_prune_environments"},
       {"'pyro warm'", "vm_list"},
       {"pyro env pull ", "its first use builds it, such as vm_run with environment "},
@@ -17,19 +17,34 @@ Error ForModels(Error error) {
       {"`pyro task list`", "task_list"},
       {"`pyro task logs`", "task_logs"},
       {"'pyro task create'", "task_create"},
+      {"'pyro task exec'", "task_exec"},
+      {"'pyro task logs'", "task_logs"},
+      {"'pyro task snapshot create'", "task_snapshot with action create"},
+      {"'pyro task snapshot delete'", "task_snapshot with action delete"},
       {"'pyro env list'", "vm_list_environments"},
       {"`pyro env list`", "vm_list_environments"},
       {"without --source-path", "without source_path"},
       {"--allow-host-compat", "allow_host_compat"},
-      {"another one", "another one with vm_create"},
+      {"create another one", "create another one with vm_create"},
   }};
   for (const auto& [from, to] : kWords) {
-    for (std::string* text : {&error.message, &error.hint}) {
-      if (const std::size_t at = text->find(from); at != std::string::npos) {
-        text->replace(at, from.size(), to);
-      }
+    if (const std::size_t at = text.find(from); at != std::string::npos) {
+      text.replace(at, from.size(), to);
     }
   }
+  // With the words of the call: "'pyro task snapshot create ID NAME'".
+  constexpr std::string_view kKeeps = "'pyro task snapshot create ";
+  const std::size_t at = text.find(kKeeps);
+  const std::size_t end = at == std::string::npos ? at : text.find('\'', at + kKeeps.size());
+  if (end == std::string::npos) return text;
+  const std::string name = text.substr(text.rfind(' ', end) + 1, end - text.rfind(' ', end) - 1);
+  return text.replace(at, end + 1 - at,
+                      fmt::format("task_snapshot with action create and name {}", name));
+}
+
+Error ForModels(Error error) {
+  error.message = ForModels(std::move(error.message));
+  error.hint = ForModels(std::move(error.hint));
   return error;
 }
 

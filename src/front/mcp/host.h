@@ -27,7 +27,8 @@ struct Host {
   std::chrono::milliseconds answer_after{kDefaultAnswerSeconds * 1000};
 };
 
-// An engine's error in the words of tools instead of those of the command line.
+// What the engine says, in the words of tools instead of those of the command line.
+std::string ForModels(std::string text);
 Error ForModels(Error error);
 
 // "pyro://tasks/ID", "pyro://tasks/ID/commands/N/stdout".

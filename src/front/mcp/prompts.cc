@@ -73,8 +73,9 @@ Result<PromptResult> WorkInTask(CallContext&, const Arguments& arguments) {
           "environment {}. Work in /workspace with task_exec, in small steps, and check each "
           "exit_code. Give builds and test runs a timeout_seconds that fits; follow what runs longer "
           "than a call with task_logs and wait_seconds. When something fails, read its stderr with "
-          "task_logs before you change anything. At the end tell me what you did, what the last "
-          "commands printed and the task_id; ask before you call task_delete.",
+          "task_logs before you change anything. Before a risky step keep a state with task_snapshot. "
+          "At the end tell me what you did, what task_diff shows, what the last commands printed and "
+          "the task_id; ask before you call task_delete.",
           Or(arguments, "goal", ""), Or(arguments, "environment", "debian:12-build")));
 }
 
@@ -83,8 +84,9 @@ constexpr std::string_view kVmRun =
 constexpr std::string_view kTask =
     "task_create makes a VM whose /workspace, installed packages and journal stay until task_delete; "
     "task_exec runs commands in it: for work in several steps. cd and variables do not carry over "
-    "from call to call; files and background processes do. Ids come from task_create and task_list; "
-    "use them whole and never invent them. ";
+    "from call to call; files and background processes do. task_read_file and task_write_file work "
+    "on files, task_diff shows what changed, and task_snapshot keeps a state before a risky step and "
+    "brings it back. Ids come from task_create and task_list; use them whole and never invent them. ";
 constexpr std::string_view kLong =
     "A command is killed after timeout_seconds (default 30): raise it for builds. task_exec answers "
     "within 45 s; a command that runs longer goes on, and task_logs with its sequence and "

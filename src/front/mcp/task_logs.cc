@@ -34,16 +34,13 @@ struct LogsArguments : ReadTaskOutputRequest {
 
 constexpr api::Field kLogsArguments[] = {
     api::Inline<LogsArguments, ReadTaskOutputRequest>(),
-    api::Row<LogsArguments, &LogsArguments::sequence>(
-        "sequence", "One command. Without it: the newest commands.")
-        .In(1),
+    api::Row<LogsArguments, &LogsArguments::sequence>("sequence", "One command.").In(1),
     api::Row<LogsArguments, &LogsArguments::limit>(
         "limit", "Bytes of a page (default 16384), or how many commands (at most 20, default 10).")
         .In(1, kMaxPageBytes),
     api::Row<LogsArguments, &LogsArguments::wait>(
         "wait_seconds",
-        "With sequence: wait for its end or, with stream or offset, for more output. A call "
-        "answers after 45 s in any case.")
+        "With sequence: wait for its end or, with stream, for more output; at most 45 s a call.")
         .In(0, kMaxWaitSeconds),
     api::Row<LogsArguments, &LogsArguments::first>("first", "List from this command on.").In(1),
 };

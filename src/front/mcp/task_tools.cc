@@ -30,16 +30,6 @@ constexpr api::Field kStopArguments[] = {
     api::Row<StopArguments, &StopArguments::sequence>("sequence", "The command to kill.").In(1),
 };
 
-// Without what a user decides once: every model reads the list of tools.
-constexpr api::Field kCreateArguments[] = {
-    api::Inline<TaskOptions, TaskOptions>(),
-    api::Absent("env"),
-    api::Absent("cwd"),
-    api::Absent("user"),
-    api::Absent("labels"),
-    api::Absent("timeout_seconds"),
-};
-
 // What there is to say of a task on a few lines.
 std::string TaskText(const Json& form) {
   std::string text =
@@ -77,12 +67,6 @@ ToolResult TaskResult(const TaskInfo& task, const Notices& notices = {}) {
 }
 
 }  // namespace
-
-const api::Struct& CreateArgumentRows() {
-  static const api::Struct kRows =
-      api::Describe<TaskOptions>("CreateArguments", "A task.", kCreateArguments);
-  return kRows;
-}
 
 Answer CreateTask(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto options, ReadArguments<TaskOptions>(arguments));

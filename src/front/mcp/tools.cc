@@ -24,7 +24,8 @@ struct ToolRow {
   const char* title;
   mcp::ToolAnnotations annotations;
   // Fields of the result, with spaces between: NAME, or NAME:TYPE for another type than string;
-  // NAME! is always there.
+  // NAME! is always there. nullptr: the tool has no output schema. Commands, files and what makes
+  // an id have one.
   const char* output;
   Handler handler = nullptr;                    // nullptr: makes the operation's call.
   const api::Struct& (*arguments)() = nullptr;  // nullptr: the operation's request.
@@ -40,45 +41,43 @@ constexpr mcp::ToolAnnotations kRuns = {false, true, false, true};
 constexpr mcp::ToolAnnotations kWrites = {false, true, false, false};
 constexpr mcp::ToolAnnotations kEnds = {false, true, true, false};
 
-constexpr const char* kVmFields = "vm_id! state!";
-constexpr const char* kTaskFields = "task_id! state! command_count:integer";
 constexpr const char* kRunFields = "exit_code!:integer outcome! stdout! stderr! explanation:object";
 
 constexpr ToolRow kTools[] = {
     {"vm_run", "Run in a fresh VM", kMakes, kRunFields, RunInNewVm},
     {"vm_list_environments", "List environments", kReads, "environments!:array", ListEnvironments},
-    {"vm_create", "Create a VM", kMakes, kVmFields, CreateVm},
-    {"vm_start", "Start a VM", kStarts, kVmFields, nullptr, nullptr, "starting the guest"},
+    {"vm_create", "Create a VM", kMakes, "vm_id! state!", CreateVm},
+    {"vm_start", "Start a VM", kStarts, nullptr, nullptr, nullptr, "starting the guest"},
     {"vm_exec", "Run a command, delete the VM", kRuns, kRunFields, ExecInVm},
-    {"vm_stop", "Stop a VM", kEnds, kVmFields},
-    {"vm_delete", "Delete a VM", kEnds, "vm_id deleted:boolean"},
-    {"vm_status", "Show a VM", kReads, kVmFields},
-    {"vm_network_info", "Show a VM's network", kReads, "vm_id network_enabled:boolean address"},
-    {"vm_reap_expired", "Clear expired VMs", kEnds, "vm_ids:array count:integer"},
-    {"vm_list", "List VMs and spares", kReads, "vms:array spares:array", ListVms},
-    {"vm_keep_spares", "Keep VMs ready", kKeeps, "count:integer waiting:integer", KeepSpares},
-    {"vm_inspect_environment", "Show an environment", kReads, "digest packages:array",
-     InspectEnvironment},
-    {"vm_prune_environments", "Remove unused environments", kEnds, "bytes_freed:integer"},
-    {"vm_doctor", "Check this host", kReads, "runtime_ok:boolean issues:array", CheckHost},
-    {"task_create", "Create a task", kMakes, kTaskFields, CreateTask, CreateArgumentRows},
+    {"vm_stop", "Stop a VM", kEnds, nullptr},
+    {"vm_delete", "Delete a VM", kEnds, nullptr},
+    {"vm_status", "Show a VM", kReads, nullptr},
+    {"vm_network_info", "Show a VM's network", kReads, nullptr},
+    {"vm_reap_expired", "Clear expired VMs", kEnds, nullptr},
+    {"vm_list", "List VMs and spares", kReads, nullptr, ListVms},
+    {"vm_keep_spares", "Keep VMs ready", kKeeps, nullptr, KeepSpares},
+    {"vm_inspect_environment", "Show an environment", kReads, nullptr, InspectEnvironment},
+    {"vm_prune_environments", "Remove unused environments", kEnds, nullptr},
+    {"vm_doctor", "Check this host", kReads, nullptr, CheckHost},
+    {"task_create", "Create a task", kMakes, "task_id! state!", CreateTask},
     {"task_exec", "Run a command in a task", kRuns,
      "sequence!:integer state! exit_code:integer outcome stdout stderr explanation:object",
      ExecInTask, ExecArgumentRows, nullptr, mcp::TaskSupport::kOptional},
-    {"task_read_file", "Read a file of a task", kReads,
-     "text base64 next_offset!:integer complete!:boolean", ReadFile, FileReadRows},
+    {"task_read_file", "Read a file or a directory", kReads,
+     "text base64 entries:array next_offset!:integer complete!:boolean", ReadFile, FileReadRows},
     {"task_write_file", "Write a file of a task", kWrites, "path!", WriteFile, FileWriteRows},
-    {"task_status", "Show a task", kReads, kTaskFields, GetTaskStatus},
+    {"task_diff", "Show what changed", kReads, "patch! complete!:boolean", DiffTask},
+    {"task_snapshot", "Keep or bring back a state", kWrites, nullptr, UseSnapshot,
+     SnapshotArgumentRows},
+    {"task_status", "Show a task", kReads, nullptr, GetTaskStatus},
     {"task_logs", "Read a task's journal", kReads,
      "task_id! total:integer entries:array text next_offset:integer total_bytes:integer "
      "complete:boolean state",
      ReadLogs, LogsArgumentRows},
-    {"task_delete", "Delete a task", kEnds, "task_id deleted:boolean", DeleteTask},
-    {"task_list", "List tasks", kReads, "total:integer count:integer tasks:array", ListTasks},
-    {"task_stop", "Stop a task or a command", kEnds, "task_id! state! outcome", StopTask,
-     StopArgumentRows},
-    {"task_export", "Copy files out of a task", kWrites,
-     "path! destination! bytes!:integer notices:array", nullptr, nullptr,
+    {"task_delete", "Delete a task", kEnds, nullptr, DeleteTask},
+    {"task_list", "List tasks", kReads, nullptr, ListTasks},
+    {"task_stop", "Stop a task or a command", kEnds, nullptr, StopTask, StopArgumentRows},
+    {"task_export", "Copy files out of a task", kWrites, nullptr, nullptr, nullptr,
      "copying out of the task"},
 };
 
@@ -142,7 +141,7 @@ mcp::Tool MakeTool(const Host& host, const ToolRow& row) {
   tool.annotations = row.annotations;
   tool.input_schema =
       SchemaOf(row.arguments != nullptr ? row.arguments() : operation.request(), host.host_paths);
-  tool.output_schema = OutputSchema(row.output);
+  if (row.output != nullptr) tool.output_schema = OutputSchema(row.output);
   tool.task_support = row.tasks;
   tool.handler = [host, &row, &operation](mcp::CallContext& call, const Json& given) -> Answer {
     PYRO_RETURN_IF_ERROR(CheckNoneEmpty(given));

@@ -28,15 +28,18 @@ Answer ListEnvironments(const Host& host, mcp::CallContext& call, const Json& ar
 Answer InspectEnvironment(const Host& host, mcp::CallContext& call, const Json& arguments);
 Answer CheckHost(const Host& host, mcp::CallContext& call, const Json& arguments);
 
-// Of task_create.
-const api::Struct& CreateArgumentRows();
 Answer CreateTask(const Host& host, mcp::CallContext& call, const Json& arguments);
 Answer GetTaskStatus(const Host& host, mcp::CallContext& call, const Json& arguments);
-// A page of a file, or a whole file.
+// A page of a file or of a directory, and a whole file.
 const api::Struct& FileReadRows();
 Answer ReadFile(const Host& host, mcp::CallContext& call, const Json& arguments);
 const api::Struct& FileWriteRows();
 Answer WriteFile(const Host& host, mcp::CallContext& call, const Json& arguments);
+// What the workspace has now, against a snapshot: a patch, cut to fit.
+Answer DiffTask(const Host& host, mcp::CallContext& call, const Json& arguments);
+// Makes, lists or deletes snapshots, or sets the disk back to one.
+Answer UseSnapshot(const Host& host, mcp::CallContext& call, const Json& arguments);
+const api::Struct& SnapshotArgumentRows();
 // An open file of memory with that text, from its beginning; nullptr if it has none.
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 Result<File> FileOf(const std::string& text);

@@ -38,7 +38,7 @@ struct ToolResult {
 // is an object that fits the input schema. May block; runs on a worker thread.
 using ToolHandler = std::function<Result<ToolResult>(CallContext& call, const Json& arguments)>;
 
-// All four are always sent. The defaults are those that the protocol assumes.
+// The defaults are those that the protocol assumes; only what differs from them is sent.
 struct ToolAnnotations {
   bool read_only = false;
   bool destructive = true;

@@ -1,0 +1,70 @@
+"""A session as an agent has it, by the tools of MCP alone: it mends a program in a copy of the host's repository."""
+
+import harness
+import pytest
+import repository
+
+
+@pytest.fixture
+def session(pyro, serve):
+    server = serve("--profile", "task", "--answer-seconds", "600", pyro=pyro)  # Commands here wait for the test.
+    yield server
+    for task_id in pyro("task", "list", "-q").text.split():
+        assert pyro("task", "delete", task_id).code == 0
+
+
+def text_of(result):
+    return "".join(block["text"] for block in result["content"])
+
+
+def test_an_agent_mends_a_repository_and_the_host_gets_what_it_made(session, scratch):
+    repo = repository.make(scratch / "repo")
+    before = repository.tree(repo)
+    task_id = session.value("task_create", environment=harness.FULL, source_path=str(repo), git=True,
+                            labels={"kind": "repair"})["task_id"]
+    known = {"task_id": task_id}
+
+    def run(command):
+        return session.value("task_exec", **known, command=command, timeout_seconds=250)
+
+    # What is there, and what fails.
+    entries = session.value("task_read_file", **known, path=".", depth=2)["entries"]
+    assert [one["path"] for one in entries if not one["path"].startswith(".git/")] == [
+        ".git", ".gitignore", "README", "latest", "logo.bin", "old notes", "run tests", "src", "src/greet", "todo"]
+    failed = run("./'run tests'")
+    assert (failed["exit_code"], failed["stderr"]) == (3, "FAIL: greet Ada said: Hello, Ada\n")
+    assert session.value("task_read_file", **known, path="latest")["text"] == repository.PROGRAM
+    assert session.value("task_diff", **known)["patch"] == ""
+
+    # An attempt that does not help, and what it changed.
+    told = text_of(session.call("task_snapshot", {**known, "action": "create", "name": "before"}))
+    assert "task_diff" in told and "reset" in told
+    session.value("task_write_file", **known, path="src/greet", text=repository.WRONG)
+    run("rm 'old notes'; chmod 644 README; echo x > scratch")
+    assert run("./'run tests'")["exit_code"] == 3
+    difference = session.value("task_diff", **known, snapshot="before")
+    assert [(one["path"], one["kind"]) for one in difference["changes"]] == [
+        ("old notes", "removed"), ("scratch", "added"), ("src/greet", "modified")]
+    assert '-echo "Hello, $1"\n+echo "Bye, $1"\n' in difference["patch"] and difference["complete"]
+
+    # Back, as if it had not been; the journal knows.
+    told = text_of(session.call("task_snapshot", {**known, "action": "reset", "name": "before"}))
+    assert "the next task_exec starts the guest" in told
+    assert session.value("task_diff", **known)["patch"] == ""
+    assert session.value("task_status", **known)["command_count"] == 3
+
+    session.value("task_write_file", **known, path="src/greet", text=repository.MENDED)
+    passed = run("./'run tests'")
+    assert (passed["exit_code"], passed["stdout"]) == (0, "all passed\n")
+    assert run("git status --porcelain")["stdout"] == " M src/greet\n?? todo\n"
+
+    # What the host gets: the mended program, byte for byte and mode for mode.
+    out = scratch / "out"
+    session.value("task_export", **known, path=".", destination=str(out))
+    expected = dict(before)
+    for ignored in ("build", "build/out"):
+        del expected[ignored]
+    expected["src/greet"] = ("file", "0o755", repository.MENDED.encode())
+    assert repository.tree(out) == expected
+    assert repository.tree(repo) == before
+    assert session.value("task_delete", **known)["deleted"] is True

@@ -1,0 +1,54 @@
+"""A session as an agent has it, by the command line alone: it mends a program in a copy of the host's repository."""
+
+import harness
+import repository
+
+
+def test_a_repository_is_mended_in_a_task_and_the_host_gets_what_was_made(pyro, create, scratch):
+    repo = repository.make(scratch / "repo")
+    before = repository.tree(repo)
+    task = create("--git", "--source-path", repo, "--label", "kind=repair", environment=harness.FULL)
+
+    def call(action, *words, input=None):
+        done = pyro("task", *action.split(), task.id, *words, input=input)
+        assert done.code == 0, done
+        return done
+
+    # What is there, and what fails.
+    listed = task.json("files list", ".", "--depth", "2")["entries"]
+    assert [one["path"] for one in listed if not one["path"].startswith(".git/")] == [
+        ".git", ".gitignore", "README", "latest", "logo.bin", "old notes", "run tests", "src", "src/greet", "todo"]
+    failed = task.exec("./run tests")
+    assert (failed.code, failed.talk) == (3, "FAIL: greet Ada said: Hello, Ada\n")
+    assert call("files read", "latest").text == repository.PROGRAM
+    assert call("diff").out == b""
+
+    # An attempt that does not help, and what it changed.
+    call("snapshot create", "before")
+    call("files write", "src/greet", input=repository.WRONG.encode())
+    assert task.exec("sh", "-c", "rm 'old notes'; chmod 644 README; echo x > scratch").code == 0
+    assert task.exec("./run tests").code == 3
+    difference = task.json("diff", "--snapshot", "before")
+    assert [(one["path"], one["kind"]) for one in difference["changes"]] == [
+        ("old notes", "removed"), ("scratch", "added"), ("src/greet", "modified")]
+    assert '-echo "Hello, $1"\n+echo "Bye, $1"\n' in call("diff", "--snapshot", "before").text
+
+    # Back, as if it had not been; the journal knows.
+    call("reset", "--snapshot", "before")
+    assert call("diff").out == b""
+    assert len(task.entries()) == 3 and len(task.json("logs")["resets"]) == 1
+
+    call("files write", "src/greet", input=repository.MENDED.encode())
+    passed = task.exec("./run tests")
+    assert (passed.code, passed.text) == (0, "all passed\n")
+    assert task.exec("git", "status", "--porcelain").text == " M src/greet\n?? todo\n"
+
+    # What the host gets: the mended program, byte for byte and mode for mode.
+    out = scratch / "out"
+    call("export", ".", out)
+    expected = dict(before)
+    for ignored in ("build", "build/out"):
+        del expected[ignored]
+    expected["src/greet"] = ("file", "0o755", repository.MENDED.encode())
+    assert repository.tree(out) == expected
+    assert repository.tree(repo) == before
