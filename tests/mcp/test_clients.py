@@ -33,16 +33,16 @@ class Inspector:
             [*self.words, "--method", method, *more], env=self.env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE))
 
-    def tool(self, name, **arguments):
+    def tool(self, name, /, **arguments):
         return self("tools/call", "--tool-name", name, "--tool-args-json", json.dumps(arguments))
 
-    def value(self, name, **arguments):
+    def value(self, name, /, **arguments):
         """Structured content; the Inspector has compared it with the tool's output schema."""
         done = self.tool(name, **arguments)
         assert done.code == 0, done
         return json.loads(done.out)["result"]["structuredContent"]
 
-    def failure(self, name, **arguments):
+    def failure(self, name, /, **arguments):
         done = self.tool(name, **arguments)
         assert done.code == 5, done
         result = json.loads(done.out)["result"]
@@ -89,7 +89,7 @@ def every_tool(client, scratch):
     names = {tool["name"] for tool in json.loads(listed.out)["result"]["tools"]}
     called = set()
 
-    def value(name, **arguments):
+    def value(name, /, **arguments):
         called.add(name)
         return client.value(name, **arguments)
 
