@@ -142,7 +142,7 @@ Result<Pairs> VariablesBefore(const std::filesystem::path& directory, const Inst
 }
 
 // Those that were proposed for the row are written to their own file. Until then they count, too.
-Status Settle(Found& found, const std::filesystem::path& directory) {
+Status SettleVariables(Found& found, const std::filesystem::path& directory) {
   PYRO_ASSIGN_OR_RETURN(const InstanceRecord now, found.registry.Get(found.instance.id));
   return state::SettleTaskVariables(directory, now);
 }
@@ -156,7 +156,7 @@ Result<InstanceRecord> Store(const Context& context, Found& found, const TaskCha
   std::optional<InstanceRecord> task;
   PYRO_RETURN_IF_ERROR(found.registry.WithExclusive([&]() -> Status {
     Pairs env;
-    PYRO_RETURN_IF_ERROR(Settle(found, directory));
+    PYRO_RETURN_IF_ERROR(SettleVariables(found, directory));
     if (variables) {
       PYRO_ASSIGN_OR_RETURN(env, VariablesBefore(directory, found.instance, changes));
     }
@@ -174,7 +174,7 @@ Result<InstanceRecord> Store(const Context& context, Found& found, const TaskCha
   }));
   PYRO_FAILPOINT("task.update.row-committed");
   if (variables) {
-    (void)found.registry.WithExclusive([&] { return Settle(found, directory); });
+    (void)found.registry.WithExclusive([&] { return SettleVariables(found, directory); });
     PYRO_FAILPOINT("task.update.variables-settled");
   }
   return std::move(*task);
