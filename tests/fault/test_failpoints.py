@@ -222,10 +222,6 @@ class Campaign:
             assert self.pyro("task", "snapshot", "create", other.id, "x").code == 0
             killed(point, "snapshot", "delete", other.id, "x")
             assert names() == ["create", "old"], point
-        for point in failpoints.DIFF:
-            killed(point, "diff", other.id, "--snapshot", "old")
-            harness.wait_until(lambda: self.pyro("vm", "list", "-q").text == "",
-                               f"{point} leaves no guest", 120)
         resets = 0
         for point in failpoints.RESET:
             assert other.exec("sh", "-c", "echo new > f").code == 0
@@ -241,6 +237,14 @@ class Campaign:
             ".lock", "create", "old"]
         other.delete()
         self.expect_gone(other)
+
+    def differences(self):
+        """The guest that has the snapshot goes with its caller."""
+        for point in failpoints.DIFF:
+            done = self.pyro("task", "diff", self.task.id, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            self.check(point)
+            harness.wait_until(lambda: self.pyro("vm", "list", "-q").text == "", f"{point} leaves no guest", 120)
 
     def updates(self):
         """Row and variables are both the old or both the new ones, and the same call again makes both new."""
@@ -323,7 +327,7 @@ STAGES = {
     "removals": ([Campaign.settling, Campaign.exports, Campaign.adoptions, Campaign.deletions],
                  [*failpoints.SETTLE, *failpoints.LEFTOVER, *failpoints.EXPORT, *failpoints.ADOPT,
                   *failpoints.DELETE, *failpoints.DELETE_RUNNING]),
-    "snapshots": ([Campaign.snapshots, Campaign.updates],
+    "snapshots": ([Campaign.snapshots, Campaign.differences, Campaign.updates],
                   [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET, *failpoints.DIFF, *failpoints.UPDATE]),
     "creations": ([Campaign.creations, Campaign.leases],
                   [*failpoints.CREATE, *failpoints.SEED, *failpoints.LEASE]),
