@@ -230,7 +230,7 @@ def kill_calls(pyro, task, scratch, wanted, choose):
 
 @pytest.mark.cost(20)
 def test_kills_of_calls_on_files_and_snapshots(pyro, create, scratch, record_property):
-    chosen = siege.Part(0, 1, max(3, siege.KILLS // 4))  # Most of them start a guest again.
+    chosen = siege.Part(0, 1, max(3, siege.KILLS // 10))  # Most of them start a guest again.
     kills = kill_calls(pyro, create(), scratch, chosen.kills, chosen.choose)
     record_property("kills", kills.total())
     for name, count in sorted(kills.items()):

@@ -73,9 +73,9 @@ Status TakeMounts() {
   return OkStatus();
 }
 
-// The workspace of a disk: a directory beside the image, which begins with that directory's name. So
-// a copy of the image, as a snapshot is one, has a workspace too. What a copy may name never
-// changes again: a guest works in a copy of its own. A guest without an image has no such disk.
+// The workspace of a disk: a directory beside the image, which begins with its name. So a copy of
+// the image, as a snapshot is one, has a workspace too. What a copy may name never changes again: a
+// guest works in a copy of its own. A guest without an image has no such disk.
 class Workspaces {
  public:
   static Result<Workspaces> Open() {
