@@ -23,6 +23,7 @@ from ._server import Server, create_server
 from .errors import (
     AlreadyExistsError,
     CancelledError,
+    ConflictError,
     DataLossError,
     GuestUnavailableError,
     InternalError,
@@ -49,6 +50,7 @@ __all__ = [
     "BytesCallback",
     "CancelledError",
     "Command",
+    "ConflictError",
     "DataLossError",
     "Descriptor",
     "GuestUnavailableError",

@@ -132,6 +132,12 @@ class NotDirectoryError(PyroError, NotADirectoryError):
     code = "not_a_directory"
 
 
+class ConflictError(PyroError):
+    """What is there is not what a change was made from; nothing was changed. The message says what is there."""
+
+    code = "conflict"
+
+
 class PathNotFoundError(NotFoundError, FileNotFoundError):
     """Nothing is at a path of a task."""
 
@@ -150,7 +156,7 @@ ERROR_CLASSES: dict[str, type[PyroError]] = {
         InvalidArgumentError, NotFoundError, AlreadyExistsError, WrongStateError, UnavailableError,
         TimedOutError, CancelledError, NoSpaceError, PermissionDeniedError, ProtocolError,
         DataLossError, LimitExceededError, InternalError, GuestUnavailableError, MissingToolError,
-        IsDirectoryError, NotDirectoryError,
+        IsDirectoryError, NotDirectoryError, ConflictError,
     )
 }
 
