@@ -55,6 +55,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       PYRO_CHECK(IsPath(entry->path) && IsPath(entry->target));
       PYRO_CHECK(wire::ReadFileEntry(Again(wire::FileRecord(*entry))).ok());
     }
+    if (const auto patched = wire::ReadFilePatched(**json); patched.ok()) {
+      PYRO_CHECK(IsPath(patched->path) && patched->offsets.size() <= wire::kMaxOffsets);
+      PYRO_CHECK(wire::ReadFilePatched(Again(wire::FileRecord(*patched))).ok());
+    }
     if (const auto end = wire::ReadFileEnd(**json); end.ok()) {
       PYRO_CHECK(IsPath(end->path) && end->bytes >= 0);
       PYRO_CHECK(wire::ReadFileEnd(Again(wire::FileRecord(*end))).ok());

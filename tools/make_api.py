@@ -40,8 +40,7 @@ def commands(command: Command, words: str = "pyro") -> Iterator[tuple[str, Comma
 
 
 def option_row(option: dict[str, Any]) -> str:
-    value = f" {option['value']}".replace("|", "\\|") if option["value"] else ""  # In a table.
-    names = ", ".join(option["names"]) + value
+    names = ", ".join(option["names"]) + (f" {option['value']}" if option["value"] else "")
     default = f"`{option['default']}`" if option["default"] and option["value"] else ""
     return f"| `{names}` | {default} | {option['description']} |"
 
@@ -214,7 +213,8 @@ class Api:
 
     def streams(self, operation: dict[str, Any]) -> dict[str, str]:
         if "content_in" in operation["needs"]:
-            return {"data": "Files" if operation["method"].endswith("_files") else "Input"}
+            inputs = {"write_task_files": "Files", "patch_task": "Union[str, Input]"}
+            return {"data": inputs.get(operation["method"], "Input")}
         if "content_out" in operation["needs"]:
             return {"into": "Optional[Descriptor] = None"}
         if "sink" in operation["needs"]:
@@ -282,7 +282,7 @@ class Api:
         result = result or plain
         fields = self.arguments(operation)
         fields.pop(handle, None)
-        names = FILE_POSITIONAL if operation["name"].startswith("task files ") else POSITIONAL
+        names = FILE_POSITIONAL if "content_in" in operation["needs"] or operation["name"].startswith("task files ") else POSITIONAL
         positional = [one for one in fields if one in names]
         if "environment" in fields and "vcpu_count" not in fields:
             positional.append("environment")

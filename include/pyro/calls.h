@@ -184,6 +184,14 @@ struct TaskPathsRequest : TaskPathRequest {
   bool replace = false;  // A file that is there.
 };
 
+// The patch itself is CallIo::stdin_fd, up to its end.
+struct PatchTaskRequest : TaskRequest {
+  std::string directory = "/workspace";  // In the guest; relative ones count from /workspace.
+  std::int64_t strip = 1;  // So many directories are taken from the begin of each name.
+  bool reverse = false;    // What the patch did is undone.
+  bool check = false;      // Nothing is changed.
+};
+
 struct DiffTaskRequest : TaskRequest {
   std::string snapshot = "create";
   std::vector<std::string> paths;  // Relative ones count from /workspace; none: all of it.

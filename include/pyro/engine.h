@@ -342,6 +342,14 @@ class Engine {
   virtual Result<CopiedPath> CopyFromTask(const CopyFromTaskRequest& request, int out_fd = -1,
                                           const CallIo& io = {}) = 0;
 
+  // Applies a unified diff, up to 64 MiB, to files below a directory: all of it or nothing, also if
+  // any process or the guest dies. Each hunk has to be in its file exactly, at any line. No name
+  // leads out of the directory, and no symbolic link in it is followed. New files get the owner of
+  // their directory. kConflict: a file is not as the patch has it, or another program changed it
+  // meanwhile; the message names the hunk and what is there. kInvalidArgument: the diff is
+  // malformed, or has a binary file.
+  virtual Result<TaskPatch> PatchTask(const PatchTaskRequest& request, const CallIo& io = {}) = 0;
+
   // Tells `io.sink` what happens at a path, and below a directory as deep as the request says:
   // lines of JSON on stdout, each with `change`, `path` and `directory`. The first has the change
   // `began`. Returns when the path itself is gone. kCancelled: the usual end. kInvalidArgument: no

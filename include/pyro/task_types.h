@@ -387,6 +387,33 @@ struct TaskFilesWatched {
   std::int64_t changes = 0;  // So many were told.
 };
 
+// A hunk of a patch that was found at another line than the patch says.
+struct PatchOffset {
+  std::int64_t hunk = 0;   // From 1.
+  std::int64_t lines = 0;  // Further down; below 0: further up.
+};
+
+// What a patch does to one file.
+struct PatchedFile {
+  std::string path;      // From the patch's directory on; any bytes but NUL.
+  std::string old_path;  // Of one that is renamed or copied.
+  std::string kind;      // modified, added, removed, renamed or copied.
+  std::int64_t hunks = 0;
+  std::vector<PatchOffset> offsets;  // The first 100 of them.
+  std::int64_t added_lines = 0;
+  std::int64_t removed_lines = 0;
+};
+
+struct TaskPatch {
+  std::string task_id;
+  std::string path;                // In the guest, absolute: the patch's directory.
+  bool checked = false;            // Nothing was changed: the call asked whether the patch applies.
+  std::vector<PatchedFile> files;  // In the order of the patch.
+  std::int64_t added_lines = 0;
+  std::int64_t removed_lines = 0;
+  std::vector<std::string> notices;  // What the patch mentions and does not have.
+};
+
 struct TaskPathRemoved {
   std::string task_id;
   std::string path;          // Absolute.

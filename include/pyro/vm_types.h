@@ -30,6 +30,7 @@ inline constexpr std::int64_t kMaxSpares = 64;               // Of one kind.
 inline constexpr std::size_t kMaxResultBytes = 1024 * 1024;  // Of each stream in a result.
 inline constexpr std::int64_t kMaxListedFiles = 100'000;     // Entries of one list.
 inline constexpr std::int64_t kMaxFileDepth = 1000;          // Directories below each other.
+inline constexpr std::int64_t kMaxPatchStrip = 100;          // Directories at the begin of a name.
 
 // The options of a VM.
 struct VmOptions {

@@ -20,12 +20,14 @@ class Calls(Caller):
         "all": "flag",
         "allow_host_compat": "flag",
         "changes_since": "text",
+        "check": "flag",
         "close": "flag",
         "command": "command",
         "count": "integer",
         "cwd": "text",
         "depth": "integer",
         "destination": "path",
+        "directory": "text",
         "disk_mib": "integer",
         "env": "pairs",
         "environment": "text",
@@ -50,6 +52,7 @@ class Calls(Caller):
         "paths": "texts",
         "recursive": "flag",
         "replace": "flag",
+        "reverse": "flag",
         "sequence": "integer",
         "signal": "text",
         "snapshot": "text",
@@ -57,6 +60,7 @@ class Calls(Caller):
         "stderr_offset": "integer",
         "stdout_offset": "integer",
         "stream": "stdout,stderr",
+        "strip": "integer",
         "task list labels": "texts",
         "task start-command timeout_seconds": "limit",
         "task stdin timeout_seconds": "limit",
@@ -537,6 +541,23 @@ class Calls(Caller):
         answer: results.CopiedPath = self._call("task copy-out", task_id=task_id, path=path, destination=destination)
         return answer
 
+    def patch_task(self, task_id: str, data: Union[str, Input], *, directory: str = "/workspace", strip: int = 1,
+                   reverse: bool = False, check: bool = False) -> results.TaskPatch:
+        """Applies a unified diff, as ``git diff``, ``diff -u`` and diff_task print it, to files of the guest:
+        all of it, or nothing.
+
+        ``data``: the diff as bytes or text, or an open file. Each hunk has to be in its file exactly, at any
+        line; ``offsets`` in the result tells those at another line than the diff says. ``directory``: the
+        files are below it, and nothing else changes. ``strip``: so many directories, such as ``a/``, are
+        taken from the begin of each name. ``reverse``: undoes what the diff did. ``check``: tells whether it
+        applies, and changes nothing. ConflictError: a file is not as the diff has it; the message names the
+        hunk and what is there, and ``path`` the file. InvalidArgumentError: the diff is malformed, or has a
+        binary file.
+        """
+        answer: results.TaskPatch = self._call("task patch", task_id=task_id, directory=directory, strip=strip,
+            reverse=reverse, check=check, data=data)
+        return answer
+
     def list_task_files(self, task_id: str, path: str, *, user: Optional[str] = None, depth: int = 1,
                         limit: int = 10000) -> results.TaskFileList:
         """Returns what a directory of the guest holds, by name; symbolic links in it are not followed.
@@ -956,6 +977,12 @@ class TaskCalls:
     def copy_from(self, *, path: str, destination: Union[str, os.PathLike[str], Descriptor]) -> results.CopiedPath:
         """Pyro.copy_from_task for this task."""
         return self._pyro.copy_from_task(self.task_id, path=path, destination=destination)
+
+    def patch(self, data: Union[str, Input], *, directory: str = "/workspace", strip: int = 1, reverse: bool = False,
+              check: bool = False) -> results.TaskPatch:
+        """Pyro.patch_task for this task."""
+        return self._pyro.patch_task(self.task_id, data, directory=directory, strip=strip, reverse=reverse,
+            check=check)
 
     def list_files(self, path: str, *, user: Optional[str] = None, depth: int = 1,
                    limit: int = 10000) -> results.TaskFileList:

@@ -164,7 +164,7 @@ def _write_batch(file: IO[bytes], files: Files) -> None:
 
 
 @contextlib.contextmanager
-def _input(value: Union[Input, Files, None]) -> Iterator[int]:
+def _input(value: Union[str, Input, Files, None]) -> Iterator[int]:
     """A descriptor that has it; -1 for none."""
     if value is None:
         yield -1
@@ -209,7 +209,7 @@ class Caller:
     def _call(self, operation: str, /, *, stdin: Optional[Input] = None,
               on_stdout: Optional[Callable[[Any], object]] = None,
               on_stderr: Optional[Callable[[Any], object]] = None, output: str = "text",
-              data: Union[Input, Files, None] = None, into: Optional[Descriptor] = None, **arguments: Any) -> Any:
+              data: Union[str, Input, Files, None] = None, into: Optional[Descriptor] = None, **arguments: Any) -> Any:
         out_fd = -1 if into is None else _descriptor("into", into)
         destination = arguments.get("destination", "")
         if not isinstance(destination, (str, os.PathLike)):
@@ -220,6 +220,8 @@ class Caller:
         raw = _choice("output", output, ["text", "bytes"]) == b"bytes"
         decoding = [None if one is None or raw else _Decoding(one) for one in (on_stdout, on_stderr)]
         out, err = (on_stdout, on_stderr) if raw else decoding
+        if isinstance(data, str) and operation == "task patch":
+            data = data.encode("utf-8", "surrogateescape")
         with _input(stdin if data is None else data) as stdin_fd:
             answer = self._engine.call(operation, ready, stdin_fd, out_fd, out, err, raw)
         for stream in decoding:

@@ -628,6 +628,37 @@ class CopiedPath(Notices):
     bytes: int  # Of all files together, or of the tar.
 
 
+class PatchOffset(TypedDict):
+    """A hunk at another line than a patch says."""
+
+    hunk: int  # Its number in the file, from 1.
+    lines: int  # Lines further down, or below 0 further up.
+
+
+class PatchedFile(TypedDict):
+    """What a patch does to one file."""
+
+    path: str  # From the patch's directory on.
+    old_path: Optional[str]  # Of a renamed or copied file; else None.
+    kind: Literal["modified", "added", "removed", "renamed", "copied"]  # What becomes of it.
+    hunks: int  # The changes in it.
+    offsets: list[PatchOffset]  # Hunks that are at another line than the patch says, the first 100.
+    added_lines: int  # Lines that it has in addition.
+    removed_lines: int  # Lines that it no longer has.
+
+
+class TaskPatch(Notices):
+    """What a patch does."""
+
+    task_id: str  # The task's id.
+    path: str  # The absolute path of the directory in the guest.
+    checked: bool  # Nothing was changed, as the call wanted it.
+    count: int
+    files: list[PatchedFile]  # In the order of the patch.
+    added_lines: int  # In all files together.
+    removed_lines: int  # In all files together.
+
+
 class TaskFile(TypedDict):
     """What is at a path of a task."""
 

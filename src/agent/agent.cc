@@ -204,7 +204,8 @@ Status Agent::Flush() {
 
 Status Agent::Start(std::uint32_t channel, const wire::Exec& exec) {
   const Command::Place place = {*options_.trees, options_.limits, *sync_,
-                                options_.file_program.get()};
+                                options_.file_program.get(),
+                                options_.data_disk ? options_.data_disk() : -1};
   PYRO_ASSIGN_OR_RETURN(auto command, Command::Start(channel, exec, place));
   commands_[channel] = std::move(command);
   return OkStatus();

@@ -33,6 +33,8 @@ struct AgentOptions {
   Command::Limits limits;         // Of every command.
   // Runs FileProgram() if its first word is kFileProgram. Not valid: nothing does.
   sys::UniqueFd file_program;
+  // The data disk's own directory, or -1. Empty: there is none.
+  std::function<int()> data_disk;
   std::function<Status(const wire::GuestSetup&)> setup;
   // Empty where the clock is not the guest's own.
   std::function<void(std::int64_t wall_clock_ns)> set_clock;

@@ -88,13 +88,19 @@ std::string_view PathIn(const std::vector<std::string>& env) {
 }
 
 // An operation on files is the agent's own program, which gets its request on a descriptor.
-Status ReadyFileProgram(const wire::FileRequest& request, int program, sys::SpawnOptions& options) {
-  if (program < 0) return MakeError(ErrorCode::kUnavailable, "this agent carries out no operation");
+Status ReadyFileProgram(const wire::FileRequest& request, const Command::Place& place, bool root,
+                        sys::SpawnOptions& options) {
+  if (place.file_program < 0)
+    return MakeError(ErrorCode::kUnavailable, "this agent carries out no operation");
   auto passed = sys::MakeMemoryFile(ToCbor(request.ToJson()));
   if (!passed) return NotTried(std::move(passed).error());
   options.argv = {kFileProgram, std::string(wire::Name(request.operation)), request.path};
-  options.program_fd = program;
+  options.program_fd = place.file_program;
   options.pass.push_back(std::move(*passed));
+  // Its notes are for root alone: the agent acts by them.
+  if (root && request.operation == wire::FileOperation::kPatch && place.data_disk >= 0) {
+    options.pass.emplace_back(::fcntl(place.data_disk, F_DUPFD_CLOEXEC, 0));
+  }
   return OkStatus();
 }
 
@@ -171,7 +177,7 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
 
   sys::SpawnOptions options;
   options.argv = exec.argv;
-  if (exec.file) PYRO_RETURN_IF_ERROR(ReadyFileProgram(*exec.file, place.file_program, options));
+  if (exec.file) PYRO_RETURN_IF_ERROR(ReadyFileProgram(*exec.file, place, !user, options));
   options.env = CommandEnvironment(exec, user);
   options.stdin_fd = std::move(in->read);
   options.stdout_fd = std::move(out->write);

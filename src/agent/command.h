@@ -45,6 +45,7 @@ class Command {
     const Limits& limits;
     DiskSync& sync;    // Of commands that ask for it; outlives them.
     int file_program;  // Borrowed, open: carries out operations on files. -1: there is none.
+    int data_disk;     // Borrowed: its own directory, for those operations. -1: there is none.
   };
 
   // See Guest::Start(). A command that could not be started leaves no process and no descriptor.

@@ -86,6 +86,8 @@ Result<wire::FileEnd> Dispatch(const wire::FileRequest& request, const FileStrea
       return CopyOperation(request);
     case wire::FileOperation::kWatch:
       return WatchOperation(request, streams);
+    case wire::FileOperation::kPatch:
+      return PatchOperation(request, streams);
   }
   return FileError(ENOSYS, request.path);
 }
@@ -188,6 +190,11 @@ wire::FileEnd CarryOut(const wire::FileRequest& request, const FileStreams& stre
     wire::FileEnd end;
     end.error = done.error().sys_errno == 0 ? EIO : done.error().sys_errno;
     end.path = AbsolutePath(done.error().path);
+    if (!done.error().message.empty()) {
+      end.code = static_cast<std::int64_t>(done.error().code);
+      end.message = done.error().message.substr(0, wire::kMaxEndText);
+      end.hint = done.error().hint.substr(0, wire::kMaxEndText);
+    }
     return end;
   }
   done->path = about;
@@ -206,7 +213,8 @@ int FileProgram() {
   ::signal(SIGXFSZ, SIG_IGN);  // An errno tells of it.
   const auto request = ReadRequest();
   if (!request) return 1;
-  const wire::FileEnd end = CarryOut(*request, {STDIN_FILENO, STDOUT_FILENO});
+  const int data = ::fcntl(kFileDataFd, F_GETFD) < 0 ? -1 : kFileDataFd;
+  const wire::FileEnd end = CarryOut(*request, {STDIN_FILENO, STDOUT_FILENO, data});
   return sys::WriteAll(STDERR_FILENO, wire::FileRecord(end)).ok() ? 0 : 1;
 }
 

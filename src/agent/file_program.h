@@ -13,6 +13,8 @@ inline constexpr const char* kFileProgram = "pyro-file";
 
 // Where it finds its request, in CBOR, beside the standard streams.
 inline constexpr int kFileRequestFd = 3;
+// The data disk's own directory, for operations that need it.
+inline constexpr int kFileDataFd = 4;
 
 // The operation's bytes are read from stdin or written to stdout, and its end goes to stderr. 0,
 // unless it could not tell its end.
@@ -22,6 +24,7 @@ int FileProgram();
 struct FileStreams {
   int in = 0;
   int out = 1;
+  int data = -1;  // The data disk's own directory; -1: there is none.
 };
 wire::FileEnd CarryOut(const wire::FileRequest& request, const FileStreams& streams);
 

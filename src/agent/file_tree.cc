@@ -37,28 +37,6 @@ Result<wire::FileEnd> EndWith(const std::string& path) {
   return end;
 }
 
-// Removes what has the name in the directory, with what is below it; counts it.
-Status RemoveTree(int directory, const std::string& name, const std::string& path, int level,
-                  std::int64_t& removed) {
-  if (::unlinkat(directory, name.c_str(), 0) == 0) {
-    ++removed;
-    return OkStatus();
-  }
-  if (errno == ENOENT) return OkStatus();
-  if (errno != EISDIR && errno != EPERM) return FileErrno(path);
-  const int unlinked = errno;
-  const sys::UniqueFd below(::openat(directory, name.c_str(), kOpenTree));
-  if (!below.valid()) return FileError(errno == ENOTDIR ? unlinked : errno, path);
-  if (level == kMostLevels) return FileError(ENAMETOOLONG, path);
-  PYRO_ASSIGN_OR_RETURN(const NamesIn in, ReadNames(below.get(), -1, path));
-  for (const std::string& one : in.names) {
-    PYRO_RETURN_IF_ERROR(RemoveTree(below.get(), one, path + "/" + one, level + 1, removed));
-  }
-  if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0) return FileErrno(path);
-  ++removed;
-  return OkStatus();
-}
-
 Status RemovePath(const std::string& path, std::int64_t& removed) {
   return RemoveTree(AT_FDCWD, path, path, 0, removed);
 }
@@ -169,13 +147,11 @@ Status PrepareTarget(const wire::FileRequest& request) {
   const bool directory = S_ISDIR(info.st_mode);
   const auto [parent, name] = SplitPath(request.to);
   if (name.empty() || name == "." || name == "..") return FileError(EEXIST, request.to);
-  // Before any directory is made, which would come to be in it.
-  std::string above = parent;
-  while (RealPath(above).empty() && above != "/") above = SplitPath(above).first;
-  if (directory && (RealPath(above) + "/").starts_with(RealPath(request.path) + "/")) {
+  PYRO_RETURN_IF_ERROR(MakeParents(parent));
+  const std::string source = RealPath(request.path);
+  if (directory && (RealPath(parent) + "/").starts_with(source + "/")) {
     return FileError(EINVAL, request.to);
   }
-  PYRO_RETURN_IF_ERROR(MakeParents(parent));
   if (::lstat(request.to.c_str(), &info) == 0 &&
       (!request.replace || directory || S_ISDIR(info.st_mode))) {
     return FileError(EEXIST, request.to);
@@ -210,6 +186,27 @@ Status CopyInto(const wire::FileRequest& request) {
 }
 
 }  // namespace
+
+Status RemoveTree(int directory, const std::string& name, const std::string& path, int level,
+                  std::int64_t& removed) {
+  if (::unlinkat(directory, name.c_str(), 0) == 0) {
+    ++removed;
+    return OkStatus();
+  }
+  if (errno == ENOENT) return OkStatus();
+  if (errno != EISDIR && errno != EPERM) return FileErrno(path);
+  const int unlinked = errno;
+  const sys::UniqueFd below(::openat(directory, name.c_str(), kOpenTree));
+  if (!below.valid()) return FileError(errno == ENOTDIR ? unlinked : errno, path);
+  if (level == kMostLevels) return FileError(ENAMETOOLONG, path);
+  PYRO_ASSIGN_OR_RETURN(const NamesIn in, ReadNames(below.get(), -1, path));
+  for (const std::string& one : in.names) {
+    PYRO_RETURN_IF_ERROR(RemoveTree(below.get(), one, path + "/" + one, level + 1, removed));
+  }
+  if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0) return FileErrno(path);
+  ++removed;
+  return OkStatus();
+}
 
 Result<wire::FileEnd> MakeDirectoryOperation(const wire::FileRequest& request) {
   const std::string path = Trimmed(request).path;

@@ -1,5 +1,5 @@
 // The operations behind file_program.h. The error of each has an errno and the path that it is
-// about, and no other text.
+// about, and no other text; of a patch it may have a code and texts.
 
 #pragma once
 
@@ -43,6 +43,11 @@ struct NamesIn {
 };
 Result<NamesIn> ReadNames(int directory, std::int64_t most, const std::string& path);
 
+// Removes what has the name in the directory, with what is below it; counts it. `path` is how
+// errors call it. `level`: 0.
+Status RemoveTree(int directory, const std::string& name, const std::string& path, int level,
+                  std::int64_t& removed);
+
 // Copies up to `limit` bytes, or all with a limit of 0. Returns how many there were.
 Result<std::int64_t> CopyBytes(int from, int to, std::int64_t limit, const std::string& path);
 
@@ -56,6 +61,7 @@ Result<wire::FileEnd> MakeDirectoryOperation(const wire::FileRequest& request);
 Result<wire::FileEnd> RemoveOperation(const wire::FileRequest& request);
 Result<wire::FileEnd> MoveOperation(const wire::FileRequest& request);
 Result<wire::FileEnd> CopyOperation(const wire::FileRequest& request);
+Result<wire::FileEnd> PatchOperation(const wire::FileRequest& request, const FileStreams& streams);
 // Until the stream of news is closed.
 Result<wire::FileEnd> WatchOperation(const wire::FileRequest& request, const FileStreams& streams);
 

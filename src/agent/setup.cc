@@ -19,6 +19,7 @@
 #include <fmt/format.h>
 
 #include "agent/boot.h"
+#include "agent/change_log.h"
 #include "agent/device_watch.h"
 #include "agent/file_systems.h"
 #include "agent/network.h"
@@ -223,6 +224,7 @@ Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestRoot
     PYRO_RETURN_IF_ERROR(Named("data disk", AwaitDataDisk(setup.data_disk_bytes, devices)));
   }
   PYRO_RETURN_IF_ERROR(root.Enter());
+  RecoverChanges(root.data().get());
   PYRO_RETURN_IF_ERROR(Named("identity", WriteIdentity(setup)));
   PYRO_RETURN_IF_ERROR(Named("git identity", WriteGitIdentity()));
   PYRO_RETURN_IF_ERROR(Named("network", SetUpNetwork(setup)));

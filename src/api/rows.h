@@ -71,6 +71,9 @@ PYRO_HAS_ROWS(TaskFileRead);
 PYRO_HAS_ROWS(TaskFilesWritten);
 PYRO_HAS_ROWS(TaskFilesWatched);
 PYRO_HAS_ROWS(TaskPathRemoved);
+PYRO_HAS_ROWS(PatchOffset);
+PYRO_HAS_ROWS(PatchedFile);
+PYRO_HAS_ROWS(TaskPatch);
 PYRO_HAS_ROWS(CopiedPath);
 PYRO_HAS_ROWS(TaskRequest);
 PYRO_HAS_ROWS(ExecTaskRequest);
@@ -92,6 +95,7 @@ PYRO_HAS_ROWS(MakeTaskDirectoryRequest);
 PYRO_HAS_ROWS(RemoveTaskPathRequest);
 PYRO_HAS_ROWS(TaskPathsRequest);
 PYRO_HAS_ROWS(WatchTaskFilesRequest);
+PYRO_HAS_ROWS(PatchTaskRequest);
 PYRO_HAS_ROWS(CopyIntoTaskRequest);
 PYRO_HAS_ROWS(CopyFromTaskRequest);
 

@@ -72,6 +72,36 @@ constexpr Field kTaskPathRemoved[] = {
         "entries", "What was removed, with what was below it; 0: nothing was there"),
 };
 
+constexpr Field kPatchOffset[] = {
+    Row<PatchOffset, &PatchOffset::hunk>("hunk", "Its number in the file, from 1"),
+    Row<PatchOffset, &PatchOffset::lines>("lines", "Lines further down, or below 0 further up"),
+};
+
+constexpr Field kPatchedFile[] = {
+    Row<PatchedFile, &PatchedFile::path>("path", "From the patch's directory on"),
+    Row<PatchedFile, &PatchedFile::old_path>("old_path", "Of a renamed or copied file; else null")
+        .NullIfUnset(),
+    Row<PatchedFile, &PatchedFile::kind>("kind", "What becomes of it")
+        .OneOf("modified|added|removed|renamed|copied"),
+    Row<PatchedFile, &PatchedFile::hunks>("hunks", "The changes in it"),
+    Row<PatchedFile, &PatchedFile::offsets>(
+        "offsets", "Hunks that are at another line than the patch says, the first 100"),
+    Row<PatchedFile, &PatchedFile::added_lines>("added_lines", "Lines that it has in addition"),
+    Row<PatchedFile, &PatchedFile::removed_lines>("removed_lines", "Lines that it no longer has"),
+};
+
+constexpr Field kTaskPatch[] = {
+    TaskIdRow<TaskPatch>(),
+    Row<TaskPatch, &TaskPatch::path>("path", "The absolute path of the directory in the guest"),
+    Row<TaskPatch, &TaskPatch::checked>("checked", "Nothing was changed, as the call wanted it"),
+    Row<TaskPatch, &TaskPatch::files>("files", "In the order of the patch").Counted(),
+    Row<TaskPatch, &TaskPatch::added_lines>("added_lines", "In all files together"),
+    Row<TaskPatch, &TaskPatch::removed_lines>("removed_lines", "In all files together"),
+    Row<TaskPatch, &TaskPatch::notices>(
+        "notices", "What the patch mentions and does not have, one sentence each")
+        .OutIfUnset(),
+};
+
 constexpr Field kCopiedPath[] = {
     TaskIdRow<CopiedPath>(),
     GuestPathRow<CopiedPath>(),
@@ -153,6 +183,20 @@ constexpr Field kTaskPathsRequest[] = {
         .Named("USER"),
 };
 
+constexpr Field kPatchTaskRequest[] = {
+    Inline<PatchTaskRequest, TaskRequest>(),
+    Row<PatchTaskRequest, &PatchTaskRequest::directory>(
+        "directory", "Apply it below DIR instead of /workspace; relative ones from there")
+        .Named("DIR"),
+    Row<PatchTaskRequest, &PatchTaskRequest::strip>(
+        "strip", "Take N directories, such as a/, from the begin of each name")
+        .In(0, kMaxPatchStrip)
+        .CheckedAtOnce(),
+    Row<PatchTaskRequest, &PatchTaskRequest::reverse>("reverse", "Undo what the patch did"),
+    Row<PatchTaskRequest, &PatchTaskRequest::check>("check",
+                                                    "Only tell whether it applies; change nothing"),
+};
+
 constexpr Field kWatchTaskFilesRequest[] = {
     Inline<WatchTaskFilesRequest, TaskPathRequest>(),
     Row<WatchTaskFilesRequest, &WatchTaskFilesRequest::depth>(
@@ -217,6 +261,25 @@ constexpr Operation kTaskFileOperations[] = {
             "no link in it is followed. An open file gets a tar.",
         .command = "task cp",
         .no_tool = "task_export",
+    }),
+    By<PatchTaskRequest, &Engine::PatchTask, kWhole>({
+        .name = "task patch",
+        .method = "patch_task",
+        .effect = Effect::kChanges,
+        .needs = kGuest | kContentIn,
+        .sentence = "Apply a unified diff to a task's files: whole, or not at all",
+        .for_python =
+            "Applies a unified diff, as ``git diff``, ``diff -u`` and diff_task print it, to files "
+            "of the guest: all of it, or nothing.\n\n"
+            "``data``: the diff as bytes or text, or an open file. Each hunk has to be in its file "
+            "exactly, at any line; ``offsets`` in the result tells those at another line than the "
+            "diff says. ``directory``: the files are below it, and nothing else changes. ``strip``: "
+            "so many directories, such as ``a/``, are taken from the begin of each name. "
+            "``reverse``: undoes what the diff did. ``check``: tells whether it applies, and "
+            "changes nothing. ConflictError: a file is not as the diff has it; the message names "
+            "the hunk and what is there, and ``path`` the file. InvalidArgumentError: the diff is "
+            "malformed, or has a binary file.",
+        .no_tool = "task_exec applies patches by git",
     }),
     By<ListTaskFilesRequest, &Engine::ListTaskFiles, kWhole>({
         .name = "task files list",
@@ -390,6 +453,10 @@ PYRO_ROWS(TaskPathsRequest, "TaskPathsRequest", "A path of a task, and a new one
 PYRO_ROWS(WatchTaskFilesRequest, "WatchTaskFilesRequest", "A path that is watched.",
           kWatchTaskFilesRequest)
 
+PYRO_ROWS(PatchOffset, "PatchOffset", "A hunk at another line than a patch says.", kPatchOffset)
+PYRO_ROWS(PatchedFile, "PatchedFile", "What a patch does to one file.", kPatchedFile)
+PYRO_ROWS(TaskPatch, "TaskPatch", "What a patch does.", kTaskPatch)
+PYRO_ROWS(PatchTaskRequest, "PatchTaskRequest", "How a patch is applied.", kPatchTaskRequest)
 PYRO_ROWS(CopiedPath, "CopiedPath", "A copy between this host and a task.", kCopiedPath)
 PYRO_ROWS(CopyIntoTaskRequest, "CopyIntoTaskRequest",
           "A path of the host, and its place in a task.", kCopyIntoTaskRequest)

@@ -17,6 +17,7 @@
 
 #include "agent/agent.h"
 #include "agent/boot.h"
+#include "agent/change_log.h"
 #include "agent/console.h"
 #include "agent/device_watch.h"
 #include "agent/disk_freeze.h"
@@ -81,7 +82,9 @@ Status Run() {
   options.set_clock = [](std::int64_t wall_clock_ns) {
     if (const Status set = SetClock(wall_clock_ns); !set) ConsoleLine(set.error().message);
   };
-  options.sync = [&data_disk]() -> Status {
+  options.data_disk = [&root] { return root.data().get(); };
+  options.sync = [&data_disk, &root]() -> Status {
+    RecoverChanges(root.data().get());  // Of a command that was killed.
     if (::syncfs(data_disk.get()) != 0) return sys::ErrnoError(errno, "sync", "data disk");
     struct statvfs disk {};
     // After an error of the disk the kernel makes the file system so.

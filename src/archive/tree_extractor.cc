@@ -207,8 +207,7 @@ Status ExtractContent(int fd, const Entry& entry, TarReader& reader, const std::
   return OkStatus();
 }
 
-Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where,
-                        Absent absent) {
+Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where) {
   // In reverse order a directory comes after all entries below it, and can still be entered for
   // them.
   for (auto it = directories.rbegin(); it != directories.rend(); ++it) {
@@ -220,7 +219,6 @@ Status ApplyDirectories(int root, const DirectoryStates& directories, const std:
           ::openat(fd.get(), name.substr(begin, end - begin).c_str(), kOpenDirectory));
       begin = end + 1;
     }
-    if (!fd.valid() && errno == ENOENT && absent == Absent::kLeftOut) continue;
     timespec times[2];
     SetTimes(times, state.seconds, state.nanoseconds);
     if (!fd.valid() || ::fchmod(fd.get(), state.mode) != 0 ||

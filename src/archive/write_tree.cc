@@ -240,7 +240,6 @@ class TreePacker {
       meter_.NoteGitPath(name, text, false);
     }
     PYRO_RETURN_IF_ERROR(AddFirst(entry, info));
-    meter_.CountContent(static_cast<std::uint64_t>(entry.size));
     return CopyContent(fd.get(), entry);
   }
 

@@ -105,6 +105,7 @@ class LocalEngine final : public Engine {
   Result<CopiedPath> CopyIntoTask(const CopyIntoTaskRequest& request, const CallIo& io) override;
   Result<CopiedPath> CopyFromTask(const CopyFromTaskRequest& request, int out_fd,
                                   const CallIo& io) override;
+  Result<TaskPatch> PatchTask(const PatchTaskRequest& request, const CallIo& io) override;
   Result<TaskFilesWatched> WatchTaskFiles(const WatchTaskFilesRequest& request,
                                           const CallIo& io) override;
   Result<std::unique_ptr<EventStream>> Watch(const std::string& id) override;

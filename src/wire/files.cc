@@ -13,9 +13,9 @@
 namespace pyro::wire {
 namespace {
 
-constexpr std::array<std::string_view, 10> kOperations = {
-    "read",           "write",  "stat", "list", "write_many",
-    "make_directory", "remove", "move", "copy", "watch"};
+constexpr std::array<std::string_view, 11> kOperations = {
+    "read",   "write", "stat", "list",  "write_many", "make_directory",
+    "remove", "move",  "copy", "watch", "patch"};
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::int64_t kMaxErrno = 4095;  // Linux's own.
 
@@ -30,6 +30,9 @@ constexpr Field kFileRequest[] = {
     Row<FileRequest, &FileRequest::parents>("parents"),
     Row<FileRequest, &FileRequest::recursive>("recursive"),
     Row<FileRequest, &FileRequest::replace>("replace"),
+    Row<FileRequest, &FileRequest::strip>("strip").To(kMaxPatchStrip).MayLack(),
+    Row<FileRequest, &FileRequest::reverse>("reverse").MayLack(),
+    Row<FileRequest, &FileRequest::check>("check").MayLack(),
 };
 constexpr Field kFileEntry[] = {
     Row<FileEntry, &FileEntry::path>("path").To(kMaxPathBytes),
@@ -59,6 +62,22 @@ constexpr Field kFileEnd[] = {
     Row<FileEnd, &FileEnd::entries>("entries"),
     Row<FileEnd, &FileEnd::truncated>("truncated"),
     Row<FileEnd, &FileEnd::entry>("entry").Of(kFileEntry),
+    Row<FileEnd, &FileEnd::code>("code").To(kMaxErrno).MayLack(),
+    Row<FileEnd, &FileEnd::message>("message").To(kMaxEndText).MayLack(),
+    Row<FileEnd, &FileEnd::hint>("hint").To(kMaxEndText).MayLack(),
+};
+constexpr Field kFileOffset[] = {
+    Row<FileOffset, &FileOffset::hunk>("hunk").From(1),
+    Row<FileOffset, &FileOffset::lines>("lines").From(INT64_MIN),
+};
+constexpr Field kFilePatched[] = {
+    Row<FilePatched, &FilePatched::path>("path").To(kMaxPathBytes),
+    Row<FilePatched, &FilePatched::old_path>("old_path").To(kMaxPathBytes),
+    Row<FilePatched, &FilePatched::kind>("kind").To(16),
+    Row<FilePatched, &FilePatched::hunks>("hunks"),
+    Row<FilePatched, &FilePatched::offsets>("offsets").To(kMaxOffsets).Of(kFileOffset),
+    Row<FilePatched, &FilePatched::added>("added"),
+    Row<FilePatched, &FilePatched::removed>("removed"),
 };
 
 std::string Record(std::span<const Field> rows, const void* object) {
@@ -104,6 +123,7 @@ std::string FileRecord(const FileEntry& entry) { return Record(kFileEntry, &entr
 std::string FileRecord(const FileEnd& end) { return Record(kFileEnd, &end); }
 std::string FileRecord(const FileHeader& header) { return Record(kFileHeader, &header); }
 std::string FileRecord(const FileNews& news) { return Record(kFileNews, &news); }
+std::string FileRecord(const FilePatched& patched) { return Record(kFilePatched, &patched); }
 
 std::string_view FileRecords::Take(std::size_t most) {
   const std::string_view taken = std::string_view(buffer_).substr(consumed_, most);
@@ -157,6 +177,15 @@ Result<FileNews> ReadFileNews(const Json& json) {
   PYRO_RETURN_IF_ERROR(ReadFields(kFileNews, json, &news));
   if (HasNulByte(news.path)) return MalformedMessage("a path with a NUL byte");
   return news;
+}
+
+Result<FilePatched> ReadFilePatched(const Json& json) {
+  FilePatched patched;
+  PYRO_RETURN_IF_ERROR(ReadFields(kFilePatched, json, &patched));
+  if (patched.path.empty() || HasNulByte(patched.path) || HasNulByte(patched.old_path)) {
+    return MalformedMessage("a patched file without a path, or one with a NUL byte");
+  }
+  return patched;
 }
 
 }  // namespace pyro::wire

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/json.h"
 #include "pyro/enums.h"
@@ -28,6 +29,7 @@ enum class FileOperation {
   kMove,
   kCopy,
   kWatch,
+  kPatch,
 };
 // Empty for a value that is none of them.
 std::string_view Name(FileOperation operation);
@@ -43,6 +45,10 @@ struct FileRequest {
   bool parents = false;     // Of a new directory: those above it too, and it may be there.
   bool recursive = false;   // Of a removal: what a directory holds too, and nothing may be there.
   bool replace = false;     // Of a move or a copy: a file that is there.
+  // Of a patch, whose path is a directory: as in PatchTaskRequest.
+  std::int64_t strip = 1;
+  bool reverse = false;
+  bool check = false;
 
   Json ToJson() const;
   // kProtocol: a field is missing or out of its limits.
@@ -84,7 +90,32 @@ struct FileEnd {
   std::int64_t entries = 0;        // That a batch wrote or a removal took away.
   bool truncated = false;          // Of a list: there is more.
   std::optional<FileEntry> entry;  // What is at the path now, where that tells something.
+  // Of an error that an errno does not tell: the number of an ErrorCode, and texts of at most
+  // kMaxEndText bytes.
+  std::int64_t code = 0;
+  std::string message;
+  std::string hint;
 };
+
+inline constexpr std::size_t kMaxEndText = 2000;
+
+// A hunk of a patch that was found at another line than the patch says.
+struct FileOffset {
+  std::int64_t hunk = 0;   // From 1.
+  std::int64_t lines = 0;  // Further down; below 0: further up.
+};
+
+// What a patch does to one file.
+struct FilePatched {
+  std::string path;      // From the patch's directory on.
+  std::string old_path;  // Of one that is renamed or copied.
+  std::string kind;      // As Name(DiffKind) has it.
+  std::int64_t hunks = 0;
+  std::vector<FileOffset> offsets;  // At most kMaxOffsets.
+  std::int64_t added = 0;           // Lines.
+  std::int64_t removed = 0;
+};
+inline constexpr std::size_t kMaxOffsets = 100;
 
 // One value a record: its bytes are CBOR, with their length before them.
 inline constexpr std::size_t kMaxRecordBytes = 16 * 1024;
@@ -92,6 +123,7 @@ std::string FileRecord(const FileEntry& entry);
 std::string FileRecord(const FileEnd& end);
 std::string FileRecord(const FileHeader& header);
 std::string FileRecord(const FileNews& news);
+std::string FileRecord(const FilePatched& patched);
 
 // Cuts a stream into records. After an error it is unusable.
 class FileRecords {
@@ -117,5 +149,6 @@ Result<FileEntry> ReadFileEntry(const Json& json);
 Result<FileEnd> ReadFileEnd(const Json& json);
 Result<FileHeader> ReadFileHeader(const Json& json);
 Result<FileNews> ReadFileNews(const Json& json);
+Result<FilePatched> ReadFilePatched(const Json& json);
 
 }  // namespace pyro::wire

@@ -36,8 +36,7 @@ SNAPSHOT_DELETE = ["task.snapshot.retired", "task.snapshot.removed"]
 RESET = ["task.reset.copied", "task.reset.guest-ended", "task.reset.announced", "task.reset.replaced",
          "task.reset.recorded"]
 # A change of a task's name, labels, lease or defaults.
-UPDATE = ["task.update.variables-written", "task.update.manifest-written", "task.update.row-committed",
-          "task.update.variables-settled"]
+UPDATE = ["task.update.variables-written", "task.update.manifest-written", "task.update.row-committed"]
 # A comparison with a snapshot, by a guest of its own.
 DIFF = ["task.diff.copied", "task.diff.compared"]
 # What the next call does after a crash.
@@ -61,10 +60,15 @@ BEAT = ["supervisor.beat"]
 FILES_CLIENT = ["task.files.writing", "task.files.written"]
 FILES_GUEST = ["files.write.received", "files.write.synced", "files.write.named", "files.write.in-place"]
 
-# What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py and test_file_faults.py.
+# Of a patch: in the client, and in the program of the agent that changes its files as one.
+PATCH_CLIENT = ["task.patch.sending", "task.patch.applied"]
+FILES_CHANGE = ["files.change.begun", "files.change.staged", "files.change.noted", "files.change.step",
+                "files.change.taken", "files.change.finished", "files.change.cleaned"]
+
+# What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py, test_file_faults.py and test_patch_faults.py.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
          *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DIFF, *UPDATE, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
-ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST}]
+ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST, *PATCH_CLIENT, *FILES_CHANGE}]
 
 
 def in_sources():

@@ -1,12 +1,10 @@
 """kill -9 during a write to a file of a task: the old content is there, or the new, and never a part."""
 
-import os
 import signal
-import struct
 import subprocess
-import tempfile
 
 import failpoints
+import file_agent
 import harness
 import pytest
 import siege
@@ -15,48 +13,19 @@ OLD = b"old\n"
 NEW = b"new" * 100_000
 
 
-def text(value):
-    """CBOR of a short text."""
-    raw = value.encode()
-    return b"\x78" + bytes([len(raw)]) + raw
+def write_as_agent(path, content, env):
+    return file_agent.carry_out(content, env, path=str(path))
 
 
-def request(**fields):
-    """CBOR of a map of texts, numbers and flags."""
-
-    def item(value):
-        if isinstance(value, str):
-            return text(value)
-        return b"\xf4" if value is False else b"\x1b" + struct.pack(">Q", value)
-
-    return bytes([0xA0 + len(fields)]) + b"".join(text(name) + item(value) for name, value in fields.items())
-
-
-def as_agent(operation, path, stdin, env):
-    """Carries out an operation in a process of this host, by the agent's own program."""
-    with tempfile.TemporaryFile() as asked:
-        asked.write(request(operation=operation, path=str(path), to="", offset=0, limit=0, mode=0, depth=1, parents=False,
-                            recursive=False, replace=False))
-        asked.seek(0)
-        words = ["/bin/bash", "-c", 'exec 3<&"$1"; exec -a pyro-file "$0"', str(harness.BIN / "pyro-agent"),
-                 str(asked.fileno())]
-        return subprocess.run(words, input=stdin, env={**os.environ, **env}, check=False, capture_output=True,
-                              pass_fds=[asked.fileno()])
-
-
-def record(path, content):
-    """A file of a batch."""
-    header = request(path=path, bytes=len(content), mode=0)
-    return struct.pack("<I", len(header)) + header + content
-
-
-def kill_write_in_guest(path, point, there):
-    """A write to a new file, or to one that is there, that is killed at a named point. Whether the kill hit."""
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("point", failpoints.FILES_GUEST)
+def test_a_write_that_is_killed_in_the_guest_has_no_half(scratch, point, there):
+    path = scratch / "dir" / "file"
     path.parent.mkdir()
     if there:
         path.write_bytes(OLD)
         path.chmod(0o640)
-    done = as_agent("write", path, NEW, {"PYRO_FAILPOINT": point})
+    done = write_as_agent(path, NEW, {"PYRO_FAILPOINT": point})
     # A new file gets its name at once, where the file system has files without one.
     assert done.returncode == -signal.SIGKILL or (done.returncode == 0 and point == "files.write.named" and not there), done
     content = path.read_bytes() if path.exists() else None
@@ -65,46 +34,14 @@ def kill_write_in_guest(path, point, there):
     else:
         assert content == (OLD if there else None)
     # The next write is not disturbed.
-    assert as_agent("write", path, b"next", {}).returncode == 0
+    assert write_as_agent(path, b"next", {}).returncode == 0
     assert path.read_bytes() == b"next"
     if there:
         assert path.stat().st_mode & 0o777 == 0o640
-    return done.returncode != 0
 
 
-def kill_batch_in_guest(directory, point, number):
-    """A batch of files, of which some are there, that is killed at the pass of a point. Whether the kill hit."""
-    directory.mkdir()
-    names = [f"{at % 3}/{at}" for at in range(12)]
-    for name in names[::2]:
-        (directory / name).parent.mkdir(exist_ok=True)
-        (directory / name).write_bytes(OLD)
-    batch = b"".join(record(name, NEW) for name in names)
-    done = as_agent("write_many", directory, batch, {"PYRO_FAILPOINT": f"{point}:{number}"})
-    assert done.returncode in (0, -signal.SIGKILL), done
-    for at, name in enumerate(names):
-        path = directory / name
-        content = path.read_bytes() if path.exists() else None
-        assert content == NEW or (done.returncode != 0 and content == (None if at % 2 else OLD)), name
-    assert as_agent("write_many", directory, batch, {}).returncode == 0
-    assert all((directory / name).read_bytes() == NEW for name in names)
-    return done.returncode != 0
-
-
-@pytest.mark.parametrize("there", [True, False])
-@pytest.mark.parametrize("point", failpoints.FILES_GUEST)
-def test_a_write_that_is_killed_in_the_guest_has_no_half(scratch, point, there):
-    kill_write_in_guest(scratch / "dir/file", point, there)
-
-
-@pytest.mark.parametrize("point, number", [("files.write.received", 1), ("files.write.received", 7), ("files.write.named", 1),
-                                           ("files.write.named", 4)])
-def test_a_batch_that_is_killed_in_the_guest_has_old_files_and_new_ones(scratch, point, number):
-    assert kill_batch_in_guest(scratch / "dir", point, number)
-
-
-def kill_clients(pyro, task):
-    """Clients of a write that are killed at the named points, and in the middle. The points."""
+def test_a_client_that_is_killed_leaves_the_old_file_or_the_new(pyro, create):
+    task = create()
 
     def write(content, **env):
         return pyro.start("task", "files", "write", "-q", task.id, "f", env=env, stdin=subprocess.PIPE)
@@ -131,11 +68,6 @@ def kill_clients(pyro, task):
     siege.wait_for_no_orphans("a killed client")
     listed = pyro("task", "files", "list", task.id, ".", "--json").json
     assert [entry["path"] for entry in listed["entries"]] == ["f"]
-    return [*failpoints.FILES_CLIENT, "in the middle of a write"]
-
-
-def test_a_client_that_is_killed_leaves_the_old_file_or_the_new(pyro, create):
-    assert len(kill_clients(pyro, create())) == 3
 
 
 @pytest.mark.parametrize("victims", [["pyro-supervisor"], [harness.MACHINE], None])

@@ -94,11 +94,8 @@ def test_files_of_a_task(sdk, task):
     assert refused.value.hint == "with replace a file that is there is replaced"
     with pytest.raises(FileExistsError):
         task.copy_path("deep", "dir", replace=True)
-    for into_itself in (task.copy_path, task.move_path):
-        with pytest.raises(pyro_mcp.InvalidArgumentError, match="is a directory, and .* is in it") as refused:
-            into_itself("deep", "deep/new/below")
-        assert "into itself" in refused.value.hint
-    assert [entry["path"] for entry in task.list_files("deep")["entries"]] == ["er"]  # Nothing was made in it.
+    with pytest.raises(pyro_mcp.InvalidArgumentError):
+        task.copy_path("deep", "deep/er/below")
     assert task.move_path("plain", "tool", replace=True)["bytes"] == 0
     assert task.move_path("tool", "/srv/tool")["path"] == "/srv/tool"  # Another file system.
     with pytest.raises(FileNotFoundError):
@@ -161,3 +158,26 @@ def test_changes_are_told_until_the_caller_has_enough(task):
         done[0].result()
     assert told[0] == ("began", "") and ("created", "below/a") in told and ("created", "new") in told
     assert ("removed", "below/a") in told and told[-1] == ("created", "end")
+
+
+def test_patches_are_applied_whole_or_not_at_all(task):
+    task.write_files("patched", {"a": b"one\ntwo\nthree\n", "\u00fc": b"x\n"})
+    diff = ("--- a/a\n+++ b/a\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n"
+            "--- /dev/null\n+++ b/dir/new\n@@ -0,0 +1 @@\n+\u00fc\n")
+    assert task.patch(diff, directory="patched", check=True)["checked"]
+    assert task.read_file("patched/a") == b"one\ntwo\nthree\n"
+    done = task.patch(diff.encode(), directory="patched")
+    assert [(one["path"], one["kind"]) for one in done["files"]] == [("a", "modified"), ("dir/new", "added")]
+    assert (done["path"], done["added_lines"], done["removed_lines"]) == ("/workspace/patched", 2, 1)
+    assert task.read_file("patched/dir/new") == "\u00fc\n".encode()
+    with pytest.raises(pyro_mcp.ConflictError) as caught:
+        task.patch(diff, directory="patched")
+    assert caught.value.path == "/workspace/patched/a" and "hunk 1 of 1" in caught.value.message
+    assert "already" in caught.value.hint
+    with tempfile.TemporaryFile() as file:
+        file.write(diff.encode())
+        file.seek(0)
+        task.patch(file, directory="patched", reverse=True)
+    assert [one["path"] for one in task.list_files("patched", depth=2)["entries"]] == ["a", "\u00fc"]
+    with pytest.raises(pyro_mcp.InvalidArgumentError):
+        task.patch("", directory="patched")

@@ -16,20 +16,17 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <cstdint>
 #include <filesystem>
 #include <iterator>
 #include <memory>
-#include <semaphore>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "agent/agent.h"
+#include "agent/change_log.h"
 #include "agent/disk_freeze.h"
 #include "agent/file_program.h"
 #include "agent/testing/no_trees.h"
@@ -39,7 +36,6 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
-#include "sys/random.h"
 #include "wire/frame.h"
 
 namespace pyro::agent {
@@ -73,72 +69,17 @@ Status TakeMounts() {
   return OkStatus();
 }
 
-// The workspace of a disk: a directory beside the image, which begins with its name. So a copy of
-// the image, as a snapshot is one, has a workspace too. What a copy may name never changes again: a
-// guest works in a copy of its own. A guest without an image has no such disk.
-class Workspaces {
- public:
-  static Result<Workspaces> Open() {
-    char target[PATH_MAX] = {};
-    const std::string link = "/proc/self/fd/" + std::to_string(kDisk);
-    Workspaces all;
-    if (::readlink(link.c_str(), target, sizeof target - 1) < 0) return all;
-    const fs::path disk = target;
-    if (disk.filename() != "data.img") return all;
-    const fs::path path = disk.parent_path() / "fake-workspaces";
-    PYRO_RETURN_IF_ERROR(sys::MakeDirectories(path));
-    PYRO_ASSIGN_OR_RETURN(all.directory_, sys::OpenFile(path, O_RDONLY | O_DIRECTORY));
-    std::string name(kNameBytes, '\0');
-    const bool named = ::pread(kDisk, name.data(), kNameBytes, 0) == kNameBytes &&
-                       std::string_view(name).starts_with(kPrefix);
-    PYRO_ASSIGN_OR_RETURN(all.current_, all.Copy(named ? name : ""));
-    PYRO_RETURN_IF_ERROR(Name(all.current_));
-    return all;
-  }
-
-  // Where the guest works; empty: it has no disk.
-  fs::path current() const { return current_.empty() ? fs::path() : PathOf(current_); }
-
-  // From now to the thaw the image has the state of now.
-  Status Freeze() const {
-    if (current_.empty()) return OkStatus();
-    PYRO_ASSIGN_OR_RETURN(const std::string frozen, Copy(current_));
-    return Name(frozen);
-  }
-  Status Thaw() const { return current_.empty() ? OkStatus() : Name(current_); }
-
- private:
-  static constexpr std::string_view kPrefix = "workspace-";
-  static constexpr ssize_t kNameBytes = 26;
-
-  static Status Name(const std::string& name) {
-    if (::pwrite(kDisk, name.data(), name.size(), 0) == kNameBytes) return OkStatus();
-    return sys::ErrnoError(errno, "write", "data.img");
-  }
-
-  fs::path PathOf(const std::string& name) const {
-    return fs::path("/proc/self/fd") / std::to_string(directory_.get()) / name;
-  }
-
-  // An empty one if that is not there, as of a copy in another directory.
-  Result<std::string> Copy(const std::string& from) const {
-    std::string name(kPrefix);
-    for (const char byte : sys::RandomBytes(8)) {
-      name += fmt::format("{:02x}", static_cast<std::uint8_t>(byte));
-    }
-    std::error_code error;
-    fs::create_directory(PathOf(name), error);
-    if (!from.empty() && fs::is_directory(PathOf(from))) {
-      fs::copy(PathOf(from), PathOf(name),
-               fs::copy_options::recursive | fs::copy_options::copy_symlinks, error);
-    }
-    if (error) return sys::ErrnoError(error.value(), "copy", PathOf(from).native());
-    return name;
-  }
-
-  sys::UniqueFd directory_;
-  std::string current_;
-};
+// What the guest has written before is beside the image of its disk; one without an image forgets.
+Result<sys::UniqueFd> OpenWorkspace() {
+  char target[PATH_MAX] = {};
+  const std::string link = "/proc/self/fd/" + std::to_string(kDisk);
+  if (::readlink(link.c_str(), target, sizeof target - 1) < 0) return sys::UniqueFd();
+  const fs::path disk = target;
+  if (disk.filename() != "data.img") return sys::UniqueFd();
+  const fs::path workspace = disk.parent_path() / "fake-workspace";
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(workspace));
+  return sys::OpenFile(workspace, O_RDONLY | O_DIRECTORY);
+}
 
 Status Mount(const char* source, const fs::path& target, const char* type, unsigned long flags) {
   if (::mount(source, target.c_str(), type, flags, nullptr) == 0) return OkStatus();
@@ -146,7 +87,9 @@ Status Mount(const char* source, const fs::path& target, const char* type, unsig
 }
 
 // This host's directories, and a /workspace, /tmp and /root of its own.
-Status EnterRoot(const Workspaces& workspaces) {
+Status EnterRoot() {
+  PYRO_RETURN_IF_ERROR(TakeMounts());
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd workspace, OpenWorkspace());
   PYRO_RETURN_IF_ERROR(Mount("none", "/", nullptr, MS_REC | MS_PRIVATE));
   const fs::path root = "/tmp";
   PYRO_RETURN_IF_ERROR(Mount("tmpfs", root, "tmpfs", 0));
@@ -162,7 +105,8 @@ Status EnterRoot(const Workspaces& workspaces) {
     }
   }
   for (const char* name : {"workspace", "tmp", "root"}) fs::create_directory(root / name, error);
-  if (const fs::path from = workspaces.current(); !from.empty()) {
+  if (workspace.valid()) {
+    const std::string from = "/proc/self/fd/" + std::to_string(workspace.get());
     PYRO_RETURN_IF_ERROR(Mount(from.c_str(), root / "workspace", nullptr, MS_BIND));
   }
   if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) return sys::ErrnoError(errno, "chroot");
@@ -197,34 +141,21 @@ void PumpWithoutHello(int agent, int host) {
 }
 
 Status Serve(bool boots) {
-  PYRO_RETURN_IF_ERROR(TakeMounts());
-  PYRO_ASSIGN_OR_RETURN(const Workspaces workspaces, Workspaces::Open());
-  PYRO_RETURN_IF_ERROR(EnterRoot(workspaces));
+  PYRO_RETURN_IF_ERROR(EnterRoot());
   NoTrees trees;
   AgentOptions options;
   options.build = BuildId();
   options.kernel = sys::KernelRelease();
   options.trees = &trees;
   options.setup = [](const wire::GuestSetup&) { return OkStatus(); };
-  std::binary_semaphore moves(1);  // The disk; taken while it is frozen.
-  options.sync = [&moves] {
-    moves.acquire();
-    moves.release();
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd data, sys::OpenFile("/root", O_PATH | O_DIRECTORY));
+  options.data_disk = [&data] { return data.get(); };
+  options.sync = [&data] {
+    RecoverChanges(data.get());
     return OkStatus();
   };
-  DiskFreeze::Calls calls;
-  calls.freeze = [&] {
-    moves.acquire();
-    const Status frozen = workspaces.Freeze();
-    if (!frozen) moves.release();
-    return frozen;
-  };
-  calls.thaw = [&] {
-    const Status thawed = workspaces.Thaw();
-    moves.release();
-    return thawed;
-  };
-  const auto freeze = std::make_shared<DiskFreeze>(std::move(calls));
+  const auto freeze = std::make_shared<DiskFreeze>(
+      DiskFreeze::Calls{.freeze = [] { return OkStatus(); }, .thaw = [] { return OkStatus(); }});
   std::ranges::move(FreezeAnswerers(freeze), std::back_inserter(options.answerers));
   PYRO_ASSIGN_OR_RETURN(options.file_program, sys::OpenFile("/proc/self/exe", O_RDONLY));
   sys::SocketPair pair;

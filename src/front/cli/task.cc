@@ -157,6 +157,7 @@ void AddTask(CLI::App& app, Context& context) {
   AddTaskExport(*task, context);
   AddTaskHands(*task, context);
   AddTaskSnapshots(*task, context);
+  AddTaskPatch(*task, context);
   AddTaskCp(*task, context);
   AddTaskFiles(*task, context);
   AddRowCommand(
@@ -165,15 +166,13 @@ void AddTask(CLI::App& app, Context& context) {
        .texts = {.quiet = "Print nothing",
                  .example = "pyro task update web --label stage=test --timeout-seconds 5m"}},
       PrintTask);
-  AddRowCommand(*task, context,
-                {.operation = "task processes",
-                 .texts = {.quiet = "Print ids only", .example = "pyro task processes $id"},
-                 .waits = true});
-  AddRowCommand(
-      *task, context,
-      {.operation = "task rename",
-       .texts = {.quiet = "Print nothing", .example = "pyro task rename $id 'nightly build'"}},
-      PrintTask);
+  for (const api::Operation& operation : api::TaskOperations()) {
+    if (operation.example == nullptr) continue;
+    AddRowCommand(*task, context,
+                  {.operation = operation.name,
+                   .texts = {.quiet = "Print nothing", .example = operation.example},
+                   .waits = true});
+  }
 }
 
 }  // namespace pyro::cli

@@ -18,6 +18,7 @@ void AddTaskPs(CLI::App& task, Context& context);
 void AddTaskHands(CLI::App& task, Context& context);
 void AddTaskCp(CLI::App& task, Context& context);
 void AddTaskFiles(CLI::App& task, Context& context);
+void AddTaskPatch(CLI::App& task, Context& context);
 
 void PrintTasks(const Context& context, const TaskList& list, bool quiet);
 
