@@ -1,0 +1,80 @@
+// Files of a task's directory: its variables, the record of a snapshot and the resets. Any bytes
+// are read or refused, and what is written again is read back.
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/check.h"
+#include "state/instance/task_variables.h"
+#include "state/snapshot/snapshots.h"
+#include "sys/files.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace pyro;
+
+// As of a task that has the snapshot "s"; removed at the end.
+class TaskDirectory {
+ public:
+  TaskDirectory() {
+    char name[] = "/dev/shm/pyro-fuzz-XXXXXX";  // Where a sync takes no time.
+    PYRO_CHECK(::mkdtemp(name) != nullptr);
+    path_ = name;
+    PYRO_CHECK(sys::MakeDirectories(path_ / "snapshots/s").ok());
+    Write("data.img", "disk");
+  }
+  ~TaskDirectory() { (void)sys::RemoveTree(path_); }
+
+  const fs::path& path() const { return path_; }
+
+  void Write(const char* name, std::string_view text) const {
+    const auto file = sys::OpenFile(path_ / name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    PYRO_CHECK(file.ok() && sys::WriteAll(file->get(), text).ok());
+  }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const TaskDirectory task;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+
+  task.Write("env", text);
+  if (const auto variables = state::ReadTaskVariables(task.path())) {
+    PYRO_CHECK(!variables->contains(""));
+    PYRO_CHECK(state::WriteTaskVariables(task.path(), *variables).ok());
+    const auto again = state::ReadTaskVariables(task.path());
+    PYRO_CHECK(again.ok() && *again == *variables);
+  } else {
+    PYRO_CHECK(variables.error().code == ErrorCode::kDataLoss);
+    // Nothing of the file, which may hold secrets, is in the text.
+    static const std::string told = variables.error().message;
+    PYRO_CHECK(variables.error().message == told);
+  }
+
+  task.Write("snapshots/s/record.json", text);
+  const auto snapshot = state::ReadSnapshot(task.path(), "s");
+  PYRO_CHECK(snapshot.ok() ? snapshot->name == "s" : snapshot.error().code == ErrorCode::kDataLoss);
+  const auto list = state::ListSnapshots(task.path());
+  PYRO_CHECK(list.ok() && list->size() == (snapshot.ok() ? 1U : 0U));
+
+  task.Write("resets.json", text);
+  if (const auto resets = state::ReadResets(task.path())) {
+    for (const state::Reset& one : *resets) {
+      PYRO_CHECK(one.sequence >= 0 && one.snapshot.size() <= state::kMaxSnapshotName);
+    }
+  } else {
+    PYRO_CHECK(resets.error().code == ErrorCode::kDataLoss);
+  }
+  return 0;
+}
