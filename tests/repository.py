@@ -17,6 +17,31 @@ set -e
 echo "all passed"
 """
 MENDED = PROGRAM.replace('$1"', '$1!"')
+# Mends it, adds a program and removes a file.
+PATCH = """\
+diff --git a/old notes b/old notes
+deleted file mode 100644
+--- a/old notes\t
++++ /dev/null
+@@ -1 +0,0 @@
+-to be removed
+diff --git a/src/farewell b/src/farewell
+new file mode 100755
+--- /dev/null
++++ b/src/farewell
+@@ -0,0 +1,2 @@
++#!/bin/sh
++echo "Bye, $1!"
+diff --git a/src/greet b/src/greet
+--- a/src/greet
++++ b/src/greet
+@@ -1,2 +1,2 @@
+ #!/bin/sh
+-echo "Hello, $1"
++echo "Hello, $1!"
+"""
+# More than a patch can do; what is in build is ignored.
+COMMANDS = "printf '\\0\\1' > logo.bin && chmod 755 README && ln -sfn README latest && mkdir -p docs/empty build && echo x > build/more"
 # Runs, and does not mend it.
 WRONG = PROGRAM.replace("Hello", "Bye")
 
@@ -35,6 +60,15 @@ def make(path):
     write(path / "build/out", 0o644, "ignored\n")
     write(path / "todo", 0o600, "unknown to git\n")
     return path
+
+
+def changed(before):
+    """The tree after PATCH and COMMANDS."""
+    after = {name: one for name, one in before.items() if name != "old notes"}
+    directory = before["src"]
+    return after | {"src/farewell": ("file", "0o755", b'#!/bin/sh\necho "Bye, $1!"\n'), "src/greet": ("file", "0o755", MENDED.encode()),
+                    "logo.bin": ("file", "0o644", b"\0\1"), "README": ("file", "0o755", before["README"][2]),
+                    "latest": ("link", "README"), "docs": directory, "docs/empty": directory}
 
 
 def write(path, mode, content):

@@ -279,7 +279,7 @@ constexpr Operation kTaskFileOperations[] = {
             "changes nothing. ConflictError: a file is not as the diff has it; the message names "
             "the hunk and what is there, and ``path`` the file. InvalidArgumentError: the diff is "
             "malformed, or has a binary file.",
-        .no_tool = "task_exec applies patches by git",
+        .no_tool = "task_write_file with patch",
     }),
     By<ListTaskFilesRequest, &Engine::ListTaskFiles, kWhole>({
         .name = "task files list",
@@ -323,7 +323,9 @@ constexpr Operation kTaskFileOperations[] = {
         .effect = Effect::kChanges,
         .needs = kGuest | kContentIn,
         .sentence = "Write stdin to a file of a task, in place of what it had",
-        .for_models = "Write a whole file, from text or base64. Missing directories are made.",
+        .for_models =
+            "Write a whole file, from text or base64; missing directories are made. Or apply a patch "
+            "to files below the directory path, whole or not at all.",
         .for_python =
             "Replaces the content of a file of the guest, and makes the directories that are "
             "missing.\n\n"

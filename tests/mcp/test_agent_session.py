@@ -53,18 +53,22 @@ def test_an_agent_mends_a_repository_and_the_host_gets_what_it_made(session, scr
     assert session.value("task_diff", **known)["patch"] == ""
     assert session.value("task_status", **known)["command_count"] == 3
 
-    session.value("task_write_file", **known, path="src/greet", text=repository.MENDED)
-    passed = run("./'run tests'")
+    # A patch, of which a second time nothing is applied; and what only commands can do.
+    patched = session.value("task_write_file", **known, path=".", patch=repository.PATCH)
+    assert [(one["path"], one["kind"]) for one in patched["files"]] == [
+        ("old notes", "removed"), ("src/farewell", "added"), ("src/greet", "modified")]
+    refused = session.failure("task_write_file", **known, path=".", patch=repository.PATCH)
+    assert refused["code"] == "conflict" and "old notes" in refused["message"], refused
+    wrong = session.failure("task_write_file", **known, path="README", patch=repository.PATCH)
+    assert wrong["code"] == "not_a_directory" and "path is the directory" in wrong["hint"], wrong
+    passed = run("./'run tests' && " + repository.COMMANDS)
     assert (passed["exit_code"], passed["stdout"]) == (0, "all passed\n")
-    assert run("git status --porcelain")["stdout"] == " M src/greet\n?? todo\n"
 
-    # What the host gets: the mended program, byte for byte and mode for mode.
+    # What the host gets: all that the task made, byte for byte and mode for mode.
     out = scratch / "out"
     session.value("task_export", **known, path=".", destination=str(out))
-    expected = dict(before)
-    for ignored in ("build", "build/out"):
-        del expected[ignored]
-    expected["src/greet"] = ("file", "0o755", repository.MENDED.encode())
-    assert repository.tree(out) == expected
     assert repository.tree(repo) == before
+    seen = {name: one for name, one in before.items() if not name.startswith("build")}
+    made = {name: one for name, one in repository.tree(out).items() if not name.startswith("build")}
+    assert made == repository.changed(seen)
     assert session.value("task_delete", **known)["deleted"] is True

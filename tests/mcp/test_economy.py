@@ -68,7 +68,7 @@ EMPTY = {
     "task_exec": {"task_id": "task_aaaaaa", "command": "true", "cwd": "/", "user": "root", "stdin": "text"},
     "vm_exec": {"vm_id": "vm_aaaaaa", "command": "true", "cwd": "/", "user": "root"},
     "task_read_file": {"task_id": "task_aaaaaa", "path": "f"},
-    "task_write_file": {"task_id": "task_aaaaaa", "path": "f", "text": "x", "base64": "eA=="},
+    "task_write_file": {"task_id": "task_aaaaaa", "path": "f", "text": "x", "base64": "eA==", "patch": "x"},
     "task_export": {"task_id": "task_aaaaaa", "path": ".", "destination": "/nowhere"},
     "task_diff": {"task_id": "task_aaaaaa", "snapshot": "create"},
     "task_snapshot": {"task_id": "task_aaaaaa", "name": "one"},

@@ -38,17 +38,19 @@ def test_a_repository_is_mended_in_a_task_and_the_host_gets_what_was_made(pyro, 
     assert call("diff").out == b""
     assert len(task.entries()) == 3 and len(task.json("logs")["resets"]) == 1
 
-    call("files write", "src/greet", input=repository.MENDED.encode())
-    passed = task.exec("./run tests")
+    # A patch, of which a second time nothing is applied; and what only commands can do.
+    call("patch", input=repository.PATCH.encode())
+    harness.expect_error(pyro("task", "patch", "--json", task.id, input=repository.PATCH.encode()), 1, "conflict")
+    passed = task.exec("sh", "-c", "'./run tests' && " + repository.COMMANDS)
     assert (passed.code, passed.text) == (0, "all passed\n")
-    assert task.exec("git", "status", "--porcelain").text == " M src/greet\n?? todo\n"
+    assert task.exec("git", "status", "--porcelain").text.splitlines() == [
+        " M README", " M latest", " M logo.bin", ' D "old notes"', " M src/greet",
+        "?? src/farewell", "?? todo"]
 
-    # What the host gets: the mended program, byte for byte and mode for mode.
+    # What the host gets: all that the task made, byte for byte and mode for mode.
     out = scratch / "out"
     call("export", ".", out)
-    expected = dict(before)
-    for ignored in ("build", "build/out"):
-        del expected[ignored]
-    expected["src/greet"] = ("file", "0o755", repository.MENDED.encode())
-    assert repository.tree(out) == expected
     assert repository.tree(repo) == before
+    seen = {name: one for name, one in before.items() if not name.startswith("build")}
+    made = {name: one for name, one in repository.tree(out).items() if not name.startswith("build")}
+    assert made == repository.changed(seen)

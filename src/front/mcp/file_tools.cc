@@ -39,6 +39,7 @@ struct FileReadArguments : ReadTaskFileRequest {
 struct FileWriteArguments : WriteTaskFileRequest {
   std::string text;
   std::string base64;
+  std::string patch;
 };
 
 // Without what is rarely wanted: every model reads the list of tools.
@@ -48,9 +49,12 @@ constexpr api::Field kFileReadFields[] = {
     api::Row<FileReadArguments, &FileReadArguments::depth>("depth", "Of a directory: levels.")
         .In(1, kMaxFileDepth)};
 constexpr api::Field kFileWriteFields[] = {
-    api::Inline<FileWriteArguments, WriteTaskFileRequest>(), api::Absent("user"),
-    api::Absent("mode"), api::Row<FileWriteArguments, &FileWriteArguments::text>("text", "Text."),
-    api::Row<FileWriteArguments, &FileWriteArguments::base64>("base64", "Or bytes.")};
+    api::Inline<FileWriteArguments, WriteTaskFileRequest>(),
+    api::Absent("user"),
+    api::Absent("mode"),
+    api::Row<FileWriteArguments, &FileWriteArguments::text>("text", "Text."),
+    api::Row<FileWriteArguments, &FileWriteArguments::base64>("base64", "Or bytes."),
+    api::Row<FileWriteArguments, &FileWriteArguments::patch>("patch", "Or a unified diff.")};
 
 class PageSink : public OutputSink {
  public:
@@ -202,13 +206,36 @@ Answer ReadFile(const Host& host, CallContext& call, const Json& arguments) {
   return result;
 }
 
+// All of it or nothing. The path is the directory that its names count from.
+Answer ApplyPatch(const Host& host, CallContext& call, const FileWriteArguments& request) {
+  PatchTaskRequest patch;
+  patch.task_id = request.task_id;
+  patch.directory = request.path;
+  CallReport report(call, 0, "applying the patch");
+  PYRO_ASSIGN_OR_RETURN(const File input, FileOf(request.patch));
+  CallIo io = report.Io();
+  io.stdin_fd = ::fileno(input.get());
+  auto applied = host.engine.PatchTask(patch, io);
+  if (!applied && applied.error().code == ErrorCode::kNotDirectory) {
+    Error error = std::move(applied).error();
+    error.hint = "with a patch, path is the directory that its names count from, such as .";
+    return error;
+  }
+  if (!applied) return std::move(applied).error();
+  return ValueResult(ToJson(*applied));
+}
+
 Answer WriteFile(const Host& host, CallContext& call, const Json& arguments) {
   FileWriteArguments request;
   PYRO_RETURN_IF_ERROR(ReadArguments(FileWriteRows(), arguments, &request));
-  if (request.text.empty() == request.base64.empty()) {
-    return MakeError(ErrorCode::kInvalidArgument, "exactly one of text and base64 is needed",
+  const int given = static_cast<int>(!request.text.empty()) +
+                    static_cast<int>(!request.base64.empty()) +
+                    static_cast<int>(!request.patch.empty());
+  if (given != 1) {
+    return MakeError(ErrorCode::kInvalidArgument, "exactly one of text, base64 and patch is needed",
                      "give the file's whole content; task_exec with ': > FILE' makes an empty one");
   }
+  if (!request.patch.empty()) return ApplyPatch(host, call, request);
   auto bytes = request.base64.empty() ? std::optional(std::move(request.text))
                                       : mcp::DecodeBase64(request.base64);
   if (!bytes) {
