@@ -40,7 +40,8 @@ def commands(command: Command, words: str = "pyro") -> Iterator[tuple[str, Comma
 
 
 def option_row(option: dict[str, Any]) -> str:
-    names = ", ".join(option["names"]) + (f" {option['value']}" if option["value"] else "")
+    value = f" {option['value']}".replace("|", "\\|") if option["value"] else ""  # In a table.
+    names = ", ".join(option["names"]) + value
     default = f"`{option['default']}`" if option["default"] and option["value"] else ""
     return f"| `{names}` | {default} | {option['description']} |"
 

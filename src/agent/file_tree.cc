@@ -147,11 +147,13 @@ Status PrepareTarget(const wire::FileRequest& request) {
   const bool directory = S_ISDIR(info.st_mode);
   const auto [parent, name] = SplitPath(request.to);
   if (name.empty() || name == "." || name == "..") return FileError(EEXIST, request.to);
-  PYRO_RETURN_IF_ERROR(MakeParents(parent));
-  const std::string source = RealPath(request.path);
-  if (directory && (RealPath(parent) + "/").starts_with(source + "/")) {
+  // Before any directory is made, which would come to be in it.
+  std::string above = parent;
+  while (RealPath(above).empty() && above != "/") above = SplitPath(above).first;
+  if (directory && (RealPath(above) + "/").starts_with(RealPath(request.path) + "/")) {
     return FileError(EINVAL, request.to);
   }
+  PYRO_RETURN_IF_ERROR(MakeParents(parent));
   if (::lstat(request.to.c_str(), &info) == 0 &&
       (!request.replace || directory || S_ISDIR(info.st_mode))) {
     return FileError(EEXIST, request.to);

@@ -238,7 +238,6 @@ constexpr Operation kTaskOperations[] = {
         .method = "list_task_processes",
         .effect = Effect::kReads,
         .sentence = "Show the processes that run in a task's guest",
-        .example = "pyro task processes $id",
         .for_python =
             "Returns the processes in the task's guest, as the guest tells, and for each the "
             "command of the journal that it belongs to. A guest that does not run is not started: "
@@ -250,7 +249,6 @@ constexpr Operation kTaskOperations[] = {
         .method = "rename_task",
         .effect = Effect::kChanges,
         .sentence = "Give a task another name",
-        .example = "pyro task rename $id 'nightly build'",
         .no_tool = "task_create gives a name; the id works always",
     }),
     By<UpdateTaskRequest, &Engine::UpdateTask, &TaskRequest::task_id, &UpdateTaskRequest::changes>({
@@ -293,7 +291,7 @@ constexpr Operation kTaskOperations[] = {
         .method = "stop_task",
         .tool = "task_stop",
         .effect = Effect::kEnds,
-        .sentence = "Power a task's guest off, or kill one command; the next exec starts it again",
+        .sentence = "Power a task's guest off, or kill one command",
         .for_models =
             "With sequence: kill that command with everything it started; its output stays. "
             "Without: power the guest off, which ends every command; files and journal stay, and "
@@ -354,7 +352,7 @@ constexpr Operation kTaskOperations[] = {
         .tool = "task_diff",
         .effect = Effect::kReads,
         .needs = kGuest,
-        .sentence = "Show what a task's workspace has now, against a snapshot",
+        .sentence = "Show what a workspace has now, against a snapshot",
         .for_models =
             "Show what changed in /workspace since a snapshot: a patch as git writes it. It starts "
             "a guest and takes seconds. Times and owners do not count.",

@@ -98,8 +98,8 @@ constexpr Field kVmOptions[] = {
     Row<VmOptions, &VmOptions::network>(
         "network", "Let the guest reach the outside; without it there is no network")
         .ForModels("Internet; only now, not later."),
-    Row<VmOptions, &VmOptions::machine>(
-        "machine", "Run the guest on kvm, tcg, usermode (quick, a thinner wall) or auto")
+    Row<VmOptions, &VmOptions::machine>("machine",
+                                        "What runs the guest; usermode has a thinner wall")
         .ForModels("Only if asked for."),
     TtlRow<VmOptions>("Delete the VM N seconds after its last use; units s, m, h, d",
                       "Delete the VM this long after its last use."),

@@ -209,21 +209,29 @@ Status Staged::Commit() {
 // a process's working directory, and has to stay.
 Status Staged::MoveOut() {
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd dest, sys::OpenFile(target_.path, O_RDONLY | O_DIRECTORY));
-  if (target_.fill) {
-    const std::string where = target_.path.native();
-    PYRO_RETURN_IF_ERROR(MergeTree(root_.get(), dest.get(), where, directories_));
-    PYRO_RETURN_IF_ERROR(sys::RemoveTree(stage_));
-    root_ = std::move(dest);
-    return OkStatus();
+  const std::string where = target_.path.native();
+  if (!target_.fill) {
+    PYRO_ASSIGN_OR_RETURN(auto there, List(target_.path));
+    if (there.size() != 1) return Exists(target_);
   }
-  PYRO_ASSIGN_OR_RETURN(auto there, List(target_.path));
-  if (there.size() != 1) return Exists(target_);
+  Status moved = target_.fill ? MergeTree(root_.get(), dest.get(), where, directories_)
+                              : MoveEach(root_.get(), dest.get());
+  if (!moved) {
+    // A disk that is full in the middle: the directories that have come have their modes.
+    directories_.erase("");
+    (void)ApplyDirectories(dest.get(), directories_, where, Absent::kLeftOut);
+    return moved;
+  }
+  PYRO_RETURN_IF_ERROR(sys::RemoveTree(stage_));
+  root_ = std::move(dest);
+  return OkStatus();
+}
+
+Status Staged::MoveEach(int from, int to) const {
   PYRO_ASSIGN_OR_RETURN(const auto names, List(stage_));
   for (const std::string& name : names) {
-    PYRO_RETURN_IF_ERROR(RenameNoReplace(root_.get(), name.c_str(), dest.get(), name.c_str()));
+    PYRO_RETURN_IF_ERROR(RenameNoReplace(from, name.c_str(), to, name.c_str()));
   }
-  if (::rmdir(stage_.c_str()) != 0) return sys::ErrnoError(errno, "remove", stage_.native());
-  root_ = std::move(dest);
   return OkStatus();
 }
 

@@ -77,6 +77,7 @@ class Staged {
   Staged() = default;
 
   Status MoveOut();
+  Status MoveEach(int from, int to) const;
 
   ExportTarget target_;          // Its path is absolute.
   std::filesystem::path stage_;  // Empty: nothing to remove.

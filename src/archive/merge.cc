@@ -44,7 +44,7 @@ class Merger {
 
   // `name`: of both, below the roots. Without `move` it is only looked for what is in the way.
   Status Merge(int from, int into, const std::string& name, bool move) {
-    if (move) states_.erase(name);
+    if (!move) states_.erase(name);  // Before any is moved: what is left are new ones.
     const std::string path = where_ + (name.empty() ? "" : "/") + name;
     PYRO_ASSIGN_OR_RETURN(const auto leaves, EntriesOf(from, path));
     for (const std::string& leaf : leaves) {

@@ -29,7 +29,7 @@ struct Summary {
 
   std::uint64_t entries = 0;  // Written, directories included.
   std::uint64_t bytes = 0;    // Of the uncompressed tar stream.
-  // Receive only: the sizes of the files that were made, with their holes.
+  // Receive and WriteTree only: the sizes of the files, with their holes.
   std::uint64_t content_bytes = 0;
   // CopyArchive only: what follows the archive's end mark, and is left out; 0 if that is zeros.
   std::uint64_t trailing_bytes = 0;

@@ -258,6 +258,34 @@ TEST_F(FillTest, WhatIsInTheWayLeavesAllAsItWas) {
   EXPECT_EQ(std::distance(fs::directory_iterator(out_), {}), 2) << "no stage is left";
 }
 
+TEST_F(FillTest, WhatHasComeBeforeAnErrorHasItsModeAndTheRestIsAsItWas) {
+  const bool root = ::geteuid() == 0;
+  constexpr uid_t kOther = 65534;
+  for (const char* name : {"full", "rest"}) {
+    fs::create_directory(out_ / name);
+    fs::permissions(out_ / name, fs::perms(0555));  // No name comes to it, as on a full disk.
+  }
+  for (const fs::path& path : {directory_.path(), root_, out_, out_ / "full", out_ / "rest"}) {
+    ASSERT_TRUE(!root || ::chown(path.c_str(), kOther, kOther) == 0);
+  }
+  if (root) ::setfsuid(kOther);  // Without root's right to write anywhere.
+  const Status filled = Fill(TarBuilder()
+                                 .Add('5', "come/", "", "", 0755)
+                                 .Add('5', "come/below/", "", "", 0750)
+                                 .Add('5', "full/", "", "", 0700)
+                                 .Add('0', "full/f", "1")
+                                 .Add('5', "rest/", "", "", 0700)
+                                 .Add('5', "rest/new/", "", "", 0755));
+  if (root) ::setfsuid(0);
+  ASSERT_FALSE(filled.ok());
+  const auto mode = [&](const char* name) { return fs::status(out_ / name).permissions(); };
+  EXPECT_EQ(mode("come"), fs::perms(0755));
+  EXPECT_EQ(mode("come/below"), fs::perms(0750));
+  EXPECT_EQ(mode("rest"), fs::perms(0555)) << "directories that are there keep theirs";
+  EXPECT_FALSE(fs::exists(out_ / "rest/new"));
+  for (const char* name : {"full", "rest"}) fs::permissions(out_ / name, fs::perms(0755));
+}
+
 TEST_F(FillTest, WhatOneThatWasKilledLeftIsRemovedByTheNext) {
   fs::path left;
   {

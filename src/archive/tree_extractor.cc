@@ -207,7 +207,8 @@ Status ExtractContent(int fd, const Entry& entry, TarReader& reader, const std::
   return OkStatus();
 }
 
-Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where) {
+Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where,
+                        Absent absent) {
   // In reverse order a directory comes after all entries below it, and can still be entered for
   // them.
   for (auto it = directories.rbegin(); it != directories.rend(); ++it) {
@@ -219,6 +220,7 @@ Status ApplyDirectories(int root, const DirectoryStates& directories, const std:
           ::openat(fd.get(), name.substr(begin, end - begin).c_str(), kOpenDirectory));
       begin = end + 1;
     }
+    if (!fd.valid() && errno == ENOENT && absent == Absent::kLeftOut) continue;
     timespec times[2];
     SetTimes(times, state.seconds, state.nanoseconds);
     if (!fd.valid() || ::fchmod(fd.get(), state.mode) != 0 ||

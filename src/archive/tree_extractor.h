@@ -56,7 +56,10 @@ class TreeExtractor {
 // The content, mode and time of a regular file, into a new and empty one.
 Status ExtractContent(int fd, const Entry& entry, TarReader& reader, const std::string& where);
 
-// Gives the directories below `root`, and it itself, their modes and times.
-Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where);
+// Gives the directories below `root`, and it itself, their modes and times. One that is not there
+// is an error, or is left out.
+enum class Absent { kIsError, kLeftOut };
+Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where,
+                        Absent absent = Absent::kIsError);
 
 }  // namespace pyro::archive

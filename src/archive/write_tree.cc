@@ -240,6 +240,7 @@ class TreePacker {
       meter_.NoteGitPath(name, text, false);
     }
     PYRO_RETURN_IF_ERROR(AddFirst(entry, info));
+    meter_.CountContent(static_cast<std::uint64_t>(entry.size));
     return CopyContent(fd.get(), entry);
   }
 

@@ -93,6 +93,16 @@ TEST_F(WriteTreeTest, TheSameTreeMakesTheSameStreamOwnedByRoot) {
   EXPECT_EQ(summary_.bytes, once.size());
 }
 
+TEST_F(WriteTreeTest, TheSizesOfFilesAreCountedWithTheirHolesAndEachFileOnce) {
+  WriteFile(source_ / "f", "12345");
+  fs::create_hard_link(source_ / "f", source_ / "same");
+  fs::create_symlink("f", source_ / "link");
+  WriteFile(source_ / "hole", "");
+  fs::resize_file(source_ / "hole", 1 << 20);
+  (void)PackWhole();
+  EXPECT_EQ(summary_.content_bytes, 5u + (1u << 20));
+}
+
 TEST_F(WriteTreeTest, SocketsAreSkippedAndFifosWritten) {
   const std::string path = source_ / "socket";
   sockaddr_un address{AF_UNIX, {}};

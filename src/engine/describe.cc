@@ -103,7 +103,7 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
   info.defaults.cwd = task.cwd;
   info.defaults.user = task.user;
   info.defaults.timeout_seconds = task.timeout_seconds;
-  const auto env = state::ReadTaskVariables(state::InstanceDirectory(context.state, task.id));
+  const auto env = state::ReadTaskVariables(state::InstanceDirectory(context.state, task.id), task);
   // A broken file must not hide the others of a list.
   if (!env) info.last_error = env.error().message;
   if (env) {

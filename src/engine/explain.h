@@ -1,5 +1,6 @@
 // What to tell the caller of a command whose exit code alone does not say enough: a command that
-// did not start, was killed at its limit, or left processes behind that still print.
+// did not start, was killed at its limit, whose files could not be written out, or that left
+// processes behind that still print.
 
 #pragma once
 

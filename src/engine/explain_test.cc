@@ -92,5 +92,14 @@ TEST(ExplainTest, OutputThatIsNotKeptIsSaidToBeSo) {
             std::string::npos);
 }
 
+TEST(ExplainTest, ACommandWhoseFilesAreNotOnDiskIsNoSuccessWithoutAWord) {
+  const CommandSpec spec{.argv = {"sh"}};
+  const CommandEnd end{.output_left_open = true, .disk_failed = true};
+  const Explanation told = Explain(spec, end, "", InTask::kYes);
+  EXPECT_NE(told.message.find("could not write to its disk"), std::string::npos);
+  EXPECT_NE(told.hint.find("stop the task"), std::string::npos);
+  EXPECT_EQ(Explain(spec, end, "", InTask::kNo).hint, "make room on this host's disk");
+}
+
 }  // namespace
 }  // namespace pyro::engine

@@ -359,11 +359,7 @@ class SpareFiles : public GuestRecord {
 
   // As long as its pool, which every client that takes a spare renews.
   std::optional<std::chrono::milliseconds> WaitsFor() const override {
-    const auto pool = state::ReadSparePool(config_.spare_pool);
-    if (!pool || pool->count == 0) return std::nullopt;
-    const auto left = state::SparePoolExpiry(*pool) - clock_.Now();
-    if (left <= std::chrono::milliseconds(0)) return std::nullopt;
-    return left;
+    return state::SparesWaitFor(config_.spare_pool, clock_.Now());
   }
 
   Status Started(const wire::Ready&, const std::optional<wire::GuestNetwork>&) override {

@@ -1,6 +1,9 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +18,7 @@
 #include "state/registry.h"
 #include "state/test_support.h"
 #include "supervisor/guest_record.h"
+#include "sys/file_lock.h"
 #include "sys/test_directory.h"
 
 namespace pyro::supervisor {
@@ -219,6 +223,27 @@ TEST_F(SpareRecordTest, WaitsOnlyWhileItsPoolWantsOne) {
     ASSERT_TRUE(WriteSparePool(pool));
     EXPECT_EQ(record_->WaitsFor().has_value(), count == 1);
   }
+}
+
+TEST_F(SpareRecordTest, WaitsUntilItsPoolIsFullHoweverShortItsLeaseIs) {
+  state::SparePool pool;
+  pool.directory = spare_.parent_path();
+  pool.guest = "{}";
+  pool.count = 2;
+  pool.ttl = std::chrono::seconds(1);
+  ASSERT_TRUE(WriteSparePool(pool));
+  // Written two seconds ago.
+  const timespec before = {::time(nullptr) - 2, 0};
+  const timespec times[] = {before, before};
+  ASSERT_EQ(::utimensat(AT_FDCWD, (pool.directory / "pool.json").c_str(), times, 0), 0);
+  {
+    const auto filler = sys::FileLock::TryAcquire(state::SparePoolLock(pool.directory));
+    ASSERT_TRUE(filler && *filler);
+    EXPECT_EQ(record_->WaitsFor(), std::chrono::seconds(1));
+  }
+  EXPECT_FALSE(record_->WaitsFor());
+  state::TouchSparePool(pool.directory);
+  EXPECT_TRUE(record_->WaitsFor());
 }
 
 TEST_F(SpareRecordTest, ATaskThatCannotBeMadeLeavesNothingAndNoOtherIsTouched) {

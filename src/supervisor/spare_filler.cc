@@ -113,12 +113,16 @@ Status FillSparePool(const fs::path& directory, const Clock& clock,
   PYRO_ASSIGN_OR_RETURN(
       const sys::FileLock lock,
       sys::FileLock::Acquire(state::SparePoolLock(directory), Deadline::After(kOthersLimit)));
-  while (true) {
+  for (int started = 0;; ++started) {
     // What is wanted may change meanwhile.
     PYRO_ASSIGN_OR_RETURN(const state::SparePool pool, state::ReadSparePool(directory));
     PYRO_RETURN_IF_ERROR(OpenKeeper(pool));
     const int waiting = state::ClearDeadSpares(directory);
-    if (waiting >= pool.count || state::SparePoolExpiry(pool) <= clock.Now()) return OkStatus();
+    const bool full = waiting >= pool.count;
+    // Their time begins now: a short one would be over before the last of them is ready.
+    if (full && started > 0) state::TouchSparePool(directory);
+    const bool begun = started > 0 && started < pool.count;
+    if (full || (!begun && state::SparePoolExpiry(pool) <= clock.Now())) return OkStatus();
     if (on_spare) on_spare(fmt::format("{} of {}", waiting + 1, pool.count));
     PYRO_RETURN_IF_ERROR(StartSpare(pool));
     PYRO_FAILPOINT("spare.started");

@@ -117,6 +117,8 @@ def test_completions_know_commands_options_environments_and_tasks(create, pyro):
     assert complete(pyro, "run", "debian:12") == ["debian:12-base", "debian:12", "debian:12-build"]
     assert complete(pyro, "run", "--network", "--mem-mib", "512", "debian:12-bu") == ["debian:12-build"]
     assert complete(pyro, "run", "--mem-mib", "") == []
+    assert complete(pyro, "run", "--machine", "") == ["auto", "kvm", "tcg", "usermode"]
+    assert complete(pyro, "task", "logs", "--stream", "stde") == ["stderr"]
     assert complete(pyro, "run", "debian:12", "") == []
     assert complete(pyro, "run", "debian:12", "--", "l") == [":files"]
     assert complete(pyro, "task", "exec", "") == [task.id]

@@ -158,7 +158,7 @@ def read_contract(text: str) -> Contract:
         for names, default in re.findall(r"^\| `([^`]*)` \| (.*?) \|", body, re.M):
             long_name = re.search(r"--[\w-]+", names)
             assert long_name, names
-            commands[usage][long_name.group(0)] = Option(names, default.strip().strip("`"))
+            commands[usage][long_name.group(0)] = Option(names.replace("\\|", "|"), default.strip().strip("`"))
     package = re.search(r"^### The package\n(.*?)(?=^### |\Z)", sections["Python"], re.M | re.S)
     methods = re.search(r"^### `Pyro`\n(.*?)(?=^### |\Z)", sections["Python"], re.M | re.S)
     assert package and methods

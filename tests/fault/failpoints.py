@@ -36,7 +36,8 @@ SNAPSHOT_DELETE = ["task.snapshot.retired", "task.snapshot.removed"]
 RESET = ["task.reset.copied", "task.reset.guest-ended", "task.reset.announced", "task.reset.replaced",
          "task.reset.recorded"]
 # A change of a task's name, labels, lease or defaults.
-UPDATE = ["task.update.variables-written", "task.update.manifest-written", "task.update.row-committed"]
+UPDATE = ["task.update.variables-written", "task.update.manifest-written", "task.update.row-committed",
+          "task.update.variables-settled"]
 # A comparison with a snapshot, by a guest of its own.
 DIFF = ["task.diff.copied", "task.diff.compared"]
 # What the next call does after a crash.

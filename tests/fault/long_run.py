@@ -2,6 +2,7 @@
 """Thousands of kills in one run, outside of CI: of pyro, of supervisors and of guests, at random moments and at named points.
 
     python3 tests/fault/long_run.py --kills 10000 --real 200 --jobs 2
+    python3 tests/fault/long_run.py --kills 500 --real 60 --campaigns calls call_points write_points
 
 Most guests are processes of this host below the real supervisor (build/tests/fake); --real says how many kills hit guests of
 the real monitor. Each round has a state directory of its own. At its end nothing may be left: no lost command, no process, no
@@ -36,6 +37,7 @@ class Round:
     """What a campaign needs of pytest's fixtures, in a state directory of its own."""
 
     def __init__(self, real):
+        self.real = real
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="pyro-test-"))
         home = self.scratch / "home"
         home.mkdir()
@@ -107,9 +109,18 @@ def points(this, kills, choose):
     import test_failpoints
     stages = [actions for actions, _ in test_failpoints.STAGES.values()]
     choose.shuffle(stages)
+    return reach(this, kills, [action for stage in stages for action in stage])
+
+
+def reach(this, kills, actions):
+    """The named points of these, until there are enough."""
+    import test_failpoints
     campaign = test_failpoints.Campaign(this.pyro, this.create, this.scratch)
     this.ledgers.append(campaign.ledger)
-    for action in [action for stage in stages for action in stage]:
+    for action in actions:
+        # Guests of the fake have no program that compares.
+        if action is test_failpoints.Campaign.differences and not this.real:
+            continue
         campaign.task.stop()
         action(campaign)
         if campaign.killed.total() >= kills:
@@ -118,14 +129,52 @@ def points(this, kills, choose):
     return campaign.killed
 
 
+def calls(this, kills, choose):
+    """Calls on files and snapshots, at random moments."""
+    import test_workspace_faults
+    return test_workspace_faults.kill_calls(this.pyro, this.create(), this.scratch, kills, choose)
+
+
+def call_points(this, kills, choose):
+    """The named points of calls on snapshots."""
+    import test_failpoints
+    return reach(this, kills, [test_failpoints.Campaign.snapshots] * kills)
+
+
+def write_points(this, kills, choose):
+    """The named points of writes: in the client, and in the agent's own program as a process of this host."""
+    import failpoints
+    import test_file_faults
+    kills_of = collections.Counter()
+    task = this.create()
+    number = 0
+    while kills_of.total() < kills:
+        number += 1
+        kills_of.update(test_file_faults.kill_clients(this.pyro, task))
+        if this.real:
+            continue
+        for point in failpoints.FILES_GUEST:
+            for there in (True, False):
+                path = this.scratch / f"write-{number}-{point}-{there}/f"
+                kills_of[point] += test_file_faults.kill_write_in_guest(path, point, there)
+        for point in ("files.write.received", "files.write.named"):
+            path = this.scratch / f"batch-{number}-{point}"
+            kills_of[f"{point} of a batch"] += test_file_faults.kill_batch_in_guest(path, point, choose.randrange(1, 7))
+    return kills_of
+
+
 # Each with the share of rounds that it gets, and its kills in a round.
-CAMPAIGNS = {traffic: (6, 40), points: (2, 60), actions: (1, 20), runs: (1, 20)}
+CAMPAIGNS = {traffic: (6, 40), points: (2, 60), actions: (1, 20), runs: (1, 20), calls: (2, 30), call_points: (1, 20),
+             write_points: (1, 30)}
+# Those whose kills are all at named points.
+NAMED = {"points", "call_points", "write_points"}
 
 
-def play(real, left, choose):
-    """One round. Its line of the summary."""
+def play(real, left, choose, names=()):
+    """One round of one of these campaigns, or of any. Its line of the summary."""
     import siege
-    campaign, (_, most) = choose.choices(list(CAMPAIGNS.items()), [share for share, _ in CAMPAIGNS.values()])[0]
+    among = [(campaign, shares) for campaign, shares in CAMPAIGNS.items() if not names or campaign.__name__ in names]
+    campaign, (_, most) = choose.choices(among, [share for _, (share, _) in among])[0]
     begin = time.monotonic()
     line = collections.Counter(dict.fromkeys(FAULTS, 0))
     this = Round(real)
@@ -134,7 +183,7 @@ def play(real, left, choose):
         with open(os.devnull, "w", encoding="utf-8") as silent, contextlib.redirect_stdout(silent):
             kills = campaign(this, max(1, min(most, left)), choose)
         line["kills"] = kills.total()
-        line["kills at named points"] = kills.total() if campaign is points else 0
+        line["kills at named points"] = kills.total() if campaign.__name__ in NAMED else 0
         this.clear()
     except BaseException as error:  # pylint: disable=broad-exception-caught
         if isinstance(error, KeyboardInterrupt):
@@ -164,7 +213,7 @@ def bury():
             pass
 
 
-def lane(real, kills, seed):
+def lane(real, kills, seed, names):
     """Rounds until there are enough kills: a JSON line each, for the process that started this one."""
     harness.adopt_orphans()
     harness.patience = 10
@@ -174,7 +223,7 @@ def lane(real, kills, seed):
     choose = random.Random(seed)
     done = failed = 0
     while done < kills and failed < 10:
-        told = play(real, kills - done, choose)
+        told = play(real, kills - done, choose, names)
         bury()
         done += told["counts"]["kills"]
         failed += bool(told["failed"])
@@ -186,11 +235,13 @@ def main():
     parser.add_argument("--kills", type=int, default=10_000, help="in all")
     parser.add_argument("--real", type=int, default=200, help="how many of them hit guests of the real monitor")
     parser.add_argument("--jobs", type=int, default=2, help="how many rounds on the fake run at once")
+    parser.add_argument("--campaigns", nargs="+", choices=[campaign.__name__ for campaign in CAMPAIGNS], default=[],
+                        help="which of them; all without this")
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(1 << 32)), help="which kills")
     parser.add_argument("--lane", choices=("real", "fake"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.lane:
-        lane(options.lane == "real", options.kills, options.seed)
+        lane(options.lane == "real", options.kills, options.seed, options.campaigns)
         return 0
 
     print(f"seed {options.seed}: {options.kills} kills, {options.real} of them of real guests", flush=True)
@@ -201,10 +252,11 @@ def main():
     total = collections.Counter(dict.fromkeys((*FAULTS, "kills", "kills at named points", "kills of real guests",
                                                "commands finished"), 0))
     by_campaign = collections.Counter()
+    which = ["--campaigns", *options.campaigns] if options.campaigns else []
     codes = []
     for group in groups:
         processes = [subprocess.Popen([sys.executable, "-B", __file__, "--lane", kind, "--kills", str(kills), "--seed",
-                                       f"{options.seed}-{kind}-{number}"], stdout=subprocess.PIPE, text=True)
+                                       f"{options.seed}-{kind}-{number}", *which], stdout=subprocess.PIPE, text=True)
                      for number, (kind, kills) in enumerate(group) if kills > 0]
         for text in lines_of(processes):
             told = json.loads(text)
@@ -212,7 +264,7 @@ def main():
             kills = told["counts"].get("kills", 0)
             total["kills of real guests"] += kills if told["real"] else 0
             by_campaign[("real " if told["real"] else "fake ") + told["campaign"]] += kills
-            print(f"[{time.monotonic() - begin:7.0f} s] {'real' if told['real'] else 'fake'} {told['campaign']:8} "
+            print(f"[{time.monotonic() - begin:7.0f} s] {'real' if told['real'] else 'fake'} {told['campaign']:12} "
                   f"{kills:3} kills in {told['seconds']:6.1f} s; so far {summary(total)}", flush=True)
             if told["failed"]:
                 print(told["failed"], flush=True)

@@ -222,10 +222,6 @@ class Campaign:
             assert self.pyro("task", "snapshot", "create", other.id, "x").code == 0
             killed(point, "snapshot", "delete", other.id, "x")
             assert names() == ["create", "old"], point
-        for point in failpoints.DIFF:
-            killed(point, "diff", other.id, "--snapshot", "old")
-            harness.wait_until(lambda: self.pyro("vm", "list", "-q").text == "",
-                               f"{point} leaves no guest", 120)
         resets = 0
         for point in failpoints.RESET:
             assert other.exec("sh", "-c", "echo new > f").code == 0
@@ -242,8 +238,16 @@ class Campaign:
         other.delete()
         self.expect_gone(other)
 
+    def differences(self):
+        """The guest that has the snapshot goes with its caller."""
+        for point in failpoints.DIFF:
+            done = self.pyro("task", "diff", self.task.id, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            self.check(point)
+            harness.wait_until(lambda: self.pyro("vm", "list", "-q").text == "", f"{point} leaves no guest", 120)
+
     def updates(self):
-        """Row and variables are each the old or the new ones, and the same call again makes both new."""
+        """Row and variables are both the old or both the new ones, and the same call again makes both new."""
         other = self.clone()
 
         def label():
@@ -255,12 +259,12 @@ class Campaign:
         assert self.pyro("task", "update", other.id, "--label", "at=begin", "--env", "AT=begin").code == 0
         for point in failpoints.UPDATE:
             words = ("task", "update", other.id, "--label", f"at={point}", "--env", f"AT={point}")
-            before = label()
+            old = label()
             done = self.pyro(*words, env=self.env(point))
             assert done.code == -signal.SIGKILL, (point, done)
             assert [task.id for task in self.check(point)] == [other.id]
-            assert label() == (point if point == "task.update.row-committed" else before), point
-            assert variable() == f"{point}\n", point
+            new = point in ("task.update.row-committed", "task.update.variables-settled")
+            assert (label(), variable()) == ((point, f"{point}\n") if new else (old, f"{old}\n")), point
             assert self.pyro(*words).code == 0
             assert (label(), variable()) == (point, f"{point}\n")
         other.delete()
@@ -323,7 +327,7 @@ STAGES = {
     "removals": ([Campaign.settling, Campaign.exports, Campaign.adoptions, Campaign.deletions],
                  [*failpoints.SETTLE, *failpoints.LEFTOVER, *failpoints.EXPORT, *failpoints.ADOPT,
                   *failpoints.DELETE, *failpoints.DELETE_RUNNING]),
-    "snapshots": ([Campaign.snapshots, Campaign.updates],
+    "snapshots": ([Campaign.snapshots, Campaign.differences, Campaign.updates],
                   [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET, *failpoints.DIFF, *failpoints.UPDATE]),
     "creations": ([Campaign.creations, Campaign.leases],
                   [*failpoints.CREATE, *failpoints.SEED, *failpoints.LEASE]),

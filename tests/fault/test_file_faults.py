@@ -1,6 +1,7 @@
 """kill -9 during a write to a file of a task: the old content is there, or the new, and never a part."""
 
 import signal
+import struct
 import subprocess
 
 import failpoints
@@ -13,19 +14,23 @@ OLD = b"old\n"
 NEW = b"new" * 100_000
 
 
-def write_as_agent(path, content, env):
-    return file_agent.carry_out(content, env, path=str(path))
+def as_agent(operation, path, stdin, env):
+    return file_agent.carry_out(stdin, env, operation=operation, path=str(path))
 
 
-@pytest.mark.parametrize("there", [True, False])
-@pytest.mark.parametrize("point", failpoints.FILES_GUEST)
-def test_a_write_that_is_killed_in_the_guest_has_no_half(scratch, point, there):
-    path = scratch / "dir" / "file"
+def record(path, content):
+    """A file of a batch."""
+    header = file_agent.request(path=path, bytes=len(content), mode=0)
+    return struct.pack("<I", len(header)) + header + content
+
+
+def kill_write_in_guest(path, point, there):
+    """A write to a new file, or to one that is there, that is killed at a named point. Whether the kill hit."""
     path.parent.mkdir()
     if there:
         path.write_bytes(OLD)
         path.chmod(0o640)
-    done = write_as_agent(path, NEW, {"PYRO_FAILPOINT": point})
+    done = as_agent("write", path, NEW, {"PYRO_FAILPOINT": point})
     # A new file gets its name at once, where the file system has files without one.
     assert done.returncode == -signal.SIGKILL or (done.returncode == 0 and point == "files.write.named" and not there), done
     content = path.read_bytes() if path.exists() else None
@@ -34,14 +39,46 @@ def test_a_write_that_is_killed_in_the_guest_has_no_half(scratch, point, there):
     else:
         assert content == (OLD if there else None)
     # The next write is not disturbed.
-    assert write_as_agent(path, b"next", {}).returncode == 0
+    assert as_agent("write", path, b"next", {}).returncode == 0
     assert path.read_bytes() == b"next"
     if there:
         assert path.stat().st_mode & 0o777 == 0o640
+    return done.returncode != 0
 
 
-def test_a_client_that_is_killed_leaves_the_old_file_or_the_new(pyro, create):
-    task = create()
+def kill_batch_in_guest(directory, point, number):
+    """A batch of files, of which some are there, that is killed at the pass of a point. Whether the kill hit."""
+    directory.mkdir()
+    names = [f"{at % 3}/{at}" for at in range(12)]
+    for name in names[::2]:
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_bytes(OLD)
+    batch = b"".join(record(name, NEW) for name in names)
+    done = as_agent("write_many", directory, batch, {"PYRO_FAILPOINT": f"{point}:{number}"})
+    assert done.returncode in (0, -signal.SIGKILL), done
+    for at, name in enumerate(names):
+        path = directory / name
+        content = path.read_bytes() if path.exists() else None
+        assert content == NEW or (done.returncode != 0 and content == (None if at % 2 else OLD)), name
+    assert as_agent("write_many", directory, batch, {}).returncode == 0
+    assert all((directory / name).read_bytes() == NEW for name in names)
+    return done.returncode != 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("point", failpoints.FILES_GUEST)
+def test_a_write_that_is_killed_in_the_guest_has_no_half(scratch, point, there):
+    kill_write_in_guest(scratch / "dir/file", point, there)
+
+
+@pytest.mark.parametrize("point, number", [("files.write.received", 1), ("files.write.received", 7), ("files.write.named", 1),
+                                           ("files.write.named", 4)])
+def test_a_batch_that_is_killed_in_the_guest_has_old_files_and_new_ones(scratch, point, number):
+    assert kill_batch_in_guest(scratch / "dir", point, number)
+
+
+def kill_clients(pyro, task):
+    """Clients of a write that are killed at the named points, and in the middle. The points."""
 
     def write(content, **env):
         return pyro.start("task", "files", "write", "-q", task.id, "f", env=env, stdin=subprocess.PIPE)
@@ -68,6 +105,11 @@ def test_a_client_that_is_killed_leaves_the_old_file_or_the_new(pyro, create):
     siege.wait_for_no_orphans("a killed client")
     listed = pyro("task", "files", "list", task.id, ".", "--json").json
     assert [entry["path"] for entry in listed["entries"]] == ["f"]
+    return [*failpoints.FILES_CLIENT, "in the middle of a write"]
+
+
+def test_a_client_that_is_killed_leaves_the_old_file_or_the_new(pyro, create):
+    assert len(kill_clients(pyro, create())) == 3
 
 
 @pytest.mark.parametrize("victims", [["pyro-supervisor"], [harness.MACHINE], None])

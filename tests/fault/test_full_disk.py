@@ -120,19 +120,27 @@ def test_an_end_without_any_room_is_recorded_when_there_is_some(disk, task):
     expect_whole(task)
 
 
-def test_a_full_disk_below_the_guest_loses_nothing_finished(disk, create):
+def test_a_full_disk_below_the_guest_is_told_until_it_starts_again_and_loses_nothing_finished(pyro, disk, create):
     """Here the guest's own disk cannot grow, either."""
     one = create("--disk-mib", str(DISK_MIB))
     assert one.exec("sh", "-c", "echo hello > f; echo said; echo err >&2; exit 3").code == 3
-    disk.filler.write_bytes(bytes(8 << 20))
+    process = one.start("sh", "-c", "echo begun; read line; head -c 30000000 /dev/urandom > big; sync",
+                        flags=(), stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"begun\n"
     disk.fill()
-    done = one.exec("sh", "-c", "head -c 30000000 /dev/urandom > big; sync")
-    assert done.code != 0, done
-    print("a command whose guest has no disk left:", done.code, done.talk.strip()[-200:])
-    assert one.json("status")["state"] in ("started", "stopped")
+    done = harness.finish(process, b"go on\n")
+    # Its own exit code does not tell: the bytes were in the guest's memory when it ended.
+    assert "the guest could not write to its disk" in done.talk, done
+    assert one.json("status")["state"] == "started"
+    why = "the guest could not write to its disk, as when this host's disk is full; make room, stop the task, "
+    assert one.json("status")["read_only"].startswith(why)
+    assert f"\nRead-only: {why}" in pyro("task", "status", one.id).text
     disk.make_room()
     one.stop()
+    assert one.json("status")["read_only"] is None
     expect_whole(one)
+    assert one.exec("sh", "-c", "head -c 5000000 /dev/urandom > big; sync").code == 0
+    assert one.json("status")["read_only"] is None
 
 
 @pytest.mark.parametrize("state", ["started", "stopped"])

@@ -23,9 +23,10 @@ def kept():
 
 
 @pytest.mark.skipif(not (long_run.FAKE / "pyro-supervisor").exists(), reason="pyro-supervisor-fake is not built")
-def test_a_short_run_loses_nothing(cache_dir):
-    done = subprocess.run([sys.executable, "-B", PROGRAM, "--kills", "4", "--real", "0", "--jobs", "1"], capture_output=True,
-                          text=True, check=False)
+@pytest.mark.parametrize("campaigns", [[], ["--campaigns", "calls"]], ids=["any", "calls"])
+def test_a_short_run_loses_nothing(cache_dir, campaigns):
+    done = subprocess.run([sys.executable, "-B", PROGRAM, "--kills", "4", "--real", "0", "--jobs", "1", *campaigns],
+                          capture_output=True, text=True, check=False)
     assert done.returncode == 0, done
     summary = done.stdout.splitlines()[-3]
     kills = int(summary.split(" kills, ")[0].split()[-1])

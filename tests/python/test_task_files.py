@@ -94,8 +94,11 @@ def test_files_of_a_task(sdk, task):
     assert refused.value.hint == "with replace a file that is there is replaced"
     with pytest.raises(FileExistsError):
         task.copy_path("deep", "dir", replace=True)
-    with pytest.raises(pyro_mcp.InvalidArgumentError):
-        task.copy_path("deep", "deep/er/below")
+    for into_itself in (task.copy_path, task.move_path):
+        with pytest.raises(pyro_mcp.InvalidArgumentError, match="is a directory, and .* is in it") as refused:
+            into_itself("deep", "deep/new/below")
+        assert "into itself" in refused.value.hint
+    assert [entry["path"] for entry in task.list_files("deep")["entries"]] == ["er"]  # Nothing was made in it.
     assert task.move_path("plain", "tool", replace=True)["bytes"] == 0
     assert task.move_path("tool", "/srv/tool")["path"] == "/srv/tool"  # Another file system.
     with pytest.raises(FileNotFoundError):

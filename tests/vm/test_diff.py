@@ -100,6 +100,10 @@ def test_a_document_tells_kinds_modes_and_sizes(pyro, create, scratch):
     assert shown.splitlines() == ["# modified file big: too large to be shown",
                                   "diff --git a/binary b/binary", "Binary files a/binary and b/binary differ"]
     harness.expect_error(pyro("task", "diff", "--json", task.id, "/etc"), 1, "invalid_argument")
+    # A path that one state has is one; a name that neither has is a mistake.
+    wrong = pyro("task", "diff", "--json", task.id, "gone", "bynary")
+    harness.expect_error(wrong, 1, "not_found")
+    assert "'/workspace/bynary'" in wrong.json["error"]["message"] and "--snapshot" in wrong.json["error"]["hint"]
     harness.expect_error(pyro("task", "diff", "--json", task.id, "--snapshot", "none"), 1, "not_found")
 
 

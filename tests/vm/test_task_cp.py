@@ -88,6 +88,17 @@ def test_files_and_trees_go_by_the_rules_of_docker_cp(pyro, create, scratch):
     (out / "one").unlink()
     (out / "one").mkdir()
     harness.expect_error(pyro("task", "cp", "--json", f"{task.id}:one", out), 1, "is_a_directory")
+    # Of a tree the bytes of its files, both ways.
+    into = pyro("task", "cp", "--json", tree, f"{task.id}:counted").json
+    assert into["bytes"] == sum(path.stat().st_size for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+    # For people: what is there, in words, and names alone with -q.
+    assert pyro("task", "files", "mkdir", task.id, "made").text == "/workspace/made\n"
+    assert pyro("task", "files", "copy", task.id, "one", "made/one").text == "/workspace/made/one (2 B)\n"
+    shown = pyro("task", "files", "stat", task.id, "made/one").text.splitlines()
+    assert shown[:3] == ["Path: /workspace/made/one", "Kind: file", "Bytes: 2"] and "Mode: 0" in shown[3], shown
+    assert shown[-1] == f"Task: {task.id}"
+    assert pyro("task", "files", "list", "-q", task.id, "counted").text == "a b\\x0a\nrun\nsub\n"
+    assert pyro("task", "files", "remove", task.id, "made", "--recursive").text == f"Task: {task.id}\nPath: /workspace/made\nEntries: 2\n"
     done = pyro("task", "cp", "--json", f"{task.id}:new/tree", scratch / "json").json
     assert (done["task_id"], done["path"], done["host_path"]) == (task.id, "/workspace/new/tree", str(scratch / "json"))
 

@@ -16,14 +16,18 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <semaphore>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "agent/agent.h"
 #include "agent/change_log.h"
@@ -36,6 +40,7 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "sys/random.h"
 #include "wire/frame.h"
 
 namespace pyro::agent {
@@ -69,27 +74,110 @@ Status TakeMounts() {
   return OkStatus();
 }
 
-// What the guest has written before is beside the image of its disk; one without an image forgets.
-Result<sys::UniqueFd> OpenWorkspace() {
-  char target[PATH_MAX] = {};
-  const std::string link = "/proc/self/fd/" + std::to_string(kDisk);
-  if (::readlink(link.c_str(), target, sizeof target - 1) < 0) return sys::UniqueFd();
-  const fs::path disk = target;
-  if (disk.filename() != "data.img") return sys::UniqueFd();
-  const fs::path workspace = disk.parent_path() / "fake-workspace";
-  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(workspace));
-  return sys::OpenFile(workspace, O_RDONLY | O_DIRECTORY);
-}
-
 Status Mount(const char* source, const fs::path& target, const char* type, unsigned long flags) {
   if (::mount(source, target.c_str(), type, flags, nullptr) == 0) return OkStatus();
   return sys::ErrnoError(errno, "mount", target.native());
 }
 
+// The workspace of a disk: a directory beside the image, which begins with its name. So a copy of
+// the image, as a snapshot is one, has a workspace too. What a copy may name never changes again: a
+// guest works in a copy of its own. A guest without an image has no such disk.
+class Workspaces {
+ public:
+  // While the host's root is there.
+  static Result<Workspaces> Open() {
+    char target[PATH_MAX] = {};
+    const std::string link = "/proc/self/fd/" + std::to_string(kDisk);
+    Workspaces all;
+    if (::readlink(link.c_str(), target, sizeof target - 1) < 0) return all;
+    const fs::path disk = target;
+    if (disk.filename() != "data.img") return all;
+    const fs::path path = disk.parent_path() / "fake-workspaces";
+    PYRO_RETURN_IF_ERROR(sys::MakeDirectories(path));
+    PYRO_ASSIGN_OR_RETURN(all.directory_, sys::OpenFile(path, O_RDONLY | O_DIRECTORY));
+    return all;
+  }
+
+  // In the guest's root: gives it its workspace.
+  Status Begin() {
+    if (!directory_.valid()) return OkStatus();
+    std::string name(kNameBytes, '\0');
+    if (::pread(kDisk, name.data(), kNameBytes, 0) != kNameBytes || !name.starts_with(kPrefix) ||
+        !fs::is_directory(PathOf(name))) {
+      name.clear();
+    } else {
+      // Notes of changes go by inodes, which a copy has not.
+      PYRO_RETURN_IF_ERROR(Show(name));
+      PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd data, OpenDataOf(name));
+      RecoverChanges(data.get());
+      if (::umount2(kWorkspace, MNT_DETACH) != 0) return sys::ErrnoError(errno, "umount");
+    }
+    PYRO_ASSIGN_OR_RETURN(current_, Copy(name));
+    PYRO_RETURN_IF_ERROR(Name(current_));
+    return Show(current_);
+  }
+
+  // What only the agent sees of the disk.
+  Result<sys::UniqueFd> OpenData() const {
+    if (current_.empty()) return sys::OpenFile("/root", O_PATH | O_DIRECTORY);
+    return OpenDataOf(current_);
+  }
+
+  // From now to the thaw the image has the state of now.
+  Status Freeze() const {
+    if (current_.empty()) return OkStatus();
+    PYRO_ASSIGN_OR_RETURN(const std::string frozen, Copy(current_));
+    return Name(frozen);
+  }
+  Status Thaw() const { return current_.empty() ? OkStatus() : Name(current_); }
+
+ private:
+  static constexpr const char* kWorkspace = "/workspace";
+  static constexpr std::string_view kPrefix = "workspace-";
+  static constexpr ssize_t kNameBytes = 26;
+
+  static Status Name(const std::string& name) {
+    if (::pwrite(kDisk, name.data(), name.size(), 0) == kNameBytes) return OkStatus();
+    return sys::ErrnoError(errno, "write", "data.img");
+  }
+
+  fs::path PathOf(const std::string& name) const {
+    return fs::path("/proc/self/fd") / std::to_string(directory_.get()) / name;
+  }
+
+  Status Show(const std::string& name) const {
+    return Mount((PathOf(name) / "files").c_str(), kWorkspace, nullptr, MS_BIND);
+  }
+
+  Result<sys::UniqueFd> OpenDataOf(const std::string& name) const {
+    return sys::OpenFile(PathOf(name) / "data", O_RDONLY | O_DIRECTORY);
+  }
+
+  // An empty one of none.
+  Result<std::string> Copy(const std::string& from) const {
+    std::string name(kPrefix);
+    for (const char byte : sys::RandomBytes(8)) {
+      name += fmt::format("{:02x}", static_cast<std::uint8_t>(byte));
+    }
+    std::error_code error;
+    fs::create_directory(PathOf(name), error);
+    if (from.empty()) {
+      fs::create_directory(PathOf(name) / "files", error);
+      fs::create_directory(PathOf(name) / "data", error);
+    } else {
+      fs::copy(PathOf(from), PathOf(name),
+               fs::copy_options::recursive | fs::copy_options::copy_symlinks, error);
+    }
+    if (error) return sys::ErrnoError(error.value(), "copy", PathOf(from).native());
+    return name;
+  }
+
+  sys::UniqueFd directory_;
+  std::string current_;
+};
+
 // This host's directories, and a /workspace, /tmp and /root of its own.
 Status EnterRoot() {
-  PYRO_RETURN_IF_ERROR(TakeMounts());
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd workspace, OpenWorkspace());
   PYRO_RETURN_IF_ERROR(Mount("none", "/", nullptr, MS_REC | MS_PRIVATE));
   const fs::path root = "/tmp";
   PYRO_RETURN_IF_ERROR(Mount("tmpfs", root, "tmpfs", 0));
@@ -105,10 +193,6 @@ Status EnterRoot() {
     }
   }
   for (const char* name : {"workspace", "tmp", "root"}) fs::create_directory(root / name, error);
-  if (workspace.valid()) {
-    const std::string from = "/proc/self/fd/" + std::to_string(workspace.get());
-    PYRO_RETURN_IF_ERROR(Mount(from.c_str(), root / "workspace", nullptr, MS_BIND));
-  }
   if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) return sys::ErrnoError(errno, "chroot");
   return OkStatus();
 }
@@ -141,21 +225,38 @@ void PumpWithoutHello(int agent, int host) {
 }
 
 Status Serve(bool boots) {
+  PYRO_RETURN_IF_ERROR(TakeMounts());
+  PYRO_ASSIGN_OR_RETURN(Workspaces workspaces, Workspaces::Open());
   PYRO_RETURN_IF_ERROR(EnterRoot());
+  PYRO_RETURN_IF_ERROR(workspaces.Begin());
   NoTrees trees;
   AgentOptions options;
   options.build = BuildId();
   options.kernel = sys::KernelRelease();
   options.trees = &trees;
   options.setup = [](const wire::GuestSetup&) { return OkStatus(); };
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd data, sys::OpenFile("/root", O_PATH | O_DIRECTORY));
+  std::binary_semaphore moves(1);  // The disk; taken while it is frozen.
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd data, workspaces.OpenData());
   options.data_disk = [&data] { return data.get(); };
-  options.sync = [&data] {
+  options.sync = [&moves, &data] {
+    moves.acquire();
+    moves.release();
     RecoverChanges(data.get());
     return OkStatus();
   };
-  const auto freeze = std::make_shared<DiskFreeze>(
-      DiskFreeze::Calls{.freeze = [] { return OkStatus(); }, .thaw = [] { return OkStatus(); }});
+  DiskFreeze::Calls calls;
+  calls.freeze = [&] {
+    moves.acquire();
+    const Status frozen = workspaces.Freeze();
+    if (!frozen) moves.release();
+    return frozen;
+  };
+  calls.thaw = [&] {
+    const Status thawed = workspaces.Thaw();
+    moves.release();
+    return thawed;
+  };
+  const auto freeze = std::make_shared<DiskFreeze>(std::move(calls));
   std::ranges::move(FreezeAnswerers(freeze), std::back_inserter(options.answerers));
   PYRO_ASSIGN_OR_RETURN(options.file_program, sys::OpenFile("/proc/self/exe", O_RDONLY));
   sys::SocketPair pair;

@@ -126,7 +126,8 @@ Result<wire::Ready> SupervisorLink::AwaitReady(Deadline deadline, const CallIo& 
         break;
       }
       case FrameType::kStopped:
-        return MakeError(ErrorCode::kGuestUnavailable, "the VM was stopped while it started");
+        return MakeError(ErrorCode::kGuestUnavailable, "the guest was stopped while it started",
+                         "another process stopped or deleted it");
       default:
         return MakeError(ErrorCode::kProtocol, "an unexpected frame from the supervisor");
     }

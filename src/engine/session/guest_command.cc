@@ -125,4 +125,14 @@ Status PlainCommand::Take(const Frame& frame) {
   return frame.type == FrameType::kData ? output_.Received(frame) : GuestCommand::Take(frame);
 }
 
+Error TaskWork::Lost(Loss loss) const {
+  if (loss == Loss::kSilent) {
+    return MakeError(ErrorCode::kTimedOut, "the task's supervisor does not answer", "try again");
+  }
+  return MakeError(ErrorCode::kGuestUnavailable,
+                   loss == Loss::kStopped ? "the task was stopped before this call was done"
+                                          : "the task's guest died before this call was done",
+                   "call again: the task keeps its workspace and starts by itself");
+}
+
 }  // namespace pyro::engine

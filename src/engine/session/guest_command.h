@@ -98,4 +98,15 @@ class PlainCommand : public GuestCommand {
   FrameOutput output_;
 };
 
+// The same for a piece of a call's own work in a task's guest, such as a copy. Errors are about the
+// task.
+class TaskWork : public PlainCommand {
+ public:
+  using PlainCommand::PlainCommand;
+
+ private:
+  Error Lost(Loss loss) const override;
+  Error LinkBroke(Error) const override { return Lost(Loss::kGuestDied); }
+};
+
 }  // namespace pyro::engine

@@ -77,6 +77,18 @@ Status CheckCarriedOut(const wire::Exec& exec, const CommandEnd& end) {
                    "its memory may be too small, or a command in it did that");
 }
 
+// A directory of the guest whose new path is in it.
+Error IntoItself(const std::string& from, const std::string& to) {
+  Error error =
+      MakeError(ErrorCode::kInvalidArgument,
+                fmt::format("'{}' in the task is a directory, and '{}' is in it", Printable(from),
+                            Printable(to)),
+                "a directory cannot be moved or copied into itself: choose a path outside of it");
+  error.sys_errno = EINVAL;
+  error.path = to;
+  return error;
+}
+
 // What lets a call through that ended so; empty: nothing that a caller can set.
 std::string_view WayOut(wire::FileOperation operation, int number) {
   switch (operation) {
@@ -142,9 +154,10 @@ Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call
   exec.cwd = kWorkspace;
   exec.user = call.user;
   exec.sync = call.changes;
-  const bool read = call.request.operation == wire::FileOperation::kRead;
+  const wire::FileOperation operation = call.request.operation;
+  const bool read = operation == wire::FileOperation::kRead;
   FileCallSink sink(content, read ? call.request.limit : 0);
-  PlainCommand command(link, exec, io);
+  TaskWork command(link, exec, io);
   if (Status done = CommandSession(command, &sink, io).Run(); !done) {
     Error error = std::move(done).error();
     if (error.code == ErrorCode::kProtocol && error.hint.empty()) {
@@ -163,8 +176,11 @@ Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call
     error.path = end.path;
     return error;
   }
+  const bool to_another_path =
+      operation == wire::FileOperation::kMove || operation == wire::FileOperation::kCopy;
+  if (to_another_path && number == EINVAL) return IntoItself(call.request.path, end.path);
   Error error = FileCallError(number, end.path);
-  if (const auto way = WayOut(call.request.operation, number); !way.empty()) error.hint = way;
+  if (const auto way = WayOut(operation, number); !way.empty()) error.hint = way;
   return error;
 }
 

@@ -2,7 +2,9 @@
 
 #include "engine/task/file_call.h"
 
+#include <cerrno>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -45,6 +47,53 @@ TEST(FileCallTest, AGuestSendsNoMoreOfAFileThanWasAskedFor) {
   ASSERT_FALSE(more.ok());
   EXPECT_EQ(more.error().code, ErrorCode::kProtocol) << more.error().message;
   EXPECT_LE(other.out.size(), 8u);
+}
+
+// The error of an operation that the peer answers so.
+Error RefusalOf(wire::FileOperation operation, Peer::Answer answer) {
+  Peer peer(std::move(answer));
+  SupervisorLink link = peer.Connect();
+  FileCall call;
+  call.request.operation = operation;
+  call.request.path = "/workspace/dir";
+  const auto done = CarryOutInGuest(link, call, nullptr, {});
+  EXPECT_FALSE(done.ok());
+  return done ? Error() : done.error();
+}
+
+TEST(FileCallTest, AStopInTheMiddleIsToldInTermsOfTheTask) {
+  for (const bool dies : {false, true}) {
+    const Error error =
+        RefusalOf(wire::FileOperation::kStat, [dies](Peer& self, const wire::Frame& frame) {
+          if (frame.type != wire::FrameType::kExec) return;
+          if (dies) return self.SayExited(Outcome::kInterrupted);
+          self.Say(wire::Plain(wire::FrameType::kStopped));
+        });
+    EXPECT_EQ(error.code, ErrorCode::kGuestUnavailable);
+    EXPECT_EQ(error.message, dies ? "the task's guest died before this call was done"
+                                  : "the task was stopped before this call was done");
+    EXPECT_EQ(error.hint, "call again: the task keeps its workspace and starts by itself");
+  }
+}
+
+TEST(FileCallTest, ADirectoryIsNotMovedOrCopiedIntoItself) {
+  for (const auto operation : {wire::FileOperation::kMove, wire::FileOperation::kCopy}) {
+    const Error error = RefusalOf(operation, [](Peer& self, const wire::Frame& frame) {
+      if (frame.type != wire::FrameType::kEof) return;
+      wire::FileEnd end;
+      end.error = EINVAL;
+      end.path = "/workspace/dir/sub";
+      self.Say(EncodeFrame(wire::Ready{}.ToFrame()) +
+               wire::EncodeData(kTestChannel, wire::StreamOf(OutputStream::kStderr),
+                                wire::FileRecord(end)) +
+               EncodeFrame(wire::Exited{}.ToFrame(kTestChannel)));
+    });
+    EXPECT_EQ(error.code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(error.path, "/workspace/dir/sub");
+    EXPECT_EQ(error.message,
+              "'/workspace/dir' in the task is a directory, and '/workspace/dir/sub' is in it");
+    EXPECT_NE(error.hint.find("into itself"), std::string::npos) << error.hint;
+  }
 }
 
 }  // namespace

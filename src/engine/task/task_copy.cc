@@ -115,7 +115,7 @@ Result<std::uint64_t> CopyTreeIn(SupervisorLink& link, const Context& context,
   PYRO_ASSIGN_OR_RETURN(const archive::Summary summary,
                         StreamIntoGuest(link, unpack, pack, "the copy could not be unpacked", io));
   notices.Add(SeedNotices(summary, source));
-  return summary.bytes;
+  return summary.content_bytes;
 }
 
 // Carries a stream to the reader of a pipe, until either has ended.

@@ -1,6 +1,7 @@
 #include "engine/task/task_diff.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "engine/instance/instance_guest.h"
 #include "engine/session/guest_command.h"
 #include "engine/task/disk_copy.h"
+#include "engine/task/file_call.h"
 #include "engine/task/text_diff.h"
 #include "state/instance/instance_directory.h"
 #include "state/snapshot/snapshots.h"
@@ -100,7 +102,7 @@ class TreeReader {
     io.stdin_fd = file.get();
     io.cancel_fd = cancel_fd_;
     TextSink sink(most);
-    PlainCommand command(link_, exec, io);
+    TaskWork command(link_, exec, io);
     PYRO_RETURN_IF_ERROR(CommandSession(command, &sink, io).Run());
     if (command.end().ExitCode() == 0) return std::move(sink.text());
     return MakeError(ErrorCode::kGuestUnavailable,
@@ -343,6 +345,14 @@ Result<TaskDiff> DiffTrees(TreeReader& before, TreeReader& after,
   reader.join();
   if (!*old_tree) return old_tree->error();
   if (!new_tree) return new_tree.error();
+  for (const std::string& path : paths) {
+    if ((*old_tree)->contains(path) || new_tree->contains(path)) continue;
+    Error missing = FileCallError(ENOENT, fmt::format("{}/{}", kWorkspaceRoot, path));
+    missing.message =
+        fmt::format("neither the task nor its snapshot has '{}'", Printable(missing.path));
+    missing.hint = "paths begin at /workspace; a snapshot is named by --snapshot";
+    return missing;
+  }
   KeepBelow(**old_tree, paths);
   KeepBelow(*new_tree, paths);
   TreeChanges found = CompareTrees(**old_tree, *new_tree);

@@ -133,24 +133,32 @@ bool ChangesVariables(const TaskChanges& changes) {
 }
 
 // Those of the task as it is, unless all of them are replaced.
-Result<Pairs> VariablesBefore(const std::filesystem::path& directory, const TaskChanges& changes) {
-  auto read = state::ReadTaskVariables(directory);
+Result<Pairs> VariablesBefore(const std::filesystem::path& directory, const InstanceRecord& task,
+                              const TaskChanges& changes) {
+  auto read = state::ReadTaskVariables(directory, task);
   const bool replaced =
       std::find(changes.unset.begin(), changes.unset.end(), "env") != changes.unset.end();
   return !read && replaced ? Pairs() : std::move(read);
 }
 
+// Those that were proposed for the row are written to their own file. Until then they count, too.
+Status SettleVariables(Found& found, const std::filesystem::path& directory) {
+  PYRO_ASSIGN_OR_RETURN(const InstanceRecord now, found.registry.Get(found.instance.id));
+  return state::SettleTaskVariables(directory, now);
+}
+
 // Row, manifest and variables in one transaction: of two that change a task at once, all three keep
-// what one of them wrote.
+// what one of them wrote. The commit of the row is the moment of the change.
 Result<InstanceRecord> Store(const Context& context, Found& found, const TaskChanges& changes) {
   const InstanceId& id = found.instance.id;
   const auto directory = state::InstanceDirectory(context.state, id);
+  const bool variables = ChangesVariables(changes);
   std::optional<InstanceRecord> task;
   PYRO_RETURN_IF_ERROR(found.registry.WithExclusive([&]() -> Status {
     Pairs env;
-    const bool variables = ChangesVariables(changes);
+    PYRO_RETURN_IF_ERROR(SettleVariables(found, directory));
     if (variables) {
-      PYRO_ASSIGN_OR_RETURN(env, VariablesBefore(directory, changes));
+      PYRO_ASSIGN_OR_RETURN(env, VariablesBefore(directory, found.instance, changes));
     }
     const auto change = [&](state::InstanceSpec& spec) -> Status {
       PYRO_RETURN_IF_ERROR(Put(changes, {spec, env}));
@@ -158,13 +166,17 @@ Result<InstanceRecord> Store(const Context& context, Found& found, const TaskCha
       return CheckDefaults(env, spec.cwd, spec.user);
     };
     PYRO_ASSIGN_OR_RETURN(task, found.registry.Configure(id, change));
-    if (variables) PYRO_RETURN_IF_ERROR(state::WriteTaskVariables(directory, env));
+    if (variables) PYRO_RETURN_IF_ERROR(state::ProposeTaskVariables(directory, *task, env));
     PYRO_FAILPOINT("task.update.variables-written");
     PYRO_RETURN_IF_ERROR(state::ReplaceManifest(context.state, *task));
     PYRO_FAILPOINT("task.update.manifest-written");
     return OkStatus();
   }));
   PYRO_FAILPOINT("task.update.row-committed");
+  if (variables) {
+    (void)found.registry.WithExclusive([&] { return SettleVariables(found, directory); });
+    PYRO_FAILPOINT("task.update.variables-settled");
+  }
   return std::move(*task);
 }
 
@@ -195,8 +207,8 @@ bool HasLabels(const InstanceRecord& task, const std::vector<std::string>& label
 Result<Command> WithDefaults(const Context& context, const InstanceRecord& task,
                              const Command& command) {
   Command whole = command;
-  PYRO_ASSIGN_OR_RETURN(Pairs env,
-                        state::ReadTaskVariables(state::InstanceDirectory(context.state, task.id)));
+  PYRO_ASSIGN_OR_RETURN(
+      Pairs env, state::ReadTaskVariables(state::InstanceDirectory(context.state, task.id), task));
   whole.env.merge(env);
   if (whole.cwd.empty()) whole.cwd = task.cwd;
   if (whole.user.empty()) whole.user = task.user;
@@ -213,6 +225,7 @@ Result<TaskInfo> LocalEngine::UpdateTask(const std::string& task_id, const TaskC
   PYRO_RETURN_IF_ERROR(api::CheckRanges(changes));
   PYRO_RETURN_IF_ERROR(CheckName(changes.name));
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  PYRO_RETURN_IF_ERROR(CheckMade(context_, found.instance.id));
   PYRO_ASSIGN_OR_RETURN(const InstanceRecord task, Store(context_, found, changes));
   // Its supervisor looks for another lease whenever a client greets it.
   if (task.ttl != found.instance.ttl) PYRO_RETURN_IF_ERROR(Take(context_, found));

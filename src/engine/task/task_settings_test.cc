@@ -227,6 +227,43 @@ TEST_F(TaskSettingsTest, AnUpdateChangesWhatItNamesAndNothingElse) {
   EXPECT_EQ(engine_->UpdateTask("task_aaaaaa", {}).error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(TaskSettingsTest, VariablesOfAChangeThatNeverCameToBeDoNotCountAndGoWithTheNext) {
+  TaskOptions options = Task();
+  options.name = "old";
+  options.env = {{"A", "1"}};
+  const std::string id = Create(options);
+  // As a kill before the row's commit leaves it, and then one behind it.
+  const auto propose = [&](const std::string& name, char value) {
+    const std::string settings = R"({"cwd":"","labels":{},"name":")" + name +
+                                 R"(","timeout_seconds":-1,"ttl_seconds":600,"user":""})";
+    const std::string text = settings + std::string("\0A=", 3) + value + '\0';
+    return sys::WriteFileAtomically(DirectoryOf(id) / "env.new", text).ok();
+  };
+  ASSERT_TRUE(propose("new", '2'));
+  EXPECT_EQ(OutputOf(id, Shell("echo $A")), "1\n");
+  ASSERT_TRUE(propose("old", '2'));
+  EXPECT_EQ(OutputOf(id, Shell("echo $A")), "2\n");
+  ASSERT_TRUE(engine_->RenameTask(id, "third").ok());
+  EXPECT_EQ(OutputOf(id, Shell("echo $A")), "2\n");
+  ASSERT_TRUE(propose("fourth", '3'));
+  ASSERT_TRUE(engine_->RenameTask(id, "fourth").ok());
+  EXPECT_EQ(OutputOf(id, Shell("echo $A")), "2\n");
+  EXPECT_FALSE(fs::exists(DirectoryOf(id) / "env.new"));
+}
+
+TEST_F(TaskSettingsTest, ATaskThatIsStillBeingCreatedTakesNoChange) {
+  const std::string id = Create(Task());
+  ASSERT_TRUE(sys::WriteFileAtomically(DirectoryOf(id) / "creating", "").ok());
+  TaskChanges changes;
+  changes.name = "new";
+  const auto refused = engine_->UpdateTask(id, changes);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kWrongState);
+  EXPECT_NE(refused.error().hint, "");
+  fs::remove(DirectoryOf(id) / "creating");
+  EXPECT_EQ(engine_->UpdateTask(id, changes)->name, "new");
+}
+
 TEST_F(TaskSettingsTest, ARunningGuestTakesAShorterLeaseAtOnce) {
   const std::string id = Create(Task());
   TaskChanges changes;

@@ -72,7 +72,7 @@ Result<CommandEnd> RunTransfer(SupervisorLink& link, std::vector<std::string> ar
   CallIo own;
   own.stdin_fd = stdin_fd;
   own.cancel_fd = io.cancel_fd;
-  PlainCommand command(link, exec, own);
+  TaskWork command(link, exec, own);
   PYRO_RETURN_IF_ERROR(CommandSession(command, &sink, own).Run());
   return command.end();
 }

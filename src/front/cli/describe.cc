@@ -98,6 +98,10 @@ class Completer {
     for (const char* files : {"PATH", "SOURCE", "DEST", "FILE"}) {
       if (type == files) return kFiles;
     }
+    if (type.find('|') != std::string::npos) {
+      for (const std::string_view word : Split(type, '|')) Offer(std::string(word), "");
+      return std::move(offered_);
+    }
     auto directories = Engine::DefaultDirectories();
     if (!directories) return "";
     const bool used = ::access(directories->state.c_str(), F_OK) == 0;

@@ -58,8 +58,8 @@ struct RowCommand {
   bool waits = false;          // With progress; Ctrl-C cancels the call.
   const char* made = nullptr;  // What was done if the result cannot be printed; the id follows.
   bool reaps = true;           // As Context has it.
-  // Prints the result for people; nullptr: the fields that are set, or its list as a table, and
-  // nothing with -q.
+  // Prints the result for people; nullptr: the fields that are set, and nothing with -q, or its
+  // list as a table, and with -q the first field of each element.
   std::function<void(const Context&, const void* result, bool quiet)> print = nullptr;
 };
 CLI::App* AddRowCommand(CLI::App& parent, Context& context, const RowCommand& form);

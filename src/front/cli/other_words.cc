@@ -149,6 +149,8 @@ constexpr OtherCommand kCommands[] = {
     {"files", "get", "task cp"},
     {"files", "put", "task cp"},
     {"snapshot", "restore", "task reset"},
+    {"snapshot", "reset", "task reset"},
+    {"snapshot", "diff", "task diff"},
     {"task", "inspect", "task status"},
     {"task", "info", "task status"},
     {"task", "show", "task status"},

@@ -28,22 +28,6 @@ namespace {
 
 std::string OctalOf(const Json& mode) { return fmt::format("{:04o}", mode.get<std::int64_t>()); }
 
-// The fields that are set, each on a line.
-std::string Lines(const std::vector<api::Member>& members, const Json& document) {
-  std::string text;
-  for (const auto& entry : document.items()) {
-    const std::string& name = entry.key();
-    const Json& value = entry.value();
-    if (value.is_null() || value.is_structured()) continue;
-    const bool mode = std::any_of(members.begin(), members.end(), [&](const api::Member& one) {
-      return one.field.name == name && one.field.unit == api::Unit::kMode;
-    });
-    const std::string plain = value.is_string() ? value.get<std::string>() : value.dump();
-    text += fmt::format("{}: {}\n", name, mode ? OctalOf(value) : Printable(plain));
-  }
-  return text;
-}
-
 std::string CellOf(const api::Field& field, const Json& value) {
   if (value.is_null()) return "-";
   if (value.is_string()) return Printable(value.get<std::string>(), 1000);
@@ -54,12 +38,32 @@ std::string CellOf(const api::Field& field, const Json& value) {
   return value.dump();
 }
 
-// Such as AGE for age_seconds, whose cells have their units.
+// Such as "age" for age_seconds, whose values have their units.
+std::string WordsOf(const api::Field& field) {
+  std::string words = field.name;
+  if (field.unit == api::Unit::kSeconds) words.resize(words.rfind("_seconds"));
+  std::replace(words.begin(), words.end(), '_', ' ');
+  return words;
+}
+
 std::string HeadOf(const api::Field& field) {
-  std::string head = field.name;
-  if (field.unit == api::Unit::kSeconds) head = head.substr(0, head.rfind("_seconds"));
-  for (char& c : head) c = c == '_' ? ' ' : static_cast<char>(std::toupper(c));
+  std::string head = WordsOf(field);
+  for (char& c : head) c = static_cast<char>(std::toupper(c));
   return head;
+}
+
+// The fields that are set, each on a line, such as "Modified at: 2026-01-01T00:00:00Z".
+std::string Lines(const std::vector<api::Member>& members, const Json& document) {
+  std::string text;
+  for (const api::Member& member : members) {
+    const auto value = document.find(member.field.name);
+    if (value == document.end() || value->is_null() || value->is_structured()) continue;
+    std::string words = WordsOf(member.field);
+    words[0] = static_cast<char>(std::toupper(words[0]));
+    if (words.ends_with(" id")) words.resize(words.size() - 3);  // As other commands say "Task".
+    text += fmt::format("{}: {}\n", words, CellOf(member.field, *value));
+  }
+  return text;
 }
 
 // A line for each element, and a column for each of its fields. Numbers are on the right of theirs;
@@ -85,13 +89,25 @@ std::string Table(const api::Struct& rows, const Json& list) {
 }
 
 // A result with a list is the list as a table; of the other fields, flags that are set are said.
-void PrintResult(const api::Struct& rows, const Json& document) {
+// Quiet, it is the first field of each element.
+void PrintResult(const api::Struct& rows, const Json& document, bool quiet) {
   const auto members = api::MembersOf(rows);
   const auto list = std::find_if(members.begin(), members.end(), [](const api::Member& one) {
     return one.field.kind == api::Kind::kList;
   });
-  if (list == members.end()) return Print(Lines(members, document));
-  Print(Table(list->field.rows(), document[list->field.name]));
+  if (list == members.end()) {
+    if (!quiet) Print(Lines(members, document));
+    return;
+  }
+  const Json& elements = document[list->field.name];
+  if (quiet) {
+    const api::Member name = api::MembersOf(list->field.rows()).at(0);
+    for (const Json& one : elements) {
+      Print(CellOf(name.field, one[name.field.name]) + "\n");
+    }
+    return;
+  }
+  Print(Table(list->field.rows(), elements));
   for (const api::Member& one : members) {
     if (one.field.kind == api::Kind::kFlag && document[one.field.name] == true) {
       Talk(fmt::format("{}\n", one.field.sentence));
@@ -135,8 +151,8 @@ int CallRow(Engine& engine, const Context& context, const RowCall& row) {
     PrintJson(document);
   } else if (row.form.print) {
     row.form.print(context, result.get(), row.quiet);
-  } else if (!row.quiet) {
-    PrintResult(operation.result(), document);
+  } else {
+    PrintResult(operation.result(), document, row.quiet);
   }
   if (row.form.made == nullptr) return kExitOk;
   return CheckPrinted(context, row.form.made + FirstText(operation.result(), result.get()));

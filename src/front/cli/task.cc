@@ -166,13 +166,15 @@ void AddTask(CLI::App& app, Context& context) {
        .texts = {.quiet = "Print nothing",
                  .example = "pyro task update web --label stage=test --timeout-seconds 5m"}},
       PrintTask);
-  for (const api::Operation& operation : api::TaskOperations()) {
-    if (operation.example == nullptr) continue;
-    AddRowCommand(*task, context,
-                  {.operation = operation.name,
-                   .texts = {.quiet = "Print nothing", .example = operation.example},
-                   .waits = true});
-  }
+  AddRowCommand(*task, context,
+                {.operation = "task processes",
+                 .texts = {.quiet = "Print ids only", .example = "pyro task processes $id"},
+                 .waits = true});
+  AddRowCommand(
+      *task, context,
+      {.operation = "task rename",
+       .texts = {.quiet = "Print nothing", .example = "pyro task rename $id 'nightly build'"}},
+      PrintTask);
 }
 
 }  // namespace pyro::cli

@@ -37,10 +37,10 @@ void SayWhatIsNotRead(const ExecFlags& flags, const std::string& task_id) {
   const bool pipe = (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) &&
                     ::ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0;
   if (!file && !pipe) return;
-  Talk(
-      fmt::format("pyro: the command does not get what stdin has\n"
-                  "hint: --stdin gives it; with --keep-stdin, 'pyro task stdin {}' does\n",
-                  ShortId(task_id)));
+  Talk(fmt::format(
+      "pyro: the command does not get what stdin has\n"
+      "hint: --stdin gives it; with --keep-stdin, 'pyro task stdin --sequence N {}' does\n",
+      ShortId(task_id)));
 }
 
 // Writes our stdin to a command that was started with an open one.

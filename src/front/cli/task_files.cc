@@ -1,6 +1,8 @@
 // pyro task files
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -30,6 +32,13 @@ int Read(Engine& engine, const Context& context, const CallFlags<ReadTaskFileReq
   return read ? kExitOk : Fail(read.error(), context);
 }
 
+void PrintChanged(const Context&, const TaskFileInfo& file, bool quiet) {
+  if (quiet) return;
+  const bool counts = file.kind == FileKind::kFile;
+  Print(fmt::format("{}{}\n", Printable(file.path),
+                    counts ? fmt::format(" ({})", FormatBytes(file.bytes)) : ""));
+}
+
 int Write(Engine& engine, const Context& context, const CallFlags<WriteTaskFileRequest>& flags) {
   Call call(StyleOf(context, flags.quiet), flags.request.task_id);
   call.PassStdin();
@@ -38,8 +47,8 @@ int Write(Engine& engine, const Context& context, const CallFlags<WriteTaskFileR
   if (!written) return Fail(written.error(), context);
   if (context.json) {
     PrintJson(ToJson(*written));
-  } else if (!flags.quiet) {
-    Print(fmt::format("{} ({})\n", Printable(written->path), FormatBytes(written->bytes)));
+  } else {
+    PrintChanged(context, *written, flags.quiet);
   }
   return kExitOk;
 }
@@ -87,10 +96,14 @@ void AddTaskFiles(CLI::App& task, Context& context) {
       "Example:\n  pyro task files list $id .\n\n'pyro task files COMMAND --help' tells more.");
   for (const api::Operation& operation : api::TaskFileOperations()) {
     if (operation.example == nullptr) continue;
-    AddRowCommand(*files, context,
-                  {.operation = operation.name,
-                   .texts = {.quiet = "Print nothing", .example = operation.example},
-                   .waits = true});
+    const bool lists = operation.name == std::string_view("task files list");
+    const RowCommand form = {.operation = operation.name,
+                             .texts = {.quiet = lists ? "Print names only" : "Print nothing",
+                                       .example = operation.example},
+                             .waits = true};
+    const bool changes = operation.effect == api::Effect::kChanges;
+    changes ? AddRowCommand(*files, context, form, PrintChanged)
+            : AddRowCommand(*files, context, form);
   }
   AddOperation(*files, context, "task files read",
                {.quiet = "Print no progress", .example = "pyro task files read $id notes.txt"},

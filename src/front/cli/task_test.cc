@@ -79,7 +79,7 @@ TEST_F(CliTaskTest, ACommandMadeFromItsRowShowsItsResultToPeopleAndAsJson) {
   EXPECT_NE(Pyro({"task", "status", id}).out.find("Name: old\n"), std::string::npos);
   const Told people = Pyro({"task", "rename", id, "new"});
   EXPECT_EQ(people.code, 0) << people.err;
-  EXPECT_NE(people.out.find("name: new\n"), std::string::npos) << people.out;
+  EXPECT_NE(people.out.find("Name: new\n"), std::string::npos) << people.out;
   EXPECT_EQ(Pyro({"task", "rename", "--json", id, "newer"}).json()["name"], "newer");
   EXPECT_EQ(Pyro({"task", "rename", "-q", id, "newest"}).out, "");
   // JSON has three bytes for each of these, so that the manifest would be refused later.

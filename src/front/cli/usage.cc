@@ -253,7 +253,7 @@ class Reader {
     const std::string word = Quoted(own_[at_]);
     if (!RunsWords(*command_)) {
       return Mistake(fmt::format("{} is one word too many for '{}'", word, FullName(*command_)),
-                     "leave it out: " + LineOf(Removed(words_, at_)));
+                     ForgottenOption());
     }
     if (words_.command) {
       return Mistake(fmt::format("{} is one word too many before --", word),
@@ -262,6 +262,25 @@ class Reader {
     if (const auto index = Misplaced()) return NotAnArgument(*index);
     return Mistake(fmt::format("the command {} must stand after --", word),
                    "write: " + LineOf(CommandFrom(words_, at_)));
+  }
+
+  // The word may be the value of an option that was not named: of --sequence, or of one that takes
+  // a name. It may also have changed places with the id of the task.
+  std::string ForgottenOption() const {
+    const std::string& word = own_[at_];
+    const bool number = word.find_first_not_of("0123456789") == std::string::npos;
+    for (const CLI::Option* option : OptionsOf(*command_)) {
+      const bool takes = number ? option->check_lname("sequence") : ValueName(*option) == "NAME";
+      if (!takes || seen_.contains(option)) continue;
+      Words line = words_;
+      const std::string_view id = IdPrefix(InstanceKind::kTask);
+      const std::size_t first = places_.empty() ? at_ : places_[0];
+      if (word.starts_with(id) && !own_[first].starts_with(id)) {
+        std::swap(line.own[at_], line.own[first]);
+      }
+      return "write: " + LineOf(Inserted(std::move(line), at_, "--" + option->get_lnames()[0]));
+    }
+    return "leave it out: " + LineOf(Removed(words_, at_));
   }
 
   // `name`: the caller's word without "=VALUE".
@@ -373,6 +392,12 @@ class Reader {
       if (!positionals[i]->get_required()) continue;
       if (missing.empty()) missing = ValueName(*positionals[i]);
       line.own.push_back(Sample(*positionals[i]));
+    }
+    for (const CLI::Option* option : OptionsOf(*command_)) {
+      if (!option->get_required() || seen_.contains(option)) continue;
+      line.own.push_back("--" + option->get_lnames()[0]);
+      if (missing.empty()) missing = line.own.back();
+      line.own.push_back(ValueName(*option));
     }
     const bool useless = words_.command && (positionals.empty() || words_.command->empty());
     if (!RunsWords(*command_) && useless) return NoUseForWords();

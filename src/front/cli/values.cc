@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include "base/nearest.h"
@@ -134,6 +135,7 @@ CLI::Option* AddChoice(CLI::App* command, const std::string& name, std::string& 
                        const std::vector<std::string_view>& words, std::string description) {
   const std::vector<std::string> known(words.begin(), words.end());
   return command->add_option(name, value, std::move(description))
+      ->type_name(fmt::format("{}", fmt::join(known, "|")))
       ->transform([name, known](const std::string& text) {
         if (std::find(known.begin(), known.end(), text) != known.end()) return text;
         const auto near = Nearest(text, known);

@@ -119,6 +119,16 @@ InstanceId TaskOfSpare(const fs::path& spare) {
 
 fs::path SparePoolLock(const fs::path& pool) { return pool / "lock"; }
 
+std::optional<milliseconds> SparesWaitFor(const fs::path& directory, WallTime now) {
+  const auto pool = ReadSparePool(directory);
+  if (!pool || pool->count == 0) return std::nullopt;
+  const auto left = SparePoolExpiry(*pool) - now;
+  if (left > milliseconds(0)) return left;
+  const auto lock = sys::FileLock::TryAcquire(SparePoolLock(directory));
+  if (!lock || *lock) return std::nullopt;
+  return pool->ttl;
+}
+
 void MarkSpareTaken(const fs::path& spare) {
   (void)sys::OpenFile(spare / kTakenFile, O_WRONLY | O_CREAT);
 }

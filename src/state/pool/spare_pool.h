@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -84,6 +85,11 @@ InstanceId TaskOfSpare(const std::filesystem::path& spare);
 
 // Held by the process that adds or removes spares.
 std::filesystem::path SparePoolLock(const std::filesystem::path& pool);
+
+// How much longer a spare of the pool waits; nullopt: no longer. The pool's time begins when it is
+// full: while its lock is held, none of its spares is over.
+std::optional<std::chrono::milliseconds> SparesWaitFor(const std::filesystem::path& pool,
+                                                       WallTime now);
 
 // By a spare's supervisor: it has been handed out.
 void MarkSpareTaken(const std::filesystem::path& spare);
