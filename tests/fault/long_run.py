@@ -142,23 +142,32 @@ def call_points(this, kills, choose):
 
 
 def write_points(this, kills, choose):
-    """The named points of writes: in the client, and in the agent's own program as a process of this host."""
+    """The named points of writes and patches: in the client, and in the agent's own program as a process of this host."""
     import failpoints
     import test_file_faults
+    import test_patch_faults
     kills_of = collections.Counter()
     task = this.create()
     number = 0
     while kills_of.total() < kills:
         number += 1
+        round_of = this.scratch / f"round-{number}"
+        round_of.mkdir()
+        assert this.pyro("task", "exec", "-q", task.id, "--", "sh", "-c", "rm -rf /workspace/*").code == 0
         kills_of.update(test_file_faults.kill_clients(this.pyro, task))
+        kills_of.update(test_patch_faults.kill_clients(this.pyro, task, round_of))
         if this.real:
             continue
+        both = test_patch_faults.both_states(round_of)
+        for point in test_patch_faults.POINTS:
+            test_patch_faults.kill_patch_in_guest(round_of / f"tree-{point}", round_of / "disk", both, point)
+            kills_of[point] += 1
         for point in failpoints.FILES_GUEST:
             for there in (True, False):
-                path = this.scratch / f"write-{number}-{point}-{there}/f"
+                path = round_of / f"write-{point}-{there}/f"
                 kills_of[point] += test_file_faults.kill_write_in_guest(path, point, there)
         for point in ("files.write.received", "files.write.named"):
-            path = this.scratch / f"batch-{number}-{point}"
+            path = round_of / f"batch-{point}"
             kills_of[f"{point} of a batch"] += test_file_faults.kill_batch_in_guest(path, point, choose.randrange(1, 7))
     return kills_of
 

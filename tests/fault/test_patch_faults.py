@@ -47,9 +47,8 @@ def patch_as_agent(tree, disk, patch, env=None, **fields):
     return file_agent.carry_out(patch, env, disk, operation="patch", path=str(tree), **fields)
 
 
-@pytest.fixture(name="both")
-def _both(scratch):
-    """The two states of the tree."""
+def both_states(scratch):
+    """The two states of the tree; `scratch` has the directory of the disk then."""
     disk = scratch / "disk"
     disk.mkdir()
     make_old(scratch / "old")
@@ -58,11 +57,18 @@ def _both(scratch):
     return state_of(scratch / "old"), state_of(scratch / "new")
 
 
+@pytest.fixture
+def both(scratch):
+    return both_states(scratch)
+
+
 # The steps are many; the first, one in the middle and the last are different.
-@pytest.mark.parametrize("point", [*(point for point in failpoints.FILES_CHANGE if point != "files.change.step"),
-                                   *(f"files.change.step:{number}" for number in (1, 3, 5, 9, 18, 19)), "files.change.staged:7"])
-def test_a_patch_that_is_killed_in_the_guest_is_whole_or_undone(scratch, both, point):
-    tree, disk = scratch / "tree", scratch / "disk"
+POINTS = [*(point for point in failpoints.FILES_CHANGE if point != "files.change.step"),
+          *(f"files.change.step:{number}" for number in (1, 3, 5, 9, 18, 19)), "files.change.staged:7"]
+
+
+def kill_patch_in_guest(tree, disk, both, point):
+    """A patch that is killed at a named point."""
     make_old(tree)
     done = patch_as_agent(tree, disk, PATCH.encode(), {"PYRO_FAILPOINT": point})
     assert done.returncode == -signal.SIGKILL, done
@@ -76,6 +82,11 @@ def test_a_patch_that_is_killed_in_the_guest_is_whole_or_undone(scratch, both, p
     if not finished:
         assert file_agent.end_of(patch_as_agent(tree, disk, PATCH.encode()))["error"] == 0
         assert state_of(tree) == both[1]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_patch_that_is_killed_in_the_guest_is_whole_or_undone(scratch, both, point):
+    kill_patch_in_guest(scratch / "tree", scratch / "disk", both, point)
 
 
 def test_an_undoing_that_is_killed_is_done_by_the_next(scratch, both):
@@ -119,15 +130,21 @@ def text_of(pyro, task, name):
     return done.text
 
 
-def test_a_client_that_is_killed_leaves_all_old_or_all_new(pyro, create, scratch):
-    make_old(scratch / "old")
-    task = create("--source-path", scratch / "old")
+def kill_clients(pyro, task, scratch):
+    """Clients of a patch that are killed at the named points. The points."""
+    make_old(scratch / "client")
     for point, expected in (("task.patch.sending", "old 5\n"), ("task.patch.applied", "new 5\n")):
+        assert pyro("task", "cp", "-q", f"{scratch}/client/.", f"{task.id}:.").code == 0
         process = pyro.start("task", "patch", task.id, env={"PYRO_FAILPOINT": point}, stdin=subprocess.PIPE)
         harness.finish(process, PATCH.encode())
         assert process.returncode == -signal.SIGKILL, point
         assert text_of(pyro, task, "dir/f5") == expected, point
     siege.wait_for_no_orphans("a killed client")
+    return failpoints.PATCH_CLIENT
+
+
+def test_a_client_that_is_killed_leaves_all_old_or_all_new(pyro, create, scratch):
+    assert len(kill_clients(pyro, create(), scratch)) == 2
 
 
 # In the guest: until content is staged, and until half of the files are new.

@@ -17,7 +17,7 @@ import pytest
 import siege
 from test_task_faults import VICTIMS, Actions
 
-# The line of a batch's client, which the command line has not.
+# The client of a batch, which the command line does not have.
 BATCH = """
 import json, sys
 import pyro_mcp
@@ -37,7 +37,7 @@ def digest(content):
 class Calls(Actions):
     """Calls on one task that are cut off at a moment in them. After each the task has what it had, or what the call makes of it."""
 
-    names = ("write", "batch", "copy_in", "copy_tree_in", "copy_out", "snapshot", "delete_snapshot", "reset")
+    names = ("write", "batch", "patch", "copy_in", "copy_tree_in", "copy_out", "snapshot", "delete_snapshot", "reset")
 
     def __init__(self, pyro, task, scratch, choose):
         super().__init__(pyro, task)
@@ -51,6 +51,7 @@ class Calls(Actions):
         self.snapshots = {"create": {}}  # The files of each, by its name.
         self.resets = 0
         self.copied = None  # The digest of the copy on this host.
+        self.versions = {}  # Of the files that are patched, by the digest of the first.
 
     def measure(self):
         for action in self.names:
@@ -67,11 +68,14 @@ class Calls(Actions):
 
     # What is there now.
 
-    def look(self):
+    def look(self, moving=False):
+        """The files; None while they are `moving` as they are looked at."""
         done = self.task.exec("sh", "-c", "find . -type f -exec sha256sum {} +")
         # A call may come to a guest whose end is not known yet, but not twice.
         if done.code == 125 and "the guest is gone" in done.talk:
             done = self.task.exec("sh", "-c", "find . -type f -exec sha256sum {} +")
+        if moving and done.code == 1 and "No such file" in done.talk:
+            return None
         assert done.code == 0, done
         return {line[66:]: line[:64] for line in done.text.splitlines()}
 
@@ -119,6 +123,36 @@ class Calls(Actions):
                                        stderr=subprocess.PIPE, env={**self.pyro.env, "PYTHONPATH": path})
             done, hit = self.carry_out("batch", process, victim, moment, lambda task_id: task_id == self.task.id)
         self.expect_files(done, {f"./{name}": digest(text.encode()) for name, text in contents.items()})
+        return hit
+
+    def patch(self, victim, moment):
+        """All its files are the old ones or all are the new ones: changed, made and removed ones."""
+        self.number += 1
+        names = [f"patched/{at}" for at in range(40)]
+        before, after = self.versions.get(self.files.get("./patched/0")), self.number
+        new = dict(self.files)
+        diff = ""
+        for at, name in enumerate(names):
+            diff += (f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-{before} {at}\n" if before
+                     else f"--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n") + f"+{after} {at}\n"
+            new[f"./{name}"] = digest(f"{after} {at}\n".encode())
+        if before:
+            diff += f"--- a/patched/of-{before}\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"
+            del new[f"./patched/of-{before}"]
+        diff += f"--- /dev/null\n+++ b/patched/of-{after}\n@@ -0,0 +1 @@\n+x\n"
+        new[f"./patched/of-{after}"] = digest(b"x\n")
+        self.versions[new["./patched/0"]] = after
+        self.input.write_text(diff)
+        with open(self.input, "rb") as stdin:
+            done, hit = self.cut_off("patch", ("patch", "-q", self.task.id), victim, moment, stdin)
+        both = (self.files, new)
+        # What a client that is gone had begun is undone while others already look.
+        if hit and victim == "pyro":
+            harness.wait_until(lambda: self.look(moving=True) in both, "half a patch is undone", 120)
+        now = self.look()
+        assert now in both and (done.code != 0 or now == new), (done, {
+            path: (now.get(path), self.files.get(path), new.get(path)) for path in {*now, *new} if now.get(path) != new.get(path)})
+        self.files = now
         return hit
 
     def copy_in(self, victim, moment):
