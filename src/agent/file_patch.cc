@@ -181,16 +181,9 @@ class Patcher {
     }
     wire::FilePatched told;
     told.path = file.new_path;
-    told.kind = Name(file.kind);
-    told.hunks = static_cast<std::int64_t>(file.hunks.size());
-    told.added = applied.added;
-    told.removed = applied.removed;
     for (const DiffOffset& offset : applied.offsets) {
       if (told.offsets.size() == wire::kMaxOffsets) break;
       told.offsets.push_back({offset.hunk, offset.lines});
-    }
-    if (file.kind == DiffKind::kRenamed || file.kind == DiffKind::kCopied) {
-      told.old_path = file.old_path;
     }
     Set(file, std::move(content));
     return told;

@@ -19,6 +19,7 @@ constexpr std::int64_t kGitFile = 0100000;
 constexpr std::int64_t kGitLink = 0120000;
 constexpr std::int64_t kMaxDiffLine = std::numeric_limits<std::int32_t>::max();
 constexpr std::size_t kMaxDiffPath = 4095;
+constexpr std::size_t kMaxDiffHeader = 2 * (4 * kMaxDiffPath + 3);  // Each byte may be an escape.
 constexpr std::size_t kMaxNotices = 20;
 
 // Of a line of the text, with its newline; moves on.
@@ -73,13 +74,18 @@ std::optional<std::string> TakeQuoted(std::string_view& text) {
 }
 
 // Without so many directories at its begin. nullopt: it has fewer.
-std::optional<std::string> Strip(std::string_view name, std::int64_t count) {
+std::optional<std::string_view> StripView(std::string_view name, std::int64_t count) {
   for (; count > 0; --count) {
     const std::size_t slash = name.find('/');
     if (slash == std::string_view::npos) return std::nullopt;
     name.remove_prefix(std::min(name.find_first_not_of('/', slash), name.size()));
   }
-  return std::string(name);
+  return name;
+}
+
+std::optional<std::string> Strip(std::string_view name, std::int64_t count) {
+  const auto stripped = StripView(name, count);
+  return stripped ? std::optional(std::string(*stripped)) : std::nullopt;
 }
 
 // What "diff -N" has behind the name of a file that is not there.
@@ -199,6 +205,8 @@ class DiffParser {
 
   // The file's name, if both names are the same without their first directories.
   std::optional<std::string> NameInHeader(std::string_view names) const {
+    // Of two names that are too long nothing is told, and a search among them would take long.
+    if (names.size() > kMaxDiffHeader) return std::nullopt;
     std::string_view rest = names;
     if (auto first = TakeQuoted(rest)) {
       auto second = rest.substr(0, 1) == " " ? rest.substr(1) : std::string_view();
@@ -209,11 +217,12 @@ class DiffParser {
     }
     for (std::size_t at = names.find(' '); at != std::string_view::npos;
          at = names.find(' ', at + 1)) {
+      const auto name = StripView(names.substr(0, at), options_.strip);
+      if (!name || name->empty()) continue;
       std::string_view second = names.substr(at + 1);
-      auto other = TakeQuoted(second);
-      if (!other) other = std::string(second);
-      const auto name = Strip(names.substr(0, at), options_.strip);
-      if (name && !name->empty() && Strip(*other, options_.strip) == name) return name;
+      const auto quoted = TakeQuoted(second);
+      if (!quoted && !second.ends_with(*name)) continue;
+      if (StripView(quoted ? *quoted : second, options_.strip) == name) return std::string(*name);
     }
     return std::nullopt;
   }
@@ -422,6 +431,8 @@ class DiffParser {
       if (sign != ' ' && sign != '-' && sign != '+') {
         return Wrong("a line of a hunk begins with no space, '-' or '+'", file.new_path);
       }
+      file.added += sign == '+' ? 1 : 0;
+      file.removed += sign == '-' ? 1 : 0;
       old_left -= sign != '+' ? 1 : 0;
       new_left -= sign != '-' ? 1 : 0;
       if (old_left < 0 || new_left < 0) {
@@ -472,6 +483,7 @@ class DiffParser {
       }
       std::swap(file.old_path, file.new_path);
       std::swap(file.old_mode, file.new_mode);
+      std::swap(file.added, file.removed);
       if (file.kind == DiffKind::kAdded) {
         file.kind = DiffKind::kRemoved;
       } else if (file.kind == DiffKind::kRemoved) {
@@ -506,20 +518,18 @@ struct Edit {
   TextLines after;
   std::int64_t leading = 0;  // Lines of context at its begin and its end.
   std::int64_t trailing = 0;
-  std::int64_t added = 0;
-  std::int64_t removed = 0;
 };
 
 Edit EditOf(const DiffHunk& hunk) {
   Edit edit;
   DiffLines lines(hunk);
+  bool changed = false;
   for (DiffLine line; lines.Next(line);) {
     if (line.sign != '+') edit.before.push_back(line.text);
     if (line.sign != '-') edit.after.push_back(line.text);
-    edit.added += line.sign == '+' ? 1 : 0;
-    edit.removed += line.sign == '-' ? 1 : 0;
+    changed = changed || line.sign != ' ';
     edit.trailing = line.sign == ' ' ? edit.trailing + 1 : 0;
-    if (edit.added + edit.removed == 0) ++edit.leading;
+    if (!changed) ++edit.leading;
   }
   return edit;
 }
@@ -611,8 +621,6 @@ class Application {
     CopyUntil(at);
     for (const std::string_view line : edit.after) applied_.content += line;
     done_ = at + static_cast<std::int64_t>(edit.before.size());
-    applied_.added += edit.added;
-    applied_.removed += edit.removed;
     return OkStatus();
   }
 

@@ -57,6 +57,8 @@ struct FileDiff {
   std::int64_t old_mode = 0;
   std::int64_t new_mode = 0;
   std::vector<DiffHunk> hunks;
+  std::int64_t added = 0;  // Lines, by all hunks.
+  std::int64_t removed = 0;
 };
 
 struct DiffOptions {
@@ -85,8 +87,6 @@ struct DiffOffset {
 struct AppliedDiff {
   std::string content;
   std::vector<DiffOffset> offsets;
-  std::int64_t added = 0;  // Lines.
-  std::int64_t removed = 0;
 };
 
 // The content after all hunks of the file. Each has to be there exactly, at any line behind the one

@@ -57,8 +57,8 @@ TEST(UnifiedDiffTest, AHunkIsFoundAtItsLineOrAtTheNearestOther) {
   ASSERT_TRUE(applied.ok()) << applied.error().message;
   EXPECT_EQ(applied->content, after);
   EXPECT_TRUE(applied->offsets.empty());
-  EXPECT_EQ(applied->added, 1);
-  EXPECT_EQ(applied->removed, 1);
+  EXPECT_EQ(file.added, 1);
+  EXPECT_EQ(file.removed, 1);
   const auto moved = ApplyDiff(file, "new\nnew\n" + Numbered(1, 9));
   ASSERT_TRUE(moved.ok()) << moved.error().message;
   EXPECT_EQ(moved->content, "new\nnew\n" + after);
@@ -68,6 +68,19 @@ TEST(UnifiedDiffTest, AHunkIsFoundAtItsLineOrAtTheNearestOther) {
   // Of two places, the nearer one.
   const auto twice = ApplyDiff(file, Numbered(1, 9) + "x\n" + Numbered(1, 9));
   EXPECT_EQ(twice->content, after + "x\n" + Numbered(1, 9));
+}
+
+TEST(UnifiedDiffTest, AHeaderOfManyWordsTakesNoLongerThanItsLength) {
+  std::string header = "diff --git a/f";
+  for (int i = 0; i < 2'000'000; ++i) header += " f";
+  const FileDiff file = Only(header + "\n" + std::string(kChange));
+  EXPECT_EQ(file.new_path, "dir/f");
+  std::string words = "a/";
+  for (int i = 0; i < 2'000; ++i) words += "a ";
+  words += "f";
+  const FileDiff deleted =
+      Only("diff --git " + words + " b" + words.substr(1) + "\ndeleted file mode 100644\n");
+  EXPECT_EQ(deleted.old_path, words.substr(2));
 }
 
 TEST(UnifiedDiffTest, AHunkThatIsNowhereSaysWhatIsThereInstead) {

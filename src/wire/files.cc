@@ -68,16 +68,11 @@ constexpr Field kFileEnd[] = {
 };
 constexpr Field kFileOffset[] = {
     Row<FileOffset, &FileOffset::hunk>("hunk").From(1),
-    Row<FileOffset, &FileOffset::lines>("lines").From(INT64_MIN),
+    Row<FileOffset, &FileOffset::lines>("lines").From(-INT32_MAX).To(INT32_MAX),
 };
 constexpr Field kFilePatched[] = {
     Row<FilePatched, &FilePatched::path>("path").To(kMaxPathBytes),
-    Row<FilePatched, &FilePatched::old_path>("old_path").To(kMaxPathBytes),
-    Row<FilePatched, &FilePatched::kind>("kind").To(16),
-    Row<FilePatched, &FilePatched::hunks>("hunks"),
     Row<FilePatched, &FilePatched::offsets>("offsets").To(kMaxOffsets).Of(kFileOffset),
-    Row<FilePatched, &FilePatched::added>("added"),
-    Row<FilePatched, &FilePatched::removed>("removed"),
 };
 
 std::string Record(std::span<const Field> rows, const void* object) {
@@ -182,7 +177,7 @@ Result<FileNews> ReadFileNews(const Json& json) {
 Result<FilePatched> ReadFilePatched(const Json& json) {
   FilePatched patched;
   PYRO_RETURN_IF_ERROR(ReadFields(kFilePatched, json, &patched));
-  if (patched.path.empty() || HasNulByte(patched.path) || HasNulByte(patched.old_path)) {
+  if (patched.path.empty() || HasNulByte(patched.path)) {
     return MalformedMessage("a patched file without a path, or one with a NUL byte");
   }
   return patched;

@@ -105,15 +105,10 @@ struct FileOffset {
   std::int64_t lines = 0;  // Further down; below 0: further up.
 };
 
-// What a patch does to one file.
+// What the guest alone knows of one file of a patch.
 struct FilePatched {
-  std::string path;      // From the patch's directory on.
-  std::string old_path;  // Of one that is renamed or copied.
-  std::string kind;      // As Name(DiffKind) has it.
-  std::int64_t hunks = 0;
+  std::string path;                 // From the patch's directory on.
   std::vector<FileOffset> offsets;  // At most kMaxOffsets.
-  std::int64_t added = 0;           // Lines.
-  std::int64_t removed = 0;
 };
 inline constexpr std::size_t kMaxOffsets = 100;
 

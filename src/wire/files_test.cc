@@ -59,11 +59,7 @@ TEST(Files, APathThatIsNoneIsRefused) {
 TEST(Files, WhatAPatchDoesToAFileAndWhyItFailedComeOutAsTheyWentIn) {
   FilePatched patched;
   patched.path = "new\n\xff";
-  patched.old_path = "old";
-  patched.kind = "renamed";
-  patched.hunks = 3;
   patched.offsets = {{1, 4}, {2, -7}};
-  patched.added = 5;
   FileEnd end;
   end.error = 5;
   end.code = static_cast<std::int64_t>(ErrorCode::kConflict);
@@ -74,15 +70,17 @@ TEST(Files, WhatAPatchDoesToAFileAndWhyItFailedComeOutAsTheyWentIn) {
   const auto first = ReadFilePatched(**records.Next());
   ASSERT_TRUE(first.ok()) << first.error().message;
   EXPECT_EQ(first->path, "new\n\xff");
-  EXPECT_EQ(first->old_path, "old");
-  EXPECT_EQ(first->kind, "renamed");
   ASSERT_EQ(first->offsets.size(), 2u);
   EXPECT_EQ(first->offsets[1].lines, -7);
   const auto second = ReadFileEnd(**records.Next());
   ASSERT_TRUE(second.ok()) << second.error().message;
   EXPECT_EQ(second->code, 18);
   EXPECT_EQ(second->message, "hunk 1 does not apply");
-  patched.offsets.resize(kMaxOffsets + 1, {1, 1});
+  patched.offsets = {{1, INT64_MIN}};
+  FileRecords far;
+  far.Append(FileRecord(patched));
+  EXPECT_FALSE(ReadFilePatched(**far.Next()).ok());
+  patched.offsets.assign(kMaxOffsets + 1, {1, 1});
   FileRecords more;
   more.Append(FileRecord(patched));
   EXPECT_FALSE(ReadFilePatched(**more.Next()).ok());

@@ -25,10 +25,11 @@
 namespace pyro::engine {
 namespace {
 
-// What the guest tells of each file of the patch, at most of as many as the patch has.
+// The files of the patch, each once the guest has told of it. Only where hunks were found is taken
+// from the guest; what the patch itself says is not for it to say.
 class PatchedFiles : public OutputSink {
  public:
-  explicit PatchedFiles(std::size_t most) : most_(most) {}
+  explicit PatchedFiles(const ParsedDiff& diff) : diff_(diff) {}
 
   int WritableFd(OutputStream) override { return -1; }
 
@@ -37,37 +38,43 @@ class PatchedFiles : public OutputSink {
     while (true) {
       PYRO_ASSIGN_OR_RETURN(const auto record, records_.Next());
       if (!record) return bytes.size();
-      if (patch_.files.size() == most_) return MalformedMessage("more files than the patch has");
-      PYRO_ASSIGN_OR_RETURN(wire::FilePatched told, wire::ReadFilePatched(*record));
-      Add(std::move(told));
+      PYRO_ASSIGN_OR_RETURN(const wire::FilePatched told, wire::ReadFilePatched(*record));
+      PYRO_RETURN_IF_ERROR(Add(told));
     }
   }
 
   Result<TaskPatch> Take() {
-    if (!records_.empty() || patch_.files.size() != most_) {
-      return MalformedMessage("other files than the patch has");
-    }
+    if (!records_.empty() || patch_.files.size() != diff_.files.size()) return Other();
     return std::move(patch_);
   }
 
  private:
-  void Add(wire::FilePatched told) {
+  static Error Other() { return MalformedMessage("other files than the patch has"); }
+
+  Status Add(const wire::FilePatched& told) {
+    if (patch_.files.size() == diff_.files.size()) return Other();
+    const FileDiff& said = diff_.files[patch_.files.size()];
+    if (told.path != said.new_path) return Other();
     PatchedFile file;
-    file.path = std::move(told.path);
-    file.old_path = std::move(told.old_path);
-    file.kind = std::move(told.kind);
-    file.hunks = told.hunks;
+    file.path = said.new_path;
+    if (said.kind == DiffKind::kRenamed || said.kind == DiffKind::kCopied) {
+      file.old_path = said.old_path;
+    }
+    file.kind = Name(said.kind);
+    file.hunks = static_cast<std::int64_t>(said.hunks.size());
     for (const wire::FileOffset& offset : told.offsets) {
+      if (offset.hunk > file.hunks) return Other();
       file.offsets.push_back({offset.hunk, offset.lines});
     }
-    file.added_lines = told.added;
-    file.removed_lines = told.removed;
-    patch_.added_lines += told.added;
-    patch_.removed_lines += told.removed;
+    file.added_lines = said.added;
+    file.removed_lines = said.removed;
+    patch_.added_lines += said.added;
+    patch_.removed_lines += said.removed;
     patch_.files.push_back(std::move(file));
+    return OkStatus();
   }
 
-  const std::size_t most_;
+  const ParsedDiff& diff_;
   wire::FileRecords records_;
   TaskPatch patch_;
 };
@@ -128,7 +135,7 @@ Result<TaskPatch> LocalEngine::PatchTask(const PatchTaskRequest& request, const 
   call.changes = true;
   CallIo own = io;
   own.stdin_fd = file.get();
-  PatchedFiles files(parsed->files.size());
+  PatchedFiles files(*parsed);
   PYRO_FAILPOINT("task.patch.sending");
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, CarryOutInGuest(*running.taken.link, call, &files, own));
   PYRO_FAILPOINT("task.patch.applied");
