@@ -56,11 +56,19 @@ Result<Tree> ReadTree(std::string_view text) {
     if (!target || target->size() >= PATH_MAX || !ReadStat(*stat, entry) || !IsPathBelow(*path)) {
       return MalformedMessage("a list of files");
     }
+    // What is above it was told, and is a directory: what leaves that one out leaves this one out.
+    const std::size_t slash = path->rfind('/');
+    const auto above = slash == path->npos ? tree.end() : tree.find(path->substr(0, slash));
+    if (slash != path->npos && (above == tree.end() || above->second.type != 'd')) {
+      return MalformedMessage("a list of files");
+    }
     entry.target = *target;
     if (tree.size() >= kMaxTreeEntries) {
       return MakeError(ErrorCode::kLimit, "the workspace has more than a million files");
     }
-    tree.insert_or_assign(std::string(*path), std::move(entry));
+    const auto [place, fresh] = tree.try_emplace(std::string(*path));
+    if (!fresh && place->second.type != entry.type) return MalformedMessage("a list of files");
+    place->second = std::move(entry);
   }
   return tree;
 }

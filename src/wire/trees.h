@@ -34,7 +34,8 @@ struct TreeEntry {
   std::int64_t inode = 0;
   std::string target;  // Of a link; shorter than Linux' longest path.
 };
-// By their paths, which are relative and have no "." or "..".
+// By their paths, which are relative and have no "." or "..". Each directory on the way to one is
+// there, too.
 using Tree = std::map<std::string, TreeEntry, std::less<>>;
 
 // kProtocol: it is malformed. kLimit: it has too many entries.

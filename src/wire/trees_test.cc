@@ -13,9 +13,10 @@ std::string Entry(const std::string& stat, const std::string& path,
 constexpr const char* kStat = "f 420 5 -1 17 9";
 
 TEST(TreesTest, AnEntryIsReadWithEveryByteOfItsName) {
-  const auto tree = ReadTree(Entry(kStat, "d/\xff\n x") + Entry("l 511 2 3 4 5", "l", "/to"));
+  const auto tree = ReadTree(Entry("d 493 0 1 1 3", "d") + Entry(kStat, "d/\xff\n x") +
+                             Entry("l 511 2 3 4 5", "l", "/to"));
   ASSERT_TRUE(tree.ok()) << tree.error().message;
-  ASSERT_EQ(tree->size(), 2U);
+  ASSERT_EQ(tree->size(), 3U);
   const TreeEntry& one = tree->at("d/\xff\n x");
   EXPECT_EQ(one.type, 'f');
   EXPECT_EQ(one.mode, 0644);
@@ -35,6 +36,20 @@ TEST(TreesTest, AMalformedListIsRefused) {
         Entry(kStat, "a//b"), Entry(kStat, "../a"), Entry(kStat, "a/./b"), Entry(kStat, ".."),
         Entry("l 511 2 3 4 5", "l", std::string(4096, 'x')), std::string(kStat),
         std::string("f 420 5 1 1 1\0a\0", 16)}) {
+    const auto tree = ReadTree(text);
+    EXPECT_EQ(tree ? ErrorCode::kInternal : tree.error().code, ErrorCode::kProtocol) << text;
+  }
+}
+
+// Otherwise a guest could bring ".git/config", where ".git" is left out.
+TEST(TreesTest, AFileIsInADirectoryThatWasTold) {
+  const std::string directory = "d 493 0 1 1 3";
+  for (const std::string& text :
+       {Entry(kStat, "d/f"), Entry(kStat, "d/f") + Entry(directory, "d"),
+        Entry(kStat, "d") + Entry(kStat, "d/f"),
+        Entry("l 511 2 3 4 5", "d", "e") + Entry(kStat, "d/f"),
+        Entry(directory, "d") + Entry(kStat, "d/e/f"),
+        Entry(directory, "d") + Entry(kStat, "d/f") + Entry(kStat, "d")}) {
     const auto tree = ReadTree(text);
     EXPECT_EQ(tree ? ErrorCode::kInternal : tree.error().code, ErrorCode::kProtocol) << text;
   }
