@@ -112,9 +112,9 @@ def _pairs(name: str, value: Any) -> dict[bytes, bytes]:
     return {_bytes(f"a name in {name}", key): _bytes(f"a value in {name}", item) for key, item in value.items()}
 
 
-def _descriptor(name: str, value: Any) -> int:
+def _descriptor(name: str, value: Any, wanted: str = "an open file") -> int:
     if isinstance(value, bool) or not (isinstance(value, int) or hasattr(value, "fileno")):
-        raise _wrong_type(name, value, "an open file")
+        raise _wrong_type(name, value, wanted)
     number = value if isinstance(value, int) else int(value.fileno())
     if number < 0:
         raise InvalidArgumentError(f"{name} is {number}", "give an open file or its descriptor")
@@ -164,7 +164,7 @@ def _write_batch(file: IO[bytes], files: Files) -> None:
 
 
 @contextlib.contextmanager
-def _input(value: Union[str, Input, Files, None]) -> Iterator[int]:
+def _input(name: str, value: Union[str, Input, Files, None]) -> Iterator[int]:
     """A descriptor that has it; -1 for none."""
     if value is None:
         yield -1
@@ -179,7 +179,7 @@ def _input(value: Union[str, Input, Files, None]) -> Iterator[int]:
             file.seek(0)
             yield file.fileno()
     else:
-        yield _descriptor("stdin", value)
+        yield _descriptor(name, value, "bytes or an open file")
 
 
 class _Decoding:
@@ -222,7 +222,7 @@ class Caller:
         out, err = (on_stdout, on_stderr) if raw else decoding
         if isinstance(data, str) and operation == "task patch":
             data = data.encode("utf-8", "surrogateescape")
-        with _input(stdin if data is None else data) as stdin_fd:
+        with _input(*("stdin", stdin) if data is None else ("data", data)) as stdin_fd:
             answer = self._engine.call(operation, ready, stdin_fd, out_fd, out, err, raw)
         for stream in decoding:
             if stream is not None:

@@ -214,9 +214,9 @@ Result<wire::FileEnd> Patch(const wire::FileRequest& request, const FileStreams&
                             std::string text) {
   PYRO_ASSIGN_OR_RETURN(const ParsedDiff diff,
                         ParseDiff(text, {.strip = request.strip, .reverse = request.reverse}));
-  PYRO_ASSIGN_OR_RETURN(ChangeSet set,
-                        ChangeSet::Begin(request.path, streams.data, {.removes_emptied = true}));
-  Patcher patcher(set, diff);
+  auto set = ChangeSet::Begin(request.path, streams.data, {.removes_emptied = true});
+  if (!set) return FileError(set.error().sys_errno, "");  // Of the directory itself.
+  Patcher patcher(*set, diff);
   PYRO_ASSIGN_OR_RETURN(const auto files, patcher.Work());
   if (!request.check) PYRO_RETURN_IF_ERROR(patcher.Commit());
   std::string records;

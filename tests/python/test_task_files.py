@@ -72,7 +72,9 @@ def test_files_of_a_task(sdk, task):
             call()
         error = caught.value
         assert isinstance(error, pythons) and error.filename == path and error.path == path, error
-        assert error.errno and os.path.basename(path) in str(error)
+        assert error.errno and os.path.basename(path) in str(error) and error.hint
+    with pytest.raises(TypeError, match="^data is str, not bytes or an open file$"):
+        task.write_file("text", "text")
     task.write_file("/srv/own/note", b"x", user="daemon")
     assert task.stat_file("/srv/own/note")["uid"] == 1
     with pytest.raises(pyro_mcp.NotFoundError) as caught:
@@ -82,8 +84,9 @@ def test_files_of_a_task(sdk, task):
     # Directories, moves, copies and removals.
     assert task.make_directory("deep/er", parents=True)["kind"] == "directory"
     task.make_directory("deep/er", parents=True)
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError) as refused:
         task.make_directory("deep")
+    assert refused.value.hint == "with parents a directory that is there is no error"
     sh(task, "echo text > deep/er/file && chmod 700 deep/er && ln -s file deep/er/link && touch -d @1000000000 deep/er/file")
     copied = task.copy_path("deep", "twin/deep")
     assert copied["path"] == "/workspace/twin/deep"
@@ -92,8 +95,9 @@ def test_files_of_a_task(sdk, task):
     with pytest.raises(FileExistsError) as refused:
         task.move_path("plain", "tool")
     assert refused.value.hint == "with replace a file that is there is replaced"
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError) as refused:
         task.copy_path("deep", "dir", replace=True)
+    assert refused.value.hint == "a directory is not replaced: remove it first"
     for into_itself in (task.copy_path, task.move_path):
         with pytest.raises(pyro_mcp.InvalidArgumentError, match="is a directory, and .* is in it") as refused:
             into_itself("deep", "deep/new/below")
@@ -184,3 +188,7 @@ def test_patches_are_applied_whole_or_not_at_all(task):
     assert [one["path"] for one in task.list_files("patched", depth=2)["entries"]] == ["a", "\u00fc"]
     with pytest.raises(pyro_mcp.InvalidArgumentError):
         task.patch("", directory="patched")
+    for named, kind in (("missing", FileNotFoundError), ("patched/a", NotADirectoryError)):
+        with pytest.raises(kind) as caught:
+            task.patch(diff, directory=named)
+        assert caught.value.path == f"/workspace/{named}" and caught.value.hint

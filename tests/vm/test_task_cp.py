@@ -98,6 +98,10 @@ def test_files_and_trees_go_by_the_rules_of_docker_cp(pyro, create, scratch):
     assert shown[:3] == ["Path: /workspace/made/one", "Kind: file", "Bytes: 2"] and "Mode: 0" in shown[3], shown
     assert shown[-1] == f"Task: {task.id}"
     assert pyro("task", "files", "list", "-q", task.id, "counted").text == "a b\\x0a\nrun\nsub\n"
+    for words, hint in ((("mkdir", task.id, "made"), "with --parents a directory that is there is no error"),
+                        (("copy", task.id, "counted/run", "counted/a b\n"), "with --replace a file that is there is replaced"),
+                        (("remove", task.id, "made"), "with --recursive it is removed with what it holds")):
+        assert f"hint: {hint}\n" in pyro("task", "files", *words).talk
     assert pyro("task", "files", "remove", task.id, "made", "--recursive").text == f"Task: {task.id}\nPath: /workspace/made\nEntries: 2\n"
     done = pyro("task", "cp", "--json", f"{task.id}:new/tree", scratch / "json").json
     assert (done["task_id"], done["path"], done["host_path"]) == (task.id, "/workspace/new/tree", str(scratch / "json"))

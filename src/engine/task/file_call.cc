@@ -89,19 +89,31 @@ Error IntoItself(const std::string& from, const std::string& to) {
   return error;
 }
 
-// What lets a call through that ended so; empty: nothing that a caller can set.
-std::string_view WayOut(wire::FileOperation operation, int number) {
-  switch (operation) {
+// What lets a call through that ended so; empty: the error's own hint is all there is.
+std::string_view WayOut(const FileCall& call, int number) {
+  const wire::FileRequest& request = call.request;
+  switch (request.operation) {
     case wire::FileOperation::kMakeDirectory:
-      return number == ENOENT ? "with parents the directories above it are made too" : "";
+      if (request.parents) break;
+      if (number == ENOENT) return "with parents the directories above it are made too";
+      if (number == EEXIST) return "with parents a directory that is there is no error";
+      break;
     case wire::FileOperation::kRemove:
-      return number == EISDIR ? "with recursive it is removed with what it holds" : "";
+      if (number == EISDIR) return "with recursive it is removed with what it holds";
+      break;
     case wire::FileOperation::kMove:
     case wire::FileOperation::kCopy:
-      return number == EEXIST ? "with replace a file that is there is replaced" : "";
+      if (number != EEXIST) break;
+      return request.replace ? "a directory is not replaced: remove it first"
+                             : "with replace a file that is there is replaced";
+    case wire::FileOperation::kPatch:
+      if (number == ENOTDIR) return "name the directory that the paths of the patch begin at";
+      break;
     default:
-      return "";
+      break;
   }
+  const bool refused = number == EACCES || number == EPERM;
+  return refused && !call.user.empty() ? "without user the call has the rights of root" : "";
 }
 
 }  // namespace
@@ -119,12 +131,15 @@ Error FileCallError(int number, const std::string& path) {
       return make(ErrorCode::kNotFound, fmt::format("the task has no file or directory '{}'", name),
                   "relative paths begin at /workspace");
     case EISDIR:
-      return make(ErrorCode::kIsDirectory, fmt::format("'{}' in the task is a directory", name));
+      return make(ErrorCode::kIsDirectory, fmt::format("'{}' in the task is a directory", name),
+                  "give the path of a file");
     case ENOTDIR:
       return make(ErrorCode::kNotDirectory,
-                  fmt::format("'{}' in the task is not a directory", name));
+                  fmt::format("'{}' in the task is not a directory", name),
+                  "give the path of a directory, or one below a directory");
     case EEXIST:
-      return make(ErrorCode::kAlreadyExists, fmt::format("'{}' in the task exists", name));
+      return make(ErrorCode::kAlreadyExists, fmt::format("'{}' in the task exists", name),
+                  "give a path where nothing is");
     case EACCES:
     case EPERM:
     case EROFS:
@@ -180,7 +195,7 @@ Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call
       operation == wire::FileOperation::kMove || operation == wire::FileOperation::kCopy;
   if (to_another_path && number == EINVAL) return IntoItself(call.request.path, end.path);
   Error error = FileCallError(number, end.path);
-  if (const auto way = WayOut(operation, number); !way.empty()) error.hint = way;
+  if (const auto way = WayOut(call, number); !way.empty()) error.hint = way;
   return error;
 }
 

@@ -77,7 +77,8 @@ std::string Table(const api::Struct& rows, const Json& list) {
     std::size_t width = 0;
     for (const std::string& cell : cells) width = std::max(width, cell.size());
     const bool last = &column == &columns.back();
-    const bool right = column.field.kind == api::Kind::kInteger;
+    const bool right =
+        column.field.kind == api::Kind::kInteger || column.field.kind == api::Kind::kUnsigned;
     for (std::size_t i = 0; i < cells.size(); ++i) {
       if (!last && right) cells[i].insert(0, width - cells[i].size(), ' ');
       if (!last && !right) cells[i].resize(width, ' ');
@@ -129,6 +130,16 @@ const std::string& FirstText(const api::Struct& rows, const void* object) {
   return *static_cast<const std::string*>(api::MembersOf(rows, object).at(0).value);
 }
 
+// For people, a hint such as "with replace …" names the option.
+Error WithOptions(Error error, const api::Struct& request) {
+  for (const api::Member& one : api::MembersOf(request)) {
+    const bool named = one.field.kind == api::Kind::kFlag &&
+                       error.hint.starts_with(fmt::format("with {} ", one.field.name));
+    if (named) error.hint.insert(std::string_view("with ").size(), "--");
+  }
+  return error;
+}
+
 int CallRow(Engine& engine, const Context& context, const RowCall& row) {
   const api::Operation& operation = row.operation;
   const std::shared_ptr<void> result = operation.result().make();
@@ -145,7 +156,10 @@ int CallRow(Engine& engine, const Context& context, const RowCall& row) {
     return operation.call(engine, row.request.get(), result.get(), io);
   };
   const Status done = call ? call->Run(make) : make({});
-  if (!done) return Fail(done.error(), context);
+  if (!done) {
+    return Fail(context.json ? done.error() : WithOptions(done.error(), operation.request()),
+                context);
+  }
   const Json document = api::ToJson(operation.result(), result.get());
   if (context.json) {
     PrintJson(document);
