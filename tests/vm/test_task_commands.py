@@ -174,8 +174,8 @@ def test_processes_are_listed_with_the_commands_that_they_belong_to(create):
     shown = task.pyro("task", "processes", task.id)
     assert shown.code == 0 and shown.talk == "", shown
     head, *lines = shown.text.splitlines()
-    assert head.split() == ["PID", "PARENT", "UID", "STATE", "AGE", "CPU", "MS", "RSS", "KIB", "SEQUENCE", "COMMAND"]
-    assert any(line.endswith("  1  sleep 1001") for line in lines), shown
+    assert head.split() == ["PID", "UID", "STATE", "SINCE", "CPU", "MEMORY", "CMD#", "COMMAND"]
+    assert any(line.endswith("  1  \\_ sleep 1001") for line in lines), shown
     # A guest that does not run is not started to be asked.
     task.stop()
     refused = task.pyro("task", "processes", task.id, "--json")

@@ -166,10 +166,7 @@ void AddTask(CLI::App& app, Context& context) {
        .texts = {.quiet = "Print nothing",
                  .example = "pyro task update web --label stage=test --timeout-seconds 5m"}},
       PrintTask);
-  AddRowCommand(*task, context,
-                {.operation = "task processes",
-                 .texts = {.quiet = "Print ids only", .example = "pyro task processes $id"},
-                 .waits = true});
+  AddTaskProcesses(*task, context);
   AddRowCommand(
       *task, context,
       {.operation = "task rename",

@@ -15,6 +15,7 @@ void AddTaskLogs(CLI::App& task, Context& context);
 void AddTaskExport(CLI::App& task, Context& context);
 void AddTaskSnapshots(CLI::App& task, Context& context);
 void AddTaskPs(CLI::App& task, Context& context);
+void AddTaskProcesses(CLI::App& task, Context& context);
 void AddTaskHands(CLI::App& task, Context& context);
 void AddTaskCp(CLI::App& task, Context& context);
 void AddTaskFiles(CLI::App& task, Context& context);

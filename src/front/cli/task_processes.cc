@@ -26,6 +26,7 @@
 namespace pyro::cli {
 namespace {
 
+constexpr const char* kTreeNote = "CMD# is the command of the journal that a process belongs to.";
 constexpr std::size_t kDeepest = 16;  // Deeper ones are shown as if they were so deep.
 
 struct Placed {
@@ -64,7 +65,11 @@ std::vector<Placed> TreeOf(const std::vector<TaskProcess>& processes) {
   return placed;
 }
 
-void PrintTree(const TaskProcesses& told) {
+void PrintTree(const Context&, const TaskProcesses& told, bool quiet) {
+  if (quiet) {
+    for (const TaskProcess& one : told.processes) Print(fmt::format("{}\n", one.pid));
+    return;
+  }
   std::string text;
   const auto row = [&text](const auto& pid, const auto& uid, const auto& state, const auto& since,
                            const auto& cpu, const auto& memory, const auto& sequence,
@@ -108,10 +113,8 @@ int Ps(Engine& engine, const Context& context, const PsFlags& flags) {
   if (!told) return Fail(told.error(), context);
   if (context.json) {
     PrintJson(ToJson(*told));
-  } else if (flags.quiet) {
-    for (const TaskProcess& one : told->processes) Print(fmt::format("{}\n", one.pid));
   } else {
-    PrintTree(*told);
+    PrintTree(context, *told, flags.quiet);
   }
   return kExitOk;
 }
@@ -151,15 +154,23 @@ int WriteStdin(Engine& engine, const Context& context,
 void AddTaskPs(CLI::App& task, Context& context) {
   const auto flags = std::make_shared<PsFlags>();
   CLI::App* ps = task.add_subcommand("ps", "Show all tasks, or the processes of one as a tree");
-  ps->footer(
-      "CMD# is the command of the journal that a process belongs to.\n\n"
-      "Example:\n  pyro task ps $id");
+  ps->footer(std::string(kTreeNote) + "\n\nExample:\n  pyro task ps $id");
   AddJson(ps, context);
   ps->add_option("task_id", flags->request.task_id,
                  "The task's id, its first 6 characters, or its name")
       ->type_name("TASK_ID");
   ps->add_flag("-q,--quiet", flags->quiet, "Print ids only");
   OnChosen(ps, context, [&context, flags](Engine& engine) { return Ps(engine, context, *flags); });
+}
+
+void AddTaskProcesses(CLI::App& task, Context& context) {
+  AddRowCommand(task, context,
+                {.operation = "task processes",
+                 .texts = {.quiet = "Print ids only",
+                           .example = "pyro task processes $id",
+                           .note = kTreeNote},
+                 .waits = true},
+                PrintTree);
 }
 
 void AddTaskHands(CLI::App& task, Context& context) {
