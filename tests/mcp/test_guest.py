@@ -274,7 +274,10 @@ def test_a_file_is_written_whole_and_read_by_pages_as_text_or_bytes(session):
     assert session.value("task_read_file", task_id=task_id, path="/proc/kallsyms")["complete"] is False
     assert session.value("task_read_file", task_id=task_id, path="/proc/version")["complete"] is True
     assert session.failure("task_read_file", task_id=task_id, path="none")["code"] == "not_found"
-    for wrong in ({}, {"text": "a", "base64": "YQ=="}, {"base64": "a b"}):
+    # Content may be empty, unlike what names something.
+    assert session.value("task_write_file", task_id=task_id, path="new/dir/f.txt", text="")["path"] == "/workspace/new/dir/f.txt"
+    assert session.value("task_exec", task_id=task_id, command="cat; cat new/dir/f.txt; ls -s new/dir", stdin="")["stdout"].endswith("0 f.txt\n")
+    for wrong in ({}, {"text": "a", "base64": "YQ=="}, {"text": "", "patch": "x"}, {"base64": "a b"}, {"patch": ""}):
         assert session.failure("task_write_file", task_id=task_id, path="f", **wrong)["code"] == "invalid_argument"
 
 

@@ -110,7 +110,8 @@ Status ReadArguments(const api::Struct& rows, const Json& arguments, void* objec
 
 Status CheckNoneEmpty(const Json& arguments) {
   for (const auto& [name, value] : arguments.items()) {
-    if (value.is_string() && value.get_ref<const std::string&>().empty()) {
+    const bool content = name == "text" || name == "base64" || name == "stdin";
+    if (!content && value.is_string() && value.get_ref<const std::string&>().empty()) {
       return MakeError(ErrorCode::kInvalidArgument, fmt::format("{} is empty", name),
                        "give it a value; an optional argument may be left out instead");
     }

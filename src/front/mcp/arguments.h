@@ -24,7 +24,8 @@ Result<T> ReadArguments(const Json& arguments) {
   return request;
 }
 
-// kInvalidArgument: one of the arguments is an empty string, which stands for nothing.
+// kInvalidArgument: one of the arguments is an empty string, which stands for nothing. The content
+// of a file and a stdin may be empty.
 Status CheckNoneEmpty(const Json& arguments);
 
 }  // namespace pyro::mcp_server

@@ -228,12 +228,11 @@ Answer ApplyPatch(const Host& host, CallContext& call, const FileWriteArguments&
 Answer WriteFile(const Host& host, CallContext& call, const Json& arguments) {
   FileWriteArguments request;
   PYRO_RETURN_IF_ERROR(ReadArguments(FileWriteRows(), arguments, &request));
-  const int given = static_cast<int>(!request.text.empty()) +
-                    static_cast<int>(!request.base64.empty()) +
-                    static_cast<int>(!request.patch.empty());
+  const std::size_t given =
+      arguments.count("text") + arguments.count("base64") + arguments.count("patch");
   if (given != 1) {
     return MakeError(ErrorCode::kInvalidArgument, "exactly one of text, base64 and patch is needed",
-                     "give the file's whole content; task_exec with ': > FILE' makes an empty one");
+                     "give the file's whole content; an empty text makes an empty file");
   }
   if (!request.patch.empty()) return ApplyPatch(host, call, request);
   auto bytes = request.base64.empty() ? std::optional(std::move(request.text))
