@@ -1,6 +1,8 @@
 // A file's new content: other programs see the old one or this one, never a part.
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -72,18 +74,56 @@ bool LinkTo(const NewFile& file, int directory, const std::string& name) {
   return ::linkat(AT_FDCWD, from.c_str(), directory, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
 }
 
+// The name of new content for the moment before it takes the place of a file: always the same one,
+// so that the next write to the file finds what a killed one has left.
+std::string NameBetween(std::string_view name) {
+  std::string between(kHiddenPrefix);
+  for (std::uint64_t hash : {0xcbf29ce484222325ULL, 0x6c62272e07bb0142ULL}) {
+    for (const char byte : name) {
+      hash = (hash ^ static_cast<std::uint8_t>(byte)) * 0x100000001b3ULL;  // FNV-1a
+    }
+    between += fmt::format("{:016x}", hash);
+  }
+  return between;
+}
+
+// Removes a file whose writer is dead: that one locked it.
+void RemoveLeft(int directory, const std::string& between) {
+  const sys::UniqueFd file(
+      ::openat(directory, between.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat left {};
+  struct stat named {};
+  // The name may be that of another file meanwhile.
+  if (file.valid() && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0 &&
+      ::fstat(file.get(), &left) == 0 &&
+      ::fstatat(directory, between.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+      left.st_ino == named.st_ino && left.st_dev == named.st_dev) {
+    ::unlinkat(directory, between.c_str(), 0);
+  }
+}
+
 // Gives the file its name, in place of what has it.
 Status Publish(NewFile& file, int directory, const std::string& name, const std::string& path) {
   if (file.name.empty()) {
     if (LinkTo(file, directory, name)) return OkStatus();
     if (errno != EEXIST) return FileErrno(path);
-    const std::string between = HiddenName();
-    if (!LinkTo(file, directory, between)) return FileErrno(path);
+    std::string between = NameBetween(name);
+    (void)::flock(file.fd.get(), LOCK_EX | LOCK_NB);
+    if (!LinkTo(file, directory, between)) {
+      if (errno != EEXIST) return FileErrno(path);
+      RemoveLeft(directory, between);
+      if (!LinkTo(file, directory, between)) {
+        between = HiddenName();
+        if (!LinkTo(file, directory, between)) return FileErrno(path);
+      }
+    }
     file.name = between;
   }
   PYRO_FAILPOINT("files.write.named");
-  if (::renameat(directory, file.name.c_str(), directory, name.c_str()) == 0) return OkStatus();
-  return FileErrno(path);
+  if (::renameat(directory, file.name.c_str(), directory, name.c_str()) != 0)
+    return FileErrno(path);
+  (void)::flock(file.fd.get(), LOCK_UN);
+  return OkStatus();
 }
 
 // The mode and the owner of what is replaced.

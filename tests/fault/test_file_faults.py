@@ -41,6 +41,7 @@ def kill_write_in_guest(path, point, there):
     # The next write is not disturbed.
     assert as_agent("write", path, b"next", {}).returncode == 0
     assert path.read_bytes() == b"next"
+    assert [one.name for one in path.parent.iterdir()] == [path.name], "something is left of it"
     if there:
         assert path.stat().st_mode & 0o777 == 0o640
     return done.returncode != 0
@@ -62,6 +63,7 @@ def kill_batch_in_guest(directory, point, number):
         assert content == NEW or (done.returncode != 0 and content == (None if at % 2 else OLD)), name
     assert as_agent("write_many", directory, batch, {}).returncode == 0
     assert all((directory / name).read_bytes() == NEW for name in names)
+    assert sorted(str(one.relative_to(directory)) for one in directory.rglob("*") if one.is_file()) == sorted(names)
     return done.returncode != 0
 
 
