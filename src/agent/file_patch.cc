@@ -61,29 +61,25 @@ class Patcher {
   }
 
   Status Commit() {
-    for (const auto& [path, content] : now_) {
-      PYRO_ASSIGN_OR_RETURN(const auto before, Original(path));
-      if (!content) {
-        if (before) PYRO_RETURN_IF_ERROR(set_.Remove(path));
-      } else if (content->link) {
-        if (before && before->link && before->bytes == content->bytes) continue;
-        PYRO_RETURN_IF_ERROR(set_.PutLink(path, content->bytes));
-      } else {
-        if (before && !before->link && before->mode == content->mode &&
-            before->bytes == content->bytes) {
-          continue;
-        }
-        const auto fill = [&](int to) -> Status {
-          const auto written = sys::WriteAll(to, content->bytes);
-          return written ? OkStatus() : Status(FileError(written.error().sys_errno, path));
-        };
-        PYRO_RETURN_IF_ERROR(set_.PutFile(path, content->mode, fill));
-      }
-    }
+    for (const auto& [path, content] : now_) PYRO_RETURN_IF_ERROR(Put(path, content));
     return set_.Commit();
   }
 
  private:
+  Status Put(const std::string& path, const std::optional<Content>& content) {
+    PYRO_ASSIGN_OR_RETURN(const auto before, Original(path));
+    if (!content) return before ? set_.Remove(path) : OkStatus();
+    if (before && before->link == content->link && before->bytes == content->bytes &&
+        (content->link || before->mode == content->mode)) {
+      return OkStatus();
+    }
+    if (content->link) return set_.PutLink(path, content->bytes);
+    return set_.PutFile(path, content->mode, [&](int to) -> Status {
+      const auto written = sys::WriteAll(to, content->bytes);
+      return written ? OkStatus() : Status(FileError(written.error().sys_errno, path));
+    });
+  }
+
   // What was there before the patch; a directory counts as nothing.
   Result<std::optional<Content>> Original(const std::string& path) {
     if (const auto known = original_.find(path); known != original_.end()) return known->second;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/diff_names.h"
 #include "base/text.h"
 #include "base/try.h"
 
@@ -38,78 +39,6 @@ std::string_view WithoutNewline(std::string_view line) {
 std::optional<std::string_view> After(std::string_view line, std::string_view prefix) {
   if (!line.starts_with(prefix)) return std::nullopt;
   return line.substr(prefix.size());
-}
-
-// A name in quotes, with git's escapes. Takes it from the text.
-std::optional<std::string> TakeQuoted(std::string_view& text) {
-  if (!text.starts_with('"')) return std::nullopt;
-  std::string name;
-  for (std::size_t i = 1; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == '"') {
-      text.remove_prefix(i + 1);
-      return name;
-    }
-    if (c != '\\') {
-      name += c;
-      continue;
-    }
-    if (++i == text.size()) break;
-    c = text[i];
-    constexpr std::string_view kLetters = "abtnvfr\"\\";
-    constexpr std::string_view kMeanings = "\a\b\t\n\v\f\r\"\\";
-    if (const std::size_t at = kLetters.find(c); at != std::string_view::npos) {
-      name += kMeanings[at];
-      continue;
-    }
-    const std::string_view octal = text.substr(i, 3);
-    if (octal.size() < 3 || octal.find_first_not_of("01234567") != std::string_view::npos ||
-        octal[0] > '3') {
-      break;
-    }
-    name += static_cast<char>((octal[0] - '0') * 64 + (octal[1] - '0') * 8 + (octal[2] - '0'));
-    i += 2;
-  }
-  return std::nullopt;
-}
-
-// Without so many directories at its begin. nullopt: it has fewer.
-std::optional<std::string_view> StripView(std::string_view name, std::int64_t count) {
-  for (; count > 0; --count) {
-    const std::size_t slash = name.find('/');
-    if (slash == std::string_view::npos) return std::nullopt;
-    name.remove_prefix(std::min(name.find_first_not_of('/', slash), name.size()));
-  }
-  return name;
-}
-
-std::optional<std::string> Strip(std::string_view name, std::int64_t count) {
-  const auto stripped = StripView(name, count);
-  return stripped ? std::optional(std::string(*stripped)) : std::nullopt;
-}
-
-// What "diff -N" has behind the name of a file that is not there.
-bool IsEpoch(std::string_view time) {
-  // Such as "1970-01-01 01:00:00.000000000 +0100".
-  if (time.size() < 19 || time[10] != ' ') return false;
-  const std::string_view date = time.substr(0, 10);
-  const auto number = [&](std::size_t at, std::size_t size) {
-    return ParseInt(time.substr(at, size)).value_or(-100'000);
-  };
-  std::int64_t seconds = number(11, 2) * 3600 + number(14, 2) * 60 + number(17, 2);
-  if (date == "1969-12-31") {
-    seconds -= 24 * 3600;
-  } else if (date != "1970-01-01") {
-    return false;
-  }
-  const std::size_t space = time.rfind(' ');
-  const std::string_view fraction = time.substr(19, space >= 19 ? space - 19 : time.size() - 19);
-  if (fraction.find_first_not_of(".0") != std::string_view::npos) return false;
-  if (space > 10 && time.size() == space + 6) {
-    const std::int64_t zone = number(space + 2, 2) * 3600 + number(space + 4, 2) * 60;
-    seconds -= time[space + 1] == '-' ? -zone : zone;
-  }
-  return seconds == 0;
 }
 
 // One side of a file, as "---" or "+++" has it.
@@ -178,7 +107,7 @@ class DiffParser {
       const std::size_t second = names.rfind(" and ");
       const std::string_view name =
           second == std::string_view::npos ? names : names.substr(second + 5);
-      return NoBinary(Strip(name, options_.strip).value_or(std::string(name)));
+      return NoBinary(StripDirectories(name, options_.strip).value_or(std::string(name)));
     }
     // The last two are of 'pyro task diff'.
     if ((line.starts_with("Only in ") ||
@@ -212,8 +141,8 @@ class DiffParser {
       auto second = rest.substr(0, 1) == " " ? rest.substr(1) : std::string_view();
       auto other = TakeQuoted(second);
       if (!other && !second.empty()) other = std::string(second);
-      const auto name = Strip(*first, options_.strip);
-      return other && Strip(*other, options_.strip) == name ? name : std::nullopt;
+      const auto name = StripDirectories(*first, options_.strip);
+      return other && StripDirectories(*other, options_.strip) == name ? name : std::nullopt;
     }
     for (std::size_t at = names.find(' '); at != std::string_view::npos;
          at = names.find(' ', at + 1)) {
@@ -231,7 +160,7 @@ class DiffParser {
   Result<std::string> RenamedName(std::string_view text) const {
     std::string_view rest = text;
     auto name = TakeQuoted(rest);
-    name = Strip(name ? *name : text, std::max<std::int64_t>(0, options_.strip - 1));
+    name = StripDirectories(name ? *name : text, std::max<std::int64_t>(0, options_.strip - 1));
     if (!name) return Wrong("a name has too few directories to strip");
     return std::move(*name);
   }
@@ -351,7 +280,7 @@ class DiffParser {
     }
     const std::size_t tab = rest.find('\t');
     side.absent = tab != std::string_view::npos && IsEpoch(rest.substr(tab + 1));
-    auto stripped = Strip(side.name, options_.strip);
+    auto stripped = StripDirectories(side.name, options_.strip);
     if (!stripped) {
       Error error = Wrong(fmt::format("'{}' has fewer than {} directories to strip",
                                       Printable(side.name), options_.strip));
@@ -504,178 +433,13 @@ class DiffParser {
   ParsedDiff diff_;
 };
 
-using TextLines = std::vector<std::string_view>;
+}  // namespace
 
-TextLines LinesIn(std::string_view text) {
-  TextLines lines;
+std::vector<std::string_view> LinesOf(std::string_view text) {
+  std::vector<std::string_view> lines;
   while (!text.empty()) lines.push_back(CutLine(text));
   return lines;
 }
-
-// A hunk as what is looked for and what takes its place.
-struct Edit {
-  TextLines before;
-  TextLines after;
-  std::int64_t leading = 0;  // Lines of context at its begin and its end.
-  std::int64_t trailing = 0;
-};
-
-Edit EditOf(const DiffHunk& hunk) {
-  Edit edit;
-  DiffLines lines(hunk);
-  bool changed = false;
-  for (DiffLine line; lines.Next(line);) {
-    if (line.sign != '+') edit.before.push_back(line.text);
-    if (line.sign != '-') edit.after.push_back(line.text);
-    changed = changed || line.sign != ' ';
-    edit.trailing = line.sign == ' ' ? edit.trailing + 1 : 0;
-    if (!changed) ++edit.leading;
-  }
-  return edit;
-}
-
-bool IsAt(const TextLines& lines, const TextLines& wanted, std::int64_t at) {
-  const auto size = static_cast<std::int64_t>(wanted.size());
-  return at >= 0 && at + size <= static_cast<std::int64_t>(lines.size()) &&
-         std::equal(wanted.begin(), wanted.end(), lines.begin() + at);
-}
-
-// Where the lines are from `first` on, nearest to `about`. Takes as long as there are lines.
-std::optional<std::int64_t> FindNearest(const TextLines& lines, const TextLines& wanted,
-                                        std::int64_t first, std::int64_t about) {
-  // How many lines of the begin the first so many lines end with.
-  std::vector<std::size_t> again(wanted.size(), 0);
-  for (std::size_t i = 1, matched = 0; i < wanted.size(); ++i) {
-    while (matched > 0 && wanted[i] != wanted[matched]) matched = again[matched - 1];
-    if (wanted[i] == wanted[matched]) ++matched;
-    again[i] = matched;
-  }
-  std::optional<std::int64_t> found;
-  std::size_t matched = 0;
-  for (std::size_t i = static_cast<std::size_t>(first); i < lines.size(); ++i) {
-    while (matched > 0 && lines[i] != wanted[matched]) matched = again[matched - 1];
-    if (lines[i] == wanted[matched]) ++matched;
-    if (matched < wanted.size()) continue;
-    matched = again[matched - 1];
-    const auto at = static_cast<std::int64_t>(i + 1 - wanted.size());
-    const auto distance = [&](std::int64_t place) {
-      return place < about ? about - place : place - about;
-    };
-    if (found && distance(at) > distance(*found)) break;
-    found = at;
-  }
-  return found;
-}
-
-std::string Quoted(std::string_view line) {
-  return fmt::format("'{}'", Printable(WithoutNewline(line), 100));
-}
-
-// One line of the file that is not as the hunk has it.
-std::string WhatIsThere(const TextLines& lines, const Edit& edit, std::int64_t at) {
-  at = std::clamp<std::int64_t>(at, 0, static_cast<std::int64_t>(lines.size()));
-  std::size_t i = 0;
-  const auto there = static_cast<std::size_t>(at);
-  while (i < edit.before.size() && there + i < lines.size() && lines[there + i] == edit.before[i]) {
-    ++i;
-  }
-  const std::size_t line = there + i + 1;
-  if (i == edit.before.size()) {
-    return fmt::format("the file goes on at line {}, where the hunk wants its end", line);
-  }
-  if (there + i == lines.size()) {
-    return fmt::format("the file ends before line {}, where the hunk has {}", line,
-                       Quoted(edit.before[i]));
-  }
-  if (WithoutNewline(lines[there + i]) == WithoutNewline(edit.before[i])) {
-    return fmt::format("the newline at the end of line {} is on one side alone", line);
-  }
-  return fmt::format("line {} is {}, where the hunk has {}", line, Quoted(lines[there + i]),
-                     Quoted(edit.before[i]));
-}
-
-// The lines of a file with the hunks so far.
-class Application {
- public:
-  Application(const FileDiff& file, std::string_view content)
-      : file_(file), lines_(LinesIn(content)) {}
-
-  Result<AppliedDiff> Run() {
-    for (const DiffHunk& hunk : file_.hunks) PYRO_RETURN_IF_ERROR(Apply(hunk));
-    CopyUntil(static_cast<std::int64_t>(lines_.size()));
-    return std::move(applied_);
-  }
-
- private:
-  void CopyUntil(std::int64_t line) {
-    for (; done_ < line; ++done_) applied_.content += lines_[static_cast<std::size_t>(done_)];
-  }
-
-  Status Apply(const DiffHunk& hunk) {
-    ++number_;
-    const Edit edit = EditOf(hunk);
-    const std::int64_t said = hunk.old_count == 0 ? hunk.old_line : hunk.old_line - 1;
-    PYRO_ASSIGN_OR_RETURN(const std::int64_t at, Find(hunk, edit, said + offset_));
-    offset_ = at - said;
-    if (offset_ != 0) applied_.offsets.push_back({number_, offset_});
-    CopyUntil(at);
-    for (const std::string_view line : edit.after) applied_.content += line;
-    done_ = at + static_cast<std::int64_t>(edit.before.size());
-    return OkStatus();
-  }
-
-  Result<std::int64_t> Find(const DiffHunk& hunk, const Edit& edit, std::int64_t about) const {
-    const auto size = static_cast<std::int64_t>(edit.before.size());
-    const auto end = static_cast<std::int64_t>(lines_.size());
-    if (size == 0) {
-      // Nothing says where it belongs, unless the file is empty.
-      if (end == 0) return std::int64_t{0};
-      return NotThere(hunk, edit, about, "the hunk has no line of the file, which is not empty");
-    }
-    // Without lines around the change only its own line is its place. Less of them at one end means
-    // the begin or the end of the file.
-    const bool bare = edit.leading == 0 && edit.trailing == 0;
-    const bool at_begin = !bare && hunk.old_line <= 1 && edit.leading < edit.trailing;
-    const bool at_end = !bare && edit.trailing == 0;
-    const auto good = [&](std::int64_t at) {
-      return at >= done_ && (!at_begin || at == 0) && (!at_end || at + size == end) &&
-             IsAt(lines_, edit.before, at);
-    };
-    if (good(about)) return about;
-    if (at_begin && good(0)) return std::int64_t{0};
-    if (at_end && good(end - size)) return end - size;
-    if (!bare && !at_begin && !at_end) {
-      if (const auto at = FindNearest(lines_, edit.before, done_, about)) return *at;
-    }
-    return NotThere(
-        hunk, edit, about,
-        WhatIsThere(lines_, edit,
-                    at_end && IsAt(lines_, edit.before, about) ? about : std::max(about, done_)));
-  }
-
-  Error NotThere(const DiffHunk&, const Edit& edit, std::int64_t about,
-                 const std::string& why) const {
-    Error error = MakeError(ErrorCode::kConflict,
-                            fmt::format("hunk {} of {} of '{}' does not apply: {}", number_,
-                                        file_.hunks.size(), Printable(file_.old_path), why),
-                            "make the patch from what the file has now");
-    error.path = file_.old_path;
-    if (!edit.after.empty() && edit.after != edit.before &&
-        (IsAt(lines_, edit.after, about) || FindNearest(lines_, edit.after, done_, about))) {
-      error.hint = "the file has this change already";
-    }
-    return error;
-  }
-
-  const FileDiff& file_;
-  const TextLines lines_;
-  std::int64_t done_ = 0;    // Lines of the old file that are copied or replaced.
-  std::int64_t offset_ = 0;  // Of the last hunk.
-  std::int64_t number_ = 0;  // Of the hunk.
-  AppliedDiff applied_;
-};
-
-}  // namespace
 
 bool DiffLines::Next(DiffLine& line) {
   if (rest_.empty()) return false;
@@ -706,10 +470,6 @@ Result<ParsedDiff> ParseDiff(std::string_view text, const DiffOptions& options) 
                      "apply it in parts");
   }
   return DiffParser(text, options).Parse();
-}
-
-Result<AppliedDiff> ApplyDiff(const FileDiff& file, std::string_view content) {
-  return Application(file, content).Run();
 }
 
 }  // namespace pyro

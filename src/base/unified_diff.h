@@ -16,6 +16,9 @@ namespace pyro {
 inline constexpr std::size_t kMaxDiffBytes = std::size_t{64} << 20;
 inline constexpr std::size_t kMaxDiffFiles = 20'000;
 
+// The lines of a text, each with its newline, which the last one may lack.
+std::vector<std::string_view> LinesOf(std::string_view text);
+
 // One change of a file, with the lines around it. `body` points into the diff.
 struct DiffHunk {
   std::int64_t old_line = 0;   // The first one, from 1. Of no lines, the one before them.

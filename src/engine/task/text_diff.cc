@@ -8,23 +8,14 @@
 #include <fmt/format.h>
 #include <dtl/dtl.hpp>
 
+#include "base/unified_diff.h"
+
 namespace pyro::engine {
 namespace {
 
 constexpr std::size_t kContext = 3;
 // The comparison takes time and room with the square of the lines that differ.
 constexpr std::size_t kMostCompared = 4000;
-
-// Each with its newline, which the last one may lack.
-std::vector<std::string_view> LinesOf(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
-    lines.push_back(text.substr(0, end));
-    text.remove_prefix(end);
-  }
-  return lines;
-}
 
 struct Edit {
   char sign;  // ' ', '-' or '+'
