@@ -97,6 +97,11 @@ struct GetTaskCommandRequest : TaskCommandRequest {
   std::chrono::milliseconds wait{0};
 };
 
+struct WaitTaskRequest : TaskRequest {
+  std::optional<std::int64_t> sequence;  // Empty: every command that runs.
+  std::int64_t timeout_seconds = 0;      // 0: none.
+};
+
 struct ReadTaskCommandRequest : TaskCommandRequest {
   bool follow = false;
   OutputOffsets from;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -210,6 +211,15 @@ class Engine {
   virtual Result<TaskCommandInfo> GetTaskCommand(const std::string& task_id, std::int64_t sequence,
                                                  std::chrono::milliseconds wait = {},
                                                  const CallIo& io = {}) = 0;
+  // Waits until that command has ended or, without a sequence, until no command of the task runs:
+  // also those count that begin meanwhile, but no process that a command left behind. Needs no
+  // guest and starts none. `limit`, at most 7 days, 0: none; when it is over, `complete` is false.
+  // A command whose guest or supervisor dies has ended: it is interrupted. kNotFound: no such task
+  // or command, or the task was deleted meanwhile.
+  virtual Result<TaskWait> WaitTask(const std::string& task_id,
+                                    std::optional<std::int64_t> sequence = std::nullopt,
+                                    std::chrono::milliseconds limit = {},
+                                    const CallIo& io = {}) = 0;
   // Journal entries without their output; `first` and `limit` as in LogsTask.
   virtual Result<TaskCommandPage> ListTaskCommands(const std::string& task_id,
                                                    std::int64_t first = 1,

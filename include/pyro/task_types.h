@@ -142,6 +142,14 @@ struct TaskCommandPage {
   std::vector<TaskCommand> entries;
 };
 
+// What a wait for commands of a task came to.
+struct TaskWait {
+  std::string task_id;
+  bool complete = false;  // All have ended. False: the time was over first.
+  // Those that were waited for, in the order of their numbers, as of the end of the wait.
+  std::vector<TaskCommand> commands;
+};
+
 // A page of one stream of one command.
 struct TaskOutput {
   TaskCommandInfo command;
@@ -325,9 +333,10 @@ struct ExportOptions {
 
 struct ExportedPath {
   std::string task_id;
-  std::string path;         // In the guest.
-  std::string destination;  // On the host, absolute; empty for a descriptor.
-  std::uint64_t bytes = 0;  // Of the file or tar, or of all files of the directory together.
+  std::string path;                // In the guest.
+  std::string destination;         // On the host, absolute; empty for a descriptor.
+  std::uint64_t bytes = 0;         // Of the file or tar, or of all files of the directory together.
+  std::optional<Restart> restart;  // Of a task that was stopped, and was started for this call.
   std::vector<std::string> notices;  // What was left out, and more that its user must know.
 };
 
@@ -374,9 +383,10 @@ struct TaskFilesWritten {
 // A copy between this host and a task.
 struct CopiedPath {
   std::string task_id;
-  std::string path;         // In the guest, absolute.
-  std::string host_path;    // On the host, absolute; empty for a descriptor.
-  std::uint64_t bytes = 0;  // Of all files together; of a descriptor: that went through it.
+  std::string path;                // In the guest, absolute.
+  std::string host_path;           // On the host, absolute; empty for a descriptor.
+  std::uint64_t bytes = 0;         // Of all files together; of a descriptor: that went through it.
+  std::optional<Restart> restart;  // Of a task that was stopped, and was started for this call.
   std::vector<std::string> notices;  // What was left out, and more that its user must know.
 };
 

@@ -64,6 +64,7 @@ class Calls(Caller):
         "task list labels": "texts",
         "task start-command timeout_seconds": "limit",
         "task stdin timeout_seconds": "limit",
+        "task wait timeout_seconds": "limit",
         "task_id": "text",
         "timeout_seconds": "integer",
         "to": "text",
@@ -340,6 +341,19 @@ class Calls(Caller):
         """Returns one entry of the journal, after waiting up to ``wait_seconds`` for its end."""
         answer: results.TaskCommandInfo = self._call("task get-command", task_id=task_id, sequence=sequence,
             wait_seconds=wait_seconds)
+        return answer
+
+    def wait_task(self, task_id: str, sequence: Optional[int] = None, *,
+                  timeout_seconds: Optional[int] = None) -> results.TaskWait:
+        """Waits until a command has ended or, without ``sequence``, until no command of the task runs.
+
+        Commands that begin meanwhile count, processes that a command left behind do not. ``commands`` of the
+        result has those that were waited for, with their ``outcome`` and ``exit_code``. A command whose guest
+        is lost is ``interrupted``. ``timeout_seconds``: the longest wait; 0 is no limit. When it is over,
+        ``complete`` is False. NotFoundError: no such command, or the task was deleted meanwhile.
+        """
+        answer: results.TaskWait = self._call("task wait", task_id=task_id, sequence=sequence,
+            timeout_seconds=timeout_seconds)
         return answer
 
     def list_task_commands(self, task_id: str, *, first: int = 1, limit: int = 0) -> results.TaskCommandPage:
@@ -857,6 +871,10 @@ class TaskCalls:
     def get_command(self, sequence: int, *, wait_seconds: float = 0) -> results.TaskCommandInfo:
         """Pyro.get_task_command for this task."""
         return self._pyro.get_task_command(self.task_id, sequence, wait_seconds=wait_seconds)
+
+    def wait(self, sequence: Optional[int] = None, *, timeout_seconds: Optional[int] = None) -> results.TaskWait:
+        """Pyro.wait_task for this task."""
+        return self._pyro.wait_task(self.task_id, sequence, timeout_seconds=timeout_seconds)
 
     def list_commands(self, *, first: int = 1, limit: int = 0) -> results.TaskCommandPage:
         """Pyro.list_task_commands for this task."""

@@ -389,6 +389,15 @@ class TaskLogsBytes(TypedDict):
     resets: list[TaskReset]
 
 
+class TaskWait(TypedDict):
+    """The end of a wait for commands."""
+
+    task_id: str  # The task's id.
+    complete: bool  # All have ended; false: the time was over.
+    count: int
+    commands: list[TaskCommand]  # Those that were waited for, without their output.
+
+
 class TaskCommandPage(TypedDict):
     """Entries without their output."""
 
@@ -617,6 +626,7 @@ class ExportedPath(Notices):
     path: str  # The path in the guest.
     destination: str  # The absolute path on the host.
     bytes: int  # Of the file or tar, or of all files of the directory together.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class CopiedPath(Notices):
@@ -626,6 +636,7 @@ class CopiedPath(Notices):
     path: str  # The absolute path in the guest.
     host_path: Optional[str]  # The absolute path on the host; None: a stream.
     bytes: int  # Of all files together, or of the tar.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class PatchOffset(TypedDict):

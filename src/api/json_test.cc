@@ -163,6 +163,7 @@ Json GuestForms() {
   tasks.tasks.emplace_back();
   ExportedPath exported;
   fill(exported.task_id, exported.path, exported.destination, exported.bytes, exported.notices);
+  exported.restart = {.kept = {"a file"}, .lost = {"memory"}, .interrupted = {}};
   ReapedVms reaped;
   fill(reaped.vm_ids, reaped.leftovers);
   SparePoolInfo pool;

@@ -1,8 +1,11 @@
 // What can be asked of tasks: the rows of operations.
 
+#include <chrono>
+
 #include "api/operations.h"
 #include "api/rows.h"
 #include "api/shared_rows.h"
+#include "base/try.h"
 
 namespace pyro::api {
 
@@ -36,6 +39,12 @@ Result<TaskExecResult> CallExecTask(Engine& engine, const ExecTaskRequest& reque
                                     const CallIo& io) {
   return engine.ExecTask(request.task_id, request.command, request.timeout_seconds, io,
                          request.journal ? Engine::Keep::kAll : Engine::Keep::kCount);
+}
+
+Result<TaskWait> CallWaitTask(Engine& engine, const WaitTaskRequest& request, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(CheckRanges(request));
+  return engine.WaitTask(request.task_id, request.sequence,
+                         std::chrono::seconds(request.timeout_seconds), io);
 }
 
 Result<ExportedPath> CallExportTask(Engine& engine, const ExportTaskRequest& request,
@@ -190,6 +199,21 @@ constexpr Operation kTaskOperations[] = {
             "end.",
         .command = "task logs --sequence --wait-seconds",
         .no_tool = "task_logs with sequence and wait_seconds",
+    }),
+    By<WaitTaskRequest, CallWaitTask, kWhole>({
+        .name = "task wait",
+        .method = "wait_task",
+        .effect = Effect::kReads,
+        .sentence = "Wait until a task runs no command, or one has ended",
+        .for_python =
+            "Waits until a command has ended or, without ``sequence``, until no command of the "
+            "task runs.\n\n"
+            "Commands that begin meanwhile count, processes that a command left behind do not. "
+            "``commands`` of the result has those that were waited for, with their ``outcome`` "
+            "and ``exit_code``. A command whose guest is lost is ``interrupted``. "
+            "``timeout_seconds``: the longest wait; 0 is no limit. When it is over, ``complete`` is "
+            "False. NotFoundError: no such command, or the task was deleted meanwhile.",
+        .no_tool = "task_logs with sequence and wait_seconds waits for a command",
     }),
     By<TaskEntriesRequest, &Engine::ListTaskCommands, &TaskRequest::task_id,
        &TaskEntriesRequest::first, &TaskEntriesRequest::limit>({

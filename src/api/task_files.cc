@@ -110,6 +110,8 @@ constexpr Field kCopiedPath[] = {
         .NullIfUnset(),
     Row<CopiedPath, &CopiedPath::bytes>("bytes", "Of all files together, or of the tar")
         .Of(Unit::kBytes),
+    Row<CopiedPath, &CopiedPath::restart>(
+        "restart", "What of the task the stop has kept; null: it was not stopped"),
     Row<CopiedPath, &CopiedPath::notices>("notices", "What was left out, one sentence each")
         .OutIfUnset(),
 };

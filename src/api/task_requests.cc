@@ -179,6 +179,18 @@ constexpr Field kGetTaskCommandRequest[] = {
     WaitRow<GetTaskCommandRequest>("Wait up to N seconds for the command's end"),
 };
 
+constexpr Field kWaitTaskRequest[] = {
+    Inline<WaitTaskRequest, TaskRequest>(),
+    Row<WaitTaskRequest, &WaitTaskRequest::sequence>(
+        "sequence", "Wait for command N, and exit with its code; without it for all that run")
+        .In(1)
+        .CheckedAtOnce()
+        .NullIfUnset(),
+    TimeoutRow<WaitTaskRequest>(
+        "Wait at most N seconds, then exit with 124; 0: no limit; units s, m, h, d",
+        "The longest wait; 0: no limit."),
+};
+
 constexpr Field kReadTaskCommandRequest[] = {
     Inline<ReadTaskCommandRequest, TaskRequest>(),
     SequenceRow<ReadTaskCommandRequest>("The command's number in the task", "The command."),
@@ -333,6 +345,7 @@ PYRO_ROWS(SignalTaskCommandRequest, "SignalTaskCommandRequest", "A signal for a 
 PYRO_ROWS(OutputOffsets, "OutputOffsets", "Where to begin in each stream.", kOutputOffsets)
 PYRO_ROWS(GetTaskCommandRequest, "GetTaskCommandRequest", "A command of a task.",
           kGetTaskCommandRequest)
+PYRO_ROWS(WaitTaskRequest, "WaitTaskRequest", "Commands of a task to wait for.", kWaitTaskRequest)
 PYRO_ROWS(ReadTaskCommandRequest, "ReadTaskCommandRequest", "A command of a task.",
           kReadTaskCommandRequest)
 PYRO_ROWS(ReadTaskOutputRequest, "ReadTaskOutputRequest", "A part of a command's output.",

@@ -87,6 +87,14 @@ constexpr Field kTaskCommandPage[] = {
         .Counted(),
 };
 
+constexpr Field kTaskWait[] = {
+    TaskIdRow<TaskWait>(),
+    Row<TaskWait, &TaskWait::complete>("complete", "All have ended; false: the time was over"),
+    Row<TaskWait, &TaskWait::commands>("commands",
+                                       "Those that were waited for, without their output")
+        .Counted(),
+};
+
 constexpr Field kTaskExecResult[] = {
     Inline<TaskExecResult, ExecResult>(),
     TaskIdRow<TaskExecResult>(),
@@ -388,6 +396,8 @@ constexpr Field kExportedPath[] = {
     Row<ExportedPath, &ExportedPath::bytes>(
         "bytes", "Of the file or tar, or of all files of the directory together")
         .Of(Unit::kBytes),
+    Row<ExportedPath, &ExportedPath::restart>(
+        "restart", "What of the task the stop has kept; null: it was not stopped"),
     Row<ExportedPath, &ExportedPath::notices>("notices", "What was left out, one sentence each")
         .OutIfUnset(),
 };
@@ -403,6 +413,7 @@ PYRO_ROWS(TaskCommand, "TaskCommand", "An entry of a task's journal.", kTaskComm
 PYRO_ROWS(TaskCommandInfo, "TaskCommandInfo", "An entry by itself.", kTaskCommandInfo)
 PYRO_ROWS(StartedTaskCommand, "StartedTaskCommand", "A command that runs on without its caller.",
           kStartedTaskCommand)
+PYRO_ROWS(TaskWait, "TaskWait", "The end of a wait for commands.", kTaskWait)
 PYRO_ROWS(TaskCommandPage, "TaskCommandPage", "Entries without their output.", kTaskCommandPage)
 PYRO_ROWS(TaskExecResult, "TaskExecResult",
           "The end of a command in a task, and its place in the journal.", kTaskExecResult)

@@ -57,6 +57,8 @@ class LocalEngine final : public Engine {
                                             const CallIo& io) override;
   Result<TaskInfo> StatusTask(const std::string& task_id) override;
   Result<std::vector<TaskInfo>> ListTasks(const std::vector<std::string>& labels) override;
+  Result<TaskWait> WaitTask(const std::string& task_id, std::optional<std::int64_t> sequence,
+                            std::chrono::milliseconds limit, const CallIo& io) override;
   Result<TaskCommandInfo> GetTaskCommand(const std::string& task_id, std::int64_t sequence,
                                          std::chrono::milliseconds wait, const CallIo& io) override;
   Result<TaskCommandPage> ListTaskCommands(const std::string& task_id, std::int64_t first,

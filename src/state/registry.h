@@ -98,6 +98,8 @@ class Registry {
 
   // kNotFound.
   Result<CommandRecord> GetCommand(const InstanceId& id, std::int64_t sequence);
+  // The numbers of those that run, in their order.
+  Result<std::vector<std::int64_t>> RunningCommands(const InstanceId& id);
 
   // Empty if there is no such task.
   Result<std::vector<CommandRecord>> ListCommands(const InstanceId& id,

@@ -72,18 +72,7 @@ Result<CommandRecord> Registry::EndCommand(const InstanceId& id, std::int64_t se
 
 Result<std::int64_t> Registry::InterruptRunning(
     const InstanceId& id, const std::function<CommandEnd(std::int64_t)>& how) {
-  std::vector<std::int64_t> running;
-  {
-    PYRO_ASSIGN_OR_RETURN(
-        auto select,
-        database_.Prepare(
-            "SELECT sequence FROM commands INDEXED BY commands_running WHERE task_id = ?1 AND "
-            "state = 'running' ORDER BY sequence"));
-    select.BindText(1, id.str());
-    PYRO_ASSIGN_OR_RETURN(running, ReadRows<std::int64_t>(select, [](const db::Statement& row) {
-                            return Result<std::int64_t>(row.Int(0));
-                          }));
-  }
+  PYRO_ASSIGN_OR_RETURN(const std::vector<std::int64_t> running, RunningCommands(id));
   if (running.empty()) return 0;
   // Files are read before the transaction makes other processes wait.
   std::vector<CommandEnd> ends;
@@ -101,6 +90,16 @@ Result<std::int64_t> Registry::InterruptRunning(
     return OkStatus();
   }));
   return static_cast<std::int64_t>(running.size());
+}
+
+Result<std::vector<std::int64_t>> Registry::RunningCommands(const InstanceId& id) {
+  PYRO_ASSIGN_OR_RETURN(
+      auto select,
+      database_.Prepare("SELECT sequence FROM commands INDEXED BY commands_running WHERE "
+                        "task_id = ?1 AND state = 'running' ORDER BY sequence"));
+  select.BindText(1, id.str());
+  return ReadRows<std::int64_t>(
+      select, [](const db::Statement& row) { return Result<std::int64_t>(row.Int(0)); });
 }
 
 Result<CommandRecord> Registry::GetCommand(const InstanceId& id, std::int64_t sequence) {

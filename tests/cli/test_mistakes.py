@@ -159,7 +159,6 @@ def test_options_of_docker_are_answered_with_what_works_instead(bare, option, pa
     (["task", "delete", "-f", ID], "leave it out: pyro asks no questions"),
     (["task", "create", "-l", "a=b", "debian:12"], "did you mean '--label'? pyro task create --label a=b debian:12"),
     (["task", "cp", "-r", "src", f"{ID}:src"], "leave it out: a directory is always copied with what it holds"),
-    (["task", "wait", ID], "'pyro task logs --follow' does that"),
     (["task", "restore", ID], "'pyro task reset' does that"),
     (["task", "snapshot", "reset", ID], "'pyro task reset' does that"),
     (["task", "cat", ID, "a"], "'pyro task files read' does that"),

@@ -73,6 +73,12 @@ def test_following_ends_with_the_commands_exit_code(create, pyro):
     named = pyro.start("task", "logs", "--follow", "--sequence", "1", task.id)
     document = pyro.start("task", "logs", "--follow", "--json", task.id)
     waits = pyro.start("task", "logs", "--sequence", "1", "--wait-seconds", "250", task.id)
+    one = pyro.start("task", "wait", "--sequence", "1", task.id)
+    idle = pyro.start("task", "wait", "--json", task.id)
+    over = pyro("task", "wait", "--timeout-seconds", "1", task.id)
+    assert over.code == 124 and over.text.startswith("Command 1: running for "), over
+    assert harness.is_one_sentence_and_hint(over.talk), over
+    harness.expect_error(pyro("task", "wait", "--json", "--sequence", "2", task.id), 125, "not_found")
     late = pyro("task", "logs", "--sequence", "1", "--wait-seconds", "0.1", task.id)
     assert (late.code, late.text) == (124, "begun\n"), late
     assert late.talk == "pyro: command 1 still runs\nhint: read on with --offset 6\n"
@@ -84,6 +90,10 @@ def test_following_ends_with_the_commands_exit_code(create, pyro):
     for process in (named, waits):
         done = harness.finish(process)
         assert (done.code, done.out) == (5, b"begun\ndone\n"), done
+    done = harness.finish(one)
+    assert (done.code, done.text, done.talk) == (5, "Command 1: exited (exit_code=5)\n", ""), done
+    done = harness.finish(idle)
+    assert (done.code, done.json["complete"], done.json["commands"][0]["exit_code"]) == (0, True, 5), done
     done = harness.finish(document)
     assert done.code == 5, done
     entry, = done.json["entries"]
@@ -96,14 +106,19 @@ def test_following_what_was_interrupted_is_a_failure_of_pyro(create, pyro):
     task = create()
     assert task.exec("sleep", "1000", flags=("-q", "--background", "--timeout-seconds", "250")).code == 0
     task.kill_guest()
-    done = pyro("task", "logs", "-f", task.id)
-    assert done.code == 125 and "interrupted" in done.talk and harness.is_one_sentence_and_hint(done.talk), done
+    for words in (("logs", "-f"), ("wait", "--sequence", "1")):
+        done = pyro("task", *words, task.id)
+        assert done.code == 125 and "interrupted" in done.talk and harness.is_one_sentence_and_hint(done.talk), done
 
 
 # Ids, and many of them.
 
 def test_several_tasks_are_deleted_at_once(create, pyro):
     one, two, three, four = (create() for _ in range(4))
+    done = pyro("task", "wait", one.id, "task_zzzzzz", two.id)
+    assert (done.code, done.text) == (125, f"Task: {one.id}\nTask: {two.id}\n"), done
+    done = pyro("task", "wait", "--json", one.id, two.id)
+    assert (done.code, [task["complete"] for task in done.json["tasks"]]) == (0, [True, True]), done
     done = pyro("task", "rm", one.id, "task_zzzzzz", two.id.removeprefix("task_")[:8])
     assert done.code == 1, done
     assert done.text == f"Deleted task: {one.id}\nDeleted task: {two.id}\n"

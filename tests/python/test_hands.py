@@ -73,7 +73,10 @@ def test_a_signal_is_for_all_processes_or_for_the_first(task):
     told = task.signal_command(sequence, str(int(signal.SIGKILL)))
     assert told["signal"] == "SIGKILL" and told["signalled"] >= 2 and told["left"] == 0
     assert any(one["command"] == "sleep 8081" for one in told["processes"])
-    assert task.get_command(sequence, wait_seconds=WAIT)["exit_code"] == 137
+    waited = task.wait(sequence, timeout_seconds=WAIT)
+    assert (waited["complete"], [one["exit_code"] for one in waited["commands"]]) == (True, [137])
+    with pytest.raises(pyro_mcp.NotFoundError, match="has no command"):
+        task.wait(sequence + 1000)
     with pytest.raises(pyro_mcp.WrongStateError):
         task.signal_command(sequence, "TERM")
 

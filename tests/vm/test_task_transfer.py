@@ -178,10 +178,13 @@ def test_exports_of_files_and_tars(pyro, create, scratch):
     assert os.listdir(scratch / "full") == ["mine"]
     harness.expect_error(pyro("task", "export", task.id, "no-such", scratch / "n", "--json"), 1, "not_found")
     assert not (scratch / "n").exists()
-    # From a stopped task.
+    # From a stopped task, which is told as with a command.
     task.stop()
-    done = pyro("task", "export", task.id, "z", scratch / "z")
+    done = pyro("task", "export", "--json", task.id, "z", scratch / "z")
     assert done.code == 0 and (scratch / "z").read_bytes() == bytes(100_000), done
+    assert "/workspace" in done.json["restart"]["kept"] and "processes" in done.json["restart"]["lost"]
+    done = pyro("task", "cp", "--json", f"{task.id}:z", scratch / "copied")
+    assert done.json["restart"] is None, done
     assert sorted(entry.name for entry in scratch.iterdir() if entry.name[0] == ".") == []
 
 

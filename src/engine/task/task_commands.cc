@@ -54,6 +54,12 @@ Result<TaskCommandInfo> Describe(const Context& context, const std::filesystem::
   return info;
 }
 
+Error DeletedMeanwhile(const InstanceId& id) {
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("task '{}' was deleted during the wait", id.str()),
+                   "its journal is gone with it; `pyro task list` shows the others");
+}
+
 // A page of one stream: over once it has some bytes, or as any command is.
 class OutputPage : public RecordedCommand {
  public:
@@ -105,6 +111,43 @@ Result<TaskCommandInfo> LocalEngine::GetTaskCommand(const std::string& task_id,
     AdviseUsermode(context_, recorded.accelerator(), info.duration_ms, io);
   }
   return info;
+}
+
+Result<TaskWait> LocalEngine::WaitTask(const std::string& task_id,
+                                       std::optional<std::int64_t> sequence, milliseconds limit,
+                                       const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(CheckPage(1, limit));
+  const Deadline until = limit == milliseconds(0) ? Deadline::Never() : Deadline::After(limit);
+  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
+  const InstanceId& id = found.instance.id;
+  if (sequence) PYRO_RETURN_IF_ERROR(found.registry.GetCommand(id, *sequence));
+  TaskWait waited;
+  waited.task_id = id.str();
+  waited.complete = true;
+  const auto wait = [&](std::int64_t one) -> Status {
+    PYRO_ASSIGN_OR_RETURN(RecordedCommand recorded,
+                          RecordedCommand::Open(context_, id.str(), one, until));
+    PYRO_RETURN_IF_ERROR(CommandSession(recorded, nullptr, io).Run());
+    waited.complete = waited.complete && recorded.ended();
+    PYRO_ASSIGN_OR_RETURN(
+        TaskCommandInfo info,
+        Describe(context_, recorded.directory(), recorded.command(), recorded.accelerator()));
+    waited.commands.push_back(std::move(info));
+    return OkStatus();
+  };
+  const auto wait_for_all = [&]() -> Status {
+    while (true) {
+      PYRO_ASSIGN_OR_RETURN(const auto running, found.registry.RunningCommands(id));
+      for (const std::int64_t one : running) PYRO_RETURN_IF_ERROR(wait(one));
+      if (!running.empty() && waited.complete) continue;  // Others may have begun meanwhile.
+      if (!found.registry.Get(id)) return DeletedMeanwhile(id);
+      return OkStatus();
+    }
+  };
+  const Status done = sequence ? wait(*sequence) : wait_for_all();
+  if (!done && done.error().code == ErrorCode::kNotFound) return DeletedMeanwhile(id);
+  if (!done) return done.error();
+  return waited;
 }
 
 Result<TaskCommandPage> LocalEngine::ListTaskCommands(const std::string& task_id,

@@ -229,6 +229,7 @@ Result<CopiedPath> LocalEngine::CopyIntoTask(const CopyIntoTaskRequest& request,
   SupervisorLink& link = *running.taken.link;
   CopiedPath copied;
   copied.task_id = running.taken.instance.id.str();
+  copied.restart = std::move(running.restart);
   if (tar) {
     copied.path = GuestPath(request.path);
     PYRO_ASSIGN_OR_RETURN(copied.bytes, CopyTarIn(link, copied.path, caller.stdin_fd, io));
@@ -254,6 +255,7 @@ Result<CopiedPath> LocalEngine::CopyFromTask(const CopyFromTaskRequest& request,
   SupervisorLink& link = *running.taken.link;
   CopiedPath copied;
   copied.task_id = running.taken.instance.id.str();
+  copied.restart = std::move(running.restart);
   copied.path = GuestPath(request.path);
   PYRO_ASSIGN_OR_RETURN(const auto what, LookInGuest(link, copied.path, io));
   if (!what) return FileCallError(ENOENT, copied.path);

@@ -343,8 +343,8 @@ Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const InstanceId& id,
   PYRO_FAILPOINT("task.export.in-place");
   NoticeBook notices(io);
   notices.Add(ExportNotices(end.summary(), said));
-  return ExportedPath{id.str(), from, end.destination(), end.summary().content_bytes,
-                      notices.Take()};
+  return ExportedPath{id.str(),     from,          end.destination(), end.summary().content_bytes,
+                      std::nullopt, notices.Take()};
 }
 
 }  // namespace pyro::engine

@@ -280,8 +280,11 @@ Result<ExportedPath> LocalEngine::ExportTask(const std::string& task_id, const s
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
   PYRO_ASSIGN_OR_RETURN(Running running,
                         EnsureReadyGuest(context_, found, "cannot be exported", kFilesOnHost, io));
-  return ExportFromGuest(*running.taken.link, running.taken.instance.id, path, destination, options,
-                         io);
+  PYRO_ASSIGN_OR_RETURN(ExportedPath exported,
+                        ExportFromGuest(*running.taken.link, running.taken.instance.id, path,
+                                        destination, options, io));
+  exported.restart = std::move(running.restart);
+  return exported;
 }
 
 Result<TaskDiff> LocalEngine::DiffTask(const DiffTaskRequest& request, const CallIo& io) {

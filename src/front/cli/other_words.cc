@@ -119,7 +119,6 @@ constexpr OtherCommand kCommands[] = {
     {"task", "shell", "task exec"},
     {"task", "kill", "task stop"},
     {"task", "attach", "task logs"},
-    {"task", "wait", "task logs --follow"},
     {"task", "restore", "task reset"},
     {"task", "rollback", "task reset"},
     {"task", "label", "task update"},

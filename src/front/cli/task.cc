@@ -88,9 +88,7 @@ int Stop(Engine& engine, const Context& context, const CallFlags<TaskCommandRequ
   if (context.json) {
     PrintJson(ToJson(*command));
   } else if (!flags.quiet) {
-    Print(fmt::format("Command {}: {} (exit_code={}){}\n", command->sequence,
-                      Name(command->outcome.value_or(Outcome::kInterrupted)), command->exit_code,
-                      command->killed ? "; " + KilledLine(*command->killed) : ""));
+    Print(EndLine(*command));
   }
   return kExitOk;
 }
@@ -115,6 +113,14 @@ std::string HowItEnded(const TaskCommand& command) {
   return fmt::format("exit_code={}", command.exit_code);
 }
 
+std::string EndLine(const TaskCommand& command) {
+  if (!command.outcome) {
+    return fmt::format("Command {}: {}\n", command.sequence, HowItEnded(command));
+  }
+  return fmt::format("Command {}: {} (exit_code={}){}\n", command.sequence, Name(*command.outcome),
+                     command.exit_code, command.killed ? "; " + KilledLine(*command.killed) : "");
+}
+
 std::string OneLine(const TaskCommand& command) {
   return command.command.empty() ? "(not kept)" : Printable(ShellJoin(command.command), 200);
 }
@@ -124,8 +130,7 @@ void AddTask(CLI::App& app, Context& context) {
   task->require_subcommand(1);
   if (context.verb == "exec") return AddTaskExec(*task, context);
   task->footer(
-      "A TASK_ID is the task's id, its first 6 characters with 'task_' or without, or\n"
-      "the task's name if no other task has it.\n\n"
+      "A TASK_ID is the task's id, its first 6 characters or more, or its name.\n\n"
       "Example:\n  pyro task create debian:12\n\n'pyro task COMMAND --help' tells more.");
   AddRowCommand(
       *task, context,
@@ -144,6 +149,7 @@ void AddTask(CLI::App& app, Context& context) {
                 {.operation = "task status", .texts = {.example = "pyro task status $id"}},
                 PrintTask);
   AddTaskLogs(*task, context);
+  AddTaskWait(*task, context);
   AddRowCommand(
       *task, context,
       {.operation = "task list", .texts = {.quiet = "Print ids only", .example = "pyro task list"}},

@@ -11,6 +11,7 @@
 namespace pyro::cli {
 
 void AddTaskExec(CLI::App& task, Context& context);
+void AddTaskWait(CLI::App& task, Context& context);
 void AddTaskLogs(CLI::App& task, Context& context);
 void AddTaskExport(CLI::App& task, Context& context);
 void AddTaskSnapshots(CLI::App& task, Context& context);
@@ -25,6 +26,9 @@ void PrintTasks(const Context& context, const TaskList& list, bool quiet);
 
 // Such as "exit_code=1" or "running for 12 s".
 std::string HowItEnded(const TaskCommand& command);
+
+// Such as "Command 3: exited (exit_code=1)" and a line's end, also of one that still runs.
+std::string EndLine(const TaskCommand& command);
 
 // A command on one line, fit for a terminal.
 std::string OneLine(const TaskCommand& command);
