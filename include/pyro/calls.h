@@ -179,6 +179,18 @@ struct CopyFromTaskRequest : TaskRequest {
   std::string destination;  // On the host.
 };
 
+struct SyncTaskRequest : TaskRequest {
+  std::string host_path;   // A directory of the host.
+  std::string path = ".";  // A directory in the guest; relative ones count from /workspace.
+  bool pull = false;       // From the task to the host; otherwise from the host to the task.
+  // This side is right where both have changed. Without one, nothing is changed then.
+  std::optional<SyncSide> prefer;
+  std::vector<std::string> exclude;  // Patterns as in TaskOptions.
+  bool no_ignore = false;            // Files of ignore rules do not count.
+  bool delete_unknown = false;       // Also what no sync brought.
+  bool dry_run = false;
+};
+
 struct WatchTaskFilesRequest : TaskPathRequest {
   std::int64_t depth = 1;  // 1: the directory's own entries.
 };

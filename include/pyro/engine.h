@@ -360,6 +360,15 @@ class Engine {
   // malformed, or has a binary file.
   virtual Result<TaskPatch> PatchTask(const PatchTaskRequest& request, const CallIo& io = {}) = 0;
 
+  // Brings what changed in a directory of the host since the last sync to one of the task, or with
+  // `pull` the other way. A file has its old content or its new one at any moment. Left alone are
+  // .git, what .gitignore, .git/info/exclude and .dockerignore of the host ignore, with `pull` also
+  // what .gitignore of the guest ignores, and what only the other side changed. What the guest
+  // sends is hostile: nothing outside of the directory changes. kConflict: something changed on
+  // both sides, and so nothing was changed, unless `prefer` or `dry_run` is set. kNotFound: there
+  // is no such directory on the host. kTimedOut: another sync of the task is not at its end.
+  virtual Result<SyncedTask> SyncTask(const SyncTaskRequest& request, const CallIo& io = {}) = 0;
+
   // Tells `io.sink` what happens at a path, and below a directory as deep as the request says:
   // lines of JSON on stdout, each with `change`, `path` and `directory`. The first has the change
   // `began`. Returns when the path itself is gone. kCancelled: the usual end. kInvalidArgument: no

@@ -60,6 +60,9 @@ enum class MachineKind {
   kUsermode,
 };
 
+// A side of a sync.
+enum class SyncSide { kHost, kTask };
+
 // "exited", "running", "created", "guest_virtio_serial", "stdout" and so on. Empty for a value that
 // is none of them.
 std::string_view Name(Outcome outcome);
@@ -70,6 +73,7 @@ std::string_view Name(OutputStream stream);
 std::string_view Name(FileKind kind);
 std::string_view Name(FileChange change);
 std::string_view Name(MachineKind machine);
+std::string_view Name(SyncSide side);
 
 // The value of that name, or nullopt. Enum is one of the above.
 template <typename Enum>

@@ -390,6 +390,39 @@ struct CopiedPath {
   std::vector<std::string> notices;  // What was left out, and more that its user must know.
 };
 
+// What a sync brought from one side to the other.
+struct TaskSyncChange {
+  std::string path;  // From the directories on. Any bytes but NUL.
+  std::string kind;  // added, modified or removed.
+  std::string type;  // file, directory, symlink or other; of what was removed: what it was.
+};
+
+// A path that changed on both sides.
+struct TaskSyncConflict {
+  std::string path;
+  std::string host;  // added, modified or removed.
+  std::string task;  // The same.
+};
+
+inline constexpr std::size_t kMaxSyncListed = 1000;  // In each list of a SyncedTask.
+
+struct SyncedTask {
+  std::string task_id;
+  std::string path;       // In the guest, absolute.
+  std::string host_path;  // Absolute, without symbolic links.
+  bool pull = false;      // The changes went to the host.
+  bool dry_run = false;   // They went nowhere.
+  bool first = false;     // No earlier sync says what the two had in common.
+  std::int64_t added = 0;
+  std::int64_t modified = 0;
+  std::int64_t removed = 0;
+  std::uint64_t bytes = 0;  // Of the files that were brought.
+  std::vector<TaskSyncChange> changes;
+  std::vector<TaskSyncConflict> conflicts;  // Of a dry run.
+  bool truncated = false;                   // There is more than is listed.
+  std::vector<std::string> notices;         // What was left out, and more that its user must know.
+};
+
 // A watch that has ended.
 struct TaskFilesWatched {
   std::string task_id;

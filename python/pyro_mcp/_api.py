@@ -25,10 +25,12 @@ class Calls(Caller):
         "command": "command",
         "count": "integer",
         "cwd": "text",
+        "delete_unknown": "flag",
         "depth": "integer",
         "destination": "path",
         "directory": "text",
         "disk_mib": "integer",
+        "dry_run": "flag",
         "env": "pairs",
         "environment": "text",
         "exclude": "texts",
@@ -37,6 +39,7 @@ class Calls(Caller):
         "follow": "flag",
         "force": "flag",
         "git": "flag",
+        "host_path": "path",
         "journal": "flag",
         "keep_stdin": "flag",
         "labels": "pairs",
@@ -46,10 +49,13 @@ class Calls(Caller):
         "mode": "integer",
         "name": "text",
         "network": "flag",
+        "no_ignore": "flag",
         "offset": "integer",
         "parents": "flag",
         "path": "text",
         "paths": "texts",
+        "prefer": "host,task",
+        "pull": "flag",
         "recursive": "flag",
         "replace": "flag",
         "reverse": "flag",
@@ -572,6 +578,25 @@ class Calls(Caller):
             reverse=reverse, check=check, data=data)
         return answer
 
+    def sync_task(self, task_id: str, *, host_path: Union[str, os.PathLike[str]], path: str = ".", pull: bool = False,
+                  prefer: Optional[Literal["host", "task"]] = None, exclude: Optional[Sequence[str]] = None,
+                  no_ignore: bool = False, delete_unknown: bool = False, dry_run: bool = False) -> results.SyncedTask:
+        """Brings what changed in ``host_path``, a directory of this host, since the last sync to the task's
+        ``path``; with ``pull`` the other way.
+
+        Content, permissions, symbolic links, empty directories and removals are brought. What only the other
+        side changed stays. If something changed on both sides then nothing is brought and ConflictError names
+        it; ``prefer`` is ``host`` or ``task`` to say which is right. ``dry_run`` tells changes and
+        ``conflicts``. Left alone are .git and what .gitignore, .git/info/exclude and .dockerignore ignore,
+        unless ``no_ignore``, and what ``exclude`` matches, with patterns as in create_task.
+        ``delete_unknown``: remove also what no sync brought. A task's ``source_path`` counts as a first sync.
+        What the task sends is not trusted: nothing outside of ``host_path`` changes.
+        """
+        answer: results.SyncedTask = self._call("task sync", task_id=task_id, host_path=host_path, path=path,
+            pull=pull, prefer=prefer, exclude=exclude, no_ignore=no_ignore, delete_unknown=delete_unknown,
+            dry_run=dry_run)
+        return answer
+
     def list_task_files(self, task_id: str, path: str, *, user: Optional[str] = None, depth: int = 1,
                         limit: int = 10000) -> results.TaskFileList:
         """Returns what a directory of the guest holds, by name; symbolic links in it are not followed.
@@ -1001,6 +1026,13 @@ class TaskCalls:
         """Pyro.patch_task for this task."""
         return self._pyro.patch_task(self.task_id, data, directory=directory, strip=strip, reverse=reverse,
             check=check)
+
+    def sync(self, *, host_path: Union[str, os.PathLike[str]], path: str = ".", pull: bool = False,
+             prefer: Optional[Literal["host", "task"]] = None, exclude: Optional[Sequence[str]] = None,
+             no_ignore: bool = False, delete_unknown: bool = False, dry_run: bool = False) -> results.SyncedTask:
+        """Pyro.sync_task for this task."""
+        return self._pyro.sync_task(self.task_id, host_path=host_path, path=path, pull=pull, prefer=prefer,
+            exclude=exclude, no_ignore=no_ignore, delete_unknown=delete_unknown, dry_run=dry_run)
 
     def list_files(self, path: str, *, user: Optional[str] = None, depth: int = 1,
                    limit: int = 10000) -> results.TaskFileList:

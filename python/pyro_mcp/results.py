@@ -670,6 +670,40 @@ class TaskPatch(Notices):
     removed_lines: int  # In all files together.
 
 
+class TaskSyncChange(TypedDict):
+    """What a sync brings."""
+
+    path: str  # From the directories on.
+    kind: Literal["added", "modified", "removed"]  # What happens to it.
+    type: Literal["file", "directory", "symlink", "other"]  # What it is, or was.
+
+
+class TaskSyncConflict(TypedDict):
+    """What changed on both sides."""
+
+    path: str  # From the directories on.
+    host: Literal["added", "modified", "removed"]  # What happened on the host.
+    task: Literal["added", "modified", "removed"]  # What happened in the task.
+
+
+class SyncedTask(Notices):
+    """A sync of a directory of this host and one of a task."""
+
+    task_id: str  # The task's id.
+    path: str  # The absolute path in the guest.
+    host_path: str  # The absolute path on the host.
+    pull: bool  # The changes went to the host.
+    dry_run: bool  # Nothing was changed.
+    first: bool  # No earlier sync says what the two had in common.
+    added: int  # Of the changes.
+    modified: int  # Of the changes.
+    removed: int  # Of the changes.
+    bytes: int  # Of the files that were brought.
+    changes: list[TaskSyncChange]  # The first 1000.
+    conflicts: list[TaskSyncConflict]  # Of a dry run: what changed on both sides, 1000.
+    truncated: bool  # There is more than is listed.
+
+
 class TaskFile(TypedDict):
     """What is at a path of a task."""
 

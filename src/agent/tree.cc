@@ -2,9 +2,7 @@
 
 #include <fcntl.h>
 #include <fts.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,13 +10,16 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "base/try.h"
 #include "sys/errno_error.h"
+#include "sys/file_digest.h"
 #include "sys/files.h"
+#include "sys/tree_steps.h"
 #include "wire/trees.h"
 
 namespace pyro::agent {
@@ -50,39 +51,13 @@ std::string TargetOf(const FTSENT& entry) {
 }
 
 // A descriptor of the regular file, or an invalid one.
-sys::UniqueFd OpenBelow(int directory, const char* name) {
-  open_how how = {};
-  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  sys::UniqueFd file(static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how)));
+sys::UniqueFd OpenRegular(int directory, const char* name) {
+  sys::UniqueFd file = sys::OpenBelow(directory, name, O_RDONLY | O_NONBLOCK);
   struct stat info {};
   if (!file.valid() || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return sys::UniqueFd();
   }
   return file;
-}
-
-// Not made against an adversary, who could change the program as well.
-std::uint64_t DigestOf(int file) {
-  constexpr std::uint64_t kPrime = 0x9e3779b97f4a7c15;
-  std::vector<std::uint64_t> words(std::size_t{32} * 1024);
-  std::uint64_t digest = 1;
-  while (true) {
-    char* const bytes = reinterpret_cast<char*>(words.data());
-    std::size_t size = 0;
-    while (size < words.size() * sizeof words[0]) {
-      const ssize_t n = ::read(file, bytes + size, words.size() * sizeof words[0] - size);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;
-      size += static_cast<std::size_t>(n);
-    }
-    if (size == 0) return digest;
-    std::memset(bytes + size, 0, words.size() * sizeof words[0] - size);
-    for (std::size_t i = 0; i * sizeof words[0] < size; ++i) {
-      digest = (digest ^ words[i]) * kPrime;
-      digest ^= digest >> 29;
-    }
-  }
 }
 
 }  // namespace
@@ -119,10 +94,10 @@ Status WriteFiles(const char* directory, bool digest, int in, int out) {
   for (std::size_t at = 0; at < names.size();) {
     const char* const name = names.c_str() + at;
     at += std::strlen(name) + 1;
-    const sys::UniqueFd file = OpenBelow(root.get(), name);
+    const sys::UniqueFd file = OpenRegular(root.get(), name);
     std::string answer;
     if (file.valid() && digest) {
-      answer = fmt::format("{}\n", DigestOf(file.get()));
+      if (const auto value = sys::DigestOfFile(file.get())) answer = fmt::format("{}\n", *value);
     } else if (file.valid()) {
       // One that grows meanwhile is told as it was.
       const auto content = sys::ReadAll(file.get(), wire::kMaxShownFile);
@@ -133,11 +108,27 @@ Status WriteFiles(const char* directory, bool digest, int in, int out) {
   return OkStatus();
 }
 
+Status ApplySteps(const char* directory, const char* stage_name, int in, int out) {
+  PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(in, wire::kMaxTreeBytes));
+  PYRO_ASSIGN_OR_RETURN(const auto steps, wire::ReadSteps(text));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd root, sys::OpenFile(directory, O_RDONLY | O_DIRECTORY));
+  const sys::UniqueFd stage = sys::OpenBelow(root.get(), stage_name, O_RDONLY | O_DIRECTORY);
+  if (!stage.valid()) return sys::ErrnoError(errno, "open", stage_name);
+  // A guest that dies must not leave the names of empty files.
+  if (::syncfs(stage.get()) != 0) return sys::ErrnoError(errno, "sync", directory);
+  auto refused = sys::CarryOutSteps(root.get(), stage.get(), steps, directory);
+  const Status removed = sys::RemoveTree(std::string(directory) + "/" + stage_name);
+  if (!refused) return std::move(refused).error();
+  PYRO_RETURN_IF_ERROR(removed);
+  return sys::WriteAll(out, wire::WriteRefusals(*refused));
+}
+
 int RunTreeProgram(std::span<char* const> words) {
   const std::string_view what = words.empty() ? "" : words[0];
-  if (words.size() != 2) return 2;
-  const Status done = what == "tree"
-                          ? WriteTree(words[1], STDOUT_FILENO)
+  if (words.size() != (what == "apply" ? 3 : 2)) return 2;
+  const Status done = what == "tree" ? WriteTree(words[1], STDOUT_FILENO)
+                      : what == "apply"
+                          ? ApplySteps(words[1], words[2], STDIN_FILENO, STDOUT_FILENO)
                           : WriteFiles(words[1], what == "digests", STDIN_FILENO, STDOUT_FILENO);
   if (done) return 0;
   (void)sys::WriteAll(STDERR_FILENO, done.error().message + "\n");

@@ -1,6 +1,6 @@
-// What the host compares of two guests: the files below a directory. The agent's own program does
-// it, as a command of the guest that trusts no program of the image. wire/trees.h says what it
-// writes.
+// What the host compares with another tree, and changes: the files below a directory. The agent's
+// own program does it, as a command of the guest that trusts no program of the image. wire/trees.h
+// says what it writes.
 
 #pragma once
 
@@ -20,7 +20,13 @@ Status WriteTree(const char* directory, int fd);
 // symbolic link is followed.
 Status WriteFiles(const char* directory, bool digest, int in, int out);
 
-// The program: "tree DIRECTORY", "files DIRECTORY" or "digests DIRECTORY". Returns its exit code.
+// Reads the steps of wire/trees.h from `in` and carries them out below the directory, with what is
+// below `stage` in it, which is gone afterwards. Writes the refusals to `out`. A file has its old
+// content or the new one, also if the guest dies.
+Status ApplySteps(const char* directory, const char* stage, int in, int out);
+
+// The program: "tree DIRECTORY", "files DIRECTORY", "digests DIRECTORY" or "apply DIRECTORY STAGE".
+// Returns its exit code.
 int RunTreeProgram(std::span<char* const> words);
 
 }  // namespace pyro::agent

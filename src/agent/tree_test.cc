@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -85,7 +86,7 @@ TEST_F(TreeTest, ContentsAndDigestsComeInTheOrderOfTheNames) {
   for (std::size_t i = 2; i < 8; ++i) EXPECT_FALSE((*digests)[i]) << i;
 }
 
-TEST_F(TreeTest, ADigestTellsEachByteAndTheLength) {
+TEST_F(TreeTest, ADigestTellsEachByte) {
   const auto digest = [&](const std::string& text) {
     Write(root_ / "f", text);
     return Files(true, std::string("f\0", 2));
@@ -95,6 +96,31 @@ TEST_F(TreeTest, ADigestTellsEachByteAndTheLength) {
   EXPECT_EQ(digest(text), digest(other));
   other[270'001] = 'y';
   EXPECT_NE(digest(text), digest(other));
+}
+
+TEST_F(TreeTest, StepsAreCarriedOutAndTheStageIsGone) {
+  fs::create_directory(root_ / ".stage");
+  Write(root_ / ".stage" / "a b", "new");
+  Write(root_ / ".stage" / "fresh", "fresh");
+  const auto listed = *sys::MakeMemoryFile("");
+  ASSERT_TRUE(WriteTree(root_.c_str(), listed.get()).ok());
+  const auto tree = wire::ReadTree(Content(listed.get()));
+  std::vector<TreeStep> steps(3);
+  steps[0].path = "a b";
+  steps[0].inode = tree->at("a b").inode;
+  steps[0].ctime = tree->at("a b").ctime;
+  steps[1].path = "d/x";  // Planned as new.
+  steps[2].path = "fresh";
+  const auto in = *sys::MakeMemoryFile(wire::WriteSteps(steps));
+  const auto out = *sys::MakeMemoryFile("");
+  const auto done = ApplySteps(root_.c_str(), ".stage", in.get(), out.get());
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  const auto refused = wire::ReadRefusals(Content(out.get()), steps.size());
+  ASSERT_TRUE(refused.ok() && refused->size() == 1);
+  EXPECT_EQ((*refused)[0].step, 1U);
+  EXPECT_EQ(*sys::ReadFile(root_ / "a b", 100), "new");
+  EXPECT_EQ(*sys::ReadFile(root_ / "fresh", 100), "fresh");
+  EXPECT_FALSE(fs::exists(root_ / ".stage"));
 }
 
 TEST_F(TreeTest, WhatIsNoDirectoryIsAnError) {

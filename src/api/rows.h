@@ -76,6 +76,9 @@ PYRO_HAS_ROWS(PatchOffset);
 PYRO_HAS_ROWS(PatchedFile);
 PYRO_HAS_ROWS(TaskPatch);
 PYRO_HAS_ROWS(CopiedPath);
+PYRO_HAS_ROWS(TaskSyncChange);
+PYRO_HAS_ROWS(TaskSyncConflict);
+PYRO_HAS_ROWS(SyncedTask);
 PYRO_HAS_ROWS(TaskRequest);
 PYRO_HAS_ROWS(ExecTaskRequest);
 PYRO_HAS_ROWS(StartTaskCommandRequest);
@@ -100,6 +103,7 @@ PYRO_HAS_ROWS(WatchTaskFilesRequest);
 PYRO_HAS_ROWS(PatchTaskRequest);
 PYRO_HAS_ROWS(CopyIntoTaskRequest);
 PYRO_HAS_ROWS(CopyFromTaskRequest);
+PYRO_HAS_ROWS(SyncTaskRequest);
 
 PYRO_HAS_ROWS(NoArguments);
 PYRO_HAS_ROWS(EnvironmentInfo);

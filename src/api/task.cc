@@ -60,7 +60,7 @@ constexpr Operation kTaskOperations[] = {
         .tool = "task_create",
         .effect = Effect::kCreates,
         .needs = kGuest | kHostPath,
-        .sentence = "Start a task: a microVM whose /workspace and journal stay",
+        .sentence = "Start a task: a microVM with a lasting /workspace",
         .for_models =
             "Start a Linux VM for work in several steps. The files in its /workspace, installed "
             "packages and the journal of commands stay until task_delete. Returns the task_id for "

@@ -269,7 +269,7 @@ constexpr Operation kTaskFileOperations[] = {
         .method = "patch_task",
         .effect = Effect::kChanges,
         .needs = kGuest | kContentIn,
-        .sentence = "Apply a unified diff to a task's files: whole, or not at all",
+        .sentence = "Apply a unified diff: whole, or not at all",
         .for_python =
             "Applies a unified diff, as ``git diff``, ``diff -u`` and diff_task print it, to files "
             "of the guest: all of it, or nothing.\n\n"
@@ -282,6 +282,26 @@ constexpr Operation kTaskFileOperations[] = {
             "the hunk and what is there, and ``path`` the file. InvalidArgumentError: the diff is "
             "malformed, or has a binary file.",
         .no_tool = "task_write_file with patch",
+    }),
+    By<SyncTaskRequest, &Engine::SyncTask, kWhole>({
+        .name = "task sync",
+        .method = "sync_task",
+        .effect = Effect::kChanges,
+        .needs = kGuest | kHostPath,
+        .sentence = "Bring changes of a host directory over, or back",
+        .for_python =
+            "Brings what changed in ``host_path``, a directory of this host, since the last sync "
+            "to the task's ``path``; with ``pull`` the other way.\n\n"
+            "Content, permissions, symbolic links, empty directories and removals are brought. "
+            "What only the other side changed stays. If something changed on both sides then "
+            "nothing is brought and ConflictError names it; ``prefer`` is ``host`` or ``task`` "
+            "to say which is right. ``dry_run`` tells changes and ``conflicts``. Left alone are "
+            ".git and what .gitignore, .git/info/exclude and .dockerignore ignore, unless "
+            "``no_ignore``, and what ``exclude`` matches, with patterns as in create_task. "
+            "``delete_unknown``: remove also what no sync brought. A task's ``source_path`` "
+            "counts as a first sync. What the task sends is not trusted: nothing outside of "
+            "``host_path`` changes.",
+        .no_tool = "task_create fills a workspace and task_export gives it back",
     }),
     By<ListTaskFilesRequest, &Engine::ListTaskFiles, kWhole>({
         .name = "task files list",

@@ -66,6 +66,9 @@ class Staged {
 
   const Summary& summary() const { return summary_; }
 
+  // What has come, of a kDirectory; borrowed. Directories may have other modes until Commit().
+  int root() const { return root_.get(); }
+
   // Puts it in its place; to be called once, when the sender of the stream has also said that it is
   // complete. kAlreadyExists if something came to be there meanwhile; nothing is overwritten but
   // the file that may be replaced.

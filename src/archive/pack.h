@@ -11,16 +11,28 @@
 
 #pragma once
 
+#include <sys/stat.h>
+
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <vector>
 
 #include "archive/git_files.h"
 #include "archive/operation.h"
 #include "archive/patterns.h"
+#include "archive/tar.h"
 #include "pyro/result.h"
 
 namespace pyro::archive {
+
+// A file, directory or link that was packed. Lives for one call.
+struct Packed {
+  const Entry& entry;
+  const struct stat& info;   // From before its content was read.
+  std::uint64_t digest = 0;  // Of a file's content, as sys::FileDigest has it.
+};
 
 // What is taken of a directory.
 struct Selection {
@@ -29,6 +41,8 @@ struct Selection {
   std::vector<std::filesystem::path> without;
   Patterns exclude;             // What matches is left out, with what is below it.
   std::optional<GitFiles> git;  // If it is set, only what git sees is taken.
+  bool hard_links = true;       // Otherwise each name of a file is a file of its own.
+  std::function<void(const Packed&)> on_packed;  // May be empty. Hard links are not told.
 };
 
 // Writes what `source`, a directory, holds; the directory itself is the entry "./". Symbolic links

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <map>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -18,6 +19,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
+#include "sys/file_digest.h"
 #include "sys/files.h"
 
 namespace pyro::archive {
@@ -126,7 +128,9 @@ class TreePacker {
 
   Status Enter(sys::UniqueFd fd, const struct stat& info, const std::string& name, bool whole) {
     PYRO_ASSIGN_OR_RETURN(auto names, ListTree(fd.get(), PathOf(name)));
-    PYRO_RETURN_IF_ERROR(Add(Describe(Entry::Type::kDirectory, info, name)));
+    const Entry entry = Describe(Entry::Type::kDirectory, info, name);
+    PYRO_RETURN_IF_ERROR(Add(entry));
+    Tell(entry, info);
     levels_.push_back({std::move(fd), name, std::move(names), 0, whole});
     return OkStatus();
   }
@@ -153,7 +157,7 @@ class TreePacker {
     }
     if (!IsWanted(level, name, S_ISDIR(info.st_mode))) return OkStatus();
     if (const auto clean = CleanName(name, ErrorCode::kLimit); !clean) return clean.error();
-    const bool linked = !S_ISDIR(info.st_mode) && info.st_nlink > 1;
+    const bool linked = selection_.hard_links && !S_ISDIR(info.st_mode) && info.st_nlink > 1;
     if (const auto first = linked ? linked_.find(IdOf(info)) : linked_.end();
         first != linked_.end()) {
       Entry entry = Describe(Entry::Type::kHardLink, info, name);
@@ -180,6 +184,10 @@ class TreePacker {
     PYRO_RETURN_IF_ERROR(Add(entry));
     if (info.st_nlink > 1) linked_.emplace(IdOf(info), entry.name);
     return OkStatus();
+  }
+
+  void Tell(const Entry& entry, const struct stat& info, std::uint64_t digest = 0) const {
+    if (selection_.on_packed) selection_.on_packed({entry, info, digest});
   }
 
   // The file of a moment ago is gone or has another type.
@@ -211,7 +219,9 @@ class TreePacker {
     Entry entry = Describe(Entry::Type::kSymlink, info, name);
     entry.target.assign(target, 0, static_cast<std::size_t>(n));
     if (TellsGitPath(name)) meter_.NoteGitPath(name, entry.target, true);
-    return AddFirst(entry, info);
+    PYRO_RETURN_IF_ERROR(AddFirst(entry, info));
+    Tell(entry, info);
+    return OkStatus();
   }
 
   Status VisitFile(int parent, const std::string& leaf, const std::string& name) {
@@ -241,11 +251,14 @@ class TreePacker {
     }
     PYRO_RETURN_IF_ERROR(AddFirst(entry, info));
     meter_.CountContent(static_cast<std::uint64_t>(entry.size));
-    return CopyContent(fd.get(), entry);
+    sys::FileDigest digest;
+    PYRO_RETURN_IF_ERROR(CopyContent(fd.get(), entry, digest));
+    Tell(entry, info, digest.value());
+    return OkStatus();
   }
 
   // Exactly as many bytes as were announced, even if the file has changed since.
-  Status CopyContent(int fd, const Entry& entry) {
+  Status CopyContent(int fd, const Entry& entry, sys::FileDigest& digest) {
     bool shrunk = false;
     std::int64_t position = 0;
     const std::vector<Entry::Range> whole = {{0, entry.size}};
@@ -259,7 +272,9 @@ class TreePacker {
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return Unreadable(errno, entry.name);
         if (n == 0) break;
-        PYRO_RETURN_IF_ERROR(writer_.Write({buffer_.data(), static_cast<std::size_t>(n)}));
+        const std::string_view bytes(buffer_.data(), static_cast<std::size_t>(n));
+        PYRO_RETURN_IF_ERROR(writer_.Write(bytes));
+        if (selection_.on_packed) digest.Add(position, bytes);
         position += n;
       }
       shrunk = shrunk || position < end;

@@ -2,12 +2,15 @@
 #include <sys/un.h>
 
 #include <atomic>
+#include <fstream>
+#include <map>
 
 #include <gtest/gtest.h>
 
 #include "archive/names.h"
 #include "archive/test_support.h"
 #include "sys/child_process.h"
+#include "sys/file_digest.h"
 #include "sys/test_directory.h"
 
 namespace pyro::archive {
@@ -226,6 +229,26 @@ TEST_F(WriteTreeTest, TellsItsProgressAndKeepsToItsLimit) {
   EXPECT_GT(told.back().bytes, 1u << 20);
   operation.max_bytes = 1 << 19;
   EXPECT_EQ(Pack(fd.get(), operation).error().code, ErrorCode::kLimit);
+}
+
+TEST_F(WriteTreeTest, EachEntryIsToldWithTheDigestOfWhatWasPacked) {
+  fs::create_directories(source_ / "d");
+  std::ofstream(source_ / "d/f") << "content";
+  fs::create_hard_link(source_ / "d/f", source_ / "d/g");
+  fs::create_symlink("d/f", source_ / "l");
+  Selection selection;
+  selection.hard_links = false;
+  sys::FileDigest digest;
+  digest.Add(0, "content");
+  std::map<std::string, std::uint64_t> told;
+  selection.on_packed = [&](const Packed& packed) {
+    told.emplace(packed.entry.name, packed.digest);
+  };
+  const sys::UniqueFd fd = FdOf("");
+  ASSERT_TRUE(WriteTree(source_, fd.get(), {}, selection).ok());
+  EXPECT_EQ(told,
+            (std::map<std::string, std::uint64_t>{
+                {".", 0}, {"d", 0}, {"d/f", digest.value()}, {"d/g", digest.value()}, {"l", 0}}));
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ constexpr std::array<std::string_view, 5> NamesOf(FileChange) {
 constexpr std::array<std::string_view, 4> NamesOf(MachineKind) {
   return {"auto", "kvm", "tcg", "usermode"};
 }
+constexpr std::array<std::string_view, 2> NamesOf(SyncSide) { return {"host", "task"}; }
 constexpr std::array<std::string_view, 9> NamesOf(Event::Kind) {
   return {"present",       "created", "started", "command_began",       "output",
           "command_ended", "stopped", "deleted", "environments_changed"};
@@ -51,6 +52,7 @@ std::string_view Name(OutputStream stream) { return NameOf(stream); }
 std::string_view Name(FileKind kind) { return NameOf(kind); }
 std::string_view Name(FileChange change) { return NameOf(change); }
 std::string_view Name(MachineKind machine) { return NameOf(machine); }
+std::string_view Name(SyncSide side) { return NameOf(side); }
 std::string_view Name(Event::Kind kind) { return NameOf(kind); }
 
 template <typename Enum>
@@ -69,5 +71,6 @@ template std::optional<OutputStream> FromName(std::string_view name);
 template std::optional<FileKind> FromName(std::string_view name);
 template std::optional<FileChange> FromName(std::string_view name);
 template std::optional<MachineKind> FromName(std::string_view name);
+template std::optional<SyncSide> FromName(std::string_view name);
 
 }  // namespace pyro

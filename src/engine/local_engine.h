@@ -108,6 +108,7 @@ class LocalEngine final : public Engine {
   Result<CopiedPath> CopyFromTask(const CopyFromTaskRequest& request, int out_fd,
                                   const CallIo& io) override;
   Result<TaskPatch> PatchTask(const PatchTaskRequest& request, const CallIo& io) override;
+  Result<SyncedTask> SyncTask(const SyncTaskRequest& request, const CallIo& io) override;
   Result<TaskFilesWatched> WatchTaskFiles(const WatchTaskFilesRequest& request,
                                           const CallIo& io) override;
   Result<std::unique_ptr<EventStream>> Watch(const std::string& id) override;

@@ -4,12 +4,16 @@
 #include <climits>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/fields.h"
 #include "base/text.h"
 #include "base/try.h"
 
 namespace pyro::wire {
 namespace {
+
+constexpr std::string_view kStepNames = "pdr";  // In the order of TreeStep::What.
 
 // Cuts the text up to the separator off; nullopt: there is none.
 std::optional<std::string_view> CutOff(std::string_view& text, char separator) {
@@ -107,6 +111,68 @@ Result<std::vector<std::optional<std::uint64_t>>> ReadDigests(std::string_view t
   }
   if (!text.empty()) return MalformedMessage("the digests of files");
   return digests;
+}
+
+std::string WriteSteps(const std::vector<TreeStep>& steps) {
+  std::string text;
+  for (const TreeStep& step : steps) {
+    text += fmt::format("{} {} {} {}", kStepNames[static_cast<std::size_t>(step.what)], step.mode,
+                        step.inode, step.ctime);
+    text += '\0';
+    text += step.path;
+    text += '\0';
+  }
+  return text;
+}
+
+Result<std::vector<TreeStep>> ReadSteps(std::string_view text) {
+  std::vector<TreeStep> steps;
+  while (!text.empty()) {
+    const auto head = CutOff(text, '\0');
+    const auto path = head ? CutOff(text, '\0') : std::nullopt;
+    if (!path || !IsPathBelow(*path)) return MalformedMessage("steps of a sync");
+    const auto words = Split(*head, ' ');
+    TreeStep step;
+    const std::size_t what =
+        words.size() == 4 && words[0].size() == 1 ? kStepNames.find(words[0][0]) : kStepNames.npos;
+    if (what == kStepNames.npos || !ReadNumber(words[1], step.mode) || step.mode < 0 ||
+        step.mode > 0777 || !ReadNumber(words[2], step.inode) ||
+        !ReadNumber(words[3], step.ctime)) {
+      return MalformedMessage("steps of a sync");
+    }
+    step.what = static_cast<TreeStep::What>(what);
+    step.path = *path;
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+std::string WriteRefusals(const std::vector<RefusedStep>& refused) {
+  std::string text;
+  for (const RefusedStep& one : refused) {
+    text += fmt::format("{} {}\n", one.step, static_cast<int>(one.why));
+  }
+  return text;
+}
+
+Result<std::vector<RefusedStep>> ReadRefusals(std::string_view text, std::size_t steps) {
+  std::vector<RefusedStep> refused;
+  std::size_t next = 0;  // Each step at most once.
+  while (!text.empty()) {
+    const auto line = CutOff(text, '\n');
+    const auto words = Split(line.value_or(""), ' ');
+    RefusedStep one;
+    int why = 0;
+    if (!line || words.size() != 2 || !ReadNumber(words[0], one.step) ||
+        !ReadNumber(words[1], why) || one.step < next || one.step >= steps || why < 0 ||
+        why >= kStepRefusals) {
+      return MalformedMessage("the end of a sync");
+    }
+    one.why = static_cast<StepRefusal>(why);
+    next = one.step + 1;
+    refused.push_back(one);
+  }
+  return refused;
 }
 
 }  // namespace pyro::wire

@@ -5,7 +5,8 @@
 // NUL, the target of a symbolic link or nothing, and a NUL. TYPE is f, d, l or o; times are in
 // nanoseconds; all numbers are decimal. An answer of "files" is the size, a newline and the
 // content; of "digests" a number and a newline. What cannot be read, or is too large, is "-" and a
-// newline.
+// newline. A step of "apply" is "WHAT MODE INODE CTIME", a NUL, the path and a NUL; WHAT is p, d or
+// r. A refusal, its answer, is the step's index, a space, a number of StepRefusal and a newline.
 
 #pragma once
 
@@ -17,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/tree_step.h"
 #include "pyro/result.h"
 
 namespace pyro::wire {
@@ -46,5 +48,13 @@ Result<std::vector<std::optional<std::string>>> ReadContents(std::string_view te
                                                              std::size_t count);
 Result<std::vector<std::optional<std::uint64_t>>> ReadDigests(std::string_view text,
                                                               std::size_t count);
+
+std::string WriteSteps(const std::vector<TreeStep>& steps);
+// kProtocol.
+Result<std::vector<TreeStep>> ReadSteps(std::string_view text);
+
+std::string WriteRefusals(const std::vector<RefusedStep>& refused);
+// Of so many steps; in their order. kProtocol.
+Result<std::vector<RefusedStep>> ReadRefusals(std::string_view text, std::size_t steps);
 
 }  // namespace pyro::wire

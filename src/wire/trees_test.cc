@@ -1,5 +1,7 @@
 #include "wire/trees.h"
 
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace pyro::wire {
@@ -77,6 +79,44 @@ TEST(TreesTest, DigestsAreAsManyAsWereAsked) {
   EXPECT_FALSE(ReadDigests("1\n", 2).ok());
   EXPECT_FALSE(ReadDigests("1\n2\n", 1).ok());
   EXPECT_FALSE(ReadDigests("x\n", 1).ok());
+}
+
+TEST(TreesTest, StepsAndRefusalsAreReadAsTheyWereWritten) {
+  TreeStep remove;
+  remove.what = TreeStep::What::kRemove;
+  remove.path = "a\n\xff/b c";
+  remove.inode = 7;
+  remove.ctime = -5;
+  TreeStep make;
+  make.what = TreeStep::What::kDirectory;
+  make.path = "d";
+  make.mode = 0750;
+  const auto steps = ReadSteps(WriteSteps({remove, make}));
+  ASSERT_TRUE(steps.ok() && steps->size() == 2);
+  EXPECT_EQ((*steps)[0].path, remove.path);
+  EXPECT_EQ((*steps)[0].what, remove.what);
+  EXPECT_EQ((*steps)[0].inode, 7);
+  EXPECT_EQ((*steps)[0].ctime, -5);
+  EXPECT_EQ((*steps)[1].what, make.what);
+  EXPECT_EQ((*steps)[1].mode, 0750);
+  const auto refused =
+      ReadRefusals(WriteRefusals({{0, StepRefusal::kInTheWay}, {3, StepRefusal::kNotStaged}}), 4);
+  ASSERT_TRUE(refused.ok() && refused->size() == 2);
+  EXPECT_EQ((*refused)[0].why, StepRefusal::kInTheWay);
+  EXPECT_EQ((*refused)[1].step, 3U);
+}
+
+TEST(TreesTest, MalformedStepsAndRefusalsAreRefused) {
+  using std::string_literals::operator""s;
+  for (const std::string& text :
+       {"p 0 0 0\0../a\0"s, "p 0 0 0\0/a\0"s, "p 0 0 0\0a"s, "x 0 0 0\0a\0"s, "p 512 0 0\0a\0"s,
+        "p -1 0 0\0a\0"s, "p 0 0\0a\0"s, "p 0 0 x\0a\0"s}) {
+    EXPECT_FALSE(ReadSteps(text).ok()) << text;
+  }
+  for (const char* text :
+       {"0 3\n", "0 -1\n", "4 0\n", "1 0\n1 0\n", "1 0\n0 0\n", "0 0", "0\n", "-1 0\n"}) {
+    EXPECT_FALSE(ReadRefusals(text, 4).ok()) << text;
+  }
 }
 
 }  // namespace

@@ -66,10 +66,16 @@ PATCH_CLIENT = ["task.patch.sending", "task.patch.applied"]
 FILES_CHANGE = ["files.change.begun", "files.change.staged", "files.change.noted", "files.change.step",
                 "files.change.taken", "files.change.finished", "files.change.cleaned"]
 
-# What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py, test_file_faults.py and test_patch_faults.py.
+# Of a sync to a task, and of one to the host; each file or directory that is changed is a step, on either side.
+SYNC_PUSH = ["task.sync.planned", "task.sync.pushed", "task.sync.applied", "task.sync.recorded"]
+SYNC_PULL = ["task.sync.planned", "task.sync.pulled", "task.sync.applied", "task.sync.recorded"]
+SYNC = [*{*SYNC_PUSH, *SYNC_PULL, "sync.step"}]
+
+# What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py, test_file_faults.py, test_patch_faults.py
+# and test_sync_faults.py.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
          *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DIFF, *UPDATE, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
-ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST, *PATCH_CLIENT, *FILES_CHANGE}]
+ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST, *PATCH_CLIENT, *FILES_CHANGE, *SYNC}]
 
 
 def in_sources():

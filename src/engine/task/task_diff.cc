@@ -13,18 +13,16 @@
 
 #include <fmt/format.h>
 
-#include "base/head_tail.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "engine/instance/instance_guest.h"
-#include "engine/session/guest_command.h"
 #include "engine/task/disk_copy.h"
 #include "engine/task/file_call.h"
 #include "engine/task/text_diff.h"
+#include "engine/task/tree_reader.h"
 #include "state/instance/instance_directory.h"
 #include "state/snapshot/snapshots.h"
 #include "sys/failpoint.h"
-#include "sys/files.h"
 #include "sys/wait_for.h"
 
 namespace pyro::engine {
@@ -35,8 +33,6 @@ using wire::Tree;
 using wire::TreeEntry;
 
 constexpr const char* kWorkspaceRoot = "/workspace";
-// The agent itself, which is not part of the image.
-constexpr const char* kAgent = "/proc/1/exe";
 constexpr std::chrono::seconds kRemoveLimit{30};
 // Of the guest that reads a snapshot.
 constexpr std::int64_t kReaderMib = 512;
@@ -44,75 +40,6 @@ constexpr std::int64_t kMaxShownSize = 256 << 10;  // Bytes of a file whose text
 constexpr std::size_t kMaxShownBytes = 16 << 20;   // Of all texts that are compared.
 // Pairs of lines in all texts: some seconds.
 constexpr std::uint64_t kMaxDiffWork = 160'000'000;
-constexpr std::size_t kMaxAnswerBytes = 2 * kMaxShownBytes + (1 << 20);
-
-// Keeps stdout, up to a bound.
-class TextSink : public OutputSink {
- public:
-  explicit TextSink(std::size_t most) : most_(most) {}
-  int WritableFd(OutputStream) override { return -1; }
-  Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
-    if (stream == OutputStream::kStderr) {
-      errors_.Append(bytes);
-    } else if (text_.size() + bytes.size() > most_) {
-      return MakeError(ErrorCode::kLimit, "the guest has more to tell than can be compared");
-    } else {
-      text_ += bytes;
-    }
-    return bytes.size();
-  }
-  std::string& text() { return text_; }
-  std::string said() const { return errors_.Text(); }
-
- private:
-  std::size_t most_;
-  std::string text_;
-  HeadTail errors_{1024, 1024};
-};
-
-// The agent's program for trees, in one guest. Belongs to one thread.
-class TreeReader {
- public:
-  TreeReader(SupervisorLink& link, int cancel_fd) : link_(link), cancel_fd_(cancel_fd) {}
-
-  Result<Tree> List() {
-    PYRO_ASSIGN_OR_RETURN(const std::string text, Run("tree", {}, wire::kMaxTreeBytes));
-    return wire::ReadTree(text);
-  }
-  Result<std::vector<std::optional<std::string>>> Contents(const std::vector<std::string>& names) {
-    PYRO_ASSIGN_OR_RETURN(const std::string text, Run("files", names, kMaxAnswerBytes));
-    return wire::ReadContents(text, names.size());
-  }
-  Result<std::vector<std::optional<std::uint64_t>>> Digests(const std::vector<std::string>& names) {
-    PYRO_ASSIGN_OR_RETURN(const std::string text, Run("digests", names, wire::kMaxTreeBytes));
-    return wire::ReadDigests(text, names.size());
-  }
-
- private:
-  Result<std::string> Run(const char* what, const std::vector<std::string>& names,
-                          std::size_t most) {
-    if (names.empty() && std::string_view(what) != "tree") return std::string();
-    std::string input;
-    for (const std::string& name : names) input += name + '\0';
-    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::MakeMemoryFile(input));
-    wire::Exec exec;
-    exec.argv = {kAgent, what, kWorkspaceRoot};
-    exec.cwd = "/";
-    CallIo io;
-    io.stdin_fd = file.get();
-    io.cancel_fd = cancel_fd_;
-    TextSink sink(most);
-    TaskWork command(link_, exec, io);
-    PYRO_RETURN_IF_ERROR(CommandSession(command, &sink, io).Run());
-    if (command.end().ExitCode() == 0) return std::move(sink.text());
-    return MakeError(ErrorCode::kGuestUnavailable,
-                     fmt::format("the workspace could not be read in the guest: {}",
-                                 Printable(sink.said(), 500)));
-  }
-
-  SupervisorLink& link_;
-  int cancel_fd_;
-};
 
 // A VM whose disk is a copy of an image, and which ends with this object.
 class SnapshotGuest {
@@ -429,8 +356,8 @@ Result<TaskDiff> DiffGuest(const Context& context, const state::InstanceRecord& 
       SnapshotGuest guest,
       SnapshotGuest::Start(context, task, state::SnapshotImage(directory, request.snapshot), io));
   if (io.on_progress) io.on_progress("compare", "", -1);
-  TreeReader before(guest.link(), io.cancel_fd);
-  TreeReader after(link, io.cancel_fd);
+  TreeReader before(guest.link(), kWorkspaceRoot, io.cancel_fd);
+  TreeReader after(link, kWorkspaceRoot, io.cancel_fd);
   auto diff = DiffTrees(before, after, paths, io.cancel_fd);
   PYRO_FAILPOINT("task.diff.compared");
   guest.Remove();

@@ -263,7 +263,7 @@ Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, std::vector<std::
 }
 
 Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::string> pack,
-                                    const Receiver& receive, const CallIo& io) {
+                                    const Receiver& receive, const CallIo& io, int names_fd) {
   PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
   std::optional<Status> received;
@@ -272,7 +272,7 @@ Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::strin
     pipe.read.Reset();
   });
   PipeSink sink(pipe.write.get());
-  auto sent = RunTransfer(link, std::move(pack), -1, sink, io);
+  auto sent = RunTransfer(link, std::move(pack), names_fd, sink, io);
   pipe.write.Reset();
   receiver.join();
   if (!sent && sent.error().sys_errno != EPIPE) return std::move(sent).error();

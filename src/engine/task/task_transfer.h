@@ -63,9 +63,9 @@ Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, std::vector<std::
                                          const CallIo& io);
 
 // Runs a command in the guest that writes a tar, which `receive` takes. Returns what the command
-// said.
+// said. `names_fd`: its stdin, borrowed.
 using Receiver = std::function<Status(int in_fd)>;
 Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::string> pack,
-                                    const Receiver& receive, const CallIo& io);
+                                    const Receiver& receive, const CallIo& io, int names_fd = -1);
 
 }  // namespace pyro::engine

@@ -27,6 +27,7 @@
 #include "engine/task/snapshots.h"
 #include "engine/task/task_diff.h"
 #include "engine/task/task_settings.h"
+#include "engine/task/task_sync.h"
 #include "engine/task/task_transfer.h"
 #include "engine/task/transfer_notices.h"
 #include "image/store/blank.h"
@@ -68,7 +69,7 @@ Status Complete(const Context& context, const state::InstanceSpec& task, Supervi
   PYRO_RETURN_IF_ERROR(
       state::WriteTaskVariables(state::InstanceDirectory(context.state, task.id), filling.env));
   if (filling.seed) {
-    PYRO_RETURN_IF_ERROR(SeedWorkspace(link, *filling.seed, io));
+    PYRO_RETURN_IF_ERROR(SeedForSync(context, task.id, link, *filling.seed, io));
     PYRO_FAILPOINT("task.create.seeded");
   }
   KeepFirstState(context, task, link, filling.seed.has_value(), io);

@@ -165,6 +165,7 @@ void AddTask(CLI::App& app, Context& context) {
   AddTaskSnapshots(*task, context);
   AddTaskPatch(*task, context);
   AddTaskCp(*task, context);
+  AddTaskSync(*task, context);
   AddTaskFiles(*task, context);
   AddRowCommand(
       *task, context,

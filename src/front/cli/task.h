@@ -19,6 +19,7 @@ void AddTaskPs(CLI::App& task, Context& context);
 void AddTaskProcesses(CLI::App& task, Context& context);
 void AddTaskHands(CLI::App& task, Context& context);
 void AddTaskCp(CLI::App& task, Context& context);
+void AddTaskSync(CLI::App& task, Context& context);
 void AddTaskFiles(CLI::App& task, Context& context);
 void AddTaskPatch(CLI::App& task, Context& context);
 

@@ -1,0 +1,110 @@
+"""kill -9 in a sync: each file is old or new, nothing is left lying about, and the next sync ends it."""
+
+import os
+import signal
+import subprocess
+
+import failpoints
+import harness
+import pytest
+import siege
+
+FILES = 4
+
+
+def write_all(top, text):
+    for number in range(FILES):
+        (top / f"f{number}").write_text(f"{text} {number}\n" * 10_000)
+
+
+def content(top):
+    return {path.name: path.read_bytes() for path in sorted(top.iterdir()) if path.name.startswith("f")}
+
+
+def version(text):
+    return {f"f{number}": (f"{text} {number}\n" * 10_000).encode() for number in range(FILES)}
+
+
+def expect_whole(found, *texts):
+    for name, read in found.items():
+        assert read in [version(text).get(name) for text in texts], f"a half of {name}"
+
+
+def apply_as_agent(top, steps, env):
+    """The agent's own program, in a process of this host."""
+    return subprocess.run([harness.BIN / "pyro-agent", "apply", top, ".pyro-sync"], input=steps,
+                          env={**os.environ, **env}, check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("passes", range(1, FILES + 1))
+def test_a_push_that_is_killed_in_the_guest_has_no_half(scratch, passes):
+    top = scratch / "top"
+
+    def staged():
+        (top / ".pyro-sync").mkdir(parents=True, exist_ok=True)
+        write_all(top / ".pyro-sync", "new")
+        steps = b""
+        for number in range(FILES):
+            path = top / f"f{number}"
+            info = path.stat() if path.exists() else None
+            there = f"{info.st_ino} {info.st_ctime_ns}" if info else "0 0"
+            steps += f"p 0 {there}\0f{number}\0".encode()
+        return steps
+
+    steps = staged()
+    write_all(top, "old")
+    steps = staged()
+    done = apply_as_agent(top, steps, {"PYRO_FAILPOINT": f"sync.step:{passes}"})
+    assert done.returncode == -signal.SIGKILL, done
+    found = content(top)
+    assert len(found) == FILES
+    expect_whole(found, "old", "new")
+    assert sum(found[name] == read for name, read in version("new").items()) == passes
+    done = apply_as_agent(top, staged(), {})
+    assert (done.returncode, done.stdout) == (0, b""), done
+    assert content(top) == version("new") and not (top / ".pyro-sync").exists()
+
+
+def test_a_sync_that_is_killed_at_a_named_point_is_ended_by_the_next(pyro, create, scratch):
+    top = scratch / "top"
+    top.mkdir()
+    write_all(top, "begin")
+    task = create("--source-path", top)
+    copy = scratch / "copy"
+
+    def killed(point, *words):
+        done = pyro("task", "sync", "-q", task.id, top, *words, env={"PYRO_FAILPOINT": point})
+        assert done.code == -signal.SIGKILL, (point, done)
+        siege.wait_for_no_orphans(point)
+
+    def in_task(name):
+        done = pyro("task", "export", "-q", task.id, ".", copy / name)
+        assert done.code == 0, done
+        return content(copy / name)
+
+    def expect_clean():
+        assert not [name for name in os.listdir(top) if name.startswith(".pyro")]
+        assert task.exec("ls", "-A").text.split() == sorted(version(""))
+        assert sorted(os.listdir(task.directory / "sync"))[0] == ".lock" and len(os.listdir(task.directory / "sync")) == 2
+
+    copy.mkdir()
+    last = "begin"
+    for point in failpoints.SYNC_PUSH:
+        write_all(top, point)
+        killed(point)
+        expect_whole(in_task(point), last, point)
+        done = pyro("task", "sync", "-q", task.id, top)
+        assert done.code == 0, (point, done)
+        assert in_task(f"{point}-ended") == version(point), point
+        expect_clean()
+        last = point
+    for point in [*failpoints.SYNC_PULL, "sync.step:1", "sync.step:3"]:
+        written = "".join(f"yes '{point} {number}' | head -n 10000 > f{number}; " for number in range(FILES))
+        assert task.exec("sh", "-c", written).code == 0
+        killed(point, "--pull")
+        expect_whole(content(top), last, point)
+        done = pyro("task", "sync", "-q", task.id, top, "--pull")
+        assert done.code == 0, (point, done)
+        assert content(top) == version(point), point
+        expect_clean()
+        last = point
