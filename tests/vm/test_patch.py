@@ -336,7 +336,7 @@ def test_a_session_of_patches(pyro, create, scratch):
     assert copy.exec("sh", "-c", script).text == look(script)
 
     # A full disk leaves all as it was.
-    look("dd if=/dev/zero of=/workspace/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/workspace/fill2 bs=4k 2>/dev/null; true")
+    look("fallocate -l $(($(df --output=avail -B1 . | tail -1) - 1048576)) fill && dd if=/dev/zero of=fill2 bs=64k 2>/dev/null; true")
     lines = "".join(f"+{number} {'x' * 90}\n" for number in range(60_000))
     done = patch(f"--- a/run\n+++ b/run\n@@ -1,2 +1 @@\n #!/bin/sh\n-true\n--- /dev/null\n+++ b/big\n@@ -0,0 +1,60000 @@\n{lines}", code=1)
     assert done.json["error"]["code"] == "no_space", done
