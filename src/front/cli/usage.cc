@@ -264,8 +264,7 @@ class Reader {
                    "write: " + LineOf(CommandFrom(words_, at_)));
   }
 
-  // The word may be the value of an option that was not named: of --sequence, or of one that takes
-  // a name. It may also have changed places with the id of the task.
+  // The word may be the value of --sequence or of a NAME, or have changed places with the id.
   std::string ForgottenOption() const {
     const std::string& word = own_[at_];
     const bool number = word.find_first_not_of("0123456789") == std::string::npos;
@@ -275,9 +274,8 @@ class Reader {
       Words line = words_;
       const std::string_view id = IdPrefix(InstanceKind::kTask);
       const std::size_t first = places_.empty() ? at_ : places_[0];
-      if (word.starts_with(id) && !own_[first].starts_with(id)) {
-        std::swap(line.own[at_], line.own[first]);
-      }
+      const bool swapped = word.starts_with(id) && !own_[first].starts_with(id);
+      if (swapped) std::swap(line.own[at_], line.own[first]);
       return "write: " + LineOf(Inserted(std::move(line), at_, "--" + option->get_lnames()[0]));
     }
     return "leave it out: " + LineOf(Removed(words_, at_));
