@@ -531,6 +531,12 @@ def test_a_diff_that_does_not_fit_names_the_call_that_shows_more(session):
     assert 'paths=["c"]' in ends["rest"] and max(len(text_of(result)), len(json.dumps(ends))) < LIMIT
     last = session.value("task_diff", task_id=task_id, paths=["c"])
     assert last["patch"].endswith("+1\n") and not last["complete"] and "rest" not in last
+    # What git keeps for itself is counted, and shown to those who name it.
+    run(session, task_id, "rm a c; mkdir .git; echo ref > .git/HEAD")
+    value = session.value("task_diff", task_id=task_id)
+    assert ([one["path"] for one in value["changes"]], value["complete"]) == (["b", "d"], True)
+    assert value["rest"] == 'changes in .git that are not shown: 2; give paths=[".git"] to see them\n'
+    assert "+ref\n" in session.value("task_diff", task_id=task_id, paths=[".git"])["patch"]
     missing = session.failure("task_diff", task_id=task_id, snapshot="none")
     assert missing["code"] == "not_found" and "create" in missing["hint"] and "pyro " not in missing["hint"], missing
 

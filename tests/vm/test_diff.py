@@ -99,6 +99,13 @@ def test_a_document_tells_kinds_modes_and_sizes(pyro, create, scratch):
     shown = pyro("task", "diff", task.id, "binary", "/workspace/big").text
     assert shown.splitlines() == ["# modified file big: too large to be shown",
                                   "diff --git a/binary b/binary", "Binary files a/binary and b/binary differ"]
+    # What git keeps for itself is counted, and shown to those who name it; the document has all.
+    assert task.exec("sh", "-c", "mkdir -p sub/.git; echo ref > sub/.git/HEAD; echo seen > sub/.gitignore").code == 0
+    told = pyro("task", "diff", "-q", task.id).text
+    assert "+seen\n" in told and "HEAD" not in told, told
+    assert told.endswith("# changes in .git that are not shown: 2; name its path to see them\n"), told
+    assert "+ref\n" in pyro("task", "diff", "-q", task.id, "sub/.git").text
+    assert {"sub/.git", "sub/.git/HEAD"} <= {one["path"] for one in task.json("diff")["changes"]}
     harness.expect_error(pyro("task", "diff", "--json", task.id, "/etc"), 1, "invalid_argument")
     # A path that one state has is one; a name that neither has is a mistake.
     wrong = pyro("task", "diff", "--json", task.id, "gone", "bynary")

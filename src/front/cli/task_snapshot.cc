@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "api/json.h"
+#include "base/git_path.h"
 #include "base/text.h"
 #include "front/cli/call.h"
 #include "front/cli/harmless.h"
@@ -109,7 +110,16 @@ int Diff(Engine& engine, const Context& context, const DiffFlags& flags) {
     return kExitOk;
   }
   const Escapes escapes = EscapesOn(STDOUT_FILENO, flags.raw);
-  for (const TaskChange& change : diff->changes) PrintDifference(change, escapes);
+  std::size_t in_git = 0;  // Much that says little, and that no program applies.
+  for (const TaskChange& change : diff->changes) {
+    const bool left_out = flags.request.paths.empty() && IsInGit(change.path);
+    in_git += left_out ? 1 : 0;
+    if (!left_out) PrintDifference(change, escapes);
+  }
+  if (in_git > 0) {
+    Print(fmt::format("# changes in .git that are not shown: {}; name its path to see them\n",
+                      in_git));
+  }
   return kExitOk;
 }
 
@@ -119,7 +129,8 @@ void AddDiff(CLI::App& task, Context& context) {
       task, *api::FindOperation("task diff"),
       {.example = "pyro task diff $id\n  pyro task diff $id --snapshot before src",
        .note = "Prints a patch as git does, and a line with # for what has none. Starts a\n"
-               "stopped guest. Files over 256 KiB are named only. Times and owners do not count."});
+               "stopped guest. Files over 256 KiB are named only. Times and owners do not count.\n"
+               "Changes in a .git are counted, and shown if you name its path."});
   AddJson(diff, context);
   AddFields(diff, flags->request, {"paths"});
   diff->add_flag("--raw", flags->raw, "Let escape sequences act on a terminal");

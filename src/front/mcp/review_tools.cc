@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "api/json.h"
+#include "base/git_path.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "front/mcp/arguments.h"
@@ -190,7 +191,12 @@ Answer UseSnapshot(const Host& host, CallContext& call, const Json& arguments) {
 Answer DiffTask(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<DiffTaskRequest>(arguments));
   CallReport report(call, 0, "comparing the workspace");
-  PYRO_ASSIGN_OR_RETURN(const TaskDiff diff, host.engine.DiffTask(request, report.Io()));
+  PYRO_ASSIGN_OR_RETURN(TaskDiff diff, host.engine.DiffTask(request, report.Io()));
+  // What git keeps for itself is much, says little, and no patch is made for it.
+  const std::size_t in_git =
+      request.paths.empty()
+          ? std::erase_if(diff.changes, [](const TaskChange& one) { return IsInGit(one.path); })
+          : 0;
   const Shown shown = PatchWithin(diff, kPatchBudget);
   Json changes = Json::array();
   std::size_t room = kChangesBudget;
@@ -200,11 +206,16 @@ Answer DiffTask(const Host& host, CallContext& call, const Json& arguments) {
     room -= cost;
     changes.push_back(ChangeForm(change));
   }
-  const std::string rest = MoreOf(diff, shown);
+  std::string rest = MoreOf(diff, shown);
+  const bool complete = rest.empty() && !shown.cut;
+  if (in_git > 0) {
+    rest += fmt::format(
+        "changes in .git that are not shown: {}; give paths=[\".git\"] to see them\n", in_git);
+  }
   Json form = {{"task_id", diff.task_id},   {"snapshot", diff.snapshot},
                {"added", diff.added},       {"removed", diff.removed},
                {"modified", diff.modified}, {"changes", std::move(changes)},
-               {"patch", shown.patch},      {"complete", rest.empty() && !shown.cut}};
+               {"patch", shown.patch},      {"complete", complete}};
   if (!rest.empty()) form["rest"] = rest;
   return Told(
       std::move(form),
