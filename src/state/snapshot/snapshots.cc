@@ -120,8 +120,9 @@ Result<Snapshot> ReadSnapshot(const fs::path& task_dir, std::string_view name) {
   if (!json && json.error().code == ErrorCode::kNotFound) {
     PYRO_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesOf(task_dir));
     return MakeError(ErrorCode::kNotFound, fmt::format("the task has no snapshot '{}'", name),
-                     names.empty() ? "it has none; 'pyro task snapshot create' makes one"
-                                   : fmt::format("it has {}", fmt::join(names, ", ")));
+                     names.empty()
+                         ? "it has none; 'pyro task snapshot create' makes one"
+                         : fmt::format("name one that it has: {}", fmt::join(names, ", ")));
   }
   if (!json) return json.error();
   Snapshot snapshot;

@@ -117,7 +117,7 @@ TEST_F(SnapshotsTest, AMissingOneIsNamedWithThoseThatAreThere) {
   EXPECT_NE(ReadSnapshot(task_, "x").error().hint.find("none"), std::string::npos);
   ASSERT_TRUE(Keep("a", "1").ok());
   ASSERT_TRUE(Keep("b", "2").ok());
-  EXPECT_EQ(ReadSnapshot(task_, "x").error().hint, "it has a, b");
+  EXPECT_EQ(ReadSnapshot(task_, "x").error().hint, "name one that it has: a, b");
   EXPECT_EQ(ReadSnapshot(task_, "../snapshots/a").error().code, ErrorCode::kInvalidArgument);
 }
 
