@@ -52,6 +52,10 @@ class Calls(Actions):
         self.resets = 0
         self.copied = None  # The digest of the copy on this host.
         self.versions = {}  # Of the files that are patched, by the digest of the first.
+        self.host = scratch / "synced"  # What is kept alike with a directory of the task.
+        self.host.mkdir()
+        if harness.MACHINE != "pyro-guest-on-host":  # That has no program that lists files.
+            self.names = (*self.names, "push", "pull")
 
     def measure(self):
         for action in self.names:
@@ -198,6 +202,53 @@ class Calls(Actions):
         assert [path.name for path in self.out.iterdir()] == ["copy"]
         return hit
 
+    def on_host(self):
+        return {str(path.relative_to(self.host)): digest(path.read_bytes()) for path in self.host.rglob("*") if path.is_file()}
+
+    def sync(self, action, victim, moment, *words):
+        """What a kill leaves of it beside the files, the next one removes."""
+        words = ("sync", "-q", self.task.id, f"{self.host}:synced", *words)
+        done, hit = self.cut_off(action, words, victim, moment)
+        return done, hit, words
+
+    def push(self, victim, moment):
+        """Each file of the task is the old one or the new one, and the next call makes all new."""
+        changed = {}
+        for at in range(12):
+            content = self.content()
+            (self.host / f"f{at}").write_bytes(content)
+            changed[f"./synced/f{at}"] = digest(content)
+        done, hit, words = self.sync("push", victim, moment, "--prefer", "host")
+        if done.code != 0:
+            harness.wait_until(lambda: self.look(moving=True) is not None, "what a client had begun is done")
+            now = {path: one for path, one in self.look().items() if not path.startswith("./synced/.pyro-")}
+            for path in {*now, *self.files}:
+                assert now.get(path) in (self.files.get(path), changed.get(path, self.files.get(path))), (path, done)
+            self.files = now
+            done = self.pyro("task", *words)
+            assert done.code == 0, done
+        self.expect_files(done, changed)
+        return hit
+
+    def pull(self, victim, moment):
+        """The same on this host."""
+        self.number += 1
+        script = "mkdir -p synced; for at in 0 1 2 3 4 5 6 7 8 9 10 11; do yes \"$0 $at\" | head -n 20000 > synced/f$at; done"
+        assert self.task.exec("sh", "-c", script, str(self.number)).code == 0
+        self.files = self.look()
+        new = {path.removeprefix("./synced/"): one for path, one in self.files.items() if path.startswith("./synced/")}
+        old = self.on_host()
+        done, hit, words = self.sync("pull", victim, moment, "--pull", "--prefer", "task")
+        if done.code != 0:
+            for path, now in self.on_host().items():
+                assert now in (old.get(path), new.get(path)) or path.startswith(".pyro-"), (path, done)
+            assert {*old} <= {*self.on_host()}, done
+            done = self.pyro("task", *words)
+            assert done.code == 0, done
+        assert self.on_host() == new
+        self.expect_files(done, {})
+        return hit
+
     def snapshot(self, victim, moment):
         self.number += 1
         name = f"s{self.number}"
@@ -251,7 +302,7 @@ def kill_calls(pyro, task, scratch, wanted, choose):
     kills = collections.Counter()
     tries = 0
     while kills.total() < wanted:
-        action = choose.choice(Calls.names)
+        action = choose.choice(calls.names)
         victim = choose.choice(VICTIMS)
         tries += 1
         assert tries < 20 * wanted + 20, "hardly any kill hits"
