@@ -422,7 +422,9 @@ constexpr Operation kTaskOperations[] = {
         .for_models =
             "Copy a file or directory out of a task to the host. A directory becomes a new one or "
             "fills an empty one; a file goes into a directory that exists. A destination such as "
-            "x.tar or x.tar.gz becomes an archive. Without force, no file is overwritten.",
+            "x.tar or x.tar.gz becomes an archive. Without force, no file is overwritten. With sync, "
+            "what changed in a directory since source_path filled it goes back to the host's; what "
+            "changed on both sides is refused, or with force taken from the task.",
         .for_python =
             "Copies a path of the guest, relative ones from /workspace, to this host.\n\n"
             "A directory becomes a new one or fills an empty one; a file goes into a directory "

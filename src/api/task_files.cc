@@ -301,7 +301,7 @@ constexpr Operation kTaskFileOperations[] = {
             "``delete_unknown``: remove also what no sync brought. A task's ``source_path`` "
             "counts as a first sync. What the task sends is not trusted: nothing outside of "
             "``host_path`` changes.",
-        .no_tool = "task_create fills a workspace and task_export gives it back",
+        .no_tool = "task_export with sync brings changes back",
     }),
     By<ListTaskFilesRequest, &Engine::ListTaskFiles, kWhole>({
         .name = "task files list",

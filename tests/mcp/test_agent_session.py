@@ -64,11 +64,17 @@ def test_an_agent_mends_a_repository_and_the_host_gets_what_it_made(session, scr
     passed = run("./'run tests' && " + repository.COMMANDS)
     assert (passed["exit_code"], passed["stdout"]) == (0, "all passed\n")
 
-    # What the host gets: all that the task made, byte for byte and mode for mode.
-    out = scratch / "out"
-    session.value("task_export", **known, path=".", destination=str(out))
-    assert repository.tree(repo) == before
-    seen = {name: one for name, one in before.items() if not name.startswith("build")}
-    made = {name: one for name, one in repository.tree(out).items() if not name.startswith("build")}
-    assert made == repository.changed(seen)
+    # The host changed a file that the task changed, too: nothing is brought, unless the task is right.
+    session.value("task_write_file", **known, path="todo", text="the task's\n")
+    repository.write(repo / "todo", 0o600, "the host's\n")
+    before = repository.tree(repo)
+    back = {**known, "path": ".", "destination": str(repo), "sync": True}
+    refused = session.failure("task_export", **back)
+    assert refused["code"] == "conflict" and "todo" in refused["message"] and "force" in refused["hint"], refused
+    assert "--" not in refused["hint"] and repository.tree(repo) == before
+
+    # What the host gets: all that the task made, byte for byte and mode for mode, and nothing that git ignores.
+    brought = session.value("task_export", **back, force=True)
+    assert (brought["added"], brought["modified"], brought["removed"]) == (3, 5, 1), brought
+    assert repository.tree(repo) == {**repository.changed(before), "todo": ("file", "0o600", b"the task's\n")}
     assert session.value("task_delete", **known)["deleted"] is True

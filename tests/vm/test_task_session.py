@@ -47,10 +47,13 @@ def test_a_repository_is_mended_in_a_task_and_the_host_gets_what_was_made(pyro, 
         " M README", " M latest", " M logo.bin", ' D "old notes"', " M src/greet",
         "?? src/farewell", "?? todo"]
 
-    # What the host gets: all that the task made, byte for byte and mode for mode.
-    out = scratch / "out"
-    call("export", ".", out)
+    # The host changed a file that the task changed, too: nothing is brought, unless one of them is right.
+    call("files write", "todo", input=b"the task's\n")
+    repository.write(repo / "todo", 0o600, "the host's\n")
+    before = repository.tree(repo)
+    harness.expect_error(pyro("task", "sync", "--pull", "--json", task.id, repo), 1, "conflict")
     assert repository.tree(repo) == before
-    seen = {name: one for name, one in before.items() if not name.startswith("build")}
-    made = {name: one for name, one in repository.tree(out).items() if not name.startswith("build")}
-    assert made == repository.changed(seen)
+
+    # What the host gets: all that the task made, byte for byte and mode for mode, and nothing that git ignores.
+    call("sync", "--pull", "--prefer", "host", repo)
+    assert repository.tree(repo) == repository.changed(before)

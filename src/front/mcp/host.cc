@@ -9,7 +9,7 @@ namespace pyro::mcp_server {
 
 std::string ForModels(std::string text) {
   // What the command line calls them, and what tools do.
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kWords = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kWords = {{
       {"`pyro env prune`", "vm_prune_environments"},
       {"'pyro warm'", "vm_list"},
       {"pyro env pull ", "its first use builds it, such as vm_run with environment "},
@@ -23,6 +23,8 @@ std::string ForModels(std::string text) {
       {"'pyro task snapshot delete'", "task_snapshot with action delete"},
       {"'pyro env list'", "vm_list_environments"},
       {"`pyro env list`", "vm_list_environments"},
+      {"a dry run lists them all; prefer host or task says which side is right",
+       "with force the task's side is right; without sync, another destination gets it to compare"},
       {"without --source-path", "without source_path"},
       {"--allow-host-compat", "allow_host_compat"},
       {"create another one", "create another one with vm_create"},

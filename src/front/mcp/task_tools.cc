@@ -19,7 +19,18 @@ namespace {
 using mcp::CallContext;
 using mcp::ToolResult;
 
-constexpr std::size_t kListedTasks = 40;  // The most that fit a result.
+constexpr std::size_t kListedTasks = 40;    // The most that fit a result.
+constexpr std::size_t kChangesShown = 100;  // Of a sync.
+
+struct ExportArguments : ExportTaskRequest {
+  bool sync = false;
+};
+
+constexpr api::Field kExportArguments[] = {
+    api::Inline<ExportArguments, ExportTaskRequest>(),
+    api::Row<ExportArguments, &ExportArguments::sync>("sync", "Only what changed in the task.")
+        .OnHost(),
+};
 
 struct StopArguments : TaskRequest {
   std::int64_t sequence = 0;  // 0: the task.
@@ -128,6 +139,38 @@ Answer StopTask(const Host& host, CallContext& call, const Json& arguments) {
   Json form = ToJson(command);
   form["command"] = CutWords(command.command, 2000);
   return EntryResult(std::move(form), WithCommand::kYes);
+}
+
+const api::Struct& ExportArgumentRows() {
+  static const api::Struct kRows =
+      api::Describe<ExportArguments>("ExportArguments", "What to copy out.", kExportArguments);
+  return kRows;
+}
+
+Answer ExportFromTask(const Host& host, CallContext& call, const Json& arguments) {
+  ExportArguments request;
+  PYRO_RETURN_IF_ERROR(ReadArguments(ExportArgumentRows(), arguments, &request));
+  CallReport report(call, 0, "copying out of the task");
+  if (!request.sync) {
+    PYRO_ASSIGN_OR_RETURN(const ExportedPath exported,
+                          host.engine.ExportTask(request.task_id, request.path, request.destination,
+                                                 {.force = request.force}, report.Io()));
+    return ValueResult(ToJson(exported));
+  }
+  SyncTaskRequest sync;
+  sync.task_id = request.task_id;
+  sync.path = request.path;
+  sync.host_path = request.destination;
+  sync.pull = true;
+  if (request.force) sync.prefer = SyncSide::kTask;
+  PYRO_ASSIGN_OR_RETURN(SyncedTask synced, host.engine.SyncTask(sync, report.Io()));
+  if (synced.changes.size() > kChangesShown) {
+    synced.changes.resize(kChangesShown);
+    synced.truncated = true;
+  }
+  Json form = ToJson(synced);
+  for (const char* usual : {"pull", "dry_run", "conflicts"}) form.erase(usual);
+  return ValueResult(std::move(form));
 }
 
 Answer DeleteTask(const Host& host, CallContext&, const Json& arguments) {

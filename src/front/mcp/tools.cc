@@ -77,8 +77,8 @@ constexpr ToolRow kTools[] = {
     {"task_delete", "Delete a task", kEnds, nullptr, DeleteTask},
     {"task_list", "List tasks", kReads, nullptr, ListTasks},
     {"task_stop", "Stop a task or a command", kEnds, nullptr, StopTask, StopArgumentRows},
-    {"task_export", "Copy files out of a task", kWrites, nullptr, nullptr, nullptr,
-     "copying out of the task"},
+    {"task_export", "Copy files out of a task", kWrites, nullptr, ExportFromTask,
+     ExportArgumentRows},
 };
 
 // The fields of a result that programs rely on. Open: results hold more.

@@ -45,6 +45,9 @@ using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 Result<File> FileOf(const std::string& text);
 Answer ListTasks(const Host& host, mcp::CallContext& call, const Json& arguments);
 Answer DeleteTask(const Host& host, mcp::CallContext& call, const Json& arguments);
+// Copies a path to the host, or brings what changed back to a directory there.
+Answer ExportFromTask(const Host& host, mcp::CallContext& call, const Json& arguments);
+const api::Struct& ExportArgumentRows();
 // Of the task, or of one command of it.
 Answer StopTask(const Host& host, mcp::CallContext& call, const Json& arguments);
 const api::Struct& StopArgumentRows();
