@@ -13,11 +13,11 @@ namespace {
 
 TEST(TaskVariablesTest, AnyBytesComeBackAndTheirOwnerAloneCanReadThem) {
   const sys::TestDirectory directory;
-  EXPECT_TRUE(ReadTaskVariables(directory.path())->empty());
+  EXPECT_TRUE(ReadTaskVariables(directory.path(), {})->empty());
   const std::map<std::string, std::string> variables = {
       {"TOKEN", "a=b \xff\n"}, {"EMPTY", ""}, {"\xc3", "x"}};
   ASSERT_TRUE(WriteTaskVariables(directory.path(), variables).ok());
-  EXPECT_EQ(*ReadTaskVariables(directory.path()), variables);
+  EXPECT_EQ(*ReadTaskVariables(directory.path(), {}), variables);
   struct stat info {};
   ASSERT_EQ(::stat((directory.path() / "env").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
@@ -32,7 +32,7 @@ TEST(TaskVariablesTest, BrokenFilesAreDataLossAndTheErrorShowsNothingOfThem) {
   for (const std::string& text : {"TOKEN=secret"s, "secret\0"s, "=secret\0"s, "A=1\0secret"s,
                                   std::string(kMaxTaskVariableBytes + 1, 's')}) {
     std::ofstream(directory.path() / "env") << text;
-    const auto read = ReadTaskVariables(directory.path());
+    const auto read = ReadTaskVariables(directory.path(), {});
     ASSERT_FALSE(read.ok()) << text.substr(0, 20);
     EXPECT_EQ(read.error().code, ErrorCode::kDataLoss);
     EXPECT_EQ(read.error().message.find("secret"), std::string::npos);
