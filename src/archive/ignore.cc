@@ -294,7 +294,7 @@ bool IgnoreFile::Accepts(const Token& token, char byte) const {
 }
 
 // All positions in the rule at once, so that no rule takes long.
-bool IgnoreFile::Matches(const Rule& rule, std::string_view text) const {
+bool IgnoreFile::Matches(const Rule& rule, std::string_view text, std::uint64_t& work) const {
   if (!text.starts_with(rule.literal)) return false;
   text.remove_prefix(rule.literal.size());
   if (!rule.suffix.empty()) {
@@ -324,6 +324,7 @@ bool IgnoreFile::Matches(const Rule& rule, std::string_view text) const {
   };
   skip(now);
   for (const char byte : text) {
+    work += tokens.size();
     next.assign(next.size(), false);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       if (!now[i] || !Accepts(tokens[i], byte)) continue;
@@ -339,17 +340,21 @@ bool IgnoreFile::Matches(const Rule& rule, std::string_view text) const {
   return now.back();
 }
 
-std::optional<bool> IgnoreFile::Find(std::string_view path, bool directory) const {
+std::optional<bool> IgnoreFile::Find(std::string_view path, bool directory,
+                                     std::uint64_t* work) const {
   const std::string_view name = NameOf(path);
+  std::uint64_t none = 0;
+  std::uint64_t& count = work != nullptr ? *work : none;
   for (auto rule = rules_.rbegin(); rule != rules_.rend(); ++rule) {
     bool matches = false;
+    ++count;
     if (form_ == Form::kGit) {
-      matches = (directory || !rule->directory) && Matches(*rule, rule->name ? name : path);
+      matches = (directory || !rule->directory) && Matches(*rule, rule->name ? name : path, count);
     } else {
-      matches = Matches(*rule, path);
+      matches = Matches(*rule, path, count);
       for (std::size_t at = path.find('/'); !matches && at != path.npos;
            at = path.find('/', at + 1)) {
-        matches = Matches(*rule, path.substr(0, at));
+        matches = Matches(*rule, path.substr(0, at), count);
       }
     }
     if (matches) return !rule->negated;
@@ -377,20 +382,22 @@ bool Ignores::GitIgnores(std::string_view path, bool directory) const {
   for (std::string_view above = path; !above.empty();) {
     const std::size_t slash = above.rfind('/');
     above = above.substr(0, slash == above.npos ? 0 : slash);
+    ++work_;
     const auto file = git_.find(above);
     if (file == git_.end()) continue;
     const std::string_view below = above.empty() ? path : path.substr(above.size() + 1);
-    if (const auto answer = file->second.Find(below, directory)) return *answer;
+    if (const auto answer = file->second.Find(below, directory, &work_)) return *answer;
   }
-  return git_exclude_.Find(path, directory).value_or(false);
+  return git_exclude_.Find(path, directory, &work_).value_or(false);
 }
 
 Ignores::Answer Ignores::Ask(std::string_view path, bool directory) const {
-  if (IsNoContent(NameOf(path)) || GitIgnores(path, directory) ||
+  if (is_exhausted()) return Answer::kYes;
+  if (IsNoContent(NameOf(path)) || paths_.contains(path) || GitIgnores(path, directory) ||
       exclude_.Match(path, directory ? Patterns::Kind::kDirectory : Patterns::Kind::kOther)) {
     return Answer::kYes;
   }
-  if (!docker_.Find(path, directory).value_or(false)) return Answer::kNo;
+  if (!docker_.Find(path, directory, &work_).value_or(false)) return Answer::kNo;
   return docker_.takes_back() ? Answer::kItself : Answer::kYes;
 }
 

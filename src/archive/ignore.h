@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,9 @@ class IgnoreFile {
   static IgnoreFile Parse(std::string_view text, Form form);
 
   // What the last rule that matches says: true for ignored. nullopt: none matches.
-  std::optional<bool> Find(std::string_view path, bool directory) const;
+  // What `work` leads to grows with the rules and bytes that are compared.
+  std::optional<bool> Find(std::string_view path, bool directory,
+                           std::uint64_t* work = nullptr) const;
 
   // A rule begins with '!'.
   bool takes_back() const { return takes_back_; }
@@ -69,7 +72,7 @@ class IgnoreFile {
   void CompileStars(std::string_view& pattern, bool at_start, Form form, Rule& rule) const;
   Token CompileSet(std::string_view& pattern);
   void Keep(Rule rule);
-  bool Matches(const Rule& rule, std::string_view text) const;
+  bool Matches(const Rule& rule, std::string_view text, std::uint64_t& work) const;
   bool Accepts(const Token& token, char byte) const;
 
   Form form_ = Form::kGit;
@@ -79,17 +82,23 @@ class IgnoreFile {
   std::size_t left_out_ = 0;
 };
 
-// All that counts for one tree.
+// Comparisons of a rule's part with a byte, for all answers together: some ten seconds. A million
+// files and the usual rules take a tenth of it.
+inline constexpr std::uint64_t kMaxIgnoreWork = 4'000'000'000;
+
+// All that counts for one tree. Belongs to one thread.
 class Ignores {
  public:
-  Ignores() = default;
-  explicit Ignores(Patterns exclude) : exclude_(std::move(exclude)) {}
+  explicit Ignores(Patterns exclude = {}, std::uint64_t most_work = kMaxIgnoreWork)
+      : exclude_(std::move(exclude)), most_work_(most_work) {}
 
   // `directory`: that holds the file, "" for the tree's top. A deeper file goes before those above.
   void AddGit(const std::string& directory, std::string_view text);
   // .git/info/exclude, which counts where no .gitignore says anything.
   void SetGitExclude(std::string_view text);
   void SetDocker(std::string_view text);
+  // A path that is ignored, even if a rule takes it back.
+  void AddPath(std::string path) { paths_.insert(std::move(path)); }
 
   enum class Answer {
     kNo,
@@ -102,6 +111,8 @@ class Ignores {
 
   // Rules that are beyond the limits.
   std::size_t left_out() const { return left_out_; }
+  // Answers took too long together: they are not good any more.
+  bool is_exhausted() const { return work_ > most_work_; }
 
  private:
   bool GitIgnores(std::string_view path, bool directory) const;
@@ -110,7 +121,10 @@ class Ignores {
   std::map<std::string, IgnoreFile, std::less<>> git_;
   IgnoreFile git_exclude_;
   IgnoreFile docker_;
+  std::set<std::string, std::less<>> paths_;
   std::size_t left_out_ = 0;
+  std::uint64_t most_work_;
+  mutable std::uint64_t work_ = 0;
 };
 
 }  // namespace pyro::archive

@@ -124,8 +124,9 @@ class HostWalk {
       return sys::ErrnoError(errno, "look at", (scan_.where / path).native());
     }
     const bool is_directory = S_ISDIR(info.st_mode);
+    if (without_.contains({info.st_dev, info.st_ino})) rules_.AddPath(path);
     const Answer answer = rules_.Ask(path, is_directory);
-    if (answer == Answer::kYes || without_.contains({info.st_dev, info.st_ino})) return OkStatus();
+    if (answer == Answer::kYes) return OkStatus();
     if (answer == Answer::kNo) PYRO_RETURN_IF_ERROR(Add(directory, name, path, info));
     if (!is_directory) return OkStatus();
     sys::UniqueFd below(

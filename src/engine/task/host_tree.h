@@ -20,7 +20,7 @@ struct HostScan {
   int root = -1;
   const std::filesystem::path& where;
   bool read_ignores = true;  // .gitignore, .git/info/exclude and .dockerignore count.
-  std::vector<std::filesystem::path> without;  // These directories are left out.
+  std::vector<std::filesystem::path> without;  // These are left out, and `rules` say so.
   int cancel_fd = -1;
 };
 

@@ -31,6 +31,9 @@ class HostTreeTest : public ::testing::Test {
     const HostScan scan = {root->get(), top_, read_ignores, {top_ / "own"}, -1};
     const auto tree = ScanHostTree(scan, rules);
     EXPECT_TRUE(tree.ok()) << tree.error().message;
+    // Of what the other side has there, too.
+    EXPECT_EQ(rules.Ask("own", true), fs::exists(top_ / "own") ? archive::Ignores::Answer::kYes
+                                                               : archive::Ignores::Answer::kNo);
     std::string text;
     if (!tree) return text;
     for (const auto& [path, entry] : *tree) text += path + ":" + entry.type + " ";

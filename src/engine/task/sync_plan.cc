@@ -5,6 +5,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "sys/wait_for.h"
+
 namespace pyro::engine {
 namespace {
 
@@ -243,9 +245,10 @@ void Normalise(wire::Tree& tree) {
   }
 }
 
-void LeaveOut(const std::vector<const Ignores*>& rules, SyncTrees& trees) {
+Status LeaveOut(const std::vector<const Ignores*>& rules, SyncTrees& trees, int cancel_fd) {
   std::unordered_set<std::string> out;
   for (const std::string& path : AllPaths(trees)) {
+    if (sys::IsReady(cancel_fd)) return MakeError(ErrorCode::kCancelled, "cancelled");
     const std::size_t slash = path.rfind('/');
     const auto* const host = FindIn(trees.host, path);
     const auto* const guest = FindIn(trees.guest, path);
@@ -265,6 +268,12 @@ void LeaveOut(const std::vector<const Ignores*>& rules, SyncTrees& trees) {
     trees.guest.erase(path);
     trees.base.erase(path);
   }
+  for (const Ignores* one : rules) {
+    if (!one->is_exhausted()) continue;
+    return MakeError(ErrorCode::kLimit, "the ignore rules take too long for so many files",
+                     "make them simpler, or leave them out with no_ignore");
+  }
+  return OkStatus();
 }
 
 std::vector<std::string> WantedDigests(const SyncTrees& trees) {

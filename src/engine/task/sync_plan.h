@@ -12,6 +12,7 @@
 
 #include "archive/ignore.h"
 #include "base/tree_step.h"
+#include "pyro/result.h"
 #include "pyro/types.h"
 #include "state/sync/sync_states.h"
 #include "wire/trees.h"
@@ -28,8 +29,9 @@ struct SyncTrees {
 // Modes become permissions alone, and sizes those of files.
 void Normalise(wire::Tree& tree);
 
-// Takes what any of the rules ignores out of all three trees, with what is below it.
-void LeaveOut(const std::vector<const archive::Ignores*>& rules, SyncTrees& trees);
+// Takes what any of the rules ignores out of all three trees, with what is below it. kLimit: the
+// rules take too long. kCancelled: the descriptor, which may be -1, is readable.
+Status LeaveOut(const std::vector<const archive::Ignores*>& rules, SyncTrees& trees, int cancel_fd);
 
 // The files of the guest whose digests MakeSyncPlan() will ask for.
 std::vector<std::string> WantedDigests(const SyncTrees& trees);

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "sys/files.h"
+
 namespace pyro::engine {
 namespace {
 
@@ -199,12 +201,28 @@ TEST_F(SyncPlanTest, WhatEitherRulesIgnoreIsLeftAloneOnBothSides) {
   Guest("cache/deep", Other('d'));
   Guest("cache", Other('d'));
   Host("kept", File('k'));
-  LeaveOut({&host, &guest}, trees_);
+  ASSERT_TRUE(LeaveOut({&host, &guest}, trees_, -1));
   std::set<std::string> left;
   for (const auto& [path, entry] : trees_.host) left.insert(path);
   for (const auto& [path, entry] : trees_.guest) left.insert(path);
   for (const auto& [path, entry] : trees_.base) left.insert(path);
   EXPECT_EQ(left, (std::set<std::string>{"cache", "kept"}));
+}
+
+// The rules of a guest may be made to take hours.
+TEST_F(SyncPlanTest, RulesThatTakeLongEndAndSoDoesACallThatIsCancelled) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "*a*a*a*a*b\n";
+  Guest(std::string(200, 'a'), File('a'));
+  archive::Ignores slow({}, 100'000);
+  slow.AddGit("", text);
+  const Status taken = LeaveOut({&slow}, trees_, -1);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::kLimit) << taken.error().message;
+  const auto ready = sys::MakeMemoryFile("x");
+  const Status cancelled = LeaveOut({}, trees_, ready->get());
+  ASSERT_FALSE(cancelled);
+  EXPECT_EQ(cancelled.error().code, ErrorCode::kCancelled) << cancelled.error().message;
 }
 
 TEST_F(SyncPlanTest, ModesAreThePermissionsAlone) {

@@ -239,8 +239,7 @@ class TaskSync {
     }
     Normalise(trees_.host);
     Normalise(trees_.guest);
-    LeaveOut(rules, trees_);
-    return OkStatus();
+    return LeaveOut(rules, trees_, io_.cancel_fd);
   }
 
   // Only what the host's rules do not ignore anyway: a directory of packages may have many.
