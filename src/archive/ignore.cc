@@ -302,12 +302,7 @@ bool IgnoreFile::Matches(const Rule& rule, std::string_view text, std::uint64_t&
            text.substr(0, text.size() - rule.suffix.size()).find('/') == text.npos;
   }
   const std::vector<Token>& tokens = rule.tokens;
-  if (tokens.empty() || text.empty()) {
-    const auto needs_none = [](const Token& token) {
-      return token.kind == TokenKind::kStar || token.kind == TokenKind::kAll;
-    };
-    return text.empty() && std::all_of(tokens.begin(), tokens.end(), needs_none);
-  }
+  if (tokens.empty()) return text.empty();
   std::vector<bool> now(tokens.size() + 1);
   std::vector<bool> next(tokens.size() + 1);
   now[0] = true;

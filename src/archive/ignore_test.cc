@@ -88,6 +88,8 @@ TEST(IgnoreTest, RulesOfGitCountFromTheirDirectoryAndTheLastOneSays) {
   EXPECT_TRUE(GitHas("a/**/z\n", "a/z"));
   EXPECT_TRUE(GitHas("a/**\n", "a/b/c"));
   EXPECT_FALSE(GitHas("a/**\n", "a", true));
+  EXPECT_TRUE(GitHas("-**/*\n", "-")) << "nothing is left of the name, and the rest takes nothing";
+  EXPECT_FALSE(GitHas("-**/?\n", "-"));
   EXPECT_TRUE(GitHas("caf??\n", "caf\xc3\xa9")) << "git counts bytes";
 }
 
