@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "state/test_support.h"
 #include "sys/test_directory.h"
 
 namespace pyro::state {
@@ -13,11 +14,12 @@ namespace {
 
 TEST(TaskVariablesTest, AnyBytesComeBackAndTheirOwnerAloneCanReadThem) {
   const sys::TestDirectory directory;
-  EXPECT_TRUE(ReadTaskVariables(directory.path(), {})->empty());
+  const InstanceSpec task = TestSpec(TestTaskId(1, 1));
+  EXPECT_TRUE(ReadTaskVariables(directory.path(), task)->empty());
   const std::map<std::string, std::string> variables = {
       {"TOKEN", "a=b \xff\n"}, {"EMPTY", ""}, {"\xc3", "x"}};
   ASSERT_TRUE(WriteTaskVariables(directory.path(), variables).ok());
-  EXPECT_EQ(*ReadTaskVariables(directory.path(), {}), variables);
+  EXPECT_EQ(*ReadTaskVariables(directory.path(), task), variables);
   struct stat info {};
   ASSERT_EQ(::stat((directory.path() / "env").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
@@ -28,11 +30,12 @@ TEST(TaskVariablesTest, AnyBytesComeBackAndTheirOwnerAloneCanReadThem) {
 
 TEST(TaskVariablesTest, BrokenFilesAreDataLossAndTheErrorShowsNothingOfThem) {
   const sys::TestDirectory directory;
+  const InstanceSpec task = TestSpec(TestTaskId(1, 1));
   using namespace std::string_literals;
   for (const std::string& text : {"TOKEN=secret"s, "secret\0"s, "=secret\0"s, "A=1\0secret"s,
                                   std::string(kMaxTaskVariableBytes + 1, 's')}) {
     std::ofstream(directory.path() / "env") << text;
-    const auto read = ReadTaskVariables(directory.path(), {});
+    const auto read = ReadTaskVariables(directory.path(), task);
     ASSERT_FALSE(read.ok()) << text.substr(0, 20);
     EXPECT_EQ(read.error().code, ErrorCode::kDataLoss);
     EXPECT_EQ(read.error().message.find("secret"), std::string::npos);
