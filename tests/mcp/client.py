@@ -9,6 +9,8 @@ import threading
 
 import harness
 
+RESULT_LIMIT = 30000  # Characters of one result, as clients take it.
+
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 
@@ -182,3 +184,15 @@ class Server:
             self.process.kill()
             self.process.wait()
             raise
+
+
+def new_task(server, **options):
+    return server.value("task_create", environment=harness.BASE, mem_mib=512, **options)["task_id"]
+
+
+def run(server, task_id, command, **options):
+    return server.value("task_exec", task_id=task_id, command=command, timeout_seconds=250, **options)
+
+
+def text_of(result):
+    return "".join(block.get("text", "") for block in result["content"] if block["type"] == "text")

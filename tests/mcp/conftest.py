@@ -26,6 +26,16 @@ def serve(request):
         assert server.noise == [], server.noise
 
 
+@pytest.fixture
+def session(pyro, serve, request):
+    """A server whose tasks are deleted when the test ends."""
+    server = serve("--answer-seconds", "600", pyro=pyro)  # Commands here wait for the test.
+    yield server
+    for task_id in pyro("task", "list", "-q").text.split():
+        deleted = pyro("task", "delete", task_id)
+        assert deleted.code == 0, deleted
+
+
 @pytest.fixture(scope="session")
 def build_environment(cache_dir, tmp_path_factory):
     """The environment with a compiler, built when the first test needs it: about two minutes."""

@@ -1,5 +1,6 @@
 """A session as an agent has it, by the tools of MCP alone: it mends a program in a copy of the host's repository."""
 
+import client
 import harness
 import pytest
 import repository
@@ -11,10 +12,6 @@ def session(pyro, serve):
     yield server
     for task_id in pyro("task", "list", "-q").text.split():
         assert pyro("task", "delete", task_id).code == 0
-
-
-def text_of(result):
-    return "".join(block["text"] for block in result["content"])
 
 
 def test_an_agent_mends_a_repository_and_the_host_gets_what_it_made(session, scratch):
@@ -37,7 +34,7 @@ def test_an_agent_mends_a_repository_and_the_host_gets_what_it_made(session, scr
     assert session.value("task_diff", **known)["patch"] == ""
 
     # An attempt that does not help, and what it changed.
-    told = text_of(session.call("task_snapshot", {**known, "action": "create", "name": "before"}))
+    told = client.text_of(session.call("task_snapshot", {**known, "action": "create", "name": "before"}))
     assert "task_diff" in told and "reset" in told
     session.value("task_write_file", **known, path="src/greet", text=repository.WRONG)
     run("rm 'old notes'; chmod 644 README; echo x > scratch")
@@ -48,7 +45,7 @@ def test_an_agent_mends_a_repository_and_the_host_gets_what_it_made(session, scr
     assert '-echo "Hello, $1"\n+echo "Bye, $1"\n' in difference["patch"] and difference["complete"]
 
     # Back, as if it had not been; the journal knows.
-    told = text_of(session.call("task_snapshot", {**known, "action": "reset", "name": "before"}))
+    told = client.text_of(session.call("task_snapshot", {**known, "action": "reset", "name": "before"}))
     assert "the next task_exec starts the guest" in told
     assert session.value("task_diff", **known)["patch"] == ""
     assert session.value("task_status", **known)["command_count"] == 3

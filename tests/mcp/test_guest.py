@@ -12,30 +12,6 @@ import client
 import harness
 import pytest
 
-LIMIT = 30000  # Characters of one result, as clients take it.
-
-
-@pytest.fixture
-def session(pyro, serve, request):
-    """A server whose tasks are deleted when the test ends."""
-    server = serve("--answer-seconds", "600", pyro=pyro)  # Commands here wait for the test.
-    yield server
-    for task_id in pyro("task", "list", "-q").text.split():
-        deleted = pyro("task", "delete", task_id)
-        assert deleted.code == 0, deleted
-
-
-def new_task(server, **options):
-    return server.value("task_create", environment=harness.BASE, mem_mib=512, **options)["task_id"]
-
-
-def run(server, task_id, command, **options):
-    return server.value("task_exec", task_id=task_id, command=command, timeout_seconds=250, **options)
-
-
-def text_of(result):
-    return "".join(block.get("text", "") for block in result["content"] if block["type"] == "text")
-
 
 def test_auto_is_what_the_user_has_decided(pyro, serve):
     assert pyro("config", "set", "machine.without_kvm", "usermode").code == 0
@@ -54,7 +30,7 @@ def test_vm_run_is_one_shot_and_stands_alone_in_both_forms(pyro, serve):
     assert (value["stdout"], value["stderr"]) == ("OUT\n/workspace\n", "err\n")
     assert (value["exit_code"], value["outcome"]) == (7, "exited")
     assert "execution_mode" not in value and value["environment"] == harness.BASE
-    text = text_of(result)
+    text = client.text_of(result)
     assert "exit_code=7" in text and "OUT\n" in text and "--- stderr" in text
     words = server.value("vm_run", environment=harness.BASE, timeout_seconds=250, env={"A": "b c"}, cwd="/tmp", user="daemon",
                          command=["sh", "-c", 'printf "%s|" "$@" "$A" "$PWD" "$(id -un)"', "sh", "a b", "$HOME", "*"])
@@ -116,7 +92,7 @@ def test_a_server_has_a_guest_that_waits_for_its_calls(pyro, serve):
     second = harness.wait_until(lambda: (spare := waiting_spare(pyro)) != first and spare, "another waits")
     task_id = server.value("task_create")["task_id"]
     assert task_id == "task_" + second[3:]
-    assert run(server, task_id, "hostname; touch kept")["stdout"] == f"pyro-{second[3:11]}\n"
+    assert client.run(server, task_id, "hostname; touch kept")["stdout"] == f"pyro-{second[3:11]}\n"
     assert server.close() == 0
     harness.wait_until(lambda: {process.pid for process in harness.descendants()} ==
                        {process.pid for process in harness.Task(pyro, task_id).processes()}, "only the task's guest is left")
@@ -156,14 +132,14 @@ def test_a_task_keeps_files_and_every_process_sees_it(session, pyro, scratch):
     (source / "seed").write_text("seeded\n")
     (source / "left.o").write_text("")
     os.mkfifo(source / "pipe")
-    task_id = new_task(session, source_path=str(source), exclude=["*.o"])
-    assert run(session, task_id, "ls")["stdout"] == "pipe\nseed\n"
-    first = run(session, task_id, "cat seed; echo kept > f; exit 3")
+    task_id = client.new_task(session, source_path=str(source), exclude=["*.o"])
+    assert client.run(session, task_id, "ls")["stdout"] == "pipe\nseed\n"
+    first = client.run(session, task_id, "cat seed; echo kept > f; exit 3")
     assert (first["stdout"], first["exit_code"], first["sequence"]) == ("seeded\n", 3, 2)
     assert (first["task_id"], first["state"]) == (task_id, "ended")
     entry = session.value("task_logs", task_id=task_id, sequence=2)["entries"][0]
     assert entry["command"] == ["/bin/bash", "-c", "cat seed; echo kept > f; exit 3"]
-    assert run(session, task_id, ["cat", "f"])["stdout"] == "kept\n"
+    assert client.run(session, task_id, ["cat", "f"])["stdout"] == "kept\n"
     assert pyro("task", "exec", "-q", task_id, "--", "cat", "f").text == "kept\n"
     assert session.value("task_status", task_id=task_id)["command_count"] == 4
     listed = session.value("task_list")
@@ -179,7 +155,7 @@ def test_a_task_keeps_files_and_every_process_sees_it(session, pyro, scratch):
     told = session.value("task_export", task_id=task_id, path=".", destination=str(scratch / "all"))
     assert told["notices"] == ["left out of the export as FIFOs or devices: 'pipe'"]
     assert session.value("task_stop", task_id=task_id)["state"] == "stopped"
-    again = run(session, task_id, "cat f")
+    again = client.run(session, task_id, "cat f")
     assert (again["stdout"], again["restarted"]) == ("kept\n", True)
     assert "starting it again" in again["notices"][0]
     assert session.value("task_delete", task_id=task_id) == {"task_id": task_id, "deleted": True}
@@ -187,14 +163,14 @@ def test_a_task_keeps_files_and_every_process_sees_it(session, pyro, scratch):
 
 
 def test_long_output_is_cut_at_characters_and_the_rest_is_told(session):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     # 40 000 lines of a character of three bytes, and as much to stderr in control characters.
     result = session.call("task_exec", {
         "task_id": task_id, "timeout_seconds": 250,
         "command": "yes '€uro' | head -n 40000; yes \"$(printf '\\033')[0m\" | head -n 20000 >&2"})
     value = result["structuredContent"]
-    assert len(json.dumps(value, ensure_ascii=False)) < LIMIT
-    assert len(text_of(result)) < LIMIT
+    assert len(json.dumps(value, ensure_ascii=False)) < client.RESULT_LIMIT
+    assert len(client.text_of(result)) < client.RESULT_LIMIT
     assert value["stdout_truncated"] and value["stderr_truncated"]
     assert value["stdout_bytes"] == 40000 * 7 and "\ufffd" not in value["stdout"]
     assert value["stdout"].startswith("€uro\n€uro") and value["stdout"].endswith("€uro\n")
@@ -205,7 +181,7 @@ def test_long_output_is_cut_at_characters_and_the_rest_is_told(session):
     pages, at = [], 0
     while True:
         page = session.value("task_logs", task_id=task_id, sequence=1, stream="stdout", offset=at)
-        assert len(json.dumps(page, ensure_ascii=False)) < LIMIT
+        assert len(json.dumps(page, ensure_ascii=False)) < client.RESULT_LIMIT
         pages.append(page["text"])
         at = page["next_offset"]
         if page["complete"]:
@@ -213,14 +189,14 @@ def test_long_output_is_cut_at_characters_and_the_rest_is_told(session):
     assert "".join(pages) == "€uro\n" * 40000
     assert value["stdout"].encode()[:offset] == ("€uro\n" * 40000).encode()[:offset]
     raw = session.value("task_logs", task_id=task_id, sequence=1, stream="stderr")
-    assert len(json.dumps(raw, ensure_ascii=False)) < LIMIT and raw["next_offset"] > 0
+    assert len(json.dumps(raw, ensure_ascii=False)) < client.RESULT_LIMIT and raw["next_offset"] > 0
     listed = session.value("task_logs", task_id=task_id)
-    assert len(json.dumps(listed, ensure_ascii=False)) < LIMIT
+    assert len(json.dumps(listed, ensure_ascii=False)) < client.RESULT_LIMIT
 
 
 def test_bytes_that_are_no_text_do_not_break_the_protocol(session):
-    task_id = new_task(session)
-    value = run(session, task_id, "head -c 3000 /dev/urandom; printf 'a\\000b\\377' >&2")
+    task_id = client.new_task(session)
+    value = client.run(session, task_id, "head -c 3000 /dev/urandom; printf 'a\\000b\\377' >&2")
     assert "\ufffd" in value["stdout"] and not value.get("stdout_truncated")
     assert value["stderr"] == "a\x00b\ufffd"
     blob = session.request("resources/read", {"uri": f"pyro://tasks/{task_id}/commands/1/stderr"})
@@ -229,12 +205,12 @@ def test_bytes_that_are_no_text_do_not_break_the_protocol(session):
 
 
 def test_progress_comes_while_a_command_runs_and_grows(session):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     number = session.call_later("task_exec", {
         "task_id": task_id, "timeout_seconds": 250,
         "command": "echo begun; until [ -e go ]; do sleep 0.1; done"}, progress="p1")
     session.wait_for_progress("p1", "6 B of output")
-    run(session, task_id, "touch go")
+    client.run(session, task_id, "touch go")
     assert session.reply(number).result["structuredContent"]["exit_code"] == 0
     seen = session.progress("p1")
     values = [one["progress"] for one in seen]
@@ -243,42 +219,16 @@ def test_progress_comes_while_a_command_runs_and_grows(session):
 
 
 def test_stdin_reaches_a_command_byte_by_byte_also_in_the_background(session):
-    task_id = new_task(session, name="reader")
+    task_id = client.new_task(session, name="reader")
     text = "é\n\x00 last line without an end"
-    assert run(session, "reader", "cat", stdin=text)["stdout"] == text
-    assert run(session, task_id, "wc -c", stdin="x" * 200_000)["stdout"] == "200000\n"
-    assert run(session, task_id, "cat")["stdout"] == ""
+    assert client.run(session, "reader", "cat", stdin=text)["stdout"] == text
+    assert client.run(session, task_id, "wc -c", stdin="x" * 200_000)["stdout"] == "200000\n"
+    assert client.run(session, task_id, "cat")["stdout"] == ""
     started = session.value("task_exec", task_id=task_id, background=True, command="cat > file", stdin=text)
     ended = session.value("task_logs", task_id=task_id, sequence=started["sequence"], wait_seconds=40)
     assert ended["entries"][0]["exit_code"] == 0, ended
-    assert run(session, task_id, "od -An -tx1 file | tr -d ' \\n'")["stdout"] == text.encode().hex()
+    assert client.run(session, task_id, "od -An -tx1 file | tr -d ' \\n'")["stdout"] == text.encode().hex()
     assert session.value("task_read_file", task_id="reader", path="file")["text"] == text
-
-
-def test_a_file_is_written_whole_and_read_by_pages_as_text_or_bytes(session):
-    task_id = new_task(session)
-    lines = "".join(f"line {number} é\n" for number in range(4000))
-    assert session.value("task_write_file", task_id=task_id, path="new/dir/f.txt", text=lines)["path"] == "/workspace/new/dir/f.txt"
-    data = bytes(range(256)) * 200
-    session.value("task_write_file", task_id=task_id, path="f.bin", base64=base64.b64encode(data).decode())
-    for path, expected in (("new/dir/f.txt", lines.encode()), ("f.bin", data)):
-        read, offset = b"", 0
-        for _ in range(20):
-            page = session.value("task_read_file", task_id=task_id, path=path, offset=offset)
-            read += page["text"].encode() if "text" in page else base64.b64decode(page["base64"])
-            offset = page["next_offset"]
-            if page["complete"]:
-                break
-        assert read == expected, path
-    # The kernel tells no size of its own files.
-    assert session.value("task_read_file", task_id=task_id, path="/proc/kallsyms")["complete"] is False
-    assert session.value("task_read_file", task_id=task_id, path="/proc/version")["complete"] is True
-    assert session.failure("task_read_file", task_id=task_id, path="none")["code"] == "not_found"
-    # Content may be empty, unlike what names something.
-    assert session.value("task_write_file", task_id=task_id, path="new/dir/f.txt", text="")["path"] == "/workspace/new/dir/f.txt"
-    assert session.value("task_exec", task_id=task_id, command="cat; cat new/dir/f.txt; ls -s new/dir", stdin="")["stdout"].endswith("0 f.txt\n")
-    for wrong in ({}, {"text": "a", "base64": "YQ=="}, {"text": "", "patch": "x"}, {"base64": "a b"}, {"patch": ""}):
-        assert session.failure("task_write_file", task_id=task_id, path="f", **wrong)["code"] == "invalid_argument"
 
 
 @pytest.mark.parametrize("tool", ["vm_run", "task_exec"])
@@ -288,7 +238,7 @@ def test_cancelling_kills_what_ran_and_nothing_is_answered(session, pyro, tool):
     if tool == "vm_run":
         arguments["environment"] = harness.BASE
     else:
-        arguments["task_id"] = new_task(session)
+        arguments["task_id"] = client.new_task(session)
     number = session.call_later(tool, arguments, progress="c")
     session.wait_for_progress("c", "of output")
     session.cancel(number)
@@ -301,7 +251,7 @@ def test_cancelling_kills_what_ran_and_nothing_is_answered(session, pyro, tool):
             "the command has ended")
         assert (entry["outcome"], entry["exit_code"]) == ("cancelled", 130)
         assert entry["stdout"] == "begun\n"
-        left = run(session, arguments["task_id"],
+        left = client.run(session, arguments["task_id"],
                    "for p in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $p; echo; done 2>/dev/null "
                    "| grep -c '^[s]leep 1000' || true")
         assert left["stdout"] == "0\n"
@@ -310,7 +260,7 @@ def test_cancelling_kills_what_ran_and_nothing_is_answered(session, pyro, tool):
 
 
 def test_background_and_reading_on(session):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     started = session.value("task_exec", task_id=task_id, background=True, timeout_seconds=600,
                             command="for i in 1 2 3; do echo line $i; until [ -e go$i ]; do sleep 0.1; done; done")
     assert (started["state"], started["sequence"]) == ("running", 1)
@@ -319,23 +269,23 @@ def test_background_and_reading_on(session):
     assert (page["text"], page["complete"], page["state"]) == ("line 1\n", False, "running")
     waiting = session.call_later("task_logs", {"task_id": task_id, "sequence": 1, "stream": "stdout",
                                                "offset": page["next_offset"], "wait_seconds": 250})
-    run(session, task_id, "touch go1")
+    client.run(session, task_id, "touch go1")
     assert session.reply(waiting).result["structuredContent"]["text"] == "line 2\n"
     whole = session.call_later("task_logs", {"task_id": task_id, "sequence": 1, "wait_seconds": 250})
-    run(session, task_id, "touch go2 go3")
+    client.run(session, task_id, "touch go2 go3")
     entry = session.reply(whole).result["structuredContent"]["entries"][0]
     assert (entry["state"], entry["outcome"], entry["exit_code"]) == ("ended", "exited", 0)
     assert entry["stdout"] == "line 1\nline 2\nline 3\n"
 
 
 def test_one_command_is_stopped_and_the_task_goes_on(session):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     session.value("task_exec", task_id=task_id, background=True, command="echo x; sleep 1000",
                   timeout_seconds=900)
     session.value("task_logs", task_id=task_id, sequence=1, stream="stdout", wait_seconds=250)
     stopped = session.value("task_stop", task_id=task_id, sequence=1)
     assert (stopped["outcome"], stopped["exit_code"], stopped["state"]) == ("cancelled", 130, "ended")
-    assert run(session, task_id, "echo on")["stdout"] == "on\n"
+    assert client.run(session, task_id, "echo on")["stdout"] == "on\n"
     missing = session.failure("task_stop", task_id=task_id, sequence=99)
     assert missing["code"] == "not_found" and "task_logs" in missing["hint"]
     assert session.failure("task_logs", task_id=task_id, sequence=99)["code"] == "not_found"
@@ -343,7 +293,7 @@ def test_one_command_is_stopped_and_the_task_goes_on(session):
 
 @pytest.mark.parametrize("how", ["kill -9", "end of stdin", "SIGTERM"])
 def test_a_server_that_goes_leaves_tasks_running_and_takes_vms_along(session, pyro, serve, how):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     number = session.call_later("task_exec", {
         "task_id": task_id, "timeout_seconds": 900,
         "command": "echo before; until [ -e go ]; do sleep 0.1; done; echo after"}, progress="t")
@@ -365,7 +315,7 @@ def test_a_server_that_goes_leaves_tasks_running_and_takes_vms_along(session, py
     second = serve("--answer-seconds", "600", pyro=pyro)
     entry = second.value("task_logs", task_id=task_id)["entries"][0]
     assert (entry["state"], entry["stdout"]) == ("running", "before\n")
-    run(second, task_id, "touch go")
+    client.run(second, task_id, "touch go")
     entry = second.value("task_logs", task_id=task_id, sequence=1, wait_seconds=250)["entries"][0]
     assert (entry["state"], entry["exit_code"], entry["stdout"]) == ("ended", 0, "before\nafter\n")
 
@@ -374,7 +324,7 @@ TASKS = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
 
 
 def test_mcp_tasks_are_backed_by_the_journal_and_outlive_the_server(session, pyro, serve):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     modern = serve(pyro=pyro, era="modern", capabilities=TASKS)
     quick = modern.call("task_exec", {"task_id": task_id, "command": "echo quick"})
     assert quick["resultType"] in ("complete", "task")
@@ -388,7 +338,7 @@ def test_mcp_tasks_are_backed_by_the_journal_and_outlive_the_server(session, pyr
     other = serve(pyro=pyro, era="modern", capabilities=TASKS)
     state = other.request("tasks/get", {"taskId": handle}).result
     assert state["status"] == "working" and "command 2 runs" in state["statusMessage"]
-    run(session, task_id, "touch go")
+    client.run(session, task_id, "touch go")
     state = harness.wait_until(
         lambda: (lambda s: s if s["status"] != "working" else None)(
             other.request("tasks/get", {"taskId": handle}).result), "the MCP task ends")
@@ -409,7 +359,7 @@ def test_mcp_tasks_are_backed_by_the_journal_and_outlive_the_server(session, pyr
 
 
 def test_resources_show_tasks_and_tell_of_changes(session):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     uris = [one["uri"] for one in session.request("resources/list").result["resources"]]
     assert f"pyro://tasks/{task_id}" in uris and f"pyro://tasks/{task_id}/logs" in uris
 
@@ -427,7 +377,7 @@ def test_resources_show_tasks_and_tell_of_changes(session):
     stream = f"pyro://tasks/{task_id}/commands/1/stdout"
     assert read(f"/{task_id}/commands/1/stdout") == "one\n"
     session.request("resources/subscribe", {"uri": stream})
-    run(session, task_id, "touch go")
+    client.run(session, task_id, "touch go")
     session.wait_for("an update", lambda one: one["method"] == "notifications/resources/updated"
                      and one["params"]["uri"] == stream)
     harness.wait_until(lambda: read(f"/{task_id}/commands/1/stdout") == "one\ntwo\n", "all is read")
@@ -444,7 +394,7 @@ def test_resources_show_tasks_and_tell_of_changes(session):
 
 
 def test_calls_run_side_by_side(session):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     slow = session.call_later("task_exec", {
         "task_id": task_id, "timeout_seconds": 900,
         "command": "until [ -e go ]; do sleep 0.1; done"})
@@ -453,18 +403,18 @@ def test_calls_run_side_by_side(session):
     got = sorted(session.reply(number).result["structuredContent"]["stdout"] for number in numbers)
     assert got == [f"{i}\n" for i in range(6)]
     assert not session.answered(slow)
-    run(session, task_id, "touch go")
+    client.run(session, task_id, "touch go")
     assert session.reply(slow).result["structuredContent"]["exit_code"] == 0
 
 
 def test_a_timeout_is_a_result(session):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     value = session.value("task_exec", task_id=task_id, command="sleep 1000", timeout_seconds=2)
     assert (value["exit_code"], value["outcome"]) == (124, "timed_out")
 
 
 def test_a_lost_guest_is_an_error_that_says_what_is_kept(session, pyro):
-    task_id = new_task(session)
+    task_id = client.new_task(session)
     number = session.call_later("task_exec", {"task_id": task_id, "timeout_seconds": 900,
                                               "command": "echo so far; sleep 1000"}, progress="g")
     session.wait_for_progress("g", "of output")
@@ -489,61 +439,9 @@ def test_a_task_on_the_host_works_except_in_the_background(guestless, serve):
     assert server.value("task_delete", task_id=task_id)["deleted"] is True
 
 
-def test_a_directory_is_listed_by_pages(session):
-    task_id = new_task(session)
-    run(session, task_id, "mkdir -p d/below; touch d/below/f; ln -s below d/link; printf x > d/run; chmod 755 d/run; mkfifo d/pipe; "
-        "mkdir many; cd many; seq 2500 | xargs touch")
-    result = session.call("task_read_file", {"task_id": task_id, "path": "d", "depth": 2})
-    value = result["structuredContent"]
-    assert value["path"] == "/workspace/d" and value["complete"] and value["next_offset"] == 5
-    assert value["entries"] == [
-        {"path": "below", "kind": "directory"}, {"path": "below/f", "kind": "file", "bytes": 0, "mode": "0644"},
-        {"path": "link", "kind": "symlink", "target": "below"}, {"path": "pipe", "kind": "fifo"},
-        {"path": "run", "kind": "file", "bytes": 1, "mode": "0755"}]
-    assert text_of(result).splitlines()[1:] == ["below/", "below/f  0 bytes", "link -> below", "pipe  fifo", "run  1 bytes, executable"]
-    names, offset = [], 0
-    for _ in range(20):
-        result = session.call("task_read_file", {"task_id": task_id, "path": "many", "offset": offset})
-        page = result["structuredContent"]
-        assert max(len(text_of(result)), len(json.dumps(page))) < LIMIT
-        names += [one["path"] for one in page["entries"]]
-        offset = page["next_offset"]
-        if page["complete"]:
-            break
-        assert f"go on with offset={offset}" in text_of(result)
-    assert names == sorted(str(number) for number in range(1, 2501))
-
-
-def test_a_diff_that_does_not_fit_names_the_call_that_shows_more(session):
-    task_id = new_task(session)
-    assert session.value("task_diff", task_id=task_id)["patch"] == ""
-    run(session, task_id, "seq 9000 > a; echo small > b; seq 9000 | tac > c; mkdir d")
-    result = session.call("task_diff", {"task_id": task_id})
-    value = result["structuredContent"]
-    assert (value["added"], value["complete"]) == (4, False)
-    assert [one["path"] for one in value["changes"]] == ["a", "b", "c", "d"]
-    assert "+small\n" in value["patch"] and "+9000\n" not in value["patch"] and "# added directory d\n" in value["patch"]
-    assert f'2 changes are not shown; task_diff(task_id="{task_id}", snapshot="create", paths=["a", "c"]) shows more' in value["rest"]
-    assert value["rest"] in text_of(result) and value["patch"] in text_of(result)
-    # Each call shows something new, at last the two ends of what is too long for one.
-    ends = session.value("task_diff", task_id=task_id, paths=["a", "c"])
-    assert "+++ b/a\n" in ends["patch"] and ends["patch"].endswith("+9000\n") and "left out; task_read_file" in ends["patch"]
-    assert 'paths=["c"]' in ends["rest"] and max(len(text_of(result)), len(json.dumps(ends))) < LIMIT
-    last = session.value("task_diff", task_id=task_id, paths=["c"])
-    assert last["patch"].endswith("+1\n") and not last["complete"] and "rest" not in last
-    # What git keeps for itself is counted, and shown to those who name it.
-    run(session, task_id, "rm a c; mkdir .git; echo ref > .git/HEAD")
-    value = session.value("task_diff", task_id=task_id)
-    assert ([one["path"] for one in value["changes"]], value["complete"]) == (["b", "d"], True)
-    assert value["rest"] == 'changes in .git that are not shown: 2; give paths=[".git"] to see them\n'
-    assert "+ref\n" in session.value("task_diff", task_id=task_id, paths=[".git"])["patch"]
-    missing = session.failure("task_diff", task_id=task_id, snapshot="none")
-    assert missing["code"] == "not_found" and "create" in missing["hint"] and "pyro " not in missing["hint"], missing
-
-
 def test_defaults_and_labels_of_a_task_hold_for_its_commands(session):
-    task_id = new_task(session, labels={"kind": "test"}, env={"A": "b c"}, cwd="/tmp", user="daemon", timeout_seconds=200)
-    shown = run(session, task_id, 'echo "$A $PWD $(id -un)"')
+    task_id = client.new_task(session, labels={"kind": "test"}, env={"A": "b c"}, cwd="/tmp", user="daemon", timeout_seconds=200)
+    shown = client.run(session, task_id, 'echo "$A $PWD $(id -un)"')
     assert shown["stdout"] == "b c /tmp daemon\n"
     assert [one["task_id"] for one in session.value("task_list", labels=["kind=test"])["tasks"]] == [task_id]
     assert session.value("task_list", labels=["kind=other"])["tasks"] == []

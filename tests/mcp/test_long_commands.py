@@ -2,6 +2,7 @@
 
 import json
 
+import client
 import harness
 import pytest
 
@@ -28,10 +29,6 @@ def hasty(pyro, serve):
     return serve("--answer-seconds", ANSWER, pyro=pyro)
 
 
-def text_of(result):
-    return "".join(block.get("text", "") for block in result["content"])
-
-
 def wait_for_end(session, task_id, sequence):
     def ended():
         entry = session.value("task_logs", task_id=task_id, sequence=sequence, wait_seconds=250)["entries"][0]
@@ -47,13 +44,13 @@ def test_a_call_answers_in_time_and_its_command_goes_on(hasty, session, task_id,
     value = result["structuredContent"]
     assert (value["state"], value["sequence"], value["stdout"]) == ("running", 1, "before\n"), value
     assert "exit_code" not in value and "outcome" not in value and value["duration_ms"] > 0
-    text = text_of(result)
+    text = client.text_of(result)
     assert "still running and goes on; its limit is 900 s" in text and "before\n" in text
     assert f'task_logs(task_id="{task_id}", sequence=1, wait_seconds=40)' in text
     # A wait is not longer than a call, either, and says how long the command runs.
     waited = hasty.value("task_logs", task_id=task_id, sequence=1, wait_seconds=500)["entries"][0]
     assert waited["state"] == "running" and waited["duration_ms"] > value["duration_ms"]
-    assert "running, " in text_of(session.call("task_logs", {"task_id": task_id}))
+    assert "running, " in client.text_of(session.call("task_logs", {"task_id": task_id}))
     session.value("task_exec", task_id=task_id, command="touch go", timeout_seconds=250)
     entry = wait_for_end(session, task_id, 1)
     assert (entry["outcome"], entry["exit_code"], entry["stdout"]) == ("exited", 5, "before\nafter\n")
@@ -61,10 +58,10 @@ def test_a_call_answers_in_time_and_its_command_goes_on(hasty, session, task_id,
 
 def test_a_command_in_the_background_has_no_limit_unless_one_is_given(session, pyro, task_id):
     started = session.call("task_exec", {"task_id": task_id, "background": True, "command": "sleep 1000"})
-    assert "it has no time limit" in text_of(started)
+    assert "it has no time limit" in client.text_of(started)
     limited = session.call("task_exec", {"task_id": task_id, "background": True, "timeout_seconds": 2,
                                          "command": "sleep 1000"})
-    assert "its limit is 2 s" in text_of(limited)
+    assert "its limit is 2 s" in client.text_of(limited)
     assert wait_for_end(session, task_id, 2)["explanation"]["message"].startswith("the command was killed at its limit of 2 s")
     entries = pyro("task", "logs", "--json", task_id).json["entries"]
     assert [one["timeout_seconds"] for one in entries] == [0, 2]
@@ -87,7 +84,7 @@ def test_a_kill_at_the_limit_says_the_limit_and_what_to_do(session, request, too
     assert "timeout_seconds" in why["hint"] and ("background" in why["hint"]) == (tool == "task_exec")
     emulated = "No KVM on this host" in session.greeting["instructions"]
     assert ("emulates the CPU" in why["message"]) == emulated
-    assert why["message"] in text_of(result) and why["hint"] in text_of(result)
+    assert why["message"] in client.text_of(result) and why["hint"] in client.text_of(result)
 
 
 @pytest.mark.parametrize("command, message, hint", [
@@ -106,7 +103,7 @@ def test_a_command_that_did_not_start_says_why(session, task_id, command, messag
     value = result["structuredContent"]
     assert value["outcome"] == "not_started" and value["exit_code"] in (126, 127)
     assert message in value["explanation"]["message"] and hint in value["explanation"]["hint"], value
-    assert message in text_of(result) and hint in text_of(result)
+    assert message in client.text_of(result) and hint in client.text_of(result)
 
 
 def test_a_string_is_run_by_bash_and_by_sh_where_there_is_none(session, pyro, task_id):
@@ -128,7 +125,7 @@ def test_output_after_a_commands_end_is_said_to_be_dropped(session, pyro, task_i
     result = session.call("task_exec", {"task_id": task_id, "command": command, "timeout_seconds": 250})
     value = result["structuredContent"]
     assert (value["stdout"], value["exit_code"], value["output_left_open"]) == ("now\n", 0, True)
-    assert "is not kept" in value["explanation"]["message"] and "is not kept" in text_of(result)
+    assert "is not kept" in value["explanation"]["message"] and "is not kept" in client.text_of(result)
     done = session.value("task_exec", task_id=task_id, timeout_seconds=250,
                          command="(sleep 1000 >log 2>&1) & touch go; echo quiet")
     assert "explanation" not in done and "output_left_open" not in done, done
@@ -153,7 +150,7 @@ def test_results_hold_nothing_that_helps_no_reader(session, task_id):
     for tool, arguments in (("task_logs", {}), ("task_logs", {"sequence": 1}), ("task_status", {}),
                             ("task_stop", {"sequence": 1}), ("task_stop", {})):
         result = session.call(tool, {"task_id": task_id, **arguments})
-        text = text_of(result)
+        text = client.text_of(result)
         assert len(text) < len(json.dumps(result["structuredContent"])) and not text.startswith("{"), text
         assert "echo x" in text, text
 
