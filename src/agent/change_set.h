@@ -90,7 +90,6 @@ class ChangeSet {
   ChangePlace place_;
   std::uint64_t mount_ = 0;
   std::optional<ChangeLog> log_;  // From the first change on.
-  bool finished_ = false;
   std::map<std::string, std::optional<struct stat>> seen_;
   std::map<std::string, Owner> directories_;    // That are there, or will be.
   std::map<std::string, std::size_t> removed_;  // Path and slot.
