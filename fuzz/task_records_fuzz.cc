@@ -1,5 +1,5 @@
-// Files of a task's directory: its variables, the record of a snapshot and the resets. Any bytes
-// are read or refused, and what is written again is read back.
+// Files of a task's directory: its variables, those of a change of it, the record of a snapshot and
+// the resets. Any bytes are read or refused, and what is written again is read back.
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -47,13 +47,14 @@ class TaskDirectory {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const TaskDirectory task;
+  static const state::InstanceSpec row{.id = InstanceId::FromBits(InstanceKind::kTask, {})};
   const std::string_view text(reinterpret_cast<const char*>(data), size);
 
   task.Write("env", text);
-  if (const auto variables = state::ReadTaskVariables(task.path())) {
+  if (const auto variables = state::ReadTaskVariables(task.path(), row)) {
     PYRO_CHECK(!variables->contains(""));
     PYRO_CHECK(state::WriteTaskVariables(task.path(), *variables).ok());
-    const auto again = state::ReadTaskVariables(task.path());
+    const auto again = state::ReadTaskVariables(task.path(), row);
     PYRO_CHECK(again.ok() && *again == *variables);
   } else {
     PYRO_CHECK(variables.error().code == ErrorCode::kDataLoss);
@@ -61,6 +62,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static const std::string told = variables.error().message;
     PYRO_CHECK(variables.error().message == told);
   }
+
+  task.Write("env.new", text);
+  const auto proposed = state::ReadTaskVariables(task.path(), row);
+  PYRO_CHECK(proposed.ok() || proposed.error().code == ErrorCode::kDataLoss);
+  (void)state::SettleTaskVariables(task.path(), row);
+  fs::remove(task.path() / "env.new");
 
   task.Write("snapshots/s/record.json", text);
   const auto snapshot = state::ReadSnapshot(task.path(), "s");
