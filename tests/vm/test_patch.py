@@ -124,6 +124,8 @@ def diff_by_git(scratch, old, new):
         if path.name != ".git":
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     shutil.copytree(new, repository, symlinks=True, dirs_exist_ok=True)
+    # git takes a file for unchanged whose size, times in seconds and inode are those of its index.
+    git(repository, "read-tree", "--empty")
     git(repository, "add", "-Af")
     return git(repository, "diff", "--cached", "-M", "-C", "--find-copies-harder", "--no-ext-diff")
 

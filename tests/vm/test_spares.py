@@ -107,7 +107,7 @@ def test_a_task_takes_one_with_all_that_is_a_tasks(pyro, warm, create, scratch):
     assert (status["state"], status["name"], status["ttl_seconds"]) == ("started", "mine", 500)
     assert status["machine"] == other.json("status")["machine"] != ""
     assert sorted(path.name for path in task.directory.iterdir()) == [
-        "commands", "console.log", "control.sock", "data.img", "lock", "manifest.json", "snapshots"]
+        "commands", "console.log", "control.sock", "data.img", "lock", "manifest.json", "snapshots", "sync"]
     done = [one.exec("sh", "-c", IDENTITY + "; cat /etc/hostname; grep name /etc/gitconfig; ls -A /workspace",
                      flags=("--json",)) for one in (task, other)]
     lines = [one.json["stdout"].split("\n") for one in done]

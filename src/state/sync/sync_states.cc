@@ -117,8 +117,8 @@ Result<std::optional<SyncState>> ParseSyncState(const SyncPair& pair, std::strin
   return std::optional<SyncState>(std::move(state));
 }
 
-Result<SyncStates> SyncStates::Begin(fs::path task_dir, Deadline deadline) {
-  fs::path directory = std::move(task_dir) / "sync";
+Result<SyncStates> SyncStates::Begin(const fs::path& task_dir, Deadline deadline) {
+  fs::path directory = task_dir / "sync";
   // Not its parents: a task that is removed meanwhile does not come back.
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
     return sys::ErrnoError(errno, "create directory", directory.native());

@@ -63,7 +63,7 @@ Result<std::optional<SyncState>> ParseSyncState(const SyncPair& pair, std::strin
 class SyncStates {
  public:
   // Waits for another process that syncs. kTimedOut.
-  static Result<SyncStates> Begin(std::filesystem::path task_dir, Deadline deadline);
+  static Result<SyncStates> Begin(const std::filesystem::path& task_dir, Deadline deadline);
 
   // nullopt: these two have not been synced yet. kDataLoss.
   Result<std::optional<SyncState>> Read(const SyncPair& pair) const;
