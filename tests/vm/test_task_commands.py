@@ -148,7 +148,7 @@ def test_processes_are_listed_with_the_commands_that_they_belong_to(create):
     background(task, "sh", "-c", "sleep 1002 & sleep 1003; : \udcff")
     # The guest's kernel counts processor time in ticks: a process that has done little may have none. This one works
     # until the kernel has counted one for it.
-    work = "while [ $(cut -d ' ' -f 14 /proc/$$/stat) = 0 ]; do i=0; while [ $i -lt 5000 ]; do i=$((i + 1)); done; done"
+    work = "while [ \"$(cut -d ' ' -f 14,15 /proc/$$/stat)\" = '0 0' ]; do i=0; while [ $i -lt 5000 ]; do i=$((i + 1)); done; done"
     background(task, "sh", "-c", f"{work}; exec sleep 1005")
     assert task.exec("sh", "-c", "sleep 1004 > /dev/null 2>&1 & cat /proc/2/comm").text == "kthreadd\n"
     wanted = {"sleep 1001": 1, "sleep 1002": 2, "sleep 1003": 2, r"sh -c 'sleep 1002 & sleep 1003; : \xff'": 2, "sleep 1004": 4,
