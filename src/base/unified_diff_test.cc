@@ -14,7 +14,8 @@ std::string Numbered(int first, int last) {
   return text;
 }
 
-FileDiff Only(const std::string& text, const DiffOptions& options = {}) {
+// What it returns has views of the text.
+FileDiff Only(std::string_view text, const DiffOptions& options = {}) {
   const auto diff = ParseDiff(text, options);
   EXPECT_TRUE(diff.ok()) << diff.error().message;
   if (!diff) return {};
@@ -73,7 +74,8 @@ TEST(UnifiedDiffTest, AHunkIsFoundAtItsLineOrAtTheNearestOther) {
 TEST(UnifiedDiffTest, AHeaderOfManyWordsTakesNoLongerThanItsLength) {
   std::string header = "diff --git a/f";
   for (int i = 0; i < 2'000'000; ++i) header += " f";
-  const FileDiff file = Only(header + "\n" + std::string(kChange));
+  const std::string whole = header + "\n" + kChange;
+  const FileDiff file = Only(whole);
   EXPECT_EQ(file.new_path, "dir/f");
   std::string words = "a/";
   for (int i = 0; i < 2'000; ++i) words += "a ";
