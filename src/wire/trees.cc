@@ -50,6 +50,19 @@ bool ReadStat(std::string_view text, TreeEntry& entry) {
 
 }  // namespace
 
+std::string_view TypeName(char type) {
+  switch (type) {
+    case 'f':
+      return "file";
+    case 'd':
+      return "directory";
+    case 'l':
+      return "symlink";
+    default:
+      return "other";
+  }
+}
+
 Result<Tree> ReadTree(std::string_view text) {
   Tree tree;
   while (!text.empty()) {

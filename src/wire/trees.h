@@ -40,6 +40,9 @@ struct TreeEntry {
 // there, too.
 using Tree = std::map<std::string, TreeEntry, std::less<>>;
 
+// What people call a type: "file", "directory", "symlink", or "other".
+std::string_view TypeName(char type);
+
 // kProtocol: it is malformed. kLimit: it has too many entries.
 Result<Tree> ReadTree(std::string_view text);
 

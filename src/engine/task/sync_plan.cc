@@ -40,19 +40,6 @@ bool HasStamp(const FileStamp& stamp, const TreeEntry& entry) {
   return stamp.inode != 0 && stamp == ExactStamp(entry);
 }
 
-std::string_view SyncTypeName(char type) {
-  switch (type) {
-    case 'f':
-      return "file";
-    case 'd':
-      return "directory";
-    case 'l':
-      return "symlink";
-    default:
-      return "other";
-  }
-}
-
 const char* KindOf(bool before, bool after) {
   return !before ? "added" : after ? "modified" : "removed";
 }
@@ -188,7 +175,7 @@ class Planner {
     SyncChange change;
     const TreeEntry* const shown = one.source != nullptr ? one.source : one.target;
     change.told = {one.path, KindOf(one.target != nullptr, one.source != nullptr),
-                   std::string(SyncTypeName(shown->type))};
+                   std::string(wire::TypeName(shown->type))};
     change.step.path = one.path;
     if (one.target != nullptr) {
       change.step.inode = one.target->inode;

@@ -75,23 +75,10 @@ class SnapshotGuest {
   SupervisorLink link_;
 };
 
-std::string_view TypeName(char type) {
-  switch (type) {
-    case 'f':
-      return "file";
-    case 'd':
-      return "directory";
-    case 'l':
-      return "symlink";
-    default:
-      return "other";
-  }
-}
-
 std::string ModeText(const TreeEntry& entry) { return fmt::format("{:04o}", entry.mode); }
 
 void SetSide(const TreeEntry& entry, std::string& type, std::string& mode, std::uint64_t& size) {
-  type = TypeName(entry.type);
+  type = wire::TypeName(entry.type);
   mode = ModeText(entry);
   size = entry.type == 'd' ? 0 : static_cast<std::uint64_t>(entry.size);
 }
