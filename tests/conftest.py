@@ -106,7 +106,7 @@ def create(pyro):
     for task_id in done.text.split():
         deleted = pyro("task", "delete", task_id)
         assert deleted.code == 0, deleted
-    assert harness.task_directories(pyro) == [], "directories of tasks are left"
+    harness.expect_task_directories(pyro, [])
 
 
 @pytest.fixture

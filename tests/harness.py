@@ -4,6 +4,7 @@ The built programs are in $PYRO_TEST_BIN (default: build/bin), the environments 
 $PYRO_TEST_CACHE (default: build/test-cache). Every test has a state directory of its own.
 """
 
+import contextlib
 import ctypes
 import dataclasses
 import json
@@ -340,6 +341,13 @@ def task_of_supervisor(pid):
 def task_directories(pyro):
     tasks = pyro.state / "tasks"
     return sorted(entry.name for entry in tasks.iterdir()) if tasks.is_dir() else []
+
+
+def expect_task_directories(pyro, expected, what=""):
+    """A supervisor that removes its task goes on for a moment after the task is listed no more. What nobody removes stays, and fails."""
+    with contextlib.suppress(pytest.fail.Exception):
+        wait_until(lambda: task_directories(pyro) == sorted(expected), "only these are left")
+    assert task_directories(pyro) == sorted(expected), what
 
 
 def str_or_bytes(word):

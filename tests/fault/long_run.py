@@ -72,7 +72,7 @@ class Round:
             deleted = self.pyro("task", "delete", task_id)
             assert deleted.code == 0, deleted
         harness.expect_nothing_left(self.pyro)
-        assert harness.task_directories(self.pyro) == [], "directories of tasks are left"
+        harness.expect_task_directories(self.pyro, [])
 
     def stuck_locks(self):
         """Files that a process holds although no process of this round should be there."""

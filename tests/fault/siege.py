@@ -1,5 +1,6 @@
 """A task under attack, and what its clients were told: nothing of that may be lost."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -141,9 +142,13 @@ class Ledger:
         return f"{len(self.finished)} commands seen to finish, {len(self.lost)} lost"
 
 
-def leftovers(pyro):
-    """Of creations and removals that were cut off; the next call clears them."""
-    return [name for name in harness.task_directories(pyro) if not name.startswith("task_")]
+def wait_for_no_leftovers(pyro, what):
+    """Of creations and removals that were cut off. The last call cleared them, but for one that a supervisor is about to remove."""
+    def leftovers():
+        return [name for name in harness.task_directories(pyro) if not name.startswith("task_")]
+    with contextlib.suppress(pytest.fail.Exception):
+        harness.wait_until(lambda: leftovers() == [], "nothing half-made is left")
+    assert leftovers() == [], what
 
 
 def registry_files(pyro):

@@ -73,7 +73,7 @@ def test_a_cut_disk_is_told_and_can_be_deleted(pyro, task, size):
     assert task.json("status")["state"] == "stopped"
     harness.wait_until(lambda: not harness.descendants(), "nothing of it runs", 90)
     assert pyro("task", "delete", task.id).code == 0
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])
 
 
 def test_a_removed_disk_is_told_and_can_be_deleted(pyro, task):

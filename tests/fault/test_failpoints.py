@@ -53,7 +53,7 @@ class Campaign:
         siege.wait_for_no_orphans(point)
         listed = self.pyro("task", "list", "-q")
         assert listed.code == 0, (point, listed)
-        assert siege.leftovers(self.pyro) == [], point
+        siege.wait_for_no_leftovers(self.pyro, point)
         self.ledger.check()
         return [harness.Task(self.pyro, name) for name in listed.text.split()
                 if name not in (self.task.id, self.template.id)]
@@ -63,7 +63,7 @@ class Campaign:
         self.check(point)
         harness.wait_until(lambda: self.pyro("task", "list", "-q").text.split() ==
                            [self.template.id, self.task.id], f"{point} leaves no task", 120)
-        assert harness.task_directories(self.pyro) == sorted([self.template.id, self.task.id])
+        harness.expect_task_directories(self.pyro, [self.template.id, self.task.id], point)
 
     def expect_whole_or_gone(self, point, other):
         """Of a delete: if it is still there, all of it is."""

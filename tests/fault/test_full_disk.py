@@ -151,7 +151,7 @@ def test_a_delete_makes_room_on_a_full_disk(pyro, disk, task, state):
     disk.fill()
     done = pyro("task", "delete", task.id)
     assert done.code == 0, done
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])
     assert pyro("task", "list", "--json").json["count"] == 0
     assert disk.room() > 4_000_000
 
@@ -161,6 +161,6 @@ def test_a_full_disk_makes_no_half_task(pyro, disk):
     disk.fill()
     done = pyro("task", "create", "-q", harness.BASE)
     assert done.code == 1 and done.out == b"" and harness.is_one_sentence_and_hint(done.talk), done
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])
     disk.make_room()
     assert pyro("task", "list", "--json").json["count"] == 0

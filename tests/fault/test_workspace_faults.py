@@ -65,7 +65,7 @@ class Calls(Actions):
         """Whether the kill hit. Then the guest runs for the next one."""
         hit = getattr(self, action)(victim, moment)
         siege.wait_for_no_orphans(f"{action} without {victim}")
-        assert siege.leftovers(self.pyro) == []
+        siege.wait_for_no_leftovers(self.pyro, action)
         with open(self.task.directory / "snapshots/.lock", "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return hit

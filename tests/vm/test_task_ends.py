@@ -89,7 +89,7 @@ def test_delete_while_it_is_created(pyro, create):
     if deleted.code != 0:
         assert deleted.talk.startswith("pyro: ") and made.code == 0, (deleted, made)
         assert pyro("task", "delete", names[0]).code == 0
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])
     harness.expect_nothing_left(pyro)
 
 
@@ -103,7 +103,7 @@ def test_ctrl_c_while_it_is_created_leaves_nothing(pyro, create):
     os.kill(supervisor.pid, signal.SIGCONT)
     done = harness.finish(process)
     assert (done.code, done.out) == (130, b""), done
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])
 
 
 def test_stop_interrupts_what_runs(create):
@@ -171,4 +171,4 @@ def test_a_usage_error_makes_nothing(pyro, create):
         done = pyro("task", "create", *flags, harness.BASE)
         assert done.code != 0 and done.out == b"", done
     assert pyro("task", "create", "no-such:1").code == 1
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])

@@ -122,7 +122,7 @@ def test_what_cannot_be_seeded_is_refused_before_a_guest_starts(pyro, scratch):
         assert word in done.talk, (flags, done)
     done = pyro("task", "create", "--json", "--source-path", source, "--exclude", "", harness.BASE)
     harness.expect_error(done, 2, "invalid_argument")
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])
 
 
 def test_without_git_on_the_host_that_is_said(pyro, scratch):
@@ -151,4 +151,4 @@ def test_a_changed_byte_in_a_gzip_archive_is_found(pyro, scratch):
     done = pyro("task", "create", "--json", "--source-path", scratch / "a.tar.gz", harness.BASE)
     harness.expect_error(done, 1, "invalid_argument")
     assert "gzip data is damaged" in done.talk and "a.tar.gz" in done.talk, done
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])

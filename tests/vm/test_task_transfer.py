@@ -128,7 +128,7 @@ def test_a_hostile_archive_is_refused_with_nothing_left(pyro, create, scratch, k
     done = pyro("task", "create", "-q", "--source-path", archive, harness.BASE)
     assert done.code == 1 and done.out == b"", done
     assert done.talk.startswith("pyro: "), done
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])
     assert not harness.descendants()
     assert pyro("task", "list", "--json").json["count"] == 0
 
@@ -147,7 +147,7 @@ def test_no_archive_is_refused_with_nothing_left(pyro, create, scratch, name, co
     assert done.code == 1 and done.out == b"" and done.talk.startswith("pyro: "), done
     done = pyro("task", "create", "-q", "--source-path", scratch / "no-such", harness.BASE)
     assert done.code == 1 and "no-such" in done.talk, done
-    assert harness.task_directories(pyro) == []
+    harness.expect_task_directories(pyro, [])
 
 
 def test_exports_of_files_and_tars(pyro, create, scratch):
