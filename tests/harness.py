@@ -344,7 +344,7 @@ def task_directories(pyro):
 
 
 def expect_task_directories(pyro, expected, what=""):
-    """A supervisor that removes its task goes on for a moment after the task is listed no more. What nobody removes stays, and fails."""
+    """A supervisor that removes its task goes on for a moment after the task is listed no more. What no process removes stays, and fails."""
     with contextlib.suppress(pytest.fail.Exception):
         wait_until(lambda: task_directories(pyro) == sorted(expected), "only these are left")
     assert task_directories(pyro) == sorted(expected), what

@@ -143,7 +143,7 @@ class Ledger:
 
 
 def wait_for_no_leftovers(pyro, what):
-    """Of creations and removals that were cut off. The last call cleared them, but for one that a supervisor is about to remove."""
+    """Of creations and removals that were cut off. The last call cleared them; one that a supervisor is about to remove may stay a moment."""
     def leftovers():
         return [name for name in harness.task_directories(pyro) if not name.startswith("task_")]
     with contextlib.suppress(pytest.fail.Exception):
