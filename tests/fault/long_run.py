@@ -2,7 +2,9 @@
 """Thousands of kills in one run, outside of CI: of pyro, of supervisors and of guests, at random moments and at named points.
 
     python3 tests/fault/long_run.py --kills 10000 --real 200 --jobs 2
-    python3 tests/fault/long_run.py --kills 500 --real 60 --campaigns calls call_points write_points
+    python3 tests/fault/long_run.py --kills 500 --real 40 --jobs 2 --campaigns calls call_points write_points
+
+The second one kills write, patch, sync, snapshot and reset.
 
 Most guests are processes of this host below the real supervisor (build/tests/fake); --real says how many kills hit guests of
 the real monitor. Each round has a state directory of its own. At its end nothing may be left: no lost command, no process, no
@@ -118,7 +120,7 @@ def reach(this, kills, actions):
     campaign = test_failpoints.Campaign(this.pyro, this.create, this.scratch)
     this.ledgers.append(campaign.ledger)
     for action in actions:
-        # Guests of the fake have no program that compares.
+        # Guests of the fake have no second disk to compare with.
         if action is test_failpoints.Campaign.differences and not this.real:
             continue
         campaign.task.stop()
@@ -130,22 +132,32 @@ def reach(this, kills, actions):
 
 
 def calls(this, kills, choose):
-    """Calls on files and snapshots, at random moments."""
+    """Calls on files and snapshots, and syncs in both directions, at random moments."""
     import test_workspace_faults
     return test_workspace_faults.kill_calls(this.pyro, this.create(), this.scratch, kills, choose)
 
 
 def call_points(this, kills, choose):
-    """The named points of calls on snapshots."""
+    """The named points of calls on snapshots, and of syncs in both directions."""
     import test_failpoints
-    return reach(this, kills, [test_failpoints.Campaign.snapshots] * kills)
+    import test_sync_faults
+
+    def syncs(campaign):
+        round_of = pathlib.Path(tempfile.mkdtemp(dir=this.scratch))
+        task, killed = test_sync_faults.kill_syncs(this.pyro, this.create, round_of)
+        campaign.killed.update(killed)
+        task.delete()
+        campaign.expect_gone(task)
+
+    return reach(this, kills, [test_failpoints.Campaign.snapshots, syncs] * kills)
 
 
 def write_points(this, kills, choose):
-    """The named points of writes and patches: in the client, and in the agent's own program as a process of this host."""
+    """The named points of writes, patches and pushed changes: in the client, and in the agent's own program on this host."""
     import failpoints
     import test_file_faults
     import test_patch_faults
+    import test_sync_faults
     kills_of = collections.Counter()
     task = this.create()
     number = 0
@@ -162,6 +174,9 @@ def write_points(this, kills, choose):
         for point in test_patch_faults.POINTS:
             test_patch_faults.kill_patch_in_guest(round_of / f"tree-{point}", round_of / "disk", both, point)
             kills_of[point] += 1
+        for passes in range(1, test_sync_faults.FILES + 1):
+            test_sync_faults.kill_push_in_guest(round_of / f"push-{passes}", passes)
+            kills_of["sync.step"] += 1
         for point in failpoints.FILES_GUEST:
             for there in (True, False):
                 path = round_of / f"write-{point}-{there}/f"
@@ -174,7 +189,7 @@ def write_points(this, kills, choose):
 
 # Each with the share of rounds that it gets, and its kills in a round.
 CAMPAIGNS = {traffic: (6, 40), points: (2, 60), actions: (1, 20), runs: (1, 20), calls: (2, 30), call_points: (1, 20),
-             write_points: (1, 30)}
+             write_points: (1, 35)}
 # Those whose kills are all at named points.
 NAMED = {"points", "call_points", "write_points"}
 

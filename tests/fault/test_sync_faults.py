@@ -1,5 +1,6 @@
 """kill -9 in a sync: each file is old or new, nothing is left lying about, and the next sync ends it."""
 
+import collections
 import os
 import signal
 import subprocess
@@ -36,10 +37,8 @@ def apply_as_agent(top, steps, env):
                           env={**os.environ, **env}, check=False, capture_output=True)
 
 
-@pytest.mark.parametrize("passes", range(1, FILES + 1))
-def test_a_push_that_is_killed_in_the_guest_has_no_half(scratch, passes):
-    top = scratch / "top"
-
+def kill_push_in_guest(top, passes):
+    """The steps of a push, killed behind so many; `top` is a new directory."""
     def staged():
         (top / ".pyro-sync").mkdir(parents=True, exist_ok=True)
         write_all(top / ".pyro-sync", "new")
@@ -51,7 +50,7 @@ def test_a_push_that_is_killed_in_the_guest_has_no_half(scratch, passes):
             steps += f"p 0 {there}\0f{number}\0".encode()
         return steps
 
-    steps = staged()
+    top.mkdir(parents=True)
     write_all(top, "old")
     steps = staged()
     done = apply_as_agent(top, steps, {"PYRO_FAILPOINT": f"sync.step:{passes}"})
@@ -65,17 +64,25 @@ def test_a_push_that_is_killed_in_the_guest_has_no_half(scratch, passes):
     assert content(top) == version("new") and not (top / ".pyro-sync").exists()
 
 
-def test_a_sync_that_is_killed_at_a_named_point_is_ended_by_the_next(pyro, create, scratch):
+@pytest.mark.parametrize("passes", range(1, FILES + 1))
+def test_a_push_that_is_killed_in_the_guest_has_no_half(scratch, passes):
+    kill_push_in_guest(scratch / "top", passes)
+
+
+def kill_syncs(pyro, create, scratch):
+    """A new task, and the named points at which syncs of it were killed: in both directions, each ended by the next sync."""
     top = scratch / "top"
     top.mkdir()
     write_all(top, "begin")
     task = create("--source-path", top)
     copy = scratch / "copy"
+    kills = collections.Counter()
 
     def killed(point, *words):
         done = pyro("task", "sync", "-q", task.id, top, *words, env={"PYRO_FAILPOINT": point})
         assert done.code == -signal.SIGKILL, (point, done)
         siege.wait_for_no_orphans(point)
+        kills[f"{point} {'pull' if words else 'push'}"] += 1
 
     def in_task(name):
         done = pyro("task", "export", "-q", task.id, ".", copy / name)
@@ -108,3 +115,10 @@ def test_a_sync_that_is_killed_at_a_named_point_is_ended_by_the_next(pyro, creat
         assert content(top) == version(point), point
         expect_clean()
         last = point
+    return task, kills
+
+
+def test_a_sync_that_is_killed_at_a_named_point_is_ended_by_the_next(pyro, create, scratch):
+    kills = kill_syncs(pyro, create, scratch)[1]
+    assert {name.split()[0].split(":")[0] for name in kills} == {*failpoints.SYNC}
+    assert kills.total() == len(failpoints.SYNC_PUSH) + len(failpoints.SYNC_PULL) + 2

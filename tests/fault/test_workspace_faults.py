@@ -37,7 +37,7 @@ def digest(content):
 class Calls(Actions):
     """Calls on one task that are cut off at a moment in them. After each the task has what it had, or what the call makes of it."""
 
-    names = ("write", "batch", "patch", "copy_in", "copy_tree_in", "copy_out", "snapshot", "delete_snapshot", "reset")
+    names = ("write", "batch", "patch", "copy_in", "copy_tree_in", "copy_out", "push", "pull", "snapshot", "delete_snapshot", "reset")
 
     def __init__(self, pyro, task, scratch, choose):
         super().__init__(pyro, task)
@@ -54,8 +54,6 @@ class Calls(Actions):
         self.versions = {}  # Of the files that are patched, by the digest of the first.
         self.host = scratch / "synced"  # What is kept alike with a directory of the task.
         self.host.mkdir()
-        if harness.MACHINE != "pyro-guest-on-host":  # That has no program that lists files.
-            self.names = (*self.names, "push", "pull")
 
     def measure(self):
         for action in self.names:

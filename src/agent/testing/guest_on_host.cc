@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
@@ -34,6 +35,7 @@
 #include "agent/disk_freeze.h"
 #include "agent/file_program.h"
 #include "agent/testing/no_trees.h"
+#include "agent/tree.h"
 #include "base/build_id.h"
 #include "base/check.h"
 #include "base/try.h"
@@ -297,6 +299,9 @@ int RunGuest(bool boots) {
 int main(int argc, char** argv) {
   if (argc > 0 && std::string_view(argv[0]) == pyro::agent::kFileProgram) {
     return pyro::agent::FileProgram();
+  }
+  if (argc > 2) {  // By its name /proc/1/exe.
+    return pyro::agent::RunTreeProgram({argv + 1, static_cast<std::size_t>(argc - 1)});
   }
   if (argc != 2) return 2;
   // At once: a guest that is off has nothing to clean up, and no sanitizer looks for its leaks.
