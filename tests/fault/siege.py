@@ -8,6 +8,7 @@ import signal
 import threading
 
 import harness
+import pytest
 
 KILLS = int(os.environ.get("PYRO_FAULT_KILLS") or 12)
 SEED = int(os.environ.get("PYRO_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))

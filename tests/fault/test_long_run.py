@@ -23,7 +23,7 @@ def kept():
 
 
 @pytest.mark.skipif(not (long_run.FAKE / "pyro-supervisor").exists(), reason="pyro-supervisor-fake is not built")
-@pytest.mark.parametrize("campaigns", [[], ["--campaigns", "calls"]], ids=["any", "calls"])
+@pytest.mark.parametrize("campaigns", [[], ["--campaigns", "calls"], ["--campaigns", "call_points"]], ids=["any", "calls", "points"])
 def test_a_short_run_loses_nothing(cache_dir, campaigns):
     done = subprocess.run([sys.executable, "-B", PROGRAM, "--kills", "4", "--real", "0", "--jobs", "1", *campaigns],
                           capture_output=True, text=True, check=False)
