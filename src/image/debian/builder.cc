@@ -13,7 +13,7 @@
 #include "base/try.h"
 #include "image/debian/host_apt.h"
 #include "image/debian/kernel.h"
-#include "image/debian/root_namespace.h"
+#include "image/root_namespace.h"
 #include "image/store/build_log.h"
 #include "sys/files.h"
 #include "sys/process_state.h"

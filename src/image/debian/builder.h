@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "image/debian/tools.h"
 #include "image/progress.h"
 #include "image/store/catalog.h"
 #include "image/store/manifest.h"
+#include "image/tools.h"
 #include "pyro/result.h"
 
 namespace pyro::image {

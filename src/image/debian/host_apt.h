@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "image/debian/tools.h"
+#include "image/tools.h"
 #include "pyro/result.h"
 
 namespace pyro::image {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "image/debian/tools.h"
 #include "image/progress.h"
+#include "image/tools.h"
 #include "pyro/result.h"
 
 namespace pyro::image {

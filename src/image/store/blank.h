@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 
-#include "image/debian/tools.h"
+#include "image/tools.h"
 #include "pyro/result.h"
 
 namespace pyro::image {

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "image/debian/tools.h"
+#include "image/tools.h"
 
 namespace pyro::image {
 

@@ -1,4 +1,4 @@
-#include "image/debian/root_namespace.h"
+#include "image/root_namespace.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "image/debian/tools.h"
+#include "image/tools.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "image/debian/tools.h"
+#include "image/tools.h"
 #include "pyro/result.h"
 
 namespace pyro::image {
