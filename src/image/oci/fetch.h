@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "image/debian/tools.h"
+#include "image/tools.h"
 #include "image/oci/source.h"
 #include "image/progress.h"
 #include "pyro/result.h"
@@ -26,8 +26,6 @@ struct FetchOptions {
 struct FetchedImage {
   std::filesystem::path layout;  // An OCI layout in the work directory, with this one image.
   std::string tag;               // The image's name in the layout's index, for umoci.
-  // As the archive calls the image, a valid name of an environment; empty if it does not.
-  std::string own_name;
   // What a later pull compares: the registry's digest of the tag, an index's too; that of an OCI
   // archive's or layout's manifest; of a docker-archive its image ID.
   std::string source_digest;
@@ -56,6 +54,11 @@ class ImageFetcher {
   // archive has several images, or none. kMissingTool. kCancelled.
   Result<std::string> SourceDigest(const ImageSource& source, const FetchOptions& options,
                                    Cancellation cancel);
+
+  // How an archive or a layout calls its image: a RepoTag as it is, a tag that stands alone as
+  // STEM:TAG of the file's stem. Empty for a registry's image, and if it gives no name that an
+  // environment may have. Errors as above.
+  Result<std::string> OwnName(const ImageSource& source, Cancellation cancel);
 
   // Copies the image into the blob store, and a layout of hard links to it into `work_dir`, which
   // exists and is the caller's to remove. Blobs that are there are hashed before they are used.

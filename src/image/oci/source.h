@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,9 @@ Status CheckImageName(std::string_view name);
 // Of a registry's image: the source without oci:, with :latest if it has neither tag nor digest.
 // Empty for the others: what they hold says how they are called.
 std::string NameOf(const ImageSource& source);
+
+// The name of an archive or a layout without its folders and endings: app of /tmp/app.tar.gz.
+std::string StemOf(const std::filesystem::path& location);
 
 // Whether the text is "sha256:" and 64 lower-case hexadecimal digits.
 bool IsSha256Digest(std::string_view text);
