@@ -34,7 +34,7 @@ how-long:
 
 # BENCH holds options of bench/bench.py.
 bench: build
-	@tools/install_packages.sh run bench
+	@tools/install_packages.sh run images bench
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) bench/bench.py $(if $(QUICK),--quick) $(BENCH)
 
 build: deps-build
@@ -64,11 +64,11 @@ check: check-style build-release build-dev lint
 deps-build:
 	@tools/install_packages.sh build
 deps-run:
-	@tools/install_packages.sh run
+	@tools/install_packages.sh run images
 deps-dist:
 	@tools/install_packages.sh dist
 deps-check:
-	@tools/install_packages.sh build run check usermode
+	@tools/install_packages.sh build run images check usermode
 deps-usermode:
 	@tools/install_packages.sh usermode
 deps-kvm:

@@ -60,6 +60,8 @@ depends+=", python3 (>= $python), python3 (<< $next)"
 for package in $("$root/tools/list_packages.sh" run); do
   [ "$(dpkg-query -W -f '${Essential}' "$package" 2>/dev/null)" = yes ] || depends+=", $package"
 done
+recommends=
+for package in $("$root/tools/list_packages.sh" images); do recommends+="${recommends:+, }$package"; done
 # The kernel's source package: "linux 6.12.1-1" in the file beside it.
 read -r source_name source_version < <(sed -n 's/^ *"source_package": "\(.*\)",$/\1/p' "$tree/usr/lib/pyro-mcp/pyro-usermode-kernel.json")
 built_using="$source_name (= $source_version)"
@@ -77,7 +79,7 @@ echo 'activate-noawait ldconfig' >"$tree/DEBIAN/triggers"
 
 pack() {  # NAME TREE CONTROL
   sed -e "s/@BUILT_USING@/$built_using/" -e "s/@MAINTAINER@/$maintainer/" -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
-    -e "s/@INSTALLED_SIZE@/$(du -sk --exclude=DEBIAN "$2" | cut -f1)/" "$root/packaging/debian/$3" >"$2/DEBIAN/control"
+    -e "s/@RECOMMENDS@/$recommends/" -e "s/@INSTALLED_SIZE@/$(du -sk --exclude=DEBIAN "$2" | cut -f1)/" "$root/packaging/debian/$3" >"$2/DEBIAN/control"
   (cd "$2" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$2/DEBIAN/md5sums"
   chmod -R go=rX "$2"
   dpkg-deb --root-owner-group --build "$2" "$output/$1_${version}_$architecture.deb" >/dev/null

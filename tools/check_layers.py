@@ -19,7 +19,7 @@ FLOORS = {
     "wire": {"base"},
     "db": {"base"},
     "state": {"db", "sys", "base"},
-    "image": {"sys", "base"},
+    "image": {"archive", "sys", "base"},
     "archive": {"sys", "base"},
     "jail": {"sys", "base"},
     "vmm": {"jail", "sys", "base"},

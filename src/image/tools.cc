@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::size_t kMaxLine = 4096;
 constexpr std::size_t kTailBytes = 8192;
+constexpr std::chrono::milliseconds kTick(200);
 
 std::string InstallHint(std::string_view tool) {
   static const std::map<std::string_view, std::string_view> kPackages = {
@@ -102,7 +103,8 @@ std::vector<std::string> ToolEnvironment(const ToolPaths& tools) {
   return env;
 }
 
-Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const LineFn& on_line) {
+Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const LineFn& on_line,
+                        const TickFn& on_tick) {
   PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
   sys::UniqueFd second(::fcntl(output.write.get(), F_DUPFD_CLOEXEC, 3));
   if (!second.valid()) return sys::ErrnoError(errno, "duplicate a descriptor");
@@ -113,13 +115,21 @@ Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const Li
   HeadTail tail(0, kTailBytes);
   LineSplitter lines(on_line);
   std::array<char, 4096> buffer{};
+  Deadline next_tick = on_tick ? Deadline::After(kTick) : Deadline::Never();
   for (;;) {
-    if (sys::WaitFor(output.read.get(), POLLIN, Deadline::Never(), cancel.fd) ==
-        sys::Waited::kCancelled) {
+    const auto waited = sys::WaitFor(output.read.get(), POLLIN, next_tick, cancel.fd);
+    bool out_of_time = false;
+    if (waited != sys::Waited::kCancelled && next_tick.Expired()) {
+      out_of_time = !on_tick();
+      next_tick = Deadline::After(kTick);
+    }
+    if (waited == sys::Waited::kCancelled || out_of_time) {
       static_cast<void>(child.SignalGroup(SIGKILL));
       DrainUntilClosed(output.read.get());
-      return MakeError(ErrorCode::kCancelled, fmt::format("'{}' was stopped", program));
+      return MakeError(out_of_time ? ErrorCode::kTimedOut : ErrorCode::kCancelled,
+                       fmt::format("'{}' was stopped", program));
     }
+    if (waited == sys::Waited::kTimedOut) continue;
     const ssize_t n = ::read(output.read.get(), buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return sys::ErrnoError(errno, "read the output of", program);

@@ -34,9 +34,14 @@ struct ToolRun {
 // Called with each line (ended by \n or \r), cut at 4096 bytes.
 using LineFn = std::function<void(std::string_view)>;
 
-// Runs a program to its end, reading its stdout and stderr as one stream. kCancelled: its whole
-// process group was killed and every process that held its output is gone.
-Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const LineFn& on_line);
+// Called about five times a second while a program runs. False: the program is to stop.
+using TickFn = std::function<bool()>;
+
+// Runs a program to its end, reading its stdout and stderr as one stream. kCancelled, or kTimedOut
+// if `on_tick` said so: its whole process group was killed and every process that held its output
+// is gone.
+Result<ToolRun> RunTool(sys::SpawnOptions options, Cancellation cancel, const LineFn& on_line,
+                        const TickFn& on_tick = {});
 
 // Runs a program that is expected to succeed and returns its stdout (at most 16 MiB). kUnavailable:
 // it did not end within two minutes. kCancelled. For any other failure, the error of ExplainFailure

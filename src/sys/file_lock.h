@@ -14,8 +14,12 @@ namespace pyro::sys {
 
 class FileLock {
  public:
-  // Creates the file if it is missing. nullopt: another process holds the lock.
-  static Result<std::optional<FileLock>> TryAcquire(const std::filesystem::path& path);
+  enum class Mode { kExclusive, kShared };
+
+  // Creates the file if it is missing. nullopt: another process holds the lock, in a mode that
+  // excludes this one.
+  static Result<std::optional<FileLock>> TryAcquire(const std::filesystem::path& path,
+                                                    Mode mode = Mode::kExclusive);
 
   // kTimedOut at the deadline. Polls: flock has no wait with a limit.
   static Result<FileLock> Acquire(const std::filesystem::path& path, Deadline deadline);

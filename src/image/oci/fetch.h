@@ -5,13 +5,15 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "image/tools.h"
+#include "image/oci/archived_image.h"
 #include "image/oci/source.h"
 #include "image/progress.h"
+#include "image/tools.h"
 #include "pyro/result.h"
 
 namespace pyro::image {
@@ -35,9 +37,9 @@ struct FetchedImage {
   std::string config_json;          // At most 4 MiB; of any architecture.
 };
 
-// Constants but for tests.
+// Constants, except in tests.
 struct FetchLimits {
-  std::chrono::milliseconds stall{30'000};  // So long without a byte, a copy is begun again.
+  std::chrono::milliseconds stall{30'000};  // Without a byte; then a copy is begun again.
   int retries = 3;                          // Of a connection that was cut or stalled.
   std::chrono::milliseconds pause{1'000};   // Before the first retry; doubled for each further one.
 };
@@ -73,6 +75,16 @@ class ImageFetcher {
   Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests);
 
  private:
+  // One look into a large archive serves all three calls.
+  struct Look {
+    ImageSource source;
+    std::string state;  // Of the file: differs when it was changed.
+    ArchivedImage image;
+  };
+  Result<ArchivedImage> LookInto(const ImageSource& source, const ProgressFn& progress,
+                                 Cancellation cancel);
+
+  std::optional<Look> look_;
   const std::filesystem::path store_;
   const ToolPaths tools_;
   const FetchLimits limits_;
