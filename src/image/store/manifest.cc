@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -9,6 +10,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "image/oci/source.h"
 #include "image/store/digest.h"
 
 namespace pyro::image {
@@ -18,6 +20,8 @@ constexpr std::size_t kMaxPackages = 20000;
 constexpr std::size_t kMaxSources = 256;
 constexpr std::size_t kMaxTools = 32;
 constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxLayers = 4096;
+constexpr std::size_t kMaxLeftOut = 256;
 
 Error BrokenManifest(std::string_view what) {
   return MakeError(ErrorCode::kDataLoss,
@@ -49,6 +53,13 @@ constexpr Field kPackageFields[] = {
     Row<PackageRecord, &PackageRecord::version>("version"),
     Row<PackageRecord, &PackageRecord::architecture>("architecture"),
 };
+constexpr Field kImageFields[] = {
+    // And `layers`, `config` and `left_out`.
+    Row<ImageRecord, &ImageRecord::source>("source"),
+    Row<ImageRecord, &ImageRecord::source_digest>("source_digest"),
+    Row<ImageRecord, &ImageRecord::manifest_digest>("manifest_digest"),
+    Row<ImageRecord, &ImageRecord::layer_bytes>("layer_bytes"),
+};
 constexpr Field kManifestFields[] = {
     // And `apt_sources` and `tools`.
     Row<Manifest, &Manifest::environment>("environment"),
@@ -61,6 +72,7 @@ constexpr Field kManifestFields[] = {
     Row<Manifest, &Manifest::kernel_package>("kernel_package"),
     Row<Manifest, &Manifest::kernel_package_version>("kernel_package_version"),
     Row<Manifest, &Manifest::packages>("packages").Of(kPackageFields),
+    Row<Manifest, &Manifest::image>("image").Of(kImageFields),
 };
 
 Result<const Json*> Member(const Json& object, const char* key, Json::value_t type) {
@@ -96,15 +108,37 @@ Status CheckFiles(const Manifest& manifest) {
   return OkStatus();
 }
 
-Status ParseProvenance(const Json& root, Manifest& manifest) {
-  PYRO_ASSIGN_OR_RETURN(const Json* sources, Member(root, "apt_sources", Json::value_t::array));
-  if (sources->size() > kMaxSources) return BrokenManifest("too many apt sources");
-  for (const auto& value : *sources) {
+Result<std::vector<std::string>> Texts(const Json& object, const char* key, std::size_t most) {
+  PYRO_ASSIGN_OR_RETURN(const Json* values, Member(object, key, Json::value_t::array));
+  if (values->size() > most) return BrokenManifest(fmt::format("'{}' has too many members", key));
+  std::vector<std::string> texts;
+  for (const auto& value : *values) {
     if (!value.is_string() || value.get_ref<const std::string&>().size() > kMaxText) {
-      return BrokenManifest("an apt source is not a short string");
+      return BrokenManifest(fmt::format("a member of '{}' is not a short string", key));
     }
-    manifest.apt_sources.push_back(value.get<std::string>());
+    texts.push_back(value.get<std::string>());
   }
+  return texts;
+}
+
+// Its plain fields have been read.
+Status ParseImage(const Json& object, ImageRecord& image) {
+  PYRO_ASSIGN_OR_RETURN(image.layers, Texts(object, "layers", kMaxLayers));
+  PYRO_ASSIGN_OR_RETURN(image.left_out, Texts(object, "left_out", kMaxLeftOut));
+  PYRO_ASSIGN_OR_RETURN(const Json* config, Member(object, "config", Json::value_t::object));
+  auto read = ImageConfigFromJson(*config);
+  if (!read) return BrokenManifest(read.error().message);
+  image.config = std::move(*read);
+  const bool digests = IsSha256Digest(image.source_digest) &&
+                       IsSha256Digest(image.manifest_digest) &&
+                       std::all_of(image.layers.begin(), image.layers.end(),
+                                   [](const std::string& layer) { return IsSha256Digest(layer); });
+  return digests ? OkStatus() : BrokenManifest("a digest of its image is no digest");
+}
+
+Status ParseProvenance(const Json& root, Manifest& manifest) {
+  PYRO_ASSIGN_OR_RETURN(manifest.apt_sources, Texts(root, "apt_sources", kMaxSources));
+  if (manifest.image) PYRO_RETURN_IF_ERROR(ParseImage(root.at("image"), *manifest.image));
   PYRO_ASSIGN_OR_RETURN(const Json* tools, Member(root, "tools", Json::value_t::object));
   if (tools->size() > kMaxTools) return BrokenManifest("too many tools");
   for (const auto& [name, value] : tools->items()) {
@@ -134,6 +168,12 @@ std::string FormatManifest(const Manifest& manifest) {
   root["schema"] = kManifestSchema;
   root["apt_sources"] = manifest.apt_sources;
   root["tools"] = manifest.tools;
+  if (manifest.image) {
+    Json& image = root["image"];
+    image["layers"] = manifest.image->layers;
+    image["left_out"] = manifest.image->left_out;
+    image["config"] = ImageConfigToJson(manifest.image->config);
+  }
   return ToPrettyJson(root) + "\n";
 }
 

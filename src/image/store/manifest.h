@@ -7,16 +7,18 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "image/oci/config.h"
 #include "pyro/result.h"
 
 namespace pyro::image {
 
 inline constexpr int kManifestSchema = 1;
-inline constexpr std::size_t kMaxManifestBytes = 1024 * 1024;
+inline constexpr std::size_t kMaxManifestBytes = 4 * 1024 * 1024;
 inline constexpr std::size_t kMaxModules = 64;
 
 struct FileRecord {
@@ -29,6 +31,17 @@ struct PackageRecord {
   std::string name;
   std::string version;
   std::string architecture;
+};
+
+// Where an environment comes from whose root file system was an OCI image, and what that asks for.
+struct ImageRecord {
+  std::string source;           // As a person types it: oci:registry.example/team/app:1
+  std::string source_digest;    // The registry's, of an index too, or of the archive's manifest.
+  std::string manifest_digest;  // Of the image as fetched.
+  std::vector<std::string> layers;  // Their digests as fetched, the lowest first.
+  std::uint64_t layer_bytes = 0;    // Of all layers as fetched.
+  ImageConfig config;
+  std::vector<std::string> left_out;  // One line each, for people.
 };
 
 // A value.
@@ -45,6 +58,7 @@ struct Manifest {
   std::vector<PackageRecord> packages;
   std::vector<std::string> apt_sources;      // One line each, without credentials.
   std::map<std::string, std::string> tools;  // Name to version of each tool that built it.
+  std::optional<ImageRecord> image;          // Of an environment that was pulled from an image.
 };
 
 // Identifies the content: SHA-256 over the names and digests of base, kernel and modules. 64

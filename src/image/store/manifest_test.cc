@@ -27,6 +27,25 @@ Manifest Sample() {
   return manifest;
 }
 
+Manifest SampleOfImage() {
+  Manifest manifest = Sample();
+  manifest.environment = "registry.example/team/app:1";
+  manifest.packages.clear();
+  manifest.apt_sources.clear();
+  ImageRecord& image = manifest.image.emplace();
+  image.source = "oci:registry.example/team/app:1";
+  image.source_digest = "sha256:" + std::string(64, '1');
+  image.manifest_digest = "sha256:" + std::string(64, '2');
+  image.layers = {"sha256:" + std::string(64, '3'), "sha256:" + std::string(64, '4')};
+  image.layer_bytes = 4096;
+  image.config.architecture = "amd64";
+  image.config.os = "linux";
+  image.config.env = {"PATH=/bin"};
+  image.config.user = "app";
+  image.left_out = {"the device node /kvm (10:232)"};
+  return manifest;
+}
+
 Json SampleJson() { return Json::parse(FormatManifest(Sample())); }
 
 void ExpectBroken(const Json& json) {
@@ -42,6 +61,46 @@ TEST(Manifest, SurvivesARoundTrip) {
   ASSERT_EQ(parsed->modules.size(), 2U);
   EXPECT_EQ(parsed->modules[0].name, "virtio_ring.ko");
   EXPECT_EQ(parsed->packages[0].version, "1:2.39.5-0+deb12u3");
+}
+
+TEST(Manifest, KeepsTheImageThatAnEnvironmentWasMadeOf) {
+  EXPECT_FALSE(ParseManifest(FormatManifest(Sample()))->image);
+  const auto parsed = ParseManifest(FormatManifest(SampleOfImage()));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(FormatManifest(*parsed), FormatManifest(SampleOfImage()));
+  ASSERT_TRUE(parsed->image);
+  EXPECT_EQ(parsed->image->layers, SampleOfImage().image->layers);
+  EXPECT_EQ(parsed->image->config.env, std::vector<std::string>{"PATH=/bin"});
+  EXPECT_EQ(parsed->image->config.user, "app");
+  EXPECT_EQ(parsed->image->left_out.size(), 1U);
+}
+
+TEST(Manifest, RefusesAnImageThatIsOutOfItsLimits) {
+  const Json whole = Json::parse(FormatManifest(SampleOfImage()));
+  for (const auto& [key, value] : whole["image"].items()) {
+    Json json = whole;
+    json["image"].erase(key);
+    ExpectBroken(json);
+    json = whole;
+    json["image"][key] = true;
+    ExpectBroken(json);
+  }
+  for (const char* digest : {"", "sha256:", "sha512:aa", "../../etc/passwd"}) {
+    for (const char* key : {"source_digest", "manifest_digest"}) {
+      Json json = whole;
+      json["image"][key] = digest;
+      ExpectBroken(json);
+    }
+    Json json = whole;
+    json["image"]["layers"][1] = digest;
+    ExpectBroken(json);
+  }
+  Json json = whole;
+  json["image"]["left_out"] = std::vector<std::string>(257, "x");
+  ExpectBroken(json);
+  json = whole;
+  json["image"] = "an image";
+  ExpectBroken(json);
 }
 
 TEST(Manifest, RefusesFileNamesThatAreMoreThanNames) {
