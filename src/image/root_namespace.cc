@@ -71,6 +71,22 @@ std::vector<std::string> RootNamespace::Wrap(std::vector<std::string> argv) cons
   return wrapped;
 }
 
+Result<ToolRun> RootNamespace::Run(std::vector<std::string> argv,
+                                   const std::filesystem::path& work_dir,
+                                   const std::vector<std::string>& more_env, Cancellation cancel,
+                                   const LineFn& on_line) const {
+  PYRO_ASSIGN_OR_RETURN(argv.front(), tools_.Find(argv.front()));
+  // The umask of this process may be stricter than that of an image's maker.
+  argv.insert(argv.begin(), {"/bin/sh", "-c", "umask 022 && exec \"$@\"", "sh"});
+  sys::SpawnOptions options;
+  options.argv = Wrap(std::move(argv));
+  options.env = ToolEnvironment(tools_);
+  options.env.insert(options.env.end(), more_env.begin(), more_env.end());
+  options.env.push_back("TMPDIR=" + work_dir.native());
+  options.cwd = work_dir;
+  return RunTool(std::move(options), cancel, on_line);
+}
+
 Status RootNamespace::RemoveTree(const std::filesystem::path& path) const {
   PYRO_ASSIGN_OR_RETURN(const auto rm, tools_.Find("rm"));
   auto removed = Capture(tools_, Wrap({rm, "-rf", "--one-file-system", "--", path}));

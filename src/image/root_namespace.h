@@ -31,6 +31,13 @@ class RootNamespace {
   // `argv` behind the words that make the namespaces.
   std::vector<std::string> Wrap(std::vector<std::string> argv) const;
 
+  // Runs a tool to its end inside; argv[0] is its name. It works in `work_dir` and has its
+  // temporary files there, so that they go with it. Its umask is 022. Errors as ToolPaths::Find and
+  // RunTool.
+  Result<ToolRun> Run(std::vector<std::string> argv, const std::filesystem::path& work_dir,
+                      const std::vector<std::string>& more_env, Cancellation cancel,
+                      const LineFn& on_line) const;
+
   // Removes a tree whose files may belong to sub-ids. Mounts are not entered. A missing tree is no
   // error.
   Status RemoveTree(const std::filesystem::path& path) const;

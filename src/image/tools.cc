@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "image/store/build_log.h"
+#include "pyro/version.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
@@ -160,6 +161,24 @@ Result<std::string> Capture(const ToolPaths& tools, std::vector<std::string> arg
   }
   if (!output->status.success()) return ExplainFailure(name, output->stderr_text);
   return std::move(output->stdout_text);
+}
+
+std::map<std::string, std::string> ToolVersions(const ToolPaths& tools,
+                                                const std::vector<std::string>& names) {
+  std::map<std::string, std::string> versions = {{"pyro", PYRO_VERSION}};
+  for (const auto& name : names) {
+    const auto program = tools.Find(name);
+    if (!program) continue;
+    sys::SpawnOptions options;
+    options.argv = {*program, "--version"};
+    options.env = ToolEnvironment(tools);
+    const auto said = sys::RunCommand(std::move(options), Deadline::After(std::chrono::minutes(2)));
+    if (!said) continue;
+    // Its status says nothing: mkfs.erofs 1.5 prints its version and fails.
+    const auto line = TrimSpace(Split(said->stdout_text, '\n').front());
+    if (line.starts_with(name)) versions[name] = Printable(line, 100);
+  }
+  return versions;
 }
 
 }  // namespace pyro::image

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,11 @@ struct ToolPaths {
 
 // The environment variables of the tools: a fixed set and the caller's proxy variables.
 std::vector<std::string> ToolEnvironment(const ToolPaths& tools);
+
+// The first line that each tool prints for --version, and pyro's own version. A tool whose line
+// does not begin with its name is left out.
+std::map<std::string, std::string> ToolVersions(const ToolPaths& tools,
+                                                const std::vector<std::string>& names);
 
 struct ToolRun {
   sys::ExitStatus status;

@@ -14,6 +14,7 @@
 #include "image/debian/host_apt.h"
 #include "image/debian/kernel.h"
 #include "image/root_namespace.h"
+#include "image/seal.h"
 #include "image/store/build_log.h"
 #include "sys/files.h"
 #include "sys/process_state.h"
@@ -84,12 +85,10 @@ class DebianBuild {
 
   Status Bootstrap(const AptSetup& apt);
   Status PlaceModuleTree(const fs::path& tree);
-  Status Seal();
-  Status RunStep(std::string_view tool, std::vector<std::string> argv,
-                 std::vector<std::string> more_env, const LineFn& on_line);
+  Status RunStep(std::vector<std::string> argv, std::vector<std::string> more_env,
+                 const LineFn& on_line);
   Result<fs::path> KernelPackage() const;
   Status ReadPackages(Manifest& manifest);
-  Status ReadToolVersions(Manifest& manifest);
 
   const ToolPaths& tools_;
   const RootNamespace& root_;
@@ -100,16 +99,11 @@ class DebianBuild {
   const Cancellation cancel_;
 };
 
-Status DebianBuild::RunStep(std::string_view tool, std::vector<std::string> argv,
-                            std::vector<std::string> more_env, const LineFn& on_line) {
-  sys::SpawnOptions options;
-  PYRO_ASSIGN_OR_RETURN(argv.front(), tools_.Find(tool));
-  options.argv = root_.Wrap(std::move(argv));
-  options.env = ToolEnvironment(tools_);
-  options.env.insert(options.env.end(), more_env.begin(), more_env.end());
-  options.env.push_back("TMPDIR=" + work_.native());  // Where a killed tool's files are cleared.
-  options.cwd = work_;
-  PYRO_ASSIGN_OR_RETURN(const ToolRun run, RunTool(std::move(options), cancel_, on_line));
+Status DebianBuild::RunStep(std::vector<std::string> argv, std::vector<std::string> more_env,
+                            const LineFn& on_line) {
+  const std::string tool = argv.front();
+  PYRO_ASSIGN_OR_RETURN(const ToolRun run,
+                        root_.Run(std::move(argv), work_, more_env, cancel_, on_line));
   if (!run.status.success()) return ExplainFailure(tool, run.tail);
   return OkStatus();
 }
@@ -134,42 +128,17 @@ Status DebianBuild::Bootstrap(const AptSetup& apt) {
   argv.insert(argv.end(), {std::string(entry_.release), rootfs(), sources});
   BuildLog log;
   return RunStep(
-      "mmdebstrap", std::move(argv),
+      std::move(argv),
       {"PYRO_KERNEL_DIR=" + kernel_dir().native(), "PYRO_IMAGE_SOURCES=" + image_sources.native()},
       [&](std::string_view line) {
         if (auto news = log.OnLine(line); news && progress_) progress_(*news);
       });
 }
 
-// How many entries of the tree mkfs.erofs will name, as far as this user may read it.
-std::size_t CountEntries(const fs::path& tree) {
-  std::size_t count = 0;
-  std::error_code error;
-  auto entry =
-      fs::recursive_directory_iterator(tree, fs::directory_options::skip_permission_denied, error);
-  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) ++count;
-  return count;
-}
-
 // No copy: both are in the work directory. As root of the namespace, because the image's
 // directories may belong to a sub-id.
 Status DebianBuild::PlaceModuleTree(const fs::path& tree) {
-  return RunStep("mv", {"mv", "--", tree, rootfs() / "usr/lib/modules"}, {}, {});
-}
-
-Status DebianBuild::Seal() {
-  // lz4: two fifths smaller than uncompressed and no slower to read in an emulated guest; lz4hc
-  // takes four times as long for a twelfth less.
-  StepProgress steps(progress_, "seal", CountEntries(rootfs()));
-  return RunStep("mkfs.erofs",
-                 {"mkfs.erofs", "-zlz4", kExcludeVolatile, version_ / "base.erofs", rootfs()}, {},
-                 [&steps](std::string_view line) {
-                   constexpr std::string_view kEach = "Processing ";
-                   const auto at = line.find(kEach);
-                   if (at == std::string_view::npos) return;
-                   const auto name = line.substr(at + kEach.size());
-                   steps.Step(name.substr(0, name.rfind(" ...")));
-                 });
+  return RunStep({"mv", "--", tree, rootfs() / "usr/lib/modules"}, {}, {});
 }
 
 Result<fs::path> DebianBuild::KernelPackage() const {
@@ -197,15 +166,6 @@ Status DebianBuild::ReadPackages(Manifest& manifest) {
   return OkStatus();
 }
 
-Status DebianBuild::ReadToolVersions(Manifest& manifest) {
-  manifest.tools["pyro"] = PYRO_VERSION;
-  for (const char* tool : {"mmdebstrap", "mkfs.erofs"}) {
-    const auto said = Capture(tools_, {tool, "--version"});
-    if (said) manifest.tools[tool] = Printable(TrimSpace(Split(*said, '\n').front()), 100);
-  }
-  return OkStatus();
-}
-
 Result<Manifest> DebianBuild::Run(const AptSetup& apt) {
   PYRO_RETURN_IF_ERROR(Bootstrap(apt));
   Report(progress_, "kernel", "unpack");
@@ -214,8 +174,8 @@ Result<Manifest> DebianBuild::Run(const AptSetup& apt) {
                                                           version_, progress_, cancel_));
   if (Cancelled(cancel_)) return MakeError(ErrorCode::kCancelled, "the pull was stopped");
   PYRO_RETURN_IF_ERROR(PlaceModuleTree(kernel.tree));
-  Report(progress_, "seal");
-  PYRO_RETURN_IF_ERROR(Seal());
+  PYRO_RETURN_IF_ERROR(SealTree(root_, rootfs(), version_ / "base.erofs", {kExcludeVolatile}, work_,
+                                progress_, cancel_));
   Manifest manifest;
   manifest.environment = entry_.name;
   manifest.catalog_version = kCatalogVersion;
@@ -227,7 +187,7 @@ Result<Manifest> DebianBuild::Run(const AptSetup& apt) {
   manifest.kernel_package_version = std::move(kernel.package_version);
   manifest.apt_sources = apt.described;
   PYRO_RETURN_IF_ERROR(ReadPackages(manifest));
-  PYRO_RETURN_IF_ERROR(ReadToolVersions(manifest));
+  manifest.tools = ToolVersions(tools_, {"mmdebstrap", "mkfs.erofs"});
   return manifest;
 }
 

@@ -130,8 +130,9 @@ std::optional<PullProgress> BuildLog::OnLine(std::string_view line) {
 
 Error ExplainFailure(std::string_view tool, std::string_view tail) {
   const std::string reason = ErrorLines(tail);
-  if (ContainsAny(tail, {"No space left on device", "Disk quota exceeded",
-                         "don't have enough free space"})) {
+  if (ContainsAny(tail,
+                  {"No space left on device", "no space left on device", "Disk quota exceeded",
+                   "disk quota exceeded", "don't have enough free space"})) {
     return MakeError(
         ErrorCode::kNoSpace, fmt::format("the disk filled up while '{}' ran", tool),
         "free some space (`pyro env prune` removes what is not used), or let PYRO_CACHE_DIR "
