@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "image/debian/builder.h"
+#include "image/oci/image_builder.h"
 #include "pyro/engine.h"
 #include "state/registry.h"
 #include "vmm/vmm.h"
@@ -25,8 +26,9 @@ struct Context {
   // The monitor that pyro-supervisor runs guests under. The engine starts none itself.
   vmm::VmmFactory vmm;
   const Clock& clock;  // Borrowed.
-  // Makes a builder for one thread.
+  // Each makes a builder for one thread.
   std::function<std::unique_ptr<image::Builder>()> builder;
+  std::function<std::unique_ptr<image::ImageBuilder>()> image_builder;
   std::filesystem::path kvm_device = "/dev/kvm";
   std::chrono::milliseconds slow{10'000};  // The time of a command after which advice is worth it.
 };

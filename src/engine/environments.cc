@@ -57,7 +57,9 @@ std::string DescribeFile(const image::FileRecord& file) {
 }  // namespace
 
 Environments::Environments(const Context& context)
-    : builder_(context.builder()), store_(context.cache, *builder_) {}
+    : builder_(context.builder()),
+      image_builder_(context.image_builder()),
+      store_(context.cache, *builder_, *image_builder_) {}
 
 Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
                                                       const std::string& name, const CallIo& io) {
@@ -65,9 +67,9 @@ Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
   auto found = environments.store().Find(name);
   if (found) return found;
   PYRO_RETURN_IF_ERROR(image::FindCatalogEntry(name));
-  PYRO_ASSIGN_OR_RETURN(
-      image::PullResult pulled,
-      environments.store().Pull(name, image::PullMode::kIfNeeded, ToProgress(io), {io.cancel_fd}));
+  PYRO_ASSIGN_OR_RETURN(image::PullResult pulled,
+                        environments.store().Pull({.source = name}, image::PullMode::kIfNeeded,
+                                                  ToProgress(io), {io.cancel_fd}));
   return std::move(pulled.environment);
 }
 
@@ -113,9 +115,9 @@ Result<std::vector<EnvironmentInfo>> LocalEngine::ListEnvironments() {
 
 Result<PulledEnvironment> LocalEngine::PullEnvironment(const std::string& name, const CallIo& io) {
   Environments environments(context_);
-  PYRO_ASSIGN_OR_RETURN(
-      const image::PullResult pulled,
-      environments.store().Pull(name, image::PullMode::kIfNeeded, ToProgress(io), {io.cancel_fd}));
+  PYRO_ASSIGN_OR_RETURN(const image::PullResult pulled,
+                        environments.store().Pull({.source = name}, image::PullMode::kIfNeeded,
+                                                  ToProgress(io), {io.cancel_fd}));
   // Guests also start without a template, only slower; so a pull does not fail for it.
   const Status made = MakeUsualTemplates(context_, pulled.environment, io);
   if (!made && made.error().code == ErrorCode::kCancelled) return made.error();

@@ -9,6 +9,7 @@
 #include "engine/context.h"
 #include "engine/machine.h"
 #include "image/debian/builder.h"
+#include "image/oci/image_builder.h"
 #include "image/store/store.h"
 #include "pyro/engine.h"
 
@@ -22,7 +23,7 @@ struct GuestParts {
   MachineChoice machine;
 };
 
-// The store with the builder that it borrows. Belongs to one thread.
+// The store with the builders that it borrows. Belongs to one thread.
 class Environments {
  public:
   explicit Environments(const Context& context);
@@ -32,6 +33,7 @@ class Environments {
 
  private:
   std::unique_ptr<image::Builder> builder_;
+  std::unique_ptr<image::ImageBuilder> image_builder_;
   image::EnvironmentStore store_;
 };
 

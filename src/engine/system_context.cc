@@ -14,15 +14,21 @@ namespace pyro {
 namespace engine {
 
 Context SystemContext(Engine::Directories directories) {
+  std::filesystem::path cache = directories.cache;
   return {.state = std::move(directories.state),
           .cache = std::move(directories.cache),
           .configuration = std::move(directories.configuration),
           .vmm = vmm::SystemVmm(UsermodeKernel().value_or(std::filesystem::path())),
           .clock = SystemClock(),
-          .builder = [] {
-            return std::make_unique<image::DebianBuilder>(image::ToolPaths{},
-                                                          sys::Environment("PYRO_APT_SOURCES"));
-          }};
+          .builder =
+              [] {
+                return std::make_unique<image::DebianBuilder>(image::ToolPaths{},
+                                                              sys::Environment("PYRO_APT_SOURCES"));
+              },
+          .image_builder =
+              [cache = std::move(cache)] {
+                return std::make_unique<image::OciImageBuilder>(cache, image::ToolPaths{});
+              }};
 }
 
 }  // namespace engine

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "engine/local_engine.h"
 #include "image/testing/fake_builder.h"
+#include "image/testing/fake_image_builder.h"
 #include "state/pool/spare_pool.h"
 #include "sys/files.h"
 #include "sys/host.h"
@@ -98,6 +99,7 @@ Context FakeContext(Engine::Directories directories, const FakeWorld& world) {
                   }},
           .clock = world.clock,
           .builder = [&world] { return std::make_unique<WorldBuilder>(world); },
+          .image_builder = [] { return std::make_unique<image::FakeImageBuilder>(); },
           .kvm_device = std::move(kvm),
           .slow = std::chrono::milliseconds(0)};
 }

@@ -28,9 +28,10 @@ TEST(RealPull, BuildsABootableEnvironmentFromTheHostsSources) {
   DebianBuilder builder({}, {});
   const auto missing = builder.MissingTools();
   ASSERT_TRUE(missing.empty()) << missing.front();
-  EnvironmentStore store(cache, builder);
+  OciImageBuilder images(cache, {});
+  EnvironmentStore store(cache, builder, images);
   std::string phases;
-  const auto pulled = store.Pull("debian:12", PullMode::kIfNeeded,
+  const auto pulled = store.Pull({.source = "debian:12"}, PullMode::kIfNeeded,
                                  [&](const PullProgress& progress) {
                                    if (!phases.ends_with(progress.phase + " "))
                                      phases += progress.phase + " ";

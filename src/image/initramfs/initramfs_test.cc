@@ -10,6 +10,7 @@
 
 #include "image/store/install_paths.h"
 #include "image/testing/fake_builder.h"
+#include "image/testing/fake_image_builder.h"
 #include "sys/test_directory.h"
 
 namespace pyro::image {
@@ -37,7 +38,7 @@ std::vector<std::pair<std::string, std::string>> Members(const fs::path& file) {
 class InitramfsTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto pulled = store_.Pull("debian:12", PullMode::kIfNeeded, {}, {});
+    auto pulled = store_.Pull({.source = "debian:12"}, PullMode::kIfNeeded, {}, {});
     ASSERT_TRUE(pulled);
     environment_ = std::move(pulled->environment);
   }
@@ -51,7 +52,8 @@ class InitramfsTest : public testing::Test {
 
   sys::TestDirectory directory_;
   FakeBuilder builder_;
-  EnvironmentStore store_{directory_.path(), builder_};
+  FakeImageBuilder images_;
+  EnvironmentStore store_{directory_.path(), builder_, images_};
   InstalledEnvironment environment_;
 };
 

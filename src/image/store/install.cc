@@ -17,25 +17,16 @@
 #include "base/try.h"
 #include "image/store/digest.h"
 #include "image/store/install_paths.h"
+#include "image/store/names.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/random.h"
+#include "sys/sparse_copy.h"
 
 namespace pyro::image {
 namespace {
 
 namespace fs = std::filesystem;
-
-Error Broken(std::string_view name, std::string_view what) {
-  return MakeError(ErrorCode::kDataLoss,
-                   fmt::format("the environment '{}' is broken: {}", name, what),
-                   fmt::format("pyro env pull {}", name));
-}
-
-Error NotInstalled(std::string_view name) {
-  return MakeError(ErrorCode::kNotFound, fmt::format("the environment '{}' is not installed", name),
-                   fmt::format("pyro env pull {}", name));
-}
 
 struct NamedFile {
   fs::path path;
@@ -103,23 +94,30 @@ Result<InstalledEnvironment> LoadVersion(std::string_view name, const fs::path& 
   if (!text) {
     struct stat info {};
     if (::lstat(directory.c_str(), &info) != 0 && errno == ENOENT) return NotInstalled(name);
-    return Broken(name, text.error().message);
+    return BrokenEnvironment(name, text.error().message);
   }
   InstalledEnvironment installed;
-  PYRO_ASSIGN_OR_RETURN(installed.manifest, ParseManifest(*text));
+  auto parsed = ParseManifest(*text);
+  if (!parsed) {
+    Error error = std::move(parsed).error();
+    error.hint = BrokenEnvironment(name, {}).hint;
+    return error;
+  }
+  installed.manifest = std::move(*parsed);
   Manifest& manifest = installed.manifest;
   installed.digest = ContentDigest(manifest);
-  if (manifest.environment != name) return Broken(name, "its manifest is of another environment");
+  if (manifest.environment != name)
+    return BrokenEnvironment(name, "its manifest is of another environment");
   if (directory.filename() != installed.digest.substr(0, kShortDigest)) {
-    return Broken(name, "its manifest is of another version");
+    return BrokenEnvironment(name, "its manifest is of another version");
   }
   for (const auto& file : Files(directory, manifest)) {
     struct stat info {};
     if (::lstat(file.path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
-      return Broken(name, fmt::format("'{}' is missing", file.record->name));
+      return BrokenEnvironment(name, fmt::format("'{}' is missing", file.record->name));
     }
     if (static_cast<std::uint64_t>(info.st_size) != file.record->size) {
-      return Broken(name, fmt::format("'{}' has the wrong size", file.record->name));
+      return BrokenEnvironment(name, fmt::format("'{}' has the wrong size", file.record->name));
     }
     installed.size_bytes += file.record->size;
   }
@@ -138,7 +136,8 @@ Status VerifyDigests(const InstalledEnvironment& environment) {
     PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file.path, O_RDONLY | O_NOFOLLOW));
     PYRO_ASSIGN_OR_RETURN(const std::string digest, Sha256OfFile(fd.get(), file.path));
     if (digest != file.record->sha256) {
-      return Broken(environment.name, fmt::format("'{}' has the wrong content", file.record->name));
+      return BrokenEnvironment(environment.name,
+                               fmt::format("'{}' has the wrong content", file.record->name));
     }
   }
   return OkStatus();
@@ -148,10 +147,38 @@ Status SealVersion(const fs::path& directory, Manifest& manifest) {
   for (const auto& file : Files(directory, manifest)) PYRO_RETURN_IF_ERROR(SealFile(file));
   manifest.built_at = FormatTime(
       std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()));
+  return WriteManifest(directory, manifest);
+}
+
+Status WriteManifest(const fs::path& directory, const Manifest& manifest) {
   PYRO_RETURN_IF_ERROR(
       sys::WriteFileAtomically(directory / kManifestName, FormatManifest(manifest), 0444));
   PYRO_RETURN_IF_ERROR(sys::SyncDirectory(directory / "modules"));
   return sys::SyncDirectory(directory);
+}
+
+namespace {
+
+// The same bytes under another name: without a copy where the system allows it.
+Status LinkOrCopy(const fs::path& from, const fs::path& to) {
+  if (::link(from.c_str(), to.c_str()) == 0) return OkStatus();
+  if (errno != EXDEV && errno != EPERM && errno != EMLINK) {
+    return sys::ErrnoError(errno, "link", from.native());
+  }
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd copied, sys::CloneSparse(from, to));
+  return OkStatus();
+}
+
+}  // namespace
+
+Status ShareFiles(const InstalledEnvironment& from, SharedFiles what, const fs::path& directory) {
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(directory / "modules"));
+  PYRO_RETURN_IF_ERROR(LinkOrCopy(from.kernel, directory / from.kernel.filename()));
+  for (const auto& module : from.modules) {
+    PYRO_RETURN_IF_ERROR(LinkOrCopy(module, directory / "modules" / module.filename()));
+  }
+  if (what == SharedFiles::kKernel) return OkStatus();
+  return LinkOrCopy(from.base_image, directory / from.base_image.filename());
 }
 
 Result<fs::path> Activate(const fs::path& folder, const fs::path& sealed,

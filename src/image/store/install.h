@@ -23,6 +23,17 @@ Status VerifyDigests(const InstalledEnvironment& environment);
 // durable and read-only.
 Status SealVersion(const std::filesystem::path& directory, Manifest& manifest);
 
+// The last step of SealVersion.
+Status WriteManifest(const std::filesystem::path& directory, const Manifest& manifest);
+
+enum class SharedFiles { kKernel, kAll };
+
+// Gives the version directory `directory` (exists) kernel and modules of an installed environment,
+// or all its files: as hard links, or as copies where the system allows none. kNotFound: it was
+// removed meanwhile.
+Status ShareFiles(const InstalledEnvironment& from, SharedFiles what,
+                  const std::filesystem::path& directory);
+
 // Moves a sealed version directory to `folder`/<short digest> and points `current` at it, each step
 // atomic. A directory of that name (broken, or the same content) is swapped out and left at the old
 // place of `sealed`. Needs the folder's lock. Returns where the version is now.

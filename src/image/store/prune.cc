@@ -6,10 +6,14 @@
 #include <system_error>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/try.h"
 #include "image/store/catalog.h"
+#include "image/store/folder.h"
 #include "image/store/install.h"
 #include "image/store/install_paths.h"
+#include "image/store/names.h"
 #include "image/store/store.h"
 #include "sys/errno_error.h"
 #include "sys/file_lock.h"
@@ -23,9 +27,9 @@ namespace fs = std::filesystem;
 // Prunes the folder of one environment, whose lock is held.
 class FolderPruner {
  public:
-  FolderPruner(const CatalogEntry& entry, fs::path folder, PruneScope scope,
+  FolderPruner(std::string name, fs::path folder, PruneScope scope,
                const std::set<std::string>& in_use, Builder& builder, PruneReport& report)
-      : entry_(entry),
+      : name_(std::move(name)),
         folder_(std::move(folder)),
         scope_(scope),
         in_use_(in_use),
@@ -43,6 +47,16 @@ class FolderPruner {
     std::sort(names.begin(), names.end());
     for (const auto& name : names) PYRO_RETURN_IF_ERROR(PruneName(name));
     return OkStatus();
+  }
+
+  // Whether one of its versions is in use.
+  bool AnyInUse() const {
+    std::error_code error;
+    for (const auto& file : fs::directory_iterator(folder_, error)) {
+      const std::string name = file.path().filename();
+      if (IsVersionName(name) && InUse(name)) return true;
+    }
+    return false;
   }
 
  private:
@@ -68,9 +82,9 @@ class FolderPruner {
   Status PruneVersion(const std::string& version) {
     if (InUse(version)) return OkStatus();
     const bool is_current = version == current_;
-    const bool broken = !LoadVersion(entry_.name, folder_ / version);
+    const bool broken = !LoadVersion(name_, folder_ / version);
     if (is_current && !broken && scope_ != PruneScope::kAll) return OkStatus();
-    const std::uint64_t bytes = sys::DiskUsage(folder_ / version);
+    const std::uint64_t bytes = UnsharedBytes(folder_ / version);
     // First out of sight in one step, so that a crash leaves a leftover and never half a version.
     if (is_current && ::unlink((folder_ / kCurrentName).c_str()) != 0 && errno != ENOENT) {
       return sys::ErrnoError(errno, "unlink", (folder_ / kCurrentName).native());
@@ -85,19 +99,18 @@ class FolderPruner {
   }
 
   Status Discard(const std::string& name, std::string what) {
-    const std::uint64_t bytes = sys::DiskUsage(folder_ / name);
+    const std::uint64_t bytes = UnsharedBytes(folder_ / name);
     PYRO_RETURN_IF_ERROR(builder_.Discard(folder_ / name));
     Note(std::move(what), "", bytes);
     return OkStatus();
   }
 
   void Note(std::string what, std::string digest, std::uint64_t bytes) {
-    report_.removed.push_back(
-        {std::string(entry_.name), std::move(what), std::move(digest), bytes});
+    report_.removed.push_back({name_, std::move(what), std::move(digest), bytes});
     report_.bytes_freed += bytes;
   }
 
-  const CatalogEntry& entry_;
+  const std::string name_;
   const fs::path folder_;
   const PruneScope scope_;
   const std::set<std::string>& in_use_;
@@ -110,19 +123,54 @@ class FolderPruner {
 
 Result<PruneReport> EnvironmentStore::Prune(PruneScope scope, const std::set<std::string>& in_use) {
   PruneReport report;
-  for (const auto& entry : Catalog()) {
-    const fs::path folder = Folder(entry.name);
-    std::error_code error;
+  std::vector<std::pair<std::string, fs::path>> folders;
+  for (const auto& entry : Catalog()) folders.emplace_back(entry.name, Folder(entry.name));
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(environments_, error)) {
+    const std::string folder = entry.path().filename();
+    if (!folder.starts_with(kImagePrefix)) continue;
+    folders.emplace_back(ImageNameOfFolder(entry.path()).value_or(folder), entry.path());
+  }
+  for (const auto& [name, folder] : folders) {
     if (!fs::exists(folder, error)) continue;
     PYRO_ASSIGN_OR_RETURN(const auto lock, sys::FileLock::TryAcquire(folder / kLockName));
     if (!lock) {
-      report.skipped.emplace_back(entry.name);
+      report.skipped.push_back(name);
       continue;
     }
-    FolderPruner pruner(entry, folder, scope, in_use, builder_, report);
+    FolderPruner pruner(name, folder, scope, in_use, builder_, report);
     PYRO_RETURN_IF_ERROR(pruner.Run());
+    RemoveIfEmpty(folder);
+  }
+  if (const std::uint64_t bytes = PruneLayers(); bytes > 0) {
+    report.removed.push_back({"", "unused layers", "", bytes});
+    report.bytes_freed += bytes;
   }
   return report;
+}
+
+Result<std::uint64_t> EnvironmentStore::Remove(std::string_view name,
+                                               const std::set<std::string>& in_use) {
+  PYRO_ASSIGN_OR_RETURN(const std::string exact, ResolveName(environments_, name));
+  const fs::path folder = Folder(exact);
+  const auto current = CurrentVersion(folder);
+  if (!current && current.error().code == ErrorCode::kNotFound) return NotInstalled(exact);
+  PYRO_ASSIGN_OR_RETURN(const auto lock, sys::FileLock::TryAcquire(folder / kLockName));
+  if (!lock) {
+    return MakeError(ErrorCode::kUnavailable,
+                     fmt::format("the environment '{}' is being pulled", exact),
+                     "try again when the pull has ended");
+  }
+  PruneReport report;
+  FolderPruner pruner(exact, folder, PruneScope::kAll, in_use, builder_, report);
+  if (pruner.AnyInUse()) {
+    return MakeError(ErrorCode::kWrongState,
+                     fmt::format("tasks or VMs use the environment '{}'", exact),
+                     "delete them first: 'pyro task list' and 'pyro vm list' show them");
+  }
+  PYRO_RETURN_IF_ERROR(pruner.Run());
+  RemoveIfEmpty(folder);
+  return report.bytes_freed + PruneLayers();
 }
 
 }  // namespace pyro::image

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "image/debian/builder.h"
+#include "image/oci/fetch.h"
+#include "image/oci/image_builder.h"
 #include "image/progress.h"
 #include "image/store/manifest.h"
 #include "pyro/result.h"
@@ -18,7 +20,7 @@ namespace pyro::image {
 
 // One immutable version on disk. A value; its files stay until they are pruned.
 struct InstalledEnvironment {
-  std::string name;                            // debian:12
+  std::string name;                            // debian:12, registry.example/team/app:1
   std::string digest;                          // ContentDigest of the manifest.
   std::filesystem::path directory;             // Of this version.
   std::filesystem::path base_image;            // EROFS, read-only.
@@ -37,13 +39,25 @@ struct EnvironmentSummary {
   bool outdated = false;  // Installed, without a package that the catalog's recipe names.
   std::string digest;     // This and the fields below are empty unless it is installed.
   std::string built_at;
+  std::string last_used_at;  // RFC 3339, UTC; empty if no guest has used it yet.
   std::uint64_t size_bytes = 0;
+  std::string source;         // As ImageRecord has it; empty unless it was pulled from an image.
+  std::string source_digest;  // As ImageRecord has it, too.
+};
+
+struct PullRequest {
+  std::string source;  // A name of the catalog, or what IsImageSource accepts.
+  std::string name;    // The one to install an image as; empty: the one that its source gives.
+  FetchOptions fetch;  // Of an image.
 };
 
 struct PullResult {
   InstalledEnvironment environment;
   bool built = false;  // False: it was installed already.
 };
+
+// The catalog's environment whose kernel images use if no other one is installed.
+inline constexpr std::string_view kKernelProvider = "debian:12-base";
 
 enum class PullMode { kIfNeeded, kRebuild };
 enum class CheckDepth { kSizes, kDigests };
@@ -53,8 +67,8 @@ enum class PruneScope {
 };
 
 struct PrunedItem {
-  std::string name;    // Of the environment.
-  std::string what;    // "version", "interrupted pull", "initramfs", ...
+  std::string name;    // Of the environment; empty if it is of none.
+  std::string what;    // "version", "interrupted pull", "initramfs", "unused layers", ...
   std::string digest;  // Short, of a version; else empty.
   std::uint64_t bytes = 0;
 };
@@ -67,13 +81,17 @@ struct PruneReport {
 
 // Safe for many processes at once: changes are made under one lock per environment and seen whole
 // or not at all. An object belongs to one thread.
+//
+// Beside the catalog's environments stand those of images, whose names are as CheckImageName says.
+// A name is understood with "oci:" before it, and without the ":latest" at its end.
 class EnvironmentStore {
  public:
   // `cache_dir` need not exist; a relative path counts from the present working directory. The
-  // builder is borrowed and must outlive the store.
-  EnvironmentStore(const std::filesystem::path& cache_dir, Builder& builder);
+  // builders are borrowed and must outlive the store.
+  EnvironmentStore(const std::filesystem::path& cache_dir, Builder& builder, ImageBuilder& images);
 
-  // The whole catalog, in its order. Never fails: an unreadable environment counts as broken.
+  // The whole catalog, in its order, then the images by name. Never fails: an unreadable
+  // environment counts as broken.
   std::vector<EnvironmentSummary> List() const;
 
   // The version that new guests use. Costs one small file and a stat per file, no hashing.
@@ -87,20 +105,49 @@ class EnvironmentStore {
   // Find, with every file hashed if asked for. kDataLoss names the file that differs.
   Result<InstalledEnvironment> Inspect(std::string_view name, CheckDepth depth) const;
 
-  // Builds and installs an environment that is missing, broken or outdated. If another process is
-  // pulling the same one, waits for it and takes its result. kCancelled, kNoSpace and the builder's
-  // errors leave the installed version unchanged.
-  Result<PullResult> Pull(std::string_view name, PullMode mode, const ProgressFn& progress,
+  // Builds and installs an environment that is missing, broken or outdated: an image is outdated if
+  // its source has another one now. If another process is pulling the same one, waits for it and
+  // takes its result. An image takes its kernel from an environment of the catalog: if none is
+  // installed, kKernelProvider is pulled first. kInvalidArgument: a source or name that breaks its
+  // rules. kCancelled, kNoSpace and the builders' errors leave the installed version unchanged.
+  Result<PullResult> Pull(const PullRequest& request, PullMode mode, const ProgressFn& progress,
                           Cancellation cancel);
+
+  // Installs the present version of `name` as `new_name` too, without copies of its files. A
+  // `new_name` that is installed already gets that version. Errors as Find and CheckImageName.
+  Result<InstalledEnvironment> Tag(std::string_view name, std::string_view new_name);
+
+  // Removes all versions of an environment, with layers that no other one has. Returns the bytes
+  // freed. kNotFound. kWrongState: a digest of `in_use` is one of its versions. kUnavailable: it is
+  // being pulled right now.
+  Result<std::uint64_t> Remove(std::string_view name, const std::set<std::string>& in_use);
+
+  // Notes that a guest uses it now, for last_used_at. A failure is no reason for a guest not to
+  // start, and is not told.
+  static void NoteUse(const InstalledEnvironment& environment);
 
   // Never touches a version whose digest is in `in_use`, nor an environment that is being pulled.
   Result<PruneReport> Prune(PruneScope scope, const std::set<std::string>& in_use);
 
  private:
   std::filesystem::path Folder(std::string_view name) const;
+  std::vector<std::string> ImageNames() const;
+  Result<InstalledEnvironment> FindExactly(std::string_view name) const;
+  Result<PullResult> PullEntry(const CatalogEntry& entry, PullMode mode, const ProgressFn& progress,
+                               Cancellation cancel);
+  Result<PullResult> PullImage(const PullRequest& request, PullMode mode,
+                               const ProgressFn& progress, Cancellation cancel);
+  Result<InstalledEnvironment> KernelProvider(const ProgressFn& progress, Cancellation cancel);
+  Result<InstalledEnvironment> InstallImage(const ImageSource& source, const FetchOptions& options,
+                                            const std::string& name,
+                                            const InstalledEnvironment& kernel,
+                                            const std::filesystem::path& work,
+                                            const ProgressFn& progress, Cancellation cancel);
+  std::uint64_t PruneLayers() const;
 
   std::filesystem::path environments_;
   Builder& builder_;
+  ImageBuilder& images_;
 };
 
 }  // namespace pyro::image

@@ -12,6 +12,7 @@
 
 #include "image/store/install_paths.h"
 #include "image/testing/fake_builder.h"
+#include "image/testing/fake_image_builder.h"
 #include "sys/file_lock.h"
 #include "sys/test_directory.h"
 
@@ -25,7 +26,7 @@ constexpr const char* kName = "debian:12";
 class StoreTest : public testing::Test {
  protected:
   Result<PullResult> Pull(PullMode mode = PullMode::kIfNeeded) {
-    return store_.Pull(kName, mode, {}, {});
+    return store_.Pull({.source = kName}, mode, {}, {});
   }
 
   fs::path folder() const { return directory_.path() / "environments/debian-12"; }
@@ -46,7 +47,8 @@ class StoreTest : public testing::Test {
 
   sys::TestDirectory directory_;
   FakeBuilder builder_;
-  EnvironmentStore store_{directory_.path(), builder_};
+  FakeImageBuilder images_;
+  EnvironmentStore store_{directory_.path(), builder_, images_};
 };
 
 TEST_F(StoreTest, PullInstallsAndFindFindsIt) {
@@ -68,7 +70,7 @@ TEST_F(StoreTest, PullInstallsAndFindFindsIt) {
 }
 
 TEST_F(StoreTest, UnknownNameIsNotFoundAndMakesNothing) {
-  const auto pulled = store_.Pull("../../etc", PullMode::kIfNeeded, {}, {});
+  const auto pulled = store_.Pull({.source = "../../etc"}, PullMode::kIfNeeded, {}, {});
   ASSERT_FALSE(pulled);
   EXPECT_EQ(pulled.error().code, ErrorCode::kNotFound);
   EXPECT_FALSE(fs::exists(directory_.path() / "environments"));
@@ -76,7 +78,7 @@ TEST_F(StoreTest, UnknownNameIsNotFoundAndMakesNothing) {
 
 TEST_F(StoreTest, ListShowsEveryStateInCatalogOrder) {
   ASSERT_TRUE(Pull());
-  ASSERT_TRUE(store_.Pull("debian:12-base", PullMode::kIfNeeded, {}, {}));
+  ASSERT_TRUE(store_.Pull({.source = "debian:12-base"}, PullMode::kIfNeeded, {}, {}));
   Overwrite(store_.Find("debian:12-base")->kernel, "truncated kernel or so");
   const auto list = store_.List();
   ASSERT_EQ(list.size(), Catalog().size());
@@ -224,9 +226,9 @@ TEST_F(StoreTest, TheSecondOfTwoPullsWaitsAndTakesTheFirstOnesResult) {
   char byte = 0;
   ASSERT_EQ(::read(entered[0], &byte, 1), 1);
   FakeBuilder other;
-  EnvironmentStore second(directory_.path(), other);
+  EnvironmentStore second(directory_.path(), other, images_);
   std::vector<std::string> phases;
-  const auto pulled = second.Pull(kName, PullMode::kIfNeeded,
+  const auto pulled = second.Pull({.source = kName}, PullMode::kIfNeeded,
                                   [&](const PullProgress& progress) {
                                     phases.push_back(progress.phase);
                                     static_cast<void>(::write(go_on[1], "x", 1) == 1);
@@ -246,7 +248,7 @@ TEST_F(StoreTest, WaitingForAnotherPullCanBeStopped) {
   ASSERT_TRUE(held && held->has_value());
   auto stop = sys::MakePipe();
   ASSERT_TRUE(stop);
-  const auto pulled = store_.Pull(kName, PullMode::kIfNeeded,
+  const auto pulled = store_.Pull({.source = kName}, PullMode::kIfNeeded,
                                   [&](const PullProgress& progress) {
                                     if (progress.phase == "wait") stop->write.Reset();
                                   },

@@ -1,0 +1,70 @@
+// Makes the root file system of an environment out of an OCI image.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+
+#include "image/oci/fetch.h"
+#include "image/oci/source.h"
+#include "image/progress.h"
+#include "image/store/manifest.h"
+#include "image/tools.h"
+#include "pyro/result.h"
+
+namespace pyro::image {
+
+// A value: what of a manifest the image decides.
+struct BuiltImage {
+  ImageRecord record;
+  std::map<std::string, std::string> tools;  // Name to version of each tool that built it.
+};
+
+// The interface between making an image's files and storing them: the store uses only this.
+class ImageBuilder {
+ public:
+  virtual ~ImageBuilder() = default;
+
+  // The name that an archive or layout gives its image; empty: none, or the source is a registry.
+  virtual Result<std::string> OwnName(const ImageSource& source, Cancellation cancel) = 0;
+
+  // Of the image that the source names now: a registry is asked for it.
+  virtual Result<std::string> SourceDigest(const ImageSource& source, const FetchOptions& options,
+                                           Cancellation cancel) = 0;
+
+  // Fetches the image and makes `base_erofs` of it. Temporary files are in `work_dir` (exists); on
+  // failure they are left there, and perhaps `base_erofs`.
+  virtual Result<BuiltImage> Build(const ImageSource& source, const FetchOptions& options,
+                                   const std::filesystem::path& work_dir,
+                                   const std::filesystem::path& base_erofs,
+                                   const ProgressFn& progress, Cancellation cancel) = 0;
+
+  // Removes what pulls have kept for later pulls, except these digests. Returns the bytes freed: 0
+  // if another process is fetching an image.
+  virtual Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) = 0;
+};
+
+// With skopeo, umoci and mkfs.erofs. Errors: those of ImageFetcher, CheckRunsInGuests,
+// RootNamespace::Create and UnpackAndSeal.
+class OciImageBuilder final : public ImageBuilder {
+ public:
+  OciImageBuilder(const std::filesystem::path& cache_dir, ToolPaths tools);
+
+  Result<std::string> OwnName(const ImageSource& source, Cancellation cancel) override;
+  Result<std::string> SourceDigest(const ImageSource& source, const FetchOptions& options,
+                                   Cancellation cancel) override;
+  Result<BuiltImage> Build(const ImageSource& source, const FetchOptions& options,
+                           const std::filesystem::path& work_dir,
+                           const std::filesystem::path& base_erofs, const ProgressFn& progress,
+                           Cancellation cancel) override;
+  Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) override;
+
+ private:
+  const ToolPaths tools_;
+  ImageFetcher fetcher_;
+};
+
+}  // namespace pyro::image
