@@ -83,7 +83,7 @@ class RealImage : public testing::Test {
     fs::create_directories(image_.layout / "blobs/sha256");
   }
 
-  Json Blob(const std::string& bytes, const char* type) {
+  Json Blob(const std::string& bytes, const std::string& type) {
     const std::string digits = Sha256Hex(bytes);
     std::ofstream(image_.layout / "blobs/sha256" / digits) << bytes;
     return {{"mediaType", type}, {"digest", "sha256:" + digits}, {"size", bytes.size()}};
@@ -103,13 +103,13 @@ class RealImage : public testing::Test {
                          {"os", "linux"},
                          {"config", {{"User", "app"}}},
                          {"rootfs", {{"type", "layers"}, {"diff_ids", diff_ids}}}};
-    const char* const kManifest = "application/vnd.oci.image.manifest.v1+json";
+    const std::string media_type = "application/vnd.oci.image.manifest.v1+json";
     const Json manifest = {
         {"schemaVersion", 2},
-        {"mediaType", kManifest},
+        {"mediaType", media_type},
         {"config", Blob(config.dump(), "application/vnd.oci.image.config.v1+json")},
         {"layers", listed}};
-    Json described = Blob(manifest.dump(), kManifest);
+    Json described = Blob(manifest.dump(), media_type);
     described["annotations"] = {{"org.opencontainers.image.ref.name", image_.tag}};
     std::ofstream(image_.layout / "index.json")
         << Json{{"schemaVersion", 2}, {"manifests", {described}}}.dump();
