@@ -12,6 +12,7 @@
 
 #include "agent/file_work.h"
 #include "base/try.h"
+#include "sys/tree_steps.h"
 #include "sys/unique_fd.h"
 
 namespace pyro::agent {
@@ -55,9 +56,14 @@ Status KeepAttributes(const CopyPlace& to, const struct stat& info) {
       errno != EPERM) {
     return FileErrno(to.path);
   }
-  if (!S_ISLNK(info.st_mode) &&
-      ::fchmodat(to.directory, to.name.c_str(), info.st_mode & 07777, 0) != 0) {
-    return FileErrno(to.path);
+  if (!S_ISLNK(info.st_mode)) {
+    // fchmodat(2) would follow a link that has taken its place, with the rights of root.
+    const sys::UniqueFd copy(
+        ::openat(to.directory, to.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat made {};
+    if (!copy.valid() || ::fstat(copy.get(), &made) != 0) return FileErrno(to.path);
+    if (S_ISLNK(made.st_mode)) return FileError(ELOOP, to.path);
+    if (!sys::ChangeMode(copy.get(), info.st_mode & 07777)) return FileErrno(to.path);
   }
   const timespec times[2] = {info.st_atim, info.st_mtim};
   if (::utimensat(to.directory, to.name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {

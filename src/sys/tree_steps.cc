@@ -139,9 +139,13 @@ class StepWork {
   Result<Outcome> SetMode(int parent, const std::string& leaf, const struct stat& there,
                           const TreeStep& step) {
     if ((there.st_mode & kNewDirectory) == kNewDirectory) return Done();
-    if (::fchmodat(parent, leaf.c_str(), (there.st_mode & 07777) | kNewDirectory, 0) == 0) {
-      return Done();
+    // fchmodat(2) would follow a link that has taken its place meanwhile.
+    const UniqueFd fd(
+        ::openat(parent, leaf.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd.valid() && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
+      return Refuse(StepRefusal::kChanged);
     }
+    if (fd.valid() && ChangeMode(fd.get(), (there.st_mode & 07777) | kNewDirectory)) return Done();
     return Failure("set the mode of", step.path);
   }
 
@@ -173,6 +177,10 @@ class StepWork {
 };
 
 }  // namespace
+
+bool ChangeMode(int fd, mode_t mode) {
+  return ::chmod(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode) == 0;
+}
 
 UniqueFd OpenBelow(int root, std::string_view path, int flags) {
   const UniqueFd parent = OpenDirectories(root, ParentOf(path), false);

@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +18,10 @@ namespace pyro::sys {
 // Opens what is at a path below a directory; open(2) flags, O_NOFOLLOW and O_CLOEXEC are added. An
 // invalid descriptor with errno: it is not there, or a link is on the way.
 UniqueFd OpenBelow(int root, std::string_view path, int flags);
+
+// Of what a descriptor of O_PATH is open at, which fchmod(2) does not take. False with errno. Not
+// for a link: that is followed.
+bool ChangeMode(int fd, mode_t mode);
 
 // Carries the steps out in their order. `root` and `stage` are directories of one file system, and
 // borrowed; a stage of -1 has nothing. Directories that are missing on the way are made. A new

@@ -1,14 +1,17 @@
 #include "sys/tree_steps.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -144,6 +147,29 @@ TEST_F(TreeStepsTest, NoLinkLeadsAStepOutOfTheTree) {
   EXPECT_FALSE(OpenBelow(stage->get(), "trap", O_RDONLY).valid());
   EXPECT_FALSE(OpenBelow(stage->get(), "../outside/f", O_RDONLY).valid());
   EXPECT_FALSE(OpenBelow(stage->get(), "..", O_RDONLY).valid());
+}
+
+TEST_F(TreeStepsTest, ALinkThatTakesTheNameOfADirectoryGivesNoModeAway) {
+  const fs::path outside = scratch_.path() / "outside";
+  fs::create_directory(root_ / "d");
+  fs::create_directory_symlink(outside, root_ / "other");
+  // Shut, so that the step opens it and shuts it again.
+  for (const fs::path& path : {outside, root_ / "d"}) fs::permissions(path, fs::perms(0500));
+  const TreeStep step = Step(What::kDirectory, "d", 0500);
+  std::atomic<bool> done = false;
+  std::thread swapper([&] {
+    const std::string a = root_ / "d";
+    const std::string b = root_ / "other";
+    while (!done) ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE);
+  });
+  bool changed = false;
+  for (int i = 0; i < 20'000 && !changed; ++i) {
+    (void)Do({step});
+    changed = ModeOf(outside) != 0500;
+  }
+  done = true;
+  swapper.join();
+  EXPECT_FALSE(changed);
 }
 
 TEST_F(TreeStepsTest, ADirectoryThatIsNotEmptyStays) {
