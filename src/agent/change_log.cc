@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <iterator>
 #include <string_view>
@@ -70,30 +71,40 @@ Status HoldsDirectoriesAlone(int directory, const std::string& name, const std::
   return OkStatus();
 }
 
-void UndoStep(const ChangePlace& place, const ChangeStep& step) {
-  const auto [directory, name] = ParentAndName(step.path);
-  const sys::UniqueFd parent = OpenUnder(place.root.get(), directory, O_PATH | O_DIRECTORY);
-  if (!parent.valid()) return;
+// By what is in its slot.
+bool WasTaken(const ChangeStep& step, const std::optional<struct stat>& in_slot) {
+  switch (step.kind) {
+    case ChangeKind::kReplace:
+      return in_slot && in_slot->st_ino != step.inode;
+    case ChangeKind::kRemove:
+      return in_slot.has_value();
+    default:
+      return !in_slot;
+  }
+}
+
+// False: it was taken and stays so.
+bool UndoStep(const ChangePlace& place, const ChangeStep& step) {
   const int staging = place.staging.get();
   const std::string slot = SlotName(step.slot);
-  const auto in_slot = StatAt(staging, slot);
+  if (!WasTaken(step, StatAt(staging, slot))) return true;
+  const auto [directory, name] = ParentAndName(step.path);
+  const sys::UniqueFd parent = OpenUnder(place.root.get(), directory, O_PATH | O_DIRECTORY);
+  if (!parent.valid()) return false;
   const auto at_path = StatAt(parent.get(), name);
   const bool ours = at_path && at_path->st_ino == step.inode;
   switch (step.kind) {
     case ChangeKind::kReplace:
-      if (!in_slot || in_slot->st_ino == step.inode || !ours) return;
-      Move(parent.get(), name, staging, slot, RENAME_EXCHANGE);
-      return;
+      return !ours || Move(parent.get(), name, staging, slot, RENAME_EXCHANGE);
     case ChangeKind::kCreate:
-      if (!in_slot && ours) Move(parent.get(), name, staging, slot, RENAME_NOREPLACE);
-      return;
+      return !ours || Move(parent.get(), name, staging, slot, RENAME_NOREPLACE);
     case ChangeKind::kMakeDirectory:
-      if (!in_slot) ::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
-      return;
+      ::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
+      return true;
     case ChangeKind::kRemove:
-      if (in_slot) Move(staging, slot, parent.get(), name, RENAME_NOREPLACE);
-      return;
+      return Move(staging, slot, parent.get(), name, RENAME_NOREPLACE) || errno == EEXIST;
   }
+  return true;
 }
 
 // What a note says, as far as it was written.
@@ -127,13 +138,14 @@ std::optional<Note> ReadNote(const std::string& text) {
   return note;
 }
 
-void Recover(int notes, const std::string& name) {
+std::optional<Error> Recover(int notes, const std::string& name) {
   const sys::UniqueFd file(::openat(notes, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file.valid() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return;
+  if (!file.valid() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return std::nullopt;
   struct stat info {};
-  if (::fstat(file.get(), &info) != 0 || info.st_nlink == 0) return;
+  if (::fstat(file.get(), &info) != 0 || info.st_nlink == 0) return std::nullopt;
   const auto text = sys::ReadAll(file.get(), kMaxNoteBytes);
   const std::optional<Note> note = text ? ReadNote(*text) : std::nullopt;
+  std::optional<Error> error;
   if (note) {
     ChangePlace place;
     const sys::UniqueFd slash(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -141,12 +153,15 @@ void Recover(int notes, const std::string& name) {
     place.name = note->staging;
     place.staging = OpenUnder(place.root.get(), note->staging, O_RDONLY | O_DIRECTORY);
     const bool finished = name.ends_with(kFinished);
-    if (place.staging.valid() && note->whole && !finished) UndoSteps(place, note->steps);
+    std::vector<LeftStep> left;
+    if (place.staging.valid() && note->whole && !finished) left = UndoSteps(place, note->steps);
+    if (!left.empty()) error = NotUndone(note->root, note->staging, left);
     if (place.root.valid() && finished && note->removes_emptied) RemoveEmptied(place, note->steps);
-    if (place.staging.valid()) RemoveStaging(place);
+    if (place.staging.valid() && !HoldsOld(left)) RemoveStaging(place);
   }
   // Once the undone state is on disk: what is left of it needs the note.
   if (::syncfs(file.get()) == 0) ::unlinkat(notes, name.c_str(), 0);
+  return error;
 }
 
 }  // namespace
@@ -196,8 +211,40 @@ Status TakeStep(const ChangePlace& place, const ChangeStep& step,
   return HoldsDirectoriesAlone(staging, slot, step.path);
 }
 
-void UndoSteps(const ChangePlace& place, const std::vector<ChangeStep>& steps) {
-  for (auto step = steps.rbegin(); step != steps.rend(); ++step) UndoStep(place, *step);
+std::vector<LeftStep> UndoSteps(const ChangePlace& place, const std::vector<ChangeStep>& steps) {
+  std::vector<LeftStep> left;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    if (UndoStep(place, *step)) continue;
+    const bool old = step->kind == ChangeKind::kReplace || step->kind == ChangeKind::kRemove;
+    left.push_back({step->path, step->slot, old});
+  }
+  return left;
+}
+
+bool HoldsOld(const std::vector<LeftStep>& left) {
+  return std::any_of(left.begin(), left.end(), [](const LeftStep& one) { return one.holds_old; });
+}
+
+Error NotUndone(const std::string& root, const std::string& staging,
+                const std::vector<LeftStep>& left) {
+  const std::string top = root == "/" ? "" : root;
+  const auto old =
+      std::find_if(left.begin(), left.end(), [](const LeftStep& one) { return one.holds_old; });
+  const LeftStep& first = old == left.end() ? left.front() : *old;
+  const std::string path = top + "/" + first.path;
+  Error error = MakeError(
+      ErrorCode::kConflict,
+      fmt::format("another program moved the directory of '{}' away while a patch was undone, so a "
+                  "part of the patch may be there{}",
+                  Printable(path),
+                  left.size() == 1 ? "" : fmt::format(", of {} files together", left.size())));
+  if (old != left.end()) {
+    error.hint =
+        fmt::format("its old content is '{}/{}/{}'; put it back, and remove that directory",
+                    Printable(top), staging, first.slot);
+  }
+  error.path = path;
+  return error;
 }
 
 void RemoveStaging(const ChangePlace& place) {
@@ -272,12 +319,23 @@ Status ChangeLog::Finish() {
 
 void ChangeLog::Remove() { ::unlinkat(directory_.get(), name_.c_str(), 0); }
 
-void RecoverChanges(int data) {
+std::optional<Error> RecoverChanges(int data) {
   const sys::UniqueFd notes(::openat(data, kNotes, kOpenNotes));
-  if (!notes.valid()) return;  // There never was a change.
+  if (!notes.valid()) return std::nullopt;  // There never was a change.
   const auto in = ReadNames(notes.get(), -1, kNotes);
-  if (!in) return ConsoleLine("the notes of changes cannot be read");
-  for (const std::string& name : in->names) Recover(notes.get(), name);
+  if (!in) return MakeError(ErrorCode::kDataLoss, "the notes of changes cannot be read");
+  std::optional<Error> first;
+  for (const std::string& name : in->names) {
+    auto error = Recover(notes.get(), name);
+    if (error && !first) first = std::move(error);
+  }
+  return first;
+}
+
+void RecoverChangesOfDead(int data) {
+  const auto error = RecoverChanges(data);
+  if (error)
+    ConsoleLine(error->hint.empty() ? error->message : error->message + "; " + error->hint);
 }
 
 }  // namespace pyro::agent

@@ -54,9 +54,24 @@ std::optional<struct stat> StatAt(int directory, const std::string& name);
 Status TakeStep(const ChangePlace& place, const ChangeStep& step,
                 const std::optional<struct stat>& expected);
 
+// A step that was taken and could not be taken back, since another program has moved its directory
+// away.
+struct LeftStep {
+  std::string path;
+  std::size_t slot = 0;
+  bool holds_old = false;  // The slot has what was at the path.
+};
+
 // Takes steps back, the last one first, whether they were taken or not. What another program has
 // put into a place meanwhile stays.
-void UndoSteps(const ChangePlace& place, const std::vector<ChangeStep>& steps);
+std::vector<LeftStep> UndoSteps(const ChangePlace& place, const std::vector<ChangeStep>& steps);
+
+// The error of an undoing that left steps. `root` is absolute.
+Error NotUndone(const std::string& root, const std::string& staging,
+                const std::vector<LeftStep>& left);
+
+// True if the staging directory has to stay.
+bool HoldsOld(const std::vector<LeftStep>& left);
 
 // Removes the staging directory with what it holds.
 void RemoveStaging(const ChangePlace& place);
@@ -89,7 +104,11 @@ class ChangeLog {
 };
 
 // Undoes what changes have done whose process is gone, and cleans up after those that are finished.
-// Several threads and processes may do this at once.
-void RecoverChanges(int data);
+// Several threads and processes may do this at once. Returns the first error of NotUndone(), which
+// no later call has again.
+std::optional<Error> RecoverChanges(int data);
+
+// The same for an agent: it says that error on the console.
+void RecoverChangesOfDead(int data);
 
 }  // namespace pyro::agent

@@ -35,7 +35,7 @@ std::uint64_t MountOf(int fd) {
 }  // namespace
 
 Result<ChangeSet> ChangeSet::Begin(const std::string& directory, int data, const Options& options) {
-  RecoverChanges(data);
+  if (auto left = RecoverChanges(data)) return std::move(*left);
   char resolved[PATH_MAX];
   if (::realpath(directory.c_str(), resolved) == nullptr) return FileErrno(directory);
   ChangeSet set(resolved, data, options);
@@ -51,7 +51,7 @@ Result<ChangeSet> ChangeSet::Begin(const std::string& directory, int data, const
 
 ChangeSet::~ChangeSet() {
   if (!log_) return;
-  if (place_.staging.valid()) RemoveStaging(place_);
+  if (place_.staging.valid() && !keeps_staging_) RemoveStaging(place_);
   log_->Remove();
 }
 
@@ -143,9 +143,11 @@ Result<ChangeSet::Owner> ChangeSet::PlanDirectory(const std::string& path, std::
   PYRO_ASSIGN_OR_RETURN(const std::size_t slot, Plan(ChangeKind::kMakeDirectory, path));
   const std::string name = fmt::format("{}", slot);
   const int staging = place_.staging.get();
-  if (::mkdirat(staging, name.c_str(), 0700) != 0 ||
-      ::fchownat(staging, name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0 ||
-      ::fchmodat(staging, name.c_str(), static_cast<mode_t>(mode), 0) != 0) {
+  if (::mkdirat(staging, name.c_str(), 0700) != 0) return About(FileErrno(path), path);
+  // By its descriptor: fchmodat(2) would follow a link that has taken its place.
+  const sys::UniqueFd made = OpenUnder(staging, name, O_RDONLY | O_DIRECTORY);
+  if (!made.valid() || ::fchown(made.get(), owner.uid, owner.gid) != 0 ||
+      ::fchmod(made.get(), static_cast<mode_t>(mode)) != 0) {
     return About(FileErrno(path), path);
   }
   directories_[path] = owner;
@@ -250,8 +252,10 @@ Status ChangeSet::Commit() {
     if (!taken) taken = About(taken.error(), "");
   }
   if (!taken) {
-    UndoSteps(place_, steps);
-    return taken;
+    const std::vector<LeftStep> left = UndoSteps(place_, steps);
+    if (left.empty()) return taken;
+    keeps_staging_ = HoldsOld(left);
+    return NotUndone(directory_, place_.name, left);
   }
   PYRO_FAILPOINT("files.change.finished");
   if (options_.removes_emptied) RemoveEmptied(place_, steps);

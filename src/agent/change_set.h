@@ -34,7 +34,8 @@ class ChangeSet {
   };
 
   // `directory` has to be there; links in it are followed. `data`: the data disk's own directory,
-  // borrowed. Changes of processes that have died are undone first.
+  // borrowed. Changes of processes that have died are undone first; if that is not possible, the
+  // error of NotUndone() says so once.
   static Result<ChangeSet> Begin(const std::string& directory, int data, const Options& options);
 
   ChangeSet(ChangeSet&&) = default;
@@ -62,7 +63,8 @@ class ChangeSet {
   // A file, a link, or a directory of which nothing but directories is left. Nothing there: ENOENT.
   Status Remove(const std::string& path);
 
-  // All of it or, with an error, nothing.
+  // All of it or, with an error, nothing. kConflict without an errno: another program has moved a
+  // directory away meanwhile, and the old content of its files is where the hint says.
   Status Commit();
 
  private:
@@ -88,6 +90,7 @@ class ChangeSet {
   int data_;
   Options options_;
   ChangePlace place_;
+  bool keeps_staging_ = false;  // It has old content that could not be put back.
   std::uint64_t mount_ = 0;
   std::optional<ChangeLog> log_;  // From the first change on.
   std::map<std::string, std::optional<struct stat>> seen_;

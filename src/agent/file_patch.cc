@@ -211,6 +211,7 @@ Result<wire::FileEnd> Patch(const wire::FileRequest& request, const FileStreams&
   PYRO_ASSIGN_OR_RETURN(const ParsedDiff diff,
                         ParseDiff(text, {.strip = request.strip, .reverse = request.reverse}));
   auto set = ChangeSet::Begin(request.path, streams.data, {.removes_emptied = true});
+  if (!set && !set.error().message.empty()) return std::move(set).error();  // Of an earlier change.
   if (!set) return FileError(set.error().sys_errno, "");  // Of the directory itself.
   Patcher patcher(*set, diff);
   PYRO_ASSIGN_OR_RETURN(const auto files, patcher.Work());

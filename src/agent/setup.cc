@@ -224,7 +224,7 @@ Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestRoot
     PYRO_RETURN_IF_ERROR(Named("data disk", AwaitDataDisk(setup.data_disk_bytes, devices)));
   }
   PYRO_RETURN_IF_ERROR(root.Enter());
-  RecoverChanges(root.data().get());
+  RecoverChangesOfDead(root.data().get());
   PYRO_RETURN_IF_ERROR(Named("identity", WriteIdentity(setup)));
   PYRO_RETURN_IF_ERROR(Named("git identity", WriteGitIdentity()));
   PYRO_RETURN_IF_ERROR(Named("network", SetUpNetwork(setup)));

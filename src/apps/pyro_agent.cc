@@ -84,7 +84,7 @@ Status Run() {
   };
   options.data_disk = [&root] { return root.data().get(); };
   options.sync = [&data_disk, &root]() -> Status {
-    RecoverChanges(root.data().get());  // Of a command that was killed.
+    RecoverChangesOfDead(root.data().get());  // Of a command that was killed.
     if (::syncfs(data_disk.get()) != 0) return sys::ErrnoError(errno, "sync", "data disk");
     struct statvfs disk {};
     // After an error of the disk the kernel makes the file system so.

@@ -124,6 +124,49 @@ def test_a_file_that_changes_meanwhile_undoes_the_patch(scratch, both):
     assert state_of(tree) == both[0]
 
 
+def test_what_an_undoing_cannot_put_back_is_kept_and_said(scratch, both):
+    """Another program moves a directory away when some of its files are new, and others are not."""
+    tree, disk = scratch / "tree", scratch / "disk"
+    make_old(tree)
+    env = {"PYRO_FAILPOINT": "files.change.step:12", "PYRO_FAILPOINT_SIGNAL": "STOP"}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        applied = pool.submit(patch_as_agent, tree, disk, PATCH.encode(), env)
+        try:
+            harness.wait_until(lambda: [one for one in harness.descendants() if one.state == "T"], "the patch stands still")
+            (tree / "dir").rename(tree / "moved")
+        finally:
+            for one in harness.descendants():
+                os.kill(one.pid, signal.SIGCONT)
+    end = file_agent.end_of(applied.result())
+    assert end["code"] == 18 and "moved the directory of" in end["message"], end
+    [staging] = [path for path in tree.iterdir() if path.name.startswith(".pyro-")]
+    assert str(staging) in end["hint"], end
+    old = {path.read_text() for path in staging.iterdir() if path.is_file() and not path.is_symlink()}
+    new = 0
+    for number in range(FILES):
+        text = (tree / f"moved/f{number}").read_text()
+        new += text == f"new {number}\n"
+        assert text == f"old {number}\n" or f"old {number}\n" in old, number
+    assert 0 < new < FILES
+    # All else is as before, and the next patch is applied.
+    (tree / "moved").rename(tree / "dir")
+    assert {path: what for path, what in state_of(tree).items() if not path.startswith((".pyro-", "dir"))} == {
+        path: what for path, what in both[0].items() if not path.startswith("dir")}
+    assert file_agent.end_of(patch_as_agent(tree, disk, LOOK))["error"] == 0
+    assert staging.exists() and list((disk / "changes").iterdir()) == []
+
+
+def test_a_recovery_that_cannot_put_all_back_says_so_once(scratch, both):
+    tree, disk = scratch / "tree", scratch / "disk"
+    make_old(tree)
+    assert patch_as_agent(tree, disk, PATCH.encode(), {"PYRO_FAILPOINT": "files.change.step:12"}).returncode == -signal.SIGKILL
+    (tree / "dir").rename(tree / "moved")
+    end = file_agent.end_of(patch_as_agent(tree, disk, LOOK, check=True))
+    assert end["code"] == 18 and "moved the directory of" in end["message"], end
+    assert any(path.name.startswith(".pyro-") for path in tree.iterdir())
+    assert file_agent.end_of(patch_as_agent(tree, disk, LOOK, check=True))["error"] == 0
+
+
 def text_of(pyro, task, name):
     done = pyro("task", "files", "read", "-q", task.id, name)
     assert done.code == 0, done

@@ -111,7 +111,7 @@ class Workspaces {
       // Notes of changes go by inodes, which a copy has not.
       PYRO_RETURN_IF_ERROR(Show(name));
       PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd data, OpenDataOf(name));
-      RecoverChanges(data.get());
+      RecoverChangesOfDead(data.get());
       if (::umount2(kWorkspace, MNT_DETACH) != 0) return sys::ErrnoError(errno, "umount");
     }
     PYRO_ASSIGN_OR_RETURN(current_, Copy(name));
@@ -243,7 +243,7 @@ Status Serve(bool boots) {
   options.sync = [&moves, &data] {
     moves.acquire();
     moves.release();
-    RecoverChanges(data.get());
+    RecoverChangesOfDead(data.get());
     return OkStatus();
   };
   DiskFreeze::Calls calls;
