@@ -114,16 +114,18 @@ bool HasControlCharacters(std::string_view bytes) {
   return false;
 }
 
-Status RenameNoReplace(int from_dir, const char* from, int to_dir, const char* to) {
-  if (::renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0) return OkStatus();
+// Sets errno if it fails.
+bool RenameNoReplace(int from_dir, const char* from, int to_dir, const char* to) {
+  if (::renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0) return true;
+  const int number = errno;
   // A file system without that: a name that is found free is taken a moment later.
   struct stat info {};
-  if ((errno == EINVAL || errno == ENOSYS) &&
-      ::fstatat(to_dir, to, &info, AT_SYMLINK_NOFOLLOW) != 0 &&
-      ::renameat(from_dir, from, to_dir, to) == 0) {
-    return OkStatus();
+  if ((number == EINVAL || number == ENOSYS) &&
+      ::fstatat(to_dir, to, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    return ::renameat(from_dir, from, to_dir, to) == 0;
   }
-  return sys::ErrnoError(errno, "rename", to);
+  errno = number;
+  return false;
 }
 
 }  // namespace
@@ -181,7 +183,7 @@ Staged::Staged(Staged&& other) noexcept
       summary_(std::move(other.summary_)) {}
 
 Staged::~Staged() {
-  if (!stage_.empty()) (void)sys::RemoveTree(stage_);
+  if (!stage_.empty()) RemoveStage({stage_, std::move(root_)});
 }
 
 Status Staged::Commit() {
@@ -192,17 +194,27 @@ Status Staged::Commit() {
     if (::rename(stage_.c_str(), target_.path.c_str()) != 0) {
       return sys::ErrnoError(errno, "rename", target_.path.native());
     }
-  } else if (const Status status =
-                 RenameNoReplace(AT_FDCWD, stage_.c_str(), AT_FDCWD, target_.path.c_str());
-             !status) {
-    if (status.error().sys_errno == EEXIST || status.error().sys_errno == ENOTEMPTY) {
-      return Exists(target_);
-    }
-    return status;
+  } else {
+    PYRO_RETURN_IF_ERROR(Rename());
   }
   stage_.clear();
-  if (target_.kind != ExportKind::kDirectory) return OkStatus();
-  return ApplyDirectories(root_.get(), directories_, target_.path.native());
+  return OkStatus();
+}
+
+// To a name that is free.
+Status Staged::Rename() {
+  const auto rename = [&] {
+    return RenameNoReplace(AT_FDCWD, stage_.c_str(), AT_FDCWD, target_.path.c_str());
+  };
+  const Status moved =
+      target_.kind == ExportKind::kDirectory
+          ? PlaceDirectory(root_.get(), "", directories_, target_.path.native(), rename)
+      : rename() ? OkStatus()
+                 : Status(sys::ErrnoError(errno, "rename", target_.path.native()));
+  if (moved || (moved.error().sys_errno != EEXIST && moved.error().sys_errno != ENOTEMPTY)) {
+    return moved;
+  }
+  return Exists(target_);
 }
 
 // From the directory in the destination up into it: the destination may be a mount point, or
@@ -214,23 +226,24 @@ Status Staged::MoveOut() {
     PYRO_ASSIGN_OR_RETURN(auto there, List(target_.path));
     if (there.size() != 1) return Exists(target_);
   }
-  Status moved = target_.fill ? MergeTree(root_.get(), dest.get(), where, directories_)
-                              : MoveEach(root_.get(), dest.get());
-  if (!moved) {
-    // A disk that is full in the middle: the directories that have come have their modes.
-    directories_.erase("");
-    (void)ApplyDirectories(dest.get(), directories_, where, Absent::kLeftOut);
-    return moved;
-  }
+  PYRO_RETURN_IF_ERROR(target_.fill ? MergeTree(root_.get(), dest.get(), where, directories_)
+                                    : MoveEach(root_.get(), dest.get()));
   PYRO_RETURN_IF_ERROR(sys::RemoveTree(stage_));
-  root_ = std::move(dest);
-  return OkStatus();
+  return ApplyDirectories(dest.get(), directories_, where);  // Its own, if the archive has it.
 }
 
-Status Staged::MoveEach(int from, int to) const {
+Status Staged::MoveEach(int from, int to) {
   PYRO_ASSIGN_OR_RETURN(const auto names, List(stage_));
   for (const std::string& name : names) {
-    PYRO_RETURN_IF_ERROR(RenameNoReplace(from, name.c_str(), to, name.c_str()));
+    const auto rename = [&] { return RenameNoReplace(from, name.c_str(), to, name.c_str()); };
+    if (!directories_.contains(name)) {
+      if (!rename()) return sys::ErrnoError(errno, "rename", name);
+      continue;
+    }
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd directory,
+                          sys::OpenFile(stage_ / name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    PYRO_RETURN_IF_ERROR(
+        PlaceDirectory(directory.get(), name, directories_, target_.path.native(), rename));
   }
   return OkStatus();
 }

@@ -79,8 +79,9 @@ class Staged {
 
   Staged() = default;
 
+  Status Rename();
   Status MoveOut();
-  Status MoveEach(int from, int to) const;
+  Status MoveEach(int from, int to);
 
   ExportTarget target_;          // Its path is absolute.
   std::filesystem::path stage_;  // Empty: nothing to remove.

@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "archive/tree_extractor.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
@@ -57,15 +58,22 @@ class Merger {
       const bool there = ::fstatat(into, leaf.c_str(), &old_info, AT_SYMLINK_NOFOLLOW) == 0;
       const bool directory = S_ISDIR(new_info.st_mode);
       if (there && directory != S_ISDIR(old_info.st_mode)) return InTheWay(whole, directory);
-      if (!there || !directory) {
-        if (!move || ::renameat(from, leaf.c_str(), into, leaf.c_str()) == 0) continue;
-        return sys::ErrnoError(errno, "replace", whole);
+      if (!move && !(there && directory)) continue;
+      const auto rename = [&] { return ::renameat(from, leaf.c_str(), into, leaf.c_str()) == 0; };
+      if (!directory) {
+        if (!rename()) return sys::ErrnoError(errno, "replace", whole);
+        continue;
       }
       const sys::UniqueFd below(::openat(from, leaf.c_str(), kOpenMerged));
+      if (!below.valid()) return sys::ErrnoError(errno, "enter", whole);
+      const std::string child = name + (name.empty() ? "" : "/") + leaf;
+      if (!there) {
+        PYRO_RETURN_IF_ERROR(PlaceDirectory(below.get(), child, states_, where_, rename));
+        continue;
+      }
       const sys::UniqueFd there_fd(::openat(into, leaf.c_str(), kOpenMerged));
-      if (!below.valid() || !there_fd.valid()) return sys::ErrnoError(errno, "enter", whole);
-      PYRO_RETURN_IF_ERROR(
-          Merge(below.get(), there_fd.get(), name + (name.empty() ? "" : "/") + leaf, move));
+      if (!there_fd.valid()) return sys::ErrnoError(errno, "enter", whole);
+      PYRO_RETURN_IF_ERROR(Merge(below.get(), there_fd.get(), child, move));
     }
     return OkStatus();
   }

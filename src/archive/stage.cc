@@ -20,6 +20,7 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/random.h"
+#include "sys/tree_steps.h"
 
 namespace pyro::archive {
 namespace {
@@ -72,7 +73,7 @@ bool IsOwn(const struct stat& directory) {
 }
 
 void RemoveIfAbandoned(int directory, const fs::path& path, const std::string& name) {
-  const sys::UniqueFd fd(
+  sys::UniqueFd fd(
       ::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat held {};
   struct stat named {};
@@ -80,7 +81,27 @@ void RemoveIfAbandoned(int directory, const fs::path& path, const std::string& n
   if (!S_ISREG(held.st_mode) && !S_ISDIR(held.st_mode)) return;
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return;
   if (::fstatat(directory, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0) return;
-  if (IsSame(held, named)) (void)sys::RemoveTree(path / name);
+  if (IsSame(held, named)) RemoveStage({path / name, std::move(fd)});
+}
+
+// So that what is in the directories below can be removed.
+void MakeWritable(int directory) {
+  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* const handle = copy < 0 ? nullptr : ::fdopendir(copy);
+  if (handle == nullptr) {
+    if (copy >= 0) ::close(copy);
+    return;
+  }
+  while (const dirent* const entry = ::readdir(handle)) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    const sys::UniqueFd below(
+        ::openat(directory, entry->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!below.valid()) continue;
+    (void)sys::ChangeMode(below.get(), 0700);
+    MakeWritable(below.get());
+  }
+  ::closedir(handle);
 }
 
 }  // namespace
@@ -98,6 +119,13 @@ Result<Stage> MakeStageFile(const fs::path& directory, mode_t mode) {
   return Make(directory, [mode](const fs::path& path) {
     return sys::OpenFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   });
+}
+
+void RemoveStage(Stage stage) {
+  if (sys::RemoveTree(stage.path)) return;
+  (void)::fchmod(stage.fd.get(), 0700);
+  MakeWritable(stage.fd.get());
+  (void)sys::RemoveTree(stage.path);
 }
 
 void RemoveAbandonedStages(const fs::path& directory) {

@@ -19,6 +19,9 @@ struct Stage {
 Result<Stage> MakeStageDirectory(const std::filesystem::path& directory);
 Result<Stage> MakeStageFile(const std::filesystem::path& directory, mode_t mode);
 
+// Directories in it may be shut.
+void RemoveStage(Stage stage);
+
 // Removes what killed exports have left in `directory`: what is named as a stage of this user and
 // this boot of the host, and is locked by no process any more. Nothing is removed from a directory
 // in which other users may rename files, since one of them could pass off another file as a stage.

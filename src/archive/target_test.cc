@@ -9,6 +9,7 @@
 #include "archive/formats.h"
 #include "archive/stage.h"
 #include "archive/test_support.h"
+#include "archive/tree_extractor.h"
 #include "sys/test_directory.h"
 
 namespace pyro::archive {
@@ -245,6 +246,58 @@ TEST_F(FillTest, DirectoriesThatMayNotBeWrittenToComeToAUserOtherThanRoot) {
   for (const char* name : {"new", "new/below", "there/new"}) {
     fs::permissions(out_ / name, fs::perms(0755));
   }
+}
+
+TEST_F(FillTest, ADirectoryHasItsModesBeforeItsPlace) {
+  const fs::path from = root_ / "from";
+  fs::create_directories(from / "below/shut");
+  for (const char* name : {"", "below", "below/shut"}) {
+    fs::permissions(from / name, fs::perms(0700));
+  }
+  DirectoryStates states;
+  states["d"] = {0750, true, 1'000'000'000, 0};
+  states["d-other"] = {0711, false, 0, 0};
+  states["d/below"] = {0751, false, 0, 0};
+  states["d/below/shut"] = {0500, false, 0, 0};
+  const auto fd = sys::OpenFile(from, O_RDONLY | O_DIRECTORY);
+  bool asked = false;
+  // A kill at any moment finds what this one does.
+  const Status placed = PlaceDirectory(fd->get(), "d", states, out_, [&] {
+    asked = true;
+    struct stat info {};
+    const auto mode = [&](const fs::path& path) {
+      return ::lstat(path.c_str(), &info) == 0 ? info.st_mode & 07777 : 0;
+    };
+    EXPECT_EQ(mode(from / "below/shut"), 0500U);
+    EXPECT_EQ(mode(from / "below"), 0751U);
+    EXPECT_EQ(mode(from), 0750U);
+    EXPECT_EQ(info.st_mtim.tv_sec, 1'000'000'000);
+    return ::rename(from.c_str(), (out_ / "d").c_str()) == 0;
+  });
+  ASSERT_TRUE(placed.ok()) << placed.error().message;
+  EXPECT_TRUE(asked);
+  ASSERT_EQ(states.size(), 1U);
+  EXPECT_EQ(states.begin()->first, "d-other");
+  fs::permissions(out_ / "d/below/shut", fs::perms(0700));
+}
+
+TEST_F(FillTest, AStageWithShutDirectoriesIsRemoved) {
+  const bool root = ::geteuid() == 0;
+  constexpr uid_t kOther = 65534;
+  for (const fs::path& path : {directory_.path(), root_}) {
+    ASSERT_TRUE(!root || ::chown(path.c_str(), kOther, kOther) == 0);
+  }
+  if (root) ::setfsuid(kOther);  // Without root's right to write anywhere.
+  auto stage = MakeStageDirectory(root_);
+  if (root && !stage.ok()) ::setfsuid(0);
+  ASSERT_TRUE(stage.ok());
+  const fs::path path = stage->path;
+  for (const char* name : {"a", "a/b"}) ASSERT_EQ(::mkdir((path / name).c_str(), 0700), 0);
+  WriteFile(path / "a/b/f", "x");
+  for (const char* name : {"a/b", "a", ""}) ASSERT_EQ(::chmod((path / name).c_str(), 0500), 0);
+  RemoveStage(std::move(*stage));
+  if (root) ::setfsuid(0);
+  EXPECT_FALSE(fs::exists(path));
 }
 
 TEST_F(FillTest, WhatIsInTheWayLeavesAllAsItWas) {

@@ -39,6 +39,14 @@ void SetTimes(timespec (&times)[2], std::int64_t seconds, long nanoseconds) {
   times[1] = {static_cast<time_t>(seconds), nanoseconds};
 }
 
+// Sets errno if it fails.
+bool ApplyState(int directory, const DirectoryState& state) {
+  timespec times[2];
+  SetTimes(times, state.seconds, state.nanoseconds);
+  return ::fchmod(directory, state.mode) == 0 &&
+         (!state.listed || ::futimens(directory, times) == 0);
+}
+
 }  // namespace
 
 Status TreeExtractor::Run() {
@@ -207,8 +215,7 @@ Status ExtractContent(int fd, const Entry& entry, TarReader& reader, const std::
   return OkStatus();
 }
 
-Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where,
-                        Absent absent) {
+Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where) {
   // In reverse order a directory comes after all entries below it, and can still be entered for
   // them.
   for (auto it = directories.rbegin(); it != directories.rend(); ++it) {
@@ -220,15 +227,42 @@ Status ApplyDirectories(int root, const DirectoryStates& directories, const std:
           ::openat(fd.get(), name.substr(begin, end - begin).c_str(), kOpenDirectory));
       begin = end + 1;
     }
-    if (!fd.valid() && errno == ENOENT && absent == Absent::kLeftOut) continue;
-    timespec times[2];
-    SetTimes(times, state.seconds, state.nanoseconds);
-    if (!fd.valid() || ::fchmod(fd.get(), state.mode) != 0 ||
-        (state.listed && ::futimens(fd.get(), times) != 0)) {
+    if (!fd.valid() || !ApplyState(fd.get(), state)) {
       return sys::ErrnoError(errno, "set the mode of", where + "/" + name);
     }
   }
   return OkStatus();
+}
+
+Status PlaceDirectory(int directory, const std::string& name, DirectoryStates& directories,
+                      const std::string& where, const std::function<bool()>& rename) {
+  DirectoryState own;
+  if (const auto found = directories.find(name); found != directories.end()) {
+    own = found->second;
+    directories.erase(found);
+  }
+  DirectoryStates below;
+  const std::string prefix = name.empty() ? "" : name + "/";
+  for (auto it = directories.lower_bound(prefix);
+       it != directories.end() && it->first.starts_with(prefix); it = directories.erase(it)) {
+    below.insert_or_assign(it->first.substr(prefix.size()), it->second);
+  }
+  const std::string path = name.empty() ? where : where + "/" + name;
+  PYRO_RETURN_IF_ERROR(ApplyDirectories(directory, below, path));
+  // What a kill leaves of a stage has to be readable for the one that removes it.
+  constexpr unsigned kReadable = 0500;
+  bool applied = (own.mode & kReadable) == kReadable;
+  if (applied && !ApplyState(directory, own))
+    return sys::ErrnoError(errno, "set the mode of", path);
+  bool moved = rename();
+  // A directory that goes into another one is written to.
+  if (!moved && errno == EACCES && applied && (own.mode & 0200) == 0) {
+    applied = false;
+    moved = ::fchmod(directory, own.mode | 0200) == 0 && rename();
+  }
+  if (!moved) return sys::ErrnoError(errno, "rename", path);
+  if (applied || ApplyState(directory, own)) return OkStatus();
+  return sys::ErrnoError(errno, "set the mode of", path);
 }
 
 }  // namespace pyro::archive

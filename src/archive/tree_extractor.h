@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "archive/extract.h"
@@ -56,10 +57,14 @@ class TreeExtractor {
 // The content, mode and time of a regular file, into a new and empty one.
 Status ExtractContent(int fd, const Entry& entry, TarReader& reader, const std::string& where);
 
-// Gives the directories below `root`, and it itself, their modes and times. One that is not there
-// is an error, or is left out.
-enum class Absent { kIsError, kLeftOut };
-Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where,
-                        Absent absent = Absent::kIsError);
+// Gives the directories below `root`, and it itself, their modes and times.
+Status ApplyDirectories(int root, const DirectoryStates& directories, const std::string& where);
+
+// Moves a directory to its place by `rename`, which sets errno. Those below it, and it itself, have
+// their modes and times before, so that a kill leaves no other; only one that its user may not read
+// or write gets its own right after. `directory` is it, open; `name` is its name in `directories`,
+// from which all of them go.
+Status PlaceDirectory(int directory, const std::string& name, DirectoryStates& directories,
+                      const std::string& where, const std::function<bool()>& rename);
 
 }  // namespace pyro::archive
