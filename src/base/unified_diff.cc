@@ -41,6 +41,12 @@ std::optional<std::string_view> After(std::string_view line, std::string_view pr
   return line.substr(prefix.size());
 }
 
+// Of a file without a newline at its end. Its words are those of a language, as git has it too.
+bool MarksMissingNewline(std::string_view line) {
+  constexpr std::size_t kShortest = 12;
+  return line.starts_with("\\ ") && line.size() >= kShortest;
+}
+
 // One side of a file, as "---" or "+++" has it.
 struct Side {
   std::string name;
@@ -312,10 +318,12 @@ class DiffParser {
     // A line too many would be lost without a word.
     const std::string_view next = Peek();
     if (!rest_.empty() && !next.empty() &&
-        std::string_view(" +-").find(next[0]) != std::string_view::npos &&
+        std::string_view(" +-\\").find(next[0]) != std::string_view::npos &&
         !next.starts_with("--- ") && next != "-- " && next != "--") {
       Take();
-      return Wrong("a line behind the end of a hunk, whose numbers are too small", file.new_path);
+      return Wrong(next[0] == '\\' ? "a line with '\\' that marks no missing newline"
+                                   : "a line behind the end of a hunk, whose numbers are too small",
+                   file.new_path);
     }
     return OkStatus();
   }
@@ -355,7 +363,7 @@ class DiffParser {
       if (rest_.empty()) return Wrong("the patch ends within a hunk", file.new_path);
       const std::string_view line = Take();
       const char sign = line.empty() ? ' ' : line[0];
-      if (sign == '\\' && !std::exchange(marked, true)) continue;
+      if (MarksMissingNewline(line) && !std::exchange(marked, true)) continue;
       marked = false;
       if (sign != ' ' && sign != '-' && sign != '+') {
         return Wrong("a line of a hunk begins with no space, '-' or '+'", file.new_path);
@@ -368,7 +376,7 @@ class DiffParser {
         return Wrong("a hunk has other lines than its header says", file.new_path);
       }
     }
-    if (Peek().starts_with("\\ ")) Take();
+    if (MarksMissingNewline(Peek())) Take();
     hunk.body = body.substr(0, body.size() - rest_.size());
     file.hunks.push_back(hunk);
     return OkStatus();

@@ -146,6 +146,10 @@ TEST(UnifiedDiffTest, NewlinesAtTheEndCount) {
   EXPECT_EQ(Applied("--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n one\n-two\n+two\n\\ No newline at end\n",
                     "one\ntwo\n"),
             "one\ntwo");
+  EXPECT_EQ(Applied("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-two\n+zwei\n\\ Kein Zeilenumbruch am "
+                    "Dateiende.\n",
+                    "two\n"),
+            "zwei");
   // An empty line whose space went on the way, and a line that ends as in DOS.
   EXPECT_EQ(Applied("--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@\n a\n\n-b\r\n+c\r\n", "a\n\nb\r\n"),
             "a\n\nc\r\n");
@@ -265,6 +269,24 @@ TEST(UnifiedDiffTest, AMalformedHunkIsRefusedWithItsLine) {
             "line 3 of the patch: a hunk's header is malformed");
   EXPECT_EQ(Refused("@@ -1 +1 @@\n-x\n+y\n").message,
             "line 1 of the patch: a hunk without the name of its file");
+}
+
+TEST(UnifiedDiffTest, ALineWithABackslashThatMarksNothingIsRefused) {
+  const std::string hunk = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-x\n+y\n";
+  const std::string mark = "\\ No newline at end of file\n";
+  const std::string next = "--- a/g\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n";
+  EXPECT_TRUE(ParseDiff(hunk + mark + next, {}).ok());
+  for (const std::string& bad : {std::string("\\\n"), std::string("\\ short\n"),
+                                 std::string("\\x No newline at end\n"), mark + mark}) {
+    for (const std::string& after : {std::string(), next}) {
+      const auto parsed = ParseDiff(hunk + bad + after, {});
+      ASSERT_FALSE(parsed.ok()) << bad;
+      EXPECT_NE(parsed.error().message.find("marks no missing newline"), std::string::npos)
+          << parsed.error().message;
+      EXPECT_EQ(parsed.error().path, "f");
+    }
+  }
+  EXPECT_FALSE(ParseDiff("--- a/f\n+++ b/f\n@@ -1,2 +1 @@\n-x\n\\\n-y\n+z\n", {}).ok());
 }
 
 }  // namespace
