@@ -122,3 +122,27 @@ def test_a_sync_that_is_killed_at_a_named_point_is_ended_by_the_next(pyro, creat
     kills = kill_syncs(pyro, create, scratch)[1]
     assert {name.split()[0].split(":")[0] for name in kills} == {*failpoints.SYNC}
     assert kills.total() == len(failpoints.SYNC_PUSH) + len(failpoints.SYNC_PULL) + 2
+
+
+@pytest.mark.parametrize("pull", [False, True], ids=["push", "pull"])
+def test_a_sync_that_is_killed_while_a_file_becomes_a_directory_needs_no_choice(pyro, create, scratch, pull):
+    """By hand, as a kill between the removal of the one and the coming of the other leaves it."""
+    top = scratch / "top"
+    top.mkdir()
+    for name in ("file", "other"):
+        (top / name).write_text("old\n")
+    (top / "directory").mkdir()
+    task = create("--source-path", top)
+    script = "rm file other; rmdir directory; mkdir file; echo new > file/f; echo new > directory; ln -s x other"
+    words = ("task", "sync", "-q", task.id, top, *(("--pull",) if pull else ()))
+    if pull:
+        assert task.exec("sh", "-c", script).code == 0
+        subprocess.run(["sh", "-c", "rm file other; rmdir directory"], cwd=top, check=True)
+    else:
+        subprocess.run(["sh", "-c", script], cwd=top, check=True)
+        assert task.exec("sh", "-c", "rm file other; rmdir directory").code == 0
+    done = pyro(*words)
+    assert done.code == 0, done
+    look = "ls -F; cat file/f directory; readlink other"
+    there = (task.exec("sh", "-c", look).text, subprocess.run(["sh", "-c", look], cwd=top, check=True, capture_output=True, text=True).stdout)
+    assert there == ("directory\nfile/\nother@\nnew\nnew\nx\n",) * 2

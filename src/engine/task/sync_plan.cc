@@ -116,6 +116,11 @@ class Planner {
                 nullptr};
     one.source = push_ ? one.host : one.guest;
     one.target = push_ ? one.guest : one.host;
+    // What is of another kind on one side and gone on the other: the old thing is gone on both, and
+    // the new one is of one side alone. So a sync that was killed in such a change goes on.
+    const TreeEntry* const only = one.host == nullptr ? one.guest : one.host;
+    const bool on_one = (one.host == nullptr) != (one.guest == nullptr);
+    if (on_one && one.base != nullptr && only->type != one.base->type) one.base = nullptr;
     if (one.source != nullptr && one.source->type == 'o') {
       plan_.left_out.push_back(path);
       return KeepBase(one);

@@ -134,6 +134,35 @@ TEST_F(SyncPlanTest, WhatChangedOnBothSidesIsAConflictUnlessItBecameTheSame) {
   EXPECT_EQ(Plan().kept.at("both").digest, std::uint64_t{'a'}) << "it stays a conflict";
 }
 
+TEST_F(SyncPlanTest, WhatBecameOfAnotherKindIsNewWhereTheOtherSideHasNothing) {
+  // A push that was killed between the removal of the old thing and the coming of the new one.
+  All("now d", File('a'));
+  Host("now d", Other('d'));
+  Host("now d/x", File('x'));
+  trees_.guest.erase("now d");
+  All("now f", Other('d'));
+  Base("now f/x", File('x'));
+  Host("now f", File('f'));
+  trees_.guest.erase("now f");
+  All("now l", File('l'));
+  Host("now l", Other('l', "x"));
+  trees_.guest.erase("now l");
+  EXPECT_EQ(Conflicts(), "");
+  EXPECT_EQ(Steps(), "added now d, added now d/x, added now f, added now l, ");
+  // The other way it is a change of the host alone.
+  options_.source = SyncSide::kTask;
+  EXPECT_EQ(Conflicts(), "");
+  EXPECT_EQ(Steps(), "");
+  EXPECT_EQ(Plan().kept.count("now d"), 0U);
+  options_.source = SyncSide::kHost;
+  EXPECT_EQ(Steps(), "added now d, added now d/x, added now f, added now l, ");
+  // One of the same kind was changed here and removed there.
+  All("f", File('f'));
+  Host("f", File('F'));
+  trees_.guest.erase("f");
+  EXPECT_EQ(Conflicts(), "f modified/removed, ");
+}
+
 TEST_F(SyncPlanTest, WithoutABaseWhatIsEqualIsCommonAndNothingIsRemoved) {
   Host("equal", File('e'));
   Guest("equal", File('e'));

@@ -137,6 +137,8 @@ fs::path SyncStates::FileOf(const SyncPair& pair) const {
 Result<std::optional<SyncState>> SyncStates::Read(const SyncPair& pair) const {
   auto text = sys::ReadFile(FileOf(pair), kMaxSyncStateBytes);
   if (!text && text.error().code == ErrorCode::kNotFound) return std::optional<SyncState>();
+  // Larger than any that is written. The next one takes its place.
+  if (!text && text.error().code == ErrorCode::kLimit) return BrokenState();
   if (!text) return std::move(text).error();
   return ParseSyncState(pair, *text);
 }
@@ -144,7 +146,9 @@ Result<std::optional<SyncState>> SyncStates::Read(const SyncPair& pair) const {
 Status SyncStates::Write(const SyncPair& pair, const SyncState& state) const {
   const std::string text = SyncStateText(pair, state);
   if (state.tree.size() > kMaxSynced || text.size() > kMaxSyncStateBytes) {
-    return MakeError(ErrorCode::kLimit, "there are too many files for the state of a sync");
+    return MakeError(ErrorCode::kLimit, "there are too many files for the state of a sync",
+                     "leave some out with exclude or an ignore file, or sync directories in it "
+                     "each by itself");
   }
   const fs::path file = FileOf(pair);
   struct stat info {};

@@ -71,6 +71,33 @@ TEST(SyncStatesTest, ABrokenStateIsSaidToBeOne) {
   EXPECT_FALSE(ParseSyncState({"/other", "/workspace"}, text)->has_value());
 }
 
+TEST(SyncStatesTest, AStateThatIsTooLargeIsBrokenAndTheNextTakesItsPlace) {
+  const sys::TestDirectory scratch;
+  const auto states = SyncStates::Begin(scratch.path(), Deadline::Never());
+  ASSERT_TRUE(states->Write(kPair, SomeState()).ok());
+  for (const auto& one : fs::directory_iterator(scratch.path() / "sync")) {
+    if (one.path().filename() != ".lock") fs::resize_file(one.path(), kMaxSyncStateBytes + 1);
+  }
+  const auto read = states->Read(kPair);
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().code, ErrorCode::kDataLoss) << read.error().message;
+  ASSERT_TRUE(states->Write(kPair, SomeState()).ok());
+  EXPECT_TRUE(states->Read(kPair)->has_value());
+}
+
+TEST(SyncStatesTest, AStateThatWouldBeTooLargeIsRefusedWithAWayOut) {
+  const sys::TestDirectory scratch;
+  const auto states = SyncStates::Begin(scratch.path(), Deadline::Never());
+  ASSERT_TRUE(states->Write(kPair, SomeState()).ok());
+  SyncState large = SomeState();
+  large.tree["l"].target.assign(kMaxSyncStateBytes, 'x');
+  const auto written = states->Write(kPair, large);
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code, ErrorCode::kLimit);
+  EXPECT_NE(written.error().hint.find("exclude"), std::string::npos) << written.error().hint;
+  EXPECT_TRUE(states->Read(kPair)->has_value()) << "the old one stays";
+}
+
 TEST(SyncStatesTest, WhatAKilledProcessHasLeftIsRemoved) {
   const sys::TestDirectory scratch;
   ASSERT_TRUE(SyncStates::Begin(scratch.path(), Deadline::Never())->Write(kPair, {}).ok());
