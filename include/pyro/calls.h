@@ -157,6 +157,8 @@ struct WriteTaskFileRequest : TaskPathRequest {
 };
 
 struct ListTaskFilesRequest : TaskPathRequest {
+  ListTaskFilesRequest() { path = "."; }  // The workspace.
+
   std::int64_t depth = 1;  // 1: the directory's own entries.
   std::int64_t limit = 10'000;
 };

@@ -230,6 +230,7 @@ struct TaskDiff {
   std::int64_t removed = 0;
   std::int64_t modified = 0;
   std::vector<TaskChange> changes;  // By their paths.
+  std::optional<Restart> restart;   // As in ExportedPath.
 };
 
 // The numbers of a TaskDiff.
@@ -355,21 +356,24 @@ struct TaskFile {
 // The same by itself; its path is absolute.
 struct TaskFileInfo : TaskFile {
   std::string task_id;
+  std::optional<Restart> restart;  // As in ExportedPath.
 };
 
 struct TaskFileList {
   std::string task_id;
-  std::string path;               // Absolute.
-  std::vector<TaskFile> entries;  // A directory before what is in it; by their names' bytes.
-  bool truncated = false;         // There are more entries than the call asked for.
+  std::string path;                // Absolute.
+  std::vector<TaskFile> entries;   // A directory before what is in it; by their names' bytes.
+  bool truncated = false;          // There are more entries than the call asked for.
+  std::optional<Restart> restart;  // As in ExportedPath.
 };
 
 // What a read gave to its caller.
 struct TaskFileRead {
   std::string task_id;
-  std::string path;              // Absolute.
-  std::uint64_t bytes = 0;       // So many were read.
-  std::uint64_t file_bytes = 0;  // The size of the file when it was opened.
+  std::string path;                // Absolute.
+  std::uint64_t bytes = 0;         // So many were read.
+  std::uint64_t file_bytes = 0;    // The size of the file when it was opened.
+  std::optional<Restart> restart;  // As in ExportedPath.
 };
 
 // What a batch has written.
@@ -378,6 +382,7 @@ struct TaskFilesWritten {
   std::string path;  // Absolute: the directory that relative names count from.
   std::int64_t files = 0;
   std::uint64_t bytes = 0;
+  std::optional<Restart> restart;  // As in ExportedPath.
 };
 
 // A copy between this host and a task.
@@ -420,14 +425,16 @@ struct SyncedTask {
   std::vector<TaskSyncChange> changes;
   std::vector<TaskSyncConflict> conflicts;  // Of a dry run.
   bool truncated = false;                   // There is more than is listed.
+  std::optional<Restart> restart;           // As in ExportedPath.
   std::vector<std::string> notices;         // What was left out, and more that its user must know.
 };
 
 // A watch that has ended.
 struct TaskFilesWatched {
   std::string task_id;
-  std::string path;          // Absolute.
-  std::int64_t changes = 0;  // So many were told.
+  std::string path;                // Absolute.
+  std::int64_t changes = 0;        // So many were told.
+  std::optional<Restart> restart;  // As in ExportedPath.
 };
 
 // A hunk of a patch that was found at another line than the patch says.
@@ -454,13 +461,15 @@ struct TaskPatch {
   std::vector<PatchedFile> files;  // In the order of the patch.
   std::int64_t added_lines = 0;
   std::int64_t removed_lines = 0;
+  std::optional<Restart> restart;    // As in ExportedPath.
   std::vector<std::string> notices;  // What the patch mentions and does not have.
 };
 
 struct TaskPathRemoved {
   std::string task_id;
-  std::string path;          // Absolute.
-  std::int64_t entries = 0;  // With what was below it; 0: there was none.
+  std::string path;                // Absolute.
+  std::int64_t entries = 0;        // With what was below it; 0: there was none.
+  std::optional<Restart> restart;  // As in ExportedPath.
 };
 
 }  // namespace pyro

@@ -597,14 +597,14 @@ class Calls(Caller):
             dry_run=dry_run)
         return answer
 
-    def list_task_files(self, task_id: str, path: str, *, user: Optional[str] = None, depth: int = 1,
+    def list_task_files(self, task_id: str, path: str = ".", *, user: Optional[str] = None, depth: int = 1,
                         limit: int = 10000) -> results.TaskFileList:
         """Returns what a directory of the guest holds, by name; symbolic links in it are not followed.
         ``depth``: how many directories deep, up to 1000. ``limit``: the most entries, up to 100000;
         ``truncated`` says that there are more. A name that is not UTF-8 has surrogate escapes, as in
         os.listdir. NotDirectoryError: something else is there.
         """
-        answer: results.TaskFileList = self._call("task files list", task_id=task_id, path=path, user=user,
+        answer: results.TaskFileList = self._call("task files list", task_id=task_id, user=user, path=path,
             depth=depth, limit=limit)
         return answer
 
@@ -1034,7 +1034,7 @@ class TaskCalls:
         return self._pyro.sync_task(self.task_id, host_path=host_path, path=path, pull=pull, prefer=prefer,
             exclude=exclude, no_ignore=no_ignore, delete_unknown=delete_unknown, dry_run=dry_run)
 
-    def list_files(self, path: str, *, user: Optional[str] = None, depth: int = 1,
+    def list_files(self, path: str = ".", *, user: Optional[str] = None, depth: int = 1,
                    limit: int = 10000) -> results.TaskFileList:
         """Pyro.list_task_files for this task."""
         return self._pyro.list_task_files(self.task_id, path, user=user, depth=depth, limit=limit)

@@ -554,6 +554,7 @@ class TaskDiff(TypedDict):
     modified: int  # Paths whose type, mode or content is another.
     count: int
     changes: list[TaskChange]  # All of these, by their paths.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskDiffBytes(TypedDict):
@@ -566,6 +567,7 @@ class TaskDiffBytes(TypedDict):
     modified: int
     count: int
     changes: list[TaskChangeBytes]
+    restart: Optional[Restart]
 
 
 class TaskChangeCounts(TypedDict):
@@ -668,6 +670,7 @@ class TaskPatch(Notices):
     files: list[PatchedFile]  # In the order of the patch.
     added_lines: int  # In all files together.
     removed_lines: int  # In all files together.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskSyncChange(TypedDict):
@@ -702,6 +705,7 @@ class SyncedTask(Notices):
     changes: list[TaskSyncChange]  # The first 1000.
     conflicts: list[TaskSyncConflict]  # Of a dry run: what changed on both sides, 1000.
     truncated: bool  # There is more than is listed.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskFile(TypedDict):
@@ -726,6 +730,7 @@ class TaskFileList(TypedDict):
     count: int
     entries: list[TaskFile]  # By name, a directory before what is in it; links are not followed.
     truncated: bool  # More entries are there than listed.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskFileRead(TypedDict):
@@ -735,12 +740,14 @@ class TaskFileRead(TypedDict):
     path: str  # The absolute path in the guest.
     bytes: int  # Bytes that were read.
     file_bytes: int  # The size of the file.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskFileInfo(TaskFile):
     """The same by itself."""
 
     task_id: str  # The task's id.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskFilesWritten(TypedDict):
@@ -750,6 +757,7 @@ class TaskFilesWritten(TypedDict):
     path: str  # The absolute path in the guest.
     files: int  # The files that were written.
     bytes: int  # Their bytes.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskPathRemoved(TypedDict):
@@ -758,6 +766,7 @@ class TaskPathRemoved(TypedDict):
     task_id: str  # The task's id.
     path: str  # The absolute path in the guest.
     entries: int  # What was removed, with what was below it; 0: nothing was there.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskFilesWatched(TypedDict):
@@ -766,6 +775,7 @@ class TaskFilesWatched(TypedDict):
     task_id: str  # The task's id.
     path: str  # The absolute path in the guest.
     changes: int  # The changes that were told.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class EnvironmentInfo(TypedDict):

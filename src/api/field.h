@@ -77,9 +77,8 @@ struct Field {
   Unit unit = Unit::kNone;
   Presence presence = Presence::kAlways;
   bool required = false;
-  bool positional = false;       // On the command line, without a name.
-  bool checked_at_once = false;  // The parser of the command line refuses what is below `least`.
-  bool host_path = false;        // Is, or goes with, a path of the host.
+  bool positional = false;  // On the command line, without a name.
+  bool host_path = false;   // Is, or goes with, a path of the host.
 
   // A copy with another value of one member.
   template <typename T>
@@ -98,7 +97,6 @@ struct Field {
   }
   // Of a text: the most bytes. It is then a name: without control and format characters.
   constexpr Field Longest(std::int64_t bytes) const { return With(&Field::most, bytes); }
-  constexpr Field CheckedAtOnce() const { return With(&Field::checked_at_once, true); }
   constexpr Field Of(Unit one) const { return With(&Field::unit, one); }
   constexpr Field NullIfUnset() const { return With(&Field::presence, Presence::kNull); }
   constexpr Field OutIfUnset() const { return With(&Field::presence, Presence::kLeftOut); }

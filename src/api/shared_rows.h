@@ -74,6 +74,13 @@ constexpr Field UserRow() {
       .ForModels("Name or uid, and :group.");
 }
 
+// Of a call that starts a task's guest if it is off.
+template <typename Owner>
+constexpr Field RestartRow() {
+  return Row<Owner, &Owner::restart>(
+      "restart", "What of the task the stop has kept; null: it was not stopped");
+}
+
 template <typename Owner>
 constexpr Field TaskIdRow() {
   return Row<Owner, &Owner::task_id>("task_id", "The task's id");

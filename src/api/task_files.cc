@@ -28,6 +28,7 @@ constexpr Field kTaskFile[] = {
 constexpr Field kTaskFileInfo[] = {
     Inline<TaskFileInfo, TaskFile>(),
     TaskIdRow<TaskFileInfo>(),
+    RestartRow<TaskFileInfo>(),
 };
 
 template <typename Owner>
@@ -42,6 +43,7 @@ constexpr Field kTaskFileList[] = {
         "entries", "By name, a directory before what is in it; links are not followed")
         .Counted(),
     Row<TaskFileList, &TaskFileList::truncated>("truncated", "More entries are there than listed"),
+    RestartRow<TaskFileList>(),
 };
 
 constexpr Field kTaskFileRead[] = {
@@ -50,6 +52,7 @@ constexpr Field kTaskFileRead[] = {
     Row<TaskFileRead, &TaskFileRead::bytes>("bytes", "Bytes that were read").Of(Unit::kBytes),
     Row<TaskFileRead, &TaskFileRead::file_bytes>("file_bytes", "The size of the file")
         .Of(Unit::kBytes),
+    RestartRow<TaskFileRead>(),
 };
 
 constexpr Field kTaskFilesWritten[] = {
@@ -57,12 +60,14 @@ constexpr Field kTaskFilesWritten[] = {
     GuestPathRow<TaskFilesWritten>(),
     Row<TaskFilesWritten, &TaskFilesWritten::files>("files", "The files that were written"),
     Row<TaskFilesWritten, &TaskFilesWritten::bytes>("bytes", "Their bytes").Of(Unit::kBytes),
+    RestartRow<TaskFilesWritten>(),
 };
 
 constexpr Field kTaskFilesWatched[] = {
     TaskIdRow<TaskFilesWatched>(),
     GuestPathRow<TaskFilesWatched>(),
     Row<TaskFilesWatched, &TaskFilesWatched::changes>("changes", "The changes that were told"),
+    RestartRow<TaskFilesWatched>(),
 };
 
 constexpr Field kTaskPathRemoved[] = {
@@ -70,6 +75,7 @@ constexpr Field kTaskPathRemoved[] = {
     GuestPathRow<TaskPathRemoved>(),
     Row<TaskPathRemoved, &TaskPathRemoved::entries>(
         "entries", "What was removed, with what was below it; 0: nothing was there"),
+    RestartRow<TaskPathRemoved>(),
 };
 
 constexpr Field kPatchOffset[] = {
@@ -97,6 +103,7 @@ constexpr Field kTaskPatch[] = {
     Row<TaskPatch, &TaskPatch::files>("files", "In the order of the patch").Counted(),
     Row<TaskPatch, &TaskPatch::added_lines>("added_lines", "In all files together"),
     Row<TaskPatch, &TaskPatch::removed_lines>("removed_lines", "In all files together"),
+    RestartRow<TaskPatch>(),
     Row<TaskPatch, &TaskPatch::notices>(
         "notices", "What the patch mentions and does not have, one sentence each")
         .OutIfUnset(),
@@ -110,8 +117,7 @@ constexpr Field kCopiedPath[] = {
         .NullIfUnset(),
     Row<CopiedPath, &CopiedPath::bytes>("bytes", "Of all files together, or of the tar")
         .Of(Unit::kBytes),
-    Row<CopiedPath, &CopiedPath::restart>(
-        "restart", "What of the task the stop has kept; null: it was not stopped"),
+    RestartRow<CopiedPath>(),
     Row<CopiedPath, &CopiedPath::notices>("notices", "What was left out, one sentence each")
         .OutIfUnset(),
 };
@@ -132,12 +138,10 @@ constexpr Field kReadTaskFileRequest[] = {
     Inline<ReadTaskFileRequest, TaskPathRequest>(),
     Row<ReadTaskFileRequest, &ReadTaskFileRequest::offset>("offset", "Begin at byte N")
         .In(0, std::int64_t{1} << 53)
-        .CheckedAtOnce()
         .Of(Unit::kBytes)
         .ForModels("next_offset of the page before."),
     Row<ReadTaskFileRequest, &ReadTaskFileRequest::limit>("limit", "Read at most N bytes; 0: all")
         .In(0, std::int64_t{1} << 53)
-        .CheckedAtOnce()
         .Of(Unit::kBytes),
 };
 
@@ -151,6 +155,10 @@ constexpr Field kWriteTaskFileRequest[] = {
 
 constexpr Field kListTaskFilesRequest[] = {
     Inline<ListTaskFilesRequest, TaskPathRequest>(),
+    Row<ListTaskFilesRequest, &ListTaskFilesRequest::path>(
+        "path", "In the guest; relative ones from /workspace, which is the default")
+        .Positional("PATH")
+        .ForModels("Relative to /workspace."),
     Row<ListTaskFilesRequest, &ListTaskFilesRequest::depth>(
         "depth", "Go N directories deep; 1: the entries of PATH alone")
         .In(1, kMaxFileDepth),
@@ -192,8 +200,7 @@ constexpr Field kPatchTaskRequest[] = {
         .Named("DIR"),
     Row<PatchTaskRequest, &PatchTaskRequest::strip>(
         "strip", "Take N directories, such as a/, from the begin of each name")
-        .In(0, kMaxPatchStrip)
-        .CheckedAtOnce(),
+        .In(0, kMaxPatchStrip),
     Row<PatchTaskRequest, &PatchTaskRequest::reverse>("reverse", "Undo what the patch did"),
     Row<PatchTaskRequest, &PatchTaskRequest::check>("check",
                                                     "Only tell whether it applies; change nothing"),

@@ -124,11 +124,7 @@ constexpr Field kStartTaskCommandRequest[] = {
 
 template <typename Owner>
 constexpr Field SequenceRow(const char* sentence, const char* for_models) {
-  return Row<Owner, &Owner::sequence>("sequence", sentence)
-      .In(1)
-      .CheckedAtOnce()
-      .Required()
-      .ForModels(for_models);
+  return Row<Owner, &Owner::sequence>("sequence", sentence).In(1).Required().ForModels(for_models);
 }
 
 template <typename Owner>
@@ -169,7 +165,6 @@ constexpr Field kOutputOffsets[] = {
     Row<OutputOffsets, &OutputOffsets::stderr_offset>("stderr_offset",
                                                       "With --follow: begin stderr at byte N")
         .In(0, std::int64_t{1} << 53)
-        .CheckedAtOnce()
         .Of(Unit::kBytes),
 };
 
@@ -184,7 +179,6 @@ constexpr Field kWaitTaskRequest[] = {
     Row<WaitTaskRequest, &WaitTaskRequest::sequence>(
         "sequence", "Wait for command N, and exit with its code; without it for all that run")
         .In(1)
-        .CheckedAtOnce()
         .NullIfUnset(),
     TimeoutRow<WaitTaskRequest>(
         "Wait at most N seconds, then exit with 124; 0: no limit; units s, m, h, d",
@@ -210,13 +204,11 @@ constexpr Field kReadTaskOutputRequest[] = {
     Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::offset>(
         "offset", "Begin the page, or with --follow stdout, at byte N")
         .In(0, std::int64_t{1} << 53)
-        .CheckedAtOnce()
         .Of(Unit::kBytes)
         .ForModels("next_offset of the page before."),
     Row<ReadTaskOutputRequest, &ReadTaskOutputRequest::limit>("limit",
                                                               "Show at most N bytes, up to 1048576")
         .In(1, kMaxResultBytes)
-        .CheckedAtOnce()
         .Of(Unit::kBytes),
     WaitRow<ReadTaskOutputRequest>(
         "Wait up to N seconds for the command's end, and exit with its code, or 124 if it "

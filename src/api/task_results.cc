@@ -76,8 +76,7 @@ constexpr Field kStartedTaskCommand[] = {
                                                               "The environment of its guest"),
     Row<StartedTaskCommand, &StartedTaskCommand::restarted>(
         "restarted", "The task was stopped and was started for this command"),
-    Row<StartedTaskCommand, &StartedTaskCommand::restart>(
-        "restart", "What of the task the stop has kept; null: it was not stopped"),
+    RestartRow<StartedTaskCommand>(),
 };
 
 constexpr Field kTaskCommandPage[] = {
@@ -103,8 +102,7 @@ constexpr Field kTaskExecResult[] = {
     Row<TaskExecResult, &TaskExecResult::cwd>("cwd", "The directory in which it ran"),
     Row<TaskExecResult, &TaskExecResult::restarted>(
         "restarted", "The task was stopped and was started for this command"),
-    Row<TaskExecResult, &TaskExecResult::restart>(
-        "restart", "What of the task the stop has kept; null: it was not stopped"),
+    RestartRow<TaskExecResult>(),
 };
 
 constexpr Field kTaskDefaults[] = {
@@ -271,6 +269,7 @@ constexpr Field kTaskDiff[] = {
     Row<TaskDiff, &TaskDiff::removed>("removed", "Paths that are gone"),
     Row<TaskDiff, &TaskDiff::modified>("modified", "Paths whose type, mode or content is another"),
     Row<TaskDiff, &TaskDiff::changes>("changes", "All of these, by their paths").Counted(),
+    RestartRow<TaskDiff>(),
 };
 
 constexpr Field kTaskChangeCounts[] = {
@@ -396,8 +395,7 @@ constexpr Field kExportedPath[] = {
     Row<ExportedPath, &ExportedPath::bytes>(
         "bytes", "Of the file or tar, or of all files of the directory together")
         .Of(Unit::kBytes),
-    Row<ExportedPath, &ExportedPath::restart>(
-        "restart", "What of the task the stop has kept; null: it was not stopped"),
+    RestartRow<ExportedPath>(),
     Row<ExportedPath, &ExportedPath::notices>("notices", "What was left out, one sentence each")
         .OutIfUnset(),
 };

@@ -38,6 +38,7 @@ constexpr Field kSyncedTask[] = {
     Row<SyncedTask, &SyncedTask::conflicts>("conflicts",
                                             "Of a dry run: what changed on both sides, 1000"),
     Row<SyncedTask, &SyncedTask::truncated>("truncated", "There is more than is listed"),
+    RestartRow<SyncedTask>(),
     Row<SyncedTask, &SyncedTask::notices>("notices", "What was left out, one sentence each")
         .OutIfUnset(),
 };

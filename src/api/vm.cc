@@ -149,7 +149,6 @@ constexpr Field kKeepSparesRequest[] = {
     Row<KeepSparesRequest, &KeepSparesRequest::count>("count",
                                                       "Keep N ready, up to 64; 0 ends them")
         .In(0, kMaxSpares)
-        .CheckedAtOnce()
         .ForModels("How many; 0 ends them."),
     Inline<KeepSparesRequest, VmOptions>(),
     TtlRow<KeepSparesRequest>("Remove them if none is taken for N seconds; units s, m, h, d",

@@ -1,5 +1,7 @@
 """A mistake on the command line: the right word is blamed, and the hint holds the caller's own words."""
 
+import re
+
 import harness
 import pytest
 from test_habits import all_commands
@@ -256,7 +258,7 @@ MIB = "give a whole number of MiB, or with a unit M, G or T, such as 2048 or 2G"
     (["run", "--ttl-seconds", "soon", "debian:12", "--", "x"], "--ttl-seconds is 'soon'", SECONDS),
     (["run", "--mem-mib", "2GB", "debian:12", "--", "x"], "--mem-mib is '2GB'", MIB),
     (["task", "create", "--disk-mib", "1.5G", "debian:12"], "--disk-mib is '1.5G'", MIB),
-    (["run", "--vcpu-count", "two", "debian:12", "--", "x"], "--vcpu-count is 'two'", "give a whole number"),
+    (["run", "--vcpu-count", "two", "debian:12", "--", "x"], "--vcpu-count is 'two'", "give a whole number from 1 to 64"),
     (["task", "logs", "--sequence", "0", ID], "--sequence is '0'", "give a whole number from 1"),
     (["task", "logs", "--sequence", "1", "--wait-seconds", "-1", ID], "--wait-seconds is '-1'",
      "give seconds, or a number with a unit ms, s, m or h, such as 0.5 or 5m"),
@@ -265,23 +267,52 @@ MIB = "give a whole number of MiB, or with a unit M, G or T, such as 2048 or 2G"
     (["task", "logs", "--sequence", "1", "--stream", "sdtout", ID], "--stream is 'sdtout'", "did you mean 'stdout'?"),
     (["mcp", "serve", "--profile", "all"], "--profile is 'all'", "give one of vm-run, task, full"),
     (["demo", "ollama", "--max-rounds", "101"], "--max-rounds is '101'", "give a whole number from 1 to 100"),
-    (["warm", "debian:12", "--count", "-1"], "--count is '-1'", "give a whole number from 0"),
+    (["warm", "debian:12", "--count", "-1"], "--count is '-1'", "give a whole number from 0 to 64"),
 ])
 def test_a_value_that_does_not_fit_is_shown_with_what_does(bare, words, sentence, hint):
     done = bare(*words)
     assert lines(done, 125 if words[0] == "run" else 2) == (sentence, hint)
 
 
-@pytest.mark.parametrize("words, part", [
-    (["--timeout-seconds", "200h"], "timeout_seconds is 720000"),
-    (["--timeout-seconds", "8d"], "timeout_seconds is 691200"),
-    (["--mem-mib", "2T"], "mem_mib is 2097152"),
-    (["--ttl-seconds", "0m"], "ttl_seconds is 0"),
+@pytest.mark.parametrize("words, takes", [
+    (["--timeout-seconds", "200h"], "0 to 604800"),
+    (["--timeout-seconds", "8d"], "0 to 604800"),
+    (["--mem-mib", "2T"], "128 to 1048576"),
+    (["--mem-mib", "0G"], "128 to 1048576"),
+    (["--ttl-seconds", "0m"], "1 to 315360000"),
 ])
-def test_units_are_multiplied_out(bare, words, part):
-    """Seen by the limits, which name the number that they were given."""
-    sentence, _ = lines(bare("run", *words, "debian:12", "--", "true"), 125)
-    assert part in sentence
+def test_units_are_multiplied_out(bare, words, takes):
+    """Seen by the limits, which count in the option's own unit."""
+    sentence, hint = lines(bare("run", *words, "debian:12", "--", "true"), 125)
+    assert sentence == f"{words[0]} is '{words[1]}'"
+    assert hint == f"{words[0]} takes {takes}"
+
+
+def options_of(command, words=()):
+    """Each option and argument that takes a number, with the words of its command."""
+    for below in command["commands"]:
+        yield from options_of(below, (*words, below["name"]))
+    if not command["usage"].endswith(" COMMAND"):
+        for option in command["options"]:
+            if option["value"] == "N":
+                yield words, option["names"][-1], command["usage"]
+
+
+def test_no_range_is_told_by_the_name_of_a_field(bare):
+    """For every number of the command line."""
+    asked = 0
+    for words, option, usage in options_of(bare("__describe").json):
+        named, runs, _ = usage.partition("[OPTIONS]")[2].partition(" -- ")
+        arguments = [word for word in named.split() if not word.startswith("[")]
+        command = ["--", "true"] if runs else []
+        for value in ("-1", "99999999999999999"):
+            done = bare(*words, f"{option}={value}", *(["x"] * len(arguments)), *command)
+            field = option.lstrip("-").replace("-", "_")
+            assert not re.search(rf"pyro: {field} (is|takes)", done.talk), (words, option, done)
+            if f"{option} is" in done.talk:
+                assert done.code in (2, 125), (words, option, done)
+                asked += 1
+    assert asked > 20
 
 
 # The way in.

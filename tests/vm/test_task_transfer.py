@@ -185,6 +185,11 @@ def test_exports_of_files_and_tars(pyro, create, scratch):
     assert "/workspace" in done.json["restart"]["kept"] and "processes" in done.json["restart"]["lost"]
     done = pyro("task", "cp", "--json", f"{task.id}:z", scratch / "copied")
     assert done.json["restart"] is None, done
+    # So are the others that need its guest.
+    task.stop()
+    done = pyro("task", "diff", "--json", task.id)
+    assert "/workspace" in done.json["restart"]["kept"], done
+    assert pyro("task", "diff", "--json", task.id).json["restart"] is None
     assert sorted(entry.name for entry in scratch.iterdir() if entry.name[0] == ".") == []
 
 

@@ -155,10 +155,11 @@ Result<wire::FileEnd> CarryOut(FileTask& task, OutputSink* content, const CallIo
   return CarryOutInGuest(*task.running.taken.link, task.call, content, own);
 }
 
-Result<TaskFileInfo> InfoOf(const FileTask& task, wire::FileEnd end) {
+Result<TaskFileInfo> InfoOf(FileTask& task, wire::FileEnd end) {
   if (!end.entry) return MalformedMessage("an operation on files without its entry");
-  TaskFileInfo info{DescribeTaskFile(std::move(*end.entry))};
+  TaskFileInfo info{DescribeTaskFile(std::move(*end.entry)), {}, {}};
   info.task_id = task.running.taken.instance.id.str();
+  info.restart = std::move(task.running.restart);
   return info;
 }
 
@@ -189,7 +190,7 @@ Result<TaskFileRead> LocalEngine::ReadTaskFile(const ReadTaskFileRequest& reques
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, CarryOut(task, io.sink, io));
   return TaskFileRead{task.running.taken.instance.id.str(), std::move(end.path),
                       static_cast<std::uint64_t>(end.bytes),
-                      static_cast<std::uint64_t>(end.file_bytes)};
+                      static_cast<std::uint64_t>(end.file_bytes), std::move(task.running.restart)};
 }
 
 Result<TaskFileInfo> LocalEngine::WriteTaskFile(const WriteTaskFileRequest& request,
@@ -221,6 +222,7 @@ Result<TaskFileList> LocalEngine::ListTaskFiles(const ListTaskFilesRequest& requ
   list.task_id = task.running.taken.instance.id.str();
   list.path = std::move(end.path);
   list.truncated = end.truncated;
+  list.restart = std::move(task.running.restart);
   for (wire::FileEntry& entry : entries) list.entries.push_back(DescribeTaskFile(std::move(entry)));
   return list;
 }
@@ -231,7 +233,7 @@ Result<TaskFilesWritten> LocalEngine::WriteTaskFiles(const TaskPathRequest& requ
   task.call.changes = true;
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, CarryOut(task, nullptr, io, io.stdin_fd));
   return TaskFilesWritten{task.running.taken.instance.id.str(), std::move(end.path), end.entries,
-                          static_cast<std::uint64_t>(end.bytes)};
+                          static_cast<std::uint64_t>(end.bytes), std::move(task.running.restart)};
 }
 
 Result<TaskFileInfo> LocalEngine::MakeTaskDirectory(const MakeTaskDirectoryRequest& request,
@@ -248,7 +250,8 @@ Result<TaskPathRemoved> LocalEngine::RemoveTaskPath(const RemoveTaskPathRequest&
   task.call.request.recursive = request.recursive;
   task.call.changes = true;
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, CarryOut(task, nullptr, io));
-  return TaskPathRemoved{task.running.taken.instance.id.str(), std::move(end.path), end.entries};
+  return TaskPathRemoved{task.running.taken.instance.id.str(), std::move(end.path), end.entries,
+                         std::move(task.running.restart)};
 }
 
 Result<TaskFileInfo> LocalEngine::MoveTaskPath(const TaskPathsRequest& request, const CallIo& io) {
@@ -267,7 +270,7 @@ Result<TaskFilesWatched> LocalEngine::WatchTaskFiles(const WatchTaskFilesRequest
   NewsLines lines(*io.sink);
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, CarryOut(task, &lines, io));
   return TaskFilesWatched{task.running.taken.instance.id.str(), std::move(end.path),
-                          lines.changes()};
+                          lines.changes(), std::move(task.running.restart)};
 }
 
 }  // namespace pyro::engine

@@ -3,12 +3,17 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 #include "engine/testing/engine_fixture.h"
 #include "sys/files.h"
+#include "sys/test_directory.h"
 
 namespace pyro::engine {
 namespace {
@@ -117,6 +122,75 @@ TEST_F(TaskFilesTest, AFileKeepsItsModeUnlessOneIsGivenAndALinkStays) {
   std::string names;
   for (const TaskFile& one : list->entries) names += one.path + " ";
   EXPECT_EQ(names, "dangling link new tool ");
+}
+
+TEST_F(TaskFilesTest, ACallThatStartsTheTaskSaysWhatThatKept) {
+  Run("echo x > f; mkdir d");
+  const auto paths = [&](const std::string& path, const std::string& other) {
+    auto request = For<TaskPathsRequest>(path);
+    request.to = other;
+    return request;
+  };
+  std::string from = "moved";  // Once they are swapped.
+  std::string to = "f";
+  const sys::TestDirectory host;
+  const std::map<std::string, std::function<std::optional<Restart>()>> calls = {
+      {"read",
+       [&] {
+         Kept kept;
+         CallIo io;
+         io.sink = &kept;
+         return engine_->ReadTaskFile(For<ReadTaskFileRequest>("f"), io)->restart;
+       }},
+      {"write", [&] { return Write("w", "x")->restart; }},
+      {"stat", [&] { return engine_->StatTaskFile(For<TaskPathRequest>("f"))->restart; }},
+      {"list", [&] { return engine_->ListTaskFiles(For<ListTaskFilesRequest>("d"))->restart; }},
+      {"mkdir",
+       [&] {
+         auto request = For<MakeTaskDirectoryRequest>("made/deep");
+         request.parents = true;
+         return engine_->MakeTaskDirectory(request)->restart;
+       }},
+      {"remove",
+       [&] {
+         auto request = For<RemoveTaskPathRequest>("made");
+         request.recursive = true;
+         return engine_->RemoveTaskPath(request)->restart;
+       }},
+      {"move",
+       [&] {
+         std::swap(from, to);
+         return engine_->MoveTaskPath(paths(from, to))->restart;
+       }},
+      {"copy",
+       [&] {
+         auto request = paths("f", "g");
+         request.replace = true;
+         return engine_->CopyTaskPath(request)->restart;
+       }},
+      {"sync",
+       [&] {
+         SyncTaskRequest request;
+         request.task_id = id_;
+         request.host_path = host.path();
+         return engine_->SyncTask(request)->restart;
+       }},
+      {"patch", [&] {
+         PatchTaskRequest request;
+         request.task_id = id_;
+         request.check = true;
+         const auto diff = sys::MakeMemoryFile("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-x\n+y\n");
+         CallIo io;
+         io.stdin_fd = diff->get();
+         return engine_->PatchTask(request, io)->restart;
+       }}};
+  for (const auto& [name, call] : calls) {
+    ASSERT_TRUE(engine_->StopTask(id_).ok());
+    const auto restart = call();
+    ASSERT_TRUE(restart) << name;
+    EXPECT_EQ(restart->kept.front(), "/workspace") << name;
+    EXPECT_FALSE(call()) << name;
+  }
 }
 
 TEST_F(TaskFilesTest, EveryFailureHasItsCodeAndNamesThePath) {

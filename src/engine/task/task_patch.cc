@@ -143,6 +143,7 @@ Result<TaskPatch> LocalEngine::PatchTask(const PatchTaskRequest& request, const 
   patch.task_id = running.taken.instance.id.str();
   patch.path = std::move(end.path);
   patch.checked = request.check;
+  patch.restart = std::move(running.restart);
   patch.notices = std::move(parsed->notices);
   return patch;
 }

@@ -154,6 +154,7 @@ class TaskSync {
     done_.host_path = pair_.host;
     done_.pull = request_.pull;
     done_.dry_run = request_.dry_run;
+    done_.restart = std::move(running.restart);
     const fs::path task_dir = state::InstanceDirectory(context_.state, running.taken.instance.id);
     PYRO_ASSIGN_OR_RETURN(const state::SyncStates states,
                           state::SyncStates::Begin(task_dir, Deadline::After(kSyncLockLimit)));

@@ -295,7 +295,9 @@ Result<TaskDiff> LocalEngine::DiffTask(const DiffTaskRequest& request, const Cal
       state::InstanceDirectory(context_.state, found.instance.id), request.snapshot));
   PYRO_ASSIGN_OR_RETURN(Running running, EnsureReadyGuest(context_, found, "has no snapshots",
                                                           "make a task with a guest", io));
-  return DiffGuest(context_, running.taken.instance, *running.taken.link, request, io);
+  auto diff = DiffGuest(context_, running.taken.instance, *running.taken.link, request, io);
+  if (diff) diff->restart = std::move(running.restart);
+  return diff;
 }
 
 }  // namespace pyro::engine

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/try.h"
 #include "front/cli/usage.h"
 #include "front/cli/values.h"
 
@@ -21,21 +23,48 @@ namespace {
 using api::Field;
 using api::Kind;
 
-Parse ParserOf(const Field& field) {
+// What the help of a command calls it.
+std::string SaidOf(const std::string& name, const Field& field) {
+  return field.positional ? field.value_name : name;
+}
+
+// What is out of the field's range is refused by the name that a person knows.
+Parse Ranged(const std::string& said, const Field& field, Parse parse) {
+  return [said, &field, parse = std::move(parse)](std::string_view text) -> Result<std::int64_t> {
+    PYRO_ASSIGN_OR_RETURN(const std::int64_t number, parse(text));
+    const Status fits = api::CheckRange(said, number, field.least, field.most);
+    if (fits) return number;
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("is '{}'", Printable(text, 64)),
+                     fits.error().hint);
+  };
+}
+
+Parse ParserOf(const std::string& said, const Field& field) {
   if (field.kind == Kind::kDuration) return ParseMilliseconds;
-  if (field.unit == api::Unit::kSeconds) return ParseSeconds;
-  if (field.unit == api::Unit::kMib) return ParseMib;
   if (field.unit == api::Unit::kMode) return ParseMode;
-  const Bounds bounds = {.least = field.checked_at_once ? field.least : INT64_MIN};
+  if (field.unit == api::Unit::kSeconds) return Ranged(said, field, ParseSeconds);
+  if (field.unit == api::Unit::kMib) return Ranged(said, field, ParseMib);
+  const Bounds bounds = {.least = field.least, .most = field.most};
   return [bounds](std::string_view text) { return ParseNumber(text, bounds); };
+}
+
+CLI::Option* AddText(CLI::App* command, const std::string& name, const Field& field, void* value) {
+  return command->add_option(name, *static_cast<std::string*>(value), field.sentence)
+      ->type_name(field.value_name)
+      ->transform([said = SaidOf(name, field), &field](const std::string& text) {
+        const Status good = api::CheckText(field.With(&Field::name, said.c_str()), text);
+        if (!good) throw UsageError(good.error().message, good.error().hint);
+        return text;
+      });
 }
 
 CLI::Option* AddNumeric(CLI::App* command, const std::string& name, const Field& field,
                         void* value) {
   const std::int64_t fallback = field.load(value);
+  const std::string said = SaidOf(name, field);
   CLI::Option* option = AddParsed(
-      command, name, [&field, value](std::int64_t number) { field.store(value, number); },
-      ParserOf(field), field.sentence);
+      command, name, said, [&field, value](std::int64_t number) { field.store(value, number); },
+      ParserOf(said, field), field.sentence);
   const bool tells = fallback != 0 && fallback >= field.least && fallback < field.most;
   if (tells) option->default_str(std::to_string(fallback));
   if (field.usual != api::kNoLeast) option->default_str(std::to_string(field.usual));
@@ -78,8 +107,7 @@ CLI::Option* AddMember(CLI::App* command, const Field& field, void* value) {
   CLI::Option* option = nullptr;
   switch (field.kind) {
     case Kind::kText:
-      option = command->add_option(name, *static_cast<std::string*>(value), field.sentence)
-                   ->type_name(field.value_name);
+      option = AddText(command, name, field, value);
       break;
     case Kind::kTexts:
       option =

@@ -99,7 +99,7 @@ TEST_F(CliHostTest, SparesAreKeptShownAndEnded) {
   const Told run = Pyro({"run", "--timings", "debian:12", "--", "true"});
   EXPECT_NE(run.err.find("spare"), std::string::npos) << run.err;
   EXPECT_EQ(Pyro({"warm", "debian:12", "--count", "0", "--json"}).json()["count"], 0);
-  EXPECT_EQ(Pyro({"warm", "debian:12", "--count", "65"}).code, kExitFailed);
+  EXPECT_EQ(Pyro({"warm", "debian:12", "--count", "65"}).code, kExitUsage);
 }
 
 TEST_F(CliHostTest, SparesThatAServerKeepsForItselfAreShownAsSuch) {

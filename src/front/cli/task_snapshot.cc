@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "api/json.h"
+#include "base/age.h"
 #include "base/git_path.h"
 #include "base/text.h"
 #include "front/cli/call.h"
@@ -29,11 +31,14 @@ void PrintSnapshotDeleted(const Context&, const DeletedTaskSnapshot& snapshot, b
 }
 
 void PrintSnapshots(const Context&, const TaskSnapshots& list, bool quiet) {
-  if (list.snapshots.empty() && !quiet) Talk("the task has no snapshot\n");
+  if (list.snapshots.empty() && !quiet) return Talk("the task has no snapshot\n");
+  constexpr const char* kRow = "{:<24}  {:>4}  {}";
+  if (!quiet) {
+    const std::string header = fmt::format(kRow, "CREATED", "CMD#", "SNAPSHOT");
+    Print(Paint(STDOUT_FILENO, Colour::kBold, header) + "\n");
+  }
   for (const TaskSnapshot& one : list.snapshots) {
-    Print(quiet
-              ? one.name + "\n"
-              : fmt::format("{}  after command {}  {}\n", one.created_at, one.sequence, one.name));
+    Print((quiet ? one.name : fmt::format(kRow, one.created_at, one.sequence, one.name)) + "\n");
   }
 }
 
@@ -62,14 +67,14 @@ void PrintUse(const Context&, const TaskDiskUse& use, bool) {
 }
 
 void PrintSummary(const Context&, const TaskSummary& summary, bool) {
-  Print(
-      fmt::format("Commands: {}, {} failed, {} interrupted, {} running\nTime: {} ms\n"
-                  "Output: {}{}\n",
-                  summary.commands, summary.failed, summary.interrupted, summary.running,
-                  summary.duration_ms, FormatBytes(summary.output_bytes),
-                  summary.output_dropped == 0
-                      ? ""
-                      : fmt::format(", and {} not kept", FormatBytes(summary.output_dropped))));
+  Print(fmt::format(
+      "Commands: {}, {} failed, {} interrupted, {} running\nTime: {}\n"
+      "Output: {}{}\n",
+      summary.commands, summary.failed, summary.interrupted, summary.running,
+      FormatAge(std::chrono::milliseconds(summary.duration_ms)), FormatBytes(summary.output_bytes),
+      summary.output_dropped == 0
+          ? ""
+          : fmt::format(", and {} not kept", FormatBytes(summary.output_dropped))));
   Print(fmt::format("Disk: {}, snapshots: {}, resets: {}\n", FormatBytes(summary.disk_bytes),
                     summary.snapshots, summary.resets));
   if (summary.changes) {
@@ -164,7 +169,9 @@ void AddTaskSnapshots(CLI::App& task, Context& context) {
       PrintSnapshot);
   AddRowCommand(*snapshot, context,
                 {.operation = "task snapshot list",
-                 .texts = {.quiet = "Print names only", .example = "pyro task snapshot list $id"}},
+                 .texts = {.quiet = "Print names only",
+                           .example = "pyro task snapshot list $id",
+                           .note = "CMD# is the last command that began before the snapshot."}},
                 PrintSnapshots)
       ->alias("ls");
   AddRowCommand(

@@ -70,7 +70,7 @@ TEST_F(CliTaskTest, CreateShowsTheTaskToPeopleAndAsJson) {
       Pyro({"task", "create", "--json", "--vcpu-count", "2", "--mem-mib", "512", "debian:12"});
   EXPECT_EQ(json.json()["vcpu_count"], 2) << json.out << json.err;
   EXPECT_EQ(json.json()["mem_mib"], 512);
-  EXPECT_EQ(Pyro({"task", "create", "--disk-mib", "1", "debian:12"}).code, kExitFailed);
+  EXPECT_EQ(Pyro({"task", "create", "--disk-mib", "1", "debian:12"}).code, kExitUsage);
 }
 
 TEST_F(CliTaskTest, ACommandMadeFromItsRowShowsItsResultToPeopleAndAsJson) {
@@ -84,11 +84,11 @@ TEST_F(CliTaskTest, ACommandMadeFromItsRowShowsItsResultToPeopleAndAsJson) {
   EXPECT_EQ(Pyro({"task", "rename", "-q", id, "newest"}).out, "");
   // JSON has three bytes for each of these, so that the manifest would be refused later.
   const Told bytes = Pyro({"task", "rename", id, std::string(40, '\xff')});
-  EXPECT_EQ(bytes.code, 1);
-  EXPECT_TRUE(bytes.err.starts_with("pyro: name is not UTF-8")) << bytes.err;
+  EXPECT_EQ(bytes.code, kExitUsage);
+  EXPECT_TRUE(bytes.err.starts_with("pyro: NAME is not UTF-8")) << bytes.err;
   const Told refused = Pyro({"task", "rename", id, std::string(65, 'x')});
-  EXPECT_EQ(refused.code, 1);
-  EXPECT_NE(refused.err.find("name has 65 bytes"), std::string::npos) << refused.err;
+  EXPECT_EQ(refused.code, kExitUsage);
+  EXPECT_NE(refused.err.find("NAME has 65 bytes"), std::string::npos) << refused.err;
   EXPECT_EQ(Pyro({"task", "status", "--json", id}).json()["name"], "newest");
 }
 
@@ -174,16 +174,38 @@ TEST_F(CliTaskTest, ACommandWithoutAJournalEndsWithItsPyroAndShowsNoWordsLater) 
 
 TEST_F(CliTaskTest, ANameThatDoesNotLookLikeItselfIsRefused) {
   const Told made = Pyro({"task", "create", "--name", "two\nlines", "debian:12"});
-  EXPECT_EQ(made.code, kExitFailed);
+  EXPECT_EQ(made.code, kExitUsage);
   EXPECT_EQ(made.err,
-            "pyro: name holds the character U+000A\n"
+            "pyro: --name holds the character U+000A\n"
             "hint: give it without control and format characters\n");
   EXPECT_EQ(Pyro({"task", "list", "--json"}).json()["count"], 0);
   const std::string id = CreateTask();
   const Told turned = Pyro({"task", "rename", id, "abc\u202Egpj"});
-  EXPECT_EQ(turned.code, kExitFailed);
-  EXPECT_NE(turned.err.find("name holds the character U+202E"), std::string::npos) << turned.err;
+  EXPECT_EQ(turned.code, kExitUsage);
+  EXPECT_NE(turned.err.find("NAME holds the character U+202E"), std::string::npos) << turned.err;
   EXPECT_EQ(Pyro({"task", "status", "--json", id}).json()["name"], nullptr);
+}
+
+TEST_F(CliTaskTest, TablesHaveAHeadLineAndDurationsTheirUnits) {
+  const std::string id = CreateTask();
+  ASSERT_EQ(Exec(id, "true").code, 0);
+  ASSERT_EQ(Pyro({"task", "snapshot", "create", "-q", id, "after-one"}).code, 0);
+  const Told list = Pyro({"task", "snapshot", "list", id});
+  EXPECT_TRUE(list.out.starts_with("CREATED                   CMD#  SNAPSHOT\n")) << list.out;
+  EXPECT_TRUE(list.out.ends_with("     1  after-one\n")) << list.out;
+  EXPECT_EQ(Pyro({"task", "snapshot", "list", "-q", id}).out, "create\nafter-one\n");
+  const Told summary = Pyro({"task", "summary", id});
+  EXPECT_NE(summary.out.find("\nTime: 0 s\n"), std::string::npos) << summary.out;
+}
+
+TEST_F(CliTaskTest, FilesAreListedFromTheWorkspaceOn) {
+  const std::string id = CreateTask();
+  ASSERT_EQ(Exec(id, "mkdir d; touch d/f").code, 0);
+  const Told list = Pyro({"task", "files", "list", "-q", id});
+  EXPECT_EQ(list.code, 0) << list.err;
+  EXPECT_EQ(list.out, "d\n");
+  EXPECT_EQ(Pyro({"task", "files", "list", "-q", id, "d"}).out, "f\n");
+  EXPECT_EQ(Pyro({"task", "files", "list", "--json", id}).json()["path"], "/workspace");
 }
 
 TEST_F(CliTaskTest, ANameThatBeginsWithADashStandsAfterTwo) {

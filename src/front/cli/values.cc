@@ -116,11 +116,11 @@ Result<std::int64_t> ParseMode(std::string_view text) {
                    "give permissions in octal digits, as in 0644");
 }
 
-CLI::Option* AddParsed(CLI::App* command, const std::string& name, const Store& store,
-                       const Parse& parse, std::string description) {
+CLI::Option* AddParsed(CLI::App* command, const std::string& name, const std::string& said,
+                       const Store& store, const Parse& parse, std::string description) {
   return command->add_option_function<std::int64_t>(name, store, std::move(description))
       ->type_name("N")
-      ->transform(Transform(name, parse));
+      ->transform(Transform(said, parse));
 }
 
 CLI::Option* AddNumber(CLI::App* command, const std::string& name, std::int64_t& value,

@@ -39,12 +39,12 @@ struct Bounds {
 // kInvalidArgument: not a whole number within the bounds.
 Result<std::int64_t> ParseNumber(std::string_view text, Bounds bounds);
 
-// Each function adds an option. The parser throws a UsageError that names the option if a value
-// does not fit.
+// Each function adds an option. The parser throws a UsageError that names the option, or calls it
+// `said`, if a value does not fit.
 using Parse = std::function<Result<std::int64_t>(std::string_view text)>;
 using Store = std::function<void(std::int64_t)>;
-CLI::Option* AddParsed(CLI::App* command, const std::string& name, const Store& store,
-                       const Parse& parse, std::string description);
+CLI::Option* AddParsed(CLI::App* command, const std::string& name, const std::string& said,
+                       const Store& store, const Parse& parse, std::string description);
 CLI::Option* AddNumber(CLI::App* command, const std::string& name, std::int64_t& value,
                        Bounds bounds, std::string description);
 // One of the words.

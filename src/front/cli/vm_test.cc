@@ -53,7 +53,7 @@ TEST_F(CliVmTest, OptionsOfTheVmAreKept) {
   EXPECT_EQ(json.json()["ttl_seconds"], 300);
   const Told people = Pyro({"vm", "create", "debian:12"});
   EXPECT_NE(people.out.find("Resources: 1 vCPU / 1024 MiB"), std::string::npos) << people.out;
-  EXPECT_EQ(Pyro({"vm", "create", "--mem-mib", "1", "debian:12"}).code, kExitFailed);
+  EXPECT_EQ(Pyro({"vm", "create", "--mem-mib", "1", "debian:12"}).code, kExitUsage);
 }
 
 TEST_F(CliVmTest, JsonOfACommandHoldsItsOutput) {

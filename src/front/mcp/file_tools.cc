@@ -86,7 +86,7 @@ std::string EntryLine(const TaskFile& entry) {
 }
 
 // A page of a directory, from entry `offset` on.
-Answer ListDirectory(const Host& host, const FileReadArguments& request, const CallIo& io) {
+Answer ListDirectory(const Host& host, const FileReadArguments& request, CallReport& report) {
   const std::int64_t end = std::min(request.offset + kMaxPageEntries, kMaxListedFiles);
   if (request.offset >= end) {
     return MakeError(ErrorCode::kLimit,
@@ -97,7 +97,7 @@ Answer ListDirectory(const Host& host, const FileReadArguments& request, const C
   static_cast<TaskPathRequest&>(wanted) = request;
   wanted.depth = request.depth;
   wanted.limit = end;
-  PYRO_ASSIGN_OR_RETURN(const TaskFileList list, host.engine.ListTaskFiles(wanted, io));
+  PYRO_ASSIGN_OR_RETURN(const TaskFileList list, host.engine.ListTaskFiles(wanted, report.Io()));
   Json entries = Json::array();
   std::string lines;
   std::size_t room = kResultBudget;
@@ -117,12 +117,15 @@ Answer ListDirectory(const Host& host, const FileReadArguments& request, const C
     lines += EntryLine(entry);
   }
   const bool complete = next >= std::ssize(list.entries) && !list.truncated;
-  ToolResult result = ToolResult::Structured({{"task_id", list.task_id},
-                                              {"path", list.path},
-                                              {"entries", std::move(entries)},
-                                              {"next_offset", next},
-                                              {"complete", complete}});
+  Json form = {{"task_id", list.task_id},
+               {"path", list.path},
+               {"entries", std::move(entries)},
+               {"next_offset", next},
+               {"complete", complete}};
+  const std::string notes = TellNotices(form, report.Notices());
+  ToolResult result = ToolResult::Structured(std::move(form));
   result.content.push_back(mcp::TextContent(
+      notes +
       fmt::format("entries {} to {} of {}{}\n", request.offset, next, Printable(list.path, 200),
                   complete ? "; this is the end" : fmt::format("; go on with offset={}", next)) +
       lines));
@@ -177,7 +180,7 @@ Answer ReadFile(const Host& host, CallContext& call, const Json& arguments) {
   io.sink = &sink;
   const auto found = host.engine.ReadTaskFile(request, io);
   if (!found && found.error().code == ErrorCode::kIsDirectory) {
-    return ListDirectory(host, request, report.Io());
+    return ListDirectory(host, request, report);
   }
   if (!found) return found.error();
   const TaskFileRead& read = *found;
@@ -196,11 +199,11 @@ Answer ReadFile(const Host& host, CallContext& call, const Json& arguments) {
                {"complete", complete}};
   const bool binary = text.empty() && !page.empty();
   form[binary ? "base64" : "text"] = binary ? mcp::EncodeBase64(given) : std::string(given);
+  std::string told = TellNotices(form, report.Notices());
   ToolResult result = ToolResult::Structured(std::move(form));
-  std::string told =
-      fmt::format("bytes {} to {} of {} of {}{}{}\n", request.offset, next, read.file_bytes,
-                  Printable(read.path, 200), binary ? ", as base64" : "",
-                  complete ? "; this is the end" : fmt::format("; go on with offset={}", next));
+  told += fmt::format("bytes {} to {} of {} of {}{}{}\n", request.offset, next, read.file_bytes,
+                      Printable(read.path, 200), binary ? ", as base64" : "",
+                      complete ? "; this is the end" : fmt::format("; go on with offset={}", next));
   told += binary ? (*result.structured)["base64"].get<std::string>() : std::string(given);
   result.content.push_back(mcp::TextContent(told));
   return result;

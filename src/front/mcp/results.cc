@@ -119,6 +119,13 @@ void DropUsual(Json& form) {
   }
 }
 
+std::string TellNotices(Json& form, const Notices& notices) {
+  if (!notices.empty()) form["notices"] = notices;
+  std::string text;
+  for (const std::string& notice : notices) text += fmt::format("note: {}\n", notice);
+  return text;
+}
+
 std::string EntryText(const Json& entry, WithCommand with_command, const Notices& notices) {
   std::string text = Facts(entry);
   if (with_command == WithCommand::kYes && entry.contains("command")) {

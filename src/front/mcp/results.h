@@ -22,6 +22,9 @@ Json WithoutNulls(Json value);
 // A value without nulls and without the usual (see DropUsual); the text is the same as JSON.
 mcp::ToolResult ValueResult(Json form);
 
+// Puts notices into the form, such as that the task was started again. The same as lines.
+std::string TellNotices(Json& form, const Notices& notices);
+
 // Takes away what helps no reader: the usual directory and mode, flags that are off, counts of
 // nothing, and what the server's instructions say for all commands.
 void DropUsual(Json& form);

@@ -217,10 +217,11 @@ Answer DiffTask(const Host& host, CallContext& call, const Json& arguments) {
                {"modified", diff.modified}, {"changes", std::move(changes)},
                {"patch", shown.patch},      {"complete", complete}};
   if (!rest.empty()) form["rest"] = rest;
-  return Told(
-      std::move(form),
-      fmt::format("against snapshot '{}': {} added, {} removed, {} modified\n{}{}", diff.snapshot,
-                  diff.added, diff.removed, diff.modified, shown.patch, rest));
+  const std::string notes = TellNotices(form, report.Notices());
+  return Told(std::move(form),
+              notes + fmt::format("against snapshot '{}': {} added, {} removed, {} modified\n{}{}",
+                                  diff.snapshot, diff.added, diff.removed, diff.modified,
+                                  shown.patch, rest));
 }
 
 }  // namespace pyro::mcp_server
