@@ -108,6 +108,11 @@ def test_a_program_that_fills_memory_gets_several_pages_with_one_fault(guest):
     assert 128 < int(pages) <= 128 + 16, "it has touched 128"
 
 
+def test_the_time_of_a_program_counts_as_the_systems(guest):
+    own, systems = map(int, guest.words("time"))
+    assert own == 0 and systems > 50, (own, systems)
+
+
 def test_a_disk_is_an_inherited_descriptor_and_a_synced_write_is_in_its_file(guest):
     assert guest.words("disk") == ["from", "the", "host", "synced"]
     assert guest.disk[4096:].startswith(b"from the guest\0")
