@@ -82,3 +82,18 @@ def test_a_diff_that_does_not_fit_names_the_call_that_shows_more(session):
     assert "+ref\n" in session.value("task_diff", task_id=task_id, paths=[".git"])["patch"]
     missing = session.failure("task_diff", task_id=task_id, snapshot="none")
     assert missing["code"] == "not_found" and "create" in missing["hint"] and "pyro " not in missing["hint"], missing
+
+
+def test_a_call_that_starts_the_task_again_says_what_is_gone(session):
+    task_id = client.new_task(session)
+    session.value("task_write_file", task_id=task_id, path="d/f", text="x\n")
+    for tool, arguments in (("task_read_file", {"path": "d/f"}), ("task_read_file", {"path": "d"}), ("task_diff", {})):
+        session.value("task_stop", task_id=task_id)
+        result = session.call(tool, {"task_id": task_id, **arguments})
+        [notice] = result["structuredContent"]["notices"]
+        assert "was stopped" in notice and result["content"][0]["text"].startswith(f"note: {notice}\n"), result
+        assert "notices" not in session.value(tool, task_id=task_id, **arguments)
+    session.value("task_stop", task_id=task_id)
+    written = session.value("task_write_file", task_id=task_id, path="g", text="x\n")
+    assert "processes" in written["restart"]["lost"], written
+    assert "restart" not in session.value("task_write_file", task_id=task_id, path="g", text="x\n")
