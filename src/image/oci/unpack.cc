@@ -125,24 +125,35 @@ class LayerProgress {
   std::size_t begun_ = 0;
 };
 
-// umoci's own words, without the steps that led to them.
-std::string ReasonIn(std::string_view tail) {
-  std::string_view reason;
-  for (const std::string_view line : Split(tail, '\n')) {
-    if (const auto at = line.find("create rootfs: "); at != std::string_view::npos) {
-      reason = line.substr(at + std::string_view("create rootfs: ").size());
+// Why umoci failed, in its own words.
+class FailureWords {
+ public:
+  void OnLine(std::string_view line) {
+    constexpr std::string_view kReason = "create rootfs: ";
+    if (const auto at = line.find(kReason); at != std::string_view::npos) {
+      line.remove_prefix(at + kReason.size());
+      for (const std::string_view step : {"unpack layer: ", "unpack entry: "}) {
+        if (line.starts_with(step)) line.remove_prefix(step.size());
+      }
+      reason_ = Printable(line, 400);
+    } else if (crash_.empty() && (line.starts_with("panic: ") || line.starts_with("fatal error"))) {
+      crash_ = Printable(line, 400);
     }
   }
-  for (const std::string_view step : {"unpack layer: ", "unpack entry: "}) {
-    if (reason.starts_with(step)) reason.remove_prefix(step.size());
-  }
-  return Printable(reason, 400);
-}
 
-Error ExplainUnpack(std::string_view tail, std::size_t layer) {
-  const std::string reason = ReasonIn(tail);
-  const auto has = [&reason](std::string_view words) {
-    return reason.find(words) != std::string::npos;
+  const std::string& reason() const { return reason_; }  // Of the image, or of its file system.
+  const std::string& crash() const { return crash_; }  // The first line of Go's, before its stack.
+
+ private:
+  std::string reason_;
+  std::string crash_;
+};
+
+Error ExplainUnpack(const FailureWords& words, std::string_view tail, std::size_t layer) {
+  const std::string& reason = words.reason();
+  if (reason.empty() && !words.crash().empty()) return ExplainFailure("umoci", words.crash());
+  const auto has = [&reason](std::string_view text) {
+    return reason.find(text) != std::string::npos;
   };
   if (reason.empty() || has("no space left on device") || has("disk quota exceeded")) {
     return ExplainFailure("umoci", tail);
@@ -166,14 +177,10 @@ Error ExplainUnpack(std::string_view tail, std::size_t layer) {
                    "ask those who made the image for another one");
 }
 
-}  // namespace
-
-Result<SealedImage> UnpackAndSeal(const ToolPaths& tools, const RootNamespace& root,
-                                  const FetchedImage& image, const fs::path& work_dir,
-                                  const fs::path& base_erofs, const ProgressFn& progress,
-                                  Cancellation cancel) {
-  for (const char* tool : {"umoci", "mkfs.erofs"}) PYRO_RETURN_IF_ERROR(tools.Find(tool));
-  if (progress) progress({"extract", "", std::nullopt});
+// Returns what the image has lost. A failure after a crash says nothing: `words` has the crash.
+Result<SealedImage> Unpack(const RootNamespace& root, const FetchedImage& image,
+                           const fs::path& work_dir, const std::vector<std::string>& more_env,
+                           FailureWords& words, const ProgressFn& progress, Cancellation cancel) {
   LeftOut left_out;
   LayerProgress layers(image, progress);
   // A relative path, because umoci takes a colon in it for the beginning of the tag.
@@ -183,15 +190,37 @@ Result<SealedImage> UnpackAndSeal(const ToolPaths& tools, const RootNamespace& r
   PYRO_ASSIGN_OR_RETURN(
       const ToolRun run,
       root.Run({"umoci", "--log=info", "raw", "unpack", "--image", reference, kRootName}, work_dir,
-               {}, cancel, [&](std::string_view line) {
+               more_env, cancel, [&](std::string_view line) {
                  layers.OnLine(line);
                  left_out.OnLine(line);
+                 words.OnLine(line);
                }));
-  if (!run.status.success()) return ExplainUnpack(run.tail, layers.begun());
+  if (!run.status.success()) return ExplainUnpack(words, run.tail, layers.begun());
+  return SealedImage{left_out.Lines()};
+}
+
+}  // namespace
+
+Result<SealedImage> UnpackAndSeal(const ToolPaths& tools, const RootNamespace& root,
+                                  const FetchedImage& image, const fs::path& work_dir,
+                                  const fs::path& base_erofs, const ProgressFn& progress,
+                                  Cancellation cancel) {
+  for (const char* tool : {"umoci", "mkfs.erofs"}) PYRO_RETURN_IF_ERROR(tools.Find(tool));
+  if (progress) progress({"extract", "", std::nullopt});
   const fs::path tree = work_dir / kRootName;
+  FailureWords words;
+  auto sealed = Unpack(root, image, work_dir, {}, words, progress, cancel);
+  if (!sealed && words.reason().empty() && !words.crash().empty()) {
+    // umoci 0.4.7 may panic when it meets an error in the middle of a layer, and then does not say
+    // which: its threads race. With one thread it does.
+    PYRO_RETURN_IF_ERROR(root.RemoveTree(tree));
+    words = {};
+    sealed = Unpack(root, image, work_dir, {"GOMAXPROCS=1"}, words, progress, cancel);
+  }
+  if (!sealed) return sealed;
   PYRO_RETURN_IF_ERROR(SealTree(root, tree, base_erofs, {}, work_dir, progress, cancel));
   PYRO_RETURN_IF_ERROR(root.RemoveTree(tree));
-  return SealedImage{left_out.Lines()};
+  return sealed;
 }
 
 }  // namespace pyro::image

@@ -178,9 +178,24 @@ TEST_F(UnpackTest, OtherFailuresKeepTheToolsWords) {
                       "operation not permitted")
                 .code,
             ErrorCode::kPermissionDenied);
-  const Error error = FailureOf("runtime: out of memory");
+  const Error error = FailureOf("umoci: odd option");
   EXPECT_EQ(error.code, ErrorCode::kInternal);
-  EXPECT_NE(error.message.find("runtime: out of memory"), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find("umoci: odd option"), std::string::npos) << error.message;
+  const Error crash =
+      FailureOf("panic: d.nx != 0\n\ngoroutine 1 [running]:\n  main.go:158 +0xd18\n");
+  EXPECT_EQ(crash.code, ErrorCode::kInternal);
+  EXPECT_EQ(crash.message, "'umoci' failed: panic: d.nx != 0");
+}
+
+TEST_F(UnpackTest, ACrashThatHidesTheReasonIsTriedAgainWithOneThread) {
+  tools_.Add("umoci",
+             "mkdir rootfs || exit 3\n"
+             "case $GOMAXPROCS in 1) echo '   x create rootfs: unpack layer: unpack entry: f: "
+             "write rootfs/f: no space left on device'; exit 1;; esac\n"
+             "echo 'panic: d.nx != 0'; exit 2");
+  EXPECT_EQ(Unpack().error().code, ErrorCode::kNoSpace);
+  tools_.Add("umoci", "case $GOMAXPROCS in 1) exit 0;; esac\necho 'panic: d.nx != 0'; exit 2");
+  EXPECT_TRUE(Unpack()) << "there may be room by then";
 }
 
 TEST_F(UnpackTest, AFailedSealIsAnError) {
