@@ -178,9 +178,10 @@ Error ExplainUnpack(const FailureWords& words, std::string_view tail, std::size_
 }
 
 // Returns what the image has lost. A failure after a crash says nothing: `words` has the crash.
-Result<SealedImage> Unpack(const RootNamespace& root, const FetchedImage& image,
-                           const fs::path& work_dir, const std::vector<std::string>& more_env,
-                           FailureWords& words, const ProgressFn& progress, Cancellation cancel) {
+Result<SealedImage> UnpackLayers(const RootNamespace& root, const FetchedImage& image,
+                                 const fs::path& work_dir, const std::vector<std::string>& more_env,
+                                 FailureWords& words, const ProgressFn& progress,
+                                 Cancellation cancel) {
   LeftOut left_out;
   LayerProgress layers(image, progress);
   // A relative path, because umoci takes a colon in it for the beginning of the tag.
@@ -209,13 +210,13 @@ Result<SealedImage> UnpackAndSeal(const ToolPaths& tools, const RootNamespace& r
   if (progress) progress({"extract", "", std::nullopt});
   const fs::path tree = work_dir / kRootName;
   FailureWords words;
-  auto sealed = Unpack(root, image, work_dir, {}, words, progress, cancel);
+  auto sealed = UnpackLayers(root, image, work_dir, {}, words, progress, cancel);
   if (!sealed && words.reason().empty() && !words.crash().empty()) {
     // umoci 0.4.7 may panic when it meets an error in the middle of a layer, and then does not say
     // which: its threads race. With one thread it does.
     PYRO_RETURN_IF_ERROR(root.RemoveTree(tree));
     words = {};
-    sealed = Unpack(root, image, work_dir, {"GOMAXPROCS=1"}, words, progress, cancel);
+    sealed = UnpackLayers(root, image, work_dir, {"GOMAXPROCS=1"}, words, progress, cancel);
   }
   if (!sealed) return sealed;
   PYRO_RETURN_IF_ERROR(SealTree(root, tree, base_erofs, {}, work_dir, progress, cancel));
