@@ -151,9 +151,15 @@ std::string LastWords(std::string_view output) {
   return words;
 }
 
-// The last part of a chain of reasons, each before a colon and a space, as far as `most` allows.
+// The end of a chain of reasons, each before a colon and a space, without the image that the caller
+// has named.
 std::string ShortWords(std::string_view words) {
   constexpr std::size_t kMost = 240;
+  constexpr std::string_view kPrefix = "Error parsing image name \"";
+  if (words.starts_with(kPrefix)) {
+    const auto end = words.find("\": ");
+    if (end != std::string_view::npos) words.remove_prefix(end + 3);
+  }
   while (words.size() > kMost) {
     const auto colon = words.find(": ");
     if (colon == std::string_view::npos) break;

@@ -74,6 +74,14 @@ TEST(SkopeoWords, HintsNameTheRegistry) {
   EXPECT_NE(login.error.hint.find("skopeo login registry.example:5000"), std::string::npos);
 }
 
+TEST(SkopeoWords, QuotedWordsLeaveOutTheImagesName) {
+  const auto refused = ExplainSkopeo(
+      Fatal(R"(Error parsing image name \"docker://x\": dial tcp: connect: connection refused)"),
+      Registry());
+  EXPECT_EQ(refused.error.message,
+            "'registry.example:5000' cannot be reached: dial tcp: connect: connection refused");
+}
+
 TEST(SkopeoWords, WhatIsNotKnownIsQuotedAndShort) {
   const auto odd = ExplainSkopeo(Fatal(R"(a \"quoted\" word\nand \x1b more)"), Registry());
   EXPECT_EQ(odd.error.message, "'skopeo' failed: a \"quoted\" word and x1b more");
