@@ -45,7 +45,8 @@ class Skopeo {
   // kCancelled. Otherwise the errors of ExplainSkopeo.
   Result<std::string> ReadManifest(std::string_view reference, Cancellation cancel) const;
 
-  // The number of bytes that have arrived, called about five times a second.
+  // A number that differs from the last one as long as the copy goes on: the bytes that have
+  // arrived. Called about five times a second.
   using ArrivedFn = std::function<std::uint64_t()>;
 
   // Copies `from`, such as oci:DIR:NAME, to the OCI layout `to_layout` under the name kLayoutName,
