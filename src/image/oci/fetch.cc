@@ -212,7 +212,7 @@ Status ImageCopy::CopyBlobs(const std::string& from, const ImageDocument& manife
   }
   if (progress_) progress_({"download", "", 0.0});
   // With all bytes there, skopeo waits for the disk, perhaps longer than a registry may be silent.
-  // What it compresses anew may have as many bytes before its end.
+  // What it compresses again may have as many bytes before its end.
   const bool as_they_are =
       std::all_of(manifest.layers.begin(), manifest.layers.end(),
                   [](const Descriptor& layer) { return layer.media_type.ends_with("gzip"); });

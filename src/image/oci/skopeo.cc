@@ -33,7 +33,7 @@ constexpr std::size_t kMaxAuthfile = 1 << 20;
 struct Meaning {
   std::initializer_list<std::string_view> words;
   ErrorCode code;
-  std::string_view message;  // {} is the registry or the file.
+  std::string_view message;  // {} is the registry or the file, [] the image's name.
   std::string_view hint;     // Empty: "try again"; {} as above.
   bool transient = false;
   bool quote = false;  // The message ends with skopeo's words.
@@ -50,7 +50,7 @@ const std::array<Meaning, 16>& Meanings() {
        "the disk filled up while the image was copied",
        kSpaceHint},
       {{"Digest did not match", "does not match provided manifest digest", "digest mismatch",
-        "Corrupted blob", "does not match the expected"},
+        "Corrupted blob", "does not match expected"},
        ErrorCode::kDataLoss,
        "'{}' sent other bytes than it announced",
        "pull again; if it fails again, the image there is damaged or was tampered with",
@@ -66,7 +66,7 @@ const std::array<Meaning, 16>& Meanings() {
        "put its authority's certificate into /etc/docker/certs.d/{}/ca.crt",
        false,
        true},
-      {{"toomanyrequests", "Too Many Requests", " 429 "},
+      {{"toomanyrequests", "Too Many Requests", "StatusCode: 429"},
        ErrorCode::kUnavailable,
        "'{}' has had too many requests",
        "wait some minutes, or log in: skopeo login {}"},
@@ -88,7 +88,7 @@ const std::array<Meaning, 16>& Meanings() {
       {{"manifest unknown", "name unknown", "NAME_UNKNOWN", "repository name not known",
         "StatusCode: 404"},
        ErrorCode::kNotFound,
-       "'{}' has no such image, tag or digest",
+       "there is no image '[]', or no such tag or digest of it",
        "check its name; skopeo list-tags shows the tags"},
       {{"no such host", "server misbehaving", "Temporary failure in name resolution"},
        ErrorCode::kUnavailable,
@@ -168,10 +168,11 @@ std::string ShortWords(std::string_view words) {
   return Printable(words, kMost);
 }
 
-std::string Filled(std::string_view text, const std::string& what) {
+// `mark` becomes `what`.
+std::string Filled(std::string_view text, std::string_view mark, const std::string& what) {
   std::string filled(text);
-  for (auto at = filled.find("{}"); at != std::string::npos; at = filled.find("{}", at)) {
-    filled.replace(at, 2, what);
+  for (auto at = filled.find(mark); at != std::string::npos; at = filled.find(mark, at)) {
+    filled.replace(at, mark.size(), what);
     at += what.size();
   }
   return filled;
@@ -193,10 +194,12 @@ SkopeoFailure ExplainSkopeo(std::string_view output, const ImageSource& source) 
         std::any_of(meaning.words.begin(), meaning.words.end(),
                     [&](std::string_view one) { return words.find(one) != std::string::npos; });
     if (!says) continue;
-    std::string message = Filled(meaning.message, what);
+    const std::string name = NameOf(source);
+    std::string message =
+        Filled(Filled(meaning.message, "{}", what), "[]", name.empty() ? what : name);
     if (meaning.quote) message += fmt::format(": {}", ShortWords(words));
     return {MakeError(meaning.code, std::move(message),
-                      meaning.hint.empty() ? "try again" : Filled(meaning.hint, what)),
+                      meaning.hint.empty() ? "try again" : Filled(meaning.hint, "{}", what)),
             meaning.transient};
   }
   return {MakeError(ErrorCode::kInternal,

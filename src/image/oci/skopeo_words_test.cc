@@ -48,6 +48,12 @@ TEST(SkopeoWords, EachFailureHasItsCode) {
        ErrorCode::kDataLoss, false},
       {R"(writing blob: happened during read: Digest did not match, expected sha256:33, got sha256:9e)",
        ErrorCode::kDataLoss, false},
+      {R"(Download config.json digest sha256:1 does not match expected sha256:2)",
+       ErrorCode::kDataLoss, false},
+      {R"(reading manifest 1 in x: StatusCode: 429, slow)", ErrorCode::kUnavailable, false},
+      {R"(Error fetching blob: invalid status code from registry 429 (Too Many Requests))",
+       ErrorCode::kUnavailable, false},
+      {R"(reading manifest 1 in x: StatusCode: 503, <html>)", ErrorCode::kUnavailable, true},
       {R"(Manifest does not match provided manifest digest sha256:12)", ErrorCode::kDataLoss,
        false},
       {R"(writing blob: storing blob to file \"/x/oci-put-blob1\": write /x/oci-put-blob1: no space left on device)",
@@ -72,6 +78,12 @@ TEST(SkopeoWords, HintsNameTheRegistry) {
   EXPECT_EQ(login.error.message,
             "'registry.example:5000' wants another login than it was given, or one at all");
   EXPECT_NE(login.error.hint.find("skopeo login registry.example:5000"), std::string::npos);
+}
+
+TEST(SkopeoWords, AnImageThatIsNotThereIsNamedInFull) {
+  const auto missing = ExplainSkopeo(Fatal("manifest unknown"), Registry());
+  EXPECT_EQ(missing.error.message,
+            "there is no image 'registry.example:5000/team/app:1', or no such tag or digest of it");
 }
 
 TEST(SkopeoWords, QuotedWordsLeaveOutTheImagesName) {
