@@ -228,6 +228,18 @@ struct EnvironmentRequest {
   std::string environment;
 };
 
+// Either an environment of the catalog, or an image: oci:REGISTRY/NAME[:TAG][@sha256:DIGEST],
+// oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG or :@N] or oci-layout:DIR[:TAG].
+struct PullEnvironmentRequest : EnvironmentRequest {
+  std::string name;         // Of an image: what to install it as. Empty: its own.
+  std::string authfile;     // The registry's credentials, as containers-auth.json(5) has them.
+  bool plain_http = false;  // The registry need not prove who it is, and anyone can listen.
+};
+
+struct TagEnvironmentRequest : EnvironmentRequest {
+  std::string name;
+};
+
 struct InspectEnvironmentRequest : EnvironmentRequest {
   bool verify = false;
 };

@@ -92,13 +92,20 @@ class Engine {
 
   virtual ~Engine() = default;
 
-  // Environments. kNotFound: not in the catalog. kDataLoss: installed but broken; pulling repairs
-  // it.
+  // Environments: those of the catalog, and images that were pulled. The name of a registry's image
+  // works with oci: before it, too; then the first use pulls it. kNotFound: there is none of that
+  // name. kDataLoss: installed but broken; pulling repairs it.
   virtual Result<std::vector<EnvironmentInfo>> ListEnvironments() = 0;
-  // Builds and installs it if it is not installed. kUnavailable: the package mirror cannot be
-  // reached.
-  virtual Result<PulledEnvironment> PullEnvironment(const std::string& name,
+  // Installs it if it is not installed. An installed image is pulled again if its source has
+  // another one by now; tasks keep theirs. kUnavailable: the package mirror or the registry cannot
+  // be reached. kPermissionDenied: the registry wants a login.
+  virtual Result<PulledEnvironment> PullEnvironment(const PullEnvironmentRequest& request,
                                                     const CallIo& io = {}) = 0;
+  // Installs the image once more under another name, without copies of its files.
+  virtual Result<EnvironmentInfo> TagEnvironment(const std::string& environment,
+                                                 const std::string& name) = 0;
+  // kWrongState: a VM or a task needs it.
+  virtual Result<RemovedEnvironment> RemoveEnvironment(const std::string& environment) = 0;
   // kNotFound also: not installed. `verify`: reads every file and compares its digest.
   enum class Verify { kNo, kYes };
   virtual Result<EnvironmentDetails> InspectEnvironment(const std::string& name, Verify verify) = 0;

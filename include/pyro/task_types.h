@@ -36,6 +36,8 @@ struct TaskOptions : VmOptions {
   std::map<std::string, std::string> env;
   std::string cwd;
   std::string user;
+  // Of an image only: its working directory takes the place of `cwd`.
+  bool image_cwd = false;
   // Of commands that a caller waits for; empty: kDefaultTimeoutSeconds. 0: no limit.
   std::optional<std::int64_t> timeout_seconds;
 };

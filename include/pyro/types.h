@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,27 @@ struct EnvironmentInfo {
   std::string digest;     // This and the fields below are empty unless it is installed.
   std::string installed_at;
   std::uint64_t size_bytes = 0;
+  std::string last_used_at;  // RFC 3339; empty: no guest has started from it.
+  // Of an image: where it was pulled from, and its digest there. Empty: it is of the catalog.
+  std::string source;
+  std::string image_digest;
+};
+
+// What an image says of itself, and where it came from.
+struct ImageInfo {
+  std::string source;               // As in EnvironmentInfo.
+  std::string source_digest;        // There; of an index that of the index.
+  std::string manifest_digest;      // Of this platform's image as it was stored here.
+  std::vector<std::string> layers;  // Digests, the lowest first.
+  std::uint64_t layer_bytes = 0;    // Of the layers, compressed.
+  std::string architecture;
+  std::vector<std::string> env;  // NAME=VALUE
+  std::string working_dir;       // This and the fields below are empty where it says nothing.
+  std::string user;
+  std::vector<std::string> entrypoint;
+  std::vector<std::string> command;
+  std::string stop_signal;
+  std::vector<std::string> left_out;  // What of it the environment lacks, one sentence each.
 };
 
 // A frozen guest that new guests start from.
@@ -48,11 +70,18 @@ struct EnvironmentDetails {
   std::vector<std::string> modules;
   std::vector<std::string> tools;  // NAME VERSION
   std::vector<TemplateInfo> templates;
+  std::optional<ImageInfo> image;  // Empty: the environment is one of the catalog.
 };
 
 struct PulledEnvironment {
   EnvironmentInfo info;
-  bool built = false;  // False: it was installed already.
+  bool built = false;                 // False: it was installed already.
+  std::vector<std::string> left_out;  // As in ImageInfo.
+};
+
+struct RemovedEnvironment {
+  std::string environment;
+  std::uint64_t bytes_freed = 0;
 };
 
 struct PrunedEnvironments {

@@ -19,6 +19,7 @@ class Calls(Caller):
     _kinds = {
         "all": "flag",
         "allow_host_compat": "flag",
+        "authfile": "path",
         "changes_since": "text",
         "check": "flag",
         "close": "flag",
@@ -40,6 +41,7 @@ class Calls(Caller):
         "force": "flag",
         "git": "flag",
         "host_path": "path",
+        "image_cwd": "flag",
         "journal": "flag",
         "keep_stdin": "flag",
         "labels": "pairs",
@@ -54,6 +56,7 @@ class Calls(Caller):
         "parents": "flag",
         "path": "text",
         "paths": "texts",
+        "plain_http": "flag",
         "prefer": "host,task",
         "pull": "flag",
         "recursive": "flag",
@@ -221,7 +224,7 @@ class Calls(Caller):
                     labels: Optional[Mapping[str, str]] = None, disk_mib: int = 10240,
                     source_path: Union[str, os.PathLike[str], None] = None, exclude: Optional[Sequence[str]] = None,
                     git: bool = False, env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None,
-                    user: Optional[str] = None) -> results.TaskInfo:
+                    user: Optional[str] = None, image_cwd: bool = False) -> results.TaskInfo:
         """Makes a task and starts its guest.
 
         The guest is stopped ``ttl_seconds`` after its last use; workspace and journal stay, and the next
@@ -236,7 +239,7 @@ class Calls(Caller):
         answer: results.TaskInfo = self._call("task create", environment=environment, vcpu_count=vcpu_count,
             mem_mib=mem_mib, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds, network=network,
             allow_host_compat=allow_host_compat, machine=machine, name=name, labels=labels, disk_mib=disk_mib,
-            source_path=source_path, exclude=exclude, git=git, env=env, cwd=cwd, user=user)
+            source_path=source_path, exclude=exclude, git=git, env=env, cwd=cwd, user=user, image_cwd=image_cwd)
         return answer
 
     @overload
@@ -716,16 +719,38 @@ class Calls(Caller):
         return answer
 
     def list_environments(self) -> results.EnvironmentList:
-        """Returns the catalog, and for each environment if it is installed."""
+        """Returns the catalog, with what is installed of it, and the images."""
         answer: results.EnvironmentList = self._call("env list")
         return answer
 
-    def pull_environment(self, environment: str) -> results.PulledEnvironment:
-        """Builds and installs an environment, or repairs it. Returns at once if it is installed.
+    def pull_environment(self, environment: str, *, name: Optional[str] = None,
+                         authfile: Union[str, os.PathLike[str], None] = None,
+                         plain_http: bool = False) -> results.PulledEnvironment:
+        """Installs an environment of the catalog or an image, or repairs it. Returns at once if it is
+        installed.
 
-        Takes about a minute. UnavailableError: the package mirror cannot be reached.
+        An image is ``oci:REGISTRY/NAME[:TAG][@sha256:DIGEST]``, ``oci-archive:FILE[:TAG]``,
+        ``docker-archive:FILE[:NAME:TAG]`` or ``oci-layout:DIR[:TAG]``. It is pulled again if its source has
+        another one by now; tasks keep theirs. ``name`` takes the place of its own name. ``authfile`` has the
+        registry's credentials. ``plain_http``: without TLS.
+
+        An environment of the catalog takes about a minute. UnavailableError: the package mirror or the
+        registry cannot be reached. PermissionDeniedError: the registry wants a login.
         """
-        answer: results.PulledEnvironment = self._call("env pull", environment=environment)
+        answer: results.PulledEnvironment = self._call("env pull", environment=environment, name=name,
+            authfile=authfile, plain_http=plain_http)
+        return answer
+
+    def tag_environment(self, environment: str, *, name: str) -> results.EnvironmentInfo:
+        """Installs an image under another name too, without copies of its files. The name then stays with
+        this version, also when the image is pulled again.
+        """
+        answer: results.EnvironmentInfo = self._call("env tag", environment=environment, name=name)
+        return answer
+
+    def remove_environment(self, environment: str) -> results.RemovedEnvironment:
+        """Removes an installed environment. WrongStateError: a VM or a task needs it."""
+        answer: results.RemovedEnvironment = self._call("env remove", environment=environment)
         return answer
 
     def inspect_environment(self, environment: str, *, verify: bool = False) -> results.EnvironmentDetails:

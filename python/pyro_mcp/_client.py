@@ -75,11 +75,11 @@ class Pyro(Calls):
              name: Optional[str] = None, machine: Optional[Machine] = None,
              labels: Optional[Mapping[str, str]] = None, env: Optional[Mapping[str, str]] = None,
              cwd: Optional[str] = None, user: Optional[str] = None,
-             timeout_seconds: Optional[int] = None) -> Task:
+             image_cwd: bool = False, timeout_seconds: Optional[int] = None) -> Task:
         """A started task for a ``with`` block, which deletes it at its end."""
         made = self.create_task(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                                 ttl_seconds=ttl_seconds, network=network,
                                 allow_host_compat=allow_host_compat, disk_mib=disk_mib,
                                 source_path=source_path, exclude=exclude, git=git, name=name, machine=machine, labels=labels,
-                                env=env, cwd=cwd, user=user, timeout_seconds=timeout_seconds)
+                                env=env, cwd=cwd, user=user, image_cwd=image_cwd, timeout_seconds=timeout_seconds)
         return Task(self, made["task_id"])

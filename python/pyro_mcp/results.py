@@ -779,7 +779,7 @@ class TaskFilesWatched(TypedDict):
 
 
 class EnvironmentInfo(TypedDict):
-    """An environment of the catalog."""
+    """An environment of the catalog, or an image."""
 
     name: str  # Its name, such as debian:12.
     description: str  # What it holds.
@@ -789,19 +789,30 @@ class EnvironmentInfo(TypedDict):
     digest: Optional[str]  # Of its content, if it is installed.
     installed_at: Optional[str]  # The time of its installation.
     size_bytes: int  # What it takes on disk.
+    last_used_at: Optional[str]  # The time when a guest last started of it.
+    source: Optional[str]  # Where the image was pulled from; None: it is built here.
+    image_digest: Optional[str]  # The image's digest at its source.
 
 
 class EnvironmentList(TypedDict):
-    """The catalog."""
+    """The catalog, and images."""
 
     catalog_version: str  # The version of the catalog.
-    environments: list[EnvironmentInfo]  # The catalog.
+    environments: list[EnvironmentInfo]  # The catalog, then installed images.
 
 
 class PulledEnvironment(EnvironmentInfo):
     """An environment that is installed now."""
 
     built: bool  # False: it was installed already.
+    left_out: list[str]  # What of an image guests lack, one sentence each.
+
+
+class RemovedEnvironment(TypedDict):
+    """An environment that was removed."""
+
+    environment: str  # Its name.
+    bytes_freed: int  # What is free on disk again.
 
 
 class TemplateInfo(TypedDict):
@@ -814,6 +825,24 @@ class TemplateInfo(TypedDict):
     size_bytes: int  # What it takes on disk.
     made_at: str  # The time of its making.
     last_used_at: str  # The time of its last use.
+
+
+class ImageInfo(TypedDict):
+    """What an image says of itself, and where it came from."""
+
+    source: str  # Where it was pulled from.
+    source_digest: str  # Its digest there; of an index that of the index.
+    manifest_digest: str  # Of this platform's image, as it was stored here.
+    layers: list[str]  # The digests of its layers, the lowest first.
+    layer_bytes: int  # The size of its layers, compressed.
+    architecture: str  # Such as amd64.
+    env: list[str]  # NAME=VALUE of each variable for its commands.
+    working_dir: Optional[str]  # The directory of its commands; None: /.
+    user: Optional[str]  # The user of its commands; None: root.
+    entrypoint: list[str]  # The first words of its own command.
+    command: list[str]  # The words after those.
+    stop_signal: Optional[str]  # What its commands get before a guest ends.
+    left_out: list[str]  # What of it guests lack, one sentence each.
 
 
 class EnvironmentDetails(EnvironmentInfo):
@@ -829,6 +858,7 @@ class EnvironmentDetails(EnvironmentInfo):
     apt_sources: list[str]  # Where the packages came from.
     tools: list[str]  # NAME VERSION of each program that built it.
     templates: list[TemplateInfo]  # Frozen guests that new guests start from.
+    image: Optional[ImageInfo]  # What the image says of itself; None: it is none.
 
 
 class PrunedItem(TypedDict):

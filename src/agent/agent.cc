@@ -218,6 +218,27 @@ Status Agent::Ask(std::uint32_t channel, const wire::Ask& ask) {
   return answers_->Ask({channel, ask, about == commands_.end() ? 0 : about->second->pid()});
 }
 
+void Agent::EndCommands(int signal, std::chrono::milliseconds limit) {
+  const Deadline deadline = Deadline::After(limit);
+  for (const auto& [channel, command] : commands_) {
+    if (!command->Signal(signal)) continue;
+    // A pipe without a reader could hold up the end.
+    for (sys::UniqueFd& fd : command->TakePipes()) discarded_.push_back(std::move(fd));
+  }
+  const auto left = [this] {
+    return std::any_of(commands_.begin(), commands_.end(),
+                       [](const auto& entry) { return !entry.second->exited(); });
+  };
+  while (left() && !deadline.Expired()) {
+    polls_.assign(kFirstDiscardedPoll, {-1, 0, 0});
+    polls_[kSignalsPoll] = {signals_.get(), POLLIN, 0};
+    for (const sys::UniqueFd& fd : discarded_) polls_.push_back({fd.get(), POLLIN, 0});
+    if (::poll(polls_.data(), polls_.size(), deadline.PollTimeout()) <= 0) continue;
+    Reap();
+    Discard();
+  }
+}
+
 bool Agent::Kill(std::uint32_t channel) {
   const auto it = commands_.find(channel);
   return it != commands_.end() && it->second->Kill();

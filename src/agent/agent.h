@@ -8,6 +8,7 @@
 
 #include <poll.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -55,6 +56,10 @@ class Agent : private Guest {
   // host takes it within a second. An error is the reason for the session's failure, which the host
   // knows, or the loss of the port. Commands may still run.
   Status Serve();
+
+  // For after Serve(): the first process of each command gets the signal. Returns when all of them
+  // have exited, or after the limit. Their output is dropped.
+  void EndCommands(int signal, std::chrono::milliseconds limit);
 
  private:
   Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync,

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -67,6 +68,54 @@ TEST_F(AgentTest, ADirectoryThatIsMissingAndOneThatIsNoneAreTold) {
   EXPECT_EQ(why("/dev/null"), kCwdNotDirectory);
   EXPECT_EQ(why("/dev/null/below"), kCwdNotDirectory);
   EXPECT_EQ(Finish(Start({"true"})).exited.ExitCode(), 0);
+}
+
+TEST_F(AgentTest, ADirectoryIsMadeForTheCommandThatAsksForIt) {
+  const std::string cwd = directory_.path() / "made" / "for it";
+  EXPECT_EQ(Finish(StartMaking(cwd, "", "pwd")).out, cwd + "\n");
+  EXPECT_EQ(Finish(StartMaking(cwd + "/", "", "pwd")).out, cwd + "\n");
+  const Ran none = Finish(StartMaking("/dev/null/below", "", "true"));
+  EXPECT_EQ(none.exited.code, kCwdNotDirectory);
+  EXPECT_EQ(Finish(StartMaking("/", "", "pwd")).out, "/\n");
+}
+
+TEST_F(AgentTest, ADirectoryIsMadeForTheCommandsUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  const std::filesystem::path cwd = directory_.path() / "a" / "b";
+  EXPECT_EQ(Finish(StartMaking(cwd, "65432:54321", "true")).exited.ExitCode(), 0);
+  struct stat info {};
+  ASSERT_EQ(::stat(cwd.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 65432U);
+  EXPECT_EQ(info.st_gid, 54321U);
+  ASSERT_EQ(::stat(cwd.parent_path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0U);
+}
+
+class StoppedAgentTest : public AgentTest {
+ protected:
+  StoppedAgentTest() { stop_signal_ = SIGUSR1; }
+};
+
+TEST_F(StoppedAgentTest, WhatRunsAtTheEndGetsTheSignalAndTime) {
+  const std::string mark = directory_.path() / "mark";
+  // More than a pipe holds: nothing may wait for a reader.
+  const auto channel =
+      Shell(fmt::format("trap 'head -c 1000000 /dev/zero; echo ended >{}; exit' USR1; echo up; "
+                        "while :; do sleep 0.01; done",
+                        mark));
+  EXPECT_EQ(ReadUntil(channel, 3), "up\n");
+  PowerOff();
+  EXPECT_EQ(sys::ReadFile(mark, 100).value_or(""), "ended\n");
+}
+
+TEST_F(StoppedAgentTest, WhatIgnoresTheSignalIsKilled) {
+  const std::string fifo = MakeFifo("held");
+  const auto channel = Shell(fmt::format("trap '' USR1; exec 3<>{}; echo up; sleep 1000", fifo));
+  EXPECT_EQ(ReadUntil(channel, 3), "up\n");
+  PowerOff();
+  // Its end of the pipe has gone with it.
+  const sys::UniqueFd writer(::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  EXPECT_FALSE(writer.valid());
 }
 
 TEST_F(AgentTest, AUserThatIsNotThereIsTold) {

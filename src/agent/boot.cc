@@ -88,6 +88,13 @@ Status Mount(const char* source, const char* target, const char* type, unsigned 
   return OkStatus();
 }
 
+void MakePlace(const char* path) {
+  struct stat info {};
+  if (::mkdir(path, 0755) == 0 || ::lstat(path, &info) != 0 || S_ISDIR(info.st_mode)) return;
+  ::unlink(path);
+  ::mkdir(path, 0755);
+}
+
 Status MountKernelFileSystems() {
   PYRO_RETURN_IF_ERROR(Mount("dev", "/dev", "devtmpfs", MS_NOSUID, "mode=0755"));
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd console,

@@ -42,6 +42,9 @@ void MakeModuleNodes();
 // Waits until the kernel knows that the data disk has so many bytes: it hears that from the device.
 Status AwaitDataDisk(std::int64_t bytes, DeviceWatch& devices);
 
+// Makes the directory, also where an image has something else, such as a link.
+void MakePlace(const char* path);
+
 // mount(2) on a directory, which is made if it is missing; an error names the directory.
 Status Mount(const char* source, const char* target, const char* type, unsigned long flags,
              const char* options);

@@ -80,6 +80,17 @@ int WhyNoDirectory(const std::string& cwd) {
   return S_ISDIR(info.st_mode) ? 0 : kCwdNotDirectory;
 }
 
+// The missing directories of the path. The last is the user's, as other programs for containers
+// have it. A failure shows when the command starts.
+void MakeDirectories(const std::string& path, const std::optional<User>& user) {
+  bool made = false;
+  for (std::size_t end = 0; end != std::string::npos;) {
+    end = path.find('/', end + 1);
+    made = ::mkdir(path.substr(0, end).c_str(), 0755) == 0;
+  }
+  if (made && user) (void)::lchown(path.c_str(), user->ids.uid, user->ids.gid);
+}
+
 std::string_view PathIn(const std::vector<std::string>& env) {
   for (const std::string& variable : env) {
     if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
@@ -148,14 +159,15 @@ std::vector<std::string> CommandEnvironment(const wire::Exec& exec,
 
 Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wire::Exec& exec,
                                                 const Place& place) {
-  if (const int number = WhyNoDirectory(exec.cwd); number != 0) {
-    return NoStart(number, "no such working directory");
-  }
   std::optional<User> user;
   if (!exec.user.empty()) {
     auto found = FindUser(exec.user);
     if (!found) return std::move(found).error();
     user = std::move(*found);
+  }
+  if (exec.make_cwd) MakeDirectories(exec.cwd, user);
+  if (const int number = WhyNoDirectory(exec.cwd); number != 0) {
+    return NoStart(number, "no such working directory");
   }
   auto in = sys::MakePipe();
   auto out = sys::MakePipe();

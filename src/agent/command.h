@@ -69,6 +69,10 @@ class Command {
   // False when OnExit() came first.
   bool Kill();
 
+  // The same for its first process alone, with a signal that it may handle.
+  bool Signal(int signal) { return !status_ && child_.Signal(signal).ok(); }
+  bool exited() const { return status_.has_value(); }
+
   // True once the session was told that the command has ended.
   bool over() const { return over_; }
 

@@ -68,7 +68,7 @@ Result<sys::UniqueFd> PrepareFileSystems() {
 Status PlaceFileSystems(const sys::UniqueFd& prepared) {
   for (const char* name : {"proc", "sys", "dev", "run"}) {
     const std::string target = std::string("/") + name;
-    ::mkdir(target.c_str(), 0755);  // If that fails, the move fails too.
+    MakePlace(target.c_str());  // If that fails, the move fails too.
     if (::move_mount(prepared.get(), name, AT_FDCWD, target.c_str(), 0) != 0) {
       return sys::ErrnoError(errno, "mount", target);
     }

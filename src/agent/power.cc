@@ -1,6 +1,5 @@
 #include "agent/power.h"
 
-#include <fcntl.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -29,21 +28,20 @@ void KillEverything() {
 }
 
 // The overlay first, so that nothing writes to the data disk below it; then the disk, which the
-// workspace is a bind mount of. A disk that refuses, because a process could not be killed, is
-// frozen: that leaves its journal as clean.
-void SealDisks() {
+// workspace is a bind mount of, if the image has none of its own. A disk that refuses, because a
+// process could not be killed, is frozen: that leaves its journal as clean.
+void SealDisks(const sys::UniqueFd& data_disk) {
   ::sync();
   (void)::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_RDONLY, nullptr);
   if (::mount(nullptr, "/workspace", nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0) return;
-  const sys::UniqueFd workspace(::open("/workspace", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (workspace.valid()) ::ioctl(workspace.get(), FIFREEZE, 0);
+  if (data_disk.valid()) ::ioctl(data_disk.get(), FIFREEZE, 0);
 }
 
 }  // namespace
 
-void PowerOff() {
+void PowerOff(const sys::UniqueFd& data_disk) {
   KillEverything();
-  SealDisks();
+  SealDisks(data_disk);
   ::reboot(RB_POWER_OFF);
   ::reboot(RB_AUTOBOOT);  // A machine that cannot switch itself off; the host ends it here too.
   while (true) ::pause();

@@ -1,5 +1,6 @@
 #include "agent/setup.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <sys/ioctl.h>
@@ -20,9 +21,11 @@
 
 #include "agent/boot.h"
 #include "agent/change_log.h"
+#include "agent/console.h"
 #include "agent/device_watch.h"
 #include "agent/file_systems.h"
 #include "agent/network.h"
+#include "agent/users.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "sys/errno_error.h"
@@ -79,6 +82,7 @@ struct DiskPlace {
   const char* target;  // In the guest's root.
 };
 constexpr DiskPlace kWorkspace = {"workspace", "/workspace"};
+constexpr const char* kDataWorkspace = "/data/workspace";  // The same, before the root is entered.
 constexpr DiskPlace kContainers[] = {{"containers", "/var/lib/containers"},
                                      {"containerd", "/var/lib/containerd"},
                                      {"docker", "/var/lib/docker"}};
@@ -89,6 +93,17 @@ bool BaseHas(const DiskPlace& place) {
   struct stat info {};
   return ::lstat(fmt::format("{}{}", kBaseDirectory, place.target).c_str(), &info) == 0 &&
          S_ISDIR(info.st_mode);
+}
+
+// Whether the environment has files in the directory, which a mount would hide.
+bool BaseFills(const DiskPlace& place) {
+  if (!BaseHas(place)) return false;
+  DIR* const handle = ::opendir(fmt::format("{}{}", kBaseDirectory, place.target).c_str());
+  if (handle == nullptr) return false;
+  int entries = 0;  // Beside "." and "..".
+  for (int seen = 0; entries == 0 && ::readdir(handle) != nullptr; ++seen) entries = seen > 1;
+  ::closedir(handle);
+  return entries != 0;
 }
 
 Result<sys::UniqueFd> OpenPlace(const DiskPlace& place) {
@@ -121,11 +136,16 @@ Status MountData() {
   return OkStatus();
 }
 
+}  // namespace
+
 // Ends with the overlay as the root directory of this process and of all that it will start.
-Status EnterRoot() {
+Status GuestRoot::EnterRoot() {
   const std::string options = fmt::format("lowerdir={},upperdir={}/upper,workdir={}/work",
                                           kBaseDirectory, kDataDirectory, kDataDirectory);
   PYRO_RETURN_IF_ERROR(Mount("overlay", kNewRoot, "overlay", 0, options.c_str()));
+  const bool fills = BaseFills(kWorkspace);
+  struct stat used {};
+  new_workspace_ = !fills && ::stat(kDataWorkspace, &used) != 0;
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd workspace, OpenPlace(kWorkspace));
   std::vector<std::pair<DiskPlace, sys::UniqueFd>> containers;
   for (const DiskPlace& place : kContainers) {
@@ -138,13 +158,17 @@ Status EnterRoot() {
     return sys::ErrnoError(errno, "enter", kNewRoot);
   }
   // From here on a symbolic link of the image leads nowhere but into the image.
-  ::mkdir(kWorkspace.target, 0755);
-  PYRO_RETURN_IF_ERROR(MountPlace(workspace, kWorkspace));
+  if (!fills) {
+    MakePlace(kWorkspace.target);
+    PYRO_RETURN_IF_ERROR(MountPlace(workspace, kWorkspace));
+  }
   for (const auto& [place, tree] : containers) {
     (void)MountPlace(tree, place);  // A command may have replaced the directory.
   }
   return OkStatus();
 }
+
+namespace {
 
 // Replaces the file; a symbolic link in its place, to a daemon's file under /run, is removed.
 Status WriteText(const char* path, std::string_view text) {
@@ -192,6 +216,14 @@ Status SetUpNetwork(const wire::GuestSetup& setup) {
   return WriteText("/etc/resolv.conf", fmt::format("nameserver {}\n", setup.network->dns));
 }
 
+// A user that the image does not have is told by the first command.
+void OwnWorkspace(const std::string& user) {
+  const auto found = FindUser(user);
+  if (!found || ::chown(kWorkspace.target, found->ids.uid, found->ids.gid) != 0) {
+    ConsoleLine("the workspace stays root's");
+  }
+}
+
 Status Named(const char* step, Status status) {
   if (status) return status;
   Error error = std::move(status).error();
@@ -225,6 +257,9 @@ Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestRoot
   }
   PYRO_RETURN_IF_ERROR(root.Enter());
   RecoverChangesOfDead(root.data().get());
+  if (root.TakeNewWorkspace() && !setup.workspace_user.empty()) {
+    OwnWorkspace(setup.workspace_user);
+  }
   PYRO_RETURN_IF_ERROR(Named("identity", WriteIdentity(setup)));
   PYRO_RETURN_IF_ERROR(Named("git identity", WriteGitIdentity()));
   PYRO_RETURN_IF_ERROR(Named("network", SetUpNetwork(setup)));

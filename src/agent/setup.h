@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "agent/device_watch.h"
 #include "pyro/result.h"
@@ -14,7 +15,8 @@ namespace pyro::agent {
 // The guest's root, which PID 1 enters from the initramfs:
 //
 //   /           overlay of the base and of the data disk, where every change stays, /tmp included
-//   /workspace  a directory of the data disk itself, as are those of containers below /var/lib
+//   /workspace  a directory of the data disk itself, as are those of containers below /var/lib;
+//               but where an image has files of its own there, it is the overlay's
 //   /run, /dev/shm                       in memory
 //   /proc, /sys, /sys/fs/cgroup, /dev    the kernel's
 class GuestRoot {
@@ -29,9 +31,15 @@ class GuestRoot {
   // The data disk's own directory, which no name reaches any more. Not valid before Enter().
   const sys::UniqueFd& data() const { return data_; }
 
+  // True once: the workspace is a directory that was made by Enter(), and no command has used it.
+  bool TakeNewWorkspace() { return std::exchange(new_workspace_, false); }
+
  private:
+  Status EnterRoot();
+
   const sys::UniqueFd& file_systems_;
   sys::UniqueFd data_;
+  bool new_workspace_ = false;
 };
 
 // CLOCK_REALTIME, to so many nanoseconds since the epoch.

@@ -65,6 +65,7 @@ std::optional<User> UserIn(std::string_view passwd, std::string_view wanted) {
     by_number = std::move(user);
   }
   if (by_number || !number) return by_number;
+  if (*number == 0) return User{{0, 0, {}}, "root", "/root", ""};
   return User{{*number, 0, {}}, std::string(wanted), "/", ""};
 }
 

@@ -15,8 +15,8 @@ inline constexpr std::size_t kMaxUserFileBytes = 1024 * 1024;
 
 struct User {
   sys::Credentials ids;
-  std::string name;   // Of a uid without an entry: the number.
-  std::string home;   // Without an entry, or with none in it: /.
+  std::string name;   // Of a uid without an entry: the number; of 0 root.
+  std::string home;   // Without an entry, or with none in it: /; of 0 without one /root.
   std::string shell;  // Empty: the entry names none, or there is none.
 };
 

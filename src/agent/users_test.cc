@@ -68,6 +68,14 @@ TEST(Users, ANumberNeedsNoEntry) {
   EXPECT_EQ(ParseUser("4321:77", "", "")->ids.gid, 77u);
 }
 
+TEST(Users, RootNeedsNoEntryEither) {
+  const auto user = ParseUser("0", "", "");
+  ASSERT_TRUE(user.ok());
+  EXPECT_EQ(user->name, "root");
+  EXPECT_EQ(user->home, "/root");
+  EXPECT_EQ(ParseUser("0", "", "video:x:44:root\n")->ids.groups, (Groups{0, 44}));
+}
+
 TEST(Users, AGroupTakesThePlaceOfAllOthers) {
   EXPECT_EQ(ParseUser("web:docker", kPasswd, kGroup)->ids.groups, Groups{999});
   const auto user = ParseUser("web:4", kPasswd, kGroup);

@@ -22,12 +22,22 @@ constexpr Field kEnvironmentInfo[] = {
         .NullIfUnset(),
     Row<EnvironmentInfo, &EnvironmentInfo::size_bytes>("size_bytes", "What it takes on disk")
         .Of(Unit::kBytes),
+    Row<EnvironmentInfo, &EnvironmentInfo::last_used_at>("last_used_at",
+                                                         "The time when a guest last started of it")
+        .NullIfUnset(),
+    Row<EnvironmentInfo, &EnvironmentInfo::source>(
+        "source", "Where the image was pulled from; null: it is built here")
+        .NullIfUnset(),
+    Row<EnvironmentInfo, &EnvironmentInfo::image_digest>("image_digest",
+                                                         "The image's digest at its source")
+        .NullIfUnset(),
 };
 
 constexpr Field kEnvironmentList[] = {
     Row<EnvironmentList, &EnvironmentList::catalog_version>("catalog_version",
                                                             "The version of the catalog"),
-    Row<EnvironmentList, &EnvironmentList::environments>("environments", "The catalog"),
+    Row<EnvironmentList, &EnvironmentList::environments>("environments",
+                                                         "The catalog, then installed images"),
 };
 
 constexpr Field kTemplateInfo[] = {
@@ -40,6 +50,30 @@ constexpr Field kTemplateInfo[] = {
         .Of(Unit::kBytes),
     Row<TemplateInfo, &TemplateInfo::made_at>("made_at", "The time of its making"),
     Row<TemplateInfo, &TemplateInfo::last_used_at>("last_used_at", "The time of its last use"),
+};
+
+template <auto kMember>
+constexpr Field OfImage(const char* name, const char* sentence) {
+  return Row<ImageInfo, kMember>(name, sentence).NullIfUnset();
+}
+
+constexpr Field kImageInfo[] = {
+    Row<ImageInfo, &ImageInfo::source>("source", "Where it was pulled from"),
+    Row<ImageInfo, &ImageInfo::source_digest>("source_digest",
+                                              "Its digest there; of an index that of the index"),
+    Row<ImageInfo, &ImageInfo::manifest_digest>("manifest_digest",
+                                                "Of this platform's image, as it was stored here"),
+    Row<ImageInfo, &ImageInfo::layers>("layers", "The digests of its layers, the lowest first"),
+    Row<ImageInfo, &ImageInfo::layer_bytes>("layer_bytes", "The size of its layers, compressed")
+        .Of(Unit::kBytes),
+    Row<ImageInfo, &ImageInfo::architecture>("architecture", "Such as amd64"),
+    Row<ImageInfo, &ImageInfo::env>("env", "NAME=VALUE of each variable for its commands"),
+    OfImage<&ImageInfo::working_dir>("working_dir", "The directory of its commands; null: /"),
+    OfImage<&ImageInfo::user>("user", "The user of its commands; null: root"),
+    Row<ImageInfo, &ImageInfo::entrypoint>("entrypoint", "The first words of its own command"),
+    Row<ImageInfo, &ImageInfo::command>("command", "The words after those"),
+    OfImage<&ImageInfo::stop_signal>("stop_signal", "What its commands get before a guest ends"),
+    Row<ImageInfo, &ImageInfo::left_out>("left_out", "What of it guests lack, one sentence each"),
 };
 
 constexpr Field kEnvironmentDetails[] = {
@@ -61,11 +95,22 @@ constexpr Field kEnvironmentDetails[] = {
         "tools", "NAME VERSION of each program that built it"),
     Row<EnvironmentDetails, &EnvironmentDetails::templates>(
         "templates", "Frozen guests that new guests start from"),
+    Row<EnvironmentDetails, &EnvironmentDetails::image>(
+        "image", "What the image says of itself; null: it is none"),
 };
 
 constexpr Field kPulledEnvironment[] = {
     Inline<PulledEnvironment, EnvironmentInfo, &PulledEnvironment::info>(),
     Row<PulledEnvironment, &PulledEnvironment::built>("built", "False: it was installed already"),
+    Row<PulledEnvironment, &PulledEnvironment::left_out>(
+        "left_out", "What of an image guests lack, one sentence each"),
+};
+
+constexpr Field kRemovedEnvironment[] = {
+    Row<RemovedEnvironment, &RemovedEnvironment::environment>("environment", "Its name"),
+    Row<RemovedEnvironment, &RemovedEnvironment::bytes_freed>("bytes_freed",
+                                                              "What is free on disk again")
+        .Of(Unit::kBytes),
 };
 
 using Pruned = PrunedEnvironments::Item;
@@ -91,6 +136,32 @@ constexpr Field kEnvironmentRequest[] = {
         .Required()
         .Positional("ENVIRONMENT")
         .ForModels("From vm_list_environments."),
+};
+
+constexpr Field kPullEnvironmentRequest[] = {
+    Row<PullEnvironmentRequest, &PullEnvironmentRequest::environment>(
+        "environment", "One of the catalog, or an image: see 'pyro env pull --help'")
+        .Required()
+        .Positional("ENVIRONMENT"),
+    Row<PullEnvironmentRequest, &PullEnvironmentRequest::name>(
+        "name", "Install an image under this name instead of its own")
+        .Named("NAME"),
+    Row<PullEnvironmentRequest, &PullEnvironmentRequest::authfile>(
+        "authfile", "Log in to the registry with this file of 'podman login' or 'skopeo login'")
+        .Named("FILE")
+        .OnHost(),
+    Row<PullEnvironmentRequest, &PullEnvironmentRequest::plain_http>(
+        "plain_http", "Speak to the registry without TLS: anyone on the way can change the image"),
+};
+
+constexpr Field kTagEnvironmentRequest[] = {
+    Row<TagEnvironmentRequest, &TagEnvironmentRequest::environment>("environment",
+                                                                    "An installed image")
+        .Required()
+        .Positional("ENVIRONMENT"),
+    Row<TagEnvironmentRequest, &TagEnvironmentRequest::name>("name", "Its other name")
+        .Required()
+        .Positional("NAME"),
 };
 
 constexpr Field kInspectEnvironmentRequest[] = {
@@ -217,22 +288,48 @@ constexpr Operation kHostOperations[] = {
         .method = "list_environments",
         .tool = "vm_list_environments",
         .effect = Effect::kReads,
-        .sentence = "Show the catalog and what is installed",
+        .sentence = "Show the catalog and the images, and what is installed",
         .for_models =
             "List the environments of VMs and tasks with what each holds. One that is not "
             "installed is built at its first use, about a minute.",
-        .for_python = "Returns the catalog, and for each environment if it is installed.",
+        .for_python = "Returns the catalog, with what is installed of it, and the images.",
     }),
-    By<EnvironmentRequest, &Engine::PullEnvironment, &EnvironmentRequest::environment>({
+    By<PullEnvironmentRequest, &Engine::PullEnvironment, kWhole>({
         .name = "env pull",
         .method = "pull_environment",
         .effect = Effect::kCreates,
-        .sentence = "Build and install an environment, or repair it",
+        .sentence = "Install an environment or an image, or repair it",
         .for_python =
-            "Builds and installs an environment, or repairs it. Returns at once if it is "
-            "installed.\n\n"
-            "Takes about a minute. UnavailableError: the package mirror cannot be reached.",
-        .no_tool = "the first use of an environment builds it, and the next use repairs it",
+            "Installs an environment of the catalog or an image, or repairs it. Returns at once if "
+            "it is installed.\n\n"
+            "An image is ``oci:REGISTRY/NAME[:TAG][@sha256:DIGEST]``, ``oci-archive:FILE[:TAG]``, "
+            "``docker-archive:FILE[:NAME:TAG]`` or ``oci-layout:DIR[:TAG]``. It is pulled again if "
+            "its source has another one by now; tasks keep theirs. ``name`` takes the place of its "
+            "own name. ``authfile`` has the registry's credentials. ``plain_http``: without TLS.\n\n"
+            "An environment of the catalog takes about a minute. UnavailableError: the package "
+            "mirror or the registry cannot be reached. PermissionDeniedError: the registry wants a "
+            "login.",
+        .no_tool =
+            "the first use of an environment builds or pulls it, and the next use repairs it",
+    }),
+    By<TagEnvironmentRequest, &Engine::TagEnvironment, &EnvironmentRequest::environment,
+       &TagEnvironmentRequest::name>({
+        .name = "env tag",
+        .method = "tag_environment",
+        .effect = Effect::kCreates,
+        .sentence = "Give an installed image another name",
+        .for_python =
+            "Installs an image under another name too, without copies of its files. The name then "
+            "stays with this version, also when the image is pulled again.",
+        .no_tool = "the user decides how images are called",
+    }),
+    By<EnvironmentRequest, &Engine::RemoveEnvironment, &EnvironmentRequest::environment>({
+        .name = "env remove",
+        .method = "remove_environment",
+        .effect = Effect::kEnds,
+        .sentence = "Remove an installed environment",
+        .for_python = "Removes an installed environment. WrongStateError: a VM or a task needs it.",
+        .no_tool = "vm_prune_environments removes what nothing needs",
     }),
     By<InspectEnvironmentRequest, &Engine::InspectEnvironment, &EnvironmentRequest::environment,
        &InspectEnvironmentRequest::verify>({
@@ -313,16 +410,25 @@ constexpr Operation kHostOperations[] = {
 std::span<const Operation> HostOperations() { return kHostOperations; }
 
 PYRO_ROWS(NoArguments, "NoArguments", "Nothing.", std::span<const Field>())
-PYRO_ROWS(EnvironmentInfo, "EnvironmentInfo", "An environment of the catalog.", kEnvironmentInfo)
-PYRO_ROWS(EnvironmentList, "EnvironmentList", "The catalog.", kEnvironmentList)
+PYRO_ROWS(EnvironmentInfo, "EnvironmentInfo", "An environment of the catalog, or an image.",
+          kEnvironmentInfo)
+PYRO_ROWS(EnvironmentList, "EnvironmentList", "The catalog, and images.", kEnvironmentList)
 PYRO_ROWS(TemplateInfo, "TemplateInfo", "A frozen guest that new guests start from.", kTemplateInfo)
+PYRO_ROWS(ImageInfo, "ImageInfo", "What an image says of itself, and where it came from.",
+          kImageInfo)
 PYRO_ROWS(EnvironmentDetails, "EnvironmentDetails", "The content of an installed environment.",
           kEnvironmentDetails)
 PYRO_ROWS(PulledEnvironment, "PulledEnvironment", "An environment that is installed now.",
           kPulledEnvironment)
+PYRO_ROWS(RemovedEnvironment, "RemovedEnvironment", "An environment that was removed.",
+          kRemovedEnvironment)
 PYRO_ROWS(PrunedEnvironments::Item, "PrunedItem", "A version that was removed.", kPrunedItem)
 PYRO_ROWS(PrunedEnvironments, "PrunedEnvironments", "What was removed.", kPrunedEnvironments)
 PYRO_ROWS(EnvironmentRequest, "EnvironmentRequest", "An environment.", kEnvironmentRequest)
+PYRO_ROWS(PullEnvironmentRequest, "PullEnvironmentRequest", "What to install.",
+          kPullEnvironmentRequest)
+PYRO_ROWS(TagEnvironmentRequest, "TagEnvironmentRequest", "An image and its other name.",
+          kTagEnvironmentRequest)
 PYRO_ROWS(InspectEnvironmentRequest, "InspectEnvironmentRequest", "An environment.",
           kInspectEnvironmentRequest)
 PYRO_ROWS(PruneEnvironmentsRequest, "PruneEnvironmentsRequest", "What to remove.",

@@ -69,7 +69,13 @@ void Fill(Filler& fill, TaskCommand& command) {
 
 void Fill(Filler& fill, EnvironmentInfo& info) {
   fill(info.name, info.description, info.installed, info.broken, info.outdated, info.digest,
-       info.installed_at, info.size_bytes);
+       info.installed_at, info.size_bytes, info.last_used_at, info.source, info.image_digest);
+}
+
+void Fill(Filler& fill, ImageInfo& image) {
+  fill(image.source, image.source_digest, image.manifest_digest, image.layers, image.layer_bytes,
+       image.architecture, image.env, image.working_dir, image.user, image.entrypoint,
+       image.command, image.stop_signal, image.left_out);
 }
 
 void Fill(Filler& fill, VmInfo& vm) {
@@ -193,9 +199,12 @@ Json HostForms() {
   fill(made.vcpu_count, made.mem_mib, made.network, made.new_disk, made.size_bytes, made.made_at,
        made.last_used_at);
   details.templates.emplace_back();
+  Fill(fill, details.image.emplace());
   PulledEnvironment pulled;
   Fill(fill, pulled.info);
-  fill(pulled.built);
+  fill(pulled.built, pulled.left_out);
+  RemovedEnvironment removed;
+  fill(removed.environment, removed.bytes_freed);
   PrunedEnvironments pruned;
   fill(pruned.skipped, pruned.bytes_freed);
   PrunedEnvironments::Item& item = pruned.removed.emplace_back();
@@ -205,9 +214,13 @@ Json HostForms() {
   Fill(fill, report);
   Error error = MakeError(ErrorCode::kNotFound, "message", "hint");
   error.sys_errno = 2;
-  return {{"EnvironmentList", ToJson(environments)}, {"EnvironmentDetails", ToJson(details)},
-          {"PulledEnvironment", ToJson(pulled)},     {"PrunedEnvironments", ToJson(pruned)},
-          {"DoctorReport", ToJson(report)},          {"Error", ToJson(error)}};
+  return {{"EnvironmentList", ToJson(environments)},
+          {"EnvironmentDetails", ToJson(details)},
+          {"PulledEnvironment", ToJson(pulled)},
+          {"RemovedEnvironment", ToJson(removed)},
+          {"PrunedEnvironments", ToJson(pruned)},
+          {"DoctorReport", ToJson(report)},
+          {"Error", ToJson(error)}};
 }
 
 Json EmptyForms() {
@@ -230,6 +243,7 @@ Json EmptyForms() {
           {"EnvironmentList", ToJson(EnvironmentList())},
           {"EnvironmentDetails", ToJson(EnvironmentDetails())},
           {"PulledEnvironment", ToJson(PulledEnvironment())},
+          {"RemovedEnvironment", ToJson(RemovedEnvironment())},
           {"PrunedEnvironments", ToJson(PrunedEnvironments())},
           {"DoctorReport", ToJson(DoctorReport())},
           {"Error", ToJson(Error())}};

@@ -81,6 +81,9 @@ constexpr Field kTaskOptions[] = {
     DefaultEnvRow<TaskOptions>(),
     DefaultCwdRow<TaskOptions>(),
     DefaultUserRow<TaskOptions>(),
+    Row<TaskOptions, &TaskOptions::image_cwd>(
+        "image_cwd", "Run its commands in the directory that the image names")
+        .ForModels("Of images: in their directory."),
     DefaultTimeoutRow<TaskOptions>(),
     HostCompatRow<TaskOptions>(),
 };

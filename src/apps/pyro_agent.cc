@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <iterator>
 #include <memory>
 #include <string_view>
@@ -56,7 +57,11 @@ DiskFreeze::Calls FreezeOf(const sys::UniqueFd& disk) {
           }};
 }
 
-Status Run() {
+// For what runs when the guest powers off to end by itself, if its image names a signal for that.
+constexpr std::chrono::seconds kStopLimit{5};
+
+// `data_disk`: its own directory, once the guest is set up.
+Status Run(sys::UniqueFd& data_disk) {
   PYRO_RETURN_IF_ERROR(MountKernelFileSystems());
   ::setrlimit(RLIMIT_NOFILE, &kAgentFiles);
   PYRO_ASSIGN_OR_RETURN(DeviceWatch devices, DeviceWatch::Create());
@@ -70,14 +75,15 @@ Status Run() {
   options.limits = {{RLIMIT_NOFILE, kCommandFiles}};
   // Open from now on: the guest's root does not have it.
   PYRO_ASSIGN_OR_RETURN(options.file_program, sys::OpenFile("/proc/self/exe", O_RDONLY));
-  sys::UniqueFd data_disk;  // Known from before the first command, which could cover /workspace.
   PYRO_RETURN_IF_ERROR(RaiseLoopback());
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file_systems, PrepareFileSystems());
   GuestRoot root(file_systems);
-  options.setup = [&data_disk, &devices, &root](const wire::GuestSetup& setup) -> Status {
+  int stop_signal = 0;
+  options.setup = [&](const wire::GuestSetup& setup) -> Status {
     PYRO_RETURN_IF_ERROR(SetUpGuest(setup, devices, root));
-    PYRO_ASSIGN_OR_RETURN(data_disk, sys::OpenFile("/workspace", O_RDONLY | O_DIRECTORY));
-    return OkStatus();
+    stop_signal = static_cast<int>(setup.stop_signal);
+    data_disk = sys::UniqueFd(::openat(root.data().get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return data_disk.valid() ? OkStatus() : Status(sys::ErrnoError(errno, "open", "data disk"));
   };
   options.set_clock = [](std::int64_t wall_clock_ns) {
     if (const Status set = SetClock(wall_clock_ns); !set) ConsoleLine(set.error().message);
@@ -113,6 +119,7 @@ Status Run() {
   }
   Status served = agent->Serve();
   freeze->Close();  // A process that waits for the disk could not be killed.
+  if (stop_signal != 0) agent->EndCommands(stop_signal, kStopLimit);
   return served;
 }
 
@@ -130,8 +137,9 @@ int main(int argc, char** argv) {
     pyro::agent::ConsoleLine("only the kernel of a guest can start this program");
     return 125;
   }
-  if (const pyro::Status status = pyro::agent::Run(); !status) {
+  pyro::sys::UniqueFd data_disk;
+  if (const pyro::Status status = pyro::agent::Run(data_disk); !status) {
     pyro::agent::ConsoleLine(status.error().message);
   }
-  pyro::agent::PowerOff();
+  pyro::agent::PowerOff(data_disk);
 }

@@ -9,7 +9,6 @@
 #include "engine/context.h"
 #include "engine/machine.h"
 #include "image/debian/builder.h"
-#include "image/oci/image_builder.h"
 #include "image/store/store.h"
 #include "pyro/engine.h"
 
@@ -37,9 +36,19 @@ class Environments {
   image::EnvironmentStore store_;
 };
 
-// Installed and found, pulled first if need be.
+image::ProgressFn ToProgress(const CallIo& io);
+
+// The name of an environment that is in the catalog or installed, which stands without oci: and
+// with a tag. Errors as of EnvironmentStore::Find.
+Result<std::string> FindEnvironmentName(const Context& context, const std::string& text);
+
+// There is no such environment; the hint says how to get one of that name, if that is possible.
+Error NoEnvironment(const std::string& text);
+
+// Installed and found, pulled first if need be: one of the catalog, or an image that is named with
+// oci:.
 Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
-                                                      const std::string& name, const CallIo& io);
+                                                      const std::string& text, const CallIo& io);
 
 // The parts for guests of an installed environment on such a machine. The first time on a host it
 // tries the accelerators out.

@@ -20,7 +20,11 @@ class LocalEngine final : public Engine {
   explicit LocalEngine(Context context) : context_(std::move(context)) {}
 
   Result<std::vector<EnvironmentInfo>> ListEnvironments() override;
-  Result<PulledEnvironment> PullEnvironment(const std::string& name, const CallIo& io) override;
+  Result<PulledEnvironment> PullEnvironment(const PullEnvironmentRequest& request,
+                                            const CallIo& io) override;
+  Result<EnvironmentInfo> TagEnvironment(const std::string& environment,
+                                         const std::string& name) override;
+  Result<RemovedEnvironment> RemoveEnvironment(const std::string& environment) override;
   Result<EnvironmentDetails> InspectEnvironment(const std::string& name, Verify verify) override;
   Result<PrunedEnvironments> PruneEnvironments(PruneScope scope) override;
   Result<ExecResult> RunInVm(const VmOptions& options, const Command& command,

@@ -14,6 +14,7 @@
 #include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/host/host_compat.h"
+#include "engine/image_defaults.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/instance_guest.h"
 #include "engine/instance/spares.h"
@@ -83,15 +84,39 @@ Result<OwnedVm> FindOrStartVm(const Context& context, const VmOptions& options, 
                         [&] { timings.supervised_ms = watch.Now(); });
 }
 
+bool HasWords(const Command& command) { return command.script || !command.argv.empty(); }
+
+// The message for the guest. A command without words is the image's own.
+Result<wire::Exec> ExecIn(const image::InstalledEnvironment& environment, const Command& command,
+                          std::int64_t timeout_seconds, const CallIo& io) {
+  const auto image = ImageOf(environment);
+  if (!image || HasWords(command)) {
+    return MakeImageExec(image, command, UsualPlace::kOfImage, timeout_seconds, io);
+  }
+  PYRO_ASSIGN_OR_RETURN(const Command own, ImageCommand(*image, command));
+  return MakeImageExec(image, own, UsualPlace::kOfImage, timeout_seconds, io);
+}
+
+struct AskedRun {
+  const VmOptions& options;
+  const Command& command;
+  std::int64_t timeout_seconds;
+};
+
 // `began_running` says whether an error came before or after the guest took the command.
-Result<ExecResult> RunInGuest(const Context& context, const VmOptions& options, Source source,
-                              const wire::Exec& exec, const CallIo& io, bool& began_running) {
+Result<ExecResult> RunInGuest(const Context& context, const AskedRun& asked, Source source,
+                              const CallIo& io, bool& began_running) {
   const Stopwatch watch;
+  VmOptions options = asked.options;
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
                         EnsureEnvironment(context, options.environment, io));
+  options.environment = environment.name;
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
+                        ExecIn(environment, asked.command, asked.timeout_seconds, io));
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
                         PrepareParts(context, std::move(environment), wish, io));
+  image::EnvironmentStore::NoteUse(parts.environment);
   Timings timings;
   PYRO_ASSIGN_OR_RETURN(OwnedVm vm,
                         FindOrStartVm(context, options, source, parts, io, watch, timings));
@@ -122,20 +147,24 @@ Result<ExecResult> TryGuest(const Context& context, const std::string& environme
   command.argv = {"true"};
   CallIo io;
   io.cancel_fd = caller.cancel_fd;
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, MakeExec(command, kLimit.count(), io));
   bool began_running = false;
-  return RunInGuest(context, options, Source::kNew, exec, io, began_running);
+  return RunInGuest(context, {options, command, kLimit.count()}, Source::kNew, io, began_running);
 }
 
 Result<ExecResult> LocalEngine::RunInVm(const VmOptions& options, const Command& command,
                                         std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, MakeExec(command, timeout_seconds, io));
+  // Before the environment is pulled: an impossible command is that in each.
+  Command words = command;
+  if (!HasWords(words)) words.argv = {"/"};
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, MakeExec(words, timeout_seconds, io));
   bool began_running = false;
-  auto result = RunInGuest(context_, options, Source::kSpareOrNew, exec, io, began_running);
+  auto result = RunInGuest(context_, {options, command, timeout_seconds}, Source::kSpareOrNew, io,
+                           began_running);
   if (result) AdviseUsermode(context_, result->machine, result->duration_ms, io);
   // A command that may already have had an effect is not run a second time.
-  if (result || !options.allow_host_compat || began_running || !MeansNoGuest(result.error())) {
+  if (result || !options.allow_host_compat || began_running || !HasWords(command) ||
+      !MeansNoGuest(result.error())) {
     return result;
   }
   if (io.on_notice) io.on_notice(HostCompatNotice(result.error()));

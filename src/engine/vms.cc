@@ -12,6 +12,7 @@
 #include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/host/host_compat.h"
+#include "engine/image_defaults.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/instance_guest.h"
 #include "engine/instance/supervisor_link.h"
@@ -61,10 +62,12 @@ Result<ExecResult> ExecInGuest(const Context& context, const InstanceRecord& vm,
 
 }  // namespace
 
-Result<VmInfo> LocalEngine::CreateVm(const VmOptions& options, const CallIo& io) {
-  PYRO_RETURN_IF_ERROR(api::CheckRanges(options));
-  PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context_, options));
+Result<VmInfo> LocalEngine::CreateVm(const VmOptions& asked, const CallIo& io) {
+  PYRO_RETURN_IF_ERROR(api::CheckRanges(asked));
+  PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context_, asked));
+  VmOptions options = asked;
   auto environment = EnsureEnvironment(context_, options.environment, io);
+  if (environment) options.environment = environment->name;
   const bool on_host =
       !environment && options.allow_host_compat && MeansNoGuest(environment.error());
   if (!environment && !on_host) return std::move(environment).error();
@@ -103,8 +106,12 @@ Result<VmInfo> LocalEngine::StartVm(const std::string& vm_id, const CallIo& io) 
 
 Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& command,
                                        std::int64_t timeout_seconds, const CallIo& io) {
-  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec, MakeExec(command, timeout_seconds, io));
+  // Before the VM is found: an impossible command is that for each VM.
+  PYRO_RETURN_IF_ERROR(MakeExec(command, timeout_seconds, io));
   PYRO_ASSIGN_OR_RETURN(Found found, FindVm(context_, vm_id));
+  PYRO_ASSIGN_OR_RETURN(const auto image, ImageOf(context_, found.instance));
+  PYRO_ASSIGN_OR_RETURN(const wire::Exec exec,
+                        MakeImageExec(image, command, UsualPlace::kOfImage, timeout_seconds, io));
   PYRO_RETURN_IF_ERROR(found.registry.Apply(found.instance.id, state::InstanceEvent::kExec));
   auto result = found.instance.execution_mode == ExecutionMode::kHostCompat
                     ? RunInHostJail(state::HostWorkspace(context_.state, found.instance.id),

@@ -40,26 +40,26 @@ class EnvironmentsTest : public EngineFixture {
 TEST_F(EnvironmentsTest, APullInstallsOnceAndTheListSaysSo) {
   EXPECT_EQ(Info().name, "debian:12");
   EXPECT_FALSE(Info().installed);
-  const auto pulled = engine_->PullEnvironment("debian:12");
+  const auto pulled = engine_->PullEnvironment({{"debian:12"}});
   ASSERT_TRUE(pulled.ok()) << pulled.error().message;
   EXPECT_TRUE(pulled->built);
   EXPECT_TRUE(pulled->info.installed);
   EXPECT_TRUE(Info().installed);
   EXPECT_GT(Info().size_bytes, 0u);
-  EXPECT_FALSE(engine_->PullEnvironment("debian:12")->built);
-  EXPECT_EQ(engine_->PullEnvironment("no-such").error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(engine_->PullEnvironment({{"debian:12"}})->built);
+  EXPECT_EQ(engine_->PullEnvironment({{"no-such"}}).error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(EnvironmentsTest, AFailedPullIsToldAndInstallsNothing) {
   world_.build = MakeError(ErrorCode::kUnavailable, "no mirror");
-  EXPECT_EQ(engine_->PullEnvironment("debian:12").error().message, "no mirror");
+  EXPECT_EQ(engine_->PullEnvironment({{"debian:12"}}).error().message, "no mirror");
   EXPECT_FALSE(Info().installed);
 }
 
 TEST_F(EnvironmentsTest, AnInspectionShowsTheFilesAndFindsDamage) {
   EXPECT_EQ(engine_->InspectEnvironment("debian:12", Engine::Verify::kNo).error().code,
             ErrorCode::kNotFound);
-  ASSERT_TRUE(engine_->PullEnvironment("debian:12").ok());
+  ASSERT_TRUE(engine_->PullEnvironment({{"debian:12"}}).ok());
   const auto details = engine_->InspectEnvironment("debian:12", Engine::Verify::kYes);
   ASSERT_TRUE(details.ok()) << details.error().message;
   ASSERT_EQ(details->files.size(), 2u);
@@ -96,7 +96,7 @@ TEST_F(EnvironmentsTest, APullMakesTheUsualTemplatesAndGuestsGoOnFromThem) {
   };
   std::string notice;
   io.on_notice = [&](std::string_view text) { notice = text; };
-  ASSERT_TRUE(engine_->PullEnvironment("debian:12", io).ok());
+  ASSERT_TRUE(engine_->PullEnvironment({{"debian:12"}}, io).ok());
   EXPECT_EQ(notice, "");
   EXPECT_EQ(std::count(phases.begin(), phases.end(), "template freeze"), 2);
   const auto details = engine_->InspectEnvironment("debian:12", Engine::Verify::kNo);
@@ -112,7 +112,7 @@ TEST_F(EnvironmentsTest, APullMakesTheUsualTemplatesAndGuestsGoOnFromThem) {
   // Another version needs others: these are of no use any more.
   world_.base = "base 2";
   ASSERT_TRUE(sys::RemoveTree(cache_ / "environments").ok());
-  ASSERT_TRUE(engine_->PullEnvironment("debian:12").ok());
+  ASSERT_TRUE(engine_->PullEnvironment({{"debian:12"}}).ok());
   const auto pruned = engine_->PruneEnvironments(Engine::PruneScope::kLeftovers);
   ASSERT_TRUE(pruned.ok());
   EXPECT_EQ(std::count_if(pruned->removed.begin(), pruned->removed.end(),
@@ -126,7 +126,7 @@ TEST_F(EnvironmentsTest, AGuestThatCannotBeFrozenIsNoReasonForAPullToFail) {
   std::string notice;
   CallIo io;
   io.on_notice = [&](std::string_view text) { notice = text; };
-  const auto pulled = engine_->PullEnvironment("debian:12", io);
+  const auto pulled = engine_->PullEnvironment({{"debian:12"}}, io);
   ASSERT_TRUE(pulled.ok()) << pulled.error().message;
   EXPECT_NE(notice.find("guests will boot instead of starting warm"), std::string::npos) << notice;
 }
@@ -370,7 +370,7 @@ TEST_F(DoctorTest, LooksAtEveryPartAndNamesWhatIsMissing) {
 }
 
 TEST_F(DoctorTest, CanBeCancelledWhileItsGuestHangs) {
-  ASSERT_TRUE(engine_->PullEnvironment("debian:12").ok());
+  ASSERT_TRUE(engine_->PullEnvironment({{"debian:12"}}).ok());
   ReplaceKernel("silent");
   auto pipe = sys::MakePipe();
   ASSERT_TRUE(pipe.ok());

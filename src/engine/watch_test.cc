@@ -398,7 +398,7 @@ TEST_F(EngineWatchTest, AnEnvironmentThatComesOrGoesIsTold) {
   const auto stream = Watch();
   ASSERT_NE(stream, nullptr);
   for (int i = 0; i < 2; ++i) {
-    const auto pulled = Other().PullEnvironment("debian:12");
+    const auto pulled = Other().PullEnvironment({{"debian:12"}});
     ASSERT_TRUE(pulled.ok()) << pulled.error().message;
     EXPECT_EQ(NotesOf(Until(*stream, Kind::kEnvironments, "")), Notes{"environments_changed"});
     ASSERT_TRUE(Other().PruneEnvironments(Engine::PruneScope::kAll).ok());

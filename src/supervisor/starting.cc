@@ -94,6 +94,8 @@ void Starting::SetUp() {
   setup.wall_clock_ns = WallClockNs(parts_.clock);
   setup.network = parts_.machine.network();
   setup.data_disk_bytes = parts_.machine.new_disk_size();
+  setup.workspace_user = parts_.config.workspace_user;
+  setup.stop_signal = parts_.config.stop_signal;
   parts_.machine.Send(EncodeFrame(setup.ToFrame()));
 }
 

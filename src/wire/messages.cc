@@ -71,6 +71,8 @@ constexpr Field kSetup[] = {
     Row<GuestSetup, &GuestSetup::wall_clock_ns>("wall_clock_ns"),
     Row<GuestSetup, &GuestSetup::network>("network").Of(kNetwork),
     Row<GuestSetup, &GuestSetup::data_disk_bytes>("data_disk_bytes").MayLack(),
+    Row<GuestSetup, &GuestSetup::workspace_user>("workspace_user").To(kMaxUserBytes).MayLack(),
+    Row<GuestSetup, &GuestSetup::stop_signal>("stop_signal").From(0).To(kMaxSignal).MayLack(),
 };
 constexpr Field kReady[] = {
     Row<Ready, &Ready::kernel>("kernel").To(kMaxName),
@@ -92,6 +94,7 @@ constexpr Field kExec[] = {
     Row<Exec, &Exec::sequence>("sequence").MayLack(),  // A client does not say.
     Row<Exec, &Exec::script>("script").MayLack(),      // An earlier client does not say.
     Row<Exec, &Exec::open_stdin>("open_stdin").MayLack(),
+    Row<Exec, &Exec::make_cwd>("make_cwd").MayLack(),
 };
 // A supervisor that knows of no users must refuse the command, not run it as root. One that would
 // end its stdin must refuse it, too, and so must one that would keep its words.

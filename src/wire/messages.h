@@ -49,6 +49,10 @@ struct GuestSetup {
   std::int64_t wall_clock_ns = 0;  // Since the epoch.
   std::optional<GuestNetwork> network;
   std::int64_t data_disk_bytes = 0;  // Wait until the data disk has this size. 0: it has its own.
+  // The owner of a workspace that no guest has used yet, as in Exec. Empty: root.
+  std::string workspace_user = {};
+  // Commands that run at the power-off get it some seconds before they are killed. 0: none.
+  std::int64_t stop_signal = 0;
   Frame ToFrame() const;
   static Result<GuestSetup> FromFrame(const Frame& frame);
 };
@@ -75,6 +79,7 @@ inline constexpr std::size_t kMaxArguments = 64 * 1024;
 inline constexpr std::size_t kMaxArgumentBytes = 128 * 1024;  // Linux's own limit for a word.
 inline constexpr std::size_t kMaxPathBytes = 4095;            // Linux's own limit for a path.
 inline constexpr std::size_t kMaxUserBytes = 256;
+inline constexpr std::int64_t kMaxSignal = 64;
 inline constexpr std::int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
 
 // The supervisor enforces the timeout.
@@ -91,6 +96,8 @@ struct Exec : CommandSpec {
   bool script = false;
   // Supervisor of a task, with `journal`: the client's end does not end the command's stdin.
   bool open_stdin = false;
+  // Agent: makes `cwd`, for the command's user, if it is missing.
+  bool make_cwd = false;
   // Instead of argv: the agent carries out an operation on files. No journal keeps it.
   std::optional<FileRequest> file = {};
   // What a journal has of it.

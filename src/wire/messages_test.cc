@@ -119,6 +119,8 @@ TEST(MessagesTest, SetupRoundTrip) {
   setup.entropy = std::string(32, '\xfe');
   setup.wall_clock_ns = 1'700'000'000'000'000'000;
   setup.data_disk_bytes = std::int64_t{1} << 40;
+  setup.workspace_user = "app:staff";
+  setup.stop_signal = 37;
   setup.network = GuestNetwork{"52:54:00:00:00:01", "10.0.2.15", 24, "10.0.2.2", "10.0.2.3", 1400};
   auto back = GuestSetup::FromFrame(setup.ToFrame());
   ASSERT_TRUE(back.ok()) << back.error().message;
@@ -126,8 +128,16 @@ TEST(MessagesTest, SetupRoundTrip) {
   EXPECT_EQ(back->network->prefix_length, 24);
   EXPECT_EQ(back->network->mtu, 1400);
   EXPECT_EQ(back->data_disk_bytes, std::int64_t{1} << 40);
+  EXPECT_EQ(back->workspace_user, "app:staff");
+  EXPECT_EQ(back->stop_signal, 37);
   setup.network.reset();
   EXPECT_FALSE(GuestSetup::FromFrame(setup.ToFrame())->network.has_value());
+  setup.stop_signal = 65;
+  EXPECT_FALSE(GuestSetup::FromFrame(setup.ToFrame()).ok());
+  setup.stop_signal = 0;
+  setup.workspace_user = std::string(kMaxUserBytes + 1, 'x');
+  EXPECT_FALSE(GuestSetup::FromFrame(setup.ToFrame()).ok());
+  setup.workspace_user.clear();
   setup.entropy = "short";
   EXPECT_FALSE(GuestSetup::FromFrame(setup.ToFrame()).ok());
 }

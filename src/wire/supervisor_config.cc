@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "pyro/types.h"
+#include "wire/messages.h"
 
 namespace pyro::wire {
 namespace {
@@ -70,6 +71,11 @@ constexpr ConfigField kConfigFields[] = {
     {ConfigRow<&SupervisorConfig::boot_timeout>("boot_timeout_seconds").From(1).To(3600),
      Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::templ>("template").Of(kTemplateFields), Void::kOfSparePool},
+    // The text of an earlier pool does not have them.
+    {ConfigRow<&SupervisorConfig::workspace_user>("workspace_user").To(kMaxUserBytes).MayLack(),
+     Void::kOfSparePool},
+    {ConfigRow<&SupervisorConfig::stop_signal>("stop_signal").From(0).To(kMaxSignal).MayLack(),
+     Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::spare_pool>("spare_pool"), Void::kOfSparePool},
 };
 

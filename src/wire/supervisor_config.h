@@ -60,6 +60,9 @@ struct SupervisorConfig {
   std::chrono::seconds boot_timeout{120};
   TemplateConfig templ;
   bool detached = false;  // For a template or a pool: outlives its creator.
+  // Of the environment's image, as in GuestSetup.
+  std::string workspace_user;
+  std::int64_t stop_signal = 0;
   // The pool in which this VM waits until a client claims it. It listens only once it is ready.
   // Empty: it belongs to the first client.
   std::filesystem::path spare_pool;

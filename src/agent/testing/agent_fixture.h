@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <deque>
@@ -33,6 +34,9 @@
 
 namespace pyro::agent {
 
+// For commands that get the setup's signal at the end.
+inline constexpr std::chrono::milliseconds kStopLimit{500};
+
 // `sync_gate`: a sync reads one byte of it first; 'e' makes it fail.
 [[noreturn]] inline void RunAgent(sys::UniqueFd port, sys::UniqueFd sync_gate) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -43,7 +47,11 @@ namespace pyro::agent {
   options.build = "b1";
   options.kernel = "k1";
   options.trees = &trees;
-  options.setup = [](const wire::GuestSetup&) { return OkStatus(); };
+  int stop_signal = 0;
+  options.setup = [&stop_signal](const wire::GuestSetup& setup) {
+    stop_signal = static_cast<int>(setup.stop_signal);
+    return OkStatus();
+  };
   options.sync = [&sync_gate]() -> Status {
     char byte = 0;
     PYRO_CHECK(::read(sync_gate.get(), &byte, 1) == 1);
@@ -54,6 +62,7 @@ namespace pyro::agent {
     // Its end kills the commands that still run.
     auto agent = Agent::Create(std::move(options));
     well = agent.ok() && (*agent)->Serve().ok();
+    if (well && stop_signal != 0) (*agent)->EndCommands(stop_signal, kStopLimit);
   }
   ::_exit(well ? 0 : 1);
 }
@@ -85,15 +94,19 @@ class AgentTest : public ::testing::Test {
     Send(wire::Hello{wire::kProtocolVersion, "supervisor", "b1", ""}.ToFrame());
     wire::GuestSetup setup;
     setup.entropy = std::string(32, 'x');
+    setup.stop_signal = stop_signal_;
     Send(setup.ToFrame());
     ASSERT_EQ(Take(0).type, wire::FrameType::kReady);
   }
 
-  void TearDown() override {
+  void TearDown() override { PowerOff(); }
+
+  // Returns when the agent has ended.
+  void PowerOff() {
     if (agent_ <= 0) return;
     Send(wire::Plain(wire::FrameType::kPowerOff));
     sync_gate_.Reset();  // A sync that a failed test has left waiting aborts the agent.
-    ::waitpid(agent_, nullptr, 0);
+    ::waitpid(std::exchange(agent_, -1), nullptr, 0);
   }
 
   void Write(std::string_view bytes) { PYRO_CHECK(sys::WriteAll(socket_.get(), bytes).ok()); }
@@ -143,6 +156,15 @@ class AgentTest : public ::testing::Test {
     exec.argv = {"sh", "-c", std::move(script)};
     exec.cwd = "/";
     exec.user = std::move(user);
+    Send(exec.ToFrame(++channel_));
+    return channel_;
+  }
+  std::uint32_t StartMaking(std::string cwd, std::string user, std::string script) {
+    wire::Exec exec;
+    exec.argv = {"sh", "-c", std::move(script)};
+    exec.cwd = std::move(cwd);
+    exec.user = std::move(user);
+    exec.make_cwd = true;
     Send(exec.ToFrame(++channel_));
     return channel_;
   }
@@ -217,6 +239,7 @@ class AgentTest : public ::testing::Test {
   sys::UniqueFd sync_gate_;
   sys::UniqueFd sync_gate_end_;  // So that a byte too many is no error.
   pid_t agent_ = -1;
+  int stop_signal_ = 0;  // Of the setup; 0: none.
   wire::FrameDecoder decoder_;
   std::deque<wire::Frame> kept_;
   std::uint32_t channel_ = 0;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/try.h"
+#include "engine/image_defaults.h"
 #include "engine/instance/templates.h"
 #include "engine/paths.h"
 #include "sys/child_process.h"
@@ -69,6 +70,7 @@ Status ConfigureSupervisor(const Context& context, const GuestParts& parts,
   config.base_disk = parts.environment.base_image;
   config.accelerator = NameOf(parts.machine);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, SupervisorProgram());
+  if (const auto image = ImageOf(parts.environment)) ConfigureGuest(*image, config);
   config.net_program = program.parent_path() / "pyro-net";
   return PlanTemplate(context, parts, config);
 }

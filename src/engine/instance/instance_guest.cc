@@ -65,6 +65,7 @@ Result<SupervisorLink> StartGuest(const Context& context, const InstanceRecord& 
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, instance));
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
                         PrepareParts(context, std::move(environment), wish, io));
+  image::EnvironmentStore::NoteUse(parts.environment);
   if (instance.id.kind() == InstanceKind::kVm) {
     PYRO_RETURN_IF_ERROR(EnsureGuestImage(context, instance.id));
   }

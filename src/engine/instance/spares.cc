@@ -22,7 +22,6 @@
 #include "engine/instance/templates.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
-#include "image/store/catalog.h"
 #include "state/pool/spare_pool.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
@@ -159,9 +158,8 @@ Result<SparePool> PlanPool(const Context& context, const GuestParts& parts,
 
 // Ends the spares of this kind, of any version of the environment. Nothing is built for that.
 Result<SparePoolInfo> EndPools(const Context& context, const VmOptions& options) {
-  PYRO_RETURN_IF_ERROR(image::FindCatalogEntry(options.environment));
   SparePool ended;
-  ended.environment = options.environment;
+  PYRO_ASSIGN_OR_RETURN(ended.environment, FindEnvironmentName(context, options.environment));
   ended.vcpu_count = static_cast<int>(options.vcpu_count);
   ended.mem_mib = static_cast<int>(options.mem_mib);
   ended.network = options.network;
@@ -241,6 +239,7 @@ std::optional<TaskOfASpare> TakeSpareForTask(const Context& context,
     return wire::Claim{.ttl_seconds = options.ttl_seconds, .task = FormatTaskManifest(task)};
   });
   if (!link) return std::nullopt;
+  image::EnvironmentStore::NoteUse(environment);
   return TaskOfASpare{std::move(task.id), std::move(*link)};
 }
 
@@ -278,6 +277,7 @@ Result<SparePoolInfo> KeepWaiting(const Context& context, const VmOptions& optio
                         EnsureEnvironment(context, options.environment, io));
   PYRO_ASSIGN_OR_RETURN(const GuestParts parts,
                         PrepareParts(context, std::move(environment), wish, io));
+  image::EnvironmentStore::NoteUse(parts.environment);
   PYRO_ASSIGN_OR_RETURN(SparePool pool, PlanPool(context, parts, options, whose));
   pool.count = static_cast<int>(count);
   // Those whose time is over, or whose process has ended, take no memory.

@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <array>
-#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <optional>
@@ -20,6 +18,7 @@
 #include "engine/instance/instance_files.h"
 #include "engine/instance/instance_guest.h"
 #include "engine/local_engine.h"
+#include "engine/signals.h"
 #include "state/journal/command_record.h"
 #include "sys/errno_error.h"
 #include "sys/wait_for.h"
@@ -33,32 +32,6 @@ using wire::Frame;
 using wire::FrameType;
 
 constexpr std::uint32_t kWriteChannel = 1;
-constexpr int kMostSignal = 64;
-
-// Of Linux, from 1.
-constexpr std::array<std::string_view, 31> kSignals = {
-    "HUP",  "INT",  "QUIT", "ILL",    "TRAP",   "ABRT",  "BUS",  "FPE",  "KILL", "USR1", "SEGV",
-    "USR2", "PIPE", "ALRM", "TERM",   "STKFLT", "CHLD",  "CONT", "STOP", "TSTP", "TTIN", "TTOU",
-    "URG",  "XCPU", "XFSZ", "VTALRM", "PROF",   "WINCH", "IO",   "PWR",  "SYS"};
-
-Result<int> ParseSignal(std::string_view text) {
-  std::string name(text);
-  for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  if (name.starts_with("SIG")) name.erase(0, 3);
-  for (std::size_t i = 0; i < kSignals.size(); ++i) {
-    if (kSignals[i] == name) return static_cast<int>(i) + 1;
-  }
-  const auto number = ParseInt(text);
-  if (number && *number >= 1 && *number <= kMostSignal) return static_cast<int>(*number);
-  return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("there is no signal '{}'", Printable(text, 64)),
-                   "give a name such as TERM or SIGHUP, or a number from 1 to 64");
-}
-
-std::string NameOfSignal(int signal) {
-  const auto at = static_cast<std::size_t>(signal) - 1;
-  return at < kSignals.size() ? fmt::format("SIG{}", kSignals[at]) : std::to_string(signal);
-}
 
 std::string_view StateOf(char letter) {
   switch (letter) {

@@ -185,6 +185,10 @@ Result<InstanceRecord> Store(const Context& context, Found& found, const TaskCha
 Status CheckSettings(const TaskOptions& options) {
   PYRO_RETURN_IF_ERROR(CheckName(options.name));
   PYRO_RETURN_IF_ERROR(CheckLabels(options.labels));
+  if (options.image_cwd && !options.cwd.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument, "cwd and image_cwd are both set",
+                     "give one of them");
+  }
   return CheckDefaults(options.env, options.cwd, options.user);
 }
 

@@ -276,11 +276,12 @@ Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::strin
   pipe.write.Reset();
   receiver.join();
   if (!sent && sent.error().sys_errno != EPIPE) return std::move(sent).error();
-  if (!*received) return std::move(*received).error();
-  if (!sent) return std::move(sent).error();
-  if (!FilesChanged(*sent, sink)) {
+  // Why the guest's tar failed says more than that its archive is broken.
+  if (sent && !FilesChanged(*sent, sink)) {
     PYRO_RETURN_IF_ERROR(CheckExit(*sent, sink, "the path could not be read in the guest"));
   }
+  if (!*received) return std::move(*received).error();
+  if (!sent) return std::move(sent).error();
   return sink.said();
 }
 

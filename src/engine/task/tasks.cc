@@ -17,6 +17,7 @@
 #include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/host/host_task.h"
+#include "engine/image_defaults.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/instance_guest.h"
 #include "engine/instance/spares.h"
@@ -117,7 +118,9 @@ Status CreateOfSpare(const Context& context, Registry& registry, TaskOfASpare ta
 Result<wire::Exec> ExecFor(const Context& context, const InstanceRecord& task,
                            const Command& command, std::int64_t timeout_seconds, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(const Command whole, WithDefaults(context, task, command));
-  PYRO_ASSIGN_OR_RETURN(wire::Exec exec, MakeExec(whole, timeout_seconds, io));
+  PYRO_ASSIGN_OR_RETURN(const auto image, ImageOf(context, task));
+  PYRO_ASSIGN_OR_RETURN(wire::Exec exec,
+                        MakeImageExec(image, whole, UsualPlace::kOfTask, timeout_seconds, io));
   exec.journal = true;
   return exec;
 }
@@ -137,8 +140,21 @@ TaskExecResult MakeTaskResult(const InstanceRecord& task, const JournaledCommand
   return result;
 }
 
-Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
-                          const Filling& filling, const CallIo& io) {
+// The environment's own name, and its directory if that was asked for.
+Status AdaptTo(const image::InstalledEnvironment& environment, TaskOptions& options) {
+  options.environment = environment.name;
+  if (!options.image_cwd) return OkStatus();
+  const auto image = ImageOf(environment);
+  if (image) options.cwd = WorkingDirOf(*image);
+  if (image) return OkStatus();
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("image_cwd is set, and '{}' is made of no image", environment.name),
+                   "name the directory with cwd");
+}
+
+Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& asked, const Filling& filling,
+                          const CallIo& io) {
+  TaskOptions options = asked;
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   auto environment = EnsureEnvironment(context, options.environment, io);
   if (!environment) {
@@ -147,6 +163,7 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& options,
     }
     return CreateHostTask(context, options, environment.error(), io);
   }
+  PYRO_RETURN_IF_ERROR(AdaptTo(*environment, options));
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
   state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
   PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context, wish, options.vcpu_count));

@@ -99,7 +99,12 @@ Context FakeContext(Engine::Directories directories, const FakeWorld& world) {
                   }},
           .clock = world.clock,
           .builder = [&world] { return std::make_unique<WorldBuilder>(world); },
-          .image_builder = [] { return std::make_unique<image::FakeImageBuilder>(); },
+          .image_builder =
+              [&world] {
+                auto images = std::make_unique<image::FakeImageBuilder>();
+                images->config = world.image;
+                return images;
+              },
           .kvm_device = std::move(kvm),
           .slow = std::chrono::milliseconds(0)};
 }

@@ -45,6 +45,7 @@ struct FakeWorld {
   // The same for that of user mode.
   Status usermode = MakeError(ErrorCode::kMissingTool, "no kernel", "make one");
   std::vector<std::string> missing_tools;
+  image::ImageConfig image = {.architecture = "amd64", .os = "linux"};  // Of each that is pulled.
 };
 
 // A context on `world`, which outlives it. The file `kvm` beside the state directory stands for

@@ -153,6 +153,7 @@ int Main(int argc, char** argv, const EngineFactory& make_engine, const Clock& c
     reading = ReadWords(*app, words);
   }
   if (reading.mistake) return ReportUsage(*reading.mistake, *reading.command, words);
+  context.without_words = std::move(reading.without_words);
   try {
     std::vector<std::string> parsed = WordsForParser(words, reading);
     std::reverse(parsed.begin(), parsed.end());  // CLI11 takes its words from the back.

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct Context {
   std::vector<std::string> command;  // The words after "--".
   // The second word, if the parser is made for the command of the first two alone.
   std::string verb = {};
+  // There are no words after "--", and that is a mistake unless the environment has its own.
+  std::optional<Error> without_words = {};
   // One of the two is set by the chosen command's parse callback; an answer needs no engine.
   std::function<int(Engine&)> action;
   std::function<int()> answer;

@@ -52,7 +52,7 @@ class Demonstration {
     if (!json_) Print("One command in a computer of its own:\n\n");
     const auto start = Clock::now();
     auto pulled =
-        Timed([&](const CallIo& io) { return engine_.PullEnvironment(kEnvironment, io); });
+        Timed([&](const CallIo& io) { return engine_.PullEnvironment({{kEnvironment}}, io); });
     if (!pulled) return std::move(pulled).error();
     Tell("environment", fmt::format("{} {}", kEnvironment,
                                     pulled->built ? "built and installed" : "is installed"));

@@ -1,4 +1,4 @@
-// pyro env list | pull | inspect | prune
+// pyro env list | pull | inspect | tag | remove | prune
 
 #include <unistd.h>
 
@@ -26,12 +26,21 @@ std::string PaintedState(const EnvironmentInfo& info) {
   return info.installed ? Paint(STDOUT_FILENO, Colour::kGreen, "installed") : "not installed";
 }
 
+// Of an image: where it came from, its size, its digest there and its last use.
+std::string ImageLine(const EnvironmentInfo& info) {
+  return fmt::format("{}, {}, {}, {}", info.source, FormatBytes(info.size_bytes),
+                     info.image_digest.substr(0, 19),
+                     info.last_used_at.empty() ? "never used" : "last used " + info.last_used_at);
+}
+
 void PrintEnvironments(const Context&, const EnvironmentList& list, bool quiet) {
   if (!quiet) Print(fmt::format("Catalog version: {}\n", list.catalog_version));
   std::string outdated;
   for (const EnvironmentInfo& info : list.environments) {
+    const bool image = !info.source.empty();
     Print(quiet ? info.name + "\n"
-                : fmt::format("{} [{}] {}\n", info.name, PaintedState(info), info.description));
+                : fmt::format("{} [{}] {}\n", info.name, PaintedState(info),
+                              Printable(image ? ImageLine(info) : info.description, 400)));
     if (info.outdated) outdated += " " + info.name;
   }
   if (!quiet && !outdated.empty()) {
@@ -41,6 +50,7 @@ void PrintEnvironments(const Context&, const EnvironmentList& list, bool quiet) 
 }
 
 struct PullFlags {
+  PullEnvironmentRequest request;  // Without the environment.
   std::vector<std::string> names;
   bool quiet = false;
 };
@@ -51,8 +61,20 @@ void SayPulled(const PulledEnvironment& pulled) {
                     FormatBytes(pulled.info.size_bytes), pulled.info.digest.substr(0, 12)));
 }
 
+// Also with --quiet: what works on other hosts may fail here for it.
+void SayLeftOut(const PulledEnvironment& pulled) {
+  for (const std::string& line : pulled.left_out) {
+    Talk(fmt::format("pyro: {}: {}\n", pulled.info.name, Printable(line, 400)));
+  }
+}
+
 // One after the other. If one cannot be pulled, the others still are; Ctrl-C ends all.
 int Pull(Engine& engine, const Context& context, const PullFlags& flags) {
+  if (flags.names.size() > 1 && !flags.request.name.empty()) {
+    return Fail(MakeError(ErrorCode::kInvalidArgument, "--name is given for several environments",
+                          "pull them one by one"),
+                context);
+  }
   Call call(flags.quiet ? Progress::Style::kQuiet : Progress::Style::kPhaseLines,
             flags.names.front());
   const bool single = flags.names.size() == 1;
@@ -60,9 +82,13 @@ int Pull(Engine& engine, const Context& context, const PullFlags& flags) {
   int code = kExitOk;
   for (const std::string& name : flags.names) {
     call.progress().Begin(name);
-    const auto pulled =
-        call.Run([&](const CallIo& io) { return engine.PullEnvironment(name, io); });
+    const auto pulled = call.Run([&](const CallIo& io) {
+      PullEnvironmentRequest request = flags.request;
+      request.environment = name;
+      return engine.PullEnvironment(request, io);
+    });
     if (pulled) {
+      SayLeftOut(*pulled);
       environments.push_back(ToJson(*pulled));
       if (!flags.quiet && !context.json) SayPulled(*pulled);
       continue;
@@ -89,6 +115,25 @@ void PrintSection(std::string_view title, const std::vector<std::string>& lines)
   for (const std::string& line : lines) Print("  " + Printable(line, 400) + "\n");
 }
 
+void PrintImage(const ImageInfo& image) {
+  const auto line = [](std::string_view name, const std::string& value) {
+    Print(fmt::format("{}: {}\n", name, value.empty() ? "-" : Printable(value, 1000)));
+  };
+  line("Source", image.source);
+  line("Digest there", image.source_digest);
+  line("Manifest", image.manifest_digest);
+  Print(fmt::format("Layers: {} ({} compressed)\n", image.layers.size(),
+                    FormatBytes(image.layer_bytes)));
+  line("Architecture", image.architecture);
+  line("User", image.user);
+  line("Working directory", image.working_dir);
+  line("Entrypoint", ShellJoin(image.entrypoint));
+  line("Command", ShellJoin(image.command));
+  line("Stop signal", image.stop_signal);
+  PrintSection("Variables", image.env);
+  if (!image.left_out.empty()) PrintSection("Left out", image.left_out);
+}
+
 void PrintDetails(const Context&, const EnvironmentDetails& details, bool) {
   Print(fmt::format(
       "Environment: {}\nDescription: {}\nDigest: {}\nInstalled: {}\nSize: {}\nDirectory: {}\n"
@@ -107,13 +152,25 @@ void PrintDetails(const Context&, const EnvironmentDetails& details, bool) {
                                     info.made_at, info.last_used_at));
   }
   PrintSection("Templates for warm starts", templates);
+  if (details.image) return PrintImage(*details.image);
   Print(fmt::format("Packages: {} (listed with --json)\n", details.packages.size()));
+}
+
+void PrintRemoved(const Context&, const RemovedEnvironment& removed, bool quiet) {
+  if (quiet) return;
+  Print(
+      fmt::format("removed {}\n{} freed\n", removed.environment, FormatBytes(removed.bytes_freed)));
+}
+
+void PrintTagged(const Context&, const EnvironmentInfo& info, bool quiet) {
+  if (!quiet) Print(fmt::format("{} {}\n", info.name, info.digest.substr(0, 12)));
 }
 
 void PrintPruned(const Context&, const PrunedEnvironments& pruned, bool) {
   for (const auto& item : pruned.removed) {
-    Print(fmt::format("removed {} {} {} ({})\n", item.environment, item.what,
-                      item.digest.substr(0, 12), FormatBytes(item.bytes)));
+    const std::string words =
+        fmt::format("{} {} {}", item.environment, item.what, item.digest.substr(0, 12));
+    Print(fmt::format("removed {} ({})\n", TrimSpace(words), FormatBytes(item.bytes)));
   }
   for (const std::string& name : pruned.skipped) {
     Talk(fmt::format("pyro: {} is being pulled, left alone\n", name));
@@ -126,12 +183,21 @@ void AddPull(CLI::App& env, Context& context) {
   CLI::App* pull = AddNamed(
       env, *api::FindOperation("env pull"),
       {.example = "pyro env pull debian:12",
-       .note = "Takes packages from the host's own Debian mirror, and one to two minutes; "
-               "longer\non a slow host or line. What is installed already takes no time."});
-  pull->description("Build and install environments, or repair them");
+       .note = "One of the catalog takes packages from the host's own Debian mirror, and one\n"
+               "to two minutes; longer on a slow host or line. What is installed already takes\n"
+               "no time.\n\nAn image is one of:\n"
+               "  oci:REGISTRY/NAME[:TAG][@sha256:DIGEST]   as oci:localhost:5000/app:1\n"
+               "  oci-archive:FILE[:TAG]                    of 'skopeo copy', 'podman save'\n"
+               "  docker-archive:FILE[:NAME:TAG]            of 'docker save', also compressed\n"
+               "  oci-layout:DIR[:TAG]                      a directory\n"
+               "Its name is then what stands behind oci:, or what the archive calls it. It is\n"
+               "pulled again if its source has another one by now; tasks keep the one that they\n"
+               "have."});
+  pull->description("Install environments or images, or repair them");
   AddJson(pull, context);
   pull->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
-  pull->add_option("environment", flags->names, "One or more, such as debian:12")
+  AddFields(pull, flags->request, {"environment"});
+  pull->add_option("environment", flags->names, "One or more, such as debian:12, or images")
       ->required()
       ->type_name("ENVIRONMENT");
   OnChosen(pull, context,
@@ -154,6 +220,17 @@ void AddEnv(CLI::App& app, Context& context) {
       *env, context,
       {.operation = "env inspect", .texts = {.example = "pyro env inspect --verify debian:12"}},
       PrintDetails);
+  AddRowCommand(*env, context,
+                {.operation = "env tag",
+                 .texts = {.quiet = "Print nothing",
+                           .example = "pyro env tag registry.example/team/app:1 app"}},
+                PrintTagged);
+  AddRowCommand(*env, context,
+                {.operation = "env remove",
+                 .texts = {.quiet = "Print nothing",
+                           .example = "pyro env remove registry.example/team/app:1"}},
+                PrintRemoved)
+      ->alias("rm");
   AddRowCommand(*env, context, {.operation = "env prune", .texts = {.example = "pyro env prune"}},
                 PrintPruned);
 }

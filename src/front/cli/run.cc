@@ -1,6 +1,8 @@
 // pyro run
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <fmt/format.h>
@@ -45,7 +47,23 @@ void SayTimings(const Timings& timings) {
   Talk(text);
 }
 
+// Without words an image runs its own; other environments have none. A name that has neither ':'
+// nor '/' is more likely that of a program than that of an image which could be pulled.
+Status CheckWords(Engine& engine, const Context& context, const std::string& environment) {
+  if (!context.without_words) return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(const auto known, engine.ListEnvironments());
+  const auto found = std::find_if(known.begin(), known.end(), [&](const EnvironmentInfo& one) {
+    return one.name == environment || one.name == environment + ":latest";
+  });
+  const bool image = found != known.end() ? !found->source.empty()
+                                          : environment.find_first_of(":/") != std::string::npos;
+  return image ? OkStatus() : Status(*context.without_words);
+}
+
 int Run(Engine& engine, const Context& context, const RunFlags& flags) {
+  if (const Status words = CheckWords(engine, context, flags.request.environment); !words) {
+    return Fail(words.error(), context);
+  }
   Call call(StyleOf(context, flags.quiet), flags.request.environment);
   const auto result = call.RunWords(context, flags, [&](const Command& command, const CallIo& io) {
     return engine.RunInVm(flags.request, command, flags.request.timeout_seconds, io);
@@ -71,6 +89,7 @@ void AddRun(CLI::App& app, Context& context) {
       {.example = "pyro run debian:12 -- git --version\n"
                   "  pyro run debian:12 -- sh -c 'curl --version | head -1'",
        .note = "The words after -- are run as they are, without a shell; stdin is passed on.\n"
+               "An image runs its own command if there are none: pyro run oci:REGISTRY/NAME:TAG\n"
                "Exits with the command's code; 124 timed out, 125 pyro failed,\n"
                "126 not executable, 127 not found, 128+n killed by signal n."});
   AddFields(run, flags->request);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "front/cli/help.h"
 #include "front/cli/other_words.h"
+#include "front/cli/variables.h"
 
 namespace pyro::cli {
 namespace {
@@ -23,15 +24,6 @@ using Strings = std::vector<std::string>;
 
 std::string Quoted(std::string_view word) {
   return fmt::format("'{}'", Printable(word, kMaxShownWord));
-}
-
-// NAME=VALUE, as --env takes it.
-bool LooksLikeVariable(std::string_view word) {
-  constexpr std::string_view kNameCharacters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
-  const std::size_t end = word.find_first_not_of(kNameCharacters);
-  return end != std::string_view::npos && end > 0 && word[end] == '=' &&
-         (word[0] < '0' || word[0] > '9');
 }
 
 // Without the values of variables, which may be secrets: also of those whose --env was forgotten.
@@ -123,7 +115,10 @@ class Reader {
       mistake = word.size() > 1 && word[0] == '-' ? ReadOption() : ReadWord();
     }
     if (!mistake && !help_) mistake = ReadEnd();
-    return {command_, std::move(mistake), places_};
+    Reading reading = {command_, std::nullopt, places_, std::nullopt};
+    const bool image_may = no_words_ && FullName(*command_) == "pyro run";
+    (image_may ? reading.without_words : reading.mistake) = std::move(mistake);
+    return reading;
   }
 
  private:
@@ -365,7 +360,7 @@ class Reader {
     return std::nullopt;
   }
 
-  Found ReadEnd() const {
+  Found ReadEnd() {
     const auto below = CommandsBelow(*command_);
     if (!below.empty() && command_->get_require_subcommand_min() > 0) {
       if (command_ == &app_) return NoCommand(below);
@@ -401,6 +396,7 @@ class Reader {
     if (!RunsWords(*command_) && useless) return NoUseForWords();
     if (!missing.empty()) return Mistake(missing + " is missing", "write: " + LineOf(line));
     if (!RunsWords(*command_) || (words_.command && !words_.command->empty())) return std::nullopt;
+    no_words_ = true;
     if (const auto index = Misplaced()) return NotAnArgument(*index);
     line.command = Strings{"git", "--version"};
     return Mistake("there is no command to run", "put it after --, as in: " + LineOf(line));
@@ -433,7 +429,8 @@ class Reader {
   const Words& words_;
   const Strings& own_;
   std::size_t at_ = 0;
-  bool help_ = false;  // Help or the version is wanted, so that nothing can be missing.
+  bool no_words_ = false;  // The only mistake: there is no command after "--".
+  bool help_ = false;      // Help or the version is wanted, so that nothing can be missing.
   std::vector<std::size_t> places_;  // Of the arguments.
   std::set<const CLI::Option*> seen_;
 };

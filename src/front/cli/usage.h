@@ -42,6 +42,8 @@ struct Reading {
   const CLI::App* command;
   std::optional<Error> mistake;
   std::vector<std::size_t> arguments;
+  // The mistake if the environment has no command of its own, as images have one.
+  std::optional<Error> without_words;
 };
 
 // Checks the names of options and commands, the number of words, empty words, and a "--" that is

@@ -98,4 +98,12 @@ Result<Variables> ReadVariables(const VariableFlags& flags) {
   return variables;
 }
 
+bool LooksLikeVariable(std::string_view word) {
+  constexpr std::string_view kNameCharacters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+  const std::size_t end = word.find_first_not_of(kNameCharacters);
+  return end != std::string_view::npos && end > 0 && word[end] == '=' &&
+         (word[0] < '0' || word[0] > '9');
+}
+
 }  // namespace pyro::cli

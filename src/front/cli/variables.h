@@ -33,6 +33,9 @@ void AddVariables(CLI::App* command, VariableFlags& flags,
 // kInvalidArgument, or why a file could not be read.
 Result<Variables> ReadVariables(const VariableFlags& flags);
 
+// Whether the word is NAME=VALUE, as --env takes it.
+bool LooksLikeVariable(std::string_view word);
+
 // Adds the variables of a file's text: one NAME=VALUE in a line, the value as it is, or a NAME
 // alone. Lines that are empty or begin with # are left out. `file` is its name in errors.
 Status AddFromText(std::string_view text, std::string_view file, Variables& variables);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -19,6 +20,8 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kLookAtCancel{100};
+constexpr std::string_view kImagePrefix = "oci:";  // Before names that the first use pulls.
+constexpr std::size_t kMaxBuilds = 64;             // With those of the catalog.
 
 bool IsReadable(int fd) {
   pollfd entry = {fd, POLLIN, 0};
@@ -52,13 +55,15 @@ Status EnvironmentBuilds::Await(const VmOptions& options, milliseconds wait, con
   const auto until = steady_clock::now() + wait;
   const auto installed = engine_.InspectEnvironment(environment, Engine::Verify::kNo);
   if (installed) return OkStatus();
-  // A thread is kept for each name, so there is none for names that a client makes up.
-  PYRO_ASSIGN_OR_RETURN(const auto catalog, engine_.ListEnvironments());
-  if (std::none_of(catalog.begin(), catalog.end(),
-                   [&](const EnvironmentInfo& one) { return one.name == environment; })) {
-    return options.allow_host_compat ? OkStatus() : Status(installed.error());
-  }
+  PYRO_ASSIGN_OR_RETURN(const auto known, engine_.ListEnvironments());
+  const bool listed = std::any_of(known.begin(), known.end(), [&](const EnvironmentInfo& one) {
+    return one.name == environment;
+  });
   std::unique_lock lock(mutex_);
+  // A thread is kept for each name, so there are few for names that a client makes up.
+  const bool image = environment.starts_with(kImagePrefix) &&
+                     (builds_.size() < kMaxBuilds || builds_.contains(environment));
+  if (!listed && !image) return options.allow_host_compat ? OkStatus() : Status(installed.error());
   Build& build = Begin(environment);
   while (!build.ended) {
     if (IsReadable(io.cancel_fd)) return MakeError(ErrorCode::kCancelled, "cancelled");
@@ -95,7 +100,7 @@ void EnvironmentBuilds::Run(const std::string& environment, Build& build) {
     build.fraction = fraction;
     news_.notify_all();
   };
-  const auto pulled = engine_.PullEnvironment(environment, io);
+  const auto pulled = engine_.PullEnvironment({{environment}}, io);
   const std::lock_guard lock(mutex_);
   build.ended = pulled ? OkStatus() : Status(pulled.error());
   news_.notify_all();

@@ -117,5 +117,18 @@ TEST_F(EnvironmentBuildsTest, TheEndStopsABuild) {
   EXPECT_FALSE(engine_->InspectEnvironment(Vm().environment, Engine::Verify::kNo));
 }
 
+TEST_F(EnvironmentBuildsTest, AnImageThatIsNamedWithItsPrefixIsPulled) {
+  Go();
+  EnvironmentBuilds builds(*engine_);
+  VmOptions options = Vm();
+  options.environment = "localhost:5000/team/app";
+  EXPECT_EQ(builds.Await(options, kLong, {}).error().code, ErrorCode::kNotFound);
+  options.environment = "oci:localhost:5000/team/app";
+  const Status pulled = builds.Await(options, kLong, {});
+  EXPECT_TRUE(pulled) << pulled.error().message;
+  options.environment = "localhost:5000/team/app";
+  EXPECT_TRUE(builds.Await(options, kLong, {}));
+}
+
 }  // namespace
 }  // namespace pyro::mcp_server

@@ -36,7 +36,7 @@ class SpareKeeperTest : public engine::EngineFixture {
 };
 
 TEST_F(SpareKeeperTest, OneWaitsOnceAClientIsThereAndEndsWithTheKeeper) {
-  ASSERT_TRUE(engine_->PullEnvironment("debian:12"));
+  ASSERT_TRUE(engine_->PullEnvironment({{"debian:12"}}));
   {
     SpareKeeper keeper(*engine_, 1);
     EXPECT_EQ(Waiting(), 0);
@@ -68,7 +68,7 @@ TEST_F(SpareKeeperTest, NothingIsBuiltForThemAndACallThatBuiltIsNoticed) {
 }
 
 TEST_F(SpareKeeperTest, NoneAreKeptIfNoneAreWanted) {
-  ASSERT_TRUE(engine_->PullEnvironment("debian:12"));
+  ASSERT_TRUE(engine_->PullEnvironment({{"debian:12"}}));
   {
     SpareKeeper keeper(*engine_, 0);
     keeper.Wake();

@@ -73,8 +73,8 @@ Result<std::string> ResolveName(const fs::path& environments, std::string_view t
     return NameOf(source);
   }
   if (!valid) return FindCatalogEntry(name).error();
-  const auto whole = NameInRegistry(name);
-  return whole && HasVersion(environments, *whole) ? *whole : std::string(name);
+  const std::string whole = NameInRegistry(name).value_or(fmt::format("{}:latest", name));
+  return HasVersion(environments, whole) ? whole : std::string(name);
 }
 
 Result<std::string> NameForImage(const ImageSource& source, std::string_view wanted,
