@@ -110,16 +110,29 @@ def create(pyro):
 
 
 @pytest.fixture
-def bare(scratch):
+def bare(scratch, helpers):
     """pyro with an empty cache, for tests that need no guest."""
     home = scratch / "home"
     home.mkdir(exist_ok=True)
     program = harness.Pyro(scratch / "state", scratch / "cache", home)
     yield program
     try:
-        harness.expect_nothing_left(program)
+        harness.expect_nothing_left(program, helpers)
     finally:
-        harness.kill_all(harness.descendants())
+        harness.kill_all(harness.descendants(ignore=helpers))
+
+
+@pytest.fixture
+def normal_user(scratch, helpers):
+    """pyro of a user with subordinate ids and an empty cache, for tests that root runs."""
+    if os.geteuid() != 0:
+        pytest.skip("this is what the other tests do when they are not run by root")
+    program = harness.become_normal_user(scratch)
+    yield program
+    try:
+        harness.expect_nothing_left(program, helpers)
+    finally:
+        harness.kill_all(harness.descendants(ignore=helpers))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -52,6 +53,7 @@ patience = 1
 MAKER_SECONDS = 160
 
 PR_SET_CHILD_SUBREAPER = 36
+NORMAL_USER = 61000  # With subordinate ids, where a test is that user: become_normal_user().
 
 
 def adopt_orphans():
@@ -324,6 +326,32 @@ def copy_base(cache, into):
     for name in ("blank", "accelerator.json"):
         if (cache / name).exists():
             subprocess.run(["cp", "-a", cache / name, into], check=True)
+
+
+def become_normal_user(scratch):
+    """pyro of a user as `useradd` makes one, with programs, state and cache of its own below `scratch`. The user is seen only in a
+    mount namespace of each call. The test is root's."""
+    name = "pyro-test"
+    lines = {"passwd": f"{name}:x:{NORMAL_USER}:{NORMAL_USER}::{scratch}:/bin/sh", "group": f"{name}:x:{NORMAL_USER}:",
+             "subuid": f"{name}:3000000:65536", "subgid": f"{name}:3000000:65536"}
+    mounts = []
+    for file, line in lines.items():
+        real = pathlib.Path("/etc") / file
+        if not real.exists():
+            cannot_run(f"there is no {real}: is uidmap installed?")
+        (scratch / file).write_text(real.read_text() + line + "\n")
+        mounts.append(f"mount --bind {scratch / file} {real}")
+    become = f'exec setpriv --reuid={NORMAL_USER} --regid={NORMAL_USER} --clear-groups "$@"'
+    own = scratch / "user"
+    own.mkdir()
+    shutil.copytree(BIN, own / "bin")
+    subprocess.run(["chown", "-R", f"{NORMAL_USER}:{NORMAL_USER}", str(own)], check=True)
+    scratch.chmod(0o755)
+    user = Pyro(own / "state", own / "cache", own)
+    os.chown(user.temporary, NORMAL_USER, NORMAL_USER)
+    user.program = own / "bin/pyro"
+    user.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", " && ".join([*mounts, become]), "sh"]
+    return user
 
 
 def task_of_supervisor(pid):

@@ -354,37 +354,13 @@ def test_prune_for_people(bare):
 
 
 @pytest.mark.cost(60)
-def test_a_normal_user_pulls_and_prunes(bare, scratch):
-    if os.geteuid() != 0:
-        pytest.skip("this is what the other tests do when they are not run by root")
-    # A user as `useradd` makes one, seen only in a mount namespace of the test.
-    name, number = "pyro-test", 61000
-    lines = {"passwd": f"{name}:x:{number}:{number}::{scratch}:/bin/sh",
-             "group": f"{name}:x:{number}:",
-             "subuid": f"{name}:3000000:65536", "subgid": f"{name}:3000000:65536"}
-    mounts = []
-    for file, line in lines.items():
-        real = pathlib.Path("/etc") / file
-        if not real.exists():
-            harness.cannot_run(f"there is no {real}: is uidmap installed?")
-        (scratch / file).write_text(real.read_text() + line + "\n")
-        mounts.append(f"mount --bind {scratch / file} {real}")
-    become = f'exec setpriv --reuid={number} --regid={number} --clear-groups "$@"'
-    script = " && ".join([*mounts, become])
-    own = scratch / "user"
-    own.mkdir()
-    shutil.copytree(harness.BIN, own / "bin")
-    subprocess.run(["chown", "-R", f"{number}:{number}", str(own)], check=True)
-    scratch.chmod(0o755)
-    user = harness.Pyro(own / "state", own / "cache", own)
-    user.program = own / "bin/pyro"
-    user.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
-    done = user("env", "pull", "--json", "debian:12-base")
+def test_a_normal_user_pulls_and_prunes(normal_user):
+    done = normal_user("env", "pull", "--json", "debian:12-base")
     assert done.code == 0, done
     assert done.json["built"] is True
-    assert user("env", "inspect", "--verify", "debian:12-base").code == 0
-    for path in user.cache.rglob("*"):
-        assert path.lstat().st_uid == number, path
+    assert normal_user("env", "inspect", "--verify", "debian:12-base").code == 0
+    for path in normal_user.cache.rglob("*"):
+        assert path.lstat().st_uid == harness.NORMAL_USER, path
     # Nothing that only root could remove.
-    assert user("env", "prune", "--all").code == 0
-    assert no_install(user)
+    assert normal_user("env", "prune", "--all").code == 0
+    assert no_install(normal_user)
