@@ -45,7 +45,7 @@ def session_registry(session_scratch, programs):
     registry.stop()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def registry(session_registry, helpers):
     """With what the tests before have pushed, under names of their own."""
     helpers.add(session_registry.process.pid)

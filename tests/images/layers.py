@@ -5,7 +5,6 @@ import dataclasses
 import gzip
 import hashlib
 import io
-import pathlib
 import subprocess
 import tarfile
 
@@ -68,29 +67,6 @@ def opaque(path: str) -> Entry:
     return file(f"{path}/.wh..wh..opq", mode=0o600)
 
 
-def from_tree(root: pathlib.Path, skip: tuple[str, ...] = ()) -> list[Entry]:
-    """Entries of a directory's tree, hard links among them; without the paths in `skip` and what is below them."""
-    with tarfile.TarFile(fileobj=io.BytesIO(), mode="w") as archive:  # Holds which inodes were seen.
-        found: list[Entry] = []
-
-        def add(path: pathlib.Path, name: str) -> None:
-            if name in skip:
-                return
-            info = archive.gettarinfo(path, name)
-            if info is None:  # A socket.
-                return
-            info.mtime = int(info.mtime)
-            info.uname = info.gname = ""
-            found.append((info, path.read_bytes() if info.isreg() else b""))
-            if info.isdir():
-                for below in sorted(path.iterdir()):
-                    add(below, f"{name}/{below.name}")
-
-        for top in sorted(root.iterdir()):
-            add(top, top.name)
-    return found
-
-
 def tar(entries: list[Entry]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.TarFile(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -120,7 +96,10 @@ class Layer:
 
     @classmethod
     def of(cls, entries: list[Entry], compression: str = "gzip") -> "Layer":
-        data = tar(entries)
+        return cls.of_tar(tar(entries), compression)
+
+    @classmethod
+    def of_tar(cls, data: bytes, compression: str = "gzip") -> "Layer":
         return cls(_compress(data, compression), digest_of(data), compression)
 
     @property

@@ -160,6 +160,8 @@ static void Await(void) {
     sigwait(&all, &number);
   } while (number == SIGCHLD || number == SIGCONT);
   printf("signal=%d\n", number);
+  fflush(stdout);
+  fsync(STDOUT_FILENO);  // Of a file in a guest that is about to end.
 }
 
 int main(int count, char** words) {

@@ -8,7 +8,9 @@ import http.client
 import http.server
 import socket
 import struct
+import subprocess
 import threading
+import time
 from typing import Iterator
 
 CHUNK = 64 * 1024
@@ -74,6 +76,13 @@ class Proxy:
         with self._lock:
             return sum(count for what, count in self.asked.items() if what.startswith("GET ") and part in what)
 
+    def await_fault(self, process: subprocess.Popen, seconds: float = 120) -> None:
+        """Until a fault has happened to what the process asked for."""
+        deadline = time.monotonic() + seconds
+        while not self.faulted.wait(0.05):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "nothing has asked for what is faulty"
+
     def wait_while_stalled(self, client: socket.socket) -> None:
         """Until the client leaves, or the test is over."""
         client.settimeout(0.1)
@@ -120,8 +129,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         upstream = http.client.HTTPConnection("127.0.0.1", self.owner.target, timeout=60)
         try:
             try:
-                upstream.request(self.command, self.path, headers={name: value for name, value in self.headers.items()
-                                                                   if name.lower() not in ("connection", "accept-encoding")})
+                upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in self.headers.items():  # Some come several times.
+                    if name.lower() != "connection":
+                        upstream.putheader(name, value)
+                upstream.endheaders()
                 answer = upstream.getresponse()
             except OSError:
                 self._reset()
