@@ -40,7 +40,9 @@ def phases_of(talk):
 def stocked(bare, cache_dir):
     """A cache of the test's own with debian:12-base installed in it."""
     source = cache_dir / "environments/debian-12-base"
-    shutil.copytree(source, bare.cache / "environments/debian-12-base", symlinks=True)
+    copied = bare.cache / "environments/debian-12-base"
+    shutil.copytree(source, copied, symlinks=True)
+    (copied / "used").unlink(missing_ok=True)  # Other tests may have used it.
     return bare
 
 
