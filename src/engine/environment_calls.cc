@@ -75,7 +75,13 @@ Result<image::PullRequest> ToPull(Environments& environments,
   const auto found = environments.store().Find(pull.source);
   if (!found && found.error().code == ErrorCode::kNotFound) return NoEnvironment(pull.source);
   if (!found) return found.error();
-  if (!found->manifest.image) return pull;
+  if (!found->manifest.image) {
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}' was tagged from the catalog: there is no source to pull it from",
+                    found->name),
+        "pull the environment of the catalog, then tag it again");
+  }
   pull.source = found->manifest.image->source;
   if (pull.name.empty()) pull.name = found->name;
   return pull;
@@ -157,6 +163,14 @@ Result<EnvironmentInfo> LocalEngine::TagEnvironment(const std::string& environme
 Result<RemovedEnvironment> LocalEngine::RemoveEnvironment(const std::string& environment) {
   RemovedEnvironment removed;
   PYRO_ASSIGN_OR_RETURN(removed.environment, FindEnvironmentName(context_, environment));
+  // In a registry NAME is NAME:latest. Elsewhere these are two names, and a removal that is tried
+  // again would take the other one.
+  if (removed.environment == environment + ":latest" &&
+      !image::ParseImageSource("oci:" + environment)) {
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("the environment '{}' is not installed", environment),
+                     fmt::format("pyro env remove {}", removed.environment));
+  }
   PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenRegistry(context_));
   PYRO_ASSIGN_OR_RETURN(const auto in_use, VersionsInUse(registry, removed.environment));
   Environments environments(context_);

@@ -165,6 +165,29 @@ TEST_F(ImageTest, TheTagLatestNeedNotBeSaid) {
   EXPECT_EQ(result->environment, "tool:latest");
 }
 
+TEST_F(ImageTest, ARemovalOfANameThatIsGoneSparesItsLatest) {
+  ASSERT_TRUE(engine_->PullEnvironment({{kSource}}));
+  ASSERT_TRUE(engine_->TagEnvironment(kName, "tool"));
+  ASSERT_TRUE(engine_->TagEnvironment(kName, "tool:latest"));
+  ASSERT_TRUE(engine_->RemoveEnvironment("tool"));
+  const auto again = engine_->RemoveEnvironment("tool");
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(again.error().hint, "pyro env remove tool:latest");
+  EXPECT_TRUE(engine_->RemoveEnvironment("tool:latest"));
+  // In a registry both are the same name.
+  EXPECT_TRUE(engine_->RemoveEnvironment("localhost:5000/team/app"));
+}
+
+TEST_F(ImageTest, ATagOfTheCatalogHasNoSource) {
+  ASSERT_TRUE(engine_->PullEnvironment({{"debian:12"}}));
+  ASSERT_TRUE(engine_->TagEnvironment("debian:12", "mine"));
+  EXPECT_EQ(engine_->ListEnvironments()->back().description, "tagged from the catalog");
+  const auto pulled = engine_->PullEnvironment({{"mine"}});
+  ASSERT_FALSE(pulled);
+  EXPECT_EQ(pulled.error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST_F(ImageTest, InspectionTellsTheConfigurationAndWhereItCameFrom) {
   world_.image.user = "app";
   world_.image.stop_signal = "SIGINT";

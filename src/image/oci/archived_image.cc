@@ -200,7 +200,7 @@ Result<ArchivedImage> FromLayout(const ImageSource& source) {
     return NotOfThatKind(directory, "is no directory",
                          fmt::format("oci-archive:{}", directory.native()));
   }
-  const auto json = sys::ReadFile(directory / kIndexName, kMaxImageJsonBytes);
+  const auto json = ReadRegularFile(directory / kIndexName, kMaxImageJsonBytes);
   if (!json && json.error().code == ErrorCode::kNotFound) {
     return NotOfThatKind(directory, "is no OCI layout: it has no index.json", "");
   }

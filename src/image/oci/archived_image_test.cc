@@ -1,7 +1,10 @@
 #include "image/oci/archived_image.h"
 
+#include <sys/stat.h>
+
 #include <gtest/gtest.h>
 
+#include "image/oci/blob_store.h"
 #include "image/testing/test_layout.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
@@ -103,6 +106,16 @@ TEST_F(ArchivedImageTest, TheWrongKindIsToldWithTheRightOne) {
   EXPECT_EQ(CodeOf({Transport::kOciLayout, oci.location, "", ""}), ErrorCode::kInvalidArgument);
   EXPECT_EQ(CodeOf({Transport::kOciLayout, directory_.path(), "", ""}),
             ErrorCode::kInvalidArgument);
+}
+
+TEST_F(ArchivedImageTest, APipeInALayoutIsRefusedAndNotWaitedFor) {
+  const auto layout = directory_.path() / "pipes";
+  ASSERT_TRUE(sys::MakeDirectories(layout));
+  ASSERT_EQ(::mkfifo((layout / "index.json").c_str(), 0600), 0);
+  EXPECT_EQ(CodeOf({Transport::kOciLayout, layout, "", ""}), ErrorCode::kInvalidArgument);
+  const auto blob = ReadBlob(layout / "index.json", "sha256:" + std::string(64, '0'));
+  ASSERT_FALSE(blob);
+  EXPECT_EQ(blob.error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST_F(ArchivedImageTest, DamageIsToldFromNonsense) {

@@ -176,8 +176,21 @@ void BlobStore::RemoveLeftovers(std::uint64_t& bytes_freed) const {
   }
 }
 
+Result<std::string> ReadRegularFile(const fs::path& file, std::size_t max_bytes) {
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
+                        sys::OpenFile(file, O_RDONLY | O_NOCTTY | O_NONBLOCK));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", file.native());
+  if (!S_ISREG(info.st_mode)) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("'{}' is no regular file", Printable(file.native())),
+                     "put a file there, or a link to one");
+  }
+  return sys::ReadAll(fd.get(), max_bytes);
+}
+
 Result<std::string> ReadBlob(const fs::path& file, std::string_view digest) {
-  auto bytes = sys::ReadFile(file, kMaxImageJsonBytes);
+  auto bytes = ReadRegularFile(file, kMaxImageJsonBytes);
   if (!bytes) {
     return bytes.error().code == ErrorCode::kNotFound ? BlobIsGone(digest)
                                                       : std::move(bytes).error();

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <set>
@@ -59,6 +60,10 @@ class BlobStore {
 
   const std::filesystem::path root_;
 };
+
+// Reads a small file that pyro did not write. kInvalidArgument: it is no regular file; the read
+// of a pipe would wait for its writer. kNotFound, kLimit.
+Result<std::string> ReadRegularFile(const std::filesystem::path& file, std::size_t max_bytes);
 
 // Reads a small file whose content has this digest. kDataLoss, kLimit.
 Result<std::string> ReadBlob(const std::filesystem::path& file, std::string_view digest);

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/try.h"
+#include "image/oci/blob_store.h"
 #include "image/store/digest.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
@@ -210,7 +211,8 @@ SkopeoFailure ExplainSkopeo(std::string_view output, const ImageSource& source) 
 
 Status CheckAuthfile(const fs::path& authfile) {
   if (authfile.empty()) return OkStatus();
-  auto text = sys::ReadFile(authfile, kMaxAuthfile);
+  // skopeo reads it again, several times: a pipe would serve one of them.
+  auto text = ReadRegularFile(authfile, kMaxAuthfile);
   if (!text) {
     Error error = std::move(text).error();
     error.hint = "let --authfile name a file that `skopeo login --authfile FILE` wrote";

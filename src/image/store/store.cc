@@ -117,7 +117,8 @@ std::vector<EnvironmentSummary> EnvironmentStore::List() const {
     EnvironmentSummary summary;
     Describe(FindExactly(name), summary);
     summary.name = std::move(name);
-    summary.description = "OCI image";
+    const bool from_catalog = summary.source.empty();
+    summary.description = from_catalog ? "tagged from the catalog" : "OCI image";
     if (summary.state != InstallState::kNotInstalled) list.push_back(std::move(summary));
   }
   return list;
