@@ -73,7 +73,7 @@ std::unique_ptr<Engine> EngineVmTest::MakeEngine() const {
 
 void EngineVmTest::SetUp() {
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-  const auto pulled = engine_.PullEnvironment(kBase);
+  const auto pulled = engine_.PullEnvironment({{kBase}});
   ASSERT_TRUE(pulled) << pulled.error().message << "; " << pulled.error().hint;
 }
 

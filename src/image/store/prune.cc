@@ -89,6 +89,7 @@ class FolderPruner {
     if (is_current && ::unlink((folder_ / kCurrentName).c_str()) != 0 && errno != ENOENT) {
       return sys::ErrnoError(errno, "unlink", (folder_ / kCurrentName).native());
     }
+    if (is_current) ::unlink((folder_ / kUsedName).c_str());  // The next version starts unused.
     const fs::path trash = FreshName(folder_, kTrashPrefix);
     if (::rename((folder_ / version).c_str(), trash.c_str()) != 0) {
       return sys::ErrnoError(errno, "rename", (folder_ / version).native());

@@ -287,6 +287,7 @@ TEST_F(StoreTest, PruneOfAllSparesWhatIsInUse) {
   ASSERT_TRUE(pulled);
   ASSERT_TRUE(store_.Prune(PruneScope::kAll, {pulled->environment.digest}));
   EXPECT_TRUE(store_.Find(kName));
+  EnvironmentStore::NoteUse(pulled->environment);
   const auto report = store_.Prune(PruneScope::kAll, {});
   ASSERT_TRUE(report);
   ASSERT_EQ(report->removed.size(), 1U);
@@ -294,6 +295,8 @@ TEST_F(StoreTest, PruneOfAllSparesWhatIsInUse) {
   const auto gone = store_.Find(kName);
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, ErrorCode::kNotFound);
+  ASSERT_TRUE(Pull());
+  for (const auto& summary : store_.List()) EXPECT_EQ(summary.last_used_at, "") << summary.name;
 }
 
 }  // namespace
