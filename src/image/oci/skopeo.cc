@@ -60,7 +60,7 @@ const std::array<Meaning, 16>& Meanings() {
       {{"server gave HTTP response to HTTPS client"},
        ErrorCode::kInvalidArgument,
        "'{}' speaks plain HTTP, which anything on the way can change",
-       "allow that with --plain-http, if the way to it is safe"},
+       "if the way to it is safe, pull the image first: pyro env pull --plain-http IMAGE"},
       {{"x509:", "tls: failed to verify", "certificate is not trusted"},
        ErrorCode::kInvalidArgument,
        "the certificate of '{}' is not trusted",

@@ -64,7 +64,8 @@ class SameImage {
 
 }  // namespace
 
-Result<InstalledEnvironment> EnvironmentStore::KernelProvider(const ProgressFn& progress,
+Result<InstalledEnvironment> EnvironmentStore::KernelProvider(const std::function<Status()>& ask,
+                                                              const ProgressFn& progress,
                                                               Cancellation cancel) {
   std::optional<InstalledEnvironment> latest;
   for (const auto& entry : Catalog()) {
@@ -74,6 +75,7 @@ Result<InstalledEnvironment> EnvironmentStore::KernelProvider(const ProgressFn& 
     }
   }
   if (latest) return std::move(*latest);
+  PYRO_RETURN_IF_ERROR(ask());
   PYRO_ASSIGN_OR_RETURN(const CatalogEntry* entry, FindCatalogEntry(kKernelProvider));
   const ProgressFn not_the_end = [&progress](const PullProgress& news) {
     if (progress && news.phase != "done") progress(news);
@@ -131,7 +133,11 @@ Result<PullResult> EnvironmentStore::PullImage(const PullRequest& request, PullM
   };
   PYRO_ASSIGN_OR_RETURN(auto present, installed());
   if (present) return std::move(*present);
-  PYRO_ASSIGN_OR_RETURN(const InstalledEnvironment kernel, KernelProvider(progress, cancel));
+  const auto ask = [&]() -> Status {
+    PYRO_RETURN_IF_ERROR(images_.SourceDigest(source, request.fetch, cancel));
+    return OkStatus();
+  };
+  PYRO_ASSIGN_OR_RETURN(const InstalledEnvironment kernel, KernelProvider(ask, progress, cancel));
   const fs::path folder = Folder(name);
   PYRO_ASSIGN_OR_RETURN(const sys::FileLock lock, LockFolder(folder, name, progress, cancel));
   // Another process may have installed it while we waited.

@@ -101,6 +101,14 @@ TEST_F(ImagesTest, TheKernelIsThatOfTheEnvironmentThatWasBuiltLast) {
   EXPECT_EQ(InodeOf(store_.Find(kImage)->kernel), InodeOf(store_.Find("debian:12")->kernel));
 }
 
+TEST_F(ImagesTest, AnImageThatIsNotThereIsToldBeforeAKernelIsBuilt) {
+  images_.answer = MakeError(ErrorCode::kNotFound, "there is no such image");
+  const auto pulled = Pull();
+  ASSERT_FALSE(pulled);
+  EXPECT_EQ(pulled.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(builder_.builds, 0);
+}
+
 TEST_F(ImagesTest, AnImageWithoutAKernelSaysWhatItLacks) {
   builder_.before_files = [](const fs::path&) -> Status {
     return MakeError(ErrorCode::kUnavailable, "the package mirror cannot be reached");
@@ -150,6 +158,7 @@ TEST_F(ImagesTest, AMissingImageIsNotFoundWithTheWayToPullIt) {
 }
 
 TEST_F(ImagesTest, ATagIsPulledAgainOnlyIfItHasAnotherDigest) {
+  ASSERT_TRUE(Pull("debian:12-base"));
   const auto first = Pull();
   ASSERT_TRUE(first);
   EXPECT_EQ(images_.asked, 0) << "nothing to compare with";
@@ -173,6 +182,7 @@ TEST_F(ImagesTest, ATagIsPulledAgainOnlyIfItHasAnotherDigest) {
 
 TEST_F(ImagesTest, ADigestIsNoQuestionToTheRegistry) {
   const std::string digest = "sha256:" + std::string(64, '7');
+  ASSERT_TRUE(Pull("debian:12-base"));
   ASSERT_TRUE(Pull("oci:registry.example/app@" + digest));
   images_.answer = MakeError(ErrorCode::kUnavailable, "no registry");
   const auto again = Pull("oci:registry.example/app@" + digest);

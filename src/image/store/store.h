@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -137,7 +138,9 @@ class EnvironmentStore {
                                Cancellation cancel);
   Result<PullResult> PullImage(const PullRequest& request, PullMode mode,
                                const ProgressFn& progress, Cancellation cancel);
-  Result<InstalledEnvironment> KernelProvider(const ProgressFn& progress, Cancellation cancel);
+  // `ask` is called before a pull of the provider, which its error then spares.
+  Result<InstalledEnvironment> KernelProvider(const std::function<Status()>& ask,
+                                              const ProgressFn& progress, Cancellation cancel);
   Result<InstalledEnvironment> InstallImage(const ImageSource& source, const FetchOptions& options,
                                             const std::string& name,
                                             const InstalledEnvironment& kernel,
