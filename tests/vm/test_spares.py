@@ -177,7 +177,7 @@ def test_a_killed_spare_stops_no_run(pyro, warm, program):
 
 def test_too_many_are_refused(pyro, warm):
     done = pyro("warm", harness.BASE, "--count", "65")
-    harness.expect_error(done, 1)
+    harness.expect_error(done, 2)
     done = pyro("warm", harness.BASE, "--count", "64", "--mem-mib", "1000000")
     harness.expect_error(done, 1)
     assert "half of this host's" in done.talk

@@ -236,7 +236,7 @@ def test_bad_pages_are_usage_errors(create):
     task = create()
     task.exec("true")
     for code, flags in ((2, ("--stream", "stdout")), (2, ("--offset", "1")), (2, ("--limit", "5")),
-                        (1, ("--sequence", "1", "--limit", "9999999")),
+                        (2, ("--sequence", "1", "--limit", "9999999")),
                         (2, ("--sequence", "1", "--follow", "--limit", "5")),
                         (2, ("--all", "--tail", "1")), (2, ("--sequence", "1", "--tail", "1"))):
         done = task.pyro("task", "logs", task.id, *flags)
