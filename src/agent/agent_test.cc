@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -18,6 +20,7 @@
 #include "agent/testing/agent_fixture.h"
 #include "base/check.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "sys/files.h"
 
 namespace pyro::agent {
@@ -113,9 +116,15 @@ TEST_F(StoppedAgentTest, WhatIgnoresTheSignalIsKilled) {
   const auto channel = Shell(fmt::format("trap '' USR1; exec 3<>{}; echo up; sleep 1000", fifo));
   EXPECT_EQ(ReadUntil(channel, 3), "up\n");
   PowerOff();
-  // Its end of the pipe has gone with it.
-  const sys::UniqueFd writer(::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
-  EXPECT_FALSE(writer.valid());
+  // Its end of the pipe goes with it, as soon as the kernel has ended all of its processes.
+  const auto has_a_reader = [&fifo] {
+    return sys::UniqueFd(::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)).valid();
+  };
+  const auto deadline = Deadline::After(std::chrono::seconds(60));
+  while (has_a_reader() && !deadline.Expired()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_FALSE(has_a_reader());
 }
 
 TEST_F(AgentTest, AUserThatIsNotThereIsTold) {

@@ -37,8 +37,8 @@ constexpr Field TimeoutRow(const char* sentence, const char* for_models) {
 
 template <typename Owner>
 constexpr Field HostCompatRow() {
-  return Row<Owner, &Owner::allow_host_compat>(
-             "allow_host_compat", "If no guest can start, run on this host in a bubblewrap jail")
+  return Row<Owner, &Owner::allow_host_compat>("allow_host_compat",
+                                               "If no guest can start, run on this host in a jail")
       .ForModels("WEAKER ISOLATION: a jail on the host if no VM runs. Only if asked for.");
 }
 

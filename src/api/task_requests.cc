@@ -81,8 +81,8 @@ constexpr Field kTaskOptions[] = {
     DefaultEnvRow<TaskOptions>(),
     DefaultCwdRow<TaskOptions>(),
     DefaultUserRow<TaskOptions>(),
-    Row<TaskOptions, &TaskOptions::image_cwd>(
-        "image_cwd", "Run its commands in the directory that the image names")
+    Row<TaskOptions, &TaskOptions::image_cwd>("image_cwd",
+                                              "Run its commands in the image's own directory")
         .ForModels("Of images: in their directory."),
     DefaultTimeoutRow<TaskOptions>(),
     HostCompatRow<TaskOptions>(),

@@ -134,8 +134,8 @@ TEST_F(AcceleratorProbeTest, TheVerdictIsCachedAndABrokenCacheIsReplaced) {
   EXPECT_EQ(ParseVerdict(*rewritten, key), *third);
 }
 
-// QEMU is another user than root, and in no group; so the device is handed in. A limit of 1 ms
-// counts only from the guest's first sign on: by then KVM runs the guest.
+// QEMU is another user than root, and in no group; so the device is handed in. A KVM that QEMU then
+// cannot work with has been opened all the same.
 TEST_F(AcceleratorProbeTest, AKvmThatOnlyRootMayOpenRunsRootsGuest) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, whose jail is another user";
   const sys::UniqueFd real(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
@@ -150,7 +150,8 @@ TEST_F(AcceleratorProbeTest, AKvmThatOnlyRootMayOpenRunsRootsGuest) {
   auto outcome = qemu::RunProbe(*qemu::FindQemu(), Accelerator::kKvm, device,
                                 {.patience = seconds(60), .processor = milliseconds(1)});
   ASSERT_TRUE(outcome.ok()) << outcome.error().message;
-  EXPECT_TRUE(outcome->correct || outcome->failure == "took more than 1 ms") << outcome->failure;
+  EXPECT_EQ(outcome->failure.find("Could not access KVM kernel module"), std::string::npos)
+      << outcome->failure;
 }
 
 // Wherever KVM can be opened at all, the verdict agrees with the probes: it is KVM unless that is

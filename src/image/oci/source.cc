@@ -121,6 +121,10 @@ Result<ImageSource> ParseRegistrySource(std::string_view text, std::string_view 
   if (NameOf(source).size() > kMaxImageNameBytes) {
     return BadSource(text, fmt::format("it has more than {} bytes", kMaxImageNameBytes));
   }
+  if (!CheckImageName(NameOf(source))) {
+    return BadSource(text, "a source or the catalog begins as its registry does",
+                     "name the registry by its address, or with its domain");
+  }
   return source;
 }
 

@@ -76,6 +76,8 @@ TEST(ImageSource, RefusesWhatIsNotWellFormed) {
            "oci:registry.example:70000/app",
            "oci:registry..example/app",
            "oci:-x.example/app",
+           "oci:oci:5000/app",
+           "oci:debian:5000/app",
            "oci:user@registry.example/app",
            "oci:registry.example/app@sha256:00",
            "oci:registry.example/app@sha512:00",
