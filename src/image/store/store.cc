@@ -64,7 +64,9 @@ Result<InstalledEnvironment> BuildAndInstall(const CatalogEntry& entry, const fs
 std::string LastUse(const fs::path& folder) {
   struct stat info {};
   if (::stat((folder / kUsedName).c_str(), &info) != 0) return {};
-  return FormatTime(WallTime(std::chrono::seconds(info.st_mtim.tv_sec)));
+  const auto whole = std::chrono::seconds(info.st_mtim.tv_sec);
+  const auto rest = std::chrono::nanoseconds(info.st_mtim.tv_nsec);
+  return FormatTime(WallTime(whole + std::chrono::duration_cast<std::chrono::milliseconds>(rest)));
 }
 
 void Describe(const Result<InstalledEnvironment>& found, EnvironmentSummary& summary) {
