@@ -71,12 +71,8 @@ def pyro(state_dir, cache_dir, scratch, helpers):
     """pyro as most tests need it. Every process that it started must be gone when the test ends."""
     home = scratch / "home"
     home.mkdir()
-    program = harness.Pyro(state_dir, cache_dir, home)
-    yield program
-    try:
-        harness.expect_nothing_left(program, helpers)
-    finally:
-        harness.kill_all(harness.descendants(ignore=helpers))
+    with harness.nothing_is_left(harness.Pyro(state_dir, cache_dir, home), helpers) as program:
+        yield program
 
 
 @pytest.fixture
@@ -114,12 +110,8 @@ def bare(scratch, helpers):
     """pyro with an empty cache, for tests that need no guest."""
     home = scratch / "home"
     home.mkdir(exist_ok=True)
-    program = harness.Pyro(scratch / "state", scratch / "cache", home)
-    yield program
-    try:
-        harness.expect_nothing_left(program, helpers)
-    finally:
-        harness.kill_all(harness.descendants(ignore=helpers))
+    with harness.nothing_is_left(harness.Pyro(scratch / "state", scratch / "cache", home), helpers) as program:
+        yield program
 
 
 @pytest.fixture
@@ -127,12 +119,8 @@ def normal_user(scratch, helpers):
     """pyro of a user with subordinate ids and an empty cache, for tests that root runs."""
     if os.geteuid() != 0:
         pytest.skip("this is what the other tests do when they are not run by root")
-    program = harness.become_normal_user(scratch)
-    yield program
-    try:
-        harness.expect_nothing_left(program, helpers)
-    finally:
-        harness.kill_all(harness.descendants(ignore=helpers))
+    with harness.nothing_is_left(harness.become_normal_user(scratch), helpers) as program:
+        yield program
 
 
 @pytest.fixture

@@ -410,6 +410,16 @@ def expect_nothing_left(pyro, ignore=()):
     assert temporary == [], "temporary files are left"
 
 
+@contextlib.contextmanager
+def nothing_is_left(pyro, helpers):
+    """Gives pyro away; every process that it started must be gone at the end, and is killed if it is not."""
+    yield pyro
+    try:
+        expect_nothing_left(pyro, helpers)
+    finally:
+        kill_all(descendants(ignore=helpers))
+
+
 def kill_all(processes):
     """Last resort of a failed test, so that it does not spoil the next ones."""
     for process in processes:

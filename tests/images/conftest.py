@@ -105,12 +105,8 @@ def shop(session_cache, registry, scratch, helpers):
     """pyro with debian:12-base, and with the images that the tests before have pulled. Nothing may be left of its guests."""
     home = scratch / "home"
     home.mkdir()
-    program = harness.Pyro(scratch / "state", session_cache, home)
-    yield program
-    try:
-        harness.expect_nothing_left(program, helpers)
-    finally:
-        harness.kill_all(harness.descendants(ignore=helpers))
+    with harness.nothing_is_left(harness.Pyro(scratch / "state", session_cache, home), helpers) as program:
+        yield program
 
 
 @pytest.fixture

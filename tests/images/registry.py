@@ -111,7 +111,7 @@ class Registry:
             self.process = None
 
     def push(self, name: str, document: Document, tag: str = "") -> str:
-        """Uploads what the registry has not yet; returns the document's digest. Without a tag it is there by digest alone."""
+        """Uploads what the registry lacks; returns the document's digest. Without a tag it is there by digest alone."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             self._push(connection, name, document, tag)
