@@ -39,7 +39,7 @@ TEST_F(ArchivedImageTest, ALayoutGivesDigestAndName) {
   const ImageSource source{Transport::kOciLayout, layout_.directory(), "1.0", ""};
   const auto image = LookIntoArchive(source, {}, {});
   ASSERT_TRUE(image) << image.error().message;
-  EXPECT_EQ(image->source_digest, one["digest"]);
+  EXPECT_EQ(image->source_digest, one["digest"].get<std::string>());
   EXPECT_EQ(image->own_name, "layout:1.0");
   const auto second =
       LookIntoArchive({Transport::kOciLayout, layout_.directory(), "team/two:2", ""}, {}, {});
@@ -58,7 +58,7 @@ TEST_F(ArchivedImageTest, AnOciArchiveSaysTheSamePlainAndCompressed) {
         compression == archive::Compression::kNone ? tar : archive::Compress(tar, compression));
     const auto image = LookIntoArchive(source, {}, {});
     ASSERT_TRUE(image) << image.error().message;
-    EXPECT_EQ(image->source_digest, one["digest"]);
+    EXPECT_EQ(image->source_digest, one["digest"].get<std::string>());
     EXPECT_EQ(image->own_name, "app:latest");
   }
 }

@@ -133,8 +133,8 @@ TEST_F(FetchTest, ATagIsCopiedByTheDigestThatItHad) {
             1);
   EXPECT_EQ(Calls("tls-verify"), 0);
   EXPECT_EQ(Calls("--dest-compress-format=gzip"), 1);
-  EXPECT_EQ(fetched->source_digest, image["digest"]);
-  EXPECT_EQ(fetched->manifest_digest, image["digest"]);
+  EXPECT_EQ(fetched->source_digest, image["digest"].get<std::string>());
+  EXPECT_EQ(fetched->manifest_digest, image["digest"].get<std::string>());
   EXPECT_EQ(fetched->layers.size(), 2U);
   EXPECT_GT(fetched->bytes, 0U);
   EXPECT_NE(fetched->config_json.find("amd64"), std::string::npos);
@@ -160,8 +160,8 @@ TEST_F(FetchTest, NestedIndexesLeadToTheImageOfThisMachine) {
   SetCopy(CopyOf(image));
   const auto fetched = Fetch();
   ASSERT_TRUE(fetched) << fetched.error().message;
-  EXPECT_EQ(fetched->source_digest, outer["digest"]);
-  EXPECT_EQ(fetched->manifest_digest, image["digest"]);
+  EXPECT_EQ(fetched->source_digest, outer["digest"].get<std::string>());
+  EXPECT_EQ(fetched->manifest_digest, image["digest"].get<std::string>());
   EXPECT_EQ(Calls("app@" + image["digest"].get<std::string>() + " oci:"), 1);
 }
 
@@ -323,8 +323,8 @@ TEST_F(FetchTest, DockersLayerTypesAreRenamedForUmoci) {
   SetCopy(CopyOf(image));
   const auto fetched = Fetch();
   ASSERT_TRUE(fetched) << fetched.error().message;
-  EXPECT_EQ(fetched->source_digest, image["digest"]);
-  EXPECT_NE(fetched->manifest_digest, image["digest"]);
+  EXPECT_EQ(fetched->source_digest, image["digest"].get<std::string>());
+  EXPECT_NE(fetched->manifest_digest, image["digest"].get<std::string>());
   const std::string manifest =
       ReadTestFile(fetched->layout / "blobs/sha256" / fetched->manifest_digest.substr(7));
   EXPECT_EQ(TestDigest(manifest), fetched->manifest_digest);
@@ -338,7 +338,7 @@ TEST_F(FetchTest, OfALayoutOneImageIsCopied) {
   SetCopy("cp source/index.json $D/seen\ncat source/oci-layout >> $D/seen\n" + CopyOf(two));
   const auto fetched = Fetch("oci-layout:" + layout_.directory().native() + ":v2");
   ASSERT_TRUE(fetched) << fetched.error().message;
-  EXPECT_EQ(fetched->source_digest, two["digest"]);
+  EXPECT_EQ(fetched->source_digest, two["digest"].get<std::string>());
   EXPECT_EQ(Calls("oci:source:image oci:to:image"), 1);
   const std::string seen = ReadTestFile(directory_.path() / "seen");
   EXPECT_NE(seen.find(two["digest"].get<std::string>()), std::string::npos);
@@ -354,7 +354,7 @@ TEST_F(FetchTest, OfAnOciArchiveTheBlobsAreExtracted) {
   SetCopy("cp source/blobs/sha256/* $SHARED/\nindex " + HexOf(image));
   const auto fetched = Fetch("oci-archive:" + archive.native());
   ASSERT_TRUE(fetched) << fetched.error().message;
-  EXPECT_EQ(fetched->manifest_digest, image["digest"]);
+  EXPECT_EQ(fetched->manifest_digest, image["digest"].get<std::string>());
 }
 
 TEST_F(FetchTest, ADockerArchiveIsDecompressedAndItsPlaceNamed) {

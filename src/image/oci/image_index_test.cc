@@ -1,5 +1,6 @@
 #include "image/oci/image_index.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -7,7 +8,7 @@
 namespace pyro::image {
 namespace {
 
-std::string Digest(char digit) { return "sha256:" + std::string(64, digit); }
+std::string Digest(char digit) { return fmt::format("sha256:{}", std::string(64, digit)); }
 
 Json Entry(char digit, std::string_view platform = {}, std::string_view name = {}) {
   Json entry = {{"mediaType", "application/vnd.oci.image.manifest.v1+json"},

@@ -57,8 +57,8 @@ TEST_F(RealFetchTest, ALayoutsImageBelowTwoIndexesIsCopiedAsItIs) {
   const Json outer = layout_.AddIndex({inner});
   layout_.Finish({WithName(outer, "1"), WithName(layout_.AddImage({"y"}), "2")});
   const auto fetched = Fetch("oci-layout:" + layout_.directory().native() + ":1");
-  EXPECT_EQ(fetched.source_digest, outer["digest"]);
-  EXPECT_EQ(fetched.manifest_digest, image["digest"]);
+  EXPECT_EQ(fetched.source_digest, outer["digest"].get<std::string>());
+  EXPECT_EQ(fetched.manifest_digest, image["digest"].get<std::string>());
   ExpectGzipLayers(fetched, 2);
   const auto again = Fetch("oci-layout:" + layout_.directory().native() + ":1");
   EXPECT_EQ(again.manifest_digest, fetched.manifest_digest);
