@@ -258,7 +258,8 @@ def test_a_connection_that_is_always_cut_ends_the_pull(stocked, registry, proxy)
     fault = Fault(f"/blobs/{large(72).layers[1].digest}", "cut", after=1_000_000)
     proxy.faults.append(fault)
     expect_refused(pull(stocked, proxy.host, "team/always-cut"), "unavailable")
-    assert proxy.gets(f"/blobs/{large(72).layers[1].digest}") == 4  # And no more.
+    # Four tries, and no more. skopeo 1.18 itself goes on once where each was cut.
+    assert proxy.gets(f"/blobs/{large(72).layers[1].digest}") in (4, 8)
     expect_not_installed(stocked, f"{proxy.host}/team/always-cut:1")
     assert checks.leftovers(stocked) == []
     fault.times = 0
