@@ -78,7 +78,7 @@ def wait_until(condition, what, seconds=HANG_SECONDS):
         if value:
             return value
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds} s in vain: {what}")
+            pytest.fail(f"waited {seconds} s in vain: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 
@@ -316,7 +316,17 @@ class Task:
         processes = self.processes()
         assert {"pyro-supervisor", MACHINE} <= {one.program for one in processes}
         kill_all(processes)
-        wait_until(lambda: not self.processes(), "the guest is gone", 90)
+        self.expect_no_guest()
+
+    def expect_no_guest(self):
+        """Waits until no process of it is left; a failure names those that stay."""
+        left = []
+
+        def gone():
+            left[:] = [(one.pid, one.name, one.state) for one in self.processes()]
+            return not left
+
+        wait_until(gone, lambda: f"the guest is gone; there is {left}", 120)
 
 
 def copy_base(cache, into):

@@ -127,7 +127,7 @@ def test_a_guest_that_dies_in_a_write_has_the_old_file(pyro, create, victims):
         harness.kill_all([one for one in task.processes() if one.program in victims])
     harness.finish(process)
     assert process.returncode == 1
-    harness.wait_until(lambda: not task.processes(), "the guest is gone", 120)
+    task.expect_no_guest()
     done = pyro("task", "files", "read", "-q", task.id, "f")
     assert (done.code, done.out) == (0, OLD), done
     listed = pyro("task", "files", "list", task.id, ".", "--json").json

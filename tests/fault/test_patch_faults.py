@@ -212,7 +212,7 @@ def test_what_dies_in_the_middle_of_a_patch_leaves_all_old_or_all_new(pyro, crea
     harness.kill_all([one for one in task.processes() if one.program == victim])
     harness.finish(applied)
     if victim != "pyro":
-        harness.wait_until(lambda: not task.processes(), "the guest is gone", 120)
+        task.expect_no_guest()
 
     def settled():
         told = task.exec("sh", "-c", "cat f* | sort | uniq -c; ls -A | grep -v '^f'; true").text.split()
