@@ -55,9 +55,10 @@ def _wrong_type(name: str, value: object, wanted: str) -> TypeError:
 def _int(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type(name, value, "int")
-    if not -_INT64 <= value < _INT64:
-        raise InvalidArgumentError(f"{name} is {value}", "give a smaller number")
-    return value
+    number: int = value
+    if not -_INT64 <= number < _INT64:
+        raise InvalidArgumentError(f"{name} is {number}", "give a smaller number")
+    return number
 
 
 def _limit(name: str, value: Any) -> int:
