@@ -88,6 +88,10 @@ Result<wire::FileEnd> Dispatch(const wire::FileRequest& request, const FileStrea
       return WatchOperation(request, streams);
     case wire::FileOperation::kPatch:
       return PatchOperation(request, streams);
+    case wire::FileOperation::kPack:
+      return PackOperation(request, streams);
+    case wire::FileOperation::kUnpack:
+      return UnpackOperation(request, streams);
   }
   return FileError(ENOSYS, request.path);
 }
@@ -178,6 +182,10 @@ Result<wire::FileEnd> ReadOperation(const wire::FileRequest& request, const File
 Result<wire::FileEnd> StatOperation(const wire::FileRequest& request) {
   struct stat info {};
   if (::lstat(request.path.c_str(), &info) != 0) return FileErrno(request.path);
+  // A link that leads nowhere is not nothing.
+  if (request.follow && ::stat(request.path.c_str(), &info) != 0) {
+    return FileError(errno == ENOENT ? ELOOP : errno, request.path);
+  }
   wire::FileEnd end;
   end.entry = EntryOf(AT_FDCWD, request.path, info, AbsolutePath(request.path));
   return end;

@@ -18,10 +18,6 @@
 namespace pyro::agent {
 namespace {
 
-constexpr int kOpenTree = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-// Of a hostile tree: each level takes a descriptor and a part of the stack.
-constexpr int kMostLevels = 4096;
-
 // Without slashes at the end: the last part of each path is a name.
 wire::FileRequest Trimmed(wire::FileRequest request) {
   for (std::string* const path : {&request.path, &request.to}) {

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cstdint>
@@ -16,6 +17,13 @@
 #include "wire/files.h"
 
 namespace pyro::agent {
+
+// How a directory of a tree is opened.
+inline constexpr int kOpenTree = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+// Of a hostile tree: each level takes a descriptor and a part of the stack.
+inline constexpr int kMostLevels = 4096;
+// From there on the content of a file of a tar goes without a copy through this program's memory.
+inline constexpr std::int64_t kLargeContent = 64 * 1024;
 
 Error FileError(int number, std::string path);
 // With the errno of now.
@@ -62,6 +70,8 @@ Result<wire::FileEnd> RemoveOperation(const wire::FileRequest& request);
 Result<wire::FileEnd> MoveOperation(const wire::FileRequest& request);
 Result<wire::FileEnd> CopyOperation(const wire::FileRequest& request);
 Result<wire::FileEnd> PatchOperation(const wire::FileRequest& request, const FileStreams& streams);
+Result<wire::FileEnd> PackOperation(const wire::FileRequest& request, const FileStreams& streams);
+Result<wire::FileEnd> UnpackOperation(const wire::FileRequest& request, const FileStreams& streams);
 // Until the stream of news is closed.
 Result<wire::FileEnd> WatchOperation(const wire::FileRequest& request, const FileStreams& streams);
 

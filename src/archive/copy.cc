@@ -1,9 +1,13 @@
 #include "archive/copy.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -113,29 +117,92 @@ Result<std::string> BeginningOf(int fd) {
   return bytes;
 }
 
-Status CopyFrom(Source& source, int out_fd, Meter& meter, const Patterns& exclude) {
+// A descriptor that may wait for ever, until the other end of the copy is gone.
+class StreamSource : public Source {
+ public:
+  StreamSource(int in_fd, int out_fd, int cancel_fd)
+      : polls_{{{in_fd, POLLIN, 0}, {out_fd, 0, 0}, {cancel_fd, POLLIN, 0}}} {}
+
+  // Its beginning, which Next() returns once more.
+  Result<std::string_view> Begin() {
+    while (buffer_.size() < kBeginningBytes) {
+      PYRO_ASSIGN_OR_RETURN(const bool more, Fill());
+      if (!more) break;
+    }
+    return std::string_view(buffer_);
+  }
+
+  Result<std::string_view> Next() override {
+    given_ = std::exchange(buffer_, std::move(given_));
+    buffer_.clear();
+    if (given_.empty()) {
+      PYRO_RETURN_IF_ERROR(Fill());
+      std::swap(given_, buffer_);
+    }
+    return std::string_view(given_);
+  }
+
+ private:
+  // False: at the end.
+  Result<bool> Fill() {
+    const std::size_t before = buffer_.size();
+    buffer_.resize(before + kPieceBytes);
+    while (true) {
+      ::poll(polls_.data(), polls_.size(), -1);
+      if (polls_[2].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
+      if ((polls_[1].revents & POLLERR) != 0) return sys::ErrnoError(EPIPE, "write");
+      if (polls_[0].revents == 0) continue;
+      const ssize_t n = ::read(polls_[0].fd, buffer_.data() + before, kPieceBytes);
+      if (n < 0 && errno != EAGAIN && errno != EINTR) return sys::ErrnoError(errno, "read");
+      if (n < 0) continue;
+      buffer_.resize(before + static_cast<std::size_t>(n));
+      return n > 0;
+    }
+  }
+
+  static constexpr std::size_t kPieceBytes = 64 * 1024;
+
+  std::array<pollfd, 3> polls_;
+  std::string buffer_;
+  std::string given_;  // By the last Next().
+};
+
+Status CopyFrom(Source& source, int out_fd, Meter& meter, const Patterns& exclude,
+                Owner owner = Owner::kRoot) {
   PYRO_ASSIGN_OR_RETURN(const auto reader,
                         TarReader::Create(source, meter, ErrorCode::kInvalidArgument));
   PYRO_ASSIGN_OR_RETURN(const auto writer,
                         TarWriter::Create(out_fd, meter, TarWriter::Counting::kNo));
-  return CopyEntries(*reader, *writer, Owner::kRoot, meter, exclude);
+  return CopyEntries(*reader, *writer, owner, meter, exclude);
 }
 
-Status CopyFile(int in_fd, int out_fd, Meter& meter, const Patterns& exclude) {
+// `source` is at its beginning.
+Status CopyAny(Source& source, std::string_view beginning, int out_fd, Meter& meter,
+               const Patterns& exclude, Owner owner) {
   const ByteNames byte_names;
-  FdSource file(in_fd, meter);
-  PYRO_ASSIGN_OR_RETURN(const std::string beginning, BeginningOf(in_fd));
-  if (const Compression compression = CompressionOf(beginning); compression != Compression::kNone) {
-    PYRO_ASSIGN_OR_RETURN(const auto source, Decompress(file, compression));
-    return CopyFrom(*source, out_fd, meter, exclude);
-  }
-  Status status = CopyFrom(file, out_fd, meter, exclude);
   const std::string_view foreign = ForeignFormatOf(beginning);
+  if (const Compression compression = CompressionOf(beginning); compression != Compression::kNone) {
+    PYRO_ASSIGN_OR_RETURN(const auto plain, Decompress(source, compression));
+    return CopyFrom(*plain, out_fd, meter, exclude, owner);
+  }
+  Status status = CopyFrom(source, out_fd, meter, exclude, owner);
   // Only now: a plain tar may well begin with a name like that.
   if (status || foreign.empty() || status.error().code != ErrorCode::kInvalidArgument)
     return status;
   return MakeError(ErrorCode::kInvalidArgument, fmt::format("it is of the format {}", foreign),
                    fmt::format("give a tar, plain or as {}", kArchiveNames));
+}
+
+Result<Summary> Summarise(Status status, Meter& meter, std::string_view name) {
+  if (!status) {
+    Error error = std::move(status).error();
+    if (error.code == ErrorCode::kInvalidArgument || error.code == ErrorCode::kLimit) {
+      error.message = fmt::format("'{}': {}", Printable(name), error.message);
+    }
+    return error;
+  }
+  meter.Finish();
+  return meter.summary();
 }
 
 }  // namespace
@@ -149,15 +216,21 @@ Result<Summary> CopyArchive(const std::filesystem::path& file, int out_fd,
                             const Operation& operation, const Patterns& exclude) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY | O_NOCTTY));
   Meter meter(operation);
-  if (Status status = CopyFile(fd.get(), out_fd, meter, exclude); !status) {
-    Error error = std::move(status).error();
-    if (error.code == ErrorCode::kInvalidArgument || error.code == ErrorCode::kLimit) {
-      error.message = fmt::format("'{}': {}", Printable(file.native()), error.message);
-    }
-    return error;
-  }
-  meter.Finish();
-  return meter.summary();
+  FdSource source(fd.get(), meter);
+  const auto beginning = BeginningOf(fd.get());
+  Status status = beginning ? CopyAny(source, *beginning, out_fd, meter, exclude, Owner::kRoot)
+                            : Status(beginning.error());
+  return Summarise(std::move(status), meter, file.native());
+}
+
+Result<Summary> CopyStream(int in_fd, int out_fd, const Operation& operation) {
+  Meter meter(operation);
+  StreamSource source(in_fd, out_fd, operation.cancel_fd);
+  const auto beginning = source.Begin();
+  Status status = beginning
+                      ? CopyAny(source, std::string(*beginning), out_fd, meter, {}, Owner::kKeep)
+                      : Status(beginning.error());
+  return Summarise(std::move(status), meter, "-");
 }
 
 }  // namespace pyro::archive

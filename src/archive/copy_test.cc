@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "archive/test_support.h"
+#include "sys/files.h"
 #include "sys/test_directory.h"
 
 namespace pyro::archive {
@@ -63,6 +66,34 @@ TEST_F(CopyArchiveTest, OwnersBecomeRootAndNamesClean) {
   EXPECT_NE(tar.find("a/f"), std::string::npos);
   EXPECT_EQ(tar.find("0001750"), std::string::npos);
   EXPECT_NE(tar.find("004755"), std::string::npos);
+}
+
+TEST_F(CopyArchiveTest, APipeIsCopiedWithItsOwnersCompressedOrNot) {
+  const std::string tar = TarBuilder().Add('0', "f", std::string(200'000, 'x')).Finished();
+  for (const std::string& bytes : {tar, Compress(tar), tar.substr(0, 5000), std::string()}) {
+    sys::Pipe in = *sys::MakePipe();
+    std::thread writer([&] {
+      (void)sys::WriteAll(in.write.get(), bytes);
+      in.write.Reset();
+    });
+    out_ = FdOf("");
+    const auto summary = CopyStream(in.read.get(), out_.get());
+    in.read.Reset();
+    writer.join();
+    const bool whole = bytes.size() != 5000 && !bytes.empty();
+    ASSERT_EQ(summary.ok(), whole);
+    if (whole) {
+      Unpack();
+    } else {
+      EXPECT_EQ(summary.error().code, ErrorCode::kInvalidArgument);
+    }
+    fs::remove_all(dest_);
+  }
+  // A reader that goes away ends it, although nothing comes.
+  sys::Pipe silent = *sys::MakePipe();
+  sys::Pipe out = *sys::MakePipe();
+  out.read.Reset();
+  EXPECT_EQ(CopyStream(silent.read.get(), out.write.get()).error().sys_errno, EPIPE);
 }
 
 TEST_F(CopyArchiveTest, DevicesAreSkipped) {

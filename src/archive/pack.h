@@ -64,4 +64,8 @@ Result<Summary> WriteTree(const std::filesystem::path& source, int out_fd,
 Result<Summary> CopyArchive(const std::filesystem::path& file, int out_fd,
                             const Operation& operation = {}, const Patterns& exclude = {});
 
+// The same of a pipe or another descriptor, from its position on, with the owners that its entries
+// have. `in_fd` is borrowed.
+Result<Summary> CopyStream(int in_fd, int out_fd, const Operation& operation = {});
+
 }  // namespace pyro::archive

@@ -13,9 +13,10 @@
 namespace pyro::wire {
 namespace {
 
-constexpr std::array<std::string_view, 11> kOperations = {
-    "read",   "write", "stat", "list",  "write_many", "make_directory",
-    "remove", "move",  "copy", "watch", "patch"};
+constexpr std::array<std::string_view, 13> kOperations = {
+    "read", "write", "stat",  "list",  "write_many", "make_directory", "remove",
+    "move", "copy",  "watch", "patch", "pack",       "unpack"};
+constexpr std::array<std::string_view, 3> kNoteKinds = {"socket", "changed", "unreadable"};
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::int64_t kMaxErrno = 4095;  // Linux's own.
 
@@ -33,6 +34,11 @@ constexpr Field kFileRequest[] = {
     Row<FileRequest, &FileRequest::strip>("strip").To(kMaxPatchStrip).MayLack(),
     Row<FileRequest, &FileRequest::reverse>("reverse").MayLack(),
     Row<FileRequest, &FileRequest::check>("check").MayLack(),
+    Row<FileRequest, &FileRequest::follow>("follow").MayLack(),
+    Row<FileRequest, &FileRequest::listed>("listed").MayLack(),
+    Row<FileRequest, &FileRequest::xattrs>("xattrs").MayLack(),
+    Row<FileRequest, &FileRequest::make>("make").MayLack(),
+    Row<FileRequest, &FileRequest::keep>("keep").MayLack(),
 };
 constexpr Field kFileEntry[] = {
     Row<FileEntry, &FileEntry::path>("path").To(kMaxPathBytes),
@@ -54,6 +60,14 @@ constexpr Field kFileNews[] = {
     Row<FileNews, &FileNews::path>("path").To(kMaxPathBytes),
     Row<FileNews, &FileNews::directory>("directory"),
 };
+constexpr Field kFileName[] = {
+    Row<FileName, &FileName::name>("name").To(kMaxNoteBytes),
+};
+constexpr Field kFileNote[] = {
+    Row<FileNote, &FileNote::kind>("kind"),
+    Row<FileNote, &FileNote::count>("count").From(1),
+    Row<FileNote, &FileNote::names>("names").To(kMaxNoteNames).Of(kFileName),
+};
 constexpr Field kFileEnd[] = {
     Row<FileEnd, &FileEnd::error>("error").To(kMaxErrno),
     Row<FileEnd, &FileEnd::path>("path").To(kMaxPathBytes),
@@ -62,6 +76,7 @@ constexpr Field kFileEnd[] = {
     Row<FileEnd, &FileEnd::entries>("entries"),
     Row<FileEnd, &FileEnd::truncated>("truncated"),
     Row<FileEnd, &FileEnd::entry>("entry").Of(kFileEntry),
+    Row<FileEnd, &FileEnd::notes>("notes").To(kNoteKinds.size()).Of(kFileNote).MayLack(),
     Row<FileEnd, &FileEnd::code>("code").To(kMaxErrno).MayLack(),
     Row<FileEnd, &FileEnd::message>("message").To(kMaxEndText).MayLack(),
     Row<FileEnd, &FileEnd::hint>("hint").To(kMaxEndText).MayLack(),
@@ -98,6 +113,11 @@ Status CheckEntry(const FileEntry& entry) {
 std::string_view Name(FileOperation operation) {
   const auto index = static_cast<std::size_t>(operation);
   return index < kOperations.size() ? kOperations[index] : std::string_view();
+}
+
+std::string_view Name(FileNoteKind kind) {
+  const auto index = static_cast<std::size_t>(kind);
+  return index < kNoteKinds.size() ? kNoteKinds[index] : std::string_view();
 }
 
 Json FileRequest::ToJson() const { return FieldsToJson(kFileRequest, this); }

@@ -30,6 +30,8 @@ enum class FileOperation {
   kCopy,
   kWatch,
   kPatch,
+  kPack,
+  kUnpack,
 };
 // Empty for a value that is none of them.
 std::string_view Name(FileOperation operation);
@@ -41,14 +43,27 @@ struct FileRequest {
   std::int64_t limit = 0;   // Of a read: bytes, 0: all. Of a list: entries.
   std::int64_t mode = 0;    // Of a write; 0: as it was, or the usual one.
   std::int64_t depth = 1;   // Of a list or a watch.
-  std::string to;           // Of a move or a copy: as path.
-  bool parents = false;     // Of a new directory: those above it too, and it may be there.
-  bool recursive = false;   // Of a removal: what a directory holds too, and nothing may be there.
-  bool replace = false;     // Of a move or a copy: a file that is there.
+  // Of a move or a copy: as path. Of a pack: what the top of the tar is called; empty: ".", or the
+  // name of the file.
+  std::string to;
+  bool parents = false;    // Of a new directory: those above it too, and it may be there.
+  bool recursive = false;  // Of a removal: what a directory holds too, and nothing may be there.
+  bool replace = false;    // Of a move or a copy: a file that is there.
+  bool follow = false;     // Of a stat: what a link at the end leads to.
   // Of a patch, whose path is a directory: as in PatchTaskRequest.
   std::int64_t strip = 1;
   bool reverse = false;
   bool check = false;
+  // Of a pack, the tar of a file or of a directory with all that is below it, owners and devices
+  // too. Links at the end of the path are followed and none below it. stdin has paths below the
+  // directory, each with a NUL behind it: what is left out. With a slash at its end that is only
+  // what the path holds.
+  bool listed = false;  // These paths are all that is packed, nothing below them, each by itself.
+  bool xattrs = false;  // Extended attributes too.
+  // Of an unpack, a tar on stdin into a directory, through no link below it. What is in the way is
+  // replaced, unless it is a directory that holds something.
+  bool make = false;  // The directory is new; with replace instead of what is there.
+  bool keep = false;  // Directories that are there keep mode, owner and time.
 
   Json ToJson() const;
   // kProtocol: a field is missing or out of its limits.
@@ -81,15 +96,34 @@ struct FileNews {
   bool directory = false;
 };
 
+// What a pack could not do as it should.
+enum class FileNoteKind {
+  kSocket,      // Left out.
+  kChanged,     // Changed, or was gone, while it was read.
+  kUnreadable,  // Of listed paths: left out.
+};
+std::string_view Name(FileNoteKind kind);
+struct FileName {
+  std::string name;
+};
+struct FileNote {
+  FileNoteKind kind = FileNoteKind::kSocket;
+  std::int64_t count = 0;
+  std::vector<FileName> names;  // The first of them, at most kMaxNoteNames, cut to kMaxNoteBytes.
+};
+inline constexpr std::size_t kMaxNoteNames = 10;
+inline constexpr std::size_t kMaxNoteBytes = 200;
+
 // How an operation ended.
 struct FileEnd {
   std::int64_t error = 0;          // An errno; 0: it is done.
   std::string path;                // What the error is about, or else the request's path; absolute.
   std::int64_t bytes = 0;          // That were read or written.
   std::int64_t file_bytes = 0;     // Of a read: the size of the file.
-  std::int64_t entries = 0;        // That a batch wrote or a removal took away.
+  std::int64_t entries = 0;        // That a batch wrote or a removal took away, or of a tar.
   bool truncated = false;          // Of a list: there is more.
   std::optional<FileEntry> entry;  // What is at the path now, where that tells something.
+  std::vector<FileNote> notes;     // Of a pack; one of a kind.
   // Of an error that an errno does not tell: the number of an ErrorCode, and texts of at most
   // kMaxEndText bytes.
   std::int64_t code = 0;

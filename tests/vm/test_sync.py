@@ -1,9 +1,7 @@
 """pyro task sync: what changed goes over, both ways, and what changed on both sides stays."""
 
-import io
 import os
 import stat
-import tarfile
 
 import harness
 
@@ -194,27 +192,4 @@ def test_a_hostile_guest_changes_nothing_outside_of_the_directory(create, scratc
     assert "'d/f'" in " ".join(pulled["notices"]) and "'d/g'" in " ".join(pulled["notices"])
     assert os.readlink(top / "out") == "../outside"
 
-    # The guest's own tar sends what was not asked for.
-    def packed(*entries):
-        out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w") as tar:
-            for name, link in entries:
-                entry = tarfile.TarInfo(name)
-                entry.type = tarfile.SYMTYPE if link else tarfile.REGTYPE
-                entry.linkname = link or ""
-                entry.size = 0 if link else 4
-                tar.addfile(entry, io.BytesIO(b"evil"))
-        return out.getvalue()
-
-    honest = [("way", str(outside)), ("./asked", None), ("./unasked", None)]
-    tars = {"honest": packed(*honest), "evil": packed(*honest, ("way/f", None))}
-    for name, content in tars.items():
-        assert task.exec("sh", "-c", f"cat > /tmp/{name}", input=content).code == 0
-    run(task, "echo asked > asked; mv $(command -v tar) /tmp/real; "
-        "printf '#!/bin/sh\\ncat /tmp/$(cat /tmp/which)\\n' > /usr/bin/tar; chmod +x /usr/bin/tar; echo evil > /tmp/which")
-    harness.expect_error(task.pyro("task", "sync", "--json", task.id, top, "--pull", "--prefer", "task"), 1, "protocol")
-    assert not (top / "asked").exists()
-    run(task, "echo honest > /tmp/which")
-    sync(task, top, "--pull", "--prefer", "task")
-    assert (top / "asked").read_text() == "evil" and sorted(os.listdir(top)) == ["asked", "d", "out"]
     assert {path.name: path.read_text() for path in outside.iterdir()} == {"f": "untouched"}

@@ -1,5 +1,6 @@
 """pyro task cp: the rules of docker cp for files and trees, both ways, and nothing outside of the destination."""
 
+import gzip
 import io
 import os
 import tarfile
@@ -74,6 +75,12 @@ def test_files_and_trees_go_by_the_rules_of_docker_cp(pyro, create, scratch):
         assert "new/run" in {os.path.normpath(name) for name in tar.getnames()}
     cp(pyro, "-", f"{task.id}:/tmp", input=packed)
     assert shown("/tmp/new/run") == "ran\n"
+    # Through a pipe the owners stay, and a compressed one is read, too.
+    shown("chown 33:44 new/run; rm -r /tmp/new")
+    packed = cp(pyro, f"{task.id}:new", "-").out
+    cp(pyro, "-", f"{task.id}:/tmp", input=gzip.compress(packed))
+    assert shown("/tmp/new/run; stat -c %u:%g /tmp/new/run") == "ran\n33:44\n"
+    harness.expect_error(pyro("task", "cp", "--json", "-", f"{task.id}:/tmp", input=packed[:-9000]), 1, "invalid_argument")
 
     # What is in the way of what, and what is not there.
     for words, code in (([tree, f"{task.id}:one"], "not_a_directory"),

@@ -52,8 +52,7 @@ def test_a_task_gives_its_files_as_cp_would(pyro, create, scratch, script, termi
     # What is no file is named.
     done = export("dirlink", scratch / "copy", "--json")
     assert done.code == 0 and sorted(os.listdir(scratch / "copy")) == ["e", "f"], done
-    assert done.json["notices"] == ["left out of the export as FIFOs or devices: 'pipe'",
-                                    "tar in the guest: tar: ./sock: socket ignored"]
+    assert done.json["notices"] == ["left out as FIFOs or devices: 'pipe'", "left out as sockets: 'sock'"]
     assert "'pipe'" in done.talk and "sock" in done.talk
     # Archives by their names, and other formats refused.
     for name, mode in (("a.TAR", "r:"), ("a.tar.gz", "r:gz"), ("a.tgz", "r:gz"), ("a.tar.xz", "r:xz"), ("a.tar.bz2", "r:bz2")):
@@ -136,4 +135,4 @@ def test_a_file_that_changes_while_it_is_read_is_exported_with_a_notice(pyro, cr
         return done.json.get("notices")
 
     notices = harness.wait_until(changed, "a file changes while it is read")
-    assert notices[0].startswith("tar in the guest: tar: ./big: "), notices
+    assert notices == ["changed while they were read and may be incomplete: 'big'"], notices

@@ -1,11 +1,9 @@
 // Copies between this host and a task, by the rules of `docker cp`.
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <string_view>
@@ -35,12 +33,6 @@ namespace fs = std::filesystem;
 using archive::Exported;
 
 constexpr std::string_view kStdin = "-";
-
-// Of directories that are there, modes and times stay.
-constexpr char kUnpackInto[] =
-    "exec tar --warning=no-unknown-keyword --numeric-owner --no-overwrite-dir -xpf - -C \"$0\"";
-constexpr char kUnpackNew[] =
-    "mkdir -- \"$0\" && exec tar --warning=no-unknown-keyword --numeric-owner -xpf - -C \"$0\"";
 
 // The content of a directory is meant, and not the directory.
 bool MeansContent(const std::string& path) { return path == "." || path.ends_with("/."); }
@@ -103,6 +95,17 @@ Result<std::string> TargetInGuest(SupervisorLink& link, const CopyIntoTaskReques
   return target;
 }
 
+// Of directories that are there, modes and times stay.
+FileCall UnpackCall(const std::string& target, bool there) {
+  FileCall call;
+  call.request.operation = wire::FileOperation::kUnpack;
+  call.request.path = target;
+  call.request.keep = there;
+  call.request.make = !there;
+  call.changes = true;
+  return call;
+}
+
 Result<std::uint64_t> CopyTreeIn(SupervisorLink& link, const Context& context,
                                  const std::string& source, const std::string& target, bool there,
                                  NoticeBook& notices, const CallIo& io) {
@@ -110,46 +113,16 @@ Result<std::uint64_t> CopyTreeIn(SupervisorLink& link, const Context& context,
   selection.without = {context.state, context.cache};
   const archive::Operation operation = MakeOperation(io, "copy");
   const auto pack = [&](int to) { return archive::WriteTree(source, to, operation, selection); };
-  const std::vector<std::string> unpack = {"/bin/sh", "-c", there ? kUnpackInto : kUnpackNew,
-                                           target};
   PYRO_ASSIGN_OR_RETURN(const archive::Summary summary,
-                        StreamIntoGuest(link, unpack, pack, "the copy could not be unpacked", io));
+                        StreamIntoGuest(link, UnpackCall(target, there), pack, io));
   notices.Add(SeedNotices(summary, source));
   return summary.content_bytes;
 }
 
-// Carries a stream to the reader of a pipe, until either has ended.
-Result<archive::Summary> CarryStream(int from, int to, int cancel_fd) {
-  archive::Summary summary;
-  std::vector<char> buffer(64 * 1024);
-  std::string_view rest;
-  while (true) {
-    std::array<pollfd, 3> polls = {{{rest.empty() ? from : -1, POLLIN, 0},
-                                    {to, static_cast<short>(rest.empty() ? 0 : POLLOUT), 0},
-                                    {cancel_fd, POLLIN, 0}}};
-    ::poll(polls.data(), polls.size(), -1);
-    if (polls[2].revents != 0) return MakeError(ErrorCode::kCancelled, "cancelled");
-    if ((polls[1].revents & POLLERR) != 0) return sys::ErrnoError(EPIPE, "write");
-    if (!rest.empty()) {
-      const ssize_t n = ::write(to, rest.data(), rest.size());
-      if (n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
-      if (n < 0 && errno != EAGAIN && errno != EINTR) return sys::ErrnoError(errno, "write");
-    } else if (polls[0].revents != 0) {
-      const ssize_t n = ::read(from, buffer.data(), buffer.size());
-      if (n == 0) return summary;
-      if (n < 0 && errno != EAGAIN && errno != EINTR)
-        return sys::ErrnoError(errno, "read", "stdin");
-      if (n < 0) continue;
-      rest = {buffer.data(), static_cast<std::size_t>(n)};
-      summary.bytes += static_cast<std::uint64_t>(n);
-    }
-  }
-}
-
-// A tar on stdin, into a directory that is there. A file is read as an archive of any compression;
-// what comes by a pipe is for the guest's tar alone.
+// A tar on stdin, of any compression, into a directory that is there. All of a file is root's, as
+// of other archives. Of a pipe, from another task perhaps, the owners stay.
 Result<std::uint64_t> CopyTarIn(SupervisorLink& link, const std::string& target, int stdin_fd,
-                                const CallIo& io) {
+                                NoticeBook& notices, const CallIo& io) {
   if (stdin_fd < 0) {
     return MakeError(ErrorCode::kInvalidArgument, "'-' is a tar on stdin, and there is no stdin");
   }
@@ -159,11 +132,11 @@ Result<std::uint64_t> CopyTarIn(SupervisorLink& link, const std::string& target,
   const bool file = ::lseek(stdin_fd, 0, SEEK_CUR) == 0;
   const auto pack = [&](int to) {
     return file ? archive::CopyArchive(fmt::format("/proc/self/fd/{}", stdin_fd), to, operation)
-                : CarryStream(stdin_fd, to, io.cancel_fd);
+                : archive::CopyStream(stdin_fd, to, operation);
   };
   PYRO_ASSIGN_OR_RETURN(const archive::Summary summary,
-                        StreamIntoGuest(link, {"/bin/sh", "-c", kUnpackInto, target}, pack,
-                                        "the tar could not be unpacked", io));
+                        StreamIntoGuest(link, UnpackCall(target, true), pack, io));
+  notices.Add(SeedNotices(summary, kStdin));
   return summary.bytes;
 }
 
@@ -232,7 +205,8 @@ Result<CopiedPath> LocalEngine::CopyIntoTask(const CopyIntoTaskRequest& request,
   copied.restart = std::move(running.restart);
   if (tar) {
     copied.path = GuestPath(request.path);
-    PYRO_ASSIGN_OR_RETURN(copied.bytes, CopyTarIn(link, copied.path, caller.stdin_fd, io));
+    PYRO_ASSIGN_OR_RETURN(copied.bytes, CopyTarIn(link, copied.path, caller.stdin_fd, notices, io));
+    copied.notices = notices.Take();
     return copied;
   }
   copied.host_path = fs::absolute(request.source_path).lexically_normal().native();
@@ -261,23 +235,22 @@ Result<CopiedPath> LocalEngine::CopyFromTask(const CopyFromTaskRequest& request,
   if (!what) return FileCallError(ENOENT, copied.path);
   const archive::Operation operation = MakeOperation(io, "copy");
   archive::Summary summary;
-  std::vector<std::string> pack = PackCommand(copied.path, *what);
+  FileCall pack = PackCall(copied.path);
   NoticeBook notices(io);
   if (out_fd >= 0) {
     // As a tar whose one entry at the top is the file or directory, unless its content is meant.
     const fs::path path(copied.path);
     if (*what == Exported::kDirectory && !MeansContent(request.path) && path.has_filename()) {
-      pack[pack.size() - 5] = path.parent_path().native();
-      pack.back() = "./" + path.filename().native();
+      pack.request.to = path.filename().native();
     }
     const auto receive = [&](int in) -> Status {
       PYRO_ASSIGN_OR_RETURN(summary, archive::ReceiveTo(in, out_fd, archive::ExportKind::kTar,
                                                         archive::Content::kAny, operation));
       return OkStatus();
     };
-    PYRO_ASSIGN_OR_RETURN(const std::string said, StreamFromGuest(link, pack, receive, io));
+    PYRO_ASSIGN_OR_RETURN(const wire::FileEnd packed, StreamFromGuest(link, pack, receive, io));
     copied.bytes = summary.bytes;
-    notices.Add(ExportNotices(summary, said));
+    notices.Add(ExportNotices(summary, packed));
     copied.notices = notices.Take();
     return copied;
   }
@@ -291,12 +264,12 @@ Result<CopiedPath> LocalEngine::CopyFromTask(const CopyFromTaskRequest& request,
     staged.emplace(std::move(*received));
     return OkStatus();
   };
-  PYRO_ASSIGN_OR_RETURN(const std::string said, StreamFromGuest(link, pack, receive, io));
+  PYRO_ASSIGN_OR_RETURN(const wire::FileEnd packed, StreamFromGuest(link, pack, receive, io));
   PYRO_RETURN_IF_ERROR(staged->Commit());
   summary = staged->summary();
   copied.host_path = to.path.native();
   copied.bytes = summary.content_bytes;
-  notices.Add(ExportNotices(summary, said));
+  notices.Add(ExportNotices(summary, packed));
   copied.notices = notices.Take();
   return copied;
 }

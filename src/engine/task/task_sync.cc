@@ -53,10 +53,6 @@ constexpr const char* kGuestStage = ".pyro-sync";
 constexpr std::chrono::seconds kSyncLockLimit{30};
 constexpr std::size_t kNamedConflicts = 5;
 
-constexpr char kStageInGuest[] =
-    "rm -rf -- \"$0/.pyro-sync\" && mkdir -p -m 700 -- \"$0/.pyro-sync\" && exec tar "
-    "--warning=no-unknown-keyword --numeric-owner -xpf - -C \"$0/.pyro-sync\"";
-
 std::int64_t NowInNanoseconds() {
   return std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -360,9 +356,13 @@ class TaskSync {
     };
     const archive::Operation operation = MakeOperation(io_, "sync");
     const auto pack = [&](int to) { return archive::WriteTree(host_, to, operation, selection); };
+    FileCall unpack;
+    unpack.request.operation = wire::FileOperation::kUnpack;
+    unpack.request.path = fmt::format("{}/{}", pair_.guest, kGuestStage);
+    unpack.request.make = unpack.request.replace = unpack.request.parents = true;
+    unpack.changes = true;
     PYRO_ASSIGN_OR_RETURN(const archive::Summary summary,
-                          StreamIntoGuest(*link_, {"/bin/sh", "-c", kStageInGuest, pair_.guest},
-                                          pack, "the changes could not be unpacked", io_));
+                          StreamIntoGuest(*link_, unpack, pack, io_));
     notices_.Add(SeedNotices(summary, pair_.host));
     PYRO_FAILPOINT("task.sync.pushed");
     return reader_->Apply(kGuestStage, steps);
@@ -371,7 +371,7 @@ class TaskSync {
   Result<std::vector<RefusedStep>> Pull(const std::vector<TreeStep>& steps, SyncedTree& brought) {
     std::string names;
     for (const TreeStep& step : steps) {
-      if (step.what == TreeStep::What::kPlace) names += "./" + step.path + '\0';
+      if (step.what == TreeStep::What::kPlace) names += step.path + '\0';
     }
     if (names.empty()) return sys::CarryOutSteps(root_.get(), -1, steps, pair_.host);
     PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd list, sys::MakeMemoryFile(names));
@@ -385,14 +385,11 @@ class TaskSync {
       staged.emplace(std::move(*received));
       return OkStatus();
     };
-    PYRO_ASSIGN_OR_RETURN(
-        const std::string said,
-        StreamFromGuest(*link_,
-                        {"tar", "--format=pax", "--sparse", "--numeric-owner", "--hard-dereference",
-                         "--ignore-failed-read", "--no-recursion", "-C", pair_.guest, "-cf", "-",
-                         "--null", "--verbatim-files-from", "-T", "-"},
-                        receive, io_, list.get()));
-    notices_.Add(ExportNotices(staged->summary(), said));
+    FileCall pack = PackCall(pair_.guest);
+    pack.request.listed = true;
+    PYRO_ASSIGN_OR_RETURN(const wire::FileEnd packed,
+                          StreamFromGuest(*link_, pack, receive, io_, list.get()));
+    notices_.Add(ExportNotices(staged->summary(), packed));
     for (const TreeStep& step : steps) {
       if (step.what != TreeStep::What::kPlace) continue;
       if (auto entry = LookBelow(staged->root(), step.path)) brought[step.path] = std::move(*entry);

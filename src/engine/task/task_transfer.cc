@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <filesystem>
 #include <optional>
@@ -16,13 +18,11 @@
 #include "archive/extract.h"
 #include "archive/formats.h"
 #include "archive/pack.h"
-#include "base/head_tail.h"
-#include "base/lines.h"
+#include "base/fields.h"
 #include "base/text.h"
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/requests.h"
-#include "engine/session/guest_command.h"
 #include "engine/task/transfer_notices.h"
 #include "sys/errno_error.h"
 #include "sys/failpoint.h"
@@ -33,79 +33,84 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// stdout to a pipe (or nowhere), stderr kept for messages.
+// Into a pipe.
 class PipeSink : public OutputSink {
  public:
   explicit PipeSink(int fd) : fd_(fd) {}
 
-  int WritableFd(OutputStream stream) override {
-    return stream == OutputStream::kStdout ? fd_ : -1;
-  }
+  int WritableFd(OutputStream) override { return fd_; }
 
-  Result<std::size_t> Write(OutputStream stream, std::string_view bytes) override {
-    if (stream == OutputStream::kStderr) {
-      errors_.Append(bytes);
-      return bytes.size();
-    }
-    if (fd_ < 0) return bytes.size();
+  Result<std::size_t> Write(OutputStream, std::string_view bytes) override {
     const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n >= 0) return static_cast<std::size_t>(n);
     if (errno == EINTR || errno == EAGAIN) return std::size_t{0};
     return sys::ErrnoError(errno, "write");
   }
 
-  // What came on stderr, as it came.
-  std::string said() const { return errors_.Text(); }
-
  private:
   int fd_;
-  HeadTail errors_{1024, 1024};
 };
 
-// Runs one of our own commands in the guest.
-Result<CommandEnd> RunTransfer(SupervisorLink& link, std::vector<std::string> argv, int stdin_fd,
-                               PipeSink& sink, const CallIo& io) {
-  wire::Exec exec;
-  exec.argv = std::move(argv);
-  exec.cwd = kWorkspace;
-  exec.sync = true;
+// Of a file in memory.
+class FileText : public OutputSink {
+ public:
+  int WritableFd(OutputStream) override { return -1; }
+  Result<std::size_t> Write(OutputStream, std::string_view bytes) override {
+    text_ += bytes;
+    return bytes.size();
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// Without what is of the call alone: its stdin and its progress.
+CallIo Own(const CallIo& io, int stdin_fd) {
   CallIo own;
   own.stdin_fd = stdin_fd;
   own.cancel_fd = io.cancel_fd;
-  TaskWork command(link, exec, own);
-  PYRO_RETURN_IF_ERROR(CommandSession(command, &sink, own).Run());
-  return command.end();
+  return own;
 }
 
-Status CheckExit(const CommandEnd& end, const PipeSink& sink, std::string_view what) {
-  if (end.ExitCode() == 0) return OkStatus();
-  const std::string said = sink.said();
-  const bool full = said.find("No space left") != std::string::npos;
-  return MakeError(full ? ErrorCode::kNoSpace : ErrorCode::kGuestUnavailable,
-                   fmt::format("{}: {}", what, PrintableLines(said)),
-                   full ? "give the task a larger --disk-mib" : "");
+FileCall CallFor(wire::FileOperation operation, const std::string& path) {
+  FileCall call;
+  call.request.operation = operation;
+  call.request.path = path;
+  return call;
 }
 
-// tar exits with 1 if files changed while it read them; the stream is whole nevertheless.
-bool FilesChanged(const CommandEnd& end, const PipeSink& sink) {
-  if (end.ExitCode() != 1) return false;
-  const std::string said = sink.said();
-  for (const char* sign : {"changed as we read it", "removed before we read it", "shrank by"}) {
-    if (said.find(sign) != std::string::npos) return true;
+constexpr std::int64_t kMaxGitConfig = 1 << 20;
+constexpr const char* kGitConfig = "/etc/gitconfig";
+constexpr std::string_view kGitStat = "[core]\n\ttrustctime = false\n\tcheckStat = minimal\n";
+
+// The inodes and change times of a copied git repository differ from its index: git would read
+// every file again and rewrite the index. So this tells git to ignore both.
+Status AdaptGit(SupervisorLink& link, const CallIo& io) {
+  const auto is = [](const Error& error, int number) { return error.sys_errno == number; };
+  const FileCall look = CallFor(wire::FileOperation::kStat, fmt::format("{}/.git", kWorkspace));
+  if (auto found = CarryOutInGuest(link, look, nullptr, Own(io, -1)); !found) {
+    return is(found.error(), ENOENT) ? OkStatus() : Status(std::move(found).error());
   }
-  return false;
+  FileCall read = CallFor(wire::FileOperation::kRead, kGitConfig);
+  read.request.limit = kMaxGitConfig;
+  FileText config;
+  if (auto done = CarryOutInGuest(link, read, &config, Own(io, -1));
+      !done && !is(done.error(), ENOENT)) {
+    return std::move(done).error();
+  }
+  std::string lower = config.text();
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const bool whole = static_cast<std::int64_t>(lower.size()) < kMaxGitConfig;
+  if (!whole || lower.find("checkstat") != lower.npos) return OkStatus();
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file,
+                        sys::MakeMemoryFile(config.text() + std::string(kGitStat)));
+  FileCall write = CallFor(wire::FileOperation::kWrite, kGitConfig);
+  write.changes = true;
+  auto written = CarryOutInGuest(link, write, nullptr, Own(io, file.get()));
+  return written ? OkStatus() : Status(std::move(written).error());
 }
-
-// Into $0. The inodes and change times of a copied git repository differ from its index: git would
-// read every file again and rewrite the index. So this tells git to ignore both.
-constexpr char kUnpack[] =
-    "tar --warning=no-unknown-keyword --numeric-owner -xpf - -C \"$0\" || exit; "
-    "[ -e \"$0/.git\" ] || exit 0; grep -qsi checkstat /etc/gitconfig || "
-    "printf '[core]\\n\\ttrustctime = false\\n\\tcheckStat = minimal\\n' >> /etc/gitconfig";
-
-constexpr char kLook[] =
-    "[ -d \"$0\" ] && exit 0; [ -f \"$0\" ] && exit 3; [ -e \"$0\" ] && exit 5; "
-    "[ -L \"$0\" ] && exit 6; exit 4";
 
 // What is to be exported: something must be there.
 Result<archive::Exported> FindInGuest(SupervisorLink& link, const std::string& path,
@@ -209,40 +214,28 @@ archive::Operation MakeOperation(const CallIo& io, const char* phase) {
 Result<std::optional<archive::Exported>> LookInGuest(SupervisorLink& link, const std::string& path,
                                                      const CallIo& io) {
   using What = std::optional<archive::Exported>;
-  PipeSink sink(-1);
-  PYRO_ASSIGN_OR_RETURN(const CommandEnd looked,
-                        RunTransfer(link, {"/bin/sh", "-c", kLook, path}, -1, sink, io));
+  FileCall look = CallFor(wire::FileOperation::kStat, path);
+  look.request.follow = true;
+  auto found = CarryOutInGuest(link, look, nullptr, Own(io, -1));
   const std::string name = Printable(path);
-  switch (looked.ExitCode()) {
-    case 0:
-      return What(archive::Exported::kDirectory);
-    case 3:
-      return What(archive::Exported::kFile);
-    case 5:
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("'{}' in the task is neither a file nor a directory", name));
-    case 6:
-      return MakeError(ErrorCode::kNotFound,
-                       fmt::format("'{}' in the task is a symbolic link that leads nowhere", name));
-    default:
-      return What();
+  if (!found) {
+    const int number = found.error().sys_errno;
+    if (number == ENOENT || number == ENOTDIR) return What();
+    if (number != ELOOP) return std::move(found).error();
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("'{}' in the task is a symbolic link that leads nowhere", name));
   }
+  if (!found->entry) return MalformedMessage("an operation on files without its entry");
+  if (found->entry->kind == FileKind::kDirectory) return What(archive::Exported::kDirectory);
+  if (found->entry->kind == FileKind::kFile) return What(archive::Exported::kFile);
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("'{}' in the task is neither a file nor a directory", name));
 }
 
-std::vector<std::string> PackCommand(const std::string& path, archive::Exported what) {
-  const fs::path full(path);
-  const bool directory = what == archive::Exported::kDirectory;
-  std::vector<std::string> words = {"tar", "--format=pax", "--sparse", "--numeric-owner"};
-  if (!directory) words.push_back("--dereference");
-  const std::string from = directory ? path : full.parent_path().native();
-  const std::string name = directory ? "." : "./" + full.filename().native();
-  words.insert(words.end(), {"-C", from, "-cf", "-", "--", name});
-  return words;
-}
+FileCall PackCall(const std::string& path) { return CallFor(wire::FileOperation::kPack, path); }
 
-Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, std::vector<std::string> unpack,
-                                         const Packer& pack, std::string_view what,
-                                         const CallIo& io) {
+Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, const FileCall& unpack,
+                                         const Packer& pack, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
   std::optional<Result<archive::Summary>> packed;
@@ -250,20 +243,18 @@ Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, std::vector<std::
     packed.emplace(pack(pipe.write.get()));
     pipe.write.Reset();
   });
-  PipeSink sink(-1);
-  auto unpacked = RunTransfer(link, std::move(unpack), pipe.read.get(), sink, io);
+  auto unpacked = CarryOutInGuest(link, unpack, nullptr, Own(io, pipe.read.get()));
   // A packer that is still working notices that its reader is gone.
   pipe.read.Reset();
   packer.join();
   // Its error is the better one, unless it only says that the other side had ended.
   if (!*packed && packed->error().sys_errno != EPIPE) return packed->error();
   if (!unpacked) return std::move(unpacked).error();
-  PYRO_RETURN_IF_ERROR(CheckExit(*unpacked, sink, what));
   return *packed ? std::move(**packed) : archive::Summary();
 }
 
-Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::string> pack,
-                                    const Receiver& receive, const CallIo& io, int names_fd) {
+Result<wire::FileEnd> StreamFromGuest(SupervisorLink& link, const FileCall& pack,
+                                      const Receiver& receive, const CallIo& io, int names_fd) {
   PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
   std::optional<Status> received;
@@ -272,17 +263,13 @@ Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::strin
     pipe.read.Reset();
   });
   PipeSink sink(pipe.write.get());
-  auto sent = RunTransfer(link, std::move(pack), names_fd, sink, io);
+  auto sent = CarryOutInGuest(link, pack, &sink, Own(io, names_fd));
   pipe.write.Reset();
   receiver.join();
+  // Why the guest failed says more than that its tar is broken.
   if (!sent && sent.error().sys_errno != EPIPE) return std::move(sent).error();
-  // Why the guest's tar failed says more than that its archive is broken.
-  if (sent && !FilesChanged(*sent, sink)) {
-    PYRO_RETURN_IF_ERROR(CheckExit(*sent, sink, "the path could not be read in the guest"));
-  }
   if (!*received) return std::move(*received).error();
-  if (!sent) return std::move(sent).error();
-  return sink.said();
+  return sent;
 }
 
 Result<std::optional<Seed>> PlanSeed(const TaskOptions& options, const Context& context,
@@ -317,9 +304,10 @@ Status SeedWorkspace(SupervisorLink& link, const Seed& seed, const CallIo& io) {
     return seed.directory ? archive::WriteTree(seed.path, to, operation, seed.selection)
                           : archive::CopyArchive(seed.path, to, operation, seed.selection.exclude);
   };
-  PYRO_ASSIGN_OR_RETURN(const archive::Summary summary,
-                        StreamIntoGuest(link, {"/bin/sh", "-c", kUnpack, kWorkspace}, pack,
-                                        "the workspace could not be filled", io));
+  FileCall unpack = CallFor(wire::FileOperation::kUnpack, kWorkspace);
+  unpack.changes = true;
+  PYRO_ASSIGN_OR_RETURN(const archive::Summary summary, StreamIntoGuest(link, unpack, pack, io));
+  PYRO_RETURN_IF_ERROR(AdaptGit(link, io));
   PYRO_FAILPOINT("task.seed.unpacked");
   if (!io.on_notice) return OkStatus();
   for (const std::string& notice : SeedNotices(summary, seed.path)) io.on_notice(notice);
@@ -337,13 +325,13 @@ Result<ExportedPath> ExportFromGuest(SupervisorLink& link, const InstanceId& id,
     PYRO_FAILPOINT("task.export.receiving");
     return end.Receive(in, operation);
   };
-  PYRO_ASSIGN_OR_RETURN(const std::string said,
-                        StreamFromGuest(link, PackCommand(from, what), receive, io));
+  PYRO_ASSIGN_OR_RETURN(const wire::FileEnd packed,
+                        StreamFromGuest(link, PackCall(from), receive, io));
   PYRO_FAILPOINT("task.export.received");
   PYRO_RETURN_IF_ERROR(end.Commit());
   PYRO_FAILPOINT("task.export.in-place");
   NoticeBook notices(io);
-  notices.Add(ExportNotices(end.summary(), said));
+  notices.Add(ExportNotices(end.summary(), packed));
   return ExportedPath{id.str(),     from,          end.destination(), end.summary().content_bytes,
                       std::nullopt, notices.Take()};
 }

@@ -1,5 +1,4 @@
-// Files in and out of a task's guest: tar streams through commands that are not kept in the
-// journal.
+// Files in and out of a task's guest, as tar streams that its agent reads and writes.
 
 #pragma once
 
@@ -14,6 +13,7 @@
 #include "base/ids.h"
 #include "engine/context.h"
 #include "engine/instance/supervisor_link.h"
+#include "engine/task/file_call.h"
 #include "pyro/engine.h"
 
 namespace pyro::engine {
@@ -52,20 +52,19 @@ archive::Operation MakeOperation(const CallIo& io, const char* phase);
 Result<std::optional<archive::Exported>> LookInGuest(SupervisorLink& link, const std::string& path,
                                                      const CallIo& io);
 
-// A file that is named by a symbolic link is what the link leads to; links in a directory stay.
-std::vector<std::string> PackCommand(const std::string& path, archive::Exported what);
+// A tar of the file or directory at a path, which is followed if it is a link; links in a directory
+// stay.
+FileCall PackCall(const std::string& path);
 
-// Runs a command in the guest that reads the tar that `pack` writes. `what`: its failure, for
-// people.
+// Carries out an operation in the guest that reads the tar that `pack` writes.
 using Packer = std::function<Result<archive::Summary>(int out_fd)>;
-Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, std::vector<std::string> unpack,
-                                         const Packer& pack, std::string_view what,
-                                         const CallIo& io);
+Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, const FileCall& unpack,
+                                         const Packer& pack, const CallIo& io);
 
-// Runs a command in the guest that writes a tar, which `receive` takes. Returns what the command
-// said. `names_fd`: its stdin, borrowed.
+// Carries out an operation in the guest that writes a tar, which `receive` takes. Returns how the
+// operation ended. `names_fd`: its stdin, borrowed.
 using Receiver = std::function<Status(int in_fd)>;
-Result<std::string> StreamFromGuest(SupervisorLink& link, std::vector<std::string> pack,
-                                    const Receiver& receive, const CallIo& io, int names_fd = -1);
+Result<wire::FileEnd> StreamFromGuest(SupervisorLink& link, const FileCall& pack,
+                                      const Receiver& receive, const CallIo& io, int names_fd = -1);
 
 }  // namespace pyro::engine

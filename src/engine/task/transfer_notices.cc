@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/lines.h"
 #include "base/text.h"
 #include "engine/requests.h"
 
@@ -20,6 +19,18 @@ std::string List(const std::vector<std::string>& names, std::uint64_t count) {
   }
   if (count > names.size()) list += fmt::format(" and {} more", count - names.size());
   return list;
+}
+
+std::string_view InWords(wire::FileNoteKind kind) {
+  switch (kind) {
+    case wire::FileNoteKind::kSocket:
+      return "left out as sockets";
+    case wire::FileNoteKind::kChanged:
+      return "changed while they were read and may be incomplete";
+    case wire::FileNoteKind::kUnreadable:
+      break;
+  }
+  return "left out because the task's system cannot read them";
 }
 
 // What a copy of a task knows by the same path is there.
@@ -59,14 +70,18 @@ std::vector<std::string> SeedNotices(const archive::Summary& summary, std::strin
   return notices;
 }
 
-std::vector<std::string> ExportNotices(const archive::Summary& summary, std::string_view said) {
+std::vector<std::string> ExportNotices(const archive::Summary& summary,
+                                       const wire::FileEnd& packed) {
   std::vector<std::string> notices;
   if (summary.skipped > 0) {
-    notices.push_back(fmt::format("left out of the export as FIFOs or devices: {}",
+    notices.push_back(fmt::format("left out as FIFOs or devices: {}",
                                   List(summary.skipped_names, summary.skipped)));
   }
-  if (const std::string lines = PrintableLines(said); !lines.empty()) {
-    notices.push_back(fmt::format("tar in the guest: {}", lines));
+  for (const wire::FileNote& note : packed.notes) {
+    std::vector<std::string> names;
+    for (const wire::FileName& one : note.names) names.push_back(one.name);
+    notices.push_back(fmt::format("{}: {}", InWords(note.kind),
+                                  List(names, static_cast<std::uint64_t>(note.count))));
   }
   return notices;
 }

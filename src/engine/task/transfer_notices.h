@@ -9,13 +9,15 @@
 
 #include "archive/operation.h"
 #include "pyro/engine.h"
+#include "wire/files.h"
 
 namespace pyro::engine {
 
 std::vector<std::string> SeedNotices(const archive::Summary& summary, std::string_view source);
 
-// `said`: by tar in the guest, which went on nevertheless.
-std::vector<std::string> ExportNotices(const archive::Summary& summary, std::string_view said);
+// `packed`: the guest's part, which went on nevertheless.
+std::vector<std::string> ExportNotices(const archive::Summary& summary,
+                                       const wire::FileEnd& packed);
 
 // Hands notices on and keeps them for a result.
 class NoticeBook {

@@ -46,11 +46,15 @@ TEST(TransferNoticesTest, AGitRepositoryElsewhereComesWithWhatToDo) {
                     "instead ('git clone SOURCE COPY')"});
 }
 
-TEST(TransferNoticesTest, WhatTarSaysInTheGuestIsPassedOnOnOneLine) {
-  EXPECT_EQ(
-      ExportNotices({}, "tar: ./sock: socket ignored\ntar: ./x: file changed as we read it\n"),
-      Notices{"tar in the guest: tar: ./sock: socket ignored; tar: ./x: file changed as we "
-              "read it"});
+TEST(TransferNoticesTest, WhatTheGuestCouldNotReadAsItShouldIsNamed) {
+  wire::FileEnd packed;
+  packed.notes = {{wire::FileNoteKind::kSocket, 1, {{"d/sock"}}},
+                  {wire::FileNoteKind::kChanged, 3, {{"a\x1b"}, {"b"}}},
+                  {wire::FileNoteKind::kUnreadable, 1, {{"c"}}}};
+  EXPECT_EQ(ExportNotices({}, packed),
+            (Notices{"left out as sockets: 'd/sock'",
+                     "changed while they were read and may be incomplete: 'a\\x1b', 'b' and 1 more",
+                     "left out because the task's system cannot read them: 'c'"}));
 }
 
 TEST(TransferNoticesTest, ABookHandsNoticesOnAndKeepsThem) {

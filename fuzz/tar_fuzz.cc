@@ -1,0 +1,96 @@
+// A tar stream as the agent reads it: its entries, with the content of each.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include "agent/tar_format.h"
+#include "base/check.h"
+
+using namespace pyro;
+using agent::TarEntry;
+
+namespace {
+
+// No input that is made by chance has the checksum of its header.
+void SetChecksums(std::string& bytes) {
+  constexpr std::size_t kBlock = 512;
+  for (std::size_t at = 0; at + kBlock <= bytes.size(); at += kBlock) {
+    if (bytes.compare(at + 257, 5, "ustar") != 0) continue;
+    bytes.replace(at + 148, 8, 8, ' ');
+    unsigned sum = 0;
+    for (std::size_t i = at; i < at + kBlock; ++i) sum += static_cast<unsigned char>(bytes[i]);
+    for (std::size_t i = 0; i < 6; ++i, sum >>= 3) {
+      bytes[at + 153 - i] = static_cast<char>('0' + (sum & 7));
+    }
+    bytes[at + 154] = '\0';
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input_bytes, std::size_t size) {
+  std::string bytes(reinterpret_cast<const char*>(input_bytes), size);
+  SetChecksums(bytes);
+  std::size_t at = 0;
+  // In pieces of any length.
+  agent::TarInput input([&](char* to, std::size_t most) -> Result<std::size_t> {
+    const std::size_t n = std::min({most, size - at, std::size_t{1} + at % 700});
+    std::memcpy(to, bytes.data() + at, n);
+    at += n;
+    return n;
+  });
+  std::size_t taken = 0;
+  while (true) {
+    const auto entry = input.Next();
+    if (!entry) {
+      PYRO_CHECK(entry.error().sys_errno != 0);
+      return 0;
+    }
+    if (!*entry) {
+      PYRO_CHECK(at == size);
+      return 0;
+    }
+    const TarEntry& one = **entry;
+    PYRO_CHECK(one.name.find('\0') == std::string::npos);
+    PYRO_CHECK(one.target.find('\0') == std::string::npos);
+    PYRO_CHECK(one.size >= 0 && one.uid >= 0 && one.gid >= 0 && one.mode >= 0 && one.mode <= 07777);
+    PYRO_CHECK(one.nanoseconds >= 0 && one.nanoseconds < 1'000'000'000);
+    if (one.type == TarEntry::Type::kFile) {
+      PYRO_CHECK(input.left() == agent::TarContentBytes(one));
+      if (one.data) {
+        std::int64_t end = 0;
+        for (const TarEntry::Range& range : *one.data) {
+          PYRO_CHECK(range.offset >= end && range.length > 0 &&
+                     range.length <= one.size - range.offset);
+          end = range.offset + range.length;
+        }
+      }
+    }
+    // What it says of an entry can be written and is read again the same.
+    TarEntry plain = one;
+    plain.size = 0;
+    plain.data.reset();
+    const std::string header = agent::TarHeader(plain) + agent::TarEnd();
+    std::size_t from = 0;
+    agent::TarInput again([&](char* to, std::size_t most) -> Result<std::size_t> {
+      const std::size_t n = std::min(most, header.size() - from);
+      std::memcpy(to, header.data() + from, n);
+      from += n;
+      return n;
+    });
+    const auto read = again.Next();
+    PYRO_CHECK(read.ok() && read->has_value());
+    PYRO_CHECK((*read)->name == one.name && (*read)->target == one.target);
+    PYRO_CHECK((*read)->seconds == one.seconds && (*read)->uid == one.uid);
+    while (input.left() > 0) {
+      const auto piece = input.Content(input.left());
+      if (!piece) return 0;
+      PYRO_CHECK(!piece->empty());
+      taken += piece->size();
+      PYRO_CHECK(taken <= size);
+    }
+  }
+}
