@@ -12,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
@@ -23,10 +26,13 @@
 #include "net/testing/outside.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "sys/test_directory.h"
 #include "vmm/testing/test_guest.h"
 
 namespace pyro::net {
 namespace {
+
+namespace fs = std::filesystem;
 
 Deadline Soon() { return Deadline::After(std::chrono::seconds(30)); }
 
@@ -113,7 +119,10 @@ class NetworkTest : public testing::TestWithParam<Kind> {
         const std::string text((*frame)->begin(), (*frame)->end());
         if (text.size() >= 34 && text[12] == 8 && text[13] == 0 &&
             static_cast<std::uint8_t>(text[23]) == protocol) {
-          return text.substr(14);
+          // libslirp 4.8 fills short frames up to Ethernet's least length.
+          const auto length =
+              static_cast<std::uint8_t>(text[16]) * 256u + static_cast<std::uint8_t>(text[17]);
+          return text.substr(14, length);
         }
         continue;
       }
@@ -235,18 +244,35 @@ TEST(NetworkStartTest, EveryUserHasAWayOut) {
   RecordProperty("backend", std::string(NetworkBackendName(any->backend())));
 }
 
-// Both back ends need a route to the outside; slirp starts without one, passt does not.
+// Of a real passt it depends on the version whether it starts without a route to the outside.
 TEST(NetworkFallbackTest, SlirpTakesOverWherePasstRefuses) {
+  const sys::TestDirectory programs;
+  const fs::path passt = programs.path() / "passt";
+  std::ofstream(passt) << "#!/bin/sh\necho no way out >&2\nexit 1\n";
+  fs::permissions(passt, fs::perms(0755));
+  fs::permissions(programs.path(), fs::perms(0755));  // The program runs as another user.
+  const std::string path = sys::Environment("PATH");
+  ASSERT_EQ(::setenv("PATH", (programs.path().native() + ":" + path).c_str(), 1), 0);
+  NetworkOptions options = Options(NetworkBackend::kPasst);
+  const auto refused = Network::Start(options, Soon());
+  options.only.reset();
+  const auto network = Network::Start(options, Soon());
+  ASSERT_EQ(::setenv("PATH", path.c_str(), 1), 0);
+  EXPECT_FALSE(refused.ok());
+  ASSERT_TRUE(network.ok()) << network.error().message;
+  EXPECT_EQ(network->backend(), NetworkBackend::kSlirp);
+  EXPECT_NE(network->fallback_reason().find("no way out"), std::string::npos)
+      << network->fallback_reason();
+}
+
+TEST(NetworkFallbackTest, ItStartsWithoutARouteToTheOutside) {
   auto outside = Outside::Enter();
   if (!outside) PYRO_SKIP_OR_FAIL(outside.error().message);
   ASSERT_TRUE((*outside)->Cut().ok());
   NetworkOptions options = Options(NetworkBackend::kPasst);
-  EXPECT_FALSE(Network::Start(options, Soon()).ok());
   options.only.reset();
-  auto network = Network::Start(options, Soon());
-  ASSERT_TRUE(network.ok()) << network.error().message;
-  EXPECT_EQ(network->backend(), NetworkBackend::kSlirp);
-  EXPECT_FALSE(network->fallback_reason().empty());
+  const auto network = Network::Start(options, Soon());
+  EXPECT_TRUE(network.ok()) << network.error().message;
 }
 
 TEST(NetworkDeathTest, KillingTheOwnerEndsEveryProcess) {
