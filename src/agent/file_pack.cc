@@ -302,7 +302,8 @@ class Packer {
     bool shrunk = false;
     for (const TarEntry::Range& range : entry.data ? *entry.data : whole) {
       if (range.length == 0) continue;
-      if (entry.data && ::lseek(fd, range.offset, SEEK_SET) < 0) return FileErrno(Whole(below));
+      // Also for a whole file: looking for holes has moved the position.
+      if (::lseek(fd, range.offset, SEEK_SET) < 0) return FileErrno(Whole(below));
       // Exactly as many bytes as were announced.
       PYRO_ASSIGN_OR_RETURN(const std::int64_t done, out_.Copy(fd, range.length, Whole(below)));
       shrunk = shrunk || done < range.length;
