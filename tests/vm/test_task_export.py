@@ -1,6 +1,7 @@
 """Where an export goes to: into directories, over files, to stdout, into archives."""
 
 import fcntl
+import hashlib
 import os
 import signal
 import subprocess
@@ -33,6 +34,10 @@ def test_a_task_gives_its_files_as_cp_would(pyro, create, scratch, script, termi
         assert done.code == 0 and (scratch / "out/f").read_text() == "one\n", done
         assert done.text == f"{scratch}/out/f (4 B)\n"
     harness.expect_error(export("d/f", scratch / "out", "--json"), 1, "already_exists")
+    # A file of the environment takes fewer blocks than its size would, and has no hole.
+    assert export("/usr/bin/dpkg", scratch / "dpkg").talk == ""
+    told = task.exec("sha256sum", "/usr/bin/dpkg").text.split()[0]
+    assert hashlib.sha256((scratch / "dpkg").read_bytes()).hexdigest() == told
     harness.expect_error(export("d/f", f"{scratch}/none/", "--json"), 1, "not_found")
     # By force it replaces a file, and never a directory or anything else.
     done = export("g", scratch / "out/f", "--force", "--json")
