@@ -240,6 +240,16 @@ struct TagEnvironmentRequest : EnvironmentRequest {
   std::string name;
 };
 
+struct CommitEnvironmentRequest : TaskRequest {
+  std::string name;
+  bool workspace = false;  // With the content of /workspace.
+};
+
+struct ExportEnvironmentRequest : EnvironmentRequest {
+  std::string file;    // Of this host.
+  bool force = false;  // Replace a regular file that is there.
+};
+
 struct InspectEnvironmentRequest : EnvironmentRequest {
   bool verify = false;
 };

@@ -104,6 +104,19 @@ class Engine {
   // Installs the image once more under another name, without copies of its files.
   virtual Result<EnvironmentInfo> TagEnvironment(const std::string& environment,
                                                  const std::string& name) = 0;
+  // Makes an environment of a task's root file system as it is on its disk now. An installed one of
+  // that name is replaced for new VMs and tasks. Commands that run go on, and cannot write while
+  // the disk is copied. A guest of its own reads the copy, so that the task's guest is not started.
+  // Without /workspace unless the request has it, and without what is in /tmp. The environment
+  // keeps the words of the task's commands; see CommitCommand. kWrongState: the task runs on the
+  // host. kInvalidArgument: the name. kGuestUnavailable: the files could not be read. kNoSpace.
+  virtual Result<CommittedEnvironment> CommitEnvironment(const CommitEnvironmentRequest& request,
+                                                         const CallIo& io = {}) = 0;
+  // Writes an installed environment as an OCI archive, or to `out_fd` (borrowed) if it is not -1:
+  // then `file` does not count. An image is written as it was pulled; another environment
+  // has one layer, which a guest of its own reads. kAlreadyExists. kNoSpace.
+  virtual Result<ExportedEnvironment> ExportEnvironment(const ExportEnvironmentRequest& request,
+                                                        int out_fd = -1, const CallIo& io = {}) = 0;
   // kWrongState: a VM or a task needs it.
   virtual Result<RemovedEnvironment> RemoveEnvironment(const std::string& environment) = 0;
   // kNotFound also: not installed. `verify`: reads every file and compares its digest.

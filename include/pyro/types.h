@@ -47,6 +47,29 @@ struct ImageInfo {
   std::vector<std::string> left_out;  // What of it the environment lacks, one sentence each.
 };
 
+// A command of the task that became an environment. Its variables and its stdin are not kept.
+struct CommitCommand {
+  std::int64_t sequence = 0;  // In the task's journal.
+  std::string command;        // As a shell would read it; its first 1,000 bytes.
+  std::string cwd;
+  std::string user;     // Empty: root.
+  std::string outcome;  // As of TaskCommand; empty: it was running.
+  std::int64_t exit_code = 0;
+  std::string started_at;  // RFC 3339
+};
+
+// How an environment was made of a task.
+struct CommitInfo {
+  std::string task_id;
+  std::string task_name;                // Empty: it had none.
+  std::string environment;              // What the task was made of,
+  std::string environment_digest;       // and its version.
+  std::string committed_at;             // RFC 3339
+  bool workspace = false;               // With the content of /workspace.
+  std::vector<CommitCommand> commands;  // The first 500 that ran in it.
+  std::uint64_t more_commands = 0;
+};
+
 // A frozen guest that new guests start from.
 struct TemplateInfo {
   std::int64_t vcpu_count = 1;
@@ -70,7 +93,22 @@ struct EnvironmentDetails {
   std::vector<std::string> modules;
   std::vector<std::string> tools;  // NAME VERSION
   std::vector<TemplateInfo> templates;
-  std::optional<ImageInfo> image;  // Empty: the environment is one of the catalog.
+  std::optional<ImageInfo> image;    // Empty: the environment is one of the catalog.
+  std::optional<CommitInfo> commit;  // Empty: it was not made of a task.
+};
+
+struct CommittedEnvironment {
+  EnvironmentInfo info;
+  std::string task_id;
+  std::vector<std::string> left_out;  // What of the task's files it lacks, one sentence each.
+};
+
+struct ExportedEnvironment {
+  std::string environment;
+  std::string digest;                 // Of the version.
+  std::string file;                   // Absolute; empty for a descriptor.
+  std::uint64_t bytes = 0;            // Of the archive; 0 for a descriptor.
+  std::vector<std::string> left_out;  // What of its files the archive lacks, one sentence each.
 };
 
 struct PulledEnvironment {

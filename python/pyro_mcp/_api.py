@@ -35,6 +35,7 @@ class Calls(Caller):
         "env": "pairs",
         "environment": "text",
         "exclude": "texts",
+        "file": "path",
         "first": "integer",
         "first_only": "flag",
         "follow": "flag",
@@ -85,6 +86,7 @@ class Calls(Caller):
         "verify": "flag",
         "vm_id": "text",
         "wait_seconds": "number",
+        "workspace": "flag",
     }
 
     @overload
@@ -748,6 +750,28 @@ class Calls(Caller):
         answer: results.EnvironmentInfo = self._call("env tag", environment=environment, name=name)
         return answer
 
+    def commit_environment(self, task_id: str, *, name: str, workspace: bool = False) -> results.CommittedEnvironment:
+        """Makes an environment of a task's root file system, as it is on its disk now.
+
+        The task goes on, or stays stopped. Without what is in /tmp, and without /workspace unless
+        ``workspace`` is true. An environment of that name is replaced; tasks keep theirs. The words of the
+        task's commands are kept: ``commit`` of ``inspect_environment``.
+        """
+        answer: results.CommittedEnvironment = self._call("env commit", task_id=task_id, name=name,
+            workspace=workspace)
+        return answer
+
+    def export_environment(self, environment: str, *, file: Union[str, os.PathLike[str]],
+                           force: bool = False) -> results.ExportedEnvironment:
+        """Writes an installed environment to a new file as an OCI archive, which podman and skopeo read.
+
+        An image is written as it was pulled. Another environment becomes one layer, read by a guest.
+        ``force`` replaces a regular file; otherwise AlreadyExistsError.
+        """
+        answer: results.ExportedEnvironment = self._call("env export", environment=environment, file=file,
+            force=force)
+        return answer
+
     def remove_environment(self, environment: str) -> results.RemovedEnvironment:
         """Removes an installed environment. WrongStateError: a VM or a task needs it."""
         answer: results.RemovedEnvironment = self._call("env remove", environment=environment)
@@ -1120,3 +1144,7 @@ class TaskCalls:
         answer: results.TaskFilesWatched = call(self.task_id, path, user=user, depth=depth, on_stdout=on_stdout,
             on_stderr=on_stderr, output=output)
         return answer
+
+    def commit_environment(self, *, name: str, workspace: bool = False) -> results.CommittedEnvironment:
+        """Pyro.commit_environment for this task."""
+        return self._pyro.commit_environment(self.task_id, name=name, workspace=workspace)

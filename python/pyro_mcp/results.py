@@ -808,6 +808,23 @@ class PulledEnvironment(EnvironmentInfo):
     left_out: list[str]  # What of an image guests lack, one sentence each.
 
 
+class CommittedEnvironment(EnvironmentInfo):
+    """An environment that was made of a task."""
+
+    task_id: str  # The task.
+    left_out: list[str]  # What of the task's files it lacks, one sentence each.
+
+
+class ExportedEnvironment(TypedDict):
+    """An environment in a file."""
+
+    environment: str  # Its name.
+    digest: str  # Of its version.
+    file: str  # The archive.
+    bytes: int  # Its size.
+    left_out: list[str]  # What of its files the archive lacks, one sentence each.
+
+
 class RemovedEnvironment(TypedDict):
     """An environment that was removed."""
 
@@ -845,6 +862,31 @@ class ImageInfo(TypedDict):
     left_out: list[str]  # What of it guests lack, one sentence each.
 
 
+class CommitCommand(TypedDict):
+    """A command of a task that became an environment."""
+
+    sequence: int  # Its number in the task's journal.
+    command: str  # Its words as a shell would read them, cut to 1,000 bytes.
+    cwd: str  # Its directory.
+    user: Optional[str]  # Its user; None: root.
+    outcome: Optional[str]  # How it ended; None: it was running.
+    exit_code: int  # As a shell would report it.
+    started_at: str  # The time of its start.
+
+
+class CommitInfo(TypedDict):
+    """How an environment was made of a task."""
+
+    task_id: str  # The task.
+    task_name: Optional[str]  # Its name then.
+    environment: str  # What the task was made of.
+    environment_digest: str  # The version of that.
+    committed_at: str  # The time of the commit.
+    workspace: bool  # With the content of /workspace.
+    commands: list[CommitCommand]  # The first 500 that ran in the task.
+    more_commands: int  # How many ran after those.
+
+
 class EnvironmentDetails(EnvironmentInfo):
     """The content of an installed environment."""
 
@@ -859,6 +901,7 @@ class EnvironmentDetails(EnvironmentInfo):
     tools: list[str]  # NAME VERSION of each program that built it.
     templates: list[TemplateInfo]  # Frozen guests that new guests start from.
     image: Optional[ImageInfo]  # What the image says of itself; None: it is none.
+    commit: Optional[CommitInfo]  # How it was made of a task; None: it was not.
 
 
 class PrunedItem(TypedDict):

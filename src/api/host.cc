@@ -1,4 +1,4 @@
-// The rows of environments and of this host.
+// The operations of environments, and the rows of this host.
 
 #include "api/operations.h"
 #include "api/rows.h"
@@ -6,176 +6,6 @@
 
 namespace pyro::api {
 namespace {
-
-constexpr Field kEnvironmentInfo[] = {
-    Row<EnvironmentInfo, &EnvironmentInfo::name>("name", "Its name, such as debian:12"),
-    Row<EnvironmentInfo, &EnvironmentInfo::description>("description", "What it holds"),
-    Row<EnvironmentInfo, &EnvironmentInfo::installed>("installed", "It is built and installed"),
-    Row<EnvironmentInfo, &EnvironmentInfo::broken>("broken",
-                                                   "Installed, but damaged: pull repairs it"),
-    Row<EnvironmentInfo, &EnvironmentInfo::outdated>(
-        "outdated", "Installed by an older recipe, and usable: pull builds it again"),
-    Row<EnvironmentInfo, &EnvironmentInfo::digest>("digest", "Of its content, if it is installed")
-        .NullIfUnset(),
-    Row<EnvironmentInfo, &EnvironmentInfo::installed_at>("installed_at",
-                                                         "The time of its installation")
-        .NullIfUnset(),
-    Row<EnvironmentInfo, &EnvironmentInfo::size_bytes>("size_bytes", "What it takes on disk")
-        .Of(Unit::kBytes),
-    Row<EnvironmentInfo, &EnvironmentInfo::last_used_at>("last_used_at",
-                                                         "The time when a guest last started of it")
-        .NullIfUnset(),
-    Row<EnvironmentInfo, &EnvironmentInfo::source>(
-        "source", "Where the image was pulled from; null: it is built here")
-        .NullIfUnset(),
-    Row<EnvironmentInfo, &EnvironmentInfo::image_digest>("image_digest",
-                                                         "The image's digest at its source")
-        .NullIfUnset(),
-};
-
-constexpr Field kEnvironmentList[] = {
-    Row<EnvironmentList, &EnvironmentList::catalog_version>("catalog_version",
-                                                            "The version of the catalog"),
-    Row<EnvironmentList, &EnvironmentList::environments>("environments",
-                                                         "The catalog, then installed images"),
-};
-
-constexpr Field kTemplateInfo[] = {
-    Row<TemplateInfo, &TemplateInfo::vcpu_count>("vcpu_count", "The CPUs of its guests"),
-    Row<TemplateInfo, &TemplateInfo::mem_mib>("mem_mib", "The memory of its guests").Of(Unit::kMib),
-    Row<TemplateInfo, &TemplateInfo::network>("network", "Its guests can reach the outside"),
-    Row<TemplateInfo, &TemplateInfo::new_disk>(
-        "new_disk", "For new guests; else for tasks that start again and other sizes of disks"),
-    Row<TemplateInfo, &TemplateInfo::size_bytes>("size_bytes", "What it takes on disk")
-        .Of(Unit::kBytes),
-    Row<TemplateInfo, &TemplateInfo::made_at>("made_at", "The time of its making"),
-    Row<TemplateInfo, &TemplateInfo::last_used_at>("last_used_at", "The time of its last use"),
-};
-
-template <auto kMember>
-constexpr Field OfImage(const char* name, const char* sentence) {
-  return Row<ImageInfo, kMember>(name, sentence).NullIfUnset();
-}
-
-constexpr Field kImageInfo[] = {
-    Row<ImageInfo, &ImageInfo::source>("source", "Where it was pulled from"),
-    Row<ImageInfo, &ImageInfo::source_digest>("source_digest",
-                                              "Its digest there; of an index that of the index"),
-    Row<ImageInfo, &ImageInfo::manifest_digest>("manifest_digest",
-                                                "Of this platform's image, as it was stored here"),
-    Row<ImageInfo, &ImageInfo::layers>("layers", "The digests of its layers, the lowest first"),
-    Row<ImageInfo, &ImageInfo::layer_bytes>("layer_bytes", "The size of its layers, compressed")
-        .Of(Unit::kBytes),
-    Row<ImageInfo, &ImageInfo::architecture>("architecture", "Such as amd64"),
-    Row<ImageInfo, &ImageInfo::env>("env", "NAME=VALUE of each variable for its commands"),
-    OfImage<&ImageInfo::working_dir>("working_dir", "The directory of its commands; null: /"),
-    OfImage<&ImageInfo::user>("user", "The user of its commands; null: root"),
-    Row<ImageInfo, &ImageInfo::entrypoint>("entrypoint", "The first words of its own command"),
-    Row<ImageInfo, &ImageInfo::command>("command", "The words after those"),
-    OfImage<&ImageInfo::stop_signal>("stop_signal", "What its commands get before a guest ends"),
-    Row<ImageInfo, &ImageInfo::left_out>("left_out", "What of it guests lack, one sentence each"),
-};
-
-constexpr Field kEnvironmentDetails[] = {
-    Inline<EnvironmentDetails, EnvironmentInfo, &EnvironmentDetails::info>(),
-    Row<EnvironmentDetails, &EnvironmentDetails::catalog_version>("catalog_version",
-                                                                  "The version of the catalog"),
-    Row<EnvironmentDetails, &EnvironmentDetails::kernel_release>("kernel_release",
-                                                                 "Its kernel's release"),
-    Row<EnvironmentDetails, &EnvironmentDetails::kernel_package>("kernel_package",
-                                                                 "Its kernel's package"),
-    Row<EnvironmentDetails, &EnvironmentDetails::directory>("directory", "Its directory"),
-    Row<EnvironmentDetails, &EnvironmentDetails::files>("files", "NAME SIZE SHA256 of each file"),
-    Row<EnvironmentDetails, &EnvironmentDetails::modules>("modules", "Kernel modules"),
-    Row<EnvironmentDetails, &EnvironmentDetails::packages>("packages",
-                                                           "NAME VERSION of each package"),
-    Row<EnvironmentDetails, &EnvironmentDetails::apt_sources>("apt_sources",
-                                                              "Where the packages came from"),
-    Row<EnvironmentDetails, &EnvironmentDetails::tools>(
-        "tools", "NAME VERSION of each program that built it"),
-    Row<EnvironmentDetails, &EnvironmentDetails::templates>(
-        "templates", "Frozen guests that new guests start from"),
-    Row<EnvironmentDetails, &EnvironmentDetails::image>(
-        "image", "What the image says of itself; null: it is none"),
-};
-
-constexpr Field kPulledEnvironment[] = {
-    Inline<PulledEnvironment, EnvironmentInfo, &PulledEnvironment::info>(),
-    Row<PulledEnvironment, &PulledEnvironment::built>("built", "False: it was installed already"),
-    Row<PulledEnvironment, &PulledEnvironment::left_out>(
-        "left_out", "What of an image guests lack, one sentence each"),
-};
-
-constexpr Field kRemovedEnvironment[] = {
-    Row<RemovedEnvironment, &RemovedEnvironment::environment>("environment", "Its name"),
-    Row<RemovedEnvironment, &RemovedEnvironment::bytes_freed>("bytes_freed",
-                                                              "What is free on disk again")
-        .Of(Unit::kBytes),
-};
-
-using Pruned = PrunedEnvironments::Item;
-
-constexpr Field kPrunedItem[] = {
-    Row<Pruned, &Pruned::environment>("environment", "Its environment"),
-    Row<Pruned, &Pruned::what>("what", "Why it was removed"),
-    Row<Pruned, &Pruned::digest>("digest", "Of its content").NullIfUnset(),
-    Row<Pruned, &Pruned::bytes>("bytes", "What it took on disk").Of(Unit::kBytes),
-};
-
-constexpr Field kPrunedEnvironments[] = {
-    Row<PrunedEnvironments, &PrunedEnvironments::removed>("removed", "What was removed").Counted(),
-    Row<PrunedEnvironments, &PrunedEnvironments::skipped>("skipped",
-                                                          "Environments that are being pulled"),
-    Row<PrunedEnvironments, &PrunedEnvironments::bytes_freed>("bytes_freed",
-                                                              "What is free on disk again")
-        .Of(Unit::kBytes),
-};
-
-constexpr Field kEnvironmentRequest[] = {
-    Row<EnvironmentRequest, &EnvironmentRequest::environment>("environment", "Such as debian:12")
-        .Required()
-        .Positional("ENVIRONMENT")
-        .ForModels("From vm_list_environments."),
-};
-
-constexpr Field kPullEnvironmentRequest[] = {
-    Row<PullEnvironmentRequest, &PullEnvironmentRequest::environment>(
-        "environment", "One of the catalog, or an image: see 'pyro env pull --help'")
-        .Required()
-        .Positional("ENVIRONMENT"),
-    Row<PullEnvironmentRequest, &PullEnvironmentRequest::name>(
-        "name", "Install an image under this name instead of its own")
-        .Named("NAME"),
-    Row<PullEnvironmentRequest, &PullEnvironmentRequest::authfile>(
-        "authfile", "Log in to the registry with this file of 'podman login' or 'skopeo login'")
-        .Named("FILE")
-        .OnHost(),
-    Row<PullEnvironmentRequest, &PullEnvironmentRequest::plain_http>(
-        "plain_http", "Speak to the registry without TLS: anyone on the way can change the image"),
-};
-
-constexpr Field kTagEnvironmentRequest[] = {
-    Row<TagEnvironmentRequest, &TagEnvironmentRequest::environment>("environment",
-                                                                    "An installed image")
-        .Required()
-        .Positional("ENVIRONMENT"),
-    Row<TagEnvironmentRequest, &TagEnvironmentRequest::name>("name", "Its other name")
-        .Required()
-        .Positional("NAME"),
-};
-
-constexpr Field kInspectEnvironmentRequest[] = {
-    Inline<InspectEnvironmentRequest, EnvironmentRequest>(),
-    Row<InspectEnvironmentRequest, &InspectEnvironmentRequest::verify>(
-        "verify", "Read every file and compare its digest")
-        .ForModels("Compare the digest of every file."),
-};
-
-constexpr Field kPruneEnvironmentsRequest[] = {
-    Row<PruneEnvironmentsRequest, &PruneEnvironmentsRequest::all>(
-        "all", "Remove installed ones too, except those that a VM needs")
-        .ForModels("Also installed ones that no VM or task needs."),
-};
 
 constexpr Field kDoctorCheck[] = {
     Row<DoctorCheck, &DoctorCheck::name>("name", "What is checked"),
@@ -282,6 +112,12 @@ constexpr Field kDoctorReport[] = {
     Row<DoctorReport, &DoctorReport::issues>("issues", "One sentence each, with a remedy"),
 };
 
+Result<ExportedEnvironment> CallExportEnvironment(Engine& engine,
+                                                  const ExportEnvironmentRequest& request,
+                                                  const CallIo& io) {
+  return engine.ExportEnvironment(request, -1, io);
+}
+
 constexpr Operation kHostOperations[] = {
     By<&EnvironmentList::environments, NoArguments, &Engine::ListEnvironments>({
         .name = "env list",
@@ -322,6 +158,33 @@ constexpr Operation kHostOperations[] = {
             "Installs an image under another name too, without copies of its files. The name then "
             "stays with this version, also when the image is pulled again.",
         .no_tool = "the user decides how images are called",
+    }),
+    By<CommitEnvironmentRequest, &Engine::CommitEnvironment, kWhole>({
+        .name = "env commit",
+        .method = "commit_environment",
+        .effect = Effect::kCreates,
+        .needs = kGuest,
+        .sentence = "Make an environment of a task's root file system",
+        .for_python =
+            "Makes an environment of a task's root file system, as it is on its disk now.\n\n"
+            "The task goes on, or stays stopped. Without what is in /tmp, and without /workspace "
+            "unless ``workspace`` is true. An environment of that name is replaced; tasks keep "
+            "theirs. The words of the task's commands are kept: ``commit`` of "
+            "``inspect_environment``.",
+        .no_tool = "the user decides which tasks become environments, and how they are called",
+    }),
+    By<ExportEnvironmentRequest, CallExportEnvironment, kWhole>({
+        .name = "env export",
+        .method = "export_environment",
+        .effect = Effect::kChanges,
+        .needs = kGuest | kHostPath,
+        .sentence = "Write an installed environment as an OCI archive",
+        .for_python =
+            "Writes an installed environment to a new file as an OCI archive, which podman and "
+            "skopeo read.\n\n"
+            "An image is written as it was pulled. Another environment becomes one layer, read by "
+            "a guest. ``force`` replaces a regular file; otherwise AlreadyExistsError.",
+        .no_tool = "the user decides what leaves this host",
     }),
     By<EnvironmentRequest, &Engine::RemoveEnvironment, &EnvironmentRequest::environment>({
         .name = "env remove",
@@ -410,29 +273,6 @@ constexpr Operation kHostOperations[] = {
 std::span<const Operation> HostOperations() { return kHostOperations; }
 
 PYRO_ROWS(NoArguments, "NoArguments", "Nothing.", std::span<const Field>())
-PYRO_ROWS(EnvironmentInfo, "EnvironmentInfo", "An environment of the catalog, or an image.",
-          kEnvironmentInfo)
-PYRO_ROWS(EnvironmentList, "EnvironmentList", "The catalog, and images.", kEnvironmentList)
-PYRO_ROWS(TemplateInfo, "TemplateInfo", "A frozen guest that new guests start from.", kTemplateInfo)
-PYRO_ROWS(ImageInfo, "ImageInfo", "What an image says of itself, and where it came from.",
-          kImageInfo)
-PYRO_ROWS(EnvironmentDetails, "EnvironmentDetails", "The content of an installed environment.",
-          kEnvironmentDetails)
-PYRO_ROWS(PulledEnvironment, "PulledEnvironment", "An environment that is installed now.",
-          kPulledEnvironment)
-PYRO_ROWS(RemovedEnvironment, "RemovedEnvironment", "An environment that was removed.",
-          kRemovedEnvironment)
-PYRO_ROWS(PrunedEnvironments::Item, "PrunedItem", "A version that was removed.", kPrunedItem)
-PYRO_ROWS(PrunedEnvironments, "PrunedEnvironments", "What was removed.", kPrunedEnvironments)
-PYRO_ROWS(EnvironmentRequest, "EnvironmentRequest", "An environment.", kEnvironmentRequest)
-PYRO_ROWS(PullEnvironmentRequest, "PullEnvironmentRequest", "What to install.",
-          kPullEnvironmentRequest)
-PYRO_ROWS(TagEnvironmentRequest, "TagEnvironmentRequest", "An image and its other name.",
-          kTagEnvironmentRequest)
-PYRO_ROWS(InspectEnvironmentRequest, "InspectEnvironmentRequest", "An environment.",
-          kInspectEnvironmentRequest)
-PYRO_ROWS(PruneEnvironmentsRequest, "PruneEnvironmentsRequest", "What to remove.",
-          kPruneEnvironmentsRequest)
 PYRO_ROWS(DoctorCheck, "DoctorCheck", "The state of one requirement of pyro on this host.",
           kDoctorCheck)
 PYRO_ROWS(DoctorKvm, "DoctorKvm", "The device of KVM.", kDoctorKvm)

@@ -200,6 +200,15 @@ Json HostForms() {
        made.last_used_at);
   details.templates.emplace_back();
   Fill(fill, details.image.emplace());
+  details.commit = {
+      .task_id = "task_a",
+      .task_name = "maker",
+      .environment = "debian:12",
+      .environment_digest = "aa",
+      .committed_at = "2026-01-31T10:00:00.000Z",
+      .workspace = true,
+      .commands = {{7, "make", "/workspace", "app", "exited", 2, "2026-01-31T09:00:00.000Z"}},
+      .more_commands = 3};
   PulledEnvironment pulled;
   Fill(fill, pulled.info);
   fill(pulled.built, pulled.left_out);
@@ -243,6 +252,8 @@ Json EmptyForms() {
           {"EnvironmentList", ToJson(EnvironmentList())},
           {"EnvironmentDetails", ToJson(EnvironmentDetails())},
           {"PulledEnvironment", ToJson(PulledEnvironment())},
+          {"CommittedEnvironment", ToJson(CommittedEnvironment())},
+          {"ExportedEnvironment", ToJson(ExportedEnvironment())},
           {"RemovedEnvironment", ToJson(RemovedEnvironment())},
           {"PrunedEnvironments", ToJson(PrunedEnvironments())},
           {"DoctorReport", ToJson(DoctorReport())},

@@ -272,6 +272,25 @@ class Receiver {
     return staged;
   }
 
+  static Result<Staged> Fill(const ExportTarget& target,
+                             const std::function<Status(int fd)>& write) {
+    PYRO_ASSIGN_OR_RETURN(Destination destination, Resolve(target));
+    Staged staged;
+    staged.target_ = target;
+    staged.target_.path = std::move(destination.path);
+    PYRO_ASSIGN_OR_RETURN(Stage stage, MakeStageFile(staged.target_.path.parent_path(), 0666));
+    staged.stage_ = std::move(stage.path);
+    staged.root_ = std::move(stage.fd);
+    PYRO_RETURN_IF_ERROR(write(staged.root_.get()));
+    const std::string& where = staged.target_.path.native();
+    if (::fsync(staged.root_.get()) != 0) return sys::ErrnoError(errno, "sync", where);
+    struct stat info {};
+    if (::fstat(staged.root_.get(), &info) != 0) return sys::ErrnoError(errno, "stat", where);
+    staged.summary_.bytes = static_cast<std::uint64_t>(info.st_size);
+    staged.summary_.content_bytes = staged.summary_.bytes;
+    return staged;
+  }
+
   Result<Summary> RunTo(int out_fd, ExportKind kind, Content content) {
     PYRO_ASSIGN_OR_RETURN(const auto reader,
                           TarReader::Create(source_, meter_, ErrorCode::kProtocol));
@@ -377,6 +396,10 @@ class Receiver {
 Result<Staged> Receive(int in_fd, const ExportTarget& target, const Operation& operation) {
   const ByteNames byte_names;
   return Receiver(in_fd, operation).Run(target);
+}
+
+Result<Staged> StageFile(const ExportTarget& target, const std::function<Status(int fd)>& write) {
+  return Receiver::Fill(target, write);
 }
 
 Result<Summary> ReceiveTo(int in_fd, int out_fd, ExportKind kind, Content content,

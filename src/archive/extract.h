@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -100,9 +101,13 @@ class Staged {
 // kMaxEntries or operation.max_bytes. Otherwise as CheckTarget().
 Result<Staged> Receive(int in_fd, const ExportTarget& target, const Operation& operation = {});
 
-// The same to a descriptor, borrowed, as the entries come: the content of one file, its holes as
-// zeros, or a plain tar. With kText a file that holds control characters is kInvalidArgument when
-// they come, since they may be orders to a terminal.
+// An export whose bytes `write` gives: of a kFile, the content of the path. Fails as CheckTarget()
+// and `write`; kNoSpace.
+Result<Staged> StageFile(const ExportTarget& target, const std::function<Status(int fd)>& write);
+
+// The same as Receive() to a descriptor, borrowed, as the entries come: the content of one file,
+// its holes as zeros, or a plain tar. With kText a file that holds control characters is
+// kInvalidArgument when they come, since they may be orders to a terminal.
 enum class Content { kAny, kText };
 Result<Summary> ReceiveTo(int in_fd, int out_fd, ExportKind kind, Content content,
                           const Operation& operation = {});

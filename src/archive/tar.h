@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "archive/meter.h"
@@ -39,6 +40,8 @@ struct Entry {
   long nanoseconds = 0;
   // The parts that are no holes, ascending; nullopt: there are no holes.
   std::optional<std::vector<Range>> data;
+  // Names with their values. Of a reader only if it KeepsAttributes().
+  std::vector<std::pair<std::string, std::string>> attributes;
 };
 
 // Makes libarchive treat names as bytes: with any other character set it converts them and composes
@@ -85,6 +88,9 @@ class TarReader {
   // `bad` is the code of the errors about what the stream holds. Counts its bytes in `meter`.
   static Result<std::unique_ptr<TarReader>> Create(Source& source, Meter& meter, ErrorCode bad);
 
+  // Entries have their extended attributes from now on.
+  void KeepAttributes() { keeps_attributes_ = true; }
+
   // nullopt after the last entry; the source is at its end then. An unread rest of the entry
   // before is skipped. What comes after the end mark is counted in `meter` and left out.
   Result<std::optional<Entry>> Next();
@@ -115,6 +121,7 @@ class TarReader {
   Source& source_;
   Meter& meter_;
   const ErrorCode bad_;
+  bool keeps_attributes_ = false;
   LibArchive archive_;
   std::optional<Error> error_;  // Of the source.
   std::int64_t budget_ = 0;     // Bytes that libarchive may still take in this call.

@@ -48,6 +48,17 @@ std::optional<Entry::Type> TypeOf(archive_entry* entry) {
 
 std::string Text(const char* text) { return text == nullptr ? std::string() : text; }
 
+void ReadAttributes(archive_entry* from, Entry& to) {
+  archive_entry_xattr_reset(from);
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK) {
+    if (name == nullptr) continue;
+    to.attributes.emplace_back(name, std::string(static_cast<const char*>(value), size));
+  }
+}
+
 }  // namespace
 
 ByteNames::ByteNames()
@@ -208,6 +219,7 @@ Result<Entry> TarReader::Convert(archive_entry* entry) {
   result.gid = std::clamp<std::int64_t>(archive_entry_gid(entry), 0, kMaxId);
   result.seconds = archive_entry_mtime(entry);
   result.nanoseconds = std::clamp(archive_entry_mtime_nsec(entry), 0L, 999'999'999L);
+  if (keeps_attributes_) ReadAttributes(entry, result);
   if (*type != Entry::Type::kRegular) return result;
   result.size = archive_entry_size(entry);
   bool broken = result.size < 0 || result.size > kMaxFileBytes;

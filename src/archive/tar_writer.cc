@@ -46,6 +46,9 @@ void Fill(archive_entry* to, const Entry& from) {
   archive_entry_set_size(to, from.type == Entry::Type::kRegular ? from.size : 0);
   if (from.type == Entry::Type::kSymlink) archive_entry_set_symlink(to, from.target.c_str());
   if (from.type == Entry::Type::kHardLink) archive_entry_set_hardlink(to, from.target.c_str());
+  for (const auto& [name, value] : from.attributes) {
+    archive_entry_xattr_add_entry(to, name.c_str(), value.data(), value.size());
+  }
   if (from.type != Entry::Type::kRegular || !from.data) return;
   // One empty part stands for a file that is a single hole.
   if (from.data->empty()) archive_entry_sparse_add_entry(to, 0, 0);
@@ -100,7 +103,10 @@ Result<std::unique_ptr<TarWriter>> TarWriter::Create(int fd, Meter& meter, Count
   if (handle == nullptr || writer->zeros_ == nullptr) {
     return sys::ErrnoError(ENOMEM, "write an archive");
   }
-  if (archive_write_set_format_pax(handle) != ARCHIVE_OK || !AddFilter(handle, compression) ||
+  // Attributes in the form that other programs read, too, and only in that.
+  if (archive_write_set_format_pax(handle) != ARCHIVE_OK ||
+      archive_write_set_format_option(handle, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK ||
+      !AddFilter(handle, compression) ||
       archive_write_set_bytes_per_block(handle, kBlockBytes) != ARCHIVE_OK ||
       archive_write_set_bytes_in_last_block(
           handle, compression == Compression::kNone ? kRecordBytes : 1) != ARCHIVE_OK ||

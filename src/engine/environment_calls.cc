@@ -54,6 +54,22 @@ ImageInfo ToImageInfo(const image::ImageRecord& record) {
   return info;
 }
 
+CommitInfo ToCommitInfo(const image::CommitRecord& record) {
+  CommitInfo info;
+  info.task_id = record.task_id;
+  info.task_name = record.task_name;
+  info.environment = record.environment;
+  info.environment_digest = record.environment_digest;
+  info.committed_at = record.committed_at;
+  info.workspace = record.workspace;
+  for (const image::CommitStep& step : record.steps) {
+    info.commands.push_back({step.sequence, step.command, step.cwd, step.user, step.outcome,
+                             step.exit_code, step.started_at});
+  }
+  info.more_commands = record.more_steps;
+  return info;
+}
+
 // What is to be pulled: a name of the catalog, a source, or an installed image from its own source.
 Result<image::PullRequest> ToPull(Environments& environments,
                                   const PullEnvironmentRequest& request) {
@@ -75,6 +91,13 @@ Result<image::PullRequest> ToPull(Environments& environments,
   const auto found = environments.store().Find(pull.source);
   if (!found && found.error().code == ErrorCode::kNotFound) return NoEnvironment(pull.source);
   if (!found) return found.error();
+  if (found->manifest.commit) {
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}' was committed from a task: there is no source to pull it from",
+                    found->name),
+        "pyro env commit TASK NAME makes another version of it");
+  }
   if (!found->manifest.image) {
     return MakeError(
         ErrorCode::kInvalidArgument,
@@ -85,14 +108,6 @@ Result<image::PullRequest> ToPull(Environments& environments,
   pull.source = found->manifest.image->source;
   if (pull.name.empty()) pull.name = found->name;
   return pull;
-}
-
-Result<EnvironmentInfo> Summary(Environments& environments, const std::string& name) {
-  for (const auto& summary : environments.store().List()) {
-    if (summary.name == name) return ToEnvironmentInfo(summary);
-  }
-  return MakeError(ErrorCode::kNotFound, fmt::format("there is no environment '{}'", name),
-                   "'pyro env list' lists them");
 }
 
 std::string DescribeFile(const image::FileRecord& file) {
@@ -124,6 +139,25 @@ Status MakeUsualTemplates(const Context& context, const image::InstalledEnvironm
 
 }  // namespace
 
+Result<EnvironmentInfo> EnvironmentSummaryOf(Environments& environments, const std::string& name) {
+  for (const auto& summary : environments.store().List()) {
+    if (summary.name == name) return ToEnvironmentInfo(summary);
+  }
+  return MakeError(ErrorCode::kNotFound, fmt::format("there is no environment '{}'", name),
+                   "'pyro env list' lists them");
+}
+
+Status WarmInstalled(const Context& context, const image::InstalledEnvironment& environment,
+                     const CallIo& io) {
+  // Guests also start without a template, only slower; so an installation does not fail for it.
+  const Status made = MakeUsualTemplates(context, environment, io);
+  if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
+  if (!made && io.on_notice) {
+    io.on_notice("guests will boot instead of starting warm: " + made.error().message);
+  }
+  return OkStatus();
+}
+
 Result<std::vector<EnvironmentInfo>> LocalEngine::ListEnvironments() {
   Environments environments(context_);
   std::vector<EnvironmentInfo> list;
@@ -139,14 +173,9 @@ Result<PulledEnvironment> LocalEngine::PullEnvironment(const PullEnvironmentRequ
   PYRO_ASSIGN_OR_RETURN(
       const image::PullResult pulled,
       environments.store().Pull(asked, image::PullMode::kIfNeeded, ToProgress(io), {io.cancel_fd}));
-  // Guests also start without a template, only slower; so a pull does not fail for it.
-  const Status made = MakeUsualTemplates(context_, pulled.environment, io);
-  if (!made && made.error().code == ErrorCode::kCancelled) return made.error();
-  if (!made && io.on_notice) {
-    io.on_notice("guests will boot instead of starting warm: " + made.error().message);
-  }
+  PYRO_RETURN_IF_ERROR(WarmInstalled(context_, pulled.environment, io));
   PulledEnvironment told;
-  PYRO_ASSIGN_OR_RETURN(told.info, Summary(environments, pulled.environment.name));
+  PYRO_ASSIGN_OR_RETURN(told.info, EnvironmentSummaryOf(environments, pulled.environment.name));
   told.built = pulled.built;
   if (const auto& image = pulled.environment.manifest.image) told.left_out = image->left_out;
   return told;
@@ -157,7 +186,7 @@ Result<EnvironmentInfo> LocalEngine::TagEnvironment(const std::string& environme
   Environments environments(context_);
   PYRO_RETURN_IF_ERROR(FindEnvironmentName(context_, environment));
   PYRO_ASSIGN_OR_RETURN(const auto tagged, environments.store().Tag(environment, name));
-  return Summary(environments, tagged.name);
+  return EnvironmentSummaryOf(environments, tagged.name);
 }
 
 Result<RemovedEnvironment> LocalEngine::RemoveEnvironment(const std::string& environment) {
@@ -190,7 +219,7 @@ Result<EnvironmentDetails> LocalEngine::InspectEnvironment(const std::string& te
   if (missing && !image::FindCatalogEntry(text)) return NoEnvironment(text);
   PYRO_ASSIGN_OR_RETURN(const image::InstalledEnvironment installed, std::move(inspected));
   EnvironmentDetails details;
-  PYRO_ASSIGN_OR_RETURN(details.info, Summary(environments, installed.name));
+  PYRO_ASSIGN_OR_RETURN(details.info, EnvironmentSummaryOf(environments, installed.name));
   const image::Manifest& manifest = installed.manifest;
   details.kernel_release = manifest.kernel_release;
   details.kernel_package = manifest.kernel_package + " " + manifest.kernel_package_version;
@@ -203,6 +232,7 @@ Result<EnvironmentDetails> LocalEngine::InspectEnvironment(const std::string& te
   details.apt_sources = manifest.apt_sources;
   for (const auto& [tool, version] : manifest.tools) details.tools.push_back(tool + " " + version);
   if (manifest.image) details.image = ToImageInfo(*manifest.image);
+  if (manifest.commit) details.commit = ToCommitInfo(*manifest.commit);
   for (const auto& found : vmm::ListTemplates(TemplatesDirectory(context_))) {
     const vmm::TemplateFacts& facts = found.facts;
     if (found.broken || facts.environment_digest != installed.digest) continue;

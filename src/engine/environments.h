@@ -55,4 +55,12 @@ Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
 Result<GuestParts> PrepareParts(const Context& context, image::InstalledEnvironment environment,
                                 const MachineWish& wish, const CallIo& io);
 
+// What callers see of an environment of the catalog or an installed one. kNotFound.
+Result<EnvironmentInfo> EnvironmentSummaryOf(Environments& environments, const std::string& name);
+
+// Makes the templates of one that was just installed. If they cannot be made, that is told by
+// `io.on_notice`. kCancelled.
+Status WarmInstalled(const Context& context, const image::InstalledEnvironment& environment,
+                     const CallIo& io);
+
 }  // namespace pyro::engine

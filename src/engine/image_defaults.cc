@@ -11,7 +11,8 @@
 namespace pyro::engine {
 
 std::optional<image::ImageConfig> ImageOf(const image::InstalledEnvironment& environment) {
-  if (!environment.manifest.image) return std::nullopt;
+  const auto& commit = environment.manifest.commit;
+  if (!environment.manifest.image || (commit && !commit->configured)) return std::nullopt;
   return environment.manifest.image->config;
 }
 

@@ -14,7 +14,7 @@
 
 namespace pyro::engine {
 
-// Of the environment's image; empty: it is one of the catalog.
+// Of the environment's image; empty: it is one of the catalog, or was committed from a task of one.
 std::optional<image::ImageConfig> ImageOf(const image::InstalledEnvironment& environment);
 
 // The same of an instance that has a guest, whose version stays installed. On the host the image

@@ -24,6 +24,10 @@ class LocalEngine final : public Engine {
                                             const CallIo& io) override;
   Result<EnvironmentInfo> TagEnvironment(const std::string& environment,
                                          const std::string& name) override;
+  Result<CommittedEnvironment> CommitEnvironment(const CommitEnvironmentRequest& request,
+                                                 const CallIo& io) override;
+  Result<ExportedEnvironment> ExportEnvironment(const ExportEnvironmentRequest& request, int out_fd,
+                                                const CallIo& io) override;
   Result<RemovedEnvironment> RemoveEnvironment(const std::string& environment) override;
   Result<EnvironmentDetails> InspectEnvironment(const std::string& name, Verify verify) override;
   Result<PrunedEnvironments> PruneEnvironments(PruneScope scope) override;

@@ -39,7 +39,7 @@ RESET = ["task.reset.copied", "task.reset.guest-ended", "task.reset.announced", 
 UPDATE = ["task.update.variables-written", "task.update.manifest-written", "task.update.row-committed",
           "task.update.variables-settled"]
 # A comparison with a snapshot, by a guest of its own.
-DIFF = ["task.diff.copied", "task.diff.compared"]
+DIFF = ["reader.filled", "task.diff.compared"]
 # What the next call does after a crash.
 SETTLE = ["task.settle.lost-recorded", "task.settle.commands-interrupted"]
 LEFTOVER = ["task.settle.leftover-removed"]

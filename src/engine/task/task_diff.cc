@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -15,7 +14,7 @@
 
 #include "base/text.h"
 #include "base/try.h"
-#include "engine/instance/instance_guest.h"
+#include "engine/instance/reader_guest.h"
 #include "engine/task/disk_copy.h"
 #include "engine/task/file_call.h"
 #include "engine/task/text_diff.h"
@@ -33,47 +32,12 @@ using wire::Tree;
 using wire::TreeEntry;
 
 constexpr const char* kWorkspaceRoot = "/workspace";
-constexpr std::chrono::seconds kRemoveLimit{30};
 // Of the guest that reads a snapshot.
 constexpr std::int64_t kReaderMib = 512;
 constexpr std::int64_t kMaxShownSize = 256 << 10;  // Bytes of a file whose text is told.
 constexpr std::size_t kMaxShownBytes = 16 << 20;   // Of all texts that are compared.
 // Pairs of lines in all texts: some seconds.
 constexpr std::uint64_t kMaxDiffWork = 160'000'000;
-
-// A VM whose disk is a copy of an image, and which ends with this object.
-class SnapshotGuest {
- public:
-  static Result<SnapshotGuest> Start(const Context& context, const state::InstanceRecord& task,
-                                     const fs::path& image, const CallIo& io) {
-    PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenReconciled(context, InstanceKind::kVm));
-    VmOptions options;
-    options.environment = task.environment;
-    options.mem_mib = kReaderMib;
-    state::InstanceSpec spec = MakeSpec(InstanceKind::kVm, options, task.environment_digest);
-    spec.owner = state::InstanceOwner::kRun;
-    spec.machine = task.machine;
-    PYRO_ASSIGN_OR_RETURN(const NewInstance vm, CreateOnDisk(registry, context, spec));
-    auto link = [&]() -> Result<SupervisorLink> {
-      PYRO_RETURN_IF_ERROR(
-          CopyDisk({.from = image, .to = state::DataImage(context.state, spec.id)}, io));
-      PYRO_FAILPOINT("task.diff.copied");
-      return StartGuest(context, vm.record, vm.lock, {}, io);
-    }();
-    if (link) return SnapshotGuest(std::move(*link));
-    (void)RemoveFromDisk(registry, context, spec.id);
-    return std::move(link).error();
-  }
-
-  explicit SnapshotGuest(SupervisorLink link) : link_(std::move(link)) {}
-
-  SupervisorLink& link() { return link_; }
-
-  void Remove() { (void)link_.Stop(wire::Stop{.remove = true}, Deadline::After(kRemoveLimit)); }
-
- private:
-  SupervisorLink link_;
-};
 
 std::string ModeText(const TreeEntry& entry) { return fmt::format("{:04o}", entry.mode); }
 
@@ -339,9 +303,15 @@ Result<TaskDiff> DiffGuest(const Context& context, const state::InstanceRecord& 
   PYRO_ASSIGN_OR_RETURN(const std::vector<std::string> paths, PathsBelowWorkspace(request.paths));
   const fs::path directory = state::InstanceDirectory(context.state, task.id);
   if (io.on_progress) io.on_progress("start", "", -1);
-  PYRO_ASSIGN_OR_RETURN(
-      SnapshotGuest guest,
-      SnapshotGuest::Start(context, task, state::SnapshotImage(directory, request.snapshot), io));
+  ReaderWish wish = {.environment = task.environment,
+                     .digest = task.environment_digest,
+                     .machine = task.machine,
+                     .mem_mib = kReaderMib,
+                     .fill = {}};
+  wish.fill = [&](const fs::path& disk) {
+    return CopyDisk({.from = state::SnapshotImage(directory, request.snapshot), .to = disk}, io);
+  };
+  PYRO_ASSIGN_OR_RETURN(ReaderGuest guest, ReaderGuest::Start(context, wish, io));
   if (io.on_progress) io.on_progress("compare", "", -1);
   TreeReader before(guest.link(), kWorkspaceRoot, io.cancel_fd);
   TreeReader after(link, kWorkspaceRoot, io.cancel_fd);

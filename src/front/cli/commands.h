@@ -42,6 +42,7 @@ struct Context {
 
 void AddRun(CLI::App& app, Context& context);
 void AddEnv(CLI::App& app, Context& context);
+void AddEnvCommit(CLI::App& env, Context& context);
 void AddDoctor(CLI::App& app, Context& context);
 void AddDemo(CLI::App& app, Context& context);
 void AddDemoOllama(CLI::App& demo, Context& context);

@@ -1,4 +1,4 @@
-// pyro env list | pull | inspect | tag | remove | prune
+// pyro env, all but commit and export
 
 #include <unistd.h>
 
@@ -134,6 +134,20 @@ void PrintImage(const ImageInfo& image) {
   if (!image.left_out.empty()) PrintSection("Left out", image.left_out);
 }
 
+void PrintCommit(const CommitInfo& commit) {
+  Print(fmt::format("Committed: {} from task {}{}\nMade of: {} {}\n", commit.committed_at,
+                    commit.task_id, commit.workspace ? ", with its workspace" : "",
+                    Printable(commit.environment, 300), commit.environment_digest.substr(0, 12)));
+  std::vector<std::string> commands;
+  for (const CommitCommand& one : commit.commands) {
+    commands.push_back(fmt::format("{} [{}] {}", one.sequence,
+                                   one.outcome.empty() ? "running" : std::to_string(one.exit_code),
+                                   one.command));
+  }
+  if (commit.more_commands > 0) commands.push_back(fmt::format("{} more", commit.more_commands));
+  PrintSection("Commands that ran, with their exit codes", commands);
+}
+
 void PrintDetails(const Context&, const EnvironmentDetails& details, bool) {
   Print(fmt::format(
       "Environment: {}\nDescription: {}\nDigest: {}\nInstalled: {}\nSize: {}\nDirectory: {}\n"
@@ -152,6 +166,7 @@ void PrintDetails(const Context&, const EnvironmentDetails& details, bool) {
                                     info.made_at, info.last_used_at));
   }
   PrintSection("Templates for warm starts", templates);
+  if (details.commit) PrintCommit(*details.commit);
   if (details.image) return PrintImage(*details.image);
   Print(fmt::format("Packages: {} (listed with --json)\n", details.packages.size()));
 }
@@ -225,6 +240,7 @@ void AddEnv(CLI::App& app, Context& context) {
                  .texts = {.quiet = "Print nothing",
                            .example = "pyro env tag registry.example/team/app:1 app"}},
                 PrintTagged);
+  AddEnvCommit(*env, context);
   AddRowCommand(*env, context,
                 {.operation = "env remove",
                  .texts = {.quiet = "Print nothing",

@@ -93,6 +93,23 @@ Result<ImageDocument> FindManifest(std::string json, std::string& digest, const 
   }
 }
 
+// A layout of hard links, of the image with this manifest alone.
+Status LinkLayout(const BlobStore& store, const std::string& json, const ImageDocument& manifest,
+                  const fs::path& layout) {
+  const fs::path blobs = layout / "blobs";
+  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(blobs / "sha256"));
+  PYRO_RETURN_IF_ERROR(store.Link(manifest.config, blobs));
+  for (const Descriptor& layer : manifest.layers) {
+    PYRO_RETURN_IF_ERROR(store.Link(layer, blobs));
+  }
+  Descriptor entry;
+  entry.digest = DigestOf(json);
+  entry.size = json.size();
+  PYRO_RETURN_IF_ERROR(WriteNew(blobs / "sha256" / Sha256Hex(json), json));
+  PYRO_RETURN_IF_ERROR(WriteNew(layout / "index.json", FormatIndex(entry, kLayoutName)));
+  return WriteNew(layout / "oci-layout", kLayoutMark);
+}
+
 // One copy into the blob store: the steps share its directories. The store's lock is held.
 class ImageCopy {
  public:
@@ -267,22 +284,19 @@ Result<FetchedImage> ImageCopy::MakeLayout(const fs::path& layout) {
   image.tag = kLayoutName;
   image.source_digest = source_digest_;
   image.manifest_digest = DigestOf(json);
+  image.config_digest = manifest.config.digest;
+  // For an export of the image.
+  if (json != stored) {
+    PYRO_RETURN_IF_ERROR(
+        sys::WriteFileAtomically(store_.PathOf(image.manifest_digest), json, 0644));
+  }
   PYRO_ASSIGN_OR_RETURN(image.config_json, store_.Read(manifest.config.digest));
-  const fs::path blobs = layout / "blobs";
-  PYRO_RETURN_IF_ERROR(sys::MakeDirectories(blobs / "sha256"));
-  PYRO_RETURN_IF_ERROR(store_.Link(manifest.config, blobs));
   std::set<std::string_view> counted;
   for (const Descriptor& layer : manifest.layers) {
-    PYRO_RETURN_IF_ERROR(store_.Link(layer, blobs));
     image.layers.push_back(layer.digest);
     if (counted.insert(layer.digest).second) image.bytes += layer.size;
   }
-  Descriptor entry;
-  entry.digest = image.manifest_digest;
-  entry.size = json.size();
-  PYRO_RETURN_IF_ERROR(WriteNew(blobs / "sha256" / Sha256Hex(json), json));
-  PYRO_RETURN_IF_ERROR(WriteNew(layout / "index.json", FormatIndex(entry, kLayoutName)));
-  PYRO_RETURN_IF_ERROR(WriteNew(layout / "oci-layout", kLayoutMark));
+  PYRO_RETURN_IF_ERROR(LinkLayout(store_, json, manifest, layout));
   return image;
 }
 
@@ -348,6 +362,25 @@ Result<FetchedImage> ImageFetcher::Fetch(const ImageSource& source, const FetchO
     }
   }
   return copy.MakeLayout(work_dir / "layout");
+}
+
+Result<std::optional<fs::path>> ImageFetcher::KeptLayout(const std::string& manifest_digest,
+                                                         const fs::path& work_dir,
+                                                         const ProgressFn& progress,
+                                                         Cancellation cancel) {
+  const BlobStore store(store_);
+  PYRO_ASSIGN_OR_RETURN(const sys::FileLock lock, store.Enter(progress, cancel));
+  const auto json = store.Read(manifest_digest);
+  if (!json) return std::optional<fs::path>();
+  PYRO_ASSIGN_OR_RETURN(const ImageDocument manifest, ParseImageDocument(*json));
+  PYRO_RETURN_IF_ERROR(CheckIsImage(manifest));
+  std::vector<Descriptor> blobs = manifest.layers;
+  blobs.push_back(manifest.config);
+  PYRO_ASSIGN_OR_RETURN(const auto missing, store.Missing(blobs, progress, cancel));
+  if (!missing.empty()) return std::optional<fs::path>();
+  const fs::path layout = work_dir / "layout";
+  PYRO_RETURN_IF_ERROR(LinkLayout(store, *json, manifest, layout));
+  return std::optional<fs::path>(layout);
 }
 
 Result<std::uint64_t> ImageFetcher::PruneBlobs(const std::set<std::string>& kept_digests) {

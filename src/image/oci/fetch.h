@@ -32,6 +32,7 @@ struct FetchedImage {
   // archive's or layout's manifest; of a docker-archive its image ID.
   std::string source_digest;
   std::string manifest_digest;      // Of the layout's manifest.
+  std::string config_digest;        // Of its configuration.
   std::vector<std::string> layers;  // Digests, lowest first, as in the layout's manifest.
   std::uint64_t bytes = 0;          // Of the layers, compressed.
   std::string config_json;          // At most 4 MiB; of any architecture.
@@ -69,6 +70,13 @@ class ImageFetcher {
   Result<FetchedImage> Fetch(const ImageSource& source, const FetchOptions& options,
                              const std::filesystem::path& work_dir, const ProgressFn& progress,
                              Cancellation cancel);
+
+  // A layout in `work_dir` of an image that was fetched earlier, of hard links to its blobs, each
+  // hashed. Its image is called kLayoutName. nullopt: some are not here any more. kCancelled.
+  Result<std::optional<std::filesystem::path>> KeptLayout(const std::string& manifest_digest,
+                                                          const std::filesystem::path& work_dir,
+                                                          const ProgressFn& progress,
+                                                          Cancellation cancel);
 
   // Removes blobs whose digest is not in `kept_digests`, and leftovers of killed copies. Returns
   // the bytes freed; 0 while another process copies.

@@ -41,12 +41,28 @@ Result<BuiltImage> OciImageBuilder::Build(const ImageSource& source, const Fetch
   built.record = {.source = FormatImageSource(source),
                   .source_digest = std::move(fetched.source_digest),
                   .manifest_digest = std::move(fetched.manifest_digest),
+                  .config_digest = std::move(fetched.config_digest),
                   .layers = std::move(fetched.layers),
                   .layer_bytes = fetched.bytes,
                   .config = std::move(config),
                   .left_out = std::move(sealed.left_out)};
   built.tools = ToolVersions(tools_, {"skopeo", "umoci", "mkfs.erofs"});
   return built;
+}
+
+Result<std::optional<std::filesystem::path>> OciImageBuilder::KeptLayout(
+    const ImageRecord& record, const std::filesystem::path& work_dir, const ProgressFn& progress,
+    Cancellation cancel) {
+  return fetcher_.KeptLayout(record.manifest_digest, work_dir, progress, cancel);
+}
+
+Result<std::filesystem::path> OciImageBuilder::CompressedLayout(
+    const std::filesystem::path& layout, const std::filesystem::path& work_dir,
+    const ProgressFn& progress, Cancellation cancel) {
+  const ImageSource source = {.transport = Transport::kOciLayout, .location = layout.native()};
+  PYRO_ASSIGN_OR_RETURN(FetchedImage fetched,
+                        fetcher_.Fetch(source, {}, work_dir, progress, cancel));
+  return std::move(fetched.layout);
 }
 
 Result<std::uint64_t> OciImageBuilder::PruneBlobs(const std::set<std::string>& kept_digests) {

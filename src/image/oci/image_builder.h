@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -42,6 +43,18 @@ class ImageBuilder {
                                    const std::filesystem::path& base_erofs,
                                    const ProgressFn& progress, Cancellation cancel) = 0;
 
+  // An OCI layout below `work_dir` (exists) of the image that `record` is of, as it was fetched.
+  // nullopt: not all of it is here any more.
+  virtual Result<std::optional<std::filesystem::path>> KeptLayout(
+      const ImageRecord& record, const std::filesystem::path& work_dir, const ProgressFn& progress,
+      Cancellation cancel) = 0;
+
+  // One below `work_dir` of the only image of another layout, with compressed layers.
+  virtual Result<std::filesystem::path> CompressedLayout(const std::filesystem::path& layout,
+                                                         const std::filesystem::path& work_dir,
+                                                         const ProgressFn& progress,
+                                                         Cancellation cancel) = 0;
+
   // Removes what pulls have kept for later pulls, except these digests. Returns the bytes freed: 0
   // if another process is fetching an image.
   virtual Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) = 0;
@@ -60,6 +73,14 @@ class OciImageBuilder final : public ImageBuilder {
                            const std::filesystem::path& work_dir,
                            const std::filesystem::path& base_erofs, const ProgressFn& progress,
                            Cancellation cancel) override;
+  Result<std::optional<std::filesystem::path>> KeptLayout(const ImageRecord& record,
+                                                          const std::filesystem::path& work_dir,
+                                                          const ProgressFn& progress,
+                                                          Cancellation cancel) override;
+  Result<std::filesystem::path> CompressedLayout(const std::filesystem::path& layout,
+                                                 const std::filesystem::path& work_dir,
+                                                 const ProgressFn& progress,
+                                                 Cancellation cancel) override;
   Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) override;
 
  private:

@@ -92,7 +92,8 @@ Result<InstalledEnvironment> EnvironmentStore::KernelProvider(const std::functio
 
 Result<InstalledEnvironment> EnvironmentStore::InstallImage(
     const ImageSource& source, const FetchOptions& options, const std::string& name,
-    const InstalledEnvironment& kernel, const fs::path& work, const ProgressFn& progress,
+    const InstalledEnvironment& kernel, const fs::path& work,
+    const std::function<void(Manifest&)>& complete, const ProgressFn& progress,
     Cancellation cancel) {
   const fs::path version = work / "version";
   const fs::path scratch = work / "image";
@@ -107,6 +108,7 @@ Result<InstalledEnvironment> EnvironmentStore::InstallImage(
   manifest.environment = name;
   manifest.tools = std::move(built.tools);
   manifest.image = std::move(built.record);
+  if (complete) complete(manifest);
   if (Cancelled(cancel)) return PullStopped(name);
   if (progress) progress({"verify", "", std::nullopt});
   PYRO_RETURN_IF_ERROR(SealVersion(version, manifest));
@@ -146,7 +148,7 @@ Result<PullResult> EnvironmentStore::PullImage(const PullRequest& request, PullM
   DiscardLeftovers(folder, builder_);
   PYRO_RETURN_IF_ERROR(WriteImageName(folder, name));
   const fs::path work = FreshName(folder, kPullPrefix);
-  auto built = InstallImage(source, request.fetch, name, kernel, work, progress, cancel);
+  auto built = InstallImage(source, request.fetch, name, kernel, work, {}, progress, cancel);
   static_cast<void>(builder_.Discard(work));  // The next pull or prune tries again.
   if (!built) {
     RemoveIfEmpty(folder);
@@ -193,6 +195,7 @@ std::uint64_t EnvironmentStore::PruneLayers() const {
       const ImageRecord& image = *loaded->manifest.image;
       kept.insert(image.layers.begin(), image.layers.end());
       kept.insert(image.manifest_digest);
+      if (!image.config_digest.empty()) kept.insert(image.config_digest);
     }
   }
   // What cannot be removed now is removed by the next prune.

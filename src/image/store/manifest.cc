@@ -58,7 +58,28 @@ constexpr Field kImageFields[] = {
     Row<ImageRecord, &ImageRecord::source>("source"),
     Row<ImageRecord, &ImageRecord::source_digest>("source_digest"),
     Row<ImageRecord, &ImageRecord::manifest_digest>("manifest_digest"),
+    Row<ImageRecord, &ImageRecord::config_digest>("config_digest").MayLack(),
     Row<ImageRecord, &ImageRecord::layer_bytes>("layer_bytes"),
+};
+constexpr Field kStepFields[] = {
+    Row<CommitStep, &CommitStep::sequence>("sequence"),
+    Row<CommitStep, &CommitStep::command>("command"),
+    Row<CommitStep, &CommitStep::cwd>("cwd"),
+    Row<CommitStep, &CommitStep::user>("user"),
+    Row<CommitStep, &CommitStep::outcome>("outcome"),
+    Row<CommitStep, &CommitStep::exit_code>("exit_code"),
+    Row<CommitStep, &CommitStep::started_at>("started_at"),
+};
+constexpr Field kCommitFields[] = {
+    Row<CommitRecord, &CommitRecord::task_id>("task_id"),
+    Row<CommitRecord, &CommitRecord::task_name>("task_name"),
+    Row<CommitRecord, &CommitRecord::environment>("environment"),
+    Row<CommitRecord, &CommitRecord::environment_digest>("environment_digest"),
+    Row<CommitRecord, &CommitRecord::committed_at>("committed_at"),
+    Row<CommitRecord, &CommitRecord::workspace>("workspace"),
+    Row<CommitRecord, &CommitRecord::configured>("configured"),
+    Row<CommitRecord, &CommitRecord::steps>("steps").Of(kStepFields).To(kMaxCommitSteps),
+    Row<CommitRecord, &CommitRecord::more_steps>("more_steps"),
 };
 constexpr Field kManifestFields[] = {
     // And `apt_sources` and `tools`.
@@ -73,6 +94,7 @@ constexpr Field kManifestFields[] = {
     Row<Manifest, &Manifest::kernel_package_version>("kernel_package_version"),
     Row<Manifest, &Manifest::packages>("packages").Of(kPackageFields),
     Row<Manifest, &Manifest::image>("image").Of(kImageFields),
+    Row<Manifest, &Manifest::commit>("commit").Of(kCommitFields),
 };
 
 Result<const Json*> Member(const Json& object, const char* key, Json::value_t type) {
@@ -130,6 +152,7 @@ Status ParseImage(const Json& object, ImageRecord& image) {
   if (!read) return BrokenManifest(read.error().message);
   image.config = std::move(*read);
   const bool digests = IsSha256Digest(image.source_digest) &&
+                       (image.config_digest.empty() || IsSha256Digest(image.config_digest)) &&
                        IsSha256Digest(image.manifest_digest) &&
                        std::all_of(image.layers.begin(), image.layers.end(),
                                    [](const std::string& layer) { return IsSha256Digest(layer); });
@@ -139,6 +162,7 @@ Status ParseImage(const Json& object, ImageRecord& image) {
 Status ParseProvenance(const Json& root, Manifest& manifest) {
   PYRO_ASSIGN_OR_RETURN(manifest.apt_sources, Texts(root, "apt_sources", kMaxSources));
   if (manifest.image) PYRO_RETURN_IF_ERROR(ParseImage(root.at("image"), *manifest.image));
+  if (manifest.commit && !manifest.image) return BrokenManifest("a commit without its image");
   PYRO_ASSIGN_OR_RETURN(const Json* tools, Member(root, "tools", Json::value_t::object));
   if (tools->size() > kMaxTools) return BrokenManifest("too many tools");
   for (const auto& [name, value] : tools->items()) {

@@ -38,10 +38,38 @@ struct ImageRecord {
   std::string source;           // As a person types it: oci:registry.example/team/app:1
   std::string source_digest;    // The registry's, of an index too, or of the archive's manifest.
   std::string manifest_digest;  // Of the image as fetched.
+  std::string config_digest;    // Of its configuration; earlier manifests lack it.
   std::vector<std::string> layers;  // Their digests as fetched, the lowest first.
   std::uint64_t layer_bytes = 0;    // Of all layers as fetched.
   ImageConfig config;
   std::vector<std::string> left_out;  // One line each, for people.
+};
+
+// A command that ran in the task which became an environment. Neither its variables nor its stdin
+// are told. A value; all texts are printable.
+struct CommitStep {
+  std::int64_t sequence = 0;  // In the task's journal.
+  std::string command;        // As a shell would read it, cut to kMaxStepBytes.
+  std::string cwd;
+  std::string user;     // Empty: root.
+  std::string outcome;  // As Name(Outcome); empty: it was running.
+  std::int64_t exit_code = 0;
+  std::string started_at;  // RFC 3339, UTC.
+};
+inline constexpr std::size_t kMaxCommitSteps = 500;
+inline constexpr std::size_t kMaxStepBytes = 1000;
+
+// How an environment was made of a task. A value.
+struct CommitRecord {
+  std::string task_id;
+  std::string task_name;           // May be empty.
+  std::string environment;         // The task's own,
+  std::string environment_digest;  // and its version.
+  std::string committed_at;        // RFC 3339, UTC.
+  bool workspace = false;          // With the content of /workspace.
+  bool configured = false;         // The configuration of its image counts for commands.
+  std::vector<CommitStep> steps;   // The first kMaxCommitSteps, in their order.
+  std::uint64_t more_steps = 0;    // Beyond those.
 };
 
 // A value.
@@ -58,7 +86,8 @@ struct Manifest {
   std::vector<PackageRecord> packages;
   std::vector<std::string> apt_sources;      // One line each, without credentials.
   std::map<std::string, std::string> tools;  // Name to version of each tool that built it.
-  std::optional<ImageRecord> image;          // Of an environment that was pulled from an image.
+  std::optional<ImageRecord> image;          // Of one that was pulled from an image, or committed.
+  std::optional<CommitRecord> commit;        // Of one that was committed.
 };
 
 // Identifies the content: SHA-256 over the names and digests of base, kernel and modules. 64

@@ -57,6 +57,14 @@ struct PullResult {
   bool built = false;  // False: it was installed already.
 };
 
+// Writes the plain tar of a layer, see archive/layer.h, to the descriptor (borrowed). Returns what
+// it lacks, one line each, for people.
+using LayerFn = std::function<Result<std::vector<std::string>>(int fd)>;
+
+// ImageRecord::source of a commit, which no other source begins as.
+inline constexpr std::string_view kCommitSource = "commit of task ";
+std::string CommitSource(const CommitRecord& commit);
+
 // The catalog's environment whose kernel images use if no other one is installed.
 inline constexpr std::string_view kKernelProvider = "debian:12-base";
 
@@ -118,6 +126,20 @@ class EnvironmentStore {
   // `new_name` that is installed already gets that version. Errors as Find and CheckImageName.
   Result<InstalledEnvironment> Tag(std::string_view name, std::string_view new_name);
 
+  // Installs what `make` writes as the present version of `name`, with the kernel and the
+  // configuration of `parent`. Sets `commit.configured`. Errors: those of CheckImageName, `make`
+  // and Pull; the installed version is unchanged then. kMissingTool.
+  Result<InstalledEnvironment> Commit(std::string_view name, const InstalledEnvironment& parent,
+                                      CommitRecord commit, const LayerFn& make,
+                                      const ProgressFn& progress, Cancellation cancel);
+
+  // Writes an installed environment to `out_fd` (borrowed) as an OCI archive: an image as it was
+  // pulled, or, where that is not kept, one of a single layer that `make` writes. Returns what the
+  // archive lacks. The same version makes the same bytes if `make` does. kNoSpace. kCancelled.
+  Result<std::vector<std::string>> Export(const InstalledEnvironment& environment,
+                                          const LayerFn& make, int out_fd,
+                                          const ProgressFn& progress, Cancellation cancel);
+
   // Removes all versions of an environment, with layers that no other one has. Returns the bytes
   // freed. kNotFound. kWrongState: a digest of `in_use` is one of its versions. kUnavailable: it is
   // being pulled right now.
@@ -141,10 +163,12 @@ class EnvironmentStore {
   // `ask` is called before a pull of the provider, which its error then spares.
   Result<InstalledEnvironment> KernelProvider(const std::function<Status()>& ask,
                                               const ProgressFn& progress, Cancellation cancel);
+  // `complete`: may change the manifest, when all else of it is known.
   Result<InstalledEnvironment> InstallImage(const ImageSource& source, const FetchOptions& options,
                                             const std::string& name,
                                             const InstalledEnvironment& kernel,
                                             const std::filesystem::path& work,
+                                            const std::function<void(Manifest&)>& complete,
                                             const ProgressFn& progress, Cancellation cancel);
   std::uint64_t PruneLayers() const;
 

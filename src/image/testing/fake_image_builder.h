@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -62,6 +63,21 @@ class FakeImageBuilder final : public ImageBuilder {
                     .left_out = left_out};
     built.tools = {{"umoci", "0.4.7"}};
     return built;
+  }
+
+  std::optional<std::filesystem::path> kept_layout;
+
+  Result<std::optional<std::filesystem::path>> KeptLayout(const ImageRecord&,
+                                                          const std::filesystem::path&,
+                                                          const ProgressFn&,
+                                                          Cancellation) override {
+    return kept_layout;
+  }
+
+  Result<std::filesystem::path> CompressedLayout(const std::filesystem::path& layout,
+                                                 const std::filesystem::path&, const ProgressFn&,
+                                                 Cancellation) override {
+    return layout;
   }
 
   Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) override {
