@@ -9,7 +9,7 @@
 namespace pyro::image {
 
 // A value. `phase` is one of: wait, check, update, download, extract, install, kernel, seal,
-// verify, done.
+// verify, compress, write, done.
 struct PullProgress {
   std::string phase;
   std::string detail;              // One line for people, printable; may be empty.

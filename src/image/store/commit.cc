@@ -76,6 +76,15 @@ Result<std::vector<std::string>> MakeLayer(const LayerFn& make, const fs::path& 
   return make(fd.get());
 }
 
+// What a pull downloads is here already, and only compressed.
+ProgressFn WithoutDownload(const ProgressFn& progress) {
+  if (!progress) return {};
+  return [&progress](PullProgress news) {
+    if (news.phase == "download") news.phase = "compress";
+    progress(news);
+  };
+}
+
 }  // namespace
 
 std::string CommitSource(const CommitRecord& commit) {
@@ -117,7 +126,7 @@ Result<InstalledEnvironment> EnvironmentStore::Commit(std::string_view name,
           told.resize(std::min(told.size(), kMaxTold));
           manifest.commit = commit;
         },
-        progress, cancel);
+        WithoutDownload(progress), cancel);
   };
   auto made = install();
   static_cast<void>(builder_.Discard(work));  // The next pull or prune tries again.
@@ -153,8 +162,8 @@ Result<std::vector<std::string>> EnvironmentStore::Export(const InstalledEnviron
       own.annotations = Annotations(own.created, environment.name, environment.digest);
       PYRO_RETURN_IF_ERROR(WriteLayout(work / "tree", work / "layer", own));
       PYRO_RETURN_IF_ERROR(sys::MakeDirectories(work / "compressed"));
-      PYRO_ASSIGN_OR_RETURN(
-          layout, images_.CompressedLayout(work / "tree", work / "compressed", progress, cancel));
+      PYRO_ASSIGN_OR_RETURN(layout, images_.CompressedLayout(work / "tree", work / "compressed",
+                                                             WithoutDownload(progress), cancel));
     }
     return WriteOciArchive(*layout, environment.name, out_fd, progress, cancel);
   };
