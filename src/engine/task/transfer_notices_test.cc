@@ -9,7 +9,7 @@ using Notices = std::vector<std::string>;
 
 TEST(TransferNoticesTest, NothingLeftOutIsNotSpokenOf) {
   EXPECT_EQ(SeedNotices({}, "/src"), Notices{});
-  EXPECT_EQ(ExportNotices({}, "\n"), Notices{});
+  EXPECT_EQ(ExportNotices({}, wire::FileEnd()), Notices{});
 }
 
 TEST(TransferNoticesTest, WhatIsLeftOutIsNamedAndCounted) {
@@ -20,7 +20,7 @@ TEST(TransferNoticesTest, WhatIsLeftOutIsNamedAndCounted) {
       SeedNotices(summary, "/src"),
       Notices{"left out of the workspace as sockets or devices: 'a\\x1b[2J', 'b/c' and 3 more"});
   summary.skipped = 2;
-  EXPECT_EQ(ExportNotices(summary, ""),
+  EXPECT_EQ(ExportNotices(summary, wire::FileEnd()),
             Notices{"left out of the export as FIFOs or devices: 'a\\x1b[2J', 'b/c'"});
 }
 
