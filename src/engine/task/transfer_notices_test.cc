@@ -21,7 +21,7 @@ TEST(TransferNoticesTest, WhatIsLeftOutIsNamedAndCounted) {
       Notices{"left out of the workspace as sockets or devices: 'a\\x1b[2J', 'b/c' and 3 more"});
   summary.skipped = 2;
   EXPECT_EQ(ExportNotices(summary, wire::FileEnd()),
-            Notices{"left out of the export as FIFOs or devices: 'a\\x1b[2J', 'b/c'"});
+            Notices{"left out as FIFOs or devices: 'a\\x1b[2J', 'b/c'"});
 }
 
 TEST(TransferNoticesTest, EachKindHasItsOwnSentence) {
