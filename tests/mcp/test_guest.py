@@ -153,7 +153,7 @@ def test_a_task_keeps_files_and_every_process_sees_it(session, pyro, scratch):
     assert "notices" not in session.value("task_export", force=True, **again)
     assert out.read_text() == "kept\n"
     told = session.value("task_export", task_id=task_id, path=".", destination=str(scratch / "all"))
-    assert told["notices"] == ["left out of the export as FIFOs or devices: 'pipe'"]
+    assert told["notices"] == ["left out as FIFOs or devices: 'pipe'"]
     assert session.value("task_stop", task_id=task_id)["state"] == "stopped"
     again = client.run(session, task_id, "cat f")
     assert (again["stdout"], again["restarted"]) == ("kept\n", True)

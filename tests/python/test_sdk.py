@@ -263,7 +263,7 @@ def test_a_task_is_given_what_git_sees_without_what_is_excluded(sdk, scratch):
     made = sdk.create_task(environment=harness.BASE, source_path=source)
     exported = sdk.export_task(made["task_id"], path=".", destination=scratch / "out")
     has_shape(exported, results.ExportedPath)
-    assert exported["notices"] == ["left out of the export as FIFOs or devices: 'pipe'"]
+    assert exported["notices"] == ["left out as FIFOs or devices: 'pipe'"]
     sdk.delete_task(made["task_id"])
 
 
