@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -235,6 +236,30 @@ def test_a_commit_that_is_ended_leaves_nothing(shop, task, number):
             harness.wait_until(lambda: shop("env", "prune", "--json").json["skipped"] == [], "its tools have ended")
         checks.expect_not_installed(shop, "library/ended")
     assert task.exec("true").code == 0
+
+
+@pytest.mark.cost(4)
+def test_a_disk_that_is_full_refuses_commits_and_exports_and_leaves_nothing(bare, cache_dir, mounts, scratch):
+    if os.geteuid() != 0:
+        harness.cannot_run("only root can mount a small disk")
+    mounts("tmpfs", bare.cache, "size=200m,mode=0700")
+    harness.copy_base(cache_dir, bare.cache)
+    path = write_layout(scratch / "toolbox", [("", Image(samples.owners().layers, CONFIG).manifest())])
+    assert bare("env", "pull", "-q", "--name", NAME, f"oci-layout:{path}").code == 0
+    task = harness.Task(bare, bare("task", "create", "-q", NAME).text.strip())
+    assert task.exec("true").code == 0
+    space = os.statvfs(bare.cache)
+    with open(bare.cache / "filler", "wb") as filler:
+        os.posix_fallocate(filler.fileno(), 0, space.f_bavail * space.f_frsize - (512 << 10))
+    checks.expect_refused(bare("env", "commit", "--json", task.id, "library/full"), "no_space")
+    checks.expect_not_installed(bare, "library/full")
+    (bare.cache / "filler").unlink()
+    commit(bare, task.id, "library/full")
+    task.delete()
+    small = scratch / "small"
+    mounts("tmpfs", small, "size=256k")
+    checks.expect_refused(bare("env", "export", "--json", "library/full", small / "full.tar"), "no_space")
+    assert list(small.iterdir()) == []
 
 
 def test_a_commit_tells_what_is_wrong_with_its_arguments(shop, task):
