@@ -1,8 +1,14 @@
 #include "image/seal.h"
 
+#include <climits>
+#include <cstddef>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "base/text.h"
 #include "base/try.h"
 #include "image/store/build_log.h"
 
@@ -11,14 +17,40 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// How many entries of the tree mkfs.erofs will name, as far as this user may read it.
-std::size_t CountEntries(const fs::path& tree) {
+struct Entries {
   std::size_t count = 0;
+  fs::path longest;  // The entry whose own name has the most bytes.
+};
+
+// What mkfs.erofs will name, as far as this user may read the tree.
+Entries EntriesOf(const fs::path& tree) {
+  Entries found;
+  std::size_t longest = 0;
   std::error_code error;
   auto entry =
       fs::recursive_directory_iterator(tree, fs::directory_options::skip_permission_denied, error);
-  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) ++count;
-  return count;
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    ++found.count;
+    const std::size_t bytes = entry->path().filename().native().size();
+    if (bytes <= longest) continue;
+    longest = bytes;
+    found.longest = entry->path();
+  }
+  return found;
+}
+
+// mkfs.erofs 1.5 does not find a file whose name has all the bytes that a name may have.
+Error ExplainSeal(const fs::path& tree, const Entries& entries, const ToolRun& run) {
+  const bool absent = run.tail.find("No such file or directory") != run.tail.npos;
+  if (!absent || entries.longest.filename().native().size() != NAME_MAX) {
+    return ExplainFailure("mkfs.erofs", run.tail);
+  }
+  const fs::path folder = "/" / entries.longest.lexically_relative(tree).parent_path();
+  return MakeError(ErrorCode::kLimit,
+                   fmt::format("a file in '{}' has a name of {} bytes, which this mkfs.erofs "
+                               "cannot store",
+                               Printable(folder.native()), NAME_MAX),
+                   "give it a name of at most 254 bytes");
 }
 
 }  // namespace
@@ -27,7 +59,8 @@ Status SealTree(const RootNamespace& root, const fs::path& tree, const fs::path&
                 const std::vector<std::string>& options, const fs::path& work_dir,
                 const ProgressFn& progress, Cancellation cancel) {
   if (progress) progress({"seal", "", std::nullopt});
-  StepProgress steps(progress, "seal", CountEntries(tree));
+  const Entries entries = EntriesOf(tree);
+  StepProgress steps(progress, "seal", entries.count);
   // lz4: two fifths smaller than uncompressed and no slower to read in an emulated guest; lz4hc
   // takes four times as long for a twelfth less. No -T: it would give every file one time.
   std::vector<std::string> argv = {"mkfs.erofs", "-zlz4"};
@@ -42,7 +75,7 @@ Status SealTree(const RootNamespace& root, const fs::path& tree, const fs::path&
   };
   PYRO_ASSIGN_OR_RETURN(const ToolRun run,
                         root.Run(std::move(argv), work_dir, {}, cancel, on_line));
-  return run.status.success() ? OkStatus() : ExplainFailure("mkfs.erofs", run.tail);
+  return run.status.success() ? OkStatus() : Status(ExplainSeal(tree, entries, run));
 }
 
 }  // namespace pyro::image

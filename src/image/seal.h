@@ -14,7 +14,8 @@ namespace pyro::image {
 
 // Makes `image` (EROFS) of `tree`, inside of `root`, with the owners that its files have there and
 // with their times. Reports the phase "seal". `options` are more options of mkfs.erofs. `work_dir`
-// as in RootNamespace::Run. Errors as ExplainFailure; kMissingTool; kCancelled.
+// as in RootNamespace::Run. Errors as ExplainFailure; kMissingTool; kCancelled;
+// kLimit for a name that mkfs.erofs cannot store.
 Status SealTree(const RootNamespace& root, const std::filesystem::path& tree,
                 const std::filesystem::path& image, const std::vector<std::string>& options,
                 const std::filesystem::path& work_dir, const ProgressFn& progress,

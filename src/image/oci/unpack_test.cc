@@ -203,6 +203,17 @@ TEST_F(UnpackTest, AFailedSealIsAnError) {
   EXPECT_EQ(Unpack().error().code, ErrorCode::kNoSpace);
 }
 
+TEST_F(UnpackTest, ANameThatTheSealCannotStoreIsTold) {
+  const std::string fails = "echo '<E> erofs: [Error 2] No such file or directory' >&2; exit 1";
+  tools_.Add("mkfs.erofs", fails);
+  EXPECT_EQ(Unpack().error().code, ErrorCode::kInternal);
+  tools_.Add("umoci",
+             fmt::format("mkdir -p rootfs/usr && : > rootfs/usr/{}", std::string(255, 'n')));
+  const auto failed = Unpack();
+  EXPECT_EQ(failed.error().code, ErrorCode::kLimit);
+  EXPECT_NE(failed.error().message.find("'/usr'"), std::string::npos) << failed.error().message;
+}
+
 TEST_F(UnpackTest, AMissingToolIsToldBeforeAnythingIsUnpacked) {
   tools_.Remove("mkfs.erofs");
   const auto failed = Unpack();
