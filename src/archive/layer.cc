@@ -35,7 +35,11 @@ class LayerCopier {
       if (!entry) return to_.Finish();
       PYRO_RETURN_IF_ERROR(meter_.CountEntry());
       PYRO_RETURN_IF_ERROR(Check(*entry));
-      if (IsBelowEmptied(entry->name) || IsLeftOut(*entry)) continue;
+      if (IsBelowEmptied(entry->name)) continue;
+      if (IsLeftOut(*entry)) {
+        PYRO_RETURN_IF_ERROR(gone_.Add(entry->name));
+        continue;
+      }
       Stamp(*entry);
       PYRO_RETURN_IF_ERROR(Copy(*entry));
     }
@@ -92,7 +96,7 @@ class LayerCopier {
       return true;
     }
     if (entry.type == Entry::Type::kHardLink &&
-        (HasWhiteout(entry.target) || IsBelowEmptied(entry.target))) {
+        (gone_.Contains(entry.target) || IsBelowEmptied(entry.target))) {
       Tell(fmt::format("/{}: it is a hard link to a file that is left out", name));
       return true;
     }
@@ -123,7 +127,7 @@ class LayerCopier {
     if (edited) {
       PYRO_ASSIGN_OR_RETURN(const std::string before, ReadContent(entry));
       content = edit->second(before);
-      if (!content) return OkStatus();
+      if (!content) return gone_.Add(entry.name);
       entry.size = std::ssize(*content);
     }
     if (entry.type == Entry::Type::kRegular) {
@@ -171,6 +175,7 @@ class LayerCopier {
   const LayerRules& rules_;
   Meter& meter_;
   LinkGuard links_;
+  LinkGuard gone_;  // What is left out: a hard link to it would lead nowhere.
   std::uint64_t content_ = 0;
   std::vector<std::string> left_out_;
   std::size_t more_ = 0;

@@ -136,6 +136,23 @@ TEST_F(LayerTest, TellsWhatALayerCannotHold) {
   ASSERT_EQ(Entries().size(), 1u);
 }
 
+TEST_F(LayerTest, NoHardLinkLeadsToWhatIsLeftOut) {
+  rules_.edits = {{"gone", [](const std::string&) { return std::nullopt; }}};
+  const auto layer = Copy(TarBuilder()
+                              .Add('3', "null")
+                              .Add('1', "second", "", "null")
+                              .Add('1', "third", "", "second")
+                              .Add('0', "gone", "x")
+                              .Add('1', "other", "", "gone")
+                              .Add('0', "kept", "x")
+                              .Add('1', "name", "", "kept")
+                              .Finished());
+  ASSERT_TRUE(layer.ok());
+  EXPECT_EQ(layer->left_out.size(), 4u);
+  EXPECT_EQ(layer->left_out[1], "/second: it is a hard link to a file that is left out");
+  EXPECT_EQ(Entries().size(), 2u);
+}
+
 TEST_F(LayerTest, TheListOfWhatIsLeftOutIsBounded) {
   TarBuilder tar;
   for (int i = 0; i < 250; ++i) tar.Add('3', fmt::format("device{}", i));

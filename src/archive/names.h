@@ -17,12 +17,13 @@ inline constexpr std::size_t kMaxDepth = 500;
 // that is absolute, has "..", or is longer or deeper than the limits.
 Result<std::string> CleanName(std::string_view name, ErrorCode bad);
 
-// Symbolic links seen so far, to refuse entries below one. Memory is bounded: kLimit.
+// Names seen so far, such as those of symbolic links, to refuse entries below one. Memory is
+// bounded: kLimit.
 class LinkGuard {
  public:
   Status Add(const std::string& name);
   bool Contains(const std::string& name) const { return links_.contains(name); }
-  // True if a directory of `name` is a link.
+  // True if a directory of `name` is one of them.
   bool IsBelowLink(std::string_view name) const;
 
  private:
