@@ -258,6 +258,7 @@ struct TaskSummary {
   std::uint64_t disk_bytes = 0;             // TaskDiskUse::total_bytes.
   std::optional<TaskChangeCounts> changes;  // If they were asked for.
   std::vector<TaskCommand> failures;        // The last 20 that failed.
+  std::optional<Restart> restart;           // As in ExportedPath; only to count changes.
 };
 
 // What a snapshot takes on the host's disk.

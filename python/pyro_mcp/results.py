@@ -595,6 +595,7 @@ class TaskSummary(TypedDict):
     disk_bytes: int  # What all of it takes on this host.
     changes: Optional[TaskChangeCounts]  # What changed since a snapshot; None: not asked for.
     failures: list[TaskCommand]  # The last 20 commands that failed.
+    restart: Optional[Restart]  # What of the task the stop has kept; None: it was not stopped.
 
 
 class TaskSnapshotUse(TypedDict):
@@ -918,7 +919,7 @@ class PrunedEnvironments(TypedDict):
 
     count: int
     removed: list[PrunedItem]  # What was removed.
-    skipped: list[str]  # Environments that are being pulled.
+    skipped: list[str]  # Environments that another pyro is at work on.
     bytes_freed: int  # What is free on disk again.
 
 

@@ -239,9 +239,9 @@ Error NotUndone(const std::string& root, const std::string& staging,
                   Printable(path),
                   left.size() == 1 ? "" : fmt::format(", of {} files together", left.size())));
   if (old != left.end()) {
-    error.hint =
-        fmt::format("its old content is '{}/{}/{}'; put it back, and remove that directory",
-                    Printable(top), staging, first.slot);
+    error.message +=
+        fmt::format("; its old content is '{}/{}/{}'", Printable(top), staging, first.slot);
+    error.hint = wire::patch_hint::kPutBack;
   }
   error.path = path;
   return error;

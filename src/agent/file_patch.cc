@@ -32,10 +32,10 @@ struct Content {
   std::string bytes;  // Or where the link leads.
 };
 
-Error Mismatch(const std::string& path, std::string what, std::string hint = {}) {
+Error Mismatch(const std::string& path, std::string what, std::string_view hint = {}) {
   Error error =
       MakeError(ErrorCode::kConflict, fmt::format("'{}' {}", Printable(path), std::move(what)),
-                std::move(hint));
+                std::string(hint));
   error.path = path;
   return error;
 }
@@ -101,7 +101,7 @@ class Patcher {
     Error error = MakeError(ErrorCode::kLimit,
                             fmt::format("the files of the patch are larger than {} together",
                                         FormatBytes(kMaxPatchMemory)),
-                            "apply it in parts");
+                            std::string(wire::patch_hint::kInParts));
     error.path = path;
     return error;
   }
@@ -124,7 +124,7 @@ class Patcher {
     if (!content) {
       PYRO_ASSIGN_OR_RETURN(const auto found, set_.Look(file.old_path));
       if (found && S_ISDIR(found->st_mode)) return Mismatch(file.old_path, "is a directory");
-      return Mismatch(file.old_path, "is not there", "directory and strip say where names begin");
+      return Mismatch(file.old_path, "is not there", wire::patch_hint::kNames);
     }
     // A rename without a change says nothing of what it moves.
     const bool told = file.old_mode != 0 || !file.hunks.empty();
@@ -232,26 +232,26 @@ Error Tell(Error error, const std::string& directory) {
   } else if (!error.path.starts_with('/')) {
     error.path = directory + "/" + error.path;
   }
-  const auto say = [&](ErrorCode code, std::string_view what, std::string hint) {
+  const auto say = [&](ErrorCode code, std::string_view what, std::string_view hint) {
     error.code = code;
     error.message = fmt::format("'{}' {}", Printable(error.path), what);
-    error.hint = std::move(hint);
+    error.hint = hint;
   };
   switch (error.sys_errno) {
     case ESTALE:
       say(ErrorCode::kConflict, "was changed by another program while the patch was applied",
-          "nothing was changed; apply it again when that program is done");
+          wire::patch_hint::kApplyAgain);
       break;
     case ENOTEMPTY:
       say(ErrorCode::kConflict, "is in the way, and has files that the patch does not remove", "");
       break;
     case ELOOP:
       say(ErrorCode::kInvalidArgument, "is behind a symbolic link, and no patch follows one",
-          "name the directory that the link leads to");
+          wire::patch_hint::kBehindLink);
       break;
     case EXDEV:
       say(ErrorCode::kInvalidArgument, "is on another file system than the patch's directory",
-          "apply a patch for it there");
+          wire::patch_hint::kApplyThere);
       break;
     case EFBIG:
       say(ErrorCode::kLimit, fmt::format("is larger than {}", FormatBytes(kMaxPatchedBytes)), "");

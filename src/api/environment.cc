@@ -164,8 +164,8 @@ constexpr Field kPrunedItem[] = {
 
 constexpr Field kPrunedEnvironments[] = {
     Row<PrunedEnvironments, &PrunedEnvironments::removed>("removed", "What was removed").Counted(),
-    Row<PrunedEnvironments, &PrunedEnvironments::skipped>("skipped",
-                                                          "Environments that are being pulled"),
+    Row<PrunedEnvironments, &PrunedEnvironments::skipped>(
+        "skipped", "Environments that another pyro is at work on"),
     Row<PrunedEnvironments, &PrunedEnvironments::bytes_freed>("bytes_freed",
                                                               "What is free on disk again")
         .Of(Unit::kBytes),

@@ -300,6 +300,7 @@ constexpr Field kTaskSummary[] = {
     Row<TaskSummary, &TaskSummary::changes>("changes",
                                             "What changed since a snapshot; null: not asked for"),
     Row<TaskSummary, &TaskSummary::failures>("failures", "The last 20 commands that failed"),
+    RestartRow<TaskSummary>(),
 };
 
 template <typename Owner>

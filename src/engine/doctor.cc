@@ -104,6 +104,19 @@ DoctorCheck CheckBuilder(const Context& context) {
   return check;
 }
 
+DoctorCheck CheckImageTools() {
+  DoctorCheck check;
+  check.name = "image tools";
+  check.required = false;  // Only a pull of an image needs them.
+  for (const char* program : {"skopeo", "umoci"}) {
+    if (!sys::FindProgram(program, "")) check.fix += fmt::format(" {}", program);
+  }
+  check.ok = check.fix.empty();
+  check.detail = check.ok ? "skopeo and umoci are there" : "OCI images cannot be pulled here";
+  if (!check.ok) check.fix = "sudo apt-get install" + check.fix;
+  return check;
+}
+
 void CheckNetwork(DoctorReport& report) {
   DoctorCheck check;
   check.name = "guest network";
@@ -228,6 +241,7 @@ Result<DoctorReport> LocalEngine::Doctor(const CallIo& io) {
   CheckAccelerator(context_, report);
   CheckMachine(context_, report);
   report.checks.push_back(CheckBuilder(context_));
+  report.checks.push_back(CheckImageTools());
   CheckNetwork(report);
 
   const bool may_boot =

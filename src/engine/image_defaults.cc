@@ -40,7 +40,6 @@ Command WithImage(const image::ImageConfig& image, const Command& command, Usual
   // Of several with the same name the last one counts.
   for (auto one = image.env.rbegin(); one != image.env.rend(); ++one) {
     const std::size_t equals = one->find('=');
-    if (equals == 0 || equals == std::string::npos) continue;  // It sets nothing.
     whole.env.try_emplace(one->substr(0, equals), one->substr(equals + 1));
   }
   // By its number root, too: the image may give it groups.

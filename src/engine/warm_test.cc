@@ -343,6 +343,9 @@ TEST_F(DoctorTest, LooksAtEveryPartAndNamesWhatIsMissing) {
   EXPECT_TRUE(find(*report, "agent").ok);
   EXPECT_TRUE(find(*report, "state").ok);
   EXPECT_TRUE(find(*report, "environment tools").ok);
+  const DoctorCheck images = find(*report, "image tools");
+  EXPECT_FALSE(images.required);
+  EXPECT_EQ(images.ok, images.fix.empty()) << images.detail;
   EXPECT_EQ(report->accelerator.name, "tcg");
   EXPECT_EQ(report->accelerator.reason, "PYRO_ACCELERATOR=tcg asks for it");
   EXPECT_EQ(report->state_directory, state_);

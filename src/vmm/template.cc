@@ -268,7 +268,7 @@ Status RemoveTemplate(const fs::path& directory) {
   return OkStatus();
 }
 
-void LimitTemplates(const fs::path& root, std::uint64_t max_bytes, const fs::path& keep) {
+void RemoveTemplateLeftovers(const fs::path& root) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(root, error)) {
     const std::string name = entry.path().filename();
@@ -276,9 +276,15 @@ void LimitTemplates(const fs::path& root, std::uint64_t max_bytes, const fs::pat
       if (!name.starts_with(prefix)) continue;
       const fs::path directory = root / name.substr(prefix.size());
       auto lock = sys::FileLock::TryAcquire(LockOf(directory));
-      if (lock && *lock) static_cast<void>(sys::RemoveTree(entry.path()));
+      if (!lock || !*lock || !sys::RemoveTree(entry.path())) continue;
+      // As in RemoveTemplate().
+      if (!fs::exists(directory, error)) ::unlink(LockOf(directory).c_str());
     }
   }
+}
+
+void LimitTemplates(const fs::path& root, std::uint64_t max_bytes, const fs::path& keep) {
+  RemoveTemplateLeftovers(root);
   std::vector<TemplateSummary> list = ListTemplates(root);
   std::sort(list.begin(), list.end(),
             [](const auto& a, const auto& b) { return a.last_used > b.last_used; });

@@ -92,8 +92,11 @@ std::vector<TemplateSummary> ListTemplates(const std::filesystem::path& root);
 // another process holds, is no error.
 Status RemoveTemplate(const std::filesystem::path& directory);
 
-// Removes the leftovers of killed makers, and the templates longest unused until the rest takes no
-// more than `max_bytes`; `keep` stays.
+// Removes the leftovers of killed makers and removals.
+void RemoveTemplateLeftovers(const std::filesystem::path& root);
+
+// The same, and removes the templates longest unused until the rest takes no more than `max_bytes`;
+// `keep` stays.
 void LimitTemplates(const std::filesystem::path& root, std::uint64_t max_bytes,
                     const std::filesystem::path& keep);
 

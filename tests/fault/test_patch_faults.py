@@ -140,7 +140,7 @@ def test_what_an_undoing_cannot_put_back_is_kept_and_said(scratch, both):
     end = file_agent.end_of(applied.result())
     assert end["code"] == 18 and "moved the directory of" in end["message"], end
     [staging] = [path for path in tree.iterdir() if path.name.startswith(".pyro-")]
-    assert str(staging) in end["hint"], end
+    assert str(staging) in end["message"] and end["hint"].startswith("put the old content back"), end
     old = {path.read_text() for path in staging.iterdir() if path.is_file() and not path.is_symlink()}
     new = 0
     for number in range(FILES):

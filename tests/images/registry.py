@@ -8,6 +8,7 @@ import http.client
 import pathlib
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 import urllib.parse
@@ -29,6 +30,11 @@ storage:
 http:
   addr: 127.0.0.1:{port}
   secret: not-a-secret
+"""
+TLS = """\
+  tls:
+    certificate: {certificate}
+    key: {key}
 """
 AUTH = """\
 auth:
@@ -58,15 +64,22 @@ def free_port() -> int:
 
 
 class Registry:
-    """A process of docker-registry with a store of its own. With `password`, only USER may push or pull."""
+    """A process of docker-registry with a store of its own. With `password`, only USER may push or pull. With `tls` it speaks
+    HTTPS, with a certificate of its own in `certificate`."""
 
-    def __init__(self, directory: pathlib.Path, password: bool = False):
+    def __init__(self, directory: pathlib.Path, password: bool = False, tls: bool = False):
         self.program = program("docker-registry")
         self.directory = directory
         self.headers = {}
         self.process: subprocess.Popen | None = None
         directory.mkdir(parents=True)
         self.htpasswd = None
+        self.certificate = None
+        if tls:
+            self.certificate = directory / "certificate.pem"
+            subprocess.run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                            "-keyout", directory / "key.pem", "-out", self.certificate, "-days", "2", "-subj", "/CN=registry",
+                            "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
         if password:
             self.htpasswd = directory / "htpasswd"
             hashed = subprocess.run([program("htpasswd", "apache2-utils"), "-inB", USER], input=PASSWORD.encode(), stdout=subprocess.PIPE, check=True)
@@ -85,6 +98,8 @@ class Registry:
             self.port = self.port or free_port()
             config = self.directory / "config.yml"
             text = CONFIG.format(root=self.directory / "store", port=self.port)
+            if self.certificate:
+                text += TLS.format(certificate=self.certificate, key=self.directory / "key.pem")
             config.write_text(text + (AUTH.format(htpasswd=self.htpasswd) if self.htpasswd else ""))
             with (self.directory / "log").open("ab") as log:
                 self.process = subprocess.Popen([self.program, "serve", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -98,11 +113,17 @@ class Registry:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+                connection = self._connect(5)
                 connection.request("GET", "/v2/", headers=self.headers)
                 return connection.getresponse().status == 200
             time.sleep(0.02)
         return False
+
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        if self.certificate is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        trusted = ssl.create_default_context(cafile=str(self.certificate))
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=trusted)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -112,7 +133,7 @@ class Registry:
 
     def push(self, name: str, document: Document, tag: str = "") -> str:
         """Uploads what the registry lacks; returns the document's digest. Without a tag it is there by digest alone."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = self._connect(60)
         try:
             self._push(connection, name, document, tag)
         finally:

@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import random
+import shutil
 import signal
 
 import harness
@@ -377,3 +378,21 @@ def test_progress_of_a_copy_is_told_in_bytes_on_a_terminal(stocked, registry, pr
     assert harness.finish(process).code == 130
     for line in terminal.rest().replace("\x1b[2K", "").replace("\n", "").split("\r"):
         assert len(line) <= 80, line
+
+
+def test_a_registry_with_a_certificate_of_its_own_is_trusted_where_skopeo_looks_for_it(stocked, own_registry):
+    registry = own_registry(tls=True)
+    registry.push("team/app", samples.static().manifest(), "1")
+    source = f"oci:{registry.host}/team/app:1"
+    done = stocked("env", "pull", "--json", source)
+    harness.expect_error(done, 1, "invalid_argument")
+    assert f"the certificate of '{registry.host}' is not trusted" in done.talk, done
+    assert f"~/.config/containers/certs.d/{registry.host}/ca.crt" in done.talk, done
+    done = stocked("env", "pull", "--json", source, env={"SSL_CERT_FILE": str(registry.certificate)})
+    assert done.code == 0, done
+    assert stocked("env", "remove", f"{registry.host}/team/app:1").code == 0
+    trusted = pathlib.Path(stocked.env["HOME"]) / ".config/containers/certs.d" / registry.host
+    trusted.mkdir(parents=True)
+    shutil.copy(registry.certificate, trusted / "ca.crt")
+    done = stocked("env", "pull", "--json", source)
+    assert done.code == 0, done

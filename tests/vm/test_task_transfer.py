@@ -190,6 +190,10 @@ def test_exports_of_files_and_tars(pyro, create, scratch):
     done = pyro("task", "diff", "--json", task.id)
     assert "/workspace" in done.json["restart"]["kept"], done
     assert pyro("task", "diff", "--json", task.id).json["restart"] is None
+    task.stop()
+    done = pyro("task", "summary", "--json", task.id, "--changes-since", "create")
+    assert "/workspace" in done.json["restart"]["kept"], done
+    assert pyro("task", "summary", "--json", task.id).json["restart"] is None
     assert sorted(entry.name for entry in scratch.iterdir() if entry.name[0] == ".") == []
 
 

@@ -141,6 +141,7 @@ Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOpt
 
 void PruneTemplates(const Context& context, image::EnvironmentStore& store,
                     PrunedEnvironments& pruned) {
+  vmm::RemoveTemplateLeftovers(TemplatesDirectory(context));
   for (const auto& found : vmm::ListTemplates(TemplatesDirectory(context))) {
     const vmm::TemplateFacts& facts = found.facts;
     if (!found.broken && store.FindVersion(facts.environment, facts.environment_digest)) continue;

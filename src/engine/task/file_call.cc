@@ -1,5 +1,6 @@
 #include "engine/task/file_call.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -184,10 +185,12 @@ Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, sink.End());
   if (end.error == 0) return end;
   const int number = static_cast<int>(end.error);
-  if (const auto code = ErrorCodeFromNumber(static_cast<int>(end.code));
-      code && !end.message.empty()) {
+  const auto code = ErrorCodeFromNumber(static_cast<int>(end.code));
+  if (operation == wire::FileOperation::kPatch && code && !end.message.empty()) {
+    const auto& hints = wire::patch_hint::kAll;
+    const bool known = std::find(hints.begin(), hints.end(), end.hint) != hints.end();
     Error error = MakeError(*code, Printable(end.message, end.message.size()),
-                            Printable(end.hint, end.hint.size()));
+                            known ? end.hint : std::string());
     error.path = end.path;
     return error;
   }

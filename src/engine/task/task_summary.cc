@@ -41,7 +41,8 @@ Result<TaskSummary> LocalEngine::SummarizeTask(const std::string& task_id,
     DiffTaskRequest request;
     request.task_id = task_id;
     request.snapshot = changes_since;
-    PYRO_ASSIGN_OR_RETURN(const TaskDiff diff, DiffTask(request, io));
+    PYRO_ASSIGN_OR_RETURN(TaskDiff diff, DiffTask(request, io));
+    summary.restart = std::move(diff.restart);
     summary.changes = TaskChangeCounts{diff.snapshot, diff.added, diff.removed, diff.modified};
   }
   PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));

@@ -188,7 +188,7 @@ void PrintPruned(const Context&, const PrunedEnvironments& pruned, bool) {
     Print(fmt::format("removed {} ({})\n", TrimSpace(words), FormatBytes(item.bytes)));
   }
   for (const std::string& name : pruned.skipped) {
-    Talk(fmt::format("pyro: {} is being pulled, left alone\n", name));
+    Talk(fmt::format("pyro: another pyro pulls, tags or prunes {}, left alone\n", name));
   }
   Print(fmt::format("{} freed\n", FormatBytes(pruned.bytes_freed)));
 }

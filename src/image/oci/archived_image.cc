@@ -46,7 +46,11 @@ class OpenArchive {
                                                      Cancellation cancel) {
     // Without O_NONBLOCK the open of a pipe would wait for its writer.
     auto fd = sys::OpenFile(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
-    if (!fd) return std::move(fd).error();
+    if (!fd) {
+      Error error = std::move(fd).error();
+      if (error.code == ErrorCode::kNotFound) error.hint = "check its path";
+      return error;
+    }
     struct stat info {};
     if (::fstat(fd->get(), &info) != 0) return sys::ErrnoError(errno, "stat", path.native());
     if (S_ISDIR(info.st_mode)) {
@@ -115,6 +119,7 @@ class OpenArchive {
   Error Explain(Error error) const {
     if (error.code == ErrorCode::kCancelled) {
       error.message = "the pull was stopped";
+      error.hint = "pull it again";
     } else if (error.code == ErrorCode::kDataLoss || error.code == ErrorCode::kInvalidArgument) {
       if (!any_ && !compressed()) return NotOfThatKind(path_, "is no tar archive", "");
       error.code = ErrorCode::kDataLoss;

@@ -75,7 +75,7 @@ Result<sys::FileLock> BlobStore::Enter(const ProgressFn& progress, Cancellation 
     if (!reported && progress) progress({"wait", "another pyro removes layers", std::nullopt});
     reported = true;
     if (sys::WaitFor(cancel.fd, POLLIN, Deadline::After(kAskAgain)) == sys::Waited::kReady) {
-      return MakeError(ErrorCode::kCancelled, "the pull was stopped");
+      return MakeError(ErrorCode::kCancelled, "the pull was stopped", "pull it again");
     }
   }
 }
@@ -93,7 +93,8 @@ Result<std::vector<Descriptor>> BlobStore::Missing(const std::vector<Descriptor>
   std::set<std::string_view> seen;
   double done = 0;
   for (const auto& blob : blobs) {
-    if (Cancelled(cancel)) return MakeError(ErrorCode::kCancelled, "the pull was stopped");
+    if (Cancelled(cancel))
+      return MakeError(ErrorCode::kCancelled, "the pull was stopped", "pull it again");
     if (!seen.insert(blob.digest).second) continue;
     const fs::path file = PathOf(blob.digest);
     if (::access(file.c_str(), F_OK) == 0) {

@@ -64,13 +64,14 @@ Result<std::vector<std::string>> WordsOf(const Json& object, const char* key, st
 }
 
 // The last of a name counts, at the place of the first, as in a program's environment.
-Result<std::vector<std::string>> Variables(std::vector<std::string> given) {
+std::vector<std::string> Variables(std::vector<std::string> given,
+                                   std::vector<std::string>& unusable) {
   std::vector<std::string> kept;
   for (std::string& variable : given) {
     const std::size_t name = variable.find('=');
     if (name == std::string::npos || name == 0) {
-      return BrokenConfig(
-          fmt::format("the variable '{}' is not NAME=VALUE", Printable(variable, 80)));
+      unusable.push_back(std::move(variable));
+      continue;
     }
     const std::string_view prefix = std::string_view(variable).substr(0, name + 1);
     const auto same = std::find_if(kept.begin(), kept.end(), [prefix](const std::string& one) {
@@ -88,7 +89,7 @@ Result<std::vector<std::string>> Variables(std::vector<std::string> given) {
 Status ReadRunConfig(const Json& object, ImageConfig& config) {
   std::size_t bytes = 0;
   PYRO_ASSIGN_OR_RETURN(auto env, WordsOf(object, "Env", bytes));
-  PYRO_ASSIGN_OR_RETURN(config.env, Variables(std::move(env)));
+  config.env = Variables(std::move(env), config.unusable);
   PYRO_ASSIGN_OR_RETURN(config.entrypoint, WordsOf(object, "Entrypoint", bytes));
   PYRO_ASSIGN_OR_RETURN(config.command, WordsOf(object, "Cmd", bytes));
   PYRO_ASSIGN_OR_RETURN(config.working_dir, TextOf(object, "WorkingDir", kMaxDirectory));

@@ -20,7 +20,8 @@ inline constexpr std::size_t kMaxImageConfigBytes = 4 << 20;
 struct ImageConfig {
   std::string architecture;  // Go's name, such as amd64.
   std::string os;
-  std::vector<std::string> env;  // NAME=VALUE, each name once.
+  std::vector<std::string> env;       // NAME=VALUE, each name once.
+  std::vector<std::string> unusable;  // Entries of another form, which set nothing; never stored.
   std::string working_dir;       // Absolute, or empty.
   std::string user;              // USER[:GROUP], names or numbers; to be resolved in the guest.
   std::vector<std::string> entrypoint;

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "base/text.h"
 #include "base/try.h"
 #include "image/oci/config.h"
 #include "image/oci/unpack.h"
@@ -37,6 +40,12 @@ Result<BuiltImage> OciImageBuilder::Build(const ImageSource& source, const Fetch
   PYRO_RETURN_IF_ERROR(CheckRunsInGuests(config));
   PYRO_ASSIGN_OR_RETURN(SealedImage sealed, UnpackAndSeal(tools_, root, fetched, work_dir,
                                                           base_erofs, progress, cancel));
+  if (!config.unusable.empty()) {
+    sealed.left_out.push_back(
+        fmt::format("{} entries of the variables that are not NAME=VALUE, "
+                    "as '{}'",
+                    config.unusable.size(), Printable(config.unusable.front(), 80)));
+  }
   BuiltImage built;
   built.record = {.source = FormatImageSource(source),
                   .source_digest = std::move(fetched.source_digest),

@@ -64,7 +64,7 @@ const std::array<Meaning, 16>& Meanings() {
       {{"x509:", "tls: failed to verify", "certificate is not trusted"},
        ErrorCode::kInvalidArgument,
        "the certificate of '{}' is not trusted",
-       "put its authority's certificate into /etc/docker/certs.d/{}/ca.crt",
+       "put its authority's certificate into ~/.config/containers/certs.d/{}/ca.crt",
        false,
        true},
       {{"toomanyrequests", "Too Many Requests", "StatusCode: 429"},
@@ -268,7 +268,7 @@ SkopeoFailure Skopeo::Stalled(std::chrono::milliseconds limit) const {
 Status Skopeo::Pause(int retry, Cancellation cancel) const {
   const auto pause = limits_.pause * (std::int64_t{1} << std::min(retry, 10));
   if (sys::WaitFor(cancel.fd, POLLIN, Deadline::After(pause)) == sys::Waited::kReady) {
-    return MakeError(ErrorCode::kCancelled, "the pull was stopped");
+    return MakeError(ErrorCode::kCancelled, "the pull was stopped", "pull it again");
   }
   return OkStatus();
 }

@@ -22,7 +22,8 @@ namespace pyro::image {
 namespace fs = std::filesystem;
 
 Error PullStopped(std::string_view name) {
-  return MakeError(ErrorCode::kCancelled, fmt::format("the pull of '{}' was stopped", name));
+  return MakeError(ErrorCode::kCancelled, fmt::format("the pull of '{}' was stopped", name),
+                   "pull it again: parts that were complete are kept");
 }
 
 // flock has no wait that a descriptor could end: ask again every so often.
@@ -38,7 +39,7 @@ Result<sys::FileLock> LockFolder(const fs::path& folder, std::string_view name,
     if (!lock) return std::move(lock).error();
     if (*lock) return std::move(**lock);
     if (!reported && progress)
-      progress({"wait", "another pyro is pulling this environment", std::nullopt});
+      progress({"wait", "another pyro pulls, tags or prunes this environment", std::nullopt});
     reported = true;
     if (sys::WaitFor(cancel.fd, POLLIN, Deadline::After(kAskAgain)) == sys::Waited::kReady) {
       return PullStopped(name);

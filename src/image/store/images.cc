@@ -75,6 +75,14 @@ Result<InstalledEnvironment> EnvironmentStore::KernelProvider(const std::functio
     }
   }
   if (latest) return std::move(*latest);
+  // An image that is installed has one, too.
+  for (const auto& name : ImageNames()) {
+    auto found = FindExactly(name);
+    if (found && (!latest || latest->manifest.built_at < found->manifest.built_at)) {
+      latest = std::move(*found);
+    }
+  }
+  if (latest) return std::move(*latest);
   PYRO_RETURN_IF_ERROR(ask());
   PYRO_ASSIGN_OR_RETURN(const CatalogEntry* entry, FindCatalogEntry(kKernelProvider));
   const ProgressFn not_the_end = [&progress](const PullProgress& news) {

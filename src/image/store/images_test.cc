@@ -278,6 +278,7 @@ TEST_F(ImagesTest, ABrokenImageKeepsItsNameAndAPullRepairsIt) {
   ASSERT_EQ(list.size(), Catalog().size() + 1);
   EXPECT_EQ(list.back().name, kImage);
   EXPECT_EQ(list.back().state, InstallState::kBroken);
+  EXPECT_EQ(store_.List().back().description, "broken");
   const auto broken = store_.Find(kImage);
   EXPECT_EQ(broken.error().code, ErrorCode::kDataLoss);
   EXPECT_EQ(broken.error().hint, "pyro env pull oci:registry.example/team/app:1");
@@ -320,6 +321,19 @@ TEST_F(ImagesTest, ATagThatIsTakenMovesToTheOtherImage) {
   const auto again = store_.Tag("registry.example/other:1", "mine");
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_TRUE(store_.Inspect("mine", CheckDepth::kDigests));
+}
+
+TEST_F(ImagesTest, WithoutACatalogTheKernelIsThatOfAnotherImage) {
+  ASSERT_TRUE(Pull());
+  ASSERT_TRUE(store_.Remove(kKernelProvider, {}));
+  builder_.before_files = [](const fs::path&) -> Status {
+    return MakeError(ErrorCode::kUnavailable, "no network");
+  };
+  images_.content = "image 2";
+  const auto other = Pull("oci:registry.example/other:1");
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_EQ(InodeOf(other->environment.kernel), InodeOf(store_.Find(kImage)->kernel));
+  EXPECT_EQ(builder_.builds, 1);
 }
 
 TEST_F(ImagesTest, ATagNeedsAnEnvironmentAndAValidName) {

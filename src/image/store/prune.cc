@@ -159,8 +159,8 @@ Result<std::uint64_t> EnvironmentStore::Remove(std::string_view name,
   PYRO_ASSIGN_OR_RETURN(const auto lock, sys::FileLock::TryAcquire(folder / kLockName));
   if (!lock) {
     return MakeError(ErrorCode::kUnavailable,
-                     fmt::format("the environment '{}' is being pulled", exact),
-                     "try again when the pull has ended");
+                     fmt::format("another pyro pulls, tags or prunes the environment '{}'", exact),
+                     "try again when that has ended");
   }
   PruneReport report;
   FolderPruner pruner(exact, folder, PruneScope::kAll, in_use, builder_, report);

@@ -119,8 +119,8 @@ std::vector<EnvironmentSummary> EnvironmentStore::List() const {
     EnvironmentSummary summary;
     Describe(FindExactly(name), summary);
     summary.name = std::move(name);
-    const bool from_catalog = summary.source.empty();
-    summary.description = from_catalog                                ? "tagged from the catalog"
+    summary.description = summary.state == InstallState::kBroken      ? "broken"
+                          : summary.source.empty()                    ? "tagged from the catalog"
                           : summary.source.starts_with(kCommitSource) ? "committed from a task"
                                                                       : "OCI image";
     if (summary.state != InstallState::kNotInstalled) list.push_back(std::move(summary));

@@ -116,9 +116,10 @@ class EnvironmentStore {
 
   // Builds and installs an environment that is missing, broken or outdated: an image is outdated if
   // its source has another one now. If another process is pulling the same one, waits for it and
-  // takes its result. An image takes its kernel from an environment of the catalog: if none is
-  // installed, kKernelProvider is pulled first. kInvalidArgument: a source or name that breaks its
-  // rules. kCancelled, kNoSpace and the builders' errors leave the installed version unchanged.
+  // takes its result. An image takes its kernel from an environment of the catalog or, if none is
+  // installed, from another image; if there is none, kKernelProvider is pulled first.
+  // kInvalidArgument: a source or name that breaks its rules. kCancelled, kNoSpace and the
+  // builders' errors leave the installed version unchanged.
   Result<PullResult> Pull(const PullRequest& request, PullMode mode, const ProgressFn& progress,
                           Cancellation cancel);
 
