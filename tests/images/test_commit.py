@@ -163,6 +163,7 @@ def test_an_export_is_read_by_skopeo_and_run_by_podman_and_pulled_again(shop, ta
     assert sorted(entry.name for entry in scratch.iterdir() if "made" in entry.name) == ["made.tar"]
 
 
+@harness.only_on("usermode", "what comes of a guest of QEMU is tested with smaller trees")
 @pytest.mark.cost(15)
 def test_a_user_without_root_commits_a_task_of_the_catalog_and_exports_it(stocked_user, podman, scratch):
     pyro = stocked_user
@@ -184,6 +185,7 @@ def test_a_user_without_root_commits_a_task_of_the_catalog_and_exports_it(stocke
     assert told.startswith(b"12") and told.endswith(b"\n4755 1000\n"), told
 
 
+@harness.only_on("usermode", "what comes of a guest of QEMU is tested with smaller trees")
 @pytest.mark.cost(15)
 def test_an_environment_of_the_catalog_is_exported_as_one_layer(shop, podman, scratch):
     files = [scratch / "a.tar", scratch / "b.tar"]
