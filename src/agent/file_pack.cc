@@ -28,6 +28,9 @@ namespace pyro::agent {
 namespace {
 
 constexpr std::size_t kMaxPathsBytes = 64 << 20;  // Bytes.
+// Of what the kernel makes up while it is read, the size is 0 in /proc and a page in /sys.
+constexpr off_t kMadeUpSize = 4096;
+constexpr std::size_t kMaxMadeUpBytes = 64 << 20;
 constexpr std::size_t kOutputBytes = 256 * 1024;
 constexpr int kOpenRegular = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 
@@ -156,7 +159,10 @@ class Packer {
       }
     } else if (S_ISREG(info.st_mode)) {
       const std::string leaf = SplitPath(request_.path).second;
-      PYRO_RETURN_IF_ERROR(PackFile(top.get(), info, request_.to.empty() ? leaf : request_.to, ""));
+      const std::string name = request_.to.empty() ? leaf : request_.to;
+      PYRO_RETURN_IF_ERROR(info.st_blocks == 0 && info.st_size <= kMadeUpSize
+                               ? PackMadeUp(top.get(), info, name)
+                               : PackFile(top.get(), info, name, ""));
     } else {
       return FileError(EINVAL, request_.path);
     }
@@ -325,6 +331,22 @@ class Packer {
     if (n < 0) return errno == EINVAL ? Changed(below) : Failed(below);
     TarEntry entry = Describe(TarEntry::Type::kSymlink, info, name);
     entry.target.assign(target, static_cast<std::size_t>(n));
+  // Of such a file only its content tells the size.
+  Status PackMadeUp(int fd, const struct stat& info, const std::string& name) {
+    const auto content = sys::ReadAll(fd, kMaxMadeUpBytes);
+    if (!content) {
+      const int number = content.error().sys_errno;
+      return FileError(number != 0 ? number : EFBIG, request_.path);
+    }
+    TarEntry entry = Describe(TarEntry::Type::kFile, info, name);
+    entry.size = std::ssize(*content);
+    PYRO_RETURN_IF_ERROR(AddAttributes(fd, entry, ""));
+    PYRO_RETURN_IF_ERROR(Add(entry));
+    PYRO_RETURN_IF_ERROR(out_.Add(*content));
+    end_.bytes += entry.size;
+    return out_.AddZeros(static_cast<std::int64_t>(TarPadding(entry.size)));
+  }
+
     return AddFirst(entry, info);
   }
 

@@ -304,6 +304,24 @@ TEST_F(TarTest, AFileIsPackedUnderItsNameAndALinkToItIsFollowed) {
   EXPECT_EQ(Run(request, "", &tar).error, EINVAL);
 }
 
+TEST_F(TarTest, AFileThatTheKernelMakesUpIsPackedWithAllThatItHolds) {
+  wire::FileRequest request;
+  request.operation = wire::FileOperation::kPack;
+  for (const char* path : {"/proc/sys/kernel/ostype", "/proc/version"}) {
+    request.path = path;
+    std::string tar;
+    const wire::FileEnd end = Run(request, "", &tar);
+    EXPECT_EQ(end.error, 0) << path;
+    EXPECT_TRUE(end.notes.empty());
+    EXPECT_EQ(Gnu(tar, "-xOf -"), *sys::ReadFile(path, 1 << 20));
+  }
+  Write(source_ / "empty", "");
+  request.path = source_ / "empty";
+  std::string tar;
+  EXPECT_EQ(Run(request, "", &tar).error, 0);
+  EXPECT_EQ(Gnu(tar, "-tf -"), "empty\n");
+}
+
 TEST_F(TarTest, ExtendedAttributesAreRecordsIfTheyAreWanted) {
   Write(source_ / "file", "text");
   const std::string value("a\0b\n", 4);

@@ -67,6 +67,9 @@ def test_files_and_trees_go_by_the_rules_of_docker_cp(pyro, create, scratch):
     cp(pyro, f"{task.id}:one", out)
     cp(pyro, f"{task.id}:one", out / "named")
     assert (out / "one").read_bytes() == (out / "named").read_bytes() == b"\x00\xff"
+    # Of what the kernel makes up no size is known before.
+    cp(pyro, f"{task.id}:/proc/sys/kernel/ostype", out)
+    assert (out / "ostype").read_text() == "Linux\n"
     assert not [name for name in os.listdir(out) if name.startswith(".pyro")]
 
     # A tar on stdout, and one on stdin.
