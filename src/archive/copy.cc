@@ -213,14 +213,15 @@ Status CopyEntries(TarReader& from, TarWriter& to, Owner owner, Meter& meter,
 }
 
 Result<Summary> CopyArchive(const std::filesystem::path& file, int out_fd,
-                            const Operation& operation, const Patterns& exclude) {
+                            const Operation& operation, const Patterns& exclude,
+                            std::string_view name) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY | O_NOCTTY));
   Meter meter(operation);
   FdSource source(fd.get(), meter);
   const auto beginning = BeginningOf(fd.get());
   Status status = beginning ? CopyAny(source, *beginning, out_fd, meter, exclude, Owner::kRoot)
                             : Status(beginning.error());
-  return Summarise(std::move(status), meter, file.native());
+  return Summarise(std::move(status), meter, name.empty() ? file.native() : name);
 }
 
 Result<Summary> CopyStream(int in_fd, int out_fd, const Operation& operation) {

@@ -42,6 +42,12 @@ class CopyArchiveTest : public ::testing::Test {
   sys::UniqueFd out_;
 };
 
+TEST_F(CopyArchiveTest, AnErrorHasTheNameThatTheCallerGives) {
+  WriteFile(file_, "no tar");
+  out_ = FdOf("");
+  EXPECT_EQ(CopyArchive(file_, out_.get(), {}, {}, "-").error().message.substr(0, 5), "'-': ");
+}
+
 TEST_F(CopyArchiveTest, AnArchiveOfANastyTreeIsTheSameAfterwards) {
   const fs::path source = directory_.path() / "source";
   fs::create_directory(source);

@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "archive/git_files.h"
@@ -60,9 +61,11 @@ Result<Summary> WriteTree(const std::filesystem::path& source, int out_fd,
 // out, but a hard link to one is refused. It does not buffer: `operation.max_bytes` and the reader
 // bound the unpacked size.
 //
-// kInvalidArgument, naming the file: not an archive, broken, cut off, or an entry that is refused.
+// kInvalidArgument, naming the file, as `name` if that is not empty: not an archive, broken, cut
+// off, or an entry that is refused.
 Result<Summary> CopyArchive(const std::filesystem::path& file, int out_fd,
-                            const Operation& operation = {}, const Patterns& exclude = {});
+                            const Operation& operation = {}, const Patterns& exclude = {},
+                            std::string_view name = {});
 
 // The same of a pipe or another descriptor, from its position on, with the owners that its entries
 // have. `in_fd` is borrowed.

@@ -74,7 +74,7 @@ def test_what_is_left_out_unasked_is_named_on_every_surface(pyro, create, scratc
     left.bind(str(source / "sock"))
     done = pyro("task", "create", "--json", "--source-path", source, harness.BASE)
     assert done.code == 0, done
-    sentence = "left out of the workspace as sockets or devices: 'sock'"
+    sentence = "left out as sockets or devices: 'sock'"
     assert done.json["notices"] == [sentence]
     assert f"pyro: {sentence}\n" in done.talk
     assert "notices" not in pyro("task", "status", "--json", done.json["task_id"]).json

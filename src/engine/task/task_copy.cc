@@ -131,7 +131,8 @@ Result<std::uint64_t> CopyTarIn(SupervisorLink& link, const std::string& target,
   const archive::Operation operation = MakeOperation(io, "copy");
   const bool file = ::lseek(stdin_fd, 0, SEEK_CUR) == 0;
   const auto pack = [&](int to) {
-    return file ? archive::CopyArchive(fmt::format("/proc/self/fd/{}", stdin_fd), to, operation)
+    return file ? archive::CopyArchive(fmt::format("/proc/self/fd/{}", stdin_fd), to, operation, {},
+                                       kStdin)
                 : archive::CopyStream(stdin_fd, to, operation);
   };
   PYRO_ASSIGN_OR_RETURN(const archive::Summary summary,

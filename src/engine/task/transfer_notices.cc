@@ -44,11 +44,11 @@ bool IsInWorkspace(std::string_view path) {
 std::vector<std::string> SeedNotices(const archive::Summary& summary, std::string_view source) {
   std::vector<std::string> notices;
   if (summary.skipped > 0) {
-    notices.push_back(fmt::format("left out of the workspace as sockets or devices: {}",
+    notices.push_back(fmt::format("left out as sockets or devices: {}",
                                   List(summary.skipped_names, summary.skipped)));
   }
   if (!summary.own_names.empty()) {
-    notices.push_back(fmt::format("left out of the workspace as pyro's own directories: {}",
+    notices.push_back(fmt::format("left out as pyro's own directories: {}",
                                   List(summary.own_names, summary.own_names.size())));
   }
   if (summary.changed > 0) {

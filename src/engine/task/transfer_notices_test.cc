@@ -16,9 +16,8 @@ TEST(TransferNoticesTest, WhatIsLeftOutIsNamedAndCounted) {
   archive::Summary summary;
   summary.skipped = 5;
   summary.skipped_names = {"a\x1b[2J", "b/c"};
-  EXPECT_EQ(
-      SeedNotices(summary, "/src"),
-      Notices{"left out of the workspace as sockets or devices: 'a\\x1b[2J', 'b/c' and 3 more"});
+  EXPECT_EQ(SeedNotices(summary, "/src"),
+            Notices{"left out as sockets or devices: 'a\\x1b[2J', 'b/c' and 3 more"});
   summary.skipped = 2;
   EXPECT_EQ(ExportNotices(summary, wire::FileEnd()),
             Notices{"left out as FIFOs or devices: 'a\\x1b[2J', 'b/c'"});
@@ -31,7 +30,7 @@ TEST(TransferNoticesTest, EachKindHasItsOwnSentence) {
   summary.changed_names = {"log"};
   summary.trailing_bytes = 2048;
   EXPECT_EQ(SeedNotices(summary, "x.tar"),
-            (Notices{"left out of the workspace as pyro's own directories: 'state'",
+            (Notices{"left out as pyro's own directories: 'state'",
                      "changed while they were copied and may be incomplete: 'log'",
                      "2.0 KiB after the end of 'x.tar' are left out, as tar does"}));
 }
