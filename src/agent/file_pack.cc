@@ -215,14 +215,21 @@ class Packer {
     if (size < 0) return FileErrno(Whole(below));
     names.resize(static_cast<std::size_t>(size));
     std::string value(XATTR_SIZE_MAX, '\0');
+    bool complete = true;
     for (const std::string_view part : Split(names, '\0')) {
       const std::string name(part);
       if (name.empty()) continue;
       const ssize_t n = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
       if (n < 0 && errno == ENODATA) continue;  // It was taken away meanwhile.
       if (n < 0) return FileErrno(Whole(below));
+      // A record's key ends at the first '=', and one without a value means that there is none.
+      if (n == 0 || name.find('=') != name.npos) {
+        complete = false;
+        continue;
+      }
       entry.attributes.emplace_back(name, value.substr(0, static_cast<std::size_t>(n)));
     }
+    if (!complete) Note(wire::FileNoteKind::kAttributes, below);
     return OkStatus();
   }
 
@@ -324,13 +331,6 @@ class Packer {
     return out_.AddZeros(static_cast<std::int64_t>(TarPadding(TarContentBytes(entry))));
   }
 
-  Status VisitLink(int parent, const std::string& leaf, const struct stat& info,
-                   const std::string& name, const std::string& below) {
-    char target[PATH_MAX];
-    const ssize_t n = ::readlinkat(parent, leaf.c_str(), target, sizeof target);
-    if (n < 0) return errno == EINVAL ? Changed(below) : Failed(below);
-    TarEntry entry = Describe(TarEntry::Type::kSymlink, info, name);
-    entry.target.assign(target, static_cast<std::size_t>(n));
   // Of such a file only its content tells the size.
   Status PackMadeUp(int fd, const struct stat& info, const std::string& name) {
     const auto content = sys::ReadAll(fd, kMaxMadeUpBytes);
@@ -347,6 +347,13 @@ class Packer {
     return out_.AddZeros(static_cast<std::int64_t>(TarPadding(entry.size)));
   }
 
+  Status VisitLink(int parent, const std::string& leaf, const struct stat& info,
+                   const std::string& name, const std::string& below) {
+    char target[PATH_MAX];
+    const ssize_t n = ::readlinkat(parent, leaf.c_str(), target, sizeof target);
+    if (n < 0) return errno == EINVAL ? Changed(below) : Failed(below);
+    TarEntry entry = Describe(TarEntry::Type::kSymlink, info, name);
+    entry.target.assign(target, static_cast<std::size_t>(n));
     return AddFirst(entry, info);
   }
 

@@ -333,6 +333,24 @@ TEST_F(TarTest, ExtendedAttributesAreRecordsIfTheyAreWanted) {
   const std::string tar = Pack("", false, true);
   EXPECT_NE(tar.find(record), std::string::npos);
   EXPECT_EQ(Gnu(tar, "--xattrs --xattrs-include='*' -tvvf - | grep -c user.some"), "1\n");
+  EXPECT_TRUE(end_.notes.empty());
+}
+
+TEST_F(TarTest, AttributesThatARecordCannotHoldAreToldAndNotChanged) {
+  Write(source_ / "file", "text");
+  const std::string file = source_ / "file";
+  if (::setxattr(file.c_str(), "user.a=b", "c", 1, 0) != 0) {
+    GTEST_SKIP() << "the file system of temporary files has no extended attributes";
+  }
+  ASSERT_EQ(::setxattr(file.c_str(), "user.empty", "", 0, 0), 0);
+  ASSERT_EQ(::setxattr(file.c_str(), "user.fine", "x", 1, 0), 0);
+  const std::string tar = Pack("", false, true);
+  EXPECT_NE(tar.find("SCHILY.xattr.user.fine=x\n"), std::string::npos);
+  EXPECT_EQ(tar.find("user.a"), std::string::npos);
+  EXPECT_EQ(tar.find("user.empty"), std::string::npos);
+  ASSERT_EQ(end_.notes.size(), 1U);
+  EXPECT_EQ(end_.notes[0].kind, wire::FileNoteKind::kAttributes);
+  EXPECT_EQ(end_.notes[0].names[0].name, "file");
 }
 
 }  // namespace

@@ -49,21 +49,6 @@ std::optional<std::string> WithoutGitIdentity(const std::string& content) {
   return content == kGitIdentity ? std::nullopt : std::optional<std::string>(content);
 }
 
-// The disk is this guest's own, so that a file that changes is a fault.
-Status AddNote(const wire::FileNote& note, std::vector<std::string>& left_out) {
-  const std::string first = note.names.empty() ? "" : Printable(note.names.front().name);
-  if (note.kind != wire::FileNoteKind::kSocket) {
-    return MakeError(
-        ErrorCode::kGuestUnavailable,
-        fmt::format("{} files changed while the guest read them, such as '{}'", note.count, first),
-        "try again");
-  }
-  left_out.push_back(note.count == 1
-                         ? fmt::format("the socket /{}", first)
-                         : fmt::format("the socket /{} and {} more", first, note.count - 1));
-  return OkStatus();
-}
-
 }  // namespace
 
 archive::LayerRules RulesOf(const TreeWish& wish) {
@@ -81,6 +66,24 @@ archive::LayerRules RulesOf(const TreeWish& wish) {
   rules.stamp =
       std::chrono::duration_cast<std::chrono::seconds>(wish.stamp.time_since_epoch()).count();
   return rules;
+}
+
+Status AddNote(const wire::FileNote& note, std::vector<std::string>& left_out) {
+  const std::string first = note.names.empty() ? "" : Printable(note.names.front().name);
+  const std::string files =
+      note.count == 1 ? "/" + first : fmt::format("/{} and {} more", first, note.count - 1);
+  if (note.kind == wire::FileNoteKind::kSocket) {
+    left_out.push_back("the socket " + files);
+    return OkStatus();
+  }
+  if (note.kind == wire::FileNoteKind::kAttributes) {
+    left_out.push_back("extended attributes that a layer cannot hold, of " + files);
+    return OkStatus();
+  }
+  return MakeError(
+      ErrorCode::kGuestUnavailable,
+      fmt::format("{} files changed while the guest read them, such as '{}'", note.count, first),
+      "try again");
 }
 
 Result<std::vector<std::string>> ReadTree(SupervisorLink& link, const TreeWish& wish, int layer_fd,

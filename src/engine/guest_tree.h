@@ -10,6 +10,7 @@
 #include "engine/instance/supervisor_link.h"
 #include "pyro/engine.h"
 #include "pyro/result.h"
+#include "wire/files.h"
 
 namespace pyro::engine {
 
@@ -22,6 +23,10 @@ struct TreeWish {
 // What an image has that the guest has not, and the other way round: without what each guest gets
 // by itself, and with the files that pyro writes there as an image should have them.
 archive::LayerRules RulesOf(const TreeWish& wish);
+
+// Adds a line for what the guest left out. kGuestUnavailable: it read files that changed. That is a
+// fault on a disk of its own.
+Status AddNote(const wire::FileNote& note, std::vector<std::string>& left_out);
 
 // Has the guest send its root, and writes the plain tar of a layer to `layer_fd` (borrowed).
 // Returns what it lacks, one line each, for people. Reports the phase "read". kGuestUnavailable:

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -44,6 +45,17 @@ TEST(GuestTreeTest, TheWorkspaceStaysBehindUnlessItIsWanted) {
     EXPECT_TRUE(RulesOf({.workspace = true}).emptied.contains(name)) << name;
   }
   EXPECT_EQ(RulesOf({.stamp = WallTime(std::chrono::seconds(7))}).stamp, 7);
+}
+
+TEST(GuestTreeTest, WhatTheGuestLeftOutIsToldAndWhatChangedIsAFault) {
+  std::vector<std::string> told;
+  EXPECT_TRUE(AddNote({wire::FileNoteKind::kSocket, 1, {{"a"}}}, told));
+  EXPECT_TRUE(AddNote({wire::FileNoteKind::kAttributes, 3, {{"b\n"}, {"c"}}}, told));
+  EXPECT_EQ(told, (std::vector<std::string>{
+                      "the socket /a",
+                      "extended attributes that a layer cannot hold, of /b\\x0a and 2 more"}));
+  EXPECT_EQ(AddNote({wire::FileNoteKind::kChanged, 1, {{"a"}}}, told).error().code,
+            ErrorCode::kGuestUnavailable);
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ namespace {
 constexpr std::array<std::string_view, 13> kOperations = {
     "read", "write", "stat",  "list",  "write_many", "make_directory", "remove",
     "move", "copy",  "watch", "patch", "pack",       "unpack"};
-constexpr std::array<std::string_view, 3> kNoteKinds = {"socket", "changed", "unreadable"};
+constexpr std::array<std::string_view, 4> kNoteKinds = {"socket", "changed", "unreadable",
+                                                        "attributes"};
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::int64_t kMaxErrno = 4095;  // Linux's own.
 

@@ -102,6 +102,7 @@ enum class FileNoteKind {
   kSocket,      // Left out.
   kChanged,     // Changed, or was gone, while it was read.
   kUnreadable,  // Of listed paths: left out.
+  kAttributes,  // Have extended attributes that a tar cannot hold, and that are left out.
 };
 std::string_view Name(FileNoteKind kind);
 struct FileName {

@@ -27,6 +27,8 @@ std::string_view InWords(wire::FileNoteKind kind) {
       return "left out as sockets";
     case wire::FileNoteKind::kChanged:
       return "changed while they were read and may be incomplete";
+    case wire::FileNoteKind::kAttributes:
+      return "without extended attributes that a tar cannot hold";
     case wire::FileNoteKind::kUnreadable:
       break;
   }

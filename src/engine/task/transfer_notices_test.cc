@@ -49,11 +49,13 @@ TEST(TransferNoticesTest, WhatTheGuestCouldNotReadAsItShouldIsNamed) {
   wire::FileEnd packed;
   packed.notes = {{wire::FileNoteKind::kSocket, 1, {{"d/sock"}}},
                   {wire::FileNoteKind::kChanged, 3, {{"a\x1b"}, {"b"}}},
-                  {wire::FileNoteKind::kUnreadable, 1, {{"c"}}}};
+                  {wire::FileNoteKind::kUnreadable, 1, {{"c"}}},
+                  {wire::FileNoteKind::kAttributes, 1, {{"d"}}}};
   EXPECT_EQ(ExportNotices({}, packed),
             (Notices{"left out as sockets: 'd/sock'",
                      "changed while they were read and may be incomplete: 'a\\x1b', 'b' and 1 more",
-                     "left out because the task's system cannot read them: 'c'"}));
+                     "left out because the task's system cannot read them: 'c'",
+                     "without extended attributes that a tar cannot hold: 'd'"}));
 }
 
 TEST(TransferNoticesTest, ABookHandsNoticesOnAndKeepsThem) {
