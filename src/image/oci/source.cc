@@ -183,11 +183,14 @@ std::string FormatImageSource(const ImageSource& source) {
 }
 
 Status CheckImageName(std::string_view name) {
-  const auto bad = [&](std::string_view why) {
+  const auto refuse = [&](std::string_view why, std::string hint) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("'{}' is no name for an environment: {}",
                                  Printable(name, kMaxImageNameBytes), why),
-                     "choose letters, digits and ._/:@- behind a small letter or digit");
+                     std::move(hint));
+  };
+  const auto bad = [&](std::string_view why) {
+    return refuse(why, "choose letters, digits and ._/:@- behind a small letter or digit");
   };
   if (name.empty() || name.size() > kMaxImageNameBytes) {
     return bad(fmt::format("it has not 1 to {} bytes", kMaxImageNameBytes));
@@ -203,7 +206,8 @@ Status CheckImageName(std::string_view name) {
   }
   if (IsImageSource(name)) return bad("it begins as a source does");
   if (name.starts_with("debian:") || FindCatalogEntry(name)) {
-    return bad("that name is kept for pyro's own environments");
+    return refuse("that name is kept for pyro's own environments",
+                  fmt::format("choose another one, such as my-{}", name));
   }
   return OkStatus();
 }

@@ -132,6 +132,8 @@ TEST(ImageName, RefusesWhatWouldBeMistakenForSomethingElse) {
     ASSERT_FALSE(status) << name;
     EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);
   }
+  EXPECT_EQ(CheckImageName("debian:12").error().hint, "choose another one, such as my-debian:12");
+  EXPECT_TRUE(CheckImageName("my-debian:12"));
 }
 
 TEST(ImageName, AStemHasNoEndingsOfArchives) {
