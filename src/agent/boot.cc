@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -131,19 +132,61 @@ const char* DiskPath(GuestDisk disk) {
   return base ? "/dev/vda" : "/dev/vdb";
 }
 
-Status MountBase(DeviceWatch& devices) {
-  const auto found = [] { return ::access(DiskPath(GuestDisk::kBase), F_OK) == 0; };
-  if (!devices.Until(found, Deadline::After(kDeviceWait))) {
-    return MakeError(ErrorCode::kNotFound, "there is no disk '/dev/vda'",
-                     "are the modules virtio_mmio and virtio_blk loaded?");
-  }
-  const char* const disk = DiskPath(GuestDisk::kBase);
-  Status status = Mount(disk, kBaseDirectory, "erofs", MS_RDONLY, nullptr);
+namespace {
+
+constexpr int kMaxLayers = 13;
+
+// The disks that lie on the base: the host says how many. 0 in the guests of the catalog.
+int LayerCount() {
+  const char* const word = ::getenv("pyro_layers");
+  const auto count = ParseInt(word == nullptr ? "0" : word);
+  return count && *count > 0 && *count <= kMaxLayers ? static_cast<int>(*count) : 0;
+}
+
+std::string LayerDisk(int layer) {
+  const std::string first = DiskPath(GuestDisk::kBase);
+  return first.substr(0, first.size() - 1) + static_cast<char>('b' + layer);
+}
+
+std::string LayerDirectory(int layer) { return fmt::format("{}/{}", kLayersDirectory, layer); }
+
+Status MountDisk(const char* disk, const char* directory) {
+  Status status = Mount(disk, directory, "erofs", MS_RDONLY, nullptr);
   // EINVAL: not of that type; ENODEV: a kernel without that type.
   if (!status && (status.error().sys_errno == EINVAL || status.error().sys_errno == ENODEV)) {
-    status = Mount(disk, kBaseDirectory, "ext4", MS_RDONLY, nullptr);
+    status = Mount(disk, directory, "ext4", MS_RDONLY, nullptr);
   }
   return status;
+}
+
+}  // namespace
+
+std::string LowerOptions() {
+  const int layers = LayerCount();
+  if (layers == 0) return fmt::format("lowerdir={}", kBaseDirectory);
+  std::string options = "userxattr,lowerdir=";
+  for (int layer = layers; layer > 0; --layer) options += LayerDirectory(layer) + ":";
+  return options + LayerDirectory(0);
+}
+
+Status MountBase(DeviceWatch& devices) {
+  const int layers = LayerCount();
+  const std::string base = DiskPath(GuestDisk::kBase);
+  const std::string last = layers == 0 ? base : LayerDisk(layers);
+  const auto found = [&] {
+    return ::access(base.c_str(), F_OK) == 0 && ::access(last.c_str(), F_OK) == 0;
+  };
+  if (!devices.Until(found, Deadline::After(kDeviceWait))) {
+    return MakeError(ErrorCode::kNotFound, fmt::format("there is no disk '{}'", last),
+                     "are the modules virtio_mmio and virtio_blk loaded?");
+  }
+  if (layers == 0) return MountDisk(base.c_str(), kBaseDirectory);
+  ::mkdir(kLayersDirectory, 0755);
+  PYRO_RETURN_IF_ERROR(MountDisk(base.c_str(), LayerDirectory(0).c_str()));
+  for (int layer = 1; layer <= layers; ++layer) {
+    PYRO_RETURN_IF_ERROR(MountDisk(LayerDisk(layer).c_str(), LayerDirectory(layer).c_str()));
+  }
+  return Mount("overlay", kBaseDirectory, "overlay", MS_RDONLY, LowerOptions().c_str());
 }
 
 void MakeModuleNodes() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "agent/device_watch.h"
@@ -13,9 +14,10 @@
 namespace pyro::agent {
 
 // The directories of the initramfs for the parts of the guest's root.
-inline constexpr const char* kBaseDirectory = "/base";  // The environment, read-only.
-inline constexpr const char* kDataDirectory = "/data";  // This guest's own disk.
-inline constexpr const char* kNewRoot = "/newroot";     // The overlay of the two.
+inline constexpr const char* kBaseDirectory = "/base";      // The environment, read-only.
+inline constexpr const char* kDataDirectory = "/data";      // This guest's own disk.
+inline constexpr const char* kNewRoot = "/newroot";         // The overlay of the two.
+inline constexpr const char* kLayersDirectory = "/layers";  // The base's disks, if it has several.
 
 // /dev, /proc, /sys, and the console as standard input, output and error.
 Status MountKernelFileSystems();
@@ -32,8 +34,13 @@ enum class GuestDisk { kBase, kData };
 // /dev/vda and /dev/vdb, or in user mode /dev/ubda and /dev/ubdb.
 const char* DiskPath(GuestDisk disk);
 
-// The base disk, erofs or ext4, on kBaseDirectory.
+// The base disk, erofs or ext4, on kBaseDirectory. If layers lie on it, each disk is mounted on a
+// directory of its own, and kBaseDirectory is an overlay of them.
 Status MountBase(DeviceWatch& devices);
+
+// The options by which an overlay has the base below it. Layers mark what they hide by attributes
+// that a user namespace can write: "userxattr".
+std::string LowerOptions();
 
 // The devices that the base's modules bring, as nodes in /dev: the kernel loads a module when its
 // node is first opened. Without modules for this kernel there are none. For after MountBase().

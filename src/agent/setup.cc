@@ -140,8 +140,8 @@ Status MountData() {
 
 // Ends with the overlay as the root directory of this process and of all that it will start.
 Status GuestRoot::EnterRoot() {
-  const std::string options = fmt::format("lowerdir={},upperdir={}/upper,workdir={}/work",
-                                          kBaseDirectory, kDataDirectory, kDataDirectory);
+  const std::string options = fmt::format("{},upperdir={}/upper,workdir={}/work", LowerOptions(),
+                                          kDataDirectory, kDataDirectory);
   PYRO_RETURN_IF_ERROR(Mount("overlay", kNewRoot, "overlay", 0, options.c_str()));
   const bool fills = BaseFills(kWorkspace);
   struct stat used {};

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/time.h"
 #include "base/try.h"
+#include "supervisor/base_disks.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/sparse_copy.h"
@@ -32,7 +33,7 @@ Result<vmm::MachineSpec> GuestMachine::OpenFiles(std::optional<vmm::FrozenGuest>
     PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config_.kernel, O_RDONLY));
     PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config_.initrd, O_RDONLY));
   }
-  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config_.base_disk, O_RDONLY));
+  PYRO_RETURN_IF_ERROR(OpenBaseDisks(config_, spec));
   PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::OpenFile(config_.directory / "data.img", O_RDWR));
   if (spec.resume_from && spec.resume_from->disk.valid()) {
     disk_is_the_templates_ = true;

@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/try.h"
+#include "supervisor/base_disks.h"
 #include "supervisor/console_log.h"
 #include "supervisor/start_program.h"
 #include "sys/errno_error.h"
@@ -62,7 +63,7 @@ Result<vmm::MachineSpec> OpenMachineFiles(const wire::SupervisorConfig& config,
   spec.kernel_arguments = {config.blank_disk.empty() ? kTemplateWithoutDisk : kTemplateWithDisk};
   PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config.kernel, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config.initrd, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config.base_disk, O_RDONLY));
+  PYRO_RETURN_IF_ERROR(OpenBaseDisks(config, spec));
   PYRO_ASSIGN_OR_RETURN(spec.data_disk, MakeDataDisk(config, draft));
   return spec;
 }

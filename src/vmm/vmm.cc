@@ -63,6 +63,17 @@ Status ValidateFiles(const MachineSpec& spec) {
   if (spec.data_disk.valid() && !IsOpenFor(spec.data_disk.get(), O_RDWR)) {
     return Invalid("the data disk must be open for reading and writing");
   }
+  if (spec.layer_disks.size() > kMaxLayerDisks) {
+    return Invalid(fmt::format("a machine has at most {} disks of layers", kMaxLayerDisks));
+  }
+  if (!spec.layer_disks.empty() && (!spec.base_disk.valid() || !spec.data_disk.valid())) {
+    return Invalid("disks of layers need a base disk and a data disk");
+  }
+  for (const sys::UniqueFd& layer : spec.layer_disks) {
+    if (!IsOpenFor(layer.get(), O_RDONLY)) {
+      return Invalid("the disk of a layer must be open for reading only");
+    }
+  }
   return OkStatus();
 }
 

@@ -1,5 +1,5 @@
-// The virtual machine monitor: makes guests out of a kernel, an initramfs and two disks, and
-// reports the end of each.
+// The virtual machine monitor: makes guests out of a kernel, an initramfs and disks, and reports
+// the end of each.
 //
 // All objects here belong to one thread. Only calls block that take a Deadline or name their
 // longest time. Every event to wait for has a descriptor, for the caller's event loop.
@@ -36,6 +36,9 @@ Result<Accelerator> ParseAccelerator(std::string_view name);
 
 // The most vCPUs that a guest may have: kMaxVcpuCount, or 1 in user mode.
 int MaxVcpus(Accelerator accelerator);
+
+// The kernel in user mode has 16 disks, a microvm 24 devices.
+inline constexpr std::size_t kMaxLayerDisks = 13;
 
 inline constexpr std::size_t kMaxKernelArgumentBytes = 1024;  // All extra ones together.
 
@@ -83,6 +86,9 @@ struct MachineSpec {
   sys::UniqueFd base_disk;
   // The next disk (vdb, ubdb), raw, open for reading and writing. May be absent.
   sys::UniqueFd data_disk;
+  // The disks after these two (vdc, ubdc and on), as base_disk: what lies on the base, the lowest
+  // first. At most kMaxLayerDisks, and none without the other two disks.
+  std::vector<sys::UniqueFd> layer_disks;
   std::optional<NetworkCard> network;  // Absent: the guest has no network device at all.
   Accelerator accelerator = Accelerator::kTcg;
   // At most one of the two. A frozen guest needs the same specification as when it was frozen,

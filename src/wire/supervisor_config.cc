@@ -25,6 +25,10 @@ constexpr Field kTemplateFields[] = {
     Row<TemplateConfig, &TemplateConfig::next_key>("next_key").To(16 * 1024).MayLack(),
 };
 
+constexpr Field kLayerDiskFields[] = {
+    Row<LayerDisk, &LayerDisk::path>("path").From(1),
+};
+
 // The kind that does not have a field.
 enum class Void { kNone, kOfTemplate, kOfSparePool };
 
@@ -56,6 +60,9 @@ constexpr ConfigField kConfigFields[] = {
     {ConfigRow<&SupervisorConfig::kernel>("kernel").From(kNotEmpty), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::initrd>("initrd").From(kNotEmpty), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::base_disk>("base_disk").From(kNotEmpty), Void::kOfSparePool},
+    // The text of an earlier pool does not have it.
+    {ConfigRow<&SupervisorConfig::layer_disks>("layer_disks").Of(kLayerDiskFields).To(64).MayLack(),
+     Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::blank_disk>("blank_disk"), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::vcpu_count>("vcpu_count").From(1).To(kMaxVcpuCount),
      Void::kOfSparePool},

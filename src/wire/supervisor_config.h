@@ -37,6 +37,10 @@ struct TemplateConfig {
   std::string next_key;
 };
 
+struct LayerDisk {
+  std::filesystem::path path;
+};
+
 struct SupervisorConfig {
   GuestKind kind = GuestKind::kVm;
   // An InstanceId; empty for a template. For a pool: the spare whose end to wait for, or
@@ -47,6 +51,7 @@ struct SupervisorConfig {
   std::filesystem::path kernel;
   std::filesystem::path initrd;
   std::filesystem::path base_disk;
+  std::vector<LayerDisk> layer_disks;  // As MachineSpec has them.
   // The image that data.img is a copy of, if no guest has used data.img yet. It may then become a
   // copy of the disk that a template has mounted. Empty: a guest has used data.img.
   std::filesystem::path blank_disk;

@@ -29,17 +29,20 @@ SupervisorConfig Example() {
 }
 
 // Of an environment's image; earlier texts do not have them.
-constexpr const char* kOfAnImage[] = {"workspace_user", "stop_signal"};
+constexpr const char* kOfAnImage[] = {"workspace_user", "stop_signal", "layer_disks"};
 
 TEST(SupervisorConfigTest, RoundTrip) {
   SupervisorConfig config = Example();
   config.workspace_user = "app:staff";
   config.stop_signal = 37;
+  config.layer_disks = {{"/e/layer-1.erofs"}, {"/e/layer-2.erofs"}};
   auto back = ParseSupervisorConfig(FormatSupervisorConfig(config));
   ASSERT_TRUE(back.ok()) << back.error().message;
   EXPECT_EQ(FormatSupervisorConfig(*back), FormatSupervisorConfig(config));
   EXPECT_EQ(back->workspace_user, "app:staff");
   EXPECT_EQ(back->stop_signal, 37);
+  ASSERT_EQ(back->layer_disks.size(), 2U);
+  EXPECT_EQ(back->layer_disks[1].path, "/e/layer-2.erofs");
 }
 
 // Pools keep such texts: a later version must read them.

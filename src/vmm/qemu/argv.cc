@@ -133,6 +133,11 @@ std::vector<std::string> MachineArguments(const std::string& program, const Mach
         {"-netdev", fmt::format("stream,id=net,server=off,addr.type=fd,addr.str={}", files.network),
          "-device", fmt::format("virtio-net-device,netdev=net,mac={}", spec.network->mac)});
   }
+  // Last: the kernel names disks in the order of the devices.
+  int layer = 0;
+  for (const FileAccess& file : files.layer_disks) {
+    AppendDisk(words, fmt::format("layer-{}", ++layer), file, true);
+  }
   return words;
 }
 

@@ -29,6 +29,7 @@ struct MachineFiles {
   FileAccess kernel;
   FileAccess initrd;
   FileAccess base_disk;
+  std::vector<FileAccess> layer_disks;
   int data_disk = -1;
   int network = -1;
   FileAccess memory;  // Given for a guest that is frozen, or to be frozen.

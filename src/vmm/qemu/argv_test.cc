@@ -154,6 +154,29 @@ TEST(ArgvTest, FilesOfThisUserAreOpenedByTheirPathsInTheJail) {
   EXPECT_EQ(lines.find("set=8"), std::string::npos) << lines;
 }
 
+TEST(ArgvTest, LayersAreReadOnlyDisksBehindAllOtherDevices) {
+  MachineFiles files = kFiles;
+  const std::string without = Lines(MachineArguments("qemu", MachineSpec(), files, {}));
+  files.layer_disks = {{.descriptor = -1, .path = "/vm/layer-1"}, {.descriptor = 12, .path = {}}};
+  const std::string lines = Lines(MachineArguments("qemu", MachineSpec(), files, {}));
+  ASSERT_TRUE(lines.starts_with(without)) << lines;
+  EXPECT_EQ(lines.substr(without.size()), R"(-blockdev
+driver=file,node-name=layer-1-file,filename=/vm/layer-1,locking=off,read-only=on
+-blockdev
+driver=raw,node-name=layer-1,file=layer-1-file,read-only=on
+-device
+virtio-blk-device,drive=layer-1,serial=layer-1
+-add-fd
+fd=12,set=12,opaque=layer-2
+-blockdev
+driver=file,node-name=layer-2-file,filename=/dev/fdset/12,locking=off,read-only=on
+-blockdev
+driver=raw,node-name=layer-2,file=layer-2-file,read-only=on
+-device
+virtio-blk-device,drive=layer-2,serial=layer-2
+)");
+}
+
 // A guest goes on only in the same machine, except the place of its memory and the way of its
 // start.
 TEST(ArgvTest, AFrozenGuestsMachineIsTheOneItWasFrozenIn) {

@@ -81,6 +81,11 @@ Result<Connections> Connect(MachineSpec& spec) {
   all.files.base_disk = all.Share(std::move(spec.base_disk), "base");
   all.files.data_disk = all.Pass(std::move(spec.data_disk));
   if (spec.network) all.files.network = all.Pass(std::move(spec.network->fd));
+  int layer = 0;
+  for (sys::UniqueFd& disk : spec.layer_disks) {
+    all.files.layer_disks.push_back(
+        all.Share(std::move(disk), fmt::format("layer-{}", ++layer).c_str()));
+  }
   ConnectMemory(spec, all);
   return all;
 }

@@ -226,6 +226,25 @@ TEST_F(QemuVmmTest, DisksComeInOrderAndTheBaseCannotBeWritten) {
   EXPECT_EQ(Ask("spoil"), "refused");
 }
 
+TEST_F(QemuVmmTest, LayersAreDisksBehindTheOtherTwoAndCannotBeWritten) {
+  const auto read_only = [](int size) {
+    const sys::UniqueFd file = FileOfSize(size);
+    auto opened = sys::OpenFile(fmt::format("/proc/self/fd/{}", file.get()), O_RDONLY);
+    EXPECT_TRUE(opened.ok());
+    return std::move(*opened);
+  };
+  spec_.base_disk = read_only(8 << 20);
+  spec_.data_disk = FileOfSize(16 << 20);
+  std::string disks = "vda ro 16384 vdb rw 32768";
+  for (std::size_t layer = 0; layer < kMaxLayerDisks; ++layer) {
+    spec_.layer_disks.push_back(read_only(static_cast<int>(layer + 1) << 20));
+    disks += fmt::format(" vd{} ro {}", static_cast<char>('c' + layer), (layer + 1) * 2048);
+  }
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(ReadLine(), "ready");
+  EXPECT_EQ(Ask("disks"), disks);
+}
+
 TEST_F(QemuVmmTest, AFullHostDiskIsAnErrorInTheGuestAndDoesNotPauseIt) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can mount a small file system for this test";
   sys::TestDirectory directory;

@@ -26,6 +26,9 @@ std::vector<std::string> KernelArguments(const std::string& program, const Machi
   if (!files.base_disk.empty())
     words.push_back(fmt::format("ubd{}rcd={}", disk++, files.base_disk));
   if (files.data_disk >= 0) words.push_back(fmt::format("ubd{}=@{}", disk++, files.data_disk));
+  for (const std::string& layer : files.layer_disks) {
+    words.push_back(fmt::format("ubd{}rcd={}", disk++, layer));
+  }
   if (spec.network) {
     // Several packets by one system call; nothing is left to a host that does not check sums.
     words.push_back(fmt::format("vec0:transport=fd,fd={},vec=1,gro=0,depth=64,mac={}",

@@ -20,7 +20,8 @@ struct KernelFiles {
   std::string initrd;     // A path in its jail.
   std::string base_disk;  // A path in its jail, or "@5" for descriptor 5; empty: none.
   int data_disk = -1;
-  int network = -1;  // A SOCK_SEQPACKET socket.
+  std::vector<std::string> layer_disks;  // Each as base_disk.
+  int network = -1;                      // A SOCK_SEQPACKET socket.
 };
 
 // argv of the kernel; `program` is its path in the jail.

@@ -40,6 +40,16 @@ pyro.debug=1
 )");
 }
 
+TEST(UsermodeArgvTest, LayersAreReadOnlyDisksBehindTheOtherTwo) {
+  KernelFiles files;
+  files.base_disk = "@5";
+  files.data_disk = 6;
+  files.layer_disks = {"/vm/base-1", "@7"};
+  const std::string words = Lines(KernelArguments("/vm/linux", MachineSpec(), files));
+  EXPECT_NE(words.find("ubd0rcd=@5\nubd1=@6\nubd2rcd=/vm/base-1\nubd3rcd=@7\n"), std::string::npos)
+      << words;
+}
+
 TEST(UsermodeArgvTest, WhatIsNotGivenIsNotThere) {
   const std::string words = Lines(KernelArguments("/vm/linux", MachineSpec(), KernelFiles()));
   EXPECT_EQ(words.find("ubd"), std::string::npos) << words;

@@ -91,6 +91,12 @@ Result<KernelConnections> UsermodeConnections(MachineSpec& spec) {
   PYRO_ASSIGN_OR_RETURN(all.files.base_disk,
                         ShareFile(std::move(spec.base_disk), kBaseInside, "@", all));
   all.files.data_disk = all.Pass(std::move(spec.data_disk));
+  int layer = 0;
+  for (sys::UniqueFd& one : spec.layer_disks) {
+    const std::string inside = fmt::format("{}-{}", kBaseInside, ++layer);
+    PYRO_ASSIGN_OR_RETURN(std::string path, ShareFile(std::move(one), inside.c_str(), "@", all));
+    all.files.layer_disks.push_back(std::move(path));
+  }
   if (spec.network) all.files.network = all.Pass(std::move(spec.network->fd));
   PYRO_RETURN_IF_ERROR(ShareKernel(std::move(spec.kernel), all.cell));
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd initrd, jail::MakeReopenable(std::move(spec.initrd)));

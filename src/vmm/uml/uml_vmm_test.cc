@@ -164,6 +164,20 @@ TEST_F(UmlVmmTest, DisksComeInOrderAndTheBaseCannotBeWritten) {
   EXPECT_EQ(Ask("spoil"), "refused");
 }
 
+TEST_F(UmlVmmTest, LayersAreDisksBehindTheOtherTwoAndCannotBeWritten) {
+  ASSERT_NO_FATAL_FAILURE(AddDisks(FileOfSize(16 << 20)));
+  std::string disks = "ubda ro 16384 ubdb rw 32768";
+  for (std::size_t layer = 0; layer < kMaxLayerDisks; ++layer) {
+    const sys::UniqueFd file = FileOfSize(static_cast<int>(layer + 1) << 20);
+    auto read_only = sys::OpenFile(fmt::format("/proc/self/fd/{}", file.get()), O_RDONLY);
+    ASSERT_TRUE(read_only.ok());
+    spec_.layer_disks.push_back(std::move(*read_only));
+    disks += fmt::format(" ubd{} ro {}", static_cast<char>('c' + layer), (layer + 1) * 2048);
+  }
+  ASSERT_NO_FATAL_FAILURE(Boot());
+  EXPECT_EQ(Ask("disks"), disks);
+}
+
 // As the kernel's own format for changes has it, which the guest can write there.
 TEST_F(UmlVmmTest, ADiskIsNeverTakenForAListOfChangesToAnotherFile) {
   sys::UniqueFd data = FileOfSize(16 << 20);
