@@ -17,6 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   PYRO_CHECK(manifest->base.name.find('/') == std::string::npos);
+  for (const auto& layer : manifest->layers) {
+    PYRO_CHECK(layer.name.find('/') == std::string::npos);
+  }
   for (const auto& module : manifest->modules) {
     PYRO_CHECK(module.name.find('/') == std::string::npos);
   }

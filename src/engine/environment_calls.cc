@@ -225,6 +225,7 @@ Result<EnvironmentDetails> LocalEngine::InspectEnvironment(const std::string& te
   details.kernel_package = manifest.kernel_package + " " + manifest.kernel_package_version;
   details.directory = installed.directory;
   details.files = {DescribeFile(manifest.base), DescribeFile(manifest.kernel)};
+  for (const auto& layer : manifest.layers) details.files.push_back(DescribeFile(layer));
   for (const auto& module : manifest.modules) details.modules.push_back(DescribeFile(module));
   for (const auto& package : manifest.packages) {
     details.packages.push_back(package.name + " " + package.version);

@@ -68,6 +68,7 @@ Status ConfigureSupervisor(const Context& context, const GuestParts& parts,
   config.kernel = parts.kernel;
   config.initrd = parts.initrd;
   config.base_disk = parts.environment.base_image;
+  for (const auto& layer : parts.environment.layer_images) config.layer_disks.push_back({layer});
   config.accelerator = NameOf(parts.machine);
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, SupervisorProgram());
   if (const auto image = ImageOf(parts.environment)) ConfigureGuest(*image, config);

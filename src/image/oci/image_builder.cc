@@ -7,13 +7,16 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "image/oci/config.h"
-#include "image/oci/unpack.h"
+#include "image/oci/layer_stack.h"
 #include "image/root_namespace.h"
 
 namespace pyro::image {
 
 OciImageBuilder::OciImageBuilder(const std::filesystem::path& cache_dir, ToolPaths tools)
-    : tools_(std::move(tools)), fetcher_(cache_dir, tools_) {}
+    : tools_(std::move(tools)),
+      fetcher_(cache_dir, tools_),
+      blobs_(std::filesystem::absolute(cache_dir) / "oci"),
+      layers_(std::filesystem::absolute(cache_dir) / "oci") {}
 
 Result<std::string> OciImageBuilder::OwnName(const ImageSource& source, Cancellation cancel) {
   return fetcher_.OwnName(source, cancel);
@@ -27,7 +30,7 @@ Result<std::string> OciImageBuilder::SourceDigest(const ImageSource& source,
 
 Result<BuiltImage> OciImageBuilder::Build(const ImageSource& source, const FetchOptions& options,
                                           const std::filesystem::path& work_dir,
-                                          const std::filesystem::path& base_erofs,
+                                          const std::filesystem::path& version_dir,
                                           const ProgressFn& progress, Cancellation cancel) {
   // Before the download: a host that cannot unpack is told so at once.
   for (const char* tool : {"skopeo", "umoci", "mkfs.erofs"}) {
@@ -38,10 +41,12 @@ Result<BuiltImage> OciImageBuilder::Build(const ImageSource& source, const Fetch
                         fetcher_.Fetch(source, options, work_dir, progress, cancel));
   PYRO_ASSIGN_OR_RETURN(ImageConfig config, ParseImageConfig(fetched.config_json));
   PYRO_RETURN_IF_ERROR(CheckRunsInGuests(config));
-  PYRO_ASSIGN_OR_RETURN(SealedImage sealed, UnpackAndSeal(tools_, root, fetched, work_dir,
-                                                          base_erofs, progress, cancel));
+  // Until the version has its links to the disks.
+  PYRO_ASSIGN_OR_RETURN(const sys::FileLock lock, blobs_.Enter(progress, cancel));
+  PYRO_ASSIGN_OR_RETURN(ImageDisks disks, MakeImageDisks(tools_, root, fetched, layers_, work_dir,
+                                                         version_dir, progress, cancel));
   if (!config.unusable.empty()) {
-    sealed.left_out.push_back(
+    disks.left_out.push_back(
         fmt::format("{} entries of the variables that are not NAME=VALUE, "
                     "as '{}'",
                     config.unusable.size(), Printable(config.unusable.front(), 80)));
@@ -54,7 +59,9 @@ Result<BuiltImage> OciImageBuilder::Build(const ImageSource& source, const Fetch
                   .layers = std::move(fetched.layers),
                   .layer_bytes = fetched.bytes,
                   .config = std::move(config),
-                  .left_out = std::move(sealed.left_out)};
+                  .left_out = std::move(disks.left_out)};
+  built.base = std::move(disks.base);
+  built.layers = std::move(disks.layers);
   built.tools = ToolVersions(tools_, {"skopeo", "umoci", "mkfs.erofs"});
   return built;
 }
@@ -75,7 +82,9 @@ Result<std::filesystem::path> OciImageBuilder::CompressedLayout(
 }
 
 Result<std::uint64_t> OciImageBuilder::PruneBlobs(const std::set<std::string>& kept_digests) {
-  return fetcher_.PruneBlobs(kept_digests);
+  PYRO_ASSIGN_OR_RETURN(const std::uint64_t blobs, fetcher_.PruneBlobs(kept_digests));
+  PYRO_ASSIGN_OR_RETURN(const std::uint64_t disks, layers_.Prune());
+  return blobs + disks;
 }
 
 }  // namespace pyro::image

@@ -8,8 +8,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "image/oci/blob_store.h"
 #include "image/oci/fetch.h"
+#include "image/oci/layer_store.h"
 #include "image/oci/source.h"
 #include "image/progress.h"
 #include "image/store/manifest.h"
@@ -21,6 +24,10 @@ namespace pyro::image {
 // A value: what of a manifest the image decides.
 struct BuiltImage {
   ImageRecord record;
+  // base.erofs, and the disks that lie on it, the lowest first. One with a digest is on the disk of
+  // this host already.
+  FileRecord base;
+  std::vector<FileRecord> layers;
   std::map<std::string, std::string> tools;  // Name to version of each tool that built it.
 };
 
@@ -36,11 +43,11 @@ class ImageBuilder {
   virtual Result<std::string> SourceDigest(const ImageSource& source, const FetchOptions& options,
                                            Cancellation cancel) = 0;
 
-  // Fetches the image and makes `base_erofs` of it. Temporary files are in `work_dir` (exists); on
-  // failure they are left there, and perhaps `base_erofs`.
+  // Fetches the image and makes its disks in `version_dir` (exists). Temporary files are in
+  // `work_dir` (exists); on failure they are left there, and perhaps some of the disks.
   virtual Result<BuiltImage> Build(const ImageSource& source, const FetchOptions& options,
                                    const std::filesystem::path& work_dir,
-                                   const std::filesystem::path& base_erofs,
+                                   const std::filesystem::path& version_dir,
                                    const ProgressFn& progress, Cancellation cancel) = 0;
 
   // An OCI layout below `work_dir` (exists) of the image that `record` is of, as it was fetched.
@@ -55,8 +62,8 @@ class ImageBuilder {
                                                          const ProgressFn& progress,
                                                          Cancellation cancel) = 0;
 
-  // Removes what pulls have kept for later pulls, except these digests. Returns the bytes freed: 0
-  // if another process is fetching an image.
+  // Removes what pulls have kept for later pulls, except these digests and the disks of installed
+  // versions. Returns the bytes freed: 0 if another process is fetching an image.
   virtual Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) = 0;
 };
 
@@ -71,7 +78,7 @@ class OciImageBuilder final : public ImageBuilder {
                                    Cancellation cancel) override;
   Result<BuiltImage> Build(const ImageSource& source, const FetchOptions& options,
                            const std::filesystem::path& work_dir,
-                           const std::filesystem::path& base_erofs, const ProgressFn& progress,
+                           const std::filesystem::path& version_dir, const ProgressFn& progress,
                            Cancellation cancel) override;
   Result<std::optional<std::filesystem::path>> KeptLayout(const ImageRecord& record,
                                                           const std::filesystem::path& work_dir,
@@ -86,6 +93,8 @@ class OciImageBuilder final : public ImageBuilder {
  private:
   const ToolPaths tools_;
   ImageFetcher fetcher_;
+  const BlobStore blobs_;
+  const LayerStore layers_;
 };
 
 }  // namespace pyro::image

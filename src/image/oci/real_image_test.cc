@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,7 @@ constexpr time_t kTime = 1'000'000'000;
 // A layer, written entry by entry.
 class Layer {
  public:
-  Layer() : archive_(archive_write_new(), &archive_write_free), bytes_(1 << 20) {
+  Layer() : archive_(archive_write_new(), &archive_write_free), bytes_(16 << 20) {
     archive_write_add_filter_gzip(archive_.get());
     archive_write_set_format_pax(archive_.get());
     archive_write_open_memory(archive_.get(), bytes_.data(), bytes_.size(), &used_);
@@ -124,7 +125,7 @@ class RealImage : public testing::Test {
     archive_read_open_memory(reader.get(), compressed.data(), compressed.size());
     archive_entry* entry = nullptr;
     EXPECT_EQ(archive_read_next_header(reader.get(), &entry), ARCHIVE_OK);
-    std::string plain(4 << 20, '\0');
+    std::string plain(16 << 20, '\0');
     plain.resize(
         static_cast<std::size_t>(archive_read_data(reader.get(), plain.data(), plain.size())));
     return plain;
@@ -133,14 +134,15 @@ class RealImage : public testing::Test {
   Result<SealedImage> Unpack() {
     const auto root = RootNamespace::Create({});
     if (!root) return root.error();
-    return UnpackAndSeal({}, *root, image_, directory_.path(), base(), {}, {});
+    return UnpackAndSeal({}, *root, image_, directory_.path(), base(), {}, {}, {});
   }
 
   fs::path base() const { return directory_.path() / "base.erofs"; }
 
   // What dump.erofs says of one path.
-  std::string Of(const std::string& path) const {
-    return Capture({}, {"dump.erofs", "--path=" + path, base().native()}).value_or("nothing");
+  std::string Of(const std::string& path) const { return Of(path, base()); }
+  static std::string Of(const std::string& path, const fs::path& disk) {
+    return Capture({}, {"dump.erofs", "--path=" + path, disk.native()}).value_or("nothing");
   }
 
   // dump.erofs shows no setuid bit.
@@ -262,6 +264,76 @@ TEST_F(RealImage, APullInstallsTheImageWithItsRecordAndLeavesNothingElse) {
   EXPECT_GT(store_.Remove("by-hand", {}).value(), 4096U);
   for (const auto& entry : fs::recursive_directory_iterator(blobs)) {
     EXPECT_FALSE(entry.is_regular_file()) << entry.path();
+  }
+}
+
+// Bytes that no compression makes smaller, so that a layer with them is a disk of its own.
+std::string Noise(unsigned seed) {
+  std::string bytes(5 << 20, '\0');
+  std::mt19937 random(seed);
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  return bytes;
+}
+
+TEST_F(RealImage, LargeLayersAreDisksThatHideWhatTheyRemove) {
+  std::vector<Layer> layers(2);
+  layers[0]
+      .Add("d", AE_IFDIR, 0755, 0, 0)
+      .Add("d/gone", AE_IFREG, 0644, 0, 0, "gone")
+      .Add("e", AE_IFDIR, 0755, 0, 0)
+      .Add("e/old", AE_IFREG, 0644, 0, 0, "old")
+      .Add("one", AE_IFREG, 0644, 0, 0, Noise(1));
+  layers[1]
+      .Add("d", AE_IFDIR, 0750, 7, 8)
+      .Add("d/.wh.gone", AE_IFREG, 0644, 0, 0)
+      .Add("e", AE_IFDIR, 0711, 33, 33)
+      .Add("e/.wh..wh..opq", AE_IFREG, 0644, 0, 0)
+      .Add("e/new", AE_IFREG, 0644, 0, 0, "new")
+      .Add("two", AE_IFREG, 0644, 0, 0, Noise(2));
+  Write(layers);
+  const auto pulled = Pull();
+  ASSERT_TRUE(pulled) << pulled.error().message << " " << pulled.error().hint;
+  ASSERT_EQ(pulled->environment.layer_images.size(), 1U);
+  const fs::path upper = pulled->environment.layer_images[0];
+  EXPECT_NE(Of("/d/gone", upper).find("char dev"), std::string::npos) << Of("/d/gone", upper);
+  EXPECT_NE(Of("/d", upper).find("Uid: 7   Gid: 8  Access: 0750"), std::string::npos)
+      << Of("/d", upper);
+  EXPECT_NE(Of("/d", upper).find("2001-09-09"), std::string::npos) << Of("/d", upper);
+  EXPECT_EQ(Of("/e", upper).find("Xattr size: 0"), std::string::npos) << Of("/e", upper);
+  EXPECT_NE(Of("/e", upper).find("Uid: 33"), std::string::npos) << Of("/e", upper);
+  EXPECT_NE(Of("/e/new", upper).find("Access"), std::string::npos);
+  EXPECT_EQ(Of("/one", upper).find("Access"), std::string::npos);
+  EXPECT_NE(Of("/one", pulled->environment.base_image).find("Access"), std::string::npos);
+  EXPECT_TRUE(store_.Inspect("by-hand", CheckDepth::kDigests));
+  // Another name takes the same disks from the store.
+  const auto again = store_.Pull({.source = "oci-layout:" + image_.layout.native(), .name = "two"},
+                                 PullMode::kIfNeeded, {}, {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_TRUE(again->built);
+  EXPECT_TRUE(fs::equivalent(again->environment.layer_images[0], upper));
+  EXPECT_TRUE(fs::equivalent(again->environment.base_image, pulled->environment.base_image));
+  EXPECT_LT(store_.Remove("by-hand", {}).value(), 1U << 20) << "the other name has the disks";
+  EXPECT_GT(store_.Remove("two", {}).value(), 20U << 20);
+  EXPECT_TRUE(fs::is_empty(directory_.path() / "cache/oci/layers"));
+}
+
+TEST_F(RealImage, ALayerThatNeedsThoseBelowItIsOneDiskWithThem) {
+  std::vector<Layer> layers(3);
+  layers[0].Add("d", AE_IFDIR, 0700, 7, 8).Add("one", AE_IFREG, 0644, 0, 0, Noise(1));
+  layers[1].Add("d/f", AE_IFREG, 0644, 0, 0, "f").Add("two", AE_IFREG, 0644, 0, 0, Noise(2));
+  layers[2].Add("three", AE_IFREG, 0644, 0, 0, Noise(3));
+  Write(layers);
+  for (const char* name : {"first", "from the store"}) {
+    const auto pulled = store_.Pull({.source = "oci-layout:" + image_.layout.native(),
+                                     .name = name == std::string("first") ? "a" : "b"},
+                                    PullMode::kIfNeeded, {}, {});
+    ASSERT_TRUE(pulled) << pulled.error().message << " " << pulled.error().hint;
+    const InstalledEnvironment& found = pulled->environment;
+    ASSERT_EQ(found.layer_images.size(), 1U) << name;
+    EXPECT_NE(Of("/d", found.base_image).find("Uid: 7   Gid: 8  Access: 0700"), std::string::npos)
+        << Of("/d", found.base_image);
+    EXPECT_NE(Of("/two", found.base_image).find("Access"), std::string::npos);
+    EXPECT_NE(Of("/three", found.layer_images[0]).find("Access"), std::string::npos);
   }
 }
 

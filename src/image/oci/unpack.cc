@@ -204,8 +204,8 @@ Result<SealedImage> UnpackLayers(const RootNamespace& root, const FetchedImage& 
 
 Result<SealedImage> UnpackAndSeal(const ToolPaths& tools, const RootNamespace& root,
                                   const FetchedImage& image, const fs::path& work_dir,
-                                  const fs::path& base_erofs, const ProgressFn& progress,
-                                  Cancellation cancel) {
+                                  const fs::path& base_erofs, const TreeFn& before_seal,
+                                  const ProgressFn& progress, Cancellation cancel) {
   for (const char* tool : {"umoci", "mkfs.erofs"}) PYRO_RETURN_IF_ERROR(tools.Find(tool));
   if (progress) progress({"extract", "", std::nullopt});
   const fs::path tree = work_dir / kRootName;
@@ -219,6 +219,7 @@ Result<SealedImage> UnpackAndSeal(const ToolPaths& tools, const RootNamespace& r
     sealed = UnpackLayers(root, image, work_dir, {"GOMAXPROCS=1"}, words, progress, cancel);
   }
   if (!sealed) return sealed;
+  if (before_seal) PYRO_RETURN_IF_ERROR(before_seal(tree));
   PYRO_RETURN_IF_ERROR(SealTree(root, tree, base_erofs, {}, work_dir, progress, cancel));
   PYRO_RETURN_IF_ERROR(root.RemoveTree(tree));
   return sealed;

@@ -59,7 +59,7 @@ class UnpackTest : public testing::Test {
     const auto root = RootNamespace::Create(tools_.paths());
     if (!root) return root.error();
     return UnpackAndSeal(tools_.paths(), *root, image_, directory_.path(),
-                         directory_.path() / "base.erofs", progress, cancel);
+                         directory_.path() / "base.erofs", {}, progress, cancel);
   }
 
   std::string Read(std::string_view name) const {

@@ -28,7 +28,6 @@ namespace fs = std::filesystem;
 Manifest WithKernelOf(const Manifest& provider) {
   Manifest manifest;
   manifest.catalog_version = kCatalogVersion;
-  manifest.base.name = "base.erofs";
   manifest.kernel.name = provider.kernel.name;
   for (const FileRecord& module : provider.modules)
     manifest.modules.push_back({module.name, 0, {}});
@@ -110,9 +109,10 @@ Result<InstalledEnvironment> EnvironmentStore::InstallImage(
   // First, because a prune may remove them while the image is fetched.
   PYRO_RETURN_IF_ERROR(ShareFiles(kernel, SharedFiles::kKernel, version));
   Manifest manifest = WithKernelOf(kernel.manifest);
-  PYRO_ASSIGN_OR_RETURN(
-      BuiltImage built,
-      images_.Build(source, options, scratch, version / manifest.base.name, progress, cancel));
+  PYRO_ASSIGN_OR_RETURN(BuiltImage built,
+                        images_.Build(source, options, scratch, version, progress, cancel));
+  manifest.base = std::move(built.base);
+  manifest.layers = std::move(built.layers);
   manifest.environment = name;
   manifest.tools = std::move(built.tools);
   manifest.image = std::move(built.record);

@@ -293,7 +293,26 @@ TEST_F(ImagesTest, AFolderThatClaimsTheNameOfAnotherIsNoImage) {
   EXPECT_TRUE(store_.Find(kImage)) << "its manifest says who it is";
 }
 
+TEST_F(ImagesTest, DisksOfLayersAreFilesOfTheVersion) {
+  images_.layer_contents = {"layer 1", "layer 2"};
+  const auto pulled = Pull();
+  ASSERT_TRUE(pulled);
+  const InstalledEnvironment& found = pulled->environment;
+  ASSERT_EQ(found.layer_images.size(), 2U);
+  EXPECT_EQ(found.layer_images[1], found.directory / "layer-2.erofs");
+  std::uint64_t size = found.manifest.base.size + found.manifest.kernel.size + 14;
+  for (const FileRecord& module : found.manifest.modules) size += module.size;
+  EXPECT_EQ(found.size_bytes, size) << "each disk counts";
+  fs::permissions(found.layer_images[1], fs::perms::owner_all);
+  std::ofstream(found.layer_images[1]) << "layer 3";
+  EXPECT_TRUE(store_.Inspect(kImage, CheckDepth::kSizes));
+  EXPECT_FALSE(store_.Inspect(kImage, CheckDepth::kDigests));
+  fs::remove(found.layer_images[1]);
+  EXPECT_FALSE(store_.Inspect(kImage, CheckDepth::kSizes));
+}
+
 TEST_F(ImagesTest, ATagIsTheSameFilesUnderAnotherName) {
+  images_.layer_contents = {"layer 1"};
   const auto pulled = Pull();
   ASSERT_TRUE(pulled);
   const auto tagged = store_.Tag("oci:registry.example/team/app:1", "mine");
@@ -301,6 +320,8 @@ TEST_F(ImagesTest, ATagIsTheSameFilesUnderAnotherName) {
   EXPECT_EQ(tagged->name, "mine");
   EXPECT_EQ(tagged->digest, pulled->environment.digest);
   EXPECT_EQ(InodeOf(tagged->base_image), InodeOf(pulled->environment.base_image));
+  ASSERT_EQ(tagged->layer_images.size(), 1U);
+  EXPECT_EQ(InodeOf(tagged->layer_images[0]), InodeOf(pulled->environment.layer_images[0]));
   EXPECT_EQ(InodeOf(tagged->kernel), InodeOf(pulled->environment.kernel));
   EXPECT_EQ(tagged->manifest.image->source, kSource);
   ASSERT_TRUE(store_.Remove(kImage, {}));

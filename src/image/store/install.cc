@@ -36,6 +36,7 @@ struct NamedFile {
 std::vector<NamedFile> Files(const fs::path& directory, Manifest& manifest) {
   std::vector<NamedFile> files = {{directory / manifest.base.name, &manifest.base},
                                   {directory / manifest.kernel.name, &manifest.kernel}};
+  for (auto& layer : manifest.layers) files.push_back({directory / layer.name, &layer});
   for (auto& module : manifest.modules)
     files.push_back({directory / "modules" / module.name, &module});
   return files;
@@ -45,6 +46,8 @@ Status SealFile(const NamedFile& file) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file.path, O_RDONLY | O_NOFOLLOW));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", file.path.native());
+  // The builder has hashed and synced it.
+  if (!file.record->sha256.empty()) return OkStatus();
   file.record->size = static_cast<std::uint64_t>(info.st_size);
   PYRO_ASSIGN_OR_RETURN(file.record->sha256, Sha256OfFile(fd.get(), file.path));
   if (::fchmod(fd.get(), 0444) != 0) return sys::ErrnoError(errno, "chmod", file.path.native());
@@ -124,6 +127,9 @@ Result<InstalledEnvironment> LoadVersion(std::string_view name, const fs::path& 
   installed.name = name;
   installed.directory = directory;
   installed.base_image = directory / manifest.base.name;
+  for (const auto& layer : manifest.layers) {
+    installed.layer_images.push_back(directory / layer.name);
+  }
   installed.kernel = directory / manifest.kernel.name;
   for (const auto& module : manifest.modules)
     installed.modules.push_back(directory / "modules" / module.name);
@@ -178,6 +184,9 @@ Status ShareFiles(const InstalledEnvironment& from, SharedFiles what, const fs::
     PYRO_RETURN_IF_ERROR(LinkOrCopy(module, directory / "modules" / module.filename()));
   }
   if (what == SharedFiles::kKernel) return OkStatus();
+  for (const auto& layer : from.layer_images) {
+    PYRO_RETURN_IF_ERROR(LinkOrCopy(layer, directory / layer.filename()));
+  }
   return LinkOrCopy(from.base_image, directory / from.base_image.filename());
 }
 

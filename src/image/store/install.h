@@ -19,8 +19,8 @@ Result<InstalledEnvironment> LoadVersion(std::string_view name,
 // Hashes every file against the manifest. kDataLoss names the first that differs.
 Status VerifyDigests(const InstalledEnvironment& environment);
 
-// Adds sizes and digests to `manifest`, writes it into `directory`, and makes everything there
-// durable and read-only.
+// Adds the sizes and digests that are not in `manifest` yet, writes it into `directory`, and makes
+// everything there durable and read-only.
 Status SealVersion(const std::filesystem::path& directory, Manifest& manifest);
 
 // The last step of SealVersion.

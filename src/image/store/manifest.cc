@@ -22,6 +22,7 @@ constexpr std::size_t kMaxTools = 32;
 constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxLayers = 4096;
 constexpr std::size_t kMaxLeftOut = 256;
+constexpr std::string_view kModules = "modules";  // The directory beside the files.
 
 Error BrokenManifest(std::string_view what) {
   return MakeError(ErrorCode::kDataLoss,
@@ -87,6 +88,7 @@ constexpr Field kManifestFields[] = {
     Row<Manifest, &Manifest::catalog_version>("catalog_version"),
     Row<Manifest, &Manifest::built_at>("built_at"),
     Row<Manifest, &Manifest::base>("base").Of(kFileFields),
+    Row<Manifest, &Manifest::layers>("layers").Of(kFileFields).To(kMaxLayerFiles).MayLack(),
     Row<Manifest, &Manifest::kernel>("kernel").Of(kFileFields),
     Row<Manifest, &Manifest::modules>("modules").Of(kFileFields),
     Row<Manifest, &Manifest::kernel_release>("kernel_release"),
@@ -120,6 +122,13 @@ Status CheckFiles(const Manifest& manifest) {
   PYRO_RETURN_IF_ERROR(CheckFile(manifest.kernel));
   if (manifest.modules.size() > kMaxModules) return BrokenManifest("too many modules");
   if (manifest.packages.size() > kMaxPackages) return BrokenManifest("too many packages");
+  std::set<std::string> names = {manifest.base.name, manifest.kernel.name, std::string(kModules)};
+  for (const FileRecord& layer : manifest.layers) {
+    PYRO_RETURN_IF_ERROR(CheckFile(layer));
+    if (!names.insert(layer.name).second) {
+      return BrokenManifest(fmt::format("the file '{}' is listed twice", layer.name));
+    }
+  }
   std::set<std::string> seen;
   for (const FileRecord& module : manifest.modules) {
     PYRO_RETURN_IF_ERROR(CheckFile(module));
@@ -182,6 +191,7 @@ std::string ContentDigest(const Manifest& manifest) {
     text += fmt::format("{} {} {}\n", role, file.name, file.sha256);
   };
   add("base", manifest.base);
+  for (const auto& layer : manifest.layers) add("layer", layer);
   add("kernel", manifest.kernel);
   for (const auto& module : manifest.modules) add("module", module);
   return Sha256Hex(text);

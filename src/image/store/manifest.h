@@ -20,6 +20,7 @@ namespace pyro::image {
 inline constexpr int kManifestSchema = 1;
 inline constexpr std::size_t kMaxManifestBytes = 4 * 1024 * 1024;
 inline constexpr std::size_t kMaxModules = 64;
+inline constexpr std::size_t kMaxLayerFiles = 13;  // As a machine has disks for them.
 
 struct FileRecord {
   std::string name;        // A plain file name: never a separator, "." or "..".
@@ -78,6 +79,7 @@ struct Manifest {
   std::string catalog_version;
   std::string built_at;             // RFC 3339, UTC.
   FileRecord base;                  // In the version's directory.
+  std::vector<FileRecord> layers;   // There, too: disks that lie on the base, the lowest first.
   FileRecord kernel;                // In the version's directory.
   std::vector<FileRecord> modules;  // In its modules/, in the order in which they must be loaded.
   std::string kernel_release;       // `uname -r` in the guest.
@@ -90,8 +92,8 @@ struct Manifest {
   std::optional<CommitRecord> commit;        // Of one that was committed.
 };
 
-// Identifies the content: SHA-256 over the names and digests of base, kernel and modules. 64
-// hexadecimal digits.
+// Identifies the content: SHA-256 over the names and digests of base, layers, kernel and
+// modules. 64 hexadecimal digits.
 std::string ContentDigest(const Manifest& manifest);
 
 std::string FormatManifest(const Manifest& manifest);

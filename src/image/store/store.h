@@ -21,13 +21,14 @@ namespace pyro::image {
 
 // One immutable version on disk. A value; its files stay until they are pruned.
 struct InstalledEnvironment {
-  std::string name;                            // debian:12, registry.example/team/app:1
-  std::string digest;                          // ContentDigest of the manifest.
-  std::filesystem::path directory;             // Of this version.
-  std::filesystem::path base_image;            // EROFS, read-only.
-  std::filesystem::path kernel;                // A bzImage.
-  std::vector<std::filesystem::path> modules;  // In load order.
-  std::uint64_t size_bytes = 0;                // Of all its files.
+  std::string name;                                 // debian:12, registry.example/team/app:1
+  std::string digest;                               // ContentDigest of the manifest.
+  std::filesystem::path directory;                  // Of this version.
+  std::filesystem::path base_image;                 // EROFS, read-only.
+  std::vector<std::filesystem::path> layer_images;  // The same; on the base, the lowest first.
+  std::filesystem::path kernel;                     // A bzImage.
+  std::vector<std::filesystem::path> modules;       // In load order.
+  std::uint64_t size_bytes = 0;                     // Of all its files.
   Manifest manifest;
 };
 

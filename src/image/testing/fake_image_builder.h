@@ -17,8 +17,9 @@ namespace pyro::image {
 
 class FakeImageBuilder final : public ImageBuilder {
  public:
-  std::string content = "image 1";  // Another content makes another version.
-  std::string own_name;             // Of an archive.
+  std::string content = "image 1";          // Another content makes another version.
+  std::vector<std::string> layer_contents;  // Of the disks on the base.
+  std::string own_name;                     // Of an archive.
   std::string source_digest = "sha256:" + std::string(64, '1');
   std::vector<std::string> layers = {"sha256:" + std::string(64, '3')};
   ImageConfig config = {.architecture = "amd64", .os = "linux"};
@@ -42,7 +43,7 @@ class FakeImageBuilder final : public ImageBuilder {
 
   Result<BuiltImage> Build(const ImageSource& source, const FetchOptions& given,
                            const std::filesystem::path& work_dir,
-                           const std::filesystem::path& base_erofs, const ProgressFn& progress,
+                           const std::filesystem::path& version_dir, const ProgressFn& progress,
                            Cancellation) override {
     ++builds;
     options = given;
@@ -52,8 +53,13 @@ class FakeImageBuilder final : public ImageBuilder {
     if (before_files) {
       if (Status status = before_files(work_dir); !status) return std::move(status).error();
     }
-    std::ofstream(base_erofs) << content;
     BuiltImage built;
+    built.base.name = "base.erofs";
+    std::ofstream(version_dir / built.base.name) << content;
+    for (std::size_t layer = 0; layer < layer_contents.size(); ++layer) {
+      built.layers.push_back({.name = "layer-" + std::to_string(layer + 1) + ".erofs"});
+      std::ofstream(version_dir / built.layers.back().name) << layer_contents[layer];
+    }
     built.record = {.source = FormatImageSource(source),
                     .source_digest = source.digest.empty() ? source_digest : source.digest,
                     .manifest_digest = "sha256:" + std::string(64, '2'),

@@ -1,0 +1,32 @@
+// The tar of a layer: read for the names that it has, and written for the marks of a disk.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "archive/tar.h"
+#include "image/oci/layer_plan.h"
+#include "image/tools.h"
+#include "pyro/result.h"
+
+namespace pyro::image {
+
+using EntryFn = std::function<void(const archive::Entry&)>;
+
+// Decompresses the layer `blob` into the new file `plain`, and calls `on_entry` for each entry, if
+// there is one. Returns the bytes written. kDataLoss: it is no whole tar, or has attributes that
+// an overlay would take for its own. kCancelled, kNoSpace.
+Result<std::uint64_t> DecompressLayer(const std::filesystem::path& blob,
+                                      const std::filesystem::path& plain, const EntryFn& on_entry,
+                                      Cancellation cancel);
+
+// A tar for GNU tar that puts `marks` into the unpacked tree of a group: whiteouts as overlayfs has
+// them, and the directories about them with their owners, modes and times. `plain_layers`
+// are the tars of the group, the lowest first. Errors as DecompressLayer.
+Status WriteMarks(const std::filesystem::path& file, const LayerMarks& marks,
+                  const std::vector<std::filesystem::path>& plain_layers, Cancellation cancel);
+
+}  // namespace pyro::image
