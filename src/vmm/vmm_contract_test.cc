@@ -378,6 +378,21 @@ TEST_P(VmmContractTest, ImpossibleSpecificationsAreRefused) {
       [](MachineSpec& spec) {
         spec.network = NetworkCard{.fd = FileOf(""), .mac = "52:54:00:12:34:56,script=/x"};
       },
+      [](MachineSpec& spec) {  // Layers lie on a base, and behind a data disk.
+        spec.layer_disks.push_back(sys::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+      },
+      [](MachineSpec& spec) {
+        for (std::size_t disk = 0; disk <= kMaxLayerDisks + 1; ++disk) {
+          sys::UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+          (disk == 0 ? spec.base_disk : spec.layer_disks.emplace_back()) = std::move(file);
+        }
+        spec.data_disk = FileOf("");
+      },
+      [](MachineSpec& spec) {  // One that the guest could write.
+        spec.base_disk = sys::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        spec.data_disk = FileOf("");
+        spec.layer_disks.push_back(FileOf(""));
+      },
   };
   for (const auto& spoil : spoilers) {
     auto spec = subject_->Spec();

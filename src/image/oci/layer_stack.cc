@@ -214,7 +214,7 @@ Status StackMaker::MakeDisk(Job& job) {
   if (!is_lowest) {
     marks = names.Finish();
     job.needs_below = !marks;
-    if (job.needs_below) return OkStatus();
+    if (job.needs_below) return sys::RemoveTree(job.directory);
     if (!marks->empty()) PYRO_RETURN_IF_ERROR(WriteMarks(marks_file, *marks, plain, cancel_));
   }
   const auto mark = [&](const fs::path& tree) -> Status {
