@@ -194,6 +194,10 @@ std::string ContentDigest(const Manifest& manifest) {
   for (const auto& layer : manifest.layers) add("layer", layer);
   add("kernel", manifest.kernel);
   for (const auto& module : manifest.modules) add("module", module);
+  // Two images may have all their disks in common.
+  if (manifest.image && !manifest.image->config_digest.empty()) {
+    text += fmt::format("config {}\n", manifest.image->config_digest);
+  }
   return Sha256Hex(text);
 }
 

@@ -92,8 +92,8 @@ struct Manifest {
   std::optional<CommitRecord> commit;        // Of one that was committed.
 };
 
-// Identifies the content: SHA-256 over the names and digests of base, layers, kernel and
-// modules. 64 hexadecimal digits.
+// Identifies the content: SHA-256 over the names and digests of base, layers, kernel and modules,
+// and over the digest of an image's configuration. 64 hexadecimal digits.
 std::string ContentDigest(const Manifest& manifest);
 
 std::string FormatManifest(const Manifest& manifest);

@@ -253,5 +253,16 @@ TEST(Manifest, ContentDigestStandsForTheFilesAndTheirOrder) {
   EXPECT_NE(ContentDigest(other), stacked);
 }
 
+TEST(Manifest, ImagesOfTheSameDisksDifferByTheirConfiguration) {
+  Manifest image = SampleOfImage();
+  const std::string of_an_earlier_pyro = ContentDigest(image);
+  EXPECT_EQ(of_an_earlier_pyro, ContentDigest(Sample()));
+  image.image->config_digest = "sha256:" + std::string(64, '5');
+  const std::string digest = ContentDigest(image);
+  EXPECT_NE(digest, of_an_earlier_pyro);
+  image.image->config_digest = "sha256:" + std::string(64, '6');
+  EXPECT_NE(ContentDigest(image), digest);
+}
+
 }  // namespace
 }  // namespace pyro::image
