@@ -138,6 +138,7 @@ inline constexpr std::size_t kMaxEndText = 2000;
 // The hints that a patch may have. Another one is the word of a hostile guest, and is not shown.
 namespace patch_hint {
 inline constexpr std::string_view kMakeAgain = "make the patch from what the file has now";
+inline constexpr std::string_view kHasIt = "the file has this change already";
 inline constexpr std::string_view kNames = "directory and strip say where names begin";
 inline constexpr std::string_view kApplyAgain =
     "nothing was changed; apply it again when that program is done";
@@ -146,8 +147,8 @@ inline constexpr std::string_view kApplyThere = "apply a patch for it there";
 inline constexpr std::string_view kInParts = "apply it in parts";
 inline constexpr std::string_view kPutBack =
     "put the old content back, and remove the directory that has it";
-inline constexpr std::array kAll = {kMakeAgain,  kNames,   kApplyAgain, kBehindLink,
-                                    kApplyThere, kInParts, kPutBack};
+inline constexpr std::array kAll = {kMakeAgain,  kHasIt,      kNames,   kApplyAgain,
+                                    kBehindLink, kApplyThere, kInParts, kPutBack};
 }  // namespace patch_hint
 
 // A hunk of a patch that was found at another line than the patch says.
