@@ -66,7 +66,8 @@ class Copied : public archive::Source {
 
  private:
   static bool Holds(std::string_view bytes, std::string_view name) {
-    return ::memmem(bytes.data(), bytes.size(), name.data(), name.size()) != nullptr;
+    return !bytes.empty() &&  // The end of a stream is a view of nothing.
+           ::memmem(bytes.data(), bytes.size(), name.data(), name.size()) != nullptr;
   }
 
   void Look(std::string_view bytes) {
