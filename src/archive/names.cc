@@ -37,7 +37,9 @@ Result<std::string> CleanName(std::string_view name, ErrorCode bad) {
 Status LinkGuard::Add(const std::string& name) {
   if (!links_.insert(name).second) return OkStatus();
   bytes_ += name.size() + kBytesPerName;
-  if (bytes_ > kMaxKeptNameBytes) return MakeError(ErrorCode::kLimit, "too many links or left-out files");
+  if (bytes_ > kMaxKeptNameBytes) {
+    return MakeError(ErrorCode::kLimit, "too many links or left-out files");
+  }
   return OkStatus();
 }
 

@@ -22,8 +22,8 @@ struct ImageConfig {
   std::string os;
   std::vector<std::string> env;       // NAME=VALUE, each name once.
   std::vector<std::string> unusable;  // Entries of another form, which set nothing; never stored.
-  std::string working_dir;       // Absolute, or empty.
-  std::string user;              // USER[:GROUP], names or numbers; to be resolved in the guest.
+  std::string working_dir;            // Absolute, or empty.
+  std::string user;  // USER[:GROUP], names or numbers; to be resolved in the guest.
   std::vector<std::string> entrypoint;
   std::vector<std::string> command;
   std::string stop_signal;  // SIGTERM, RTMIN+3 or a number; or empty.
