@@ -17,13 +17,12 @@
 #include "archive/pack.h"
 #include "base/check.h"
 #include "sys/files.h"
+#include "tar_checksums.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace pyro;
-
-constexpr std::size_t kBlock = 512;
 
 // A directory in memory; of each input its own, because a fuzzer ends without any clean-up.
 class Sandbox {
@@ -58,21 +57,6 @@ class Sandbox {
   fs::path path_;
 };
 
-// Sums that a fuzzer would not find: of every block that could be a header.
-std::string WithChecksums(std::string bytes) {
-  bytes.resize((bytes.size() + kBlock - 1) / kBlock * kBlock);
-  for (std::size_t at = 0; at < bytes.size(); at += kBlock) {
-    if (std::string_view(bytes).substr(at + 257, 5) != "ustar") continue;
-    bytes.replace(at + 148, 8, 8, ' ');
-    unsigned sum = 0;
-    for (std::size_t i = 0; i < kBlock; ++i) sum += static_cast<unsigned char>(bytes[at + i]);
-    for (int digit = 5; digit >= 0; --digit, sum /= 8) {
-      bytes[at + 148 + static_cast<std::size_t>(digit)] = static_cast<char>('0' + sum % 8);
-    }
-  }
-  return bytes + std::string(2 * kBlock, '\0');
-}
-
 sys::UniqueFd FdOf(std::string_view bytes) {
   sys::UniqueFd fd(::memfd_create("archive", MFD_CLOEXEC));
   PYRO_CHECK(sys::WriteAll(fd.get(), bytes).ok() && ::lseek(fd.get(), 0, SEEK_SET) == 0);
@@ -85,7 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const Sandbox sandbox;
   std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if (data[0] % 4 != 0) bytes = WithChecksums(std::move(bytes));
+  if (data[0] % 4 != 0) bytes = WholeArchive(std::move(bytes));
   pyro::archive::Operation operation;
   operation.max_bytes = 1 << 20;
 

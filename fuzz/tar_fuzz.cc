@@ -8,28 +8,10 @@
 
 #include "agent/tar_format.h"
 #include "base/check.h"
+#include "tar_checksums.h"
 
 using namespace pyro;
 using agent::TarEntry;
-
-namespace {
-
-// No input that is made by chance has the checksum of its header.
-void SetChecksums(std::string& bytes) {
-  constexpr std::size_t kBlock = 512;
-  for (std::size_t at = 0; at + kBlock <= bytes.size(); at += kBlock) {
-    if (bytes.compare(at + 257, 5, "ustar") != 0) continue;
-    bytes.replace(at + 148, 8, 8, ' ');
-    unsigned sum = 0;
-    for (std::size_t i = at; i < at + kBlock; ++i) sum += static_cast<unsigned char>(bytes[i]);
-    for (std::size_t i = 0; i < 6; ++i, sum >>= 3) {
-      bytes[at + 153 - i] = static_cast<char>('0' + (sum & 7));
-    }
-    bytes[at + 154] = '\0';
-  }
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input_bytes, std::size_t size) {
   std::string bytes(reinterpret_cast<const char*>(input_bytes), size);
@@ -62,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input_bytes, std::size
       PYRO_CHECK(input.left() == agent::TarContentBytes(one));
       if (one.data) {
         std::int64_t end = 0;
-        for (const TarEntry::Range& range : *one.data) {
+        for (const sys::FileRange& range : *one.data) {
           PYRO_CHECK(range.offset >= end && range.length > 0 &&
                      range.length <= one.size - range.offset);
           end = range.offset + range.length;

@@ -20,6 +20,7 @@
 #include "agent/tar_format.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "sys/data_ranges.h"
 #include "sys/files.h"
 #include "sys/tree_steps.h"
 #include "sys/unique_fd.h"
@@ -96,24 +97,6 @@ Result<std::vector<std::string>> ReadPaths(int in) {
     at += paths.back().size() + 1;
   }
   return paths;
-}
-
-// The parts of a file that are no holes; nullopt: it has none, or its file system cannot tell.
-std::optional<std::vector<TarEntry::Range>> DataRanges(int fd, const struct stat& info) {
-  if (static_cast<std::int64_t>(info.st_blocks) * 512 >= info.st_size) return std::nullopt;
-  std::vector<TarEntry::Range> ranges;
-  for (off_t end = 0; end < info.st_size;) {
-    const off_t begin = ::lseek(fd, end, SEEK_DATA);
-    if (begin < 0 && errno == ENXIO) break;  // A hole up to the end.
-    if (begin < 0) return std::nullopt;
-    if (begin >= info.st_size) break;
-    const off_t hole = ::lseek(fd, begin, SEEK_HOLE);
-    if (hole <= begin) return std::nullopt;
-    end = std::min<off_t>(hole, info.st_size);
-    ranges.push_back({begin, end - begin});
-  }
-  if (ranges.size() == 1 && ranges[0].length == info.st_size) return std::nullopt;
-  return ranges;
 }
 
 bool SameTime(const timespec& a, const timespec& b) {
@@ -308,12 +291,12 @@ class Packer {
                   const std::string& below) {
     TarEntry entry = Describe(TarEntry::Type::kFile, info, name);
     entry.size = info.st_size;
-    entry.data = DataRanges(fd, info);
+    entry.data = sys::DataRanges(fd, info);
     PYRO_RETURN_IF_ERROR(AddAttributes(fd, entry, below));
     PYRO_RETURN_IF_ERROR(AddFirst(entry, info));
-    const std::vector<TarEntry::Range> whole = {{0, entry.size}};
+    const std::vector<sys::FileRange> whole = {{0, entry.size}};
     bool shrunk = false;
-    for (const TarEntry::Range& range : entry.data ? *entry.data : whole) {
+    for (const sys::FileRange& range : entry.data ? *entry.data : whole) {
       if (range.length == 0) continue;
       // Also for a whole file: looking for holes has moved the position.
       if (::lseek(fd, range.offset, SEEK_SET) < 0) return FileErrno(Whole(below));

@@ -146,9 +146,9 @@ class Unpacker {
   }
 
   Status WriteContent(int fd, const TarEntry& entry, const std::string& name) {
-    const std::vector<TarEntry::Range> whole = {{0, entry.size}};
+    const std::vector<sys::FileRange> whole = {{0, entry.size}};
     std::int64_t position = 0;
-    for (const TarEntry::Range& range : entry.data ? *entry.data : whole) {
+    for (const sys::FileRange& range : entry.data ? *entry.data : whole) {
       if (range.offset != position && ::lseek(fd, range.offset, SEEK_SET) < 0) return Failed(name);
       PYRO_RETURN_IF_ERROR(CopyContent(fd, range.length, name));
       position = range.offset + range.length;

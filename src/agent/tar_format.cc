@@ -111,7 +111,7 @@ void Seal(std::string& block) {
 std::string HoleMap(const TarEntry& entry) {
   std::string map;
   std::size_t count = entry.data->size();
-  for (const TarEntry::Range& range : *entry.data) {
+  for (const sys::FileRange& range : *entry.data) {
     map += fmt::format("{}\n{}\n", range.offset, range.length);
   }
   // Where the last hole ends.
@@ -173,7 +173,7 @@ std::int64_t TarContentBytes(const TarEntry& entry) {
   if (entry.type != TarEntry::Type::kFile) return 0;
   if (!entry.data) return entry.size;
   std::int64_t bytes = 0;
-  for (const TarEntry::Range& range : *entry.data) bytes += range.length;
+  for (const sys::FileRange& range : *entry.data) bytes += range.length;
   return bytes;
 }
 

@@ -14,15 +14,12 @@
 #include <vector>
 
 #include "pyro/result.h"
+#include "sys/data_ranges.h"
 
 namespace pyro::agent {
 
 struct TarEntry {
   enum class Type { kFile, kHardLink, kSymlink, kCharacterDevice, kBlockDevice, kDirectory, kFifo };
-  struct Range {
-    std::int64_t offset = 0;
-    std::int64_t length = 0;
-  };
 
   Type type = Type::kFile;
   std::string name;       // Any bytes but NUL; of a stream that is read, as it stands there.
@@ -36,7 +33,7 @@ struct TarEntry {
   std::uint32_t device_major = 0;
   std::uint32_t device_minor = 0;
   // The parts that are no holes, ascending; nullopt: there are no holes.
-  std::optional<std::vector<Range>> data;
+  std::optional<std::vector<sys::FileRange>> data;
   // Extended attributes by their names; written only.
   std::vector<std::pair<std::string, std::string>> attributes;
 };

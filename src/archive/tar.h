@@ -14,6 +14,7 @@
 
 #include "archive/meter.h"
 #include "pyro/result.h"
+#include "sys/data_ranges.h"
 
 struct archive;
 struct archive_entry;
@@ -24,10 +25,6 @@ enum class Compression { kNone, kGzip, kBzip2, kXz, kZstd };
 
 struct Entry {
   enum class Type { kDirectory, kRegular, kSymlink, kHardLink, kFifo, kDevice };
-  struct Range {
-    std::int64_t offset;
-    std::int64_t length;
-  };
 
   Type type = Type::kRegular;
   std::string name;    // Byte for byte; as it stands in the archive.
@@ -39,7 +36,7 @@ struct Entry {
   std::int64_t seconds = 0;
   long nanoseconds = 0;
   // The parts that are no holes, ascending; nullopt: there are no holes.
-  std::optional<std::vector<Range>> data;
+  std::optional<std::vector<sys::FileRange>> data;
   // Names with their values. Of a reader only if it KeepsAttributes().
   std::vector<std::pair<std::string, std::string>> attributes;
 };

@@ -18,6 +18,7 @@
 #include "archive/tar.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "sys/data_ranges.h"
 #include "sys/errno_error.h"
 #include "sys/file_digest.h"
 #include "sys/files.h"
@@ -51,24 +52,6 @@ Result<std::vector<std::string>> ListTree(int directory, const std::string& path
   if (number != 0) return sys::ErrnoError(number, "read directory", path);
   std::sort(names.begin(), names.end());  // The same tree makes the same stream.
   return names;
-}
-
-// The parts of a file that are no holes; nullopt if it has none or its file system cannot tell.
-std::optional<std::vector<Entry::Range>> DataRanges(int fd, const struct stat& info) {
-  if (static_cast<std::int64_t>(info.st_blocks) * 512 >= info.st_size) return std::nullopt;
-  std::vector<Entry::Range> ranges;
-  for (off_t end = 0; end < info.st_size;) {
-    const off_t begin = ::lseek(fd, end, SEEK_DATA);
-    if (begin < 0 && errno == ENXIO) break;  // A hole up to the end.
-    if (begin < 0) return std::nullopt;
-    if (begin >= info.st_size) break;
-    const off_t hole = ::lseek(fd, begin, SEEK_HOLE);
-    if (hole <= begin) return std::nullopt;
-    end = std::min<off_t>(hole, info.st_size);
-    ranges.push_back({begin, end - begin});
-  }
-  if (ranges.size() == 1 && ranges[0].length == info.st_size) return std::nullopt;
-  return ranges;
 }
 
 // Goes down with a descriptor per level and never by a path, so that a directory that is moved or
@@ -242,7 +225,7 @@ class TreePacker {
                        fmt::format("'{}' is larger than {}", Printable(PathOf(name)),
                                    FormatBytes(static_cast<std::uint64_t>(kMaxFileBytes))));
     }
-    entry.data = DataRanges(fd.get(), info);
+    entry.data = sys::DataRanges(fd.get(), info);
     if (TellsGitPath(name)) {
       std::string text(kMaxGitPathBytes, '\0');
       const ssize_t n = ::pread(fd.get(), text.data(), text.size(), 0);
@@ -261,7 +244,7 @@ class TreePacker {
   Status CopyContent(int fd, const Entry& entry, sys::FileDigest& digest) {
     bool shrunk = false;
     std::int64_t position = 0;
-    const std::vector<Entry::Range> whole = {{0, entry.size}};
+    const std::vector<sys::FileRange> whole = {{0, entry.size}};
     for (const auto& range : entry.data ? *entry.data : whole) {
       PYRO_RETURN_IF_ERROR(writer_.WriteZeros(range.offset - position));
       const std::int64_t end = range.offset + range.length;
