@@ -154,7 +154,13 @@ std::optional<std::int64_t> Decimal(std::string_view text) {
   return number;
 }
 
-// As libarchive writes and reads it: before the epoch too the fraction counts forward.
+// A decimal number, as POSIX's pax has it: -1.5 is half a second before -1.
+std::string TimeText(const TarEntry& entry) {
+  if (entry.seconds >= 0 || entry.nanoseconds == 0)
+    return fmt::format("{}.{:09}", entry.seconds, entry.nanoseconds);
+  return fmt::format("-{}.{:09}", -(entry.seconds + 1), kSecond - entry.nanoseconds);
+}
+
 bool ReadTime(std::string_view text, TarEntry& entry) {
   const std::size_t point = std::min(text.find('.'), text.size());
   const auto seconds = Decimal(text.substr(0, point));
@@ -162,8 +168,10 @@ bool ReadTime(std::string_view text, TarEntry& entry) {
   fraction.resize(9, '0');
   const auto nanoseconds = Decimal(fraction);
   if (!seconds || !nanoseconds || *nanoseconds < 0 || *nanoseconds >= kSecond) return false;
-  entry.seconds = *seconds;
-  entry.nanoseconds = *nanoseconds;
+  const bool down = text.starts_with('-') && *nanoseconds != 0;
+  if (down && *seconds == std::numeric_limits<std::int64_t>::min()) return false;
+  entry.seconds = down ? *seconds - 1 : *seconds;
+  entry.nanoseconds = down ? kSecond - *nanoseconds : *nanoseconds;
   return true;
 }
 
@@ -199,7 +207,7 @@ std::string TarHeader(const TarEntry& entry) {
   if (entry.gid > Most(kGid)) AddRecord(records, "gid", fmt::format("{}", entry.gid));
   if (stored > Most(kSize)) AddRecord(records, "size", fmt::format("{}", stored));
   if (entry.nanoseconds != 0 || entry.seconds < 0 || entry.seconds > Most(kTime)) {
-    AddRecord(records, "mtime", fmt::format("{}.{:09}", entry.seconds, entry.nanoseconds));
+    AddRecord(records, "mtime", TimeText(entry));
   }
   for (const auto& [name, value] : entry.attributes) {
     AddRecord(records, "SCHILY.xattr." + name, value);

@@ -88,6 +88,22 @@ TEST_F(LayerTest, AttributesAreInTheFormThatOtherProgramsRead) {
   EXPECT_EQ(tar.find("LIBARCHIVE"), std::string::npos);
 }
 
+TEST_F(LayerTest, TimesBefore1970KeepTheirFraction) {
+  ASSERT_TRUE(Copy(TarBuilder()
+                       .Pax({{"mtime", "-1.5"}})
+                       .Add('0', "early")
+                       .Pax({{"mtime", "-1"}})
+                       .Add('0', "whole")
+                       .Finished())
+                  .ok());
+  const std::string tar = ReadBack(out_.get());
+  EXPECT_NE(tar.find(" mtime=-1.5\n"), std::string::npos);
+  EXPECT_NE(tar.find(" mtime=-1\n"), std::string::npos);
+  const std::vector<std::string> expected = {fmt::format("early {} 644 1000:1000 -2 ", kRegular),
+                                             fmt::format("whole {} 644 1000:1000 -1 ", kRegular)};
+  EXPECT_EQ(Entries(), expected);
+}
+
 TEST_F(LayerTest, EmptiedDirectoriesStayWithTheirStamp) {
   rules_.emptied = {"proc", "var/lib/docker"};
   rules_.stamp = 77;

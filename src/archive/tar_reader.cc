@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -25,6 +26,8 @@ constexpr std::int64_t kMaxHeaderBytes = 16 << 20;
 constexpr std::int64_t kBlock = 512;
 
 constexpr std::int64_t kMaxId = UINT32_MAX - 1;
+
+constexpr long kSecond = 1'000'000'000;  // In nanoseconds.
 
 std::optional<Entry::Type> TypeOf(archive_entry* entry) {
   if (archive_entry_hardlink(entry) != nullptr) return Entry::Type::kHardLink;
@@ -57,6 +60,16 @@ void ReadAttributes(archive_entry* from, Entry& to) {
     if (name == nullptr) continue;
     to.attributes.emplace_back(name, std::string(static_cast<const char*>(value), size));
   }
+}
+
+// libarchive takes -1.5 for half a second after -1. It loses the sign of -0.5.
+void ReadTime(archive_entry* entry, Entry& result) {
+  const std::int64_t seconds = archive_entry_mtime(entry);
+  const long nanoseconds = std::clamp(archive_entry_mtime_nsec(entry), 0L, kSecond - 1);
+  const bool down =
+      seconds < 0 && nanoseconds != 0 && seconds != std::numeric_limits<std::int64_t>::min();
+  result.seconds = down ? seconds - 1 : seconds;
+  result.nanoseconds = down ? kSecond - nanoseconds : nanoseconds;
 }
 
 }  // namespace
@@ -217,8 +230,7 @@ Result<Entry> TarReader::Convert(archive_entry* entry) {
   result.mode = archive_entry_perm(entry) & 07777;
   result.uid = std::clamp<std::int64_t>(archive_entry_uid(entry), 0, kMaxId);
   result.gid = std::clamp<std::int64_t>(archive_entry_gid(entry), 0, kMaxId);
-  result.seconds = archive_entry_mtime(entry);
-  result.nanoseconds = std::clamp(archive_entry_mtime_nsec(entry), 0L, 999'999'999L);
+  ReadTime(entry, result);
   if (keeps_attributes_) ReadAttributes(entry, result);
   if (*type != Entry::Type::kRegular) return result;
   result.size = archive_entry_size(entry);

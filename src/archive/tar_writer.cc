@@ -36,13 +36,22 @@ unsigned FileTypeOf(Entry::Type type) {
   return AE_IFREG;
 }
 
+// libarchive writes the two numbers with a point between: -2 and 0.5 would be -2.5. It cannot write
+// -0.5, so the last second before 1970 is rounded down.
+void FillTime(archive_entry* to, const Entry& from) {
+  const bool down = from.seconds < 0 && from.nanoseconds != 0;
+  if (!down) return archive_entry_set_mtime(to, from.seconds, from.nanoseconds);
+  if (from.seconds == -1) return archive_entry_set_mtime(to, -1, 0);
+  archive_entry_set_mtime(to, from.seconds + 1, 1'000'000'000L - from.nanoseconds);
+}
+
 void Fill(archive_entry* to, const Entry& from) {
   archive_entry_set_pathname(to, from.name.c_str());
   archive_entry_set_filetype(to, FileTypeOf(from.type));
   archive_entry_set_perm(to, from.mode);
   archive_entry_set_uid(to, from.uid);
   archive_entry_set_gid(to, from.gid);
-  archive_entry_set_mtime(to, from.seconds, from.nanoseconds);
+  FillTime(to, from);
   archive_entry_set_size(to, from.type == Entry::Type::kRegular ? from.size : 0);
   if (from.type == Entry::Type::kSymlink) archive_entry_set_symlink(to, from.target.c_str());
   if (from.type == Entry::Type::kHardLink) archive_entry_set_hardlink(to, from.target.c_str());
