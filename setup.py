@@ -32,6 +32,7 @@ class BuildWithCMake(build_ext):
         for program in PROGRAMS:
             subprocess.run([*strip, libexec / program, build / "bin" / program], check=True)
             shutil.copymode(build / "bin" / program, libexec / program)
+        shutil.copyfile(ROOT / "src/net/network-presets", libexec / "network-presets")
         # Where a library's license is not there, no package of Debian has brought the library.
         licenses = target.parent / "licenses"
         licenses.mkdir(exist_ok=True)

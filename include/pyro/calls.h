@@ -67,6 +67,13 @@ struct TaskRequest {
   std::string task_id;
 };
 
+struct CheckPolicyRequest {
+  std::string host;                // HOST[:PORT].
+  std::vector<std::string> allow;  // As in VmOptions, like the next two.
+  std::vector<std::string> deny;
+  std::string network_policy;
+};
+
 struct ExecTaskRequest : TaskRequest {
   Command command;
   std::optional<std::int64_t> timeout_seconds;  // Empty: the task's own, or kDefaultTimeoutSeconds.

@@ -150,6 +150,9 @@ class Engine {
   virtual Result<VmInfo> StatusVm(const std::string& vm_id) = 0;
   virtual Result<std::vector<VmInfo>> ListVms() = 0;
   virtual Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id) = 0;
+  virtual Result<TaskNetwork> NetworkTask(const std::string& task_id) = 0;
+  // kInvalidArgument: no host, or rules that make no sense.
+  virtual Result<PolicyAnswer> CheckPolicy(const CheckPolicyRequest& request) = 0;
   // Removes VMs whose lease is over and the leftovers of crashes. Every call that creates a VM does
   // the same.
   virtual Result<ReapedVms> ReapExpired() = 0;

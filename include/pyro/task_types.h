@@ -82,9 +82,10 @@ struct TaskCommand {
   std::uint64_t stderr_bytes = 0;
   std::uint64_t stdout_dropped = 0;  // Beyond the task's bound on output.
   std::uint64_t stderr_dropped = 0;
-  bool output_left_open = false;  // As in ExecResult, like the next two.
+  bool output_left_open = false;  // As in ExecResult, like the next three.
   Explanation explanation;
   std::optional<KilledProcesses> killed;
+  std::vector<DeniedConnection> denied;
 };
 
 struct TaskInfo {
@@ -99,6 +100,7 @@ struct TaskInfo {
   std::int64_t disk_mib = 0;
   std::int64_t ttl_seconds = 0;
   bool network_enabled = false;
+  std::vector<std::string> network_rules;  // As in VmInfo.
   bool allow_host_compat = false;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;
@@ -114,6 +116,14 @@ struct TaskInfo {
   TaskDefaults defaults;
   // Of CreateTask only: what was left out of the workspace, and more that its user must know.
   std::vector<std::string> notices;
+};
+
+// The network of a task's guest.
+struct TaskNetwork {
+  std::string task_id;
+  bool network_enabled = false;
+  std::vector<std::string> network_rules;  // As in VmInfo.
+  std::vector<DeniedConnection> denied;    // Of the guest's latest run, the first 64 kinds.
 };
 
 // The end of a command in a task, and its place in the journal.

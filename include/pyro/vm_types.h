@@ -39,6 +39,13 @@ struct VmOptions {
   std::int64_t mem_mib = 1024;
   std::int64_t ttl_seconds = 600;  // The lease, from the last use.
   bool network = false;            // Outbound NAT; otherwise the guest has no network device.
+  // The guest has a network that reaches these hosts alone: HOST[:PORT], where HOST is a name,
+  // *.NAME, an IPv4 address, ADDRESS/BITS or *, or a preset such as @pypi. Empty: the outside, but
+  // no address of this host, its LAN or a private network.
+  std::vector<std::string> allow = {};
+  std::vector<std::string> deny = {};  // The same; they go first.
+  // A file with such rules, lines of "allow HOST[:PORT]" and "deny HOST[:PORT]".
+  std::string network_policy = {};
   // Weakens isolation: if no guest can start, the command runs on this host, in a bubblewrap jail.
   bool allow_host_compat = false;
   // Empty: as PYRO_MACHINE says, or else the configuration, or else kAuto.
@@ -103,6 +110,18 @@ struct Restart {
   std::vector<Ended> interrupted;  // Commands that ran when the guest went, the last 100.
 };
 
+// What was refused to a guest's network.
+struct DeniedConnection {
+  std::string host;       // The name that was asked for, or that led there; else the address.
+  std::string address;    // Empty: it never came to one.
+  std::int64_t port = 0;  // 0: it has none.
+  std::string protocol;   // tcp, udp, icmp, dns for the question for a name, or other.
+  std::string reason;     // Such as not_allowed.
+  std::string why;        // The same as a clause.
+  std::string rule;       // What would allow it, for VmOptions::allow; empty: no rule does.
+  std::int64_t count = 0;
+};
+
 // The end of a command. A command that ran is a result, with any exit code.
 struct ExecResult {
   // At most kMaxResultBytes, head and tail; empty if the output was streamed. The same for stderr.
@@ -126,6 +145,8 @@ struct ExecResult {
   Explanation explanation;
   // Of one that timed out or was cancelled; empty: no guest told.
   std::optional<KilledProcesses> killed;
+  // What was refused to the guest while it ran, the first 64 kinds.
+  std::vector<DeniedConnection> denied;
   Timings timings;
 };
 
@@ -137,6 +158,7 @@ struct VmInfo {
   std::int64_t mem_mib = 0;
   std::int64_t ttl_seconds = 0;
   bool network_enabled = false;
+  std::vector<std::string> network_rules;  // Such as "allow registry.example:443".
   bool allow_host_compat = false;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;
@@ -157,6 +179,17 @@ struct VmNetworkInfo {
   std::string dns;
   std::string mac;
   std::int64_t prefix_length = 0;
+  std::vector<std::string> network_rules;  // As in VmInfo.
+  std::vector<DeniedConnection> denied;    // Since the guest's start, the first 64 kinds.
+};
+
+// Whether a connection would be allowed.
+struct PolicyAnswer {
+  std::string host;  // As it was asked for.
+  bool allowed = false;
+  std::string reason;  // As in DeniedConnection, like the next two; empty: it is allowed.
+  std::string why;
+  std::string rule;
 };
 
 }  // namespace pyro

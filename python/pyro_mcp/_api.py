@@ -18,6 +18,7 @@ class Calls(Caller):
 
     _kinds = {
         "all": "flag",
+        "allow": "texts",
         "allow_host_compat": "flag",
         "authfile": "path",
         "changes_since": "text",
@@ -27,6 +28,7 @@ class Calls(Caller):
         "count": "integer",
         "cwd": "text",
         "delete_unknown": "flag",
+        "deny": "texts",
         "depth": "integer",
         "destination": "path",
         "directory": "text",
@@ -41,6 +43,7 @@ class Calls(Caller):
         "follow": "flag",
         "force": "flag",
         "git": "flag",
+        "host": "text",
         "host_path": "path",
         "image_cwd": "flag",
         "journal": "flag",
@@ -52,6 +55,7 @@ class Calls(Caller):
         "mode": "integer",
         "name": "text",
         "network": "flag",
+        "network_policy": "text",
         "no_ignore": "flag",
         "offset": "integer",
         "parents": "flag",
@@ -92,7 +96,8 @@ class Calls(Caller):
     @overload
     def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1, mem_mib: int = 1024,
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
-                  allow_host_compat: bool = False,
+                  allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
+                  deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
@@ -101,7 +106,8 @@ class Calls(Caller):
     @overload
     def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1, mem_mib: int = 1024,
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
-                  allow_host_compat: bool = False,
+                  allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
+                  deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
@@ -109,7 +115,8 @@ class Calls(Caller):
 
     def run_in_vm(self, *, environment: str, command: Command, vcpu_count: int = 1, mem_mib: int = 1024,
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
-                  allow_host_compat: bool = False,
+                  allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
+                  deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[Callable[[Any], object]] = None,
@@ -127,17 +134,19 @@ class Calls(Caller):
         """
         answer: Union[results.ExecResult, results.ExecResultBytes] = self._call("run", environment=environment,
             command=command, vcpu_count=vcpu_count, mem_mib=mem_mib, timeout_seconds=timeout_seconds,
-            ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat, machine=machine, env=env,
-            cwd=cwd, user=user, stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
+            ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat, allow=allow, deny=deny,
+            network_policy=network_policy, machine=machine, env=env, cwd=cwd, user=user, stdin=stdin,
+            on_stdout=on_stdout, on_stderr=on_stderr, output=output)
         return answer
 
     def create_vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024, ttl_seconds: int = 600,
-                  network: bool = False, allow_host_compat: bool = False,
+                  network: bool = False, allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
+                  deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None) -> results.VmInfo:
         """Creates a VM without starting it. It is deleted ``ttl_seconds`` after its last use."""
         answer: results.VmInfo = self._call("vm create", environment=environment, vcpu_count=vcpu_count,
             mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat,
-            machine=machine)
+            allow=allow, deny=deny, network_policy=network_policy, machine=machine)
         return answer
 
     def start_vm(self, vm_id: str) -> results.VmInfo:
@@ -192,8 +201,22 @@ class Calls(Caller):
         return answer
 
     def network_info_vm(self, vm_id: str) -> results.VmNetworkInfo:
-        """Returns the guest's addresses, while it is started with a network."""
+        """Returns the guest's addresses, while it is started with a network, its rules and what was refused
+        since its start.
+        """
         answer: results.VmNetworkInfo = self._call("vm network-info", vm_id=vm_id)
+        return answer
+
+    def network_task(self, task_id: str) -> results.TaskNetwork:
+        """Returns the rules of a task's network, and what was refused in its guest's latest run."""
+        answer: results.TaskNetwork = self._call("task network", task_id=task_id)
+        return answer
+
+    def check_policy(self, *, host: str, allow: Optional[Sequence[str]] = None, deny: Optional[Sequence[str]] = None,
+                     network_policy: Optional[str] = None) -> results.PolicyAnswer:
+        """Tells whether a guest with these rules would reach a host, without one."""
+        answer: results.PolicyAnswer = self._call("policy check", host=host, allow=allow, deny=deny,
+            network_policy=network_policy)
         return answer
 
     def reap_expired(self) -> results.ReapedVms:
@@ -221,7 +244,8 @@ class Calls(Caller):
 
     def create_task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
                     timeout_seconds: Optional[int] = None, ttl_seconds: int = 600, network: bool = False,
-                    allow_host_compat: bool = False,
+                    allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
+                    deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
                     machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None, name: Optional[str] = None,
                     labels: Optional[Mapping[str, str]] = None, disk_mib: int = 10240,
                     source_path: Union[str, os.PathLike[str], None] = None, exclude: Optional[Sequence[str]] = None,
@@ -240,8 +264,9 @@ class Calls(Caller):
         """
         answer: results.TaskInfo = self._call("task create", environment=environment, vcpu_count=vcpu_count,
             mem_mib=mem_mib, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds, network=network,
-            allow_host_compat=allow_host_compat, machine=machine, name=name, labels=labels, disk_mib=disk_mib,
-            source_path=source_path, exclude=exclude, git=git, env=env, cwd=cwd, user=user, image_cwd=image_cwd)
+            allow_host_compat=allow_host_compat, allow=allow, deny=deny, network_policy=network_policy,
+            machine=machine, name=name, labels=labels, disk_mib=disk_mib, source_path=source_path, exclude=exclude,
+            git=git, env=env, cwd=cwd, user=user, image_cwd=image_cwd)
         return answer
 
     @overload
@@ -878,6 +903,10 @@ class TaskCalls:
 
     _pyro: Pyro
     task_id: str
+
+    def network(self) -> results.TaskNetwork:
+        """Pyro.network_task for this task."""
+        return self._pyro.network_task(self.task_id)
 
     @overload
     def exec(self, *, command: Command, timeout_seconds: int = USUAL_LIMIT, env: Optional[Mapping[str, str]] = None,

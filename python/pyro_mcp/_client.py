@@ -54,11 +54,13 @@ class Pyro(Calls):
 
     def vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
            ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False,
-           machine: Optional[Machine] = None) -> Vm:
+           machine: Optional[Machine] = None, allow: Optional[Sequence[str]] = None,
+           deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None) -> Vm:
         """A started VM for a ``with`` block, which deletes it at its end."""
         made = self.create_vm(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                               ttl_seconds=ttl_seconds, network=network,
-                              allow_host_compat=allow_host_compat, machine=machine)
+                              allow_host_compat=allow_host_compat, machine=machine, allow=allow,
+                              deny=deny, network_policy=network_policy)
         handle = Vm(self, made["vm_id"])
         try:
             self.start_vm(handle.vm_id)
@@ -75,11 +77,14 @@ class Pyro(Calls):
              name: Optional[str] = None, machine: Optional[Machine] = None,
              labels: Optional[Mapping[str, str]] = None, env: Optional[Mapping[str, str]] = None,
              cwd: Optional[str] = None, user: Optional[str] = None,
-             image_cwd: bool = False, timeout_seconds: Optional[int] = None) -> Task:
+             image_cwd: bool = False, timeout_seconds: Optional[int] = None,
+             allow: Optional[Sequence[str]] = None, deny: Optional[Sequence[str]] = None,
+             network_policy: Optional[str] = None) -> Task:
         """A started task for a ``with`` block, which deletes it at its end."""
         made = self.create_task(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                                 ttl_seconds=ttl_seconds, network=network,
                                 allow_host_compat=allow_host_compat, disk_mib=disk_mib,
                                 source_path=source_path, exclude=exclude, git=git, name=name, machine=machine, labels=labels,
-                                env=env, cwd=cwd, user=user, image_cwd=image_cwd, timeout_seconds=timeout_seconds)
+                                env=env, cwd=cwd, user=user, image_cwd=image_cwd, timeout_seconds=timeout_seconds,
+                                allow=allow, deny=deny, network_policy=network_policy)
         return Task(self, made["task_id"])

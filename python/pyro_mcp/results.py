@@ -42,6 +42,19 @@ class KilledProcesses(TypedDict):
     processes: list[ReachedProcess]  # The first 32 of them.
 
 
+class DeniedConnection(TypedDict):
+    """What was refused to a guest's network."""
+
+    host: str  # The name that led there, or the address.
+    address: Optional[str]  # Its address; None: it came to none.
+    port: Optional[int]  # Its port; None: it has none.
+    protocol: str  # tcp, udp, icmp, dns or other.
+    reason: str  # Why, as a word.
+    why: str  # Why, as a clause.
+    rule: Optional[str]  # What to allow to reach it; None: no rule does.
+    count: int  # How often.
+
+
 class Timings(TypedDict):
     """The times of a call's steps; None: did not happen."""
 
@@ -76,6 +89,7 @@ class ExecResult(TypedDict):
     output_left_open: bool  # Processes in the background still held its output at its end.
     explanation: Optional[Explanation]  # Why it ended so, if the outcome does not say it.
     killed: Optional[KilledProcesses]  # What its kill ended, if it timed out or was cancelled; None: none was told.
+    denied: list[DeniedConnection]  # What was refused to the guest's network meanwhile.
     timings: Timings  # The times of the call's steps, from its beginning.
 
 
@@ -99,6 +113,7 @@ class ExecResultBytes(TypedDict):
     output_left_open: bool
     explanation: Optional[Explanation]
     killed: Optional[KilledProcesses]
+    denied: list[DeniedConnection]
     timings: Timings
 
 
@@ -112,6 +127,7 @@ class VmInfo(TypedDict):
     mem_mib: int  # Its memory.
     ttl_seconds: int  # Its lease, from the last use.
     network_enabled: bool  # It can reach the outside.
+    network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
     allow_host_compat: bool  # If no guest can start, it runs on this host.
     execution_mode: ExecutionMode  # How it runs; pending before the first start.
     accelerator: Optional[str]  # As machine, once it has started.
@@ -145,6 +161,27 @@ class VmNetworkInfo(TypedDict):
     gateway: Optional[str]  # The address of its gateway.
     dns: Optional[str]  # The address of its name server.
     mac: Optional[str]  # The address of its card.
+    network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
+    denied: list[DeniedConnection]  # What was refused since its start.
+
+
+class TaskNetwork(TypedDict):
+    """The network of a task's guest."""
+
+    task_id: str  # The task's id.
+    network_enabled: bool  # It can reach the outside.
+    network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
+    denied: list[DeniedConnection]  # What was refused in its guest's latest run.
+
+
+class PolicyAnswer(TypedDict):
+    """Whether a connection would be allowed."""
+
+    host: str  # What was asked.
+    allowed: bool  # A guest would reach it.
+    reason: Optional[str]  # Why not, as a word.
+    why: Optional[str]  # Why not, as a clause.
+    rule: Optional[str]  # What to allow to reach it; None: no rule does.
 
 
 class ReapedVms(TypedDict):
@@ -197,6 +234,7 @@ class TaskCommand(TypedDict):
     output_left_open: bool  # Processes in the background still held its output at its end.
     explanation: Optional[Explanation]  # Why it ended so, if the outcome does not say it.
     killed: Optional[KilledProcesses]  # What its kill ended, if it timed out or was cancelled; None: none was told.
+    denied: list[DeniedConnection]  # What was refused to the guest's network meanwhile.
 
 
 class TaskDefaults(TypedDict):
@@ -223,6 +261,7 @@ class TaskInfo(Notices):
     disk_bytes: int  # What its disk takes on this host now.
     ttl_seconds: int  # Its lease, from the last use.
     network_enabled: bool  # It can reach the outside.
+    network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
     allow_host_compat: bool  # If no guest can start, it runs on this host.
     execution_mode: ExecutionMode  # How it runs; pending before the first start.
     accelerator: Optional[str]  # As machine, once it has started.
@@ -283,6 +322,7 @@ class TaskExecResultBytes(TypedDict):
     output_left_open: bool
     explanation: Optional[Explanation]
     killed: Optional[KilledProcesses]
+    denied: list[DeniedConnection]
     timings: Timings
     task_id: str
     sequence: int
@@ -358,6 +398,7 @@ class TaskLogEntryBytes(TypedDict):
     output_left_open: bool
     explanation: Optional[Explanation]
     killed: Optional[KilledProcesses]
+    denied: list[DeniedConnection]
     stdout: bytes
     stderr: bytes
     stdout_truncated: bool

@@ -79,6 +79,7 @@ struct Field {
   bool required = false;
   bool positional = false;  // On the command line, without a name.
   bool host_path = false;   // Is, or goes with, a path of the host.
+  bool not_for_models = false;
 
   // A copy with another value of one member.
   template <typename T>
@@ -111,6 +112,7 @@ struct Field {
     return Named(value).With(&Field::positional, true);
   }
   constexpr Field OnHost() const { return With(&Field::host_path, true); }
+  constexpr Field NotForModels() const { return With(&Field::not_for_models, true); }
 };
 
 struct Struct {

@@ -15,6 +15,7 @@ namespace pyro::api {
 PYRO_HAS_ROWS(Explanation);
 PYRO_HAS_ROWS(ReachedProcess);
 PYRO_HAS_ROWS(KilledProcesses);
+PYRO_HAS_ROWS(DeniedConnection);
 PYRO_HAS_ROWS(Restart);
 PYRO_HAS_ROWS(Timings);
 PYRO_HAS_ROWS(ExecResult);
@@ -22,6 +23,9 @@ PYRO_HAS_ROWS(VmOptions);
 PYRO_HAS_ROWS(VmInfo);
 PYRO_HAS_ROWS(VmList);
 PYRO_HAS_ROWS(VmNetworkInfo);
+PYRO_HAS_ROWS(TaskNetwork);
+PYRO_HAS_ROWS(PolicyAnswer);
+PYRO_HAS_ROWS(CheckPolicyRequest);
 PYRO_HAS_ROWS(DeletedVm);
 PYRO_HAS_ROWS(ReapedVms);
 PYRO_HAS_ROWS(SparePoolInfo);

@@ -39,7 +39,7 @@ template <typename Owner>
 constexpr Field HostCompatRow() {
   return Row<Owner, &Owner::allow_host_compat>("allow_host_compat",
                                                "If no guest can start, run on this host in a jail")
-      .ForModels("WEAKER ISOLATION: a jail on the host if no VM runs. Only if asked for.");
+      .ForModels("WEAKER ISOLATION: a jail on the host. Only if asked.");
 }
 
 template <typename Owner>
@@ -48,7 +48,7 @@ constexpr Field CommandRow() {
                                      "A text for the guest's shell, or a list of words that run "
                                      "without a shell")
       .Required()
-      .ForModels("A string runs in a shell, a list without one.");
+      .ForModels("A string runs in a shell.");
 }
 
 template <typename Owner>
@@ -79,6 +79,34 @@ template <typename Owner>
 constexpr Field RestartRow() {
   return Row<Owner, &Owner::restart>(
       "restart", "What of the task the stop has kept; null: it was not stopped");
+}
+
+template <typename Owner>
+constexpr Field AllowRow() {
+  return Row<Owner, &Owner::allow>("allow", "Reach this HOST[:PORT] alone, or @SET; repeatable")
+      .Named("HOST")
+      .ForModels("Only these: NAME:PORT, @pypi.");
+}
+
+template <typename Owner>
+constexpr Field DenyRow() {
+  return Row<Owner, &Owner::deny>("deny", "Refuse this HOST[:PORT]; goes before --allow")
+      .Named("HOST")
+      .NotForModels();
+}
+
+template <typename Owner>
+constexpr Field NetworkPolicyRow() {
+  return Row<Owner, &Owner::network_policy>("network_policy",
+                                            "Take such rules from a file of 'allow HOST' lines")
+      .Named("FILE")
+      .NotForModels();
+}
+
+template <typename Owner>
+constexpr Field NetworkRulesRow() {
+  return Row<Owner, &Owner::network_rules>("network_rules",
+                                           "What it may reach, a rule each; empty: the outside");
 }
 
 template <typename Owner>

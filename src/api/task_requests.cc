@@ -57,14 +57,12 @@ constexpr Field kTaskOptions[] = {
         .Longest(kMaxNameBytes)
         .ForModels("A name, which works as its id does."),
     LabelsRow<TaskOptions>("Give the task a label; repeatable"),
-    Row<TaskOptions, &TaskOptions::disk_mib>(
-        "disk_mib", "Let the task's disk grow to N MiB, from 256; units M, G, T")
+    Row<TaskOptions, &TaskOptions::disk_mib>("disk_mib", "Let its disk grow to N MiB, from 256")
         .In(kMinDiskMib, kMaxDiskMib)
         .Of(Unit::kMib)
         .ForModels("Bound of its disk."),
-    TtlRow<TaskOptions>(
-        "Stop the guest N seconds after its last use; the task stays; units s, m, h, d",
-        "Stop the guest this long after its last use; task_exec starts it again."),
+    TtlRow<TaskOptions>("Stop its guest after N idle seconds",
+                        "Stop the guest this long after its last use; task_exec starts it again."),
     Row<TaskOptions, &TaskOptions::source_path>("source_path",
                                                 "Fill /workspace from a directory or a tar archive")
         .Named("PATH")
@@ -108,7 +106,7 @@ constexpr Field kExecTaskRequest[] = {
     TimeoutRow<ExecTaskRequest>(
         "Kill the command after N seconds, at most 7 days; 0: no limit; units s, m, h, d. A default "
         "of the task goes before 30. With --background there is no limit unless you give one",
-        "Kill it with all it started after this time; 0: never.")
+        "Kill it after this time; 0: never.")
         .Usually(kDefaultTimeoutSeconds)
         .NullIfUnset(),
 };

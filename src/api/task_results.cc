@@ -51,6 +51,8 @@ constexpr Field kTaskCommand[] = {
         .NullIfUnset(),
     Row<TaskCommand, &TaskCommand::killed>(
         "killed", "What its kill ended, if it timed out or was cancelled; null: none was told"),
+    Row<TaskCommand, &TaskCommand::denied>("denied",
+                                           "What was refused to the guest's network meanwhile"),
 };
 
 constexpr Field kTaskCommandInfo[] = {
@@ -131,6 +133,7 @@ constexpr Field kTaskInfo[] = {
     Row<TaskInfo, &TaskInfo::ttl_seconds>("ttl_seconds", "Its lease, from the last use")
         .Of(Unit::kSeconds),
     Row<TaskInfo, &TaskInfo::network_enabled>("network_enabled", "It can reach the outside"),
+    NetworkRulesRow<TaskInfo>(),
     Row<TaskInfo, &TaskInfo::allow_host_compat>("allow_host_compat",
                                                 "If no guest can start, it runs on this host"),
     Row<TaskInfo, &TaskInfo::execution_mode>("execution_mode",

@@ -45,6 +45,23 @@ constexpr Field kKilledProcesses[] = {
     Row<KilledProcesses, &KilledProcesses::processes>("processes", "The first 32 of them"),
 };
 
+constexpr Field kDeniedConnection[] = {
+    Row<DeniedConnection, &DeniedConnection::host>("host",
+                                                   "The name that led there, or the address"),
+    Row<DeniedConnection, &DeniedConnection::address>("address",
+                                                      "Its address; null: it came to none")
+        .NullIfUnset(),
+    Row<DeniedConnection, &DeniedConnection::port>("port", "Its port; null: it has none")
+        .NullIfUnset(),
+    Row<DeniedConnection, &DeniedConnection::protocol>("protocol", "tcp, udp, icmp, dns or other"),
+    Row<DeniedConnection, &DeniedConnection::reason>("reason", "Why, as a word"),
+    Row<DeniedConnection, &DeniedConnection::why>("why", "Why, as a clause"),
+    Row<DeniedConnection, &DeniedConnection::rule>("rule",
+                                                   "What to allow to reach it; null: no rule does")
+        .NullIfUnset(),
+    Row<DeniedConnection, &DeniedConnection::count>("count", "How often"),
+};
+
 constexpr Field kExecResult[] = {
     Row<ExecResult, &ExecResult::stdout_text>("stdout", "At most 1 MiB, beginning and end"),
     Row<ExecResult, &ExecResult::stderr_text>("stderr", "At most 1 MiB, beginning and end"),
@@ -77,6 +94,8 @@ constexpr Field kExecResult[] = {
         .NullIfUnset(),
     Row<ExecResult, &ExecResult::killed>(
         "killed", "What its kill ended, if it timed out or was cancelled; null: none was told"),
+    Row<ExecResult, &ExecResult::denied>("denied",
+                                         "What was refused to the guest's network meanwhile"),
     Row<ExecResult, &ExecResult::timings>("timings",
                                           "The times of the call's steps, from its beginning"),
 };
@@ -91,13 +110,16 @@ constexpr Field kVmOptions[] = {
     Row<VmOptions, &VmOptions::vcpu_count>("vcpu_count", "Give N CPUs, 1 to 64")
         .In(1, kMaxVcpuCount)
         .ForModels("CPUs."),
-    Row<VmOptions, &VmOptions::mem_mib>("mem_mib", "Give N MiB of memory, from 128; units M, G, T")
+    Row<VmOptions, &VmOptions::mem_mib>("mem_mib", "Give N MiB, from 128; units M, G, T")
         .In(kMinMemMib, kMaxMemMib)
         .Of(Unit::kMib)
         .ForModels("Memory."),
-    Row<VmOptions, &VmOptions::network>(
-        "network", "Let the guest reach the outside; without it there is no network")
-        .ForModels("Internet; only now, not later."),
+    Row<VmOptions, &VmOptions::network>("network",
+                                        "Let the guest reach the outside; not by default")
+        .ForModels("Internet; not later."),
+    AllowRow<VmOptions>(),
+    DenyRow<VmOptions>(),
+    NetworkPolicyRow<VmOptions>(),
     Row<VmOptions, &VmOptions::machine>("machine",
                                         "What runs the guest; usermode has a thinner wall")
         .ForModels("Only if asked for."),
@@ -114,9 +136,8 @@ constexpr Field kRunRequest[] = {
     UserRow<RunRequest>(),
     TimeoutRow<RunRequest>(
         "Kill the command after N seconds, at most 7 days; 0: no limit; units s, m, h, d",
-        "Kill it with all it started after this time; 0: never."),
-    TtlRow<RunRequest>("Remove the VM after N seconds in which no command runs",
-                       "Lease; a running command counts as use."),
+        "Kill it after this time; 0: never."),
+    TtlRow<RunRequest>("Remove it after N idle seconds", "Lease; a running command counts as use."),
     HostCompatRow<RunRequest>(),
 };
 
@@ -154,6 +175,9 @@ constexpr Field kKeepSparesRequest[] = {
     TtlRow<KeepSparesRequest>("Remove them if none is taken for N seconds; units s, m, h, d",
                               "End them if none is taken for this long."),
     Absent("allow_host_compat"),
+    Absent("allow"),
+    Absent("deny"),
+    Absent("network_policy"),
 };
 
 constexpr Field kVmInfo[] = {
@@ -165,6 +189,7 @@ constexpr Field kVmInfo[] = {
     Row<VmInfo, &VmInfo::ttl_seconds>("ttl_seconds", "Its lease, from the last use")
         .Of(Unit::kSeconds),
     Row<VmInfo, &VmInfo::network_enabled>("network_enabled", "It can reach the outside"),
+    NetworkRulesRow<VmInfo>(),
     Row<VmInfo, &VmInfo::allow_host_compat>("allow_host_compat",
                                             "If no guest can start, it runs on this host"),
     Row<VmInfo, &VmInfo::execution_mode>("execution_mode",
@@ -199,6 +224,33 @@ constexpr Field kVmNetworkInfo[] = {
     Address<&VmNetworkInfo::gateway>("gateway", "The address of its gateway"),
     Address<&VmNetworkInfo::dns>("dns", "The address of its name server"),
     Address<&VmNetworkInfo::mac>("mac", "The address of its card"),
+    NetworkRulesRow<VmNetworkInfo>(),
+    Row<VmNetworkInfo, &VmNetworkInfo::denied>("denied", "What was refused since its start"),
+};
+
+constexpr Field kTaskNetwork[] = {
+    TaskIdRow<TaskNetwork>(),
+    Row<TaskNetwork, &TaskNetwork::network_enabled>("network_enabled", "It can reach the outside"),
+    NetworkRulesRow<TaskNetwork>(),
+    Row<TaskNetwork, &TaskNetwork::denied>("denied", "What was refused in its guest's latest run"),
+};
+
+constexpr Field kCheckPolicyRequest[] = {
+    Row<CheckPolicyRequest, &CheckPolicyRequest::host>("host", "HOST[:PORT], a name or an address")
+        .Required()
+        .Positional("HOST"),
+    AllowRow<CheckPolicyRequest>(),
+    DenyRow<CheckPolicyRequest>(),
+    NetworkPolicyRow<CheckPolicyRequest>().Option("policy"),
+};
+
+constexpr Field kPolicyAnswer[] = {
+    Row<PolicyAnswer, &PolicyAnswer::host>("host", "What was asked"),
+    Row<PolicyAnswer, &PolicyAnswer::allowed>("allowed", "A guest would reach it"),
+    Row<PolicyAnswer, &PolicyAnswer::reason>("reason", "Why not, as a word").NullIfUnset(),
+    Row<PolicyAnswer, &PolicyAnswer::why>("why", "Why not, as a clause").NullIfUnset(),
+    Row<PolicyAnswer, &PolicyAnswer::rule>("rule", "What to allow to reach it; null: no rule does")
+        .NullIfUnset(),
 };
 
 constexpr Field kDeletedVm[] = {
@@ -343,7 +395,26 @@ constexpr Operation kVmOperations[] = {
         .effect = Effect::kReads,
         .sentence = "Show the addresses of a started VM",
         .for_models = "Show the addresses of a started VM with network.",
-        .for_python = "Returns the guest's addresses, while it is started with a network.",
+        .for_python =
+            "Returns the guest's addresses, while it is started with a network, its rules and what "
+            "was refused since its start.",
+    }),
+    By<TaskRequest, &Engine::NetworkTask, &TaskRequest::task_id>({
+        .name = "task network",
+        .method = "network_task",
+        .effect = Effect::kReads,
+        .sentence = "Show what a task may reach, and what was refused",
+        .for_python = "Returns the rules of a task's network, and what was refused in its guest's "
+                      "latest run.",
+        .no_tool = "task_status has the rules, and each result what was refused",
+    }),
+    By<CheckPolicyRequest, &Engine::CheckPolicy, kWhole>({
+        .name = "policy check",
+        .method = "check_policy",
+        .effect = Effect::kReads,
+        .sentence = "Tell whether a guest with these rules would reach a host",
+        .for_python = "Tells whether a guest with these rules would reach a host, without one.",
+        .no_tool = "a refusal says its reason, and the rule that would allow it",
     }),
     By<NoArguments, &Engine::ReapExpired>({
         .name = "vm reap",
@@ -407,6 +478,11 @@ PYRO_ROWS(VmInfo, "VmInfo", "A VM.", kVmInfo)
 PYRO_ROWS(VmList, "VmList", "All VMs.", kVmList)
 PYRO_ROWS(VmNetworkInfo, "VmNetworkInfo",
           "The addresses of a VM; null unless it is started with a network.", kVmNetworkInfo)
+PYRO_ROWS(DeniedConnection, "DeniedConnection", "What was refused to a guest's network.",
+          kDeniedConnection)
+PYRO_ROWS(TaskNetwork, "TaskNetwork", "The network of a task's guest.", kTaskNetwork)
+PYRO_ROWS(CheckPolicyRequest, "CheckPolicyRequest", "A host, and rules.", kCheckPolicyRequest)
+PYRO_ROWS(PolicyAnswer, "PolicyAnswer", "Whether a connection would be allowed.", kPolicyAnswer)
 PYRO_ROWS(DeletedVm, "DeletedVm", "A VM that was deleted.", kDeletedVm)
 PYRO_ROWS(ReapedVms, "ReapedVms", "What was removed.", kReapedVms)
 PYRO_ROWS(SparePoolInfo, "SparePool", "VMs of one kind that are kept ready.", kSparePoolInfo)

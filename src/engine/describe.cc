@@ -10,6 +10,7 @@
 #include "base/try.h"
 #include "engine/explain.h"
 #include "engine/machine.h"
+#include "engine/network_rules.h"
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
 #include "state/instance/task_variables.h"
@@ -78,6 +79,7 @@ VmInfo DescribeVm(const InstanceRecord& vm) {
   CopyFields(state::kInstanceFields, &vm, api::Rows<VmInfo>(), &info);
   info.vm_id = vm.id.str();
   info.network_enabled = vm.network;
+  info.network_rules = DescribeNetworkRules(vm.network_rules);
   info.machine = MachineOf(vm);
   return info;
 }
@@ -88,6 +90,7 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
   CopyFields(state::kInstanceFields, &task, api::Rows<TaskInfo>(), &info);
   info.task_id = task.id.str();
   info.network_enabled = task.network;
+  info.network_rules = DescribeNetworkRules(task.network_rules);
   info.machine = MachineOf(task);
   if (task.state == InstanceState::kStarted &&
       state::IsStarving(state::InstanceDirectory(context.state, task.id))) {
@@ -148,6 +151,8 @@ TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& 
   described.exit_code = end.ExitCode();
   described.duration_ms = end.duration_us / 1000;
   described.explanation = Explain(command, end, accelerator, InTask::kYes);
+  described.denied = DescribeDenied(state::ReadDenied(
+      state::InstanceDirectory(context.state, command.task_id), command.sequence));
   if (end.outcome == Outcome::kTimedOut || end.outcome == Outcome::kCancelled) {
     described.killed = DescribeKilled(state::ReadKilled(
         state::InstanceDirectory(context.state, command.task_id), command.sequence));

@@ -42,6 +42,8 @@ class LocalEngine final : public Engine {
   Result<VmInfo> StatusVm(const std::string& vm_id) override;
   Result<std::vector<VmInfo>> ListVms() override;
   Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id) override;
+  Result<TaskNetwork> NetworkTask(const std::string& task_id) override;
+  Result<PolicyAnswer> CheckPolicy(const CheckPolicyRequest& request) override;
   Result<ReapedVms> ReapExpired() override;
   Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,
                                    const CallIo& io) override;

@@ -34,7 +34,7 @@ fs::path OwnObjectDirectory() {
   return file.is_absolute() ? file.parent_path() : fs::path();
 }
 
-Result<fs::path> OwnProgram(const char* name) {
+Result<fs::path> OwnFile(const char* name, int mode) {
   std::vector<fs::path> directories;
   if (auto own = sys::ProgramDirectory()) {
     directories.push_back(*own);
@@ -49,7 +49,7 @@ Result<fs::path> OwnProgram(const char* name) {
   directories.emplace_back("/usr/local/lib/pyro-mcp");
   directories.emplace_back("/usr/lib/pyro-mcp");
   for (const fs::path& directory : directories) {
-    if (::access((directory / name).c_str(), X_OK) == 0) return directory / name;
+    if (::access((directory / name).c_str(), mode) == 0) return directory / name;
   }
   return MakeError(ErrorCode::kMissingTool, std::string(name) + " is not beside this program",
                    "install pyro again, or set PYRO_LIBEXEC_DIR to the directory that holds it");
@@ -70,9 +70,10 @@ Result<Engine::Directories> Engine::DefaultDirectories() {
 
 namespace engine {
 
-Result<fs::path> SupervisorProgram() { return OwnProgram("pyro-supervisor"); }
-Result<fs::path> UsermodeKernel() { return OwnProgram("pyro-usermode-kernel"); }
-Result<fs::path> AgentProgram() { return OwnProgram("pyro-agent"); }
+Result<fs::path> SupervisorProgram() { return OwnFile("pyro-supervisor", X_OK); }
+Result<fs::path> UsermodeKernel() { return OwnFile("pyro-usermode-kernel", X_OK); }
+Result<fs::path> AgentProgram() { return OwnFile("pyro-agent", X_OK); }
+Result<fs::path> NetworkPresets() { return OwnFile("network-presets", R_OK); }
 
 }  // namespace engine
 }  // namespace pyro

@@ -3,9 +3,11 @@
 #include "engine/run.h"
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "api/rows.h"
 #include "base/try.h"
@@ -20,8 +22,11 @@
 #include "engine/instance/spares.h"
 #include "engine/instance/supervisor_link.h"
 #include "engine/local_engine.h"
+#include "engine/network_rules.h"
 #include "engine/requests.h"
 #include "engine/session/guest_command.h"
+#include "state/instance/instance_directory.h"
+#include "state/journal/journal.h"
 
 namespace pyro::engine {
 namespace {
@@ -51,12 +56,17 @@ class OwnedVm {
     on_supervised();
     PYRO_ASSIGN_OR_RETURN(SupervisorLink link,
                           SupervisorLink::Connect(PlaceOf(context, vm.record.id).socket));
-    return OwnedVm(std::move(link));
+    return OwnedVm(std::move(link), state::InstanceDirectory(context.state, vm.record.id));
   }
 
-  explicit OwnedVm(SupervisorLink link) : link_(std::move(link)) {}
+  OwnedVm(SupervisorLink link, std::filesystem::path directory)
+      : link_(std::move(link)), directory_(std::move(directory)) {}
 
   SupervisorLink& link() { return link_; }
+
+  std::vector<DeniedConnection> Denied() const {
+    return DescribeDenied(state::ReadGuestDenied(directory_));
+  }
 
   // Returns once no process of it is left. If it cannot wait, the next call of any process reaps
   // the VM.
@@ -64,6 +74,7 @@ class OwnedVm {
 
  private:
   SupervisorLink link_;
+  std::filesystem::path directory_;
 };
 
 enum class Source { kSpareOrNew, kNew };
@@ -71,10 +82,11 @@ enum class Source { kSpareOrNew, kNew };
 Result<OwnedVm> FindOrStartVm(const Context& context, const VmOptions& options, Source source,
                               const GuestParts& parts, const CallIo& io, const Stopwatch& watch,
                               Timings& timings) {
-  if (source == Source::kSpareOrNew) {
-    if (std::optional<SupervisorLink> spare = TakeSpare(context, parts, options)) {
+  // A spare's network has no rules.
+  if (source == Source::kSpareOrNew && !HasNetworkRules(options)) {
+    if (std::optional<VmOfASpare> spare = TakeSpare(context, parts, options)) {
       timings.prepared_ms = timings.supervised_ms = watch.Now();
-      return OwnedVm(std::move(*spare));
+      return OwnedVm(std::move(spare->link), std::move(spare->directory));
     }
   }
   PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenReconciled(context, InstanceKind::kVm));
@@ -108,6 +120,7 @@ Result<ExecResult> RunInGuest(const Context& context, const AskedRun& asked, Sou
                               const CallIo& io, bool& began_running) {
   const Stopwatch watch;
   VmOptions options = asked.options;
+  PYRO_RETURN_IF_ERROR(ResolveNetworkRules(options));
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
                         EnsureEnvironment(context, options.environment, io));
@@ -127,11 +140,13 @@ Result<ExecResult> RunInGuest(const Context& context, const AskedRun& asked, Sou
   Status status = session.Run();
   began_running = command.began();
   timings.ended_ms = watch.Now();
+  const std::vector<DeniedConnection> denied = vm.Denied();
   vm.Remove();
   timings.removed_ms = watch.Now();
   if (!status) return std::move(status).error();
   ExecResult result =
       MakeGuestResult(command, session, exec, options.environment, InTask::kNo, watch, timings);
+  result.denied = denied;
   capture.Fill(result);
   return result;
 }

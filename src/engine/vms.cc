@@ -17,9 +17,11 @@
 #include "engine/instance/instance_guest.h"
 #include "engine/instance/supervisor_link.h"
 #include "engine/local_engine.h"
+#include "engine/network_rules.h"
 #include "engine/requests.h"
 #include "engine/session/guest_command.h"
 #include "state/instance/instance_directory.h"
+#include "state/journal/journal.h"
 #include "sys/files.h"
 
 namespace pyro::engine {
@@ -66,6 +68,7 @@ Result<VmInfo> LocalEngine::CreateVm(const VmOptions& asked, const CallIo& io) {
   PYRO_RETURN_IF_ERROR(api::CheckRanges(asked));
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context_, asked));
   VmOptions options = asked;
+  PYRO_RETURN_IF_ERROR(ResolveNetworkRules(options));
   auto environment = EnsureEnvironment(context_, options.environment, io);
   if (environment) options.environment = environment->name;
   const bool on_host =
@@ -117,6 +120,10 @@ Result<ExecResult> LocalEngine::ExecVm(const std::string& vm_id, const Command& 
                     ? RunInHostJail(state::HostWorkspace(context_.state, found.instance.id),
                                     ToOptions(found.instance), exec, io)
                     : ExecInGuest(context_, found.instance, exec, io);
+  if (result) {
+    result->denied = DescribeDenied(
+        state::ReadGuestDenied(state::InstanceDirectory(context_.state, found.instance.id)));
+  }
   (void)DeleteEverywhere(context_, found.registry, found.instance.id);
   if (result) AdviseUsermode(context_, result->machine, result->duration_ms, io);
   return result;
@@ -153,6 +160,9 @@ Result<VmNetworkInfo> LocalEngine::NetworkInfoVm(const std::string& vm_id) {
   VmNetworkInfo info;
   info.vm_id = found.instance.id.str();
   info.network_enabled = found.instance.network;
+  info.network_rules = DescribeNetworkRules(found.instance.network_rules);
+  info.denied = DescribeDenied(
+      state::ReadGuestDenied(state::InstanceDirectory(context_.state, found.instance.id)));
   if (found.instance.network_json.empty()) return info;
   PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(found.instance.network_json));
   PYRO_ASSIGN_OR_RETURN(info.address, GetString(json, "address"));
@@ -161,6 +171,21 @@ Result<VmNetworkInfo> LocalEngine::NetworkInfoVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(info.mac, GetString(json, "mac"));
   PYRO_ASSIGN_OR_RETURN(info.prefix_length, GetInt(json, "prefix_length", 1, 32));
   return info;
+}
+
+Result<TaskNetwork> LocalEngine::NetworkTask(const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(const Found found, FindTask(context_, task_id));
+  TaskNetwork network;
+  network.task_id = found.instance.id.str();
+  network.network_enabled = found.instance.network;
+  network.network_rules = DescribeNetworkRules(found.instance.network_rules);
+  network.denied = DescribeDenied(
+      state::ReadGuestDenied(state::InstanceDirectory(context_.state, found.instance.id)));
+  return network;
+}
+
+Result<PolicyAnswer> LocalEngine::CheckPolicy(const CheckPolicyRequest& request) {
+  return AskPolicy(request);
 }
 
 }  // namespace pyro::engine

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
+#include "net/bytes.h"
+#include "net/packet.h"
 
 namespace pyro::net {
 namespace {
@@ -12,19 +13,9 @@ constexpr std::uint16_t kTypeIpv4 = 0x0800;
 constexpr std::uint16_t kTypeArp = 0x0806;
 constexpr std::size_t kArpBytes = 28;
 constexpr std::size_t kIpv4Bytes = 20;
-constexpr std::uint8_t kTcp = 6;
-constexpr std::uint8_t kUdp = 17;
 constexpr std::size_t kTcpBytes = 20;
 constexpr std::size_t kTcpFlagsAt = 13;
 constexpr std::uint8_t kTcpFlags = 0x3f;  // Without those of congestion: alone they are none.
-
-std::uint16_t Get16(Frame bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-
-std::uint32_t Get32(Frame bytes, std::size_t at) {
-  return static_cast<std::uint32_t>(Get16(bytes, at)) << 16 | Get16(bytes, at + 2);
-}
 
 bool IsIn(Ipv4 address, Ipv4 network, int prefix) {
   return (address >> (32 - prefix)) == (network >> (32 - prefix));
@@ -50,12 +41,6 @@ bool MayLeaveIpv4(Frame packet) {
 
 void Put(std::string& text, std::initializer_list<int> bytes) {
   for (const int byte : bytes) text.push_back(static_cast<char>(byte));
-}
-
-void Put32(std::string& text, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    text.push_back(static_cast<char>(value >> shift & 0xff));
-  }
 }
 
 }  // namespace

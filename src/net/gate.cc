@@ -7,8 +7,9 @@
 namespace pyro::net {
 namespace {
 
-constexpr int kGuestSocket = 3;
-constexpr int kOutsideSocket = 4;
+constexpr int kControlSocket = 3;
+constexpr int kGuestSocket = 4;
+constexpr int kOutsideSocket = 5;
 
 }  // namespace
 
@@ -19,9 +20,9 @@ int GateMain(int argc, const char* const* argv) {
       form_name == "packets" ? vmm::FrameForm::kPackets : vmm::FrameForm::kStream;
   Status status;
   if (mode == "relay") {
-    status = RunRelay(kGuestSocket, form, kOutsideSocket);
+    status = RunRelay(kGuestSocket, form, kOutsideSocket, kControlSocket);
   } else if (mode == "slirp") {
-    status = RunSlirp(kGuestSocket, form);
+    status = RunSlirp(kGuestSocket, form, kControlSocket);
   } else {
     fmt::print(stderr, "pyro-net is started by pyro, for one guest with a network\n");
     return 2;

@@ -1,5 +1,6 @@
 // The filter of the guest's network, a small program between the machine and the back end. It
-// drops the frames that MayLeave() refuses. Runs until either side closes.
+// decides by a policy (egress.h), which comes from the supervisor over `control`, a socket of
+// packets (control.h). Runs until one side closes.
 
 #pragma once
 
@@ -11,14 +12,14 @@ namespace pyro::net {
 
 // Passes frames between the guest's socket and another one, a stream. Descriptors are borrowed.
 // kProtocol: the guest's side sent an impossible length.
-Status RunRelay(int guest, vmm::FrameForm form, int outside);
+Status RunRelay(int guest, vmm::FrameForm form, int outside, int control);
 
 // The network itself, in this process, through libslirp: TCP, UDP and ping with the rights of this
 // process, names through the host's resolver, no inbound connection.
-Status RunSlirp(int guest, vmm::FrameForm form);
+Status RunSlirp(int guest, vmm::FrameForm form, int control);
 
-// argv: "relay" (guest's socket is 3, the other 4) or "slirp" (3), then "stream" or "packets" for
-// the form of the guest's. Returns the exit code.
+// argv: "relay" (the control socket is 3, the guest's 4, the other 5) or "slirp" (3 and 4), then
+// "stream" or "packets" for the form of the guest's. Returns the exit code.
 int GateMain(int argc, const char* const* argv);
 
 }  // namespace pyro::net

@@ -1,8 +1,12 @@
 #include "net/network.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <bit>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -13,6 +17,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "net/addresses.h"
+#include "net/control.h"
 #include "net/frame_end.h"
 #include "net/frames.h"
 #include "sys/errno_error.h"
@@ -130,8 +135,7 @@ Status AwaitGateway(int socket, vmm::FrameForm form, const Mac& mac, Deadline de
   }
 }
 
-Result<sys::SocketPair> MakeCard(vmm::FrameForm form) {
-  if (form == vmm::FrameForm::kStream) return sys::MakeSocketPair();
+Result<sys::SocketPair> MakePacketPair() {
   int fds[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
     return sys::ErrnoError(errno, "socketpair");
@@ -139,10 +143,43 @@ Result<sys::SocketPair> MakeCard(vmm::FrameForm form) {
   return sys::SocketPair{sys::UniqueFd(fds[0]), sys::UniqueFd(fds[1])};
 }
 
+Result<sys::SocketPair> MakeCard(vmm::FrameForm form) {
+  return form == vmm::FrameForm::kStream ? sys::MakeSocketPair() : MakePacketPair();
+}
+
+Status SendOrders(int control, const Policy& policy) {
+  const std::string orders = FormatGateOrders({.policy = policy, .local = NetworksOfHost()});
+  if (::send(control, orders.data(), orders.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    return sys::ErrnoError(errno, "send the network policy");
+  }
+  return OkStatus();
+}
+
+Ipv4 AddressOf(const sockaddr* address) {
+  return ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr);
+}
+
 }  // namespace
 
 std::string_view NetworkBackendName(NetworkBackend backend) {
   return backend == NetworkBackend::kPasst ? "passt" : "slirp";
+}
+
+LocalNetworks NetworksOfHost() {
+  ifaddrs* first = nullptr;
+  if (::getifaddrs(&first) != 0) return {};
+  std::vector<AddressRange> ranges;
+  for (const ifaddrs* one = first; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+    const Ipv4 address = AddressOf(one->ifa_addr);
+    const int bits = one->ifa_netmask == nullptr ? 32 : std::popcount(AddressOf(one->ifa_netmask));
+    if (bits > 0 && bits < 32) {
+      ranges.push_back({.network = address & ~(~Ipv4{0} >> bits), .bits = bits});
+    }
+    ranges.push_back({.network = address, .bits = 32});
+  }
+  ::freeifaddrs(first);
+  return LocalNetworks(std::move(ranges));
 }
 
 std::vector<std::string> PasstArguments(const std::string& passt, const GuestNetwork& guest,
@@ -177,8 +214,11 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline dead
   GuestNetwork guest = NetworkFor(mac);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair outer, sys::MakeSocketPair());
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, MakePacketPair());
+  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy));
   PYRO_ASSIGN_OR_RETURN(Passt passt, StartPasstProcess(options, guest, std::move(outer.second)));
   std::vector<sys::UniqueFd> pass;
+  pass.push_back(std::move(control.second));
   pass.push_back(std::move(inner.second));
   pass.push_back(std::move(outer.first));
   PYRO_ASSIGN_OR_RETURN(jail::JailedProcess gate, StartGate(options, "relay", std::move(pass),
@@ -189,14 +229,17 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline dead
     if (const std::string said = passt.Said(); !said.empty()) error.message += ": " + said;
     return error;
   }
-  return Network(std::move(guest), NetworkBackend::kPasst, std::move(inner.first), std::move(gate),
-                 std::move(passt.process));
+  return Network(std::move(guest), NetworkBackend::kPasst, std::move(inner.first),
+                 std::move(control.first), std::move(gate), std::move(passt.process));
 }
 
 Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline deadline) {
   const Mac mac = MacFor(options.identity);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, MakePacketPair());
+  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy));
   std::vector<sys::UniqueFd> pass;
+  pass.push_back(std::move(control.second));
   pass.push_back(std::move(inner.second));
   PYRO_ASSIGN_OR_RETURN(
       jail::JailedProcess gate,
@@ -207,8 +250,20 @@ Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline dead
     if (!said.empty()) error.message += ": " + PrintableLines(said);
     return error;
   }
-  return Network(NetworkFor(mac), NetworkBackend::kSlirp, std::move(inner.first), std::move(gate),
-                 std::nullopt);
+  return Network(NetworkFor(mac), NetworkBackend::kSlirp, std::move(inner.first),
+                 std::move(control.first), std::move(gate), std::nullopt);
+}
+
+Status Network::SetPolicy(const Policy& policy) { return SendOrders(control_.get(), policy); }
+
+Result<std::optional<Denial>> Network::ReadDenial() {
+  std::string text(kMaxDenialBytes + 1, '\0');
+  const ssize_t count = ::recv(control_.get(), text.data(), text.size(), MSG_DONTWAIT);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return std::optional<Denial>();
+  if (count <= 0) return MakeError(ErrorCode::kUnavailable, "the guest's network has ended");
+  text.resize(static_cast<std::size_t>(count));
+  PYRO_ASSIGN_OR_RETURN(Denial denial, ParseDenial(text));
+  return std::optional<Denial>(std::move(denial));
 }
 
 Result<Network> Network::Start(const NetworkOptions& options, Deadline deadline) {

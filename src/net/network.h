@@ -1,8 +1,7 @@
 // A guest's network without root: outbound NAT in processes of their own, names through the host's
-// resolver, and no way in. The guest reaches the addresses that the host reaches, except the host's
-// loopback and link-local addresses.
+// resolver, and no way in. The guest reaches what its policy allows (policy.h).
 //
-// The machine talks to pyro-net, which drops frames that the guest may not send. Behind it is
+// The machine talks to pyro-net, which refuses frames that the guest may not send. Behind it is
 // passt or, if passt does not start, libslirp within pyro-net itself. IPv4 only.
 
 #pragma once
@@ -14,6 +13,8 @@
 
 #include "base/time.h"
 #include "jail/jail.h"
+#include "net/denials.h"
+#include "net/policy.h"
 #include "pyro/result.h"
 #include "sys/child_process.h"
 #include "vmm/vmm.h"
@@ -40,7 +41,8 @@ struct NetworkOptions {
   // Selects the unprivileged user if the caller is root, and the MAC. The VM's id.
   std::string identity;
   vmm::FrameForm form = vmm::FrameForm::kStream;  // Of the card's socket.
-  std::optional<NetworkBackend> only;             // Do not fall back to another.
+  Policy policy;
+  std::optional<NetworkBackend> only;  // Do not fall back to another.
 };
 
 // Running processes; destroying it ends them. They also end with the machine, and when the starting
@@ -63,6 +65,16 @@ class Network {
   // The reason if passt was not used; otherwise empty.
   const std::string& fallback_reason() const { return fallback_reason_; }
 
+  // From now on this policy holds, with the host's networks of now. Connections that it does not
+  // allow end. kUnavailable: the gate has ended.
+  Status SetPolicy(const Policy& policy);
+
+  // Readable if there may be a refusal to read, or the gate has ended. Borrowed.
+  int denials_fd() const { return control_.get(); }
+  // A refusal that has not been read; nullopt: there is none now. Never waits. kProtocol: what came
+  // is none. kUnavailable: the gate has ended.
+  Result<std::optional<Denial>> ReadDenial();
+
   // Readable once the guest has lost its network. Borrowed.
   int exit_fd() const { return gate_.exit_fd(); }
   // As the host sees them; the gate's is that of its jail. -1: there is none.
@@ -70,11 +82,12 @@ class Network {
   pid_t passt_pid() const { return passt_ ? passt_->pid() : -1; }
 
  private:
-  Network(GuestNetwork guest, NetworkBackend backend, sys::UniqueFd card, jail::JailedProcess gate,
-          std::optional<sys::ChildProcess> passt)
+  Network(GuestNetwork guest, NetworkBackend backend, sys::UniqueFd card, sys::UniqueFd control,
+          jail::JailedProcess gate, std::optional<sys::ChildProcess> passt)
       : guest_(std::move(guest)),
         backend_(backend),
         card_(std::move(card)),
+        control_(std::move(control)),
         gate_(std::move(gate)),
         passt_(std::move(passt)) {}
 
@@ -85,9 +98,13 @@ class Network {
   NetworkBackend backend_;
   std::string fallback_reason_;
   sys::UniqueFd card_;
+  sys::UniqueFd control_;
   jail::JailedProcess gate_;
   std::optional<sys::ChildProcess> passt_;
 };
+
+// The networks of this host's interfaces, and its own addresses, as they are now.
+LocalNetworks NetworksOfHost();
 
 // argv of passt for a guest network, pure; `socket` is a descriptor number.
 std::vector<std::string> PasstArguments(const std::string& passt, const GuestNetwork& guest,

@@ -21,8 +21,12 @@
 
 #include "jail/testing/processes.h"
 #include "net/addresses.h"
+#include "net/bytes.h"
+#include "net/dns.h"
 #include "net/frame_end.h"
 #include "net/frames.h"
+#include "net/packet.h"
+#include "net/testing/frames.h"
 #include "net/testing/outside.h"
 #include "sys/files.h"
 #include "sys/host.h"
@@ -49,41 +53,18 @@ std::string Big(std::uint32_t value, int bytes) {
   return text;
 }
 
-std::uint16_t Checksum(std::string bytes) {
-  if (bytes.size() % 2 != 0) bytes.push_back('\0');
-  std::uint32_t sum = 0;
-  for (std::size_t i = 0; i < bytes.size(); i += 2) {
-    sum += static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i]) << 8 |
-                                      static_cast<unsigned char>(bytes[i + 1]));
-  }
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(~sum);
-}
-
-std::string IpFrame(std::uint8_t protocol, std::uint32_t source, std::uint32_t destination,
-                    const std::string& payload) {
-  std::string header = "\x45" + Big(0, 1) +
-                       Big(static_cast<std::uint32_t>(20 + payload.size()), 2) + Big(0x4000, 4) +
-                       Big(64, 1) + Big(protocol, 1);
-  const std::string addresses = Big(source, 4) + Big(destination, 4);
-  header += Big(Checksum(header + addresses), 2) + addresses;
-  const std::string macs = "\x52\x55\x0a" + Big(0x000202, 3) + "\x52\x54" + Big(0x00010203, 4);
-  return macs + Big(0x0800, 2) + header + payload;
-}
-
 std::string UdpFrame(std::uint32_t source, std::uint32_t destination, int port,
                      const std::string& data) {
-  return IpFrame(17, source, destination,
-                 Big(40000, 2) + Big(static_cast<std::uint32_t>(port), 2) +
-                     Big(static_cast<std::uint32_t>(8 + data.size()), 2) + Big(0, 2) + data);
+  return MakeUdp(kFromGuest, {source, 40000, destination, static_cast<std::uint16_t>(port)}, data);
 }
 
-std::string SynFrame(std::uint32_t source, std::uint32_t destination, int port) {
-  const std::string start = Big(41000, 2) + Big(static_cast<std::uint32_t>(port), 2) + Big(1, 4) +
-                            Big(0, 4) + Big(0x5002, 2) + Big(65535, 2);
-  const std::string pseudo = Big(source, 4) + Big(destination, 4) + Big(6, 2) + Big(20, 2);
-  return IpFrame(6, source, destination,
-                 start + Big(Checksum(pseudo + start + Big(0, 4)), 2) + Big(0, 2));
+std::string SynFrame(std::uint32_t source, std::uint32_t destination, int port,
+                     std::uint16_t from = 41000) {
+  return TcpFrame(kFromGuest,
+                  {.ends = {source, from, destination, static_cast<std::uint16_t>(port)},
+                   .sequence = 1,
+                   .flags = kTcpSyn},
+                  "");
 }
 
 using Kind = std::pair<NetworkBackend, vmm::FrameForm>;
@@ -94,11 +75,80 @@ class NetworkTest : public testing::TestWithParam<Kind> {
     auto outside = Outside::Enter();
     if (!outside) PYRO_SKIP_OR_FAIL(outside.error().message);
     outside_ = std::move(*outside);
-    auto network = Network::Start(Options(GetParam().first, GetParam().second), Soon());
+    Start("");
+  }
+
+  // A network of its own, with these rules.
+  void Start(std::string_view rules) {
+    NetworkOptions options = Options(GetParam().first, GetParam().second);
+    auto policy = Policy::Parse(rules);
+    ASSERT_TRUE(policy.ok()) << policy.error().message;
+    options.policy = *policy;
+    auto network = Network::Start(options, Soon());
     ASSERT_TRUE(network.ok()) << network.error().message;
     network_.emplace(std::move(*network));
     card_ = network_->TakeCard().fd;
     end_.emplace(card_.get(), GetParam().second);
+    reader_ = FrameReader();
+  }
+
+  // What the guest reads of the resolver's answer.
+  std::vector<Ipv4> Resolve(std::string_view name) {
+    Send(AskFrame(name));
+    const auto packet = Parsed(Receive(17));
+    const auto answer = packet ? ParseDnsAnswer(packet->data) : std::nullopt;
+    EXPECT_TRUE(answer.has_value()) << name;
+    return answer ? answer->addresses : std::vector<Ipv4>();
+  }
+
+  // The flags of the answer to a SYN; -1: there is none.
+  int Knock(Ipv4 address, int port) {
+    Send(SynFrame(kGuest, address, port, ++port_));
+    last_ = Receive(6);
+    const auto packet = Parsed(last_);
+    return packet ? packet->flags & (kTcpSyn | kTcpRst | kTcpAck) : -1;
+  }
+
+  // Connects, sends bytes, and returns what comes: text, or "reset".
+  std::string Say(Ipv4 address, int port, std::string_view bytes) {
+    if (Knock(address, port) != (kTcpSyn | kTcpAck)) return "reset";
+    const std::uint32_t theirs = Parsed(last_)->sequence + 1;
+    const auto send = [&](std::string_view data) {
+      Send(TcpFrame(kFromGuest,
+                    {.ends = {kGuest, port_, address, static_cast<std::uint16_t>(port)},
+                     .sequence = 2,
+                     .acknowledged = theirs,
+                     .flags = kTcpAck},
+                    data));
+    };
+    send("");
+    for (int i = 0; i < 300; ++i) {
+      if (i % 10 == 0) send(bytes);  // passt drops data that come with the first ACK.
+      last_ = Receive(6, Deadline::After(std::chrono::milliseconds(100)));
+      const auto packet = Parsed(last_);
+      if (!packet || packet->destination_port != port_) continue;
+      if ((packet->flags & kTcpRst) != 0) return "reset";
+      if (!packet->data.empty()) return std::string(packet->data.begin(), packet->data.end());
+    }
+    return "nothing";
+  }
+
+  // The refusals that the gate has told, waiting for the first.
+  std::string Denied() {
+    pollfd entry = {.fd = network_->denials_fd(), .events = POLLIN, .revents = 0};
+    std::string all;
+    if (::poll(&entry, 1, Soon().PollTimeout()) != 1) return all;
+    while (true) {
+      auto denial = network_->ReadDenial();
+      if (!denial.ok() || !*denial) return all;
+      all += std::string(Name((*denial)->reason)) + " " + Target(**denial) + "\n";
+    }
+  }
+
+  // Of a packet as Receive() returns it, which lives as long as that.
+  std::optional<Packet> Parsed(const std::string& packet) {
+    frame_ = std::string(12, '\0') + Big(0x0800, 2) + packet;
+    return ParsePacket(AsBytes(frame_));
   }
 
   void Send(const std::string& frame) {
@@ -110,8 +160,7 @@ class NetworkTest : public testing::TestWithParam<Kind> {
 
   // The next IPv4 packet of that protocol, without its Ethernet header; empty at the deadline or
   // end of stream.
-  std::string Receive(std::uint8_t protocol) {
-    const Deadline deadline = Soon();
+  std::string Receive(std::uint8_t protocol, Deadline deadline = Soon()) {
     while (true) {
       auto frame = reader_.Next();
       if (!frame) return {};
@@ -153,6 +202,9 @@ class NetworkTest : public testing::TestWithParam<Kind> {
   std::optional<FrameEnd> end_;
   SocketState state_ = SocketState::kOpen;
   FrameReader reader_;
+  std::string last_;
+  std::string frame_;
+  std::uint16_t port_ = 42000;
 };
 
 bool Readable(int fd) {
@@ -191,6 +243,97 @@ TEST_P(NetworkTest, TheHostsLoopbackIsNotReached) {
   ASSERT_EQ(Receive(17).substr(28), "answer:after");
   EXPECT_FALSE(Readable(tcp.get()));
   EXPECT_FALSE(Readable(udp.get()));
+}
+
+std::string RequestFor(const std::string& host) {
+  return "GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
+}
+
+TEST_P(NetworkTest, WhatIsNeverReachedIsRefusedAtOnce) {
+  for (const Ipv4 address : {0x7f000001u, 0xa9fea9feu, kGateway}) {
+    EXPECT_EQ(Knock(address, 80), kTcpRst | kTcpAck);
+    Send(UdpFrame(kGuest, address, 80, "x"));
+    const std::string icmp = Receive(1);
+    ASSERT_GE(icmp.size(), 22u);
+    EXPECT_EQ(icmp.substr(20, 2), Big(0x030d, 2)) << "not administratively prohibited";
+  }
+  EXPECT_NE(Denied().find("never 127.0.0.1:80 (tcp)\n"), std::string::npos);
+}
+
+TEST_P(NetworkTest, TheHostAndItsLanAreRefusedUnlessTheirAddressIsAllowed) {
+  const sys::UniqueFd host = ListenOnHost(SOCK_STREAM);
+  EXPECT_EQ(Knock(Outside::kUs, 9999), kTcpRst | kTcpAck);
+  EXPECT_EQ(Knock(Outside::kNeighbour, Outside::kPort), kTcpRst | kTcpAck);
+  EXPECT_EQ(Knock(Outside::kServer, Outside::kPort), kTcpSyn | kTcpAck);
+  EXPECT_FALSE(Readable(host.get()));
+  EXPECT_NE(Denied().find("local 198.51.100.1:9999 (tcp)\n"), std::string::npos);
+  Start("allow *\nallow 198.51.100.2:8080");
+  EXPECT_EQ(Knock(Outside::kNeighbour, Outside::kPort), kTcpSyn | kTcpAck);
+  EXPECT_EQ(Knock(Outside::kNeighbour, Outside::kEchoPort), kTcpRst | kTcpAck);
+  EXPECT_EQ(Knock(Outside::kUs, 9999), kTcpRst | kTcpAck);
+}
+
+TEST_P(NetworkTest, AnAllowedNameIsReachedAndNoOther) {
+  Start("allow allowed.example:80");
+  EXPECT_EQ(Knock(Outside::kServer, 80), kTcpRst | kTcpAck) << "before its name was asked";
+  EXPECT_EQ(Resolve("allowed.example"), std::vector<Ipv4>{Outside::kServer});
+  const std::string request = RequestFor("allowed.example");
+  EXPECT_EQ(Say(Outside::kServer, 80, request), request);
+  EXPECT_EQ(Knock(Outside::kServer, Outside::kPort), kTcpRst | kTcpAck) << "another port";
+  EXPECT_TRUE(Resolve("other.example").empty());
+  EXPECT_EQ(Knock(Outside::kOther, 80), kTcpRst | kTcpAck);
+  const std::string denied = Denied();
+  EXPECT_NE(denied.find("not_allowed other.example (dns)\n"), std::string::npos) << denied;
+}
+
+TEST_P(NetworkTest, AnotherNameInTheConnectionThanWasAskedIsRefused) {
+  Start("allow allowed.example\nallow alias.example");
+  Resolve("allowed.example");
+  EXPECT_EQ(Say(Outside::kServer, 80, RequestFor("alias.example")), "reset");
+  EXPECT_EQ(Say(Outside::kServer, 80, ClientHello("evil.example")), "reset");
+  Resolve("alias.example");
+  EXPECT_EQ(Say(Outside::kServer, 80, RequestFor("alias.example")), RequestFor("alias.example"));
+  EXPECT_EQ(Say(Outside::kServer, 80, ClientHello("allowed.example")),
+            ClientHello("allowed.example"));
+}
+
+TEST_P(NetworkTest, ANameThatMovesToTheHostOrItsLanIsRefused) {
+  Start("allow *.example");
+  EXPECT_EQ(Resolve("moving.example"), std::vector<Ipv4>{Outside::kServer});
+  EXPECT_TRUE(Resolve("moving.example").empty());
+  EXPECT_TRUE(Resolve("lan.example").empty());
+  EXPECT_TRUE(Resolve("loop.example").empty());
+  EXPECT_EQ(Knock(Outside::kUs, 9999), kTcpRst | kTcpAck);
+  const std::string denied = Denied();
+  EXPECT_NE(denied.find("local moving.example at 198.51.100.1 (dns)\n"), std::string::npos)
+      << denied;
+  EXPECT_NE(denied.find("never loop.example at 127.0.0.1 (dns)\n"), std::string::npos) << denied;
+}
+
+TEST_P(NetworkTest, OtherWaysOutAreRefused) {
+  Start("allow allowed.example");
+  Resolve("allowed.example");
+  for (const int port : {443, 53}) {  // QUIC, and another resolver.
+    Send(UdpFrame(kGuest, Outside::kServer, port, "x"));
+    const std::string icmp = Receive(1);
+    ASSERT_GE(icmp.size(), 22u);
+    EXPECT_EQ(icmp.substr(20, 2), Big(0x030d, 2));
+  }
+  EXPECT_EQ(Knock(Outside::kServer, 53), kTcpRst | kTcpAck);
+  EXPECT_EQ(Knock(kResolver, 53), kTcpRst | kTcpAck);
+  Send(MakeIpv4(kFromGuest, 41, kGuest, Outside::kServer, std::string(40, '\x60')));
+  EXPECT_EQ(Receive(1).substr(20, 2), Big(0x030d, 2)) << "IPv6 in IPv4";
+}
+
+TEST_P(NetworkTest, ANewPolicyHoldsAtOnce) {
+  Start("allow allowed.example");
+  EXPECT_TRUE(Resolve("other.example").empty());
+  ASSERT_TRUE(network_->SetPolicy(*Policy::Parse("allow other.example")).ok());
+  // The gate reads it before frames that are sent later, but not before those on their way.
+  bool reached = false;
+  for (int i = 0; i < 100 && !reached; ++i) reached = !Resolve("other.example").empty();
+  EXPECT_TRUE(reached);
+  EXPECT_TRUE(Resolve("allowed.example").empty());
 }
 
 TEST_P(NetworkTest, NonsenseOnTheWireEndsTheNetwork) {

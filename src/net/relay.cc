@@ -1,25 +1,48 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <chrono>
+#include <random>
 
 #include "base/try.h"
+#include "net/egress.h"
 #include "net/frame_end.h"
 #include "net/frames.h"
 #include "net/gate.h"
+#include "net/gate_control.h"
 #include "sys/errno_error.h"
 
 namespace pyro::net {
 namespace {
 
-// Takes the bytes of one side and queues the frames that may pass for the other.
-Status Filter(FrameEnd& from, FrameReader& reader, bool (*may_pass)(Frame), FrameEnd& to,
+// Beyond this, frames to a guest that does not read are dropped, as a full wire would.
+constexpr std::size_t kMaxWaiting = 1024 * 1024;
+
+class RelaySink : public FrameSink {
+ public:
+  RelaySink(FrameEnd& guest, FrameEnd& outside) : guest_(guest), outside_(outside) {}
+  void ToGuest(Frame frame) override {
+    if (guest_.pending() < kMaxWaiting) AppendFrame(guest_.output(), frame);
+  }
+  void ToOutside(Frame frame) override { AppendFrame(outside_.output(), frame); }
+
+ private:
+  FrameEnd& guest_;
+  FrameEnd& outside_;
+};
+
+using Handler = void (Egress::*)(Frame, SteadyTime);
+
+// Takes the bytes of one side, frame by frame.
+Status Filter(FrameEnd& from, FrameReader& reader, Egress& egress, Handler handler,
               SocketState& state) {
   PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, from.Read(state));
   reader.Feed(bytes);
+  const SteadyTime now = std::chrono::steady_clock::now();
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
-    if (!frame) return to.Flush(state);
-    if (may_pass(*frame)) AppendFrame(to.output(), *frame);
+    if (!frame) return OkStatus();
+    (egress.*handler)(*frame, now);
   }
 }
 
@@ -30,29 +53,37 @@ short Wanted(const FrameEnd& from, const FrameEnd& to) {
 
 }  // namespace
 
-Status RunRelay(int guest_fd, vmm::FrameForm form, int outside_fd) {
+Status RunRelay(int guest_fd, vmm::FrameForm form, int outside_fd, int control_fd) {
   FrameEnd guest(guest_fd, form);
   FrameEnd outside(outside_fd, vmm::FrameForm::kStream);
+  RelaySink sink(guest, outside);
+  Egress egress(sink, std::random_device()());
+  GateControl control(control_fd, egress);
+  PYRO_RETURN_IF_ERROR(control.AwaitPolicy());
   FrameReader leaving;
   FrameReader arriving;
   SocketState state = SocketState::kOpen;
   while (state == SocketState::kOpen) {
     pollfd entries[] = {{.fd = guest_fd, .events = Wanted(guest, outside), .revents = 0},
-                        {.fd = outside_fd, .events = Wanted(outside, guest), .revents = 0}};
-    if (::poll(entries, 2, -1) < 0) {
+                        {.fd = outside_fd, .events = Wanted(outside, guest), .revents = 0},
+                        {.fd = control_fd, .events = POLLIN, .revents = 0}};
+    if (::poll(entries, 3, control.PollTimeout()) < 0) {
       if (errno == EINTR) continue;
       return sys::ErrnoError(errno, "poll");
     }
     const bool guest_gone = (entries[0].revents & (POLLHUP | POLLERR)) != 0;
     const bool outside_gone = (entries[1].revents & (POLLHUP | POLLERR)) != 0;
+    if (entries[2].revents != 0) PYRO_RETURN_IF_ERROR(control.Take(state));
     if ((entries[0].revents & POLLIN) != 0) {
-      PYRO_RETURN_IF_ERROR(Filter(guest, leaving, MayLeave, outside, state));
+      PYRO_RETURN_IF_ERROR(Filter(guest, leaving, egress, &Egress::FromGuest, state));
     }
     if ((entries[1].revents & POLLIN) != 0) {
-      PYRO_RETURN_IF_ERROR(Filter(outside, arriving, MayArrive, guest, state));
+      PYRO_RETURN_IF_ERROR(Filter(outside, arriving, egress, &Egress::FromOutside, state));
     }
-    if ((entries[0].revents & POLLOUT) != 0) PYRO_RETURN_IF_ERROR(guest.Flush(state));
-    if ((entries[1].revents & POLLOUT) != 0) PYRO_RETURN_IF_ERROR(outside.Flush(state));
+    // First: the command that a refusal ends must not be over before it is told.
+    control.Tell();
+    PYRO_RETURN_IF_ERROR(guest.Flush(state));
+    PYRO_RETURN_IF_ERROR(outside.Flush(state));
     if (guest_gone || outside_gone) state = SocketState::kClosed;
   }
   return OkStatus();

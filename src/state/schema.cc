@@ -117,6 +117,8 @@ ALTER TABLE instances ADD COLUMN cwd TEXT NOT NULL DEFAULT '';
 ALTER TABLE instances ADD COLUMN user TEXT NOT NULL DEFAULT '';
 ALTER TABLE instances ADD COLUMN timeout_seconds INTEGER CHECK (timeout_seconds >= 0);
 )sql",
+    // Version 9: what a guest's network may reach.
+    "ALTER TABLE instances ADD COLUMN network_rules TEXT NOT NULL DEFAULT ''",
 };
 
 }  // namespace

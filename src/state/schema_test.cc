@@ -12,6 +12,7 @@
 #include "state/testdata/schema_v5.h"
 #include "state/testdata/schema_v6.h"
 #include "state/testdata/schema_v7.h"
+#include "state/testdata/schema_v8.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
 
@@ -239,6 +240,29 @@ TEST(SchemaTest, VersionSevenOpensWithTasksOfNoLabelsAndNoDefaults) {
   EXPECT_EQ(task->cwd, "src");
   EXPECT_EQ(task->user, "1000:1000");
   EXPECT_EQ(task->timeout_seconds, 0);
+}
+
+TEST(SchemaTest, VersionEightOpensAndTasksMayHaveNetworkRules) {
+  const sys::TestDirectory directory;
+  MakeRegistry(directory,
+               {kSchemaV1, kSchemaV2, kSchemaV3, kSchemaV5, kSchemaV6, kSchemaV7, kSchemaV8});
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const auto tasks = registry->List(InstanceKind::kTask);
+  ASSERT_TRUE(tasks.ok()) << tasks.error().message;
+  for (const InstanceRecord& task : *tasks) EXPECT_EQ(task.network_rules, "") << task.id.str();
+  EXPECT_EQ(tasks->back().labels, (std::map<std::string, std::string>{{"stage", "test"}}));
+  const InstanceId id = tasks->back().id;
+  const std::string rules = "allow registry.example:443\ndeny *.example\n";
+  ASSERT_TRUE(registry
+                  ->Configure(id,
+                              [&](InstanceSpec& spec) {
+                                spec.network_rules = rules;
+                                return OkStatus();
+                              })
+                  .ok());
+  EXPECT_EQ(registry->Get(id)->network_rules, rules);
 }
 
 TEST(SchemaTest, LabelsThatAreNoneAreARowThatNoPyroWrites) {

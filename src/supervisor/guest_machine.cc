@@ -19,6 +19,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kGuestLaunchLimit{30};  // For QEMU to start and answer.
+constexpr int kDenialsAtOnce = 256;
 
 }  // namespace
 
@@ -49,16 +50,7 @@ Result<vmm::MachineSpec> GuestMachine::OpenFiles(std::optional<vmm::FrozenGuest>
 
 Status GuestMachine::Launch(std::optional<vmm::FrozenGuest> from) {
   PYRO_ASSIGN_OR_RETURN(vmm::MachineSpec spec, OpenFiles(std::move(from)));
-  if (config_.network) {
-    PYRO_ASSIGN_OR_RETURN(net::Network network,
-                          net::Network::Start({.gate = config_.net_program,
-                                               .identity = config_.id,
-                                               .form = vmm::FrameFormOf(spec.accelerator),
-                                               .only = std::nullopt},
-                                              Deadline::After(kGuestLaunchLimit)));
-    network_.emplace(std::move(network));
-    spec.network = network_->TakeCard();
-  }
+  if (config_.network) PYRO_RETURN_IF_ERROR(StartNetwork(spec));
   PYRO_ASSIGN_OR_RETURN(machine_, vmm_.Start(std::move(spec), Deadline::After(kGuestLaunchLimit)));
   started_at_us_ = std::chrono::duration_cast<std::chrono::microseconds>(
                        std::chrono::steady_clock::now().time_since_epoch())
@@ -66,6 +58,48 @@ Status GuestMachine::Launch(std::optional<vmm::FrozenGuest> from) {
   PYRO_FAILPOINT("supervisor.machine-launched");
   WatchExit();
   return Connect();
+}
+
+Status GuestMachine::StartNetwork(vmm::MachineSpec& spec) {
+  PYRO_ASSIGN_OR_RETURN(net::Policy policy, net::Policy::Parse(config_.network_rules));
+  PYRO_ASSIGN_OR_RETURN(net::Network network,
+                        net::Network::Start({.gate = config_.net_program,
+                                             .identity = config_.id,
+                                             .form = vmm::FrameFormOf(spec.accelerator),
+                                             .policy = std::move(policy),
+                                             .only = std::nullopt},
+                                            Deadline::After(kGuestLaunchLimit)));
+  network_.emplace(std::move(network));
+  spec.network = network_->TakeCard();
+  boost::system::error_code error;
+  denials_.assign(::fcntl(network_->denials_fd(), F_DUPFD_CLOEXEC, 3), error);
+  PYRO_CHECK(!error);
+  WatchDenials();
+  return OkStatus();
+}
+
+void GuestMachine::WatchDenials() {
+  denials_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                      [this](boost::system::error_code failure) {
+                        if (failure || !network_) return;
+                        TakeDenials();
+                        if (denials_.is_open()) WatchDenials();
+                      });
+}
+
+void GuestMachine::TakeDenials() {
+  // Bounded: more may come while these are read.
+  for (int i = 0; i < kDenialsAtOnce && network_ && denials_.is_open(); ++i) {
+    const auto denial = network_->ReadDenial();
+    if (!denial) {
+      // The gate has ended, or says what none of ours would: it is not listened to any more.
+      boost::system::error_code ignored;
+      denials_.close(ignored);
+      return;
+    }
+    if (!*denial) return;
+    owner_.Denied(**denial);
+  }
 }
 
 Status GuestMachine::Connect() {
@@ -104,6 +138,7 @@ void GuestMachine::Kill() {
 void GuestMachine::Drop() {
   boost::system::error_code ignored;
   exit_.close(ignored);
+  denials_.close(ignored);
   if (agent_) agent_->Close();
   machine_.reset();
   network_.reset();

@@ -30,12 +30,14 @@ class GuestMachine {
     virtual Status FromAgent(wire::Frame frame) = 0;
     virtual void MachineEnded() = 0;
     virtual void GuestFailed(const Error& error) = 0;
+    // The network has refused something.
+    virtual void Denied(const net::Denial& denial) = 0;
   };
 
   // All are borrowed.
   GuestMachine(boost::asio::io_context& loop, const wire::SupervisorConfig& config, vmm::Vmm& vmm,
                Owner& owner)
-      : loop_(loop), config_(config), vmm_(vmm), owner_(owner), exit_(loop) {}
+      : loop_(loop), config_(config), vmm_(vmm), owner_(owner), exit_(loop), denials_(loop) {}
 
   // Starts the machine: from the template, or by a boot. What a failed launch has started runs
   // until it is closed.
@@ -52,6 +54,9 @@ class GuestMachine {
 
   // The same, and stops to read the console.
   void Close();
+
+  // Tells the owner of all that the network has refused until now.
+  void TakeDenials();
 
   // How the machine ended, for people; after MachineEnded().
   std::string HowItEnded();
@@ -74,6 +79,8 @@ class GuestMachine {
   Result<vmm::MachineSpec> OpenFiles(std::optional<vmm::FrozenGuest> from);
   Status Connect();
   void WatchExit();
+  Status StartNetwork(vmm::MachineSpec& spec);
+  void WatchDenials();
 
   boost::asio::io_context& loop_;
   const wire::SupervisorConfig& config_;
@@ -82,6 +89,7 @@ class GuestMachine {
   std::optional<net::Network> network_;
   std::unique_ptr<vmm::Machine> machine_;
   boost::asio::posix::stream_descriptor exit_;
+  boost::asio::posix::stream_descriptor denials_;
   std::shared_ptr<FrameStream> agent_;
   std::shared_ptr<ConsoleLog> console_;
   bool disk_is_the_templates_ = false;  // Not the original blank one.

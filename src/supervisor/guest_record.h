@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/command.h"
+#include "base/denied.h"
 #include "base/time.h"
 #include "pyro/result.h"
 #include "wire/messages.h"
@@ -27,6 +28,8 @@ class CommandJournal {
   virtual void Append(std::int64_t sequence, OutputStream stream, std::string_view bytes) = 0;
   // Returns once output and end are on disk, or the disk has refused them: see settled().
   virtual void End(std::int64_t sequence, const CommandEnd& end) = 0;
+  // Something was refused to the guest: it counts for each command that runs.
+  virtual void Deny(const Denied&) {}
   // False: a part could not be stored yet. Call Settle() from time to time, until it could. If this
   // process dies before, the next process that reconciles notices the missing part.
   virtual bool settled() const = 0;
@@ -51,6 +54,8 @@ class GuestRecord {
   virtual std::optional<std::chrono::milliseconds> WaitsFor() const { return std::nullopt; }
   virtual Status Started(const wire::Ready& ready,
                          const std::optional<wire::GuestNetwork>& network) = 0;
+  // Something was refused to the guest.
+  virtual void Deny(const Denied&) {}
   // How long the row says that the lease is now; nullopt: it has no row, or that cannot be read.
   virtual std::optional<std::chrono::seconds> LeaseNow() { return std::nullopt; }
   // Begins the lease again.

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/json.h"
 #include "base/time.h"
@@ -81,22 +82,26 @@ class TaskJournal : public CommandJournal {
       RecordEnd(command.sequence, {.end = end, .writer = std::nullopt});
       return logged.error();
     }
-    commands_.emplace(command.sequence, std::move(writer));
+    commands_.emplace(command.sequence, Running{.writer = std::move(writer), .denied = {}});
     return command.sequence;
   }
 
   void Append(std::int64_t sequence, OutputStream stream, std::string_view bytes) override {
     const auto command = commands_.find(sequence);
-    if (command == commands_.end() || !command->second) return;
-    command->second->Append(stream, bytes);
+    if (command == commands_.end() || !command->second.writer) return;
+    command->second.writer->Append(stream, bytes);
     PYRO_FAILPOINT("task.exec.output-appended");
-    if (command->second->owes_marker()) UseReserve();
+    if (command->second.writer->owes_marker()) UseReserve();
+  }
+
+  void Deny(const Denied& denied) override {
+    for (auto& [sequence, running] : commands_) AddDenied(running.denied, denied);
   }
 
   void End(std::int64_t sequence, const CommandEnd& told) override {
     const auto command = commands_.find(sequence);
     if (command == commands_.end()) return;
-    std::optional<state::JournalWriter>& writer = command->second;
+    std::optional<state::JournalWriter>& writer = command->second.writer;
     CommandEnd end = told;
     end.ended_at = clock_.Now();
     end.stdout_bytes = end.stderr_bytes = 0;
@@ -104,6 +109,7 @@ class TaskJournal : public CommandJournal {
     PYRO_FAILPOINT("task.exec.exited");
     // It has the words of processes.
     if (end.killed && writer) state::WriteKilled(directory_, sequence, *end.killed);
+    if (writer) state::WriteDenied(directory_, sequence, command->second.denied);
     state::MarkReadOnly(directory_, end.disk_failed);
     RecordEnd(sequence, {.end = end, .writer = std::move(writer)});
     commands_.erase(command);
@@ -124,6 +130,12 @@ class TaskJournal : public CommandJournal {
     return OkStatus();
   }
 
+  // One whose output is not kept has no writer.
+  struct Running {
+    std::optional<state::JournalWriter> writer;
+    std::vector<Denied> denied;
+  };
+
   // An end, and the progress of its recording.
   struct Unrecorded {
     CommandEnd end;
@@ -143,8 +155,8 @@ class TaskJournal : public CommandJournal {
   }
 
   void WriteMarkers() {
-    for (auto& [sequence, writer] : commands_) {
-      if (writer) writer->WriteMarkers();
+    for (auto& [sequence, running] : commands_) {
+      if (running.writer) running.writer->WriteMarkers();
     }
   }
 
@@ -219,8 +231,7 @@ class TaskJournal : public CommandJournal {
   std::optional<state::DiskReserve> reserve_;
   bool starving_ = false;                          // The reserve is used, or was never there.
   std::map<std::int64_t, Unrecorded> unrecorded_;  // Ends for which the disk has had no room yet.
-  // Running commands, by sequence; those whose output is not kept have no writer.
-  std::map<std::int64_t, std::optional<state::JournalWriter>> commands_;
+  std::map<std::int64_t, Running> commands_;       // By sequence.
 };
 
 // The row and the files of a VM or a task.
@@ -250,7 +261,14 @@ class InstanceRow : public GuestRecord {
                                                  {"dns", network->dns}})
                                    : "";
     state::MarkReadOnly(state::InstanceDirectory(state_dir_, id_), false);
+    if (denied_.empty()) state::ForgetGuestDenied(state::InstanceDirectory(state_dir_, id_));
     return Apply(InstanceEvent::kStart, changes);
+  }
+
+  void Deny(const Denied& denied) override {
+    AddDenied(denied_, denied);
+    state::WriteGuestDenied(state::InstanceDirectory(state_dir_, id_), denied_);
+    if (journal_) journal_->Deny(denied);
   }
 
   // Makes the task of a manifest, whose guest runs already in the directory `spare`. After an error
@@ -326,6 +344,7 @@ class InstanceRow : public GuestRecord {
   std::filesystem::path state_dir_;
   LazyRegistry registry_;
   std::optional<TaskJournal> journal_;  // If commands are kept.
+  std::vector<Denied> denied_;          // Since the guest's start.
 };
 
 // A spare has no row, until it is a task's guest.
@@ -365,6 +384,12 @@ class SpareFiles : public GuestRecord {
   Status Started(const wire::Ready&, const std::optional<wire::GuestNetwork>&) override {
     return OkStatus();
   }
+  void Deny(const Denied& denied) override {
+    if (task_) return task_->Deny(denied);
+    // Taken for a VM, it keeps its directory.
+    AddDenied(denied_, denied);
+    state::WriteGuestDenied(config_.directory, denied_);
+  }
   std::optional<std::chrono::seconds> LeaseNow() override {
     return task_ ? task_->LeaseNow() : std::nullopt;
   }
@@ -384,6 +409,7 @@ class SpareFiles : public GuestRecord {
   const wire::SupervisorConfig config_;
   const Clock& clock_;
   std::unique_ptr<InstanceRow> task_;  // Once it has become one.
+  std::vector<Denied> denied_;
 };
 
 }  // namespace

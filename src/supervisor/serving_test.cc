@@ -64,6 +64,7 @@ class ServingPartTest : public SupervisorFixture,
   void MachineEnded() override {}
   void CommandsChanged(bool) override { ++changes_; }
   void GuestFailed(const Error& error) override { failures_.push_back(error.message); }
+  void Denied(const net::Denial&) override {}
 };
 
 TEST_F(ServingPartTest, ACommandIsKilledAtItsLimitAndGivenUpTenSecondsLater) {

@@ -69,6 +69,7 @@ class StartingPartTest : public SupervisorFixture,
   void ClientGone(ClientId) override {}
   void GuestIsReady() override { ++readies_; }
   void GuestFailed(const Error& error) override { failures_.push_back(error.message); }
+  void Denied(const net::Denial&) override {}
 };
 
 TEST_F(StartingPartTest, HelloIsAnsweredWithTheSetupAndReadyEndsTheStart) {

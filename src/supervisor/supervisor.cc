@@ -55,6 +55,8 @@ void Supervisor::Start() {
 // The door for every frame of the guest, from its first to its last.
 Status Supervisor::FromAgent(wire::Frame frame) {
   if (ending_.begun()) return OkStatus();
+  // What was refused belongs to the command that ends now.
+  if (frame.type == wire::FrameType::kExited) machine_.TakeDenials();
   if (frame.channel != 0) {
     return starting_.done() ? serving_.router().FromGuest(std::move(frame))
                             : starting_.WarmUp(frame);
@@ -74,6 +76,17 @@ Status Supervisor::FromAgent(wire::Frame frame) {
     default:
       return MakeError(ErrorCode::kProtocol, "an unexpected frame");
   }
+}
+
+void Supervisor::Denied(const net::Denial& denial) {
+  record_.Deny({.host = denial.name.empty() ? net::FormatAddress(denial.address) : denial.name,
+                .address = denial.address == 0 ? "" : net::FormatAddress(denial.address),
+                .port = denial.port,
+                .protocol = denial.protocol,
+                .reason = std::string(net::Name(denial.reason)),
+                .why = std::string(net::Sentence(denial.reason)),
+                .rule = net::RuleFor(denial),
+                .count = denial.count});
 }
 
 void Supervisor::MachineEnded() {

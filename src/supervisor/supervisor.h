@@ -92,6 +92,7 @@ class Supervisor : private ClientRequests,
   Status FromAgent(wire::Frame frame) override;
   void MachineEnded() override;
   void GuestFailed(const Error& error) override { ending_.Fail(error); }
+  void Denied(const net::Denial& denial) override;
   void GuestIsReady() override;
 
   // Clients.

@@ -69,6 +69,9 @@ constexpr ConfigField kConfigFields[] = {
     {ConfigRow<&SupervisorConfig::mem_mib>("mem_mib").From(kMinMemMib).To(kMaxMemMib),
      Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::network>("network"), Void::kOfSparePool},
+    // The text of an earlier pool does not have them.
+    {ConfigRow<&SupervisorConfig::network_rules>("network_rules").To(32 * 1024).MayLack(),
+     Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::net_program>("net_program").From(kNotEmpty), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::accelerator>("accelerator").To(16), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::ttl>("ttl_seconds").From(1).To(kMaxTtlSeconds),

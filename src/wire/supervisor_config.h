@@ -14,7 +14,7 @@
 
 namespace pyro::wire {
 
-inline constexpr std::size_t kMaxConfigBytes = 64 * 1024;
+inline constexpr std::size_t kMaxConfigBytes = 128 * 1024;
 
 // Descriptor number under which the creator passes the locked description of the lock file.
 inline constexpr int kLockFd = 3;
@@ -58,6 +58,7 @@ struct SupervisorConfig {
   int vcpu_count = 1;
   int mem_mib = 1024;
   bool network = false;
+  std::string network_rules;          // Lines of a net::Policy.
   std::filesystem::path net_program;  // pyro-net; used with `network` only.
   std::string accelerator = "tcg";    // "tcg", "kvm" or "usermode"
   std::chrono::seconds ttl{600};

@@ -16,7 +16,7 @@ import pyro_mcp
 HERE = pathlib.Path(__file__).resolve().parent
 # A word for each argument; none of them names anything.
 SAMPLES = {"ENVIRONMENT": "no-such:1", "TASK_ID": "task_" + "a" * 26, "VM_ID": "vm_" + "a" * 26, "PATH": "p", "DEST": "d", "SOURCE": "s", "TO": "t", "NAME": "n", "FILE": "f", "VALUE": "v",
-           "HOST_DIR": "h", "CLIENT": "no-such-client", "SIGNAL": "TERM"}
+           "HOST_DIR": "h", "HOST": "a.example", "CLIENT": "no-such-client", "SIGNAL": "TERM"}
 # Their codes depend on this host, or on what answers at an address.
 OF_THE_HOST = {("demo",), ("demo", "ollama"), ("doctor",)}
 ENDLESS = {("watch",)}

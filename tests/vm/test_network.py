@@ -1,9 +1,11 @@
 """The way out of a guest: none, or one that reaches the outside and never the host itself.
 
 pyro runs in a network namespace of the test's own, as its "host". A second namespace is the outside,
-with a web server and a name server in it; the two are joined by a veth pair.
+with a web server and a name server in it; the two are joined by a veth pair. Its servers have addresses
+behind the pair's, which is the LAN of the "host".
 """
 
+import json
 import os
 import pathlib
 import subprocess
@@ -13,30 +15,41 @@ import harness
 import pytest
 
 HOST = "198.18.0.1"
-OUTSIDE = "198.18.0.2"
+NEIGHBOUR = "198.18.0.2"
+OUTSIDE = "203.0.113.2"
+OTHER = "203.0.113.3"
 PAGE = "a page from outside"
 NAME = "page.example"
+# What the name server knows beside NAME.
+OTHER_NAME = "other.example"
+LAN_NAME = "lan.example"
 
 OUTSIDE_SERVERS = r"""
 import http.server, socket, struct, sys, threading
-address, page = sys.argv[1:]
+address, other, neighbour, page = sys.argv[1:]
+known = {b"\x04page\x07example": address, b"\x05other\x07example": other, b"\x03lan\x07example": neighbour}
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/elsewhere":
+            self.send_response(302); self.send_header("Location", "http://other.example:8080/")
+            self.end_headers()
+            return
         self.send_response(200); self.end_headers(); self.wfile.write(page.encode())
     def log_message(self, *_): pass
-web = http.server.ThreadingHTTPServer((address, 8080), Page)
+web = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Page)
 threading.Thread(target=web.serve_forever, daemon=True).start()
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-names.bind((address, 53))
+names.bind((neighbour, 53))
 print("ready", flush=True)
 while True:
     query, client = names.recvfrom(512)
     end = query.index(0, 12) + 5  # The one question.
     kind = struct.unpack(">H", query[end - 4:end - 2])[0]
     answer = b""
-    if kind == 1:
-        answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton(address)
-    head = query[:2] + b"\x81\x80" + struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
+    found = known.get(query[12:end - 5].lower())
+    if kind == 1 and found:
+        answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton(found)
+    head = query[:2] + (b"\x81\x80" if found else b"\x81\x83") + struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
     names.sendto(head + query[12:end] + answer, client)
 """
 
@@ -58,20 +71,21 @@ class Namespaces:
         self.outside = self._hold(["unshare", "--net"])
         self.host = self._hold(["unshare", "--net", "--mount", "--propagation", "private"])
         resolver = scratch / "resolv.conf"
-        resolver.write_text(f"nameserver {OUTSIDE}\n")
+        resolver.write_text(f"nameserver {NEIGHBOUR}\n")
         os.chmod(resolver, 0o644)
         target = pathlib.Path("/etc/resolv.conf").resolve()
         for command in (
                 f"ip link add pyro-a type veth peer name pyro-b netns {self.outside}",
                 f"ip address add {HOST}/24 dev pyro-a", "ip link set pyro-a up",
-                "ip link set lo up", f"ip route add default via {OUTSIDE}",
+                "ip link set lo up", f"ip route add default via {NEIGHBOUR}",
                 f"mount --bind {resolver} {target}"):
             self.in_host(*command.split())
-        for command in (f"ip address add {OUTSIDE}/24 dev pyro-b", "ip link set pyro-b up",
-                        "ip link set lo up"):
+        for command in (f"ip address add {NEIGHBOUR}/24 dev pyro-b", "ip link set pyro-b up",
+                        "ip link set lo up", f"ip address add {OUTSIDE}/32 dev lo",
+                        f"ip address add {OTHER}/32 dev lo"):
             self._checked(["nsenter", f"--net=/proc/{self.outside}/ns/net", *command.split()])
         self._start(["nsenter", f"--net=/proc/{self.outside}/ns/net", sys.executable, "-c",
-                     OUTSIDE_SERVERS, OUTSIDE, PAGE])
+                     OUTSIDE_SERVERS, OUTSIDE, OTHER, NEIGHBOUR, PAGE])
         self._start([*self.enter_host, sys.executable, "-c", HOST_SERVER])
 
     @property
@@ -208,3 +222,82 @@ def test_two_guests_do_not_see_each_other(inside):
     second = guest(inside, reach(address, 9000), "--network")
     assert "reached" not in second.text, second
     assert harness.finish(first, b"\n").code == 0
+
+
+def targets(denied):
+    """Each refusal as "reason host:port"."""
+    return {f"{one['reason']} {one['host']}" + (f":{one['port']}" if one["port"] else "") for one in denied}
+
+
+def curl(url, *flags):
+    """A line of bash that prints curl's exit code: 6 no such name, 7 refused, 28 nothing came in time."""
+    return f"curl -sS -o /dev/null -m 30 {' '.join(flags)} {url} 2>/dev/null; echo $?; "
+
+
+@pytest.mark.cost(4)
+def test_the_host_and_its_lan_are_refused_at_once_without_a_policy(inside):
+    done = guest(inside, curl(f"http://{HOST}:8081/") + curl(f"http://{NEIGHBOUR}:8080/") +
+                 curl("http://169.254.169.254/") + curl(f"http://{OUTSIDE}:8080/"), "--network", "--json")
+    document = json.loads(done.text)
+    assert document["stdout"].split() == ["7", "7", "7", "0"], done
+    assert targets(document["denied"]) == {
+        f"local {HOST}:8081", f"local {NEIGHBOUR}:8080", "never 169.254.169.254:80"}
+    assert {one["rule"] for one in document["denied"]} == {f"{HOST}:8081", f"{NEIGHBOUR}:8080", None}
+
+
+def test_an_address_of_the_lan_is_reached_if_it_is_allowed(inside):
+    done = guest(inside, curl(f"http://{NEIGHBOUR}:8080/") + curl(f"http://{OUTSIDE}:8080/") +
+                 curl(f"http://{HOST}:8081/"), "--allow", "*", "--allow", f"{NEIGHBOUR}:8080")
+    assert done.text.split() == ["0", "0", "7"], done
+
+
+@pytest.mark.cost(6)
+def test_a_policy_lets_its_names_through_and_tells_what_it_refuses(inside):
+    script = (curl(f"http://{NAME}:8080/") + curl(f"http://{OTHER_NAME}:8080/") +
+              curl(f"http://{OTHER}:8080/") + curl(f"http://{NAME}:8080/elsewhere", "-L") +
+              curl(f"http://{OUTSIDE}:8080/", "-H", f"'Host: {OTHER_NAME}'") +
+              curl(f"http://{NAME}:8081/") + "git ls-remote http://other.example/a.git 2>&1 | tail -1")
+    done = guest(inside, script, "--allow", f"{NAME}:8080", "--json")
+    document = json.loads(done.text)
+    lines = document["stdout"].splitlines()
+    assert lines[:6] == ["0", "6", "7", "6", "56", "7"], done
+    assert "Could not resolve host" in lines[6], done
+    denied = targets(document["denied"])
+    assert denied == {f"not_allowed {OTHER_NAME}", f"name_unknown {OTHER}:8080",
+                      f"other_name {OTHER_NAME}:8080", f"not_allowed {NAME}:8081"}, done
+    shown = guest(inside, curl(f"http://{OTHER_NAME}:8080/"), "--allow", NAME)
+    assert shown.text == "6\n"
+
+
+def test_a_name_of_the_lan_is_refused_unless_its_address_is_allowed(inside):
+    flags = ("--allow", "*.example")
+    assert guest(inside, curl(f"http://{LAN_NAME}:8080/"), *flags).text == "6\n"
+    flags += ("--allow", f"{NEIGHBOUR}:8080")
+    assert guest(inside, curl(f"http://{LAN_NAME}:8080/"), *flags).text == "0\n"
+
+
+@pytest.mark.cost(8)
+def test_a_task_keeps_its_policy_and_its_refusals(inside, tmp_path):
+    rules = tmp_path / "rules"
+    rules.write_text(f"# of the test\nallow *.example:8080\ndeny {OTHER_NAME}\n")
+    os.chmod(rules, 0o644)
+    made = inside("task", "create", "-q", "--network-policy", str(rules), harness.FULL)
+    assert made.code == 0, made
+    task = made.text.strip()
+    try:
+        script = curl(f"http://{NAME}:8080/") + curl(f"http://{OTHER_NAME}:8080/")
+        for _ in range(2):
+            done = inside("task", "exec", "--json", task, "--", "bash", "-c", script)
+            document = json.loads(done.text)
+            assert document["stdout"].split() == ["0", "6"], done
+            assert targets(document["denied"]) == {f"denied {OTHER_NAME}"}
+            assert inside("task", "stop", task).code == 0  # The policy holds in the next guest too.
+        status = json.loads(inside("task", "status", "--json", task).text)
+        assert status["network_enabled"] and status["network_rules"] == [
+            "allow *.example:8080", f"deny {OTHER_NAME}"]
+        logs = inside("task", "logs", task).text
+        assert logs.count(f"denied: {OTHER_NAME} (dns): a rule denies it") == 2, logs
+        network = json.loads(inside("task", "network", "--json", task).text)
+        assert targets(network["denied"]) == {f"denied {OTHER_NAME}"}
+    finally:
+        inside("task", "delete", task)

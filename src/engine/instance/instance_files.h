@@ -8,6 +8,7 @@
 
 #include "api/rows.h"
 #include "engine/context.h"
+#include "engine/network_rules.h"
 #include "pyro/engine.h"
 #include "state/registry.h"
 #include "sys/file_lock.h"
@@ -17,13 +18,15 @@ namespace pyro::engine {
 // Size of a VM's own disk for its guest; the host stores only the written blocks.
 inline constexpr std::uint64_t kDataDiskBytes = 10ULL << 30;
 
-// A new id, and the options as the registry keeps them. `digest`: of the environment's version;
-// empty where there is none.
+// A new id, and the options as the registry keeps them; their network rules are resolved.
+// `digest`: of the environment's version; empty where there is none.
 state::InstanceSpec MakeSpec(InstanceKind kind, const api::Struct& rows, const void* options,
                              const std::string& digest);
 template <typename Options>
 state::InstanceSpec MakeSpec(InstanceKind kind, const Options& options, const std::string& digest) {
-  return MakeSpec(kind, api::Rows<Options>(), &options, digest);
+  state::InstanceSpec spec = MakeSpec(kind, api::Rows<Options>(), &options, digest);
+  spec.network_rules = NetworkRulesText(options);
+  return spec;
 }
 VmOptions ToOptions(const state::InstanceSpec& spec);
 

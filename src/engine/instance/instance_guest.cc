@@ -52,6 +52,7 @@ wire::SupervisorConfig SupervisorOf(const Context& context, const InstanceRecord
   config.vcpu_count = static_cast<int>(instance.vcpu_count);
   config.mem_mib = static_cast<int>(instance.mem_mib);
   config.network = instance.network;
+  config.network_rules = instance.network_rules;
   config.ttl = instance.ttl;
   config.dies_with_first_client = instance.owner == state::InstanceOwner::kRun;
   return config;

@@ -215,12 +215,16 @@ std::optional<SupervisorLink> ClaimSpare(
 
 }  // namespace
 
-std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
-                                        const VmOptions& options) {
+std::optional<VmOfASpare> TakeSpare(const Context& context, const GuestParts& parts,
+                                    const VmOptions& options) {
   if (!HasPools(context)) return std::nullopt;
-  return ClaimSpare(context, parts, options, kClaimLimit, [&](const fs::path&) {
+  fs::path directory;
+  auto link = ClaimSpare(context, parts, options, kClaimLimit, [&](const fs::path& spare) {
+    directory = spare;
     return wire::Claim{.ttl_seconds = options.ttl_seconds};
   });
+  if (!link) return std::nullopt;
+  return VmOfASpare{std::move(*link), std::move(directory)};
 }
 
 std::optional<TaskOfASpare> TakeSpareForTask(const Context& context,

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <filesystem>
 #include <optional>
 
 #include "engine/context.h"
@@ -13,10 +14,15 @@
 
 namespace pyro::engine {
 
-// A link to a ready guest, of which the caller is now the only owner; it ends with the link.
+// A ready guest, of which the caller is now the only owner; it ends with the link.
+struct VmOfASpare {
+  SupervisorLink link;
+  std::filesystem::path directory;
+};
+
 // nullopt: no spare of that kind waits.
-std::optional<SupervisorLink> TakeSpare(const Context& context, const GuestParts& parts,
-                                        const VmOptions& options);
+std::optional<VmOfASpare> TakeSpare(const Context& context, const GuestParts& parts,
+                                    const VmOptions& options);
 
 // A new task whose guest was a spare. Directory and row are there, with the mark of its creation:
 // if the link ends before state::FinishCreation, the task is removed.

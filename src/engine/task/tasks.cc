@@ -22,6 +22,7 @@
 #include "engine/instance/instance_guest.h"
 #include "engine/instance/spares.h"
 #include "engine/local_engine.h"
+#include "engine/network_rules.h"
 #include "engine/requests.h"
 #include "engine/session/journaled_command.h"
 #include "engine/task/running_task.h"
@@ -34,6 +35,7 @@
 #include "image/store/blank.h"
 #include "state/instance/instance_directory.h"
 #include "state/instance/task_variables.h"
+#include "state/journal/journal.h"
 #include "state/snapshot/snapshots.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
@@ -155,6 +157,7 @@ Status AdaptTo(const image::InstalledEnvironment& environment, TaskOptions& opti
 Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& asked, const Filling& filling,
                           const CallIo& io) {
   TaskOptions options = asked;
+  PYRO_RETURN_IF_ERROR(ResolveNetworkRules(options));
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   auto environment = EnsureEnvironment(context, options.environment, io);
   if (!environment) {
@@ -167,7 +170,11 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& asked, cons
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
   state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
   PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context, wish, options.vcpu_count));
-  auto spare = TakeSpareForTask(context, *environment, wish, options, spec, io);
+  std::optional<TaskOfASpare> spare;
+  // A spare's network has no rules.
+  if (!HasNetworkRules(options)) {
+    spare = TakeSpareForTask(context, *environment, wish, options, spec, io);
+  }
   if (spare) spec.id = spare->id;
   Status status = spare ? CreateOfSpare(context, registry, std::move(*spare), spec, filling, io)
                         : CreateWithGuest(context, registry, spec, filling, io);
@@ -217,6 +224,7 @@ Result<TaskExecResult> LocalEngine::ExecTask(const std::string& task_id, const C
   TaskExecResult result = MakeTaskResult(running.taken.instance, journaled, session, exec, watch);
   result.restarted = running.restart.has_value();
   result.restart = running.restart;
+  result.denied = DescribeDenied(state::ReadDenied(directory, result.sequence));
   capture.Fill(result);
   AdviseUsermode(context_, result.machine, result.duration_ms, io);
   return result;

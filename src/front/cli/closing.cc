@@ -59,6 +59,20 @@ std::string KilledLine(const KilledProcesses& killed) {
                      killed.gone ? "none is left" : "not all were seen to end");
 }
 
+std::string DeniedLines(const std::vector<DeniedConnection>& denied) {
+  std::string text;
+  for (const DeniedConnection& one : denied) {
+    text += "denied: " + one.host;
+    if (one.port != 0) text += fmt::format(":{}", one.port);
+    if (!one.address.empty() && one.address != one.host) text += " at " + one.address;
+    text += fmt::format(" ({}): {}", one.protocol, one.why);
+    if (one.count > 1) text += fmt::format(", {} times", one.count);
+    if (!one.rule.empty()) text += "; allow it with: --allow " + one.rule;
+    text += "\n";
+  }
+  return text;
+}
+
 void ExplainOutcome(const ExecResult& result, bool quiet) {
   Explanation why = result.explanation;
   // A command that ran well has little to explain.
@@ -75,6 +89,7 @@ void ExplainOutcome(const ExecResult& result, bool quiet) {
 void SayHowItEnded(const ExecResult& result, std::string_view label, bool quiet) {
   ExplainOutcome(result, quiet);
   if (quiet) return;
+  if (!result.denied.empty()) Talk(DeniedLines(result.denied));
   std::string line = fmt::format("[{}] exit_code={} duration_ms={} environment={}", label,
                                  result.exit_code, result.duration_ms, result.environment);
   if (result.execution_mode != kUsualMode) {

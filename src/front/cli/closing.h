@@ -19,6 +19,10 @@ inline constexpr ExecutionMode kUsualMode = ExecutionMode::kGuestVirtioSerial;
 // Such as "3 processes (12 sh, 13 make, 15 cc1)". `processes`: the first of so many.
 std::string Reached(const std::vector<ReachedProcess>& processes, std::int64_t count);
 
+// A line for each refusal, such as "denied: registry.example:443 (tcp): no rule allows it; allow it
+// with: --allow registry.example:443".
+std::string DeniedLines(const std::vector<DeniedConnection>& denied);
+
 // Such as "killed 3 processes (12 sh, 13 make, 15 cc1); none is left".
 std::string KilledLine(const KilledProcesses& killed);
 

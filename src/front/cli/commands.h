@@ -51,6 +51,7 @@ void AddVm(CLI::App& app, Context& context);
 void AddWarm(CLI::App& app, Context& context);
 void AddWatch(CLI::App& app, Context& context);
 void AddConfig(CLI::App& app, Context& context);
+void AddPolicy(CLI::App& app, Context& context);
 void AddMcp(CLI::App& app, Context& context);
 void AddHelp(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);

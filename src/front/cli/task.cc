@@ -51,6 +51,7 @@ void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
   if (!task.machine.empty()) Print(fmt::format("Machine: {}\n", task.machine));
   Print(fmt::format("Resources: {} vCPU / {} MiB\nNetwork: {}\n", task.vcpu_count, task.mem_mib,
                     task.network_enabled ? "yes" : "no"));
+  for (const std::string& rule : task.network_rules) Print(fmt::format("Rule: {}\n", rule));
   Print(fmt::format("Command count: {}\n", task.command_count));
   if (task.last_command) {
     Print(fmt::format("Last command: {} ({})\n", OneLine(*task.last_command),
@@ -66,6 +67,13 @@ void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
   PrintDefaults(task.defaults);
   if (!task.last_error.empty())
     Print(fmt::format("Last error: {}\n", Printable(task.last_error, 500)));
+}
+
+void PrintTaskNetwork(const Context&, const TaskNetwork& network, bool) {
+  Print(fmt::format("Task: {}\nNetwork: {}\n", network.task_id,
+                    network.network_enabled ? "yes" : "no"));
+  for (const std::string& rule : network.network_rules) Print(fmt::format("Rule: {}\n", rule));
+  Print(DeniedLines(network.denied));
 }
 
 void PrintNewTask(const Context& context, const TaskInfo& task, bool quiet) {
@@ -173,6 +181,9 @@ void AddTask(CLI::App& app, Context& context) {
        .texts = {.quiet = "Print nothing",
                  .example = "pyro task update web --label stage=test --timeout-seconds 5m"}},
       PrintTask);
+  AddRowCommand(*task, context,
+                {.operation = "task network", .texts = {.example = "pyro task network $id"}},
+                PrintTaskNetwork);
   AddTaskProcesses(*task, context);
   AddRowCommand(
       *task, context,

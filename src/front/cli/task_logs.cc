@@ -170,6 +170,7 @@ void PrintEntry(const TaskLogEntry& entry, Escapes escapes) {
   Print(Paint(STDOUT_FILENO, Colour::kBold, heading) + "\n");
   PrintBody("stdout", entry.stdout_text, escapes);
   PrintBody("stderr", entry.stderr_text, escapes);
+  Print(DeniedLines(entry.denied));
 }
 
 void PrintResets(const TaskLogs& logs, std::int64_t from, std::int64_t before) {

@@ -30,6 +30,7 @@ void PrintVm(const Context&, const VmInfo& vm, bool quiet) {
   if (!vm.machine.empty()) Print(fmt::format("Machine: {}\n", vm.machine));
   Print(fmt::format("Resources: {} vCPU / {} MiB\nNetwork: {}\nLease: until {}\n", vm.vcpu_count,
                     vm.mem_mib, vm.network_enabled ? "yes" : "no", vm.expires_at));
+  for (const std::string& rule : vm.network_rules) Print(fmt::format("Rule: {}\n", rule));
   if (!vm.last_error.empty()) Print(fmt::format("Last error: {}\n", Printable(vm.last_error, 500)));
 }
 
@@ -78,6 +79,8 @@ void PrintVms(const Context& context, const VmList& list, bool quiet) {
 
 void PrintVmNetwork(const Context&, const VmNetworkInfo& info, bool) {
   Print(fmt::format("VM: {}\nNetwork: {}\n", info.vm_id, info.network_enabled ? "yes" : "no"));
+  for (const std::string& rule : info.network_rules) Print(fmt::format("Rule: {}\n", rule));
+  Print(DeniedLines(info.denied));
   if (info.address.empty()) return;
   Print(fmt::format("Address: {}/{}\nGateway: {}\nDNS: {}\nMAC: {}\n", info.address,
                     info.prefix_length, info.gateway, info.dns, info.mac));

@@ -82,7 +82,7 @@ Json SchemaOf(const api::Struct& rows, bool host_paths) {
       {"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
   for (const api::Member& member : api::MembersOf(rows)) {
     const Field& field = member.field;
-    if (field.host_path && !host_paths) continue;
+    if (field.not_for_models || (field.host_path && !host_paths)) continue;
     schema["properties"][field.name] = PropertyOf(member);
     if (field.required && field.default_for_models == nullptr) {
       schema["required"].push_back(field.name);

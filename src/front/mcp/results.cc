@@ -55,6 +55,15 @@ std::string Facts(const Json& form) {
   return text;
 }
 
+// A model reads it as the reason why its command failed.
+std::string DeniedText(const Json& denied) {
+  std::string text = "denied: " + denied.value("host", "");
+  if (denied.contains("port")) text += fmt::format(":{}", denied.value("port", 0));
+  text += ": " + denied.value("why", "");
+  if (denied.contains("rule")) text += fmt::format("; allow \"{}\"", denied.value("rule", ""));
+  return text + "\n";
+}
+
 std::string WordsOf(const Json& command) {
   auto words = command.get<std::vector<std::string>>();
   const bool by_shell = words.size() == 3 && words[1] == "-c" && words[0].ends_with("sh");
@@ -107,6 +116,7 @@ void DropUsual(Json& form) {
         "allow_host_compat", "broken", "outdated"},
        is(false));
   drop({"labels"}, is(Json::object()));
+  drop({"denied", "network_rules"}, is(Json::array()));
   drop({"defaults"}, is({{"env", Json::array()}}));
   drop({"stdout_dropped", "stderr_dropped", "timeout_seconds"}, is(0));
   drop({"accelerator", "kernel", "timings", "last_used_at"}, [](const Json&) { return true; });
@@ -140,6 +150,9 @@ std::string EntryText(const Json& entry, WithCommand with_command, const Notices
   }
   AddStream(text, "stdout", entry);
   AddStream(text, "stderr", entry);
+  if (const auto denied = entry.find("denied"); denied != entry.end()) {
+    for (const Json& one : *denied) text += DeniedText(one);
+  }
   return text;
 }
 

@@ -46,7 +46,7 @@ constexpr const char* kRunFields = "exit_code!:integer outcome! stdout! stderr! 
 constexpr ToolRow kTools[] = {
     {"vm_run", "Run in a fresh VM", kMakes, kRunFields, RunInNewVm},
     {"vm_list_environments", "List environments", kReads, "environments!:array", ListEnvironments},
-    {"vm_create", "Create a VM", kMakes, "vm_id! state!", CreateVm},
+    {"vm_create", "Create a VM", kMakes, "vm_id! state!", CreateVm, CreateVmArgumentRows},
     {"vm_start", "Start a VM", kStarts, nullptr, nullptr, nullptr, "starting the guest"},
     {"vm_exec", "Run a command, delete the VM", kRuns, kRunFields, ExecInVm},
     {"vm_stop", "Stop a VM", kEnds, nullptr},

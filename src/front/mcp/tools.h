@@ -51,6 +51,7 @@ const api::Struct& ExportArgumentRows();
 // Of the task, or of one command of it.
 Answer StopTask(const Host& host, mcp::CallContext& call, const Json& arguments);
 const api::Struct& StopArgumentRows();
+const api::Struct& CreateVmArgumentRows();
 
 // The command is in the journal before the call waits for it. If it has not ended after
 // Host::answer_after, it goes on without the call, and the result says how to read on. A client

@@ -33,7 +33,21 @@ class CountingSink : public EndsSink {
   std::uint64_t err_ = 0;
 };
 
+struct CreateVmArguments : VmOptions {};
+
+// A command with rules is one of vm_run or of a task.
+constexpr api::Field kCreateVmArguments[] = {
+    api::Inline<CreateVmArguments, VmOptions>(),
+    api::Absent("allow"),
+};
+
 }  // namespace
+
+const api::Struct& CreateVmArgumentRows() {
+  static const api::Struct kRows = api::Describe<CreateVmArguments>(
+      "CreateVmArguments", "The options of a VM.", kCreateVmArguments);
+  return kRows;
+}
 
 Answer RunInNewVm(const Host& host, CallContext& call, const Json& arguments) {
   PYRO_ASSIGN_OR_RETURN(const auto request, ReadArguments<RunRequest>(arguments));
@@ -62,7 +76,8 @@ Answer ListEnvironments(const Host& host, CallContext&, const Json&) {
 }
 
 Answer CreateVm(const Host& host, CallContext& call, const Json& arguments) {
-  PYRO_ASSIGN_OR_RETURN(const auto options, ReadArguments<VmOptions>(arguments));
+  CreateVmArguments options;
+  PYRO_RETURN_IF_ERROR(ReadArguments(CreateVmArgumentRows(), arguments, &options));
   CallReport report(call, 0, "making a VM of " + options.environment);
   const CallIo io = report.Io();
   PYRO_RETURN_IF_ERROR(host.builds.Await(options, host.answer_after, io));

@@ -13,13 +13,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "base/try.h"
+#include "net/dns.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -48,18 +51,48 @@ int Bind(int type, int port) {
   return fd;
 }
 
-// In a process of its own: only calls that are safe after fork.
+std::vector<Ipv4> AddressesOf(const std::string& name) {
+  static bool moved = false;
+  if (name == "allowed.example" || name == "alias.example") return {Outside::kServer};
+  if (name == "other.example") return {Outside::kOther};
+  if (name == "lan.example") return {Outside::kNeighbour};
+  if (name == "loop.example") return {0x7f000001};
+  if (name == "moving.example")
+    return {std::exchange(moved, true) ? Outside::kUs : Outside::kServer};
+  return {};
+}
+
+void AnswerName(int udp) {
+  std::uint8_t bytes[600];
+  sockaddr_in from = {};
+  socklen_t size = sizeof from;
+  const ssize_t count = ::recvfrom(udp, bytes, 512, 0, reinterpret_cast<sockaddr*>(&from), &size);
+  if (count < 0) return;
+  std::string answer = "answer:";
+  if (const auto question = ParseDnsQuestion(Frame(bytes, static_cast<std::size_t>(count)))) {
+    const auto addresses = AddressesOf(question->name);
+    answer = MakeDnsAnswer(*question, addresses.empty() ? DnsCode::kNoSuchName : DnsCode::kNoError,
+                           addresses, std::chrono::seconds(1));
+  } else {
+    answer.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(count));
+  }
+  ::sendto(udp, answer.data(), answer.size(), 0, reinterpret_cast<sockaddr*>(&from), size);
+}
+
+// In a process of its own. The test's has one thread, so that its heap is whole here.
 [[noreturn]] void Serve(int ready) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::unshare(CLONE_NEWNET) != 0) ::_exit(2);
   const int tcp = Bind(SOCK_STREAM, Outside::kPort);
+  const int echo = Bind(SOCK_STREAM, Outside::kEchoPort);
   const int udp = Bind(SOCK_DGRAM, 53);
   ::listen(tcp, 16);
+  ::listen(echo, 16);
   if (::write(ready, "r", 1) != 1) ::_exit(4);
+  std::vector<pollfd> entries;
+  for (const int fd : {tcp, echo, udp}) entries.push_back({.fd = fd, .events = POLLIN});
   while (true) {
-    pollfd entries[] = {{.fd = tcp, .events = POLLIN, .revents = 0},
-                        {.fd = udp, .events = POLLIN, .revents = 0}};
-    ::poll(entries, 2, -1);
+    ::poll(entries.data(), entries.size(), -1);
     if (entries[0].revents != 0) {
       const int client = ::accept4(tcp, nullptr, nullptr, SOCK_CLOEXEC);
       constexpr std::string_view kHello = "hello from outside\n";
@@ -67,21 +100,27 @@ int Bind(int type, int port) {
       ::close(client);
     }
     if (entries[1].revents != 0) {
-      char bytes[600] = "answer:";
-      sockaddr_in from = {};
-      socklen_t size = sizeof from;
-      const ssize_t count =
-          ::recvfrom(udp, bytes + 7, 512, 0, reinterpret_cast<sockaddr*>(&from), &size);
-      if (count < 0) continue;
-      ::sendto(udp, bytes, static_cast<std::size_t>(count) + 7, 0,
-               reinterpret_cast<sockaddr*>(&from), size);
+      const int client = ::accept4(echo, nullptr, nullptr, SOCK_CLOEXEC);
+      entries.push_back({.fd = client, .events = POLLIN});
+    }
+    if (entries[2].revents != 0) AnswerName(udp);
+    for (std::size_t i = entries.size(); i-- > 3;) {
+      if (entries[i].revents == 0) continue;
+      char bytes[4096];
+      const ssize_t count = ::read(entries[i].fd, bytes, sizeof bytes);
+      if (count > 0) {
+        static_cast<void>(!::write(entries[i].fd, bytes, static_cast<std::size_t>(count)));
+        continue;
+      }
+      ::close(entries[i].fd);
+      entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(i));
     }
   }
 }
 
 Status ConfigureResolver() {
-  PYRO_RETURN_IF_ERROR(sys::WriteFileAtomically(
-      "/run/pyro-test-resolv.conf", fmt::format("nameserver {}\n", Outside::kServerText), 0644));
+  PYRO_RETURN_IF_ERROR(
+      sys::WriteFileAtomically("/run/pyro-test-resolv.conf", "nameserver 198.51.100.2\n", 0644));
   std::error_code error;
   const std::string target = std::filesystem::canonical("/etc/resolv.conf", error);
   if (error ||
@@ -120,6 +159,8 @@ Result<std::unique_ptr<Outside>> Outside::Enter() {
         fmt::format("ip link add pyro0 type veth peer name pyro1 netns {}", server),
         std::string("ip addr add 198.51.100.1/24 dev pyro0"), std::string("ip link set pyro0 up"),
         there + "ip addr add 198.51.100.2/24 dev pyro1", there + "ip link set pyro1 up",
+        there + "ip link set lo up", there + "ip addr add 203.0.113.2/32 dev lo",
+        there + "ip addr add 203.0.113.3/32 dev lo",
         std::string("ip route add default via 198.51.100.2")}) {
     PYRO_RETURN_IF_ERROR(Run(command));
   }

@@ -224,6 +224,7 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   "mem_mib": 512,
   "name": "mine",
   "network": true,
+  "network_rules": "allow registry.example:443\ndeny *.example\n",
   "schema": 1,
   "task_id": "task_aaaaaaaaaaaaaaaaaaaaaaaaaa",
   "timeout_seconds": 0,
@@ -240,13 +241,14 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   EXPECT_EQ(task->name, "mine");
   EXPECT_EQ(task->created_at, WallTime(std::chrono::milliseconds(1'700'000'000'123)));
   EXPECT_EQ(task->machine, "tcg");
+  EXPECT_EQ(task->network_rules, "allow registry.example:443\ndeny *.example\n");
 }
 
 TEST(TaskManifestTest, OneFromBeforeItsNewFieldsLacksThem) {
   InstanceRecord manifest(TestSpec(TestTaskId(1)));
   manifest.created_at = TestClock().Now();
   Json json = *ParseJson(FormatTaskManifest(manifest), kMaxTaskManifestBytes);
-  for (const char* name : {"name", "machine", "labels", "cwd", "user"}) {
+  for (const char* name : {"name", "machine", "labels", "cwd", "user", "network_rules"}) {
     ASSERT_EQ(json.erase(name), 1u) << name;
   }
   const auto task = ParseTaskManifest(json.dump());

@@ -59,6 +59,7 @@ struct InstanceSpec {
   std::int64_t disk_mib = 10240;  // Upper bound of its disk.
   std::chrono::seconds ttl{600};  // Between 1 s and kMaxTtl.
   bool network = false;
+  std::string network_rules;  // Lines of a net::Policy; empty: no policy. It can change, too.
   bool allow_host_compat = false;
   std::string machine;  // A MachineKind's name; empty: KVM or TCG, as works at each start.
   std::map<std::string, std::string> labels;
@@ -87,6 +88,7 @@ struct InstanceRecord : InstanceSpec {
   std::uint64_t output_bytes = 0;  // Bytes of output kept of the commands that have ended.
 };
 
+inline constexpr std::int64_t kMaxNetworkRulesBytes = 32 * 1024;
 inline constexpr std::int64_t kMaxManifestNumber = std::int64_t{1} << 40;
 
 template <auto kMember>
@@ -113,6 +115,9 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::cwd>("cwd").To(4095).MayLack(),
     InstanceRow<&InstanceRecord::user>("user").To(256).MayLack(),
     InstanceRow<&InstanceRecord::timeout_seconds>("timeout_seconds").To(kMaxTimeoutSeconds),
+    InstanceRow<&InstanceRecord::network_rules>("network_rules")
+        .To(kMaxNetworkRulesBytes)
+        .MayLack(),
     // The others.
     InstanceRow<&InstanceRecord::owner>("owner"),
     InstanceRow<&InstanceRecord::state>("state"),
@@ -127,12 +132,12 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::command_count>("command_count"),
     InstanceRow<&InstanceRecord::output_bytes>("output_bytes"),
 };
-inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 15);
+inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 16);
 
 // tasks/<id>/manifest.json: the configuration of the task, to restore a lost registry. Written with
 // the directory; the reader treats it as input from outside.
 inline constexpr int kTaskManifestSchema = 1;
-inline constexpr std::size_t kMaxTaskManifestBytes = 64 * 1024;
+inline constexpr std::size_t kMaxTaskManifestBytes = 128 * 1024;
 
 std::string FormatTaskManifest(const InstanceRecord& task);
 

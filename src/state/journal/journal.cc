@@ -23,7 +23,20 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxKilledBytes = 16 * 1024;
+constexpr std::size_t kMaxDeniedBytes = 128 * 1024;
 constexpr std::size_t kMaxKilledName = 48;  // Printable, of the 15 bytes that the kernel keeps.
+
+struct DeniedList {
+  std::vector<Denied> denied;
+};
+constexpr Field kDeniedListFields[] = {
+    Row<DeniedList, &DeniedList::denied>("denied").Of(kDeniedFields).To(kMaxDenied),
+};
+
+std::string DeniedText(const std::vector<Denied>& denied) {
+  const DeniedList list{denied};
+  return FieldsToJson(kDeniedListFields, &list).dump();
+}
 
 struct Written {
   std::size_t bytes = 0;
@@ -96,6 +109,46 @@ std::optional<KilledTree> ParseKilled(std::string_view text) {
   KilledTree killed;
   if (!json || !ReadFields(kKilledTreeFields, *json, &killed)) return std::nullopt;
   return killed;
+}
+
+void WriteDenied(const fs::path& task_dir, std::int64_t sequence,
+                 const std::vector<Denied>& denied) {
+  if (denied.empty()) return;
+  const auto file = sys::OpenFile(CommandDirectory(task_dir, sequence) / "denied",
+                                  O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (file) (void)WriteSome(file->get(), DeniedText(denied));
+}
+
+std::vector<Denied> ReadDenied(const fs::path& task_dir, std::int64_t sequence) {
+  const auto text = sys::ReadFile(CommandDirectory(task_dir, sequence) / "denied", kMaxDeniedBytes);
+  return text ? ParseDenied(*text) : std::vector<Denied>();
+}
+
+void WriteGuestDenied(const fs::path& directory, const std::vector<Denied>& denied) {
+  const fs::path fresh = directory / "denied.new";
+  const auto file = sys::OpenFile(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (!file) return;
+  const std::string text = DeniedText(denied);
+  // Not synced: it is written while the guest waits, and a crash of the host ends the guest too.
+  if (WriteSome(file->get(), text).bytes == text.size()) {
+    (void)::rename(fresh.c_str(), (directory / "denied").c_str());
+  }
+}
+
+void ForgetGuestDenied(const fs::path& directory) {
+  (void)::unlink((directory / "denied").c_str());
+}
+
+std::vector<Denied> ReadGuestDenied(const fs::path& directory) {
+  const auto text = sys::ReadFile(directory / "denied", kMaxDeniedBytes);
+  return text ? ParseDenied(*text) : std::vector<Denied>();
+}
+
+std::vector<Denied> ParseDenied(std::string_view text) {
+  const auto json = ParseJson(text, kMaxDeniedBytes);
+  DeniedList list;
+  if (!json || !ReadFields(kDeniedListFields, *json, &list)) return {};
+  return std::move(list.denied);
 }
 
 std::uint64_t OutputBudget::Take(std::uint64_t wanted) {

@@ -9,8 +9,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/command.h"
+#include "base/denied.h"
 #include "pyro/enums.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
@@ -109,6 +111,21 @@ void WriteKilled(const std::filesystem::path& task_dir, std::int64_t sequence,
 std::optional<KilledTree> ReadKilled(const std::filesystem::path& task_dir, std::int64_t sequence);
 // Of the file's text.
 std::optional<KilledTree> ParseKilled(std::string_view text);
+
+// What was refused to the guest while a command ran, a file beside its output. A disk without room
+// has none.
+void WriteDenied(const std::filesystem::path& task_dir, std::int64_t sequence,
+                 const std::vector<Denied>& denied);
+// Empty: there is none, or it is broken.
+std::vector<Denied> ReadDenied(const std::filesystem::path& task_dir, std::int64_t sequence);
+
+// The same of a guest since its start, in the directory of its VM or task.
+void WriteGuestDenied(const std::filesystem::path& directory, const std::vector<Denied>& denied);
+void ForgetGuestDenied(const std::filesystem::path& directory);
+std::vector<Denied> ReadGuestDenied(const std::filesystem::path& directory);
+
+// Of such a file's text.
+std::vector<Denied> ParseDenied(std::string_view text);
 
 struct OutputSizes {
   std::uint64_t stdout_bytes = 0;

@@ -153,5 +153,40 @@ TEST(JournalTest, ReadsRangesAndEnds) {
   EXPECT_TRUE(ends->truncated);
 }
 
+TEST(DeniedTest, WhatWasRefusedIsKeptBesideTheOutputAndCounted) {
+  const sys::TestDirectory directory;
+  OutputBudget budget(0);
+  ASSERT_TRUE(JournalWriter::Open(directory.path(), 1, budget).ok());
+  std::vector<Denied> denied;
+  const Denied one{.host = "a.example",
+                   .address = "198.51.100.7",
+                   .port = 443,
+                   .protocol = "tcp",
+                   .reason = "not_allowed",
+                   .why = "no rule allows it",
+                   .rule = "a.example:443"};
+  AddDenied(denied, one);
+  AddDenied(denied, one);
+  for (std::int64_t port = 1; port <= 100; ++port) {
+    Denied other = one;
+    other.port = port;
+    AddDenied(denied, other);
+  }
+  EXPECT_EQ(denied.size(), kMaxDenied);
+  WriteDenied(directory.path(), 1, denied);
+  const auto read = ReadDenied(directory.path(), 1);
+  ASSERT_EQ(read.size(), kMaxDenied);
+  EXPECT_EQ(read[0].count, 2);
+  EXPECT_EQ(read[0].host, "a.example");
+  EXPECT_EQ(read[0].rule, "a.example:443");
+  EXPECT_TRUE(ReadDenied(directory.path(), 2).empty());
+  EXPECT_TRUE(ParseDenied("{\"denied\": [{}]}").empty());
+
+  WriteGuestDenied(directory.path(), denied);
+  EXPECT_EQ(ReadGuestDenied(directory.path()).size(), kMaxDenied);
+  ForgetGuestDenied(directory.path());
+  EXPECT_TRUE(ReadGuestDenied(directory.path()).empty());
+}
+
 }  // namespace
 }  // namespace pyro::state

@@ -1,0 +1,32 @@
+// The rules of a guest's network, from the options of a call.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/denied.h"
+#include "pyro/calls.h"
+#include "pyro/result.h"
+#include "pyro/types.h"
+
+namespace pyro::engine {
+
+// Presets and the policy file in these options become rules in `allow` and `deny`; with any of them
+// the guest has a network. kInvalidArgument: a rule that makes no sense, no such preset or file, or
+// allow_host_compat with rules, which nothing would hold on the host.
+Status ResolveNetworkRules(VmOptions& options);
+
+bool HasNetworkRules(const VmOptions& options);
+
+// Of resolved options: lines of a net::Policy, as they are stored.
+std::string NetworkRulesText(const VmOptions& options);
+
+// For results: one rule each, as "allow registry.example:443".
+std::vector<std::string> DescribeNetworkRules(const std::string& text);
+std::vector<DeniedConnection> DescribeDenied(const std::vector<Denied>& denied);
+
+// What `options` would say to a connection to host, without a guest.
+Result<PolicyAnswer> AskPolicy(const CheckPolicyRequest& request);
+
+}  // namespace pyro::engine

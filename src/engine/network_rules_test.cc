@@ -1,0 +1,100 @@
+#include "engine/network_rules.h"
+
+#include <stdlib.h>
+
+#include <gtest/gtest.h>
+
+#include "sys/files.h"
+#include "sys/host.h"
+#include "sys/test_directory.h"
+
+namespace pyro::engine {
+namespace {
+
+// Beside the tests there are no presets.
+class NetworkRulesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ::setenv("PYRO_LIBEXEC_DIR", sys::Environment("PYRO_TEST_BIN").c_str(), 1);
+  }
+  void TearDown() override { ::unsetenv("PYRO_LIBEXEC_DIR"); }
+};
+
+VmOptions With(std::vector<std::string> allow, std::vector<std::string> deny = {}) {
+  VmOptions options;
+  options.allow = std::move(allow);
+  options.deny = std::move(deny);
+  return options;
+}
+
+TEST_F(NetworkRulesTest, RulesGiveANetworkAndAreStoredAsLines) {
+  VmOptions options = With({"Registry.example:443", "*.files.example"}, {"x.files.example"});
+  ASSERT_TRUE(ResolveNetworkRules(options).ok());
+  EXPECT_TRUE(options.network);
+  EXPECT_EQ(NetworkRulesText(options),
+            "allow registry.example:443\nallow *.files.example\ndeny x.files.example\n");
+  EXPECT_EQ(DescribeNetworkRules(NetworkRulesText(options)).size(), 3u);
+  VmOptions again = options;
+  ASSERT_TRUE(ResolveNetworkRules(again).ok());
+  EXPECT_EQ(NetworkRulesText(again), NetworkRulesText(options));
+}
+
+TEST_F(NetworkRulesTest, WithoutRulesNothingChanges) {
+  VmOptions options;
+  options.allow_host_compat = true;
+  ASSERT_TRUE(ResolveNetworkRules(options).ok());
+  EXPECT_FALSE(options.network);
+  EXPECT_EQ(NetworkRulesText(options), "");
+}
+
+TEST_F(NetworkRulesTest, AFileComesFirstAndPresetsAreItsHosts) {
+  const sys::TestDirectory directory;
+  const auto file = directory.path() / "rules";
+  ASSERT_TRUE(sys::WriteFileAtomically(file, "allow @pypi # why\ndeny a.example\n", 0600).ok());
+  VmOptions options = With({"b.example"});
+  options.network_policy = file;
+  const Status resolved = ResolveNetworkRules(options);
+  ASSERT_TRUE(resolved.ok()) << resolved.error().message;
+  EXPECT_GE(options.allow.size(), 3u);
+  EXPECT_EQ(options.allow.back(), "b.example");
+  EXPECT_EQ(options.deny, std::vector<std::string>{"a.example"});
+  options.network_policy = directory.path() / "none";
+  EXPECT_FALSE(ResolveNetworkRules(options).ok());
+}
+
+TEST_F(NetworkRulesTest, WhatMakesNoSenseIsRefused) {
+  for (const std::string rule : {"https://a.example/", "@nope", "a b", "::1"}) {
+    VmOptions options = With({rule});
+    const Status resolved = ResolveNetworkRules(options);
+    ASSERT_FALSE(resolved.ok()) << rule;
+    EXPECT_EQ(resolved.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_FALSE(resolved.error().hint.empty());
+  }
+  VmOptions on_host = With({"a.example"});
+  on_host.allow_host_compat = true;
+  EXPECT_EQ(ResolveNetworkRules(on_host).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(NetworkRulesTest, APolicyAnswersWithoutAGuest) {
+  CheckPolicyRequest request;
+  request.host = "b.example:443";
+  request.allow = {"a.example"};
+  auto answer = AskPolicy(request);
+  ASSERT_TRUE(answer.ok());
+  EXPECT_FALSE(answer->allowed);
+  EXPECT_EQ(answer->reason, "not_allowed");
+  EXPECT_EQ(answer->rule, "b.example:443");
+  request.host = "a.example:443";
+  EXPECT_TRUE(AskPolicy(request)->allowed);
+  request.allow.clear();
+  request.host = "10.1.2.3:80";
+  EXPECT_EQ(AskPolicy(request)->reason, "local");
+  request.host = "127.0.0.1";
+  EXPECT_EQ(AskPolicy(request)->reason, "never");
+  EXPECT_EQ(AskPolicy(request)->rule, "");
+  request.host = "*.example";
+  EXPECT_FALSE(AskPolicy(request).ok());
+}
+
+}  // namespace
+}  // namespace pyro::engine
