@@ -26,6 +26,8 @@ class PaxGlobals {
   // Gives the entry of those headers what the global ones say.
   Status Apply(Entry& entry) const;
 
+  bool empty() const { return global_.empty(); }
+
  private:
   using Attributes = std::map<std::string, std::string, std::less<>>;
 

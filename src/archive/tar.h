@@ -101,6 +101,9 @@ class TarReader {
   // content outside holes. Valid until the next call.
   Result<std::optional<Piece>> Read();
 
+  // Whether the entries so far had what a global header of pax says.
+  bool has_globals() const;
+
   Error Bad(std::string message) const { return MakeError(bad_, std::move(message)); }
   ErrorCode bad() const { return bad_; }
 

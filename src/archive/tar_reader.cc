@@ -100,6 +100,8 @@ TarReader::TarReader(Source& source, Meter& meter, ErrorCode bad)
 
 TarReader::~TarReader() = default;
 
+bool TarReader::has_globals() const { return !globals_->empty(); }
+
 Result<std::unique_ptr<TarReader>> TarReader::Create(Source& source, Meter& meter, ErrorCode bad) {
   std::unique_ptr<TarReader> reader(new TarReader(source, meter, bad));
   struct ::archive* const handle = reader->archive_.get();

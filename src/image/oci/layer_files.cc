@@ -17,6 +17,7 @@
 #include "archive/formats.h"
 #include "archive/meter.h"
 #include "base/try.h"
+#include "image/store/digest.h"
 #include "sys/files.h"
 
 namespace pyro::image {
@@ -47,7 +48,7 @@ class Rejoined : public archive::Source {
   bool begun_ = false;
 };
 
-// Writes what passes, and looks for the names of attributes. A file with such a name in its content
+// Writes and hashes what passes, and looks for the names of attributes. A file with such a name in its content
 // is taken for one, too: that costs a disk of its own, no more.
 class Copied : public archive::Source {
  public:
@@ -57,11 +58,13 @@ class Copied : public archive::Source {
     PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, source_.Next());
     PYRO_RETURN_IF_ERROR(sys::WriteAll(fd_, bytes));
     written_ += bytes.size();
+    hash_.Update(bytes.data(), bytes.size());
     Look(bytes);
     return bytes;
   }
 
   std::uint64_t written() const { return written_; }
+  std::string FinishHex() { return hash_.FinishHex(); }
   bool overlay_names() const { return overlay_names_; }
 
  private:
@@ -82,18 +85,21 @@ class Copied : public archive::Source {
 
   archive::Source& source_;
   const int fd_;
+  Sha256 hash_;
   std::uint64_t written_ = 0;
   bool overlay_names_ = false;
   std::string tail_;  // The last bytes of what has passed.
 };
 
-Status ReadEntries(archive::Source& source, archive::Meter& meter, const EntryFn& on_entry) {
+// Returns whether there were global headers.
+Result<bool> ReadEntries(archive::Source& source, archive::Meter& meter, const EntryFn& on_entry) {
   const archive::ByteNames names;
   PYRO_ASSIGN_OR_RETURN(const auto reader,
                         archive::TarReader::Create(source, meter, ErrorCode::kDataLoss));
+  reader->KeepAttributes();
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const auto entry, reader->Next());
-    if (!entry) return OkStatus();
+    if (!entry) return reader->has_globals();
     PYRO_RETURN_IF_ERROR(meter.CountEntry());
     on_entry(*entry);
   }
@@ -172,8 +178,8 @@ class MarkWriter {
 
 }  // namespace
 
-Result<std::uint64_t> DecompressLayer(const fs::path& blob, const fs::path& plain,
-                                      const EntryFn& on_entry, Cancellation cancel) {
+Result<PlainTar> DecompressLayer(const fs::path& blob, const fs::path& plain,
+                                 const EntryFn& on_entry, Cancellation cancel) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd from, sys::OpenFile(blob, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd to,
                         sys::OpenFile(plain, O_WRONLY | O_CREAT | O_TRUNC, 0644));
@@ -191,8 +197,9 @@ Result<std::uint64_t> DecompressLayer(const fs::path& blob, const fs::path& plai
   Rejoined whole(std::move(beginning), file);
   PYRO_ASSIGN_OR_RETURN(const auto decompressed, archive::Decompress(whole, compression));
   Copied copied(*decompressed, to.get());
+  PlainTar made;
   if (on_entry) {
-    PYRO_RETURN_IF_ERROR(ReadEntries(copied, meter, on_entry));
+    PYRO_ASSIGN_OR_RETURN(made.has_globals, ReadEntries(copied, meter, on_entry));
   } else {
     while (true) {
       PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, copied.Next());
@@ -203,7 +210,9 @@ Result<std::uint64_t> DecompressLayer(const fs::path& blob, const fs::path& plai
   if (copied.overlay_names()) {
     return MakeError(ErrorCode::kDataLoss, "a layer has attributes of an overlay");
   }
-  return copied.written();
+  made.bytes = copied.written();
+  made.sha256 = copied.FinishHex();
+  return made;
 }
 
 Status WriteMarks(const fs::path& file, const LayerMarks& marks,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "archive/tar.h"
@@ -14,14 +15,22 @@
 
 namespace pyro::image {
 
+// Gets each entry, with its attributes.
 using EntryFn = std::function<void(const archive::Entry&)>;
 
+// A value.
+struct PlainTar {
+  std::uint64_t bytes = 0;
+  std::string sha256;        // 64 digits.
+  bool has_globals = false;  // It has global headers of pax, which tools treat differently.
+};
+
 // Decompresses the layer `blob` into the new file `plain`, and calls `on_entry` for each entry, if
-// there is one. Returns the bytes written. kDataLoss: it is no whole tar, or has attributes that
-// an overlay would take for its own. kCancelled, kNoSpace.
-Result<std::uint64_t> DecompressLayer(const std::filesystem::path& blob,
-                                      const std::filesystem::path& plain, const EntryFn& on_entry,
-                                      Cancellation cancel);
+// there is one. kDataLoss: it is no whole tar, or has attributes that an overlay would take for its
+// own. kCancelled, kNoSpace.
+Result<PlainTar> DecompressLayer(const std::filesystem::path& blob,
+                                 const std::filesystem::path& plain, const EntryFn& on_entry,
+                                 Cancellation cancel);
 
 // A tar for GNU tar that puts `marks` into the unpacked tree of a group: whiteouts as overlayfs has
 // them, and the directories about them with their owners, modes and times. `plain_layers`

@@ -20,8 +20,10 @@
 #include "image/oci/image_index.h"
 #include "image/oci/layer_files.h"
 #include "image/oci/layer_plan.h"
+#include "image/oci/plain_layers.h"
 #include "image/oci/source.h"
 #include "image/oci/unpack.h"
+#include "image/seal.h"
 #include "image/store/build_log.h"
 #include "image/store/digest.h"
 #include "sys/errno_error.h"
@@ -34,6 +36,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kWorkers = 2;
 constexpr std::size_t kMaxLeftOutLines = 200;
+constexpr std::uint64_t kMaxKeptBytes = 1 << 30;
 constexpr std::string_view kBaseName = "base.erofs";
 constexpr std::string_view kGroupTag = "group";
 
@@ -87,6 +90,14 @@ struct Job {
   bool needs_below = false;  // It is no disk, because it needs files of the layers below.
 };
 
+// The decompressed layers of a group, and what their names say.
+struct GroupTars {
+  std::vector<fs::path> files;  // The lowest first.
+  std::vector<std::uint64_t> sizes;
+  GroupNames names;  // Not of the lowest group.
+  bool are_plain = true;
+};
+
 class StackMaker {
  public:
   StackMaker(const ToolPaths& tools, const RootNamespace& root, const FetchedImage& image,
@@ -105,6 +116,7 @@ class StackMaker {
       const auto size = fs::file_size(BlobPath(layer), error);
       sizes_.push_back(error ? 0 : size);
     }
+    may_keep_ = std::min(kMaxKeptBytes, sys::FreeSpace(work_dir).value_or(0) / 4);
   }
 
   // The disks, the lowest first. An empty vector: the layers must be one disk.
@@ -118,7 +130,9 @@ class StackMaker {
   void Run(std::vector<Job>& jobs);
   void Report(bool sealing, std::size_t done, std::uint64_t bytes);
   Status Do(Job& job);
+  Result<GroupTars> Decompress(const Job& job);
   Status MakeDisk(Job& job);
+  bool MayKeepTree(std::uint64_t bytes);
   void NoteUnpacked();
   Result<FetchedImage> GroupLayout(const Job& job, const std::vector<std::uint64_t>& sizes);
 
@@ -136,7 +150,8 @@ class StackMaker {
   // Of the jobs under way. The workers report nothing: progress is told by the caller's thread.
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::size_t unpacked_ = 0;  // Jobs that have a tree, or need none any more.
+  std::size_t unpacked_ = 0;    // Jobs that have a tree, or need none any more.
+  std::uint64_t may_keep_ = 0;  // Bytes of trees that are not needed any more.
 };
 
 Job StackMaker::JobFor(LayerGroup group) {
@@ -193,29 +208,44 @@ Result<FetchedImage> StackMaker::GroupLayout(const Job& job,
   return group;
 }
 
-Status StackMaker::MakeDisk(Job& job) {
+Result<GroupTars> StackMaker::Decompress(const Job& job) {
   const fs::path blobs = job.directory / "layout/blobs/sha256";
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(blobs));
   const bool is_lowest = job.group.begin == 0;
-  GroupNames names;
-  std::vector<std::uint64_t> sizes;
-  std::vector<fs::path> plain;
+  GroupTars tars;
+  PlainLayers plain;
   for (std::size_t layer = job.group.begin; layer < job.group.end; ++layer) {
-    names.BeginLayer();
-    EntryFn add;
-    if (!is_lowest) add = [&names](const archive::Entry& entry) { names.Add(entry); };
-    plain.push_back(blobs / DigitsOf(diff_ids_[layer]));
-    PYRO_ASSIGN_OR_RETURN(const std::uint64_t size, DecompressLayer(BlobPath(image_.layers[layer]),
-                                                                    plain.back(), add, cancel_));
-    sizes.push_back(size);
+    tars.names.BeginLayer();
+    plain.BeginLayer();
+    const auto add = [&](const archive::Entry& entry) {
+      if (!is_lowest) tars.names.Add(entry);
+      plain.Add(entry);
+    };
+    tars.files.push_back(blobs / DigitsOf(diff_ids_[layer]));
+    const fs::path blob = BlobPath(image_.layers[layer]);
+    auto tar = DecompressLayer(blob, tars.files.back(), add, cancel_);
+    if (!tar && is_lowest && tar.error().code == ErrorCode::kDataLoss) {
+      // umoci may read it all the same.
+      tars.are_plain = false;
+      tar = DecompressLayer(blob, tars.files.back(), {}, cancel_);
+    }
+    if (!tar) return std::move(tar).error();
+    tars.sizes.push_back(tar->bytes);
+    if (tar->has_globals || "sha256:" + tar->sha256 != diff_ids_[layer]) tars.are_plain = false;
   }
+  tars.are_plain = tars.are_plain && plain.are();
+  return tars;
+}
+
+Status StackMaker::MakeDisk(Job& job) {
+  PYRO_ASSIGN_OR_RETURN(GroupTars tars, Decompress(job));
   std::optional<LayerMarks> marks;
   const fs::path marks_file = job.directory / "marks.tar";
-  if (!is_lowest) {
-    marks = names.Finish();
+  if (job.group.begin != 0) {
+    marks = tars.names.Finish();
     job.needs_below = !marks;
     if (job.needs_below) return sys::RemoveTree(job.directory);
-    if (!marks->empty()) PYRO_RETURN_IF_ERROR(WriteMarks(marks_file, *marks, plain, cancel_));
+    if (!marks->empty()) PYRO_RETURN_IF_ERROR(WriteMarks(marks_file, *marks, tars.files, cancel_));
   }
   const auto mark = [&](const fs::path& tree) -> Status {
     NoteUnpacked();
@@ -228,10 +258,24 @@ Status StackMaker::MakeDisk(Job& job) {
                   job.directory, {}, cancel_, {}));
     return run.status.success() ? OkStatus() : ExplainFailure("tar", run.tail);
   };
-  PYRO_ASSIGN_OR_RETURN(const FetchedImage group, GroupLayout(job, sizes));
-  PYRO_ASSIGN_OR_RETURN(SealedImage sealed, UnpackAndSeal(tools_, root_, group, job.directory,
-                                                          job.disk, mark, {}, cancel_));
-  job.record.left_out = std::move(sealed.left_out);
+  const fs::path tree = job.directory / "rootfs";
+  bool unpacked = false;
+  if (tars.are_plain) {
+    PYRO_ASSIGN_OR_RETURN(unpacked,
+                          UnpackPlainLayers(root_, tars.files, tree, job.directory, cancel_));
+  }
+  if (unpacked) {
+    PYRO_RETURN_IF_ERROR(mark(tree));
+    PYRO_RETURN_IF_ERROR(SealTree(root_, tree, job.disk, {}, job.directory, {}, cancel_));
+    std::uint64_t bytes = 0;
+    for (const std::uint64_t size : tars.sizes) bytes += size;
+    if (!MayKeepTree(bytes)) PYRO_RETURN_IF_ERROR(root_.RemoveTree(tree));
+  } else {
+    PYRO_ASSIGN_OR_RETURN(const FetchedImage group, GroupLayout(job, tars.sizes));
+    PYRO_ASSIGN_OR_RETURN(SealedImage sealed, UnpackAndSeal(tools_, root_, group, job.directory,
+                                                            job.disk, mark, {}, cancel_));
+    job.record.left_out = std::move(sealed.left_out);
+  }
   PYRO_RETURN_IF_ERROR(sys::RemoveTree(job.directory / "layout"));
   PYRO_RETURN_IF_ERROR(FinishDisk(job.disk, job.record));
   return store_.Add(job.key, job.disk, job.record);
@@ -243,6 +287,16 @@ Status StackMaker::Do(Job& job) {
   job.record = std::move(*stored);
   NoteUnpacked();
   return OkStatus();
+}
+
+// Whether the work directory's owner may remove a tree of so many bytes, together with all else.
+// One removal at the end is fewer programs. And ext4 without a journal makes new files slowly in
+// the minutes after a removal of others.
+bool StackMaker::MayKeepTree(std::uint64_t bytes) {
+  const std::lock_guard<std::mutex> held(mutex_);
+  if (bytes > may_keep_) return false;
+  may_keep_ -= bytes;
+  return true;
 }
 
 void StackMaker::NoteUnpacked() {

@@ -25,7 +25,8 @@ struct ImageDisks {
 
 // Makes the disks of `image` in `version_dir`: one for each group of layers, two at a time, except
 // those that `store` has. If a layer needs files of those below it, they are one disk with it.
-// Temporary files are in `work_dir`. The lock of the store is held. Reports the phases "extract"
+// Temporary files are in `work_dir`, and some of the unpacked trees stay there: see
+// RemoveBuildTree. The lock of the store is held. Reports the phases "extract"
 // and "seal". Errors as UnpackAndSeal.
 Result<ImageDisks> MakeImageDisks(const ToolPaths& tools, const RootNamespace& root,
                                   const FetchedImage& image, const LayerStore& store,

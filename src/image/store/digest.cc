@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-#include <memory>
 #include <vector>
 
 #include <fmt/format.h>
@@ -21,30 +20,6 @@
 namespace pyro::image {
 namespace {
 
-class Sha256 {
- public:
-  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    PYRO_CHECK(context_ != nullptr);
-    PYRO_CHECK(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
-  }
-
-  void Update(const void* bytes, std::size_t size) {
-    PYRO_CHECK(EVP_DigestUpdate(context_.get(), bytes, size) == 1);
-  }
-
-  std::string FinishHex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int size = 0;
-    PYRO_CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
-    std::string hex;
-    for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-    return hex;
-  }
-
- private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
-
 // One line that changes whenever the file does.
 std::string Identity(const struct stat& info) {
   return fmt::format("{} {} {} {}.{} {}.{}", info.st_dev, info.st_ino, info.st_size,
@@ -53,6 +28,24 @@ std::string Identity(const struct stat& info) {
 }
 
 }  // namespace
+
+Sha256::Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+  PYRO_CHECK(context_ != nullptr);
+  PYRO_CHECK(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+}
+
+void Sha256::Update(const void* bytes, std::size_t size) {
+  PYRO_CHECK(EVP_DigestUpdate(context_.get(), bytes, size) == 1);
+}
+
+std::string Sha256::FinishHex() {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  PYRO_CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
+  std::string hex;
+  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
+  return hex;
+}
 
 std::string Sha256Hex(std::string_view bytes) {
   Sha256 hash;

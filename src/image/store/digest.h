@@ -2,13 +2,29 @@
 
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "pyro/result.h"
 
+struct evp_md_ctx_st;
+
 namespace pyro::image {
+
+// Of bytes that come in pieces. Not thread-safe.
+class Sha256 {
+ public:
+  Sha256();
+
+  void Update(const void* bytes, std::size_t size);
+  std::string FinishHex();  // Once, after the last piece.
+
+ private:
+  std::unique_ptr<evp_md_ctx_st, void (*)(evp_md_ctx_st*)> context_;
+};
 
 std::string Sha256Hex(std::string_view bytes);
 
