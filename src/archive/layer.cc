@@ -24,6 +24,13 @@ bool HasWhiteout(std::string_view name) {
   return name.starts_with(kWhiteout) || name.find("/.wh.") != name.npos;
 }
 
+std::int64_t HoleBytes(const Entry& entry) {
+  if (!entry.data) return 0;
+  std::int64_t holes = entry.size;
+  for (const sys::FileRange& range : *entry.data) holes -= range.length;
+  return holes;
+}
+
 class LayerCopier {
  public:
   LayerCopier(TarReader& from, TarWriter& to, const LayerRules& rules, Meter& meter)
@@ -140,8 +147,8 @@ class LayerCopier {
       meter_.CountContent(static_cast<std::uint64_t>(entry.size));
     }
     if (entry.name.empty()) entry.name.assign(1, '.');
-    // A layer's reader need not know the form of holes.
-    entry.data.reset();
+    // Not every reader of layers knows the form of holes.
+    if (content || HoleBytes(entry) < kMinHoles) entry.data.reset();
     PYRO_RETURN_IF_ERROR(to_.Add(entry));
     if (entry.type != Entry::Type::kRegular) return OkStatus();
     return content ? to_.Write(*content) : CopyContent(entry);

@@ -28,7 +28,11 @@ struct LayerRules {
 };
 inline constexpr std::size_t kMaxEditedBytes = 1 << 20;
 
-// The sizes of all files with their holes: a hole of terabytes would be written out.
+// A file with at least so many bytes in its holes keeps them, in the form of GNU tar. The OCI's
+// image-spec would have all files without, and such a file would take its size on every disk.
+inline constexpr std::int64_t kMinHoles = std::int64_t{64} << 20;
+
+// The sizes of all files with their holes: other readers may write out a hole of terabytes.
 inline constexpr std::uint64_t kMaxLayerContent = std::uint64_t{256} << 30;
 
 struct Layer {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "archive/names.h"
 #include "archive/tar.h"
 #include "archive/test_support.h"
 
@@ -207,6 +208,59 @@ TEST_F(LayerTest, HolesOfTerabytesAreRefused) {
   const auto layer = Copy(tar.Finished());
   ASSERT_FALSE(layer.ok());
   EXPECT_EQ(layer.error().code, ErrorCode::kLimit) << layer.error().message;
+}
+
+TEST_F(LayerTest, LargeHolesStayHolesAndSmallOnesAreWritten) {
+  const auto sparse = [](std::int64_t hole) {
+    // The last 512 bytes are data.
+    std::string map = fmt::format("1\n{}\n512\n", hole);
+    map.resize(512);
+    TarBuilder tar;
+    tar.Pax({{"GNU.sparse.major", "1"},
+             {"GNU.sparse.minor", "0"},
+             {"GNU.sparse.name", "disk"},
+             {"GNU.sparse.realsize", fmt::format("{}", hole + 512)}});
+    tar.Add('0', "GNUSparseFile.0/disk", map + std::string(512, 'x'));
+    return tar.Finished();
+  };
+  for (const bool large : {true, false}) {
+    const std::int64_t hole = large ? kMinHoles : kMinHoles - 512;
+    const auto layer = Copy(sparse(hole));
+    ASSERT_TRUE(layer.ok()) << layer.error().message;
+    const std::string tar = ReadBack(out_.get());
+    EXPECT_EQ(tar.size() < 100'000, large) << tar.size();
+    const sys::UniqueFd in = FdOf(tar);
+    Meter meter(operation_);
+    FdSource source(in.get(), meter);
+    const auto reader = TarReader::Create(source, meter, ErrorCode::kProtocol).value();
+    const auto entry = reader->Next().value();
+    ASSERT_TRUE(entry);
+    EXPECT_EQ(entry->name, "disk");
+    EXPECT_EQ(entry->size, hole + 512);
+    EXPECT_EQ(entry->data.has_value(), large);
+    std::string bytes;
+    std::int64_t first = -1;
+    while (const auto piece = reader->Read().value()) {
+      const auto at = piece->bytes.find('x');
+      if (first < 0 && at != piece->bytes.npos) {
+        first = piece->offset + static_cast<std::int64_t>(at);
+      }
+      if (at != piece->bytes.npos) bytes += piece->bytes.substr(at);
+    }
+    EXPECT_EQ(first, hole);
+    EXPECT_EQ(bytes, std::string(512, 'x'));
+  }
+}
+
+TEST_F(LayerTest, ATreeThatIsTooDeepIsToldWithAWayOut) {
+  std::string deep;
+  for (std::size_t i = 0; i < kMaxDepth; ++i) deep += "d/";
+  const auto layer =
+      Copy(TarBuilder().Pax({{"path", deep + "file"}}).Add('0', "f", "x").Finished());
+  ASSERT_FALSE(layer.ok());
+  EXPECT_EQ(layer.error().code, ErrorCode::kLimit) << layer.error().message;
+  EXPECT_NE(layer.error().message.find("more than 500 directories"), std::string::npos);
+  EXPECT_FALSE(layer.error().hint.empty());
 }
 
 TEST_F(LayerTest, TheLimitOfBytesHolds) {

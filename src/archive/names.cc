@@ -27,7 +27,12 @@ Result<std::string> CleanName(std::string_view name, ErrorCode bad) {
     if (part.empty() || part == ".") continue;
     if (part == "..") return refuse("leads out of its directory by '..'");
     if (part.size() > NAME_MAX) return refuse("has too long a name");
-    if (++depth > kMaxDepth) return refuse("lies too deep");
+    if (++depth > kMaxDepth) {
+      return MakeError(ErrorCode::kLimit,
+                       fmt::format("entry '{}' lies too deep, below more than {} directories",
+                                   Printable(name), kMaxDepth),
+                       "move what lies so deep, or remove it");
+    }
     if (!clean.empty()) clean += '/';
     clean += part;
   }

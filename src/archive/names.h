@@ -14,7 +14,7 @@ namespace pyro::archive {
 inline constexpr std::size_t kMaxDepth = 500;
 
 // `name` without needless slashes and dots: "./a//b/" is "a/b", and "." is "". `bad` for a name
-// that is absolute, has "..", or is longer or deeper than the limits.
+// that is absolute, has "..", or is too long. kLimit: it is deeper than kMaxDepth.
 Result<std::string> CleanName(std::string_view name, ErrorCode bad);
 
 // Names seen so far, such as those of symbolic links, to refuse entries below one. Memory is

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -63,11 +64,14 @@ Result<image::CommitRecord> Provenance(state::Registry& registry, const Instance
   return commit;
 }
 
-// Its guest, if it has one, goes on when the copy is made.
-Status CopyTaskDisk(const Context& context, Found& found, const fs::path& to, const CallIo& io) {
+// Its guest, if it has one, goes on when the copy is made. `while_still` as DiskCopy has it.
+Status CopyTaskDisk(const Context& context, Found& found, const fs::path& to,
+                    const std::function<Status()>& while_still, const CallIo& io) {
   if (io.on_progress) io.on_progress("copy", "", -1);
   PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context, found));
-  const DiskCopy copy = {.from = state::DataImage(context.state, found.instance.id), .to = to};
+  const DiskCopy copy = {.from = state::DataImage(context.state, found.instance.id),
+                         .to = to,
+                         .while_still = while_still};
   if (!taken.link) return CopyDisk(copy, io);
   PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
   return CopyDiskOfGuest(copy, *taken.link, io);
@@ -131,19 +135,29 @@ Result<CommittedEnvironment> LocalEngine::CommitEnvironment(const CommitEnvironm
   PYRO_ASSIGN_OR_RETURN(
       const image::InstalledEnvironment parent,
       environments.store().FindVersion(task.environment, task.environment_digest));
-  PYRO_ASSIGN_OR_RETURN(const image::CommitRecord commit,
-                        Provenance(found.registry, task, request, context_.clock.Now()));
+  image::CommittedTree committed;
+  const auto note_commands = [&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(const InstanceRecord now, found.registry.Get(task.id));
+    PYRO_ASSIGN_OR_RETURN(committed.record,
+                          Provenance(found.registry, now, request, context_.clock.Now()));
+    return OkStatus();
+  };
   ReaderWish wish;
   wish.environment = task.environment;
   wish.digest = task.environment_digest;
   wish.machine = task.machine;
-  wish.fill = [&](const fs::path& disk) { return CopyTaskDisk(context_, found, disk, io); };
+  wish.fill = [&](const fs::path& disk) {
+    return CopyTaskDisk(context_, found, disk, note_commands, io);
+  };
   const TreeWish tree = {
       .workspace = request.workspace, .network = task.network, .stamp = context_.clock.Now()};
-  const auto make = [&](int layer_fd) { return ReadByGuest(context_, wish, tree, layer_fd, io); };
-  PYRO_ASSIGN_OR_RETURN(const image::InstalledEnvironment made,
-                        environments.store().Commit(request.name, parent, commit, make,
-                                                    ToProgress(io), {io.cancel_fd}));
+  const auto make = [&](int layer_fd) -> Result<image::CommittedTree> {
+    PYRO_ASSIGN_OR_RETURN(committed.left_out, ReadByGuest(context_, wish, tree, layer_fd, io));
+    return committed;
+  };
+  PYRO_ASSIGN_OR_RETURN(
+      const image::InstalledEnvironment made,
+      environments.store().Commit(request.name, parent, make, ToProgress(io), {io.cancel_fd}));
   PYRO_RETURN_IF_ERROR(WarmInstalled(context_, made, io));
   CommittedEnvironment told;
   PYRO_ASSIGN_OR_RETURN(told.info, EnvironmentSummaryOf(environments, made.name));

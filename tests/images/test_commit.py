@@ -1,9 +1,11 @@
 """A task becomes an environment, and an environment an archive that skopeo and podman read."""
 
+import fcntl
 import hashlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 
@@ -133,8 +135,71 @@ def test_the_workspace_comes_if_it_is_asked_for_and_a_stopped_task_stays_so(shop
     assert shop("env", "remove", "library/twice").code == 0
 
 
+class OnTerminal:
+    """A process whose stderr is a terminal, so that it tells how far it is."""
+
+    def __init__(self, pyro, *words):
+        self.terminal, far = os.openpty()
+        self.told = b""
+        self.process = pyro.start(*words, stderr=far)
+        os.close(far)
+
+    def tells(self, text):
+        if select.select([self.terminal], [], [], 0)[0]:
+            try:
+                self.told += os.read(self.terminal, 4096)
+            except OSError:  # The other side is closed.
+                return True
+        return text in self.told
+
+    def finish(self):
+        done = harness.finish(self.process)
+        os.close(self.terminal)
+        return done
+
+
+def test_a_commit_that_waited_for_another_has_the_commands_of_its_tree(shop, task):
+    commit(shop, task.id, "library/waited")
+    with open(checks.folder_of(shop, "library/waited") / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = OnTerminal(shop, "env", "commit", task.id, "library/waited")
+        harness.wait_until(lambda: process.tells(b"wait"), lambda: process.told)
+        in_root(task, "echo late > /opt/late")
+    done = process.finish()
+    assert done.code == 0, (done, process.told)
+    commands = shop("env", "inspect", "--json", "library/waited").json["commit"]["commands"]
+    assert "echo late > /opt/late" in commands[-1]["command"] and commands[-1]["exit_code"] == 0, commands
+    assert shop.run("cat", "/opt/late", environment="library/waited").text == "late\n"
+
+
+def test_a_tree_that_is_too_deep_is_told_and_leaves_nothing(shop, task):
+    in_root(task, "cd /opt; i=0; while [ $i -lt 502 ]; do mkdir d; cd d; i=$((i + 1)); done")
+    done = shop("env", "commit", "--json", task.id, "library/deep")
+    checks.expect_refused(done, "limit_exceeded", "more than 500 directories", "remove it")
+    checks.expect_not_installed(shop, "library/deep")
+
+
+@pytest.mark.cost(6)
+def test_a_large_hole_takes_no_room(bare, cache_dir, mounts, scratch):
+    if os.geteuid() != 0:
+        harness.cannot_run("only root can mount a small disk")
+    mounts("tmpfs", bare.cache, "size=300m,mode=0700")
+    harness.copy_base(cache_dir, bare.cache)
+    path = write_layout(scratch / "busybox", [("", samples.busybox().manifest())])
+    assert bare("env", "pull", "-q", "--name", NAME, f"oci-layout:{path}").code == 0
+    task = harness.Task(bare, bare("task", "create", "-q", NAME).text.strip())
+    in_root(task, f"mkdir -p /data && printf begin > /data/disk && printf end | dd of=/data/disk bs=1 seek={4 << 30} 2> /dev/null")
+    commit(bare, task.id, "library/holes")
+    task.delete()
+    script = f"stat -c %s /data/disk; head -c 6 /data/disk | od -c; dd if=/data/disk bs=1 skip={4 << 30} 2> /dev/null"
+    done = bare.run("sh", "-c", script, environment="library/holes", flags=("-q", "--user", "0:0"))
+    assert re.fullmatch(r"4294967299\n0000000 +b +e +g +i +n +\\0\n0000006\nend", done.text), done
+    assert checks.info_of(bare, "library/holes")["size_bytes"] < 150 << 20
+
+
 @pytest.mark.cost(10)
 def test_an_export_is_read_by_skopeo_and_run_by_podman_and_pulled_again(shop, task, podman, probe, scratch):
+    in_root(task, f"printf end | dd of=/opt/things/holes bs=1 seek={70 << 20} 2> /dev/null")
     commit(shop, task.id, "library/made")
     assert shop("env", "prune").code == 0
     out = scratch / "made.tar"

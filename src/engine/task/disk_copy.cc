@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -57,6 +56,7 @@ Status CopyBlocks(const DiskCopy& copy, const std::atomic<bool>& stop) {
 
 // `hold`: called now and then, and after a cancellation no more. Its error stops the copy.
 Status CopyWhileHeld(const DiskCopy& copy, const CallIo& io, const std::function<Status()>& hold) {
+  if (copy.while_still) PYRO_RETURN_IF_ERROR(copy.while_still());
   PYRO_ASSIGN_OR_RETURN(sys::Pipe done, sys::MakePipe());
   std::atomic<bool> stop = false;
   std::optional<Status> copied;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 
 #include "engine/instance/supervisor_link.h"
 #include "pyro/engine.h"
@@ -16,6 +17,8 @@ struct DiskCopy {
   std::filesystem::path to;  // Must not exist.
   // The most bytes that are written where the file system cannot share blocks. More: kLimit.
   std::uint64_t most_written = UINT64_MAX;
+  // If given, called once while the disk holds still, before the copy. Its error ends the copy.
+  std::function<Status()> while_still;
 };
 
 // Of a disk that nothing changes. kNoSpace also: before a byte is written, if the host's disk has

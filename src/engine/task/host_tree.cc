@@ -103,7 +103,8 @@ class HostWalk {
     if (sys::IsReady(scan_.cancel_fd)) return MakeError(ErrorCode::kCancelled, "cancelled");
     if (depth > archive::kMaxDepth) {
       return MakeError(ErrorCode::kLimit,
-                       fmt::format("'{}' is too deep", Printable((scan_.where / path).native())));
+                       fmt::format("'{}' is too deep", Printable((scan_.where / path).native())),
+                       "move what lies so deep, or remove it");
     }
     PYRO_ASSIGN_OR_RETURN(const auto names, NamesIn(directory, path));
     if (scan_.read_ignores && std::binary_search(names.begin(), names.end(), ".gitignore")) {

@@ -48,8 +48,8 @@ class Rejoined : public archive::Source {
   bool begun_ = false;
 };
 
-// Writes and hashes what passes, and looks for the names of attributes. A file with such a name in its content
-// is taken for one, too: that costs a disk of its own, no more.
+// Writes and hashes what passes, and looks for the names of attributes. A file with such a name in
+// its content is taken for one, too: that costs a disk of its own, no more.
 class Copied : public archive::Source {
  public:
   Copied(archive::Source& source, int fd) : source_(source), fd_(fd) {}

@@ -23,7 +23,9 @@ using Type = archive::Entry::Type;
 constexpr std::size_t kMaxPlainNodes = 1 << 20;
 constexpr std::int64_t kIds = 65536;  // What a namespace has; tar's words for more are not umoci's.
 
-bool IsPlainAttribute(std::string_view name) {
+// tar reads %3D in a name as a '=', and keeps an attribute without a value, which podman drops.
+bool IsPlainAttribute(std::string_view name, std::string_view value) {
+  if (value.empty() || name.find_first_of("%=") != name.npos) return false;
   return name == "security.capability" ||
          (name.starts_with("user.") && !name.starts_with("user.overlay."));
 }
@@ -42,7 +44,7 @@ bool PlainLayers::Takes(const archive::Entry& entry) {
   // A later layer would not take those of a directory away.
   if (is_directory && !entry.attributes.empty()) return false;
   if (!std::all_of(entry.attributes.begin(), entry.attributes.end(),
-                   [](const auto& one) { return IsPlainAttribute(one.first); })) {
+                   [](const auto& one) { return IsPlainAttribute(one.first, one.second); })) {
     return false;
   }
   if (path->empty()) return is_directory;

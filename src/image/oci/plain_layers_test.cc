@@ -22,8 +22,8 @@ Entry HardLink(std::string name, std::string target) {
 Entry Symlink(std::string name) {
   return {.type = Entry::Type::kSymlink, .name = std::move(name), .target = "/anywhere"};
 }
-Entry With(Entry entry, std::string attribute) {
-  entry.attributes.emplace_back(std::move(attribute), "1");
+Entry With(Entry entry, std::string attribute, std::string value = "1") {
+  entry.attributes.emplace_back(std::move(attribute), std::move(value));
   return entry;
 }
 Entry OwnedBy(Entry entry, std::int64_t uid, std::int64_t gid) {
@@ -76,6 +76,8 @@ TEST(PlainLayersTest, WhatTarWouldDoDifferentlyIsNotPlain) {
       {With(File("a"), "security.selinux")},
       {With(File("a"), "user.overlay.opaque")},
       {With(Directory("a"), "user.note")},
+      {With(File("a"), "user.note%3D")},
+      {With(File("a"), "user.note", "")},
       {File(".wh..wh.plnk")},
       {Directory(".wh.a")},
   };

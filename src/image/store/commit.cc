@@ -69,11 +69,8 @@ std::vector<HistoryLine> StepsOf(const CommitRecord& commit) {
   return history;
 }
 
-// The layer of a guest's tree, in `work`.
-Result<std::vector<std::string>> MakeLayer(const LayerFn& make, const fs::path& layer) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
-                        sys::OpenFile(layer, O_RDWR | O_CREAT | O_EXCL, 0600));
-  return make(fd.get());
+Result<sys::UniqueFd> NewLayer(const fs::path& layer) {
+  return sys::OpenFile(layer, O_RDWR | O_CREAT | O_EXCL, 0600);
 }
 
 // What a pull downloads is here already, and only compressed.
@@ -95,7 +92,7 @@ std::string CommitSource(const CommitRecord& commit) {
 
 Result<InstalledEnvironment> EnvironmentStore::Commit(std::string_view name,
                                                       const InstalledEnvironment& parent,
-                                                      CommitRecord commit, const LayerFn& make,
+                                                      const CommitFn& make,
                                                       const ProgressFn& progress,
                                                       Cancellation cancel) {
   PYRO_RETURN_IF_ERROR(CheckImageName(name));
@@ -104,10 +101,12 @@ Result<InstalledEnvironment> EnvironmentStore::Commit(std::string_view name,
   DiscardLeftovers(folder, builder_);
   PYRO_RETURN_IF_ERROR(WriteImageName(folder, name));
   const fs::path work = FreshName(folder, kPullPrefix);
-  commit.configured = IsConfigured(parent.manifest);
   const auto install = [&]() -> Result<InstalledEnvironment> {
     PYRO_RETURN_IF_ERROR(sys::MakeDirectories(work));
-    PYRO_ASSIGN_OR_RETURN(std::vector<std::string> left_out, MakeLayer(make, work / "layer"));
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd layer, NewLayer(work / "layer"));
+    PYRO_ASSIGN_OR_RETURN(CommittedTree tree, make(layer.get()));
+    CommitRecord& commit = tree.record;
+    commit.configured = IsConfigured(parent.manifest);
     LayoutImage image;
     image.config = ConfigOf(parent);
     image.created = commit.committed_at;
@@ -122,7 +121,7 @@ Result<InstalledEnvironment> EnvironmentStore::Commit(std::string_view name,
         [&](Manifest& manifest) {
           manifest.image->source = CommitSource(commit);
           std::vector<std::string>& told = manifest.image->left_out;
-          told.insert(told.end(), left_out.begin(), left_out.end());
+          told.insert(told.end(), tree.left_out.begin(), tree.left_out.end());
           told.resize(std::min(told.size(), kMaxTold));
           manifest.commit = commit;
         },
@@ -154,7 +153,8 @@ Result<std::vector<std::string>> EnvironmentStore::Export(const InstalledEnviron
       PYRO_ASSIGN_OR_RETURN(layout, images_.KeptLayout(*image, work, progress, cancel));
     }
     if (!layout) {
-      PYRO_ASSIGN_OR_RETURN(left_out, MakeLayer(make, work / "layer"));
+      PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd layer, NewLayer(work / "layer"));
+      PYRO_ASSIGN_OR_RETURN(left_out, make(layer.get()));
       LayoutImage own;
       own.config = ConfigOf(environment);
       own.created = environment.manifest.built_at;

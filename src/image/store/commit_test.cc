@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
@@ -12,6 +13,7 @@
 #include "image/store/store.h"
 #include "image/testing/fake_builder.h"
 #include "image/testing/fake_image_builder.h"
+#include "sys/file_lock.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
 
@@ -47,7 +49,13 @@ class CommitTest : public testing::Test {
   }
 
   Result<InstalledEnvironment> Commit(const std::string& name, const InstalledEnvironment& parent) {
-    return store_.Commit(name, parent, record_, make_, {}, {});
+    const CommitFn make = [this](int fd) -> Result<CommittedTree> {
+      CommittedTree tree;
+      PYRO_ASSIGN_OR_RETURN(tree.left_out, make_(fd));
+      tree.record = record_;
+      return tree;
+    };
+    return store_.Commit(name, parent, make, {}, {});
   }
 
   // Folders and what is in them, of one environment, except versions and small files.
@@ -148,6 +156,34 @@ TEST_F(CommitTest, AFailureLeavesNothingAndWhatWasInstalledStays) {
   ASSERT_TRUE(Commit("tools", parent));
   EXPECT_NE(store_.Find("tools")->digest, digest);
   EXPECT_TRUE(store_.FindVersion("tools", digest)) << "tasks keep the version that they have";
+}
+
+TEST_F(CommitTest, ACommitThatWaitedHasWhatTheTaskRanMeanwhile) {
+  const InstalledEnvironment parent = Catalog();
+  const fs::path folder = directory_.path() / "environments" / FolderName("tools");
+  fs::create_directories(folder);
+  std::optional<sys::FileLock> other;
+  {
+    auto held = sys::FileLock::TryAcquire(folder / kLockName);
+    ASSERT_TRUE(held && *held);
+    other = std::move(**held);
+  }
+  // It is told to wait; then a command ends, and the other commit, too.
+  const ProgressFn progress = [&](const PullProgress& news) {
+    if (news.phase != "wait" || !other) return;
+    record_.steps.push_back({.sequence = 4, .command = "meanwhile"});
+    other.reset();
+  };
+  const auto made = store_.Commit("tools", parent,
+                                  [this](int fd) -> Result<CommittedTree> {
+                                    PYRO_RETURN_IF_ERROR(sys::WriteAll(fd, "the tree"));
+                                    return CommittedTree{record_, {}};
+                                  },
+                                  progress, {});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_FALSE(other);
+  ASSERT_EQ(made->manifest.commit->steps.size(), 2u);
+  EXPECT_EQ(made->manifest.commit->steps[1].command, "meanwhile");
 }
 
 TEST_F(CommitTest, NamesOfTheCatalogAreRefused) {

@@ -62,6 +62,15 @@ struct PullResult {
 // it lacks, one line each, for people.
 using LayerFn = std::function<Result<std::vector<std::string>>(int fd)>;
 
+// A value: how a tree was made, and what its layer lacks.
+struct CommittedTree {
+  CommitRecord record;
+  std::vector<std::string> left_out;
+};
+
+// As LayerFn, and tells of what the tree is: known when it is read, perhaps long after the wish.
+using CommitFn = std::function<Result<CommittedTree>(int fd)>;
+
 // ImageRecord::source of a commit, which no other source begins as.
 inline constexpr std::string_view kCommitSource = "commit of task ";
 std::string CommitSource(const CommitRecord& commit);
@@ -129,11 +138,12 @@ class EnvironmentStore {
   Result<InstalledEnvironment> Tag(std::string_view name, std::string_view new_name);
 
   // Installs what `make` writes as the present version of `name`, with the kernel and the
-  // configuration of `parent`. Sets `commit.configured`. Errors: those of CheckImageName, `make`
+  // configuration of `parent`. Sets CommitRecord::configured. Calls `make` once no other process
+  // changes the environment. Errors: those of CheckImageName, `make`
   // and Pull; the installed version is unchanged then. kMissingTool.
   Result<InstalledEnvironment> Commit(std::string_view name, const InstalledEnvironment& parent,
-                                      CommitRecord commit, const LayerFn& make,
-                                      const ProgressFn& progress, Cancellation cancel);
+                                      const CommitFn& make, const ProgressFn& progress,
+                                      Cancellation cancel);
 
   // Writes an installed environment to `out_fd` (borrowed) as an OCI archive: an image as it was
   // pulled, or, where that is not kept, one of a single layer that `make` writes. Returns what the
