@@ -67,6 +67,10 @@ struct TaskRequest {
   std::string task_id;
 };
 
+struct ChangeTaskNetworkRequest : TaskRequest {
+  std::vector<std::string> hosts;  // As in VmOptions::allow.
+};
+
 struct CheckPolicyRequest {
   std::string host;                // HOST[:PORT].
   std::vector<std::string> allow;  // As in VmOptions, like the next two.

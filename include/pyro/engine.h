@@ -151,6 +151,14 @@ class Engine {
   virtual Result<std::vector<VmInfo>> ListVms() = 0;
   virtual Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id) = 0;
   virtual Result<TaskNetwork> NetworkTask(const std::string& task_id) = 0;
+  // Changes the rules of a task's network, also while it runs: connections that they do not allow
+  // any more end. What is allowed takes away nothing: a task without an allow rule gets "*" first,
+  // and a deny rule that is the same goes. kInvalidArgument: a rule that makes no sense, or that
+  // another deny rule goes before. kWrongState: the task has no network.
+  virtual Result<TaskNetwork> AllowInTask(const std::string& task_id,
+                                          const std::vector<std::string>& hosts) = 0;
+  virtual Result<TaskNetwork> DenyInTask(const std::string& task_id,
+                                         const std::vector<std::string>& hosts) = 0;
   // kInvalidArgument: no host, or rules that make no sense.
   virtual Result<PolicyAnswer> CheckPolicy(const CheckPolicyRequest& request) = 0;
   // Removes VMs whose lease is over and the leftovers of crashes. Every call that creates a VM does

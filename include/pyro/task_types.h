@@ -191,10 +191,18 @@ struct TaskResetInfo : TaskReset {
   std::string task_id;
 };
 
+// A rule that was added to a task's network, or one that was taken away.
+struct TaskNetworkChange {
+  std::string rule;           // As in VmInfo, or "no deny registry.example".
+  std::int64_t sequence = 0;  // Of the last command that began before; 0: none.
+  std::string changed_at;     // RFC 3339, UTC
+};
+
 struct TaskLogs {
   std::string task_id;
   std::vector<TaskLogEntry> entries;
-  std::vector<TaskReset> resets;  // Those before, between and behind the entries.
+  std::vector<TaskReset> resets;                   // Those before, between and behind the entries.
+  std::vector<TaskNetworkChange> network_changes;  // The same.
 };
 
 // A copy of a task's disk: its workspace and the changes to its root.

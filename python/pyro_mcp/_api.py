@@ -45,6 +45,7 @@ class Calls(Caller):
         "git": "flag",
         "host": "text",
         "host_path": "path",
+        "hosts": "texts",
         "image_cwd": "flag",
         "journal": "flag",
         "keep_stdin": "flag",
@@ -207,18 +208,6 @@ class Calls(Caller):
         answer: results.VmNetworkInfo = self._call("vm network-info", vm_id=vm_id)
         return answer
 
-    def network_task(self, task_id: str) -> results.TaskNetwork:
-        """Returns the rules of a task's network, and what was refused in its guest's latest run."""
-        answer: results.TaskNetwork = self._call("task network", task_id=task_id)
-        return answer
-
-    def check_policy(self, *, host: str, allow: Optional[Sequence[str]] = None, deny: Optional[Sequence[str]] = None,
-                     network_policy: Optional[str] = None) -> results.PolicyAnswer:
-        """Tells whether a guest with these rules would reach a host, without one."""
-        answer: results.PolicyAnswer = self._call("policy check", host=host, allow=allow, deny=deny,
-            network_policy=network_policy)
-        return answer
-
     def reap_expired(self) -> results.ReapedVms:
         """Removes VMs whose lease is over, and leftovers of crashes. Leases also end without it."""
         answer: results.ReapedVms = self._call("vm reap")
@@ -240,6 +229,36 @@ class Calls(Caller):
     def list_spares(self) -> results.SparePools:
         """The kinds of VMs that are kept ready."""
         answer: results.SparePools = self._call("warm list")
+        return answer
+
+    def network_task(self, task_id: str) -> results.TaskNetwork:
+        """Returns the rules of a task's network, and what was refused in its guest's latest run."""
+        answer: results.TaskNetwork = self._call("task network show", task_id=task_id)
+        return answer
+
+    def allow_in_task(self, task_id: str, *, hosts: Optional[Sequence[str]] = None) -> results.TaskNetwork:
+        """Lets a task reach more hosts, at once and in its later guests.
+
+        What it may reach already stays allowed: a task that has no allow rule gets ``*`` first. A deny rule
+        that is the same is taken away. InvalidArgumentError: another deny rule goes before it.
+        WrongStateError: the task has no network.
+        """
+        answer: results.TaskNetwork = self._call("task network allow", task_id=task_id, hosts=hosts)
+        return answer
+
+    def deny_in_task(self, task_id: str, *, hosts: Optional[Sequence[str]] = None) -> results.TaskNetwork:
+        """Refuses hosts to a task, at once and in its later guests. Deny rules go before allow rules.
+        Connections to these hosts end with the next bytes that the guest sends. WrongStateError: the task has
+        no network.
+        """
+        answer: results.TaskNetwork = self._call("task network deny", task_id=task_id, hosts=hosts)
+        return answer
+
+    def check_policy(self, *, host: str, allow: Optional[Sequence[str]] = None, deny: Optional[Sequence[str]] = None,
+                     network_policy: Optional[str] = None) -> results.PolicyAnswer:
+        """Tells whether a guest with these rules would reach a host, without one."""
+        answer: results.PolicyAnswer = self._call("policy check", host=host, allow=allow, deny=deny,
+            network_policy=network_policy)
         return answer
 
     def create_task(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
@@ -907,6 +926,14 @@ class TaskCalls:
     def network(self) -> results.TaskNetwork:
         """Pyro.network_task for this task."""
         return self._pyro.network_task(self.task_id)
+
+    def allow_in(self, *, hosts: Optional[Sequence[str]] = None) -> results.TaskNetwork:
+        """Pyro.allow_in_task for this task."""
+        return self._pyro.allow_in_task(self.task_id, hosts=hosts)
+
+    def deny_in(self, *, hosts: Optional[Sequence[str]] = None) -> results.TaskNetwork:
+        """Pyro.deny_in_task for this task."""
+        return self._pyro.deny_in_task(self.task_id, hosts=hosts)
 
     @overload
     def exec(self, *, command: Command, timeout_seconds: int = USUAL_LIMIT, env: Optional[Mapping[str, str]] = None,

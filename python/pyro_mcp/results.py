@@ -165,25 +165,6 @@ class VmNetworkInfo(TypedDict):
     denied: list[DeniedConnection]  # What was refused since its start.
 
 
-class TaskNetwork(TypedDict):
-    """The network of a task's guest."""
-
-    task_id: str  # The task's id.
-    network_enabled: bool  # It can reach the outside.
-    network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
-    denied: list[DeniedConnection]  # What was refused in its guest's latest run.
-
-
-class PolicyAnswer(TypedDict):
-    """Whether a connection would be allowed."""
-
-    host: str  # What was asked.
-    allowed: bool  # A guest would reach it.
-    reason: Optional[str]  # Why not, as a word.
-    why: Optional[str]  # Why not, as a clause.
-    rule: Optional[str]  # What to allow to reach it; None: no rule does.
-
-
 class ReapedVms(TypedDict):
     """What was removed."""
 
@@ -210,6 +191,25 @@ class SparePools(TypedDict):
     """All kinds of VMs that are kept ready."""
 
     pools: list[SparePool]  # One entry for each kind of VM.
+
+
+class TaskNetwork(TypedDict):
+    """The network of a task's guest."""
+
+    task_id: str  # The task's id.
+    network_enabled: bool  # It can reach the outside.
+    network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
+    denied: list[DeniedConnection]  # What was refused in its guest's latest run.
+
+
+class PolicyAnswer(TypedDict):
+    """Whether a connection would be allowed."""
+
+    host: str  # What was asked.
+    allowed: bool  # A guest would reach it.
+    reason: Optional[str]  # Why not, as a word.
+    why: Optional[str]  # Why not, as a clause.
+    rule: Optional[str]  # What to allow to reach it; None: no rule does.
 
 
 class TaskCommand(TypedDict):
@@ -413,6 +413,14 @@ class TaskReset(TypedDict):
     reset_at: str  # The time of the reset.
 
 
+class TaskNetworkChange(TypedDict):
+    """The rules of a task's network changed."""
+
+    rule: str  # The rule that was added; 'no' before it: it was taken away.
+    sequence: int  # The last command that began before; 0: none.
+    changed_at: str  # The time of the change.
+
+
 class TaskLogs(Notices):
     """Entries with their output."""
 
@@ -428,6 +436,7 @@ class TaskLogsBytes(TypedDict):
     count: int
     entries: list[TaskLogEntryBytes]
     resets: list[TaskReset]
+    network_changes: list[TaskNetworkChange]
 
 
 class TaskWait(TypedDict):

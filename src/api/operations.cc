@@ -21,8 +21,8 @@ const Operation* Find(F is_it) {
 
 std::vector<const Operation*> Operations() {
   std::vector<const Operation*> all;
-  for (const auto part :
-       {VmOperations(), TaskOperations(), TaskFileOperations(), HostOperations()}) {
+  for (const auto part : {VmOperations(), NetworkOperations(), TaskOperations(),
+                          TaskFileOperations(), HostOperations()}) {
     for (const Operation& operation : part) all.push_back(&operation);
   }
   return all;

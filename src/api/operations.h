@@ -58,6 +58,7 @@ struct Operation {
 
 // In the order of documents. Of VMs, tasks, and this host.
 std::span<const Operation> VmOperations();
+std::span<const Operation> NetworkOperations();
 std::span<const Operation> TaskOperations();
 std::span<const Operation> TaskFileOperations();
 std::span<const Operation> HostOperations();

@@ -210,11 +210,22 @@ constexpr Field kTaskResetInfo[] = {
     Inline<TaskResetInfo, TaskReset>(),
 };
 
+constexpr Field kTaskNetworkChange[] = {
+    Row<TaskNetworkChange, &TaskNetworkChange::rule>(
+        "rule", "The rule that was added; 'no' before it: it was taken away"),
+    Row<TaskNetworkChange, &TaskNetworkChange::sequence>(
+        "sequence", "The last command that began before; 0: none"),
+    Row<TaskNetworkChange, &TaskNetworkChange::changed_at>("changed_at", "The time of the change"),
+};
+
 constexpr Field kTaskLogs[] = {
     TaskIdRow<TaskLogs>(),
     Row<TaskLogs, &TaskLogs::entries>("entries", "Entries with their output").Counted(),
     Row<TaskLogs, &TaskLogs::resets>("resets",
                                      "Resets of the disk before, between and behind the entries")
+        .OutIfUnset(),
+    Row<TaskLogs, &TaskLogs::network_changes>("network_changes",
+                                              "Changes of the network's rules, the same")
         .OutIfUnset(),
 };
 
@@ -426,6 +437,8 @@ PYRO_ROWS(TaskList, "TaskList", "All tasks.", kTaskList)
 PYRO_ROWS(TaskOutput, "TaskOutput", "A page of one stream of one command.", kTaskOutput)
 PYRO_ROWS(TaskLogEntry, "TaskLogEntry", "An entry with its output.", kTaskLogEntry)
 PYRO_ROWS(TaskReset, "TaskReset", "The disk of a task became that of a snapshot.", kTaskReset)
+PYRO_ROWS(TaskNetworkChange, "TaskNetworkChange", "The rules of a task's network changed.",
+          kTaskNetworkChange)
 PYRO_ROWS(TaskResetInfo, "TaskResetInfo", "A reset by itself.", kTaskResetInfo)
 PYRO_ROWS(TaskLogs, "TaskLogs", "Entries with their output.", kTaskLogs)
 PYRO_ROWS(TaskSnapshot, "TaskSnapshot", "A copy of a task's disk.", kTaskSnapshot)

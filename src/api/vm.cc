@@ -228,31 +228,6 @@ constexpr Field kVmNetworkInfo[] = {
     Row<VmNetworkInfo, &VmNetworkInfo::denied>("denied", "What was refused since its start"),
 };
 
-constexpr Field kTaskNetwork[] = {
-    TaskIdRow<TaskNetwork>(),
-    Row<TaskNetwork, &TaskNetwork::network_enabled>("network_enabled", "It can reach the outside"),
-    NetworkRulesRow<TaskNetwork>(),
-    Row<TaskNetwork, &TaskNetwork::denied>("denied", "What was refused in its guest's latest run"),
-};
-
-constexpr Field kCheckPolicyRequest[] = {
-    Row<CheckPolicyRequest, &CheckPolicyRequest::host>("host", "HOST[:PORT], a name or an address")
-        .Required()
-        .Positional("HOST"),
-    AllowRow<CheckPolicyRequest>(),
-    DenyRow<CheckPolicyRequest>(),
-    NetworkPolicyRow<CheckPolicyRequest>().Option("policy"),
-};
-
-constexpr Field kPolicyAnswer[] = {
-    Row<PolicyAnswer, &PolicyAnswer::host>("host", "What was asked"),
-    Row<PolicyAnswer, &PolicyAnswer::allowed>("allowed", "A guest would reach it"),
-    Row<PolicyAnswer, &PolicyAnswer::reason>("reason", "Why not, as a word").NullIfUnset(),
-    Row<PolicyAnswer, &PolicyAnswer::why>("why", "Why not, as a clause").NullIfUnset(),
-    Row<PolicyAnswer, &PolicyAnswer::rule>("rule", "What to allow to reach it; null: no rule does")
-        .NullIfUnset(),
-};
-
 constexpr Field kDeletedVm[] = {
     Row<DeletedVm, &DeletedVm::vm_id>("vm_id", "The VM's whole id"),
     Row<DeletedVm, &DeletedVm::deleted>("deleted", "True"),
@@ -399,23 +374,6 @@ constexpr Operation kVmOperations[] = {
             "Returns the guest's addresses, while it is started with a network, its rules and what "
             "was refused since its start.",
     }),
-    By<TaskRequest, &Engine::NetworkTask, &TaskRequest::task_id>({
-        .name = "task network",
-        .method = "network_task",
-        .effect = Effect::kReads,
-        .sentence = "Show what a task may reach, and what was refused",
-        .for_python = "Returns the rules of a task's network, and what was refused in its guest's "
-                      "latest run.",
-        .no_tool = "task_status has the rules, and each result what was refused",
-    }),
-    By<CheckPolicyRequest, &Engine::CheckPolicy, kWhole>({
-        .name = "policy check",
-        .method = "check_policy",
-        .effect = Effect::kReads,
-        .sentence = "Tell whether a guest with these rules would reach a host",
-        .for_python = "Tells whether a guest with these rules would reach a host, without one.",
-        .no_tool = "a refusal says its reason, and the rule that would allow it",
-    }),
     By<NoArguments, &Engine::ReapExpired>({
         .name = "vm reap",
         .method = "reap_expired",
@@ -480,9 +438,6 @@ PYRO_ROWS(VmNetworkInfo, "VmNetworkInfo",
           "The addresses of a VM; null unless it is started with a network.", kVmNetworkInfo)
 PYRO_ROWS(DeniedConnection, "DeniedConnection", "What was refused to a guest's network.",
           kDeniedConnection)
-PYRO_ROWS(TaskNetwork, "TaskNetwork", "The network of a task's guest.", kTaskNetwork)
-PYRO_ROWS(CheckPolicyRequest, "CheckPolicyRequest", "A host, and rules.", kCheckPolicyRequest)
-PYRO_ROWS(PolicyAnswer, "PolicyAnswer", "Whether a connection would be allowed.", kPolicyAnswer)
 PYRO_ROWS(DeletedVm, "DeletedVm", "A VM that was deleted.", kDeletedVm)
 PYRO_ROWS(ReapedVms, "ReapedVms", "What was removed.", kReapedVms)
 PYRO_ROWS(SparePoolInfo, "SparePool", "VMs of one kind that are kept ready.", kSparePoolInfo)

@@ -43,6 +43,10 @@ class LocalEngine final : public Engine {
   Result<std::vector<VmInfo>> ListVms() override;
   Result<VmNetworkInfo> NetworkInfoVm(const std::string& vm_id) override;
   Result<TaskNetwork> NetworkTask(const std::string& task_id) override;
+  Result<TaskNetwork> AllowInTask(const std::string& task_id,
+                                  const std::vector<std::string>& hosts) override;
+  Result<TaskNetwork> DenyInTask(const std::string& task_id,
+                                 const std::vector<std::string>& hosts) override;
   Result<PolicyAnswer> CheckPolicy(const CheckPolicyRequest& request) override;
   Result<ReapedVms> ReapExpired() override;
   Result<SparePoolInfo> KeepSpares(const VmOptions& options, std::int64_t count,

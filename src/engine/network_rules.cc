@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -48,6 +49,20 @@ Status AddWords(net::Policy& policy, const std::vector<std::string>& words, bool
   return OkStatus();
 }
 
+Error TooLong() {
+  return MakeError(ErrorCode::kInvalidArgument, "the network's rules are too long",
+                   "use *.NAME and ranges of addresses");
+}
+
+// What a policy says to the one host of a rule; kNone for a rule of more than one.
+net::Reason AskRule(const net::Policy& policy, const net::Rule& rule, bool local) {
+  if (rule.kind == net::Rule::Kind::kName) {
+    return rule.port == 0 ? policy.AskName(rule.name) : policy.AskName(rule.name, rule.port);
+  }
+  if (rule.kind != net::Rule::Kind::kRange || rule.range.bits != 32) return net::Reason::kNone;
+  return policy.AskAddress(rule.range.network, rule.port, local);
+}
+
 Result<net::Policy> PolicyOf(const std::vector<std::string>& allow,
                              const std::vector<std::string>& deny, const std::string& file) {
   net::Policy policy;
@@ -57,10 +72,7 @@ Result<net::Policy> PolicyOf(const std::vector<std::string>& allow,
   }
   PYRO_RETURN_IF_ERROR(AddWords(policy, allow, true));
   PYRO_RETURN_IF_ERROR(AddWords(policy, deny, false));
-  if (policy.Format().size() > net::kMaxPolicyBytes) {
-    return MakeError(ErrorCode::kInvalidArgument, "the network's rules are too long",
-                     "use *.NAME and ranges of addresses");
-  }
+  if (policy.Format().size() > net::kMaxPolicyBytes) return TooLong();
   return policy;
 }
 
@@ -96,6 +108,50 @@ std::string NetworkRulesText(const VmOptions& options) {
   return text;
 }
 
+Result<ChangedRules> ChangeNetworkRules(const std::string& text, RuleVerb verb,
+                                        const std::vector<std::string>& words) {
+  PYRO_ASSIGN_OR_RETURN(const net::Policy before, net::Policy::Parse(text));
+  net::Policy wished;
+  PYRO_RETURN_IF_ERROR(AddWords(wished, words, verb == RuleVerb::kAllow));
+  const auto has = [](const net::Policy& policy, const net::Rule& rule) {
+    return std::find(policy.rules().begin(), policy.rules().end(), rule) != policy.rules().end();
+  };
+  ChangedRules changed;
+  net::Policy policy;
+  for (const net::Rule& rule : before.rules()) {
+    net::Rule opposite = rule;
+    opposite.allow = true;
+    if (!rule.allow && has(wished, opposite)) {
+      changed.changes.push_back("no deny " + net::FormatRule(rule));
+      continue;
+    }
+    PYRO_RETURN_IF_ERROR(policy.Add(rule));
+  }
+  const auto add = [&](const net::Rule& rule) -> Status {
+    if (has(policy, rule)) return OkStatus();
+    changed.changes.push_back((rule.allow ? "allow " : "deny ") + net::FormatRule(rule));
+    return policy.Add(rule);
+  };
+  // A first allow rule alone would take away all the rest.
+  const bool open = std::none_of(policy.rules().begin(), policy.rules().end(),
+                                 [](const net::Rule& rule) { return rule.allow; });
+  if (verb == RuleVerb::kAllow && open) {
+    PYRO_RETURN_IF_ERROR(add({.kind = net::Rule::Kind::kAll, .name = {}, .range = {}}));
+  }
+  for (const net::Rule& rule : wished.rules()) {
+    PYRO_RETURN_IF_ERROR(add(rule));
+    if (rule.allow && AskRule(policy, rule, false) == net::Reason::kDenied) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("a deny rule goes before '{}'", net::FormatRule(rule)),
+                       "'pyro task network show' has the rules; allow what that rule names to "
+                       "take it away");
+    }
+  }
+  changed.text = policy.Format();
+  if (changed.text.size() > net::kMaxPolicyBytes) return TooLong();
+  return changed;
+}
+
 std::vector<std::string> DescribeNetworkRules(const std::string& text) {
   std::vector<std::string> rules;
   for (const std::string_view line : Split(text, '\n')) {
@@ -126,13 +182,8 @@ Result<PolicyAnswer> AskPolicy(const CheckPolicyRequest& request) {
   }
   PolicyAnswer answer;
   answer.host = net::FormatRule(asked);
-  net::Reason reason = net::Reason::kNone;
-  if (!name) {
-    const net::Ipv4 address = asked.range.network;
-    reason = policy.AskAddress(address, asked.port, net::NetworksOfHost().Has(address));
-  } else {
-    reason = asked.port == 0 ? policy.AskName(asked.name) : policy.AskName(asked.name, asked.port);
-  }
+  const bool local = !name && net::NetworksOfHost().Has(asked.range.network);
+  const net::Reason reason = AskRule(policy, asked, local);
   answer.allowed = reason == net::Reason::kNone;
   if (answer.allowed) return answer;
   answer.reason = net::Name(reason);

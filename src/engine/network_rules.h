@@ -22,6 +22,16 @@ bool HasNetworkRules(const VmOptions& options);
 // Of resolved options: lines of a net::Policy, as they are stored.
 std::string NetworkRulesText(const VmOptions& options);
 
+// The rules of a task after words such as --allow or --deny takes were added.
+struct ChangedRules {
+  std::string text;                  // As NetworkRulesText().
+  std::vector<std::string> changes;  // Each as "allow registry.example", or "no deny …".
+};
+enum class RuleVerb { kAllow, kDeny };
+// kInvalidArgument: as of ResolveNetworkRules(), or a deny rule goes before what is allowed.
+Result<ChangedRules> ChangeNetworkRules(const std::string& text, RuleVerb verb,
+                                        const std::vector<std::string>& words);
+
 // For results: one rule each, as "allow registry.example:443".
 std::vector<std::string> DescribeNetworkRules(const std::string& text);
 std::vector<DeniedConnection> DescribeDenied(const std::vector<Denied>& denied);

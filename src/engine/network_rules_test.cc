@@ -75,6 +75,30 @@ TEST_F(NetworkRulesTest, WhatMakesNoSenseIsRefused) {
   EXPECT_EQ(ResolveNetworkRules(on_host).error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST_F(NetworkRulesTest, AllowTakesNothingAwayAndDenyGoesFirst) {
+  using enum RuleVerb;
+  const auto changed = [](const std::string& text, RuleVerb verb, const std::string& word) {
+    auto rules = ChangeNetworkRules(text, verb, {word});
+    return rules ? rules->text : rules.error().message;
+  };
+  EXPECT_EQ(changed("", kAllow, "10.0.0.1:22"), "allow *\nallow 10.0.0.1:22\n");
+  EXPECT_EQ(changed("deny a.example\n", kAllow, "B.example"),
+            "deny a.example\nallow *\nallow b.example\n");
+  EXPECT_EQ(changed("allow a.example\n", kAllow, "b.example"),
+            "allow a.example\nallow b.example\n");
+  EXPECT_EQ(changed("allow a.example\n", kAllow, "a.example"), "allow a.example\n");
+  EXPECT_EQ(changed("allow a.example\n", kDeny, "a.example"), "allow a.example\ndeny a.example\n");
+  const auto back = ChangeNetworkRules("allow a.example\ndeny a.example\n", kAllow, {"a.example"});
+  EXPECT_EQ(back->text, "allow a.example\n");
+  EXPECT_EQ(back->changes, std::vector<std::string>{"no deny a.example"});
+  EXPECT_EQ(changed("allow x.example\ndeny *.b.example\n", kAllow, "a.b.example"),
+            "a deny rule goes before 'a.b.example'");
+  EXPECT_EQ(changed("allow x.example\ndeny 192.0.2.0/24\n", kAllow, "192.0.2.7"),
+            "a deny rule goes before '192.0.2.7'");
+  EXPECT_FALSE(ChangeNetworkRules("", kAllow, {"no/host"}).ok());
+  EXPECT_FALSE(ChangeNetworkRules("", kAllow, {"@nowhere"}).ok());
+}
+
 TEST_F(NetworkRulesTest, APolicyAnswersWithoutAGuest) {
   CheckPolicyRequest request;
   request.host = "b.example:443";

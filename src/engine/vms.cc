@@ -173,17 +173,6 @@ Result<VmNetworkInfo> LocalEngine::NetworkInfoVm(const std::string& vm_id) {
   return info;
 }
 
-Result<TaskNetwork> LocalEngine::NetworkTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(const Found found, FindTask(context_, task_id));
-  TaskNetwork network;
-  network.task_id = found.instance.id.str();
-  network.network_enabled = found.instance.network;
-  network.network_rules = DescribeNetworkRules(found.instance.network_rules);
-  network.denied = DescribeDenied(
-      state::ReadGuestDenied(state::InstanceDirectory(context_.state, found.instance.id)));
-  return network;
-}
-
 Result<PolicyAnswer> LocalEngine::CheckPolicy(const CheckPolicyRequest& request) {
   return AskPolicy(request);
 }

@@ -61,7 +61,7 @@ Status GuestMachine::Launch(std::optional<vmm::FrozenGuest> from) {
 }
 
 Status GuestMachine::StartNetwork(vmm::MachineSpec& spec) {
-  PYRO_ASSIGN_OR_RETURN(net::Policy policy, net::Policy::Parse(config_.network_rules));
+  PYRO_ASSIGN_OR_RETURN(net::Policy policy, net::Policy::Parse(network_rules_));
   PYRO_ASSIGN_OR_RETURN(net::Network network,
                         net::Network::Start({.gate = config_.net_program,
                                              .identity = config_.id,
@@ -75,6 +75,13 @@ Status GuestMachine::StartNetwork(vmm::MachineSpec& spec) {
   denials_.assign(::fcntl(network_->denials_fd(), F_DUPFD_CLOEXEC, 3), error);
   PYRO_CHECK(!error);
   WatchDenials();
+  return OkStatus();
+}
+
+Status GuestMachine::SetNetworkRules(const std::string& rules) {
+  PYRO_ASSIGN_OR_RETURN(const net::Policy policy, net::Policy::Parse(rules));
+  if (network_) PYRO_RETURN_IF_ERROR(network_->SetPolicy(policy));
+  network_rules_ = rules;
   return OkStatus();
 }
 

@@ -37,7 +37,13 @@ class GuestMachine {
   // All are borrowed.
   GuestMachine(boost::asio::io_context& loop, const wire::SupervisorConfig& config, vmm::Vmm& vmm,
                Owner& owner)
-      : loop_(loop), config_(config), vmm_(vmm), owner_(owner), exit_(loop), denials_(loop) {}
+      : loop_(loop),
+        config_(config),
+        vmm_(vmm),
+        owner_(owner),
+        network_rules_(config.network_rules),
+        exit_(loop),
+        denials_(loop) {}
 
   // Starts the machine: from the template, or by a boot. What a failed launch has started runs
   // until it is closed.
@@ -69,6 +75,10 @@ class GuestMachine {
 
   std::optional<wire::GuestNetwork> network() const;
 
+  // Lines of a net::Policy, for the network from now on: that which runs, and that of a later
+  // launch. kInvalidArgument: they are none. kUnavailable: the network has ended.
+  Status SetNetworkRules(const std::string& rules);
+
   // The size of the data disk in bytes, if the guest learns it only now; otherwise 0.
   std::int64_t new_disk_size() const { return new_disk_size_; }
 
@@ -86,6 +96,7 @@ class GuestMachine {
   const wire::SupervisorConfig& config_;
   vmm::Vmm& vmm_;
   Owner& owner_;
+  std::string network_rules_;
   std::optional<net::Network> network_;
   std::unique_ptr<vmm::Machine> machine_;
   boost::asio::posix::stream_descriptor exit_;

@@ -56,6 +56,8 @@ class GuestRecord {
                          const std::optional<wire::GuestNetwork>& network) = 0;
   // Something was refused to the guest.
   virtual void Deny(const Denied&) {}
+  // The rules that the row has now, lines of a net::Policy.
+  virtual Result<std::string> NetworkRulesNow() = 0;
   // How long the row says that the lease is now; nullopt: it has no row, or that cannot be read.
   virtual std::optional<std::chrono::seconds> LeaseNow() { return std::nullopt; }
   // Begins the lease again.

@@ -294,6 +294,12 @@ class InstanceRow : public GuestRecord {
     return MakeError(ErrorCode::kInternal, "this guest is no spare");
   }
 
+  Result<std::string> NetworkRulesNow() override {
+    PYRO_ASSIGN_OR_RETURN(Registry* const registry, registry_.Open());
+    PYRO_ASSIGN_OR_RETURN(const state::InstanceRecord instance, registry->Get(id_));
+    return instance.network_rules;
+  }
+
   std::optional<std::chrono::seconds> LeaseNow() override {
     const auto registry = registry_.Open();
     if (!registry) return std::nullopt;
@@ -389,6 +395,9 @@ class SpareFiles : public GuestRecord {
     // Taken for a VM, it keeps its directory.
     AddDenied(denied_, denied);
     state::WriteGuestDenied(config_.directory, denied_);
+  }
+  Result<std::string> NetworkRulesNow() override {
+    return task_ ? task_->NetworkRulesNow() : std::string();
   }
   std::optional<std::chrono::seconds> LeaseNow() override {
     return task_ ? task_->LeaseNow() : std::nullopt;

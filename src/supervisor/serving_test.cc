@@ -59,6 +59,7 @@ class ServingPartTest : public SupervisorFixture,
   Status FromClient(ClientId, wire::Frame) override { return OkStatus(); }
   Status StopAsked(const wire::Stop&) override { return OkStatus(); }
   Status ClaimAsked(ClientId, const wire::Claim&) override { return OkStatus(); }
+  Status NetworkRulesAsked(ClientId) override { return OkStatus(); }
   void ClientGone(ClientId) override {}
   Status FromAgent(wire::Frame) override { return OkStatus(); }
   void MachineEnded() override {}

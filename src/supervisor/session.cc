@@ -55,6 +55,7 @@ Status Session::OnFrame(wire::Frame frame) {
     PYRO_ASSIGN_OR_RETURN(const wire::Claim claim, wire::Claim::FromFrame(frame));
     return requests_.ClaimAsked(id_, claim);
   }
+  if (frame.type == wire::FrameType::kNetRules) return requests_.NetworkRulesAsked(id_);
   return requests_.FromClient(id_, std::move(frame));
 }
 

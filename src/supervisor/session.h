@@ -21,6 +21,7 @@ class ClientRequests {
   virtual Status FromClient(ClientId client, wire::Frame frame) = 0;  // A command's frame.
   virtual Status StopAsked(const wire::Stop& stop) = 0;
   virtual Status ClaimAsked(ClientId client, const wire::Claim& claim) = 0;
+  virtual Status NetworkRulesAsked(ClientId client) = 0;
   // The last call for this client; its session may be destroyed in it.
   virtual void ClientGone(ClientId client) = 0;
 };

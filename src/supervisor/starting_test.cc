@@ -66,6 +66,7 @@ class StartingPartTest : public SupervisorFixture,
   Status FromClient(ClientId, wire::Frame) override { return OkStatus(); }
   Status StopAsked(const wire::Stop&) override { return OkStatus(); }
   Status ClaimAsked(ClientId, const wire::Claim&) override { return OkStatus(); }
+  Status NetworkRulesAsked(ClientId) override { return OkStatus(); }
   void ClientGone(ClientId) override {}
   void GuestIsReady() override { ++readies_; }
   void GuestFailed(const Error& error) override { failures_.push_back(error.message); }

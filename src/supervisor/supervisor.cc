@@ -168,6 +168,15 @@ Status Supervisor::ClaimAsked(ClientId client, const wire::Claim& claim) {
   return OkStatus();
 }
 
+// The registry has them, so that of two changes at once the later one holds.
+Status Supervisor::NetworkRulesAsked(ClientId client) {
+  if (spare_.waiting()) return MakeError(ErrorCode::kWrongState, "this guest is not yours yet");
+  PYRO_ASSIGN_OR_RETURN(const std::string rules, record_.NetworkRulesNow());
+  PYRO_RETURN_IF_ERROR(machine_.SetNetworkRules(rules));
+  clients_.Send(client, EncodeFrame(wire::Plain(wire::FrameType::kNetRuled)));
+  return OkStatus();
+}
+
 void Supervisor::ClientGone(ClientId client) {
   if (!clients_.Forget(client) || ending_.ended()) return;
   serving_.router().ClientGone(client);

@@ -100,6 +100,7 @@ class Supervisor : private ClientRequests,
   Status FromClient(ClientId client, wire::Frame frame) override;
   Status StopAsked(const wire::Stop& stop) override;
   Status ClaimAsked(ClientId client, const wire::Claim& claim) override;
+  Status NetworkRulesAsked(ClientId client) override;
   void ClientGone(ClientId client) override;
 
   // The lease.

@@ -36,6 +36,21 @@ TEST_F(SupervisorServingTest, TwoClientsRunCommandsOnChannelsOfTheirOwn) {
   EXPECT_EQ(wire::Exited::FromFrame(*exited)->code, 4);
 }
 
+TEST_F(SupervisorServingTest, RulesOfTheNetworkComeFromTheRecordWhenAClientSaysSo) {
+  record_.network_rules_now = "allow registry.example:443\n";
+  ASSERT_NO_FATAL_FAILURE(Begin());  // Also while the guest starts.
+  FramePeer& client = Client();
+  client.Send(wire::Plain(Type::kNetRules));
+  Run();
+  EXPECT_TRUE(Has(client.Take(), Type::kNetRuled));
+  record_.network_rules_now = "allow not/a/host\n";
+  client.Send(wire::Plain(Type::kNetRules));
+  Run();
+  const Frames told = client.Take();
+  EXPECT_FALSE(Has(told, Type::kNetRuled));
+  EXPECT_NE(ErrorIn(told).find("not/a/host"), std::string::npos) << ErrorIn(told);
+}
+
 TEST_F(SupervisorServingTest, CommandsWaitUntilTheGuestIsReady) {
   ASSERT_NO_FATAL_FAILURE(Begin());
   FramePeer& client = Client();

@@ -19,7 +19,7 @@ std::uint32_t GetU32(std::string_view bytes) {
 
 bool IsKnown(std::uint8_t type) {
   return type >= static_cast<std::uint8_t>(FrameType::kHello) &&
-         type <= static_cast<std::uint8_t>(FrameType::kWritten);
+         type <= static_cast<std::uint8_t>(FrameType::kNetRuled);
 }
 
 std::size_t Limit(FrameType type) {

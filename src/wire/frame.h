@@ -52,6 +52,8 @@ enum class FrameType : std::uint8_t {
   kAnswer = 24,    // reply, last frame of a channel
   kWrite = 25,     // client to supervisor, in a task: bytes for the stdin of a sequence
   kWritten = 26,   // reply: the command's stdin has them
+  kNetRules = 27,  // client to supervisor: the rules of the network are others in the registry
+  kNetRuled = 28,  // reply: they hold
 };
 
 enum class Stream : std::uint8_t { kStdin = 0, kStdout = 1, kStderr = 2 };

@@ -47,7 +47,7 @@ TEST(FrameTest, RefusesHostileHeadersAtOnce) {
       std::string("\x01\x00\x01\x00\x06\x01\0\0\x01\0\0\0", 12),  // data one byte over the limit
       std::string("\x01\x00\x10\x00\x01\x00\0\0\x00\0\0\0", 12),  // message one byte over the limit
       std::string("\x00\0\0\0\x00\x00\0\0\x01\0\0\0", 12),        // type 0
-      std::string("\x00\0\0\0\x1b\x00\0\0\x01\0\0\0", 12),        // type beyond the last
+      std::string("\x00\0\0\0\x1d\x00\0\0\x01\0\0\0", 12),        // type beyond the last
       std::string("\x00\0\0\0\x06\x03\0\0\x01\0\0\0", 12),        // stream 3
       std::string("\x00\0\0\0\x01\x01\0\0\x00\0\0\0", 12),        // a stream where there is none
       std::string("\x00\0\0\0\x06\x01\x01\0\x01\0\0\0", 12),      // reserved bits

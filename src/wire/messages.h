@@ -212,7 +212,7 @@ struct Progress {
   static Result<Progress> FromFrame(const Frame& frame);
 };
 
-// A frame without content: kStarted, kPowerOff, kStopped, kClaimed, kWritten.
+// A frame without content: kStarted, kPowerOff, kStopped, kClaimed, kWritten, kNetRules, kNetRuled.
 Frame Plain(FrameType type, std::uint32_t channel = 0);
 
 }  // namespace pyro::wire

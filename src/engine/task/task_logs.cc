@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/rows.h"
+#include "base/text.h"
 #include "base/try.h"
 #include "engine/describe.h"
 #include "engine/instance/instance_files.h"
@@ -13,6 +14,7 @@
 #include "engine/session/recorded_command.h"
 #include "state/instance/instance_directory.h"
 #include "state/journal/journal.h"
+#include "state/journal/network_changes.h"
 
 namespace pyro::engine {
 namespace {
@@ -67,12 +69,20 @@ Result<TaskLogs> LocalEngine::LogsTask(const std::string& task_id, std::int64_t 
     logs.entries.push_back(std::move(entry));
   }
   PYRO_ASSIGN_OR_RETURN(const std::vector<state::Reset> resets, state::ReadResets(directory));
+  // Those before, between and behind the entries.
+  const auto shown = [&](std::int64_t sequence) {
+    return logs.entries.empty() || (sequence + 1 >= logs.entries.front().sequence &&
+                                    sequence <= logs.entries.back().sequence);
+  };
   for (const state::Reset& reset : resets) {
-    // Those before, between and behind the entries.
-    const bool shown =
-        logs.entries.empty() || (reset.sequence + 1 >= logs.entries.front().sequence &&
-                                 reset.sequence <= logs.entries.back().sequence);
-    if (shown) logs.resets.push_back(DescribeReset(reset));
+    if (shown(reset.sequence)) logs.resets.push_back(DescribeReset(reset));
+  }
+  PYRO_ASSIGN_OR_RETURN(const std::vector<state::NetworkChange> changes,
+                        state::ReadNetworkChanges(directory));
+  for (const state::NetworkChange& change : changes) {
+    if (!shown(change.sequence)) continue;
+    logs.network_changes.push_back(
+        {Printable(change.rule, 300), change.sequence, FormatTime(change.changed_at)});
   }
   return logs;
 }

@@ -69,13 +69,6 @@ void PrintTask(const Context&, const TaskInfo& task, bool quiet) {
     Print(fmt::format("Last error: {}\n", Printable(task.last_error, 500)));
 }
 
-void PrintTaskNetwork(const Context&, const TaskNetwork& network, bool) {
-  Print(fmt::format("Task: {}\nNetwork: {}\n", network.task_id,
-                    network.network_enabled ? "yes" : "no"));
-  for (const std::string& rule : network.network_rules) Print(fmt::format("Rule: {}\n", rule));
-  Print(DeniedLines(network.denied));
-}
-
 void PrintNewTask(const Context& context, const TaskInfo& task, bool quiet) {
   if (quiet) Print(task.task_id + "\n");
   PrintTask(context, task, quiet);
@@ -181,9 +174,7 @@ void AddTask(CLI::App& app, Context& context) {
        .texts = {.quiet = "Print nothing",
                  .example = "pyro task update web --label stage=test --timeout-seconds 5m"}},
       PrintTask);
-  AddRowCommand(*task, context,
-                {.operation = "task network", .texts = {.example = "pyro task network $id"}},
-                PrintTaskNetwork);
+  AddTaskNetwork(*task, context);
   AddTaskProcesses(*task, context);
   AddRowCommand(
       *task, context,

@@ -14,6 +14,7 @@ void AddTaskExec(CLI::App& task, Context& context);
 void AddTaskWait(CLI::App& task, Context& context);
 void AddTaskLogs(CLI::App& task, Context& context);
 void AddTaskExport(CLI::App& task, Context& context);
+void AddTaskNetwork(CLI::App& task, Context& context);
 void AddTaskSnapshots(CLI::App& task, Context& context);
 void AddTaskPs(CLI::App& task, Context& context);
 void AddTaskProcesses(CLI::App& task, Context& context);

@@ -173,11 +173,17 @@ void PrintEntry(const TaskLogEntry& entry, Escapes escapes) {
   Print(DeniedLines(entry.denied));
 }
 
-void PrintResets(const TaskLogs& logs, std::int64_t from, std::int64_t before) {
+// What happened to the task between the commands.
+void PrintBetween(const TaskLogs& logs, std::int64_t from, std::int64_t before) {
   for (const TaskReset& reset : logs.resets) {
     if (reset.sequence < from || reset.sequence >= before) continue;
     const std::string heading = fmt::format("=== {} the disk was reset to snapshot {}",
                                             reset.reset_at, Printable(reset.snapshot));
+    Print(Paint(STDOUT_FILENO, Colour::kBold, heading) + "\n");
+  }
+  for (const TaskNetworkChange& change : logs.network_changes) {
+    if (change.sequence < from || change.sequence >= before) continue;
+    const std::string heading = fmt::format("=== {} network: {}", change.changed_at, change.rule);
     Print(Paint(STDOUT_FILENO, Colour::kBold, heading) + "\n");
   }
 }
@@ -202,11 +208,11 @@ int Logs(Engine& engine, const Context& context, const LogsFlags& flags) {
   const Escapes escapes = EscapesOn(STDOUT_FILENO, flags.raw);
   std::int64_t shown = -1;
   for (const TaskLogEntry& entry : logs->entries) {
-    PrintResets(*logs, shown, entry.sequence);
+    PrintBetween(*logs, shown, entry.sequence);
     PrintEntry(entry, escapes);
     shown = entry.sequence;
   }
-  PrintResets(*logs, shown, INT64_MAX);
+  PrintBetween(*logs, shown, INT64_MAX);
   if (flags.tail == 0 && !logs->entries.empty() && logs->entries.front().sequence > 1 &&
       flags.page.sequence == 0) {
     Talk(fmt::format("pyro: {} earlier entries are not shown; --all shows them\n",

@@ -77,6 +77,7 @@ class NotingRecord final : public GuestRecord, public CommandJournal {
   bool creating = false;
   std::optional<std::chrono::milliseconds> waits_for;
   std::optional<std::chrono::seconds> lease_now;  // In its row.
+  std::string network_rules_now;                  // In its row.
   std::optional<Error> refuses;                   // What Begin() fails with.
   bool full = false;  // Nothing can be stored until Settle() is called without it.
 
@@ -93,6 +94,7 @@ class NotingRecord final : public GuestRecord, public CommandJournal {
   Status Started(const wire::Ready& ready, const std::optional<wire::GuestNetwork>&) override {
     return Note("started by " + ready.start);
   }
+  Result<std::string> NetworkRulesNow() override { return network_rules_now; }
   std::optional<std::chrono::seconds> LeaseNow() override { return lease_now; }
   Status Renewed() override { return Note("renewed"); }
   Status Stopped() override { return Note("stopped"); }
