@@ -43,6 +43,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         text = json.dumps(sorted(leaked)) if self.path == "/leaked" else page
         self.send_response(200); self.end_headers(); self.wfile.write(text.encode())
     def log_message(self, *_): pass
+http.server.ThreadingHTTPServer.request_queue_size = 1024
 web = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Page)
 threading.Thread(target=web.serve_forever, daemon=True).start()
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -345,6 +346,39 @@ def test_programs_learn_of_a_refusal_at_once(inside):
     assert set(took) == set(PROGRAMS), done
     # A guest's own figure is below 50 ms; on a host that is busy its programs run late. What is not told waits for 30 s.
     assert max(took.values()) < 2000, took
+
+
+# Prints how many of 1,000 connections that are open at the same time get their page, and how many to elsewhere are refused.
+MANY = """
+import asyncio, resource, sys
+allowed, other, name = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+async def main():
+    opened = await asyncio.gather(*(asyncio.open_connection(allowed, 8080) for _ in range(1000)))
+    async def fetch(reader, writer):
+        writer.write(f"GET / HTTP/1.0\\r\\nHost: {name}\\r\\n\\r\\n".encode())
+        return b"a page" in await reader.read()
+    async def refused():
+        try:
+            await asyncio.open_connection(other, 8080)
+        except ConnectionRefusedError:
+            return True
+    pages = await asyncio.gather(*(fetch(*one) for one in opened), *(refused() for _ in range(1000)))
+    print(sum(map(bool, pages[:1000])), sum(map(bool, pages[1000:])))
+import socket
+socket.getaddrinfo(name, 8080)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.cost(20)
+def test_a_thousand_connections_at_once(inside):
+    done = inside.run("python3", "-c", MANY, OUTSIDE, OTHER, NAME, environment=harness.FULL,
+                      flags=("-q", "--json", "--timeout-seconds", "200", "--allow", NAME))
+    document = json.loads(done.text)
+    assert document["stdout"].split() == ["1000", "1000"], done
+    refused = next(one for one in document["denied"] if one["host"] == OTHER)
+    assert refused["reason"] == "name_unknown" and refused["count"] == 1000, document["denied"]
 
 
 @pytest.mark.cost(8)
