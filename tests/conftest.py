@@ -124,6 +124,15 @@ def normal_user(scratch, helpers):
 
 
 @pytest.fixture
+def lone_user(scratch, helpers):
+    """The same of a user without subordinate ids."""
+    if os.geteuid() != 0:
+        harness.cannot_run("only root can become another user")
+    with harness.nothing_is_left(harness.become_normal_user(scratch, subordinate_ids=False), helpers) as program:
+        yield program
+
+
+@pytest.fixture
 def mounts():
     """mounts(device, path, type, options): for root; undone afterwards."""
     made = []

@@ -338,12 +338,13 @@ def copy_base(cache, into):
             subprocess.run(["cp", "-a", cache / name, into], check=True)
 
 
-def become_normal_user(scratch):
-    """pyro of a user as `useradd` makes one, with programs, state and cache of its own below `scratch`. The user is seen only in a
-    mount namespace of each call. The test is root's."""
+def become_normal_user(scratch, subordinate_ids=True):
+    """pyro of a user as `useradd` makes one, or one without subordinate ids, with programs, state and cache of its own below `scratch`.
+    The user is seen only in a mount namespace of each call. The test is root's."""
     name = "pyro-test"
-    lines = {"passwd": f"{name}:x:{NORMAL_USER}:{NORMAL_USER}::{scratch}:/bin/sh", "group": f"{name}:x:{NORMAL_USER}:",
-             "subuid": f"{name}:3000000:65536", "subgid": f"{name}:3000000:65536"}
+    lines = {"passwd": f"{name}:x:{NORMAL_USER}:{NORMAL_USER}::{scratch}:/bin/sh", "group": f"{name}:x:{NORMAL_USER}:"}
+    if subordinate_ids:
+        lines |= {"subuid": f"{name}:3000000:65536", "subgid": f"{name}:3000000:65536"}
     mounts = []
     for file, line in lines.items():
         real = pathlib.Path("/etc") / file

@@ -23,6 +23,7 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
+#include "wire/files.h"
 
 namespace pyro::agent {
 namespace {
@@ -135,6 +136,7 @@ const char* DiskPath(GuestDisk disk) {
 namespace {
 
 constexpr int kMaxLayers = 13;
+constexpr const char* kFilledDirectory = "/filled";
 
 // The disks that lie on the base: the host says how many. 0 in the guests of the catalog.
 int LayerCount() {
@@ -150,12 +152,17 @@ std::string LayerDisk(int layer) {
 
 std::string LayerDirectory(int layer) { return fmt::format("{}/{}", kLayersDirectory, layer); }
 
+// One that a guest has filled: that guest's own files lie beside the image's tree.
+Status MountFilledDisk(const char* disk, const char* directory) {
+  PYRO_RETURN_IF_ERROR(Mount(disk, kFilledDirectory, "ext4", MS_RDONLY, nullptr));
+  const std::string tree = fmt::format("{}/{}", kFilledDirectory, wire::kImageTree);
+  return Mount(tree.c_str(), directory, nullptr, MS_BIND, nullptr);
+}
+
 Status MountDisk(const char* disk, const char* directory) {
   Status status = Mount(disk, directory, "erofs", MS_RDONLY, nullptr);
-  // EINVAL: not of that type; ENODEV: a kernel without that type.
-  if (!status && (status.error().sys_errno == EINVAL || status.error().sys_errno == ENODEV)) {
-    status = Mount(disk, directory, "ext4", MS_RDONLY, nullptr);
-  }
+  // Not of that type.
+  if (!status && status.error().sys_errno == EINVAL) status = MountFilledDisk(disk, directory);
   return status;
 }
 

@@ -34,8 +34,8 @@ enum class GuestDisk { kBase, kData };
 // /dev/vda and /dev/vdb, or in user mode /dev/ubda and /dev/ubdb.
 const char* DiskPath(GuestDisk disk);
 
-// The base disk, erofs or ext4, on kBaseDirectory. If layers lie on it, each disk is mounted on a
-// directory of its own, and kBaseDirectory is an overlay of them.
+// The base disk on kBaseDirectory: an erofs, or wire::kImageTree of an ext4. If layers lie on it,
+// each disk is mounted on a directory of its own, and kBaseDirectory is an overlay of them.
 Status MountBase(DeviceWatch& devices);
 
 // The options by which an overlay has the base below it. Layers mark what they hide by attributes

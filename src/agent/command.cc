@@ -108,8 +108,9 @@ Status ReadyFileProgram(const wire::FileRequest& request, const Command::Place& 
   options.argv = {kFileProgram, std::string(wire::Name(request.operation)), request.path};
   options.program_fd = place.file_program;
   options.pass.push_back(std::move(*passed));
-  // Its notes are for root alone: the agent acts by them.
-  if (root && request.operation == wire::FileOperation::kPatch && place.data_disk >= 0) {
+  // For root alone: the agent acts by the notes of a patch.
+  const bool uses_disk = request.operation == wire::FileOperation::kPatch || request.layer;
+  if (root && uses_disk && place.data_disk >= 0) {
     options.pass.emplace_back(::fcntl(place.data_disk, F_DUPFD_CLOEXEC, 0));
   }
   return OkStatus();

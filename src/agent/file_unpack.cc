@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "agent/file_work.h"
+#include "agent/tar_content.h"
 #include "agent/tar_format.h"
-#include "base/text.h"
 #include "base/try.h"
 #include "sys/files.h"
 #include "sys/tree_steps.h"
@@ -25,28 +25,6 @@
 namespace pyro::agent {
 namespace {
 
-constexpr mode_t kMissingDirectory = 0755;  // Of one on the way, which has no entry.
-
-// Below a directory, without "." and needless slashes. EPROTO: it leads out of it.
-Result<std::string> CleanName(const std::string& name) {
-  if (name.starts_with('/')) return FileError(EPROTO, name);
-  std::string clean;
-  for (const std::string_view part : Split(name, '/')) {
-    if (part == "..") return FileError(EPROTO, name);
-    if (part.empty() || part == ".") continue;
-    if (!clean.empty()) clean += '/';
-    clean += part;
-  }
-  return clean;
-}
-
-std::string ParentOf(const std::string& name) {
-  const std::size_t slash = name.rfind('/');
-  return slash == name.npos ? "" : name.substr(0, slash);
-}
-
-std::string LeafOf(const std::string& name) { return name.substr(name.rfind('/') + 1); }
-
 class Unpacker {
  public:
   Unpacker(const wire::FileRequest& request, int in)
@@ -54,7 +32,7 @@ class Unpacker {
         keep_(request.keep),
         made_(request.make),
         in_(in),
-        input_([this](char* to, std::size_t most) { return ReadMore(to, most); }) {}
+        input_(TarSource(in, request.path)) {}
 
   Result<wire::FileEnd> Run() {
     root_ = sys::UniqueFd(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -80,15 +58,6 @@ class Unpacker {
     return name.empty() ? path_ : path_ + "/" + name;
   }
   Error Failed(const std::string& name) const { return FileErrno(Whole(name)); }
-
-  Result<std::size_t> ReadMore(char* to, std::size_t most) const {
-    ssize_t n;
-    do {
-      n = ::read(in_, to, most);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) return FileErrno(path_);
-    return static_cast<std::size_t>(n);
-  }
 
   Status Add(const TarEntry& entry) {
     PYRO_ASSIGN_OR_RETURN(const std::string name, CleanName(entry.name));
@@ -130,7 +99,7 @@ class Unpacker {
           ::openat(parent, leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
       return fd.valid();
     }));
-    PYRO_RETURN_IF_ERROR(WriteContent(fd.get(), entry, name));
+    PYRO_RETURN_IF_ERROR(WriteTarContent(input_, in_, fd.get(), entry, Whole(name)));
     end_.bytes += entry.size;
     // The owner first: a change of it takes setuid away.
     if (gives_ &&
@@ -141,35 +110,6 @@ class Unpacker {
     if (::fchmod(fd.get(), static_cast<mode_t>(entry.mode)) != 0 ||
         ::futimens(fd.get(), times) != 0) {
       return Failed(name);
-    }
-    return OkStatus();
-  }
-
-  Status WriteContent(int fd, const TarEntry& entry, const std::string& name) {
-    const std::vector<sys::FileRange> whole = {{0, entry.size}};
-    std::int64_t position = 0;
-    for (const sys::FileRange& range : entry.data ? *entry.data : whole) {
-      if (range.offset != position && ::lseek(fd, range.offset, SEEK_SET) < 0) return Failed(name);
-      PYRO_RETURN_IF_ERROR(CopyContent(fd, range.length, name));
-      position = range.offset + range.length;
-    }
-    // A hole at the end is still missing.
-    if (position < entry.size && ::ftruncate(fd, entry.size) != 0) return Failed(name);
-    return OkStatus();
-  }
-
-  Status CopyContent(int fd, std::int64_t bytes, const std::string& name) {
-    while (bytes > 0) {
-      if (bytes >= kLargeContent && input_.AtSource()) {
-        PYRO_ASSIGN_OR_RETURN(const std::int64_t copied, CopyBytes(in_, fd, bytes, Whole(name)));
-        input_.TookAtSource(copied);
-        return copied == bytes ? OkStatus() : Status(FileError(EPROTO, Whole(name)));
-      }
-      const auto piece = input_.Content(bytes);
-      if (!piece) return FileError(piece.error().sys_errno, Whole(name));
-      const Status wrote = sys::WriteAll(fd, *piece);
-      if (!wrote) return FileError(wrote.error().sys_errno, Whole(name));
-      bytes -= static_cast<std::int64_t>(piece->size());
     }
     return OkStatus();
   }
@@ -310,6 +250,7 @@ Status MakeTarget(const wire::FileRequest& request) {
 
 Result<wire::FileEnd> UnpackOperation(const wire::FileRequest& request,
                                       const FileStreams& streams) {
+  if (request.layer) return LayerOperation(request, streams);
   PYRO_RETURN_IF_ERROR(MakeTarget(request));
   return Unpacker(request, streams.in).Run();
 }

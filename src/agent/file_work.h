@@ -72,6 +72,8 @@ Result<wire::FileEnd> CopyOperation(const wire::FileRequest& request);
 Result<wire::FileEnd> PatchOperation(const wire::FileRequest& request, const FileStreams& streams);
 Result<wire::FileEnd> PackOperation(const wire::FileRequest& request, const FileStreams& streams);
 Result<wire::FileEnd> UnpackOperation(const wire::FileRequest& request, const FileStreams& streams);
+// Of an unpack with `layer`: streams.data is the disk.
+Result<wire::FileEnd> LayerOperation(const wire::FileRequest& request, const FileStreams& streams);
 // Until the stream of news is closed.
 Result<wire::FileEnd> WatchOperation(const wire::FileRequest& request, const FileStreams& streams);
 

@@ -46,6 +46,7 @@ constexpr FieldPlace kPrefix{345, 155};
 constexpr std::string_view kUstar("ustar\00000", 8);
 constexpr std::string_view kTypes = "0123456";  // By TarEntry::Type.
 constexpr char kExtendedType = 'x';
+constexpr std::string_view kAttribute = "SCHILY.xattr.";  // Before its name.
 
 Error Broken() {
   Error error;
@@ -210,7 +211,7 @@ std::string TarHeader(const TarEntry& entry) {
     AddRecord(records, "mtime", TimeText(entry));
   }
   for (const auto& [name, value] : entry.attributes) {
-    AddRecord(records, "SCHILY.xattr." + name, value);
+    AddRecord(records, std::string(kAttribute) + name, value);
   }
   std::string header;
   if (!records.empty()) {
@@ -350,6 +351,11 @@ Result<TarEntry> TarInput::Convert(std::string_view block) {
     const auto value = text == nullptr ? std::optional(*number) : Decimal(*text);
     if (!value) return Broken();
     *number = *value;
+  }
+  for (const auto& [key, value] : records_) {
+    if (key.starts_with(kAttribute)) {
+      entry.attributes.emplace_back(key.substr(kAttribute.size()), value);
+    }
   }
   const auto* time = Record("mtime");
   if (time != nullptr && !ReadTime(*time, entry)) return Broken();

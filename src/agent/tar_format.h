@@ -34,7 +34,7 @@ struct TarEntry {
   std::uint32_t device_minor = 0;
   // The parts that are no holes, ascending; nullopt: there are no holes.
   std::optional<std::vector<sys::FileRange>> data;
-  // Extended attributes by their names; written only.
+  // Extended attributes by their names.
   std::vector<std::pair<std::string, std::string>> attributes;
 };
 

@@ -33,6 +33,10 @@ struct Entry {
   std::int64_t uid = 0;
   std::int64_t gid = 0;
   std::int64_t size = 0;  // Of a regular file; with its holes.
+  // Of a device.
+  bool block = false;
+  std::uint32_t device_major = 0;
+  std::uint32_t device_minor = 0;
   std::int64_t seconds = 0;
   long nanoseconds = 0;
   // The parts that are no holes, ascending; nullopt: there are no holes.

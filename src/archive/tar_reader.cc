@@ -234,6 +234,11 @@ Result<Entry> TarReader::Convert(archive_entry* entry) {
   result.gid = std::clamp<std::int64_t>(archive_entry_gid(entry), 0, kMaxId);
   ReadTime(entry, result);
   if (keeps_attributes_) ReadAttributes(entry, result);
+  if (*type == Entry::Type::kDevice) {
+    result.block = archive_entry_filetype(entry) == AE_IFBLK;
+    result.device_major = static_cast<std::uint32_t>(archive_entry_rdevmajor(entry));
+    result.device_minor = static_cast<std::uint32_t>(archive_entry_rdevminor(entry));
+  }
   if (*type != Entry::Type::kRegular) return result;
   result.size = archive_entry_size(entry);
   bool broken = result.size < 0 || result.size > kMaxFileBytes;

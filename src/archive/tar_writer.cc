@@ -20,17 +20,18 @@ constexpr int kRecordBytes = 10 * 1024;  // A tar's length is a multiple of it, 
 
 constexpr std::size_t kZeroBytes = 1 << 30;
 
-unsigned FileTypeOf(Entry::Type type) {
-  switch (type) {
+unsigned FileTypeOf(const Entry& entry) {
+  switch (entry.type) {
     case Entry::Type::kDirectory:
       return AE_IFDIR;
     case Entry::Type::kSymlink:
       return AE_IFLNK;
     case Entry::Type::kFifo:
       return AE_IFIFO;
+    case Entry::Type::kDevice:
+      return entry.block ? AE_IFBLK : AE_IFCHR;
     case Entry::Type::kRegular:
     case Entry::Type::kHardLink:
-    case Entry::Type::kDevice:
       break;
   }
   return AE_IFREG;
@@ -47,7 +48,7 @@ void FillTime(archive_entry* to, const Entry& from) {
 
 void Fill(archive_entry* to, const Entry& from) {
   archive_entry_set_pathname(to, from.name.c_str());
-  archive_entry_set_filetype(to, FileTypeOf(from.type));
+  archive_entry_set_filetype(to, FileTypeOf(from));
   archive_entry_set_perm(to, from.mode);
   archive_entry_set_uid(to, from.uid);
   archive_entry_set_gid(to, from.gid);
@@ -55,6 +56,10 @@ void Fill(archive_entry* to, const Entry& from) {
   archive_entry_set_size(to, from.type == Entry::Type::kRegular ? from.size : 0);
   if (from.type == Entry::Type::kSymlink) archive_entry_set_symlink(to, from.target.c_str());
   if (from.type == Entry::Type::kHardLink) archive_entry_set_hardlink(to, from.target.c_str());
+  if (from.type == Entry::Type::kDevice) {
+    archive_entry_set_rdevmajor(to, from.device_major);
+    archive_entry_set_rdevminor(to, from.device_minor);
+  }
   for (const auto& [name, value] : from.attributes) {
     archive_entry_xattr_add_entry(to, name.c_str(), value.data(), value.size());
   }

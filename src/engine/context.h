@@ -28,7 +28,8 @@ struct Context {
   const Clock& clock;  // Borrowed.
   // Each makes a builder for one thread.
   std::function<std::unique_ptr<image::Builder>()> builder;
-  std::function<std::unique_ptr<image::ImageBuilder>()> image_builder;
+  // `guest` is borrowed by what it makes.
+  std::function<std::unique_ptr<image::ImageBuilder>(image::BuilderGuest& guest)> image_builder;
   std::filesystem::path kvm_device = "/dev/kvm";
   std::chrono::milliseconds slow{10'000};  // The time of a command after which advice is worth it.
 };

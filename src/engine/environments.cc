@@ -35,7 +35,8 @@ image::ProgressFn ToProgress(const CallIo& io) {
 
 Environments::Environments(const Context& context)
     : builder_(context.builder()),
-      image_builder_(context.image_builder()),
+      layer_guest_(context),
+      image_builder_(context.image_builder(layer_guest_)),
       store_(context.cache, *builder_, *image_builder_) {}
 
 Result<std::string> FindEnvironmentName(const Context& context, const std::string& text) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/context.h"
+#include "engine/layer_guest.h"
 #include "engine/machine.h"
 #include "image/debian/builder.h"
 #include "image/store/store.h"
@@ -25,13 +26,18 @@ struct GuestParts {
 // The store with the builders that it borrows. Belongs to one thread.
 class Environments {
  public:
+  // `context` is borrowed.
   explicit Environments(const Context& context);
+
+  Environments(const Environments&) = delete;
+  Environments& operator=(const Environments&) = delete;
 
   image::EnvironmentStore& store() { return store_; }
   const image::Builder& builder() const { return *builder_; }
 
  private:
   std::unique_ptr<image::Builder> builder_;
+  LayerGuest layer_guest_;
   std::unique_ptr<image::ImageBuilder> image_builder_;
   image::EnvironmentStore store_;
 };

@@ -26,8 +26,8 @@ Context SystemContext(Engine::Directories directories) {
                                                               sys::Environment("PYRO_APT_SOURCES"));
               },
           .image_builder =
-              [cache = std::move(cache)] {
-                return std::make_unique<image::OciImageBuilder>(cache, image::ToolPaths{});
+              [cache = std::move(cache)](image::BuilderGuest& guest) {
+                return std::make_unique<image::OciImageBuilder>(cache, image::ToolPaths{}, &guest);
               }};
 }
 

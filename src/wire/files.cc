@@ -40,6 +40,8 @@ constexpr Field kFileRequest[] = {
     Row<FileRequest, &FileRequest::xattrs>("xattrs").MayLack(),
     Row<FileRequest, &FileRequest::make>("make").MayLack(),
     Row<FileRequest, &FileRequest::keep>("keep").MayLack(),
+    Row<FileRequest, &FileRequest::layer>("layer").MayLack(),
+    Row<FileRequest, &FileRequest::durable>("durable").MayLack(),
 };
 constexpr Field kFileEntry[] = {
     Row<FileEntry, &FileEntry::path>("path").To(kMaxPathBytes),

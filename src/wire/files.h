@@ -65,11 +65,21 @@ struct FileRequest {
   // replaced, unless it is a directory that holds something.
   bool make = false;  // The directory is new; with replace instead of what is there.
   bool keep = false;  // Directories that are there keep mode, owner and time.
+  // The tar is a layer of an image for a directory of the data disk, whose path below that disk's
+  // own directory is `path`. Whiteouts remove what the layers before it have there, directories are
+  // replaced with all they hold, links on the way lead where they lead in the image, and extended
+  // attributes are set. Only `make` and `durable` count beside it. Paths in an error are the
+  // image's.
+  bool layer = false;
+  bool durable = false;  // Of a layer: at the end the disk has all of it.
 
   Json ToJson() const;
   // kProtocol: a field is missing or out of its limits.
   static Result<FileRequest> FromJson(const Json& json);
 };
+
+// The directory of an image's tree on a disk that a guest has filled with layers. The disk is ext4.
+inline constexpr const char* kImageTree = "image";
 
 // What is at a path. A link is not followed.
 struct FileEntry {
@@ -97,12 +107,12 @@ struct FileNews {
   bool directory = false;
 };
 
-// What a pack could not do as it should.
+// What a pack, or the unpack of a layer, could not do as it should.
 enum class FileNoteKind {
   kSocket,      // Left out.
   kChanged,     // Changed, or was gone, while it was read.
   kUnreadable,  // Of listed paths: left out.
-  kAttributes,  // Have extended attributes that a tar cannot hold, and that are left out.
+  kAttributes,  // Have extended attributes that a tar, or of a layer the disk, cannot hold.
 };
 std::string_view Name(FileNoteKind kind);
 struct FileName {
@@ -125,7 +135,7 @@ struct FileEnd {
   std::int64_t entries = 0;        // That a batch wrote or a removal took away, or of a tar.
   bool truncated = false;          // Of a list: there is more.
   std::optional<FileEntry> entry;  // What is at the path now, where that tells something.
-  std::vector<FileNote> notes;     // Of a pack; one of a kind.
+  std::vector<FileNote> notes;     // Of a pack or a layer; one of a kind.
   // Of an error that an errno does not tell: the number of an ErrorCode, and texts of at most
   // kMaxEndText bytes.
   std::int64_t code = 0;

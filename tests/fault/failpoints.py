@@ -40,6 +40,8 @@ UPDATE = ["task.update.variables-written", "task.update.manifest-written", "task
           "task.update.variables-settled"]
 # A comparison with a snapshot, by a guest of its own.
 DIFF = ["reader.filled", "task.diff.compared"]
+# Of a guest that unpacks an image, in the `pyro` that pulls it.
+LAYERS = ["layers.ready", "layers.applied", "layers.copied"]
 # What the next call does after a crash.
 SETTLE = ["task.settle.lost-recorded", "task.settle.commands-interrupted"]
 LEFTOVER = ["task.settle.leftover-removed"]
@@ -72,10 +74,10 @@ SYNC_PULL = ["task.sync.planned", "task.sync.pulled", "task.sync.applied", "task
 SYNC = [*{*SYNC_PUSH, *SYNC_PULL, "sync.step"}]
 
 # What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py, test_file_faults.py, test_patch_faults.py
-# and test_sync_faults.py.
+# and test_sync_faults.py, and of tests/images/test_layer_guest.py.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
          *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DIFF, *UPDATE, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
-ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST, *PATCH_CLIENT, *FILES_CHANGE, *SYNC}]
+ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST, *PATCH_CLIENT, *FILES_CHANGE, *SYNC, *LAYERS}]
 
 
 def in_sources():

@@ -120,11 +120,21 @@ def stocked(bare, cache_dir):
 @pytest.fixture
 def stocked_user(normal_user, cache_dir):
     """The same for a user with subordinate ids."""
-    harness.copy_base(cache_dir, normal_user.cache)
-    normal_user.cache.chmod(0o700)
+    return with_base(normal_user, cache_dir)
+
+
+@pytest.fixture
+def lone(lone_user, cache_dir):
+    """The same for a user without subordinate ids."""
+    return with_base(lone_user, cache_dir)
+
+
+def with_base(user, cache_dir):
+    harness.copy_base(cache_dir, user.cache)
+    user.cache.chmod(0o700)
     owner = f"{harness.NORMAL_USER}:{harness.NORMAL_USER}"
-    subprocess.run(["chown", "-hR", owner, str(normal_user.cache)], check=True)
-    return normal_user
+    subprocess.run(["chown", "-hR", owner, str(user.cache)], check=True)
+    return user
 
 
 @pytest.fixture

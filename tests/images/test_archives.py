@@ -209,27 +209,7 @@ def test_a_file_outside_of_the_image_is_never_touched(stocked, scratch):
     assert list(outside.iterdir()) == []
 
 
-# Users without root
-
-
-def test_an_owner_above_all_subordinate_ids_is_refused_with_what_to_do(stocked_user, scratch):
-    path = image.write_layout(scratch / "high", [("", samples.high_ids().manifest())])
-    expect_refused(pull(stocked_user, f"oci-layout:{path}"), "permission_denied", "root")
-    expect_not_installed(stocked_user, "high")
-    assert checks.leftovers(stocked_user) == []
-
-
-def test_device_nodes_are_named_as_left_out_for_a_user(stocked_user, scratch):
-    path = image.write_layout(scratch / "devices", [("", samples.devices().manifest())])
-    done = pull(stocked_user, f"oci-layout:{path}")
-    assert done.code == 0, done
-    told = " ".join(done.json["left_out"])
-    for device in ("/odd/zero", "/odd/disk"):
-        assert device in told, done
-    assert "/dev/null" not in told, done  # A guest has its own.
-    assert stocked_user("env", "inspect", "--json", "devices").json["image"]["left_out"] == done.json["left_out"]
-    listed = stocked_user("run", "-q", "devices", "--", "/probe", "tree", "/odd").text
-    assert "device=" not in listed, listed
+# Root
 
 
 def test_root_keeps_device_nodes_and_high_ids(shop, scratch):

@@ -25,12 +25,13 @@ Result<ReaderGuest> ReaderGuest::Start(const Context& context, const ReaderWish&
   spec.owner = state::InstanceOwner::kRun;
   spec.machine = wish.machine;
   PYRO_ASSIGN_OR_RETURN(const NewInstance vm, CreateOnDisk(registry, context, spec));
+  const std::filesystem::path disk = state::DataImage(context.state, spec.id);
   auto link = [&]() -> Result<SupervisorLink> {
-    PYRO_RETURN_IF_ERROR(wish.fill(state::DataImage(context.state, spec.id)));
+    PYRO_RETURN_IF_ERROR(wish.fill(disk));
     PYRO_FAILPOINT("reader.filled");
     return StartGuest(context, vm.record, vm.lock, {}, io);
   }();
-  if (link) return ReaderGuest(std::move(*link));
+  if (link) return ReaderGuest(std::move(*link), disk);
   (void)RemoveFromDisk(registry, context, spec.id);
   return std::move(link).error();
 }

@@ -1,4 +1,5 @@
-// A guest that ends with the call which needs it: it reads a disk, or an environment.
+// A guest that ends with the call which needs it: it reads a disk or an environment, or fills a
+// disk.
 
 #pragma once
 
@@ -6,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "engine/context.h"
 #include "engine/instance/supervisor_link.h"
@@ -30,15 +32,19 @@ class ReaderGuest {
   static Result<ReaderGuest> Start(const Context& context, const ReaderWish& wish,
                                    const CallIo& io);
 
-  explicit ReaderGuest(SupervisorLink link) : link_(std::move(link)) {}
-
   SupervisorLink& link() { return link_; }
+  // Its disk on the host, for as long as it runs.
+  const std::filesystem::path& disk() const { return disk_; }
 
   // Ends it; without this call it ends with the link.
   void Remove();
 
  private:
+  ReaderGuest(SupervisorLink link, std::filesystem::path disk)
+      : link_(std::move(link)), disk_(std::move(disk)) {}
+
   SupervisorLink link_;
+  std::filesystem::path disk_;
 };
 
 }  // namespace pyro::engine

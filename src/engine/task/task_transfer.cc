@@ -235,7 +235,7 @@ Result<std::optional<archive::Exported>> LookInGuest(SupervisorLink& link, const
 FileCall PackCall(const std::string& path) { return CallFor(wire::FileOperation::kPack, path); }
 
 Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, const FileCall& unpack,
-                                         const Packer& pack, const CallIo& io) {
+                                         const Packer& pack, const CallIo& io, wire::FileEnd* end) {
   PYRO_ASSIGN_OR_RETURN(sys::Pipe pipe, sys::MakePipe());
   PYRO_RETURN_IF_ERROR(sys::SetNonBlocking(pipe.write.get()));
   std::optional<Result<archive::Summary>> packed;
@@ -250,6 +250,7 @@ Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, const FileCall& u
   // Its error is the better one, unless it only says that the other side had ended.
   if (!*packed && packed->error().sys_errno != EPIPE) return packed->error();
   if (!unpacked) return std::move(unpacked).error();
+  if (end != nullptr) *end = std::move(*unpacked);
   return *packed ? std::move(**packed) : archive::Summary();
 }
 

@@ -56,10 +56,12 @@ Result<std::optional<archive::Exported>> LookInGuest(SupervisorLink& link, const
 // stay.
 FileCall PackCall(const std::string& path);
 
-// Carries out an operation in the guest that reads the tar that `pack` writes.
+// Carries out an operation in the guest that reads the tar that `pack` writes. `end`, if given, is
+// set to how the operation ended.
 using Packer = std::function<Result<archive::Summary>(int out_fd)>;
 Result<archive::Summary> StreamIntoGuest(SupervisorLink& link, const FileCall& unpack,
-                                         const Packer& pack, const CallIo& io);
+                                         const Packer& pack, const CallIo& io,
+                                         wire::FileEnd* end = nullptr);
 
 // Carries out an operation in the guest that writes a tar, which `receive` takes. Returns how the
 // operation ended. `names_fd`: its stdin, borrowed.

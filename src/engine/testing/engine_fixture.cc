@@ -100,7 +100,7 @@ Context FakeContext(Engine::Directories directories, const FakeWorld& world) {
           .clock = world.clock,
           .builder = [&world] { return std::make_unique<WorldBuilder>(world); },
           .image_builder =
-              [&world] {
+              [&world](image::BuilderGuest&) {
                 auto images = std::make_unique<image::FakeImageBuilder>();
                 images->config = world.image;
                 return images;

@@ -1,5 +1,8 @@
 #include "image/oci/image_builder.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <utility>
 
 #include <fmt/format.h>
@@ -7,13 +10,33 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "image/oci/config.h"
-#include "image/oci/layer_stack.h"
-#include "image/root_namespace.h"
+#include "image/oci/guest_disk.h"
+#include "sys/errno_error.h"
 
 namespace pyro::image {
 
-OciImageBuilder::OciImageBuilder(const std::filesystem::path& cache_dir, ToolPaths tools)
+namespace {
+
+// Of files that this user cannot make; a guest can.
+bool NeedsGuest(const Error& error) { return error.code == ErrorCode::kPermissionDenied; }
+
+// The files of the disks, which are in the directory of the version.
+Status RemoveDisks(const std::filesystem::path& version_dir, const ImageDisks& disks) {
+  std::vector<std::string> names = {disks.base.name};
+  for (const FileRecord& layer : disks.layers) names.push_back(layer.name);
+  for (const std::string& name : names) {
+    const auto file = version_dir / name;
+    if (::unlink(file.c_str()) != 0) return sys::ErrnoError(errno, "unlink", file.native());
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+OciImageBuilder::OciImageBuilder(const std::filesystem::path& cache_dir, ToolPaths tools,
+                                 BuilderGuest* guest)
     : tools_(std::move(tools)),
+      guest_(guest),
       fetcher_(cache_dir, tools_),
       blobs_(std::filesystem::absolute(cache_dir) / "oci"),
       layers_(std::filesystem::absolute(cache_dir) / "oci") {}
@@ -28,23 +51,45 @@ Result<std::string> OciImageBuilder::SourceDigest(const ImageSource& source,
   return fetcher_.SourceDigest(source, options, cancel);
 }
 
+Result<ImageDisks> OciImageBuilder::MakeDisks(const std::optional<RootNamespace>& root,
+                                              const FetchedImage& image,
+                                              const GuestEnvironment& environment,
+                                              const std::filesystem::path& work_dir,
+                                              const std::filesystem::path& version_dir,
+                                              const ProgressFn& progress, Cancellation cancel) {
+  if (root) {
+    auto disks =
+        MakeImageDisks(tools_, *root, image, layers_, work_dir, version_dir, progress, cancel);
+    const bool whole = disks ? !disks->lacks_devices : !NeedsGuest(disks.error());
+    if (whole || guest_ == nullptr) return disks;
+    if (disks) PYRO_RETURN_IF_ERROR(RemoveDisks(version_dir, *disks));
+  }
+  return MakeDiskInGuest(tools_, *guest_, environment, image, work_dir, version_dir, progress,
+                         cancel);
+}
+
 Result<BuiltImage> OciImageBuilder::Build(const ImageSource& source, const FetchOptions& options,
+                                          const GuestEnvironment& environment,
                                           const std::filesystem::path& work_dir,
                                           const std::filesystem::path& version_dir,
                                           const ProgressFn& progress, Cancellation cancel) {
   // Before the download: a host that cannot unpack is told so at once.
-  for (const char* tool : {"skopeo", "umoci", "mkfs.erofs"}) {
-    PYRO_RETURN_IF_ERROR(tools_.Find(tool));
+  PYRO_RETURN_IF_ERROR(tools_.Find("skopeo"));
+  std::optional<RootNamespace> root;
+  if (auto made = RootNamespace::Create(tools_, cancel)) {
+    root.emplace(std::move(*made));
+    for (const char* tool : {"umoci", "mkfs.erofs"}) PYRO_RETURN_IF_ERROR(tools_.Find(tool));
+  } else if (guest_ == nullptr || made.error().code == ErrorCode::kCancelled) {
+    return std::move(made).error();
   }
-  PYRO_ASSIGN_OR_RETURN(const RootNamespace root, RootNamespace::Create(tools_, cancel));
   PYRO_ASSIGN_OR_RETURN(FetchedImage fetched,
                         fetcher_.Fetch(source, options, work_dir, progress, cancel));
   PYRO_ASSIGN_OR_RETURN(ImageConfig config, ParseImageConfig(fetched.config_json));
   PYRO_RETURN_IF_ERROR(CheckRunsInGuests(config));
   // Until the version has its links to the disks.
   PYRO_ASSIGN_OR_RETURN(const sys::FileLock lock, blobs_.Enter(progress, cancel));
-  PYRO_ASSIGN_OR_RETURN(ImageDisks disks, MakeImageDisks(tools_, root, fetched, layers_, work_dir,
-                                                         version_dir, progress, cancel));
+  PYRO_ASSIGN_OR_RETURN(ImageDisks disks, MakeDisks(root, fetched, environment, work_dir,
+                                                    version_dir, progress, cancel));
   if (!config.unusable.empty()) {
     disks.left_out.push_back(
         fmt::format("{} entries of the variables that are not NAME=VALUE, "

@@ -11,10 +11,13 @@
 #include <vector>
 
 #include "image/oci/blob_store.h"
+#include "image/oci/builder_guest.h"
 #include "image/oci/fetch.h"
+#include "image/oci/layer_stack.h"
 #include "image/oci/layer_store.h"
 #include "image/oci/source.h"
 #include "image/progress.h"
+#include "image/root_namespace.h"
 #include "image/store/manifest.h"
 #include "image/tools.h"
 #include "pyro/result.h"
@@ -24,8 +27,8 @@ namespace pyro::image {
 // A value: what of a manifest the image decides.
 struct BuiltImage {
   ImageRecord record;
-  // base.erofs, and the disks that lie on it, the lowest first. One with a digest is on the disk of
-  // this host already.
+  // base.erofs or base.ext4, and the disks that lie on it, the lowest first. One with a digest is
+  // on the disk of this host already.
   FileRecord base;
   std::vector<FileRecord> layers;
   std::map<std::string, std::string> tools;  // Name to version of each tool that built it.
@@ -44,8 +47,10 @@ class ImageBuilder {
                                            Cancellation cancel) = 0;
 
   // Fetches the image and makes its disks in `version_dir` (exists). Temporary files are in
-  // `work_dir` (exists); on failure they are left there, and perhaps some of the disks.
+  // `work_dir` (exists); on failure they are left there, and perhaps some of the disks. A guest
+  // that this needs runs `environment`.
   virtual Result<BuiltImage> Build(const ImageSource& source, const FetchOptions& options,
+                                   const GuestEnvironment& environment,
                                    const std::filesystem::path& work_dir,
                                    const std::filesystem::path& version_dir,
                                    const ProgressFn& progress, Cancellation cancel) = 0;
@@ -67,16 +72,20 @@ class ImageBuilder {
   virtual Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) = 0;
 };
 
-// With skopeo, umoci and mkfs.erofs. Errors: those of ImageFetcher, CheckRunsInGuests,
-// RootNamespace::Create and UnpackAndSeal.
+// With skopeo, umoci and mkfs.erofs, or, where this user may not make what an image has, with a
+// guest. Errors: those of ImageFetcher, CheckRunsInGuests, RootNamespace::Create, UnpackAndSeal and
+// MakeDiskInGuest.
 class OciImageBuilder final : public ImageBuilder {
  public:
-  OciImageBuilder(const std::filesystem::path& cache_dir, ToolPaths tools);
+  // `guest` is borrowed. nullptr: without one, such images are refused, and lack device nodes.
+  OciImageBuilder(const std::filesystem::path& cache_dir, ToolPaths tools,
+                  BuilderGuest* guest = nullptr);
 
   Result<std::string> OwnName(const ImageSource& source, Cancellation cancel) override;
   Result<std::string> SourceDigest(const ImageSource& source, const FetchOptions& options,
                                    Cancellation cancel) override;
   Result<BuiltImage> Build(const ImageSource& source, const FetchOptions& options,
+                           const GuestEnvironment& environment,
                            const std::filesystem::path& work_dir,
                            const std::filesystem::path& version_dir, const ProgressFn& progress,
                            Cancellation cancel) override;
@@ -91,7 +100,14 @@ class OciImageBuilder final : public ImageBuilder {
   Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) override;
 
  private:
+  Result<ImageDisks> MakeDisks(const std::optional<RootNamespace>& root, const FetchedImage& image,
+                               const GuestEnvironment& environment,
+                               const std::filesystem::path& work_dir,
+                               const std::filesystem::path& version_dir, const ProgressFn& progress,
+                               Cancellation cancel);
+
   const ToolPaths tools_;
+  BuilderGuest* const guest_;
   ImageFetcher fetcher_;
   const BlobStore blobs_;
   const LayerStore layers_;

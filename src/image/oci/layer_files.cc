@@ -34,8 +34,16 @@ constexpr std::array<std::string_view, 2> kOverlayNames = {"xattr.user.overlay."
 // Bytes that were read already, and then the rest of the source.
 class Rejoined : public archive::Source {
  public:
-  Rejoined(std::string beginning, archive::Source& rest)
-      : beginning_(std::move(beginning)), rest_(rest) {}
+  explicit Rejoined(archive::Source& rest) : rest_(rest) {}
+
+  Result<std::string_view> Begin() {
+    while (beginning_.size() < archive::kBeginningBytes) {
+      PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, rest_.Next());
+      if (bytes.empty()) break;
+      beginning_ += bytes;
+    }
+    return std::string_view(beginning_);
+  }
 
   Result<std::string_view> Next() override {
     if (!std::exchange(begun_, true) && !beginning_.empty()) return std::string_view(beginning_);
@@ -43,9 +51,38 @@ class Rejoined : public archive::Source {
   }
 
  private:
-  const std::string beginning_;
+  std::string beginning_;
   archive::Source& rest_;
   bool begun_ = false;
+};
+
+// A blob with all that reading it needs.
+class OpenedLayer : public archive::Source {
+ public:
+  OpenedLayer(sys::UniqueFd fd, Cancellation cancel)
+      : fd_(std::move(fd)),
+        operation_{.cancel_fd = cancel.fd},
+        meter_(operation_),
+        file_(fd_.get(), meter_),
+        whole_(file_) {}
+
+  Status Begin() {
+    PYRO_ASSIGN_OR_RETURN(const std::string_view beginning, whole_.Begin());
+    const archive::Compression compression = archive::CompressionOf(beginning);
+    if (compression == archive::Compression::kNone) return OkStatus();
+    PYRO_ASSIGN_OR_RETURN(plain_, archive::Decompress(whole_, compression));
+    return OkStatus();
+  }
+
+  Result<std::string_view> Next() override { return plain_ ? plain_->Next() : whole_.Next(); }
+
+ private:
+  const sys::UniqueFd fd_;
+  const archive::Operation operation_;
+  archive::Meter meter_;
+  archive::FdSource file_;
+  Rejoined whole_;
+  std::unique_ptr<archive::Source> plain_;  // Of a blob that is compressed.
 };
 
 // Writes and hashes what passes, and looks for the names of attributes. A file with such a name in
@@ -178,24 +215,25 @@ class MarkWriter {
 
 }  // namespace
 
+Result<std::unique_ptr<archive::Source>> OpenLayer(const fs::path& blob, Cancellation cancel) {
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd fd, sys::OpenFile(blob, O_RDONLY));
+  auto layer = std::make_unique<OpenedLayer>(std::move(fd), cancel);
+  PYRO_RETURN_IF_ERROR(layer->Begin());
+  return std::unique_ptr<archive::Source>(std::move(layer));
+}
+
+fs::path LayerBlob(const FetchedImage& image, std::size_t number) {
+  const std::string& digest = image.layers[number];
+  return image.layout / "blobs/sha256" / digest.substr(digest.find(':') + 1);
+}
+
 Result<PlainTar> DecompressLayer(const fs::path& blob, const fs::path& plain,
                                  const EntryFn& on_entry, Cancellation cancel) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd from, sys::OpenFile(blob, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(const auto decompressed, OpenLayer(blob, cancel));
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd to,
                         sys::OpenFile(plain, O_WRONLY | O_CREAT | O_TRUNC, 0644));
   const archive::Operation operation{.cancel_fd = cancel.fd};
-  archive::Meter compressed_meter(operation);
   archive::Meter meter(operation);
-  archive::FdSource file(from.get(), compressed_meter);
-  std::string beginning;
-  while (beginning.size() < archive::kBeginningBytes) {
-    PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, file.Next());
-    if (bytes.empty()) break;
-    beginning += bytes;
-  }
-  const archive::Compression compression = archive::CompressionOf(beginning);
-  Rejoined whole(std::move(beginning), file);
-  PYRO_ASSIGN_OR_RETURN(const auto decompressed, archive::Decompress(whole, compression));
   Copied copied(*decompressed, to.get());
   PlainTar made;
   if (on_entry) {

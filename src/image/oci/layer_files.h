@@ -2,18 +2,29 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "archive/tar.h"
+#include "image/oci/fetch.h"
 #include "image/oci/layer_plan.h"
 #include "image/tools.h"
 #include "pyro/result.h"
 
 namespace pyro::image {
+
+// The decompressed bytes of the layer `blob`, which may be compressed as a tar of
+// archive/formats.h. Errors of what it reads are as archive::Decompress has them. kCancelled.
+Result<std::unique_ptr<archive::Source>> OpenLayer(const std::filesystem::path& blob,
+                                                   Cancellation cancel);
+
+// The file of layer `number`, from 0, in the layout.
+std::filesystem::path LayerBlob(const FetchedImage& image, std::size_t number);
 
 // Gets each entry, with its attributes.
 using EntryFn = std::function<void(const archive::Entry&)>;

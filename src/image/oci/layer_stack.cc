@@ -35,7 +35,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kWorkers = 2;
-constexpr std::size_t kMaxLeftOutLines = 200;
 constexpr std::uint64_t kMaxKeptBytes = 1 << 30;
 constexpr std::string_view kBaseName = "base.erofs";
 constexpr std::string_view kGroupTag = "group";
@@ -410,6 +409,7 @@ Result<ImageDisks> MakeImageDisks(const ToolPaths& tools, const RootNamespace& r
         SealedImage sealed,
         UnpackAndSeal(tools, root, image, work_dir, version_dir / kBaseName, {}, progress, cancel));
     disks.left_out = std::move(sealed.left_out);
+    disks.lacks_devices = LacksDevices(disks.left_out);
     return disks;
   }
   for (std::size_t i = 0; i < jobs->size(); ++i) {
@@ -424,6 +424,7 @@ Result<ImageDisks> MakeImageDisks(const ToolPaths& tools, const RootNamespace& r
                           job.record.left_out.end());
     (i == 0 ? disks.base : disks.layers.emplace_back()) = std::move(file);
   }
+  disks.lacks_devices = LacksDevices(disks.left_out);
   disks.left_out = AtMost(std::move(disks.left_out));
   return disks;
 }

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -16,11 +17,14 @@
 
 namespace pyro::image {
 
+inline constexpr std::size_t kMaxLeftOutLines = 200;
+
 // A value: the disks of a version, with their digests where they are known.
 struct ImageDisks {
   FileRecord base;
   std::vector<FileRecord> layers;     // On the base, the lowest first.
-  std::vector<std::string> left_out;  // As SealedImage has it.
+  std::vector<std::string> left_out;  // As SealedImage has it, at most kMaxLeftOutLines and one.
+  bool lacks_devices = false;         // Some of it are device nodes.
 };
 
 // Makes the disks of `image` in `version_dir`: one for each group of layers, two at a time, except

@@ -23,6 +23,7 @@ constexpr const char* kRootName = "rootfs";
 constexpr std::size_t kMaxDevices = 100;     // Named one by one.
 constexpr std::size_t kMaxAttributes = 100;  // Kinds of them.
 constexpr std::size_t kNameBytes = 200;
+constexpr std::string_view kLostDevice = "the device node ";
 constexpr std::string_view kLayerLine = "unpack layer: sha256:";
 
 // What umoci reports that it did not make as the image has it.
@@ -73,7 +74,7 @@ class LeftOut {
       return;
     }
     devices_.push_back(
-        fmt::format("the device node /{} ({}): it is an empty file", name, Printable(number, 20)));
+        fmt::format("{}/{} ({}): it is an empty file", kLostDevice, name, Printable(number, 20)));
   }
 
   void AddAttribute(const std::string& name, std::string_view attribute) {
@@ -201,6 +202,11 @@ Result<SealedImage> UnpackLayers(const RootNamespace& root, const FetchedImage& 
 }
 
 }  // namespace
+
+bool LacksDevices(const std::vector<std::string>& left_out) {
+  return std::any_of(left_out.begin(), left_out.end(),
+                     [](const std::string& line) { return line.starts_with(kLostDevice); });
+}
 
 Result<SealedImage> UnpackAndSeal(const ToolPaths& tools, const RootNamespace& root,
                                   const FetchedImage& image, const fs::path& work_dir,

@@ -20,6 +20,9 @@ struct SealedImage {
   std::vector<std::string> left_out;  // One line each, for people: what the guest will not have.
 };
 
+// Whether some of the lines are about device nodes.
+bool LacksDevices(const std::vector<std::string>& left_out);
+
 // Gets the unpacked tree.
 using TreeFn = std::function<Status(const std::filesystem::path& tree)>;
 

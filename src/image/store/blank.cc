@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -23,7 +24,8 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kBlankMiB = 1 << 20;
 
-Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64_t size) {
+Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64_t size,
+                      const std::vector<std::string>& options) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
                         sys::OpenFile(image, O_RDWR | O_CREAT | O_EXCL, 0600));
   if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
@@ -31,10 +33,22 @@ Status MakeFilesystem(const ToolPaths& tools, const fs::path& image, std::uint64
   }
   // A small journal: a guest's writes are lost with the guest, or synced by it. No reserved blocks:
   // only root writes here.
-  PYRO_RETURN_IF_ERROR(Capture(
-      tools,
-      {"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-J", "size=8", "-O",
-       "^resize_inode", "-E", "assume_storage_prezeroed=1,root_owner=0:0,nodiscard", image}));
+  std::vector<std::string> argv = {"mke2fs",
+                                   "-q",
+                                   "-F",
+                                   "-t",
+                                   "ext4",
+                                   "-b",
+                                   "4096",
+                                   "-m",
+                                   "0",
+                                   "-J",
+                                   "size=8",
+                                   "-E",
+                                   "assume_storage_prezeroed=1,root_owner=0:0,nodiscard"};
+  argv.insert(argv.end(), options.begin(), options.end());
+  argv.push_back(image);
+  PYRO_RETURN_IF_ERROR(Capture(tools, std::move(argv)));
   if (::fchmod(fd.get(), 0400) != 0) return sys::ErrnoError(errno, "chmod", image.native());
   if (::fsync(fd.get()) != 0) return sys::ErrnoError(errno, "sync", image.native());
   return OkStatus();
@@ -53,7 +67,7 @@ Result<fs::path> EnsureBlankDisk(const fs::path& cache_dir, std::uint64_t size,
   if (::access(path.c_str(), R_OK) == 0) return path;
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(folder));
   const fs::path temporary = FreshName(folder, kTrashPrefix);
-  Status made = MakeFilesystem(tools, temporary, size);
+  Status made = MakeFilesystem(tools, temporary, size, {"-O", "^resize_inode"});
   if (made && ::rename(temporary.c_str(), path.c_str()) != 0)
     made = sys::ErrnoError(errno, "rename", path.native());
   if (!made) {
@@ -61,6 +75,13 @@ Result<fs::path> EnsureBlankDisk(const fs::path& cache_dir, std::uint64_t size,
     return std::move(made).error();
   }
   return path;
+}
+
+Status MakeImageDisk(const fs::path& file, std::uint64_t size, std::uint64_t inodes,
+                     const ToolPaths& tools) {
+  // An attribute of an image may be larger than a block.
+  return MakeFilesystem(tools, file, size,
+                        {"-O", "^resize_inode,ea_inode", "-N", fmt::format("{}", inodes)});
 }
 
 }  // namespace pyro::image

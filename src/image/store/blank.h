@@ -21,4 +21,9 @@ inline constexpr std::uint64_t kMaxBlankBytes = 1ULL << 40;
 Result<std::filesystem::path> EnsureBlankDisk(const std::filesystem::path& cache_dir,
                                               std::uint64_t size, const ToolPaths& tools = {});
 
+// Makes the new file `file` of `size` bytes, as above, for the tree of an image with up to `inodes`
+// files. kMissingTool: no mke2fs.
+Status MakeImageDisk(const std::filesystem::path& file, std::uint64_t size, std::uint64_t inodes,
+                     const ToolPaths& tools = {});
+
 }  // namespace pyro::image

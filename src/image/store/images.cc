@@ -109,8 +109,9 @@ Result<InstalledEnvironment> EnvironmentStore::InstallImage(
   // First, because a prune may remove them while the image is fetched.
   PYRO_RETURN_IF_ERROR(ShareFiles(kernel, SharedFiles::kKernel, version));
   Manifest manifest = WithKernelOf(kernel.manifest);
+  const GuestEnvironment guest = {.name = kernel.name, .digest = kernel.digest};
   PYRO_ASSIGN_OR_RETURN(BuiltImage built,
-                        images_.Build(source, options, scratch, version, progress, cancel));
+                        images_.Build(source, options, guest, scratch, version, progress, cancel));
   manifest.base = std::move(built.base);
   manifest.layers = std::move(built.layers);
   manifest.environment = name;

@@ -6,7 +6,8 @@
 //   name           of an image; the digits are of its digest
 //   used           its time is that of the last use by a guest
 //   <16 digits>/   one version, immutable: manifest.json, base.erofs, vmlinuz, modules/; of an
-//                  image layer-1.erofs and so on, too, hard links to CACHE/oci/layers
+//                  image layer-1.erofs and so on, too, hard links to CACHE/oci/layers, or
+//                  base.ext4 alone, which a guest has filled
 //   <16 digits>.initramfs-<16 digits>.cpio   made from that version and an agent
 //   .pull-*, .trash-*   work under way while the lock is held, leftovers otherwise
 

@@ -24,7 +24,7 @@ struct InstalledEnvironment {
   std::string name;                                 // debian:12, registry.example/team/app:1
   std::string digest;                               // ContentDigest of the manifest.
   std::filesystem::path directory;                  // Of this version.
-  std::filesystem::path base_image;                 // EROFS, read-only.
+  std::filesystem::path base_image;                 // EROFS, or of an image ext4; read-only.
   std::vector<std::filesystem::path> layer_images;  // The same; on the base, the lowest first.
   std::filesystem::path kernel;                     // A bzImage.
   std::vector<std::filesystem::path> modules;       // In load order.

@@ -42,7 +42,7 @@ class FakeImageBuilder final : public ImageBuilder {
   }
 
   Result<BuiltImage> Build(const ImageSource& source, const FetchOptions& given,
-                           const std::filesystem::path& work_dir,
+                           const GuestEnvironment&, const std::filesystem::path& work_dir,
                            const std::filesystem::path& version_dir, const ProgressFn& progress,
                            Cancellation) override {
     ++builds;
