@@ -21,7 +21,7 @@ namespace {
 
 using namespace pyro;
 
-class Bytes : public archive::Source {
+class Bytes : public pyro::archive::Source {
  public:
   explicit Bytes(std::string_view bytes) : left_(bytes) {}
   Result<std::string_view> Next() override {
@@ -40,13 +40,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (data[0] % 4 != 0) bytes = WholeArchive(std::move(bytes));
-  archive::Operation operation;
+  pyro::archive::Operation operation;
   operation.max_bytes = 1 << 20;
   Bytes counted(bytes);
-  const auto measured = archive::CopyImageLayer(counted, -1, operation);
+  const auto measured = pyro::archive::CopyImageLayer(counted, -1, operation);
   const sys::UniqueFd out(::memfd_create("layer", MFD_CLOEXEC));
   Bytes plain(bytes);
-  const auto layer = archive::CopyImageLayer(plain, out.get(), operation);
+  const auto layer = pyro::archive::CopyImageLayer(plain, out.get(), operation);
   if (!layer) return 0;
   PYRO_CHECK(measured.ok() && measured->entries == layer->entries);
   PYRO_CHECK(measured->content_bytes == layer->content_bytes);
