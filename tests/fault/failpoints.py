@@ -38,6 +38,8 @@ RESET = ["task.reset.copied", "task.reset.guest-ended", "task.reset.announced", 
 # A change of a task's name, labels, lease or defaults.
 UPDATE = ["task.update.variables-written", "task.update.manifest-written", "task.update.row-committed",
           "task.update.variables-settled"]
+# A change of the rules of its network.
+NETWORK = ["task.network.manifest-written", "task.network.row-committed"]
 # A comparison with a snapshot, by a guest of its own.
 DIFF = ["reader.filled", "task.diff.compared"]
 # Of a guest that unpacks an image, in the `pyro` that pulls it.
@@ -76,7 +78,7 @@ SYNC = [*{*SYNC_PUSH, *SYNC_PULL, "sync.step"}]
 # What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py, test_file_faults.py, test_patch_faults.py
 # and test_sync_faults.py, and of tests/images/test_layer_guest.py.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
-         *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DIFF, *UPDATE, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
+         *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DIFF, *UPDATE, *NETWORK, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
 ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST, *PATCH_CLIENT, *FILES_CHANGE, *SYNC, *LAYERS}]
 
 

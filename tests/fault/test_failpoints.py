@@ -270,6 +270,29 @@ class Campaign:
         other.delete()
         self.expect_gone(other)
 
+    def networks(self):
+        """The rules are the old or the new ones, and the same call again makes them new, for the guest too."""
+        made = self.pyro("task", "create", "-q", "--allow", "begin.example", harness.BASE)
+        assert made.code == 0, made
+        other = harness.Task(self.pyro, made.text.strip())
+
+        def rules():
+            return other.json("network show")["network_rules"]
+
+        for point in failpoints.NETWORK:
+            host = f"{point}.example"
+            words = ("task", "network", "allow", other.id, host)
+            old = rules()
+            done = self.pyro(*words, env=self.env(point))
+            assert done.code == -signal.SIGKILL, (point, done)
+            assert [task.id for task in self.check(point)] == [other.id]
+            new = point == "task.network.row-committed"
+            assert rules() == ([*old, f"allow {host}"] if new else old), point
+            assert self.pyro(*words).code == 0
+            assert rules() == [*old, f"allow {host}"], point
+        other.delete()
+        self.expect_gone(other)
+
     def leases(self):
         for point in failpoints.LEASE:
             done = self.pyro("task", "create", "-q", "--ttl-seconds", "1", harness.BASE,
@@ -327,8 +350,9 @@ STAGES = {
     "removals": ([Campaign.settling, Campaign.exports, Campaign.adoptions, Campaign.deletions],
                  [*failpoints.SETTLE, *failpoints.LEFTOVER, *failpoints.EXPORT, *failpoints.ADOPT,
                   *failpoints.DELETE, *failpoints.DELETE_RUNNING]),
-    "snapshots": ([Campaign.snapshots, Campaign.differences, Campaign.updates],
-                  [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET, *failpoints.DIFF, *failpoints.UPDATE]),
+    "snapshots": ([Campaign.snapshots, Campaign.differences, Campaign.updates, Campaign.networks],
+                  [*failpoints.SNAPSHOT, *failpoints.SNAPSHOT_DELETE, *failpoints.RESET, *failpoints.DIFF, *failpoints.UPDATE,
+                   *failpoints.NETWORK]),
     "creations": ([Campaign.creations, Campaign.leases],
                   [*failpoints.CREATE, *failpoints.SEED, *failpoints.LEASE]),
 }
