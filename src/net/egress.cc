@@ -227,6 +227,9 @@ void Egress::Look(Frame frame, const Packet& packet, Flow& flow, SteadyTime now)
   if (packet.data.empty() && !ends) return sink_.ToOutside(frame);
   // A receiver that checks it would drop the segment, and take the next in its place.
   if (!ChecksumIsRight(packet)) return;
+  // The other side may have dropped the SYN and kept a connection with other numbers: what is first
+  // by this SYN would be old bytes there, and the next ones the first that it reads.
+  if (!flow.answered) return Refuse(frame, packet, Reason::kUnknownFlow, {});
   const std::int32_t offset = Distance(flow.first, packet.sequence);
   const std::size_t known = flow.beginning.size();
   // The guest sends again what comes too early.
@@ -301,6 +304,10 @@ void Egress::FromOutside(Frame frame, SteadyTime now) {
       Flow* flow = flows_.Find({.address = packet->source,
                                 .port = packet->source_port,
                                 .guest_port = packet->destination_port});
+      constexpr std::uint8_t kTakes = kTcpSyn | kTcpAck;
+      if (flow != nullptr && (packet->flags & kTakes) == kTakes) {
+        flow->answered |= packet->acknowledged == flow->first;
+      }
       if (flow != nullptr && (packet->flags & kTcpAck) != 0 && flow->state != Flow::State::kOpen &&
           Distance(flow->acknowledged, packet->acknowledged) > 0) {
         flow->acknowledged = packet->acknowledged;

@@ -142,6 +142,35 @@ TEST_F(EgressTest, ASegmentThatTheReceiverWouldDropIsNotJudged) {
   EXPECT_TRUE(GuestWasReset());
 }
 
+// The other side drops a SYN in the middle of a connection. What the guest sends as the first bytes
+// by that SYN's number is old there, and the next bytes are the first that it reads.
+TEST_F(EgressTest, ASecondSynMovesNoBeginning) {
+  Use("allow a.example");
+  Resolve("a.example", {kServer});
+  Connect(kServer, 80);
+  const std::string good = Request("a.example");
+  const std::uint32_t earlier = 101 - static_cast<std::uint32_t>(good.size());
+  Guest(Tcp(earlier - 1, kTcpSyn));
+  Acknowledge(101);
+  Clear();
+  Guest(Tcp(earlier, kTcpAck, good));
+  EXPECT_TRUE(GuestWasReset());
+  Guest(Tcp(101, kTcpAck, Request("evil.example")));
+  EXPECT_TRUE(to_outside_.empty()) << "no byte of either leaves";
+
+  Acknowledge(101, kTcpSyn | kTcpAck);
+  Clear();
+  Guest(Tcp(earlier, kTcpAck, good));
+  EXPECT_TRUE(to_outside_.empty()) << "the answer to the first SYN once more";
+
+  Connect(kServer, 80);
+  Guest(Tcp(5000, kTcpSyn));
+  Acknowledge(5001, kTcpSyn | kTcpAck);
+  Clear();
+  Guest(Tcp(5001, kTcpAck, good));
+  EXPECT_EQ(to_outside_.size(), 1u) << "another connection over the same port";
+}
+
 TEST_F(EgressTest, UrgentBytesAndBytesInASynAreRefused) {
   Use("allow a.example");
   Resolve("a.example", {kServer});

@@ -33,6 +33,7 @@ struct Flow {
   State state = State::kOpen;
   std::uint32_t first = 0;         // The sequence number of the guest's first byte.
   std::uint32_t acknowledged = 0;  // What the other side expects next.
+  bool answered = false;           // The other side has taken the SYN with this number.
   std::string beginning;           // The bytes from `first` that are looked at.
   std::vector<std::string> held;   // Frames with them, while kLooking.
   SteadyTime since{};              // Of the first held frame.
