@@ -1,6 +1,8 @@
 #include "image/oci/layer_stack.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +28,7 @@
 #include "image/seal.h"
 #include "image/store/build_log.h"
 #include "image/store/digest.h"
+#include "image/store/install_paths.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 
@@ -63,6 +66,17 @@ Status WriteLayoutFile(const fs::path& file, std::string_view bytes) {
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
                         sys::OpenFile(file, O_WRONLY | O_CREAT | O_EXCL, 0644));
   return sys::WriteAll(fd.get(), bytes);
+}
+
+// Has ext4 look for a part of the disk with room for each directory that is made in this one. Near
+// many files that were removed in the last minutes, as by an earlier pull, ext4 without a journal
+// makes new ones ten times as slowly. Other file systems know no such wish.
+void SpreadDirectories(const fs::path& directory) {
+  const auto fd = sys::OpenFile(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  int flags = 0;
+  if (!fd || ::ioctl(fd->get(), FS_IOC_GETFLAGS, &flags) != 0) return;
+  flags |= FS_TOPDIR_FL;
+  static_cast<void>(::ioctl(fd->get(), FS_IOC_SETFLAGS, &flags));
 }
 
 // Makes the disk durable and read-only, and adds its size and digest to the record.
@@ -156,7 +170,7 @@ class StackMaker {
 Job StackMaker::JobFor(LayerGroup group) {
   Job job;
   job.group = group;
-  job.directory = work_dir_ / fmt::format("group-{}", made_);
+  job.directory = FreshName(work_dir_, "group-");  // ext4 chooses the place by the name.
   job.disk = work_dir_ / fmt::format("group-{}.erofs", made_);
   ++made_;
   std::vector<std::string> digests;
@@ -398,6 +412,7 @@ Result<ImageDisks> MakeImageDisks(const ToolPaths& tools, const RootNamespace& r
                                   const ProgressFn& progress, Cancellation cancel) {
   for (const char* tool : {"umoci", "mkfs.erofs", "tar"}) PYRO_RETURN_IF_ERROR(tools.Find(tool));
   if (progress) progress({"extract", "", std::nullopt});
+  SpreadDirectories(work_dir);
   StackMaker maker(tools, root, image, store, work_dir, progress, cancel);
   auto jobs = maker.Make();
   if (!jobs && IsFinal(jobs.error())) return std::move(jobs).error();
