@@ -4,7 +4,7 @@
     bench/tree_rates.py [--mib 500] [--files 20000] [--rounds 3] [--machine usermode] [--cache DIR]
 
 A tree of files of 5 MiB and one of small files go in by `task cp`, out by `task cp`, and out as an archive by `task export`. The same
-goes through `tar` on this host and in the guest, by stdin and stdout of `task exec`. Rounds alternate between the two, and the median of
+goes through `tar` on this host and in the guest, by stdin and stdout of `task exec --no-journal`. Rounds alternate between the two, and the median of
 each counts. Exits with 1 if pyro has less than 0.7 of GNU tar's rate in any row. debian:12-base must be in --cache.
 """
 
@@ -66,7 +66,7 @@ class Rates:
         return f"turn-{self.turn}"
 
     def in_guest(self, script: str) -> list:
-        return [self.pyro, "task", "exec", "-q", "--timeout-seconds", "3600", self.task, "--", "sh", "-c", script]
+        return [self.pyro, "task", "exec", "-q", "--no-journal", "--timeout-seconds", "3600", self.task, "--", "sh", "-c", script]
 
     def pipe(self, first: list, second: list) -> None:
         line = f"set -o pipefail; {shlex.join(map(str, first))} | {shlex.join(map(str, second))}"
