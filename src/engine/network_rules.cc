@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <utility>
 
@@ -14,7 +15,9 @@
 #include "net/network.h"
 #include "net/policy.h"
 #include "net/presets.h"
+#include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/unique_fd.h"
 
 namespace pyro::engine {
 namespace {
@@ -63,12 +66,33 @@ net::Reason AskRule(const net::Policy& policy, const net::Rule& rule, bool local
   return policy.AskAddress(rule.range.network, rule.port, local);
 }
 
+// A named pipe that nothing writes to is empty: opened as other files are, it would hold the caller
+// up, whose signals are blocked.
+Result<std::string> ReadPolicyFile(const std::string& file) {
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY | O_NONBLOCK));
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK) < 0) {
+    return sys::ErrnoError(errno, "open", file);
+  }
+  auto text = sys::ReadAll(fd.get(), net::kMaxPolicyBytes);
+  if (text) return text;
+  Error error = std::move(text).error();
+  error.message = fmt::format("'{}': {}", Printable(file), error.message);
+  return error;
+}
+
 Result<net::Policy> PolicyOf(const std::vector<std::string>& allow,
                              const std::vector<std::string>& deny, const std::string& file) {
   net::Policy policy;
   if (!file.empty()) {
-    PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadFile(file, net::kMaxPolicyBytes));
+    PYRO_ASSIGN_OR_RETURN(const std::string text, ReadPolicyFile(file));
     PYRO_ASSIGN_OR_RETURN(policy, net::Policy::Parse(text, FindPreset));
+    // It would open the network.
+    if (policy.rules().empty()) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("'{}' has no rule", Printable(file)),
+                       "write 'allow HOST' or 'deny HOST' in it; --network alone needs no file");
+    }
   }
   PYRO_RETURN_IF_ERROR(AddWords(policy, allow, true));
   PYRO_RETURN_IF_ERROR(AddWords(policy, deny, false));

@@ -1,6 +1,7 @@
 #include "engine/network_rules.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <gtest/gtest.h>
 
@@ -60,6 +61,22 @@ TEST_F(NetworkRulesTest, AFileComesFirstAndPresetsAreItsHosts) {
   EXPECT_EQ(options.deny, std::vector<std::string>{"a.example"});
   options.network_policy = directory.path() / "none";
   EXPECT_FALSE(ResolveNetworkRules(options).ok());
+}
+
+TEST_F(NetworkRulesTest, AFileWithoutARuleOpensNothing) {
+  const sys::TestDirectory directory;
+  const auto file = directory.path() / "rules";
+  ASSERT_TRUE(sys::WriteFileAtomically(file, "# none yet\n", 0600).ok());
+  const auto pipe = directory.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const auto& path : {file, pipe}) {
+    VmOptions options;
+    options.network_policy = path;
+    const Status resolved = ResolveNetworkRules(options);
+    ASSERT_FALSE(resolved.ok());
+    EXPECT_EQ(resolved.error().message, "'" + path.native() + "' has no rule");
+    EXPECT_FALSE(options.network);
+  }
 }
 
 TEST_F(NetworkRulesTest, WhatMakesNoSenseIsRefused) {
