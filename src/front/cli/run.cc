@@ -95,8 +95,7 @@ void AddRun(CLI::App& app, Context& context) {
   AddFields(run, flags->request);
   AddVariables(run, flags->variables);
   run->add_flag("--json", context.json, "Print one JSON document instead of live output");
-  run->add_flag("--timings", flags->timings,
-                "Print on stderr where the time went");
+  run->add_flag("--timings", flags->timings, "Print on stderr where the time went");
   run->add_flag("-q,--quiet", flags->quiet, "Print no progress and no closing line");
   OnChosen(
       run, context, [&context, flags](Engine& engine) { return Run(engine, context, *flags); },
