@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -331,21 +332,29 @@ PROGRAMS = {
     "git": ("Trying", "refused", ["env", "GIT_CURL_VERBOSE=1", "git", "ls-remote", f"http://{OTHER}:8080/a.git"]),
     "ssh": ("Connecting to", "refused", ["ssh", "-v", "-o", "ConnectTimeout=30", "-p", "8080", OTHER]),
     "pip": ("Starting new HTTP connection", "refused", [
-        "pip", "-vvv", "download", "--disable-pip-version-check", "--retries", "0", "--timeout", "30", "--no-deps",
+        "env", "PYTHONPATH=/workspace", "python3", "-m", "pip", "-vvv", "download", "--disable-pip-version-check", "--retries", "0", "--timeout", "30", "--no-deps",
         "--trusted-host", OTHER, "-i", f"http://{OTHER}:8080/simple", "nothing"]),
 }
 
 
 @pytest.mark.cost(15)
-def test_programs_learn_of_a_refusal_at_once(inside):
+def test_programs_learn_of_a_refusal_at_once(inside, scratch):
+    pip = pathlib.Path("/usr/lib/python3/dist-packages/pip")
+    if not pip.is_dir():
+        harness.cannot_run("this host has no python3-pip to put into the guest")
+    shutil.copytree(pip, scratch / "modules/pip")
+    made = inside("task", "create", "-q", "--allow", NAME, "--source-path", scratch / "modules", harness.FULL)
+    assert made.code == 0, made
+    task = made.text.strip()
     words = "; ".join(f"python3 -c {shlex.quote(HOW_LONG)} {shlex.quote(begin)} {shlex.quote(end)} {shlex.join(command)}"
                       for begin, end, command in PROGRAMS.values())
-    done = guest(inside, words, "--allow", NAME, environment="debian:12-build")
+    done = inside("task", "exec", "-q", "--timeout-seconds", "100", task, "--", "bash", "-c", words)
     took = dict(zip(PROGRAMS, (float(line) for line in done.text.splitlines())))
     print("refused after, in ms:", took)
     assert set(took) == set(PROGRAMS), done
     # A guest's own figure is below 50 ms; on a host that is busy its programs run late. What is not told waits for 30 s.
     assert max(took.values()) < 2000, took
+    assert inside("task", "delete", "-q", task).code == 0
 
 
 # Prints how many of 1,000 connections that are open at the same time get their page, and how many to elsewhere are refused.
