@@ -20,28 +20,21 @@ class ImageLayerTest : public ::testing::Test {
 
   // The names, with what the agent must have to make them.
   std::vector<std::string> Entries() {
-    const sys::UniqueFd in = FdOf(ReadBack(out_.get()));
-    Meter meter(operation_);
-    FdSource source(in.get(), meter);
-    const auto reader = TarReader::Create(source, meter, ErrorCode::kProtocol).value();
-    reader->KeepAttributes();
     std::vector<std::string> entries;
-    while (true) {
-      const auto entry = reader->Next().value();
-      if (!entry) return entries;
-      std::string text =
-          fmt::format("{} {:o} {}:{}", entry->name, entry->mode, entry->uid, entry->gid);
-      if (!entry->target.empty()) text += " -> " + entry->target;
-      if (entry->type == Entry::Type::kDevice) {
-        text += fmt::format(" {} {}:{}", entry->block ? "block" : "character", entry->device_major,
-                            entry->device_minor);
+    for (const auto& [entry, content] : ReadTar(ReadBack(out_.get()))) {
+      std::string text = fmt::format("{} {:o} {}:{}", entry.name, entry.mode, entry.uid, entry.gid);
+      if (!entry.target.empty()) text += " -> " + entry.target;
+      if (entry.type == Entry::Type::kDevice) {
+        text += fmt::format(" {} {}:{}", entry.block ? "block" : "character", entry.device_major,
+                            entry.device_minor);
       }
-      for (const auto& [name, value] : entry->attributes) {
+      for (const auto& [name, value] : entry.attributes) {
         text += fmt::format(" {}={}", name, value);
       }
-      while (const auto piece = reader->Read().value()) text += fmt::format(" [{}]", piece->bytes);
+      if (!content.empty()) text += fmt::format(" [{}]", content);
       entries.push_back(text);
     }
+    return entries;
   }
 
   Operation operation_;

@@ -18,27 +18,19 @@ class LayerTest : public ::testing::Test {
 
   // The entries of the layer, as NAME TYPE MODE UID:GID SECONDS CONTENT.
   std::vector<std::string> Entries() {
-    const ByteNames byte_names;
-    const sys::UniqueFd in = FdOf(ReadBack(out_.get()));
-    Meter meter(operation_);
-    FdSource source(in.get(), meter);
-    const auto reader = TarReader::Create(source, meter, ErrorCode::kProtocol).value();
-    reader->KeepAttributes();
     std::vector<std::string> entries;
-    while (true) {
-      const auto entry = reader->Next().value();
-      if (!entry) return entries;
+    for (const auto& [entry, content] : ReadTar(ReadBack(out_.get()))) {
       std::string text =
-          fmt::format("{} {} {:o} {}:{} {}", entry->name, static_cast<int>(entry->type),
-                      entry->mode, entry->uid, entry->gid, entry->seconds);
-      if (!entry->target.empty()) text += " -> " + entry->target;
-      for (const auto& [name, value] : entry->attributes) {
+          fmt::format("{} {} {:o} {}:{} {}", entry.name, static_cast<int>(entry.type), entry.mode,
+                      entry.uid, entry.gid, entry.seconds);
+      if (!entry.target.empty()) text += " -> " + entry.target;
+      for (const auto& [name, value] : entry.attributes) {
         text += fmt::format(" {}={}", name, value);
       }
-      if (entry->type == Entry::Type::kRegular) text += " ";
-      while (const auto piece = reader->Read().value()) text += piece->bytes;
-      entries.push_back(text);
+      if (entry.type == Entry::Type::kRegular) text += " ";
+      entries.push_back(text + content);
     }
+    return entries;
   }
 
   void ExpectRefused(const TarBuilder& tar) {

@@ -16,12 +16,15 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "archive/extract.h"
 #include "archive/formats.h"
 #include "archive/pack.h"
+#include "archive/tar.h"
 #include "base/check.h"
 #include "sys/files.h"
 
@@ -150,6 +153,28 @@ inline sys::UniqueFd FdOf(std::string_view bytes) {
 inline std::string ReadBack(int fd) {
   PYRO_CHECK(::lseek(fd, 0, SEEK_SET) == 0);
   return sys::ReadAll(fd, 1 << 30).value();
+}
+
+struct EntryWithContent {
+  Entry entry;
+  std::string content;
+};
+
+// Of a tar that has no fault.
+inline std::vector<EntryWithContent> ReadTar(const std::string& tar) {
+  const ByteNames byte_names;
+  const sys::UniqueFd in = FdOf(tar);
+  const Operation operation;
+  Meter meter(operation);
+  FdSource source(in.get(), meter);
+  const auto reader = TarReader::Create(source, meter, ErrorCode::kProtocol).value();
+  reader->KeepAttributes();
+  std::vector<EntryWithContent> entries;
+  while (auto entry = reader->Next().value()) {
+    entries.push_back({*std::move(entry), {}});
+    while (const auto piece = reader->Read().value()) entries.back().content += piece->bytes;
+  }
+  return entries;
 }
 
 inline Result<Staged> ReceiveBytes(std::string_view bytes, const std::filesystem::path& dest,

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::uint16_t kHttpsPort = 443;
 constexpr std::uint16_t kDnsOverTlsPort = 853;
-constexpr std::uint16_t kTypeOfArp = 0x0806;
 
 std::string_view ProtocolName(const Packet& packet) {
   switch (packet.protocol) {
@@ -155,7 +154,7 @@ void Egress::RefuseFlow(Flow& flow, Frame frame, const Packet& packet, Reason re
 }
 
 void Egress::FromGuest(Frame frame, SteadyTime now) {
-  if (frame.size() >= kMinFrameBytes && Get16(frame, 12) == kTypeOfArp) {
+  if (frame.size() >= kMinFrameBytes && Get16(frame, 12) == kTypeArp) {
     if (MayLeave(frame)) sink_.ToOutside(frame);
     return;
   }

@@ -19,6 +19,16 @@ Mac MacIn(Frame frame, std::size_t at) {
   return mac;
 }
 
+// `message` in the place of the frame's own.
+std::string WithMessage(Frame frame, const Packet& packet, const std::string& message) {
+  return MakeUdp({.from = MacIn(frame, 6), .to = MacIn(frame, 0)},
+                 {.source = packet.source,
+                  .source_port = packet.source_port,
+                  .destination = packet.destination,
+                  .destination_port = packet.destination_port},
+                 message);
+}
+
 // Programs ask for them on their own, so that a refusal says nothing to people.
 bool IsNameOfAddress(std::string_view name) {
   return name.ends_with(".in-addr.arpa") || name.ends_with(".ip6.arpa");
@@ -78,12 +88,7 @@ void Egress::Ask(Frame frame, const Packet& packet, DnsQuestion question, Steady
   const std::string message = MakeDnsQuestion(id, question.name);
   questions_.emplace(id, Question{std::move(question), packet.source_port, now + kQuestionLimit});
   asked_.push_back(id);
-  const std::string asked = MakeUdp({.from = MacIn(frame, 6), .to = MacIn(frame, 0)},
-                                    {.source = packet.source,
-                                     .source_port = packet.source_port,
-                                     .destination = packet.destination,
-                                     .destination_port = packet.destination_port},
-                                    message);
+  const std::string asked = WithMessage(frame, packet, message);
   sink_.ToOutside(AsBytes(asked));
 }
 
@@ -100,12 +105,8 @@ bool Egress::TakeAnswer(Frame frame, const Packet& packet, SteadyTime now) {
   const DnsQuestion question = std::move(found->second.asked);
   questions_.erase(found);
   const auto send = [&](DnsCode code, const std::vector<Ipv4>& addresses) {
-    const std::string told = MakeUdp({.from = MacIn(frame, 6), .to = MacIn(frame, 0)},
-                                     {.source = packet.source,
-                                      .source_port = packet.source_port,
-                                      .destination = packet.destination,
-                                      .destination_port = packet.destination_port},
-                                     MakeDnsAnswer(question, code, addresses, answer->ttl));
+    const std::string told =
+        WithMessage(frame, packet, MakeDnsAnswer(question, code, addresses, answer->ttl));
     sink_.ToGuest(AsBytes(told));
   };
   if (const Reason reason = policy_.AskName(question.name); reason != Reason::kNone) {

@@ -9,8 +9,6 @@ namespace pyro::net {
 namespace {
 
 constexpr std::size_t kLengthBytes = 4;
-constexpr std::uint16_t kTypeIpv4 = 0x0800;
-constexpr std::uint16_t kTypeArp = 0x0806;
 constexpr std::size_t kArpBytes = 28;
 constexpr std::size_t kIpv4Bytes = 20;
 constexpr std::size_t kTcpBytes = 20;

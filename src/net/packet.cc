@@ -68,7 +68,7 @@ bool ParseTransport(Packet& packet) {
 }  // namespace
 
 std::optional<Packet> ParsePacket(Frame frame) {
-  if (frame.size() < kMinFrameBytes + kIpv4HeaderBytes || Get16(frame, 12) != 0x0800) {
+  if (frame.size() < kMinFrameBytes + kIpv4HeaderBytes || Get16(frame, 12) != kTypeIpv4) {
     return std::nullopt;
   }
   const Frame ip = frame.subspan(kMinFrameBytes);
@@ -100,7 +100,7 @@ std::string MakeIpv4(const Ends& ends, std::uint8_t protocol, Ipv4 source, Ipv4 
                      std::string_view payload) {
   std::string frame(ends.to.begin(), ends.to.end());
   frame.append(ends.from.begin(), ends.from.end());
-  Put16(frame, 0x0800);
+  Put16(frame, kTypeIpv4);
   Put16(frame, 0x4500);
   Put16(frame, static_cast<unsigned>(kIpv4HeaderBytes + payload.size()));
   Put32(frame, 0x00004000);  // No identification, not to be cut up.

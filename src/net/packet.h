@@ -12,6 +12,10 @@
 
 namespace pyro::net {
 
+// Of Ethernet.
+inline constexpr std::uint16_t kTypeIpv4 = 0x0800;
+inline constexpr std::uint16_t kTypeArp = 0x0806;
+
 inline constexpr std::uint8_t kIcmp = 1;
 inline constexpr std::uint8_t kTcp = 6;
 inline constexpr std::uint8_t kUdp = 17;
