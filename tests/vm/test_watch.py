@@ -48,6 +48,8 @@ def test_a_tasks_life_is_told_by_other_processes_to_one_that_watches(pyro, creat
     harness.kill_all(harness.of_program(task.processes(), "pyro-supervisor"))
     assert alone.until("stopped")["last_error"] == "its supervisor was killed"
     assert {"event": "command_ended", "sequence": 3, "exit_code": 125}.items() <= alone.events[-2].items()
+    # The journal goes with the task: a watch that had not read its end by then can tell only `deleted`.
+    with_all.until("stopped", id=task.id)
     task.delete()
     alone.until("deleted")
     assert alone.process.wait(harness.HANG_SECONDS) == 0
