@@ -24,6 +24,9 @@ class CheckingSink : public FrameSink {
     PYRO_CHECK(destination == kResolver || !IsNever(destination));
     PYRO_CHECK(destination == kResolver || destination == answered);
   }
+  void ToServed(Frame frame) override {
+    PYRO_CHECK(Get16(frame, 12) == 0x0800 && Get32(frame, 30) >> 16 == kServedNetwork >> 16);
+  }
   Ipv4 answered = 0xcb007102;
 };
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint16_t kHttpsPort = 443;
 constexpr std::uint16_t kDnsOverTlsPort = 853;
+constexpr std::size_t kDestinationAt = kMinFrameBytes + 16;  // Of the IPv4 header.
 
 std::string_view ProtocolName(const Packet& packet) {
   switch (packet.protocol) {
@@ -144,13 +145,37 @@ void Egress::Refuse(Frame frame, const Packet& packet, Reason reason, std::strin
 // Both sides learn that the connection is over; what was held of it is dropped.
 void Egress::RefuseFlow(Flow& flow, Frame frame, const Packet& packet, Reason reason,
                         std::string name) {
-  sink_.ToOutside(AsBytes(ResetForOutside(frame, packet, flow.acknowledged)));
+  Pass(AsBytes(ResetForOutside(frame, packet, flow.acknowledged)));
   const std::size_t before = flow.bytes();
   flow.state = Flow::State::kRefused;
   flow.beginning.clear();
   flow.held.clear();
   flows_.CountBytes(flow, before);
   Refuse(frame, packet, reason, std::move(name));
+}
+
+// Each frame that leaves goes here, with an IPv4 header.
+void Egress::Pass(Frame frame) {
+  if (served_.Has(Get32(frame, kDestinationAt))) return sink_.ToServed(frame);
+  sink_.ToOutside(frame);
+}
+
+// The proxy judges what is for a host and port that it serves; the rules judge its other ports.
+void Egress::TakeServed(Frame frame, const Packet& packet, SteadyTime now) {
+  const std::string* name = served_.NameAt(packet.destination);
+  if (name == nullptr) return Refuse(frame, packet, Reason::kNameUnknown, {});
+  if (packet.protocol != kTcp || packet.fragment) {
+    const bool quic = packet.protocol == kUdp && packet.destination_port == kHttpsPort;
+    return Refuse(frame, packet, quic ? Reason::kQuic : Reason::kProtocol, *name);
+  }
+  const std::uint16_t port = packet.destination_port;
+  const Reason reason = policy_.AskName(*name, port);
+  if (reason == Reason::kDenied) return Refuse(frame, packet, reason, *name);
+  if (served_.Serves(*name, port)) return sink_.ToServed(frame);
+  if (reason != Reason::kNone) return Refuse(frame, packet, reason, *name);
+  if (!looks()) return sink_.ToServed(frame);
+  names_.Remember(*name, packet.destination, NameTable::kMost, now);
+  TakeTcp(frame, packet, now);
 }
 
 void Egress::FromGuest(Frame frame, SteadyTime now) {
@@ -166,8 +191,10 @@ void Egress::FromGuest(Frame frame, SteadyTime now) {
                                                            : Reason::kProtocol;
     return Refuse(frame, *packet, reason, {});
   }
+  if (served_.Has(packet->destination)) return TakeServed(frame, *packet, now);
   if (packet->destination == kResolver) {
-    if (!looks()) return sink_.ToOutside(frame);
+    if (packet->protocol == kUdp && AnswerServed(frame, *packet)) return;
+    if (!looks()) return Pass(frame);
     if (packet->protocol == kUdp) return TakeQuestion(frame, *packet, now);
     return Refuse(frame, *packet, Reason::kOtherResolver, {});
   }
@@ -177,7 +204,7 @@ void Egress::FromGuest(Frame frame, SteadyTime now) {
   Reason reason = AskPacket(*packet);
   std::string name;
   if (reason == Reason::kNotAllowed) reason = AskByNames(*packet, now, &name);
-  if (reason == Reason::kNone) return sink_.ToOutside(frame);
+  if (reason == Reason::kNone) return Pass(frame);
   Refuse(frame, *packet, reason, std::move(name));
 }
 
@@ -197,14 +224,14 @@ void Egress::TakeTcp(Frame frame, const Packet& packet, SteadyTime now) {
     case Flow::State::kJudged:
       return Compare(frame, packet, *flow);
     case Flow::State::kOpen:
-      return sink_.ToOutside(frame);
+      return Pass(frame);
   }
 }
 
 void Egress::TakeSyn(Frame frame, const Packet& packet, Flow* flow, SteadyTime now) {
   if (flow != nullptr && flow->state != Flow::State::kRefused &&
       flow->first == packet.sequence + 1 && packet.data.empty()) {
-    return sink_.ToOutside(frame);  // The same once more.
+    return Pass(frame);  // The same once more.
   }
   Reason reason = AskPacket(packet);
   const bool by_address = reason == Reason::kNone;
@@ -217,13 +244,13 @@ void Egress::TakeSyn(Frame frame, const Packet& packet, Flow* flow, SteadyTime n
   made.first = packet.sequence + 1;
   made.acknowledged = made.first;
   made.state = by_address && !policy_.denies_names() ? Flow::State::kOpen : Flow::State::kLooking;
-  sink_.ToOutside(frame);
+  Pass(frame);
 }
 
 void Egress::Look(Frame frame, const Packet& packet, Flow& flow, SteadyTime now) {
   const bool ends = (packet.flags & kTcpFin) != 0;
-  if ((packet.flags & kTcpRst) != 0) return sink_.ToOutside(frame);
-  if (packet.data.empty() && !ends) return sink_.ToOutside(frame);
+  if ((packet.flags & kTcpRst) != 0) return Pass(frame);
+  if (packet.data.empty() && !ends) return Pass(frame);
   // A receiver that checks it would drop the segment, and take the next in its place.
   if (!ChecksumIsRight(packet)) return;
   // The other side may have dropped the SYN and kept a connection with other numbers: what is first
@@ -272,7 +299,7 @@ void Egress::Look(Frame frame, const Packet& packet, Flow& flow, SteadyTime now)
 
 void Egress::Release(Flow& flow) {
   const std::size_t before = flow.bytes();
-  for (const std::string& frame : std::exchange(flow.held, {})) sink_.ToOutside(AsBytes(frame));
+  for (const std::string& frame : std::exchange(flow.held, {})) Pass(AsBytes(frame));
   flow.state = Flow::State::kJudged;
   flows_.CountBytes(flow, before);
 }
@@ -282,13 +309,13 @@ void Egress::Compare(Frame frame, const Packet& packet, Flow& flow) {
   const std::int32_t offset = Distance(flow.first, packet.sequence);
   if (offset < 0) {
     // As of a probe that keeps the connection alive, which holds no byte that is new.
-    if (packet.data.empty()) sink_.ToOutside(frame);
+    if (packet.data.empty()) Pass(frame);
     return;
   }
   if (!Agrees(flow.beginning, static_cast<std::size_t>(offset), packet.data)) {
     return RefuseFlow(flow, frame, packet, Reason::kOtherName, {});
   }
-  sink_.ToOutside(frame);
+  Pass(frame);
 }
 
 void Egress::FromOutside(Frame frame, SteadyTime now) {

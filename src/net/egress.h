@@ -17,6 +17,7 @@
 #include "net/names.h"
 #include "net/packet.h"
 #include "net/policy.h"
+#include "net/served.h"
 
 namespace pyro::net {
 
@@ -26,6 +27,8 @@ class FrameSink {
   virtual ~FrameSink() = default;
   virtual void ToGuest(Frame frame) = 0;
   virtual void ToOutside(Frame frame) = 0;
+  // To a host that the proxy serves.
+  virtual void ToServed(Frame frame) = 0;
 };
 
 class Egress {
@@ -39,6 +42,10 @@ class Egress {
 
   // Connections that it does not allow end with their next segment.
   void SetPolicy(Policy policy, LocalNetworks local, SteadyTime now);
+
+  // From now on these lead to the proxy, under addresses of their own. At most kMaxServed.
+  void SetServed(std::vector<ServedHost> hosts) { served_.Set(std::move(hosts)); }
+  const ServedHosts& served() const { return served_; }
 
   void FromGuest(Frame frame, SteadyTime now);
   void FromOutside(Frame frame, SteadyTime now);
@@ -63,6 +70,10 @@ class Egress {
   void Refuse(Frame frame, const Packet& packet, Reason reason, std::string name);
   void RefuseFlow(Flow& flow, Frame frame, const Packet& packet, Reason reason, std::string name);
 
+  void Pass(Frame frame);
+  void TakeServed(Frame frame, const Packet& packet, SteadyTime now);
+  bool AnswerServed(Frame frame, const Packet& packet);
+
   void TakeTcp(Frame frame, const Packet& packet, SteadyTime now);
   void TakeSyn(Frame frame, const Packet& packet, Flow* flow, SteadyTime now);
   void Look(Frame frame, const Packet& packet, Flow& flow, SteadyTime now);
@@ -75,6 +86,7 @@ class Egress {
   bool TakeAnswer(Frame frame, const Packet& packet, SteadyTime now);
 
   FrameSink& sink_;
+  ServedHosts served_;
   Policy policy_;
   LocalNetworks local_;
   NameTable names_;

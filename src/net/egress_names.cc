@@ -12,6 +12,7 @@ namespace pyro::net {
 namespace {
 
 constexpr std::uint16_t kTypeSrv = 33;
+constexpr std::chrono::seconds kServedTtl{60};
 
 Mac MacIn(Frame frame, std::size_t at) {
   Mac mac;
@@ -52,6 +53,19 @@ void Egress::Answer(Frame frame, const Packet& packet, const std::string& messag
                                       .destination_port = packet.source_port},
                                      message);
   sink_.ToGuest(AsBytes(answer));
+}
+
+// False: the question is for no host that the proxy serves.
+bool Egress::AnswerServed(Frame frame, const Packet& packet) {
+  if (served_.empty()) return false;
+  const auto question = ParseDnsQuestion(packet.data);
+  if (!question) return false;
+  const auto address = served_.AddressOf(question->name);
+  if (!address || policy_.AskName(question->name) == Reason::kDenied) return false;
+  const std::vector<Ipv4> addresses =
+      question->type == kTypeA ? std::vector<Ipv4>{*address} : std::vector<Ipv4>();
+  Answer(frame, packet, MakeDnsAnswer(*question, DnsCode::kNoError, addresses, kServedTtl));
+  return true;
 }
 
 void Egress::TakeQuestion(Frame frame, const Packet& packet, SteadyTime now) {

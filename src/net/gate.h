@@ -10,16 +10,25 @@
 
 namespace pyro::net {
 
-// Passes frames between the guest's socket and another one, a stream. Descriptors are borrowed.
-// kProtocol: the guest's side sent an impossible length.
-Status RunRelay(int guest, vmm::FrameForm form, int outside, int control);
+// Borrowed descriptors.
+struct GateFds {
+  int control = -1;
+  int guest = -1;
+  int outside = -1;  // Of a relay.
+  int proxy = -1;    // A socket of packets to the proxy (control.h); -1: there is none.
+};
+
+// Passes frames between the guest's socket and another one, a stream. kProtocol: the guest's side
+// sent an impossible length.
+Status RunRelay(const GateFds& fds, vmm::FrameForm form);
 
 // The network itself, in this process, through libslirp: TCP, UDP and ping with the rights of this
 // process, names through the host's resolver, no inbound connection.
-Status RunSlirp(int guest, vmm::FrameForm form, int control);
+Status RunSlirp(const GateFds& fds, vmm::FrameForm form);
 
 // argv: "relay" (the control socket is 3, the guest's 4, the other 5) or "slirp" (3 and 4), then
-// "stream" or "packets" for the form of the guest's. Returns the exit code.
+// "stream" or "packets" for the form of the guest's, and "proxy" if the next one is the proxy's.
+// Returns the exit code.
 int GateMain(int argc, const char* const* argv);
 
 }  // namespace pyro::net

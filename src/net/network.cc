@@ -29,6 +29,7 @@ namespace {
 
 constexpr char kGateInside[] = "/pyro-net";
 constexpr std::size_t kMaxSaid = 16 * 1024;
+constexpr std::uint64_t kGateFilesBytes = 1024 * 1024;
 
 // Locally administered, in the range that QEMU uses, the same for the same guest.
 Mac MacFor(std::string_view identity) {
@@ -58,11 +59,24 @@ std::filesystem::path ResolverFile() {
   return error ? std::filesystem::path() : real;
 }
 
+Result<sys::UniqueFd> DuplicateOf(int fd) {
+  sys::UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!copy.valid()) return sys::ErrnoError(errno, "fcntl");
+  return copy;
+}
+
 Result<jail::JailedProcess> StartGate(const NetworkOptions& options, const char* mode,
                                       std::vector<sys::UniqueFd> pass, jail::JailNetwork network,
                                       Deadline deadline) {
   jail::JailSpec spec;
   spec.argv = {kGateInside, mode, options.form == vmm::FrameForm::kPackets ? "packets" : "stream"};
+  if (options.proxy >= 0) {
+    spec.argv.emplace_back("proxy");
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd proxy, DuplicateOf(options.proxy));
+    pass.push_back(std::move(proxy));
+    // For sockets without a name outside: one for each host that is served.
+    spec.memory_bytes = kGateFilesBytes;
+  }
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd program, sys::OpenFile(options.gate, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(spec.program, jail::MakeReopenable(std::move(program)));
   spec.pass = std::move(pass);
@@ -135,20 +149,13 @@ Status AwaitGateway(int socket, vmm::FrameForm form, const Mac& mac, Deadline de
   }
 }
 
-Result<sys::SocketPair> MakePacketPair() {
-  int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
-    return sys::ErrnoError(errno, "socketpair");
-  }
-  return sys::SocketPair{sys::UniqueFd(fds[0]), sys::UniqueFd(fds[1])};
-}
-
 Result<sys::SocketPair> MakeCard(vmm::FrameForm form) {
-  return form == vmm::FrameForm::kStream ? sys::MakeSocketPair() : MakePacketPair();
+  return form == vmm::FrameForm::kStream ? sys::MakeSocketPair() : sys::MakePacketPair();
 }
 
-Status SendOrders(int control, const Policy& policy) {
-  const std::string orders = FormatGateOrders({.policy = policy, .local = NetworksOfHost()});
+Status SendOrders(int control, const Policy& policy, const std::vector<ServedHost>& served) {
+  const std::string orders =
+      FormatGateOrders({.policy = policy, .local = NetworksOfHost(), .served = served});
   if (::send(control, orders.data(), orders.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     return sys::ErrnoError(errno, "send the network policy");
   }
@@ -214,8 +221,8 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline dead
   GuestNetwork guest = NetworkFor(mac);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair outer, sys::MakeSocketPair());
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
-  PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, MakePacketPair());
-  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy));
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, sys::MakePacketPair());
+  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy, options.served));
   PYRO_ASSIGN_OR_RETURN(Passt passt, StartPasstProcess(options, guest, std::move(outer.second)));
   std::vector<sys::UniqueFd> pass;
   pass.push_back(std::move(control.second));
@@ -236,14 +243,16 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline dead
 Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline deadline) {
   const Mac mac = MacFor(options.identity);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
-  PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, MakePacketPair());
-  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy));
+  PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, sys::MakePacketPair());
+  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy, options.served));
   std::vector<sys::UniqueFd> pass;
   pass.push_back(std::move(control.second));
   pass.push_back(std::move(inner.second));
   PYRO_ASSIGN_OR_RETURN(
       jail::JailedProcess gate,
-      StartGate(options, "slirp", std::move(pass), jail::JailNetwork::kAllowHostNetwork, deadline));
+      StartGate(options, "slirp", std::move(pass),
+                options.isolated ? jail::JailNetwork::kNone : jail::JailNetwork::kAllowHostNetwork,
+                deadline));
   if (Status answered = AwaitGateway(inner.first.get(), options.form, mac, deadline); !answered) {
     Error error = std::move(answered).error();
     const std::string said(TrimSpace(gate.Diagnostics()));
@@ -254,7 +263,9 @@ Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline dead
                  std::move(control.first), std::move(gate), std::nullopt);
 }
 
-Status Network::SetPolicy(const Policy& policy) { return SendOrders(control_.get(), policy); }
+Status Network::SetPolicy(const Policy& policy) {
+  return SendOrders(control_.get(), policy, served_);
+}
 
 Result<std::optional<Denial>> Network::ReadDenial() {
   std::string text(kMaxDenialBytes + 1, '\0');
@@ -267,7 +278,15 @@ Result<std::optional<Denial>> Network::ReadDenial() {
 }
 
 Result<Network> Network::Start(const NetworkOptions& options, Deadline deadline) {
-  if (options.only == NetworkBackend::kSlirp) return StartSlirp(options, deadline);
+  PYRO_ASSIGN_OR_RETURN(Network network, StartAny(options, deadline));
+  network.served_ = options.served;
+  return network;
+}
+
+Result<Network> Network::StartAny(const NetworkOptions& options, Deadline deadline) {
+  if (options.isolated || options.only == NetworkBackend::kSlirp) {
+    return StartSlirp(options, deadline);
+  }
   Result<Network> passt = StartPasst(options, deadline);
   if (passt || options.only == NetworkBackend::kPasst) return passt;
   Result<Network> slirp = StartSlirp(options, deadline);

@@ -10,9 +10,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/time.h"
 #include "jail/jail.h"
+#include "net/control.h"
 #include "net/denials.h"
 #include "net/policy.h"
 #include "pyro/result.h"
@@ -43,6 +45,12 @@ struct NetworkOptions {
   vmm::FrameForm form = vmm::FrameForm::kStream;  // Of the card's socket.
   Policy policy;
   std::optional<NetworkBackend> only;  // Do not fall back to another.
+  // Connections to these go to the proxy, over this socket of packets: see net/control.h. Borrowed;
+  // -1: there is no proxy.
+  std::vector<ServedHost> served;
+  int proxy = -1;
+  // Nothing else is reached: no process of the network can connect.
+  bool isolated = false;
 };
 
 // Running processes; destroying it ends them. They also end with the machine, and when the starting
@@ -91,10 +99,12 @@ class Network {
         gate_(std::move(gate)),
         passt_(std::move(passt)) {}
 
+  static Result<Network> StartAny(const NetworkOptions& options, Deadline deadline);
   static Result<Network> StartPasst(const NetworkOptions& options, Deadline deadline);
   static Result<Network> StartSlirp(const NetworkOptions& options, Deadline deadline);
 
   GuestNetwork guest_;
+  std::vector<ServedHost> served_;
   NetworkBackend backend_;
   std::string fallback_reason_;
   sys::UniqueFd card_;

@@ -75,6 +75,19 @@ constexpr struct {
      "names come from the resolver of the guest alone, over UDP"},
     {Reason::kProtocol, "protocol", "no rule can judge fragments and this protocol"},
     {Reason::kUnknownFlow, "unknown_flow", "the beginning of the connection was not seen"},
+    {Reason::kSecretElsewhere, "secret_elsewhere",
+     "the request has the placeholder of a secret that is for another host"},
+    {Reason::kSecretPlain, "secret_plain",
+     "a secret leaves over TLS alone, and this is plain HTTP"},
+    {Reason::kSecretPlace, "secret_place",
+     "a secret is put into values of header fields alone, and the request has it elsewhere"},
+    {Reason::kSecretBody, "secret_body",
+     "a secret is not put into bodies: the server got the placeholder"},
+    {Reason::kNotTrusted, "not_trusted",
+     "the program ended the connection when it saw pyro's certificate: it trusts others alone"},
+    {Reason::kNotHttp, "not_http", "the proxy of secrets and downloads speaks HTTP/1.1 alone"},
+    {Reason::kUpstream, "upstream",
+     "this host does not trust the server's certificate, or may not reach its address"},
 };
 
 constexpr AddressRange kPrivate[] = {

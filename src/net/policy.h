@@ -72,6 +72,14 @@ enum class Reason {
   kOtherResolver,  // Names come from the guest's resolver alone, over UDP, as addresses.
   kProtocol,       // Fragments and protocols that no rule can judge.
   kUnknownFlow,    // Of a connection whose beginning was not seen.
+  // Of the proxy, about hosts that it serves.
+  kSecretElsewhere,  // A request has the placeholder of a secret that is for another host.
+  kSecretPlain,      // A request without TLS has one.
+  kSecretPlace,      // One is not in a value of a field of the head.
+  kSecretBody,       // A body has one, and was passed on as it is.
+  kNotTrusted,       // A program does not take the guest's own authority.
+  kNotHttp,          // It is no HTTP/1.1.
+  kUpstream,         // The host does not trust the server, or may not reach its address.
 };
 std::string_view Name(Reason reason);      // "not_allowed"; "" for kNone.
 std::string_view Sentence(Reason reason);  // For people, without a dot at its end.

@@ -147,7 +147,7 @@ TEST(PolicyTest, LocalIsPrivateOrOfTheHost) {
 }
 
 TEST(PolicyTest, EachReasonHasANameAndASentence) {
-  for (int i = 1; i <= static_cast<int>(Reason::kUnknownFlow); ++i) {
+  for (int i = 1; i <= static_cast<int>(Reason::kUpstream); ++i) {
     const auto reason = static_cast<Reason>(i);
     EXPECT_EQ(ParseReason(Name(reason)), reason);
     EXPECT_FALSE(Sentence(reason).empty());

@@ -1,15 +1,20 @@
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <random>
+#include <vector>
 
 #include "base/try.h"
+#include "jail/jail.h"
 #include "net/egress.h"
 #include "net/frame_end.h"
 #include "net/frames.h"
 #include "net/gate.h"
 #include "net/gate_control.h"
+#include "net/served_stack.h"
 #include "sys/errno_error.h"
 
 namespace pyro::net {
@@ -17,6 +22,7 @@ namespace {
 
 // Beyond this, frames to a guest that does not read are dropped, as a full wire would.
 constexpr std::size_t kMaxWaiting = 1024 * 1024;
+constexpr std::uint32_t kLongestPollMs = 60 * 1000;
 
 class RelaySink : public FrameSink {
  public:
@@ -25,6 +31,11 @@ class RelaySink : public FrameSink {
     if (guest_.pending() < kMaxWaiting) AppendFrame(guest_.output(), frame);
   }
   void ToOutside(Frame frame) override { AppendFrame(outside_.output(), frame); }
+  void ToServed(Frame frame) override {
+    if (served) served->Input(frame);
+  }
+
+  std::unique_ptr<ServedStack> served;
 
  private:
   FrameEnd& guest_;
@@ -53,24 +64,40 @@ short Wanted(const FrameEnd& from, const FrameEnd& to) {
 
 }  // namespace
 
-Status RunRelay(int guest_fd, vmm::FrameForm form, int outside_fd, int control_fd) {
-  FrameEnd guest(guest_fd, form);
-  FrameEnd outside(outside_fd, vmm::FrameForm::kStream);
+Status RunRelay(const GateFds& fds, vmm::FrameForm form) {
+  FrameEnd guest(fds.guest, form);
+  FrameEnd outside(fds.outside, vmm::FrameForm::kStream);
   RelaySink sink(guest, outside);
   Egress egress(sink, std::random_device()());
-  GateControl control(control_fd, egress);
+  GateControl control(fds.control, egress);
   PYRO_RETURN_IF_ERROR(control.AwaitPolicy());
+  if (fds.proxy >= 0) {
+    PYRO_ASSIGN_OR_RETURN(
+        sink.served,
+        ServedStack::Make(fds.proxy, egress.served(), jail::kJailMemory, [&egress](Frame frame) {
+          egress.FromOutside(frame, std::chrono::steady_clock::now());
+        }));
+  }
+  std::vector<pollfd> entries;
   FrameReader leaving;
   FrameReader arriving;
   SocketState state = SocketState::kOpen;
   while (state == SocketState::kOpen) {
-    pollfd entries[] = {{.fd = guest_fd, .events = Wanted(guest, outside), .revents = 0},
-                        {.fd = outside_fd, .events = Wanted(outside, guest), .revents = 0},
-                        {.fd = control_fd, .events = POLLIN, .revents = 0}};
-    if (::poll(entries, 3, control.PollTimeout()) < 0) {
+    entries = {{.fd = fds.guest, .events = Wanted(guest, outside), .revents = 0},
+               {.fd = fds.outside, .events = Wanted(outside, guest), .revents = 0},
+               {.fd = fds.control, .events = POLLIN, .revents = 0}};
+    std::uint32_t timeout = kLongestPollMs;
+    if (const int telling = control.PollTimeout(); telling >= 0) {
+      timeout = std::min(timeout, static_cast<std::uint32_t>(telling));
+    }
+    if (sink.served) sink.served->Fill(entries, timeout);
+    const int ready =
+        ::poll(entries.data(), entries.size(), static_cast<int>(std::min(timeout, kLongestPollMs)));
+    if (ready < 0) {
       if (errno == EINTR) continue;
       return sys::ErrnoError(errno, "poll");
     }
+    if (sink.served) sink.served->Serve(entries, false);
     const bool guest_gone = (entries[0].revents & (POLLHUP | POLLERR)) != 0;
     const bool outside_gone = (entries[1].revents & (POLLHUP | POLLERR)) != 0;
     if (entries[2].revents != 0) PYRO_RETURN_IF_ERROR(control.Take(state));

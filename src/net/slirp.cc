@@ -10,12 +10,15 @@
 #include <vector>
 
 #include "base/try.h"
+#include "jail/jail.h"
 #include "net/addresses.h"
 #include "net/egress.h"
 #include "net/frame_end.h"
 #include "net/frames.h"
 #include "net/gate.h"
 #include "net/gate_control.h"
+#include "net/served_stack.h"
+#include "net/slirp_host.h"
 #include "sys/errno_error.h"
 
 namespace pyro::net {
@@ -25,7 +28,6 @@ namespace {
 // them again.
 constexpr std::size_t kMaxPending = 1024 * 1024;
 
-// libslirp's callbacks and the descriptors that it watches. One per process.
 struct Loop : FrameSink {
   Loop(int guest_fd, vmm::FrameForm form)
       : guest(guest_fd, form), egress(*this, std::random_device()()) {}
@@ -33,56 +35,17 @@ struct Loop : FrameSink {
   void ToGuest(Frame frame) override {
     if (guest.pending() < kMaxPending) AppendFrame(guest.output(), frame);
   }
-  void ToOutside(Frame frame) override {
-    slirp_input(slirp, frame.data(), static_cast<int>(frame.size()));
+  void ToOutside(Frame frame) override { outside->Input(frame); }
+  void ToServed(Frame frame) override {
+    if (served) served->Input(frame);
   }
 
   FrameEnd guest;
   Egress egress;
-  Slirp* slirp = nullptr;
+  std::unique_ptr<SlirpHost> outside;
+  std::unique_ptr<ServedStack> served;
   std::vector<pollfd> polls;
 };
-
-ssize_t SendPacket(const void* bytes, std::size_t size, void* opaque) {
-  static_cast<Loop*>(opaque)->egress.FromOutside(
-      Frame(static_cast<const std::uint8_t*>(bytes), size), std::chrono::steady_clock::now());
-  return static_cast<ssize_t>(size);
-}
-
-std::int64_t ClockNs(void*) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-// Timers serve IPv6 router advertisements only, and IPv6 is off.
-void* NewTimer(SlirpTimerCb, void*, void*) { return nullptr; }
-void FreeTimer(void*, void*) {}
-void SetTimer(void*, std::int64_t, void*) {}
-void GuestError(const char*, void*) {}
-void IgnoreDescriptor(int, void*) {}
-void Notify(void*) {}
-
-int AddPoll(int fd, int events, void* opaque) {
-  auto* loop = static_cast<Loop*>(opaque);
-  short wanted = 0;
-  if ((events & SLIRP_POLL_IN) != 0) wanted |= POLLIN;
-  if ((events & SLIRP_POLL_OUT) != 0) wanted |= POLLOUT;
-  if ((events & SLIRP_POLL_PRI) != 0) wanted |= POLLPRI;
-  loop->polls.push_back({.fd = fd, .events = wanted, .revents = 0});
-  return static_cast<int>(loop->polls.size()) - 1;
-}
-
-int GetEvents(int index, void* opaque) {
-  const short seen = static_cast<Loop*>(opaque)->polls[static_cast<std::size_t>(index)].revents;
-  int events = 0;
-  if ((seen & POLLIN) != 0) events |= SLIRP_POLL_IN;
-  if ((seen & POLLOUT) != 0) events |= SLIRP_POLL_OUT;
-  if ((seen & POLLPRI) != 0) events |= SLIRP_POLL_PRI;
-  if ((seen & POLLERR) != 0) events |= SLIRP_POLL_ERR;
-  if ((seen & POLLHUP) != 0) events |= SLIRP_POLL_HUP;
-  return events;
-}
 
 in_addr Address(Ipv4 address) { return in_addr{.s_addr = htonl(address)}; }
 
@@ -101,20 +64,6 @@ SlirpConfig Config() {
   return config;
 }
 
-SlirpCb Callbacks() {
-  SlirpCb callbacks = {};
-  callbacks.send_packet = SendPacket;
-  callbacks.guest_error = GuestError;
-  callbacks.clock_get_ns = ClockNs;
-  callbacks.timer_new = NewTimer;
-  callbacks.timer_free = FreeTimer;
-  callbacks.timer_mod = SetTimer;
-  callbacks.register_poll_fd = IgnoreDescriptor;
-  callbacks.unregister_poll_fd = IgnoreDescriptor;
-  callbacks.notify = Notify;
-  return callbacks;
-}
-
 Status TakeFrames(Loop& loop, FrameReader& reader, SocketState& state) {
   PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, loop.guest.Read(state));
   reader.Feed(bytes);
@@ -128,16 +77,18 @@ Status TakeFrames(Loop& loop, FrameReader& reader, SocketState& state) {
 
 }  // namespace
 
-Status RunSlirp(int guest_fd, vmm::FrameForm form, int control_fd) {
-  Loop loop(guest_fd, form);
-  GateControl control(control_fd, loop.egress);
+Status RunSlirp(const GateFds& fds, vmm::FrameForm form) {
+  Loop loop(fds.guest, form);
+  GateControl control(fds.control, loop.egress);
   PYRO_RETURN_IF_ERROR(control.AwaitPolicy());
-  const SlirpConfig config = Config();
-  const SlirpCb callbacks = Callbacks();
-  const std::unique_ptr<Slirp, void (*)(Slirp*)> slirp(slirp_new(&config, &callbacks, &loop),
-                                                       slirp_cleanup);
-  if (!slirp) return MakeError(ErrorCode::kInternal, "libslirp does not start");
-  loop.slirp = slirp.get();
+  const auto deliver = [&loop](Frame frame) {
+    loop.egress.FromOutside(frame, std::chrono::steady_clock::now());
+  };
+  PYRO_ASSIGN_OR_RETURN(loop.outside, SlirpHost::Make(Config(), deliver));
+  if (fds.proxy >= 0) {
+    PYRO_ASSIGN_OR_RETURN(loop.served, ServedStack::Make(fds.proxy, loop.egress.served(),
+                                                         jail::kJailMemory, deliver));
+  }
   FrameReader reader;
   SocketState state = SocketState::kOpen;
   while (state == SocketState::kOpen) {
@@ -145,19 +96,21 @@ Status RunSlirp(int guest_fd, vmm::FrameForm form, int control_fd) {
     const bool writing = loop.guest.pending() > 0;
     // If a guest does not take its answers, its frames are not read.
     const int wanted = (writing ? POLLOUT : 0) | (loop.guest.pending() < kMaxPending ? POLLIN : 0);
-    loop.polls.push_back({.fd = guest_fd, .events = static_cast<short>(wanted), .revents = 0});
-    loop.polls.push_back({.fd = control_fd, .events = POLLIN, .revents = 0});
+    loop.polls.push_back({.fd = fds.guest, .events = static_cast<short>(wanted), .revents = 0});
+    loop.polls.push_back({.fd = fds.control, .events = POLLIN, .revents = 0});
     std::uint32_t timeout = 60 * 1000;
     if (const int telling = control.PollTimeout(); telling >= 0) {
       timeout = std::min(timeout, static_cast<std::uint32_t>(telling));
     }
-    slirp_pollfds_fill(slirp.get(), &timeout, AddPoll, &loop);
+    loop.outside->Fill(loop.polls, timeout);
+    if (loop.served) loop.served->Fill(loop.polls, timeout);
     const int ready = ::poll(loop.polls.data(), loop.polls.size(),
                              static_cast<int>(std::min<std::uint32_t>(timeout, 60 * 1000)));
     if (ready < 0 && errno != EINTR) return sys::ErrnoError(errno, "poll");
     const short seen = ready > 0 ? loop.polls[0].revents : short{0};
     const bool told = ready > 0 && loop.polls[1].revents != 0;
-    slirp_pollfds_poll(slirp.get(), ready < 0 ? 1 : 0, GetEvents, &loop);
+    loop.outside->Serve(loop.polls, ready < 0);
+    if (loop.served) loop.served->Serve(loop.polls, ready < 0);
     if (told) PYRO_RETURN_IF_ERROR(control.Take(state));
     if ((seen & POLLIN) != 0) PYRO_RETURN_IF_ERROR(TakeFrames(loop, reader, state));
     // First: the command that a refusal ends must not be over before it is told.

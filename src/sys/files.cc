@@ -151,13 +151,21 @@ Result<Pipe> MakePipe() {
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-Result<SocketPair> MakeSocketPair() {
+namespace {
+
+Result<SocketPair> MakePair(int type) {
   int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0) {
     return ErrnoError(errno, "socketpair");
   }
   return SocketPair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
+
+}  // namespace
+
+Result<SocketPair> MakeSocketPair() { return MakePair(SOCK_STREAM); }
+
+Result<SocketPair> MakePacketPair() { return MakePair(SOCK_SEQPACKET); }
 
 Status SetNonBlocking(int fd) {
   int on = 1;

@@ -61,6 +61,8 @@ struct SocketPair {
 };
 // AF_UNIX stream.
 Result<SocketPair> MakeSocketPair();
+// The same, keeping packets apart.
+Result<SocketPair> MakePacketPair();
 
 Status SetNonBlocking(int fd);
 

@@ -43,6 +43,7 @@ class CountingSink : public FrameSink {
     last.assign(frame.begin(), frame.end());
     ++count;
   }
+  void ToServed(Frame) override {}
   std::vector<std::uint8_t> last;
   int count = 0;
 };
@@ -144,12 +145,14 @@ Carried MeasureThroughput(const char* rules) {
   Pair guest(SOCK_STREAM);
   Pair outside(SOCK_STREAM);
   Pair control(SOCK_SEQPACKET);
-  const std::string orders = FormatGateOrders({*Policy::Parse(rules), LocalNetworks()});
+  const std::string orders = FormatGateOrders({*Policy::Parse(rules), LocalNetworks(), {}});
   PYRO_CHECK(::send(control.ours.get(), orders.data(), orders.size(), 0) > 0);
   double cpu = 0;
   std::thread gate([&] {
-    static_cast<void>(RunRelay(guest.theirs.get(), vmm::FrameForm::kStream, outside.theirs.get(),
-                               control.theirs.get()));
+    static_cast<void>(RunRelay({.control = control.theirs.get(),
+                                .guest = guest.theirs.get(),
+                                .outside = outside.theirs.get()},
+                               vmm::FrameForm::kStream));
     timespec used{};
     PYRO_CHECK(::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
     cpu = static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;

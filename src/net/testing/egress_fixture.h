@@ -28,6 +28,7 @@ class EgressTest : public testing::Test, protected FrameSink {
  protected:
   void ToGuest(Frame frame) override { to_guest_.emplace_back(frame.begin(), frame.end()); }
   void ToOutside(Frame frame) override { to_outside_.emplace_back(frame.begin(), frame.end()); }
+  void ToServed(Frame frame) override { to_served_.emplace_back(frame.begin(), frame.end()); }
 
   void Use(std::string_view text) {
     auto policy = Policy::Parse(text);

@@ -1,0 +1,49 @@
+// What the supervisor gives the proxy at its start, one JSON object over a pipe: nothing of it is in
+// arguments, in the environment or on a disk. And what the proxy says back, one JSON object in each
+// packet.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/secret.h"
+#include "net/control.h"
+#include "net/denials.h"
+#include "proxy/secret.h"
+#include "pyro/result.h"
+
+namespace pyro::proxy {
+
+struct ProxyConfig {
+  std::vector<SecretValue> secrets;
+  net::GateOrders orders;  // As the gate has them.
+  std::string trust;       // Certificates of authorities, in PEM.
+};
+
+inline constexpr std::size_t kMaxTrustBytes = 4 * 1024 * 1024;
+inline constexpr std::size_t kMaxProxyConfigBytes = 12 * 1024 * 1024;
+
+std::string FormatProxyConfig(const ProxyConfig& config);
+// kProtocol, kInvalidArgument.
+Result<ProxyConfig> ParseProxyConfig(std::string_view text);
+
+// For the heads of requests. kInvalidArgument: a value that no field of a head may have, or a host
+// without a port.
+Result<std::vector<Secret>> ToSecrets(const std::vector<SecretValue>& values);
+
+// It takes connections; the certificate in PEM is what the guest must trust.
+struct ProxyReady {
+  std::string certificate;
+};
+using ProxySays = std::variant<ProxyReady, net::Denial>;
+
+inline constexpr std::size_t kMaxSaysBytes = 16 * 1024;
+
+std::string FormatReady(const ProxyReady& ready);
+// A denial is as net::FormatDenial() writes it. kProtocol.
+Result<ProxySays> ParseProxySays(std::string_view text);
+
+}  // namespace pyro::proxy

@@ -1,0 +1,59 @@
+// The proxy of one guest, as a process in a jail of its own: see server.h.
+
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "jail/jail.h"
+#include "proxy/config.h"
+#include "pyro/result.h"
+#include "sys/unique_fd.h"
+
+namespace pyro::proxy {
+
+struct ProxyOptions {
+  std::filesystem::path program;  // pyro-proxy.
+  std::string identity;           // As of net::NetworkOptions.
+  ProxyConfig config;             // Without `trust`, which is read from this host.
+};
+
+// A running process; destroying it ends it. It also ends when the starting thread dies. Not
+// thread-safe.
+class Proxy {
+ public:
+  // Returns once it takes connections. kMissingTool: no bwrap, no pyro-proxy. kInvalidArgument: a
+  // value that cannot be in a head of HTTP. kUnavailable: the message has its words.
+  static Result<Proxy> Start(ProxyOptions options, Deadline deadline);
+
+  // For NetworkOptions::proxy. Borrowed.
+  int gate_socket() const { return gate_.get(); }
+  void CloseGateSocket() { gate_.Reset(); }
+
+  // What the guest must trust, one certificate in PEM.
+  const std::string& certificate() const { return certificate_; }
+
+  // As those of net::Network.
+  int denials_fd() const { return control_.get(); }
+  Result<std::optional<net::Denial>> ReadDenial();
+
+  pid_t pid() const { return process_.jail_pid(); }
+
+ private:
+  Proxy(sys::UniqueFd control, sys::UniqueFd gate, jail::JailedProcess process)
+      : control_(std::move(control)), gate_(std::move(gate)), process_(std::move(process)) {}
+
+  sys::UniqueFd control_;
+  sys::UniqueFd gate_;
+  jail::JailedProcess process_;
+  std::string certificate_;
+};
+
+// The authorities that this host trusts, in PEM: its own file and the one that SSL_CERT_FILE names.
+// kMissingTool: it has none.
+Result<std::string> TrustOfHost();
+
+}  // namespace pyro::proxy
