@@ -10,7 +10,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = pathlib.Path(__file__).resolve().parent
-PROGRAMS = ["pyro", "pyro-supervisor", "pyro-agent", "pyro-net"]
+PROGRAMS = ["pyro", "pyro-supervisor", "pyro-agent", "pyro-net", "pyro-proxy"]
 
 
 class BuildWithCMake(build_ext):

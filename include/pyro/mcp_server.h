@@ -36,6 +36,8 @@ struct McpOptions {
   // kMaxSpares, once it is installed and a client is there. They end with the server, even if it is
   // killed. Each is started only while the host has twice its memory available.
   std::int64_t spares = 1;
+  // As VmOptions::secrets: calls that make guests may name them, and no others.
+  std::vector<std::string> secrets = {};
 };
 
 struct McpHttpOptions {

@@ -101,6 +101,7 @@ struct TaskInfo {
   std::int64_t ttl_seconds = 0;
   bool network_enabled = false;
   std::vector<std::string> network_rules;  // As in VmInfo.
+  std::vector<std::string> secrets;        // As in VmInfo.
   bool allow_host_compat = false;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;

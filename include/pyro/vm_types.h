@@ -46,6 +46,12 @@ struct VmOptions {
   std::vector<std::string> deny = {};  // The same; they go first.
   // A file with such rules, lines of "allow HOST[:PORT]" and "deny HOST[:PORT]".
   std::string network_policy = {};
+  // Secrets that stay outside of the guest: "NAME=env:VARIABLE for HOST[:PORT],…" or
+  // "NAME=file:PATH for …"; port 443 if none is said. The guest has a variable NAME with a
+  // placeholder, and the value takes its place in fields of HTTPS requests to these hosts alone.
+  // Without `network` and `allow`, the guest reaches these hosts and nothing else. The place is
+  // stored and read at each start of the guest.
+  std::vector<std::string> secrets = {};
   // Weakens isolation: if no guest can start, the command runs on this host, in a bubblewrap jail.
   bool allow_host_compat = false;
   // Empty: as PYRO_MACHINE says, or else the configuration, or else kAuto.
@@ -159,6 +165,7 @@ struct VmInfo {
   std::int64_t ttl_seconds = 0;
   bool network_enabled = false;
   std::vector<std::string> network_rules;  // Such as "allow registry.example:443".
+  std::vector<std::string> secrets;        // As in VmOptions, without a value.
   bool allow_host_compat = false;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;

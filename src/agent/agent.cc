@@ -202,10 +202,22 @@ Status Agent::Flush() {
   }
 }
 
+Status Agent::Setup(const wire::GuestSetup& setup) {
+  PYRO_RETURN_IF_ERROR(options_.setup(setup));
+  trust_ = Trust(setup.certificate);
+  variables_ = trust_.Variables();
+  for (const auto& [name, value] : setup.variables) variables_[name] = value;
+  return OkStatus();
+}
+
 Status Agent::Start(std::uint32_t channel, const wire::Exec& exec) {
-  const Command::Place place = {*options_.trees, options_.limits, *sync_,
+  const Command::Place place = {*options_.trees,
+                                options_.limits,
+                                *sync_,
                                 options_.file_program.get(),
-                                options_.data_disk ? options_.data_disk() : -1};
+                                options_.data_disk ? options_.data_disk() : -1,
+                                variables_};
+  trust_.Refresh();
   PYRO_ASSIGN_OR_RETURN(auto command, Command::Start(channel, exec, place));
   commands_[channel] = std::move(command);
   return OkStatus();

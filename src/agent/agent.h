@@ -21,6 +21,7 @@
 #include "agent/disk_sync.h"
 #include "agent/process_tree.h"
 #include "agent/session.h"
+#include "agent/trust.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
 
@@ -65,7 +66,7 @@ class Agent : private Guest {
   Agent(AgentOptions options, sys::UniqueFd signals, std::unique_ptr<DiskSync> sync,
         std::unique_ptr<Answers> answers);
 
-  Status Setup(const wire::GuestSetup& setup) override { return options_.setup(setup); }
+  Status Setup(const wire::GuestSetup& setup) override;
   void SetClock(std::int64_t wall_clock_ns) override {
     if (options_.set_clock) options_.set_clock(wall_clock_ns);
   }
@@ -94,7 +95,9 @@ class Agent : private Guest {
   std::vector<std::unique_ptr<ProcessTree>> remnants_;  // Trees whose command is over.
   std::vector<pollfd> polls_;
   std::vector<char> buffer_;
-  bool host_absent_ = false;  // The port said so; ask again a little later.
+  Trust trust_;
+  std::map<std::string, std::string> variables_;  // Of every command.
+  bool host_absent_ = false;                      // The port said so; ask again a little later.
 };
 
 }  // namespace pyro::agent

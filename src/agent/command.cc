@@ -128,8 +128,8 @@ std::string_view ImageShell() {
   return wire::kShells.back();
 }
 
-std::vector<std::string> CommandEnvironment(const wire::Exec& exec,
-                                            const std::optional<User>& user) {
+std::vector<std::string> CommandEnvironment(const wire::Exec& exec, const std::optional<User>& user,
+                                            const std::map<std::string, std::string>& of_guest) {
   std::map<std::string, std::string> variables = {
       {"HOME", "/root"},
       {"LANG", "C.UTF-8"},
@@ -151,6 +151,7 @@ std::vector<std::string> CommandEnvironment(const wire::Exec& exec,
     variables["GIT_CONFIG_KEY_0"] = "safe.directory";
     variables["GIT_CONFIG_VALUE_0"] = "*";
   }
+  for (const auto& [name, value] : of_guest) variables[name] = value;
   for (const auto& [name, value] : exec.env) variables[name] = value;
   std::vector<std::string> env;
   env.reserve(variables.size());
@@ -191,7 +192,7 @@ Result<std::unique_ptr<Command>> Command::Start(std::uint32_t channel, const wir
   sys::SpawnOptions options;
   options.argv = exec.argv;
   if (exec.file) PYRO_RETURN_IF_ERROR(ReadyFileProgram(*exec.file, place, !user, options));
-  options.env = CommandEnvironment(exec, user);
+  options.env = CommandEnvironment(exec, user, place.variables);
   options.stdin_fd = std::move(in->read);
   options.stdout_fd = std::move(out->write);
   options.stderr_fd = std::move(err->write);

@@ -29,10 +29,11 @@ namespace pyro::agent {
 // The first of wire::kShells that this root file system has.
 std::string_view ImageShell();
 
-// The environment that a command of that user sees: defaults, and `exec.env` over them, as
-// NAME=value. `user`: empty for the agent's own, root.
-std::vector<std::string> CommandEnvironment(const wire::Exec& exec,
-                                            const std::optional<User>& user = {});
+// The environment that a command of that user sees: defaults, `of_guest` over them, and `exec.env`
+// over these, as NAME=value. `user`: empty for the agent's own, root.
+std::vector<std::string> CommandEnvironment(
+    const wire::Exec& exec, const std::optional<User>& user = {},
+    const std::map<std::string, std::string>& of_guest = {});
 
 // Moves bytes between the pipes and the session without ever waiting. Not thread-safe.
 class Command {
@@ -46,6 +47,8 @@ class Command {
     DiskSync& sync;    // Of commands that ask for it; outlives them.
     int file_program;  // Borrowed, open: carries out operations on files. -1: there is none.
     int data_disk;     // Borrowed: its own directory, for those operations. -1: there is none.
+    // Of every command, unless it says otherwise.
+    const std::map<std::string, std::string>& variables;
   };
 
   // See Guest::Start(). A command that could not be started leaves no process and no descriptor.

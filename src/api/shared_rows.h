@@ -104,6 +104,20 @@ constexpr Field NetworkPolicyRow() {
 }
 
 template <typename Owner>
+constexpr Field SecretsRow() {
+  return Row<Owner, &Owner::secrets>(
+             "secrets", "Put NAME=env:VAR or NAME=file:PATH into requests to HOST alone")
+      .Option("secret")
+      .Named("FROM --for HOST")
+      .NotForModels();
+}
+
+template <typename Owner>
+constexpr Field KeptSecretsRow() {
+  return Row<Owner, &Owner::secrets>("secrets", "Where its secrets are and for whom; no value");
+}
+
+template <typename Owner>
 constexpr Field NetworkRulesRow() {
   return Row<Owner, &Owner::network_rules>("network_rules",
                                            "What it may reach, a rule each; empty: the outside");

@@ -120,6 +120,7 @@ constexpr Field kVmOptions[] = {
     AllowRow<VmOptions>(),
     DenyRow<VmOptions>(),
     NetworkPolicyRow<VmOptions>(),
+    SecretsRow<VmOptions>(),
     Row<VmOptions, &VmOptions::machine>("machine",
                                         "What runs the guest; usermode has a thinner wall")
         .ForModels("Only if asked for."),
@@ -190,6 +191,7 @@ constexpr Field kVmInfo[] = {
         .Of(Unit::kSeconds),
     Row<VmInfo, &VmInfo::network_enabled>("network_enabled", "It can reach the outside"),
     NetworkRulesRow<VmInfo>(),
+    KeptSecretsRow<VmInfo>(),
     Row<VmInfo, &VmInfo::allow_host_compat>("allow_host_compat",
                                             "If no guest can start, it runs on this host"),
     Row<VmInfo, &VmInfo::execution_mode>("execution_mode",

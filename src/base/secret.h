@@ -5,8 +5,10 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "base/fields.h"
+#include "pyro/result.h"
 
 namespace pyro {
 
@@ -29,5 +31,9 @@ inline constexpr Field kSecretValueFields[] = {
     Row<SecretValue, &SecretValue::value>("value").To(kMaxSecretBytes),
     Row<SecretValue, &SecretValue::hosts>("hosts").To(kMaxSecretHostsBytes),
 };
+
+// kInvalidArgument: no field of a head of HTTP may have it, or it is too short to be hidden. The
+// message does not have it.
+Status CheckSecretValue(std::string_view name, std::string_view value);
 
 }  // namespace pyro

@@ -11,6 +11,7 @@
 #include "engine/explain.h"
 #include "engine/machine.h"
 #include "engine/network_rules.h"
+#include "engine/secrets.h"
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
 #include "state/instance/task_variables.h"
@@ -80,6 +81,7 @@ VmInfo DescribeVm(const InstanceRecord& vm) {
   info.vm_id = vm.id.str();
   info.network_enabled = vm.network;
   info.network_rules = DescribeNetworkRules(vm.network_rules);
+  info.secrets = DescribeSecrets(vm.secret_refs);
   info.machine = MachineOf(vm);
   return info;
 }
@@ -91,6 +93,7 @@ Result<TaskInfo> DescribeTask(const Context& context, Registry& registry,
   info.task_id = task.id.str();
   info.network_enabled = task.network;
   info.network_rules = DescribeNetworkRules(task.network_rules);
+  info.secrets = DescribeSecrets(task.secret_refs);
   info.machine = MachineOf(task);
   if (task.state == InstanceState::kStarted &&
       state::IsStarving(state::InstanceDirectory(context.state, task.id))) {

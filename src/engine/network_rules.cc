@@ -22,6 +22,10 @@
 namespace pyro::engine {
 namespace {
 
+bool HasNetworkRules(const VmOptions& options) {
+  return !options.allow.empty() || !options.deny.empty() || !options.network_policy.empty();
+}
+
 Result<net::Presets> ReadPresets() {
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path file, NetworkPresets());
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadFile(file, net::kMaxPresetsBytes));
@@ -102,8 +106,8 @@ Result<net::Policy> PolicyOf(const std::vector<std::string>& allow,
 
 }  // namespace
 
-bool HasNetworkRules(const VmOptions& options) {
-  return !options.allow.empty() || !options.deny.empty() || !options.network_policy.empty();
+bool NeedsOwnNetwork(const VmOptions& options) {
+  return HasNetworkRules(options) || !options.secrets.empty();
 }
 
 Status ResolveNetworkRules(VmOptions& options) {

@@ -17,7 +17,8 @@ namespace pyro::engine {
 // allow_host_compat with rules, which nothing would hold on the host.
 Status ResolveNetworkRules(VmOptions& options);
 
-bool HasNetworkRules(const VmOptions& options);
+// Its network differs from that of a spare.
+bool NeedsOwnNetwork(const VmOptions& options);
 
 // Of resolved options: lines of a net::Policy, as they are stored.
 std::string NetworkRulesText(const VmOptions& options);

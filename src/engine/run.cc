@@ -24,6 +24,7 @@
 #include "engine/local_engine.h"
 #include "engine/network_rules.h"
 #include "engine/requests.h"
+#include "engine/secrets.h"
 #include "engine/session/guest_command.h"
 #include "state/instance/instance_directory.h"
 #include "state/journal/journal.h"
@@ -44,9 +45,11 @@ class OwnedVm {
     state::InstanceSpec spec = MakeSpec(InstanceKind::kVm, options, parts.environment.digest);
     spec.owner = state::InstanceOwner::kRun;
     spec.machine = NameOf(parts.machine);
+    PYRO_ASSIGN_OR_RETURN(std::vector<SecretValue> secrets, ReadSecretValues(spec.secret_refs));
     PYRO_ASSIGN_OR_RETURN(NewInstance vm,
                           CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
     wire::SupervisorConfig config = SupervisorOf(context, vm.record);
+    config.secrets = std::move(secrets);
     // Without it, the guest also starts, only slower.
     if (auto blank = BlankDisk(context)) config.blank_disk = std::move(*blank);
     if (Status status = StartSupervisor(context, parts, std::move(config), vm.lock); !status) {
@@ -82,8 +85,8 @@ enum class Source { kSpareOrNew, kNew };
 Result<OwnedVm> FindOrStartVm(const Context& context, const VmOptions& options, Source source,
                               const GuestParts& parts, const CallIo& io, const Stopwatch& watch,
                               Timings& timings) {
-  // A spare's network has no rules.
-  if (source == Source::kSpareOrNew && !HasNetworkRules(options)) {
+  // A spare's network has no rules, and no secrets.
+  if (source == Source::kSpareOrNew && !NeedsOwnNetwork(options)) {
     if (std::optional<VmOfASpare> spare = TakeSpare(context, parts, options)) {
       timings.prepared_ms = timings.supervised_ms = watch.Now();
       return OwnedVm(std::move(spare->link), std::move(spare->directory));
@@ -121,6 +124,7 @@ Result<ExecResult> RunInGuest(const Context& context, const AskedRun& asked, Sou
   const Stopwatch watch;
   VmOptions options = asked.options;
   PYRO_RETURN_IF_ERROR(ResolveNetworkRules(options));
+  PYRO_RETURN_IF_ERROR(ResolveSecrets(options));
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   PYRO_ASSIGN_OR_RETURN(image::InstalledEnvironment environment,
                         EnsureEnvironment(context, options.environment, io));

@@ -19,6 +19,7 @@
 #include "engine/local_engine.h"
 #include "engine/network_rules.h"
 #include "engine/requests.h"
+#include "engine/secrets.h"
 #include "engine/session/guest_command.h"
 #include "state/instance/instance_directory.h"
 #include "state/journal/journal.h"
@@ -69,6 +70,7 @@ Result<VmInfo> LocalEngine::CreateVm(const VmOptions& asked, const CallIo& io) {
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context_, asked));
   VmOptions options = asked;
   PYRO_RETURN_IF_ERROR(ResolveNetworkRules(options));
+  PYRO_RETURN_IF_ERROR(ResolveSecrets(options));
   auto environment = EnsureEnvironment(context_, options.environment, io);
   if (environment) options.environment = environment->name;
   const bool on_host =

@@ -86,6 +86,8 @@ constexpr struct {
     {Reason::kNotTrusted, "not_trusted",
      "the program ended the connection when it saw pyro's certificate: it trusts others alone"},
     {Reason::kNotHttp, "not_http", "the proxy of secrets and downloads speaks HTTP/1.1 alone"},
+    {Reason::kProxyEnded, "proxy_ended",
+     "the process that puts in secrets has ended: stop the guest and start it again"},
     {Reason::kUpstream, "upstream",
      "this host does not trust the server's certificate, or may not reach its address"},
 };

@@ -79,6 +79,7 @@ enum class Reason {
   kSecretBody,       // A body has one, and was passed on as it is.
   kNotTrusted,       // A program does not take the guest's own authority.
   kNotHttp,          // It is no HTTP/1.1.
+  kProxyEnded,       // The process of the proxy is gone.
   kUpstream,         // The host does not trust the server, or may not reach its address.
 };
 std::string_view Name(Reason reason);      // "not_allowed"; "" for kNone.

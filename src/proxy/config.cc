@@ -1,9 +1,6 @@
 #include "proxy/config.h"
 
-#include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -23,10 +20,6 @@ constexpr Field kConfigFields[] = {
     Row<Listed, &Listed::trust>("trust").To(kMaxTrustBytes),
     Row<Listed, &Listed::orders>("orders").To(net::kMaxControlBytes),
 };
-
-bool IsPrintable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
-}
 
 }  // namespace
 
@@ -49,15 +42,7 @@ Result<ProxyConfig> ParseProxyConfig(std::string_view text) {
 Result<std::vector<Secret>> ToSecrets(const std::vector<SecretValue>& values) {
   std::vector<Secret> secrets;
   for (const SecretValue& one : values) {
-    // The message must not have the value.
-    if (one.value.size() < kMinSecretBytes || !IsPrintable(one.value) || one.value.front() == ' ' ||
-        one.value.back() == ' ') {
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("the value of the secret {} cannot be in a head of HTTP",
-                                   Printable(one.name)),
-                       fmt::format("it must be {} to {} printable characters of ASCII on one line",
-                                   kMinSecretBytes, kMaxSecretBytes));
-    }
+    PYRO_RETURN_IF_ERROR(CheckSecretValue(one.name, one.value));
     Secret secret{one.name, one.placeholder, one.value, {}};
     for (const std::string_view host : Split(one.hosts, ' ')) {
       PYRO_ASSIGN_OR_RETURN(net::ServedHost served, net::ParseServedHost(host));

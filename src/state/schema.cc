@@ -119,6 +119,8 @@ ALTER TABLE instances ADD COLUMN timeout_seconds INTEGER CHECK (timeout_seconds 
 )sql",
     // Version 9: what a guest's network may reach.
     "ALTER TABLE instances ADD COLUMN network_rules TEXT NOT NULL DEFAULT ''",
+    // Version 10: where the secrets of a guest are.
+    "ALTER TABLE instances ADD COLUMN secret_refs TEXT NOT NULL DEFAULT ''",
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "state/testdata/schema_v6.h"
 #include "state/testdata/schema_v7.h"
 #include "state/testdata/schema_v8.h"
+#include "state/testdata/schema_v9.h"
 #include "sys/files.h"
 #include "sys/test_directory.h"
 
@@ -263,6 +264,29 @@ TEST(SchemaTest, VersionEightOpensAndTasksMayHaveNetworkRules) {
                               })
                   .ok());
   EXPECT_EQ(registry->Get(id)->network_rules, rules);
+}
+
+TEST(SchemaTest, VersionNineOpensAndTasksMayHaveSecrets) {
+  const sys::TestDirectory directory;
+  MakeRegistry(directory, {kSchemaV1, kSchemaV2, kSchemaV3, kSchemaV5, kSchemaV6, kSchemaV7,
+                           kSchemaV8, kSchemaV9});
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const auto tasks = registry->List(InstanceKind::kTask);
+  ASSERT_TRUE(tasks.ok()) << tasks.error().message;
+  for (const InstanceRecord& task : *tasks) EXPECT_EQ(task.secret_refs, "") << task.id.str();
+  EXPECT_EQ(tasks->back().network_rules, "allow registry.example:443\n");
+  const InstanceId id = tasks->back().id;
+  const std::string references = "TOKEN pyro-secret-1 api.example:443 env:TOKEN\n";
+  ASSERT_TRUE(registry
+                  ->Configure(id,
+                              [&](InstanceSpec& spec) {
+                                spec.secret_refs = references;
+                                return OkStatus();
+                              })
+                  .ok());
+  EXPECT_EQ(registry->Get(id)->secret_refs, references);
 }
 
 TEST(SchemaTest, LabelsThatAreNoneAreARowThatNoPyroWrites) {

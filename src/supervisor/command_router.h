@@ -24,9 +24,12 @@ namespace pyro::supervisor {
 
 class CommandRouter {
  public:
-  // All are borrowed. `journal` keeps the commands that ask for it; nullptr: there is none.
-  CommandRouter(CommandPorts& ports, Timers& timers, CommandJournal* journal = nullptr)
-      : place_{ports, timers, journal, [this](RoutedCommand& command) { GiveUp(command); }},
+  // All are borrowed. `journal` keeps the commands that ask for it; nullptr: there is none. `mask`:
+  // what their output must not have.
+  CommandRouter(CommandPorts& ports, Timers& timers, CommandJournal* journal = nullptr,
+                Mask mask = {})
+      : mask_(std::move(mask)),
+        place_{ports, timers, journal, mask_, [this](RoutedCommand& command) { GiveUp(command); }},
         questions_(ports, timers) {}
   CommandRouter(const CommandRouter&) = delete;
   CommandRouter& operator=(const CommandRouter&) = delete;
@@ -80,6 +83,7 @@ class CommandRouter {
   void GiveUp(RoutedCommand& command);
   void Finish(Commands::iterator command);
 
+  const Mask mask_;
   RoutedCommand::Place place_;
   Questions questions_;
   bool ready_ = false;

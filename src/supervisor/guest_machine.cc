@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -20,6 +21,28 @@ using std::chrono::seconds;
 
 constexpr seconds kGuestLaunchLimit{30};  // For QEMU to start and answer.
 constexpr int kDenialsAtOnce = 256;
+
+// The hosts that go through the proxy, each once.
+Result<std::vector<net::ServedHost>> ServedBy(const wire::SupervisorConfig& config) {
+  PYRO_ASSIGN_OR_RETURN(const std::vector<proxy::Secret> secrets, proxy::ToSecrets(config.secrets));
+  std::vector<net::ServedHost> served;
+  for (const proxy::Secret& secret : secrets) {
+    for (const net::ServedHost& host : secret.hosts) {
+      if (std::find(served.begin(), served.end(), host) == served.end()) served.push_back(host);
+    }
+  }
+  return served;
+}
+
+// Each allow rule is for a host and port of the proxy: nothing else needs a way out.
+bool IsServedAlone(const net::Policy& policy, const std::vector<net::ServedHost>& served) {
+  if (!policy.closed()) return false;
+  return std::all_of(policy.rules().begin(), policy.rules().end(), [&](const net::Rule& rule) {
+    const net::ServedHost host{rule.name, rule.port};
+    return !rule.allow || (rule.kind == net::Rule::Kind::kName &&
+                           std::find(served.begin(), served.end(), host) != served.end());
+  });
+}
 
 }  // namespace
 
@@ -62,14 +85,22 @@ Status GuestMachine::Launch(std::optional<vmm::FrozenGuest> from) {
 
 Status GuestMachine::StartNetwork(vmm::MachineSpec& spec) {
   PYRO_ASSIGN_OR_RETURN(net::Policy policy, net::Policy::Parse(network_rules_));
+  PYRO_ASSIGN_OR_RETURN(const std::vector<net::ServedHost> served, ServedBy(config_));
+  if (!served.empty()) PYRO_RETURN_IF_ERROR(StartProxy(policy, served));
+  // The rules of a task may change while its guest runs.
+  const bool isolated = config_.kind == wire::GuestKind::kVm && IsServedAlone(policy, served);
   PYRO_ASSIGN_OR_RETURN(net::Network network,
                         net::Network::Start({.gate = config_.net_program,
                                              .identity = config_.id,
                                              .form = vmm::FrameFormOf(spec.accelerator),
                                              .policy = std::move(policy),
-                                             .only = std::nullopt},
+                                             .only = std::nullopt,
+                                             .served = served,
+                                             .proxy = proxy_ ? proxy_->gate_socket() : -1,
+                                             .isolated = isolated},
                                             Deadline::After(kGuestLaunchLimit)));
   network_.emplace(std::move(network));
+  if (proxy_) proxy_->CloseGateSocket();
   spec.network = network_->TakeCard();
   boost::system::error_code error;
   denials_.assign(::fcntl(network_->denials_fd(), F_DUPFD_CLOEXEC, 3), error);
@@ -85,6 +116,46 @@ Status GuestMachine::SetNetworkRules(const std::string& rules) {
   return OkStatus();
 }
 
+Status GuestMachine::StartProxy(const net::Policy& policy,
+                                const std::vector<net::ServedHost>& served) {
+  proxy::ProxyOptions options{.program = config_.proxy_program, .identity = config_.id};
+  options.config.secrets = config_.secrets;
+  options.config.orders = {.policy = policy, .local = net::NetworksOfHost(), .served = served};
+  PYRO_ASSIGN_OR_RETURN(
+      proxy::Proxy proxy,
+      proxy::Proxy::Start(std::move(options), Deadline::After(kGuestLaunchLimit)));
+  proxy_.emplace(std::move(proxy));
+  boost::system::error_code error;
+  proxy_says_.assign(::fcntl(proxy_->denials_fd(), F_DUPFD_CLOEXEC, 3), error);
+  PYRO_CHECK(!error);
+  WatchProxy();
+  return OkStatus();
+}
+
+void GuestMachine::WatchProxy() {
+  proxy_says_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                         [this](boost::system::error_code failure) {
+                           if (failure || !proxy_) return;
+                           TakeProxyDenials();
+                           if (proxy_says_.is_open()) WatchProxy();
+                         });
+}
+
+void GuestMachine::TakeProxyDenials() {
+  for (int i = 0; i < kDenialsAtOnce && proxy_ && proxy_says_.is_open(); ++i) {
+    const auto denial = proxy_->ReadDenial();
+    if (!denial) {
+      boost::system::error_code ignored;
+      proxy_says_.close(ignored);
+      // The guest goes on, and each of its connections to these hosts ends at once.
+      owner_.Denied({.reason = net::Reason::kProxyEnded, .protocol = "tcp"});
+      return;
+    }
+    if (!*denial) return;
+    owner_.Denied(**denial);
+  }
+}
+
 void GuestMachine::WatchDenials() {
   denials_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                       [this](boost::system::error_code failure) {
@@ -95,6 +166,7 @@ void GuestMachine::WatchDenials() {
 }
 
 void GuestMachine::TakeDenials() {
+  TakeProxyDenials();
   // Bounded: more may come while these are read.
   for (int i = 0; i < kDenialsAtOnce && network_ && denials_.is_open(); ++i) {
     const auto denial = network_->ReadDenial();
@@ -146,9 +218,11 @@ void GuestMachine::Drop() {
   boost::system::error_code ignored;
   exit_.close(ignored);
   denials_.close(ignored);
+  proxy_says_.close(ignored);
   if (agent_) agent_->Close();
   machine_.reset();
   network_.reset();
+  proxy_.reset();
 }
 
 void GuestMachine::Close() {

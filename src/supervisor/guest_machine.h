@@ -8,8 +8,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "net/network.h"
+#include "proxy/proxy.h"
 #include "pyro/result.h"
 #include "supervisor/console_log.h"
 #include "supervisor/frame_stream.h"
@@ -43,7 +45,8 @@ class GuestMachine {
         owner_(owner),
         network_rules_(config.network_rules),
         exit_(loop),
-        denials_(loop) {}
+        denials_(loop),
+        proxy_says_(loop) {}
 
   // Starts the machine: from the template, or by a boot. What a failed launch has started runs
   // until it is closed.
@@ -79,6 +82,9 @@ class GuestMachine {
   // launch. kInvalidArgument: they are none. kUnavailable: the network has ended.
   Status SetNetworkRules(const std::string& rules);
 
+  // What the guest must trust, in PEM; empty: it has no proxy.
+  std::string certificate() const { return proxy_ ? proxy_->certificate() : std::string(); }
+
   // The size of the data disk in bytes, if the guest learns it only now; otherwise 0.
   std::int64_t new_disk_size() const { return new_disk_size_; }
 
@@ -90,7 +96,10 @@ class GuestMachine {
   Status Connect();
   void WatchExit();
   Status StartNetwork(vmm::MachineSpec& spec);
+  Status StartProxy(const net::Policy& policy, const std::vector<net::ServedHost>& served);
   void WatchDenials();
+  void WatchProxy();
+  void TakeProxyDenials();
 
   boost::asio::io_context& loop_;
   const wire::SupervisorConfig& config_;
@@ -98,9 +107,11 @@ class GuestMachine {
   Owner& owner_;
   std::string network_rules_;
   std::optional<net::Network> network_;
+  std::optional<proxy::Proxy> proxy_;
   std::unique_ptr<vmm::Machine> machine_;
   boost::asio::posix::stream_descriptor exit_;
   boost::asio::posix::stream_descriptor denials_;
+  boost::asio::posix::stream_descriptor proxy_says_;
   std::shared_ptr<FrameStream> agent_;
   std::shared_ptr<ConsoleLog> console_;
   bool disk_is_the_templates_ = false;  // Not the original blank one.

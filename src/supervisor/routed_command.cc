@@ -26,6 +26,7 @@ Error Breach(std::string_view what) {
 
 void RoutedCommand::Begin(const wire::Exec& exec) {
   kept_ = exec.journal && exec.kept;
+  masked_ = !exec.file && !place_.mask.empty();
   place_.ports.ToGuest(EncodeFrame(exec.ToFrame(channel_)));
   if (exec.timeout_ms == 0) return;
   limit_->Start(std::chrono::milliseconds(exec.timeout_ms),
@@ -109,23 +110,43 @@ Status RoutedCommand::OutputFromGuest(Frame frame) {
   Output& output = OutputOf(frame.stream);
   if (output.ended) return Breach("output after its end");
   if (frame.type == FrameType::kEof) {
-    output.ended = true;
-    ToClient(std::move(frame));
+    EndOutput(frame.stream);
     return OkStatus();
   }
   if (frame.payload.size() > output.allowed) return Breach("more output than was allowed");
   output.allowed -= frame.payload.size();
   output.received += frame.payload.size();
+  const Stream stream = frame.stream;
+  Show(stream, masked_ ? output.masked.Feed(frame.payload) : std::move(frame.payload));
+  if (kept_ || orphan_) Dispose(stream, wire::kInitialCredit / 2);
+  return OkStatus();
+}
+
+void RoutedCommand::Show(Stream stream, std::string bytes) {
+  if (bytes.empty()) return;
   if (kept_) {
-    place_.journal->Append(sequence_, wire::OutputOf(frame.stream), frame.payload);
+    place_.journal->Append(sequence_, wire::OutputOf(stream), bytes);
     place_.ports.JournalWritten();
+    return;
   }
-  if (kept_ || orphan_) {
-    Dispose(frame.stream, wire::kInitialCredit / 2);
-  } else {
+  // What was kept back may make a piece longer than a frame.
+  for (std::size_t at = 0; at < bytes.size(); at += wire::kMaxDataBytes) {
+    Frame frame;
+    frame.type = FrameType::kData;
+    frame.stream = stream;
+    frame.payload = bytes.substr(at, wire::kMaxDataBytes);
     ToClient(std::move(frame));
   }
-  return OkStatus();
+}
+
+void RoutedCommand::EndOutput(Stream stream) {
+  Output& output = OutputOf(stream);
+  output.ended = true;
+  Show(stream, output.masked.End());
+  Frame eof;
+  eof.type = FrameType::kEof;
+  eof.stream = stream;
+  ToClient(std::move(eof));
 }
 
 void RoutedCommand::Grant(Stream stream, std::uint64_t bytes) {
@@ -237,11 +258,7 @@ void RoutedCommand::AwaitExit() {
 
 void RoutedCommand::End(Outcome outcome, std::int64_t duration_us) {
   for (const Stream stream : kBothOutputs) {
-    if (OutputOf(stream).ended) continue;
-    Frame eof;
-    eof.type = FrameType::kEof;
-    eof.stream = stream;
-    ToClient(std::move(eof));
+    if (!OutputOf(stream).ended) EndOutput(stream);
   }
   wire::Exited exited;
   exited.outcome = outcome;

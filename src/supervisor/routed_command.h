@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/mask.h"
 #include "pyro/result.h"
 #include "supervisor/guest_record.h"
 #include "supervisor/timers.h"
@@ -58,6 +59,8 @@ class RoutedCommand {
     CommandPorts& ports;
     Timers& timers;
     CommandJournal* journal;
+    // What no output of a command may have, but for that of operations on files.
+    const Mask& mask;
     std::function<void(RoutedCommand&)> give_up;
   };
 
@@ -70,7 +73,9 @@ class RoutedCommand {
         client_(client),
         channel_(channel),
         sequence_(sequence),
-        open_stdin_(open_stdin) {}
+        open_stdin_(open_stdin),
+        out_(place.mask),
+        err_(place.mask) {}
 
   RoutedCommand(const RoutedCommand&) = delete;
   RoutedCommand& operator=(const RoutedCommand&) = delete;
@@ -107,6 +112,9 @@ class RoutedCommand {
  private:
   // One output stream, as the guest may use it.
   struct Output {
+    explicit Output(const Mask& mask) : masked(mask) {}
+
+    MaskedStream masked;
     std::uint64_t allowed = wire::kInitialCredit;  // Bytes that the guest may still send.
     std::uint64_t received = 0;                    // In total.
     std::uint64_t granted = 0;                     // In total, beyond the first window.
@@ -124,6 +132,8 @@ class RoutedCommand {
   void Refuse(ClientChannel client, const Error& error);
   void EndStdin();
   Status OutputFromGuest(wire::Frame frame);
+  void Show(wire::Stream stream, std::string bytes);
+  void EndOutput(wire::Stream stream);
   void Grant(wire::Stream stream, std::uint64_t bytes);
   void Dispose(wire::Stream stream, std::uint64_t least);
   void DisposeOfAll();
@@ -136,7 +146,8 @@ class RoutedCommand {
   ClientChannel client_;
   std::uint32_t channel_;  // The guest's.
   std::int64_t sequence_;
-  bool kept_ = false;  // Its output goes to the journal.
+  bool masked_ = true;  // Its output may have a value of the mask.
+  bool kept_ = false;   // Its output goes to the journal.
   const bool open_stdin_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   bool orphan_ = false;  // Its client is gone.

@@ -24,7 +24,9 @@ class RoutedCommandTest : public CommandPortsTest {
   }
 
   int given_up_ = 0;
-  const RoutedCommand::Place place_{ports(), timers_, nullptr, [this](RoutedCommand& command) {
+  Mask mask_;
+  const RoutedCommand::Place place_{ports(), timers_, nullptr, mask_,
+                                    [this](RoutedCommand& command) {
                                       ++given_up_;
                                       command.GiveUp();
                                     }};

@@ -17,7 +17,7 @@ constexpr seconds kSettleEvery{1};  // Between two tries to store what a full di
 Serving::Serving(const Parts& parts, Timers& timers, Owner& owner)
     : parts_(parts),
       owner_(owner),
-      router_(*this, timers, parts.journal),
+      router_(*this, timers, parts.journal, parts.mask),
       pulse_(
           {.ping =
                [this](std::int64_t number) { ToGuest(EncodeFrame(wire::Ping{number}.ToFrame())); },

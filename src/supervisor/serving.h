@@ -35,6 +35,7 @@ class Serving : private CommandPorts {
     GuestMachine& machine;
     Clients& clients;
     CommandJournal* journal;  // nullptr: commands are not kept.
+    Mask mask = {};           // What no output of a command may have.
   };
 
   Serving(const Parts& parts, Timers& timers, Owner& owner);

@@ -96,6 +96,10 @@ void Starting::SetUp() {
   setup.data_disk_bytes = parts_.machine.new_disk_size();
   setup.workspace_user = parts_.config.workspace_user;
   setup.stop_signal = parts_.config.stop_signal;
+  setup.certificate = parts_.machine.certificate();
+  for (const SecretValue& secret : parts_.config.secrets) {
+    setup.variables[secret.name] = secret.placeholder;
+  }
   parts_.machine.Send(EncodeFrame(setup.ToFrame()));
 }
 

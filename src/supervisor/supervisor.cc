@@ -9,6 +9,15 @@
 #include "sys/failpoint.h"
 
 namespace pyro::supervisor {
+namespace {
+
+Mask MaskOf(const wire::SupervisorConfig& config) {
+  Mask mask;
+  for (const SecretValue& secret : config.secrets) mask.Add(secret.name, secret.value);
+  return mask;
+}
+
+}  // namespace
 
 Supervisor::Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig config,
                        const Seams& seams)
@@ -31,7 +40,8 @@ Supervisor::Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig con
       serving_({.clock = seams.clock,
                 .machine = machine_,
                 .clients = clients_,
-                .journal = record_.journal()},
+                .journal = record_.journal(),
+                .mask = MaskOf(config_)},
                seams.timers, *this),
       ending_({.machine = machine_,
                .record = record_,

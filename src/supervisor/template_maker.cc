@@ -191,6 +191,7 @@ void StartTemplateMaker(wire::SupervisorConfig config) {
   config.id.clear();
   config.directory.clear();
   config.spare_pool.clear();
+  config.secrets.clear();
   config.dies_with_first_client = false;
   StartDetached("template", std::move(config));
 }

@@ -73,6 +73,8 @@ constexpr Field kSetup[] = {
     Row<GuestSetup, &GuestSetup::data_disk_bytes>("data_disk_bytes").MayLack(),
     Row<GuestSetup, &GuestSetup::workspace_user>("workspace_user").To(kMaxUserBytes).MayLack(),
     Row<GuestSetup, &GuestSetup::stop_signal>("stop_signal").From(0).To(kMaxSignal).MayLack(),
+    Row<GuestSetup, &GuestSetup::variables>("variables").To(kMaxGuestVariables).MayLack(),
+    Row<GuestSetup, &GuestSetup::certificate>("certificate").To(kMaxCertificateBytes).MayLack(),
 };
 constexpr Field kReady[] = {
     Row<Ready, &Ready::kernel>("kernel").To(kMaxName),

@@ -43,6 +43,9 @@ struct GuestNetwork {
 };
 
 // The identity of this guest. Sent once, after the agent's Hello.
+inline constexpr std::int64_t kMaxGuestVariables = 64;
+inline constexpr std::int64_t kMaxCertificateBytes = 16 * 1024;
+
 struct GuestSetup {
   std::string hostname;
   std::string entropy;             // 32 to 256 random bytes, mixed into the guest's pool.
@@ -53,6 +56,10 @@ struct GuestSetup {
   std::string workspace_user = {};
   // Commands that run at the power-off get it some seconds before they are killed. 0: none.
   std::int64_t stop_signal = 0;
+  // Of every command, unless it says otherwise. They are no secrets: the guest has them.
+  std::map<std::string, std::string> variables = {};
+  // What commands trust beside the guest's own authorities: one certificate in PEM. Empty: nothing.
+  std::string certificate = {};
   Frame ToFrame() const;
   static Result<GuestSetup> FromFrame(const Frame& frame);
 };

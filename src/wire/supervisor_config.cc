@@ -73,6 +73,12 @@ constexpr ConfigField kConfigFields[] = {
     {ConfigRow<&SupervisorConfig::network_rules>("network_rules").To(32 * 1024).MayLack(),
      Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::net_program>("net_program").From(kNotEmpty), Void::kOfSparePool},
+    {ConfigRow<&SupervisorConfig::secrets>("secrets")
+         .Of(kSecretValueFields)
+         .To(kMaxSecrets)
+         .MayLack(),
+     Void::kOfSparePool},
+    {ConfigRow<&SupervisorConfig::proxy_program>("proxy_program").MayLack(), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::accelerator>("accelerator").To(16), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::ttl>("ttl_seconds").From(1).To(kMaxTtlSeconds),
      Void::kOfSparePool},
@@ -100,6 +106,10 @@ Status CheckConfig(const SupervisorConfig& config) {
     const bool task = config.kind == GuestKind::kTask;
     PYRO_RETURN_IF_ERROR(
         InstanceId::Parse(task ? InstanceKind::kTask : InstanceKind::kVm, config.id));
+  }
+  const bool own = config.spare_pool.empty() && config.kind != GuestKind::kTemplate && !pool;
+  if (!config.secrets.empty() && (!own || !config.network || config.proxy_program.empty())) {
+    return MakeError(ErrorCode::kInvalidArgument, "a guest that cannot have secrets has some");
   }
   constexpr std::array<std::string_view, 3> kAccelerators = {"tcg", "kvm", "usermode"};
   if (!pool && std::find(kAccelerators.begin(), kAccelerators.end(), config.accelerator) ==

@@ -8,13 +8,15 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
+#include "base/secret.h"
 #include "pyro/result.h"
 
 namespace pyro::wire {
 
-inline constexpr std::size_t kMaxConfigBytes = 128 * 1024;
+inline constexpr std::size_t kMaxConfigBytes = 384 * 1024;
 
 // Descriptor number under which the creator passes the locked description of the lock file.
 inline constexpr int kLockFd = 3;
@@ -60,7 +62,10 @@ struct SupervisorConfig {
   bool network = false;
   std::string network_rules;          // Lines of a net::Policy.
   std::filesystem::path net_program;  // pyro-net; used with `network` only.
-  std::string accelerator = "tcg";    // "tcg", "kvm" or "usermode"
+  // With their values: this text goes over a pipe, and to no file. Never of a spare or a template.
+  std::vector<SecretValue> secrets;
+  std::filesystem::path proxy_program;  // pyro-proxy; used with `secrets` only.
+  std::string accelerator = "tcg";      // "tcg", "kvm" or "usermode"
   std::chrono::seconds ttl{600};
   bool dies_with_first_client = false;  // `pyro run`: removed as soon as its client is gone.
   std::chrono::seconds boot_timeout{120};

@@ -27,7 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BASE = "environments/debian-12-base"
 TESTS = (ROOT, ("tests",))
-PROGRAMS = ("pyro", "pyro-agent", "pyro-net", "pyro-supervisor")
+PROGRAMS = ("pyro", "pyro-agent", "pyro-net", "pyro-proxy", "pyro-supervisor")
 CPU = "EPYC,+svm,+npt"
 KERNEL = ("console=ttyS0 root=/dev/vda ro init=/sbin/outer-init mitigations=off tsc=reliable no_timer_check net.ifnames=0 quiet")
 BOOT_SECONDS = 900  # A quiet host takes about 15.

@@ -63,7 +63,7 @@ def expect_a_template_of_its_own(changed):
 
 def test_another_agent(usual, tmp_path):
     assert start_of(usual) == "template"
-    for name in ("pyro", "pyro-supervisor", "pyro-net", "pyro-agent"):
+    for name in ("pyro", "pyro-supervisor", "pyro-net", "pyro-proxy", "pyro-agent"):
         shutil.copy(harness.BIN / name, tmp_path)
     with open(tmp_path / "pyro-agent", "ab") as agent:
         agent.write(b"another build")

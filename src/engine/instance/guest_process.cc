@@ -30,8 +30,8 @@ constexpr auto kListenLimit = std::chrono::seconds(60);
 // see sys/failpoint.h.
 std::vector<std::string> SupervisorEnvironment() {
   std::vector<std::string> env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"};
-  for (const char* name :
-       {"HOME", "TMPDIR", "PYRO_FAILPOINT", "PYRO_FAILPOINT_SIGNAL", "PYRO_FAILPOINT_LOG"}) {
+  for (const char* name : {"HOME", "TMPDIR", "SSL_CERT_FILE", "PYRO_FAILPOINT",
+                           "PYRO_FAILPOINT_SIGNAL", "PYRO_FAILPOINT_LOG"}) {
     if (const std::string value = sys::Environment(name); !value.empty()) {
       env.push_back(std::string(name) + "=" + value);
     }
@@ -73,6 +73,7 @@ Status ConfigureSupervisor(const Context& context, const GuestParts& parts,
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program, SupervisorProgram());
   if (const auto image = ImageOf(parts.environment)) ConfigureGuest(*image, config);
   config.net_program = program.parent_path() / "pyro-net";
+  config.proxy_program = program.parent_path() / "pyro-proxy";
   return PlanTemplate(context, parts, config);
 }
 

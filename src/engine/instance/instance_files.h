@@ -9,6 +9,7 @@
 #include "api/rows.h"
 #include "engine/context.h"
 #include "engine/network_rules.h"
+#include "engine/secrets.h"
 #include "pyro/engine.h"
 #include "state/registry.h"
 #include "sys/file_lock.h"
@@ -26,6 +27,7 @@ template <typename Options>
 state::InstanceSpec MakeSpec(InstanceKind kind, const Options& options, const std::string& digest) {
   state::InstanceSpec spec = MakeSpec(kind, api::Rows<Options>(), &options, digest);
   spec.network_rules = NetworkRulesText(options);
+  spec.secret_refs = SecretReferencesOf(options);
   return spec;
 }
 VmOptions ToOptions(const state::InstanceSpec& spec);

@@ -4,6 +4,7 @@
 
 #include "base/try.h"
 #include "engine/environments.h"
+#include "engine/secrets.h"
 #include "state/instance/instance_directory.h"
 #include "sys/failpoint.h"
 
@@ -72,6 +73,7 @@ Result<SupervisorLink> StartGuest(const Context& context, const InstanceRecord& 
   }
   wire::SupervisorConfig config = SupervisorOf(context, instance);
   config.blank_disk = blank;
+  PYRO_ASSIGN_OR_RETURN(config.secrets, ReadSecretValues(instance.secret_refs));
   PYRO_RETURN_IF_ERROR(StartSupervisor(context, parts, std::move(config), lock));
   return SupervisorLink::Connect(PlaceOf(context, instance.id).socket);
 }

@@ -24,6 +24,7 @@
 #include "engine/local_engine.h"
 #include "engine/network_rules.h"
 #include "engine/requests.h"
+#include "engine/secrets.h"
 #include "engine/session/journaled_command.h"
 #include "engine/task/running_task.h"
 #include "engine/task/snapshots.h"
@@ -158,6 +159,7 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& asked, cons
                           const CallIo& io) {
   TaskOptions options = asked;
   PYRO_RETURN_IF_ERROR(ResolveNetworkRules(options));
+  PYRO_RETURN_IF_ERROR(ResolveSecrets(options));
   PYRO_ASSIGN_OR_RETURN(const MachineWish wish, WishOf(context, options));
   auto environment = EnsureEnvironment(context, options.environment, io);
   if (!environment) {
@@ -171,8 +173,8 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& asked, cons
   state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
   PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context, wish, options.vcpu_count));
   std::optional<TaskOfASpare> spare;
-  // A spare's network has no rules.
-  if (!HasNetworkRules(options)) {
+  // A spare's network has no rules, and no secrets.
+  if (!NeedsOwnNetwork(options)) {
     spare = TakeSpareForTask(context, *environment, wish, options, spec, io);
   }
   if (spare) spec.id = spare->id;

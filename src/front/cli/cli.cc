@@ -26,11 +26,34 @@ namespace {
 
 constexpr std::string_view kHelp = "help";
 
+// "--secret X --for A --for B" is one secret: "--secret 'X for A,B'". A --for without one before it
+// stays, for the parser to refuse.
+std::vector<std::string> JoinSecretHosts(const std::vector<std::string>& words) {
+  constexpr std::string_view kSecret = "--secret";
+  constexpr std::string_view kHost = "--for";
+  std::vector<std::string> joined;
+  std::size_t secret = 0;  // Its place, from 1.
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    const bool more = i + 1 < words.size();
+    if (secret != 0 && ((word == kHost && more) || word.starts_with(std::string(kHost) + "="))) {
+      std::string& text = joined[secret - 1];
+      text += text.find(" for ") == std::string::npos ? " for " : ",";
+      text += word == kHost ? words[++i] : word.substr(kHost.size() + 1);
+      continue;
+    }
+    joined.push_back(word);
+    if (word == kSecret && more) joined.push_back(words[++i]);
+    if (word == kSecret || word.starts_with(std::string(kSecret) + "=")) secret = joined.size();
+  }
+  return joined;
+}
+
 // Takes the words after the first "--" away, so that no option of ours can be found among them.
 Words CutCommand(std::vector<std::string> all) {
   Words words;
   const auto at = std::find(all.begin(), all.end(), "--");
-  words.own.assign(all.begin(), at);
+  words.own = JoinSecretHosts({all.begin(), at});
   if (at != all.end()) words.command.emplace(at + 1, all.end());
   return words;
 }

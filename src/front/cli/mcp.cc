@@ -34,6 +34,7 @@ struct McpFlags {
   std::string proposed;  // By `config`; empty: what suits the client.
   std::int64_t answer_seconds = kDefaultAnswerSeconds;
   std::int64_t spares = McpOptions().spares;
+  std::vector<std::string> secrets;
   std::string http;
   std::string token_file;
   std::vector<std::string> allowed_hosts;
@@ -128,7 +129,7 @@ int Serve(Engine& engine, const Context& context, const McpFlags& flags) {
                           "there are vm-run, task and full"),
                 context);
   }
-  const McpOptions options{*profile, flags.answer_seconds, flags.spares};
+  const McpOptions options{*profile, flags.answer_seconds, flags.spares, flags.secrets};
   if (!flags.http.empty()) return ServeHttp(engine, context, options, flags);
   if (!flags.token_file.empty() || !flags.allowed_hosts.empty()) {
     return Fail(MakeError(ErrorCode::kInvalidArgument,
@@ -200,6 +201,11 @@ void AddServe(CLI::App& mcp, Context& context, const Flags& flags) {
       ->add_option("--allow-host", flags->allowed_hosts,
                    "With --http: accept this name in Host and Origin, as localhost is")
       ->type_name("NAME")
+      ->allow_extra_args(false);
+  serve
+      ->add_option("--secret", flags->secrets,
+                   "Let models use NAME=env:VAR or NAME=file:PATH, sent to HOST alone, by its NAME")
+      ->type_name("FROM --for HOST")
       ->allow_extra_args(false);
   serve->footer(
       "Without --http it speaks with the one client that started it, until that\n"

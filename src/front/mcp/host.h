@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "front/mcp/environment_builds.h"
+#include "front/mcp/secrets.h"
 #include "front/mcp/spare_keeper.h"
 #include "mcp/server/server.h"
 #include "pyro/engine.h"
@@ -25,6 +26,7 @@ struct Host {
   bool host_paths = true;  // Tools may read and write paths of this host that a client names.
   // How long a call waits at most for a command, or for an environment; both go on without it.
   std::chrono::milliseconds answer_after{kDefaultAnswerSeconds * 1000};
+  OfferedSecrets secrets = {};
 };
 
 // What the engine says, in the words of tools instead of those of the command line.

@@ -54,6 +54,7 @@ Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOp
     return MakeError(ErrorCode::kInvalidArgument, fmt::format("spares is {}", options.spares),
                      fmt::format("spares takes 0 to {}", kMaxSpares));
   }
+  PYRO_ASSIGN_OR_RETURN(OfferedSecrets secrets, OfferSecrets(options.secrets));
   std::unique_ptr<PyroServer> made(new PyroServer(engine, options));
   const Host host{engine,
                   made->server_,
@@ -61,7 +62,8 @@ Result<std::unique_ptr<PyroServer>> PyroServer::Make(Engine& engine, const McpOp
                   made->spares_,
                   options.profile,
                   host_paths == HostPaths::kAllowed,
-                  std::chrono::seconds(options.answer_seconds)};
+                  std::chrono::seconds(options.answer_seconds),
+                  std::move(secrets)};
   PYRO_RETURN_IF_ERROR(AddTools(host));
   PYRO_RETURN_IF_ERROR(AddResources(host));
   PYRO_RETURN_IF_ERROR(AddPrompts(host));

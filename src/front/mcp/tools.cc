@@ -132,6 +132,10 @@ Status CheckMachine(const Host& host, const Json& arguments) {
                    "leave machine out; only the user may decide this, outside of MCP");
 }
 
+bool MakesGuest(const ToolRow& row) {
+  return row.handler == RunInNewVm || row.handler == CreateTask || row.handler == CreateVm;
+}
+
 mcp::Tool MakeTool(const Host& host, const ToolRow& row) {
   const api::Operation& operation = *api::FindTool(row.name);
   mcp::Tool tool;
@@ -141,12 +145,16 @@ mcp::Tool MakeTool(const Host& host, const ToolRow& row) {
   tool.annotations = row.annotations;
   tool.input_schema =
       SchemaOf(row.arguments != nullptr ? row.arguments() : operation.request(), host.host_paths);
+  if (MakesGuest(row) && !host.secrets.empty()) {
+    tool.input_schema["properties"]["secrets"] = SecretsProperty(host.secrets);
+  }
   if (row.output != nullptr) tool.output_schema = OutputSchema(row.output);
   tool.task_support = row.tasks;
   tool.handler = [host, &row, &operation](mcp::CallContext& call, const Json& given) -> Answer {
     PYRO_RETURN_IF_ERROR(CheckNoneEmpty(given));
     const std::optional<Json> changed = WithoutAuto(given);
-    const Json& arguments = changed ? *changed : given;
+    PYRO_ASSIGN_OR_RETURN(const Json arguments,
+                          WithSecrets(changed ? *changed : given, host.secrets));
     PYRO_RETURN_IF_ERROR(CheckMachine(host, arguments));
     auto answer = row.handler != nullptr
                       ? row.handler(host, call, arguments)

@@ -226,6 +226,7 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   "network": true,
   "network_rules": "allow registry.example:443\ndeny *.example\n",
   "schema": 1,
+  "secret_refs": "TOKEN pyro-secret-1 api.example:443 env:TOKEN\\n",
   "task_id": "task_aaaaaaaaaaaaaaaaaaaaaaaaaa",
   "timeout_seconds": 0,
   "ttl_seconds": 600,
@@ -241,6 +242,7 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   EXPECT_EQ(task->name, "mine");
   EXPECT_EQ(task->created_at, WallTime(std::chrono::milliseconds(1'700'000'000'123)));
   EXPECT_EQ(task->machine, "tcg");
+  EXPECT_EQ(task->secret_refs, "TOKEN pyro-secret-1 api.example:443 env:TOKEN\n");
   EXPECT_EQ(task->network_rules, "allow registry.example:443\ndeny *.example\n");
 }
 
@@ -248,7 +250,8 @@ TEST(TaskManifestTest, OneFromBeforeItsNewFieldsLacksThem) {
   InstanceRecord manifest(TestSpec(TestTaskId(1)));
   manifest.created_at = TestClock().Now();
   Json json = *ParseJson(FormatTaskManifest(manifest), kMaxTaskManifestBytes);
-  for (const char* name : {"name", "machine", "labels", "cwd", "user", "network_rules"}) {
+  for (const char* name :
+       {"name", "machine", "labels", "cwd", "user", "network_rules", "secret_refs"}) {
     ASSERT_EQ(json.erase(name), 1u) << name;
   }
   const auto task = ParseTaskManifest(json.dump());

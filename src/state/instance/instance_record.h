@@ -60,6 +60,8 @@ struct InstanceSpec {
   std::chrono::seconds ttl{600};  // Between 1 s and kMaxTtl.
   bool network = false;
   std::string network_rules;  // Lines of a net::Policy; empty: no policy. It can change, too.
+  // Lines of the engine's: where secrets are and for which hosts, never a value. Empty: none.
+  std::string secret_refs;
   bool allow_host_compat = false;
   std::string machine;  // A MachineKind's name; empty: KVM or TCG, as works at each start.
   std::map<std::string, std::string> labels;
@@ -89,6 +91,7 @@ struct InstanceRecord : InstanceSpec {
 };
 
 inline constexpr std::int64_t kMaxNetworkRulesBytes = 32 * 1024;
+inline constexpr std::int64_t kMaxSecretRefsBytes = 64 * 1024;
 inline constexpr std::int64_t kMaxManifestNumber = std::int64_t{1} << 40;
 
 template <auto kMember>
@@ -118,6 +121,7 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::network_rules>("network_rules")
         .To(kMaxNetworkRulesBytes)
         .MayLack(),
+    InstanceRow<&InstanceRecord::secret_refs>("secret_refs").To(kMaxSecretRefsBytes).MayLack(),
     // The others.
     InstanceRow<&InstanceRecord::owner>("owner"),
     InstanceRow<&InstanceRecord::state>("state"),
@@ -132,12 +136,12 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::command_count>("command_count"),
     InstanceRow<&InstanceRecord::output_bytes>("output_bytes"),
 };
-inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 16);
+inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 17);
 
 // tasks/<id>/manifest.json: the configuration of the task, to restore a lost registry. Written with
 // the directory; the reader treats it as input from outside.
 inline constexpr int kTaskManifestSchema = 1;
-inline constexpr std::size_t kMaxTaskManifestBytes = 128 * 1024;
+inline constexpr std::size_t kMaxTaskManifestBytes = 256 * 1024;
 
 std::string FormatTaskManifest(const InstanceRecord& task);
 

@@ -1,0 +1,137 @@
+"""The outside of test_secrets.py, as a program: a name server, and one HTTPS server with many names.
+
+    secret_servers.py ADDRESS NEIGHBOUR CERTIFICATE KEY ROOT TOKEN LOG
+
+It answers for TOKEN alone where a real service would, and writes what it saw of credentials to LOG.
+"""
+
+import base64
+import gzip
+import hashlib
+import http.server
+import json
+import pathlib
+import socket
+import ssl
+import struct
+import sys
+import threading
+
+ADDRESS, NEIGHBOUR, CERTIFICATE, KEY, ROOT, TOKEN, LOG = sys.argv[1:]
+ROOT = pathlib.Path(ROOT)
+NAMES = ("api", "git", "pypi", "npm", "other")
+
+
+class Service(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def credential(self):
+        given = self.headers.get("Authorization", "")
+        if given.startswith("Basic "):
+            given = base64.b64decode(given[6:]).decode()
+            return given.partition(":")[2] or given.partition(":")[0]
+        return given.removeprefix("Bearer ").removeprefix("token ")
+
+    def answer(self, status, body, kind="text/plain", **fields):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in fields.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_GET(self):
+        host = self.headers["Host"].split(".")[0]
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        known = self.credential() == TOKEN
+        with open(LOG, "a", encoding="utf-8") as log:
+            print(self.command, self.headers["Host"], self.path, "right" if known else "wrong", file=log, flush=True)
+        if self.path == "/echo":
+            head = "".join(f"{name}: {value}\n" for name, value in self.headers.items())
+            return self.answer(200, head.encode() + body, X_Given=self.headers.get("Authorization", "none"))
+        if self.path == "/pieces":
+            return self.in_pieces(self.headers.get("Authorization", ""))
+        if self.path == "/gzip":
+            text = gzip.compress(self.headers.get("Authorization", "").encode())
+            return self.answer(200, text, Content_Encoding="gzip")
+        if self.path == "/who":
+            return self.answer(200 if known else 401, b"known\n" if known else b"unknown\n",
+                               Accept_Encoding_Was=self.headers.get("Accept-Encoding", "none"))
+        if not known:
+            return self.answer(401, b"who are you\n", WWW_Authenticate='Basic realm="test"')
+        return self.file(host)
+
+    do_POST = do_GET
+    do_HEAD = do_GET
+
+    def in_pieces(self, text):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for character in text:
+            self.wfile.write(b"1\r\n" + character.encode() + b"\r\n")
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+
+    def file(self, host):
+        path = self.path.partition("?")[0]
+        if host == "npm" and path == "/a-package":
+            tarball = (ROOT / "npm/a-package-1.0.0.tgz").read_bytes()
+            integrity = "sha512-" + base64.b64encode(hashlib.sha512(tarball).digest()).decode()
+            dist = {"tarball": "https://npm.example/a-package-1.0.0.tgz", "integrity": integrity}
+            package = {"name": "a-package", "dist-tags": {"latest": "1.0.0"},
+                       "versions": {"1.0.0": {"name": "a-package", "version": "1.0.0", "dist": dist}}}
+            return self.answer(200, json.dumps(package).encode(), "application/json")
+        found = (ROOT / host / path.lstrip("/")).resolve()
+        if not found.is_relative_to(ROOT) or not found.exists():
+            return self.answer(404, b"not there\n")
+        if found.is_dir():
+            links = "".join(f'<a href="{entry.name}">{entry.name}</a>' for entry in sorted(found.iterdir()))
+            return self.answer(200, f"<html><body>{links}</body></html>".encode(), "text/html")
+        return self.answer(200, found.read_bytes(), "application/octet-stream")
+
+
+class Names:
+    """Answers for NAMES.example, each with ADDRESS."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((NEIGHBOUR, 53))
+
+    def serve(self):
+        known = {bytes([len(name)]) + name.encode() + b"\x07example" for name in NAMES}
+        while True:
+            query, client = self.socket.recvfrom(512)
+            end = query.index(0, 12) + 5  # The one question.
+            kind = struct.unpack(">H", query[end - 4:end - 2])[0]
+            found = query[12:end - 5].lower() in known
+            answer = b""
+            if kind == 1 and found:
+                answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton(ADDRESS)
+            head = query[:2] + (b"\x81\x80" if found else b"\x81\x83")
+            head += struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
+            self.socket.sendto(head + query[12:end] + answer, client)
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_):
+        pass
+
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(CERTIFICATE, KEY)
+secure = Server((ADDRESS, 443), Service)
+secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
+for server in (secure, Server((ADDRESS, 80), Service)):
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+names = Names()
+print("ready", flush=True)
+names.serve()
