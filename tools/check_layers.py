@@ -24,7 +24,8 @@ FLOORS = {
     "jail": {"sys", "base"},
     "vmm": {"jail", "sys", "base"},
     "net": {"vmm/vmm.h", "jail", "sys", "base"},  # The card that a machine takes.
-    "supervisor": {"state", "vmm", "net", "wire", "sys", "base"},
+    "proxy": {"net", "jail", "sys", "base"},
+    "supervisor": {"state", "vmm", "proxy", "net", "wire", "sys", "base"},
     "engine": {"api", "state", "vmm", "net", "jail", "image", "archive", "wire", "sys", "base"},
     "agent": {"wire", "sys", "base"},
     "mcp/schema": {"base"},
@@ -37,7 +38,7 @@ FLOORS = {
     "front/mcp": {"api", "mcp", "base"},
     "front/cli": {"api", "chat", "front/mcp", "base"},
     "python": {"api", "base"},
-    "apps": {"front/cli", "supervisor", "agent", "vmm", "net", "sys", "base"},
+    "apps": {"front/cli", "supervisor", "agent", "vmm", "proxy", "net", "sys", "base"},
 }
 
 # What tests, and what is in folders named `testing`, may see beyond that.
@@ -58,9 +59,9 @@ OUTSIDE = {
     "dtl/": {"engine"},
     "archive": {"image", "archive"},
     "zlib.h": {"archive"},
-    "openssl/": {"image", "mcp"},
+    "openssl/": {"image", "mcp", "proxy"},
     "nlohmann/": {"base"},
-    "boost/": {"supervisor", "agent", "mcp", "chat"},
+    "boost/": {"supervisor", "agent", "mcp", "chat", "proxy"},
     "tl/": set(),
     "slirp/": {"net"},
     "seccomp": {"vmm"},

@@ -18,8 +18,8 @@
 namespace pyro::engine {
 namespace {
 
-constexpr std::string_view kFile = "file:";
-constexpr std::string_view kVariable = "env:";
+constexpr std::string_view kFromFile = "file:";
+constexpr std::string_view kFromVariable = "env:";
 constexpr std::string_view kFor = " for ";
 constexpr std::uint16_t kHttpsPort = 443;
 constexpr std::size_t kMaxNameBytes = 64;
@@ -54,17 +54,17 @@ Result<std::string> ParseFrom(std::string_view text) {
   const bool printable =
       std::none_of(text.begin(), text.end(), [](char c) { return c >= 0 && c < 0x20; });
   if (text.size() <= kMaxFromBytes && printable) {
-    if (text.starts_with(kVariable) && IsVariableName(text.substr(kVariable.size()))) {
+    if (text.starts_with(kFromVariable) && IsVariableName(text.substr(kFromVariable.size()))) {
       return std::string(text);
     }
-    if (text.starts_with(kFile) && text.size() > kFile.size()) {
-      std::filesystem::path path = text.substr(kFile.size());
+    if (text.starts_with(kFromFile) && text.size() > kFromFile.size()) {
+      std::filesystem::path path = text.substr(kFromFile.size());
       if (path.native().starts_with("~/")) {
         path = std::filesystem::path(sys::Environment("HOME")) / path.native().substr(2);
       }
       std::error_code error;
       path = std::filesystem::absolute(path, error);
-      if (!error) return std::string(kFile) + path.lexically_normal().native();
+      if (!error) return std::string(kFromFile) + path.lexically_normal().native();
     }
   }
   return NoSecret(text, "a secret comes from env:VARIABLE or file:PATH, never from its value");
@@ -73,8 +73,8 @@ Result<std::string> ParseFrom(std::string_view text) {
 // What the reference leads to, without the end of its line.
 Result<std::string> ReadValue(const SecretReference& secret) {
   std::string value;
-  if (secret.from.starts_with(kVariable)) {
-    const std::string variable = secret.from.substr(kVariable.size());
+  if (secret.from.starts_with(kFromVariable)) {
+    const std::string variable = secret.from.substr(kFromVariable.size());
     value = sys::Environment(variable.c_str());
     if (value.empty()) {
       return MakeError(ErrorCode::kNotFound,
@@ -83,7 +83,7 @@ Result<std::string> ReadValue(const SecretReference& secret) {
                        "set it for this call, or keep the secret in a file: file:PATH");
     }
   } else {
-    const std::string path = secret.from.substr(kFile.size());
+    const std::string path = secret.from.substr(kFromFile.size());
     auto text = sys::ReadFile(path, kMaxSecretBytes + 2);
     if (!text) {
       return MakeError(
@@ -120,7 +120,7 @@ Result<SecretReference> ParseSecret(std::string_view text) {
   secret.name = text.substr(0, equals);
   const std::string_view rest = text.substr(equals + 1);
   const std::size_t hosts = rest.rfind(kFor);
-  if (!rest.starts_with(kFile) && !rest.starts_with(kVariable)) {
+  if (!rest.starts_with(kFromFile) && !rest.starts_with(kFromVariable)) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("the secret {} names no place to read it", secret.name),
                      "a secret comes from env:VARIABLE or file:PATH, never from its value");

@@ -1,5 +1,5 @@
-// The secrets of a guest: what a call says of them, what is stored, and their values, which are read
-// for each start of the guest.
+// The secrets of a guest: what a call says of them, what is stored, and their values, which each
+// start of the guest reads.
 
 #pragma once
 

@@ -1,6 +1,5 @@
-// What the supervisor gives the proxy at its start, one JSON object over a pipe: nothing of it is in
-// arguments, in the environment or on a disk. And what the proxy says back, one JSON object in each
-// packet.
+// What the supervisor gives the proxy at its start, one JSON object in memory: nothing of it is in
+// arguments, in the environment or on a disk. And what the proxy says, one JSON object a packet.
 
 #pragma once
 

@@ -16,7 +16,6 @@ namespace {
 using net::Reason;
 using Kind = BodyForm::Kind;
 
-constexpr int kMostHints = 16;  // Answers of the kind 1xx before the answer.
 constexpr char kContinue[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 bool HostIs(std::string_view host, const Origin& origin) {
@@ -190,7 +189,7 @@ asio::awaitable<Status> Exchange::Ask(RequestReader& request, const std::string&
   if (!asked) co_return asked;
   const Status sent = co_await SendBody(request, form);
   // A server that wants no more of a body may have said why.
-  for (int i = 0; i < kMostHints; ++i) {
+  for (int i = 0; i < kMaxHints; ++i) {
     *response = std::make_unique<ResponseReader>(from_server_, without_body);
     const Result<bool> came = co_await (*response)->ReadHead();
     if (!came || !*came) {

@@ -22,6 +22,7 @@ using RequestHead = http::request_header<>;
 using ResponseHead = http::response_header<>;
 
 inline constexpr std::size_t kMaxHeadBytes = 64 * 1024;
+inline constexpr int kMaxHints = 16;  // Answers of the kind 1xx before the answer.
 
 // How a body's end is told.
 struct BodyForm {

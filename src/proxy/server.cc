@@ -30,8 +30,8 @@ namespace {
 constexpr int kConfigPipe = 3;
 constexpr int kControlSocket = 4;
 constexpr int kGateSocket = 5;
-constexpr int kMaxConnections = 512;
-constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr int kMaxConnections = 400;  // Two sockets each, of the 1024 that a jail has.
+constexpr auto kWaitToken = asio::as_tuple(asio::use_awaitable);
 
 using Descriptor = asio::posix::stream_descriptor;
 
@@ -95,7 +95,7 @@ class Server {
 
   asio::awaitable<void> WatchSupervisor() {
     while (true) {
-      const auto [code] = co_await control_.async_wait(Descriptor::wait_read, kToken);
+      const auto [code] = co_await control_.async_wait(Descriptor::wait_read, kWaitToken);
       char byte = 0;
       const ssize_t count = code ? 0 : ::recv(kControlSocket, &byte, 1, MSG_DONTWAIT);
       if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) continue;
@@ -105,7 +105,7 @@ class Server {
 
   asio::awaitable<void> TakeConnections() {
     while (true) {
-      const auto [code] = co_await gate_.async_wait(Descriptor::wait_read, kToken);
+      const auto [code] = co_await gate_.async_wait(Descriptor::wait_read, kWaitToken);
       if (code) co_return;
       Result<std::optional<Received>> received = Receive(kGateSocket);
       if (!received) co_return;

@@ -22,7 +22,6 @@ namespace {
 
 constexpr std::size_t kMostTried = 4;
 constexpr int kMostTrusted = 4096;
-constexpr int kMostHints = 16;
 
 }  // namespace
 
@@ -41,7 +40,7 @@ class FetchedFrom : public Fetched {
   asio::awaitable<Status> Ask(RequestHead head) {
     const Status sent = co_await stream_->Write(HeadText(head));
     if (!sent) co_return sent;
-    for (int i = 0; i < kMostHints; ++i) {
+    for (int i = 0; i < kMaxHints; ++i) {
       const Result<bool> read = co_await reader_->ReadHead();
       if (!read) co_return read.error();
       if (!*read) co_return MakeError(ErrorCode::kUnavailable, "the server answered nothing");

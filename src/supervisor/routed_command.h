@@ -59,7 +59,7 @@ class RoutedCommand {
     CommandPorts& ports;
     Timers& timers;
     CommandJournal* journal;
-    // What no output of a command may have, but for that of operations on files.
+    // What no output of a command may have; operations on files are left alone.
     const Mask& mask;
     std::function<void(RoutedCommand&)> give_up;
   };

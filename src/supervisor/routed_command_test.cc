@@ -95,5 +95,55 @@ TEST_F(RoutedCommandTest, EachClientThatWaitsAndStaysGetsTheEndAndTheirNumberIsB
   EXPECT_EQ(ToClient(1).at(0).type, FrameType::kError);
 }
 
+Frame TextFrame(std::uint32_t channel, Stream stream, std::string text) {
+  Frame frame = DataFrame(channel, stream, 1);
+  frame.payload = std::move(text);
+  return frame;
+}
+
+std::string TextOf(const std::vector<Frame>& frames) {
+  std::string text;
+  for (const Frame& frame : frames) {
+    if (frame.type == FrameType::kData) text += frame.payload;
+  }
+  return text;
+}
+
+TEST_F(RoutedCommandTest, AValueIsHiddenThatComesInPieces) {
+  mask_.Add("KEY", "value-of-a-secret");
+  Begin();
+  ASSERT_TRUE(command_.FromGuest(TextFrame(7, Stream::kStdout, "> value-of-")).ok());
+  EXPECT_EQ(TextOf(ToClient(1)), "> ");
+  ASSERT_TRUE(command_.FromGuest(TextFrame(7, Stream::kStderr, "a-secret")).ok());
+  EXPECT_EQ(TextOf(ToClient(1)), "a-secret") << "the other stream has a state of its own";
+  ASSERT_TRUE(command_.FromGuest(TextFrame(7, Stream::kStdout, "a-secret value")).ok());
+  EXPECT_EQ(TextOf(ToClient(1)), "[secret KEY]***** ");
+  Frame eof;
+  eof.type = FrameType::kEof;
+  eof.channel = 7;
+  eof.stream = Stream::kStdout;
+  ASSERT_TRUE(command_.FromGuest(std::move(eof)).ok());
+  EXPECT_EQ(TextOf(ToClient(1)), "value") << "what was kept back comes before the end";
+}
+
+TEST_F(RoutedCommandTest, WhatWasKeptBackIsShownWhenTheGuestIsGone) {
+  mask_.Add("KEY", "value-of-a-secret");
+  Begin();
+  ASSERT_TRUE(command_.FromGuest(TextFrame(7, Stream::kStdout, "value-of")).ok());
+  EXPECT_EQ(TextOf(ToClient(1)), "");
+  command_.End(Outcome::kInterrupted);
+  EXPECT_EQ(TextOf(ToClient(1)), "value-of");
+}
+
+TEST_F(RoutedCommandTest, APieceThatGrowsByWhatWasKeptBackIsCutIntoFrames) {
+  mask_.Add("KEY", "value-of-a-secret");
+  Begin();
+  ASSERT_TRUE(command_.FromGuest(TextFrame(7, Stream::kStdout, "value-of")).ok());
+  ASSERT_TRUE(
+      command_.FromGuest(TextFrame(7, Stream::kStdout, std::string(wire::kMaxDataBytes, 'x')))
+          .ok());
+  EXPECT_EQ(TextOf(ToClient(1)).size(), wire::kMaxDataBytes + 8);
+}
+
 }  // namespace
 }  // namespace pyro::supervisor

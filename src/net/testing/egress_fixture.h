@@ -93,6 +93,7 @@ class EgressTest : public testing::Test, protected FrameSink {
   void Clear() {
     to_guest_.clear();
     to_outside_.clear();
+    to_served_.clear();
   }
 
   // The flags of the only frame.
@@ -123,6 +124,7 @@ class EgressTest : public testing::Test, protected FrameSink {
   Egress egress_{*this, 1};
   std::vector<std::string> to_guest_;
   std::vector<std::string> to_outside_;
+  std::vector<std::string> to_served_;
   Ipv4 address_ = kServer;
   std::uint16_t port_ = 443;
   std::uint16_t guest_port_ = 41000;
