@@ -105,10 +105,9 @@ constexpr Field NetworkPolicyRow() {
 
 template <typename Owner>
 constexpr Field SecretsRow() {
-  return Row<Owner, &Owner::secrets>(
-             "secrets", "Put NAME=env:VAR or NAME=file:PATH into requests to HOST alone")
+  return Row<Owner, &Owner::secrets>("secrets", "Send NAME=env:VAR or file:PATH to its --for HOST")
       .Option("secret")
-      .Named("FROM --for HOST")
+      .Named("SECRET")
       .NotForModels();
 }
 

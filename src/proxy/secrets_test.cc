@@ -60,7 +60,7 @@ TEST(SecretsTest, CredentialsOfBasicAuthenticationAreLookedInto) {
 
 TEST(SecretsTest, WhatIsNoStrictBase64StaysAsItIs) {
   Secrets secrets = Two();
-  for (const char* value : {"Basic", "Basic ", "Basic ===", "Basic dXNlcjpweXJv=", "Basic \xff",
+  for (const char* value : {"Basic", "Basic ===", "Basic dXNlcjpweXJv=", "Basic \xff",
                             "Basic dXNlcjpweXJvLXNlY3JldC0xMTEy"}) {
     RequestHead head = Head({{"Authorization", value}});
     EXPECT_EQ(secrets.PutInto(kApi, head).kind, Kind::kNothing) << value;

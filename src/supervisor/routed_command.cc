@@ -110,6 +110,7 @@ Status RoutedCommand::OutputFromGuest(Frame frame) {
   Output& output = OutputOf(frame.stream);
   if (output.ended) return Breach("output after its end");
   if (frame.type == FrameType::kEof) {
+    output.ended = true;
     EndOutput(frame.stream);
     return OkStatus();
   }
@@ -140,9 +141,7 @@ void RoutedCommand::Show(Stream stream, std::string bytes) {
 }
 
 void RoutedCommand::EndOutput(Stream stream) {
-  Output& output = OutputOf(stream);
-  output.ended = true;
-  Show(stream, output.masked.End());
+  Show(stream, OutputOf(stream).masked.End());
   Frame eof;
   eof.type = FrameType::kEof;
   eof.stream = stream;

@@ -30,7 +30,7 @@ SupervisorConfig Example() {
 
 // Earlier texts do not have them.
 constexpr const char* kMayLack[] = {"workspace_user", "stop_signal", "layer_disks",
-                                    "network_rules"};
+                                    "network_rules",  "secrets",     "proxy_program"};
 
 TEST(SupervisorConfigTest, RoundTrip) {
   SupervisorConfig config = Example();

@@ -204,8 +204,8 @@ void AddServe(CLI::App& mcp, Context& context, const Flags& flags) {
       ->allow_extra_args(false);
   serve
       ->add_option("--secret", flags->secrets,
-                   "Let models use NAME=env:VAR or NAME=file:PATH, sent to HOST alone, by its NAME")
-      ->type_name("FROM --for HOST")
+                   "Let models use it by its NAME; as of 'pyro run', with --for HOST")
+      ->type_name("SECRET")
       ->allow_extra_args(false);
   serve->footer(
       "Without --http it speaks with the one client that started it, until that\n"

@@ -133,18 +133,14 @@ void AddTask(CLI::App& app, Context& context) {
   task->footer(
       "A TASK_ID is the task's id, its first 6 characters or more, or its name.\n\n"
       "Example:\n  pyro task create debian:12\n\n'pyro task COMMAND --help' tells more.");
-  AddRowCommand(
-      *task, context,
-      {.operation = "task create",
-       .texts = {.quiet = "Print the id only",
-                 .example = "id=$(pyro task create -q --source-path . --git debian:12)\n"
-                            "  pyro task exec $id -- git status",
-                 .note =
-                     "A PATTERN without a slash matches at any depth; '*' matches no slash, '**' "
-                     "does."},
-       .waits = true,
-       .made = "the task was made and runs: its id is "},
-      PrintNewTask);
+  AddRowCommand(*task, context,
+                {.operation = "task create",
+                 .texts = {.quiet = "Print the id only",
+                           .example = "id=$(pyro task create -q --source-path . --git debian:12)\n"
+                                      "  pyro task exec $id -- git status"},
+                 .waits = true,
+                 .made = "the task was made and runs: its id is "},
+                PrintNewTask);
   AddTaskExec(*task, context);
   AddRowCommand(*task, context,
                 {.operation = "task status", .texts = {.example = "pyro task status $id"}},

@@ -226,7 +226,7 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   "network": true,
   "network_rules": "allow registry.example:443\ndeny *.example\n",
   "schema": 1,
-  "secret_refs": "TOKEN pyro-secret-1 api.example:443 env:TOKEN\\n",
+  "secret_refs": "TOKEN pyro-secret-1 api.example:443 env:TOKEN\n",
   "task_id": "task_aaaaaaaaaaaaaaaaaaaaaaaaaa",
   "timeout_seconds": 0,
   "ttl_seconds": 600,
