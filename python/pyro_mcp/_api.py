@@ -68,6 +68,7 @@ class Calls(Caller):
         "recursive": "flag",
         "replace": "flag",
         "reverse": "flag",
+        "secrets": "texts",
         "sequence": "integer",
         "signal": "text",
         "snapshot": "text",
@@ -99,6 +100,7 @@ class Calls(Caller):
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                   deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
+                  secrets: Optional[Sequence[str]] = None,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
@@ -109,6 +111,7 @@ class Calls(Caller):
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                   deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
+                  secrets: Optional[Sequence[str]] = None,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
@@ -118,6 +121,7 @@ class Calls(Caller):
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                   deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
+                  secrets: Optional[Sequence[str]] = None,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[Callable[[Any], object]] = None,
@@ -136,18 +140,19 @@ class Calls(Caller):
         answer: Union[results.ExecResult, results.ExecResultBytes] = self._call("run", environment=environment,
             command=command, vcpu_count=vcpu_count, mem_mib=mem_mib, timeout_seconds=timeout_seconds,
             ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat, allow=allow, deny=deny,
-            network_policy=network_policy, machine=machine, env=env, cwd=cwd, user=user, stdin=stdin,
+            network_policy=network_policy, secrets=secrets, machine=machine, env=env, cwd=cwd, user=user, stdin=stdin,
             on_stdout=on_stdout, on_stderr=on_stderr, output=output)
         return answer
 
     def create_vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024, ttl_seconds: int = 600,
                   network: bool = False, allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                   deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
+                  secrets: Optional[Sequence[str]] = None,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None) -> results.VmInfo:
         """Creates a VM without starting it. It is deleted ``ttl_seconds`` after its last use."""
         answer: results.VmInfo = self._call("vm create", environment=environment, vcpu_count=vcpu_count,
             mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat,
-            allow=allow, deny=deny, network_policy=network_policy, machine=machine)
+            allow=allow, deny=deny, network_policy=network_policy, secrets=secrets, machine=machine)
         return answer
 
     def start_vm(self, vm_id: str) -> results.VmInfo:
@@ -214,7 +219,7 @@ class Calls(Caller):
         return answer
 
     def keep_spares(self, *, environment: str, count: int = 1, vcpu_count: int = 1, mem_mib: int = 1024,
-                    ttl_seconds: int = 3600, network: bool = False,
+                    ttl_seconds: int = 3600, network: bool = False, secrets: Optional[Sequence[str]] = None,
                     machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None) -> results.SparePool:
         """Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run or a new task of the same kind
         takes one and starts at once, and another is started in its place.
@@ -223,7 +228,7 @@ class Calls(Caller):
         they could take more than half of the host's memory.
         """
         answer: results.SparePool = self._call("warm", environment=environment, count=count, vcpu_count=vcpu_count,
-            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, machine=machine)
+            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, secrets=secrets, machine=machine)
         return answer
 
     def list_spares(self) -> results.SparePools:
@@ -265,6 +270,7 @@ class Calls(Caller):
                     timeout_seconds: Optional[int] = None, ttl_seconds: int = 600, network: bool = False,
                     allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                     deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
+                    secrets: Optional[Sequence[str]] = None,
                     machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None, name: Optional[str] = None,
                     labels: Optional[Mapping[str, str]] = None, disk_mib: int = 10240,
                     source_path: Union[str, os.PathLike[str], None] = None, exclude: Optional[Sequence[str]] = None,
@@ -284,8 +290,8 @@ class Calls(Caller):
         answer: results.TaskInfo = self._call("task create", environment=environment, vcpu_count=vcpu_count,
             mem_mib=mem_mib, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds, network=network,
             allow_host_compat=allow_host_compat, allow=allow, deny=deny, network_policy=network_policy,
-            machine=machine, name=name, labels=labels, disk_mib=disk_mib, source_path=source_path, exclude=exclude,
-            git=git, env=env, cwd=cwd, user=user, image_cwd=image_cwd)
+            secrets=secrets, machine=machine, name=name, labels=labels, disk_mib=disk_mib, source_path=source_path,
+            exclude=exclude, git=git, env=env, cwd=cwd, user=user, image_cwd=image_cwd)
         return answer
 
     @overload

@@ -128,6 +128,7 @@ class VmInfo(TypedDict):
     ttl_seconds: int  # Its lease, from the last use.
     network_enabled: bool  # It can reach the outside.
     network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
+    secrets: list[str]  # Where its secrets are and for whom; no value.
     allow_host_compat: bool  # If no guest can start, it runs on this host.
     execution_mode: ExecutionMode  # How it runs; pending before the first start.
     accelerator: Optional[str]  # As machine, once it has started.
@@ -262,6 +263,7 @@ class TaskInfo(Notices):
     ttl_seconds: int  # Its lease, from the last use.
     network_enabled: bool  # It can reach the outside.
     network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
+    secrets: list[str]  # Where its secrets are and for whom; no value.
     allow_host_compat: bool  # If no guest can start, it runs on this host.
     execution_mode: ExecutionMode  # How it runs; pending before the first start.
     accelerator: Optional[str]  # As machine, once it has started.

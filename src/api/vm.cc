@@ -179,6 +179,7 @@ constexpr Field kKeepSparesRequest[] = {
     Absent("allow"),
     Absent("deny"),
     Absent("network_policy"),
+    Absent("secrets"),
 };
 
 constexpr Field kVmInfo[] = {

@@ -311,3 +311,20 @@ def test_a_token_that_others_can_read_is_refused(bare, scratch):
     assert done.code == 1 and harness.is_one_sentence_and_hint(done.talk), done
     done = bare("mcp", "serve", "--http", "0.0.0.0:0")
     assert done.code == 1 and "token" in done.talk, done
+
+
+def test_secrets_are_offered_by_name_and_nothing_else_is_one(bare, serve):
+    server = serve("--secret", "TOKEN=file:/nowhere/token", "--for", "api.example", "--secret",
+                   "KEY=env:NOT_SET for key.example", pyro=bare)
+    listed = {tool["name"]: tool["inputSchema"]["properties"] for tool in server.request("tools/list").result["tools"]}
+    assert [name for name, properties in listed.items() if "secrets" in properties] == ["vm_run", "vm_create", "task_create"]
+    assert listed["vm_run"]["secrets"]["items"]["enum"] == ["KEY", "TOKEN"]
+    assert "nowhere" not in json.dumps(listed) and "api.example" not in json.dumps(listed)
+    for text in ("OTHER", "X=file:/etc/hostname for other.example", "TOKEN=file:/etc/hostname for other.example"):
+        assert server.failure("vm_create", secrets=[text])["code"] == "invalid_argument", text
+
+
+def test_without_secrets_a_server_takes_none(bare, serve):
+    server = serve(pyro=bare)
+    refused = server.failure("vm_run", command="true", secrets=["X=file:/etc/hostname for other.example"])
+    assert refused["code"] == "invalid_argument" and "secrets" in refused["message"], refused
