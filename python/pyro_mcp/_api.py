@@ -219,7 +219,7 @@ class Calls(Caller):
         return answer
 
     def keep_spares(self, *, environment: str, count: int = 1, vcpu_count: int = 1, mem_mib: int = 1024,
-                    ttl_seconds: int = 3600, network: bool = False, secrets: Optional[Sequence[str]] = None,
+                    ttl_seconds: int = 3600, network: bool = False,
                     machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None) -> results.SparePool:
         """Keeps ``count`` VMs of this kind ready, 0 to 64; 0 ends them. A run or a new task of the same kind
         takes one and starts at once, and another is started in its place.
@@ -228,7 +228,7 @@ class Calls(Caller):
         they could take more than half of the host's memory.
         """
         answer: results.SparePool = self._call("warm", environment=environment, count=count, vcpu_count=vcpu_count,
-            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, secrets=secrets, machine=machine)
+            mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, machine=machine)
         return answer
 
     def list_spares(self) -> results.SparePools:

@@ -32,8 +32,8 @@ TEST(FieldTest, AStructTakesTheFieldsOfItsBaseExceptThoseItHasItself) {
   EXPECT_EQ(
       NamesOf(Rows<RunRequest>()),
       (std::vector<std::string>{"environment", "vcpu_count", "mem_mib", "network", "allow", "deny",
-                                "network_policy", "secrets", "machine", "command", "env", "cwd", "user",
-                                "timeout_seconds", "ttl_seconds", "allow_host_compat"}));
+                                "network_policy", "secrets", "machine", "command", "env", "cwd",
+                                "user", "timeout_seconds", "ttl_seconds", "allow_host_compat"}));
   EXPECT_EQ(NamesOf(Rows<KeepSparesRequest>()),
             (std::vector<std::string>{"environment", "count", "vcpu_count", "mem_mib", "network",
                                       "machine", "ttl_seconds"}));
