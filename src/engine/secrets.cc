@@ -1,5 +1,7 @@
 #include "engine/secrets.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
@@ -70,6 +72,15 @@ Result<std::string> ParseFrom(std::string_view text) {
   return NoSecret(text, "a secret comes from env:VARIABLE or file:PATH, never from its value");
 }
 
+// Each start of the guest reads the file, and a pipe could be read once, or never.
+Status CheckFile(const std::string& name, const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return OkStatus();
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("the secret {} is in no file: {}", name, Printable(path)),
+                   "write it to a file that stays, or use env:VARIABLE");
+}
+
 // What the reference leads to, without the end of its line.
 Result<std::string> ReadValue(const SecretReference& secret) {
   std::string value;
@@ -84,6 +95,7 @@ Result<std::string> ReadValue(const SecretReference& secret) {
     }
   } else {
     const std::string path = secret.from.substr(kFromFile.size());
+    PYRO_RETURN_IF_ERROR(CheckFile(secret.name, path));
     auto text = sys::ReadFile(path, kMaxSecretBytes + 2);
     if (!text) {
       return MakeError(

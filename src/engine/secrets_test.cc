@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "sys/files.h"
 #include "sys/test_directory.h"
@@ -80,6 +81,8 @@ TEST(SecretsTest, AValueIsReadWithoutTheEndOfItsLine) {
   const auto gone = ReadSecretValues(reference);
   ASSERT_FALSE(gone.ok());
   EXPECT_EQ(gone.error().code, ErrorCode::kNotFound);
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  EXPECT_EQ(ReadSecretValues(reference).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST(SecretsTest, TheirHostsAreAllThatIsReachedUnlessMoreIsAsked) {

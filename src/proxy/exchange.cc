@@ -29,6 +29,12 @@ unsigned StatusOf(const Error& error) {
                                                       : 502;
 }
 
+// By its meaning, sent twice it does what it does once.
+bool MayBeRepeated(http::verb method) {
+  return method == http::verb::get || method == http::verb::head || method == http::verb::options ||
+         method == http::verb::put || method == http::verb::delete_ || method == http::verb::trace;
+}
+
 std::string SentenceOf(const Error& error) {
   return error.hint.empty() ? error.message : error.message + "; " + error.hint;
 }
@@ -168,7 +174,10 @@ asio::awaitable<Status> Exchange::SendBody(RequestReader& request, BodyForm form
   bool told = false;
   while (true) {
     const Result<std::string_view> piece = co_await request.ReadBody();
-    if (!piece) co_return piece.error();
+    if (!piece) {
+      guest_broke_ = true;
+      co_return piece.error();
+    }
     if (piece->empty()) break;
     if (!told && !shared_.secrets.empty()) {
       window.append(*piece);
@@ -188,6 +197,7 @@ asio::awaitable<Status> Exchange::Ask(RequestReader& request, const std::string&
   const Status asked = co_await server_->Write(head);
   if (!asked) co_return asked;
   const Status sent = co_await SendBody(request, form);
+  if (guest_broke_) co_return sent;
   // A server that wants no more of a body may have said why.
   for (int i = 0; i < kMaxHints; ++i) {
     *response = std::make_unique<ResponseReader>(from_server_, without_body);
@@ -207,16 +217,17 @@ asio::awaitable<Exchange::Next> Exchange::Forward(RequestReader& request, Reques
   const BodyForm form = request.body_form();
   const bool without_body = head.method() == http::verb::head;
   const bool waits = boost::beast::iequals(head[http::field::expect], "100-continue");
+  const bool repeatable = form.kind == Kind::kNone && MayBeRepeated(head.method());
+  RemoveHopFields(head);
   // An answer that is compressed could not be looked into.
   if (filled) head.set(http::field::accept_encoding, "identity");
-  RemoveHopFields(head);
   SetBodyForm(head, form);
   const std::string text = HeadText(head);
   std::unique_ptr<ResponseReader> response;
   Status asked = OkStatus();
-  // A server may have closed a connection that waited; a body is not sent twice.
+  // A server may have closed a connection that waited.
   for (int i = 0; i < 2; ++i) {
-    const bool used = server_ != nullptr && form.kind == Kind::kNone && i == 0;
+    const bool used = server_ != nullptr && repeatable && i == 0;
     if (!used) {
       server_.reset();
       Result<std::unique_ptr<Stream>> server = co_await shared_.upstream.Connect(origin_, {});
@@ -232,10 +243,11 @@ asio::awaitable<Exchange::Next> Exchange::Forward(RequestReader& request, Reques
       if (!hinted) co_return Next::kOver;
     }
     asked = co_await Ask(request, text, form, &response, without_body);
-    if (asked || !used) break;
+    if (asked || !used || asked.error().code != ErrorCode::kUnavailable) break;
   }
   if (!asked) {
     server_.reset();
+    if (guest_broke_) co_return Next::kOver;
     co_return co_await Refuse(StatusOf(asked.error()), SentenceOf(asked.error()));
   }
   co_return co_await GiveBack(*response, request.keep_alive() && request.head().version() >= 11,
@@ -256,6 +268,8 @@ asio::awaitable<Exchange::Next> Exchange::GiveBack(ResponseReader& response, boo
     if (!told_length.empty()) head.set(http::field::content_length, told_length);
   } else if (form.kind == Kind::kUntilEnd && keep_guest) {
     form = {Kind::kChunked, 0};
+  } else if (form.kind == Kind::kChunked && !keep_guest) {
+    form = {Kind::kUntilEnd, 0};  // A guest of HTTP/1.0 knows no pieces.
   } else if (form.kind == Kind::kNone) {
     form = {Kind::kLength, 0};
   }

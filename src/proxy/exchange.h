@@ -42,6 +42,7 @@ class Exchange {
   Stream& guest_;
   std::unique_ptr<Stream> server_;  // Of the last request; may be used again.
   Inbox from_server_;
+  bool guest_broke_ = false;  // It ended within a body.
 };
 
 }  // namespace pyro::proxy

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <boost/asio/buffer.hpp>
+#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 
@@ -133,7 +134,9 @@ template <bool kIsRequest>
 void RemoveHopFields(http::header<kIsRequest>& head) {
   std::vector<std::string> named;
   for (const auto& one : http::token_list(head[http::field::connection])) named.emplace_back(one);
-  for (const std::string& name : named) head.erase(name);
+  for (const std::string& name : named) {
+    if (!boost::beast::iequals(name, "host")) head.erase(name);
+  }
   for (const http::field field :
        {http::field::connection, http::field::keep_alive, http::field::proxy_connection,
         http::field::te, http::field::trailer, http::field::transfer_encoding, http::field::upgrade,

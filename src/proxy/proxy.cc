@@ -14,6 +14,7 @@
 #include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "net/network.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/host.h"
@@ -109,6 +110,15 @@ Result<Proxy> Proxy::Start(ProxyOptions options, Deadline deadline) {
   }
   proxy.certificate_ = std::move(std::get<ProxyReady>(*says).certificate);
   return proxy;
+}
+
+Status Proxy::SetPolicy(const net::Policy& policy) {
+  const std::string orders =
+      net::FormatGateOrders({.policy = policy, .local = net::NetworksOfHost(), .served = {}});
+  if (::send(control_.get(), orders.data(), orders.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    return MakeError(ErrorCode::kUnavailable, "the guest's proxy has ended");
+  }
+  return OkStatus();
 }
 
 Result<std::optional<net::Denial>> Proxy::ReadDenial() {

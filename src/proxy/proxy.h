@@ -36,6 +36,10 @@ class Proxy {
   // What the guest must trust, one certificate in PEM.
   const std::string& certificate() const { return certificate_; }
 
+  // From now on addresses of hosts are judged by this policy, with the host's networks of now.
+  // kUnavailable: the proxy has ended.
+  Status SetPolicy(const net::Policy& policy);
+
   // As those of net::Network.
   int denials_fd() const { return control_.get(); }
   Result<std::optional<net::Denial>> ReadDenial();

@@ -40,7 +40,7 @@ class Secrets {
   bool HasHost(const Origin& origin) const;
   bool empty() const { return secrets_.empty(); }
 
-  // What answers must not have: the values, as they are, as text of JSON and as they were encoded.
+  // What answers must not have: the values, as they are, as text of JSON and in base64.
   const Mask& mask() const { return mask_; }
 
  private:
@@ -49,7 +49,6 @@ class Secrets {
 
   std::vector<Secret> secrets_;
   Mask mask_;
-  std::vector<std::string> encoded_;  // The credentials in the mask.
   std::size_t longest_placeholder_ = 0;
 };
 

@@ -54,8 +54,18 @@ TEST(SecretsTest, CredentialsOfBasicAuthenticationAreLookedInto) {
   EXPECT_EQ(secrets.PutInto(kApi, head).kind, Kind::kDone);
   EXPECT_EQ(head["Authorization"], "Basic dXNlcjp2YWx1ZS1vZi10b2tlbg==");
   // What a server gives back of it.
-  EXPECT_EQ(secrets.mask().Hide("x dXNlcjp2YWx1ZS1vZi10b2tlbg== x").find("dXNl"),
-            std::string::npos);
+  EXPECT_EQ(secrets.mask().Hide("x dXNlcjp2YWx1ZS1vZi10b2tlbg== x"),
+            "x dXNlcjp2[secret TOKEN]**g== x");
+}
+
+TEST(SecretsTest, AValueIsHiddenInBase64WhereverItBegins) {
+  const Secrets secrets(
+      {{"A", "pyro-secret-aaaa", "\x7e\x3f\x7e?~?value~~?", {{"a.example", 443}}}});
+  for (const char* text : {"fj9+P34/dmFsdWV+fj8=", "eH4/fj9+P3ZhbHVlfn4/",
+                           "eHh+P34/fj92YWx1ZX5+Pw==", "fj9-P34_dmFsdWV-fj8="}) {
+    const std::string masked = secrets.mask().Hide(text);
+    EXPECT_NE(masked.find("[secret A]"), std::string::npos) << text << " " << masked;
+  }
 }
 
 TEST(SecretsTest, WhatIsNoStrictBase64StaysAsItIs) {

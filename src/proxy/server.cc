@@ -96,10 +96,15 @@ class Server {
   asio::awaitable<void> WatchSupervisor() {
     while (true) {
       const auto [code] = co_await control_.async_wait(Descriptor::wait_read, kWaitToken);
-      char byte = 0;
-      const ssize_t count = code ? 0 : ::recv(kControlSocket, &byte, 1, MSG_DONTWAIT);
-      if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) continue;
-      co_return;
+      if (code) co_return;
+      std::string text(net::kMaxControlBytes, '\0');
+      const ssize_t count = ::recv(kControlSocket, text.data(), text.size(), MSG_DONTWAIT);
+      if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+      if (count <= 0) co_return;
+      text.resize(static_cast<std::size_t>(count));
+      auto orders = net::ParseGateOrders(text);
+      if (!orders) co_return;  // None of the supervisor's.
+      shared_.upstream.SetPolicy(std::move(orders->policy), std::move(orders->local));
     }
   }
 

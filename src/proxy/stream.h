@@ -22,7 +22,8 @@ namespace pyro::proxy {
 
 namespace asio = boost::asio;
 
-inline constexpr std::chrono::seconds kIdleLimit{120};
+// As of a connection that no program has forgotten.
+inline constexpr std::chrono::hours kIdleLimit{2};
 
 class Stream {
  public:

@@ -5,6 +5,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "net/policy.h"
 #include "proxy/handler.h"
@@ -17,6 +18,11 @@ class Upstream : public Fetcher {
   // start. Certificates that it cannot read are left out.
   static Result<std::unique_ptr<Upstream>> Make(net::Policy policy, net::LocalNetworks local,
                                                 std::string_view trust);
+
+  void SetPolicy(net::Policy policy, net::LocalNetworks local) {
+    policy_ = std::move(policy);
+    local_ = std::move(local);
+  }
 
   // kPermissionDenied: the policy refuses each address of the name, or the certificate is not
   // right. kNotFound: there is no such name. kUnavailable, kTimedOut.

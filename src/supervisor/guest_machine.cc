@@ -112,6 +112,8 @@ Status GuestMachine::StartNetwork(vmm::MachineSpec& spec) {
 Status GuestMachine::SetNetworkRules(const std::string& rules) {
   PYRO_ASSIGN_OR_RETURN(const net::Policy policy, net::Policy::Parse(rules));
   if (network_) PYRO_RETURN_IF_ERROR(network_->SetPolicy(policy));
+  // One that has ended is told already, and connects to nothing.
+  if (proxy_) (void)proxy_->SetPolicy(policy);
   network_rules_ = rules;
   return OkStatus();
 }

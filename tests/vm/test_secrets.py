@@ -407,7 +407,7 @@ def test_a_proxy_that_is_killed_leaves_a_guest_that_is_told(inside):
         harness.kill_all(proxies)
         after = task.exec("bash", "-c", f"{ASK}/who; true")
         assert after.code == 0 and "known" not in after.text, after
-        assert "proxy_ended" in str(task.json("network")["denied"])
+        assert "proxy_ended" in str(task.json("network show")["denied"])
         task.kill_guest()
         assert task.exec("bash", "-c", f"{ASK}/who").text == "known\n"
     finally:
