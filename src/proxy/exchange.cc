@@ -216,6 +216,7 @@ asio::awaitable<Exchange::Next> Exchange::Forward(RequestReader& request, Reques
                                                   bool filled) {
   const BodyForm form = request.body_form();
   const bool without_body = head.method() == http::verb::head;
+  const bool old = request.head().version() < 11;
   const bool waits = boost::beast::iequals(head[http::field::expect], "100-continue");
   const bool repeatable = form.kind == Kind::kNone && MayBeRepeated(head.method());
   RemoveHopFields(head);
@@ -250,12 +251,11 @@ asio::awaitable<Exchange::Next> Exchange::Forward(RequestReader& request, Reques
     if (guest_broke_) co_return Next::kOver;
     co_return co_await Refuse(StatusOf(asked.error()), SentenceOf(asked.error()));
   }
-  co_return co_await GiveBack(*response, request.keep_alive() && request.head().version() >= 11,
-                              without_body);
+  co_return co_await GiveBack(*response, request.keep_alive() && !old, without_body, old);
 }
 
 asio::awaitable<Exchange::Next> Exchange::GiveBack(ResponseReader& response, bool keep_guest,
-                                                   bool without_body) {
+                                                   bool without_body, bool old) {
   const Mask& mask = shared_.secrets.mask();
   ResponseHead head = response.head();
   BodyForm form = response.body_form();
@@ -268,7 +268,7 @@ asio::awaitable<Exchange::Next> Exchange::GiveBack(ResponseReader& response, boo
     if (!told_length.empty()) head.set(http::field::content_length, told_length);
   } else if (form.kind == Kind::kUntilEnd && keep_guest) {
     form = {Kind::kChunked, 0};
-  } else if (form.kind == Kind::kChunked && !keep_guest) {
+  } else if (form.kind == Kind::kChunked && old) {
     form = {Kind::kUntilEnd, 0};  // A guest of HTTP/1.0 knows no pieces.
   } else if (form.kind == Kind::kNone) {
     form = {Kind::kLength, 0};

@@ -34,7 +34,8 @@ class Exchange {
   asio::awaitable<Status> SendBody(RequestReader& request, BodyForm form);
   asio::awaitable<Status> Ask(RequestReader& request, const std::string& head, BodyForm form,
                               std::unique_ptr<ResponseReader>* response, bool without_body);
-  asio::awaitable<Next> GiveBack(ResponseReader& response, bool keep_guest, bool without_body);
+  asio::awaitable<Next> GiveBack(ResponseReader& response, bool keep_guest, bool without_body,
+                                 bool old);
   void Tell(net::Reason reason);
 
   Shared& shared_;

@@ -71,6 +71,7 @@ Secrets::Secrets(std::vector<Secret> secrets) : secrets_(std::move(secrets)) {
     for (const std::size_t shift : {0, 1, 2}) {
       std::string core = CoreOf(secret.value, shift);
       mask_.Add(secret.name, core);
+      if (core.find_first_of("+/") == std::string::npos) continue;
       std::replace(core.begin(), core.end(), '+', '-');
       std::replace(core.begin(), core.end(), '/', '_');
       mask_.Add(secret.name, core);

@@ -55,7 +55,7 @@ TEST(SecretsTest, CredentialsOfBasicAuthenticationAreLookedInto) {
   EXPECT_EQ(head["Authorization"], "Basic dXNlcjp2YWx1ZS1vZi10b2tlbg==");
   // What a server gives back of it.
   EXPECT_EQ(secrets.mask().Hide("x dXNlcjp2YWx1ZS1vZi10b2tlbg== x"),
-            "x dXNlcjp2[secret TOKEN]**g== x");
+            "x dXNlcjp[secret TOKEN]****g== x");
 }
 
 TEST(SecretsTest, AValueIsHiddenInBase64WhereverItBegins) {
