@@ -101,7 +101,7 @@ Result<std::string> ReadValue(const SecretReference& secret) {
       return MakeError(
           ErrorCode::kNotFound,
           fmt::format("the secret {} is not there: {}", secret.name, text.error().message),
-          "put the file back, or make a new one");
+          fmt::format("it must be a file of at most {} bytes that you may read", kMaxSecretBytes));
     }
     value = std::move(*text);
     if (value.ends_with('\n')) value.pop_back();
@@ -130,6 +130,11 @@ Result<SecretReference> ParseSecret(std::string_view text) {
   }
   SecretReference secret;
   secret.name = text.substr(0, equals);
+  if (secret.name == "PATH" || secret.name == "HOME" || secret.name.starts_with("LD_")) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("a secret cannot have the name {}", secret.name),
+                     "no command would start: the guest has a placeholder in that variable");
+  }
   const std::string_view rest = text.substr(equals + 1);
   const std::size_t hosts = rest.rfind(kFor);
   if (!rest.starts_with(kFromFile) && !rest.starts_with(kFromVariable)) {

@@ -33,9 +33,9 @@ TEST(SecretsTest, WhatIsNoReferenceIsRefusedWithoutIt) {
   for (const char* text :
        {"", "a-value-by-mistake", "TOKEN=a-value-by-mistake for a.example",
         "1TOKEN=env:A for a.example", "TOKEN=env: for a.example", "TOKEN=env:A-B for a.example",
-        "TOKEN=file: for a.example", "TOKEN=env:A", "TOKEN=env:A for ", "TOKEN=env:A for *.example",
-        "TOKEN=env:A for 192.0.2.1", "TOKEN=env:A for a.example:0",
-        "TOKEN=file:/a\nb for a.example"}) {
+        "TOKEN=file: for a.example", "PATH=env:A for a.example", "LD_PRELOAD=env:A for a.example",
+        "TOKEN=env:A", "TOKEN=env:A for ", "TOKEN=env:A for *.example", "TOKEN=env:A for 192.0.2.1",
+        "TOKEN=env:A for a.example:0", "TOKEN=file:/a\nb for a.example"}) {
     const auto secret = ParseSecret(text);
     ASSERT_FALSE(secret.ok()) << text;
     EXPECT_EQ(secret.error().code, ErrorCode::kInvalidArgument) << text;

@@ -6,6 +6,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -81,18 +82,15 @@ class Server {
     if (::send(kControlSocket, ready.data(), ready.size(), MSG_NOSIGNAL) < 0) {
       return sys::ErrnoError(errno, "report to the supervisor");
     }
-    asio::co_spawn(loop_, WatchSupervisor(), Ended());
-    asio::co_spawn(loop_, TakeConnections(), Ended());
+    // The process has no reason to live without it. The gate's end is that of the machine, which
+    // the supervisor learns of in its own way.
+    asio::co_spawn(loop_, WatchSupervisor(), [this](const std::exception_ptr&) { loop_.stop(); });
+    asio::co_spawn(loop_, TakeConnections(), asio::detached);
     loop_.run();
     return OkStatus();
   }
 
  private:
-  // The process has no reason to live without these.
-  std::function<void(std::exception_ptr)> Ended() {
-    return [this](const std::exception_ptr&) { loop_.stop(); };
-  }
-
   asio::awaitable<void> WatchSupervisor() {
     while (true) {
       const auto [code] = co_await control_.async_wait(Descriptor::wait_read, kWaitToken);

@@ -1,5 +1,5 @@
 // pyro-proxy: carries the connections of one guest to the hosts that it serves, and puts secrets
-// into them. Started by the supervisor, in a jail. It ends with the supervisor or the gate.
+// into them. Started by the supervisor, in a jail. It ends with the supervisor.
 
 #pragma once
 

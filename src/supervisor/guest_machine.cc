@@ -150,7 +150,12 @@ void GuestMachine::TakeProxyDenials() {
       boost::system::error_code ignored;
       proxy_says_.close(ignored);
       // The guest goes on, and each of its connections to these hosts ends at once.
-      owner_.Denied({.reason = net::Reason::kProxyEnded, .protocol = "tcp"});
+      const auto served = ServedBy(config_);
+      if (!served || served->empty()) return;
+      owner_.Denied({.reason = net::Reason::kProxyEnded,
+                     .protocol = "tcp",
+                     .name = served->front().name,
+                     .port = served->front().port});
       return;
     }
     if (!*denial) return;

@@ -382,8 +382,10 @@ def test_a_restart_reads_the_secret_again_and_the_placeholder_stays(inside):
         first = task.exec("bash", "-c", f"{ASK}/who; echo $TOKEN")
         assert first.text.startswith("known\n"), first
         info = task.json("status")
+        assert task.json("network show")["denied"] == []
         assert info["secrets"] == [f"TOKEN=file:{inside.file} for api.example:443"], info
         task.stop()
+        assert task.json("network show")["denied"] == []
         inside.file.write_text("another-value-0123456789\n")
         second = task.exec("bash", "-c", f"{ASK}/who; echo $TOKEN")
         assert second.text == first.text.replace("known", "unknown"), second

@@ -33,18 +33,20 @@ std::vector<std::string> JoinSecretHosts(const std::vector<std::string>& words) 
   constexpr std::string_view kHost = "--for";
   std::vector<std::string> joined;
   std::size_t secret = 0;  // Its place, from 1.
+  bool has_host = false;   // That secret, from here.
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     const bool more = i + 1 < words.size();
     if (secret != 0 && ((word == kHost && more) || word.starts_with(std::string(kHost) + "="))) {
-      std::string& text = joined[secret - 1];
-      text += text.find(" for ") == std::string::npos ? " for " : ",";
-      text += word == kHost ? words[++i] : word.substr(kHost.size() + 1);
+      joined[secret - 1] += std::exchange(has_host, true) ? "," : " for ";
+      joined[secret - 1] += word == kHost ? words[++i] : word.substr(kHost.size() + 1);
       continue;
     }
     joined.push_back(word);
     if (word == kSecret && more) joined.push_back(words[++i]);
-    if (word == kSecret || word.starts_with(std::string(kSecret) + "=")) secret = joined.size();
+    if (word != kSecret && !word.starts_with(std::string(kSecret) + "=")) continue;
+    secret = joined.size();
+    has_host = false;
   }
   return joined;
 }
