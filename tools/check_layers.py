@@ -22,6 +22,7 @@ FLOORS = {
     "image": {"archive", "sys", "base"},
     "archive": {"sys", "base"},
     "jail": {"sys", "base"},
+    "downloads": {"sys", "base"},
     "vmm": {"jail", "sys", "base"},
     "net": {"vmm/vmm.h", "jail", "sys", "base"},  # The card that a machine takes.
     "proxy": {"net", "jail", "sys", "base"},
@@ -59,7 +60,7 @@ OUTSIDE = {
     "dtl/": {"engine"},
     "archive": {"image", "archive"},
     "zlib.h": {"archive"},
-    "openssl/": {"image", "mcp", "proxy"},
+    "openssl/": {"downloads", "image", "mcp", "proxy"},
     "nlohmann/": {"base"},
     "boost/": {"supervisor", "agent", "mcp", "chat", "proxy"},
     "tl/": set(),
