@@ -100,8 +100,9 @@ std::optional<Lifetime> LifetimeOfCrateIndex(std::string_view path) {
 std::optional<Lifetime> LifetimeOfCrate(std::string_view path) {
   const auto parts = Split(path, '/');
   if (std::ranges::any_of(parts, [](auto part) { return part.empty(); })) return std::nullopt;
-  if (parts.size() == 2 && parts[1].ends_with(".crate")) return Lifetime::kFixed;
-  if (parts.size() == 3 && parts[2] == "download") return Lifetime::kFixed;
+  // A mirror may have folders above these.
+  if (parts.size() >= 2 && parts.back().ends_with(".crate")) return Lifetime::kFixed;
+  if (parts.size() >= 3 && parts.back() == "download") return Lifetime::kFixed;
   return std::nullopt;
 }
 
