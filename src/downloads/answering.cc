@@ -64,10 +64,11 @@ std::string AcceptOf(Kind kind, Lifetime lifetime, const Headers& request) {
 }
 
 Handler::Answering::Answering(Handler& handler, const Request& request, ResponseSink& sink,
-                              const RoutedUrl& routed)
+                              Upstream& source, const RoutedUrl& routed)
     : handler_(handler),
       request_(request),
       sink_(sink),
+      source_(source),
       routed_(routed),
       key_{.url = routed.source.Text(),
            .accept = AcceptOf(routed.route->kind, *routed.lifetime, request.headers)},
@@ -123,7 +124,7 @@ Result<std::unique_ptr<SourceResponse>> Handler::Answering::Ask(
   for (int i = 0; i <= kMostRedirects; ++i) {
     request.may_be_local =
         routed_.route->from_settings && request.url.SameServer(routed_.route->source);
-    PYRO_ASSIGN_OR_RETURN(auto response, handler_.source_.Get(request));
+    PYRO_ASSIGN_OR_RETURN(auto response, source_.Get(request));
     if (!IsRedirect(response->status())) return response;
     const auto location = FindHeader(response->headers(), "Location");
     auto next = FollowUrl(request.url, location.value_or(""));

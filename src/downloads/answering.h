@@ -16,7 +16,8 @@ std::string AcceptOf(Kind kind, Lifetime lifetime, const Headers& request);
 class Handler::Answering {
  public:
   // All of it is borrowed until Run() returns. `routed` has a lifetime.
-  Answering(Handler& handler, const Request& request, ResponseSink& sink, const RoutedUrl& routed);
+  Answering(Handler& handler, const Request& request, ResponseSink& sink, Upstream& source,
+            const RoutedUrl& routed);
 
   Status Run();
 
@@ -40,6 +41,7 @@ class Handler::Answering {
   Handler& handler_;
   const Request& request_;
   ResponseSink& sink_;
+  Upstream& source_;
   const RoutedUrl& routed_;
   const EntryKey key_;
   const CacheControl asked_;

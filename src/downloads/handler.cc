@@ -16,7 +16,7 @@ constexpr std::size_t kMostAway = 64;
 constexpr std::chrono::seconds kAwayFor(15);
 
 // Empty: the request may be one for the cache.
-std::string WhyNot(const Request& request) {
+std::string FormIsWrong(const Request& request) {
   if (request.method != "GET" && request.method != "HEAD") {
     return fmt::format("the download cache answers GET and HEAD, not {}",
                        Printable(request.method, 32));
@@ -34,24 +34,33 @@ std::string WhyNot(const Request& request) {
 
 }  // namespace
 
-Handler::Handler(Routes routes, Store& store, Upstream& source)
-    : routes_(std::move(routes)), store_(store), source_(source) {}
+Handler::Handler(Routes routes, Store& store) : routes_(std::move(routes)), store_(store) {}
 
-Handled Handler::Answer(const Request& request, ResponseSink& sink) {
-  std::string why = WhyNot(request);
-  if (!why.empty()) return std::optional(std::move(why));
+std::string Handler::Route(const Request& request, std::optional<RoutedUrl>& found) const {
+  std::string why = FormIsWrong(request);
+  if (!why.empty()) return why;
   const auto url = ParseUrl(fmt::format("{}://{}:{}{}", request.tls ? "https" : "http",
                                         request.host, request.port, request.target));
-  if (!url) return std::optional(url.error().message);
-  const auto routed = routes_.Find(*url);
-  if (!routed) {
-    return std::optional(fmt::format("{} is no download host of the cache", Printable(url->host)));
+  if (!url) return url.error().message;
+  found = routes_.Find(*url);
+  if (!found) return fmt::format("{} is no download host of the cache", Printable(url->host));
+  if (!found->lifetime) {
+    return fmt::format("{} is no download of {} that the cache knows",
+                       Printable(url->path + url->query), found->route->preset);
   }
-  if (!routed->lifetime) {
-    return std::optional(fmt::format("{} is no download of {} that the cache knows",
-                                     Printable(url->path + url->query), routed->route->preset));
-  }
-  PYRO_RETURN_IF_ERROR(Answering(*this, request, sink, *routed).Run());
+  return {};
+}
+
+std::string Handler::WhyNot(const Request& request) const {
+  std::optional<RoutedUrl> ignored;
+  return Route(request, ignored);
+}
+
+Handled Handler::Answer(const Request& request, ResponseSink& sink, Upstream& source) {
+  std::optional<RoutedUrl> routed;
+  std::string why = Route(request, routed);
+  if (!why.empty()) return std::optional(std::move(why));
+  PYRO_RETURN_IF_ERROR(Answering(*this, request, sink, source, *routed).Run());
   return std::optional<std::string>();
 }
 

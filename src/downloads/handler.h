@@ -96,12 +96,15 @@ using Handled = Result<std::optional<std::string>>;
 // Thread-safe.
 class Handler {
  public:
-  // `store` and `source` are borrowed, for the life of the handler.
-  Handler(Routes routes, Store& store, Upstream& source);
+  // `store` is borrowed, for the life of the handler.
+  Handler(Routes routes, Store& store);
 
-  // Blocks. An error after ResponseSink::Begin(): the response is not whole, and its connection
-  // must be closed.
-  Handled Answer(const Request& request, ResponseSink& sink);
+  // Why the request is none for the cache, as Answer() would say; empty: it is one.
+  std::string WhyNot(const Request& request) const;
+
+  // Blocks. `sink` and `source` are borrowed until it returns. An error after
+  // ResponseSink::Begin(): the response is not whole, and its connection must be closed.
+  Handled Answer(const Request& request, ResponseSink& sink, Upstream& source);
 
   HandlerStats stats() const;
   const Routes& routes() const { return routes_; }
@@ -109,13 +112,14 @@ class Handler {
  private:
   class Answering;
 
+  // Empty, with `found` set: it is for the cache.
+  std::string Route(const Request& request, std::optional<RoutedUrl>& found) const;
   bool IsAway(const std::string& server);
   void NoteAway(const std::string& server);
   void NoteBack(const std::string& server);
 
   const Routes routes_;
   Store& store_;
-  Upstream& source_;
   std::atomic<std::uint64_t> from_cache_{0};
   std::atomic<std::uint64_t> fetched_{0};
   std::atomic<std::uint64_t> stale_{0};

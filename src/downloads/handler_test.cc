@@ -43,7 +43,7 @@ class DownloadHandlerTest : public ::testing::Test {
                                           .port = 443,
                                           .target = std::string(target),
                                           .headers = std::move(headers)},
-                                         sink);
+                                         sink, source_);
     failed_ = !handled.ok();
     why_ = handled ? handled->value_or("") : handled.error().message;
   }
@@ -67,7 +67,7 @@ class DownloadHandlerTest : public ::testing::Test {
   Handler handler_{*Routes::Parse("@npm npm https://npm.example/\n"
                                   "@debian apt https://npm.example/debian/\n"
                                   "@pypi pypi https://npm.example/py/ http://10.0.0.1:81/py/\n"),
-                   store_, source_};
+                   store_};
   bool failed_ = false;
   std::string why_;
 };
@@ -324,7 +324,7 @@ TEST_F(DownloadHandlerTest, GuestsThatAskAtOnceFetchOnce) {
                                .host = "npm.example",
                                .port = 443,
                                .target = "/a/-/a-1.tgz"};
-      if (handler_.Answer(request, sink).ok() && sink.body == body_) ++right;
+      if (handler_.Answer(request, sink, source_).ok() && sink.body == body_) ++right;
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -1,0 +1,34 @@
+// Answers requests for downloads out of the cache that guests share (src/downloads).
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "downloads/store.h"
+#include "proxy/handler.h"
+
+namespace pyro::proxy {
+
+// For one loop of one thread; what blocks runs in threads of its own. It lives to the end of its
+// process: destroying it would wait for downloads.
+class DownloadsHandler : public RequestHandler {
+ public:
+  // `routes` as downloads::Routes writes them. kInvalidArgument; an error of the disk.
+  static Result<std::unique_ptr<DownloadsHandler>> Make(std::string_view routes,
+                                                        downloads::StoreOptions store);
+  ~DownloadsHandler() override;
+
+  bool Takes(const Origin& origin, const RequestHead& head) const override;
+  asio::awaitable<Result<Served>> Serve(Origin origin, RequestHead head, Responder& responder,
+                                        Fetcher& fetcher) override;
+
+ private:
+  struct Parts;
+  explicit DownloadsHandler(std::unique_ptr<Parts> parts);
+
+  const std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace pyro::proxy
