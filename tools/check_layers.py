@@ -25,9 +25,8 @@ FLOORS = {
     "downloads": {"sys", "base"},
     "vmm": {"jail", "sys", "base"},
     "net": {"vmm/vmm.h", "jail", "sys", "base"},  # The card that a machine takes.
-    "proxy": {"net", "jail", "sys", "base"},
-    "supervisor": {"state", "vmm", "proxy", "net", "wire", "sys", "base"},
-    "engine": {"api", "state", "vmm", "net", "jail", "image", "archive", "wire", "sys", "base"},
+    "proxy": {"downloads", "net", "jail", "sys", "base"},
+    "supervisor": {"state", "vmm", "proxy", "downloads", "net", "wire", "sys", "base"},
     "agent": {"wire", "sys", "base"},
     "mcp/schema": {"base"},
     "mcp/protocol": {"mcp/schema", "base"},

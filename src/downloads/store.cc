@@ -70,7 +70,7 @@ NewContent::~NewContent() {
 Status NewContent::Append(std::string_view bytes) {
   if (size_ + bytes.size() > store_->options_.max_bytes / 2) {
     return MakeError(ErrorCode::kLimit, "the download is too large for the cache",
-                     "allow the cache more room: pyro config set download-cache-mib");
+                     "allow the cache more room: pyro config set cache.size 16G");
   }
   PYRO_RETURN_IF_ERROR(sys::WriteAll(fd_.get(), bytes));
   hash_.Add(bytes);

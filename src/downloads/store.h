@@ -29,6 +29,9 @@
 
 namespace pyro::downloads {
 
+// Of the jails of programs that use the store: with root as the caller, it belongs to their user.
+inline constexpr std::string_view kJailIdentity = "downloads";
+
 // A line for people, without a newline. From any thread.
 using ReportFn = std::function<void(std::string_view line)>;
 

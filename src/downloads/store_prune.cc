@@ -125,7 +125,8 @@ Result<PrunedDownloads> Store::Trim() {
 Result<PrunedDownloads> Store::Prune(bool all) {
   PrunedDownloads pruned;
   std::error_code error;
-  if (!fs::exists(options_.root, error)) return pruned;
+  // Root makes no file of its own here: the store's user could not use it.
+  if (!fs::exists(options_.root / "lock", error)) return pruned;
   PYRO_ASSIGN_OR_RETURN(const auto alone, sys::FileLock::TryAcquire(options_.root / "lock"));
   if (alone) RemoveLeftovers(pruned);
   std::set<std::string> used;

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "base/try.h"
 #include "engine/context.h"
+#include "engine/download_cache.h"
 #include "engine/environments.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/templates.h"
@@ -260,6 +261,7 @@ Result<PrunedEnvironments> LocalEngine::PruneEnvironments(PruneScope scope) {
     pruned.removed.push_back({item.name, item.what, item.digest, item.bytes});
   }
   PruneTemplates(context_, environments.store(), pruned);
+  PYRO_RETURN_IF_ERROR(PruneDownloads(context_, scope == PruneScope::kAll, pruned));
   return pruned;
 }
 

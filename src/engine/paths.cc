@@ -74,6 +74,7 @@ Result<fs::path> SupervisorProgram() { return OwnFile("pyro-supervisor", X_OK); 
 Result<fs::path> UsermodeKernel() { return OwnFile("pyro-usermode-kernel", X_OK); }
 Result<fs::path> AgentProgram() { return OwnFile("pyro-agent", X_OK); }
 Result<fs::path> NetworkPresets() { return OwnFile("network-presets", R_OK); }
+Result<fs::path> DownloadHosts() { return OwnFile("download-hosts", R_OK); }
 
 }  // namespace engine
 }  // namespace pyro

@@ -14,6 +14,8 @@ namespace pyro::engine {
 Result<std::filesystem::path> SupervisorProgram();
 // The file of sets of hosts for --allow (net/presets.h), in the same places.
 Result<std::filesystem::path> NetworkPresets();
+// The file of hosts for --cache (downloads/routes.h), in the same places.
+Result<std::filesystem::path> DownloadHosts();
 Result<std::filesystem::path> AgentProgram();
 // The kernel of guests in user mode.
 Result<std::filesystem::path> UsermodeKernel();

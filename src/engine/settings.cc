@@ -36,6 +36,8 @@ struct Known {
 constexpr std::array kKnown = {
     Known{"machine", "auto|kvm|tcg|usermode", "What runs a guest whose call names no machine"},
     Known{kWithoutKvm, "tcg|usermode", "What auto comes to where KVM does not work"},
+    Known{kCacheSize, "8G|1G|2G|4G|16G|32G|64G|128G",
+          "How large the downloads of --cache may become"},
 };
 
 std::vector<std::string> ValuesOf(const Known& known) {

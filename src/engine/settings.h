@@ -23,6 +23,7 @@ namespace pyro::engine {
 inline constexpr std::size_t kMaxSettingsBytes = 16 * 1024;
 
 inline constexpr std::string_view kWithoutKvm = "machine.without_kvm";
+inline constexpr std::string_view kCacheSize = "cache.size";
 
 class Settings {
  public:

@@ -88,6 +88,8 @@ constexpr struct {
     {Reason::kNotHttp, "not_http", "the proxy of secrets and downloads speaks HTTP/1.1 alone"},
     {Reason::kProxyEnded, "proxy_ended",
      "the process that puts in secrets has ended: stop the guest and start it again"},
+    {Reason::kOnlyCached, "only_cached",
+     "only downloads that the cache knows are fetched from this server, and this is none"},
     {Reason::kUpstream, "upstream",
      "this host does not trust the server's certificate, or may not reach its address"},
 };

@@ -80,6 +80,7 @@ enum class Reason {
   kNotTrusted,       // A program does not take the guest's own authority.
   kNotHttp,          // It is no HTTP/1.1.
   kProxyEnded,       // The process of the proxy is gone.
+  kOnlyCached,       // Of this server only downloads are there, and this is none.
   kUpstream,         // The host does not trust the server, or may not reach its address.
 };
 std::string_view Name(Reason reason);      // "not_allowed"; "" for kNone.

@@ -13,18 +13,26 @@ struct Listed {
   std::vector<SecretValue> secrets;
   std::string trust;
   std::string orders;
+  DownloadsConfig downloads;
 };
+
+constexpr std::int64_t kMostDownloadBytes = std::int64_t{1} << 50;
 
 constexpr Field kConfigFields[] = {
     Row<Listed, &Listed::secrets>("secrets").Of(kSecretValueFields).To(kMaxSecrets),
     Row<Listed, &Listed::trust>("trust").To(kMaxTrustBytes),
     Row<Listed, &Listed::orders>("orders").To(net::kMaxControlBytes),
+    Row<Listed, &Listed::downloads, &DownloadsConfig::routes>("download_routes").To(64 * 1024),
+    Row<Listed, &Listed::downloads, &DownloadsConfig::only_cached>("only_cached").To(64 * 1024),
+    Row<Listed, &Listed::downloads, &DownloadsConfig::max_bytes>("downloads_max_bytes")
+        .To(kMostDownloadBytes),
 };
 
 }  // namespace
 
 std::string FormatProxyConfig(const ProxyConfig& config) {
-  const Listed listed{config.secrets, config.trust, net::FormatGateOrders(config.orders)};
+  const Listed listed{config.secrets, config.trust, net::FormatGateOrders(config.orders),
+                      config.downloads};
   return ToJsonLine(FieldsToJson(kConfigFields, &listed));
 }
 
@@ -36,6 +44,7 @@ Result<ProxyConfig> ParseProxyConfig(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(config.orders, net::ParseGateOrders(listed.orders));
   config.secrets = std::move(listed.secrets);
   config.trust = std::move(listed.trust);
+  config.downloads = std::move(listed.downloads);
   return config;
 }
 
@@ -60,11 +69,19 @@ std::string FormatReady(const ProxyReady& ready) {
   return ToJsonLine({{"certificate", ready.certificate}});
 }
 
+std::string FormatNote(std::string_view line) {
+  return ToJsonLine({{"note", std::string(CutUtf8(line, kMaxNoteBytes))}});
+}
+
 Result<ProxySays> ParseProxySays(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxSaysBytes));
   if (json.is_object() && json.contains("certificate")) {
     PYRO_ASSIGN_OR_RETURN(std::string certificate, GetString(json, "certificate", kMaxSaysBytes));
     return ProxySays(ProxyReady{std::move(certificate)});
+  }
+  if (json.is_object() && json.contains("note")) {
+    PYRO_ASSIGN_OR_RETURN(std::string line, GetString(json, "note", kMaxNoteBytes));
+    return ProxySays(ProxyNote{std::move(line)});
   }
   PYRO_ASSIGN_OR_RETURN(net::Denial denial, net::ParseDenial(text));
   return ProxySays(std::move(denial));

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,10 +17,18 @@
 
 namespace pyro::proxy {
 
+// The cache of downloads; without routes there is none.
+struct DownloadsConfig {
+  std::string routes;       // As downloads::Routes writes them.
+  std::string only_cached;  // NAME:PORT and spaces: what the cache does not take is refused there.
+  std::int64_t max_bytes = 0;
+};
+
 struct ProxyConfig {
   std::vector<SecretValue> secrets;
   net::GateOrders orders;  // As the gate has them.
   std::string trust;       // Certificates of authorities, in PEM.
+  DownloadsConfig downloads;
 };
 
 inline constexpr std::size_t kMaxTrustBytes = 4 * 1024 * 1024;
@@ -37,11 +46,18 @@ Result<std::vector<Secret>> ToSecrets(const std::vector<SecretValue>& values);
 struct ProxyReady {
   std::string certificate;
 };
-using ProxySays = std::variant<ProxyReady, net::Denial>;
+// A line of the cache for the guest's log, as of a damaged file.
+struct ProxyNote {
+  std::string line;
+};
+using ProxySays = std::variant<ProxyReady, net::Denial, ProxyNote>;
 
 inline constexpr std::size_t kMaxSaysBytes = 16 * 1024;
+inline constexpr std::size_t kMaxNoteBytes = 1024;
 
 std::string FormatReady(const ProxyReady& ready);
+// At most kMaxNoteBytes of the line.
+std::string FormatNote(std::string_view line);
 // A denial is as net::FormatDenial() writes it. kProtocol.
 Result<ProxySays> ParseProxySays(std::string_view text);
 

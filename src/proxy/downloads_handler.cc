@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -185,22 +186,37 @@ struct DownloadsHandler::Parts {
 
   downloads::Store store;
   downloads::Handler handler;
+  std::vector<net::ServedHost> only_cached;
   asio::thread_pool workers;
 };
 
 DownloadsHandler::DownloadsHandler(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 DownloadsHandler::~DownloadsHandler() = default;
 
-Result<std::unique_ptr<DownloadsHandler>> DownloadsHandler::Make(std::string_view routes,
+Result<std::unique_ptr<DownloadsHandler>> DownloadsHandler::Make(const DownloadsConfig& config,
                                                                  downloads::StoreOptions store) {
-  PYRO_ASSIGN_OR_RETURN(downloads::Routes parsed, downloads::Routes::Parse(routes));
+  PYRO_ASSIGN_OR_RETURN(downloads::Routes parsed, downloads::Routes::Parse(config.routes));
+  store.max_bytes = static_cast<std::uint64_t>(config.max_bytes);
   auto parts = std::make_unique<Parts>(std::move(parsed), std::move(store));
+  for (const std::string_view word : Split(config.only_cached, ' ')) {
+    if (word.empty()) continue;
+    PYRO_ASSIGN_OR_RETURN(net::ServedHost host, net::ParseServedHost(word));
+    parts->only_cached.push_back(std::move(host));
+  }
   PYRO_RETURN_IF_ERROR(parts->store.Prepare());
   return std::unique_ptr<DownloadsHandler>(new DownloadsHandler(std::move(parts)));
 }
 
 bool DownloadsHandler::Takes(const Origin& origin, const RequestHead& head) const {
   return parts_->handler.WhyNot(ToRequest(origin, head)).empty();
+}
+
+std::string DownloadsHandler::WhyRefused(const Origin& origin, const RequestHead& head) const {
+  const net::ServedHost host{.name = origin.name, .port = origin.port};
+  if (std::ranges::find(parts_->only_cached, host) == parts_->only_cached.end()) return {};
+  const std::string why = parts_->handler.WhyNot(ToRequest(origin, head));
+  return fmt::format("{}; --allow {} lets it through", why.empty() ? "a body came with it" : why,
+                     net::FormatServedHost(host));
 }
 
 asio::awaitable<Result<Served>> DownloadsHandler::Serve(Origin origin, RequestHead head,

@@ -2,11 +2,11 @@
 
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <string_view>
+#include <string>
 
 #include "downloads/store.h"
+#include "proxy/config.h"
 #include "proxy/handler.h"
 
 namespace pyro::proxy {
@@ -15,12 +15,13 @@ namespace pyro::proxy {
 // process: destroying it would wait for downloads.
 class DownloadsHandler : public RequestHandler {
  public:
-  // `routes` as downloads::Routes writes them. kInvalidArgument; an error of the disk.
-  static Result<std::unique_ptr<DownloadsHandler>> Make(std::string_view routes,
+  // kInvalidArgument; an error of the disk.
+  static Result<std::unique_ptr<DownloadsHandler>> Make(const DownloadsConfig& config,
                                                         downloads::StoreOptions store);
   ~DownloadsHandler() override;
 
   bool Takes(const Origin& origin, const RequestHead& head) const override;
+  std::string WhyRefused(const Origin& origin, const RequestHead& head) const override;
   asio::awaitable<Result<Served>> Serve(Origin origin, RequestHead head, Responder& responder,
                                         Fetcher& fetcher) override;
 

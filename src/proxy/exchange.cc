@@ -164,6 +164,13 @@ asio::awaitable<Exchange::Next> Exchange::Serve(Inbox& inbox) {
     if (!served) co_return Next::kOver;
     if (*served == Served::kAnswered) co_return answer.keeps() ? Next::kAgain : Next::kOver;
   }
+  if (shared_.handler != nullptr) {
+    std::string why = shared_.handler->WhyRefused(origin_, head);
+    if (!why.empty()) {
+      Tell(Reason::kOnlyCached);
+      co_return co_await Refuse(403, std::move(why));
+    }
+  }
   co_return co_await Forward(request, std::move(head), put.kind == PutIn::Kind::kDone);
 }
 

@@ -71,6 +71,9 @@ class RequestHandler {
   // Whether it answers this request, of which the body is empty. The name and port have been
   // checked; the target is a path; no placeholder of a secret is in the head.
   virtual bool Takes(const Origin& origin, const RequestHead& head) const = 0;
+  // Why a request that it does not answer must not be passed on, a sentence for people; empty: it
+  // may be.
+  virtual std::string WhyRefused(const Origin& origin, const RequestHead& head) const = 0;
   // Not one call at a time: other connections go on while it waits.
   virtual asio::awaitable<Result<Served>> Serve(Origin origin, RequestHead head,
                                                 Responder& responder, Fetcher& fetcher) = 0;

@@ -23,6 +23,7 @@
 namespace pyro::proxy {
 namespace {
 
+constexpr int kMostNotesAtOnce = 64;
 constexpr char kInside[] = "/pyro-proxy";
 // Where distributions keep the certificates of all authorities, Debian first.
 constexpr const char* kBundles[] = {
@@ -90,6 +91,7 @@ Result<Proxy> Proxy::Start(ProxyOptions options, Deadline deadline) {
   spec.pass.push_back(std::move(config));
   spec.pass.push_back(std::move(control.second));
   spec.pass.push_back(std::move(gate.second));
+  if (options.downloads.valid()) spec.pass.push_back(std::move(options.downloads));
   spec.network = jail::JailNetwork::kAllowHostNetwork;
   spec.identity = options.identity;
   AddFile(spec, "/etc/resolv.conf");
@@ -122,13 +124,20 @@ Status Proxy::SetPolicy(const net::Policy& policy) {
 }
 
 Result<std::optional<net::Denial>> Proxy::ReadDenial() {
-  PYRO_ASSIGN_OR_RETURN(const std::string text, ReadPacket(control_.get()));
-  if (text.empty()) return std::optional<net::Denial>();
-  PYRO_ASSIGN_OR_RETURN(ProxySays says, ParseProxySays(text));
-  if (auto* denial = std::get_if<net::Denial>(&says)) {
-    return std::optional<net::Denial>(std::move(*denial));
+  for (int i = 0; i < kMostNotesAtOnce; ++i) {
+    PYRO_ASSIGN_OR_RETURN(const std::string text, ReadPacket(control_.get()));
+    if (text.empty()) return std::optional<net::Denial>();
+    PYRO_ASSIGN_OR_RETURN(ProxySays says, ParseProxySays(text));
+    if (auto* denial = std::get_if<net::Denial>(&says)) {
+      return std::optional<net::Denial>(std::move(*denial));
+    }
+    auto* note = std::get_if<ProxyNote>(&says);
+    if (note == nullptr) {
+      return MakeError(ErrorCode::kProtocol, "the guest's proxy said what it may say once alone");
+    }
+    notes_.push_back(std::move(note->line));
   }
-  return MakeError(ErrorCode::kProtocol, "the guest's proxy said what it may say once alone");
+  return std::optional<net::Denial>();
 }
 
 }  // namespace pyro::proxy

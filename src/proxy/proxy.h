@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -19,6 +20,9 @@ struct ProxyOptions {
   std::filesystem::path program;  // pyro-proxy.
   std::string identity;           // As of net::NetworkOptions.
   ProxyConfig config;             // Without `trust`, which is read from this host.
+  // With routes of downloads: the directory of the cache, which belongs to JailCredentials() of
+  // `identity`.
+  sys::UniqueFd downloads;
 };
 
 // A running process; destroying it ends it. It also ends when the starting thread dies. Not
@@ -43,6 +47,8 @@ class Proxy {
   // As those of net::Network.
   int denials_fd() const { return control_.get(); }
   Result<std::optional<net::Denial>> ReadDenial();
+  // Lines of the cache that came before the last denial that was read, or instead of it.
+  std::vector<std::string> TakeNotes() { return std::exchange(notes_, {}); }
 
   pid_t pid() const { return process_.jail_pid(); }
 
@@ -54,6 +60,7 @@ class Proxy {
   sys::UniqueFd gate_;
   jail::JailedProcess process_;
   std::string certificate_;
+  std::vector<std::string> notes_;
 };
 
 // The authorities that this host trusts, in PEM: its own file and the one that SSL_CERT_FILE names.

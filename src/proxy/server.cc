@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <utility>
@@ -22,6 +23,7 @@
 #include "base/try.h"
 #include "proxy/config.h"
 #include "proxy/connection.h"
+#include "proxy/downloads_handler.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 
@@ -31,6 +33,9 @@ namespace {
 constexpr int kConfigPipe = 3;
 constexpr int kControlSocket = 4;
 constexpr int kGateSocket = 5;
+// The directory outside of the jail, where the cache is on.
+constexpr int kDownloads = 6;
+constexpr char kDownloadsPath[] = "/proc/self/fd/6";
 constexpr int kMaxConnections = 400;  // Two sockets each, of the 1024 that a jail has.
 constexpr auto kWaitToken = asio::as_tuple(asio::use_awaitable);
 
@@ -67,7 +72,8 @@ Result<std::optional<Received>> Receive(int fd) {
 
 class Server {
  public:
-  Server(asio::io_context& loop, Authority& authority, Upstream& upstream, Secrets& secrets)
+  Server(asio::io_context& loop, Authority& authority, Upstream& upstream, Secrets& secrets,
+         RequestHandler* handler)
       : loop_(loop),
         control_(loop, kControlSocket),
         gate_(loop, kGateSocket),
@@ -75,6 +81,7 @@ class Server {
         shared_{.authority = authority,
                 .upstream = upstream,
                 .secrets = secrets,
+                .handler = handler,
                 .tell = [this](const net::Denial& denial) { Tell(denial); }} {}
 
   Status Run() {
@@ -155,6 +162,18 @@ class Server {
   int connections_ = 0;
 };
 
+// From any thread. A line that finds no room is lost: the supervisor has many to read then.
+void SendNote(std::string_view line) {
+  const std::string text = FormatNote(line);
+  static_cast<void>(::send(kControlSocket, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+Result<std::unique_ptr<DownloadsHandler>> MakeDownloads(const DownloadsConfig& config) {
+  if (config.routes.empty()) return std::unique_ptr<DownloadsHandler>();
+  if (::fcntl(kDownloads, F_SETFD, FD_CLOEXEC) != 0) return sys::ErrnoError(errno, "fcntl");
+  return DownloadsHandler::Make(config, {.root = kDownloadsPath, .report = SendNote});
+}
+
 Status Run() {
   // Other processes of this user must not read its memory, and no crash may write it to a disk.
   ::prctl(PR_SET_DUMPABLE, 0);
@@ -173,8 +192,14 @@ Status Run() {
                         Upstream::Make(std::move(config.orders.policy),
                                        std::move(config.orders.local), config.trust));
   Secrets secrets(std::move(values));
+  PYRO_ASSIGN_OR_RETURN(std::unique_ptr<DownloadsHandler> downloads,
+                        MakeDownloads(config.downloads));
   asio::io_context loop(1);
-  return Server(loop, *authority, *upstream, secrets).Run();
+  Server server(loop, *authority, *upstream, secrets, downloads.get());
+  PYRO_RETURN_IF_ERROR(server.Run());
+  // Its workers may wait for the loop, which does not go on.
+  if (downloads != nullptr) std::_Exit(0);
+  return OkStatus();
 }
 
 }  // namespace
