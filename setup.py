@@ -33,6 +33,7 @@ class BuildWithCMake(build_ext):
             subprocess.run([*strip, libexec / program, build / "bin" / program], check=True)
             shutil.copymode(build / "bin" / program, libexec / program)
         shutil.copyfile(ROOT / "src/net/network-presets", libexec / "network-presets")
+        shutil.copyfile(ROOT / "src/downloads/download-hosts", libexec / "download-hosts")
         # Where a library's license is not there, no package of Debian has brought the library.
         licenses = target.parent / "licenses"
         licenses.mkdir(exist_ok=True)

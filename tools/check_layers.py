@@ -27,6 +27,7 @@ FLOORS = {
     "net": {"vmm/vmm.h", "jail", "sys", "base"},  # The card that a machine takes.
     "proxy": {"downloads", "net", "jail", "sys", "base"},
     "supervisor": {"state", "vmm", "proxy", "downloads", "net", "wire", "sys", "base"},
+    "engine": {"api", "state", "vmm", "net", "jail", "image", "archive", "downloads", "wire", "sys", "base"},
     "agent": {"wire", "sys", "base"},
     "mcp/schema": {"base"},
     "mcp/protocol": {"mcp/schema", "base"},

@@ -102,6 +102,7 @@ struct TaskInfo {
   bool network_enabled = false;
   std::vector<std::string> network_rules;  // As in VmInfo.
   std::vector<std::string> secrets;        // As in VmInfo.
+  bool cache = false;                      // As in VmInfo.
   bool allow_host_compat = false;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;

@@ -52,6 +52,9 @@ struct VmOptions {
   // Without `network` and `allow`, the guest reaches these hosts and nothing else. The place is
   // stored and read at each start of the guest.
   std::vector<std::string> secrets = {};
+  // Packages of apt, pip, npm and cargo come through a cache of this host that all guests share,
+  // also without `network`. docs/downloads.md says which hosts and paths.
+  bool cache = false;
   // Weakens isolation: if no guest can start, the command runs on this host, in a bubblewrap jail.
   bool allow_host_compat = false;
   // Empty: as PYRO_MACHINE says, or else the configuration, or else kAuto.
@@ -166,6 +169,7 @@ struct VmInfo {
   bool network_enabled = false;
   std::vector<std::string> network_rules;  // Such as "allow registry.example:443".
   std::vector<std::string> secrets;        // As in VmOptions, without a value.
+  bool cache = false;                      // As in VmOptions.
   bool allow_host_compat = false;
   ExecutionMode execution_mode = ExecutionMode::kPending;
   std::string accelerator;

@@ -55,12 +55,13 @@ class Pyro(Calls):
     def vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024,
            ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False,
            machine: Optional[Machine] = None, allow: Optional[Sequence[str]] = None,
-           deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None) -> Vm:
+           deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
+           cache: bool = False) -> Vm:
         """A started VM for a ``with`` block, which deletes it at its end."""
         made = self.create_vm(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                               ttl_seconds=ttl_seconds, network=network,
                               allow_host_compat=allow_host_compat, machine=machine, allow=allow,
-                              deny=deny, network_policy=network_policy)
+                              deny=deny, network_policy=network_policy, cache=cache)
         handle = Vm(self, made["vm_id"])
         try:
             self.start_vm(handle.vm_id)
@@ -79,12 +80,12 @@ class Pyro(Calls):
              cwd: Optional[str] = None, user: Optional[str] = None,
              image_cwd: bool = False, timeout_seconds: Optional[int] = None,
              allow: Optional[Sequence[str]] = None, deny: Optional[Sequence[str]] = None,
-             network_policy: Optional[str] = None) -> Task:
+             network_policy: Optional[str] = None, cache: bool = False) -> Task:
         """A started task for a ``with`` block, which deletes it at its end."""
         made = self.create_task(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                                 ttl_seconds=ttl_seconds, network=network,
                                 allow_host_compat=allow_host_compat, disk_mib=disk_mib,
                                 source_path=source_path, exclude=exclude, git=git, name=name, machine=machine, labels=labels,
                                 env=env, cwd=cwd, user=user, image_cwd=image_cwd, timeout_seconds=timeout_seconds,
-                                allow=allow, deny=deny, network_policy=network_policy)
+                                allow=allow, deny=deny, network_policy=network_policy, cache=cache)
         return Task(self, made["task_id"])

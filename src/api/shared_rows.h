@@ -112,6 +112,17 @@ constexpr Field SecretsRow() {
 }
 
 template <typename Owner>
+constexpr Field CacheRow() {
+  return Row<Owner, &Owner::cache>("cache", "Keep downloads of apt, pip, npm, cargo for all guests")
+      .NotForModels();
+}
+
+template <typename Owner>
+constexpr Field KeptCacheRow() {
+  return Row<Owner, &Owner::cache>("cache", "Its downloads come through the shared cache");
+}
+
+template <typename Owner>
 constexpr Field KeptSecretsRow() {
   return Row<Owner, &Owner::secrets>("secrets", "Where its secrets are and for whom; no value");
 }

@@ -135,6 +135,7 @@ constexpr Field kTaskInfo[] = {
     Row<TaskInfo, &TaskInfo::network_enabled>("network_enabled", "It can reach the outside"),
     NetworkRulesRow<TaskInfo>(),
     KeptSecretsRow<TaskInfo>(),
+    KeptCacheRow<TaskInfo>(),
     Row<TaskInfo, &TaskInfo::allow_host_compat>("allow_host_compat",
                                                 "If no guest can start, it runs on this host"),
     Row<TaskInfo, &TaskInfo::execution_mode>("execution_mode",

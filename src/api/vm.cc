@@ -121,6 +121,7 @@ constexpr Field kVmOptions[] = {
     DenyRow<VmOptions>(),
     NetworkPolicyRow<VmOptions>(),
     SecretsRow<VmOptions>(),
+    CacheRow<VmOptions>(),
     Row<VmOptions, &VmOptions::machine>("machine",
                                         "What runs the guest; usermode has a thinner wall")
         .ForModels("Only if asked for."),
@@ -193,6 +194,7 @@ constexpr Field kVmInfo[] = {
     Row<VmInfo, &VmInfo::network_enabled>("network_enabled", "It can reach the outside"),
     NetworkRulesRow<VmInfo>(),
     KeptSecretsRow<VmInfo>(),
+    KeptCacheRow<VmInfo>(),
     Row<VmInfo, &VmInfo::allow_host_compat>("allow_host_compat",
                                             "If no guest can start, it runs on this host"),
     Row<VmInfo, &VmInfo::execution_mode>("execution_mode",

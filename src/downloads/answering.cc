@@ -23,6 +23,7 @@ constexpr std::size_t kMostPassedBytes = 1024 * 1024;  // Of a response that is 
 // Behind another guest that fetches the same. Clients wait some 15 s for a byte; after this time
 // both fetch.
 constexpr std::chrono::seconds kWaitForOther(8);
+constexpr std::chrono::minutes kClockStep(1);
 // A source may say that an index stays so for longer; a guest is not to miss a new release then.
 constexpr std::chrono::seconds kMostIndexAge(3600);
 
@@ -80,18 +81,20 @@ std::string Handler::Answering::Server() const {
 }
 
 bool Handler::Answering::IsFresh(const Entry& entry) const {
-  if (entry.checked_at >= began_) return true;  // Another guest has just asked.
+  const auto age = began_ - entry.checked_at;
+  if (age < -kClockStep) return false;  // The clock was wrong then, or is now.
+  if (age.count() <= 0) return true;    // Another guest has just asked.
   if (asked_.no_cache) return false;
   if (*routed_.lifetime == Lifetime::kFixed) return true;
   auto limit = std::min(entry.max_age, kMostIndexAge);
   if (asked_.max_age) limit = std::min(limit, *asked_.max_age);
-  return began_ - entry.checked_at < limit;
+  return age < limit;
 }
 
 std::optional<StoredDownload> Handler::Answering::FindStored() {
   auto found = handler_.store_.Find(key_);
   if (found) return *std::move(found);
-  Report(fmt::format("the cache cannot be read: {}", found.error().message));
+  Tell(Report::Kind::kDisk, fmt::format("the cache cannot be read: {}", found.error().message));
   return std::nullopt;
 }
 
@@ -108,7 +111,8 @@ Status Handler::Answering::Run() {
     stored = FindStored();
     if (stored && IsFresh(stored->entry)) return ServeStored(*stored, "hit");
   }
-  if (!lock) Report(fmt::format("the cache cannot be locked: {}", lock.error().message));
+  if (!lock)
+    Tell(Report::Kind::kDisk, fmt::format("the cache cannot be locked: {}", lock.error().message));
   return Fetch(std::move(stored));
 }
 
@@ -144,7 +148,8 @@ Status Handler::Answering::Fetch(std::optional<StoredDownload> old) {
   auto response = Ask(old);
   if (!response) {
     if (response.error().code != ErrorCode::kProtocol) handler_.NoteAway(Server());
-    Report(fmt::format("{} could not be asked: {}", Printable(Server()), response.error().message));
+    Tell(Report::Kind::kAway,
+         fmt::format("{} could not be asked: {}", Printable(Server()), response.error().message));
     return ServeUnreached(std::move(old), response.error());
   }
   handler_.NoteBack(Server());
@@ -156,7 +161,8 @@ Status Handler::Answering::Fetch(std::optional<StoredDownload> old) {
     old->entry.max_age = control.no_cache ? std::chrono::seconds(0)
                                           : control.max_age.value_or(std::chrono::seconds(0));
     if (const auto renewed = handler_.store_.Renew(old->entry); !renewed) {
-      Report(fmt::format("the cache cannot be written: {}", renewed.error().message));
+      Tell(Report::Kind::kDisk,
+           fmt::format("the cache cannot be written: {}", renewed.error().message));
     }
     return ServeStored(*old, "checked");
   }
@@ -254,7 +260,8 @@ Status Handler::Answering::Take(SourceResponse& response) {
     if (fresh) {
       content.emplace(*std::move(fresh));
     } else {
-      Report(fmt::format("the cache cannot be written: {}", fresh.error().message));
+      Tell(Report::Kind::kDisk,
+           fmt::format("the cache cannot be written: {}", fresh.error().message));
     }
   }
   // A part, or nothing but the head, is answered out of the store once all of it is there.
@@ -280,7 +287,8 @@ Status Handler::Answering::Take(SourceResponse& response) {
     const std::string_view piece(buffer.data(), *n);
     if (content) {
       if (const auto kept = content->Append(piece); !kept) {
-        Report(fmt::format("{} is not kept: {}", Printable(key_.url), kept.error().message));
+        Tell(Report::Kind::kDisk,
+             fmt::format("{} is not kept: {}", Printable(key_.url), kept.error().message));
         content.reset();
         if (!streams) return SayWords(502, kept.error().message);
       }
@@ -297,8 +305,9 @@ Status Handler::Answering::Take(SourceResponse& response) {
 std::optional<StoredDownload> Handler::Answering::Keep(NewContent content,
                                                        const SourceResponse& response) {
   if (!routed_.promised_sha256.empty() && content.Digest() != routed_.promised_sha256) {
-    Report(fmt::format("{} is not kept: its bytes are not those that its name promises",
-                       Printable(key_.url)));
+    Tell(Report::Kind::kRefused,
+         fmt::format("{} is not kept: its bytes are not those that its name promises",
+                     Printable(key_.url)));
     return std::nullopt;
   }
   const auto control = ReadCacheControl(response.headers());
@@ -315,7 +324,7 @@ std::optional<StoredDownload> Handler::Answering::Keep(NewContent content,
   }
   auto stored = content.Commit(std::move(entry));
   if (stored) return *std::move(stored);
-  Report(fmt::format("the cache cannot be written: {}", stored.error().message));
+  Tell(Report::Kind::kDisk, fmt::format("the cache cannot be written: {}", stored.error().message));
   return std::nullopt;
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "downloads/handler.h"
 
@@ -34,7 +35,9 @@ class Handler::Answering {
   std::optional<StoredDownload> Keep(NewContent content, const SourceResponse& response);
   Status Pass(SourceResponse& response);
   Status SayWords(int status, std::string_view sentence);
-  void Report(std::string_view line) const { handler_.store_.options().report(line); }
+  void Tell(Report::Kind kind, std::string line) const {
+    handler_.store_.options().report({kind, key_.url, std::move(line)});
+  }
   bool IsHead() const { return request_.method == "HEAD"; }
   std::string Server() const;
 

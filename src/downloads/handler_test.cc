@@ -60,9 +60,9 @@ class DownloadHandlerTest : public ::testing::Test {
   sys::TestDirectory directory_;
   testing::SetClock clock_;
   std::vector<std::string> lines_;
-  Store store_{{.root = directory_.path() / "d", .clock = &clock_, .report = [this](auto line) {
-                  lines_.emplace_back(line);
-                }}};
+  Store store_{{.root = directory_.path() / "d",
+                .clock = &clock_,
+                .report = [this](const Report& report) { lines_.push_back(report.line); }}};
   testing::FakeSource source_;
   Handler handler_{*Routes::Parse("@npm npm https://npm.example/\n"
                                   "@debian apt https://npm.example/debian/\n"
@@ -115,6 +115,13 @@ TEST_F(DownloadHandlerTest, AnIndexStaysForTheTimeThatItsSourceSays) {
   EXPECT_EQ(Ask("/a").how(), "checked");
   clock_.now += std::chrono::seconds(1);
   EXPECT_EQ(Ask("/a", {{"Pragma", "no-cache"}}).how(), "checked");
+}
+
+TEST_F(DownloadHandlerTest, AnEntryOfTheFutureIsAskedForAgain) {
+  Ask("/a");
+  clock_.now -= std::chrono::hours(1);
+  EXPECT_EQ(Ask("/a").how(), "checked");
+  EXPECT_EQ(Ask("/a").how(), "hit");
 }
 
 TEST_F(DownloadHandlerTest, NoCacheFetchesAlsoWhatNeverChanges) {

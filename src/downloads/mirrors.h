@@ -21,7 +21,7 @@ std::string PipIndexIn(std::string_view text);
 // .npmrc: registry. One with ${VARIABLES} counts for nothing.
 std::string NpmRegistryIn(std::string_view text);
 // config.toml: the registry that is in the place of crates-io, if it is a sparse one, without
-// "sparse+". Only tables such as [source.NAME] are looked into, as cargo's own documents write them.
+// "sparse+". Only tables such as [source.NAME] are looked into, as cargo's documents write them.
 std::string CargoIndexIn(std::string_view text);
 
 // Empty: the configuration names none.

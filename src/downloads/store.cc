@@ -139,7 +139,8 @@ Result<std::optional<StoredDownload>> Store::Find(const EntryKey& key) {
   if (!entry || entry->key != key) {
     ::unlink(file.c_str());
     options_.report(
-        fmt::format("what the cache noted of {} is damaged: it was removed", Printable(key.url)));
+        {Report::Kind::kDamaged, key.url,
+         fmt::format("what the cache noted of {} is damaged: it was removed", Printable(key.url))});
     return std::nullopt;
   }
   const fs::path place = PathOfContent(entry->sha256);
@@ -173,7 +174,8 @@ void Store::RemoveDamaged(const Entry& entry, std::string_view what) {
   std::error_code ignored;
   fs::remove_all(place, ignored);
   options_.report(
-      fmt::format("the cache's copy of {} {}: it was removed", Printable(entry.key.url), what));
+      {Report::Kind::kDamaged, entry.key.url,
+       fmt::format("the cache's copy of {} {}: it was removed", Printable(entry.key.url), what)});
 }
 
 Status Store::WriteEntry(const Entry& entry) {

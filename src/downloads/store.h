@@ -32,14 +32,25 @@ namespace pyro::downloads {
 // Of the jails of programs that use the store: with root as the caller, it belongs to their user.
 inline constexpr std::string_view kJailIdentity = "downloads";
 
-// A line for people, without a newline. From any thread.
-using ReportFn = std::function<void(std::string_view line)>;
+// What went wrong, or was refused, without an error of the call.
+struct Report {
+  enum class Kind {
+    kDamaged,  // What was stored has been changed: it was refused and removed.
+    kAway,     // The source cannot be asked.
+    kDisk,     // Nothing can be read or kept.
+    kRefused,  // What a source sent is not kept: it is not what its URL promises.
+  } kind = Kind::kDamaged;
+  std::string url;
+  std::string line;  // For people.
+};
+// From any thread.
+using ReportFn = std::function<void(const Report& report)>;
 
 struct StoreOptions {
   std::filesystem::path root;                           // CACHE/downloads; it need not exist.
   std::uint64_t max_bytes = 8ULL * 1024 * 1024 * 1024;  // Of all content.
   const Clock* clock = &SystemClock();                  // Borrowed, for the life of the store.
-  ReportFn report = [](std::string_view) {};
+  ReportFn report = [](const Report&) {};
 };
 
 // What was found: the content is open for reading and has been hashed.

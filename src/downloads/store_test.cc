@@ -32,7 +32,7 @@ class DownloadStoreTest : public ::testing::Test {
     return {.root = root_,
             .max_bytes = max_bytes,
             .clock = &clock_,
-            .report = [this](std::string_view line) { lines_.emplace_back(line); }};
+            .report = [this](const Report& report) { lines_.push_back(report.line); }};
   }
 
   static EntryKey KeyOf(std::string_view name) {

@@ -139,6 +139,34 @@ Result<DownloadPlan> PlanDownloads(const Context& context,
   return plan;
 }
 
+Status AddDownloads(const Context& context, const image::InstalledEnvironment& environment,
+                    wire::SupervisorConfig& config, const CallIo& io) {
+  PYRO_ASSIGN_OR_RETURN(net::Policy policy, net::Policy::Parse(config.network_rules));
+  PYRO_ASSIGN_OR_RETURN(const DownloadPlan plan,
+                        PlanDownloads(context, environment, config.network ? &policy : nullptr));
+  for (const std::string& note : plan.notes) {
+    if (io.on_notice) io.on_notice(note);
+  }
+  // Without any of its own, the guest reaches these hosts alone; a policy that is open has them.
+  if (!config.network || policy.closed()) {
+    for (const net::ServedHost& host : plan.hosts) {
+      PYRO_ASSIGN_OR_RETURN(const net::Rule rule,
+                            net::ParseRule(true, net::FormatServedHost(host)));
+      PYRO_RETURN_IF_ERROR(policy.Add(rule));
+    }
+  }
+  std::vector<std::string> hosts;
+  for (const net::ServedHost& host : plan.hosts) hosts.push_back(net::FormatServedHost(host));
+  config.network = true;
+  config.network_rules = policy.Format();
+  config.download_routes = plan.routes;
+  config.download_hosts = fmt::format("{}", fmt::join(hosts, " "));
+  config.only_cached = plan.only_cached;
+  config.downloads_directory = plan.directory;
+  config.downloads_max_bytes = static_cast<std::int64_t>(plan.max_bytes);
+  return OkStatus();
+}
+
 Status PruneDownloads(const Context& context, bool all, PrunedEnvironments& pruned) {
   downloads::Store store({.root = DownloadsDirectory(context), .clock = &context.clock});
   PYRO_ASSIGN_OR_RETURN(const downloads::PrunedDownloads freed, store.Prune(all));

@@ -12,7 +12,9 @@
 #include "image/store/store.h"
 #include "net/control.h"
 #include "net/policy.h"
+#include "pyro/engine.h"
 #include "pyro/types.h"
+#include "wire/supervisor_config.h"
 
 namespace pyro::engine {
 
@@ -34,6 +36,11 @@ std::filesystem::path DownloadsDirectory(const Context& context);
 Result<DownloadPlan> PlanDownloads(const Context& context,
                                    const image::InstalledEnvironment& environment,
                                    const net::Policy* allowed);
+
+// For a guest with the cache that starts: what it may reach grows by the hosts of downloads, or
+// becomes them. `config` has its network and rules. Errors as of PlanDownloads().
+Status AddDownloads(const Context& context, const image::InstalledEnvironment& environment,
+                    wire::SupervisorConfig& config, const CallIo& io);
 
 // The mirrors that this user's and this host's files name.
 downloads::Mirrors MirrorsOfHost();

@@ -107,10 +107,15 @@ Result<net::Policy> PolicyOf(const std::vector<std::string>& allow,
 }  // namespace
 
 bool NeedsOwnNetwork(const VmOptions& options) {
-  return HasNetworkRules(options) || !options.secrets.empty();
+  return HasNetworkRules(options) || !options.secrets.empty() || options.cache;
 }
 
 Status ResolveNetworkRules(VmOptions& options) {
+  if (options.cache && options.allow_host_compat) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "allow_host_compat is set, and on this host there is no cache of downloads",
+                     "leave out allow_host_compat, or cache");
+  }
   if (!HasNetworkRules(options)) return OkStatus();
   if (options.allow_host_compat) {
     return MakeError(ErrorCode::kInvalidArgument,

@@ -13,6 +13,7 @@
 #include "base/try.h"
 #include "engine/capture.h"
 #include "engine/context.h"
+#include "engine/download_cache.h"
 #include "engine/environments.h"
 #include "engine/exec_result.h"
 #include "engine/host/host_compat.h"
@@ -40,7 +41,7 @@ constexpr seconds kRunStopLimit{30};
 class OwnedVm {
  public:
   static Result<OwnedVm> Start(state::Registry& registry, const Context& context,
-                               const VmOptions& options, const GuestParts& parts,
+                               const VmOptions& options, const GuestParts& parts, const CallIo& io,
                                const std::function<void()>& on_supervised) {
     state::InstanceSpec spec = MakeSpec(InstanceKind::kVm, options, parts.environment.digest);
     spec.owner = state::InstanceOwner::kRun;
@@ -50,6 +51,12 @@ class OwnedVm {
                           CreateVmOnDisk(registry, context, spec, VmDisk::kGuestImage));
     wire::SupervisorConfig config = SupervisorOf(context, vm.record);
     config.secrets = std::move(secrets);
+    Status cached = OkStatus();
+    if (vm.record.cache) cached = AddDownloads(context, parts.environment, config, io);
+    if (!cached) {
+      (void)RemoveFromDisk(registry, context, vm.record.id);
+      return std::move(cached).error();
+    }
     // Without it, the guest also starts, only slower.
     if (auto blank = BlankDisk(context)) config.blank_disk = std::move(*blank);
     if (Status status = StartSupervisor(context, parts, std::move(config), vm.lock); !status) {
@@ -95,7 +102,7 @@ Result<OwnedVm> FindOrStartVm(const Context& context, const VmOptions& options, 
   PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenReconciled(context, InstanceKind::kVm));
   timings.prepared_ms = watch.Now();
   if (io.on_progress) io.on_progress("start", "", -1);
-  return OwnedVm::Start(registry, context, options, parts,
+  return OwnedVm::Start(registry, context, options, parts, io,
                         [&] { timings.supervised_ms = watch.Now(); });
 }
 

@@ -90,6 +90,12 @@ constexpr struct {
      "the process that puts in secrets has ended: stop the guest and start it again"},
     {Reason::kOnlyCached, "only_cached",
      "only downloads that the cache knows are fetched from this server, and this is none"},
+    {Reason::kDownloadDamaged, "download_damaged",
+     "what the cache of downloads held was changed: it was refused and removed"},
+    {Reason::kDownloadAway, "download_away",
+     "this host cannot ask the server of a download now: what the cache holds is served"},
+    {Reason::kDownloadDisk, "download_disk",
+     "the cache of downloads cannot be read or written: nothing is kept"},
     {Reason::kUpstream, "upstream",
      "this host does not trust the server's certificate, or may not reach its address"},
 };

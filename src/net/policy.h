@@ -81,6 +81,9 @@ enum class Reason {
   kNotHttp,          // It is no HTTP/1.1.
   kProxyEnded,       // The process of the proxy is gone.
   kOnlyCached,       // Of this server only downloads are there, and this is none.
+  kDownloadDamaged,  // What the cache held was changed: it was refused and removed.
+  kDownloadAway,     // The server of a download cannot be asked now.
+  kDownloadDisk,     // The cache cannot be read or written.
   kUpstream,         // The host does not trust the server, or may not reach its address.
 };
 std::string_view Name(Reason reason);      // "not_allowed"; "" for kNone.

@@ -69,19 +69,11 @@ std::string FormatReady(const ProxyReady& ready) {
   return ToJsonLine({{"certificate", ready.certificate}});
 }
 
-std::string FormatNote(std::string_view line) {
-  return ToJsonLine({{"note", std::string(CutUtf8(line, kMaxNoteBytes))}});
-}
-
 Result<ProxySays> ParseProxySays(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxSaysBytes));
   if (json.is_object() && json.contains("certificate")) {
     PYRO_ASSIGN_OR_RETURN(std::string certificate, GetString(json, "certificate", kMaxSaysBytes));
     return ProxySays(ProxyReady{std::move(certificate)});
-  }
-  if (json.is_object() && json.contains("note")) {
-    PYRO_ASSIGN_OR_RETURN(std::string line, GetString(json, "note", kMaxNoteBytes));
-    return ProxySays(ProxyNote{std::move(line)});
   }
   PYRO_ASSIGN_OR_RETURN(net::Denial denial, net::ParseDenial(text));
   return ProxySays(std::move(denial));

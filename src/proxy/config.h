@@ -46,18 +46,11 @@ Result<std::vector<Secret>> ToSecrets(const std::vector<SecretValue>& values);
 struct ProxyReady {
   std::string certificate;
 };
-// A line of the cache for the guest's log, as of a damaged file.
-struct ProxyNote {
-  std::string line;
-};
-using ProxySays = std::variant<ProxyReady, net::Denial, ProxyNote>;
+using ProxySays = std::variant<ProxyReady, net::Denial>;
 
 inline constexpr std::size_t kMaxSaysBytes = 16 * 1024;
-inline constexpr std::size_t kMaxNoteBytes = 1024;
 
 std::string FormatReady(const ProxyReady& ready);
-// At most kMaxNoteBytes of the line.
-std::string FormatNote(std::string_view line);
 // A denial is as net::FormatDenial() writes it. kProtocol.
 Result<ProxySays> ParseProxySays(std::string_view text);
 

@@ -23,7 +23,6 @@
 namespace pyro::proxy {
 namespace {
 
-constexpr int kMostNotesAtOnce = 64;
 constexpr char kInside[] = "/pyro-proxy";
 // Where distributions keep the certificates of all authorities, Debian first.
 constexpr const char* kBundles[] = {
@@ -124,20 +123,13 @@ Status Proxy::SetPolicy(const net::Policy& policy) {
 }
 
 Result<std::optional<net::Denial>> Proxy::ReadDenial() {
-  for (int i = 0; i < kMostNotesAtOnce; ++i) {
-    PYRO_ASSIGN_OR_RETURN(const std::string text, ReadPacket(control_.get()));
-    if (text.empty()) return std::optional<net::Denial>();
-    PYRO_ASSIGN_OR_RETURN(ProxySays says, ParseProxySays(text));
-    if (auto* denial = std::get_if<net::Denial>(&says)) {
-      return std::optional<net::Denial>(std::move(*denial));
-    }
-    auto* note = std::get_if<ProxyNote>(&says);
-    if (note == nullptr) {
-      return MakeError(ErrorCode::kProtocol, "the guest's proxy said what it may say once alone");
-    }
-    notes_.push_back(std::move(note->line));
+  PYRO_ASSIGN_OR_RETURN(const std::string text, ReadPacket(control_.get()));
+  if (text.empty()) return std::optional<net::Denial>();
+  PYRO_ASSIGN_OR_RETURN(ProxySays says, ParseProxySays(text));
+  if (auto* denial = std::get_if<net::Denial>(&says)) {
+    return std::optional<net::Denial>(std::move(*denial));
   }
-  return std::optional<net::Denial>();
+  return MakeError(ErrorCode::kProtocol, "the guest's proxy said what it may say once alone");
 }
 
 }  // namespace pyro::proxy

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -47,8 +46,6 @@ class Proxy {
   // As those of net::Network.
   int denials_fd() const { return control_.get(); }
   Result<std::optional<net::Denial>> ReadDenial();
-  // Lines of the cache that came before the last denial that was read, or instead of it.
-  std::vector<std::string> TakeNotes() { return std::exchange(notes_, {}); }
 
   pid_t pid() const { return process_.jail_pid(); }
 
@@ -60,7 +57,6 @@ class Proxy {
   sys::UniqueFd gate_;
   jail::JailedProcess process_;
   std::string certificate_;
-  std::vector<std::string> notes_;
 };
 
 // The authorities that this host trusts, in PEM: its own file and the one that SSL_CERT_FILE names.

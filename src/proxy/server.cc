@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -21,6 +22,7 @@
 #include <fmt/core.h>
 
 #include "base/try.h"
+#include "downloads/url.h"
 #include "proxy/config.h"
 #include "proxy/connection.h"
 #include "proxy/downloads_handler.h"
@@ -162,16 +164,26 @@ class Server {
   int connections_ = 0;
 };
 
-// From any thread. A line that finds no room is lost: the supervisor has many to read then.
-void SendNote(std::string_view line) {
-  const std::string text = FormatNote(line);
+// From any thread, past the log of denials, which is the loop's. Few are told: after that many,
+// the cache is in a state that one more does not explain.
+void TellReport(const downloads::Report& report) {
+  constexpr int kMostTold = 64;
+  static std::atomic<int> told = 0;
+  const auto url = downloads::ParseUrl(report.url);
+  if (!url || ++told > kMostTold) return;
+  using Kind = downloads::Report::Kind;
+  const net::Reason reason = report.kind == Kind::kAway   ? net::Reason::kDownloadAway
+                             : report.kind == Kind::kDisk ? net::Reason::kDownloadDisk
+                                                          : net::Reason::kDownloadDamaged;
+  const std::string text = net::FormatDenial(
+      {.reason = reason, .protocol = "tcp", .name = url->host, .port = url->port});
   static_cast<void>(::send(kControlSocket, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 Result<std::unique_ptr<DownloadsHandler>> MakeDownloads(const DownloadsConfig& config) {
   if (config.routes.empty()) return std::unique_ptr<DownloadsHandler>();
   if (::fcntl(kDownloads, F_SETFD, FD_CLOEXEC) != 0) return sys::ErrnoError(errno, "fcntl");
-  return DownloadsHandler::Make(config, {.root = kDownloadsPath, .report = SendNote});
+  return DownloadsHandler::Make(config, {.root = kDownloadsPath, .report = TellReport});
 }
 
 Status Run() {

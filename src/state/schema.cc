@@ -121,6 +121,8 @@ ALTER TABLE instances ADD COLUMN timeout_seconds INTEGER CHECK (timeout_seconds 
     "ALTER TABLE instances ADD COLUMN network_rules TEXT NOT NULL DEFAULT ''",
     // Version 10: where the secrets of a guest are.
     "ALTER TABLE instances ADD COLUMN secret_refs TEXT NOT NULL DEFAULT ''",
+    // Version 11: guests with the cache of downloads.
+    "ALTER TABLE instances ADD COLUMN cache INTEGER NOT NULL DEFAULT 0 CHECK (cache IN (0, 1))",
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "state/registry.h"
 #include "state/test_support.h"
 #include "state/testdata/schema_v1.h"
+#include "state/testdata/schema_v10.h"
 #include "state/testdata/schema_v2.h"
 #include "state/testdata/schema_v3.h"
 #include "state/testdata/schema_v5.h"
@@ -287,6 +288,28 @@ TEST(SchemaTest, VersionNineOpensAndTasksMayHaveSecrets) {
                               })
                   .ok());
   EXPECT_EQ(registry->Get(id)->secret_refs, references);
+}
+
+TEST(SchemaTest, VersionTenOpensAndTasksMayHaveTheCache) {
+  const sys::TestDirectory directory;
+  MakeRegistry(directory, {kSchemaV1, kSchemaV2, kSchemaV3, kSchemaV5, kSchemaV6, kSchemaV7,
+                           kSchemaV8, kSchemaV9, kSchemaV10});
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const auto tasks = registry->List(InstanceKind::kTask);
+  ASSERT_TRUE(tasks.ok()) << tasks.error().message;
+  for (const InstanceRecord& task : *tasks) EXPECT_FALSE(task.cache) << task.id.str();
+  EXPECT_NE(tasks->back().secret_refs, "");
+  const InstanceId id = tasks->back().id;
+  ASSERT_TRUE(registry
+                  ->Configure(id,
+                              [&](InstanceSpec& spec) {
+                                spec.cache = true;
+                                return OkStatus();
+                              })
+                  .ok());
+  EXPECT_TRUE(registry->Get(id)->cache);
 }
 
 TEST(SchemaTest, LabelsThatAreNoneAreARowThatNoPyroWrites) {

@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "base/try.h"
+#include "downloads/store.h"
 #include "supervisor/base_disks.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
@@ -29,6 +31,13 @@ Result<std::vector<net::ServedHost>> ServedBy(const wire::SupervisorConfig& conf
   for (const proxy::Secret& secret : secrets) {
     for (const net::ServedHost& host : secret.hosts) {
       if (std::find(served.begin(), served.end(), host) == served.end()) served.push_back(host);
+    }
+  }
+  for (const std::string_view word : Split(config.download_hosts, ' ')) {
+    if (word.empty()) continue;
+    PYRO_ASSIGN_OR_RETURN(net::ServedHost host, net::ParseServedHost(word));
+    if (std::find(served.begin(), served.end(), host) == served.end()) {
+      served.push_back(std::move(host));
     }
   }
   return served;
@@ -123,6 +132,14 @@ Status GuestMachine::StartProxy(const net::Policy& policy,
   proxy::ProxyOptions options{.program = config_.proxy_program, .identity = config_.id};
   options.config.secrets = config_.secrets;
   options.config.orders = {.policy = policy, .local = net::NetworksOfHost(), .served = served};
+  if (!config_.download_routes.empty()) {
+    options.identity = downloads::kJailIdentity;
+    options.config.downloads = {.routes = config_.download_routes,
+                                .only_cached = config_.only_cached,
+                                .max_bytes = config_.downloads_max_bytes};
+    PYRO_ASSIGN_OR_RETURN(options.downloads,
+                          sys::OpenFile(config_.downloads_directory, O_RDONLY | O_DIRECTORY));
+  }
   PYRO_ASSIGN_OR_RETURN(
       proxy::Proxy proxy,
       proxy::Proxy::Start(std::move(options), Deadline::After(kGuestLaunchLimit)));

@@ -192,6 +192,7 @@ void StartTemplateMaker(wire::SupervisorConfig config) {
   config.directory.clear();
   config.spare_pool.clear();
   config.secrets.clear();
+  config.download_routes.clear();
   config.dies_with_first_client = false;
   StartDetached("template", std::move(config));
 }

@@ -78,6 +78,16 @@ constexpr ConfigField kConfigFields[] = {
          .To(kMaxSecrets)
          .MayLack(),
      Void::kOfSparePool},
+    {ConfigRow<&SupervisorConfig::download_routes>("download_routes").To(64 * 1024).MayLack(),
+     Void::kOfSparePool},
+    {ConfigRow<&SupervisorConfig::download_hosts>("download_hosts").To(64 * 1024).MayLack(),
+     Void::kOfSparePool},
+    {ConfigRow<&SupervisorConfig::only_cached>("only_cached").To(64 * 1024).MayLack(),
+     Void::kOfSparePool},
+    {ConfigRow<&SupervisorConfig::downloads_directory>("downloads_directory").MayLack(),
+     Void::kOfSparePool},
+    {ConfigRow<&SupervisorConfig::downloads_max_bytes>("downloads_max_bytes").MayLack(),
+     Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::proxy_program>("proxy_program").MayLack(), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::accelerator>("accelerator").To(16), Void::kOfSparePool},
     {ConfigRow<&SupervisorConfig::ttl>("ttl_seconds").From(1).To(kMaxTtlSeconds),
@@ -110,6 +120,11 @@ Status CheckConfig(const SupervisorConfig& config) {
   const bool own = config.spare_pool.empty() && config.kind != GuestKind::kTemplate && !pool;
   if (!config.secrets.empty() && (!own || !config.network || config.proxy_program.empty())) {
     return MakeError(ErrorCode::kInvalidArgument, "a guest that cannot have secrets has some");
+  }
+  if (!config.download_routes.empty() &&
+      (!own || !config.network || config.proxy_program.empty() ||
+       config.downloads_directory.empty() || config.downloads_max_bytes <= 0)) {
+    return MakeError(ErrorCode::kInvalidArgument, "a guest that cannot have downloads has some");
   }
   constexpr std::array<std::string_view, 3> kAccelerators = {"tcg", "kvm", "usermode"};
   if (!pool && std::find(kAccelerators.begin(), kAccelerators.end(), config.accelerator) ==

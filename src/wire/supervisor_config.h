@@ -16,7 +16,7 @@
 
 namespace pyro::wire {
 
-inline constexpr std::size_t kMaxConfigBytes = 384 * 1024;
+inline constexpr std::size_t kMaxConfigBytes = 640 * 1024;
 
 // Descriptor number under which the creator passes the locked description of the lock file.
 inline constexpr int kLockFd = 3;
@@ -65,7 +65,13 @@ struct SupervisorConfig {
   // With their values: this text goes over a pipe, and to no file. Never of a spare or a template.
   std::vector<SecretValue> secrets;
   std::filesystem::path proxy_program;  // pyro-proxy; used with `secrets` only.
-  std::string accelerator = "tcg";      // "tcg", "kvm" or "usermode"
+  // The cache of downloads; empty routes: the guest has none. For hosts see proxy/config.h.
+  std::string download_routes;
+  std::string download_hosts;  // All that it serves: NAME:PORT and spaces.
+  std::string only_cached;
+  std::filesystem::path downloads_directory;
+  std::int64_t downloads_max_bytes = 0;
+  std::string accelerator = "tcg";  // "tcg", "kvm" or "usermode"
   std::chrono::seconds ttl{600};
   bool dies_with_first_client = false;  // `pyro run`: removed as soon as its client is gone.
   std::chrono::seconds boot_timeout{120};

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/try.h"
+#include "engine/download_cache.h"
 #include "engine/environments.h"
 #include "engine/secrets.h"
 #include "state/instance/instance_directory.h"
@@ -74,6 +75,9 @@ Result<SupervisorLink> StartGuest(const Context& context, const InstanceRecord& 
   wire::SupervisorConfig config = SupervisorOf(context, instance);
   config.blank_disk = blank;
   PYRO_ASSIGN_OR_RETURN(config.secrets, ReadSecretValues(instance.secret_refs));
+  if (instance.cache) {
+    PYRO_RETURN_IF_ERROR(AddDownloads(context, parts.environment, config, io));
+  }
   PYRO_RETURN_IF_ERROR(StartSupervisor(context, parts, std::move(config), lock));
   return SupervisorLink::Connect(PlaceOf(context, instance.id).socket);
 }

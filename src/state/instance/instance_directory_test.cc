@@ -212,6 +212,7 @@ TEST_F(InstanceDirectoryTest, LeftoversOfVmsHaveNeitherARowNorAHolder) {
 TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   constexpr char kText[] = R"({
   "allow_host_compat": true,
+  "cache": true,
   "created_at_ms": 1700000000123,
   "cwd": "src",
   "disk_mib": 2048,
@@ -242,6 +243,7 @@ TEST(TaskManifestTest, TheTextOfSchemaOneStays) {
   EXPECT_EQ(task->name, "mine");
   EXPECT_EQ(task->created_at, WallTime(std::chrono::milliseconds(1'700'000'000'123)));
   EXPECT_EQ(task->machine, "tcg");
+  EXPECT_TRUE(task->cache);
   EXPECT_EQ(task->secret_refs, "TOKEN pyro-secret-1 api.example:443 env:TOKEN\n");
   EXPECT_EQ(task->network_rules, "allow registry.example:443\ndeny *.example\n");
 }
@@ -251,7 +253,7 @@ TEST(TaskManifestTest, OneFromBeforeItsNewFieldsLacksThem) {
   manifest.created_at = TestClock().Now();
   Json json = *ParseJson(FormatTaskManifest(manifest), kMaxTaskManifestBytes);
   for (const char* name :
-       {"name", "machine", "labels", "cwd", "user", "network_rules", "secret_refs"}) {
+       {"name", "machine", "labels", "cwd", "user", "network_rules", "secret_refs", "cache"}) {
     ASSERT_EQ(json.erase(name), 1u) << name;
   }
   const auto task = ParseTaskManifest(json.dump());

@@ -62,6 +62,7 @@ struct InstanceSpec {
   std::string network_rules;  // Lines of a net::Policy; empty: no policy. It can change, too.
   // Lines of the engine's: where secrets are and for which hosts, never a value. Empty: none.
   std::string secret_refs;
+  bool cache = false;  // Downloads come through the cache that guests share.
   bool allow_host_compat = false;
   std::string machine;  // A MachineKind's name; empty: KVM or TCG, as works at each start.
   std::map<std::string, std::string> labels;
@@ -122,6 +123,7 @@ inline constexpr Field kInstanceFields[] = {
         .To(kMaxNetworkRulesBytes)
         .MayLack(),
     InstanceRow<&InstanceRecord::secret_refs>("secret_refs").To(kMaxSecretRefsBytes).MayLack(),
+    InstanceRow<&InstanceRecord::cache>("cache").MayLack(),
     // The others.
     InstanceRow<&InstanceRecord::owner>("owner"),
     InstanceRow<&InstanceRecord::state>("state"),
@@ -136,7 +138,7 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::command_count>("command_count"),
     InstanceRow<&InstanceRecord::output_bytes>("output_bytes"),
 };
-inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 17);
+inline constexpr std::span<const Field> kManifestFields(kInstanceFields, 18);
 
 // tasks/<id>/manifest.json: the configuration of the task, to restore a lost registry. Written with
 // the directory; the reader treats it as input from outside.

@@ -45,8 +45,8 @@ CREATE TABLE "instances" (
   next_sequence INTEGER NOT NULL CHECK (next_sequence >= 1),
   command_count INTEGER NOT NULL CHECK (command_count >= 0),
   output_bytes INTEGER NOT NULL CHECK (output_bytes >= 0), owner TEXT NOT NULL DEFAULT 'lease'
-  CHECK (owner IN ('lease', 'run')), name TEXT NOT NULL DEFAULT '', machine TEXT NOT NULL DEFAULT '', labels TEXT NOT NULL DEFAULT '{}', cwd TEXT NOT NULL DEFAULT '', user TEXT NOT NULL DEFAULT '', timeout_seconds INTEGER CHECK (timeout_seconds >= 0), network_rules TEXT NOT NULL DEFAULT '', secret_refs TEXT NOT NULL DEFAULT '',
+  CHECK (owner IN ('lease', 'run')), name TEXT NOT NULL DEFAULT '', machine TEXT NOT NULL DEFAULT '', labels TEXT NOT NULL DEFAULT '{}', cwd TEXT NOT NULL DEFAULT '', user TEXT NOT NULL DEFAULT '', timeout_seconds INTEGER CHECK (timeout_seconds >= 0), network_rules TEXT NOT NULL DEFAULT '', secret_refs TEXT NOT NULL DEFAULT '', cache INTEGER NOT NULL DEFAULT 0 CHECK (cache IN (0, 1)),
   CHECK (execution_mode <> 'host_compat' OR allow_host_compat = 1)
 ) STRICT;
 CREATE INDEX commands_running ON commands (task_id, sequence) WHERE state = 'running';
-PRAGMA user_version = 10;
+PRAGMA user_version = 11;

@@ -1,0 +1,103 @@
+"""The outside of test_downloads.py, as a program: a name server, and registries of apt, pip, npm and cargo.
+
+    download_servers.py ADDRESS NEIGHBOUR CERTIFICATE KEY ROOT NAMES LOG
+
+NAMES are the hosts, with commas; each has its files below ROOT/HOST. A package takes as many seconds as
+ROOT/seconds says. The requests are lines in LOG.
+"""
+
+import hashlib
+import http.server
+import pathlib
+import socket
+import ssl
+import struct
+import sys
+import threading
+import time
+
+ADDRESS, NEIGHBOUR, CERTIFICATE, KEY, ROOT, NAMES, LOG = sys.argv[1:]
+ROOT = pathlib.Path(ROOT)
+PIECES = 20
+PACKAGES = (".deb", ".whl", ".tgz")
+
+
+class Registry(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        host = self.headers["Host"].partition(":")[0]
+        words = [self.command, host, self.path, self.headers.get("User-Agent", "none")]
+        with open(LOG, "a", encoding="utf-8") as log:
+            print("\t".join(words), file=log, flush=True)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        found = (ROOT / host / self.path.lstrip("/")).resolve()
+        if found.is_dir():
+            found = next(iter(sorted(found.glob("index.*"))), found / "none")
+        if self.command == "POST" or not found.is_relative_to(ROOT) or not found.exists():
+            return self.answer(404, b"not there\n" + body)
+        content = found.read_bytes()
+        tag = '"' + hashlib.sha256(content).hexdigest()[:16] + '"'
+        if self.headers.get("If-None-Match") == tag:
+            return self.answer(304, b"", ETag=tag)
+        kind = {".html": "text/html", ".json": "application/json"}.get(found.suffix, "application/octet-stream")
+        return self.answer(200, content, Content_Type=kind, ETag=tag, slow=found.suffix in PACKAGES)
+
+    do_POST = do_GET
+    do_HEAD = do_GET
+
+    def answer(self, status, body, slow=False, **fields):
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name.replace("_", "-"), value)
+        if status != 304:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        seconds = float((ROOT / "seconds").read_text()) if slow else 0
+        size = max(1, len(body) // PIECES)
+        for at in range(0, len(body), size):
+            self.wfile.write(body[at:at + size])
+            time.sleep(seconds / PIECES)
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_):
+        pass
+
+
+def in_labels(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+
+
+def serve_names(known):
+    names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    names.bind((NEIGHBOUR, 53))
+    print("ready", flush=True)
+    while True:
+        query, client = names.recvfrom(512)
+        end = query.index(0, 12) + 5  # The one question.
+        kind = struct.unpack(">H", query[end - 4:end - 2])[0]
+        found = query[12:end - 5].lower() in known
+        answer = b""
+        if kind == 1 and found:
+            answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton(ADDRESS)
+        head = query[:2] + (b"\x81\x80" if found else b"\x81\x83")
+        head += struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
+        names.sendto(head + query[12:end] + answer, client)
+
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(CERTIFICATE, KEY)
+secure = Server((ADDRESS, 443), Registry)
+secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
+for server in (secure, Server((ADDRESS, 80), Registry)):
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+serve_names({in_labels(name) for name in NAMES.split(",")})

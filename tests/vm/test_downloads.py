@@ -1,0 +1,421 @@
+"""The cache of downloads that guests share (--cache), with registries of the test's own.
+
+pyro runs in a network namespace, as its "host"; a second one is the outside, with download_servers.py there under the
+names of the usual registries. The "host" trusts their authority by SSL_CERT_FILE. Guests have no network but the cache.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+
+import harness
+import pytest
+
+HOST = "198.18.0.1"
+NEIGHBOUR = "198.18.0.2"
+OUTSIDE = "203.0.113.2"
+SERVERS = pathlib.Path(__file__).with_name("download_servers.py")
+PIP = pathlib.Path("/usr/lib/python3/dist-packages/pip")
+NPM = pathlib.Path("/usr/lib/node_modules/npm")
+# Above what a program itself takes in a guest: on an emulated CPU that is more.
+SLOW_SECONDS = 15 if harness.USERMODE else 60
+
+
+def usual_hosts():
+    """The host of each kind of the file that pyro reads, and where its downloads are below it."""
+    hosts = {}
+    for line in (harness.BIN / "download-hosts").read_text().splitlines():
+        words = line.partition("#")[0].split()
+        if words:
+            host, _, path = words[2].partition("://")[2].partition("/")
+            hosts.setdefault(words[1], (host, path))
+    return hosts
+
+
+USUAL = usual_hosts()
+APT, PYPI, FILES, REGISTRY, INDEX, CRATES = (
+    USUAL[kind][0] for kind in ("apt", "pypi", "pypifiles", "npm", "index", "crates"))
+
+
+def checked(command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, check=False, **options)
+    if done.returncode != 0:
+        harness.cannot_run(f"{' '.join(map(str, command))}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode()
+
+
+def make_authority(where):
+    names = ",".join(f"DNS:{host}" for host, _ in USUAL.values())
+    (where / "names").write_text(f"subjectAltName={names}\n")
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    for command in (f"openssl req -x509 {key} -days 2 -subj /CN=test-authority -keyout ca.key -out ca.pem",
+                    f"openssl req -new {key} -subj /CN=test-server -keyout server.key -out server.csr",
+                    "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names"
+                    " -out server.pem"):
+        checked(command.split(), cwd=where)
+    os.chmod(where / "ca.pem", 0o644)
+
+
+def make_debian(root):
+    """A package, its index with by-hash, and a Release."""
+    work = root / "deb"
+    (work / "DEBIAN").mkdir(parents=True)
+    (work / "opt").mkdir()
+    (work / "DEBIAN/control").write_text("Package: a-package\nVersion: 1.0\nArchitecture: all\n"
+                                         "Maintainer: t <t@t.example>\nDescription: t\n")
+    (work / "opt/a-package").write_bytes(os.urandom(200_000))
+    repository = root / APT / "debian"
+    pool = repository / "pool/main/a/a-package/a-package_1.0_all.deb"
+    pool.parent.mkdir(parents=True)
+    checked(["dpkg-deb", "--build", "--root-owner-group", work, pool])
+    entry = (f"Package: a-package\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@t.example>\nDescription: t\n"
+             f"Filename: {pool.relative_to(repository)}\nSize: {pool.stat().st_size}\n"
+             f"SHA256: {hashlib.sha256(pool.read_bytes()).hexdigest()}\n\n").encode()
+    lists = repository / "dists/test/main/binary-amd64"
+    (lists / "by-hash/SHA256").mkdir(parents=True)
+    sums = ""
+    for name, content in (("Packages", entry), ("Packages.gz", gzip.compress(entry))):
+        digest = hashlib.sha256(content).hexdigest()
+        (lists / name).write_bytes(content)
+        (lists / "by-hash/SHA256" / digest).write_bytes(content)
+        sums += f" {digest} {len(content)} main/binary-amd64/{name}\n"
+    (repository / "dists/test/Release").write_text(
+        "Origin: t\nSuite: test\nCodename: test\nArchitectures: amd64 all\nComponents: main\nAcquire-By-Hash: yes\n"
+        f"Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n{sums}")
+
+
+def make_python(root):
+    wheel = root / FILES / "packages/a_package-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("a_package.py", "print('of the index')\n")
+        archive.writestr("a_package_data.bin", os.urandom(200_000))
+        archive.writestr("a_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: a-package\nVersion: 1.0\n")
+        archive.writestr("a_package-1.0.dist-info/WHEEL",
+                         "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("a_package-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    page = root / PYPI / "simple/a-package/index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text(f'<html><body><a href="https://{FILES}/packages/{wheel.name}#sha256={digest}">{wheel.name}</a>'
+                    "</body></html>")
+
+
+def make_npm(root):
+    package = root / "package"
+    package.mkdir()
+    (package / "package.json").write_text('{"name": "a-package", "version": "1.0.0"}')
+    (package / "index.js").write_text("console.log('of the registry')\n")
+    (package / "data").write_bytes(os.urandom(200_000))
+    tarball = root / REGISTRY / "a-package/-/a-package-1.0.0.tgz"
+    tarball.parent.mkdir(parents=True)
+    with tarfile.open(tarball, "w:gz") as archive:
+        archive.add(package, "package")
+    dist = {"tarball": f"https://{REGISTRY}/a-package/-/{tarball.name}",
+            "integrity": "sha512-" + base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()}
+    (tarball.parent.parent / "index.json").write_text(json.dumps(
+        {"name": "a-package", "dist-tags": {"latest": "1.0.0"},
+         "versions": {"1.0.0": {"name": "a-package", "version": "1.0.0", "dist": dist}}}))
+
+
+def make_cargo(root):
+    index = root / INDEX
+    (index / "a-/pa").mkdir(parents=True)
+    (index / "config.json").write_text(json.dumps({"dl": f"https://{CRATES}/{USUAL['crates'][1].rstrip('/')}"}))
+    crate = root / CRATES / USUAL["crates"][1] / "a-package/a-package-1.0.0.crate"
+    crate.parent.mkdir(parents=True)
+    crate.write_bytes(os.urandom(200_000))
+    (index / "a-/pa/a-package").write_text(json.dumps(
+        {"name": "a-package", "vers": "1.0.0", "deps": [], "features": {}, "yanked": False,
+         "cksum": hashlib.sha256(crate.read_bytes()).hexdigest()}) + "\n")
+
+
+class World:
+    def __init__(self, scratch):
+        self.processes = []
+        self.scratch = scratch
+        self.content = scratch / "content"
+        make_authority(scratch)
+        for make in (make_debian, make_python, make_npm, make_cargo):
+            make(self.content)
+        (self.content / "seconds").write_text("0")
+        self.log = scratch / "requests"
+        self.log.write_text("")
+        self.outside = self._hold(["unshare", "--net"])
+        self.host = self._hold(["unshare", "--net", "--mount", "--propagation", "private"])
+        resolver = scratch / "resolv.conf"
+        resolver.write_text(f"nameserver {NEIGHBOUR}\n")
+        os.chmod(resolver, 0o644)
+        for command in (
+                f"ip link add pyro-a type veth peer name pyro-b netns {self.outside}",
+                f"ip address add {HOST}/24 dev pyro-a", "ip link set pyro-a up",
+                "ip link set lo up", f"ip route add default via {NEIGHBOUR}",
+                f"mount --bind {resolver} {pathlib.Path('/etc/resolv.conf').resolve()}"):
+            checked([*self.enter_host, *command.split()])
+        self.there = ["nsenter", f"--net=/proc/{self.outside}/ns/net"]
+        for command in (f"ip address add {NEIGHBOUR}/24 dev pyro-b", "ip link set pyro-b up",
+                        "ip link set lo up", f"ip address add {OUTSIDE}/32 dev lo"):
+            checked([*self.there, *command.split()])
+        names = ",".join(sorted({host for host, _ in USUAL.values()}))
+        self._start([*self.there, sys.executable, SERVERS, OUTSIDE, NEIGHBOUR, scratch / "server.pem",
+                     scratch / "server.key", self.content, names, self.log])
+
+    @property
+    def enter_host(self):
+        return ["nsenter", f"--net=/proc/{self.host}/ns/net", f"--mount=/proc/{self.host}/ns/mnt"]
+
+    def requests(self):
+        return [tuple(line.split("\t")) for line in self.log.read_text().splitlines()]
+
+    def take_seconds(self, seconds):
+        (self.content / "seconds").write_text(str(seconds))
+
+    def cut(self):
+        checked([*self.there, "ip", "link", "set", "pyro-b", "down"])
+
+    def join(self):
+        checked([*self.there, "ip", "link", "set", "pyro-b", "up"])
+
+    def _start(self, command):
+        process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.processes.append(process)
+        if process.stdout.readline() != b"ready\n":
+            harness.cannot_run(f"{command[0]} cannot make a network namespace")
+        return process.pid
+
+    def _hold(self, unshare):
+        return self._start([*unshare, "sh", "-c", "echo ready; exec sleep infinity"])
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    if os.geteuid() != 0:
+        harness.cannot_run("only root can make network namespaces for this test")
+    for tool in ("openssl", "dpkg-deb"):
+        if not shutil.which(tool):
+            harness.cannot_run(f"this test needs {tool}")
+    scratch = tmp_path_factory.mktemp("downloads")
+    for directory in (scratch, scratch.parent):
+        os.chmod(directory, 0o755)
+    made = World(scratch)
+    yield made
+    made.close()
+
+
+def use_own_cache(pyro, scratch):
+    """The environments of all tests, and downloads of this one."""
+    cache = scratch / "cache"
+    cache.mkdir()
+    for entry in harness.CACHE.iterdir():
+        if entry.name != "downloads":
+            (cache / entry.name).symlink_to(entry)
+    pyro.env["PYRO_CACHE_DIR"] = str(cache)
+    pyro.downloads = cache / "downloads"
+
+
+@pytest.fixture
+def inside(world, pyro, helpers, scratch):
+    """pyro as it runs on the test's host, with a cache of downloads that is empty."""
+    helpers.update(process.pid for process in world.processes)
+    pyro.prefix = world.enter_host
+    pyro.env["SSL_CERT_FILE"] = str(world.scratch / "ca.pem")
+    use_own_cache(pyro, scratch)
+    world.log.write_text("")
+    world.take_seconds(0)
+    return pyro
+
+
+def contents(pyro):
+    return sorted(path for path in (pyro.downloads / "content").rglob("*") if path.is_file())
+
+
+class CachedTask:
+    """A task with the cache and without a network; deleted at the end of a with block."""
+
+    def __init__(self, pyro, *flags):
+        made = pyro("task", "create", harness.FULL, "--json", "--cache", *flags)
+        assert made.code == 0, made
+        self.task = harness.Task(pyro, made.json["task_id"])
+
+    def __enter__(self):
+        return self.task
+
+    def __exit__(self, *_):
+        self.task.delete()
+
+
+def timed(task, script):
+    began = time.monotonic()
+    done = task.exec("bash", "-ec", script)
+    return done, time.monotonic() - began
+
+
+APT_INSTALL = (f"echo 'deb [trusted=yes] http://{APT}/debian test main' > /etc/apt/sources.list; "
+               "rm -rf /etc/apt/sources.list.d/*; apt-get update -q >/dev/null; "
+               "apt-get install -qq a-package >/dev/null 2>&1; stat -c %s /opt/a-package")
+PIP_INSTALL = ("PYTHONPATH=/opt python3 -m pip install -q --disable-pip-version-check --root-user-action ignore "
+               "--target /tmp/site a-package; PYTHONPATH=/tmp/site python3 -m a_package")
+NPM_INSTALL = ("cd /workspace; node /usr/local/lib/npm/bin/npm-cli.js install --no-audit --no-fund --silent a-package; "
+               "node node_modules/a-package/index.js")
+
+
+def prepare_pip(pyro, task):
+    if not PIP.exists():
+        harness.cannot_run("this host has no pip to put into the guest")
+    assert pyro("task", "cp", str(PIP), f"{task.id}:/opt/pip").code == 0
+
+
+def prepare_npm(pyro, task):
+    node = shutil.which("node")
+    if not node or not NPM.exists():
+        harness.cannot_run("this host has no node and npm to put into the guest")
+    for what, where in ((os.path.realpath(node), "/usr/local/bin/node"), (NPM, "/usr/local/lib/npm")):
+        copied = pyro("task", "cp", str(what), f"{task.id}:{where}")
+        assert copied.code == 0, copied
+
+
+INSTALLS = {
+    "apt": (lambda pyro, task: None, APT_INSTALL, "200000\n", ".deb"),
+    "pip": (prepare_pip, PIP_INSTALL, "of the index\n", ".whl"),
+    "npm": (prepare_npm, NPM_INSTALL, "of the registry\n", ".tgz"),
+}
+
+
+@pytest.mark.cost(12)
+@pytest.mark.parametrize("tool", INSTALLS)
+def test_the_second_task_does_not_download_what_the_first_did(world, inside, tool):
+    prepare, script, expected, suffix = INSTALLS[tool]
+    world.take_seconds(SLOW_SECONDS)
+    seconds = []
+    for _ in range(2):
+        with CachedTask(inside) as task:
+            prepare(inside, task)
+            done, took = timed(task, script)
+            assert (done.code, done.text) == (0, expected), (done, world.requests())
+            seconds.append(took)
+    fetched = [path for _, _, path, _ in world.requests() if path.endswith(suffix)]
+    assert len(fetched) == 1, world.requests()
+    assert {agent for *_, agent in world.requests()} == {"pyro"}
+    print(f"{tool}: {seconds[0]:.1f} s, then {seconds[1]:.1f} s")
+    assert seconds[1] <= 0.3 * seconds[0], seconds
+
+
+@pytest.mark.cost(8)
+def test_without_its_sources_the_cache_serves_what_it_has(world, inside):
+    for connected in (True, False):
+        if not connected:
+            world.cut()
+        try:
+            with CachedTask(inside) as task:
+                prepare_pip(inside, task)
+                done, _ = timed(task, PIP_INSTALL)
+                assert (done.code, done.text) == (0, "of the index\n"), done
+                if connected:
+                    continue
+                missing = task.exec("curl", "-sS", "-m", "60", f"http://{APT}/debian/pool/main/b/b/b_1_all.deb")
+                assert "does not hold" in missing.text, missing
+                reasons = {entry["reason"] for entry in task.json("network")["denied"]}
+                assert "download_away" in reasons, reasons
+        finally:
+            world.join()
+
+
+@pytest.mark.cost(8)
+def test_a_changed_file_of_the_cache_is_refused(world, inside):
+    url = f"http://{APT}/debian/pool/main/a/a-package/a-package_1.0_all.deb"
+    original = (world.content / APT / url.partition(APT + "/")[2]).read_bytes()
+    digest = hashlib.sha256(original).hexdigest()
+    ask = ["bash", "-c", f"curl -sS -m 60 -o /tmp/file -w '%{{http_code}} ' {url}; sha256sum < /tmp/file"]
+    with CachedTask(inside) as task:
+        first = task.exec(*ask)
+        assert first.text.split()[:2] == ["200", digest], first
+        (stored,) = contents(inside)
+        stored.chmod(0o600)
+        stored.write_bytes(original[:-1] + b"!")
+        again = task.exec(*ask)
+        assert again.text.split()[:2] == ["200", digest], again
+        assert "download_damaged" in {entry["reason"] for entry in task.json("network")["denied"]}
+        assert len(world.requests()) == 2, world.requests()
+        stored.write_bytes(original[:100])
+        world.cut()
+        try:
+            refused = task.exec(*ask)
+        finally:
+            world.join()
+        assert refused.text.split()[0] == "504", refused
+        assert not stored.exists()
+
+
+@pytest.mark.cost(8)
+def test_cargo_finds_its_index_and_crate(world, inside):
+    script = (f"curl -sSf https://{INDEX}/config.json >/dev/null; curl -sSf https://{INDEX}/a-/pa/a-package; "
+              f"curl -sSf https://{CRATES}/{USUAL['crates'][1]}a-package/a-package-1.0.0.crate | sha256sum")
+    for _ in range(2):
+        with CachedTask(inside) as task:
+            done, _ = timed(task, script)
+            assert done.code == 0, done
+            entry, digest = done.text.splitlines()
+            assert json.loads(entry)["cksum"] == digest.split()[0]
+    assert len([path for _, _, path, _ in world.requests() if path.endswith(".crate")]) == 1
+
+
+@pytest.mark.cost(8)
+def test_nothing_but_downloads_leaves_a_guest_that_has_the_cache_alone(world, inside):
+    with CachedTask(inside) as task:
+        status = task.json("status")
+        assert (status["cache"], status["network_enabled"]) == (True, False)
+        ask = "curl -sS -m 60 -o /tmp/words -w '%{http_code} '"
+        done = task.exec("bash", "-c",
+                         f"{ask} -d data=hidden https://{REGISTRY}/-/npm/v1/security/audits; cat /tmp/words; "
+                         f"{ask} https://{REGISTRY}/a-package?data=hidden; cat /tmp/words; "
+                         f"{ask} -H 'Authorization: Bearer hidden' https://{REGISTRY}/a-package; cat /tmp/words; "
+                         f"{ask} -A hidden -H 'X-Data: hidden' https://{REGISTRY}/a-package")
+        words = done.text.splitlines()
+        assert words[0].startswith("403") and "POST" in words[0], done
+        assert words[1].startswith("403") and words[2].startswith("403"), done
+        assert words[3].startswith("200"), done
+        assert "hidden" not in world.log.read_text()
+        assert len(world.requests()) == 1, world.requests()
+        denied = task.json("network")["denied"]
+        assert [entry["reason"] for entry in denied] == ["only_cached"], denied
+        other = task.exec("curl", "-sS", "-m", "20", f"http://{OUTSIDE}/")
+        assert other.code != 0, other
+
+
+@pytest.mark.cost(8)
+def test_an_open_network_passes_on_what_the_cache_does_not_take(world, inside):
+    done = inside.run("bash", "-c",
+                      f"curl -sS -m 60 -d data https://{REGISTRY}/-/audit; curl -sS -m 60 https://{REGISTRY}/a-package"
+                      " >/dev/null; curl -sS -m 60 -o /dev/null -w '%{http_code}' https://" + REGISTRY + "/a?b",
+                      environment=harness.FULL, flags=("-q", "--network", "--cache", "--timeout-seconds", "200"))
+    assert done.text.splitlines() == ["not there", "data404"], done
+    assert {agent.partition("/")[0] for *_, agent in world.requests()} == {"curl", "pyro"}
+
+
+@pytest.mark.cost(4)
+def test_prune_frees_the_cache_and_says_how_much(world, inside):
+    with CachedTask(inside) as task:
+        assert task.exec("curl", "-sSf", "-o", "/dev/null", f"https://{REGISTRY}/a-package").code == 0
+    assert len(contents(inside)) == 1
+    # The environments of the test are links, which stay.
+    (inside.downloads.parent / "environments").unlink()
+    (inside.downloads.parent / "templates").unlink(missing_ok=True)
+    pruned = inside("env", "prune", "--all", "--json")
+    assert pruned.code == 0, pruned
+    assert [item["environment"] for item in pruned.json["removed"]] == ["downloads"], pruned
+    assert pruned.json["bytes_freed"] > 0
+    assert contents(inside) == []
