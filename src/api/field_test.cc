@@ -29,11 +29,11 @@ std::string Refused(const Json& document) {
 }
 
 TEST(FieldTest, AStructTakesTheFieldsOfItsBaseExceptThoseItHasItself) {
-  EXPECT_EQ(
-      NamesOf(Rows<RunRequest>()),
-      (std::vector<std::string>{"environment", "vcpu_count", "mem_mib", "network", "allow", "deny",
-                                "network_policy", "secrets", "machine", "command", "env", "cwd",
-                                "user", "timeout_seconds", "ttl_seconds", "allow_host_compat"}));
+  EXPECT_EQ(NamesOf(Rows<RunRequest>()),
+            (std::vector<std::string>{"environment", "vcpu_count", "mem_mib", "network", "allow",
+                                      "deny", "network_policy", "secrets", "cache", "machine",
+                                      "command", "env", "cwd", "user", "timeout_seconds",
+                                      "ttl_seconds", "allow_host_compat"}));
   EXPECT_EQ(NamesOf(Rows<KeepSparesRequest>()),
             (std::vector<std::string>{"environment", "count", "vcpu_count", "mem_mib", "network",
                                       "machine", "ttl_seconds"}));

@@ -181,6 +181,7 @@ constexpr Field kKeepSparesRequest[] = {
     Absent("deny"),
     Absent("network_policy"),
     Absent("secrets"),
+    Absent("cache"),
 };
 
 constexpr Field kVmInfo[] = {

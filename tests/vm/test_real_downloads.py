@@ -29,7 +29,7 @@ def test_real_registries_are_asked_once(pyro, scratch, tool):
         with CachedTask(pyro) as task:
             INSTALLS[tool][0](pyro, task)
             done, took = timed(task, REAL[tool])
-            assert done.code == 0 and done.text, (done, task.json("network"))
+            assert done.code == 0 and done.text, (done, task.json("network show"))
             seconds.append(took)
             stored.append(contents(pyro))
     print(f"{tool}: {seconds[0]:.1f} s, then {seconds[1]:.1f} s")
