@@ -24,6 +24,17 @@ using std::chrono::seconds;
 constexpr seconds kGuestLaunchLimit{30};  // For QEMU to start and answer.
 constexpr int kDenialsAtOnce = 256;
 
+// NAME:PORT and spaces.
+Result<std::vector<net::ServedHost>> HostsIn(std::string_view text) {
+  std::vector<net::ServedHost> hosts;
+  for (const std::string_view word : Split(text, ' ')) {
+    if (word.empty()) continue;
+    PYRO_ASSIGN_OR_RETURN(net::ServedHost host, net::ParseServedHost(word));
+    hosts.push_back(std::move(host));
+  }
+  return hosts;
+}
+
 // The hosts that go through the proxy, each once.
 Result<std::vector<net::ServedHost>> ServedBy(const wire::SupervisorConfig& config) {
   PYRO_ASSIGN_OR_RETURN(const std::vector<proxy::Secret> secrets, proxy::ToSecrets(config.secrets));
@@ -33,12 +44,10 @@ Result<std::vector<net::ServedHost>> ServedBy(const wire::SupervisorConfig& conf
       if (std::find(served.begin(), served.end(), host) == served.end()) served.push_back(host);
     }
   }
-  for (const std::string_view word : Split(config.download_hosts, ' ')) {
-    if (word.empty()) continue;
-    PYRO_ASSIGN_OR_RETURN(net::ServedHost host, net::ParseServedHost(word));
-    if (std::find(served.begin(), served.end(), host) == served.end()) {
-      served.push_back(std::move(host));
-    }
+  PYRO_ASSIGN_OR_RETURN(const std::vector<net::ServedHost> downloads,
+                        HostsIn(config.download_hosts));
+  for (const net::ServedHost& host : downloads) {
+    if (std::find(served.begin(), served.end(), host) == served.end()) served.push_back(host);
   }
   return served;
 }
@@ -119,11 +128,20 @@ Status GuestMachine::StartNetwork(vmm::MachineSpec& spec) {
 }
 
 Status GuestMachine::SetNetworkRules(const std::string& rules) {
-  PYRO_ASSIGN_OR_RETURN(const net::Policy policy, net::Policy::Parse(rules));
+  PYRO_ASSIGN_OR_RETURN(net::Policy policy, net::Policy::Parse(rules));
+  // The rules of the row do not have the hosts of downloads, which are found anew at each start.
+  if (policy.closed()) {
+    PYRO_ASSIGN_OR_RETURN(const auto downloads, HostsIn(config_.download_hosts));
+    for (const net::ServedHost& host : downloads) {
+      PYRO_ASSIGN_OR_RETURN(const net::Rule rule,
+                            net::ParseRule(true, net::FormatServedHost(host)));
+      PYRO_RETURN_IF_ERROR(policy.Add(rule));
+    }
+  }
   if (network_) PYRO_RETURN_IF_ERROR(network_->SetPolicy(policy));
   // One that has ended is told already, and connects to nothing.
   if (proxy_) (void)proxy_->SetPolicy(policy);
-  network_rules_ = rules;
+  network_rules_ = policy.Format();
   return OkStatus();
 }
 
