@@ -106,7 +106,9 @@ std::optional<RoutedUrl> Routes::Find(const Url& asked) const {
   const std::string_view below = std::string_view(asked.path).substr(best->guest.path.size());
   RoutedUrl found{.route = best, .source = best->source, .lifetime = {}, .promised_sha256 = {}};
   found.source.path += below;
-  if (asked.query.empty() && found.source.Text().size() <= kMaxUrlBytes) {
+  // Each empty part would make another URL of the same download.
+  const bool spelled = below.find("//") == std::string_view::npos && !below.starts_with('/');
+  if (spelled && asked.query.empty() && found.source.Text().size() <= kMaxUrlBytes) {
     found.lifetime = LifetimeOf(best->kind, below);
     found.promised_sha256 = PromisedSha256(best->kind, below);
   }

@@ -48,6 +48,17 @@ TEST(DownloadRoutesTest, AQueryIsNoDownload) {
   EXPECT_FALSE(found->lifetime);
 }
 
+TEST(DownloadRoutesTest, EmptyPartsOfAPathAreNoDownload) {
+  const Routes routes = *Routes::Parse(kText);
+  for (const char* url :
+       {"http://debian.example//dists/s/Release", "http://debian.example/dists//s/Release",
+        "http://debian.example/x///pool/a.deb"}) {
+    const auto found = routes.Find(*ParseUrl(url));
+    ASSERT_TRUE(found) << url;
+    EXPECT_FALSE(found->lifetime) << url;
+  }
+}
+
 TEST(DownloadRoutesTest, ALineNamesItself) {
   for (const char* bad :
        {"npm npm https://a/", "@ npm https://a/", "@npm gems https://a/", "@npm npm https://a/b",

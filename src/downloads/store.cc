@@ -27,6 +27,11 @@ namespace fs = std::filesystem;
 
 // How much may come in before all of the store is counted again: a part of its limit.
 constexpr std::uint64_t kTrimShare = 32;
+// What a download counts at least, so that many small ones are counted again too.
+constexpr std::uint64_t kEntryCost = 64 * 1024;
+// Hashing less is no work worth saving.
+constexpr std::uint64_t kLargeBytes = 1024 * 1024;
+constexpr std::size_t kMostHashed = 1024;
 constexpr std::chrono::milliseconds kAskAgain(20);
 constexpr std::chrono::seconds kEnterLimit(5);
 
@@ -96,7 +101,7 @@ Result<StoredDownload> NewContent::Commit(Entry entry) {
   }
   path_.clear();
   PYRO_RETURN_IF_ERROR(store_->WriteEntry(entry));
-  if ((store_->added_ += size_) > store_->options_.max_bytes / kTrimShare) {
+  if ((store_->added_ += size_ + kEntryCost) > store_->options_.max_bytes / kTrimShare) {
     static_cast<void>(store_->Trim());  // The next one tries again.
   }
   return StoredDownload{.entry = std::move(entry), .content = std::move(content)};
@@ -118,10 +123,7 @@ Status Store::Prepare() {
   for (const char* name : {"content", "index", "partial"}) {
     PYRO_RETURN_IF_ERROR(sys::MakeDirectories(options_.root / name));
   }
-  PYRO_ASSIGN_OR_RETURN(const auto alone, sys::FileLock::TryAcquire(options_.root / "lock"));
-  PrunedDownloads ignored;
-  if (alone) RemoveLeftovers(ignored);
-  return OkStatus();
+  return RemoveLeftovers();
 }
 
 Result<std::optional<StoredDownload>> Store::Find(const EntryKey& key) {
@@ -159,8 +161,7 @@ Result<std::optional<StoredDownload>> Store::Find(const EntryKey& key) {
                   fmt::format("has {} bytes instead of {}", of_content.st_size, entry->size));
     return std::nullopt;
   }
-  const auto digest = Sha256OfDescriptor(content->get(), place.native());
-  if (!digest || *digest != entry->sha256) {
+  if (!IsWhole(*entry, content->get())) {
     RemoveDamaged(*entry, "does not have the bytes that were stored");
     return std::nullopt;
   }
@@ -168,11 +169,33 @@ Result<std::optional<StoredDownload>> Store::Find(const EntryKey& key) {
   return StoredDownload{.entry = *entry, .content = *std::move(content)};
 }
 
+// A client may ask for many small parts of a large content.
+bool Store::IsWhole(const Entry& entry, int content) {
+  struct stat info {};
+  if (::fstat(content, &info) != 0) return false;
+  const std::string state = fmt::format("{} {} {} {}.{} {}.{}", info.st_dev, info.st_ino,
+                                        info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec,
+                                        info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
+  if (entry.size >= kLargeBytes) {
+    const std::lock_guard guard(mutex_);
+    const auto known = hashed_.find(entry.sha256);
+    if (known != hashed_.end() && known->second == state) return true;
+  }
+  const auto digest = Sha256OfDescriptor(content, entry.key.url);
+  if (!digest || *digest != entry.sha256) return false;
+  if (entry.size >= kLargeBytes) {
+    const std::lock_guard guard(mutex_);
+    if (hashed_.size() >= kMostHashed) hashed_.clear();
+    hashed_[entry.sha256] = state;
+  }
+  return true;
+}
+
 void Store::RemoveDamaged(const Entry& entry, std::string_view what) {
   ::unlink(PathOfEntry(entry.key).c_str());
   const fs::path place = PathOfContent(entry.sha256);
   std::error_code ignored;
-  fs::remove_all(place, ignored);
+  fs::remove(place, ignored);
   options_.report(
       {Report::Kind::kDamaged, entry.key.url,
        fmt::format("the cache's copy of {} {}: it was removed", Printable(entry.key.url), what)});

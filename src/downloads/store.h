@@ -15,7 +15,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -115,7 +117,8 @@ class Store {
   // Makes the directories and removes what killed downloads left, if none is under way.
   Status Prepare();
 
-  // nullopt: it is not there. An entry or a content that was changed, cut or damaged is removed and
+  // The content has been hashed, or if it has 1 MiB and more, its file has not changed since this
+  // store hashed it. nullopt: it is not there. An entry or a content that was changed, cut or damaged is removed and
   // reported, and is not there then. Notes the use.
   Result<std::optional<StoredDownload>> Find(const EntryKey& key);
 
@@ -150,10 +153,13 @@ class Store {
   std::filesystem::path PathOfEntry(const EntryKey& key) const;
   Status WriteEntry(const Entry& entry);
   void RemoveDamaged(const Entry& entry, std::string_view what);
-  void RemoveLeftovers(PrunedDownloads& pruned) const;
+  Status RemoveLeftovers() const;
+  bool IsWhole(const Entry& entry, int content);
 
   const StoreOptions options_;
   std::atomic<std::uint64_t> added_;  // Since the last Trim().
+  std::mutex mutex_;
+  std::map<std::string, std::string> hashed_;  // Large contents: the state of the file, by digest.
 };
 
 }  // namespace pyro::downloads

@@ -1,146 +1,144 @@
 // The part of Store that makes room.
 
-#include <dirent.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <map>
 #include <set>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/try.h"
 #include "downloads/store.h"
-#include "sys/errno_error.h"
-#include "sys/files.h"
+#include "downloads/store_files.h"
 
 namespace pyro::downloads {
 namespace {
 
-namespace fs = std::filesystem;
-
 // Content without an entry may be about to get one.
 constexpr std::chrono::hours kGetsItsEntry(1);
-
-struct FoundFile {
-  fs::path path;
-  std::int64_t time_s = 0;
-  std::uint64_t bytes = 0;  // As the disk counts it.
-};
-
-// Files two folders below `root`. What cannot be read is left out.
-std::vector<FoundFile> FilesOf(const fs::path& root) {
-  std::vector<FoundFile> files;
-  std::error_code error;
-  for (const auto& folder : fs::directory_iterator(root, error)) {
-    std::error_code inner;
-    for (const auto& entry : fs::directory_iterator(folder.path(), inner)) {
-      struct stat info {};
-      if (::lstat(entry.path().c_str(), &info) != 0) continue;
-      files.push_back({.path = entry.path(),
-                       .time_s = info.st_mtim.tv_sec,
-                       .bytes = static_cast<std::uint64_t>(info.st_blocks) * 512});
-    }
-  }
-  return files;
-}
+// Of URLs: many can have one content.
+constexpr std::size_t kMostEntries = 200'000;
 
 // Which content an entry has; empty: it is no entry.
-std::string DigestOfEntry(const fs::path& file) {
-  const auto text = sys::ReadFile(file, kMaxEntryBytes);
+std::string DigestOfEntry(const StoreFiles& files, const StoreFile& file) {
+  const auto text = files.Read(file, kMaxEntryBytes);
   if (!text) return {};
   const auto entry = ParseEntry(*text);
   return entry ? entry->sha256 : std::string();
 }
 
-void RemoveFile(const FoundFile& file, PrunedDownloads& pruned) {
-  std::error_code error;
-  if (fs::remove_all(file.path, error) == 0 || error) return;
+void RemoveFile(const StoreFiles& files, const StoreFile& file, PrunedDownloads& pruned) {
+  if (!files.Remove(file)) return;
   ++pruned.files;
   pruned.bytes += file.bytes;
 }
 
+void RemovePartials(const StoreFiles& files, PrunedDownloads& pruned) {
+  for (const StoreFile& file : files.List("partial")) RemoveFile(files, file, pruned);
+}
+
+// What goes together: a content, and the entries that have it.
+struct UsedContent {
+  std::int64_t time_s = 0;  // Of its last use.
+  std::uint64_t bytes = 0;  // Of all.
+  std::vector<StoreFile> files;
+  bool has_entry = false;
+};
+
 }  // namespace
 
-void Store::RemoveLeftovers(PrunedDownloads& pruned) const {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(options_.root / "partial", error)) {
-    RemoveFile({.path = entry.path(), .time_s = 0, .bytes = sys::DiskUsage(entry.path())}, pruned);
-  }
+Status Store::RemoveLeftovers() const {
+  PYRO_ASSIGN_OR_RETURN(const StoreFiles files, StoreFiles::Open(options_.root));
+  PYRO_ASSIGN_OR_RETURN(const auto alone,
+                        files.TryLock("lock", sys::FileLock::Mode::kExclusive, true));
+  PrunedDownloads ignored;
+  if (alone) RemovePartials(files, ignored);
+  return OkStatus();
 }
 
 std::uint64_t Store::BytesStored() const {
   std::uint64_t bytes = 0;
-  for (const FoundFile& file : FilesOf(options_.root / "content")) bytes += file.bytes;
+  const auto files = StoreFiles::Open(options_.root);
+  if (!files) return 0;
+  for (const StoreFile& file : files->List("content")) bytes += file.bytes;
   return bytes;
 }
 
 Result<PrunedDownloads> Store::Trim() {
   PrunedDownloads pruned;
-  PYRO_ASSIGN_OR_RETURN(const auto alone, sys::FileLock::TryAcquire(options_.root / "trim"));
+  PYRO_ASSIGN_OR_RETURN(const StoreFiles files, StoreFiles::Open(options_.root));
+  PYRO_ASSIGN_OR_RETURN(const auto alone,
+                        files.TryLock("trim", sys::FileLock::Mode::kExclusive, true));
   if (!alone) return pruned;
   added_ = 0;
-  std::map<std::string, FoundFile> contents;
+  std::map<std::string, UsedContent> contents;
   std::uint64_t total = 0;
-  for (FoundFile& file : FilesOf(options_.root / "content")) {
+  for (StoreFile& file : files.List("content")) {
     total += file.bytes;
-    contents[file.path.filename().native()] = std::move(file);
+    UsedContent& content = contents[file.name];
+    content.time_s = file.time_s;
+    content.bytes = file.bytes;
+    content.files.push_back(std::move(file));
   }
-  if (total <= options_.max_bytes) return pruned;
+  std::vector<StoreFile> entries = files.List("index");
+  for (const StoreFile& file : entries) total += file.bytes;
+  std::size_t left = entries.size();
+  if (total <= options_.max_bytes && left <= kMostEntries) return pruned;
 
-  // A content is as young as the youngest of its entries.
-  std::map<std::string, std::pair<std::int64_t, std::vector<FoundFile>>> uses;
-  for (FoundFile& file : FilesOf(options_.root / "index")) {
-    auto& [time_s, entries] = uses[DigestOfEntry(file.path)];
-    time_s = std::max(time_s, file.time_s);
-    entries.push_back(std::move(file));
+  for (StoreFile& file : entries) {
+    UsedContent& content = contents[DigestOfEntry(files, file)];
+    // A content is as young as the youngest of its entries.
+    content.time_s = content.has_entry ? std::max(content.time_s, file.time_s) : file.time_s;
+    content.has_entry = true;
+    content.bytes += file.bytes;
+    content.files.insert(content.files.begin(), std::move(file));
   }
   const auto now_s =
       std::chrono::duration_cast<std::chrono::seconds>(options_.clock->Now().time_since_epoch());
-  std::vector<std::pair<std::int64_t, std::string>> by_age;
-  for (const auto& [digest, file] : contents) {
-    const auto use = uses.find(digest);
-    if (use != uses.end()) {
-      by_age.emplace_back(use->second.first, digest);
-    } else if (file.time_s + std::chrono::seconds(kGetsItsEntry).count() < now_s.count()) {
-      by_age.emplace_back(0, digest);
-    }
+  std::vector<std::pair<std::int64_t, const UsedContent*>> by_age;
+  for (const auto& [digest, content] : contents) {
+    const bool waits = content.time_s + std::chrono::seconds(kGetsItsEntry).count() > now_s.count();
+    if (content.has_entry || !waits) by_age.emplace_back(content.time_s, &content);
   }
   std::ranges::sort(by_age);
-  const std::uint64_t target = options_.max_bytes - options_.max_bytes / 10;
-  for (const auto& [time_s, digest] : by_age) {
-    if (total <= target) break;
-    for (const FoundFile& entry : uses[digest].second) RemoveFile(entry, pruned);
-    RemoveFile(contents[digest], pruned);
-    total -= std::min(total, contents[digest].bytes);
+  const std::uint64_t most_bytes = options_.max_bytes - options_.max_bytes / 10;
+  for (const auto& [time_s, content] : by_age) {
+    if (total <= most_bytes && left <= kMostEntries - kMostEntries / 10) break;
+    // Entries come first: none is left without its content.
+    for (const StoreFile& file : content->files) RemoveFile(files, file, pruned);
+    total -= std::min(total, content->bytes);
+    left -= std::min(left, content->files.size());
   }
   return pruned;
 }
 
 Result<PrunedDownloads> Store::Prune(bool all) {
   PrunedDownloads pruned;
-  std::error_code error;
+  const auto files = StoreFiles::Open(options_.root);
+  if (!files && files.error().code == ErrorCode::kNotFound) return pruned;
+  if (!files) return files.error();
   // Root makes no file of its own here: the store's user could not use it.
-  if (!fs::exists(options_.root / "lock", error)) return pruned;
-  PYRO_ASSIGN_OR_RETURN(const auto alone, sys::FileLock::TryAcquire(options_.root / "lock"));
-  if (alone) RemoveLeftovers(pruned);
+  const auto lock = files->TryLock("lock", sys::FileLock::Mode::kExclusive, false);
+  if (!lock && lock.error().code == ErrorCode::kNotFound) return pruned;
+  if (!lock) return lock.error();
+  const bool alone = lock->has_value();
+  if (alone) RemovePartials(*files, pruned);
+  std::set<std::string> there;
+  const std::vector<StoreFile> contents = files->List("content");
+  for (const StoreFile& file : contents) there.insert(file.name);
   std::set<std::string> used;
-  for (const FoundFile& file : FilesOf(options_.root / "index")) {
-    const std::string digest = all ? "" : DigestOfEntry(file.path);
-    if (digest.empty() || ::access(PathOfContent(digest).c_str(), F_OK) != 0) {
-      RemoveFile(file, pruned);
+  for (const StoreFile& file : files->List("index")) {
+    const std::string digest = all ? "" : DigestOfEntry(*files, file);
+    if (digest.empty() || !there.contains(digest)) {
+      RemoveFile(*files, file, pruned);
     } else {
       used.insert(digest);
     }
   }
-  for (const FoundFile& file : FilesOf(options_.root / "content")) {
+  for (const StoreFile& file : contents) {
     // A download that ends now may have named its content and not yet its entry.
-    if (!used.contains(file.path.filename().native()) && (all || alone)) RemoveFile(file, pruned);
+    if (!used.contains(file.name) && (all || alone)) RemoveFile(*files, file, pruned);
   }
   return pruned;
 }

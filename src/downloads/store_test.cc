@@ -28,7 +28,7 @@ class DownloadStoreTest : public ::testing::Test {
  protected:
   DownloadStoreTest() { EXPECT_TRUE(store_.Prepare().ok()); }
 
-  StoreOptions Options(std::uint64_t max_bytes = 1 << 20) {
+  StoreOptions Options(std::uint64_t max_bytes = 16 << 20) {
     return {.root = root_,
             .max_bytes = max_bytes,
             .clock = &clock_,
@@ -53,7 +53,7 @@ class DownloadStoreTest : public ::testing::Test {
     auto found = store.Find(KeyOf(name));
     EXPECT_TRUE(found.ok());
     if (!found || !*found) return {};
-    return *sys::ReadAll((*found)->content.get(), 1 << 20);
+    return *sys::ReadAll((*found)->content.get(), 4 << 20);
   }
 
   std::vector<fs::path> FilesIn(std::string_view folder) const {
@@ -240,6 +240,52 @@ TEST_F(DownloadStoreTest, PruneFreesWhatNoEntryHasOrAll) {
   EXPECT_EQ(all->files, 2U);
   EXPECT_EQ(Get(store_, "a"), "");
   EXPECT_EQ(store_.BytesStored(), 0U);
+}
+
+// A proxy that a guest has taken over writes there.
+TEST_F(DownloadStoreTest, PruneFollowsNoLinkAndWaitsForNoPipe) {
+  const fs::path outside = directory_.path() / "outside";
+  fs::create_directories(outside / "aa");
+  const fs::path kept = outside / "aa" / Sha256Of("kept");
+  ASSERT_TRUE(sys::WriteFileAtomically(kept, "kept").ok());
+  ASSERT_TRUE(sys::WriteFileAtomically(outside / "mine", "kept").ok());
+  Put(store_, "a", "alpha");
+  fs::create_directory_symlink(outside / "aa", root_ / "index" / "aa");
+  fs::create_directory_symlink(outside / "aa", root_ / "content" / "aa");
+  fs::create_directories(root_ / "index" / "bb");
+  fs::create_symlink(outside / "mine", root_ / "index" / "bb" / Sha256Of("link"));
+  ASSERT_EQ(::mkfifo((root_ / "index" / "bb" / Sha256Of("pipe")).c_str(), 0600), 0);
+  fs::create_symlink(outside, root_ / "partial" / "link");
+  ASSERT_TRUE(store_.Trim().ok());
+  ASSERT_TRUE(store_.Prune(false).ok());
+  EXPECT_EQ(Get(store_, "a"), "alpha");
+  ASSERT_TRUE(store_.Prune(true).ok());
+  EXPECT_TRUE(fs::exists(kept));
+  EXPECT_TRUE(fs::exists(outside / "mine"));
+  EXPECT_FALSE(fs::is_symlink(root_ / "partial" / "link"));
+
+  for (const char* name : {"index", "content", "partial"}) {
+    fs::remove_all(root_ / name);
+    fs::create_directory_symlink(outside, root_ / name);
+  }
+  fs::remove(root_ / "lock");
+  fs::create_symlink(outside / "made", root_ / "lock");
+  static_cast<void>(store_.Prune(true));
+  EXPECT_TRUE(fs::exists(kept));
+  EXPECT_TRUE(fs::exists(outside / "mine"));
+  EXPECT_FALSE(fs::exists(outside / "made"));
+}
+
+TEST_F(DownloadStoreTest, ALargeContentIsHashedAgainOnceItsFileHasChanged) {
+  std::string bytes(2 << 20, 'x');
+  Put(store_, "a", bytes);
+  EXPECT_EQ(Get(store_, "a").size(), 0U + bytes.size());
+  EXPECT_EQ(Get(store_, "a").size(), 0U + bytes.size());
+  bytes[5] = 'y';
+  const fs::path file = FilesIn("content").at(0);
+  ASSERT_TRUE(sys::WriteFileAtomically(file, bytes).ok());
+  EXPECT_EQ(Get(store_, "a"), "");
+  EXPECT_EQ(lines_.size(), 1U);
 }
 
 TEST_F(DownloadStoreTest, PruneLeavesContentThatIsAboutToGetItsEntry) {

@@ -62,8 +62,8 @@ downloads::Request ToRequest(const Origin& origin, const RequestHead& head) {
 
 class GuestSink : public downloads::ResponseSink {
  public:
-  GuestSink(asio::any_io_executor loop, Responder& responder)
-      : loop_(std::move(loop)), responder_(responder) {}
+  GuestSink(asio::any_io_executor loop, Responder& responder, bool head_alone)
+      : loop_(std::move(loop)), responder_(responder), head_alone_(head_alone) {}
 
   Status Begin(int status, const downloads::Headers& headers) override {
     ResponseHead head;
@@ -76,16 +76,20 @@ class GuestSink : public downloads::ResponseSink {
       PYRO_ASSIGN_OR_RETURN(const std::int64_t length, ParseInt(value));
       form = {Kind::kLength, static_cast<std::uint64_t>(length)};
     }
+    open_ = form.kind == Kind::kUntilEnd;
     return InLoop(loop_, responder_.SendHead(std::move(head), form));
   }
   Status Write(std::string_view bytes) override {
     return InLoop(loop_, responder_.SendBody(bytes));
   }
-  Status End() { return InLoop(loop_, responder_.End()); }
+  // A head alone that names no length has no end of a body behind it: its connection is closed.
+  Status End() { return head_alone_ && open_ ? OkStatus() : InLoop(loop_, responder_.End()); }
 
  private:
   asio::any_io_executor loop_;
   Responder& responder_;
+  bool head_alone_;
+  bool open_ = false;
 };
 
 class SourceAnswer : public downloads::SourceResponse {
@@ -168,7 +172,7 @@ asio::awaitable<std::optional<Result<Served>>> AnswerIn(downloads::Handler& hand
                                                         downloads::Request request,
                                                         asio::any_io_executor loop,
                                                         Responder& responder, Fetcher& fetcher) {
-  GuestSink sink(loop, responder);
+  GuestSink sink(loop, responder, request.method == "HEAD");
   OutsideSource source(loop, fetcher);
   const downloads::Handled handled = handler.Answer(request, sink, source);
   if (!handled) co_return Result<Served>(handled.error());

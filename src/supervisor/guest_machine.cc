@@ -129,7 +129,7 @@ Status GuestMachine::StartNetwork(vmm::MachineSpec& spec) {
 
 Status GuestMachine::SetNetworkRules(const std::string& rules) {
   PYRO_ASSIGN_OR_RETURN(net::Policy policy, net::Policy::Parse(rules));
-  // The rules of the row do not have the hosts of downloads, which are found anew at each start.
+  // The rules of the row do not have the hosts of downloads, which each start finds again.
   if (policy.closed()) {
     PYRO_ASSIGN_OR_RETURN(const auto downloads, HostsIn(config_.download_hosts));
     for (const net::ServedHost& host : downloads) {
