@@ -21,6 +21,7 @@ class Calls(Caller):
         "allow": "texts",
         "allow_host_compat": "flag",
         "authfile": "path",
+        "cache": "flag",
         "changes_since": "text",
         "check": "flag",
         "close": "flag",
@@ -100,7 +101,7 @@ class Calls(Caller):
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                   deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
-                  secrets: Optional[Sequence[str]] = None,
+                  secrets: Optional[Sequence[str]] = None, cache: bool = False,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[OutputCallback] = None,
@@ -111,7 +112,7 @@ class Calls(Caller):
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                   deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
-                  secrets: Optional[Sequence[str]] = None,
+                  secrets: Optional[Sequence[str]] = None, cache: bool = False,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[BytesCallback] = None,
@@ -121,7 +122,7 @@ class Calls(Caller):
                   timeout_seconds: int = 30, ttl_seconds: int = 600, network: bool = False,
                   allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                   deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
-                  secrets: Optional[Sequence[str]] = None,
+                  secrets: Optional[Sequence[str]] = None, cache: bool = False,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None,
                   env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
                   stdin: Optional[Input] = None, on_stdout: Optional[Callable[[Any], object]] = None,
@@ -140,19 +141,19 @@ class Calls(Caller):
         answer: Union[results.ExecResult, results.ExecResultBytes] = self._call("run", environment=environment,
             command=command, vcpu_count=vcpu_count, mem_mib=mem_mib, timeout_seconds=timeout_seconds,
             ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat, allow=allow, deny=deny,
-            network_policy=network_policy, secrets=secrets, machine=machine, env=env, cwd=cwd, user=user, stdin=stdin,
-            on_stdout=on_stdout, on_stderr=on_stderr, output=output)
+            network_policy=network_policy, secrets=secrets, cache=cache, machine=machine, env=env, cwd=cwd, user=user,
+            stdin=stdin, on_stdout=on_stdout, on_stderr=on_stderr, output=output)
         return answer
 
     def create_vm(self, *, environment: str, vcpu_count: int = 1, mem_mib: int = 1024, ttl_seconds: int = 600,
                   network: bool = False, allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                   deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
-                  secrets: Optional[Sequence[str]] = None,
+                  secrets: Optional[Sequence[str]] = None, cache: bool = False,
                   machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None) -> results.VmInfo:
         """Creates a VM without starting it. It is deleted ``ttl_seconds`` after its last use."""
         answer: results.VmInfo = self._call("vm create", environment=environment, vcpu_count=vcpu_count,
             mem_mib=mem_mib, ttl_seconds=ttl_seconds, network=network, allow_host_compat=allow_host_compat,
-            allow=allow, deny=deny, network_policy=network_policy, secrets=secrets, machine=machine)
+            allow=allow, deny=deny, network_policy=network_policy, secrets=secrets, cache=cache, machine=machine)
         return answer
 
     def start_vm(self, vm_id: str) -> results.VmInfo:
@@ -270,7 +271,7 @@ class Calls(Caller):
                     timeout_seconds: Optional[int] = None, ttl_seconds: int = 600, network: bool = False,
                     allow_host_compat: bool = False, allow: Optional[Sequence[str]] = None,
                     deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
-                    secrets: Optional[Sequence[str]] = None,
+                    secrets: Optional[Sequence[str]] = None, cache: bool = False,
                     machine: Optional[Literal["auto", "kvm", "tcg", "usermode"]] = None, name: Optional[str] = None,
                     labels: Optional[Mapping[str, str]] = None, disk_mib: int = 10240,
                     source_path: Union[str, os.PathLike[str], None] = None, exclude: Optional[Sequence[str]] = None,
@@ -290,8 +291,8 @@ class Calls(Caller):
         answer: results.TaskInfo = self._call("task create", environment=environment, vcpu_count=vcpu_count,
             mem_mib=mem_mib, timeout_seconds=timeout_seconds, ttl_seconds=ttl_seconds, network=network,
             allow_host_compat=allow_host_compat, allow=allow, deny=deny, network_policy=network_policy,
-            secrets=secrets, machine=machine, name=name, labels=labels, disk_mib=disk_mib, source_path=source_path,
-            exclude=exclude, git=git, env=env, cwd=cwd, user=user, image_cwd=image_cwd)
+            secrets=secrets, cache=cache, machine=machine, name=name, labels=labels, disk_mib=disk_mib,
+            source_path=source_path, exclude=exclude, git=git, env=env, cwd=cwd, user=user, image_cwd=image_cwd)
         return answer
 
     @overload

@@ -129,6 +129,7 @@ class VmInfo(TypedDict):
     network_enabled: bool  # It can reach the outside.
     network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
     secrets: list[str]  # Where its secrets are and for whom; no value.
+    cache: bool  # Its downloads come through the shared cache.
     allow_host_compat: bool  # If no guest can start, it runs on this host.
     execution_mode: ExecutionMode  # How it runs; pending before the first start.
     accelerator: Optional[str]  # As machine, once it has started.
@@ -264,6 +265,7 @@ class TaskInfo(Notices):
     network_enabled: bool  # It can reach the outside.
     network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
     secrets: list[str]  # Where its secrets are and for whom; no value.
+    cache: bool  # Its downloads come through the shared cache.
     allow_host_compat: bool  # If no guest can start, it runs on this host.
     execution_mode: ExecutionMode  # How it runs; pending before the first start.
     accelerator: Optional[str]  # As machine, once it has started.

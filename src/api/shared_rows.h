@@ -113,7 +113,7 @@ constexpr Field SecretsRow() {
 
 template <typename Owner>
 constexpr Field CacheRow() {
-  return Row<Owner, &Owner::cache>("cache", "Keep downloads of apt, pip, npm, cargo for all guests")
+  return Row<Owner, &Owner::cache>("cache", "Get packages through a cache that guests share")
       .NotForModels();
 }
 

@@ -118,8 +118,8 @@ class Store {
   Status Prepare();
 
   // The content has been hashed, or if it has 1 MiB and more, its file has not changed since this
-  // store hashed it. nullopt: it is not there. An entry or a content that was changed, cut or damaged is removed and
-  // reported, and is not there then. Notes the use.
+  // store hashed it. nullopt: it is not there. An entry or a content that was changed, cut or
+  // damaged is removed and reported, and is not there then. Notes the use.
   Result<std::optional<StoredDownload>> Find(const EntryKey& key);
 
   // The source has said that the content is still so.

@@ -24,9 +24,7 @@ struct VariableFlags {
 
 // --env, with this text in --help, and --env-file.
 void AddVariables(CLI::App* command, VariableFlags& flags,
-                  const char* text =
-                      "Give the command a variable; NAME alone passes ours on; "
-                      "repeatable");
+                  const char* text = "Set a variable; NAME alone passes ours; repeatable");
 
 // All of them: of those with the same name the last one counts, and --env before any file. A NAME
 // alone that our environment lacks is left out. Errors show names and lines' numbers, no values:
