@@ -29,8 +29,10 @@ SupervisorConfig Example() {
 }
 
 // Earlier texts do not have them.
-constexpr const char* kMayLack[] = {"workspace_user", "stop_signal", "layer_disks",
-                                    "network_rules",  "secrets",     "proxy_program"};
+constexpr const char* kMayLack[] = {
+    "workspace_user", "stop_signal",         "layer_disks",        "network_rules",
+    "secrets",        "proxy_program",       "download_routes",    "download_hosts",
+    "only_cached",    "downloads_directory", "downloads_max_bytes"};
 
 TEST(SupervisorConfigTest, RoundTrip) {
   SupervisorConfig config = Example();
@@ -44,6 +46,32 @@ TEST(SupervisorConfigTest, RoundTrip) {
   EXPECT_EQ(back->stop_signal, 37);
   ASSERT_EQ(back->layer_disks.size(), 2U);
   EXPECT_EQ(back->layer_disks[1].path, "/e/layer-2.erofs");
+}
+
+TEST(SupervisorConfigTest, DownloadsNeedANetworkAndAPlace) {
+  SupervisorConfig config = Example();
+  config.proxy_program = "/p/pyro-proxy";
+  config.download_routes = "@npm npm https://registry.example/\n";
+  config.download_hosts = config.only_cached = "registry.example:443";
+  config.downloads_directory = "/c/downloads";
+  config.downloads_max_bytes = 1 << 30;
+  const auto back = ParseSupervisorConfig(FormatSupervisorConfig(config));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->download_routes, config.download_routes);
+  EXPECT_EQ(back->download_hosts, config.download_hosts);
+  EXPECT_EQ(back->only_cached, config.only_cached);
+  EXPECT_EQ(back->downloads_directory, config.downloads_directory);
+  EXPECT_EQ(back->downloads_max_bytes, config.downloads_max_bytes);
+  for (void (*spoil)(SupervisorConfig&) :
+       {+[](SupervisorConfig& bad) { bad.network = false; },
+        +[](SupervisorConfig& bad) { bad.proxy_program.clear(); },
+        +[](SupervisorConfig& bad) { bad.downloads_directory.clear(); },
+        +[](SupervisorConfig& bad) { bad.downloads_max_bytes = 0; },
+        +[](SupervisorConfig& bad) { bad.kind = GuestKind::kTemplate; }}) {
+    SupervisorConfig bad = config;
+    spoil(bad);
+    EXPECT_FALSE(ParseSupervisorConfig(FormatSupervisorConfig(bad)).ok());
+  }
 }
 
 // Pools keep such texts: a later version must read them.
