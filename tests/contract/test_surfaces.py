@@ -28,7 +28,7 @@ OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-com
 # The list of tools has a bound. A result of task_exec is read from the journal.
 NO_ROOM = {("task_exec", "journal")}
 NO_ROOM |= {("task_read_file", "user"), ("task_read_file", "limit"), ("task_write_file", "user"), ("task_write_file", "mode")}
-NO_ROOM |= {(tool, name) for tool in ("vm_run", "vm_create", "task_create") for name in ("deny", "network_policy", "secrets")} | {("vm_create", "allow")}
+NO_ROOM |= {(tool, name) for tool in ("vm_run", "vm_create", "task_create") for name in ("deny", "network_policy", "secrets", "cache")} | {("vm_create", "allow")}
 
 
 def fields(operation):
