@@ -330,7 +330,7 @@ std::optional<StoredDownload> Handler::Answering::Keep(NewContent content,
 
 Status Handler::Answering::Pass(SourceResponse& response) {
   std::string body;
-  std::array<char, 16 * 1024> buffer;
+  std::array<char, 4 * 1024> buffer;
   while (body.size() < kMostPassedBytes) {
     PYRO_ASSIGN_OR_RETURN(const std::size_t n, response.Read(buffer));
     if (n == 0) break;
