@@ -44,7 +44,7 @@ target_link_libraries(pyro_fmt INTERFACE "$<IF:$<BOOL:$<TARGET_PROPERTY:PYRO_STA
 # Other libraries from outside, as each program links them: pyro and its supervisor hold what they use of them, so that a
 # start loads the C library alone. Everything else links the shared ones, as does each program if an archive is missing.
 # docs/design/static-libraries.md
-option(PYRO_STATIC_LIBRARIES "Link outside libraries into pyro and pyro-supervisor" ON)
+option(PYRO_STATIC_LIBRARIES "Link outside libraries into pyro, pyro-supervisor and pyro-proxy" ON)
 
 # pyro_outside(sqlite SHARED SQLite::SQLite3 ARCHIVES sqlite3): makes pyro_sqlite. An archive stands before those it uses.
 function(pyro_outside name)
