@@ -9,12 +9,12 @@ ROOT/seconds says. The requests are lines in LOG.
 import hashlib
 import http.server
 import pathlib
-import socket
 import ssl
-import struct
 import sys
 import threading
 import time
+
+import name_server
 
 ADDRESS, NEIGHBOUR, CERTIFICATE, KEY, ROOT, NAMES, LOG = sys.argv[1:]
 ROOT = pathlib.Path(ROOT)
@@ -73,31 +73,10 @@ class Server(http.server.ThreadingHTTPServer):
         pass
 
 
-def in_labels(name):
-    return b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
-
-
-def serve_names(known):
-    names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    names.bind((NEIGHBOUR, 53))
-    print("ready", flush=True)
-    while True:
-        query, client = names.recvfrom(512)
-        end = query.index(0, 12) + 5  # The one question.
-        kind = struct.unpack(">H", query[end - 4:end - 2])[0]
-        found = query[12:end - 5].lower() in known
-        answer = b""
-        if kind == 1 and found:
-            answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton(ADDRESS)
-        head = query[:2] + (b"\x81\x80" if found else b"\x81\x83")
-        head += struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
-        names.sendto(head + query[12:end] + answer, client)
-
-
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(CERTIFICATE, KEY)
 secure = Server((ADDRESS, 443), Registry)
 secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
 for server in (secure, Server((ADDRESS, 80), Registry)):
     threading.Thread(target=server.serve_forever, daemon=True).start()
-serve_names({in_labels(name) for name in NAMES.split(",")})
+name_server.serve(NEIGHBOUR, dict.fromkeys(NAMES.split(","), ADDRESS))

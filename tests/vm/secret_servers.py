@@ -11,11 +11,11 @@ import hashlib
 import http.server
 import json
 import pathlib
-import socket
 import ssl
-import struct
 import sys
 import threading
+
+import name_server
 
 ADDRESS, NEIGHBOUR, CERTIFICATE, KEY, ROOT, TOKEN, LOG = sys.argv[1:]
 ROOT = pathlib.Path(ROOT)
@@ -96,28 +96,6 @@ class Service(http.server.BaseHTTPRequestHandler):
         return self.answer(200, found.read_bytes(), "application/octet-stream")
 
 
-class Names:
-    """Answers for NAMES.example, each with ADDRESS."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((NEIGHBOUR, 53))
-
-    def serve(self):
-        known = {bytes([len(name)]) + name.encode() + b"\x07example" for name in NAMES}
-        while True:
-            query, client = self.socket.recvfrom(512)
-            end = query.index(0, 12) + 5  # The one question.
-            kind = struct.unpack(">H", query[end - 4:end - 2])[0]
-            found = query[12:end - 5].lower() in known
-            answer = b""
-            if kind == 1 and found:
-                answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton(ADDRESS)
-            head = query[:2] + (b"\x81\x80" if found else b"\x81\x83")
-            head += struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
-            self.socket.sendto(head + query[12:end] + answer, client)
-
-
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
@@ -132,6 +110,4 @@ secure = Server((ADDRESS, 443), Service)
 secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
 for server in (secure, Server((ADDRESS, 80), Service)):
     threading.Thread(target=server.serve_forever, daemon=True).start()
-names = Names()
-print("ready", flush=True)
-names.serve()
+name_server.serve(NEIGHBOUR, {f"{name}.example": ADDRESS for name in NAMES})

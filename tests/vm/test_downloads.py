@@ -10,22 +10,17 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
-import subprocess
 import sys
 import tarfile
 import time
 import zipfile
 
 import harness
+import namespaces
 import pytest
+from namespaces import NEIGHBOUR, OUTSIDE, checked, make_authority, prepare_npm, prepare_pip
 
-HOST = "198.18.0.1"
-NEIGHBOUR = "198.18.0.2"
-OUTSIDE = "203.0.113.2"
 SERVERS = pathlib.Path(__file__).with_name("download_servers.py")
-PIP = pathlib.Path("/usr/lib/python3/dist-packages/pip")
-NPM = pathlib.Path("/usr/lib/node_modules/npm")
 # How slow the registries are: above what a program itself takes in a guest. On an emulated CPU that is more.
 SLOW_SECONDS = {"apt": 60, "pip": 60, "npm": 150}
 
@@ -44,25 +39,6 @@ def usual_hosts():
 USUAL = usual_hosts()
 APT, PYPI, FILES, REGISTRY, INDEX, CRATES = (
     USUAL[kind][0] for kind in ("apt", "pypi", "pypifiles", "npm", "index", "crates"))
-
-
-def checked(command, **options):
-    done = subprocess.run(list(map(str, command)), capture_output=True, check=False, **options)
-    if done.returncode != 0:
-        harness.cannot_run(f"{' '.join(map(str, command))}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode()
-
-
-def make_authority(where):
-    names = ",".join(f"DNS:{host}" for host, _ in USUAL.values())
-    (where / "names").write_text(f"subjectAltName={names}\n")
-    key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-    for command in (f"openssl req -x509 {key} -days 2 -subj /CN=test-authority -keyout ca.key -out ca.pem",
-                    f"openssl req -new {key} -subj /CN=test-server -keyout server.key -out server.csr",
-                    "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names"
-                    " -out server.pem"):
-        checked(command.split(), cwd=where)
-    os.chmod(where / "ca.pem", 0o644)
 
 
 def make_debian(root):
@@ -139,39 +115,20 @@ def make_cargo(root):
          "cksum": hashlib.sha256(crate.read_bytes()).hexdigest()}) + "\n")
 
 
-class World:
+class World(namespaces.Namespaces):
     def __init__(self, scratch):
-        self.processes = []
+        super().__init__(scratch)
         self.scratch = scratch
         self.content = scratch / "content"
-        make_authority(scratch)
+        make_authority(scratch, (host for host, _ in USUAL.values()))
         for make in (make_debian, make_python, make_npm, make_cargo):
             make(self.content)
         (self.content / "seconds").write_text("0")
         self.log = scratch / "requests"
         self.log.write_text("")
-        self.outside = self._hold(["unshare", "--net"])
-        self.host = self._hold(["unshare", "--net", "--mount", "--propagation", "private"])
-        resolver = scratch / "resolv.conf"
-        resolver.write_text(f"nameserver {NEIGHBOUR}\n")
-        os.chmod(resolver, 0o644)
-        for command in (
-                f"ip link add pyro-a type veth peer name pyro-b netns {self.outside}",
-                f"ip address add {HOST}/24 dev pyro-a", "ip link set pyro-a up",
-                "ip link set lo up", f"ip route add default via {NEIGHBOUR}",
-                f"mount --bind {resolver} {pathlib.Path('/etc/resolv.conf').resolve()}"):
-            checked([*self.enter_host, *command.split()])
-        self.there = ["nsenter", f"--net=/proc/{self.outside}/ns/net"]
-        for command in (f"ip address add {NEIGHBOUR}/24 dev pyro-b", "ip link set pyro-b up",
-                        "ip link set lo up", f"ip address add {OUTSIDE}/32 dev lo"):
-            checked([*self.there, *command.split()])
         names = ",".join(sorted({host for host, _ in USUAL.values()}))
-        self._start([*self.there, sys.executable, SERVERS, OUTSIDE, NEIGHBOUR, scratch / "server.pem",
-                     scratch / "server.key", self.content, names, self.log])
-
-    @property
-    def enter_host(self):
-        return ["nsenter", f"--net=/proc/{self.host}/ns/net", f"--mount=/proc/{self.host}/ns/mnt"]
+        self.start([*self.enter_outside, sys.executable, SERVERS, OUTSIDE, NEIGHBOUR, scratch / "server.pem",
+                    scratch / "server.key", self.content, names, self.log])
 
     def requests(self):
         return [tuple(line.split("\t")) for line in self.log.read_text().splitlines()]
@@ -180,38 +137,16 @@ class World:
         (self.content / "seconds").write_text(str(seconds))
 
     def cut(self):
-        checked([*self.there, "ip", "link", "set", "pyro-b", "down"])
+        self.in_outside("ip", "link", "set", "pyro-b", "down")
 
     def join(self):
-        checked([*self.there, "ip", "link", "set", "pyro-b", "up"])
-
-    def _start(self, command):
-        process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        self.processes.append(process)
-        if process.stdout.readline() != b"ready\n":
-            harness.cannot_run(f"{command[0]} cannot make a network namespace")
-        return process.pid
-
-    def _hold(self, unshare):
-        return self._start([*unshare, "sh", "-c", "echo ready; exec sleep infinity"])
-
-    def close(self):
-        for process in self.processes:
-            process.kill()
-            process.communicate()
+        self.in_outside("ip", "link", "set", "pyro-b", "up")
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    if os.geteuid() != 0:
-        harness.cannot_run("only root can make network namespaces for this test")
-    for tool in ("openssl", "dpkg-deb"):
-        if not shutil.which(tool):
-            harness.cannot_run(f"this test needs {tool}")
-    scratch = tmp_path_factory.mktemp("downloads")
-    for directory in (scratch, scratch.parent):
-        os.chmod(directory, 0o755)
-    made = World(scratch)
+    namespaces.require("openssl", "dpkg-deb")
+    made = World(namespaces.open_scratch(tmp_path_factory.mktemp("downloads")))
     yield made
     made.close()
 
@@ -271,21 +206,6 @@ PIP_INSTALL = ("PYTHONPATH=/opt python3 -m pip install -q --disable-pip-version-
                "--target /tmp/site a-package; PYTHONPATH=/tmp/site python3 -m a_package")
 NPM_INSTALL = ("cd /workspace; node /usr/local/lib/npm/bin/npm-cli.js install --no-audit --no-fund --silent a-package; "
                "node node_modules/a-package/index.js")
-
-
-def prepare_pip(pyro, task):
-    if not PIP.exists():
-        harness.cannot_run("this host has no pip to put into the guest")
-    assert pyro("task", "cp", str(PIP), f"{task.id}:/opt/pip").code == 0
-
-
-def prepare_npm(pyro, task):
-    node = shutil.which("node")
-    if not node or not NPM.exists():
-        harness.cannot_run("this host has no node and npm to put into the guest")
-    for what, where in ((os.path.realpath(node), "/usr/local/bin/node"), (NPM, "/usr/local/lib/npm")):
-        copied = pyro("task", "cp", str(what), f"{task.id}:{where}")
-        assert copied.code == 0, copied
 
 
 INSTALLS = {

@@ -1,8 +1,6 @@
 """The way out of a guest: none, or one that reaches the outside and never the host itself.
 
-pyro runs in a network namespace of the test's own, as its "host". A second namespace is the outside,
-with a web server and a name server in it; the two are joined by a veth pair. Its servers have addresses
-behind the pair's, which is the LAN of the "host".
+pyro runs in the network namespace of a "host"; the outside has a web server and a name server (namespaces.py).
 """
 
 import json
@@ -14,53 +12,17 @@ import subprocess
 import sys
 
 import harness
+import namespaces
 import pytest
+from namespaces import HOST, NEIGHBOUR, OUTSIDE
 
-HOST = "198.18.0.1"
-NEIGHBOUR = "198.18.0.2"
-OUTSIDE = "203.0.113.2"
+SERVERS = pathlib.Path(__file__).with_name("page_servers.py")
 OTHER = "203.0.113.3"
 PAGE = "a page from outside"
 NAME = "page.example"
 # What the name server knows beside NAME.
 OTHER_NAME = "other.example"
 LAN_NAME = "lan.example"
-
-OUTSIDE_SERVERS = r"""
-import http.server, json, re, socket, struct, sys, threading
-leaked = set()
-def watch():  # All that comes in and has such a word.
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as all_frames:
-        while True: leaked.update(word.decode() for word in re.findall(b"leak-([a-z-]+)", all_frames.recv(65536)))
-threading.Thread(target=watch, daemon=True).start()
-address, other, neighbour, page = sys.argv[1:]
-known = {b"\x04page\x07example": address, b"\x05other\x07example": other, b"\x03lan\x07example": neighbour}
-class Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path == "/elsewhere":
-            self.send_response(302); self.send_header("Location", "http://other.example:8080/")
-            self.end_headers()
-            return
-        text = json.dumps(sorted(leaked)) if self.path == "/leaked" else page
-        self.send_response(200); self.end_headers(); self.wfile.write(text.encode())
-    def log_message(self, *_): pass
-http.server.ThreadingHTTPServer.request_queue_size = 1024
-web = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Page)
-threading.Thread(target=web.serve_forever, daemon=True).start()
-names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-names.bind((neighbour, 53))
-print("ready", flush=True)
-while True:
-    query, client = names.recvfrom(512)
-    end = query.index(0, 12) + 5  # The one question.
-    kind = struct.unpack(">H", query[end - 4:end - 2])[0]
-    answer = b""
-    found = known.get(query[12:end - 5].lower())
-    if kind == 1 and found:
-        answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton(found)
-    head = query[:2] + (b"\x81\x80" if found else b"\x81\x83") + struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
-    names.sendto(head + query[12:end] + answer, client)
-"""
 
 HOST_SERVER = r"""
 import http.server, sys
@@ -74,66 +36,19 @@ server.serve_forever()
 """
 
 
-class Namespaces:
+class World(namespaces.Namespaces):
     def __init__(self, scratch):
-        self.processes = []
-        self.outside = self._hold(["unshare", "--net"])
-        self.host = self._hold(["unshare", "--net", "--mount", "--propagation", "private"])
-        resolver = scratch / "resolv.conf"
-        resolver.write_text(f"nameserver {NEIGHBOUR}\n")
-        os.chmod(resolver, 0o644)
-        target = pathlib.Path("/etc/resolv.conf").resolve()
-        for command in (
-                f"ip link add pyro-a type veth peer name pyro-b netns {self.outside}",
-                f"ip address add {HOST}/24 dev pyro-a", "ip link set pyro-a up",
-                "ip link set lo up", f"ip route add default via {NEIGHBOUR}",
-                f"mount --bind {resolver} {target}"):
-            self.in_host(*command.split())
-        for command in (f"ip address add {NEIGHBOUR}/24 dev pyro-b", "ip link set pyro-b up",
-                        "ip link set lo up", f"ip address add {OUTSIDE}/32 dev lo",
-                        f"ip address add {OTHER}/32 dev lo"):
-            self._checked(["nsenter", f"--net=/proc/{self.outside}/ns/net", *command.split()])
-        self._start(["nsenter", f"--net=/proc/{self.outside}/ns/net", sys.executable, "-c",
-                     OUTSIDE_SERVERS, OUTSIDE, OTHER, NEIGHBOUR, PAGE])
-        self._start([*self.enter_host, sys.executable, "-c", HOST_SERVER])
-
-    @property
-    def enter_host(self):
-        return ["nsenter", f"--net=/proc/{self.host}/ns/net", f"--mount=/proc/{self.host}/ns/mnt"]
-
-    def in_host(self, *command):
-        return self._checked([*self.enter_host, *command])
-
-    def _checked(self, command):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            harness.cannot_run(f"{' '.join(command)}: {done.stderr.strip()}")
-        return done.stdout
-
-    def _start(self, command):
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        self.processes.append(process)
-        line = process.stdout.readline()
-        if line != b"ready\n":
-            harness.cannot_run(f"{command[0]} cannot make a network namespace")
-        return process.pid
-
-    def _hold(self, unshare):
-        return self._start([*unshare, "sh", "-c", "echo ready; exec sleep infinity"])
-
-    def close(self):
-        for process in self.processes:
-            process.kill()
-            process.communicate()
+        super().__init__(scratch, (OUTSIDE, OTHER))
+        self.start([*self.enter_outside, sys.executable, SERVERS, OUTSIDE, OTHER, NEIGHBOUR, PAGE])
+        self.start([*self.enter_host, sys.executable, "-c", HOST_SERVER])
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    if os.geteuid() != 0:
-        harness.cannot_run("only root can make network namespaces for this test")
-    namespaces = Namespaces(tmp_path_factory.mktemp("net"))
-    yield namespaces
-    namespaces.close()
+    namespaces.require()
+    made = World(tmp_path_factory.mktemp("net"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -5,46 +5,21 @@ the servers of secret_servers.py. The "host" trusts their authority by SSL_CERT_
 """
 
 import base64
-import os
 import pathlib
 import secrets
-import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 
 import harness
+import namespaces
 import pytest
+from namespaces import NEIGHBOUR, OUTSIDE, checked, make_authority, prepare_npm, prepare_pip
 
-HOST = "198.18.0.1"
-NEIGHBOUR = "198.18.0.2"
-OUTSIDE = "203.0.113.2"
 SERVERS = pathlib.Path(__file__).with_name("secret_servers.py")
 TOKEN = "tok-" + secrets.token_hex(20)
 HOSTS = ("api", "git", "pypi", "npm")
-
-
-def checked(command, **options):
-    done = subprocess.run(command, capture_output=True, check=False, **options)
-    if done.returncode != 0:
-        harness.cannot_run(f"{' '.join(map(str, command))}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode()
-
-
-def make_authority(where):
-    """An authority, and a certificate of its for each host."""
-    names = ",".join(f"DNS:{name}.example" for name in (*HOSTS, "other"))
-    (where / "names").write_text(f"subjectAltName={names}\n")
-    for command in (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test-authority"
-            " -keyout ca.key -out ca.pem",
-            "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test-server"
-            " -keyout server.key -out server.csr",
-            "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names"
-            " -out server.pem"):
-        checked(command.split(), cwd=where)
-    os.chmod(where / "ca.pem", 0o644)
 
 
 def make_content(root):
@@ -76,65 +51,25 @@ def make_content(root):
         archive.add(package, "package")
 
 
-class World:
+class World(namespaces.Namespaces):
     def __init__(self, scratch):
-        self.processes = []
+        super().__init__(scratch)
         self.scratch = scratch
-        make_authority(scratch)
+        make_authority(scratch, (f"{name}.example" for name in (*HOSTS, "other")))
         make_content(scratch / "content")
         self.log = scratch / "requests"
         self.log.write_text("")
-        self.outside = self._hold(["unshare", "--net"])
-        self.host = self._hold(["unshare", "--net", "--mount", "--propagation", "private"])
-        resolver = scratch / "resolv.conf"
-        resolver.write_text(f"nameserver {NEIGHBOUR}\n")
-        os.chmod(resolver, 0o644)
-        for command in (
-                f"ip link add pyro-a type veth peer name pyro-b netns {self.outside}",
-                f"ip address add {HOST}/24 dev pyro-a", "ip link set pyro-a up",
-                "ip link set lo up", f"ip route add default via {NEIGHBOUR}",
-                f"mount --bind {resolver} {pathlib.Path('/etc/resolv.conf').resolve()}"):
-            checked([*self.enter_host, *command.split()])
-        there = ["nsenter", f"--net=/proc/{self.outside}/ns/net"]
-        for command in (f"ip address add {NEIGHBOUR}/24 dev pyro-b", "ip link set pyro-b up",
-                        "ip link set lo up", f"ip address add {OUTSIDE}/32 dev lo"):
-            checked([*there, *command.split()])
-        self._start([*there, sys.executable, SERVERS, OUTSIDE, NEIGHBOUR, scratch / "server.pem",
-                     scratch / "server.key", scratch / "content", TOKEN, self.log])
-
-    @property
-    def enter_host(self):
-        return ["nsenter", f"--net=/proc/{self.host}/ns/net", f"--mount=/proc/{self.host}/ns/mnt"]
+        self.start([*self.enter_outside, sys.executable, SERVERS, OUTSIDE, NEIGHBOUR, scratch / "server.pem",
+                    scratch / "server.key", scratch / "content", TOKEN, self.log])
 
     def requests(self):
         return self.log.read_text().splitlines()
 
-    def _start(self, command):
-        process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        self.processes.append(process)
-        if process.stdout.readline() != b"ready\n":
-            harness.cannot_run(f"{command[0]} cannot make a network namespace")
-        return process.pid
-
-    def _hold(self, unshare):
-        return self._start([*unshare, "sh", "-c", "echo ready; exec sleep infinity"])
-
-    def close(self):
-        for process in self.processes:
-            process.kill()
-            process.communicate()
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    if os.geteuid() != 0:
-        harness.cannot_run("only root can make network namespaces for this test")
-    if not shutil.which("openssl") or not shutil.which("git"):
-        harness.cannot_run("this test needs openssl and git")
-    scratch = tmp_path_factory.mktemp("secrets")
-    for directory in (scratch, scratch.parent):
-        os.chmod(directory, 0o755)
-    made = World(scratch)
+    namespaces.require("openssl", "git")
+    made = World(namespaces.open_scratch(tmp_path_factory.mktemp("secrets")))
     yield made
     made.close()
 
@@ -283,12 +218,9 @@ def test_with_a_network_other_hosts_are_reached_as_before(inside, world):
 
 
 def test_pip_installs_from_an_index_that_wants_the_secret(inside):
-    pip = pathlib.Path("/usr/lib/python3/dist-packages/pip")
-    if not pip.exists():
-        harness.cannot_run("this host has no pip to put into the guest")
     task = make_task(inside, *options(inside, "pypi.example"))
     try:
-        assert inside("task", "cp", pip, f"{task.id}:/opt/pip").code == 0
+        prepare_pip(inside, task)
         done = task.exec("bash", "-c",
                          "export PYTHONPATH=/opt; python3 -m pip install -q --root-user-action ignore --no-deps "
                          "--target /tmp/site --index-url https://user:$TOKEN@pypi.example/simple a-package && "
@@ -299,14 +231,9 @@ def test_pip_installs_from_an_index_that_wants_the_secret(inside):
 
 
 def test_npm_installs_from_a_registry_that_wants_the_secret(inside):
-    node, npm = shutil.which("node"), pathlib.Path("/usr/lib/node_modules/npm")
-    if not node or not npm.exists():
-        harness.cannot_run("this host has no node and npm to put into the guest")
     task = make_task(inside, *options(inside, "npm.example"))
     try:
-        for what, where in ((os.path.realpath(node), "/usr/local/bin/node"), (npm, "/usr/local/lib/npm")):
-            copied = inside("task", "cp", str(what), f"{task.id}:{where}")
-            assert copied.code == 0, copied
+        prepare_npm(inside, task)
         done = task.exec("bash", "-c",
                          "cd /workspace && echo '//npm.example/:_authToken=${TOKEN}' > .npmrc && "
                          "node /usr/local/lib/npm/bin/npm-cli.js install --registry https://npm.example "
