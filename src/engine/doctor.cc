@@ -141,6 +141,16 @@ void CheckNetwork(DoctorReport& report) {
   report.checks.push_back(std::move(check));
 }
 
+// pyro-proxy verifies by it the hosts that get secrets, and those that downloads come from.
+DoctorCheck CheckTrust() {
+  const auto certificates = sys::TrustedCertificates();
+  DoctorCheck check =
+      CheckOf("trusted certificates", certificates ? OkStatus() : Status(certificates.error()),
+              "for the hosts of secrets and downloads");
+  check.required = false;
+  return check;
+}
+
 void CheckAccelerator(const Context& context, DoctorReport& report) {
   const auto verdict = vmm::ChooseAccelerator(context.vmm, AcceleratorOptionsFor(context));
   if (verdict) {
@@ -243,6 +253,7 @@ Result<DoctorReport> LocalEngine::Doctor(const CallIo& io) {
   report.checks.push_back(CheckBuilder(context_));
   report.checks.push_back(CheckImageTools());
   CheckNetwork(report);
+  report.checks.push_back(CheckTrust());
 
   const bool may_boot =
       AllOk(report, {monitor, "jail", "limits", "supervisor", "state", "machine"});

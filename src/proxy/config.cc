@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "sys/host.h"
 
 namespace pyro::proxy {
 namespace {
@@ -20,7 +21,7 @@ constexpr std::int64_t kMostDownloadBytes = std::int64_t{1} << 50;
 
 constexpr Field kConfigFields[] = {
     Row<Listed, &Listed::secrets>("secrets").Of(kSecretValueFields).To(kMaxSecrets),
-    Row<Listed, &Listed::trust>("trust").To(kMaxTrustBytes),
+    Row<Listed, &Listed::trust>("trust").To(sys::kMaxTrustBytes),
     Row<Listed, &Listed::orders>("orders").To(net::kMaxControlBytes),
     Row<Listed, &Listed::downloads, &DownloadsConfig::routes>("download_routes").To(64 * 1024),
     Row<Listed, &Listed::downloads, &DownloadsConfig::only_cached>("only_cached").To(64 * 1024),

@@ -31,7 +31,6 @@ struct ProxyConfig {
   DownloadsConfig downloads;
 };
 
-inline constexpr std::size_t kMaxTrustBytes = 4 * 1024 * 1024;
 inline constexpr std::size_t kMaxProxyConfigBytes = 12 * 1024 * 1024;
 
 std::string FormatProxyConfig(const ProxyConfig& config);

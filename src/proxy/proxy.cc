@@ -24,13 +24,6 @@ namespace pyro::proxy {
 namespace {
 
 constexpr char kInside[] = "/pyro-proxy";
-// Where distributions keep the certificates of all authorities, Debian first.
-constexpr const char* kBundles[] = {
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-};
 
 // In memory, so that the proxy reads it whole whenever it gets to it.
 Result<sys::UniqueFd> InMemory(std::string_view text) {
@@ -59,27 +52,9 @@ Result<std::string> ReadPacket(int socket) {
 
 }  // namespace
 
-Result<std::string> TrustOfHost() {
-  std::string trust;
-  for (const char* bundle : kBundles) {
-    if (::access(bundle, R_OK) != 0) continue;
-    PYRO_ASSIGN_OR_RETURN(trust, sys::ReadFile(bundle, kMaxTrustBytes / 2));
-    break;
-  }
-  if (const std::string more = sys::Environment("SSL_CERT_FILE"); !more.empty()) {
-    PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadFile(more, kMaxTrustBytes / 2));
-    trust += "\n" + text;
-  }
-  if (trust.empty()) {
-    return MakeError(ErrorCode::kMissingTool, "this host has no list of trusted certificates",
-                     "install one: apt-get install ca-certificates");
-  }
-  return trust;
-}
-
 Result<Proxy> Proxy::Start(ProxyOptions options, Deadline deadline) {
   PYRO_RETURN_IF_ERROR(ToSecrets(options.config.secrets));
-  PYRO_ASSIGN_OR_RETURN(options.config.trust, TrustOfHost());
+  PYRO_ASSIGN_OR_RETURN(options.config.trust, sys::TrustedCertificates());
   jail::JailSpec spec;
   spec.argv = {kInside};
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd program, sys::OpenFile(options.program, O_RDONLY));

@@ -59,8 +59,4 @@ class Proxy {
   std::string certificate_;
 };
 
-// The authorities that this host trusts, in PEM: its own file and the one that SSL_CERT_FILE names.
-// kMissingTool: it has none.
-Result<std::string> TrustOfHost();
-
 }  // namespace pyro::proxy

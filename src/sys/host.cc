@@ -13,6 +13,17 @@
 #include "sys/files.h"
 
 namespace pyro::sys {
+namespace {
+
+// Where distributions keep the certificates of all authorities, Debian first.
+constexpr const char* kCertificateLists[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+};
+
+}  // namespace
 
 Result<std::string> BootId() {
   PYRO_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id", 128));
@@ -53,6 +64,24 @@ Result<std::filesystem::path> HomeDirectory() {
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
+}
+
+Result<std::string> TrustedCertificates() {
+  std::string certificates;
+  for (const char* list : kCertificateLists) {
+    if (::access(list, R_OK) != 0) continue;
+    PYRO_ASSIGN_OR_RETURN(certificates, ReadFile(list, kMaxTrustBytes / 2));
+    break;
+  }
+  if (const std::string more = Environment("SSL_CERT_FILE"); !more.empty()) {
+    PYRO_ASSIGN_OR_RETURN(const std::string text, ReadFile(more, kMaxTrustBytes / 2));
+    certificates += "\n" + text;
+  }
+  if (certificates.empty()) {
+    return MakeError(ErrorCode::kMissingTool, "this host has no list of trusted certificates",
+                     "install one: apt-get install ca-certificates");
+  }
+  return certificates;
 }
 
 }  // namespace pyro::sys

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -30,5 +31,10 @@ Result<std::filesystem::path> HomeDirectory();
 
 // The value, or empty when unset.
 std::string Environment(const char* name);
+
+// The authorities that this host trusts, in PEM: its own list, then the file that SSL_CERT_FILE
+// names, kMaxTrustBytes / 2 each at most. kMissingTool: it has none. kLimit: one is larger.
+inline constexpr std::size_t kMaxTrustBytes = 4 * 1024 * 1024;
+Result<std::string> TrustedCertificates();
 
 }  // namespace pyro::sys

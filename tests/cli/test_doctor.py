@@ -49,7 +49,7 @@ def test_as_json(pyro):
     assert document["accelerator"]["reason"]
     assert {check["name"] for check in document["checks"]} >= {
         "qemu", "jail", "supervisor", "agent", "state", "accelerator", "machine", "environment tools",
-        "image tools", "guest network", "guest"}
+        "image tools", "guest network", "trusted certificates", "guest"}
     guest, = [check for check in document["checks"] if check["name"] == "guest"]
     assert guest["ok"] is True and guest["required"] is True, guest
     assert guest["detail"].startswith("one of debian:12"), guest
