@@ -292,13 +292,13 @@ def test_the_secret_is_found_nowhere_but_in_the_request(inside, world, scratch):
         inside_text = task.exec("sh", "-c", "cat /proc/*/environ /proc/*/cmdline 2>/dev/null; cat /run/pyro/*")
         assert not any(needle in inside_text.out for needle in needles)
         assert task.stop()
-        found = subprocess.run(["grep", "-rlaF", *(word for needle in needles for word in ("-e", needle.decode())),
+        found = subprocess.run(["grep", "-rlazF", *(word for needle in needles for word in ("-e", needle.decode())),
                                 inside.state, inside.cache / "templates", scratch / "exported"],
                                capture_output=True, text=True, check=False)
         assert found.stdout == "", found
         # The search itself finds what is there.
         assert subprocess.run(["grep", "-qaF", TOKEN, inside.file], check=False).returncode == 0
-        assert subprocess.run(["grep", "-rqaF", "pyro-secret-", inside.state], check=False).returncode == 0
+        assert subprocess.run(["grep", "-rqazF", "pyro-secret-", inside.state], check=False).returncode == 0
     finally:
         task.delete()
 
