@@ -91,6 +91,15 @@ TEST(FirstBytesTest, EachPlaceOfTheNameCounts) {
             "a.example b.example");
 }
 
+TEST(FirstBytesTest, BlanksBeforeARequestHideNothing) {
+  for (const std::string_view blanks :
+       {" ", "\t", "\r\n ", " \r\n", "\v", "\f", "    \t\r\n\r\n"}) {
+    const std::string bytes = std::string(blanks) + "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    EXPECT_EQ(Seen(bytes), "a.example") << testing::PrintToString(bytes);
+  }
+  EXPECT_EQ(Seen(" \r\n "), "...");
+}
+
 TEST(FirstBytesTest, RequestsThatServersReadDifferentlyAreBad) {
   EXPECT_EQ(Seen("GET / HTTP/1.1\r\nHost : a.example\r\n\r\n"), "?");
   EXPECT_EQ(Seen("GET / HTTP/1.1\r\nA: b\r\n Host: a.example\r\n\r\n"), "?");

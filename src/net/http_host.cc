@@ -92,8 +92,8 @@ bool MayBeRequest(std::string_view text) {
 
 FirstLook LookForHttp(Frame bytes) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  // Servers skip empty lines before a request.
-  while (!text.empty() && (text.front() == '\r' || text.front() == '\n')) text.remove_prefix(1);
+  // Servers skip empty lines before a request, and some skip blanks.
+  text.remove_prefix(std::min(text.size(), text.find_first_not_of(" \t\r\n\v\f")));
   if (text.empty()) return {};
   if (!MayBeRequest(text)) return Of(FirstLook::Kind::kNoName);
   std::string_view line;
