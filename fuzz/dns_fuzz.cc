@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/check.h"
 #include "net/bytes.h"
@@ -15,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Frame message(data, size);
   if (const auto answer = ParseDnsAnswer(message)) {
     PYRO_CHECK(CanonicalName(answer->name) == answer->name);
+    for (const Address& one : answer->addresses) PYRO_CHECK(one.IsV4() == (answer->type == kTypeA));
   }
   const auto question = ParseDnsQuestion(message);
   if (!question) return 0;
@@ -28,5 +30,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto answer = ParseDnsAnswer(
       AsBytes(MakeDnsAnswer(*again, DnsCode::kNoError, {0x01020304}, std::chrono::seconds(7))));
   PYRO_CHECK(answer && answer->name == question->name && answer->addresses.size() == 1);
+  const std::string asked6 = MakeDnsQuestion(question->id, question->name, kTypeAaaa);
+  const auto again6 = ParseDnsQuestion(AsBytes(asked6));
+  PYRO_CHECK(again6 && again6->type == kTypeAaaa);
+  const auto answer6 = ParseDnsAnswer(
+      AsBytes(MakeDnsAnswer(*again6, DnsCode::kNoError, {Address(1, 2)}, std::chrono::seconds(7))));
+  PYRO_CHECK(answer6 && answer6->addresses == std::vector<Address>{Address(1, 2)});
   return 0;
 }

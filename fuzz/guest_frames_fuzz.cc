@@ -1,12 +1,16 @@
 // The guest's network card: frames of any content are cut up without a fault, and none that may
-// leave is for the host's loopback.
+// leave is for the host's loopback. A refusal is a packet itself.
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "base/check.h"
+#include "net/bytes.h"
 #include "net/frames.h"
+#include "net/neighbours.h"
+#include "net/policy.h"
+#include "net/refusal.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pyro::net;
@@ -17,9 +21,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!frame.ok() || !*frame) break;
     PYRO_CHECK((*frame)->size() >= kMinFrameBytes && (*frame)->size() <= kMaxFrameBytes);
     static_cast<void>(IsGatewayReply(**frame));
+    static_cast<void>(IsGatewayReply6(**frame));
     static_cast<void>(MayArrive(**frame));
-    if (!MayLeave(**frame) || (**frame)[12] != 8 || (**frame)[13] != 0) continue;
-    PYRO_CHECK((**frame)[30] != 127 && (**frame)[30] != 0);
+    if (const auto packet = ParsePacket(**frame)) {
+      static_cast<void>(ChecksumIsRight(*packet));
+      static_cast<void>(NeighbourAsked(*packet));
+      const auto refusal = Refusal(**frame, *packet);
+      PYRO_CHECK(!refusal || ParsePacket(AsBytes(*refusal)).has_value());
+    }
+    if (!MayLeave(**frame) || Get16(**frame, 12) == kTypeArp) continue;
+    const auto packet = ParsePacket(**frame);
+    if (packet) PYRO_CHECK(packet->destination == kResolver || !IsNever(packet->destination));
   }
   static_cast<void>(MayLeave(Frame(data, size)));
   static_cast<void>(MayArrive(Frame(data, size)));

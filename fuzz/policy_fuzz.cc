@@ -19,6 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     PYRO_CHECK(again.ok() && *again == *policy);
     PYRO_CHECK(policy->AskAddress(0x7f000001, 80, false) != Reason::kNone);
     PYRO_CHECK(policy->AskAnswer(0xa9fea9fe, true) != Reason::kNone);
+    PYRO_CHECK(policy->AskAddress(Address(0, 1), 80, false) != Reason::kNone);
+    PYRO_CHECK(policy->AskAddress(Address(0x0064ff9b00000000, 1), 80, false) != Reason::kNone);
   }
   if (const auto rule = ParseRule(true, text); rule.ok()) {
     const auto again = ParseRule(true, FormatRule(*rule));

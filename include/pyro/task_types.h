@@ -126,6 +126,7 @@ struct TaskNetwork {
   bool network_enabled = false;
   std::vector<std::string> network_rules;  // As in VmInfo.
   std::vector<DeniedConnection> denied;    // Of the guest's latest run, the first 64 kinds.
+  std::string ipv6_address;                // As in VmNetworkInfo, while its guest runs.
 };
 
 // The end of a command in a task, and its place in the journal.

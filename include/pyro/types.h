@@ -191,6 +191,7 @@ struct DoctorNetworking {
   bool tun = false;
   bool ip_forward = false;
   std::string backend;  // Empty: no guest can have a network.
+  bool ipv6 = false;    // Guests with a network have IPv6.
 };
 
 struct DoctorAccelerator {

@@ -40,7 +40,7 @@ struct VmOptions {
   std::int64_t ttl_seconds = 600;  // The lease, from the last use.
   bool network = false;            // Outbound NAT; otherwise the guest has no network device.
   // The guest has a network that reaches these hosts alone: HOST[:PORT], where HOST is a name,
-  // *.NAME, an IPv4 address, ADDRESS/BITS or *, or a preset such as @pypi. Empty: the outside, but
+  // *.NAME, an address, ADDRESS/BITS or *, or a preset such as @pypi. Empty: the outside, but
   // no address of this host, its LAN or a private network.
   std::vector<std::string> allow = {};
   std::vector<std::string> deny = {};  // The same; they go first.
@@ -190,6 +190,9 @@ struct VmNetworkInfo {
   std::string dns;
   std::string mac;
   std::int64_t prefix_length = 0;
+  // Empty: its guest has no IPv6, which needs a host where IPv6 leads outside.
+  std::string ipv6_address;
+  std::string ipv6_gateway;
   std::vector<std::string> network_rules;  // As in VmInfo.
   std::vector<DeniedConnection> denied;    // Since the guest's start, the first 64 kinds.
 };

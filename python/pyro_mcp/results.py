@@ -163,6 +163,8 @@ class VmNetworkInfo(TypedDict):
     gateway: Optional[str]  # The address of its gateway.
     dns: Optional[str]  # The address of its name server.
     mac: Optional[str]  # The address of its card.
+    ipv6_address: Optional[str]  # Its address of IPv6, if it has one.
+    ipv6_gateway: Optional[str]  # The IPv6 address of its gateway.
     network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
     denied: list[DeniedConnection]  # What was refused since its start.
 
@@ -202,6 +204,7 @@ class TaskNetwork(TypedDict):
     network_enabled: bool  # It can reach the outside.
     network_rules: list[str]  # What it may reach, a rule each; empty: the outside.
     denied: list[DeniedConnection]  # What was refused in its guest's latest run.
+    ipv6_address: Optional[str]  # The address of IPv6 of the guest that runs.
 
 
 class PolicyAnswer(TypedDict):
@@ -1017,6 +1020,7 @@ class DoctorNetworking(TypedDict):
     tun: bool  # The tun device is there.
     ip_forward: bool  # The host forwards packets.
     backend: Optional[str]  # What connects guests.
+    ipv6: bool  # Guests reach IPv6 addresses, too.
 
 
 class DoctorAccelerator(TypedDict):

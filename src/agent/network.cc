@@ -157,7 +157,8 @@ Status ConfigureNetwork(const wire::GuestNetwork& network) {
     host.sin_addr.s_addr = ~std::uint32_t{0};
     PYRO_RETURN_IF_ERROR(AddRoute(fd.get(), interface, gateway, host, nullptr));
   }
-  return AddRoute(fd.get(), interface, any, any, &gateway);
+  PYRO_RETURN_IF_ERROR(AddRoute(fd.get(), interface, any, any, &gateway));
+  return network.address6.empty() ? OkStatus() : ConfigureIpv6(interface, network);
 }
 
 }  // namespace pyro::agent

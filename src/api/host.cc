@@ -36,6 +36,7 @@ constexpr Field kDoctorNetworking[] = {
     Row<DoctorNetworking, &DoctorNetworking::ip_forward>("ip_forward", "The host forwards packets"),
     Row<DoctorNetworking, &DoctorNetworking::backend>("backend", "What connects guests")
         .NullIfUnset(),
+    Row<DoctorNetworking, &DoctorNetworking::ipv6>("ipv6", "Guests reach IPv6 addresses, too"),
 };
 
 constexpr Field kDoctorAccelerator[] = {

@@ -12,6 +12,9 @@ constexpr Field kTaskNetwork[] = {
     Row<TaskNetwork, &TaskNetwork::network_enabled>("network_enabled", "It can reach the outside"),
     NetworkRulesRow<TaskNetwork>(),
     Row<TaskNetwork, &TaskNetwork::denied>("denied", "What was refused in its guest's latest run"),
+    Row<TaskNetwork, &TaskNetwork::ipv6_address>("ipv6_address",
+                                                 "The address of IPv6 of the guest that runs")
+        .NullIfUnset(),
 };
 
 constexpr Field kCheckPolicyRequest[] = {

@@ -230,6 +230,8 @@ constexpr Field kVmNetworkInfo[] = {
     Address<&VmNetworkInfo::gateway>("gateway", "The address of its gateway"),
     Address<&VmNetworkInfo::dns>("dns", "The address of its name server"),
     Address<&VmNetworkInfo::mac>("mac", "The address of its card"),
+    Address<&VmNetworkInfo::ipv6_address>("ipv6_address", "Its address of IPv6, if it has one"),
+    Address<&VmNetworkInfo::ipv6_gateway>("ipv6_gateway", "The IPv6 address of its gateway"),
     NetworkRulesRow<VmNetworkInfo>(),
     Row<VmNetworkInfo, &VmNetworkInfo::denied>("denied", "What was refused since its start"),
 };

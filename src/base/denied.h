@@ -30,7 +30,7 @@ struct Denied {
 };
 
 inline constexpr Field kDeniedFields[] = {
-    Row<Denied, &Denied::host>("host").To(253),    Row<Denied, &Denied::address>("address").To(15),
+    Row<Denied, &Denied::host>("host").To(253),    Row<Denied, &Denied::address>("address").To(39),
     Row<Denied, &Denied::port>("port").To(65535),  Row<Denied, &Denied::protocol>("protocol").To(8),
     Row<Denied, &Denied::reason>("reason").To(32), Row<Denied, &Denied::why>("why").To(200),
     Row<Denied, &Denied::rule>("rule").To(260),    Row<Denied, &Denied::count>("count").From(1),

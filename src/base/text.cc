@@ -158,6 +158,12 @@ std::string_view TrimSpace(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
+std::string WithPort(const std::string& host, std::int64_t port) {
+  if (port == 0) return host;
+  const bool v6 = host.find(':') != std::string::npos;
+  return v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
 std::string FormatBytes(std::uint64_t bytes) {
   constexpr std::uint64_t kKib = 1024;
   if (bytes < kKib) return fmt::format("{} B", bytes);

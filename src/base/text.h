@@ -37,6 +37,9 @@ std::vector<std::string_view> Split(std::string_view text, char separator);
 
 std::string_view TrimSpace(std::string_view text);
 
+// "registry.example:443", "[2001:db8::7]:443", or the host alone if the port is 0.
+std::string WithPort(const std::string& host, std::int64_t port);
+
 // For people, such as 90.1 MiB.
 std::string FormatBytes(std::uint64_t bytes);
 

@@ -130,7 +130,10 @@ void CheckNetwork(DoctorReport& report) {
   check.ok = network.ok();
   if (network) {
     report.networking.backend = net::NetworkBackendName(network->backend());
+    report.networking.ipv6 = network->ipv6_reason().empty();
     check.detail = report.networking.backend;
+    check.detail += report.networking.ipv6 ? ", IPv4 and IPv6"
+                                           : "; no IPv6: " + Printable(network->ipv6_reason());
     if (!network->fallback_reason().empty())
       check.detail += " (" + Printable(network->fallback_reason()) + ")";
   } else {

@@ -66,8 +66,13 @@ net::Reason AskRule(const net::Policy& policy, const net::Rule& rule, bool local
   if (rule.kind == net::Rule::Kind::kName) {
     return rule.port == 0 ? policy.AskName(rule.name) : policy.AskName(rule.name, rule.port);
   }
-  if (rule.kind != net::Rule::Kind::kRange || rule.range.bits != 32) return net::Reason::kNone;
+  if (rule.kind != net::Rule::Kind::kRange || !rule.range.IsOne()) return net::Reason::kNone;
   return policy.AskAddress(rule.range.network, rule.port, local);
+}
+
+// Names that lead to the loopback wherever they are asked for (RFC 6761).
+bool IsLoopback(std::string_view name) {
+  return name == "localhost" || name.ends_with(".localhost");
 }
 
 // A named pipe that nothing writes to is empty: opened as other files are, it would hold the caller
@@ -79,7 +84,12 @@ Result<std::string> ReadPolicyFile(const std::string& file) {
     return sys::ErrnoError(errno, "open", file);
   }
   auto text = sys::ReadAll(fd.get(), net::kMaxPolicyBytes);
-  if (text) return text;
+  if (text) {
+    // Some editors write it before the first line.
+    constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+    if (text->starts_with(kByteOrderMark)) text->erase(0, kByteOrderMark.size());
+    return text;
+  }
   Error error = std::move(text).error();
   error.message = fmt::format("'{}': {}", Printable(file), error.message);
   return error;
@@ -208,7 +218,7 @@ Result<PolicyAnswer> AskPolicy(const CheckPolicyRequest& request) {
                         PolicyOf(request.allow, request.deny, request.network_policy));
   PYRO_ASSIGN_OR_RETURN(const net::Rule asked, net::ParseRule(true, request.host));
   const bool name = asked.kind == net::Rule::Kind::kName;
-  if (!name && (asked.kind != net::Rule::Kind::kRange || asked.range.bits != 32)) {
+  if (!name && (asked.kind != net::Rule::Kind::kRange || !asked.range.IsOne())) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("'{}' is not one host", Printable(request.host)),
                      "give a name or an address, and :PORT behind it if you like");
@@ -216,7 +226,8 @@ Result<PolicyAnswer> AskPolicy(const CheckPolicyRequest& request) {
   PolicyAnswer answer;
   answer.host = net::FormatRule(asked);
   const bool local = !name && net::NetworksOfHost().Has(asked.range.network);
-  const net::Reason reason = AskRule(policy, asked, local);
+  net::Reason reason = AskRule(policy, asked, local);
+  if (name && reason == net::Reason::kNone && IsLoopback(asked.name)) reason = net::Reason::kNever;
   answer.allowed = reason == net::Reason::kNone;
   if (answer.allowed) return answer;
   answer.reason = net::Name(reason);
@@ -224,7 +235,7 @@ Result<PolicyAnswer> AskPolicy(const CheckPolicyRequest& request) {
   answer.rule = net::RuleFor({.reason = reason,
                               .protocol = "tcp",
                               .name = asked.name,
-                              .address = name ? 0 : asked.range.network,
+                              .address = name ? net::Address() : asked.range.network,
                               .port = asked.port});
   return answer;
 }

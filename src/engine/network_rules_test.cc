@@ -79,8 +79,22 @@ TEST_F(NetworkRulesTest, AFileWithoutARuleOpensNothing) {
   }
 }
 
+TEST_F(NetworkRulesTest, AByteOrderMarkBeforeTheFirstLineSaysNothing) {
+  const sys::TestDirectory directory;
+  const auto file = directory.path() / "rules";
+  ASSERT_TRUE(sys::WriteFileAtomically(file,
+                                       "\xef\xbb\xbf"
+                                       "allow b.example\n",
+                                       0600)
+                  .ok());
+  VmOptions options;
+  options.network_policy = file;
+  ASSERT_TRUE(ResolveNetworkRules(options).ok());
+  EXPECT_EQ(options.allow, std::vector<std::string>{"b.example"});
+}
+
 TEST_F(NetworkRulesTest, WhatMakesNoSenseIsRefused) {
-  for (const std::string rule : {"https://a.example/", "@nope", "a b", "::1"}) {
+  for (const std::string rule : {"https://a.example/", "@nope", "a b", "::ffff:203.0.113.2"}) {
     VmOptions options = With({rule});
     const Status resolved = ResolveNetworkRules(options);
     ASSERT_FALSE(resolved.ok()) << rule;
@@ -134,6 +148,39 @@ TEST_F(NetworkRulesTest, APolicyAnswersWithoutAGuest) {
   EXPECT_EQ(AskPolicy(request)->reason, "never");
   EXPECT_EQ(AskPolicy(request)->rule, "");
   request.host = "*.example";
+  EXPECT_FALSE(AskPolicy(request).ok());
+}
+
+TEST_F(NetworkRulesTest, NamesOfTheLoopbackAreRefusedAsAGuestsQuestionIs) {
+  CheckPolicyRequest request;
+  request.allow = {"*"};
+  for (const char* const host : {"localhost", "LOCALHOST:80", "a.localhost."}) {
+    request.host = host;
+    const auto answer = AskPolicy(request);
+    ASSERT_TRUE(answer.ok()) << host;
+    EXPECT_EQ(answer->reason, "never") << host;
+    EXPECT_EQ(answer->rule, "") << host;
+  }
+  request.host = "localhost.example";
+  EXPECT_TRUE(AskPolicy(request)->allowed);
+}
+
+TEST_F(NetworkRulesTest, AddressesOfIpv6AreAsked) {
+  CheckPolicyRequest request;
+  request.allow = {"[2001:db8::/32]:443", "fd00::1"};
+  for (const auto& [host, reason] : {std::pair{"[2001:db8::1]:443", ""},
+                                     {"[2001:db8::1]:80", "not_allowed"},
+                                     {"2001:db9::1", "not_allowed"},
+                                     {"fd00::1", ""},
+                                     {"fd00::2", "local"},
+                                     {"::1", "never"},
+                                     {"64:ff9b::203.0.113.2", "never"}}) {
+    request.host = host;
+    EXPECT_EQ(AskPolicy(request)->reason, reason) << host;
+  }
+  request.host = "[fd00::2]:80";
+  EXPECT_EQ(AskPolicy(request)->rule, "[fd00::2]:80");
+  request.host = "2001:db8::/64";
   EXPECT_FALSE(AskPolicy(request).ok());
 }
 

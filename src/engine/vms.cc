@@ -171,6 +171,9 @@ Result<VmNetworkInfo> LocalEngine::NetworkInfoVm(const std::string& vm_id) {
   PYRO_ASSIGN_OR_RETURN(info.gateway, GetString(json, "gateway"));
   PYRO_ASSIGN_OR_RETURN(info.dns, GetString(json, "dns"));
   PYRO_ASSIGN_OR_RETURN(info.mac, GetString(json, "mac"));
+  // A guest that an earlier pyro has started has none of these.
+  info.ipv6_address = json.value("ipv6_address", "");
+  info.ipv6_gateway = json.value("ipv6_gateway", "");
   PYRO_ASSIGN_OR_RETURN(info.prefix_length, GetInt(json, "prefix_length", 1, 32));
   return info;
 }

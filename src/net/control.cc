@@ -20,7 +20,8 @@ std::string FormatGateOrders(const GateOrders& orders) {
   for (const ServedHost& host : orders.served) served.push_back(FormatServedHost(host));
   return ToJsonLine({{"policy", orders.policy.Format()},
                      {"local", std::move(local)},
-                     {"served", std::move(served)}});
+                     {"served", std::move(served)},
+                     {"ipv6", orders.ipv6}});
 }
 
 Result<GateOrders> ParseGateOrders(std::string_view text) {
@@ -40,6 +41,7 @@ Result<GateOrders> ParseGateOrders(std::string_view text) {
     ranges.push_back(range);
   }
   orders.local = LocalNetworks(std::move(ranges));
+  PYRO_ASSIGN_OR_RETURN(orders.ipv6, GetBool(json, "ipv6"));
   const Json served = json.value("served", Json::array());
   if (!served.is_array() || served.size() > kMaxServed) {
     return MakeError(ErrorCode::kProtocol, "'served' is no list of hosts");

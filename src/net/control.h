@@ -15,7 +15,7 @@
 namespace pyro::net {
 
 // More than kMaxPolicyBytes take as JSON, with all of LocalNetworks.
-inline constexpr std::size_t kMaxControlBytes = 96 * 1024;
+inline constexpr std::size_t kMaxControlBytes = 128 * 1024;
 
 inline constexpr std::size_t kMaxServed = 256;
 
@@ -31,6 +31,7 @@ struct GateOrders {
   Policy policy;
   LocalNetworks local;
   std::vector<ServedHost> served;  // At most kMaxServed.
+  bool ipv6 = false;               // The guest has an address of it.
 };
 
 std::string FormatGateOrders(const GateOrders& orders);

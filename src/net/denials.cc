@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "base/try.h"
 
 namespace pyro::net {
@@ -19,9 +20,9 @@ constexpr std::chrono::nanoseconds kEach =
 }  // namespace
 
 std::string Target(const Denial& denial) {
-  std::string text = denial.name.empty() ? FormatAddress(denial.address) : denial.name;
-  if (denial.port != 0) text += fmt::format(":{}", denial.port);
-  if (!denial.name.empty() && denial.address != 0) {
+  const std::string text =
+      WithPort(denial.name.empty() ? FormatAddress(denial.address) : denial.name, denial.port);
+  if (!denial.name.empty() && !denial.address.none()) {
     return fmt::format("{} at {} ({})", text, FormatAddress(denial.address), denial.protocol);
   }
   return fmt::format("{} ({})", text, denial.protocol);
@@ -33,26 +34,25 @@ std::string RuleFor(const Denial& denial) {
     case Reason::kNotAllowed:
     case Reason::kOtherName:
       host = CanonicalName(denial.name) ? denial.name
-             : denial.address != 0      ? FormatAddress(denial.address)
+             : !denial.address.none()   ? FormatAddress(denial.address)
                                         : "";
       break;
     case Reason::kLocal:
     case Reason::kNameUnknown:
     case Reason::kQuic:
-      if (denial.address != 0) host = FormatAddress(denial.address);
+      if (!denial.address.none()) host = FormatAddress(denial.address);
       break;
     default:
       break;
   }
-  if (host.empty() || denial.port == 0) return host;
-  return fmt::format("{}:{}", host, denial.port);
+  return host.empty() ? host : WithPort(host, denial.port);
 }
 
 std::string FormatDenial(const Denial& denial) {
   return ToJsonLine({{"reason", Name(denial.reason)},
                      {"protocol", denial.protocol},
                      {"name", denial.name},
-                     {"address", denial.address},
+                     {"address", denial.address.none() ? "" : FormatAddress(denial.address)},
                      {"port", denial.port},
                      {"count", denial.count}});
 }
@@ -64,17 +64,18 @@ Result<Denial> ParseDenial(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(const std::string reason, GetString(json, "reason", 32));
   PYRO_ASSIGN_OR_RETURN(denial.protocol, GetString(json, "protocol", 8));
   PYRO_ASSIGN_OR_RETURN(denial.name, GetString(json, "name", kMaxDnsNameBytes));
-  PYRO_ASSIGN_OR_RETURN(const std::int64_t address, GetInt(json, "address", 0, 0xffffffff));
+  PYRO_ASSIGN_OR_RETURN(const std::string address, GetString(json, "address", 45));
   PYRO_ASSIGN_OR_RETURN(const std::int64_t port, GetInt(json, "port", 0, 65535));
   PYRO_ASSIGN_OR_RETURN(denial.count, GetInt(json, "count", 1, std::int64_t{1} << 40));
   const auto known = ParseReason(reason);
   const bool names = denial.name.empty() || CanonicalName(denial.name) == denial.name;
-  if (!known || !names ||
+  const auto at = ParseAddress(address);
+  if (!known || !names || (!at && !address.empty()) ||
       std::find(kProtocols.begin(), kProtocols.end(), denial.protocol) == kProtocols.end()) {
     return MakeError(ErrorCode::kProtocol, "a denial has a value that does not exist");
   }
   denial.reason = *known;
-  denial.address = static_cast<Ipv4>(address);
+  denial.address = at.value_or(Address());
   denial.port = static_cast<std::uint16_t>(port);
   return denial;
 }

@@ -22,14 +22,14 @@ struct Denial {
   Reason reason = Reason::kNotAllowed;
   std::string protocol;  // "tcp", "udp", "icmp", "dns" for the question for a name, or "other".
   std::string name;      // Canonical; empty: no name is known.
-  Ipv4 address = 0;      // 0: it has none.
+  Address address;       // Of the packet, or of an answer; or none.
   std::uint16_t port = 0;
   std::int64_t count = 1;  // Since it was last told.
 
   friend bool operator==(const Denial& a, const Denial& b) = default;
 };
 
-// "registry.example:443 (tcp)".
+// "registry.example:443 (tcp)", "[2001:db8::7]:443 (tcp)".
 std::string Target(const Denial& denial);
 // The rule that would allow it, as registry.example:443; empty: none does.
 std::string RuleFor(const Denial& denial);
@@ -58,7 +58,7 @@ class DenialLog {
   std::optional<SteadyTime> Next() const;
 
  private:
-  using Key = std::tuple<Reason, std::string, std::string, Ipv4, std::uint16_t>;
+  using Key = std::tuple<Reason, std::string, std::string, Address, std::uint16_t>;
   std::map<Key, Denial> waiting_;
   int left_ = kBurst;
   SteadyTime counted_at_{};

@@ -96,7 +96,7 @@ struct Record {
   std::string owner;
   std::uint16_t type = 0;
   std::chrono::seconds ttl{0};
-  Ipv4 address = 0;    // Of kTypeA.
+  Address address;     // Of kTypeA and kTypeAaaa.
   std::string target;  // Of kTypeCname.
 };
 
@@ -118,6 +118,10 @@ std::optional<Record> TakeRecord(DnsReader& reader, Frame message) {
   if (*type == kTypeA && *length == 4) {
     record.type = kTypeA;
     record.address = Get32(message, begin);
+  } else if (*type == kTypeAaaa && *length == 16) {
+    record.address = GetAddress(message, begin);
+    // One of IPv4 within IPv6 leads nowhere.
+    if (!record.address.IsV4()) record.type = kTypeAaaa;
   } else if (*type == kTypeCname) {
     DnsReader inner(message.first(begin + *length));
     if (!inner.Skip(begin)) return std::nullopt;
@@ -135,7 +139,7 @@ void CollectAddresses(const std::vector<Record>& records, DnsAnswer& answer) {
   std::chrono::seconds ttl{kMaxTtlOfRecord};
   for (int step = 0; step < kMaxAliases && !name.empty(); ++step) {
     for (const Record& record : records) {
-      if (record.type != kTypeA || record.owner != name) continue;
+      if (record.type != answer.type || record.owner != name) continue;
       answer.addresses.push_back(record.address);
       ttl = std::min(ttl, record.ttl);
     }
@@ -172,13 +176,13 @@ std::optional<DnsQuestion> ParseDnsQuestion(Frame message) {
   return question;
 }
 
-std::string MakeDnsQuestion(std::uint16_t id, const std::string& name) {
+std::string MakeDnsQuestion(std::uint16_t id, const std::string& name, std::uint16_t type) {
   std::string message;
   Put16(message, id);
   Put16(message, kRecursionDesired);
   for (const unsigned count : {1u, 0u, 0u, 1u}) Put16(message, count);
   PutName(message, name);
-  Put16(message, kTypeA);
+  Put16(message, type);
   Put16(message, kClassIn);
   Put8(message, 0);
   Put16(message, kTypeOpt);
@@ -197,10 +201,11 @@ std::optional<DnsAnswer> ParseDnsAnswer(Frame message) {
   DnsReader reader(message);
   static_cast<void>(reader.Skip(kDnsHeaderBytes));
   auto name = reader.TakeName();
-  if (!name || name->empty() || reader.Take16() != kTypeA || reader.Take16() != kClassIn) {
-    return std::nullopt;
-  }
+  if (!name || name->empty()) return std::nullopt;
   DnsAnswer answer;
+  answer.type = reader.Take16().value_or(0);
+  const bool asks = answer.type == kTypeA || answer.type == kTypeAaaa;
+  if (!asks || reader.Take16() != kClassIn) return std::nullopt;
   answer.id = Get16(message, 0);
   answer.name = std::move(*name);
   const unsigned code = flags & 0x0f;
@@ -219,8 +224,9 @@ std::optional<DnsAnswer> ParseDnsAnswer(Frame message) {
 }
 
 std::string MakeDnsAnswer(const DnsQuestion& question, DnsCode code,
-                          const std::vector<Ipv4>& addresses, std::chrono::seconds ttl) {
-  const std::size_t count = std::min(addresses.size(), kMaxAddresses);
+                          const std::vector<Address>& addresses, std::chrono::seconds ttl) {
+  const bool v6 = question.type == kTypeAaaa;
+  const std::size_t count = std::min(addresses.size(), v6 ? kMaxAddresses6 : kMaxAddresses);
   std::string message;
   Put16(message, question.id);
   Put16(message, kResponse | kRecursionDesired | kRecursionAvailable | static_cast<unsigned>(code));
@@ -230,11 +236,11 @@ std::string MakeDnsAnswer(const DnsQuestion& question, DnsCode code,
   message.append(question.wire);
   for (std::size_t i = 0; i < count; ++i) {
     Put16(message, 0xc000 | kDnsHeaderBytes);  // The name of the question.
-    Put16(message, kTypeA);
+    Put16(message, v6 ? kTypeAaaa : kTypeA);
     Put16(message, kClassIn);
     Put32(message, static_cast<std::uint32_t>(ttl.count()));
-    Put16(message, 4);
-    Put32(message, addresses[i]);
+    Put16(message, v6 ? 16 : 4);
+    PutAddress(message, addresses[i]);
   }
   return message;
 }

@@ -20,8 +20,9 @@ inline constexpr std::uint16_t kTypeAaaa = 28;
 inline constexpr std::uint16_t kTypeSvcb = 64;
 inline constexpr std::uint16_t kTypeHttps = 65;
 inline constexpr std::size_t kMaxDnsBytes = 4096;
-// As many as a message of 512 bytes holds behind any question.
+// As many as a message of 512 bytes holds behind any question, of IPv4 and of IPv6.
 inline constexpr std::size_t kMaxAddresses = 14;
+inline constexpr std::size_t kMaxAddresses6 = 8;
 
 enum class DnsCode : std::uint8_t {
   kNoError = 0,
@@ -41,23 +42,25 @@ struct DnsQuestion {
 // nullopt: not one question of class IN, or no question at all.
 std::optional<DnsQuestion> ParseDnsQuestion(Frame message);
 
-// For the addresses of a name: of the guest's question it has the name alone.
-std::string MakeDnsQuestion(std::uint16_t id, const std::string& name);
+// For the addresses of a name, kTypeA or kTypeAaaa: of the guest's question it has the name alone.
+std::string MakeDnsQuestion(std::uint16_t id, const std::string& name, std::uint16_t type = kTypeA);
 
 struct DnsAnswer {
   std::uint16_t id = 0;
-  std::string name;  // Of its question.
+  std::uint16_t type = kTypeA;  // Of its question, as the next one: kTypeA or kTypeAaaa.
+  std::string name;
   DnsCode code = DnsCode::kServerFailure;
-  std::vector<Ipv4> addresses;  // Of the name or of those that it is an alias of.
-  std::chrono::seconds ttl{0};  // The least of them all.
+  std::vector<Address> addresses;  // Of the name or of those that it is an alias of.
+  std::chrono::seconds ttl{0};     // The least of them all.
 };
 
 // nullopt: no answer to a question as MakeDnsQuestion() asks it. What is cut off in it is left out.
 std::optional<DnsAnswer> ParseDnsAnswer(Frame message);
 
-// An answer with the question's own bytes, and the first kMaxAddresses of the addresses.
+// An answer with the question's own bytes, and the first addresses, as many as it holds. They are
+// of the version that the question asks for.
 std::string MakeDnsAnswer(const DnsQuestion& question, DnsCode code,
-                          const std::vector<Ipv4>& addresses = {},
+                          const std::vector<Address>& addresses = {},
                           std::chrono::seconds ttl = std::chrono::seconds(0));
 
 }  // namespace pyro::net

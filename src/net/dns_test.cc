@@ -46,7 +46,7 @@ std::string Response(const std::string& question, std::initializer_list<std::str
   return text;
 }
 
-std::string Address(std::uint32_t value) {
+std::string Bytes(std::uint32_t value) {
   std::string text;
   Put32(text, value);
   return text;
@@ -66,7 +66,7 @@ TEST(DnsTest, AQuestionIsReadInLowerCaseAndAnsweredAsItWasAsked) {
   EXPECT_NE(answer.find("EXAMPLE"), std::string::npos) << "resolvers compare its case";
   const auto read = ParseDnsAnswer(AsBytes(answer));
   ASSERT_TRUE(read.has_value());
-  EXPECT_EQ(read->addresses, std::vector<Ipv4>{0x01020304});
+  EXPECT_EQ(read->addresses, std::vector<net::Address>{0x01020304});
   EXPECT_EQ(read->ttl.count(), 9);
 }
 
@@ -111,18 +111,48 @@ TEST(DnsTest, NamesThatAreNoHostsAreEmpty) {
 TEST(DnsTest, AliasesLeadToAddressesInAnyOrderOfRecords) {
   const std::string alias = DnsName({"b", "example"});
   const std::string message =
-      Response(kAsked, {RecordOf(alias, 1, 50, Address(3)), RecordOf(alias, 1, 70, Address(4)),
+      Response(kAsked, {RecordOf(alias, 1, 50, Bytes(3)), RecordOf(alias, 1, 70, Bytes(4)),
                         RecordOf(DnsName({"a", "example"}), 5, 60, alias)});
   const auto answer = ParseDnsAnswer(AsBytes(message));
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(answer->name, "a.example");
-  EXPECT_EQ(answer->addresses, (std::vector<Ipv4>{3, 4}));
+  EXPECT_EQ(answer->addresses, (std::vector<net::Address>{3, 4}));
   EXPECT_EQ(answer->ttl.count(), 50);
+}
+
+TEST(DnsTest, AddressesOfIpv6AreAskedForAndRead) {
+  const net::Address one{0x20010db800000000, 1};
+  const std::string asked = MakeDnsQuestion(7, "a.example", kTypeAaaa);
+  const auto question = ParseDnsQuestion(AsBytes(asked));
+  ASSERT_TRUE(question.has_value());
+  EXPECT_EQ(question->type, kTypeAaaa);
+  const std::vector<net::Address> many(20, one);
+  const std::string message =
+      MakeDnsAnswer(*question, DnsCode::kNoError, many, std::chrono::seconds(9));
+  EXPECT_LE(message.size(), 512u);
+  const auto read = ParseDnsAnswer(AsBytes(message));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->type, kTypeAaaa);
+  EXPECT_EQ(read->ttl, std::chrono::seconds(9));
+  EXPECT_EQ(read->addresses, std::vector<net::Address>(kMaxAddresses6, one));
+}
+
+TEST(DnsTest, RecordsOfTheOtherVersionAndIpv4WithinIpv6AreNotTaken) {
+  const std::string wanted = DnsName({"a", "example"}) + std::string("\0\x1c\0\1", 4);
+  const std::string mapped = std::string(10, '\0') + "\xff\xff" + Bytes(0x7f000001);
+  const std::string message = Response(
+      wanted,
+      {RecordOf("\xc0\x0c", kTypeA, 60, Bytes(1)), RecordOf("\xc0\x0c", kTypeAaaa, 60, mapped),
+       RecordOf("\xc0\x0c", kTypeAaaa, 60, Bytes(0x20010db8)),
+       RecordOf("\xc0\x0c", kTypeAaaa, 60, Bytes(0x20010db8) + std::string(12, '\1'))});
+  const auto read = ParseDnsAnswer(AsBytes(message));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->addresses, (std::vector<net::Address>{{0x20010db801010101, 0x0101010101010101}}));
 }
 
 TEST(DnsTest, AddressesOfOtherNamesAreNotTaken) {
   const std::string message =
-      Response(kAsked, {RecordOf(DnsName({"evil", "example"}), 1, 50, Address(3))});
+      Response(kAsked, {RecordOf(DnsName({"evil", "example"}), 1, 50, Bytes(3))});
   const auto answer = ParseDnsAnswer(AsBytes(message));
   ASSERT_TRUE(answer.has_value());
   EXPECT_TRUE(answer->addresses.empty());
@@ -138,7 +168,7 @@ TEST(DnsTest, AliasesInACircleEnd) {
 TEST(DnsTest, AnAnswerThatIsCutOffHasWhatIsWhole) {
   const std::string a = std::string("\xc0\x0c", 2);
   const std::string whole =
-      Response(kAsked, {RecordOf(a, 1, 50, Address(3)), RecordOf(a, 1, 50, Address(4))});
+      Response(kAsked, {RecordOf(a, 1, 50, Bytes(3)), RecordOf(a, 1, 50, Bytes(4))});
   for (std::size_t size = 0; size < whole.size(); ++size) {
     const auto answer = ParseDnsAnswer(AsBytes(whole.substr(0, size)));
     if (answer) {
@@ -158,7 +188,7 @@ TEST(DnsTest, CodesOfTheResolverAreKept) {
 TEST(DnsTest, AnAnswerFitsIntoTheLeastMessage) {
   DnsQuestion question;
   question.wire = std::string(255 + 4, 'q');
-  const std::vector<Ipv4> many(100, 1);
+  const std::vector<net::Address> many(100, 1);
   EXPECT_LE(MakeDnsAnswer(question, DnsCode::kNoError, many).size(), 512u);
 }
 

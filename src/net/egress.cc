@@ -6,6 +6,7 @@
 
 #include "net/bytes.h"
 #include "net/first_bytes.h"
+#include "net/neighbours.h"
 #include "net/refusal.h"
 
 namespace pyro::net {
@@ -22,6 +23,7 @@ std::string_view ProtocolName(const Packet& packet) {
     case kUdp:
       return "udp";
     case kIcmp:
+    case kIcmp6:
       return "icmp";
     default:
       return "other";
@@ -86,7 +88,8 @@ Reason Egress::AskPacket(const Packet& packet) const {
   if (!policy_.empty() && packet.fragment) return Reason::kProtocol;
   const std::uint16_t port = HasPorts(packet) ? packet.destination_port : 0;
   if (looks()) {
-    if (!HasPorts(packet) && packet.protocol != kIcmp) return Reason::kProtocol;
+    const bool icmp = packet.protocol == kIcmp || packet.protocol == kIcmp6;
+    if (!HasPorts(packet) && !icmp) return Reason::kProtocol;
     if (HasPorts(packet) && AsksForNames(packet) && !IsNever(packet.destination) &&
         !policy_.HasAddressRule(packet.destination, port)) {
       return Reason::kOtherResolver;
@@ -154,15 +157,16 @@ void Egress::RefuseFlow(Flow& flow, Frame frame, const Packet& packet, Reason re
   Refuse(frame, packet, reason, std::move(name));
 }
 
-// Each frame that leaves goes here, with an IPv4 header.
+// Each frame that leaves goes here, with a header of IPv4 or IPv6.
 void Egress::Pass(Frame frame) {
-  if (served_.Has(Get32(frame, kDestinationAt))) return sink_.ToServed(frame);
+  const bool v4 = Get16(frame, 12) == kTypeIpv4;
+  if (v4 && served_.Has(Get32(frame, kDestinationAt))) return sink_.ToServed(frame);
   sink_.ToOutside(frame);
 }
 
 // The proxy judges what is for a host and port that it serves; the rules judge its other ports.
 void Egress::TakeServed(Frame frame, const Packet& packet, SteadyTime now) {
-  const std::string* name = served_.NameAt(packet.destination);
+  const std::string* name = served_.NameAt(packet.destination.v4());
   if (name == nullptr) return Refuse(frame, packet, Reason::kNameUnknown, {});
   if (packet.protocol != kTcp || packet.fragment) {
     const bool quic = packet.protocol == kUdp && packet.destination_port == kHttpsPort;
@@ -178,20 +182,49 @@ void Egress::TakeServed(Frame frame, const Packet& packet, SteadyTime now) {
   TakeTcp(frame, packet, now);
 }
 
+// Questions for cards have their answer here; what else of ICMPv6 a kernel sends unasked has none.
+bool Egress::TakeNeighbours(Frame frame, const Packet& packet) {
+  Mac mac;
+  std::copy_n(frame.begin() + 6, mac.size(), mac.begin());
+  const auto asked = NeighbourAsked(packet);
+  // The back end could not answer a guest whose card it does not know.
+  if (mac != told_ || asked == kGateway6) {
+    told_ = mac;
+    const std::string request = GatewayRequest6(mac);
+    sink_.ToOutside(AsBytes(request));
+  }
+  // Other addresses of the link do not exist: packets for them come here, and are refused.
+  if (asked && asked != kGateway6) {
+    const std::string answer = NeighbourAnswer(mac, packet.source, *asked);
+    sink_.ToGuest(AsBytes(answer));
+  }
+  const bool echo = !packet.payload.empty() && packet.payload[0] == kIcmp6Echo;
+  return packet.protocol == kIcmp6 && !echo;
+}
+
+bool Egress::IsOfGuest(const Packet& packet) const {
+  if (packet.source.IsV4()) return packet.source == kGuest;
+  // A guest has an address of the link, too, and learns that nothing is reached from there.
+  return ipv6_ && (packet.source == kGuest6 || IsLinkLocal(packet.source));
+}
+
 void Egress::FromGuest(Frame frame, SteadyTime now) {
   if (frame.size() >= kMinFrameBytes && Get16(frame, 12) == kTypeArp) {
     if (MayLeave(frame)) sink_.ToOutside(frame);
     return;
   }
   const auto packet = ParsePacket(frame);
-  if (!packet || packet->source != kGuest) return;
+  if (!packet || !IsOfGuest(*packet)) return;
+  if (!packet->source.IsV4() && TakeNeighbours(frame, *packet)) return;
   if (!MayLeave(frame)) {
     const Reason reason = packet->destination == kResolver ? Reason::kOtherResolver
                           : IsNever(packet->destination)   ? Reason::kNever
                                                            : Reason::kProtocol;
     return Refuse(frame, *packet, reason, {});
   }
-  if (served_.Has(packet->destination)) return TakeServed(frame, *packet, now);
+  if (packet->destination.IsV4() && served_.Has(packet->destination.v4())) {
+    return TakeServed(frame, *packet, now);
+  }
   if (packet->destination == kResolver) {
     if (packet->protocol == kUdp && AnswerServed(frame, *packet)) return;
     if (!looks()) return Pass(frame);
@@ -319,6 +352,13 @@ void Egress::Compare(Frame frame, const Packet& packet, Flow& flow) {
 }
 
 void Egress::FromOutside(Frame frame, SteadyTime now) {
+  if (frame.size() >= kMinFrameBytes && Get16(frame, 12) == kTypeIpv6) {
+    if (!ipv6_) return;
+    if (IsGatewayReply6(frame)) {
+      const std::string answer = NeighbourAnswer(told_, kGuest6, kGateway6);
+      return sink_.ToGuest(AsBytes(answer));
+    }
+  }
   if (!MayArrive(frame)) return;
   if (looks()) {
     const auto packet = ParsePacket(frame);

@@ -47,6 +47,10 @@ class Egress {
   void SetServed(std::vector<ServedHost> hosts) { served_.Set(std::move(hosts)); }
   const ServedHosts& served() const { return served_; }
 
+  // Without it, the guest's packets of IPv6 have no effect, and names no addresses of it.
+  void SetIpv6(bool on) { ipv6_ = on; }
+  bool ipv6() const { return ipv6_; }
+
   void FromGuest(Frame frame, SteadyTime now);
   void FromOutside(Frame frame, SteadyTime now);
 
@@ -61,7 +65,7 @@ class Egress {
 
   // Names and connections are looked at.
   bool looks() const { return policy_.closed() || policy_.denies_names(); }
-  bool IsLocal(Ipv4 address) const { return local_.Has(address); }
+  bool IsLocal(const Address& address) const { return local_.Has(address); }
   Reason AskPacket(const Packet& packet) const;
   Reason AskByNames(const Packet& packet, SteadyTime now, std::string* name);
   Reason JudgeNames(const Flow& flow, const std::vector<std::string>& names, SteadyTime now,
@@ -69,6 +73,9 @@ class Egress {
 
   void Refuse(Frame frame, const Packet& packet, Reason reason, std::string name);
   void RefuseFlow(Flow& flow, Frame frame, const Packet& packet, Reason reason, std::string name);
+
+  bool TakeNeighbours(Frame frame, const Packet& packet);
+  bool IsOfGuest(const Packet& packet) const;
 
   void Pass(Frame frame);
   void TakeServed(Frame frame, const Packet& packet, SteadyTime now);
@@ -86,6 +93,8 @@ class Egress {
   bool TakeAnswer(Frame frame, const Packet& packet, SteadyTime now);
 
   FrameSink& sink_;
+  bool ipv6_ = false;
+  Mac told_ = {};  // The guest's card, as the back end knows it for IPv6.
   ServedHosts served_;
   Policy policy_;
   LocalNetworks local_;

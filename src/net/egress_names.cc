@@ -62,8 +62,8 @@ bool Egress::AnswerServed(Frame frame, const Packet& packet) {
   if (!question) return false;
   const auto address = served_.AddressOf(question->name);
   if (!address || policy_.AskName(question->name) == Reason::kDenied) return false;
-  const std::vector<Ipv4> addresses =
-      question->type == kTypeA ? std::vector<Ipv4>{*address} : std::vector<Ipv4>();
+  const std::vector<Address> addresses =
+      question->type == kTypeA ? std::vector<Address>{*address} : std::vector<Address>();
   Answer(frame, packet, MakeDnsAnswer(*question, DnsCode::kNoError, addresses, kServedTtl));
   return true;
 }
@@ -83,7 +83,8 @@ void Egress::TakeQuestion(Frame frame, const Packet& packet, SteadyTime now) {
     return denials_.Add({.reason = reason, .protocol = "dns", .name = name});
   }
   if (!policy_.closed()) return sink_.ToOutside(frame);
-  if (question->type == kTypeA) return Ask(frame, packet, std::move(*question), now);
+  const bool asks_address = question->type == kTypeA || (ipv6_ && question->type == kTypeAaaa);
+  if (asks_address) return Ask(frame, packet, std::move(*question), now);
   Answer(frame, packet, MakeDnsAnswer(*question, DnsCode::kNoError));
 }
 
@@ -99,7 +100,7 @@ void Egress::Ask(Frame frame, const Packet& packet, DnsQuestion question, Steady
   next_id_ = next_id_ * 1664525u + 1013904223u;
   const auto id = static_cast<std::uint16_t>(next_id_ >> 16);
   if (questions_.contains(id)) return;  // The guest asks again.
-  const std::string message = MakeDnsQuestion(id, question.name);
+  const std::string message = MakeDnsQuestion(id, question.name, question.type);
   questions_.emplace(id, Question{std::move(question), packet.source_port, now + kQuestionLimit});
   asked_.push_back(id);
   const std::string asked = WithMessage(frame, packet, message);
@@ -113,12 +114,12 @@ bool Egress::TakeAnswer(Frame frame, const Packet& packet, SteadyTime now) {
   if (!answer) return true;
   const auto found = questions_.find(answer->id);
   if (found == questions_.end() || found->second.guest_port != packet.destination_port ||
-      found->second.asked.name != answer->name) {
+      found->second.asked.name != answer->name || found->second.asked.type != answer->type) {
     return true;
   }
   const DnsQuestion question = std::move(found->second.asked);
   questions_.erase(found);
-  const auto send = [&](DnsCode code, const std::vector<Ipv4>& addresses) {
+  const auto send = [&](DnsCode code, const std::vector<Address>& addresses) {
     const std::string told =
         WithMessage(frame, packet, MakeDnsAnswer(question, code, addresses, answer->ttl));
     sink_.ToGuest(AsBytes(told));
@@ -127,19 +128,21 @@ bool Egress::TakeAnswer(Frame frame, const Packet& packet, SteadyTime now) {
     send(DnsCode::kNoSuchName, {});
     return true;
   }
-  std::vector<Ipv4> addresses;
-  for (const Ipv4 address : answer->addresses) {
+  const std::size_t most = answer->type == kTypeAaaa ? kMaxAddresses6 : kMaxAddresses;
+  std::vector<Address> addresses;
+  for (const Address& address : answer->addresses) {
     const Reason reason = policy_.AskAnswer(address, IsLocal(address));
     if (reason != Reason::kNone) {
       denials_.Add(
           {.reason = reason, .protocol = "dns", .name = question.name, .address = address});
       continue;
     }
-    if (addresses.size() == kMaxAddresses) break;
+    if (addresses.size() == most) break;
     addresses.push_back(address);
     names_.Remember(question.name, address, answer->ttl, now);
   }
-  const bool none_left = addresses.empty() && !answer->addresses.empty();
+  // With IPv6, there being no such name would end the other question, too.
+  const bool none_left = addresses.empty() && !answer->addresses.empty() && !ipv6_;
   send(none_left ? DnsCode::kNoSuchName : answer->code, addresses);
   return true;
 }

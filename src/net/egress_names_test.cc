@@ -16,7 +16,7 @@ TEST_F(EgressTest, ANameThatIsAllowedLeadsToItsAddress) {
   EXPECT_TRUE(GuestWasReset()) << "before the question";
   Resolve("registry.example", {kServer});
   ASSERT_TRUE(Answered().has_value());
-  EXPECT_EQ(Answered()->addresses, std::vector<Ipv4>{kServer});
+  EXPECT_EQ(Answered()->addresses, std::vector<Address>{kServer});
   EXPECT_EQ(Answered()->id, 77);
   Connect(kServer, 443);
   Guest(Tcp(101, kTcpAck, ClientHello("registry.example")));
@@ -81,7 +81,7 @@ TEST_F(EgressTest, ANameThatPointsToALocalAddressIsRefused) {
   EXPECT_EQ(Answered()->code, DnsCode::kNoSuchName);
   EXPECT_EQ(Denied(), "local rebind.example at 192.168.1.5 (dns)");
   Resolve("rebind.example", {kLan, kServer, 0x7f000001, 0xa9fea9fe});
-  EXPECT_EQ(Answered()->addresses, std::vector<Ipv4>{kServer}) << "the others are left out";
+  EXPECT_EQ(Answered()->addresses, std::vector<Address>{kServer}) << "the others are left out";
   Connect(kLan, 80);
   Guest(Tcp(100, kTcpSyn));
   EXPECT_TRUE(GuestWasReset());

@@ -269,7 +269,7 @@ TEST_F(EgressTest, FragmentsAndOtherProtocolsAreRefused) {
   Guest(later);
   EXPECT_TRUE(to_guest_.empty()) << "no answer to a later part";
   // IPv6 in IPv4, and IPv6 itself.
-  Guest(MakeIpv4(kFromGuest, 41, kGuest, kServer, std::string(40, '\x60')));
+  Guest(MakeIp(kFromGuest, 41, kGuest, kServer, std::string(40, '\x60')));
   EXPECT_TRUE(GuestWasToldItIsProhibited());
   std::string six = Tcp(100, kTcpSyn);
   six[12] = '\x86';

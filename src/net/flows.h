@@ -15,7 +15,7 @@
 namespace pyro::net {
 
 struct FlowKey {
-  Ipv4 address = 0;  // Of the other side.
+  Address address;  // Of the other side.
   std::uint16_t port = 0;
   std::uint16_t guest_port = 0;
 
@@ -62,9 +62,9 @@ class FlowTable {
  private:
   struct Hash {
     std::size_t operator()(const FlowKey& key) const {
-      const std::uint64_t all = std::uint64_t{key.address} << 32 |
-                                static_cast<std::uint64_t>(key.port) << 16 | key.guest_port;
-      return static_cast<std::size_t>(all * 0x9e3779b97f4a7c15 >> 16);
+      const std::uint64_t all = static_cast<std::uint64_t>(key.port) << 16 | key.guest_port;
+      return static_cast<std::size_t>((AddressHash()(key.address) ^ all) * 0x9e3779b97f4a7c15 >>
+                                      16);
     }
   };
   void Remove(std::list<Flow>::iterator flow);

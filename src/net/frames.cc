@@ -4,6 +4,7 @@
 
 #include "net/bytes.h"
 #include "net/packet.h"
+#include "net/policy.h"
 
 namespace pyro::net {
 namespace {
@@ -35,6 +36,26 @@ bool MayLeaveIpv4(Frame packet) {
   const bool fragment = (Get16(packet, 6) & 0x3fff) != 0;  // More to come, or not the first.
   const bool has_port = packet[9] == kTcp || packet[9] == kUdp;
   return has_port && !fragment && length >= kIpv4Bytes + 4 && Get16(packet, kIpv4Bytes + 2) == 53;
+}
+
+// What of ICMPv6 tells that a packet did not arrive has a smaller number than this.
+constexpr std::uint8_t kFirstInformation = 128;
+
+bool MayLeaveIpv6(Frame frame) {
+  const auto packet = ParsePacket(frame);
+  if (!packet || packet->extended || packet->source != kGuest6) return false;
+  if (IsNever(packet->destination)) return false;
+  if (packet->protocol == kTcp || packet->protocol == kUdp) return true;
+  return packet->protocol == kIcmp6 && !packet->payload.empty() && packet->payload[0] == kIcmp6Echo;
+}
+
+bool MayArriveIpv6(Frame frame) {
+  const auto packet = ParsePacket(frame);
+  if (!packet || packet->extended || packet->destination != kGuest6) return false;
+  if (packet->protocol == kTcp) return (packet->flags & kTcpFlags) != 0;
+  if (packet->protocol == kUdp) return true;
+  return packet->protocol == kIcmp6 && !packet->payload.empty() &&
+         (packet->payload[0] == kIcmp6Reply || packet->payload[0] < kFirstInformation);
 }
 
 void Put(std::string& text, std::initializer_list<int> bytes) {
@@ -78,12 +99,15 @@ bool MayLeave(Frame frame) {
       return payload.size() >= kArpBytes && Get32(payload, 14) == kGuest;
     case kTypeIpv4:
       return MayLeaveIpv4(payload);
+    case kTypeIpv6:
+      return MayLeaveIpv6(frame);
     default:
       return false;
   }
 }
 
 bool MayArrive(Frame frame) {
+  if (frame.size() >= kMinFrameBytes && Get16(frame, 12) == kTypeIpv6) return MayArriveIpv6(frame);
   if (frame.size() < kMinFrameBytes + kIpv4Bytes || Get16(frame, 12) != kTypeIpv4) return true;
   const Frame packet = frame.subspan(kMinFrameBytes);
   const std::size_t header = static_cast<std::size_t>(packet[0] & 0x0f) * 4;

@@ -39,17 +39,20 @@ class FrameReader {
 // Appends the frame with its length before it.
 void AppendFrame(std::string& stream, Frame frame);
 
-// True for the frames that a guest may send: ARP, and IPv4 without options from its own address to
+// True for the frames that a guest may send: ARP; IPv4 without options from its own address to
 // - the resolver, UDP or TCP, port 53,
 // - any unicast address outside this host and link: not 0/8, 127/8, 169.254/16, 224/3 or the
-//   guest's own network.
+//   guest's own network;
+// and TCP, UDP and ICMPv6's echo over IPv6 without further headers, from its own address to one
+// that is not IsNever() (policy.h).
 // The program behind the filter would connect 127.0.0.1 to the host's own sockets: it assumes a
 // friendly guest. The guest is hostile.
 bool MayLeave(Frame frame);
 
 // False for a TCP segment without any flag, which passt of Debian 12 sends now and then. No stack
 // takes one, but the guest's connection tracker counts it as invalid, does not translate its
-// address, and then the guest resets the connection of a container.
+// address, and then the guest resets the connection of a container. Of IPv6, TCP, UDP, answers to
+// echo and errors alone: neighbours.h has the rest.
 bool MayArrive(Frame frame);
 
 // An ARP request for the gateway, as the guest would send it, and whether a frame is the answer.

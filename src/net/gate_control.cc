@@ -20,6 +20,7 @@ constexpr std::chrono::milliseconds kLongestPoll{60'000};
 
 Status GateControl::Apply(std::string_view text) {
   PYRO_ASSIGN_OR_RETURN(GateOrders orders, ParseGateOrders(text));
+  egress_.SetIpv6(orders.ipv6);
   egress_.SetServed(std::move(orders.served));
   egress_.SetPolicy(std::move(orders.policy), std::move(orders.local),
                     std::chrono::steady_clock::now());

@@ -4,7 +4,7 @@
 
 namespace pyro::net {
 
-void NameTable::Remember(const std::string& name, Ipv4 address, std::chrono::seconds ttl,
+void NameTable::Remember(const std::string& name, const Address& address, std::chrono::seconds ttl,
                          SteadyTime now) {
   const SteadyTime until = now + std::clamp<std::chrono::seconds>(ttl, kLeast, kMost);
   if (const auto found = by_address_.find(address); found != by_address_.end()) {
@@ -24,7 +24,7 @@ void NameTable::Remember(const std::string& name, Ipv4 address, std::chrono::sec
   ++size_;
 }
 
-const std::vector<std::string>& NameTable::NamesOf(Ipv4 address, SteadyTime now) {
+const std::vector<std::string>& NameTable::NamesOf(const Address& address, SteadyTime now) {
   static const std::vector<std::string> kNoNames;
   const auto found = by_address_.find(address);
   if (found == by_address_.end()) return kNoNames;
@@ -41,10 +41,10 @@ const std::vector<std::string>& NameTable::NamesOf(Ipv4 address, SteadyTime now)
 }
 
 void NameTable::RemoveEnded(SteadyTime now) {
-  std::vector<Ipv4> addresses;
+  std::vector<Address> addresses;
   addresses.reserve(by_address_.size());
   for (const auto& [address, names] : by_address_) addresses.push_back(address);
-  for (const Ipv4 address : addresses) static_cast<void>(NamesOf(address, now));
+  for (const Address& address : addresses) static_cast<void>(NamesOf(address, now));
 }
 
 void NameTable::RemoveFirst() {

@@ -22,10 +22,11 @@ class NameTable {
   static constexpr std::size_t kMaxEntries = 4096;
 
   // Of more than kMaxEntries, those go that end first.
-  void Remember(const std::string& name, Ipv4 address, std::chrono::seconds ttl, SteadyTime now);
+  void Remember(const std::string& name, const Address& address, std::chrono::seconds ttl,
+                SteadyTime now);
 
   // In no order; valid until the next call of Remember().
-  const std::vector<std::string>& NamesOf(Ipv4 address, SteadyTime now);
+  const std::vector<std::string>& NamesOf(const Address& address, SteadyTime now);
 
   std::size_t size() const { return size_; }
 
@@ -37,7 +38,7 @@ class NameTable {
   void RemoveEnded(SteadyTime now);
   void RemoveFirst();
 
-  std::unordered_map<Ipv4, Names> by_address_;
+  std::unordered_map<Address, Names, AddressHash> by_address_;
   std::size_t size_ = 0;
 };
 

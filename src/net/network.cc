@@ -1,12 +1,9 @@
 #include "net/network.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <bit>
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -17,9 +14,11 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "net/addresses.h"
+#include "net/bytes.h"
 #include "net/control.h"
 #include "net/frame_end.h"
 #include "net/frames.h"
+#include "net/neighbours.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/wait_for.h"
@@ -30,6 +29,8 @@ namespace {
 constexpr char kGateInside[] = "/pyro-net";
 constexpr std::size_t kMaxSaid = 16 * 1024;
 constexpr std::uint64_t kGateFilesBytes = 1024 * 1024;
+// Behind its answer over IPv4, that over IPv6 is late or does not come.
+constexpr std::chrono::milliseconds kIpv6Limit{300};
 
 // Locally administered, in the range that QEMU uses, the same for the same guest.
 Mac MacFor(std::string_view identity) {
@@ -43,13 +44,15 @@ Mac MacFor(std::string_view identity) {
           static_cast<std::uint8_t>(hash)};
 }
 
-GuestNetwork NetworkFor(const Mac& mac) {
+GuestNetwork NetworkFor(const Mac& mac, bool ipv6) {
   return {.mac = fmt::format("{:02x}", fmt::join(mac, ":")),
           .address = kGuestText,
           .prefix = kPrefix,
           .gateway = kGatewayText,
           .resolver = kResolverText,
-          .mtu = kMtu};
+          .mtu = kMtu,
+          .address6 = ipv6 ? kGuest6Text : "",
+          .gateway6 = ipv6 ? kGateway6Text : ""};
 }
 
 // The real place of the resolvers' addresses; /etc/resolv.conf is often a link out of /etc.
@@ -124,24 +127,39 @@ Result<Passt> StartPasstProcess(const NetworkOptions& options, const GuestNetwor
 }
 
 // Asks for the gateway as the guest would, and waits for its answer: then the whole network is
-// known to work.
-Status AwaitGateway(int socket, vmm::FrameForm form, const Mac& mac, Deadline deadline) {
-  const std::string request = GatewayRequest(mac);
+// known to work. With `ipv6` it is asked over that, too; false: it has not answered there.
+Result<bool> AwaitGateway(int socket, vmm::FrameForm form, const Mac& mac, bool ipv6,
+                          Deadline deadline) {
   FrameEnd card(socket, form);
   SocketState state = SocketState::kOpen;
-  AppendFrame(card.output(),
-              Frame(reinterpret_cast<const std::uint8_t*>(request.data()), request.size()));
+  const std::string request = GatewayRequest(mac);
+  AppendFrame(card.output(), AsBytes(request));
+  if (ipv6) {
+    const std::string request6 = GatewayRequest6(mac);
+    AppendFrame(card.output(), AsBytes(request6));
+  }
   PYRO_RETURN_IF_ERROR(card.Flush(state));
   // No frame for the guest can come before the guest has sent one.
   FrameReader reader;
+  bool answered = false;
+  bool answered6 = false;
   while (true) {
     PYRO_ASSIGN_OR_RETURN(const std::optional<Frame> frame, reader.Next());
-    if (frame && IsGatewayReply(*frame)) return OkStatus();
-    if (frame) continue;
+    if (frame) {
+      if (IsGatewayReply(*frame) && !answered) {
+        answered = true;
+        const Deadline late = Deadline::After(kIpv6Limit);
+        if (late.at() < deadline.at()) deadline = late;
+      }
+      answered6 = answered6 || IsGatewayReply6(*frame);
+      if (answered && answered6 == ipv6) return answered6;
+      continue;
+    }
     if (state == SocketState::kClosed) {
       return MakeError(ErrorCode::kUnavailable, "the network's back end has ended");
     }
     if (sys::WaitFor(socket, POLLIN, deadline) == sys::Waited::kTimedOut) {
+      if (answered) return false;
       return MakeError(ErrorCode::kTimedOut, "the network's back end did not answer in time");
     }
     PYRO_ASSIGN_OR_RETURN(const std::string_view bytes, card.Read(state));
@@ -153,17 +171,14 @@ Result<sys::SocketPair> MakeCard(vmm::FrameForm form) {
   return form == vmm::FrameForm::kStream ? sys::MakeSocketPair() : sys::MakePacketPair();
 }
 
-Status SendOrders(int control, const Policy& policy, const std::vector<ServedHost>& served) {
-  const std::string orders =
-      FormatGateOrders({.policy = policy, .local = NetworksOfHost(), .served = served});
+Status SendOrders(int control, const Policy& policy, const std::vector<ServedHost>& served,
+                  bool ipv6) {
+  const std::string orders = FormatGateOrders(
+      {.policy = policy, .local = NetworksOfHost(), .served = served, .ipv6 = ipv6});
   if (::send(control, orders.data(), orders.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     return sys::ErrnoError(errno, "send the network policy");
   }
   return OkStatus();
-}
-
-Ipv4 AddressOf(const sockaddr* address) {
-  return ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr);
 }
 
 }  // namespace
@@ -172,57 +187,38 @@ std::string_view NetworkBackendName(NetworkBackend backend) {
   return backend == NetworkBackend::kPasst ? "passt" : "slirp";
 }
 
-LocalNetworks NetworksOfHost() {
-  ifaddrs* first = nullptr;
-  if (::getifaddrs(&first) != 0) return {};
-  std::vector<AddressRange> ranges;
-  for (const ifaddrs* one = first; one != nullptr; one = one->ifa_next) {
-    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
-    const Ipv4 address = AddressOf(one->ifa_addr);
-    const int bits = one->ifa_netmask == nullptr ? 32 : std::popcount(AddressOf(one->ifa_netmask));
-    if (bits > 0 && bits < 32) {
-      ranges.push_back({.network = address & ~(~Ipv4{0} >> bits), .bits = bits});
-    }
-    ranges.push_back({.network = address, .bits = 32});
-  }
-  ::freeifaddrs(first);
-  return LocalNetworks(std::move(ranges));
-}
-
 std::vector<std::string> PasstArguments(const std::string& passt, const GuestNetwork& guest,
                                         int socket) {
-  return {passt,
-          "--foreground",
-          "--quiet",
-          "--stderr",
-          "--ipv4-only",
-          "--fd",
-          fmt::format("{}", socket),
-          "--address",
-          guest.address,
-          "--netmask",
-          fmt::format("{}", guest.prefix),
-          "--gateway",
-          guest.gateway,
-          "--mac-addr",
-          kGatewayMacText,
-          "--dns-forward",
-          guest.resolver,
-          "--no-map-gw",
-          "--no-dhcp",
-          "--tcp-ports",
-          "none",
-          "--udp-ports",
-          "none"};
+  std::vector<std::string> words = {passt,           "--foreground",
+                                    "--quiet",       "--stderr",
+                                    "--fd",          fmt::format("{}", socket),
+                                    "--address",     guest.address,
+                                    "--netmask",     fmt::format("{}", guest.prefix),
+                                    "--gateway",     guest.gateway,
+                                    "--mac-addr",    kGatewayMacText,
+                                    "--dns-forward", guest.resolver,
+                                    "--no-map-gw",   "--no-dhcp",
+                                    "--tcp-ports",   "none",
+                                    "--udp-ports",   "none"};
+  if (guest.address6.empty()) {
+    words.emplace_back("--ipv4-only");
+  } else {
+    for (const std::string& word :
+         {std::string("--address"), guest.address6, std::string("--gateway"), guest.gateway6,
+          std::string("--no-dhcpv6"), std::string("--no-ra")}) {
+      words.push_back(word);
+    }
+  }
+  return words;
 }
 
-Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline deadline) {
+Result<Network> Network::StartPasst(const NetworkOptions& options, bool ipv6, Deadline deadline) {
   const Mac mac = MacFor(options.identity);
-  GuestNetwork guest = NetworkFor(mac);
+  GuestNetwork guest = NetworkFor(mac, ipv6);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair outer, sys::MakeSocketPair());
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, sys::MakePacketPair());
-  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy, options.served));
+  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy, options.served, ipv6));
   PYRO_ASSIGN_OR_RETURN(Passt passt, StartPasstProcess(options, guest, std::move(outer.second)));
   std::vector<sys::UniqueFd> pass;
   pass.push_back(std::move(control.second));
@@ -230,21 +226,32 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, Deadline dead
   pass.push_back(std::move(outer.first));
   PYRO_ASSIGN_OR_RETURN(jail::JailedProcess gate, StartGate(options, "relay", std::move(pass),
                                                             jail::JailNetwork::kNone, deadline));
-  if (Status answered = AwaitGateway(inner.first.get(), options.form, mac, deadline); !answered) {
-    Error error = std::move(answered).error();
+  const Result<bool> answered = AwaitGateway(inner.first.get(), options.form, mac, ipv6, deadline);
+  if (!answered) {
+    Error error = answered.error();
     static_cast<void>(passt.process.Wait(Deadline::After(std::chrono::milliseconds(200))));
     if (const std::string said = passt.Said(); !said.empty()) error.message += ": " + said;
     return error;
   }
-  return Network(std::move(guest), NetworkBackend::kPasst, std::move(inner.first),
-                 std::move(control.first), std::move(gate), std::move(passt.process));
+  Network network(std::move(guest), NetworkBackend::kPasst, std::move(inner.first),
+                  std::move(control.first), std::move(gate), std::move(passt.process));
+  if (*answered != ipv6) PYRO_RETURN_IF_ERROR(network.TakeIpv6Away(options));
+  return network;
 }
 
-Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline deadline) {
+// The back end has not answered over it.
+Status Network::TakeIpv6Away(const NetworkOptions& options) {
+  guest_.address6.clear();
+  guest_.gateway6.clear();
+  ipv6_reason_ = "the back end of the network does not answer over IPv6";
+  return SendOrders(control_.get(), options.policy, options.served, false);
+}
+
+Result<Network> Network::StartSlirp(const NetworkOptions& options, bool ipv6, Deadline deadline) {
   const Mac mac = MacFor(options.identity);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, sys::MakePacketPair());
-  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy, options.served));
+  PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy, options.served, ipv6));
   std::vector<sys::UniqueFd> pass;
   pass.push_back(std::move(control.second));
   pass.push_back(std::move(inner.second));
@@ -253,18 +260,21 @@ Result<Network> Network::StartSlirp(const NetworkOptions& options, Deadline dead
       StartGate(options, "slirp", std::move(pass),
                 options.isolated ? jail::JailNetwork::kNone : jail::JailNetwork::kAllowHostNetwork,
                 deadline));
-  if (Status answered = AwaitGateway(inner.first.get(), options.form, mac, deadline); !answered) {
-    Error error = std::move(answered).error();
+  const Result<bool> answered = AwaitGateway(inner.first.get(), options.form, mac, ipv6, deadline);
+  if (!answered) {
+    Error error = answered.error();
     const std::string said(TrimSpace(gate.Diagnostics()));
     if (!said.empty()) error.message += ": " + PrintableLines(said);
     return error;
   }
-  return Network(NetworkFor(mac), NetworkBackend::kSlirp, std::move(inner.first),
-                 std::move(control.first), std::move(gate), std::nullopt);
+  Network network(NetworkFor(mac, ipv6), NetworkBackend::kSlirp, std::move(inner.first),
+                  std::move(control.first), std::move(gate), std::nullopt);
+  if (*answered != ipv6) PYRO_RETURN_IF_ERROR(network.TakeIpv6Away(options));
+  return network;
 }
 
 Status Network::SetPolicy(const Policy& policy) {
-  return SendOrders(control_.get(), policy, served_);
+  return SendOrders(control_.get(), policy, served_, !guest_.address6.empty());
 }
 
 Result<std::optional<Denial>> Network::ReadDenial() {
@@ -278,18 +288,22 @@ Result<std::optional<Denial>> Network::ReadDenial() {
 }
 
 Result<Network> Network::Start(const NetworkOptions& options, Deadline deadline) {
-  PYRO_ASSIGN_OR_RETURN(Network network, StartAny(options, deadline));
+  HostIpv6 host = Ipv6OfHost();
+  if (options.isolated)
+    host = {.leads_outside = false, .why_not = "it reaches served hosts alone", .on_link = {}};
+  PYRO_ASSIGN_OR_RETURN(Network network, StartAny(options, host.leads_outside, deadline));
   network.served_ = options.served;
+  if (!host.leads_outside) network.ipv6_reason_ = std::move(host.why_not);
   return network;
 }
 
-Result<Network> Network::StartAny(const NetworkOptions& options, Deadline deadline) {
+Result<Network> Network::StartAny(const NetworkOptions& options, bool ipv6, Deadline deadline) {
   if (options.isolated || options.only == NetworkBackend::kSlirp) {
-    return StartSlirp(options, deadline);
+    return StartSlirp(options, ipv6, deadline);
   }
-  Result<Network> passt = StartPasst(options, deadline);
+  Result<Network> passt = StartPasst(options, ipv6, deadline);
   if (passt || options.only == NetworkBackend::kPasst) return passt;
-  Result<Network> slirp = StartSlirp(options, deadline);
+  Result<Network> slirp = StartSlirp(options, ipv6, deadline);
   if (slirp) {
     slirp->fallback_reason_ = passt.error().message;
     return slirp;

@@ -2,7 +2,8 @@
 // resolver, and no way in. The guest reaches what its policy allows (policy.h).
 //
 // The machine talks to pyro-net, which refuses frames that the guest may not send. Behind it is
-// passt or, if passt does not start, libslirp within pyro-net itself. IPv4 only.
+// passt or, if passt does not start, libslirp within pyro-net itself. IPv4, and IPv6 where it leads
+// outside from this host (host_networks.h).
 
 #pragma once
 
@@ -16,6 +17,7 @@
 #include "jail/jail.h"
 #include "net/control.h"
 #include "net/denials.h"
+#include "net/host_networks.h"
 #include "net/policy.h"
 #include "pyro/result.h"
 #include "sys/child_process.h"
@@ -36,6 +38,9 @@ struct GuestNetwork {
   std::string gateway;
   std::string resolver;
   int mtu = 0;
+  // Of IPv6; both are empty where the guest has none.
+  std::string address6;
+  std::string gateway6;
 };
 
 struct NetworkOptions {
@@ -70,6 +75,8 @@ class Network {
 
   const GuestNetwork& guest() const { return guest_; }
   NetworkBackend backend() const { return backend_; }
+  // Why the guest has no IPv6, for people; empty if it has.
+  const std::string& ipv6_reason() const { return ipv6_reason_; }
   // The reason if passt was not used; otherwise empty.
   const std::string& fallback_reason() const { return fallback_reason_; }
 
@@ -99,11 +106,14 @@ class Network {
         gate_(std::move(gate)),
         passt_(std::move(passt)) {}
 
-  static Result<Network> StartAny(const NetworkOptions& options, Deadline deadline);
-  static Result<Network> StartPasst(const NetworkOptions& options, Deadline deadline);
-  static Result<Network> StartSlirp(const NetworkOptions& options, Deadline deadline);
+  static Result<Network> StartAny(const NetworkOptions& options, bool ipv6, Deadline deadline);
+  static Result<Network> StartPasst(const NetworkOptions& options, bool ipv6, Deadline deadline);
+  static Result<Network> StartSlirp(const NetworkOptions& options, bool ipv6, Deadline deadline);
+
+  Status TakeIpv6Away(const NetworkOptions& options);
 
   GuestNetwork guest_;
+  std::string ipv6_reason_;
   std::vector<ServedHost> served_;
   NetworkBackend backend_;
   std::string fallback_reason_;
@@ -112,9 +122,6 @@ class Network {
   jail::JailedProcess gate_;
   std::optional<sys::ChildProcess> passt_;
 };
-
-// The networks of this host's interfaces, and its own addresses, as they are now.
-LocalNetworks NetworksOfHost();
 
 // argv of passt for a guest network, pure; `socket` is a descriptor number.
 std::vector<std::string> PasstArguments(const std::string& passt, const GuestNetwork& guest,

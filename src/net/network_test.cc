@@ -93,12 +93,12 @@ class NetworkTest : public testing::TestWithParam<Kind> {
   }
 
   // What the guest reads of the resolver's answer.
-  std::vector<Ipv4> Resolve(std::string_view name) {
+  std::vector<Address> Resolve(std::string_view name) {
     Send(AskFrame(name));
     const auto packet = Parsed(Receive(17));
     const auto answer = packet ? ParseDnsAnswer(packet->data) : std::nullopt;
     EXPECT_TRUE(answer.has_value()) << name;
-    return answer ? answer->addresses : std::vector<Ipv4>();
+    return answer ? answer->addresses : std::vector<Address>();
   }
 
   // The flags of the answer to a SYN; -1: there is none.
@@ -158,28 +158,40 @@ class NetworkTest : public testing::TestWithParam<Kind> {
     ASSERT_EQ(end_->pending(), 0u);
   }
 
-  // The next IPv4 packet of that protocol, without its Ethernet header; empty at the deadline or
-  // end of stream.
-  std::string Receive(std::uint8_t protocol, Deadline deadline = Soon()) {
+  // The next frame; empty at the deadline or the end of the stream.
+  std::string NextFrame(Deadline deadline) {
     while (true) {
       auto frame = reader_.Next();
       if (!frame) return {};
-      if (*frame) {
-        const std::string text((*frame)->begin(), (*frame)->end());
-        if (text.size() >= 34 && text[12] == 8 && text[13] == 0 &&
-            static_cast<std::uint8_t>(text[23]) == protocol) {
-          // libslirp 4.8 fills short frames up to Ethernet's least length.
-          const auto length =
-              static_cast<std::uint8_t>(text[16]) * 256u + static_cast<std::uint8_t>(text[17]);
-          return text.substr(14, length);
-        }
-        continue;
-      }
+      if (*frame) return std::string((*frame)->begin(), (*frame)->end());
       pollfd entry = {.fd = card_.get(), .events = POLLIN, .revents = 0};
       if (::poll(&entry, 1, deadline.PollTimeout()) <= 0) return {};
       const auto bytes = end_->Read(state_);
       if (!bytes || state_ == SocketState::kClosed) return {};
       reader_.Feed(*bytes);
+    }
+  }
+
+  // The next IPv4 packet of that protocol, without its Ethernet header; empty: none comes.
+  std::string Receive(std::uint8_t protocol, Deadline deadline = Soon()) {
+    while (true) {
+      const std::string text = NextFrame(deadline);
+      if (text.empty()) return {};
+      if (text.size() < 34 || text[12] != 8 || text[13] != 0) continue;
+      if (static_cast<std::uint8_t>(text[23]) != protocol) continue;
+      // libslirp 4.8 fills short frames up to Ethernet's least length.
+      return text.substr(14, Get16(AsBytes(text), 16));
+    }
+  }
+
+  // The next packet of IPv6 that answers with this protocol; nullopt: none comes.
+  std::optional<Packet> Answer6(const std::string& sent, std::uint8_t protocol) {
+    Send(sent);
+    while (true) {
+      frame_ = NextFrame(Soon());
+      if (frame_.empty()) return std::nullopt;
+      const auto packet = ParsePacket(AsBytes(frame_));
+      if (packet && !packet->source.IsV4() && packet->protocol == protocol) return packet;
     }
   }
 
@@ -276,7 +288,7 @@ TEST_P(NetworkTest, TheHostAndItsLanAreRefusedUnlessTheirAddressIsAllowed) {
 TEST_P(NetworkTest, AnAllowedNameIsReachedAndNoOther) {
   Start("allow allowed.example:80");
   EXPECT_EQ(Knock(Outside::kServer, 80), kTcpRst | kTcpAck) << "before its name was asked";
-  EXPECT_EQ(Resolve("allowed.example"), std::vector<Ipv4>{Outside::kServer});
+  EXPECT_EQ(Resolve("allowed.example"), std::vector<Address>{Outside::kServer});
   const std::string request = RequestFor("allowed.example");
   EXPECT_EQ(Say(Outside::kServer, 80, request), request);
   EXPECT_EQ(Knock(Outside::kServer, Outside::kPort), kTcpRst | kTcpAck) << "another port";
@@ -299,7 +311,7 @@ TEST_P(NetworkTest, AnotherNameInTheConnectionThanWasAskedIsRefused) {
 
 TEST_P(NetworkTest, ANameThatMovesToTheHostOrItsLanIsRefused) {
   Start("allow *.example");
-  EXPECT_EQ(Resolve("moving.example"), std::vector<Ipv4>{Outside::kServer});
+  EXPECT_EQ(Resolve("moving.example"), std::vector<Address>{Outside::kServer});
   EXPECT_TRUE(Resolve("moving.example").empty());
   EXPECT_TRUE(Resolve("lan.example").empty());
   EXPECT_TRUE(Resolve("loop.example").empty());
@@ -321,7 +333,7 @@ TEST_P(NetworkTest, OtherWaysOutAreRefused) {
   }
   EXPECT_EQ(Knock(Outside::kServer, 53), kTcpRst | kTcpAck);
   EXPECT_EQ(Knock(kResolver, 53), kTcpRst | kTcpAck);
-  Send(MakeIpv4(kFromGuest, 41, kGuest, Outside::kServer, std::string(40, '\x60')));
+  Send(MakeIp(kFromGuest, 41, kGuest, Outside::kServer, std::string(40, '\x60')));
   EXPECT_EQ(Receive(1).substr(20, 2), Big(0x030d, 2)) << "IPv6 in IPv4";
 }
 
@@ -362,6 +374,29 @@ TEST_P(NetworkTest, ProcessesAreNotRootAndEndWithTheCard) {
     pollfd entry = {.fd = fd, .events = POLLIN, .revents = 0};
     EXPECT_EQ(::poll(&entry, 1, Soon().PollTimeout()), 1);
   }
+}
+
+TEST_P(NetworkTest, Ipv6LeadsOutsideWhereItDoesFromTheHost) {
+  EXPECT_EQ(network_->guest().address6, "");
+  EXPECT_EQ(network_->ipv6_reason(), "this host has no default route of IPv6");
+  ASSERT_TRUE(outside_->AddIpv6().ok());
+  Start("");
+  EXPECT_EQ(network_->guest().address6, kGuest6Text);
+  EXPECT_EQ(network_->ipv6_reason(), "");
+  const auto flags = [&](const Address& address) {
+    const std::string syn = TcpFrame(
+        kFromGuest,
+        {.ends = {kGuest6, ++port_, address, Outside::kPort}, .sequence = 1, .flags = kTcpSyn}, "");
+    const auto packet = Answer6(syn, kTcp);
+    return packet ? packet->flags & (kTcpSyn | kTcpRst | kTcpAck) : -1;
+  };
+  EXPECT_EQ(flags(Outside::kServer6), kTcpSyn | kTcpAck);
+  EXPECT_EQ(flags(Outside::kUs6), kTcpRst | kTcpAck);
+  EXPECT_EQ(Denied(), "local [2001:db8:64::1]:8080 (tcp)\n");
+  const auto udp =
+      Answer6(MakeUdp(kFromGuest, {kGuest6, 40000, Outside::kServer6, 53}, "hello"), kUdp);
+  ASSERT_TRUE(udp.has_value());
+  EXPECT_EQ(std::string(udp->data.begin(), udp->data.end()), "answer:hello");
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, NetworkTest,

@@ -1,5 +1,7 @@
 #include "net/policy.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 
@@ -13,7 +15,9 @@ namespace {
 
 constexpr std::size_t kMaxLabelBytes = 63;
 constexpr char kRuleHint[] =
-    "use a name, *.NAME, an IPv4 address, ADDRESS/BITS or *, and :PORT behind it if you like";
+    "use a name, *.NAME, an address, ADDRESS/BITS or *, and :PORT behind it if you like; an IPv6 "
+    "address with a port is [ADDRESS]:PORT";
+constexpr std::size_t kMaxAddressBytes = 45;
 
 Error BadRule(std::string_view text, std::string_view why) {
   return MakeError(ErrorCode::kInvalidArgument, fmt::format("'{}' {}", Printable(text), why),
@@ -35,7 +39,7 @@ std::optional<int> ParseSmall(std::string_view text, int max) {
   return value <= max ? std::optional<int>(value) : std::nullopt;
 }
 
-std::optional<Ipv4> ParseAddress(std::string_view text) {
+std::optional<Ipv4> ParseIpv4(std::string_view text) {
   const auto parts = Split(text, '.');
   if (parts.size() != 4) return std::nullopt;
   Ipv4 address = 0;
@@ -52,8 +56,22 @@ bool LooksLikeAddress(std::string_view text) {
   return text.find_first_not_of("0123456789./") == std::string_view::npos;
 }
 
-std::string WithPort(std::string text, std::uint16_t port) {
-  if (port != 0) text += fmt::format(":{}", port);
+std::optional<Address> ParseIpv6(std::string_view text) {
+  std::array<std::uint8_t, 16> bytes;
+  if (text.size() > kMaxAddressBytes ||
+      ::inet_pton(AF_INET6, std::string(text).c_str(), bytes.data()) != 1) {
+    return std::nullopt;
+  }
+  return Address::FromBytes(bytes);
+}
+
+bool HasColons(std::string_view text, int least) {
+  return std::count(text.begin(), text.end(), ':') >= least;
+}
+
+std::string FormatRange(const AddressRange& range) {
+  std::string text = FormatAddress(range.network);
+  if (!range.IsOne()) text += fmt::format("/{}", range.bits);
   return text;
 }
 
@@ -67,7 +85,8 @@ constexpr struct {
     {Reason::kLocal, "local",
      "it is an address of this host, its LAN or a private network, and no rule has that address"},
     {Reason::kNever, "never",
-     "loopback, link-local, multicast and reserved addresses are never reached"},
+     "loopback, link-local, multicast and reserved addresses, and IPv4 ones within IPv6, are never "
+     "reached"},
     {Reason::kNameUnknown, "name_unknown", "no allowed name led to this address"},
     {Reason::kOtherName, "other_name", "the connection names another host than led to its address"},
     {Reason::kQuic, "quic", "QUIC hides its name, so that a rule with the address must allow it"},
@@ -100,31 +119,72 @@ constexpr struct {
      "this host does not trust the server's certificate, or may not reach its address"},
 };
 
+constexpr AddressRange kUniqueLocal{Address(0xfc00000000000000, 0), 7};
 constexpr AddressRange kPrivate[] = {
-    {0x0a000000, 8}, {0xac100000, 12}, {0xc0a80000, 16}, {0x64400000, 10}};
+    {0x0a000000, 8}, {0xac100000, 12}, {0xc0a80000, 16}, {0x64400000, 10}, kUniqueLocal};
 
 constexpr AddressRange kNeverReached[] = {
-    {0x00000000, 8}, {0x7f000000, 8}, {0xa9fe0000, 16}, {0xe0000000, 3}, {kNetwork, kPrefix}};
+    {0x00000000, 8},
+    {0x7f000000, 8},
+    {0xa9fe0000, 16},
+    {0xe0000000, 3},
+    {kNetwork, kPrefix},
+    {Address(kNetwork6, 0), kPrefix6},
+    {Address(0x2001000000000000, 0), 32},                    // Teredo.
+    {Address(0x2002000000000000, 0), 16},                    // 6to4.
+    {Address(0xfd000ec200000000, 0), 32},                    // Services of Amazon's hosts.
+    {Address(0xfd2000ce00000000, 0x0254), 128},              // Metadata of Google's.
+    {Address(0xfd0000c100000000, 0x00000000a9fea9fe), 128},  // Of Oracle's.
+};
 
 }  // namespace
 
+std::optional<Address> ParseAddress(std::string_view text) {
+  if (!HasColons(text, 1)) {
+    const auto v4 = ParseIpv4(text);
+    return v4 ? std::optional<Address>(*v4) : std::nullopt;
+  }
+  const auto v6 = ParseIpv6(text);
+  return v6 && !v6->IsV4() && !v6->none() ? v6 : std::nullopt;
+}
+
 Result<AddressRange> ParseAddressRange(std::string_view text) {
   const std::size_t slash = text.find('/');
-  const auto address = ParseAddress(text.substr(0, slash));
-  if (!address) return BadRule(text, "is no IPv4 address");
-  AddressRange range{*address, 32};
+  const std::string_view host = text.substr(0, slash);
+  const auto address = ParseAddress(host);
+  if (!address) {
+    const auto v6 = ParseIpv6(host);
+    return BadRule(text, v6 && v6->IsV4() ? "is an IPv4 address within IPv6: write the IPv4 address"
+                                          : "is no IP address");
+  }
+  const int all = address->IsV4() ? 32 : 128;
+  AddressRange range{*address, all};
   if (slash == std::string_view::npos) return range;
-  const auto bits = ParseSmall(text.substr(slash + 1), 32);
-  if (!bits || *bits == 0) return BadRule(text, "needs 1 to 32 bits behind the slash");
+  const auto bits = ParseSmall(text.substr(slash + 1), all);
+  if (!bits || *bits == 0) {
+    return BadRule(text, fmt::format("needs 1 to {} bits behind the slash", all));
+  }
   range.bits = *bits;
-  const Ipv4 mask = range.bits == 32 ? ~Ipv4{0} : ~(~Ipv4{0} >> range.bits);
-  if ((range.network & ~mask) != 0) return BadRule(text, "has bits beyond its prefix");
+  if (address->First(128 - all + *bits) != *address) {
+    return BadRule(text, "has bits beyond its prefix");
+  }
   return range;
 }
 
-std::string FormatAddress(Ipv4 address) {
-  return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 0xff, address >> 8 & 0xff,
-                     address & 0xff);
+std::string FormatAddress(const Address& address) {
+  if (address.IsV4()) {
+    const Ipv4 v4 = address.v4();
+    return fmt::format("{}.{}.{}.{}", v4 >> 24, v4 >> 16 & 0xff, v4 >> 8 & 0xff, v4 & 0xff);
+  }
+  std::array<std::uint8_t, 16> bytes;
+  for (int i = 0; i < 8; ++i) {
+    const int shift = 56 - 8 * i;
+    bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(address.high() >> shift);
+    bytes[static_cast<std::size_t>(i) + 8] = static_cast<std::uint8_t>(address.low() >> shift);
+  }
+  char text[INET6_ADDRSTRLEN] = {};
+  ::inet_ntop(AF_INET6, bytes.data(), text, sizeof text);
+  return text;
 }
 
 std::optional<std::string> CanonicalName(std::string_view name) {
@@ -162,14 +222,28 @@ Result<Rule> ParseRule(bool allow, std::string_view text) {
   Rule rule;
   rule.allow = allow;
   std::string_view host = text;
-  if (const std::size_t colon = host.find(':'); colon != std::string_view::npos) {
-    if (host.find(':', colon + 1) != std::string_view::npos) {
-      return BadRule(text, "is an IPv6 address, and guests have none");
+  const bool bracketed = host.starts_with('[');
+  const bool v6 = bracketed || HasColons(host, 2);
+  std::size_t colon = v6 ? std::string_view::npos : host.find(':');
+  if (bracketed) {
+    const std::size_t end = host.find(']');
+    if (end == std::string_view::npos || (end + 1 < host.size() && host[end + 1] != ':')) {
+      return BadRule(text, "is no IPv6 address in brackets");
     }
+    if (end + 1 < host.size()) colon = end + 1;
+  }
+  if (colon != std::string_view::npos) {
     const auto port = ParseSmall(host.substr(colon + 1), 65535);
     if (!port || *port == 0) return BadRule(text, "needs a port from 1 to 65535 behind the colon");
     rule.port = static_cast<std::uint16_t>(*port);
     host = host.substr(0, colon);
+  }
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (v6) {
+    rule.kind = Rule::Kind::kRange;
+    PYRO_ASSIGN_OR_RETURN(rule.range, ParseAddressRange(host));
+    if (rule.range.network.IsV4()) return BadRule(text, "has no IPv6 address in its brackets");
+    return rule;
   }
   if (host == "*") {
     rule.kind = Rule::Kind::kAll;
@@ -201,9 +275,7 @@ std::string FormatRule(const Rule& rule) {
     case Rule::Kind::kRange:
       break;
   }
-  std::string text = FormatAddress(rule.range.network);
-  if (rule.range.bits != 32) text += fmt::format("/{}", rule.range.bits);
-  return WithPort(std::move(text), rule.port);
+  return WithPort(FormatRange(rule.range), rule.port);
 }
 
 std::string_view Name(Reason reason) {
@@ -313,7 +385,7 @@ Reason Policy::AskName(std::string_view name, std::uint16_t port) const {
   return reason;
 }
 
-Reason Policy::AskAddress(Ipv4 address, std::uint16_t port, bool local) const {
+Reason Policy::AskAddress(const Address& address, std::uint16_t port, bool local) const {
   if (IsNever(address)) return Reason::kNever;
   bool allowed = open_ && !local;
   for (const Rule& rule : rules_) {
@@ -327,7 +399,7 @@ Reason Policy::AskAddress(Ipv4 address, std::uint16_t port, bool local) const {
   return local ? Reason::kLocal : Reason::kNotAllowed;
 }
 
-Reason Policy::AskAnswer(Ipv4 address, bool local) const {
+Reason Policy::AskAnswer(const Address& address, bool local) const {
   if (IsNever(address)) return Reason::kNever;
   bool allowed = !local;
   for (const Rule& rule : rules_) {
@@ -338,23 +410,36 @@ Reason Policy::AskAnswer(Ipv4 address, bool local) const {
   return allowed ? Reason::kNone : Reason::kLocal;
 }
 
-bool Policy::HasAddressRule(Ipv4 address, std::uint16_t port) const {
+bool Policy::HasAddressRule(const Address& address, std::uint16_t port) const {
   return std::any_of(rules_.begin(), rules_.end(), [&](const Rule& rule) {
     return rule.allow && rule.kind == Rule::Kind::kRange && rule.range.Has(address) &&
            rule.HasPort(port);
   });
 }
 
-bool IsNever(Ipv4 address) {
+bool IsNever(const Address& address) {
+  if (!address.IsV4() && !IsGlobal(address) && !kUniqueLocal.Has(address)) return true;
   return std::any_of(std::begin(kNeverReached), std::end(kNeverReached),
                      [&](const AddressRange& range) { return range.Has(address); });
+}
+
+bool IsGlobal(const Address& address) {
+  return AddressRange{Address(0x2000000000000000, 0), 3}.Has(address);
+}
+
+bool IsLinkLocal(const Address& address) {
+  return AddressRange{Address(0xfe80000000000000, 0), 10}.Has(address);
+}
+
+bool IsMulticast(const Address& address) {
+  return AddressRange{Address(0xff00000000000000, 0), 8}.Has(address);
 }
 
 LocalNetworks::LocalNetworks(std::vector<AddressRange> of_host) : of_host_(std::move(of_host)) {
   if (of_host_.size() > kMaxNetworks) of_host_.resize(kMaxNetworks);
 }
 
-bool LocalNetworks::Has(Ipv4 address) const {
+bool LocalNetworks::Has(const Address& address) const {
   const auto has = [&](const AddressRange& range) { return range.Has(address); };
   return std::any_of(std::begin(kPrivate), std::end(kPrivate), has) ||
          std::any_of(of_host_.begin(), of_host_.end(), has);

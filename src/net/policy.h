@@ -25,16 +25,25 @@ inline constexpr std::size_t kMaxPolicyBytes = 32 * 1024;
 inline constexpr std::size_t kMaxDnsNameBytes = 253;
 
 struct AddressRange {
-  Ipv4 network = 0;
-  int bits = 32;  // 1 to 32.
+  Address network;
+  int bits = 32;  // 1 to 32, of IPv6 to 128.
 
-  bool Has(Ipv4 address) const { return (address ^ network) >> (32 - bits) == 0; }
+  // Never one of the other version.
+  bool Has(const Address& address) const {
+    const bool v4 = network.IsV4();
+    const int all = v4 ? 96 + bits : bits;
+    return v4 == address.IsV4() && address.First(all) == network.First(all);
+  }
+  bool IsOne() const { return bits == (network.IsV4() ? 32 : 128); }
   friend bool operator==(const AddressRange&, const AddressRange&) = default;
 };
 
-// "198.51.100.7" or "198.51.100.0/24"; host bits beyond the prefix must be 0. kInvalidArgument.
+// "198.51.100.7", "198.51.100.0/24", "2001:db8::7" or "2001:db8::/32"; host bits beyond the prefix
+// must be 0. kInvalidArgument.
 Result<AddressRange> ParseAddressRange(std::string_view text);
-std::string FormatAddress(Ipv4 address);
+// nullopt: it is no address. One of IPv4 within IPv6, as ::ffff:198.51.100.7, is none.
+std::optional<Address> ParseAddress(std::string_view text);
+std::string FormatAddress(const Address& address);
 
 // In lower case, without a dot at its end. nullopt: it is no name of a host: labels of 1 to 63
 // letters, digits, '-' and '_', at most 253 bytes, and not only digits in the last one.
@@ -54,7 +63,8 @@ struct Rule {
   friend bool operator==(const Rule&, const Rule&) = default;
 };
 
-// HOST[:PORT], as "registry.example:443". kInvalidArgument; the hint says what is right.
+// HOST[:PORT], as "registry.example:443" or "[2001:db8::7]:443". kInvalidArgument; the hint says
+// what is right.
 Result<Rule> ParseRule(bool allow, std::string_view text);
 // Without "allow" or "deny".
 std::string FormatRule(const Rule& rule);
@@ -120,11 +130,11 @@ class Policy {
   Reason AskName(std::string_view name, std::uint16_t port) const;
   // A connection to an address, by rules with addresses alone; `local`: see LocalNetworks. `port`
   // is 0 for a protocol without ports. kNotAllowed: a name may still allow it.
-  Reason AskAddress(Ipv4 address, std::uint16_t port, bool local) const;
+  Reason AskAddress(const Address& address, std::uint16_t port, bool local) const;
   // An address in an answer for an allowed name.
-  Reason AskAnswer(Ipv4 address, bool local) const;
+  Reason AskAnswer(const Address& address, bool local) const;
   // A rule with an address, not "*", allows it.
-  bool HasAddressRule(Ipv4 address, std::uint16_t port) const;
+  bool HasAddressRule(const Address& address, std::uint16_t port) const;
 
   friend bool operator==(const Policy&, const Policy&) = default;
 
@@ -134,20 +144,27 @@ class Policy {
   bool denies_names_ = false;
 };
 
-// Loopback, link-local with metadata, multicast, reserved, or of the guest's own network.
-bool IsNever(Ipv4 address);
+// Loopback, link-local, metadata of clouds, multicast, reserved, or of the guest's own network. Of
+// IPv6 also those that carry one of IPv4 (mapped, NAT64, 6to4, Teredo): what they lead to cannot be
+// judged, or would be judged as another address.
+bool IsNever(const Address& address);
+
+// Of IPv6: 2000::/3, which hosts of the outside have; fe80::/10; ff00::/8.
+bool IsGlobal(const Address& address);
+bool IsLinkLocal(const Address& address);
+bool IsMulticast(const Address& address);
 
 // The addresses that are this host's or near it, at a moment.
 class LocalNetworks {
  public:
   static constexpr std::size_t kMaxNetworks = 256;
 
-  // The private networks alone.
+  // The private networks alone, of IPv6 fc00::/7.
   LocalNetworks() = default;
   // With those of the host's interfaces, of which the first kMaxNetworks count.
   explicit LocalNetworks(std::vector<AddressRange> of_host);
 
-  bool Has(Ipv4 address) const;
+  bool Has(const Address& address) const;
   const std::vector<AddressRange>& of_host() const { return of_host_; }
 
  private:

@@ -41,8 +41,8 @@ TEST(PolicyTest, WhatIsNoHostIsRefusedWithAHint) {
                                   std::string("198.51.100"),
                                   std::string("198.51.100.256"),
                                   std::string("198.51.100.07"),
-                                  std::string("::1"),
-                                  std::string("[::1]:443"),
+                                  std::string("1::2::3"),
+                                  std::string("[::1]:"),
                                   std::string("**.example"),
                                   std::string("a.*.example"),
                                   std::string("a..example"),
@@ -144,6 +144,81 @@ TEST(PolicyTest, LocalIsPrivateOrOfTheHost) {
   EXPECT_FALSE(none.Has(kOutsideAddress));
   const LocalNetworks some({{.network = 0xcb007100, .bits = 24}});
   EXPECT_TRUE(some.Has(kOutsideAddress));
+}
+
+TEST(PolicyTest, AddressesOfIpv6AreReadAndWritten) {
+  for (const auto& [text, written] : {std::pair{"2001:db8::1", "2001:db8::1"},
+                                      {"2001:DB8:0::1", "2001:db8::1"},
+                                      {"[2001:db8::1]", "2001:db8::1"},
+                                      {"[2001:db8::1]:443", "[2001:db8::1]:443"},
+                                      {"2001:db8::/32", "2001:db8::/32"},
+                                      {"[2001:db8::/32]:443", "[2001:db8::/32]:443"},
+                                      {"fd00::/8", "fd00::/8"},
+                                      {"2001:db8::/128", "2001:db8::"}}) {
+    const auto rule = ParseRule(true, text);
+    ASSERT_TRUE(rule.ok()) << text << ": " << rule.error().message;
+    EXPECT_EQ(FormatRule(*rule), written);
+    EXPECT_EQ(ParseRule(true, written).value(), *rule);
+  }
+  for (const char* const text : {"2001:db8::1:",
+                                 "2001:db8::g",
+                                 "[2001:db8::1",
+                                 "2001:db8::1]",
+                                 "[2001:db8::1]443",
+                                 "[2001:db8::1]:0",
+                                 "[2001:db8::1]:65536",
+                                 "[2001:db8::1]/64",
+                                 "2001:db8::1/32",
+                                 "2001:db8::/129",
+                                 "2001:db8::/0",
+                                 "::",
+                                 "::/0",
+                                 "::ffff:203.0.113.2",
+                                 "::ffff:0:0/96",
+                                 "[203.0.113.2]:80",
+                                 "[a.example]:80",
+                                 "[]",
+                                 "[",
+                                 "fe80::1%eth0",
+                                 "1:2:3:4:5:6:7:8:9"}) {
+    EXPECT_FALSE(ParseRule(true, text).ok()) << text;
+  }
+  EXPECT_NE(ParseRule(true, "::ffff:203.0.113.2").error().message.find("write the IPv4 address"),
+            std::string::npos);
+}
+
+TEST(PolicyTest, ARangeOfOneVersionHasNoneOfTheOther) {
+  const AddressRange all4{0x80000000, 1};
+  const AddressRange all6{Address(0, 0x0000ffff00000000), 96};
+  EXPECT_FALSE(all6.Has(Address(0x20010db800000000, 1)));
+  EXPECT_TRUE(all4.Has(kOutsideAddress));
+  EXPECT_FALSE(all4.Has(Address(0x8001000000000000, 1)));
+  const Policy rules = Rules("allow [2001:db8::/32]:443\nallow *.example");
+  EXPECT_EQ(rules.AskAddress(Address(0x20010db800000000, 9), 443, true), Reason::kNone);
+  EXPECT_EQ(rules.AskAddress(Address(0x20010db800000000, 9), 80, false), Reason::kNotAllowed);
+  EXPECT_EQ(rules.AskAddress(Address(0x20010db900000000, 9), 443, false), Reason::kNotAllowed);
+}
+
+TEST(PolicyTest, OfIpv6OnlyGlobalAndLocalAddressesExist) {
+  const LocalNetworks none;
+  for (const char* const text :
+       {"2001:db8::1", "2a00:1450::5", "2000::", "3fff:ffff::1", "2001:4860::8888"}) {
+    EXPECT_FALSE(IsNever(*ParseAddress(text))) << text;
+    EXPECT_FALSE(none.Has(*ParseAddress(text))) << text;
+  }
+  for (const char* const text : {"fd00::1", "fc12::1", "fdff:ffff::1"}) {
+    EXPECT_FALSE(IsNever(*ParseAddress(text))) << text;
+    EXPECT_TRUE(none.Has(*ParseAddress(text))) << text;
+  }
+  for (const char* const text :
+       {"::1", "::7f00:1", "64:ff9b::7f00:1", "64:ff9b:1::1", "2001::1", "2002:7f00:1::1",
+        "fe80::1", "fec0::1", "ff02::1", "4000::1", "100::1", "fd00:ec2::254", "fd20:ce::254",
+        "fd00:c1::a9fe:a9fe", "fd70:7972:6f00::2", "fd70:7972:6f00::15"}) {
+    EXPECT_TRUE(IsNever(*ParseAddress(text))) << text;
+    EXPECT_EQ(Rules(std::string("allow ") + text).AskAddress(*ParseAddress(text), 80, true),
+              Reason::kNever)
+        << text;
+  }
 }
 
 TEST(PolicyTest, EachReasonHasANameAndASentence) {

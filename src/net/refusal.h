@@ -11,7 +11,7 @@ namespace pyro::net {
 
 // The frame that answers `packet` of the frame `frame`: a RST for TCP, ICMP "administratively
 // prohibited" for the rest. nullopt where no answer may follow: a RST, ICMP that is no question, a
-// later fragment, a destination that is not one host.
+// later fragment, a destination that is not one host, another sender than the guest.
 std::optional<std::string> Refusal(Frame frame, const Packet& packet);
 
 // A RST to each side of a connection, whose segment from the guest is `packet`. The other side has

@@ -1,6 +1,5 @@
 #include "net/served_stack.h"
 
-#include <arpa/inet.h>
 #include <slirp/libslirp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,8 +18,6 @@ namespace pyro::net {
 namespace {
 
 constexpr int kBacklog = 16;
-
-in_addr InAddr(Ipv4 address) { return in_addr{.s_addr = htonl(address)}; }
 
 SlirpConfig ServedConfig() {
   SlirpConfig config = {};
@@ -109,7 +106,7 @@ void ServedStack::Learn(Frame frame) {
 void ServedStack::Input(Frame frame) {
   const auto packet = ParsePacket(frame);
   if (!packet || packet->protocol != kTcp || packet->fragment) return;
-  const Ipv4 address = packet->destination;
+  const Ipv4 address = packet->destination.v4();
   const std::uint16_t port = packet->destination_port;
   Learn(frame);
   if (!targets_.contains({address, port})) {

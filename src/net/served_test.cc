@@ -58,7 +58,7 @@ TEST_F(ServedTest, ItsNameHasAnAddressInTheGateUnderAnyRules) {
     Guest(AskFrame("api.example"));
     EXPECT_TRUE(to_outside_.empty()) << "the resolver is not asked";
     ASSERT_TRUE(Answered().has_value()) << rules;
-    EXPECT_EQ(Answered()->addresses, std::vector<Ipv4>{kApi});
+    EXPECT_EQ(Answered()->addresses, std::vector<Address>{kApi});
     Clear();
     Guest(AskFrame("api.example", kTypeAaaa));
     EXPECT_TRUE(to_outside_.empty());

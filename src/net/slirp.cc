@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
 
@@ -12,6 +11,7 @@
 #include "base/try.h"
 #include "jail/jail.h"
 #include "net/addresses.h"
+#include "net/bytes.h"
 #include "net/egress.h"
 #include "net/frame_end.h"
 #include "net/frames.h"
@@ -47,16 +47,27 @@ struct Loop : FrameSink {
   std::vector<pollfd> polls;
 };
 
-in_addr Address(Ipv4 address) { return in_addr{.s_addr = htonl(address)}; }
+in6_addr InAddr6(const Address& address) {
+  std::string bytes;
+  PutAddress(bytes, address);
+  in6_addr made;
+  std::copy(bytes.begin(), bytes.end(), made.s6_addr);
+  return made;
+}
 
-SlirpConfig Config() {
+SlirpConfig Config(bool ipv6) {
   SlirpConfig config = {};
   config.version = 4;
   config.in_enabled = true;
-  config.vnetwork = Address(kNetwork);
-  config.vnetmask = Address(kNetmask);
-  config.vhost = Address(kGateway);
-  config.vnameserver = Address(kResolver);
+  config.vnetwork = InAddr(kNetwork);
+  config.vnetmask = InAddr(kNetmask);
+  config.vhost = InAddr(kGateway);
+  config.vnameserver = InAddr(kResolver);
+  config.in6_enabled = ipv6;
+  config.vprefix_addr6 = InAddr6(Address(kNetwork6, 0));
+  config.vprefix_len = kPrefix6;
+  config.vhost6 = InAddr6(kGateway6);
+  config.vnameserver6 = InAddr6(kResolver6);
   config.if_mtu = kMtu;
   config.if_mru = kMtu;
   config.disable_host_loopback = true;
@@ -84,7 +95,7 @@ Status RunSlirp(const GateFds& fds, vmm::FrameForm form) {
   const auto deliver = [&loop](Frame frame) {
     loop.egress.FromOutside(frame, std::chrono::steady_clock::now());
   };
-  PYRO_ASSIGN_OR_RETURN(loop.outside, SlirpHost::Make(Config(), deliver));
+  PYRO_ASSIGN_OR_RETURN(loop.outside, SlirpHost::Make(Config(loop.egress.ipv6()), deliver));
   if (fds.proxy >= 0) {
     PYRO_ASSIGN_OR_RETURN(loop.served, ServedStack::Make(fds.proxy, loop.egress.served(),
                                                          jail::kJailMemory, deliver));

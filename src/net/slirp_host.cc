@@ -22,7 +22,7 @@ std::int64_t ClockNs(void*) {
       .count();
 }
 
-// Timers serve IPv6 router advertisements only, and IPv6 is off.
+// Timers serve advertisements of a router alone, which no guest gets.
 void* NewTimer(SlirpTimerCb, void*, void*) { return nullptr; }
 void FreeTimer(void*, void*) {}
 void SetTimer(void*, std::int64_t, void*) {}

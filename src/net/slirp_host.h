@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <arpa/inet.h>
 #include <poll.h>
 
 #include <cstdint>
@@ -16,6 +17,9 @@ struct Slirp;
 struct SlirpConfig;
 
 namespace pyro::net {
+
+// In libslirp's form.
+inline in_addr InAddr(Ipv4 address) { return in_addr{.s_addr = htonl(address)}; }
 
 class SlirpHost {
  public:

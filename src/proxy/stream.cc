@@ -205,7 +205,7 @@ asio::awaitable<GuestTls> AcceptTls(const asio::any_io_executor& executor, sys::
   co_return result;
 }
 
-asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectPlain(asio::ip::address_v4 address,
+asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectPlain(asio::ip::address address,
                                                               std::uint16_t port) {
   auto stream = std::make_unique<PlainStream>(co_await asio::this_coro::executor);
   stream->socket().expires_after(kConnectLimit);
@@ -216,7 +216,7 @@ asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectPlain(asio::ip::address_
   co_return std::unique_ptr<Stream>(std::move(stream));
 }
 
-asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectTls(asio::ip::address_v4 address,
+asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectTls(asio::ip::address address,
                                                             std::uint16_t port, std::string name,
                                                             asio::ssl::context& context) {
   auto connected = co_await ConnectBelow({address, port}, context);

@@ -5,7 +5,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/address_v4.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <chrono>
 #include <cstdint>
@@ -61,10 +61,10 @@ asio::awaitable<GuestTls> AcceptTls(const asio::any_io_executor& executor, sys::
                                     asio::ssl::context& context, std::string name);
 
 // Connects from this host. kUnavailable, kTimedOut.
-asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectPlain(asio::ip::address_v4 address,
+asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectPlain(asio::ip::address address,
                                                               std::uint16_t port);
 // The same with TLS. kPermissionDenied: the server's certificate is not valid for `name`.
-asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectTls(asio::ip::address_v4 address,
+asio::awaitable<Result<std::unique_ptr<Stream>>> ConnectTls(asio::ip::address address,
                                                             std::uint16_t port, std::string name,
                                                             asio::ssl::context& context);
 

@@ -23,6 +23,11 @@ namespace {
 constexpr std::size_t kMostTried = 4;
 constexpr int kMostTrusted = 4096;
 
+net::Address AddressOf(const asio::ip::address& address) {
+  if (address.is_v4()) return address.to_v4().to_uint();
+  return net::Address::FromBytes(address.to_v6().to_bytes());
+}
+
 }  // namespace
 
 class FetchedFrom : public Fetched {
@@ -82,38 +87,40 @@ Result<std::unique_ptr<Upstream>> Upstream::Make(net::Policy policy, net::LocalN
 asio::awaitable<Result<std::unique_ptr<Stream>>> Upstream::Connect(Origin origin,
                                                                    FetchOptions options) {
   asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
-  const auto [code, found] = co_await resolver.async_resolve(asio::ip::tcp::v4(), origin.name, "",
-                                                             asio::ip::resolver_base::flags(),
-                                                             asio::as_tuple(asio::use_awaitable));
+  const auto [code, found] = co_await resolver.async_resolve(
+      origin.name, "", asio::ip::resolver_base::flags(), asio::as_tuple(asio::use_awaitable));
   if (code) {
     co_return MakeError(
         ErrorCode::kNotFound,
         fmt::format("this host does not find {}: {}", origin.name, Printable(code.message(), 120)));
   }
-  Error error = MakeError(ErrorCode::kNotFound, fmt::format("{} has no IPv4 address", origin.name));
+  Error error = MakeError(ErrorCode::kNotFound, fmt::format("{} has no address", origin.name));
   std::size_t tried = 0;
   for (const auto& one : found) {
-    const asio::ip::address_v4 address = one.endpoint().address().to_v4();
-    const net::Reason reason = policy_.AskAnswer(
-        address.to_uint(), !options.local_allowed && local_.Has(address.to_uint()));
+    const asio::ip::address there = one.endpoint().address();
+    const net::Address address = AddressOf(there);
+    const net::Reason reason =
+        policy_.AskAnswer(address, !options.local_allowed && local_.Has(address));
     if (reason != net::Reason::kNone) {
       error = MakeError(
           ErrorCode::kPermissionDenied,
-          fmt::format("{} is at {}: {}", origin.name, address.to_string(), net::Sentence(reason)),
-          fmt::format("allow it by its address: --allow {}", address.to_string()));
+          fmt::format("{} is at {}: {}", origin.name, net::FormatAddress(address),
+                      net::Sentence(reason)),
+          fmt::format("allow it by its address: --allow {}", net::FormatAddress(address)));
       continue;
     }
     if (++tried > kMostTried) break;
     Result<std::unique_ptr<Stream>> stream = MakeError(ErrorCode::kInternal, "");
     if (origin.tls) {
-      stream = co_await ConnectTls(address, origin.port, origin.name, context_);
+      stream = co_await ConnectTls(there, origin.port, origin.name, context_);
     } else {
-      stream = co_await ConnectPlain(address, origin.port);
+      stream = co_await ConnectPlain(there, origin.port);
     }
     if (stream) co_return stream;
-    error = stream.error();
+    // The first address is the one that this host prefers: its failure tells the most.
+    if (tried == 1 || stream.error().code == ErrorCode::kPermissionDenied) error = stream.error();
     // Another address of the same name is no safer.
-    if (error.code == ErrorCode::kPermissionDenied) break;
+    if (stream.error().code == ErrorCode::kPermissionDenied) break;
   }
   co_return error;
 }

@@ -288,8 +288,8 @@ std::string GuestMachine::WithConsole(std::string message) const {
 std::optional<wire::GuestNetwork> GuestMachine::network() const {
   if (!network_) return std::nullopt;
   const net::GuestNetwork& guest = network_->guest();
-  return wire::GuestNetwork{guest.mac,     guest.address,  guest.prefix,
-                            guest.gateway, guest.resolver, guest.mtu};
+  return wire::GuestNetwork{guest.mac,      guest.address, guest.prefix,   guest.gateway,
+                            guest.resolver, guest.mtu,     guest.address6, guest.gateway6};
 }
 
 }  // namespace pyro::supervisor

@@ -258,7 +258,9 @@ class InstanceRow : public GuestRecord {
                                                  {"address", network->address},
                                                  {"prefix_length", network->prefix_length},
                                                  {"gateway", network->gateway},
-                                                 {"dns", network->dns}})
+                                                 {"dns", network->dns},
+                                                 {"ipv6_address", network->address6},
+                                                 {"ipv6_gateway", network->gateway6}})
                                    : "";
     state::MarkReadOnly(state::InstanceDirectory(state_dir_, id_), false);
     if (denied_.empty()) state::ForgetGuestDenied(state::InstanceDirectory(state_dir_, id_));

@@ -90,7 +90,7 @@ Status Supervisor::FromAgent(wire::Frame frame) {
 
 void Supervisor::Denied(const net::Denial& denial) {
   record_.Deny({.host = denial.name.empty() ? net::FormatAddress(denial.address) : denial.name,
-                .address = denial.address == 0 ? "" : net::FormatAddress(denial.address),
+                .address = denial.address.none() ? "" : net::FormatAddress(denial.address),
                 .port = denial.port,
                 .protocol = denial.protocol,
                 .reason = std::string(net::Name(denial.reason)),

@@ -64,6 +64,8 @@ constexpr Field kNetwork[] = {
     Row<GuestNetwork, &GuestNetwork::gateway>("gateway").To(15),
     Row<GuestNetwork, &GuestNetwork::dns>("dns").To(15),
     Row<GuestNetwork, &GuestNetwork::mtu>("mtu").From(576).To(65535),
+    Row<GuestNetwork, &GuestNetwork::address6>("address6").To(39).MayLack(),
+    Row<GuestNetwork, &GuestNetwork::gateway6>("gateway6").To(39).MayLack(),
 };
 constexpr Field kSetup[] = {
     // And `entropy`, which is bytes.

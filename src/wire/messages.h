@@ -40,6 +40,9 @@ struct GuestNetwork {
   std::string gateway;  // IPv4, dotted
   std::string dns;      // IPv4, dotted
   int mtu = 1500;       // Bytes, 576 to 65535
+  // IPv6; empty: the guest has none. Only the gateway is on its link.
+  std::string address6 = {};
+  std::string gateway6 = {};
 };
 
 // The identity of this guest. Sent once, after the agent's Hello.

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "base/time.h"
 #include "base/try.h"
 #include "engine/instance/instance_files.h"
@@ -31,6 +32,10 @@ TaskNetwork DescribeNetwork(const Context& context, const InstanceRecord& task) 
   network.network_rules = DescribeNetworkRules(task.network_rules);
   network.denied =
       DescribeDenied(state::ReadGuestDenied(state::InstanceDirectory(context.state, task.id)));
+  if (task.network_json.empty()) return network;
+  if (const auto json = ParseJson(task.network_json); json && json->is_object()) {
+    network.ipv6_address = json->value("ipv6_address", "");
+  }
   return network;
 }
 

@@ -62,8 +62,7 @@ std::string KilledLine(const KilledProcesses& killed) {
 std::string DeniedLines(const std::vector<DeniedConnection>& denied) {
   std::string text;
   for (const DeniedConnection& one : denied) {
-    text += "denied: " + one.host;
-    if (one.port != 0) text += fmt::format(":{}", one.port);
+    text += "denied: " + WithPort(one.host, one.port);
     if (!one.address.empty() && one.address != one.host) text += " at " + one.address;
     text += fmt::format(" ({}): {}", one.protocol, one.why);
     if (one.count > 1) text += fmt::format(", {} times", one.count);

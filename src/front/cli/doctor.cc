@@ -53,8 +53,8 @@ int Doctor(Engine& engine, const Context& context, const CallFlags<NoArguments>&
   Print(fmt::format("Capabilities: vm_boot={} guest_exec={} guest_network={}\n",
                     YesNo(report->capabilities.vm_boot), YesNo(report->capabilities.guest_exec),
                     YesNo(report->capabilities.guest_network)));
-  Print(fmt::format("Networking: tun={} ip_forward={}\n", YesNo(report->networking.tun),
-                    YesNo(report->networking.ip_forward)));
+  Print(fmt::format("Networking: tun={} ip_forward={} ipv6={}\n", YesNo(report->networking.tun),
+                    YesNo(report->networking.ip_forward), YesNo(report->networking.ipv6)));
   Print(fmt::format("Accelerator: {} ({})\n",
                     report->accelerator.name.empty() ? "none" : report->accelerator.name,
                     Printable(report->accelerator.reason, 400)));

@@ -20,6 +20,7 @@ void PrintRules(const TaskNetwork& network) {
 void PrintTaskNetwork(const Context&, const TaskNetwork& network, bool) {
   Print(fmt::format("Task: {}\nNetwork: {}\n", network.task_id,
                     network.network_enabled ? "yes" : "no"));
+  if (!network.ipv6_address.empty()) Print(fmt::format("IPv6: {}\n", network.ipv6_address));
   PrintRules(network);
   Print(DeniedLines(network.denied));
 }

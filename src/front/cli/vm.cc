@@ -84,6 +84,8 @@ void PrintVmNetwork(const Context&, const VmNetworkInfo& info, bool) {
   if (info.address.empty()) return;
   Print(fmt::format("Address: {}/{}\nGateway: {}\nDNS: {}\nMAC: {}\n", info.address,
                     info.prefix_length, info.gateway, info.dns, info.mac));
+  if (info.ipv6_address.empty()) return Print("IPv6: no\n");
+  Print(fmt::format("IPv6: {}\nIPv6 gateway: {}\n", info.ipv6_address, info.ipv6_gateway));
 }
 
 void PrintReaped(const Context&, const ReapedVms& reaped, bool quiet) {

@@ -57,8 +57,7 @@ std::string Facts(const Json& form) {
 
 // A model reads it as the reason why its command failed.
 std::string DeniedText(const Json& denied) {
-  std::string text = "denied: " + denied.value("host", "");
-  if (denied.contains("port")) text += fmt::format(":{}", denied.value("port", 0));
+  std::string text = "denied: " + WithPort(denied.value("host", ""), denied.value("port", 0));
   text += ": " + denied.value("why", "");
   if (denied.contains("rule")) text += fmt::format("; allow \"{}\"", denied.value("rule", ""));
   return text + "\n";

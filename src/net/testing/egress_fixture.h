@@ -69,7 +69,7 @@ class EgressTest : public testing::Test, protected FrameSink {
   }
 
   // Asks for a name; the resolver answers with the addresses.
-  void Resolve(const std::string& name, const std::vector<Ipv4>& addresses,
+  void Resolve(const std::string& name, const std::vector<Address>& addresses,
                std::chrono::seconds ttl = std::chrono::seconds(60)) {
     Clear();
     Guest(AskFrame(name));

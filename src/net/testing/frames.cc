@@ -17,12 +17,13 @@ std::string Long(std::string_view content) {
 
 std::string TcpFrame(const Ends& ends, const Segment& segment, std::string_view data) {
   const std::string bare = MakeTcp(ends, segment);
-  std::string payload = bare.substr(14 + 20) + std::string(data);
+  const std::size_t header = segment.ends.source.IsV4() ? 20 : 40;
+  std::string payload = bare.substr(14 + header) + std::string(data);
   payload[14] = '\x7f';  // A window.
   payload[16] = payload[17] = 0;
   std::string sums;
-  Put32(sums, segment.ends.source);
-  Put32(sums, segment.ends.destination);
+  PutAddress(sums, segment.ends.source);
+  PutAddress(sums, segment.ends.destination);
   Put16(sums, kTcp);
   Put16(sums, static_cast<unsigned>(payload.size()));
   sums += payload;
@@ -32,7 +33,7 @@ std::string TcpFrame(const Ends& ends, const Segment& segment, std::string_view 
   while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
   payload[16] = static_cast<char>(~sum >> 8 & 0xff);
   payload[17] = static_cast<char>(~sum & 0xff);
-  return MakeIpv4(ends, kTcp, segment.ends.source, segment.ends.destination, payload);
+  return MakeIp(ends, kTcp, segment.ends.source, segment.ends.destination, payload);
 }
 
 std::string AskFrame(std::string_view name, std::uint16_t type, std::uint16_t id,

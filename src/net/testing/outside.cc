@@ -42,16 +42,19 @@ Status Run(const std::string& command) {
   return MakeError(ErrorCode::kUnavailable, command + ": " + output.stderr_text);
 }
 
+// On all addresses, of IPv6 too.
 int Bind(int type, int port) {
-  const int fd = ::socket(AF_INET, type | SOCK_CLOEXEC, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  const int fd = ::socket(AF_INET6, type | SOCK_CLOEXEC, 0);
+  sockaddr_in6 address = {};
+  address.sin6_family = AF_INET6;
+  address.sin6_port = htons(static_cast<std::uint16_t>(port));
+  const int no = 0;
+  (void)::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
   if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) ::_exit(3);
   return fd;
 }
 
-std::vector<Ipv4> AddressesOf(const std::string& name) {
+std::vector<Address> AddressesOf(const std::string& name) {
   static bool moved = false;
   if (name == "allowed.example" || name == "alias.example") return {Outside::kServer};
   if (name == "other.example") return {Outside::kOther};
@@ -64,7 +67,7 @@ std::vector<Ipv4> AddressesOf(const std::string& name) {
 
 void AnswerName(int udp) {
   std::uint8_t bytes[600];
-  sockaddr_in from = {};
+  sockaddr_in6 from = {};
   socklen_t size = sizeof from;
   const ssize_t count = ::recvfrom(udp, bytes, 512, 0, reinterpret_cast<sockaddr*>(&from), &size);
   if (count < 0) return;
@@ -166,6 +169,17 @@ Result<std::unique_ptr<Outside>> Outside::Enter() {
   }
   PYRO_RETURN_IF_ERROR(ConfigureResolver());
   return outside;
+}
+
+Status Outside::AddIpv6() {
+  const std::string there = fmt::format("nsenter --net=/proc/{}/ns/net ", server_);
+  for (const std::string& command : {there + "ip addr add 2001:db8:64::2/64 dev pyro1 nodad",
+                                     there + "ip addr add 2001:db8:cb::2/128 dev lo",
+                                     std::string("ip addr add 2001:db8:64::1/64 dev pyro0 nodad"),
+                                     std::string("ip -6 route add default via 2001:db8:64::2")}) {
+    PYRO_RETURN_IF_ERROR(Run(command));
+  }
+  return OkStatus();
 }
 
 Status Outside::Cut() { return Run("ip link del pyro0"); }

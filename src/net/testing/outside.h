@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "net/addresses.h"
 #include "pyro/result.h"
 
 namespace pyro::net {
@@ -22,6 +23,9 @@ class Outside {
   static constexpr std::uint32_t kUs = 0xc6336401;
   // A third address of the server.
   static constexpr std::uint32_t kOther = 0xcb007103;  // 203.0.113.3
+  // The same server, and this host, once there is IPv6.
+  static constexpr Address kServer6{0x20010db800cb0000, 2};  // 2001:db8:cb::2
+  static constexpr Address kUs6{0x20010db800640000, 1};
   // TCP: takes connections, and says "hello from outside\n" on each.
   static constexpr int kPort = 8080;
   // TCP: says what it has read, up to a buffer of it.
@@ -35,6 +39,9 @@ class Outside {
   // Moves the calling thread for good. kUnavailable: the message says what is missing.
   static Result<std::unique_ptr<Outside>> Enter();
   ~Outside();
+
+  // From now on IPv6 leads to the server, too.
+  Status AddIpv6();
 
   // Takes the only way to the outside away.
   Status Cut();
