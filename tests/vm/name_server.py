@@ -9,8 +9,15 @@ def in_labels(name):
 
 
 def serve(neighbour, addresses):
-    """Answers on that address with what each name has, and says that other names do not exist. Prints `ready`."""
-    known = {in_labels(name): socket.inet_aton(address) for name, address in addresses.items()}
+    """Answers on that address with what each name has, and says that other names do not exist. Prints `ready`.
+
+    A name has an address of IPv4, or several of any version.
+    """
+    known = {}
+    for name, some in addresses.items():
+        for one in [some] if isinstance(some, str) else some:
+            kind, family = (28, socket.AF_INET6) if ":" in one else (1, socket.AF_INET)
+            known.setdefault(in_labels(name), {})[kind] = socket.inet_pton(family, one)
     names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     names.bind((neighbour, 53))
     print("ready", flush=True)
@@ -20,8 +27,8 @@ def serve(neighbour, addresses):
         kind = struct.unpack(">H", query[end - 4:end - 2])[0]
         found = known.get(query[12:end - 5].lower())
         answer = b""
-        if kind == 1 and found:
-            answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + found
+        if found and kind in found:
+            answer = struct.pack(">HHHIH", 0xc00c, kind, 1, 60, len(found[kind])) + found[kind]
         head = query[:2] + (b"\x81\x80" if found else b"\x81\x83")
         head += struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0)
         names.sendto(head + query[12:end] + answer, client)

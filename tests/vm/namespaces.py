@@ -14,6 +14,9 @@ import pytest
 HOST = "198.18.0.1"
 NEIGHBOUR = "198.18.0.2"
 OUTSIDE = "203.0.113.2"
+HOST6 = "2001:db8:1::1"
+NEIGHBOUR6 = "2001:db8:1::2"
+OUTSIDE6 = "2001:db8:2::2"
 PIP = pathlib.Path("/usr/lib/python3/dist-packages/pip")
 NPM = pathlib.Path("/usr/lib/node_modules/npm")
 
@@ -71,6 +74,14 @@ class Namespaces:
         for command in (f"ip address add {NEIGHBOUR}/24 dev pyro-b", "ip link set pyro-b up", "ip link set lo up",
                         *(f"ip address add {address}/32 dev lo" for address in addresses)):
             self.in_outside(*command.split())
+
+    def add_ipv6(self, addresses=(OUTSIDE6,)):
+        """IPv6 leads outside from now on."""
+        for command in (f"ip address add {NEIGHBOUR6}/64 dev pyro-b nodad",
+                        *(f"ip address add {address}/128 dev lo" for address in addresses)):
+            self.in_outside(*command.split())
+        for command in (f"ip address add {HOST6}/64 dev pyro-a nodad", f"ip -6 route add default via {NEIGHBOUR6}"):
+            self.in_host(*command.split())
 
     @property
     def enter_host(self):

@@ -1,8 +1,8 @@
 """The outside of test_network.py, as a program: a name server, pages, and what leaked to it.
 
-    page_servers.py ADDRESS OTHER NEIGHBOUR PAGE
+    page_servers.py ADDRESS OTHER NEIGHBOUR PAGE [NAME ADDRESS]...
 
-Every address has PAGE at its port 8080. /elsewhere leads to another name, and /leaked tells which words `leak-…` came
+Every address has PAGE at its port 8080, and a NAME has those addresses that follow it each time. /elsewhere leads to another name, and /leaked tells which words `leak-…` came
 in by any frame.
 """
 
@@ -15,7 +15,10 @@ import threading
 
 import name_server
 
-ADDRESS, OTHER, NEIGHBOUR, PAGE = sys.argv[1:]
+ADDRESS, OTHER, NEIGHBOUR, PAGE = sys.argv[1:5]
+NAMES = {"page.example": [ADDRESS], "other.example": [OTHER], "lan.example": [NEIGHBOUR]}
+for name, address in zip(sys.argv[5::2], sys.argv[6::2]):
+    NAMES.setdefault(name, []).append(address)
 leaked = set()
 
 
@@ -41,8 +44,12 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Pages(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6  # And IPv4, as the kernel's own setting is.
+    request_queue_size = 1024
+
+
 threading.Thread(target=watch, daemon=True).start()
-http.server.ThreadingHTTPServer.request_queue_size = 1024
-web = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Page)
+web = Pages(("::", 8080), Page)
 threading.Thread(target=web.serve_forever, daemon=True).start()
-name_server.serve(NEIGHBOUR, {"page.example": ADDRESS, "other.example": OTHER, "lan.example": NEIGHBOUR})
+name_server.serve(NEIGHBOUR, NAMES)

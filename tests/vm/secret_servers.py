@@ -1,8 +1,8 @@
 """The outside of test_secrets.py, as a program: a name server, and one HTTPS server with many names.
 
-    secret_servers.py ADDRESS NEIGHBOUR CERTIFICATE KEY ROOT TOKEN LOG
+    secret_servers.py ADDRESS ADDRESS6 NEIGHBOUR NEIGHBOUR6 CERTIFICATE KEY ROOT TOKEN LOG
 
-It answers for TOKEN alone where a real service would, and writes what it saw of credentials to LOG.
+six.example has ADDRESS6 alone, and near.example NEIGHBOUR6. It answers for TOKEN alone where a real service would, and writes what it saw of credentials to LOG.
 """
 
 import base64
@@ -11,13 +11,14 @@ import hashlib
 import http.server
 import json
 import pathlib
+import socket
 import ssl
 import sys
 import threading
 
 import name_server
 
-ADDRESS, NEIGHBOUR, CERTIFICATE, KEY, ROOT, TOKEN, LOG = sys.argv[1:]
+ADDRESS, ADDRESS6, NEIGHBOUR, NEIGHBOUR6, CERTIFICATE, KEY, ROOT, TOKEN, LOG = sys.argv[1:]
 ROOT = pathlib.Path(ROOT)
 NAMES = ("api", "git", "pypi", "npm", "other")
 
@@ -97,6 +98,7 @@ class Service(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6  # And IPv4.
     daemon_threads = True
     request_queue_size = 64
 
@@ -106,8 +108,9 @@ class Server(http.server.ThreadingHTTPServer):
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(CERTIFICATE, KEY)
-secure = Server((ADDRESS, 443), Service)
+secure = Server(("::", 443), Service)
 secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
-for server in (secure, Server((ADDRESS, 80), Service)):
+for server in (secure, Server(("::", 80), Service)):
     threading.Thread(target=server.serve_forever, daemon=True).start()
-name_server.serve(NEIGHBOUR, {f"{name}.example": ADDRESS for name in NAMES})
+name_server.serve(NEIGHBOUR, {**{f"{name}.example": ADDRESS for name in NAMES},
+                              "six.example": ADDRESS6, "near.example": NEIGHBOUR6})

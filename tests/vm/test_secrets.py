@@ -15,7 +15,7 @@ import zipfile
 import harness
 import namespaces
 import pytest
-from namespaces import NEIGHBOUR, OUTSIDE, checked, make_authority, prepare_npm, prepare_pip
+from namespaces import NEIGHBOUR, NEIGHBOUR6, OUTSIDE, OUTSIDE6, checked, make_authority, prepare_npm, prepare_pip
 
 SERVERS = pathlib.Path(__file__).with_name("secret_servers.py")
 TOKEN = "tok-" + secrets.token_hex(20)
@@ -54,13 +54,14 @@ def make_content(root):
 class World(namespaces.Namespaces):
     def __init__(self, scratch):
         super().__init__(scratch)
+        self.add_ipv6()
         self.scratch = scratch
-        make_authority(scratch, (f"{name}.example" for name in (*HOSTS, "other")))
+        make_authority(scratch, (f"{name}.example" for name in (*HOSTS, "other", "six", "near")))
         make_content(scratch / "content")
         self.log = scratch / "requests"
         self.log.write_text("")
-        self.start([*self.enter_outside, sys.executable, SERVERS, OUTSIDE, NEIGHBOUR, scratch / "server.pem",
-                    scratch / "server.key", scratch / "content", TOKEN, self.log])
+        self.start([*self.enter_outside, sys.executable, SERVERS, OUTSIDE, OUTSIDE6, NEIGHBOUR, NEIGHBOUR6,
+                    scratch / "server.pem", scratch / "server.key", scratch / "content", TOKEN, self.log])
 
     def requests(self):
         return self.log.read_text().splitlines()
@@ -105,6 +106,19 @@ def make_task(pyro, *flags, environment=harness.FULL):
 
 
 ASK = "curl -sS -m 30 -H \"Authorization: Bearer $TOKEN\" https://api.example"
+
+
+@pytest.mark.cost(4)
+def test_a_host_with_ipv6_alone_gets_the_secret_unless_its_address_is_local(inside, world):
+    ask = "curl -sS -m 30 -H \"Authorization: Bearer $TOKEN\" https://{}.example/who; ".format
+    done = guest(inside, ask("six") + ask("near"), "--json", *options(inside, "six.example", "near.example"))
+    assert done.json["stdout"].startswith("known\n"), done
+    # The guest asks a proxy, under an address of IPv4, and the proxy judges the address of its host.
+    denied = {one["host"]: one["reason"] for one in done.json["denied"]}
+    assert denied == {"near.example": "upstream"}, done
+    assert "GET near.example /who right" not in world.requests(), world.requests()
+    allowed = guest(inside, ask("near"), "--allow", NEIGHBOUR6, *options(inside, "near.example"))
+    assert allowed.text == "known\n", allowed
 
 
 def test_a_request_arrives_with_the_secret_that_the_guest_does_not_have(inside, world):
