@@ -59,6 +59,15 @@ TEST(DownloadRoutesTest, EmptyPartsOfAPathAreNoDownload) {
   }
 }
 
+TEST(DownloadRoutesTest, ASlashThatIsEscapedLeadsOutOfNoFolder) {
+  EXPECT_FALSE(ParseUrl("https://npm.example/a%2F..%2F..%2Fadmin").ok());
+  EXPECT_FALSE(ParseUrl("http://debian.example/pool/..;/a.deb").ok());
+  const Routes routes = *Routes::Parse(kText);
+  const auto found = routes.Find(*ParseUrl("https://npm.example/@scope%2Fa..b"));
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->lifetime);
+}
+
 TEST(DownloadRoutesTest, ALineNamesItself) {
   for (const char* bad :
        {"npm npm https://a/", "@ npm https://a/", "@npm gems https://a/", "@npm npm https://a/b",

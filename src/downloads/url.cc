@@ -15,9 +15,13 @@ namespace {
 constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 constexpr std::size_t kMaxHostBytes = 253;
 
+// A text with '@' may have a password before it, and is not shown.
 Error NoUrl(std::string_view text, std::string_view why) {
-  return MakeError(ErrorCode::kInvalidArgument, fmt::format("'{}' {}", Printable(text), why),
-                   "give a URL such as https://registry.example/simple/");
+  const bool shown = text.find('@') == std::string_view::npos;
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      shown ? fmt::format("'{}' {}", Printable(text), why) : fmt::format("a text with '@' {}", why),
+      "give a URL such as https://registry.example/simple/");
 }
 
 bool IsLetterOrDigit(char c) {
@@ -80,9 +84,18 @@ std::optional<std::string> HostOf(std::string_view text) {
   return host;
 }
 
-bool HasDotSegment(std::string_view path) {
+// Servers differ in what ends a part of a path: many take "%2F" for '/', and some "%5C". Others
+// leave out what follows a ';'.
+bool HasDotSegment(std::string path) {
+  for (std::size_t at = path.find('%'); at != std::string::npos; at = path.find('%', at + 1)) {
+    const std::string_view escape = std::string_view(path).substr(at, 3);
+    if (escape == "%2F" || escape == "%5C") path.replace(at, 3, "/");
+  }
   const auto segments = Split(path, '/');
-  return std::ranges::any_of(segments, [](auto part) { return part == "." || part == ".."; });
+  return std::ranges::any_of(segments, [](std::string_view part) {
+    part = part.substr(0, part.find(';'));
+    return part == "." || part == "..";
+  });
 }
 
 // RFC 3986, 5.2.4.

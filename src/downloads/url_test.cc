@@ -39,6 +39,10 @@ TEST(DownloadUrlTest, RefusesWhatIsNone) {
                           "https://a/%zz",
                           "https://a/b/../c",
                           "https://a/%2e%2E/c",
+                          "https://a/b%2f..%2Fc",
+                          "https://a/b/..%5cc",
+                          "https://a/b/..;c/d",
+                          "https://a/b%2F.",
                           "https://a/.",
                           "https://a/\xc3\xa4",
                           "https://a/\\b"}) {
@@ -50,9 +54,14 @@ TEST(DownloadUrlTest, RefusesWhatIsNone) {
 }
 
 TEST(DownloadUrlTest, AnErrorDoesNotRepeatAPassword) {
-  const auto url = ParseUrl("https://user:hidden@registry.example/");
-  ASSERT_FALSE(url.ok());
-  EXPECT_EQ(url.error().message.find("hidden"), std::string::npos);
+  for (const char* text :
+       {"https://user:hidden@registry.example/", "ftp://user:hidden@registry.example/",
+        "user:hidden@registry.example/", "//user:hidden@registry.example/",
+        "https://user:hid/hidden@registry.example/", "https://registry.example/a?b@hidden^\x01"}) {
+    const auto url = ParseUrl(text);
+    ASSERT_FALSE(url.ok()) << text;
+    EXPECT_EQ(url.error().message.find("hid"), std::string::npos) << url.error().message;
+  }
 }
 
 TEST(DownloadUrlTest, FollowsARedirect) {
