@@ -65,15 +65,15 @@ Contents Read(const Host& host, const std::string& uri) {
     case Kind::kEnvironments: {
       EnvironmentList list;
       PYRO_ASSIGN_OR_RETURN(list.environments, engine.ListEnvironments());
-      return JsonContents(uri, WithoutNulls(ToJson(list)));
+      return JsonContents(uri, ForModels(ToJson(list)));
     }
     case Kind::kTasks: {
       PYRO_ASSIGN_OR_RETURN(auto tasks, engine.ListTasks());
-      return JsonContents(uri, WithoutNulls(ToJson(TaskList{std::move(tasks)})));
+      return JsonContents(uri, ForModels(ToJson(TaskList{std::move(tasks)})));
     }
     case Kind::kTask: {
       PYRO_ASSIGN_OR_RETURN(const TaskInfo task, engine.StatusTask(ref.task_id));
-      return JsonContents(uri, WithoutNulls(ToJson(task)));
+      return JsonContents(uri, ForModels(ToJson(task)));
     }
     case Kind::kLogs: {
       PYRO_ASSIGN_OR_RETURN(const Json form, JournalForm(engine, ref.task_id, 0, kMaxEntries));

@@ -79,24 +79,25 @@ void SetStream(Json& form, const std::string& name, const Ends& ends, std::size_
 
 }  // namespace
 
-Json WithoutNulls(Json value) {
+Json ForModels(Json value) {
   if (value.is_object()) {
     for (auto member = value.begin(); member != value.end();) {
       if (member->is_null()) {
         member = value.erase(member);
       } else {
-        *member = WithoutNulls(std::move(*member));
+        const bool secrets = member.key() == kSecrets && member->is_array();
+        *member = secrets ? NamesOfSecrets(*member) : ForModels(std::move(*member));
         ++member;
       }
     }
   } else if (value.is_array()) {
-    for (Json& item : value) item = WithoutNulls(std::move(item));
+    for (Json& item : value) item = ForModels(std::move(item));
   }
   return value;
 }
 
 mcp::ToolResult ValueResult(Json form) {
-  form = WithoutNulls(std::move(form));
+  form = ForModels(std::move(form));
   DropUsual(form);
   return mcp::ToolResult::Structured(std::move(form));
 }
@@ -176,7 +177,7 @@ mcp::ToolResult RunResult(const ExecResult& result, const EndsSink& output,
 }
 
 Json EntryForm(const std::string& task_id, const TaskLogEntry& entry, std::size_t budget) {
-  Json form = WithoutNulls(ToJson(static_cast<const TaskCommand&>(entry)));
+  Json form = ForModels(ToJson(static_cast<const TaskCommand&>(entry)));
   const std::size_t for_command = std::min(kCommandBudget, budget / 4);
   form["command"] = CutWords(entry.command, for_command);
   const Ends out = EndsOf(entry.stdout_text, entry.stdout_truncated, entry.stdout_bytes);

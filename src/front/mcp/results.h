@@ -16,10 +16,11 @@ namespace pyro::mcp_server {
 
 using Notices = std::vector<std::string>;
 
-// Without members that are null, at any depth, so that schemas need no lists of types.
-Json WithoutNulls(Json value);
+// Without members that are null, at any depth, so that schemas need no lists of types, and with
+// secrets by their names alone.
+Json ForModels(Json value);
 
-// A value without nulls and without the usual (see DropUsual); the text is the same as JSON.
+// A value for models and without the usual (see DropUsual); the text is the same as JSON.
 mcp::ToolResult ValueResult(Json form);
 
 // Puts notices into the form, such as that the task was started again. The same as lines.

@@ -8,11 +8,6 @@
 #include "base/text.h"
 
 namespace pyro::mcp_server {
-namespace {
-
-constexpr char kSecrets[] = "secrets";
-
-}  // namespace
 
 Result<OfferedSecrets> OfferSecrets(const std::vector<std::string>& secrets) {
   OfferedSecrets offered;
@@ -32,6 +27,15 @@ Json SecretsProperty(const OfferedSecrets& offered) {
   return {{"type", "array"},
           {"items", {{"type", "string"}, {"enum", std::move(names)}}},
           {"description", "$NAME is sent to its hosts."}};
+}
+
+Json NamesOfSecrets(const Json& secrets) {
+  Json names = Json::array();
+  for (const Json& one : secrets) {
+    const auto text = one.get<std::string>();
+    names.push_back(text.substr(0, text.find('=')));
+  }
+  return names;
 }
 
 Result<Json> WithSecrets(Json arguments, const OfferedSecrets& offered) {

@@ -21,6 +21,12 @@ Result<OfferedSecrets> OfferSecrets(const std::vector<std::string>& secrets);
 // Of the schema of a tool that makes a guest.
 Json SecretsProperty(const OfferedSecrets& offered);
 
+// The member of a guest's description.
+inline constexpr char kSecrets[] = "secrets";
+
+// Of "NAME=PLACE for HOSTS", as a guest's description has them, the names.
+Json NamesOfSecrets(const Json& secrets);
+
 // The arguments of any tool, with whole secrets in the place of names. kInvalidArgument: a name is
 // none of these.
 Result<Json> WithSecrets(Json arguments, const OfferedSecrets& offered);

@@ -67,7 +67,7 @@ std::string TaskText(const Json& form) {
 }
 
 ToolResult TaskResult(const TaskInfo& task, const Notices& notices = {}) {
-  Json form = WithoutNulls(ToJson(task));
+  Json form = ForModels(ToJson(task));
   if (task.last_command) {
     form["last_command"]["command"] = CutWords(task.last_command->command, 300);
   }

@@ -101,14 +101,14 @@ Answer ListVms(const Host& host, CallContext&, const Json&) {
   PYRO_ASSIGN_OR_RETURN(std::vector<SparePoolInfo> pools, host.engine.ListSparePools());
   Json list = Json::array();
   for (const VmInfo& vm : vms) {
-    Json form = WithoutNulls(ToJson(vm));
+    Json form = ForModels(ToJson(vm));
     DropUsual(form);
     list.push_back(std::move(form));
   }
   return ToolResult::Structured(
       {{"count", vms.size()},
        {"vms", std::move(list)},
-       {"spares", WithoutNulls(ToJson(SparePools{std::move(pools)}))["pools"]}});
+       {"spares", ForModels(ToJson(SparePools{std::move(pools)}))["pools"]}});
 }
 
 Answer KeepSpares(const Host& host, CallContext& call, const Json& arguments) {
@@ -134,7 +134,7 @@ Answer InspectEnvironment(const Host& host, CallContext&, const Json& arguments)
 Answer CheckHost(const Host& host, CallContext& call, const Json&) {
   CallReport progress(call, 0, "checking this host");
   PYRO_ASSIGN_OR_RETURN(const DoctorReport report, host.engine.Doctor(progress.Io()));
-  Json form = WithoutNulls(ToJson(report));
+  Json form = ForModels(ToJson(report));
   // Paths of the host; `issues` has each check that failed.
   for (const char* name : {"environment_cache", "state_directory", "checks"}) form.erase(name);
   return ToolResult::Structured(std::move(form));
