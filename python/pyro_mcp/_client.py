@@ -56,12 +56,12 @@ class Pyro(Calls):
            ttl_seconds: int = 600, network: bool = False, allow_host_compat: bool = False,
            machine: Optional[Machine] = None, allow: Optional[Sequence[str]] = None,
            deny: Optional[Sequence[str]] = None, network_policy: Optional[str] = None,
-           cache: bool = False) -> Vm:
+           secrets: Optional[Sequence[str]] = None, cache: bool = False) -> Vm:
         """A started VM for a ``with`` block, which deletes it at its end."""
         made = self.create_vm(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                               ttl_seconds=ttl_seconds, network=network,
                               allow_host_compat=allow_host_compat, machine=machine, allow=allow,
-                              deny=deny, network_policy=network_policy, cache=cache)
+                              deny=deny, network_policy=network_policy, secrets=secrets, cache=cache)
         handle = Vm(self, made["vm_id"])
         try:
             self.start_vm(handle.vm_id)
@@ -80,12 +80,13 @@ class Pyro(Calls):
              cwd: Optional[str] = None, user: Optional[str] = None,
              image_cwd: bool = False, timeout_seconds: Optional[int] = None,
              allow: Optional[Sequence[str]] = None, deny: Optional[Sequence[str]] = None,
-             network_policy: Optional[str] = None, cache: bool = False) -> Task:
+             network_policy: Optional[str] = None, secrets: Optional[Sequence[str]] = None,
+             cache: bool = False) -> Task:
         """A started task for a ``with`` block, which deletes it at its end."""
         made = self.create_task(environment=environment, vcpu_count=vcpu_count, mem_mib=mem_mib,
                                 ttl_seconds=ttl_seconds, network=network,
                                 allow_host_compat=allow_host_compat, disk_mib=disk_mib,
                                 source_path=source_path, exclude=exclude, git=git, name=name, machine=machine, labels=labels,
                                 env=env, cwd=cwd, user=user, image_cwd=image_cwd, timeout_seconds=timeout_seconds,
-                                allow=allow, deny=deny, network_policy=network_policy, cache=cache)
+                                allow=allow, deny=deny, network_policy=network_policy, secrets=secrets, cache=cache)
         return Task(self, made["task_id"])
