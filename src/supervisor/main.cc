@@ -123,6 +123,7 @@ Status CheckLimits(const wire::SupervisorConfig& config) {
 Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(STDIN_FILENO, wire::kMaxConfigBytes));
   PYRO_ASSIGN_OR_RETURN(const wire::SupervisorConfig config, wire::ParseSupervisorConfig(text));
+  if (!config.secrets.empty()) sys::ForbidCore();
   if (config.kind == wire::GuestKind::kTemplate) return RunForTemplate(config, factory, clock);
   if (config.kind == wire::GuestKind::kSparePool) return RunForPool(config, clock);
   if (::fcntl(wire::kLockFd, F_SETFD, FD_CLOEXEC) != 0) {

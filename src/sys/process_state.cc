@@ -134,6 +134,13 @@ void PrepareProgram() {
   }
 }
 
+void ForbidCore() {
+  // Less than a page is none; with 0 a program of core_pattern would still get the memory.
+  const rlim_t least = std::min<rlim_t>(HardLimit(RLIMIT_CORE), 1);
+  const rlimit limit{least, least};
+  ::setrlimit(RLIMIT_CORE, &limit);
+}
+
 void PrepareHostProcess() {
   FillStandardDescriptors();
   SetDispositions();

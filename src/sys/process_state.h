@@ -28,6 +28,9 @@ void PrepareProgram();
 // limits other than that of open files stay: other code of the process may rely on them.
 void PrepareHostProcess();
 
+// A crash of this process writes none of its memory to a file, nor to a program of core_pattern.
+void ForbidCore();
+
 // kLimit: this process may not open the files that pyro needs. Names the limit and the command that
 // raises it.
 Status CheckOpenFiles();

@@ -120,6 +120,19 @@ TEST(ProcessStateTest, AHostProcessKeepsItsHandlersMaskAndUmask) {
             0);
 }
 
+TEST(ProcessStateTest, ACrashLeavesNoMemoryBehindWhereThatIsForbidden) {
+  EXPECT_EQ(InChild([] {
+              SetLimit(RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY);
+              ForbidCore();
+              const pid_t crashed = ::fork();
+              if (crashed == 0) ::abort();
+              int status = 0;
+              if (::waitpid(crashed, &status, 0) != crashed || !WIFSIGNALED(status)) return 1;
+              return WCOREDUMP(status) ? 2 : 0;
+            }),
+            0);
+}
+
 TEST(ProcessStateTest, SoftLimitsAreRaisedAndHardOnesKept) {
   EXPECT_EQ(InChild([] {
               SetLimit(RLIMIT_NOFILE, 32, 2000);
