@@ -211,6 +211,10 @@ Result<std::unique_ptr<DownloadsHandler>> DownloadsHandler::Make(const Downloads
   return std::unique_ptr<DownloadsHandler>(new DownloadsHandler(std::move(parts)));
 }
 
+void DownloadsHandler::SetOnlyCached(std::vector<net::ServedHost> hosts) {
+  parts_->only_cached = std::move(hosts);
+}
+
 bool DownloadsHandler::Takes(const Origin& origin, const RequestHead& head) const {
   return parts_->handler.WhyNot(ToRequest(origin, head)).empty();
 }

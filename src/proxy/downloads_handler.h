@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "downloads/store.h"
 #include "proxy/config.h"
@@ -19,6 +20,9 @@ class DownloadsHandler : public RequestHandler {
   static Result<std::unique_ptr<DownloadsHandler>> Make(const DownloadsConfig& config,
                                                         downloads::StoreOptions store);
   ~DownloadsHandler() override;
+
+  // From now on what the cache does not take is refused for these hosts alone. On the loop.
+  void SetOnlyCached(std::vector<net::ServedHost> hosts);
 
   bool Takes(const Origin& origin, const RequestHead& head) const override;
   std::string WhyRefused(const Origin& origin, const RequestHead& head) const override;

@@ -88,9 +88,10 @@ Result<Proxy> Proxy::Start(ProxyOptions options, Deadline deadline) {
   return proxy;
 }
 
-Status Proxy::SetPolicy(const net::Policy& policy) {
-  const std::string orders =
-      net::FormatGateOrders({.policy = policy, .local = net::NetworksOfHost(), .served = {}});
+Status Proxy::SetPolicy(const net::Policy& policy,
+                        const std::vector<net::ServedHost>& only_cached) {
+  const std::string orders = net::FormatGateOrders(
+      {.policy = policy, .local = net::NetworksOfHost(), .served = only_cached});
   if (::send(control_.get(), orders.data(), orders.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     return MakeError(ErrorCode::kUnavailable, "the guest's proxy has ended");
   }

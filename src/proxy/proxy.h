@@ -40,8 +40,8 @@ class Proxy {
   const std::string& certificate() const { return certificate_; }
 
   // From now on addresses of hosts are judged by this policy, with the host's networks of now.
-  // kUnavailable: the proxy has ended.
-  Status SetPolicy(const net::Policy& policy);
+  // `only_cached`: as of DownloadsConfig. kUnavailable: the proxy has ended.
+  Status SetPolicy(const net::Policy& policy, const std::vector<net::ServedHost>& only_cached);
 
   // As those of net::Network.
   int denials_fd() const { return control_.get(); }

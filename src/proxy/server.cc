@@ -75,15 +75,16 @@ Result<std::optional<Received>> Receive(int fd) {
 class Server {
  public:
   Server(asio::io_context& loop, Authority& authority, Upstream& upstream, Secrets& secrets,
-         RequestHandler* handler)
+         DownloadsHandler* downloads)
       : loop_(loop),
         control_(loop, kControlSocket),
         gate_(loop, kGateSocket),
         retry_(loop),
+        downloads_(downloads),
         shared_{.authority = authority,
                 .upstream = upstream,
                 .secrets = secrets,
-                .handler = handler,
+                .handler = downloads,
                 .tell = [this](const net::Denial& denial) { Tell(denial); }} {}
 
   Status Run() {
@@ -109,9 +110,11 @@ class Server {
       if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
       if (count <= 0) co_return;
       text.resize(static_cast<std::size_t>(count));
+      // Their served hosts are those that are only cached: see Proxy::SetPolicy().
       auto orders = net::ParseGateOrders(text);
       if (!orders) co_return;  // None of the supervisor's.
       shared_.upstream.SetPolicy(std::move(orders->policy), std::move(orders->local));
+      if (downloads_ != nullptr) downloads_->SetOnlyCached(std::move(orders->served));
     }
   }
 
@@ -159,6 +162,7 @@ class Server {
   Descriptor control_;
   Descriptor gate_;
   asio::steady_timer retry_;
+  DownloadsHandler* downloads_;
   Shared shared_;
   net::DenialLog denials_;
   int connections_ = 0;

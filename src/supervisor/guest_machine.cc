@@ -129,9 +129,13 @@ Status GuestMachine::StartNetwork(vmm::MachineSpec& spec) {
 
 Status GuestMachine::SetNetworkRules(const std::string& rules) {
   PYRO_ASSIGN_OR_RETURN(net::Policy policy, net::Policy::Parse(rules));
+  PYRO_ASSIGN_OR_RETURN(const auto downloads, HostsIn(config_.download_hosts));
+  std::vector<net::ServedHost> only_cached;
+  for (const net::ServedHost& host : downloads) {
+    if (policy.AskName(host.name, host.port) != net::Reason::kNone) only_cached.push_back(host);
+  }
   // The rules of the row do not have the hosts of downloads, which each start finds again.
   if (policy.closed()) {
-    PYRO_ASSIGN_OR_RETURN(const auto downloads, HostsIn(config_.download_hosts));
     for (const net::ServedHost& host : downloads) {
       PYRO_ASSIGN_OR_RETURN(const net::Rule rule,
                             net::ParseRule(true, net::FormatServedHost(host)));
@@ -140,7 +144,7 @@ Status GuestMachine::SetNetworkRules(const std::string& rules) {
   }
   if (network_) PYRO_RETURN_IF_ERROR(network_->SetPolicy(policy));
   // One that has ended is told already, and connects to nothing.
-  if (proxy_) (void)proxy_->SetPolicy(policy);
+  if (proxy_) (void)proxy_->SetPolicy(policy, only_cached);
   network_rules_ = policy.Format();
   return OkStatus();
 }

@@ -317,6 +317,32 @@ def test_nothing_but_downloads_leaves_a_guest_that_has_the_cache_alone(world, in
 
 
 @pytest.mark.cost(8)
+def test_a_rule_for_a_download_host_holds_at_once(world, inside):
+    post = ["bash", "-c", f"curl -sS -m 60 -d data https://{REGISTRY}/-/audit"]
+    with CachedTask(inside, "--allow", "other.example") as task:
+        assert "GET and HEAD, not POST" in task.exec(*post).text
+        allowed = inside("task", "network", "allow", task.id, REGISTRY)
+        assert allowed.code == 0, allowed
+        assert task.exec(*post).text == "not there\ndata"
+        npm = task.exec("curl", "-sSf", "-o", "/dev/null", f"https://{REGISTRY}/a-package")
+        assert npm.code == 0, npm
+        task.stop()
+        assert task.exec(*post).text == "not there\ndata"
+        denied = inside("task", "network", "deny", task.id, REGISTRY)
+        assert denied.code == 0, denied
+        assert task.exec(*post).code == 6
+
+
+@pytest.mark.cost(4)
+def test_a_path_that_leads_out_of_its_folder_reaches_no_source(world, inside):
+    with CachedTask(inside) as task:
+        for path in ("a%2F..%2F..%2Fb", "@s%2fx%2f..%2fy", "a/..;/b"):
+            done = task.exec("curl", "-sS", "-m", "60", "--path-as-is", "-w", "%{http_code}", f"https://{REGISTRY}/{path}")
+            assert done.text.endswith("403"), done
+    assert world.requests() == []
+
+
+@pytest.mark.cost(8)
 def test_an_open_network_passes_on_what_the_cache_does_not_take(world, inside):
     done = inside.run("bash", "-c",
                       f"curl -sS -m 60 -d data https://{REGISTRY}/-/audit; curl -sS -m 60 https://{REGISTRY}/a-package"
