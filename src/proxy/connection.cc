@@ -2,7 +2,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/string.hpp>
@@ -49,8 +49,9 @@ class Connection {
     }
     const std::shared_ptr<Stream> near = std::move(*guest);
     const std::shared_ptr<Stream> far = std::move(*server);
-    asio::co_spawn(executor, Pump(near, far), asio::detached);
-    co_await Pump(far, near);
+    // Both: a connection counts until neither side has more to say.
+    using asio::experimental::awaitable_operators::operator&&;
+    co_await (Pump(near, far) && Pump(far, near));
   }
 
   asio::awaitable<void> Serve(sys::UniqueFd socket) {

@@ -111,6 +111,10 @@ std::string Exchange::Objection(const RequestHead& head, Reason* reason) const {
 }
 
 asio::awaitable<Exchange::Next> Exchange::RefusePlaceholder(const PutIn& put) {
+  if (put.kind == PutIn::Kind::kTooLong) {
+    co_return co_await Refuse(431, fmt::format("a head of more than {} bytes with the secret {}",
+                                               kMaxHeadBytes, put.name));
+  }
   const std::string where = fmt::format("{}:{}", origin_.name, origin_.port);
   std::string sentence;
   Reason reason = Reason::kSecretPlace;

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "base/json.h"
 
@@ -12,6 +15,17 @@ namespace pyro::proxy {
 namespace {
 
 constexpr std::string_view kBasic = "basic ";
+constexpr std::size_t kFirstLineBytes = std::string_view("  HTTP/1.1\r\n\r\n").size();
+constexpr std::size_t kFieldBytes = std::string_view(": \r\n").size();
+
+// What common writers of JSON escape, beside what each must: '/' as "\/", all else by number.
+struct JsonForm {
+  std::string_view escaped;
+  bool upper = false;
+};
+constexpr JsonForm kJsonForms[] = {
+    {""}, {"/"}, {"<>&"}, {"<>&='"}, {"\"&'+<>`", true},
+};
 
 bool BeginsWithBasic(std::string_view value) {
   return value.size() > kBasic.size() &&
@@ -52,6 +66,21 @@ std::string CoreOf(std::string_view value, std::size_t shift) {
   return text.substr(first, end - first);
 }
 
+std::string TextOfJson(std::string_view value, const JsonForm& form) {
+  std::string text;
+  for (const char c : value) {
+    if (form.escaped.find(c) == std::string_view::npos) {
+      const std::string quoted = Json(std::string(1, c)).dump();
+      text += quoted.substr(1, quoted.size() - 2);
+    } else if (c == '/') {
+      text += "\\/";
+    } else {
+      text += form.upper ? fmt::format("\\u{:04X}", c) : fmt::format("\\u{:04x}", c);
+    }
+  }
+  return text;
+}
+
 // The credentials of Basic authentication; nullopt: there are none.
 std::optional<std::string> BasicIn(std::string_view value) {
   if (!BeginsWithBasic(value)) return std::nullopt;
@@ -65,9 +94,10 @@ std::optional<std::string> BasicIn(std::string_view value) {
 Secrets::Secrets(std::vector<Secret> secrets) : secrets_(std::move(secrets)) {
   for (const Secret& secret : secrets_) {
     mask_.Add(secret.name, secret.value);
-    const std::string quoted = Json(secret.value).dump();
-    const std::string escaped = quoted.substr(1, quoted.size() - 2);
-    if (escaped != secret.value) mask_.Add(secret.name, escaped);
+    std::set<std::string> texts;
+    for (const JsonForm& form : kJsonForms) texts.insert(TextOfJson(secret.value, form));
+    texts.erase(secret.value);
+    for (const std::string& text : texts) mask_.Add(secret.name, text);
     for (const std::size_t shift : {0, 1, 2}) {
       std::string core = CoreOf(secret.value, shift);
       mask_.Add(secret.name, core);
@@ -102,7 +132,7 @@ std::string_view Secrets::PlaceholderIn(std::string_view bytes) const {
 // No value is looked into again: one could have another's placeholder.
 std::string Secrets::Filled(std::string_view text, bool* changed) const {
   std::string filled;
-  while (!text.empty()) {
+  while (!text.empty() && filled.size() <= kMaxHeadBytes) {
     std::size_t first = std::string_view::npos;
     const Secret* which = nullptr;
     for (const Secret& secret : secrets_) {
@@ -146,6 +176,8 @@ PutIn Secrets::PutInto(const Origin& origin, RequestHead& head) {
   filled.method_string(head.method_string());
   filled.target(head.target());
   filled.version(head.version());
+  // A value may have a hundred times as many bytes as its placeholder.
+  std::size_t size = head.method_string().size() + head.target().size() + kFirstLineBytes;
   for (const auto& field : head) {
     bool changed = false;
     std::string value = Filled(field.value(), &changed);
@@ -153,6 +185,8 @@ PutIn Secrets::PutInto(const Origin& origin, RequestHead& head) {
       const std::string credentials = Filled(*basic, &changed);
       if (changed) value = "Basic " + Encode(credentials);
     }
+    size += field.name_string().size() + value.size() + kFieldBytes;
+    if (size > kMaxHeadBytes) return {Kind::kTooLong, result.name};
     filled.insert(field.name_string(), value);
   }
   head = std::move(filled);

@@ -21,6 +21,7 @@ struct PutIn {
     kElsewhere,  // One is for another host; the head is unchanged.
     kPlain,      // The connection is not in TLS; the head is unchanged.
     kPlace,      // One is not in a value of a field; the head is unchanged.
+    kTooLong,    // With the values it has more than kMaxHeadBytes; the head is unchanged.
   } kind = Kind::kNothing;
   std::string name;  // Of the secret.
 };

@@ -112,6 +112,35 @@ TEST(SecretsTest, AValueIsHiddenAsTextOfJsonToo) {
   EXPECT_EQ(secrets.mask().Hide(R"({"a":"with\"quote\\and"})").find("quote"), std::string::npos);
 }
 
+TEST(SecretsTest, AValueIsHiddenAsEachWriterOfJsonEscapesIt) {
+  const Secrets secrets({{"A", "pyro-secret-aaaa", "ab/cd+ef&gh<ij'kl=", {{"a.example", 443}}}});
+  for (const char* text : {R"("ab\/cd+ef&gh<ij'kl=")", R"("ab/cd+ef\u0026gh\u003cij'kl=")",
+                           R"("ab/cd+ef\u0026gh\u003cij\u0027kl\u003d")",
+                           R"("ab/cd\u002Bef\u0026gh\u003Cij\u0027kl=")"}) {
+    const std::string masked = secrets.mask().Hide(text);
+    EXPECT_TRUE(masked.starts_with("\"[secret A]")) << text << " " << masked;
+    EXPECT_EQ(masked.size(), std::string_view(text).size());
+    EXPECT_EQ(masked.find("kl"), std::string::npos) << masked;
+  }
+}
+
+TEST(SecretsTest, AHeadThatGrowsPastItsLimitIsRefused) {
+  Secrets secrets({{"A", "pyro-secret-aaaa", std::string(4000, 'v'), {{"api.example", 443}}}});
+  RequestHead head = Head({{"Host", "api.example"}});
+  for (int i = 0; i < 16; ++i) head.insert("A", "pyro-secret-aaaa");
+  RequestHead longer = head;
+  EXPECT_EQ(secrets.PutInto(kApi, head).kind, Kind::kDone);
+  EXPECT_LE(HeadText(head).size(), kMaxHeadBytes);
+  longer.insert("A", "pyro-secret-aaaa");
+  const std::string before = HeadText(longer);
+  EXPECT_EQ(secrets.PutInto(kApi, longer).kind, Kind::kTooLong);
+  EXPECT_EQ(HeadText(longer), before);
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += "pyro-secret-aaaa";
+  RequestHead one = Head({{"A", many.c_str()}});
+  EXPECT_EQ(secrets.PutInto(kApi, one).kind, Kind::kTooLong);
+}
+
 TEST(ConfigTest, ValuesThatNoFieldMayHaveAreRefusedWithoutTheValue) {
   for (const char* value : {"short", "with\nnewline", "with\r\nX: y", " begins-so", "ends-so ",
                             "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", ""}) {

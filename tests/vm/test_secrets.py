@@ -5,6 +5,7 @@ the servers of secret_servers.py. The "host" trusts their authority by SSL_CERT_
 """
 
 import base64
+import os
 import pathlib
 import secrets
 import subprocess
@@ -253,6 +254,60 @@ def test_npm_installs_from_a_registry_that_wants_the_secret(inside):
                          "node /usr/local/lib/npm/bin/npm-cli.js install --registry https://npm.example "
                          "--no-audit --no-fund --silent a-package && node node_modules/a-package/index.js")
         assert (done.code, done.text) == (0, "of the registry\n"), done
+    finally:
+        task.delete()
+
+
+def test_a_head_grows_by_its_values_up_to_the_limit_alone(inside):
+    inside.file.write_text("v" * 4096)
+    script = r"""
+import os, socket, ssl
+context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+for count in (15, 1000):
+    stream = context.wrap_socket(socket.create_connection(("api.example", 443)), server_hostname="api.example")
+    stream.sendall(b"GET /who HTTP/1.1\r\nHost: api.example\r\n" + (b"A: " + os.environb[b"TOKEN"] + b"\r\n") * count + b"\r\n")
+    print(stream.recv(12).decode())
+"""
+    done = inside.run("python3", "-c", script, environment=harness.FULL, flags=("-q", *options(inside)))
+    assert done.text.splitlines() == ["HTTP/1.1 401", "HTTP/1.1 431"], done
+
+
+def test_a_connection_counts_until_both_sides_have_ended(inside):
+    script = r"""
+import socket
+held = []
+for _ in range(450):
+    held.append(socket.create_connection(("api.example", 80)))
+    try:
+        held[-1].sendall(b"GET / HTTP/1.0\r\n\r\n")
+        while held[-1].recv(4096):
+            pass
+    except OSError:
+        pass
+print(len(held), flush=True)
+input()
+"""
+    task = make_task(inside, *options(inside), "--allow", "api.example:80")
+    try:
+        program = task.start("python3", "-c", script, stdin=subprocess.PIPE)
+        assert program.stdout.readline() == b"450\n", program.communicate()
+        proxies = [one for one in task.processes() if one.name == "pyro-proxy"]
+        files = max(len(os.listdir(f"/proc/{one.pid}/fd")) for one in proxies)
+        program.communicate(b"\n")
+        assert 700 < files <= 2 * 400 + 20, files
+    finally:
+        task.delete()
+
+
+def test_a_crash_of_a_process_with_a_secret_writes_no_memory(inside):
+    inside.prefix = [*inside.prefix, "sh", "-c", 'ulimit -S -c unlimited; exec "$0" "$@"']
+    task = make_task(inside, *options(inside))
+    try:
+        with_values = [one for one in task.processes() if one.name in ("pyro-supervisor", "pyro-proxy")]
+        assert len(with_values) >= 2
+        for one in with_values:
+            (line,) = [line for line in words_of(one.pid, "limits").splitlines() if line.startswith(b"Max core file size")]
+            assert int(line.split()[4]) <= 1, (one, line)
     finally:
         task.delete()
 
