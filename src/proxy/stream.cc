@@ -62,7 +62,7 @@ class StreamOf : public Stream {
   Socket& socket() { return beast::get_lowest_layer(layer_); }
 
   asio::awaitable<Result<std::size_t>> Read(std::span<char> into) override {
-    socket().expires_after(kIdleLimit);
+    socket().expires_after(idle_limit_);
     const auto [code, count] =
         co_await layer_.async_read_some(asio::buffer(into.data(), into.size()), kToken);
     if (code && !IsEnd(code)) co_return Broken(code);
@@ -72,7 +72,7 @@ class StreamOf : public Stream {
   asio::awaitable<Status> Write(std::string_view bytes) override {
     std::size_t done = 0;
     while (done < bytes.size()) {
-      socket().expires_after(kIdleLimit);
+      socket().expires_after(idle_limit_);
       const auto [code, count] = co_await layer_.async_write_some(
           asio::buffer(bytes.data() + done, bytes.size() - done), kToken);
       if (code) co_return Broken(code);
@@ -93,8 +93,11 @@ class StreamOf : public Stream {
     co_return;
   }
 
+  void SetIdleLimit(std::chrono::seconds limit) override { idle_limit_ = limit; }
+
  private:
   Layer layer_;
+  std::chrono::seconds idle_limit_ = kIdleLimit;
 };
 
 using PlainStream = StreamOf<Socket>;

@@ -24,6 +24,8 @@ namespace asio = boost::asio;
 
 // As of a connection that no program has forgotten.
 inline constexpr std::chrono::hours kIdleLimit{2};
+// Of a server that a download waits for, with one of few workers.
+inline constexpr std::chrono::seconds kFetchIdleLimit{30};
 
 class Stream {
  public:
@@ -34,6 +36,8 @@ class Stream {
   virtual asio::awaitable<Status> Write(std::string_view bytes) = 0;
   // No more is written.
   virtual asio::awaitable<void> End() = 0;
+  // Of each Read() and each piece of a Write() from now on; kIdleLimit before.
+  virtual void SetIdleLimit(std::chrono::seconds limit) = 0;
 };
 
 // What of a handshake with a guest went wrong.

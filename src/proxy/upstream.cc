@@ -130,6 +130,7 @@ asio::awaitable<Result<std::unique_ptr<Fetched>>> Upstream::Fetch(Origin origin,
   const bool without_body = head.method() == http::verb::head;
   Result<std::unique_ptr<Stream>> stream = co_await Connect(std::move(origin), options);
   if (!stream) co_return stream.error();
+  (*stream)->SetIdleLimit(kFetchIdleLimit);
   RemoveHopFields(head);
   head.set(http::field::connection, "close");
   auto fetched = std::make_unique<FetchedFrom>(std::move(*stream), without_body);

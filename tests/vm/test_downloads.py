@@ -124,6 +124,7 @@ class World(namespaces.Namespaces):
         for make in (make_debian, make_python, make_npm, make_cargo):
             make(self.content)
         (self.content / "seconds").write_text("0")
+        (self.content / "silent").write_text("")
         self.log = scratch / "requests"
         self.log.write_text("")
         names = ",".join(sorted({host for host, _ in USUAL.values()}))
@@ -252,6 +253,24 @@ def test_without_its_sources_the_cache_serves_what_it_has(world, inside):
                 assert "download_away" in reasons, reasons
         finally:
             world.join()
+
+
+@pytest.mark.cost(40)
+def test_a_source_that_says_nothing_is_one_that_is_away(world, inside):
+    ask = "curl -sS -m 100 -o /dev/null -w '%{http_code} ' -H 'Cache-Control: no-cache'"
+    index = f"https://{PYPI}/simple/a-package/"
+    with CachedTask(inside) as task:
+        assert task.exec("bash", "-c", f"{ask} {index}; {ask} https://{REGISTRY}/a-package").text == "200 200 "
+        (world.content / "silent").write_text("/simple/")
+        try:
+            # More than the cache has workers.
+            done, took = timed(task, f"for i in $(seq 40); do {ask} https://{PYPI}/simple/x$i/ >/dev/null & done; sleep 2; "
+                                     f"{ask} https://{REGISTRY}/a-package; wait; {ask} -D- {index}")
+        finally:
+            (world.content / "silent").write_text("")
+        assert done.text.startswith("200 ") and done.text.endswith("200 ") and "X-Pyro-Cache: stale" in done.text, done
+        assert took < 90, took
+        assert "download_away" in {entry["reason"] for entry in task.json("network show")["denied"]}
 
 
 @pytest.mark.cost(8)

@@ -31,6 +31,7 @@ class TextStream : public Stream {
     co_return OkStatus();
   }
   asio::awaitable<void> End() override { co_return; }
+  void SetIdleLimit(std::chrono::seconds) override {}
 
   const std::string& written() const { return written_; }
 
