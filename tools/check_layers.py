@@ -65,7 +65,7 @@ OUTSIDE = {
     "boost/": {"supervisor", "agent", "mcp", "chat", "proxy"},
     "tl/": set(),
     "slirp/": {"net"},
-    "seccomp": {"vmm"},
+    "seccomp": {"jail", "vmm"},
     "pybind11/": {"python"},
 }
 

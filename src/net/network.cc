@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <system_error>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "base/lines.h"
 #include "base/text.h"
 #include "base/try.h"
+#include "jail/confine.h"
 #include "net/addresses.h"
 #include "net/bytes.h"
 #include "net/control.h"
@@ -108,7 +110,7 @@ struct Passt {
 };
 
 // passt jails itself: its own mount, user, IPC and UTS namespaces, no capabilities, a seccomp
-// filter.
+// filter. Ours is in front of that, because passt's allows every kind of socket.
 Result<Passt> StartPasstProcess(const NetworkOptions& options, const GuestNetwork& guest,
                                 sys::UniqueFd socket) {
   PYRO_ASSIGN_OR_RETURN(const std::filesystem::path program,
@@ -122,6 +124,7 @@ Result<Passt> StartPasstProcess(const NetworkOptions& options, const GuestNetwor
   spawn.stderr_fd = std::move(diagnostics.write);
   spawn.cwd = std::string("/");
   spawn.credentials = jail::JailCredentials(options.identity);
+  spawn.filter = jail::TranslatorFilter();
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess process, sys::ChildProcess::Spawn(std::move(spawn)));
   return Passt{std::move(process), std::move(diagnostics.read)};
 }
@@ -285,6 +288,19 @@ Result<std::optional<Denial>> Network::ReadDenial() {
   text.resize(static_cast<std::size_t>(count));
   PYRO_ASSIGN_OR_RETURN(Denial denial, ParseDenial(text));
   return std::optional<Denial>(std::move(denial));
+}
+
+Reason Network::HowItEnded() {
+  const Deadline deadline = Deadline::After(std::chrono::seconds(1));
+  const Result<sys::ExitStatus> gate = gate_.Wait(deadline);
+  if (!gate) return Reason::kNone;
+  if (gate->signalled && gate->code == SIGSYS) return Reason::kForbiddenCall;
+  if (!gate->success()) return Reason::kNetworkEnded;
+  // The gate ends well with its machine, and with passt.
+  const Result<sys::ExitStatus> passt =
+      passt_ ? passt_->Wait(deadline) : Result<sys::ExitStatus>(sys::ExitStatus{});
+  if (!passt || !passt->signalled) return Reason::kNone;
+  return passt->code == SIGSYS ? Reason::kForbiddenCall : Reason::kNetworkEnded;
 }
 
 Result<Network> Network::Start(const NetworkOptions& options, Deadline deadline) {

@@ -90,6 +90,10 @@ class Network {
   // is none. kUnavailable: the gate has ended.
   Result<std::optional<Denial>> ReadDenial();
 
+  // Why the network ended, for one that has: kNetworkEnded, kForbiddenCall, or kNone if the machine
+  // ended it. Waits for a second at most.
+  Reason HowItEnded();
+
   // Readable once the guest has lost its network. Borrowed.
   int exit_fd() const { return gate_.exit_fd(); }
   // As the host sees them; the gate's is that of its jail. -1: there is none.

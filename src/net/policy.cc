@@ -115,6 +115,11 @@ constexpr struct {
      "this host cannot ask the server of a download now: what the cache holds is served"},
     {Reason::kDownloadDisk, "download_disk",
      "the cache of downloads cannot be read or written: nothing is kept"},
+    {Reason::kNetworkEnded, "network_ended",
+     "a process of the guest's network has ended: stop the guest and start it again"},
+    {Reason::kForbiddenCall, "forbidden_call",
+     "a process of the guest's network was ended at a system call that it may not make: stop the "
+     "guest and start it again"},
     {Reason::kUpstream, "upstream",
      "this host does not trust the server's certificate, or may not reach its address"},
 };

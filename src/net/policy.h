@@ -94,6 +94,8 @@ enum class Reason {
   kDownloadDamaged,  // What the cache held was changed: it was refused and removed.
   kDownloadAway,     // The server of a download cannot be asked now.
   kDownloadDisk,     // The cache cannot be read or written.
+  kNetworkEnded,     // A process of the network is gone.
+  kForbiddenCall,    // One was ended by its filter of system calls, or the proxy was.
   kUpstream,         // The host does not trust the server, or may not reach its address.
 };
 std::string_view Name(Reason reason);      // "not_allowed"; "" for kNone.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/try.h"
+#include "jail/confine.h"
 #include "jail/jail.h"
 #include "net/egress.h"
 #include "net/frame_end.h"
@@ -78,6 +79,8 @@ Status RunRelay(const GateFds& fds, vmm::FrameForm form) {
           egress.FromOutside(frame, std::chrono::steady_clock::now());
         }));
   }
+  PYRO_RETURN_IF_ERROR(
+      jail::Confine(sink.served ? jail::Confined::kServedRelay : jail::Confined::kRelay));
   std::vector<pollfd> entries;
   FrameReader leaving;
   FrameReader arriving;

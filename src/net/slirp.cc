@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/try.h"
+#include "jail/confine.h"
 #include "jail/jail.h"
 #include "net/addresses.h"
 #include "net/bytes.h"
@@ -100,6 +101,8 @@ Status RunSlirp(const GateFds& fds, vmm::FrameForm form) {
     PYRO_ASSIGN_OR_RETURN(loop.served, ServedStack::Make(fds.proxy, loop.egress.served(),
                                                          jail::kJailMemory, deliver));
   }
+  PYRO_RETURN_IF_ERROR(
+      jail::Confine(loop.served ? jail::Confined::kServedSlirp : jail::Confined::kSlirp));
   FrameReader reader;
   SocketState state = SocketState::kOpen;
   while (state == SocketState::kOpen) {

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <system_error>
 #include <utility>
 
@@ -96,6 +98,12 @@ Status Proxy::SetPolicy(const net::Policy& policy,
     return MakeError(ErrorCode::kUnavailable, "the guest's proxy has ended");
   }
   return OkStatus();
+}
+
+net::Reason Proxy::HowItEnded() {
+  const auto status = process_.Wait(Deadline::After(std::chrono::seconds(1)));
+  const bool forbidden = status && status->signalled && status->code == SIGSYS;
+  return forbidden ? net::Reason::kForbiddenCall : net::Reason::kProxyEnded;
 }
 
 Result<std::optional<net::Denial>> Proxy::ReadDenial() {

@@ -47,6 +47,9 @@ class Proxy {
   int denials_fd() const { return control_.get(); }
   Result<std::optional<net::Denial>> ReadDenial();
 
+  // As net::Network::HowItEnded(): kProxyEnded or kForbiddenCall.
+  net::Reason HowItEnded();
+
   pid_t pid() const { return process_.jail_pid(); }
 
  private:

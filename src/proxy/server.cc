@@ -23,6 +23,7 @@
 
 #include "base/try.h"
 #include "downloads/url.h"
+#include "jail/confine.h"
 #include "proxy/config.h"
 #include "proxy/connection.h"
 #include "proxy/downloads_handler.h"
@@ -212,6 +213,8 @@ Status Run() {
                         MakeDownloads(config.downloads));
   asio::io_context loop(1);
   Server server(loop, *authority, *upstream, secrets, downloads.get());
+  PYRO_RETURN_IF_ERROR(
+      jail::Confine(downloads == nullptr ? jail::Confined::kProxy : jail::Confined::kDownloads));
   PYRO_RETURN_IF_ERROR(server.Run());
   // Its workers may wait for the loop, which does not go on.
   if (downloads != nullptr) std::_Exit(0);

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "base/try.h"
 #include "downloads/store.h"
+#include "net/addresses.h"
 #include "supervisor/base_disks.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
@@ -191,7 +192,7 @@ void GuestMachine::TakeProxyDenials() {
       // The guest goes on, and each of its connections to these hosts ends at once.
       const auto served = ServedBy(config_);
       if (!served || served->empty()) return;
-      owner_.Denied({.reason = net::Reason::kProxyEnded,
+      owner_.Denied({.reason = proxy_->HowItEnded(),
                      .protocol = "tcp",
                      .name = served->front().name,
                      .port = served->front().port});
@@ -220,6 +221,9 @@ void GuestMachine::TakeDenials() {
       // The gate has ended, or says what none of ours would: it is not listened to any more.
       boost::system::error_code ignored;
       denials_.close(ignored);
+      const net::Reason reason = network_->HowItEnded();
+      if (reason == net::Reason::kNone) return;
+      owner_.Denied({.reason = reason, .protocol = "other", .name = {}, .address = net::kGateway});
       return;
     }
     if (!*denial) return;

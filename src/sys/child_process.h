@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,6 +51,9 @@ struct SpawnOptions {
   bool new_session = true;  // Own session and process group; otherwise only an own process group.
   std::optional<Credentials> credentials;
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_… to both values.
+  // Borrowed: a seccomp filter, as the kernel takes it, that holds for the program from its start.
+  // It then gains no privilege by another program. Empty: none.
+  std::span<const char> filter;
   // Borrowed, open on the directory of a cgroup (version 2), in which the child begins. Until it
   // execs it shares the caller's memory: not together with own_pid_namespace.
   int cgroup_fd = -1;

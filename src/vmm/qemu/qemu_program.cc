@@ -17,6 +17,7 @@
 
 #include "base/text.h"
 #include "base/try.h"
+#include "jail/confine.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
@@ -86,6 +87,7 @@ Result<jail::JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
   spec.pass = std::move(launch.pass);
   spec.read_only.assign(kQemuFiles.begin(), kQemuFiles.end());
   spec.identity = std::move(launch.identity);
+  PYRO_ASSIGN_OR_RETURN(spec.filter, jail::EmulatorFilter());
   if (launch.accelerator == Accelerator::kKvm) {
     // As this user: the jail's may be another one, which has no right to the device.
     PYRO_ASSIGN_OR_RETURN(sys::UniqueFd kvm, sys::OpenFile(launch.kvm_device, O_RDWR));

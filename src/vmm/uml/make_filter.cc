@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -18,61 +17,18 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
-#include <initializer_list>
+
+#include "jail/filters/filter_table.h"
 
 namespace {
+
+using pyro::jail::FilterTable;
 
 // Every flag of clone(2) that makes a namespace.
 constexpr std::uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                       CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
-class Filter {
- public:
-  // What is not named ends the whole process: a kernel that has been taken over gets no second try.
-  Filter() : context_(seccomp_init(SCMP_ACT_KILL_PROCESS)) {
-    ok_ = context_ != nullptr &&
-          seccomp_attr_set(context_, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
-          seccomp_attr_set(context_, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
-  }
-  ~Filter() { seccomp_release(context_); }
-  Filter(const Filter&) = delete;
-  Filter& operator=(const Filter&) = delete;
-
-  void Allow(std::initializer_list<int> calls) {
-    for (const int call : calls) Add(SCMP_ACT_ALLOW, call, {});
-  }
-
-  // Calls whose refusal the kernel or its C library takes for an answer.
-  void Refuse(int error, std::initializer_list<int> calls) {
-    for (const int call : calls) Add(SCMP_ACT_ERRNO(static_cast<unsigned>(error)), call, {});
-  }
-
-  // Allows the call only if its argument number `argument` is one of these.
-  void AllowWith(int call, unsigned argument, std::initializer_list<std::uint64_t> values) {
-    for (const std::uint64_t value : values) {
-      Add(SCMP_ACT_ALLOW, call, {{argument, SCMP_CMP_EQ, value, 0}});
-    }
-  }
-
-  // Allows the call only if its first argument has none of these bits.
-  void AllowWithout(int call, std::uint64_t bits) {
-    Add(SCMP_ACT_ALLOW, call, {{0, SCMP_CMP_MASKED_EQ, bits, 0}});
-  }
-
-  bool Write(int fd) const { return ok_ && seccomp_export_bpf(context_, fd) == 0; }
-
- private:
-  void Add(std::uint32_t action, int call, std::initializer_list<scmp_arg_cmp> conditions) {
-    ok_ = ok_ &&
-          seccomp_rule_add_array(context_, action, call, static_cast<unsigned>(conditions.size()),
-                                 conditions.begin()) == 0;
-  }
-
-  scmp_filter_ctx context_;
-  bool ok_;
-};
-
-void AllowFilesAndMemory(Filter& filter) {
+void AllowFilesAndMemory(FilterTable& filter) {
   filter.Allow({SCMP_SYS(read),       SCMP_SYS(write),    SCMP_SYS(readv),     SCMP_SYS(writev),
                 SCMP_SYS(pread64),    SCMP_SYS(pwrite64), SCMP_SYS(lseek),     SCMP_SYS(close),
                 SCMP_SYS(dup),        SCMP_SYS(openat),   SCMP_SYS(open),      SCMP_SYS(fstat),
@@ -88,7 +44,7 @@ void AllowFilesAndMemory(Filter& filter) {
                          SCMP_SYS(rmdir), SCMP_SYS(getdents64)});
 }
 
-void AllowProcesses(Filter& filter) {
+void AllowProcesses(FilterTable& filter) {
   filter.Allow({SCMP_SYS(execve),          SCMP_SYS(exit),       SCMP_SYS(exit_group),
                 SCMP_SYS(wait4),           SCMP_SYS(kill),       SCMP_SYS(tgkill),
                 SCMP_SYS(getpid),          SCMP_SYS(getppid),    SCMP_SYS(gettid),
@@ -98,7 +54,7 @@ void AllowProcesses(Filter& filter) {
                 SCMP_SYS(set_robust_list), SCMP_SYS(rseq),       SCMP_SYS(getrandom)});
   // Where the guest's own processes run: the kernel keeps a program on its own processor.
   filter.Allow({SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_setaffinity)});
-  filter.AllowWithout(SCMP_SYS(clone), kNamespaces);
+  filter.AllowWithout(SCMP_SYS(clone), 0, kNamespaces);
   filter.Refuse(ENOSYS, {SCMP_SYS(clone3)});
   filter.AllowWith(SCMP_SYS(prctl), 0, {PR_SET_PDEATHSIG});
   filter.AllowWith(
@@ -108,7 +64,7 @@ void AllowProcesses(Filter& filter) {
        PTRACE_GETREGSET, PTRACE_SETREGSET, PTRACE_GETSIGINFO, PTRACE_PEEKUSER, PTRACE_POKEUSER});
 }
 
-void AllowEvents(Filter& filter) {
+void AllowEvents(FilterTable& filter) {
   filter.Allow({SCMP_SYS(rt_sigaction),
                 SCMP_SYS(rt_sigprocmask),
                 SCMP_SYS(rt_sigreturn),
@@ -142,7 +98,7 @@ void AllowEvents(Filter& filter) {
 }  // namespace
 
 int main() {
-  Filter filter;
+  FilterTable filter;
   AllowFilesAndMemory(filter);
   AllowProcesses(filter);
   AllowEvents(filter);
