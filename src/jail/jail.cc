@@ -111,6 +111,15 @@ std::vector<std::pair<int, rlimit>> JailLimits(std::uint64_t max_file_bytes) {
           {RLIMIT_RTPRIO, Both(0)}};
 }
 
+// Not every kernel tells it.
+std::optional<pid_t> OnlyChildOf(pid_t parent) {
+  const auto child = sys::ReadFile(fmt::format("/proc/{0}/task/{0}/children", parent), 64);
+  if (!child) return std::nullopt;
+  const auto pid = ParseInt(TrimSpace(*child));
+  if (!pid) return std::nullopt;
+  return static_cast<pid_t>(*pid);
+}
+
 // Where the file of a descriptor is to be found; nullopt: nowhere, or not any more.
 std::optional<std::filesystem::path> PathOf(int fd) {
   char target[PATH_MAX];
@@ -188,6 +197,7 @@ std::vector<std::string> JailArguments(const std::string& bwrap, const JailSpec&
   if (descriptors.filter >= 0) {
     Append(words, {"--seccomp", fmt::format("{}", descriptors.filter)});
   }
+  if (descriptors.hold >= 0) Append(words, {"--block-fd", fmt::format("{}", descriptors.hold)});
   if (spec.network == JailNetwork::kAllowHostNetwork) words.push_back("--share-net");
   for (const std::string& entry : spec.env) {
     const std::size_t equals = entry.find('=');
@@ -285,6 +295,12 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   descriptors.copies = descriptors.info + 1;
   if (spec.filter.valid()) descriptors.filter = descriptors.copies++;
   if (spec.program.valid()) descriptors.program = descriptors.copies++;
+  const bool bounded = spec.bounds.memory_bytes != 0 || spec.bounds.processes != 0;
+  sys::Pipe hold;
+  if (bounded) {
+    PYRO_ASSIGN_OR_RETURN(hold, sys::MakePipe());
+    descriptors.hold = descriptors.copies + static_cast<int>(spec.copies.size());
+  }
   options.argv = JailArguments(bwrap, spec, libraries, descriptors);
   if (!spec.random_addresses) {
     PYRO_ASSIGN_OR_RETURN(const std::filesystem::path setarch,
@@ -302,6 +318,7 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
     options.pass.push_back(std::move(spec.program));
   }
   for (JailSpec::Copy& copy : spec.copies) options.pass.push_back(std::move(copy.content));
+  if (bounded) options.pass.push_back(std::move(hold.read));
   options.cwd = std::string("/");
   options.credentials = credentials;
   options.limits = JailLimits(spec.max_file_bytes);
@@ -316,6 +333,11 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
 
   JailedProcess process(std::move(*jail), std::move(diagnostics.read));
   PYRO_RETURN_IF_ERROR(process.AwaitProgram(info.read.get(), deadline));
+  if (bounded) {
+    process.Bound(spec.bounds, credentials);
+    // One that has ended meanwhile shows in its exit status.
+    (void)sys::WriteAll(hold.write.get(), "x");
+  }
   return process;
 }
 
@@ -338,15 +360,34 @@ Status JailedProcess::AwaitProgram(int info, Deadline deadline) {
   return OkStatus();
 }
 
+// bwrap and its child wait meanwhile, and no other process is in the jail.
+void JailedProcess::Bound(const Bounds& bounds,
+                          const std::optional<sys::Credentials>& credentials) {
+  const std::optional<pid_t> child = OnlyChildOf(jail_.pid());
+  if (auto group = Cgroup::Make(DelegatedGroup(), bounds);
+      group && child && group->Add(jail_.pid()) && group->Add(*child)) {
+    group_.emplace(std::move(*group));
+    return;
+  }
+  if (!child || bounds.processes == 0) return;
+  // The kernel counts the processes of a user namespace by themselves.
+  const rlimit limit = Both(static_cast<rlim_t>(bounds.processes));
+  if (::prlimit(*child, RLIMIT_NPROC, &limit, nullptr) == 0 || !credentials) return;
+  // A root without CAP_SYS_RESOURCE, as in a container: the jail's own user may do it.
+  sys::SpawnOptions options;
+  options.argv = {"prlimit", fmt::format("--pid={}", *child),
+                  fmt::format("--nproc={0}:{0}", bounds.processes)};
+  options.search_path = true;
+  options.credentials = credentials;
+  (void)sys::RunCommand(std::move(options), Deadline::After(std::chrono::seconds(5)));
+}
+
 std::chrono::milliseconds JailedProcess::ProcessorTime() const {
   using std::chrono::milliseconds;
-  const auto child = sys::ReadFile(fmt::format("/proc/{0}/task/{0}/children", jail_.pid()), 64);
-  if (!child) return milliseconds(0);
-  const auto pid = ParseInt(TrimSpace(*child));
+  const std::optional<pid_t> pid = OnlyChildOf(jail_.pid());
   clockid_t clock = 0;
   timespec time{};
-  if (!pid || ::clock_getcpuclockid(static_cast<pid_t>(*pid), &clock) != 0 ||
-      ::clock_gettime(clock, &time) != 0) {
+  if (!pid || ::clock_getcpuclockid(*pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0) {
     return milliseconds(0);
   }
   return std::chrono::duration_cast<milliseconds>(std::chrono::seconds(time.tv_sec) +

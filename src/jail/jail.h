@@ -18,6 +18,7 @@
 
 #include "base/head_tail.h"
 #include "base/time.h"
+#include "jail/cgroup.h"
 #include "pyro/result.h"
 #include "sys/child_process.h"
 #include "sys/unique_fd.h"
@@ -68,6 +69,9 @@ struct JailSpec {
   bool random_addresses = true;
   // The largest file that the program may write; 0: no limit.
   std::uint64_t max_file_bytes = 0;
+  // Of all processes of the jail together, by a control group where this user has been given them.
+  // Elsewhere the number of processes alone is bounded, by a resource limit.
+  Bounds bounds;
   // Selects the unprivileged user if the caller is root: the same text gives the same user.
   std::string identity;
 };
@@ -94,6 +98,7 @@ struct JailDescriptors {
   int program = -1;  // JailSpec::program, if valid.
   int filter = -1;   // JailSpec::filter, if valid.
   int copies = -1;   // The first of JailSpec::copies; the others follow.
+  int hold = -1;     // With bounds: it goes on when it has read a byte here.
 };
 
 // bwrap's argv, pure. `libraries` are the files of ParseLoaderList().
@@ -137,6 +142,9 @@ class JailedProcess {
   // Readable once the program and its jail have ended.
   int exit_fd() const { return jail_.exit_fd(); }
 
+  // For one that has ended: its memory was at its bound, and the kernel ended it for that.
+  bool EndedForMemory() const { return group_ && group_->EndedForMemory(); }
+
   // SIGKILL. A program that is gone is no error.
   void Kill();
 
@@ -151,10 +159,13 @@ class JailedProcess {
   JailedProcess(sys::ChildProcess jail, sys::UniqueFd standard_error);
   void DrainStandardError();
   Status AwaitProgram(int info, Deadline deadline);
+  void Bound(const Bounds& bounds, const std::optional<sys::Credentials>& credentials);
 
   // bwrap, which ends with the program and passes its status on. The program is in a PID namespace
   // below bwrap's, so a kill of bwrap kills it too. bwrap's own --die-with-parent works only from
   // the moment at which the program runs.
+  // Removed last, when no process is in it.
+  std::optional<Cgroup> group_;
   sys::ChildProcess jail_;
   sys::UniqueFd standard_error_;
   HeadTail diagnostics_;

@@ -65,6 +65,7 @@ class JailTest : public testing::Test {
     spec.aliases = std::move(aliases);
     spec.pass = std::move(pass);
     spec.identity = "jail test";
+    spec.bounds = bounds_;
     auto process = JailedProcess::Spawn(std::move(spec), Soon());
     if (!process) return process.error().message;
     auto text = sys::ReadAll(out->read.get(), 65536);
@@ -83,6 +84,7 @@ class JailTest : public testing::Test {
 
   sys::TestDirectory directory_;
   std::string victim_;
+  Bounds bounds_;
 };
 
 // The file that a guest's memory comes from belongs to the user that its QEMU runs as. Through a
@@ -163,6 +165,19 @@ TEST_F(JailTest, OtherProcessesAreOutOfReach) {
 TEST_F(JailTest, NoPrivilegeCanBeGainedNorMounted) {
   EXPECT_EQ(Jailed({"root", "", "mount", "", "device", "/tmp-device"}),
             "root no\nmount no\ndevice no\n");
+}
+
+TEST_F(JailTest, ItsProcessesAreBoundedByThemselves) {
+  EXPECT_EQ(Free({"fork", "40"}), "fork yes\n");
+  EXPECT_EQ(Jailed({"fork", "40"}), "fork yes\n");
+  bounds_.processes = 20;
+  EXPECT_EQ(Jailed({"fork", "40"}), "fork no\n");
+  EXPECT_EQ(Jailed({"fork", "10"}), "fork yes\n");
+  // What else the user runs does not count.
+  EXPECT_EQ(AsPlainUser([&] {
+              return Jailed({"fork", "10"}) + Jailed({"fork", "40"});
+            }),
+            "fork yes\nfork no\n");
 }
 
 TEST_F(JailTest, NothingIsInherited) {

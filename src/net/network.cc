@@ -30,6 +30,7 @@ namespace {
 
 constexpr char kGateInside[] = "/pyro-net";
 constexpr std::size_t kMaxSaid = 16 * 1024;
+constexpr std::uint64_t kGateMemoryBytes = 256 * 1024 * 1024;
 constexpr std::uint64_t kGateFilesBytes = 1024 * 1024;
 // Behind its answer over IPv4, that over IPv6 is late or does not come.
 constexpr std::chrono::milliseconds kIpv6Limit{300};
@@ -87,6 +88,7 @@ Result<jail::JailedProcess> StartGate(const NetworkOptions& options, const char*
   spec.pass = std::move(pass);
   spec.network = network;
   spec.identity = options.identity;
+  spec.bounds = {.memory_bytes = kGateMemoryBytes, .processes = 16, .cpu_percent = 100};
   if (network == jail::JailNetwork::kAllowHostNetwork) {
     const std::filesystem::path resolver = ResolverFile();
     if (!resolver.empty()) {

@@ -25,6 +25,7 @@
 namespace pyro::proxy {
 namespace {
 
+constexpr std::uint64_t kProxyMemoryBytes = 1024 * 1024 * 1024;
 constexpr char kInside[] = "/pyro-proxy";
 
 // In memory, so that the proxy reads it whole whenever it gets to it.
@@ -70,6 +71,7 @@ Result<Proxy> Proxy::Start(ProxyOptions options, Deadline deadline) {
   if (options.downloads.valid()) spec.pass.push_back(std::move(options.downloads));
   spec.network = jail::JailNetwork::kAllowHostNetwork;
   spec.identity = options.identity;
+  spec.bounds = {.memory_bytes = kProxyMemoryBytes, .processes = 128, .cpu_percent = 200};
   AddFile(spec, "/etc/resolv.conf");
   AddFile(spec, "/etc/hosts");
   PYRO_ASSIGN_OR_RETURN(jail::JailedProcess process,

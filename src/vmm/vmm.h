@@ -119,6 +119,10 @@ enum class MachineEnd {
 
 std::string_view MachineEndName(MachineEnd end);
 
+// MachineExit::detail of one whose control group was at its bound.
+inline constexpr char kEndedForMemory[] =
+    "the machine needed more of the host's memory than its bound, and the host ended it";
+
 struct MachineExit {
   MachineEnd end = MachineEnd::kCrashed;
   std::string detail;  // One sentence, for people: "qemu exited with code 1".

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import pathlib
 import signal
 import threading
 
@@ -83,6 +84,22 @@ def test_no_capabilities_and_no_new_privileges(guestless):
     for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert int(fields[kind], 16) == 0, done
     assert fields["NoNewPrivs"] == "1"  # So that no file gives any back.
+
+
+def test_roots_command_is_another_user_and_reads_nothing_that_only_root_may(guestless, scratch):
+    if os.geteuid() != 0:
+        harness.cannot_run("only root's command becomes another user")
+    secret = pathlib.Path("/etc") / f"pyro-escape-{os.getpid()}"
+    secret.write_text("for root alone\n")
+    secret.chmod(0o600)
+    try:
+        script = f"id -u; id -G; cat {secret} /etc/shadow; echo end; kill -0 {os.getpid()} && echo signalled"
+        done = guestless.run("sh", "-c", script, flags=FLAGS)
+    finally:
+        secret.unlink()
+    lines = done.text.splitlines()
+    assert lines == ["65519", "65519", "end"], done
+    assert done.talk.count("Permission denied") == 2, done
 
 
 def test_the_network_is_not_there(guestless):

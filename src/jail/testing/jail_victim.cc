@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -27,6 +29,25 @@ bool ConnectTcp(int port) {
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+}
+
+// So many processes at once.
+bool Fork(int count) {
+  std::vector<pid_t> children;
+  bool all = true;
+  while (all && children.size() < static_cast<std::size_t>(count)) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      while (true) ::pause();
+    }
+    all = child > 0;
+    if (all) children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  return all;
 }
 
 // A socket without a place in the file system: kept apart by the network namespace alone.
@@ -45,6 +66,7 @@ bool Try(const std::string& way, const std::string& what) {
   if (way == "connect") return ConnectTcp(std::atoi(what.c_str()));
   if (way == "abstract") return ConnectAbstract(what);
   if (way == "signal") return ::kill(std::atoi(what.c_str()), 0) == 0;
+  if (way == "fork") return Fork(std::atoi(what.c_str()));
   if (way == "ptrace")
     return ::ptrace(PTRACE_SEIZE, std::atoi(what.c_str()), nullptr, nullptr) == 0;
   if (way == "root") return ::setuid(0) == 0 || ::geteuid() == 0;

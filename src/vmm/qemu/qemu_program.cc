@@ -36,6 +36,11 @@ namespace {
 constexpr int kSafeThreads = 801;
 constexpr std::chrono::seconds kVersionPatience{10};
 constexpr char kQemuHint[] = "install it: apt-get install qemu-system-x86";
+// Beyond the guest's memory: QEMU itself, and what it may keep of translated code.
+constexpr int kEmulatorMib = 512;
+constexpr int kTranslatorMib = 1536;
+// Processors, and up to 64 workers.
+constexpr int kThreads = 256;
 constexpr char kPreloadPath[] = "/vm/preload.so";
 
 // Firmware, and the one module that distributions may have split off. QEMU finds them by these
@@ -88,6 +93,15 @@ Result<jail::JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
   spec.read_only.assign(kQemuFiles.begin(), kQemuFiles.end());
   spec.identity = std::move(launch.identity);
   PYRO_ASSIGN_OR_RETURN(spec.filter, jail::EmulatorFilter());
+  if (launch.memory_mib != 0) {
+    const bool translates = launch.accelerator != Accelerator::kKvm;
+    spec.bounds = {
+        .memory_bytes = static_cast<std::uint64_t>(launch.memory_mib +
+                                                   (translates ? kTranslatorMib : kEmulatorMib))
+                        << 20,
+        .processes = kThreads,
+        .cpu_percent = 100 * (launch.vcpus + 1)};
+  }
   if (launch.accelerator == Accelerator::kKvm) {
     // As this user: the jail's may be another one, which has no right to the device.
     PYRO_ASSIGN_OR_RETURN(sys::UniqueFd kvm, sys::OpenFile(launch.kvm_device, O_RDWR));

@@ -26,6 +26,8 @@ struct QemuLaunch {
   Accelerator accelerator = Accelerator::kTcg;
   std::filesystem::path kvm_device = "/dev/kvm";  // Opened here for a QEMU that is to use KVM.
   std::string identity;
+  int vcpus = 1;
+  int memory_mib = 0;  // Of the guest; 0: none of QEMU's processes is bounded.
   // Files that QEMU opens by path, seen read-only.
   std::vector<jail::JailSpec::Alias> files;
   // A file that QEMU opens for writing although it may change only its own copy; empty: none.

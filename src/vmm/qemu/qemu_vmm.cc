@@ -219,7 +219,9 @@ MachineExit QemuMachine::Explain(const sys::ExitStatus& status) {
   MachineExit exit = {.end = MachineEnd::kCrashed, .detail = {}, .diagnostics = Diagnostics()};
   if (status.signalled) {
     if (status.code == SIGKILL) exit.end = MachineEnd::kKilled;
-    exit.detail = fmt::format("qemu was ended by signal {}", status.code);
+    exit.detail = process_.EndedForMemory()
+                      ? std::string(kEndedForMemory)
+                      : fmt::format("qemu was ended by signal {}", status.code);
   } else if (status.code != 0) {
     exit.detail = fmt::format("qemu exited with code {}", status.code);
   } else if (shutdown_reason_ == "guest-reset" || shutdown_reason_ == "guest-panic") {
@@ -281,6 +283,8 @@ Result<std::unique_ptr<Machine>> QemuVmm::Start(MachineSpec spec, Deadline deadl
   launch.files = std::move(connections.bound);
   launch.accelerator = spec.accelerator;
   launch.identity = spec.identity;
+  launch.vcpus = spec.vcpus;
+  launch.memory_mib = spec.memory_mib;
   if (spec.resume_from) launch.private_memory = connections.files.memory.OpenPath();
   PYRO_ASSIGN_OR_RETURN(jail::JailedProcess process, LaunchQemu(std::move(launch), deadline));
   auto machine = std::make_unique<QemuMachine>(

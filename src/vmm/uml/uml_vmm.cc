@@ -34,6 +34,8 @@ constexpr char kInitrdInside[] = "/vm/initrd";
 constexpr char kBaseInside[] = "/vm/base";
 // Of the guest's memory file, for the kernel itself and what it tries out at its start.
 constexpr std::uint64_t kSpareMemoryBytes = 64 << 20;
+constexpr std::uint64_t kProcessesBytes = 512 << 20;
+constexpr int kMostProcesses = 8192;
 
 // Our ends of a machine's connections, and all that its jail needs.
 struct KernelConnections {
@@ -115,6 +117,10 @@ Result<KernelConnections> UsermodeConnections(MachineSpec& spec) {
   all.cell.max_file_bytes =
       std::max(all.cell.memory_bytes, static_cast<std::uint64_t>(disk.st_size));
   all.cell.identity = spec.identity;
+  // Each program of the guest is a process of the host, with page tables there.
+  all.cell.bounds = {.memory_bytes = memory + memory / 2 + kProcessesBytes,
+                     .processes = kMostProcesses,
+                     .cpu_percent = 200};
   return all;
 }
 
@@ -207,6 +213,9 @@ Result<MachineExit> UmlMachine::Wait(Deadline deadline) {
   if (exit_) return *exit_;
   PYRO_ASSIGN_OR_RETURN(const sys::ExitStatus status, process_.Wait(deadline));
   exit_ = ExplainExit(status);
+  if (exit_->end == MachineEnd::kKilled && process_.EndedForMemory()) {
+    exit_->detail = kEndedForMemory;
+  }
   exit_->diagnostics = process_.Diagnostics();
   return *exit_;
 }
