@@ -180,6 +180,22 @@ TEST_F(JailTest, ItsProcessesAreBoundedByThemselves) {
             "fork yes\nfork no\n");
 }
 
+TEST_F(JailTest, ItsMemoryIsBoundedAndItsEndSaysSo) {
+  if (DelegatedGroup().empty()) GTEST_SKIP() << "this user has been given no control group";
+  for (const bool beyond : {false, true}) {
+    JailSpec spec;
+    spec.argv = {victim_, "memory", beyond ? "300" : "8"};
+    spec.identity = "jail test";
+    spec.bounds = {.memory_bytes = 128 << 20, .processes = 20, .cpu_percent = 100};
+    auto process = JailedProcess::Spawn(std::move(spec), Soon());
+    ASSERT_TRUE(process.ok()) << process.error().message;
+    auto status = process->Wait(Soon());
+    ASSERT_TRUE(status.ok());
+    EXPECT_EQ(status->success(), !beyond);
+    EXPECT_EQ(process->EndedForMemory(), beyond);
+  }
+}
+
 TEST_F(JailTest, NothingIsInherited) {
   ::setenv("PYRO_JAIL_TEST", "1", 1);
   const int leaked = ::open("/dev/null", O_RDONLY);  // NOLINT: without close-on-exec on purpose

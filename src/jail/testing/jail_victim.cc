@@ -31,6 +31,11 @@ bool ConnectTcp(int port) {
   return ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
 }
 
+bool Take(std::size_t bytes) {
+  std::vector<char> memory(bytes, 'x');
+  return memory[bytes / 2] == 'x';
+}
+
 // So many processes at once.
 bool Fork(int count) {
   std::vector<pid_t> children;
@@ -66,6 +71,7 @@ bool Try(const std::string& way, const std::string& what) {
   if (way == "connect") return ConnectTcp(std::atoi(what.c_str()));
   if (way == "abstract") return ConnectAbstract(what);
   if (way == "signal") return ::kill(std::atoi(what.c_str()), 0) == 0;
+  if (way == "memory") return Take(std::strtoull(what.c_str(), nullptr, 10) << 20);
   if (way == "fork") return Fork(std::atoi(what.c_str()));
   if (way == "ptrace")
     return ::ptrace(PTRACE_SEIZE, std::atoi(what.c_str()), nullptr, nullptr) == 0;
