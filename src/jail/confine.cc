@@ -1,17 +1,12 @@
 #include "jail/confine.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <span>
 
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/seccomp.h"
 
 // In filters_blob.S.
 #define PYRO_FILTER(number)                       \
@@ -57,15 +52,7 @@ std::span<const char> FilterOf(Confined program) {
 
 Status Confine(Confined program) {
   if (kSanitized) return OkStatus();
-  const std::span<const char> bytes = FilterOf(program);
-  const sock_fprog filter = {
-      .len = static_cast<unsigned short>(bytes.size() / sizeof(sock_filter)),
-      .filter = const_cast<sock_filter*>(  // NOLINT: the kernel only reads it
-          reinterpret_cast<const sock_filter*>(bytes.data()))};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    return sys::ErrnoError(errno, "give up new privileges");
-  }
-  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) != 0) {
+  if (!sys::SetSeccompFilter(FilterOf(program), sys::FilteredThreads::kAll)) {
     return sys::ErrnoError(errno, "set the seccomp filter");
   }
   return OkStatus();

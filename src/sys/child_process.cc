@@ -2,9 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,6 +26,7 @@
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/process_ref.h"
+#include "sys/seccomp.h"
 #include "sys/wait_for.h"
 
 namespace pyro::sys {
@@ -191,18 +190,6 @@ void AwaitUsers(const Plan& plan) {
   if (::write(plan.users_fd, "", 1) != 1 || !ReadByte(plan.users_fd)) ::_exit(127);
 }
 
-void SetFilter(Plan& plan) {
-  const std::span<const char> bytes = plan.options->filter;
-  const sock_fprog filter = {
-      .len = static_cast<unsigned short>(bytes.size() / sizeof(sock_filter)),
-      .filter = const_cast<sock_filter*>(  // NOLINT: the kernel only reads it
-          reinterpret_cast<const sock_filter*>(bytes.data()))};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0) {
-    Fail(plan, Step::kFilter);
-  }
-}
-
 [[noreturn]] void RunChild(Plan& plan) {
   const SpawnOptions& options = *plan.options;
   ResetSignals(plan);
@@ -222,7 +209,9 @@ void SetFilter(Plan& plan) {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) Fail(plan, Step::kParent);
     if (!ParentIsAlive(plan)) ::_exit(127);
   }
-  if (!options.filter.empty()) SetFilter(plan);
+  if (!options.filter.empty() && !SetSeccompFilter(options.filter, FilteredThreads::kThisOne)) {
+    Fail(plan, Step::kFilter);
+  }
   if (plan.program_fd >= 0) {
     ::syscall(SYS_execveat, plan.program_fd, "", plan.argv.data(), plan.env.data(), AT_EMPTY_PATH);
     Fail(plan, Step::kExec);
