@@ -133,7 +133,7 @@ Result<Passt> StartPasstProcess(const NetworkOptions& options, const GuestNetwor
 
 // Asks for the gateway as the guest would, and waits for its answer: then the whole network is
 // known to work. With `ipv6` it is asked over that, too; false: it has not answered there.
-Result<bool> AwaitGateway(int socket, vmm::FrameForm form, const Mac& mac, bool ipv6,
+Result<bool> AwaitGateway(int socket, int gate_exit, vmm::FrameForm form, const Mac& mac, bool ipv6,
                           Deadline deadline) {
   FrameEnd card(socket, form);
   SocketState state = SocketState::kOpen;
@@ -160,10 +160,11 @@ Result<bool> AwaitGateway(int socket, vmm::FrameForm form, const Mac& mac, bool 
       if (answered && answered6 == ipv6) return answered6;
       continue;
     }
-    if (state == SocketState::kClosed) {
+    const sys::Waited waited = sys::WaitFor(socket, POLLIN, deadline, gate_exit);
+    if (state == SocketState::kClosed || waited == sys::Waited::kCancelled) {
       return MakeError(ErrorCode::kUnavailable, "the network's back end has ended");
     }
-    if (sys::WaitFor(socket, POLLIN, deadline) == sys::Waited::kTimedOut) {
+    if (waited == sys::Waited::kTimedOut) {
       if (answered) return false;
       return MakeError(ErrorCode::kTimedOut, "the network's back end did not answer in time");
     }
@@ -174,6 +175,15 @@ Result<bool> AwaitGateway(int socket, vmm::FrameForm form, const Mac& mac, bool 
 
 Result<sys::SocketPair> MakeCard(vmm::FrameForm form) {
   return form == vmm::FrameForm::kStream ? sys::MakeSocketPair() : sys::MakePacketPair();
+}
+
+// The gate's end, which outlives the gate. A kernel in user mode reads a card whose other end is
+// closed as empty frames, without end, and does nothing else any more.
+Result<sys::UniqueFd> HoldOpen(const sys::UniqueFd& wire, vmm::FrameForm form) {
+  if (form == vmm::FrameForm::kStream) return sys::UniqueFd();
+  sys::UniqueFd held(::fcntl(wire.get(), F_DUPFD_CLOEXEC, 3));
+  if (!held.valid()) return sys::ErrnoError(errno, "hold a network card open");
+  return held;
 }
 
 Status SendOrders(int control, const Policy& policy, const std::vector<ServedHost>& served,
@@ -222,6 +232,7 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, bool ipv6, De
   GuestNetwork guest = NetworkFor(mac, ipv6);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair outer, sys::MakeSocketPair());
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd held, HoldOpen(inner.second, options.form));
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, sys::MakePacketPair());
   PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy, options.served, ipv6));
   PYRO_ASSIGN_OR_RETURN(Passt passt, StartPasstProcess(options, guest, std::move(outer.second)));
@@ -231,7 +242,8 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, bool ipv6, De
   pass.push_back(std::move(outer.first));
   PYRO_ASSIGN_OR_RETURN(jail::JailedProcess gate, StartGate(options, "relay", std::move(pass),
                                                             jail::JailNetwork::kNone, deadline));
-  const Result<bool> answered = AwaitGateway(inner.first.get(), options.form, mac, ipv6, deadline);
+  const Result<bool> answered =
+      AwaitGateway(inner.first.get(), gate.exit_fd(), options.form, mac, ipv6, deadline);
   if (!answered) {
     Error error = answered.error();
     static_cast<void>(passt.process.Wait(Deadline::After(std::chrono::milliseconds(200))));
@@ -240,6 +252,7 @@ Result<Network> Network::StartPasst(const NetworkOptions& options, bool ipv6, De
   }
   Network network(std::move(guest), NetworkBackend::kPasst, std::move(inner.first),
                   std::move(control.first), std::move(gate), std::move(passt.process));
+  network.held_ = std::move(held);
   if (*answered != ipv6) PYRO_RETURN_IF_ERROR(network.TakeIpv6Away(options));
   return network;
 }
@@ -255,6 +268,7 @@ Status Network::TakeIpv6Away(const NetworkOptions& options) {
 Result<Network> Network::StartSlirp(const NetworkOptions& options, bool ipv6, Deadline deadline) {
   const Mac mac = MacFor(options.identity);
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair inner, MakeCard(options.form));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd held, HoldOpen(inner.second, options.form));
   PYRO_ASSIGN_OR_RETURN(sys::SocketPair control, sys::MakePacketPair());
   PYRO_RETURN_IF_ERROR(SendOrders(control.first.get(), options.policy, options.served, ipv6));
   std::vector<sys::UniqueFd> pass;
@@ -265,7 +279,8 @@ Result<Network> Network::StartSlirp(const NetworkOptions& options, bool ipv6, De
       StartGate(options, "slirp", std::move(pass),
                 options.isolated ? jail::JailNetwork::kNone : jail::JailNetwork::kAllowHostNetwork,
                 deadline));
-  const Result<bool> answered = AwaitGateway(inner.first.get(), options.form, mac, ipv6, deadline);
+  const Result<bool> answered =
+      AwaitGateway(inner.first.get(), gate.exit_fd(), options.form, mac, ipv6, deadline);
   if (!answered) {
     Error error = answered.error();
     const std::string said(TrimSpace(gate.Diagnostics()));
@@ -274,6 +289,7 @@ Result<Network> Network::StartSlirp(const NetworkOptions& options, bool ipv6, De
   }
   Network network(NetworkFor(mac, ipv6), NetworkBackend::kSlirp, std::move(inner.first),
                   std::move(control.first), std::move(gate), std::nullopt);
+  network.held_ = std::move(held);
   if (*answered != ipv6) PYRO_RETURN_IF_ERROR(network.TakeIpv6Away(options));
   return network;
 }

@@ -122,6 +122,7 @@ class Network {
   NetworkBackend backend_;
   std::string fallback_reason_;
   sys::UniqueFd card_;
+  sys::UniqueFd held_;  // The card's other end, for a machine that must not see it close.
   sys::UniqueFd control_;
   jail::JailedProcess gate_;
   std::optional<sys::ChildProcess> passt_;

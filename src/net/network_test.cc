@@ -354,6 +354,19 @@ TEST_P(NetworkTest, NonsenseOnTheWireEndsTheNetwork) {
   EXPECT_EQ(::poll(&entry, 1, Soon().PollTimeout()), 1);
 }
 
+TEST_P(NetworkTest, ACardOfPacketsStaysOpenWhenItsGateIsKilled) {
+  ASSERT_EQ(::kill(network_->gate_pid(), SIGKILL), 0);
+  pollfd entry = {.fd = network_->exit_fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&entry, 1, Soon().PollTimeout()), 1);
+  char byte = 0;
+  const ssize_t count = ::recv(card_.get(), &byte, 1, MSG_DONTWAIT);
+  if (GetParam().second == vmm::FrameForm::kPackets) {
+    EXPECT_EQ(count, -1) << "an end that its driver would read for ever";
+  } else {
+    EXPECT_EQ(count, 0);
+  }
+}
+
 TEST_P(NetworkTest, ProcessesAreNotRootAndEndWithTheCard) {
   for (const pid_t pid : {jail::ChildOf(network_->gate_pid()), network_->passt_pid()}) {
     if (pid < 0) continue;

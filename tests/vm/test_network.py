@@ -342,6 +342,20 @@ def test_the_network_of_a_running_task_changes_at_once_and_for_good(inside):
 
 
 @pytest.mark.cost(8)
+def test_a_guest_whose_gate_is_killed_goes_on_without_its_network(inside):
+    made = inside("task", "create", harness.FULL, "--network", "--json")
+    assert made.code == 0, made
+    task = harness.Task(inside, made.json["task_id"])
+    try:
+        gates = [one for one in task.processes() if one.name == "pyro-net"]
+        assert gates
+        harness.kill_all(gates)
+        done = task.exec("bash", "-c", f"echo here; {reach(OUTSIDE, 8080)} echo and still here")
+        assert (done.code, done.text) == (0, "here\nand still here\n"), done
+    finally:
+        task.delete()
+
+
 def test_a_task_keeps_its_policy_and_its_refusals(inside, tmp_path):
     rules = tmp_path / "rules"
     rules.write_text(f"# of the test\nallow *.example:8080\ndeny {OTHER_NAME}\n")
