@@ -106,13 +106,13 @@ Status Handler::Answering::Run() {
                           MakeError(ErrorCode::kUnavailable, "it could not be reached just now"));
   }
   auto lock = handler_.store_.LockFetch(key_, Deadline::After(std::chrono::seconds(0)));
-  if (lock && !*lock) {
-    lock = handler_.store_.LockFetch(key_, Deadline::After(kWaitForOther));
-    stored = FindStored();
-    if (stored && IsFresh(stored->entry)) return ServeStored(*stored, "hit");
-  }
-  if (!lock)
+  if (lock && !*lock) lock = handler_.store_.LockFetch(key_, Deadline::After(kWaitForOther));
+  if (!lock) {
     Tell(Report::Kind::kDisk, fmt::format("the cache cannot be locked: {}", lock.error().message));
+  }
+  // Another guest may have fetched it since.
+  stored = FindStored();
+  if (stored && IsFresh(stored->entry)) return ServeStored(*stored, "hit");
   return Fetch(std::move(stored));
 }
 
