@@ -41,7 +41,8 @@ class Address {
   // Its first `bits`, 0 to 128, and zeros.
   constexpr Address First(int bits) const { return {high_ & Mask(bits), low_ & Mask(bits - 64)}; }
 
-  friend constexpr auto operator<=>(const Address&, const Address&) = default;
+  friend constexpr auto operator<=>(const Address&,
+                                    const Address&) = default;  // NOLINT(modernize-use-nullptr)
 
  private:
   static constexpr std::uint64_t kMapped = std::uint64_t{0xffff} << 32;
