@@ -368,10 +368,14 @@ def become_normal_user(scratch, subordinate_ids=True):
 def task_of_supervisor(pid):
     """Told by the lock that it holds; None for one that is gone or is no task's."""
     try:
-        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        descriptors = os.listdir(f"/proc/{pid}/fd")
     except OSError:
         return None
-    for link in map(pathlib.Path, links):
+    for descriptor in descriptors:
+        try:
+            link = pathlib.Path(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+        except OSError:
+            continue  # It has just been closed.
         if link.name == "lock" and link.parent.parent.name == "tasks":
             return link.parent.name
     return None
