@@ -137,7 +137,8 @@ TEST_F(UmlVmmTest, AProgramHasTheGuestsMemoryAndNothingOfItsKernels) {
   ASSERT_NO_FATAL_FAILURE(Boot());
   ASSERT_FALSE(guest_.programs.empty());
   for (const pid_t pid : guest_.programs) {
-    for (const std::string_view line : Split(jail::ProcText(pid, "maps"), '\n')) {
+    const std::string maps = jail::ProcText(pid, "maps");
+    for (const std::string_view line : Split(maps, '\n')) {
       if (line.empty() || line.ends_with("[vsyscall]")) continue;  // The host gives that to each.
       EXPECT_NE(line.find(" /memory/"), std::string_view::npos) << line;
     }
