@@ -137,7 +137,7 @@ Result<PrunedDownloads> Store::Prune(bool all) {
     }
   }
   for (const StoreFile& file : contents) {
-    // A download that ends now may have named its content and not yet its entry.
+    // A download that runs gives a content its name first, and then writes the entry for it.
     if (!used.contains(file.name) && (all || alone)) RemoveFile(*files, file, pruned);
   }
   return pruned;

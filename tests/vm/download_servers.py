@@ -9,12 +9,12 @@ ROOT/seconds says. Paths with the text in ROOT/silent get no answer. The request
 import hashlib
 import http.server
 import pathlib
-import ssl
 import sys
 import threading
 import time
 
 import name_server
+import web_server
 
 ADDRESS, NEIGHBOUR, CERTIFICATE, KEY, ROOT, NAMES, LOG = sys.argv[1:]
 ROOT = pathlib.Path(ROOT)
@@ -68,18 +68,5 @@ class Registry(http.server.BaseHTTPRequestHandler):
             time.sleep(seconds / PIECES)
 
 
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, *_):
-        pass
-
-
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(CERTIFICATE, KEY)
-secure = Server((ADDRESS, 443), Registry)
-secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
-for server in (secure, Server((ADDRESS, 80), Registry)):
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+web_server.start(Registry, CERTIFICATE, KEY)
 name_server.serve(NEIGHBOUR, dict.fromkeys(NAMES.split(","), ADDRESS))

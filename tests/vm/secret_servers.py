@@ -11,12 +11,10 @@ import hashlib
 import http.server
 import json
 import pathlib
-import socket
-import ssl
 import sys
-import threading
 
 import name_server
+import web_server
 
 ADDRESS, ADDRESS6, NEIGHBOUR, NEIGHBOUR6, CERTIFICATE, KEY, ROOT, TOKEN, LOG = sys.argv[1:]
 ROOT = pathlib.Path(ROOT)
@@ -97,20 +95,6 @@ class Service(http.server.BaseHTTPRequestHandler):
         return self.answer(200, found.read_bytes(), "application/octet-stream")
 
 
-class Server(http.server.ThreadingHTTPServer):
-    address_family = socket.AF_INET6  # And IPv4.
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, *_):
-        pass
-
-
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(CERTIFICATE, KEY)
-secure = Server(("::", 443), Service)
-secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
-for server in (secure, Server(("::", 80), Service)):
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+web_server.start(Service, CERTIFICATE, KEY)
 name_server.serve(NEIGHBOUR, {**{f"{name}.example": ADDRESS for name in NAMES},
                               "six.example": ADDRESS6, "near.example": NEIGHBOUR6})
