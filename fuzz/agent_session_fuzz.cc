@@ -18,7 +18,8 @@ using pyro::wire::Stream;
 class FuzzGuest : public pyro::agent::Guest {
  public:
   pyro::Status Setup(const pyro::wire::GuestSetup&) override { return pyro::OkStatus(); }
-  void SetClock(std::int64_t) override {}
+  pyro::agent::ClockReading ReadClock() override { return {1, false}; }
+  void MoveClock(const pyro::wire::SetClock&) override {}
   std::string Shell() override { return "/bin/sh"; }
   pyro::Status Start(std::uint32_t channel, const pyro::wire::Exec&) override {
     PYRO_CHECK(running.insert(channel).second);

@@ -61,6 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Try<wire::Stop>(one);
     Try<wire::Claim>(one);
     Try<wire::Ping>(one);
+    Try<wire::Pong>(one);
     Try<wire::SetClock>(one);
     Try<wire::Progress>(one);
     Try<wire::Ask>(one);

@@ -74,7 +74,8 @@ SEAMS = {
     "vmm/qemu/": {"vmm/factory.cc"},
     "vmm/uml/": {"vmm/factory.cc"},
     "vmm/fake/": set(),
-    "vmm/factory.h": {"vmm/factory.cc", "engine/system_context.cc", "apps/pyro_supervisor.cc"},
+    "vmm/factory.h": {"vmm/factory.cc", "engine/system_context.cc", "apps/pyro_supervisor.cc",
+                       "apps/testing/pyro_supervisor_stepped.cc"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')

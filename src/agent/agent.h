@@ -19,6 +19,7 @@
 #include "agent/answers.h"
 #include "agent/command.h"
 #include "agent/disk_sync.h"
+#include "agent/guest_clock.h"
 #include "agent/process_tree.h"
 #include "agent/session.h"
 #include "agent/trust.h"
@@ -38,9 +39,8 @@ struct AgentOptions {
   // The data disk's own directory, or -1. Empty: there is none.
   std::function<int()> data_disk;
   std::function<Status(const wire::GuestSetup&)> setup;
-  // Empty where the clock is not the guest's own.
-  std::function<void(std::int64_t wall_clock_ns)> set_clock;
-  DiskSync::Function sync;  // For commands that want it.
+  GuestClock* clock = nullptr;  // Borrowed; nullptr where it is not the guest's own.
+  DiskSync::Function sync;      // For commands that want it.
   std::vector<Answerer> answerers = GuestAnswerers();
 };
 
@@ -67,8 +67,11 @@ class Agent : private Guest {
         std::unique_ptr<Answers> answers);
 
   Status Setup(const wire::GuestSetup& setup) override;
-  void SetClock(std::int64_t wall_clock_ns) override {
-    if (options_.set_clock) options_.set_clock(wall_clock_ns);
+  ClockReading ReadClock() override {
+    return options_.clock == nullptr ? ClockReading{} : options_.clock->Read();
+  }
+  void MoveClock(const wire::SetClock& by) override {
+    if (options_.clock != nullptr) options_.clock->Move(by);
   }
   std::string Shell() override { return std::string(ImageShell()); }
   Status Start(std::uint32_t channel, const wire::Exec& exec) override;

@@ -107,14 +107,15 @@ Status Session::HandleSetup(const wire::Frame& frame) {
 Status Session::HandlePing(const wire::Frame& frame) {
   if (frame.channel != 0) return Breach("ping for a command");
   PYRO_ASSIGN_OR_RETURN(const wire::Ping ping, wire::Ping::FromFrame(frame));
-  Send(ping.ToFrame(wire::FrameType::kPong));
+  const ClockReading clock = guest_.ReadClock();
+  Send(wire::Pong{ping.number, clock.wall_clock_ns, clock.was_set}.ToFrame());
   return OkStatus();
 }
 
 Status Session::HandleSetClock(const wire::Frame& frame) {
   if (frame.channel != 0 || !ready_) return Breach("unexpected set clock");
   PYRO_ASSIGN_OR_RETURN(const wire::SetClock clock, wire::SetClock::FromFrame(frame));
-  guest_.SetClock(clock.wall_clock_ns);
+  guest_.MoveClock(clock);
   return OkStatus();
 }
 

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "agent/byte_queue.h"
+#include "agent/guest_clock.h"
 #include "pyro/result.h"
 #include "sys/child_process.h"
 #include "wire/credit.h"
@@ -29,8 +30,10 @@ class Guest {
   // Sets this guest up. An error ends the session.
   virtual Status Setup(const wire::GuestSetup& setup) = 0;
 
-  // Sets the clock to so many nanoseconds since the epoch. A guest that cannot goes on as it is.
-  virtual void SetClock(std::int64_t wall_clock_ns) = 0;
+  virtual ClockReading ReadClock() = 0;
+
+  // A guest that cannot goes on with its clock as it is.
+  virtual void MoveClock(const wire::SetClock& by) = 0;
 
   // One of wire::kShells, for scripts; called after Setup.
   virtual std::string Shell() = 0;

@@ -25,7 +25,8 @@ class FakeGuest : public Guest {
     started.insert(channel);
     return OkStatus();
   }
-  void SetClock(std::int64_t wall_clock_ns) override { clock_ns = wall_clock_ns; }
+  ClockReading ReadClock() override { return clock; }
+  void MoveClock(const wire::SetClock& by) override { clock.wall_clock_ns += by.by_ns; }
   bool Kill(std::uint32_t channel) override {
     killed.insert(channel);
     return kill_result;
@@ -37,7 +38,7 @@ class FakeGuest : public Guest {
   }
 
   std::string hostname;
-  std::int64_t clock_ns = 0;
+  ClockReading clock;
   std::string shell = "/bin/sh";
   std::set<std::uint32_t> started;
   std::set<std::uint32_t> killed;
@@ -381,14 +382,26 @@ TEST_F(SessionTest, APingIsAnsweredFromTheFirstMomentOn) {
   const auto frames = Sent();
   ASSERT_EQ(frames.size(), 1u);
   EXPECT_EQ(frames[0].type, FrameType::kPong);
-  EXPECT_EQ(wire::Ping::FromFrame(frames[0])->number, 7);
+  EXPECT_EQ(wire::Pong::FromFrame(frames[0])->number, 7);
 }
 
-TEST_F(SessionTest, TheClockIsSetInAGuestThatIsReadyAndInNoOther) {
+TEST_F(SessionTest, TheAnswerTellsWhatTheClockShowsAndThatAProgramHasSetIt) {
   MakeReady();
-  Receive(wire::SetClock{123}.ToFrame());
+  (void)Sent();
+  guest_.clock = {123, true};
+  Receive(wire::Ping{7}.ToFrame());
+  const auto told = wire::Pong::FromFrame(Sent().at(0));
+  EXPECT_EQ(told->wall_clock_ns, 123);
+  EXPECT_TRUE(told->clock_was_set);
+}
+
+TEST_F(SessionTest, TheClockIsMovedInAGuestThatIsReadyAndInNoOther) {
+  MakeReady();
+  (void)Sent();
+  guest_.clock = {123, false};
+  Receive(wire::SetClock{-23}.ToFrame());
   EXPECT_FALSE(session_.over());
-  EXPECT_EQ(guest_.clock_ns, 123);
+  EXPECT_EQ(guest_.clock.wall_clock_ns, 100);
   EXPECT_TRUE(Sent().empty());
 }
 

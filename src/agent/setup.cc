@@ -11,7 +11,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -243,14 +242,9 @@ Status GuestRoot::Enter() {
   return OkStatus();
 }
 
-Status SetClock(std::int64_t wall_clock_ns) {
-  const timespec time = {wall_clock_ns / 1'000'000'000, wall_clock_ns % 1'000'000'000};
-  if (::clock_settime(CLOCK_REALTIME, &time) != 0) return sys::ErrnoError(errno, "clock_settime");
-  return OkStatus();
-}
-
-Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestRoot& root) {
-  PYRO_RETURN_IF_ERROR(Named("clock", SetClock(setup.wall_clock_ns)));
+Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestClock& clock,
+                  GuestRoot& root) {
+  PYRO_RETURN_IF_ERROR(Named("clock", clock.Set(setup.wall_clock_ns)));
   PYRO_RETURN_IF_ERROR(Named("entropy", MixEntropy(setup)));
   if (setup.data_disk_bytes != 0) {
     PYRO_RETURN_IF_ERROR(Named("data disk", AwaitDataDisk(setup.data_disk_bytes, devices)));

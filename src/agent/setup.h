@@ -2,10 +2,10 @@
 
 #pragma once
 
-#include <cstdint>
 #include <utility>
 
 #include "agent/device_watch.h"
+#include "agent/guest_clock.h"
 #include "pyro/result.h"
 #include "sys/unique_fd.h"
 #include "wire/messages.h"
@@ -42,11 +42,9 @@ class GuestRoot {
   bool new_workspace_ = false;
 };
 
-// CLOCK_REALTIME, to so many nanoseconds since the epoch.
-Status SetClock(std::int64_t wall_clock_ns);
-
 // Clock and entropy first, then the root and everything written to it. Once. `devices` tells when
 // the data disk has the size that `setup` wants.
-Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestRoot& root);
+Status SetUpGuest(const wire::GuestSetup& setup, DeviceWatch& devices, GuestClock& clock,
+                  GuestRoot& root);
 
 }  // namespace pyro::agent

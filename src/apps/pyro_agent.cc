@@ -78,15 +78,14 @@ Status Run(sys::UniqueFd& data_disk) {
   PYRO_RETURN_IF_ERROR(RaiseLoopback());
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file_systems, PrepareFileSystems());
   GuestRoot root(file_systems);
+  GuestClock clock;
+  options.clock = &clock;
   int stop_signal = 0;
   options.setup = [&](const wire::GuestSetup& setup) -> Status {
-    PYRO_RETURN_IF_ERROR(SetUpGuest(setup, devices, root));
+    PYRO_RETURN_IF_ERROR(SetUpGuest(setup, devices, clock, root));
     stop_signal = static_cast<int>(setup.stop_signal);
     data_disk = sys::UniqueFd(::openat(root.data().get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     return data_disk.valid() ? OkStatus() : Status(sys::ErrnoError(errno, "open", "data disk"));
-  };
-  options.set_clock = [](std::int64_t wall_clock_ns) {
-    if (const Status set = SetClock(wall_clock_ns); !set) ConsoleLine(set.error().message);
   };
   options.data_disk = [&root] { return root.data().get(); };
   options.sync = [&data_disk, &root]() -> Status {

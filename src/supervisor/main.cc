@@ -120,7 +120,8 @@ Status CheckLimits(const wire::SupervisorConfig& config) {
   return sys::CheckGuestLimits(needs);
 }
 
-Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
+Status Run(const vmm::VmmFactory& factory, const HostClock& host_clock) {
+  const Clock& clock = host_clock.clock;
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(STDIN_FILENO, wire::kMaxConfigBytes));
   PYRO_ASSIGN_OR_RETURN(const wire::SupervisorConfig config, wire::ParseSupervisorConfig(text));
   if (!config.secrets.empty()) sys::ForbidCore();
@@ -166,6 +167,8 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
   });
   supervisor.OnEnd([&] { signals.cancel(); });
   supervisor.WatchCreator(std::move(creator));
+  // Without it the pulse notices, some seconds later.
+  if (auto steps = host_clock.open_steps()) supervisor.WatchClock(std::move(*steps));
   supervisor.Start();
   loop.run();
   // No process reads it, unless it is that of a spare that was never ready.
@@ -175,10 +178,10 @@ Status Run(const vmm::VmmFactory& factory, const Clock& clock) {
 
 }  // namespace
 
-int RunSupervisor(const vmm::VmmFactory& factory, const Clock& clock) {
+int RunSupervisor(const vmm::VmmFactory& factory, const HostClock& host_clock) {
   ::signal(SIGHUP, SIG_IGN);
   ::umask(077);
-  const Status status = Run(factory, clock);
+  const Status status = Run(factory, host_clock);
   if (status) return 0;
   Say(wire::FormatAnswer(status.error()));
   return 1;

@@ -21,22 +21,22 @@ Serving::Serving(const Parts& parts, Timers& timers, Owner& owner)
       pulse_(
           {.ping =
                [this](std::int64_t number) { ToGuest(EncodeFrame(wire::Ping{number}.ToFrame())); },
-           .set_clock =
-               [this] {
-                 ToGuest(EncodeFrame(wire::SetClock{WallClockNs(parts_.clock)}.ToFrame()));
-               }}),
+           .set_clock = [this](const wire::SetClock& by) { ToGuest(EncodeFrame(by.ToFrame())); }}),
+      clock_watch_(parts.loop),
       beat_(timers.NewTimer()),
       settle_(timers.NewTimer()) {}
 
 void Serving::Begin() {
-  (void)host_clock_.Changed(WallClockNs(parts_.clock), SteadyClockNs());
+  (void)host_clock_.Changed(Now());
+  clock_watch_.Begin([this] { ClockStepped(); });
   beat_->Start(GuestPulse::kBeat, [this] { Beat(); });
 }
 
 void Serving::Beat() {
   if (router_.guest_gone()) return;
-  if (host_clock_.Changed(WallClockNs(parts_.clock), SteadyClockNs())) pulse_.HostClockChanged();
-  pulse_.Beat();
+  const HostMoment now = Now();
+  if (host_clock_.Changed(now)) pulse_.HostClockChanged();
+  pulse_.Beat(now);
   PYRO_FAILPOINT("supervisor.beat");
   if (pulse_.silent() && router_.given_up() > 0) {
     return owner_.GuestFailed(
@@ -47,8 +47,17 @@ void Serving::Beat() {
 }
 
 Status Serving::Pong(const wire::Frame& frame) {
-  PYRO_ASSIGN_OR_RETURN(const wire::Ping answer, wire::Ping::FromFrame(frame));
-  return pulse_.Answered(answer.number);
+  PYRO_ASSIGN_OR_RETURN(const wire::Pong answer, wire::Pong::FromFrame(frame));
+  return pulse_.Answered(answer, Now());
+}
+
+// A time that waits in a queue of a paused guest is wrong when it arrives. So the guest is asked
+// what its clock shows, and gets the difference.
+void Serving::ClockStepped() {
+  if (router_.guest_gone()) return;
+  const HostMoment now = Now();
+  if (host_clock_.Changed(now)) pulse_.HostClockChanged();
+  pulse_.Ask(now);
 }
 
 // Its client is told in time. The guest, with its other commands, may only be paused, as on a host
@@ -70,6 +79,7 @@ void Serving::JournalWritten() {
 
 void Serving::End() {
   router_.GuestGone();
+  clock_watch_.End();
   beat_->Stop();
   settle_->Stop();
 }

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,11 +10,13 @@
 #include "base/time.h"
 #include "pyro/result.h"
 #include "supervisor/clients.h"
+#include "supervisor/clock_watch.h"
 #include "supervisor/command_router.h"
 #include "supervisor/guest_machine.h"
 #include "supervisor/guest_pulse.h"
 #include "supervisor/guest_record.h"
 #include "supervisor/timers.h"
+#include "sys/unique_fd.h"
 #include "wire/messages.h"
 
 namespace pyro::supervisor {
@@ -31,6 +34,7 @@ class Serving : private CommandPorts {
 
   // What it works with; all are borrowed.
   struct Parts {
+    boost::asio::io_context& loop;
     const Clock& clock;
     GuestMachine& machine;
     Clients& clients;
@@ -49,6 +53,9 @@ class Serving : private CommandPorts {
     router_.Keep(journal);
   }
 
+  // See ClockWatch; without it a step is noticed at the next beat. To be called before Begin().
+  void WatchClock(sys::UniqueFd steps) { clock_watch_.Take(std::move(steps)); }
+
   // The guest takes commands: its pulse begins.
   void Begin();
   // The agent's answer to a ping. An error is a breach of the protocol.
@@ -65,13 +72,16 @@ class Serving : private CommandPorts {
   void JournalWritten() override;
   void UseChanged(bool journaled) override { owner_.CommandsChanged(journaled); }
 
+  HostMoment Now() const { return HostMoment::Now(parts_.clock); }
   void Beat();
+  void ClockStepped();
 
   Parts parts_;
   Owner& owner_;
   CommandRouter router_;
   GuestPulse pulse_;
   HostClockWatch host_clock_;
+  ClockWatch clock_watch_;
   std::unique_ptr<Timer> beat_;
   std::unique_ptr<Timer> settle_;
   bool settling_ = false;  // It runs.

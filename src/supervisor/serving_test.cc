@@ -25,7 +25,8 @@ class ServingPartTest : public SupervisorFixture,
     machine_.emplace(loop_, config_, vmm_, *this);
     EXPECT_TRUE(machine_->Launch(std::nullopt).ok());
     clients_.emplace(loop_, *this);
-    serving_.emplace(Serving::Parts{.clock = clock_,
+    serving_.emplace(Serving::Parts{.loop = loop_,
+                                    .clock = clock_,
                                     .machine = *machine_,
                                     .clients = *clients_,
                                     .journal = record_.journal()},
@@ -124,7 +125,7 @@ TEST_F(ServingPartTest, AGuestThatIsGoneHasNoPulse) {
 }
 
 TEST_F(ServingPartTest, AnAnswerToNoPingIsABreach) {
-  EXPECT_FALSE(Make().Pong(wire::Ping{3}.ToFrame(Type::kPong)).ok());
+  EXPECT_FALSE(Make().Pong(wire::Pong{3}.ToFrame()).ok());
 }
 
 TEST_F(ServingPartTest, NothingIsWaitedForAfterItsEnd) {

@@ -67,6 +67,9 @@ class Supervisor : private ClientRequests,
   // See Lease::WatchCreator; an invalid descriptor is none.
   void WatchCreator(sys::UniqueFd creator) { lease_.WatchCreator(std::move(creator)); }
 
+  // See Serving::WatchClock; before Start.
+  void WatchClock(sys::UniqueFd steps) { serving_.WatchClock(std::move(steps)); }
+
   // Starts the guest, in the loop. The loop runs until the guest and all that belongs to it are
   // gone.
   void Start();

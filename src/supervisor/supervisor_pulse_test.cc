@@ -1,5 +1,6 @@
 // Guests that stand still, owners that do not come, and the guest's clock.
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -12,6 +13,7 @@
 namespace pyro::supervisor {
 namespace {
 
+using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
 class SupervisorPulseTest : public SupervisorFixture {
@@ -25,7 +27,7 @@ class SupervisorPulseTest : public SupervisorFixture {
       Pass(GuestPulse::kBeat);
       for (wire::Frame& frame : Agent().Take()) {
         if (frame.type == Type::kPing) {
-          AgentSays(wire::Ping{wire::Ping::FromFrame(frame)->number}.ToFrame(Type::kPong));
+          AgentSays(Answer(frame).ToFrame());
         } else {
           others.push_back(std::move(frame));
         }
@@ -34,6 +36,23 @@ class SupervisorPulseTest : public SupervisorFixture {
     }
     return others;
   }
+
+  // What the guest's clock shows was true at its start, or at the last move of it.
+  wire::Pong Answer(const wire::Frame& ping) {
+    return {wire::Ping::FromFrame(ping)->number, Ns(clock_) - behind_.count()};
+  }
+  // Late by the time that the test itself took, if at all.
+  static void ExpectMove(const Frames& frames, std::chrono::nanoseconds by) {
+    ASSERT_TRUE(Has(frames, Type::kSetClock));
+    const auto move = wire::SetClock::FromFrame(*Find(frames, Type::kSetClock));
+    EXPECT_FALSE(move->slew);
+    EXPECT_LE(std::chrono::abs(std::chrono::nanoseconds(move->by_ns) - by), 10s);
+  }
+  static std::int64_t Ns(const Clock& clock) {
+    return std::chrono::nanoseconds(clock.Now().time_since_epoch()).count();
+  }
+
+  std::chrono::nanoseconds behind_{0};
 };
 
 TEST_F(SupervisorPulseTest, AStrangerThatLeavesDoesNotReplaceTheLimitForTheOwner) {
@@ -97,14 +116,16 @@ TEST_F(SupervisorPulseTest, ATimedOutCommandOfASilentGuestEndsAndTheOthersGoOn) 
   EXPECT_EQ(record_.Count("end 2 timed_out"), 1);
   Pass(50s);
   // It goes on: the answer to the ping that it missed, the end of the one, and that of the other.
-  std::int64_t ping = 0;
+  wire::Pong pong;
   std::uint32_t first = 0;
   for (const wire::Frame& frame : Agent().Take()) {
-    if (frame.type == Type::kPing) ping = wire::Ping::FromFrame(frame)->number;
+    behind_ = 50s;
+    if (frame.type == Type::kPing) pong = Answer(frame);
     if (frame.type == Type::kExec && first == 0) first = frame.channel;
   }
-  AgentSays(wire::Ping{ping}.ToFrame(Type::kPong));
+  AgentSays(pong.ToFrame());
   EXPECT_TRUE(Has(Agent().Take(), Type::kSetClock));
+  behind_ = 0s;
   AgentEnds(first + 1, 0, Outcome::kTimedOut);
   (void)BeatAndAnswer(100);
   (void)other.Take();
@@ -167,15 +188,70 @@ TEST_F(SupervisorPulseTest, AQuestionToASilentGuestIsAnsweredWithAnErrorInTime) 
 TEST_F(SupervisorPulseTest, AStepOfTheHostsClockReachesTheGuestWithTheTimeOfThatMoment) {
   ASSERT_NO_FATAL_FAILURE(BeginReady());
   clock_.Advance(7200s);  // And no time passes.
-  const Frames frames = BeatAndAnswer(1);
-  ASSERT_TRUE(Has(frames, Type::kSetClock));
-  EXPECT_EQ(wire::SetClock::FromFrame(*Find(frames, Type::kSetClock))->wall_clock_ns,
-            std::chrono::nanoseconds(clock_.Now().time_since_epoch()).count());
+  behind_ = 7200s;
+  ExpectMove(BeatAndAnswer(1), 7200s);
+}
+
+TEST_F(SupervisorPulseTest, AStepThatIsToldReachesTheGuestWithoutABeat) {
+  ASSERT_NO_FATAL_FAILURE(Begin());
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+  supervisor_->WatchClock(sys::UniqueFd(ends[0]));
+  AgentGreets();
+  AgentIsReady();
+  (void)Agent().Take();
+  for (const auto step : {-3600s, 7200s}) {
+    clock_.Advance(step);
+    behind_ = step;
+    ASSERT_EQ(::write(ends[1], "s", 1), 1);
+    Run();
+    const Frames asked = Agent().Take();
+    ASSERT_TRUE(Has(asked, Type::kPing)) << step.count();
+    AgentSays(Answer(*Find(asked, Type::kPing)).ToFrame());
+    ExpectMove(Agent().Take(), step);
+  }
+  // The watch may end, and the beats go on.
+  ::close(ends[1]);
+  Run();
+  behind_ = 20s;
+  ExpectMove(BeatAndAnswer(1), 20s);
+}
+
+TEST_F(SupervisorPulseTest, AClockThatDriftsIsCorrectedAndOneThatAProgramSetIsNot) {
+  ASSERT_NO_FATAL_FAILURE(Begin());
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+  supervisor_->WatchClock(sys::UniqueFd(ends[0]));
+  AgentGreets();
+  AgentIsReady();
+  const auto ask = [&] {
+    (void)Agent().Take();
+    ASSERT_EQ(::write(ends[1], "s", 1), 1);
+    Run();
+  };
+  ask();
+  behind_ = 200ms;
+  const Frames asked = Agent().Take();
+  ASSERT_TRUE(Has(asked, Type::kPing));
+  AgentSays(Answer(*Find(asked, Type::kPing)).ToFrame());
+  const Frames told = Agent().Take();
+  ASSERT_TRUE(Has(told, Type::kSetClock));
+  EXPECT_TRUE(wire::SetClock::FromFrame(*Find(told, Type::kSetClock))->slew);
+  ask();
+  behind_ = 1'000'000s;
+  const Frames again = Agent().Take();
+  ASSERT_TRUE(Has(again, Type::kPing));
+  wire::Pong pong = Answer(*Find(again, Type::kPing));
+  pong.clock_was_set = true;
+  AgentSays(pong.ToFrame());
+  EXPECT_FALSE(Has(Agent().Take(), Type::kSetClock));
+  ::close(ends[1]);
+  EXPECT_EQ(ends_, 0);
 }
 
 TEST_F(SupervisorPulseTest, APongToNoPingEndsTheGuest) {
   ASSERT_NO_FATAL_FAILURE(BeginReady());
-  AgentSays(wire::Ping{99}.ToFrame(Type::kPong));
+  AgentSays(wire::Pong{99}.ToFrame());
   EXPECT_EQ(ends_, 1);
 }
 

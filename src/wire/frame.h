@@ -46,8 +46,8 @@ enum class FrameType : std::uint8_t {
   kClaim = 18,     // client to supervisor of a spare: make this client the owner
   kClaimed = 19,   // reply: it is the owner
   kPing = 20,      // supervisor to agent: does the guest run?
-  kPong = 21,      // reply: it does
-  kSetClock = 22,  // supervisor to agent: the host's time, after a step or a pause
+  kPong = 21,      // reply: it does, and what its clock shows
+  kSetClock = 22,  // supervisor to agent: how far its clock is from the host's
   kAsk = 23,       // request: a question that the agent answers
   kAnswer = 24,    // reply, last frame of a channel
   kWrite = 25,     // client to supervisor, in a task: bytes for the stdin of a sequence

@@ -139,7 +139,12 @@ constexpr Field kClaim[] = {
     Row<Claim, &Claim::ttl_seconds>("ttl_seconds").From(1).To(kMaxClaimSeconds),
     Row<Claim, &Claim::task>("task").To(kMaxManifest)};
 constexpr Field kPing[] = {Row<Ping, &Ping::number>("number")};
-constexpr Field kSetClock[] = {Row<SetClock, &SetClock::wall_clock_ns>("wall_clock_ns")};
+constexpr Field kPong[] = {Row<Pong, &Pong::number>("number"),
+                           Row<Pong, &Pong::wall_clock_ns>("wall_clock_ns").MayLack(),
+                           Row<Pong, &Pong::clock_was_set>("clock_was_set").MayLack()};
+// No clock is further away than its epoch.
+constexpr Field kSetClock[] = {Row<SetClock, &SetClock::by_ns>("by_ns").From(-INT64_MAX),
+                               Row<SetClock, &SetClock::slew>("slew")};
 constexpr Field kProgress[] = {Row<Progress, &Progress::phase>("phase").To(kMaxName)};
 
 }  // namespace
@@ -315,8 +320,11 @@ Result<Progress> Progress::FromFrame(const Frame& frame) {
   return Unpack<Progress>(frame, kProgress);
 }
 
-Frame Ping::ToFrame(FrameType type) const { return Pack(type, 0, kPing, this); }
+Frame Ping::ToFrame() const { return Pack(FrameType::kPing, 0, kPing, this); }
 Result<Ping> Ping::FromFrame(const Frame& frame) { return Unpack<Ping>(frame, kPing); }
+
+Frame Pong::ToFrame() const { return Pack(FrameType::kPong, 0, kPong, this); }
+Result<Pong> Pong::FromFrame(const Frame& frame) { return Unpack<Pong>(frame, kPong); }
 
 Frame SetClock::ToFrame() const { return Pack(FrameType::kSetClock, 0, kSetClock, this); }
 Result<SetClock> SetClock::FromFrame(const Frame& frame) {

@@ -201,16 +201,27 @@ struct Claim {
   static Result<Claim> FromFrame(const Frame& frame);
 };
 
-// Supervisor to agent: does the guest run? Answered by a kPong of the same number.
+// Supervisor to agent: does the guest run? Answered by a Pong of the same number.
 struct Ping {
   std::int64_t number = 0;
-  Frame ToFrame(FrameType type = FrameType::kPing) const;
+  Frame ToFrame() const;
   static Result<Ping> FromFrame(const Frame& frame);
 };
 
-// Supervisor to agent of a guest that is ready: its clock is set to this. Not answered.
+// Agent to supervisor, with what the guest's clock shows at that moment.
+struct Pong {
+  std::int64_t number = 0;
+  std::int64_t wall_clock_ns = 0;  // Since the epoch. 0: the agent has no clock of its own to set.
+  bool clock_was_set = false;      // By a program in the guest, since the agent last did.
+  Frame ToFrame() const;
+  static Result<Pong> FromFrame(const Frame& frame);
+};
+
+// Supervisor to agent of a guest that is ready: its clock goes forward by so much, or back. Not
+// answered.
 struct SetClock {
-  std::int64_t wall_clock_ns = 0;  // Since the epoch.
+  std::int64_t by_ns = 0;
+  bool slew = false;  // By and by, at the rate that its kernel allows, instead of at once.
   Frame ToFrame() const;
   static Result<SetClock> FromFrame(const Frame& frame);
 };

@@ -188,20 +188,39 @@ TEST(MessagesTest, ErrorsTravelWhole) {
 }
 
 TEST(MessagesTest, APingAndItsAnswerHaveANumber) {
-  const Frame ping = Ping{7}.ToFrame();
-  EXPECT_EQ(ping.type, FrameType::kPing);
-  EXPECT_EQ(Ping{7}.ToFrame(FrameType::kPong).type, FrameType::kPong);
-  EXPECT_EQ(Ping::FromFrame(ping)->number, 7);
+  EXPECT_EQ(Ping{7}.ToFrame().type, FrameType::kPing);
+  EXPECT_EQ(Pong{7}.ToFrame().type, FrameType::kPong);
+  EXPECT_EQ(Ping::FromFrame(Ping{7}.ToFrame())->number, 7);
   for (const Json& number : {Json(-1), Json("7"), Json()}) {
-    EXPECT_FALSE(Ping::FromFrame(WithBody(FrameType::kPong, {{"number", number}})).ok());
+    EXPECT_FALSE(Ping::FromFrame(WithBody(FrameType::kPing, {{"number", number}})).ok());
+    EXPECT_FALSE(Pong::FromFrame(WithBody(FrameType::kPong, {{"number", number}})).ok());
   }
 }
 
-TEST(MessagesTest, AClockIsSetToATimeSinceTheEpoch) {
-  EXPECT_EQ(SetClock::FromFrame(SetClock{INT64_MAX}.ToFrame())->wall_clock_ns, INT64_MAX);
-  for (const Json& time : {Json(-1), Json(0.5), Json()}) {
+TEST(MessagesTest, AnAnswerToAPingMayTellOfTheClock) {
+  const auto told = Pong::FromFrame(Pong{7, INT64_MAX, true}.ToFrame());
+  ASSERT_TRUE(told.ok());
+  EXPECT_EQ(told->wall_clock_ns, INT64_MAX);
+  EXPECT_TRUE(told->clock_was_set);
+  const auto silent = Pong::FromFrame(WithBody(FrameType::kPong, {{"number", 7}}));
+  ASSERT_TRUE(silent.ok());
+  EXPECT_EQ(silent->wall_clock_ns, 0);
+  for (const Json& time : {Json(-1), Json(0.5), Json("7")}) {
     EXPECT_FALSE(
-        SetClock::FromFrame(WithBody(FrameType::kSetClock, {{"wall_clock_ns", time}})).ok());
+        Pong::FromFrame(WithBody(FrameType::kPong, {{"number", 7}, {"wall_clock_ns", time}})).ok());
+  }
+}
+
+TEST(MessagesTest, AClockIsMovedInBothDirections) {
+  for (const std::int64_t by : {INT64_MAX, -INT64_MAX}) {
+    const auto set = SetClock::FromFrame(SetClock{by, true}.ToFrame());
+    ASSERT_TRUE(set.ok());
+    EXPECT_EQ(set->by_ns, by);
+    EXPECT_TRUE(set->slew);
+  }
+  for (const Json& by : {Json(INT64_MIN), Json(0.5), Json()}) {
+    EXPECT_FALSE(
+        SetClock::FromFrame(WithBody(FrameType::kSetClock, {{"by_ns", by}, {"slew", false}})).ok());
   }
 }
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/time.h"
 #include "supervisor/main.h"
+#include "sys/clock_steps.h"
 #include "sys/host.h"
 #include "vmm/fake/process_vmm.h"
 
@@ -17,5 +18,6 @@ int main() {
       .create = [&](pyro::vmm::Accelerator) -> pyro::Result<std::unique_ptr<Vmm>> {
         return std::unique_ptr<Vmm>(std::make_unique<ProcessVmm>(*programs / "pyro-guest-on-host"));
       }};
-  return pyro::supervisor::RunSupervisor(factory, pyro::SystemClock());
+  return pyro::supervisor::RunSupervisor(
+      factory, {.clock = pyro::SystemClock(), .open_steps = &pyro::sys::OpenClockSteps});
 }
