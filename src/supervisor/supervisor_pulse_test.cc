@@ -13,8 +13,7 @@
 namespace pyro::supervisor {
 namespace {
 
-using std::chrono_literals::operator""ms;
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;
 
 class SupervisorPulseTest : public SupervisorFixture {
  protected:
@@ -195,7 +194,7 @@ TEST_F(SupervisorPulseTest, AStepOfTheHostsClockReachesTheGuestWithTheTimeOfThat
 TEST_F(SupervisorPulseTest, AStepThatIsToldReachesTheGuestWithoutABeat) {
   ASSERT_NO_FATAL_FAILURE(Begin());
   int ends[2];
-  ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
   supervisor_->WatchClock(sys::UniqueFd(ends[0]));
   AgentGreets();
   AgentIsReady();
@@ -220,7 +219,7 @@ TEST_F(SupervisorPulseTest, AStepThatIsToldReachesTheGuestWithoutABeat) {
 TEST_F(SupervisorPulseTest, AClockThatDriftsIsCorrectedAndOneThatAProgramSetIsNot) {
   ASSERT_NO_FATAL_FAILURE(Begin());
   int ends[2];
-  ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
   supervisor_->WatchClock(sys::UniqueFd(ends[0]));
   AgentGreets();
   AgentIsReady();

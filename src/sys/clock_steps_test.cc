@@ -47,7 +47,7 @@ TEST(ClockStepsTest, EachStepIsToldOnce) {
 
 TEST(ClockStepsTest, AnotherDescriptorTellsByAByteAndNothingOnceItIsClosed) {
   int ends[2];
-  ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
   EXPECT_EQ(*TakeClockStep(ends[0]), false);
   ASSERT_EQ(::write(ends[1], "12", 2), 2);
   EXPECT_EQ(*TakeClockStep(ends[0]), true);
