@@ -55,6 +55,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       PYRO_CHECK(IsPath(entry->path) && IsPath(entry->target));
       PYRO_CHECK(wire::ReadFileEntry(Again(wire::FileRecord(*entry))).ok());
     }
+    if (const auto header = wire::ReadFileHeader(**json); header.ok()) {
+      PYRO_CHECK(IsPath(header->path) && header->bytes >= 0);
+      PYRO_CHECK(wire::ReadFileHeader(Again(wire::FileRecord(*header))).ok());
+    }
+    if (const auto news = wire::ReadFileNews(**json); news.ok()) {
+      PYRO_CHECK(IsPath(news->path));
+      PYRO_CHECK(wire::ReadFileNews(Again(wire::FileRecord(*news))).ok());
+    }
     if (const auto patched = wire::ReadFilePatched(**json); patched.ok()) {
       PYRO_CHECK(IsPath(patched->path) && patched->offsets.size() <= wire::kMaxOffsets);
       PYRO_CHECK(wire::ReadFilePatched(Again(wire::FileRecord(*patched))).ok());

@@ -37,5 +37,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     PYRO_CHECK(ParseTaskManifest(FormatTaskManifest(*manifest)).ok());
   }
   (void)ParseKilled(text);
+  PYRO_CHECK(ParseDenied(text).size() <= pyro::kMaxDenied);
   return 0;
 }

@@ -1,5 +1,6 @@
-// Files of a task's directory: its variables, those of a change of it, the record of a snapshot and
-// the resets. Any bytes are read or refused, and what is written again is read back.
+// Files of a task's directory: its variables, those of a change of it, the record of a snapshot, the
+// resets, and the changes of its network. Any bytes are read or refused, and what is written again
+// is read back.
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "base/check.h"
 #include "state/instance/task_variables.h"
+#include "state/journal/network_changes.h"
 #include "state/snapshot/snapshots.h"
 #include "sys/files.h"
 
@@ -82,6 +84,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   } else {
     PYRO_CHECK(resets.error().code == ErrorCode::kDataLoss);
+  }
+
+  task.Write("network.json", text);
+  if (const auto changes = state::ReadNetworkChanges(task.path())) {
+    PYRO_CHECK(changes->size() <= state::kMaxNetworkChanges);
+  } else {
+    PYRO_CHECK(changes.error().code == ErrorCode::kDataLoss);
   }
   return 0;
 }

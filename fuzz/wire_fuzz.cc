@@ -42,6 +42,7 @@ void TryAnswers(const wire::Frame& frame, wire::AnswerList<Answer...>) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   (void)wire::ParseSupervisorConfig(bytes);
+  (void)wire::ParseAnswer(bytes);
   wire::FrameDecoder decoder;
   decoder.Append(bytes);
   while (true) {
@@ -58,6 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Try<wire::Kill>(one);
     Try<wire::Accepted>(one);
     Try<wire::Cancel>(one);
+    Try<wire::Write>(one);
     Try<wire::Stop>(one);
     Try<wire::Claim>(one);
     Try<wire::Ping>(one);

@@ -112,7 +112,9 @@ Status ReadScalar(const Field& field, const Json& json, void* member) {
   } else {
     PYRO_ASSIGN_OR_RETURN(value, GetInt(json, KeyOf(field), field.least, field.most));
   }
-  field.store(member, value);
+  if (!StoreNumber(field, value, member)) {
+    return MalformedMessage(fmt::format("'{}' is out of range", KeyOf(field)));
+  }
   return OkStatus();
 }
 
@@ -142,6 +144,12 @@ Status ReadFields(std::span<const Field> rows, const Json& json, void* object) {
     PYRO_RETURN_IF_ERROR(read(field, json, field.at(object)));
   }
   return OkStatus();
+}
+
+bool StoreNumber(const Field& field, std::int64_t value, void* member) {
+  if (value < field.least || value > field.most || value == kUnset) return false;
+  field.store(member, value);
+  return field.load(member) == value;
 }
 
 std::optional<std::int64_t> ChoiceOf(const Field& field, std::string_view name) {

@@ -87,6 +87,10 @@ Json FieldsToJson(std::span<const Field> rows, const void* object);
 // not absolute. Unknown keys are ignored.
 Status ReadFields(std::span<const Field> rows, const Json& json, void* object);
 
+// Sets a number, a flag or a time. False: the value is out of the field's limits, or the member's
+// type cannot hold it; the member is then unspecified.
+bool StoreNumber(const Field& field, std::int64_t value, void* member);
+
 // The value of a choice, or nullopt.
 std::optional<std::int64_t> ChoiceOf(const Field& field, std::string_view name);
 

@@ -137,6 +137,18 @@ TEST(FieldsTest, WhatIsOutOfItsLimitsOrOfAnotherTypeIsRefused) {
   }
 }
 
+TEST(FieldsTest, ANumberThatItsMemberCannotHoldIsRefused) {
+  const Field wide = Row<Whole, &Whole::count>("count").To(std::int64_t{1} << 40);
+  Whole whole;
+  EXPECT_TRUE(StoreNumber(wide, INT_MAX, &whole.count));
+  for (const std::int64_t value : {(std::int64_t{1} << 32) + 1, std::int64_t{-1}, INT64_MIN}) {
+    EXPECT_FALSE(StoreNumber(wide, value, &whole.count)) << value;
+  }
+  EXPECT_FALSE(ReadFields({&wide, 1}, Json{{"count", (std::int64_t{1} << 32) + 1}}, &whole).ok());
+  const Field flag = Row<Whole, &Whole::flag>("flag");
+  EXPECT_FALSE(StoreNumber(flag, 2, &whole.flag));
+}
+
 TEST(FieldsTest, AnErrorNamesTheField) {
   const auto message = [](const char* key, const Json& value) {
     Json json = ExampleJson();

@@ -218,5 +218,26 @@ TEST_F(RegistryTest, RowThatNoPyroWritesIsDataLoss) {
   EXPECT_EQ(registry_.List(InstanceKind::kVm).error().code, ErrorCode::kDataLoss);
 }
 
+TEST_F(RegistryTest, ANumberOrTextBeyondItsLimitIsDataLoss) {
+  constexpr db::Sql kChanges[] = {
+      "UPDATE instances SET vcpu_count = 1099511627777",
+      "UPDATE instances SET mem_mib = 9223372036854775807",
+      "UPDATE instances SET created_at = -1",
+      "UPDATE instances SET last_used_at = 9223372036854775807",
+      "UPDATE instances SET expires_at = -9223372036854775808",
+      "UPDATE instances SET environment = printf('%05000d', 1)",
+  };
+  auto database = db::Database::Open(directory_.path() / "state/registry.db");
+  ASSERT_TRUE(registry_.Insert(TestSpec(TestId(1))).ok());
+  for (const db::Sql& change : kChanges) {
+    ASSERT_TRUE(database->Execute(change).ok()) << change.text();
+    const auto listed = registry_.List(InstanceKind::kVm);
+    ASSERT_FALSE(listed.ok()) << change.text();
+    EXPECT_EQ(listed.error().code, ErrorCode::kDataLoss) << change.text();
+    ASSERT_TRUE(database->Execute("DELETE FROM instances").ok());
+    ASSERT_TRUE(registry_.Insert(TestSpec(TestId(1))).ok());
+  }
+}
+
 }  // namespace
 }  // namespace pyro::state

@@ -114,7 +114,11 @@ Status ReadColumns(const db::Statement& row, int& column, std::string_view thing
   for (const Field& field : fields) {
     const int at = column++;
     if (field.kind == FieldKind::kText) {
-      *static_cast<std::string*>(field.at(object)) = row.Text(at);
+      std::string text = row.Text(at);
+      if (text.size() > static_cast<std::uint64_t>(field.most)) {
+        return BadRow(thing, InWords(field), text);
+      }
+      *static_cast<std::string*>(field.at(object)) = std::move(text);
     } else if (field.kind == FieldKind::kPairs) {
       const auto json = ParseJson(row.Text(at), kMaxPairsBytes);
       if (!json || !ReadFields({&field, 1}, Json{{field.name, *json}}, object)) {
@@ -125,7 +129,9 @@ Status ReadColumns(const db::Statement& row, int& column, std::string_view thing
       if (!value) return BadRow(thing, InWords(field), row.Text(at));
       field.store(field.at(object), *value);
     } else if (!field.optional || !row.IsNull(at)) {
-      field.store(field.at(object), row.Int(at));
+      if (!StoreNumber(field, row.Int(at), field.at(object))) {
+        return BadRow(thing, InWords(field), row.Text(at));
+      }
     }
   }
   return OkStatus();

@@ -94,6 +94,7 @@ struct InstanceRecord : InstanceSpec {
 inline constexpr std::int64_t kMaxNetworkRulesBytes = 32 * 1024;
 inline constexpr std::int64_t kMaxSecretRefsBytes = 64 * 1024;
 inline constexpr std::int64_t kMaxManifestNumber = std::int64_t{1} << 40;
+inline constexpr std::int64_t kMaxRowText = 1024 * 1024;
 
 template <auto kMember>
 constexpr Field InstanceRow(const char* name) {
@@ -129,11 +130,11 @@ inline constexpr Field kInstanceFields[] = {
     InstanceRow<&InstanceRecord::state>("state"),
     InstanceRow<&InstanceRecord::execution_mode>("execution_mode"),
     InstanceRow<&InstanceRecord::accelerator>("accelerator"),
-    InstanceRow<&InstanceRecord::network_json>("network_json"),
-    InstanceRow<&InstanceRecord::last_error>("last_error"),
-    InstanceRow<&InstanceRecord::started_at>("started_at"),
-    InstanceRow<&InstanceRecord::last_used_at>("last_used_at"),
-    InstanceRow<&InstanceRecord::expires_at>("expires_at"),
+    InstanceRow<&InstanceRecord::network_json>("network_json").To(kMaxRowText),
+    InstanceRow<&InstanceRecord::last_error>("last_error").To(kMaxRowText),
+    InstanceRow<&InstanceRecord::started_at>("started_at").To(kMaxStoredTime),
+    InstanceRow<&InstanceRecord::last_used_at>("last_used_at").To(kMaxStoredTime),
+    InstanceRow<&InstanceRecord::expires_at>("expires_at").To(kMaxStoredTime),
     InstanceRow<&InstanceRecord::next_sequence>("next_sequence"),
     InstanceRow<&InstanceRecord::command_count>("command_count"),
     InstanceRow<&InstanceRecord::output_bytes>("output_bytes"),
