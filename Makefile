@@ -3,6 +3,7 @@
 # make bench   the same, and measure against other programs (docs/BENCHMARKS.md); QUICK=1 takes a few minutes
 # make api     build, and write what is derived from src/api: docs/api.json, parts of python/pyro_mcp and of docs/contract.md
 # make usermode  build the guest kernel for hosts without KVM, from Debian's kernel sources: docs/usermode.md
+# make fuzz    build the fuzz targets, and run each for MINUTES (1); FUZZ names some of them. `make fuzz-coverage` tells which lines they reach
 # make kvm-check  build, and try pyro on a real KVM, which QEMU emulates (CONTRIBUTING.md); needs root, and an hour or less
 # make python  build, and the Python module too: importable with PYTHONPATH=build/python
 # The rest is for daily work; see CONTRIBUTING.md.
@@ -24,10 +25,14 @@ endif
 # Everything that VM tests boot is built once.
 export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
 
-.PHONY: demo how-long check coverage bench build usermode python api install format clean dist dist-check kvm-check deps-build deps-run deps-check deps-dist deps-usermode deps-kvm check-style build-release check-release build-dev check-dev lint
+.PHONY: demo how-long enough-disk check coverage fuzz fuzz-coverage bench build usermode python api install format clean dist dist-check kvm-check deps-build deps-run deps-check deps-fuzz deps-dist deps-usermode deps-kvm check-style build-release check-release build-dev check-dev lint
 
 demo: how-long build deps-run
 	tools/demo.sh build/bin/pyro
+
+# In GiB: both builds, the environments with their templates, and what tests write at once.
+enough-disk:
+	@tools/enough_disk.sh build 18
 
 how-long:
 	@tools/how_long.sh build $(JOBS)
@@ -53,7 +58,7 @@ api: python
 	PYTHONPATH=build/python $(PYTHON) -B tools/make_api.py build/bin/pyro
 
 # All tests are one run of ctest: those without guests are the first, while environments are pulled, and fill the gaps later.
-check: check-style build-release build-dev lint
+check: enough-disk check-style build-release build-dev lint
 	mkdir -p build/check
 	printf 'subdirs("%s")\n' $(CURDIR)/build $(CURDIR)/build/dev > build/check/CTestTestfile.cmake
 	rm -rf build/results build/dev/results
@@ -69,6 +74,8 @@ deps-dist:
 	@tools/install_packages.sh dist
 deps-check:
 	@tools/install_packages.sh build run images check usermode
+deps-fuzz:
+	@tools/install_packages.sh build fuzz
 deps-usermode:
 	@tools/install_packages.sh usermode
 deps-kvm:
@@ -104,6 +111,19 @@ check-dev: build-dev
 # Which lines of engine, supervisor and command line the tests without guests run.
 coverage: deps-check
 	$(PYTHON) -B tools/coverage.py --jobs $(JOBS)
+
+# MINUTES for each target; FUZZ: only these.
+MINUTES ?= 1
+fuzz: deps-fuzz
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS) --target fuzzers
+	$(PYTHON) -B tools/fuzz.py --minutes $(MINUTES) --jobs $(JOBS) $(FUZZ)
+
+# Of their corpora, and of what `make fuzz` has found.
+fuzz-coverage: deps-fuzz
+	cmake --preset fuzz-coverage
+	cmake --build --preset fuzz-coverage -j $(JOBS)
+	$(PYTHON) -B tools/fuzz.py --coverage --build build/fuzz-coverage --jobs $(JOBS) $(FUZZ)
 
 # The packages, from this tree, in build/dist. RELEASE=trixie: for that release of Debian, made in a root of it, in build/dist-trixie.
 ifdef RELEASE

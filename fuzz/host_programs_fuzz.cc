@@ -1,5 +1,5 @@
-// What programs of the host print: apt on its sources, modprobe on a kernel's modules, the loader on
-// libraries, QEMU on its version. Any text is read or left out, and no credential is passed on.
+// What the host's programs print: apt on its sources, modprobe on modules, the loader on libraries,
+// QEMU on its version. Any text is read or left out, and no credential is passed on.
 
 #include <cstdint>
 #include <string>
@@ -14,7 +14,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pyro;
   if (size == 0) return 0;
-  const std::size_t number = data[0] % 4;
+  const std::size_t number = 1 + data[0] % 4;
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
 
   const auto targets = image::ParseIndexTargets(text);

@@ -1,4 +1,4 @@
-// A server's answer to a request with a secret: what is given back to the guest is one answer, whose
+// A server's answer to a request with a secret: what the guest gets of it is one answer, and its
 // head has no value of a secret.
 
 #include <cstdint>

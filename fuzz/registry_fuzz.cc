@@ -1,5 +1,5 @@
-// Rows of registry.db in which something else has written: any value of a column is read or refused,
-// and a row that is read can be written again.
+// Rows of registry.db in which something else has written: any value of a column is read or
+// refused, and a row that is read can be written again.
 
 #include <algorithm>
 #include <cstdint>

@@ -72,7 +72,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Command 1 of the journal has a stdin for any client. The fifth write waits for credit.
   PYRO_CHECK(router.FromClient(3, ExecOn(1, true)).ok());
   router.ClientGone(3);
-  for (int i = 0; i < 5; ++i) {
+  // That many bytes are slow to read, so few inputs have them.
+  const int writes = size > 0 && data[0] >= 0xf0 ? 5 : 0;
+  for (int i = 0; i < writes; ++i) {
     const std::string piece(wire::kMaxDataBytes, 'x');
     PYRO_CHECK(router.FromClient(2, wire::Write{1, piece, i == 4}.ToFrame(2)).ok());
   }

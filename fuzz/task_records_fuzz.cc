@@ -1,6 +1,6 @@
-// Files of a task's directory: its variables, those of a change of it, the record of a snapshot, the
-// resets, and the changes of its network. Any bytes are read or refused, and what is written again
-// is read back.
+// Files of a task's directory: its variables, those of a change of it, the record of a snapshot,
+// the resets, and the changes of its network. Any bytes are read or refused, and what is written
+// again is read back.
 
 #include <fcntl.h>
 #include <stdlib.h>
