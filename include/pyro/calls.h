@@ -273,6 +273,10 @@ struct SetSettingRequest : SettingRequest {
   std::string value;
 };
 
+struct CollectGarbageRequest {
+  bool dry_run = false;  // Remove nothing.
+};
+
 struct PruneEnvironmentsRequest {
   bool all = false;
 };

@@ -422,6 +422,16 @@ class Engine {
   // One that is not set is no error.
   virtual Result<Setting> UnsetSetting(const std::string& name) = 0;
 
+  // Where this user's disk goes: allocated bytes, each file once. Changes nothing, and takes what
+  // other processes make or remove meanwhile as it finds it.
+  virtual Result<DiskReport> Df() = 0;
+  // Frees what nothing needs and what can be made again. Never a task, its snapshots or its
+  // journal, and nothing that a process uses.
+  enum class DryRun { kNo, kYes };
+  virtual Result<GarbageReport> CollectGarbage(DryRun dry_run) = 0;
+  // The limits in force, with their use. kInvalidArgument: as of ListSettings().
+  virtual Result<LimitList> ListLimits() = 0;
+
   // "kvm" or "tcg" if it is certain without a test run, else empty. Writes nothing.
   virtual std::string KnownAccelerator() = 0;
   // The same for the machine of a guest whose call names none; also "usermode".

@@ -160,6 +160,64 @@ struct SettingList {
   std::vector<Setting> settings;
 };
 
+// A limit of this user, or what must be left to others.
+struct LimitInfo {
+  std::string name;                   // Of the setting: "limit.guests".
+  std::string kind;                   // "at_most", or "at_least" of what must be left.
+  std::optional<std::int64_t> limit;  // Guests, tasks or MiB. Empty: none.
+  std::int64_t now = 0;               // In the same unit.
+  std::string decided_by;             // "default" or "setting".
+  std::string sentence;
+};
+
+struct LimitList {
+  std::vector<LimitInfo> limits;
+};
+
+// What one kind of files takes.
+struct DiskUse {
+  std::string kind;                     // "layers", "environments", "templates", "downloads",
+                                        // "tasks", "vms", "spares" or "other".
+  std::uint64_t bytes = 0;              // Allocated.
+  std::uint64_t reclaimable_bytes = 0;  // What CollectGarbage() would free of them.
+};
+
+struct TaskSize {
+  std::string task_id;
+  std::string name;                   // Empty: it has none.
+  std::uint64_t bytes = 0;            // Of all its files; blocks that they share count once.
+  std::uint64_t disk_bytes = 0;       // Of its disk, with blocks that snapshots share.
+  std::uint64_t snapshots_bytes = 0;  // Of all its snapshots, the same.
+  std::uint64_t journal_bytes = 0;
+};
+
+// Where this user's disk goes.
+struct DiskReport {
+  std::string state_directory;
+  std::string cache_directory;
+  std::vector<DiskUse> uses;
+  std::vector<TaskSize> tasks;  // The largest first.
+  std::uint64_t bytes = 0;      // Of all uses.
+  std::uint64_t reclaimable_bytes = 0;
+  std::uint64_t free_bytes = 0;        // Of the state directory's file system, for this user.
+  std::uint64_t cache_free_bytes = 0;  // Of the cache directory's.
+  std::vector<LimitInfo> limits;       // Those of the disk.
+};
+
+struct FreedItem {
+  std::string kind;  // As of DiskUse.
+  std::string name;  // Of an environment or a directory; empty: several.
+  std::string what;  // "superseded version", "template", "expired or half made", ...
+  std::uint64_t bytes = 0;
+};
+
+struct GarbageReport {
+  bool dry_run = false;              // Nothing was removed.
+  std::vector<FreedItem> freed;      // Or what would be.
+  std::vector<std::string> skipped;  // Environments that another process is at work on.
+  std::uint64_t bytes_freed = 0;
+};
+
 struct ReapedVms {
   std::vector<std::string> vm_ids;  // Removed VMs: their lease was over, or their guest crashed.
   std::int64_t leftovers = 0;       // Files and directories that belonged to no VM.

@@ -868,6 +868,28 @@ class Calls(Caller):
         answer: results.Setting = self._call("config unset", name=name)
         return answer
 
+    def df(self) -> results.DiskReport:
+        """Returns what environments, tasks and all else take on disk, each file once, with what ``gc`` would
+        free of it.
+        """
+        answer: results.DiskReport = self._call("df")
+        return answer
+
+    def gc(self, *, dry_run: bool = False) -> results.GarbageReport:
+        """Removes what nothing needs and what can be made again: versions that no task needs, layers and
+        templates without one, downloads above their limit, ended VMs, and what killed processes left.
+
+        Never a task, its snapshots or its journal, and nothing that a process uses. With ``dry_run`` it
+        removes nothing.
+        """
+        answer: results.GarbageReport = self._call("gc", dry_run=dry_run)
+        return answer
+
+    def limits(self) -> results.LimitList:
+        """Returns the limits of this user, where each comes from, and its use now."""
+        answer: results.LimitList = self._call("limits")
+        return answer
+
     def doctor(self) -> results.DoctorReport:
         """Finds out what works on this host, by starting a guest too, with a remedy for what does not."""
         answer: results.DoctorReport = self._call("doctor")

@@ -997,6 +997,75 @@ class SettingList(TypedDict):
     settings: list[Setting]  # All that can be set.
 
 
+class DiskUse(TypedDict):
+    """What one kind of files takes."""
+
+    kind: str  # What the files are.
+    bytes: int  # What they take on disk.
+    reclaimable_bytes: int  # What of it 'pyro gc' would free.
+
+
+class TaskSize(TypedDict):
+    """What a task takes."""
+
+    task_id: str  # Its id.
+    name: Optional[str]  # Its name.
+    bytes: int  # What it takes on disk; shared blocks count once.
+    disk_bytes: int  # What its disk takes.
+    snapshots_bytes: int  # What its snapshots take together.
+    journal_bytes: int  # What its journal takes.
+
+
+class LimitInfo(TypedDict):
+    """A limit of this user."""
+
+    name: str  # The setting.
+    kind: Literal["at_most", "at_least"]  # at_most, or at_least of what must be left.
+    limit: Optional[int]  # In guests, tasks or MiB; None: none.
+    now: int  # What is taken or left, in the same unit.
+    decided_by: Literal["default", "setting"]  # Where the limit comes from.
+    sentence: str  # What it limits.
+
+
+class DiskReport(TypedDict):
+    """Where this user's disk goes."""
+
+    state_directory: str  # The directory of VMs and tasks.
+    cache_directory: str  # The directory of environments.
+    uses: list[DiskUse]  # The kinds of files.
+    tasks: list[TaskSize]  # The tasks, the largest first.
+    bytes: int  # What everything takes on disk.
+    reclaimable_bytes: int  # What of it 'pyro gc' would free.
+    free_bytes: int  # What is free where VMs and tasks are.
+    cache_free_bytes: int  # What is free where environments are.
+    limits: list[LimitInfo]  # The limits of the disk.
+
+
+class FreedItem(TypedDict):
+    """Something that nothing needs."""
+
+    kind: str  # What the files are.
+    name: Optional[str]  # The environment or the directory.
+    what: str  # Why nothing needs it.
+    bytes: int  # What it takes on disk.
+
+
+class GarbageReport(TypedDict):
+    """What was removed, or would be."""
+
+    dry_run: bool  # Nothing was removed.
+    count: int
+    freed: list[FreedItem]  # What was removed, or would be.
+    skipped: list[str]  # Environments that another pyro is at work on.
+    bytes_freed: int  # What is free on disk again, or would be.
+
+
+class LimitList(TypedDict):
+    """The limits of this user."""
+
+    limits: list[LimitInfo]  # All limits.
+
+
 class DoctorKvm(TypedDict):
     """The device of KVM."""
 

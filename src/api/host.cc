@@ -256,6 +256,37 @@ constexpr Operation kHostOperations[] = {
                       "error.",
         .no_tool = "the user decides this, and no model in the user's name",
     }),
+    By<NoArguments, &Engine::Df>({
+        .name = "df",
+        .method = "df",
+        .effect = Effect::kReads,
+        .sentence = "Show where this user's disk goes, and what gc would free",
+        .for_python =
+            "Returns what environments, tasks and all else take on disk, each file once, with what "
+            "``gc`` would free of it.",
+        .no_tool = "the user decides what leaves the disk; errors name the command",
+    }),
+    By<CollectGarbageRequest, &Engine::CollectGarbage, &CollectGarbageRequest::dry_run>({
+        .name = "gc",
+        .method = "gc",
+        .effect = Effect::kEnds,
+        .sentence = "Free the disk of what nothing needs",
+        .for_python =
+            "Removes what nothing needs and what can be made again: versions that no task needs, "
+            "layers and templates without one, downloads above their limit, ended VMs, and what "
+            "killed processes left.\n\n"
+            "Never a task, its snapshots or its journal, and nothing that a process uses. With "
+            "``dry_run`` it removes nothing.",
+        .no_tool = "the user decides what leaves the disk; errors name the command",
+    }),
+    By<NoArguments, &Engine::ListLimits>({
+        .name = "limits",
+        .method = "limits",
+        .effect = Effect::kReads,
+        .sentence = "Show the limits in force, and what is used of them",
+        .for_python = "Returns the limits of this user, where each comes from, and its use now.",
+        .no_tool = "errors at a limit name it, and the user sets it",
+    }),
     By<NoArguments, &Engine::Doctor>({
         .name = "doctor",
         .method = "doctor",

@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -64,6 +65,10 @@ struct StoredDownload {
 struct PrunedDownloads {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;  // That the disk has got back.
+
+  // Nothing was removed: what would have been counts, each file once.
+  bool dry = false;
+  std::set<std::string> counted = {};
 };
 
 // The right to fetch one URL; it ends with the object, or with the process.
@@ -141,6 +146,9 @@ class Store {
   // have open.
   Result<PrunedDownloads> Prune(bool all);
 
+  // Prune(all), and Trim() too unless `all`. Adds to `pruned`, which may be dry.
+  Status MakeRoom(bool all, PrunedDownloads& pruned);
+
   // Of the content, as the disk counts it.
   std::uint64_t BytesStored() const;
 
@@ -148,6 +156,10 @@ class Store {
 
  private:
   friend class NewContent;
+
+  // `make_lock`: as the store's own user; without its file, no process of the store trims.
+  Status TrimInto(PrunedDownloads& pruned, bool make_lock);
+  Status PruneInto(bool all, PrunedDownloads& pruned) const;
 
   std::filesystem::path PathOfContent(std::string_view sha256) const;
   std::filesystem::path PathOfEntry(const EntryKey& key) const;

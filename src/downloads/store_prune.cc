@@ -29,7 +29,10 @@ std::string DigestOfEntry(const StoreFiles& files, const StoreFile& file) {
 }
 
 void RemoveFile(const StoreFiles& files, const StoreFile& file, PrunedDownloads& pruned) {
-  if (!files.Remove(file)) return;
+  if (pruned.dry ? !pruned.counted.insert(file.folder + "/" + file.name).second
+                 : !files.Remove(file)) {
+    return;
+  }
   ++pruned.files;
   pruned.bytes += file.bytes;
 }
@@ -67,11 +70,31 @@ std::uint64_t Store::BytesStored() const {
 
 Result<PrunedDownloads> Store::Trim() {
   PrunedDownloads pruned;
+  PYRO_RETURN_IF_ERROR(TrimInto(pruned, true));
+  return pruned;
+}
+
+Result<PrunedDownloads> Store::Prune(bool all) {
+  PrunedDownloads pruned;
+  PYRO_RETURN_IF_ERROR(PruneInto(all, pruned));
+  return pruned;
+}
+
+Status Store::MakeRoom(bool all, PrunedDownloads& pruned) {
+  PYRO_RETURN_IF_ERROR(PruneInto(all, pruned));
+  if (all) return OkStatus();
+  const Status trimmed = TrimInto(pruned, false);
+  // There is none yet.
+  if (!trimmed && trimmed.error().code != ErrorCode::kNotFound) return trimmed;
+  return OkStatus();
+}
+
+Status Store::TrimInto(PrunedDownloads& pruned, bool make_lock) {
   PYRO_ASSIGN_OR_RETURN(const StoreFiles files, StoreFiles::Open(options_.root));
-  PYRO_ASSIGN_OR_RETURN(const auto alone,
-                        files.TryLock("trim", sys::FileLock::Mode::kExclusive, true));
-  if (!alone) return pruned;
-  added_ = 0;
+  const auto alone = files.TryLock("trim", sys::FileLock::Mode::kExclusive, make_lock);
+  if (!alone && (make_lock || alone.error().code != ErrorCode::kNotFound)) return alone.error();
+  if (alone && !*alone) return OkStatus();
+  if (!pruned.dry) added_ = 0;
   std::map<std::string, UsedContent> contents;
   std::uint64_t total = 0;
   for (StoreFile& file : files.List("content")) {
@@ -84,7 +107,7 @@ Result<PrunedDownloads> Store::Trim() {
   std::vector<StoreFile> entries = files.List("index");
   for (const StoreFile& file : entries) total += file.bytes;
   std::size_t left = entries.size();
-  if (total <= options_.max_bytes && left <= kMostEntries) return pruned;
+  if (total <= options_.max_bytes && left <= kMostEntries) return OkStatus();
 
   for (StoreFile& file : entries) {
     UsedContent& content = contents[DigestOfEntry(files, file)];
@@ -110,17 +133,16 @@ Result<PrunedDownloads> Store::Trim() {
     total -= std::min(total, content->bytes);
     left -= std::min(left, content->files.size());
   }
-  return pruned;
+  return OkStatus();
 }
 
-Result<PrunedDownloads> Store::Prune(bool all) {
-  PrunedDownloads pruned;
+Status Store::PruneInto(bool all, PrunedDownloads& pruned) const {
   const auto files = StoreFiles::Open(options_.root);
-  if (!files && files.error().code == ErrorCode::kNotFound) return pruned;
+  if (!files && files.error().code == ErrorCode::kNotFound) return OkStatus();
   if (!files) return files.error();
   // Root makes no file of its own here: the store's user could not use it.
   const auto lock = files->TryLock("lock", sys::FileLock::Mode::kExclusive, false);
-  if (!lock && lock.error().code == ErrorCode::kNotFound) return pruned;
+  if (!lock && lock.error().code == ErrorCode::kNotFound) return OkStatus();
   if (!lock) return lock.error();
   const bool alone = lock->has_value();
   if (alone) RemovePartials(*files, pruned);
@@ -140,7 +162,7 @@ Result<PrunedDownloads> Store::Prune(bool all) {
     // A download that runs gives a content its name first, and then writes the entry for it.
     if (!used.contains(file.name) && (all || alone)) RemoveFile(*files, file, pruned);
   }
-  return pruned;
+  return OkStatus();
 }
 
 }  // namespace pyro::downloads

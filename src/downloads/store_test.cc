@@ -242,6 +242,24 @@ TEST_F(DownloadStoreTest, PruneFreesWhatNoEntryHasOrAll) {
   EXPECT_EQ(store_.BytesStored(), 0U);
 }
 
+TEST_F(DownloadStoreTest, RoomIsMadeAboveTheLimitAndADryRunSaysHowMuch) {
+  Put(store_, "a", std::string(40'000, 'a'));
+  Put(store_, "b", std::string(40'000, 'b'));
+  PrunedDownloads dry;
+  dry.dry = true;
+  ASSERT_TRUE(Store(Options(60'000)).MakeRoom(false, dry).ok());
+  EXPECT_EQ(dry.files, 2U);  // The content and its entry.
+  EXPECT_GE(dry.bytes, 40'000U);
+  EXPECT_EQ(FilesIn("content").size(), 2U);
+  PrunedDownloads freed;
+  ASSERT_TRUE(Store(Options(60'000)).MakeRoom(false, freed).ok());
+  EXPECT_EQ(freed.files, dry.files);
+  EXPECT_EQ(freed.bytes, dry.bytes);
+  EXPECT_EQ(FilesIn("content").size(), 1U);
+  ASSERT_TRUE(Store(Options(60'000)).MakeRoom(true, freed).ok());
+  EXPECT_EQ(FilesIn("content").size(), 0U);
+}
+
 // A proxy that a guest has taken over writes there.
 TEST_F(DownloadStoreTest, PruneFollowsNoLinkAndWaitsForNoPipe) {
   const fs::path outside = directory_.path() / "outside";

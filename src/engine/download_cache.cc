@@ -167,9 +167,19 @@ Status AddDownloads(const Context& context, const image::InstalledEnvironment& e
   return OkStatus();
 }
 
-Status PruneDownloads(const Context& context, bool all, PrunedEnvironments& pruned) {
-  downloads::Store store({.root = DownloadsDirectory(context), .clock = &context.clock});
-  PYRO_ASSIGN_OR_RETURN(const downloads::PrunedDownloads freed, store.Prune(all));
+Status PruneDownloads(const Context& context, DownloadsToPrune which, bool dry,
+                      PrunedEnvironments& pruned) {
+  downloads::StoreOptions options{.root = DownloadsDirectory(context), .clock = &context.clock};
+  downloads::PrunedDownloads freed;
+  freed.dry = dry;
+  if (which == DownloadsToPrune::kAboveLimit) {
+    PYRO_ASSIGN_OR_RETURN(options.max_bytes, MaxBytes(context));
+    PYRO_RETURN_IF_ERROR(downloads::Store(options).MakeRoom(false, freed));
+  } else if (which == DownloadsToPrune::kAll) {
+    PYRO_RETURN_IF_ERROR(downloads::Store(options).MakeRoom(true, freed));
+  } else {
+    PYRO_ASSIGN_OR_RETURN(freed, downloads::Store(options).Prune(false));
+  }
   if (freed.files == 0) return OkStatus();
   pruned.removed.push_back({.environment = "downloads",
                             .what = fmt::format("{} files", freed.files),

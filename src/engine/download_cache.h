@@ -46,6 +46,9 @@ Status AddDownloads(const Context& context, const image::InstalledEnvironment& e
 downloads::Mirrors MirrorsOfHost();
 
 // As Engine::PruneEnvironments: leftovers, or with `all` everything.
-Status PruneDownloads(const Context& context, bool all, PrunedEnvironments& pruned);
+enum class DownloadsToPrune { kLeftovers, kAboveLimit, kAll };
+// `dry`: removes none, and adds what it would. kAboveLimit: leftovers, too.
+Status PruneDownloads(const Context& context, DownloadsToPrune which, bool dry,
+                      PrunedEnvironments& pruned);
 
 }  // namespace pyro::engine

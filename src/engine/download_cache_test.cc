@@ -122,7 +122,7 @@ TEST_F(DownloadCacheTest, TheSettingSaysHowMuchIsKept) {
 TEST_F(DownloadCacheTest, PruneFreesDownloadsAndSaysHowMuch) {
   const Context context = MakeContext();
   PrunedEnvironments pruned;
-  ASSERT_TRUE(PruneDownloads(context, true, pruned).ok());
+  ASSERT_TRUE(PruneDownloads(context, DownloadsToPrune::kAll, false, pruned).ok());
   EXPECT_TRUE(pruned.removed.empty());
   EXPECT_FALSE(fs::exists(DownloadsDirectory(context)));
 
@@ -131,9 +131,9 @@ TEST_F(DownloadCacheTest, PruneFreesDownloadsAndSaysHowMuch) {
   auto content = store.NewDownload();
   ASSERT_TRUE(content->Append(std::string(50'000, 'x')).ok());
   ASSERT_TRUE(content->Commit({.key = {.url = "https://a.example/", .accept = "*/*"}}).ok());
-  ASSERT_TRUE(PruneDownloads(context, false, pruned).ok());
+  ASSERT_TRUE(PruneDownloads(context, DownloadsToPrune::kLeftovers, false, pruned).ok());
   EXPECT_TRUE(pruned.removed.empty());
-  ASSERT_TRUE(PruneDownloads(context, true, pruned).ok());
+  ASSERT_TRUE(PruneDownloads(context, DownloadsToPrune::kAll, false, pruned).ok());
   ASSERT_EQ(pruned.removed.size(), 1u);
   EXPECT_EQ(pruned.removed[0].what, "2 files");
   EXPECT_GE(pruned.bytes_freed, 50'000u);

@@ -11,8 +11,10 @@
 #include "engine/context.h"
 #include "engine/download_cache.h"
 #include "engine/environments.h"
+#include "engine/garbage.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/templates.h"
+#include "engine/limits.h"
 #include "engine/local_engine.h"
 #include "image/oci/source.h"
 #include "image/store/catalog.h"
@@ -171,6 +173,7 @@ Result<PulledEnvironment> LocalEngine::PullEnvironment(const PullEnvironmentRequ
                                                        const CallIo& io) {
   Environments environments(context_);
   PYRO_ASSIGN_OR_RETURN(const image::PullRequest asked, ToPull(environments, request));
+  PYRO_RETURN_IF_ERROR(CheckDisk(context_));
   PYRO_ASSIGN_OR_RETURN(
       const image::PullResult pulled,
       environments.store().Pull(asked, image::PullMode::kIfNeeded, ToProgress(io), {io.cancel_fd}));
@@ -202,12 +205,14 @@ Result<RemovedEnvironment> LocalEngine::RemoveEnvironment(const std::string& env
                      fmt::format("pyro env remove {}", removed.environment));
   }
   PYRO_ASSIGN_OR_RETURN(state::Registry registry, OpenRegistry(context_));
-  PYRO_ASSIGN_OR_RETURN(const auto in_use, VersionsInUse(registry, removed.environment));
+  const auto still_in_use = [&] { return VersionsInUse(registry, removed.environment); };
+  PYRO_ASSIGN_OR_RETURN(const auto in_use, still_in_use());
   Environments environments(context_);
   PYRO_ASSIGN_OR_RETURN(removed.bytes_freed,
-                        environments.store().Remove(removed.environment, in_use));
+                        environments.store().Remove(removed.environment, in_use,
+                                                    {.guard = GuardOf(registry, still_in_use)}));
   PrunedEnvironments templates;
-  PruneTemplates(context_, environments.store(), templates);
+  PruneTemplates(context_, environments.store(), {}, templates);
   removed.bytes_freed += templates.bytes_freed;
   return removed;
 }
@@ -253,15 +258,17 @@ Result<PrunedEnvironments> LocalEngine::PruneEnvironments(PruneScope scope) {
       const image::PruneReport report,
       environments.store().Prune(
           scope == PruneScope::kAll ? image::PruneScope::kAll : image::PruneScope::kLeftovers,
-          in_use));
+          in_use, {.guard = GuardOf(registry)}));
   PrunedEnvironments pruned;
   pruned.bytes_freed = report.bytes_freed;
   pruned.skipped = report.skipped;
   for (const auto& item : report.removed) {
     pruned.removed.push_back({item.name, item.what, item.digest, item.bytes});
   }
-  PruneTemplates(context_, environments.store(), pruned);
-  PYRO_RETURN_IF_ERROR(PruneDownloads(context_, scope == PruneScope::kAll, pruned));
+  PruneTemplates(context_, environments.store(), {}, pruned);
+  PYRO_RETURN_IF_ERROR(PruneDownloads(
+      context_, scope == PruneScope::kAll ? DownloadsToPrune::kAll : DownloadsToPrune::kLeftovers,
+      false, pruned));
   return pruned;
 }
 

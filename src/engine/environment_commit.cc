@@ -21,6 +21,7 @@
 #include "engine/guest_tree.h"
 #include "engine/instance/instance_guest.h"
 #include "engine/instance/reader_guest.h"
+#include "engine/limits.h"
 #include "engine/local_engine.h"
 #include "engine/task/disk_copy.h"
 #include "image/oci/source.h"
@@ -131,6 +132,7 @@ Result<CommittedEnvironment> LocalEngine::CommitEnvironment(const CommitEnvironm
                      "the task runs on the host, and has no root file system of its own",
                      "make a task with a guest");
   }
+  PYRO_RETURN_IF_ERROR(CheckDisk(context_));
   Environments environments(context_);
   PYRO_ASSIGN_OR_RETURN(
       const image::InstalledEnvironment parent,

@@ -7,6 +7,7 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/environments.h"
+#include "engine/limits.h"
 #include "engine/paths.h"
 #include "image/initramfs/initramfs.h"
 #include "image/oci/source.h"
@@ -77,6 +78,7 @@ Result<image::InstalledEnvironment> EnsureEnvironment(const Context& context,
     if (found.error().code == ErrorCode::kNotFound) return NoEnvironment(text);
     return found;
   }
+  PYRO_RETURN_IF_ERROR(CheckDisk(context));
   image::PullRequest request;
   request.source = text;
   PYRO_ASSIGN_OR_RETURN(image::PullResult pulled,

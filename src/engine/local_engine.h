@@ -130,6 +130,9 @@ class LocalEngine final : public Engine {
   Result<Setting> GetSetting(const std::string& name) override;
   Result<Setting> SetSetting(const std::string& name, const std::string& value) override;
   Result<Setting> UnsetSetting(const std::string& name) override;
+  Result<DiskReport> Df() override;
+  Result<GarbageReport> CollectGarbage(DryRun dry_run) override;
+  Result<LimitList> ListLimits() override;
   std::string KnownAccelerator() override;
   std::string KnownMachine() override;
   Result<DoctorReport> Doctor(const CallIo& io) override;

@@ -18,6 +18,7 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/local_engine.h"
+#include "state/quota.h"
 #include "sys/errno_error.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
@@ -31,6 +32,8 @@ struct Known {
   std::string_view name;
   std::string_view values;  // With | between; the first counts while it is not set.
   std::string_view sentence;
+  std::int64_t least = 0;  // Of a number that it may be, too.
+  std::int64_t most = 0;   // 0: it may be none.
 };
 
 constexpr std::array kKnown = {
@@ -38,11 +41,23 @@ constexpr std::array kKnown = {
     Known{kWithoutKvm, "tcg|usermode", "What auto comes to where KVM does not work"},
     Known{kCacheSize, "8G|1G|2G|4G|16G|32G|64G|128G",
           "How large the downloads of --cache may become"},
+    Known{kLimitGuests, "none", "The guests that may run at once", 1, state::kMaxGuests},
+    Known{kLimitGuestMemory, "none", "The memory of all guests that run, in MiB", 64,
+          state::kMaxLimitMib},
+    Known{kLimitTasks, "none", "The tasks that there may be", 1, state::kMaxTasks},
+    Known{kLimitDisk, "none", "The disk that all of pyro may take, in MiB", 1, state::kMaxLimitMib},
+    Known{kLimitFreeDisk, "auto", "The disk that must stay free for pyro to begin anything, in MiB",
+          0, state::kMaxLimitMib},
+    Known{kLimitHostMemory, "auto",
+          "The memory of this host that must be available when a guest starts, in MiB", 0,
+          state::kMaxLimitMib},
 };
 
 std::vector<std::string> ValuesOf(const Known& known) {
-  const std::vector<std::string_view> values = Split(known.values, '|');
-  return {values.begin(), values.end()};
+  const std::vector<std::string_view> words = Split(known.values, '|');
+  std::vector<std::string> values(words.begin(), words.end());
+  if (known.most > 0) values.push_back(fmt::format("{}..{}", known.least, known.most));
+  return values;
 }
 
 std::vector<std::string> NamesOfKnown() {
@@ -67,6 +82,15 @@ Result<const Known*> FindKnown(std::string_view name) {
 
 Status CheckValue(const Known& known, std::string_view value) {
   const std::vector<std::string> values = ValuesOf(known);
+  if (known.most > 0) {
+    const auto number = ParseInt(value);
+    if (number && *number >= known.least && *number <= known.most) return OkStatus();
+    if (value == known.values) return OkStatus();
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} cannot be '{}'", known.name, Printable(value, 64)),
+        fmt::format("give '{}', or a number from {} to {}", known.values, known.least, known.most));
+  }
   if (std::find(values.begin(), values.end(), value) != values.end()) return OkStatus();
   return NoSuch(fmt::format("{} cannot be", known.name), value, values);
 }
@@ -189,6 +213,12 @@ std::string_view Settings::ValueOf(std::string_view name) const {
   const auto found =
       std::find_if(lines_.begin(), lines_.end(), [&](const Line& one) { return one.name == name; });
   return found == lines_.end() ? std::string_view() : found->value;
+}
+
+std::optional<std::int64_t> Settings::NumberOf(std::string_view name) const {
+  const auto number = ParseInt(ValueOf(name));
+  if (!number) return std::nullopt;
+  return *number;
 }
 
 Result<Settings> ReadSettings(const std::filesystem::path& file) {

@@ -9,8 +9,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +26,12 @@ inline constexpr std::size_t kMaxSettingsBytes = 16 * 1024;
 
 inline constexpr std::string_view kWithoutKvm = "machine.without_kvm";
 inline constexpr std::string_view kCacheSize = "cache.size";
+inline constexpr std::string_view kLimitGuests = "limit.guests";
+inline constexpr std::string_view kLimitGuestMemory = "limit.guest_memory";
+inline constexpr std::string_view kLimitTasks = "limit.tasks";
+inline constexpr std::string_view kLimitDisk = "limit.disk";
+inline constexpr std::string_view kLimitFreeDisk = "limit.free_disk";
+inline constexpr std::string_view kLimitHostMemory = "limit.host_memory";
 
 class Settings {
  public:
@@ -42,6 +50,8 @@ class Settings {
 
   // Empty: it is not set.
   std::string_view ValueOf(std::string_view name) const;
+  // Of one that may be a number; nullopt: it is not set, or a word.
+  std::optional<std::int64_t> NumberOf(std::string_view name) const;
 
  private:
   Status Add(std::string_view line);

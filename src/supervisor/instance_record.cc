@@ -15,6 +15,7 @@
 #include "state/journal/command_log.h"
 #include "state/journal/journal.h"
 #include "state/pool/spare_pool.h"
+#include "state/quota.h"
 #include "state/registry.h"
 #include "supervisor/guest_record.h"
 #include "sys/failpoint.h"
@@ -238,7 +239,10 @@ class TaskJournal : public CommandJournal {
 class InstanceRow : public GuestRecord {
  public:
   InstanceRow(const wire::SupervisorConfig& config, InstanceId id, const Clock& clock)
-      : id_(std::move(id)), state_dir_(config.state_dir), registry_(config.state_dir, clock) {
+      : id_(std::move(id)),
+        state_dir_(config.state_dir),
+        base_disk_(config.base_disk),
+        registry_(config.state_dir, clock) {
     if (state::PolicyOf(id_.kind()).keeps_work) journal_.emplace(config, id_, registry_, clock);
   }
 
@@ -280,6 +284,11 @@ class InstanceRow : public GuestRecord {
     PYRO_ASSIGN_OR_RETURN(Registry* const registry, registry_.Open());
     bool named = false;
     Status made = registry->WithExclusive([&]() -> Status {
+      PYRO_RETURN_IF_ERROR(state::CheckTaskLimit(*registry, state::ReadGuestLimits(state_dir_)));
+      // As in the engine: no version is removed in a transaction that sees this row.
+      if (::access(base_disk_.c_str(), F_OK) != 0) {
+        return MakeError(ErrorCode::kNotFound, "the spare's environment is not installed any more");
+      }
       PYRO_RETURN_IF_ERROR(state::TurnIntoTask(state_dir_, spare, task));
       named = true;
       PYRO_RETURN_IF_ERROR(registry->Insert(task));
@@ -350,6 +359,7 @@ class InstanceRow : public GuestRecord {
 
   InstanceId id_;
   std::filesystem::path state_dir_;
+  const std::filesystem::path base_disk_;
   LazyRegistry registry_;
   std::optional<TaskJournal> journal_;  // If commands are kept.
   std::vector<Denied> denied_;          // Since the guest's start.

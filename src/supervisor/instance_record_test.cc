@@ -15,10 +15,12 @@
 #include "state/instance/instance_directory.h"
 #include "state/journal/journal.h"
 #include "state/pool/spare_pool.h"
+#include "state/quota.h"
 #include "state/registry.h"
 #include "state/test_support.h"
 #include "supervisor/guest_record.h"
 #include "sys/file_lock.h"
+#include "sys/files.h"
 #include "sys/test_directory.h"
 
 namespace pyro::supervisor {
@@ -167,6 +169,8 @@ class SpareRecordTest : public ::testing::Test {
     config.state_dir = state_.path();
     config.directory = spare_;
     config.spare_pool = spare_.parent_path();
+    config.base_disk = base_;
+    EXPECT_TRUE(sys::WriteFileAtomically(base_, "base"));
     record_ = MakeGuestRecord(config, SystemClock());
     ready_.accelerator = "tcg";
   }
@@ -179,6 +183,7 @@ class SpareRecordTest : public ::testing::Test {
 
   sys::TestDirectory state_;
   const std::filesystem::path spare_ = state_.path() / "spares" / "pool" / state::TestId(1).str();
+  const std::filesystem::path base_ = state_.path() / "base";
   InstanceId id_ = state::TestTaskId(1);
   Result<state::Registry> registry_ = state::Registry::Open(state_.path(), SystemClock());
   std::optional<sys::FileLock> lock_;
@@ -244,6 +249,19 @@ TEST_F(SpareRecordTest, WaitsUntilItsPoolIsFullHoweverShortItsLeaseIs) {
   EXPECT_FALSE(record_->WaitsFor());
   state::TouchSparePool(pool.directory);
   EXPECT_TRUE(record_->WaitsFor());
+}
+
+TEST_F(SpareRecordTest, ATaskIsNotMadeOfAVersionThatIsGoneNorBeyondTheLimit) {
+  std::filesystem::remove(base_);
+  EXPECT_EQ(TakenForTask().error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(sys::WriteFileAtomically(base_, "base"));
+  ASSERT_TRUE(registry_->Insert(state::TestSpec(state::TestTaskId(2))));
+  ASSERT_TRUE(state::WriteGuestLimits(state_.path(), {.tasks = 1}));
+  EXPECT_EQ(TakenForTask().error().code, ErrorCode::kLimit);
+  EXPECT_EQ(registry_->List(InstanceKind::kTask)->size(), 1U);
+  EXPECT_TRUE(std::filesystem::exists(spare_));
+  ASSERT_TRUE(state::WriteGuestLimits(state_.path(), {.tasks = 2}));
+  EXPECT_TRUE(TakenForTask());
 }
 
 TEST_F(SpareRecordTest, ATaskThatCannotBeMadeLeavesNothingAndNoOtherIsTouched) {

@@ -127,10 +127,11 @@ Status Run(const vmm::VmmFactory& factory, const HostClock& host_clock) {
   if (!config.secrets.empty()) sys::ForbidCore();
   if (config.kind == wire::GuestKind::kTemplate) return RunForTemplate(config, factory, clock);
   if (config.kind == wire::GuestKind::kSparePool) return RunForPool(config, clock);
-  if (::fcntl(wire::kLockFd, F_SETFD, FD_CLOEXEC) != 0) {
-    return sys::ErrnoError(errno, "take over the lock");
+  for (const int fd : {wire::kLockFd, wire::kGuestFd}) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return sys::ErrnoError(errno, "take over the lock");
   }
   const sys::FileLock lock = sys::FileLock::Adopt(sys::UniqueFd(wire::kLockFd));
+  const sys::FileLock reserved = sys::FileLock::Adopt(sys::UniqueFd(wire::kGuestFd));
   PYRO_RETURN_IF_ERROR(CheckLimits(config));
   PYRO_FAILPOINT("supervisor.configured");
   PYRO_ASSIGN_OR_RETURN(sys::UniqueFd creator, OpenCreator(config));

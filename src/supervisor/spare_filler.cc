@@ -17,6 +17,7 @@
 #include "base/try.h"
 #include "state/instance/instance_directory.h"
 #include "state/pool/spare_pool.h"
+#include "state/quota.h"
 #include "supervisor/start_program.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
@@ -66,13 +67,16 @@ Result<std::string> ReadLine(int fd, Deadline deadline) {
   return text.substr(0, text.find('\n'));
 }
 
-Status Launch(wire::SupervisorConfig config, const sys::FileLock& lock) {
+Status Launch(const wire::SupervisorConfig& config, const sys::FileLock& lock,
+              const sys::FileLock& reserved) {
   PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
   sys::SpawnOptions options;
   options.stdout_fd = std::move(output.write);
-  sys::UniqueFd shared(::fcntl(lock.fd(), F_DUPFD_CLOEXEC, 3));
-  if (!shared.valid()) return sys::ErrnoError(errno, "share the lock");
-  options.pass.push_back(std::move(shared));
+  for (const sys::FileLock* one : {&lock, &reserved}) {
+    sys::UniqueFd shared(::fcntl(one->fd(), F_DUPFD_CLOEXEC, 3));
+    if (!shared.valid()) return sys::ErrnoError(errno, "share the lock");
+    options.pass.push_back(std::move(shared));
+  }
   const Deadline deadline = Deadline::After(config.boot_timeout + kLaunchGrace);
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess starter, StartProgram(std::move(options), config));
   PYRO_ASSIGN_OR_RETURN(const std::string line, ReadLine(output.read.get(), deadline));
@@ -88,6 +92,11 @@ Status StartSpare(const state::SparePool& pool) {
   config.directory = pool.directory / id.str();
   config.spare_pool = pool.directory;
   config.ttl = pool.ttl;
+  const state::GuestLimits limits = state::ReadGuestLimits(config.state_dir);
+  PYRO_RETURN_IF_ERROR(state::CheckFreeDisk(config.state_dir, limits.free_disk_mib));
+  PYRO_RETURN_IF_ERROR(state::CheckHostMemory(limits.host_memory_mib));
+  PYRO_ASSIGN_OR_RETURN(const sys::FileLock reserved,
+                        state::ReserveGuest(config.state_dir, config.id, pool.mem_mib, limits));
   if (::mkdir(config.directory.c_str(), 0700) != 0) {
     return sys::ErrnoError(errno, "create directory", config.directory.native());
   }
@@ -100,7 +109,7 @@ Status StartSpare(const state::SparePool& pool) {
     started = std::move(disk).error();
   } else {
     PYRO_FAILPOINT("spare.disk-made");
-    started = Launch(config, *lock);
+    started = Launch(config, *lock, reserved);
   }
   if (!started) (void)sys::RemoveTree(config.directory);
   return started;

@@ -137,6 +137,12 @@ Result<std::uint64_t> FreeSpace(const fs::path& path) {
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
+Result<std::uint64_t> FileSystemSize(const fs::path& path) {
+  struct statvfs info {};
+  if (::statvfs(path.c_str(), &info) != 0) return ErrnoError(errno, "statvfs", path.native());
+  return static_cast<std::uint64_t>(info.f_blocks) * info.f_frsize;
+}
+
 Result<UniqueFd> MakeMemoryFile(std::string_view bytes) {
   UniqueFd file(::memfd_create("pyro", MFD_CLOEXEC));
   if (!file.valid()) return ErrnoError(errno, "memfd_create");

@@ -46,6 +46,9 @@ std::uint64_t DiskUsage(const std::filesystem::path& path);
 // Bytes that this user may still write in the file system of `path`.
 Result<std::uint64_t> FreeSpace(const std::filesystem::path& path);
 
+// All bytes of the file system of `path`, used and free.
+Result<std::uint64_t> FileSystemSize(const std::filesystem::path& path);
+
 // An unnamed file in memory with this content, at its start.
 Result<UniqueFd> MakeMemoryFile(std::string_view bytes);
 

@@ -245,7 +245,10 @@ std::vector<TemplateSummary> ListTemplates(const fs::path& root) {
     summary.bytes = sys::DiskUsage(entry.path());
     auto manifest = ReadManifest(entry.path());
     summary.broken = !manifest || !OpenTemplate(entry.path(), manifest->key);
-    if (manifest) summary.facts = std::move(manifest->facts);
+    if (manifest) {
+      summary.facts = std::move(manifest->facts);
+      summary.key = std::move(manifest->key);
+    }
     struct stat status {};
     if (::stat((entry.path() / kManifest).c_str(), &status) == 0) {
       summary.last_used = status.st_mtim.tv_sec;
@@ -268,7 +271,8 @@ Status RemoveTemplate(const fs::path& directory) {
   return OkStatus();
 }
 
-void RemoveTemplateLeftovers(const fs::path& root) {
+std::uint64_t RemoveTemplateLeftovers(const fs::path& root, bool dry) {
+  std::uint64_t freed = 0;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(root, error)) {
     const std::string name = entry.path().filename();
@@ -276,11 +280,15 @@ void RemoveTemplateLeftovers(const fs::path& root) {
       if (!name.starts_with(prefix)) continue;
       const fs::path directory = root / name.substr(prefix.size());
       auto lock = sys::FileLock::TryAcquire(LockOf(directory));
-      if (!lock || !*lock || !sys::RemoveTree(entry.path())) continue;
+      if (!lock || !*lock) continue;
+      const std::uint64_t bytes = sys::DiskUsage(entry.path());
+      if (!dry && !sys::RemoveTree(entry.path())) continue;
+      freed += bytes;
       // As in RemoveTemplate().
       if (!fs::exists(directory, error)) ::unlink(LockOf(directory).c_str());
     }
   }
+  return freed;
 }
 
 void LimitTemplates(const fs::path& root, std::uint64_t max_bytes, const fs::path& keep) {

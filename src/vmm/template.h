@@ -44,6 +44,7 @@ struct TemplateSummary {
   std::uint64_t bytes = 0;     // Taken on disk.
   std::int64_t last_used = 0;  // Seconds since the epoch.
   bool broken = false;         // Then the fields above are empty.
+  std::string key;             // Empty if the manifest cannot be read.
 };
 
 // Opens a template for one guest. It reads and compares the small parts: key, sizes, the state's
@@ -92,8 +93,9 @@ std::vector<TemplateSummary> ListTemplates(const std::filesystem::path& root);
 // another process holds, is no error.
 Status RemoveTemplate(const std::filesystem::path& directory);
 
-// Removes the leftovers of killed makers and removals.
-void RemoveTemplateLeftovers(const std::filesystem::path& root);
+// Removes the leftovers of killed makers and removals, and returns their bytes. `dry`: removes
+// none.
+std::uint64_t RemoveTemplateLeftovers(const std::filesystem::path& root, bool dry = false);
 
 // The same, and removes the templates longest unused until the rest takes no more than `max_bytes`;
 // `keep` stays.

@@ -20,6 +20,8 @@ inline constexpr std::size_t kMaxConfigBytes = 640 * 1024;
 
 // Descriptor number under which the creator passes the locked description of the lock file.
 inline constexpr int kLockFd = 3;
+// The reservation of its guest (state/quota.h), which it holds for life, too.
+inline constexpr int kGuestFd = 4;
 
 // The kind of guest. When its lease ends, a VM is deleted, a task is only stopped. A guest for a
 // template is booted, frozen and ended: it has no id, no directory and no lock. For a pool of

@@ -20,7 +20,7 @@ NO_OPERATIONS = {"help", "version", "demo", "demo ollama", "mcp serve", "mcp con
 HANDLES_AND_SERVER = {"vm", "task", "create_server", "watch"}
 # The first three are for the MCP server; `doctor` tells two of them to others. The last is a stream.
 NO_ROW = {"KeepOwnSpares", "KnownAccelerator", "KnownMachine", "Watch"}
-OTHER_NAMES = {"list_spares": "ListSparePools"}
+OTHER_NAMES = {"gc": "CollectGarbage", "limits": "ListLimits", "list_spares": "ListSparePools"}
 # The command line has other words for these.
 OTHER_OPTIONS = {("task logs", "first"), ("task logs", "limit"), ("task list-commands", "first"), ("task list-commands", "limit"),
                  ("task read-command", "stdout_offset"), ("task files write-many", "user")}

@@ -13,7 +13,7 @@ EXEC = ["task.exec.asked", "task.exec.row-inserted", "task.exec.files-made",
         "task.exec.begin-logged", "task.exec.output-appended", "task.exec.exited",
         "task.exec.output-synced", "task.exec.end-logged", "task.exec.row-ended"]
 # What the `pyro` that asked does: where the guest is off, and for each command.
-START_CLIENT = ["task.start.found", "task.start.taken-over", "task.start.supervised"]
+START_CLIENT = ["task.start.found", "task.start.taken-over", "guest.reserved", "task.start.supervised"]
 EXEC_CLIENT = ["task.exec.client-asking", "task.exec.client-accepted", "task.exec.client-told"]
 STOP = ["supervisor.stop.commands-ended", "supervisor.stop.guest-off", "supervisor.stop.recorded"]
 STOP_CLIENT = ["task.stop.taken-over", "task.stop.guest-ended"]
@@ -56,6 +56,9 @@ SPARE_TASK = ["task.create.manifest-written", "task.create.directory-named", "sp
               "spare.task.row-committed", "task.create.spare-claimed", "task.create.guest-ready",
               "task.create.seeded", "task.create.finished"]
 
+# Of a collection of garbage.
+GC = ["gc.instances-removed", "environment.prune.retired", "gc.environments-removed"]
+
 # Of any client of a supervisor: it has connected, and it has been greeted.
 OWNER = ["client.connected", "client.greeted"]
 # What a supervisor does every five seconds of a guest's life.
@@ -75,11 +78,11 @@ SYNC_PUSH = ["task.sync.planned", "task.sync.pushed", "task.sync.applied", "task
 SYNC_PULL = ["task.sync.planned", "task.sync.pulled", "task.sync.applied", "task.sync.recorded"]
 SYNC = [*{*SYNC_PUSH, *SYNC_PULL, "sync.step"}]
 
-# What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py, test_file_faults.py, test_patch_faults.py
-# and test_sync_faults.py, and of tests/images/test_layer_guest.py.
+# What tests/fault/test_failpoints.py goes through; the rest is of test_spare_faults.py, test_owner.py, test_file_faults.py, test_patch_faults.py,
+# test_gc.py and test_sync_faults.py, and of tests/images/test_layer_guest.py.
 TASKS = [*START, *EXEC, *START_CLIENT, *EXEC_CLIENT, *STOP, *STOP_CLIENT, *LOST, *LEASE, *CREATE, *SEED,
          *EXPORT, *SNAPSHOT, *SNAPSHOT_DELETE, *RESET, *DIFF, *UPDATE, *NETWORK, *DELETE, *DELETE_RUNNING, *SETTLE, *LEFTOVER, *ADOPT]
-ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST, *PATCH_CLIENT, *FILES_CHANGE, *SYNC, *LAYERS}]
+ALL = [*{*TASKS, *SPARE, *SPARE_TASK, *GC, *OWNER, *BEAT, *FILES_CLIENT, *FILES_GUEST, *PATCH_CLIENT, *FILES_CHANGE, *SYNC, *LAYERS}]
 
 
 def in_sources():

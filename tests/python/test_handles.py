@@ -217,6 +217,26 @@ def test_an_environment_is_verified_and_pruned_as_a_whole(sdk, scratch, cache_di
     assert harness.BASE in {one["environment"] for one in removed}
 
 
+def test_disk_limits_and_garbage_are_told_and_a_limit_is_an_error_with_a_hint(sdk, scratch, monkeypatch):
+    monkeypatch.setenv("PYRO_CONFIG_DIR", str(scratch / "config"))
+    own = pyro_mcp.Pyro()
+    report = own.df()
+    has_shape(report, results.DiskReport)
+    assert sum(use["bytes"] for use in report["uses"]) == report["bytes"] > 0
+    listed = own.limits()
+    has_shape(listed, results.LimitList)
+    assert {one["name"]: one["limit"] for one in listed["limits"]}["limit.tasks"] is None
+    assert own.gc(dry_run=True)["dry_run"] is True
+    has_shape(own.gc(dry_run=True), results.GarbageReport)
+    own.set_setting(name="limit.tasks", value="1")
+    own.create_task(environment=harness.BASE)
+    with pytest.raises(pyro_mcp.LimitExceededError) as refused:
+        own.create_task(environment=harness.BASE)
+    assert "limit.tasks" in refused.value.hint
+    with pytest.raises(pyro_mcp.InvalidArgumentError):
+        own.set_setting(name="limit.tasks", value="many")
+
+
 def test_events_are_told_to_an_iterator_and_to_one_that_polls(sdk):
     with sdk.watch() as events:
         assert events.next() is None

@@ -12,6 +12,7 @@
 #include "base/try.h"
 #include "engine/image_defaults.h"
 #include "engine/instance/templates.h"
+#include "engine/limits.h"
 #include "engine/paths.h"
 #include "sys/child_process.h"
 #include "sys/errno_error.h"
@@ -89,15 +90,19 @@ Result<sys::ChildProcess> SpawnSupervisor(sys::SpawnOptions options,
 Status StartSupervisor(const Context& context, const GuestParts& parts,
                        wire::SupervisorConfig config, const sys::FileLock& lock) {
   PYRO_RETURN_IF_ERROR(ConfigureSupervisor(context, parts, config));
+  PYRO_ASSIGN_OR_RETURN(const sys::FileLock reserved,
+                        MakeRoomForGuest(context, config.id, config.mem_mib));
   PYRO_ASSIGN_OR_RETURN(sys::Pipe output, sys::MakePipe());
   sys::SpawnOptions options;
   options.argv = {""};
   options.stdout_fd = std::move(output.write);
   options.die_with_parent = false;
-  sys::UniqueFd shared(::fcntl(lock.fd(), F_DUPFD_CLOEXEC, 3));
-  if (!shared.valid()) return sys::ErrnoError(errno, "share the lock");
-  static_assert(wire::kLockFd == 3, "the first descriptor passed");
-  options.pass.push_back(std::move(shared));
+  static_assert(wire::kLockFd == 3 && wire::kGuestFd == 4, "the first descriptors passed");
+  for (const sys::FileLock* one : {&lock, &reserved}) {
+    sys::UniqueFd shared(::fcntl(one->fd(), F_DUPFD_CLOEXEC, 3));
+    if (!shared.valid()) return sys::ErrnoError(errno, "share the lock");
+    options.pass.push_back(std::move(shared));
+  }
   PYRO_ASSIGN_OR_RETURN(sys::ChildProcess starter, SpawnSupervisor(std::move(options), config));
   PYRO_ASSIGN_OR_RETURN(const std::string answer,
                         sys::ReadAll(output.read.get(), wire::kMaxAnswerBytes));

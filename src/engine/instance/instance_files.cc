@@ -8,12 +8,15 @@
 
 #include "base/try.h"
 #include "engine/describe.h"
+#include "engine/environments.h"
+#include "engine/limits.h"
 #include "image/store/blank.h"
 #include "state/disk_reserve.h"
 #include "state/instance/instance_directory.h"
 #include "state/instance/task_adoption.h"
 #include "state/journal/command_log.h"
 #include "state/pool/spare_pool.h"
+#include "state/quota.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
 #include "sys/random.h"
@@ -77,6 +80,30 @@ Result<Found> FindReconciled(const Context& context, InstanceKind kind, const st
   return Found{std::move(registry), std::move(instance)};
 }
 
+// Of one without an owner.
+bool IsOver(const InstanceRecord& instance, WallTime now) {
+  return !KeepsWork(instance.id) &&
+         (instance.owner == InstanceOwner::kRun || instance.expires_at <= now);
+}
+
+// No process owns it, or it is being reconciled. A missing directory counts as free: it has no
+// lock.
+bool IsFree(const Context& context, const InstanceId& id, std::optional<sys::FileLock>& held) {
+  auto lock = sys::FileLock::TryAcquire(state::InstanceLock(context.state, id));
+  if (!lock) return lock.error().code == ErrorCode::kNotFound;
+  held = std::move(*lock);
+  return held.has_value();
+}
+
+// An environment's prune looks at the rows in a transaction, too: either it sees this row, or the
+// version is gone before there is one.
+Status CheckVersion(const Context& context, const InstanceSpec& spec) {
+  if (spec.environment_digest.empty()) return OkStatus();
+  Environments environments(context);
+  PYRO_RETURN_IF_ERROR(environments.store().FindVersion(spec.environment, spec.environment_digest));
+  return OkStatus();
+}
+
 }  // namespace
 
 InstanceSpec MakeSpec(InstanceKind kind, const api::Struct& rows, const void* options,
@@ -98,8 +125,12 @@ VmOptions ToOptions(const InstanceSpec& spec) {
 Result<NewInstance> CreateOnDisk(Registry& registry, const Context& context,
                                  const InstanceSpec& spec) {
   const bool keeps_work = KeepsWork(spec.id);
+  PYRO_RETURN_IF_ERROR(CheckDisk(context));
+  PYRO_ASSIGN_OR_RETURN(const Limits limits, ReadLimits(context));
   std::optional<NewInstance> created;
   PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
+    if (keeps_work) PYRO_RETURN_IF_ERROR(state::CheckTaskLimit(registry, limits.guests));
+    PYRO_RETURN_IF_ERROR(CheckVersion(context, spec));
     PYRO_ASSIGN_OR_RETURN(sys::FileLock lock,
                           state::CreateInstanceDirectory(context.state, spec, context.clock.Now()));
     auto record = registry.Insert(spec);
@@ -147,9 +178,7 @@ Result<bool> Reconcile(Registry& registry, const Context& context, const Instanc
   PYRO_ASSIGN_OR_RETURN(const InstanceFiles files, state::LookAtFiles(context.state, id));
   const bool keeps_work = KeepsWork(id);
   const WallTime now = context.clock.Now();
-  const bool over =
-      !keeps_work && (instance.owner == InstanceOwner::kRun || instance.expires_at <= now);
-  if (files != InstanceFiles::kReady || over) {
+  if (files != InstanceFiles::kReady || IsOver(instance, now)) {
     PYRO_RETURN_IF_ERROR(RemoveFromDisk(registry, context, id));
     return true;
   }
@@ -178,10 +207,8 @@ Result<ReapedVms> ReconcileAll(Registry& registry, const Context& context, Insta
   PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> instances, registry.List(kind));
   for (const InstanceRecord& instance : instances) {
     if (!NeedsALook(context, instance)) continue;
-    // A missing directory counts as free: it has no lock.
-    auto lock = sys::FileLock::TryAcquire(state::InstanceLock(context.state, instance.id));
-    const bool gone = !lock && lock.error().code == ErrorCode::kNotFound;
-    if (!gone && (!lock || !*lock)) continue;
+    std::optional<sys::FileLock> lock;
+    if (!IsFree(context, instance.id, lock)) continue;
     // One that cannot be reconciled must not hide the others; a call for it reports the error.
     const auto removed = Reconcile(registry, context, instance.id);
     if (removed && *removed) reaped.vm_ids.push_back(instance.id.str());
@@ -193,6 +220,33 @@ Result<ReapedVms> ReconcileAll(Registry& registry, const Context& context, Insta
     state::ReapSpares(context.state, context.clock.Now());
   }
   return reaped;
+}
+
+Result<std::vector<std::filesystem::path>> FindRemovable(Registry& registry, const Context& context,
+                                                         InstanceKind kind) {
+  std::vector<std::filesystem::path> found;
+  PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> instances, registry.List(kind));
+  for (const InstanceRecord& instance : instances) {
+    if (!NeedsALook(context, instance)) continue;
+    std::optional<sys::FileLock> lock;
+    if (!IsFree(context, instance.id, lock)) continue;
+    const auto files = state::LookAtFiles(context.state, instance.id);
+    if (!files) continue;
+    if (*files == InstanceFiles::kReady && !IsOver(instance, context.clock.Now())) continue;
+    found.push_back(*files == InstanceFiles::kRemoving
+                        ? state::RetiredDirectory(context.state, instance.id)
+                        : state::InstanceDirectory(context.state, instance.id));
+  }
+  PYRO_ASSIGN_OR_RETURN(const bool any, state::MayHaveLeftovers(context.state, kind, instances));
+  if (!any) return found;
+  PYRO_RETURN_IF_ERROR(registry.WithExclusive([&]() -> Status {
+    PYRO_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> known, registry.List(kind));
+    PYRO_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> leftovers,
+                          state::LeftoverDirectories(context.state, kind, known));
+    found.insert(found.end(), leftovers.begin(), leftovers.end());
+    return OkStatus();
+  }));
+  return found;
 }
 
 Result<Registry> OpenReconciled(const Context& context, InstanceKind kind) {

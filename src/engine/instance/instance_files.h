@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "api/rows.h"
 #include "engine/context.h"
@@ -66,6 +67,11 @@ Result<bool> Reconcile(state::Registry& registry, const Context& context, const 
 // retries what failed.
 Result<ReapedVms> ReconcileAll(state::Registry& registry, const Context& context,
                                InstanceKind kind);
+
+// What ReconcileAll would remove now: a directory each. For VMs also those whose lease is over; of
+// tasks only what interrupted operations left.
+Result<std::vector<std::filesystem::path>> FindRemovable(state::Registry& registry,
+                                                         const Context& context, InstanceKind kind);
 
 // An open registry, with all instances of the kind reconciled.
 Result<state::Registry> OpenReconciled(const Context& context, InstanceKind kind);

@@ -20,6 +20,7 @@
 #include "engine/instance/guest_process.h"
 #include "engine/instance/instance_files.h"
 #include "engine/instance/templates.h"
+#include "engine/limits.h"
 #include "engine/local_engine.h"
 #include "engine/requests.h"
 #include "state/pool/spare_pool.h"
@@ -287,6 +288,7 @@ Result<SparePoolInfo> KeepWaiting(const Context& context, const VmOptions& optio
   // Those whose time is over, or whose process has ended, take no memory.
   state::ReapSpares(context.state, context.clock.Now());
   PYRO_RETURN_IF_ERROR(CheckMemory(context, pool));
+  PYRO_RETURN_IF_ERROR(CheckDisk(context));  // Also tells the filler what the limits are.
   PYRO_RETURN_IF_ERROR(MakeTemplate(context, parts, options, pool.blank, io));
   PYRO_RETURN_IF_ERROR(whose == PoolOf::kThisProcess ? WriteOwnPool(context, pool)
                                                      : WritePool(pool));
@@ -299,6 +301,20 @@ Result<SparePoolInfo> KeepWaiting(const Context& context, const VmOptions& optio
 }
 
 }  // namespace
+
+bool EndOneSpare(const Context& context) {
+  for (const SparePool& pool : state::ListSparePools(context.state)) {
+    for (const fs::path& spare : state::ListSpares(pool.directory)) {
+      if (state::SpareIsTaken(spare)) continue;
+      auto link = SupervisorLink::Connect(Socket(spare));
+      if (link && link->Stop(wire::Stop{.remove = true, .only_spare = true},
+                             Deadline::After(kSpareStopLimit))) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
 
 Result<SparePoolInfo> LocalEngine::KeepSpares(const VmOptions& options, std::int64_t count,
                                               const CallIo& io) {

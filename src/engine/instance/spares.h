@@ -39,4 +39,7 @@ std::optional<TaskOfASpare> TakeSpareForTask(const Context& context,
                                              const MachineWish& wish, const TaskOptions& options,
                                              const state::InstanceSpec& spec, const CallIo& io);
 
+// Ends one that waits, so that its room is free when this returns. False: none waits.
+bool EndOneSpare(const Context& context);
+
 }  // namespace pyro::engine

@@ -139,16 +139,39 @@ Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOpt
   return RunWorker(config, "template", config.templ.directory, io);
 }
 
+namespace {
+
+// A guest of another agent has another initramfs, which is removed some agents later.
+bool AgentIsGone(const image::InstalledEnvironment& environment, const std::string& key) {
+  constexpr std::string_view kLine = "\ninitramfs ";
+  const std::size_t at = key.find(kLine);
+  if (at == std::string::npos) return true;
+  const std::size_t begin = at + kLine.size();
+  const std::string name = key.substr(begin, key.find('\n', begin) - begin);
+  return name.empty() || ::access((environment.directory.parent_path() / name).c_str(), F_OK) != 0;
+}
+
+}  // namespace
+
 void PruneTemplates(const Context& context, image::EnvironmentStore& store,
-                    PrunedEnvironments& pruned) {
-  vmm::RemoveTemplateLeftovers(TemplatesDirectory(context));
+                    const TemplatesToPrune& which, PrunedEnvironments& pruned) {
+  const auto note = [&](const vmm::TemplateFacts& facts, std::string what, std::uint64_t bytes) {
+    pruned.removed.push_back(
+        {facts.environment, std::move(what), facts.environment_digest.substr(0, 16), bytes});
+    pruned.bytes_freed += bytes;
+  };
+  const std::uint64_t rests = vmm::RemoveTemplateLeftovers(TemplatesDirectory(context), which.dry);
+  if (rests > 0) note({}, "interrupted templates", rests);
   for (const auto& found : vmm::ListTemplates(TemplatesDirectory(context))) {
     const vmm::TemplateFacts& facts = found.facts;
-    if (!found.broken && store.FindVersion(facts.environment, facts.environment_digest)) continue;
-    if (!vmm::RemoveTemplate(found.directory)) continue;
-    pruned.removed.push_back({facts.environment, found.broken ? "broken template" : "template",
-                              facts.environment_digest.substr(0, 16), found.bytes});
-    pruned.bytes_freed += found.bytes;
+    const bool goes = which.gone_versions.contains(facts.environment + " " +
+                                                   facts.environment_digest.substr(0, 16));
+    if (!found.broken && !goes) {
+      const auto version = store.FindVersion(facts.environment, facts.environment_digest);
+      if (version && !(which.agents && AgentIsGone(*version, found.key))) continue;
+    }
+    if (!which.dry && !vmm::RemoveTemplate(found.directory)) continue;
+    note(facts, found.broken ? "broken template" : "template", found.bytes);
   }
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "engine/context.h"
 #include "engine/environments.h"
@@ -33,9 +35,16 @@ Status MakeTemplate(const Context& context, const GuestParts& parts, const VmOpt
 Status RunWorker(const wire::SupervisorConfig& config, const std::string& word,
                  const std::filesystem::path& directory, const CallIo& io);
 
-// Removes templates that cannot be read, and those of environment versions that are not installed
-// any more, and adds them to `pruned`.
+// Whose templates go: of environment versions that are not installed any more, those that cannot be
+// read, and of `agents`: those that no guest of the installed agents starts from.
+struct TemplatesToPrune {
+  bool agents = false;
+  bool dry = false;                          // Remove none, and add what would be.
+  std::set<std::string> gone_versions = {};  // NAME DIGEST of those to take for removed.
+};
+
+// Adds what it removed to `pruned`.
 void PruneTemplates(const Context& context, image::EnvironmentStore& store,
-                    PrunedEnvironments& pruned);
+                    const TemplatesToPrune& which, PrunedEnvironments& pruned);
 
 }  // namespace pyro::engine

@@ -1,4 +1,4 @@
-// What a task takes of the host's disk.
+#include "engine/task/disk_use.h"
 
 #include <fcntl.h>
 
@@ -50,20 +50,19 @@ class DiskBlocks {
 
 }  // namespace
 
-Result<TaskDiskUse> LocalEngine::DfTask(const std::string& task_id) {
-  PYRO_ASSIGN_OR_RETURN(Found found, FindTask(context_, task_id));
-  const InstanceId& id = found.instance.id;
-  const fs::path directory = state::InstanceDirectory(context_.state, id);
+Result<TaskDiskUse> MeasureTask(const Context& context, const state::InstanceRecord& task) {
+  const InstanceId& id = task.id;
+  const fs::path directory = state::InstanceDirectory(context.state, id);
   TaskDiskUse use;
   use.task_id = id.str();
-  use.disk_mib = found.instance.disk_mib;
-  const bool on_host = found.instance.execution_mode == ExecutionMode::kHostCompat;
+  use.disk_mib = task.disk_mib;
+  const bool on_host = task.execution_mode == ExecutionMode::kHostCompat;
   DiskBlocks blocks;
   if (on_host) {
-    use.disk_bytes = sys::DiskUsage(state::HostWorkspace(context_.state, id));
+    use.disk_bytes = sys::DiskUsage(state::HostWorkspace(context.state, id));
     use.own_bytes = use.disk_bytes;
   } else {
-    const fs::path image = state::DataImage(context_.state, id);
+    const fs::path image = state::DataImage(context.state, id);
     use.disk_bytes = sys::DiskUsage(image);
     use.own_bytes = blocks.Add(image);
   }
@@ -84,6 +83,11 @@ Result<TaskDiskUse> LocalEngine::DfTask(const std::string& task_id) {
       (on_host ? use.disk_bytes : blocks.Total()) + use.journal_bytes + use.console_bytes;
   PYRO_ASSIGN_OR_RETURN(use.free_bytes, sys::FreeSpace(directory));
   return use;
+}
+
+Result<TaskDiskUse> LocalEngine::DfTask(const std::string& task_id) {
+  PYRO_ASSIGN_OR_RETURN(const Found found, FindTask(context_, task_id));
+  return MeasureTask(context_, found.instance);
 }
 
 }  // namespace pyro::engine

@@ -13,6 +13,7 @@
 #include "base/try.h"
 #include "engine/describe.h"
 #include "engine/instance/instance_guest.h"
+#include "engine/limits.h"
 #include "engine/local_engine.h"
 #include "engine/task/disk_copy.h"
 #include "image/store/blank.h"
@@ -137,6 +138,7 @@ Result<TaskSnapshotInfo> LocalEngine::CreateTaskSnapshot(const std::string& task
   PYRO_ASSIGN_OR_RETURN(SnapshotChanges changes,
                         BeginChanges(state::InstanceDirectory(context_.state, found.instance.id)));
   PYRO_RETURN_IF_ERROR(changes.CheckNew(name));
+  PYRO_RETURN_IF_ERROR(CheckDisk(context_));
   const auto snapshot = Take(context_, found, changes, name, io);
   if (!snapshot) {
     changes.DropStaged();

@@ -21,6 +21,7 @@
 #include "engine/instance/instance_files.h"
 #include "engine/instance/instance_guest.h"
 #include "engine/instance/spares.h"
+#include "engine/limits.h"
 #include "engine/local_engine.h"
 #include "engine/network_rules.h"
 #include "engine/requests.h"
@@ -170,6 +171,10 @@ Result<TaskInfo> MakeTask(const Context& context, const TaskOptions& asked, cons
   }
   PYRO_RETURN_IF_ERROR(AdaptTo(*environment, options));
   PYRO_ASSIGN_OR_RETURN(Registry registry, OpenReconciled(context, InstanceKind::kTask));
+  // No spare is spent on a task that there may not be.
+  PYRO_RETURN_IF_ERROR(CheckDisk(context));
+  PYRO_ASSIGN_OR_RETURN(const Limits limits, ReadLimits(context));
+  PYRO_RETURN_IF_ERROR(state::CheckTaskLimit(registry, limits.guests));
   state::InstanceSpec spec = MakeSpec(InstanceKind::kTask, options, environment->digest);
   PYRO_ASSIGN_OR_RETURN(spec.machine, RememberedMachine(context, wish, options.vcpu_count));
   std::optional<TaskOfASpare> spare;

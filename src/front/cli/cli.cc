@@ -107,10 +107,10 @@ struct TopCommand {
 };
 
 constexpr TopCommand kTopCommands[] = {
-    {"run", AddRun},         {"task", AddTask},     {"vm", AddVm},       {"mcp", AddMcp},
-    {"env", AddEnv},         {"warm", AddWarm},     {"watch", AddWatch}, {"config", AddConfig},
-    {"policy", AddPolicy},   {"doctor", AddDoctor}, {"demo", AddDemo},   {kHelp, AddHelp},
-    {"version", AddVersion},
+    {"run", AddRun},       {"task", AddTask}, {"vm", AddVm},         {"mcp", AddMcp},
+    {"env", AddEnv},       {"warm", AddWarm}, {"watch", AddWatch},   {"config", AddConfig},
+    {"df", AddDf},         {"gc", AddGc},     {"limits", AddLimits}, {"policy", AddPolicy},
+    {"doctor", AddDoctor}, {"demo", AddDemo}, {kHelp, AddHelp},      {"version", AddVersion},
 };
 
 // The parser of the command that the words begin with, which is made sooner than that of all; if

@@ -53,6 +53,11 @@ Result<bool> HasItsBytes(const fs::path& file, const Descriptor& blob) {
   return hex == HexOf(blob.digest);
 }
 
+// Of a copy that was killed.
+bool IsLeftover(const fs::path& file) {
+  return file.filename().native().starts_with("oci-put-blob");
+}
+
 }  // namespace
 
 fs::path BlobStore::PathOf(std::string_view digest) const {
@@ -65,7 +70,7 @@ Result<sys::FileLock> BlobStore::Enter(const ProgressFn& progress, Cancellation 
   {
     PYRO_ASSIGN_OR_RETURN(const auto alone, sys::FileLock::TryAcquire(root_ / kLockName));
     std::uint64_t freed = 0;
-    if (alone) RemoveLeftovers(freed);
+    if (alone) RemoveLeftovers(freed, nullptr);
   }
   bool reported = false;
   for (;;) {
@@ -136,27 +141,29 @@ Result<std::string> BlobStore::Read(std::string_view digest) const {
   return ReadBlob(PathOf(digest), digest);
 }
 
-Result<std::uint64_t> BlobStore::Prune(const std::set<std::string>& kept_digests) const {
+Result<std::uint64_t> BlobStore::Prune(const std::set<std::string>& kept_digests,
+                                       DryPrune* dry) const {
   std::error_code error;
   if (!fs::exists(root_, error)) return std::uint64_t{0};
   PYRO_ASSIGN_OR_RETURN(const auto alone, sys::FileLock::TryAcquire(root_ / kLockName));
   std::uint64_t freed = 0;
   if (!alone) return freed;
-  RemoveLeftovers(freed);
+  RemoveLeftovers(freed, dry);
   for (const auto& entry : fs::directory_iterator(shared_dir() / "sha256", error)) {
     const std::string digest = fmt::format("{}{}", kSha256, entry.path().filename().native());
     if (kept_digests.contains(digest)) continue;
     const std::uint64_t bytes = BytesAlone(entry.path());
-    if (::unlink(entry.path().c_str()) != 0) {
+    const bool counted = dry != nullptr && IsLeftover(entry.path());
+    if (dry == nullptr && ::unlink(entry.path().c_str()) != 0) {
       return sys::ErrnoError(errno, "unlink", entry.path().native());
     }
-    freed += bytes;
+    if (!counted) freed += bytes;
   }
   return freed;
 }
 
 // Also what other releases of skopeo leave beside the blobs.
-void BlobStore::RemoveLeftovers(std::uint64_t& bytes_freed) const {
+void BlobStore::RemoveLeftovers(std::uint64_t& bytes_freed, DryPrune* dry) const {
   std::vector<fs::path> leftovers;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(root_, error)) {
@@ -166,14 +173,13 @@ void BlobStore::RemoveLeftovers(std::uint64_t& bytes_freed) const {
   }
   for (const fs::path& directory : {shared_dir(), shared_dir() / "sha256"}) {
     for (const auto& entry : fs::directory_iterator(directory, error)) {
-      if (entry.path().filename().native().starts_with("oci-put-blob")) {
-        leftovers.push_back(entry.path());
-      }
+      if (IsLeftover(entry.path())) leftovers.push_back(entry.path());
     }
   }
   for (const fs::path& path : leftovers) {
     const std::uint64_t bytes = sys::DiskUsage(path);
-    if (sys::RemoveTree(path)) bytes_freed += bytes;  // Otherwise the next one tries again.
+    if (dry != nullptr || sys::RemoveTree(path))
+      bytes_freed += bytes;  // Otherwise the next one tries again.
   }
 }
 

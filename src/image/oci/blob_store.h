@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "image/dry_prune.h"
 #include "image/oci/image_index.h"
 #include "image/progress.h"
 #include "pyro/result.h"
@@ -53,10 +54,11 @@ class BlobStore {
   Result<std::string> Read(std::string_view digest) const;
 
   // As ImageFetcher::PruneBlobs.
-  Result<std::uint64_t> Prune(const std::set<std::string>& kept_digests) const;
+  Result<std::uint64_t> Prune(const std::set<std::string>& kept_digests,
+                              DryPrune* dry = nullptr) const;
 
  private:
-  void RemoveLeftovers(std::uint64_t& bytes_freed) const;
+  void RemoveLeftovers(std::uint64_t& bytes_freed, DryPrune* dry = nullptr) const;
 
   const std::filesystem::path root_;
 };

@@ -383,8 +383,9 @@ Result<std::optional<fs::path>> ImageFetcher::KeptLayout(const std::string& mani
   return std::optional<fs::path>(layout);
 }
 
-Result<std::uint64_t> ImageFetcher::PruneBlobs(const std::set<std::string>& kept_digests) {
-  return BlobStore(store_).Prune(kept_digests);
+Result<std::uint64_t> ImageFetcher::PruneBlobs(const std::set<std::string>& kept_digests,
+                                               DryPrune* dry) {
+  return BlobStore(store_).Prune(kept_digests, dry);
 }
 
 }  // namespace pyro::image

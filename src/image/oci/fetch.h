@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "image/dry_prune.h"
 #include "image/oci/archived_image.h"
 #include "image/oci/source.h"
 #include "image/progress.h"
@@ -79,8 +80,8 @@ class ImageFetcher {
                                                           Cancellation cancel);
 
   // Removes blobs whose digest is not in `kept_digests`, and leftovers of killed copies. Returns
-  // the bytes freed; 0 while another process copies.
-  Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests);
+  // the bytes freed; 0 while another process copies. With `dry` it removes none.
+  Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests, DryPrune* dry);
 
  private:
   // One look into a large archive serves all three calls.

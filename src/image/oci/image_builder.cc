@@ -126,9 +126,10 @@ Result<std::filesystem::path> OciImageBuilder::CompressedLayout(
   return std::move(fetched.layout);
 }
 
-Result<std::uint64_t> OciImageBuilder::PruneBlobs(const std::set<std::string>& kept_digests) {
-  PYRO_ASSIGN_OR_RETURN(const std::uint64_t blobs, fetcher_.PruneBlobs(kept_digests));
-  PYRO_ASSIGN_OR_RETURN(const std::uint64_t disks, layers_.Prune());
+Result<std::uint64_t> OciImageBuilder::PruneBlobs(const std::set<std::string>& kept_digests,
+                                                  DryPrune* dry) {
+  PYRO_ASSIGN_OR_RETURN(const std::uint64_t blobs, fetcher_.PruneBlobs(kept_digests, dry));
+  PYRO_ASSIGN_OR_RETURN(const std::uint64_t disks, layers_.Prune(dry));
   return blobs + disks;
 }
 

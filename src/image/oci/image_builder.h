@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "image/dry_prune.h"
 #include "image/oci/blob_store.h"
 #include "image/oci/builder_guest.h"
 #include "image/oci/fetch.h"
@@ -68,8 +69,10 @@ class ImageBuilder {
                                                          Cancellation cancel) = 0;
 
   // Removes what pulls have kept for later pulls, except these digests and the disks of installed
-  // versions. Returns the bytes freed: 0 if another process is fetching an image.
-  virtual Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) = 0;
+  // versions. Returns the bytes freed: 0 if another process is fetching an image. With `dry`, which
+  // may be null, it removes none of them.
+  virtual Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests,
+                                           DryPrune* dry) = 0;
 };
 
 // With skopeo, umoci and mkfs.erofs, or, where this user may not make what an image has, with a
@@ -97,7 +100,8 @@ class OciImageBuilder final : public ImageBuilder {
                                                  const std::filesystem::path& work_dir,
                                                  const ProgressFn& progress,
                                                  Cancellation cancel) override;
-  Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) override;
+  Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests,
+                                   DryPrune* dry) override;
 
  private:
   Result<ImageDisks> MakeDisks(const std::optional<RootNamespace>& root, const FetchedImage& image,

@@ -132,7 +132,18 @@ Status LayerStore::Add(const std::string& key, const fs::path& disk,
   return sys::WriteFileAtomically(RecordPath(key), FormatLayerRecord(record), 0444);
 }
 
-Result<std::uint64_t> LayerStore::Prune() const {
+namespace {
+
+// How many names a disk has, without those that a dry prune counts as gone.
+std::uint64_t NamesOf(const struct stat& info, const DryPrune* dry) {
+  if (dry == nullptr) return info.st_nlink;
+  const auto gone = dry->names_gone.find(info.st_ino);
+  return info.st_nlink - (gone == dry->names_gone.end() ? 0 : gone->second);
+}
+
+}  // namespace
+
+Result<std::uint64_t> LayerStore::Prune(DryPrune* dry) const {
   std::uint64_t freed = 0;
   std::error_code error;
   if (!fs::exists(root_ / "layers", error)) return freed;
@@ -145,15 +156,17 @@ Result<std::uint64_t> LayerStore::Prune() const {
   for (const fs::path& file : files) {
     struct stat info {};
     const bool is_disk = file.extension() == kDiskSuffix;
-    if (::lstat(file.c_str(), &info) != 0 || (is_disk && info.st_nlink > 1)) continue;
+    if (::lstat(file.c_str(), &info) != 0 || (is_disk && NamesOf(info, dry) > 1)) continue;
     if (!is_disk && file.extension() == kRecordSuffix &&
         ::lstat(fs::path(file).replace_extension(kDiskSuffix).c_str(), &info) == 0 &&
-        info.st_nlink > 1) {
+        NamesOf(info, dry) > 1) {
       continue;
     }
     if (::lstat(file.c_str(), &info) != 0) continue;
-    if (::unlink(file.c_str()) != 0) return sys::ErrnoError(errno, "unlink", file.native());
-    if (info.st_nlink == 1) freed += static_cast<std::uint64_t>(info.st_blocks) * 512;
+    if (dry == nullptr && ::unlink(file.c_str()) != 0) {
+      return sys::ErrnoError(errno, "unlink", file.native());
+    }
+    if (NamesOf(info, dry) == 1) freed += static_cast<std::uint64_t>(info.st_blocks) * 512;
   }
   return freed;
 }

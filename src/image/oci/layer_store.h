@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "image/dry_prune.h"
 #include "pyro/result.h"
 
 namespace pyro::image {
@@ -53,8 +54,9 @@ class LayerStore {
   Status Add(const std::string& key, const std::filesystem::path& disk,
              const LayerDisk& record) const;
 
-  // Removes the disks that no version has. Returns the bytes freed; 0 during a pull.
-  Result<std::uint64_t> Prune() const;
+  // Removes the disks that no version has. Returns the bytes freed; 0 during a pull. With `dry` it
+  // removes none, and the names counted there are gone.
+  Result<std::uint64_t> Prune(DryPrune* dry = nullptr) const;
 
  private:
   std::filesystem::path DiskPath(const std::string& key) const;

@@ -94,6 +94,18 @@ TEST_F(LayerStoreTest, PruneRemovesWhatNoVersionHas) {
   EXPECT_TRUE(fs::is_empty(here() / "oci/layers"));
 }
 
+TEST_F(LayerStoreTest, ADryPruneRemovesNothingAndCountsNamesThatWouldBeGone) {
+  Add(key_, "kept");
+  ASSERT_TRUE(store_.Link(key_, here() / "version").value());
+  DryPrune dry;
+  EXPECT_EQ(store_.Prune(&dry).value(), 0U);
+  struct stat info {};
+  ASSERT_EQ(::stat(DiskOf(key_).c_str(), &info), 0);
+  dry.names_gone[info.st_ino] = 1;  // Its version goes.
+  EXPECT_GT(store_.Prune(&dry).value(), 0U);
+  EXPECT_TRUE(Has(key_));
+}
+
 TEST(LayerRecordTest, ARecordIsReadBackAndABrokenOneIsRefused) {
   const LayerDisk disk = {.size = 7, .sha256 = std::string(64, 'a'), .left_out = {"x", "y"}};
   const std::string text = FormatLayerRecord(disk);

@@ -75,11 +75,13 @@ void RemoveIfEmpty(const fs::path& folder) {
   ::rmdir(folder.c_str());
 }
 
-std::uint64_t UnsharedBytes(const fs::path& tree) {
+std::uint64_t UnsharedBytes(const fs::path& tree, DryPrune* dry) {
   std::uint64_t total = 0;
-  const auto add = [&total](const fs::path& path) {
+  const auto add = [&total, dry](const fs::path& path) {
     struct stat info {};
-    if (::lstat(path.c_str(), &info) != 0 || (!S_ISDIR(info.st_mode) && info.st_nlink > 1)) return;
+    if (::lstat(path.c_str(), &info) != 0) return;
+    const bool shared = !S_ISDIR(info.st_mode) && info.st_nlink > 1;
+    if (shared && (dry == nullptr || ++dry->names_gone[info.st_ino] < info.st_nlink)) return;
     total += static_cast<std::uint64_t>(info.st_blocks) * 512;
   };
   add(tree);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "image/debian/builder.h"
+#include "image/dry_prune.h"
 #include "image/progress.h"
 #include "pyro/result.h"
 #include "sys/file_lock.h"
@@ -28,6 +29,7 @@ void DiscardLeftovers(const std::filesystem::path& folder, Builder& builder);
 void RemoveIfEmpty(const std::filesystem::path& folder);
 
 // The bytes that removing the tree frees: files that another name has, too, stay on the disk.
-std::uint64_t UnsharedBytes(const std::filesystem::path& tree);
+// With `dry`, which counts the names, also a file whose names would all be gone.
+std::uint64_t UnsharedBytes(const std::filesystem::path& tree, DryPrune* dry = nullptr);
 
 }  // namespace pyro::image

@@ -192,13 +192,14 @@ Result<InstalledEnvironment> EnvironmentStore::Tag(std::string_view name,
   return made;
 }
 
-std::uint64_t EnvironmentStore::PruneLayers() const {
+std::uint64_t EnvironmentStore::PruneLayers(const std::set<fs::path>& gone, DryPrune* dry) const {
   std::set<std::string> kept;
   std::error_code error;
   for (const auto& name : ImageNames()) {
     const fs::path folder = Folder(name);
     for (const auto& version : fs::directory_iterator(folder, error)) {
       if (!IsVersionName(version.path().filename().native())) continue;
+      if (gone.contains(version.path())) continue;
       const auto loaded = LoadVersion(name, version.path());
       if (!loaded || !loaded->manifest.image) continue;
       const ImageRecord& image = *loaded->manifest.image;
@@ -208,7 +209,7 @@ std::uint64_t EnvironmentStore::PruneLayers() const {
     }
   }
   // What cannot be removed now is removed by the next prune.
-  return images_.PruneBlobs(kept).value_or(0);
+  return images_.PruneBlobs(kept, dry).value_or(0);
 }
 
 }  // namespace pyro::image

@@ -16,6 +16,7 @@
 #include "image/store/names.h"
 #include "image/store/store.h"
 #include "sys/errno_error.h"
+#include "sys/failpoint.h"
 #include "sys/file_lock.h"
 #include "sys/files.h"
 
@@ -27,12 +28,19 @@ namespace fs = std::filesystem;
 // Prunes the folder of one environment, whose lock is held.
 class FolderPruner {
  public:
-  FolderPruner(std::string name, fs::path folder, PruneScope scope,
-               const std::set<std::string>& in_use, Builder& builder, PruneReport& report)
+  struct Order {
+    PruneScope scope;
+    const std::set<std::string>& in_use;
+    const RetireGuard& guard;
+    DryPrune* dry;             // Null: remove.
+    std::set<fs::path>& gone;  // Versions that a dry run counts as removed.
+  };
+
+  FolderPruner(std::string name, fs::path folder, const Order& order, Builder& builder,
+               PruneReport& report)
       : name_(std::move(name)),
         folder_(std::move(folder)),
-        scope_(scope),
-        in_use_(in_use),
+        order_(order),
         builder_(builder),
         report_(report) {}
 
@@ -54,7 +62,7 @@ class FolderPruner {
     std::error_code error;
     for (const auto& file : fs::directory_iterator(folder_, error)) {
       const std::string name = file.path().filename();
-      if (IsVersionName(name) && InUse(name)) return true;
+      if (IsVersionName(name) && InUse(name, order_.in_use)) return true;
     }
     return false;
   }
@@ -70,38 +78,59 @@ class FolderPruner {
         std::string_view(name).substr(kShortDigest).starts_with(kInitramfsInfix);
     std::error_code error;
     // Versions sort before their initramfs, so a version removed a moment ago is gone here.
-    if (is_initramfs && !fs::exists(folder_ / version, error)) return Discard(name, "initramfs");
+    const bool gone =
+        !fs::exists(folder_ / version, error) || order_.gone.contains(folder_ / version);
+    if (is_initramfs && gone) return Discard(name, "initramfs");
     return OkStatus();
   }
 
-  bool InUse(const std::string& version) const {
-    return std::any_of(in_use_.begin(), in_use_.end(),
+  static bool InUse(const std::string& version, const std::set<std::string>& in_use) {
+    return std::any_of(in_use.begin(), in_use.end(),
                        [&](const std::string& digest) { return digest.starts_with(version); });
   }
 
   Status PruneVersion(const std::string& version) {
-    if (InUse(version)) return OkStatus();
+    if (InUse(version, order_.in_use)) return OkStatus();
     const bool is_current = version == current_;
     const bool broken = !LoadVersion(name_, folder_ / version);
-    if (is_current && !broken && scope_ != PruneScope::kAll) return OkStatus();
-    const std::uint64_t bytes = UnsharedBytes(folder_ / version);
-    // First out of sight in one step, so that a crash leaves a leftover and never half a version.
-    if (is_current && ::unlink((folder_ / kCurrentName).c_str()) != 0 && errno != ENOENT) {
-      return sys::ErrnoError(errno, "unlink", (folder_ / kCurrentName).native());
+    if (is_current && !broken && order_.scope != PruneScope::kAll) return OkStatus();
+    const std::uint64_t bytes = UnsharedBytes(folder_ / version, order_.dry);
+    if (order_.dry != nullptr) {
+      order_.gone.insert(folder_ / version);
+    } else {
+      PYRO_ASSIGN_OR_RETURN(const fs::path trash, Retire(version, is_current));
+      if (trash.empty()) return OkStatus();
+      PYRO_RETURN_IF_ERROR(builder_.Discard(trash));
     }
-    if (is_current) ::unlink((folder_ / kUsedName).c_str());  // The next version starts unused.
-    const fs::path trash = FreshName(folder_, kTrashPrefix);
-    if (::rename((folder_ / version).c_str(), trash.c_str()) != 0) {
-      return sys::ErrnoError(errno, "rename", (folder_ / version).native());
-    }
-    PYRO_RETURN_IF_ERROR(builder_.Discard(trash));
     Note(broken ? "broken version" : is_current ? "version" : "superseded version", version, bytes);
     return OkStatus();
   }
 
+  // Out of sight in one step, so that a crash leaves a leftover and never half a version. Empty: a
+  // guest has begun to use it meanwhile.
+  Result<fs::path> Retire(const std::string& version, bool is_current) {
+    fs::path trash;
+    const auto retire = [&](const std::set<std::string>& in_use) -> Status {
+      if (InUse(version, in_use)) return OkStatus();
+      if (is_current && ::unlink((folder_ / kCurrentName).c_str()) != 0 && errno != ENOENT) {
+        return sys::ErrnoError(errno, "unlink", (folder_ / kCurrentName).native());
+      }
+      if (is_current) ::unlink((folder_ / kUsedName).c_str());  // The next version starts unused.
+      const fs::path fresh = FreshName(folder_, kTrashPrefix);
+      if (::rename((folder_ / version).c_str(), fresh.c_str()) != 0) {
+        return sys::ErrnoError(errno, "rename", (folder_ / version).native());
+      }
+      trash = fresh;
+      return OkStatus();
+    };
+    PYRO_RETURN_IF_ERROR(order_.guard ? order_.guard(retire) : retire(order_.in_use));
+    PYRO_FAILPOINT("environment.prune.retired");
+    return trash;
+  }
+
   Status Discard(const std::string& name, std::string what) {
-    const std::uint64_t bytes = UnsharedBytes(folder_ / name);
-    PYRO_RETURN_IF_ERROR(builder_.Discard(folder_ / name));
+    const std::uint64_t bytes = UnsharedBytes(folder_ / name, order_.dry);
+    if (order_.dry == nullptr) PYRO_RETURN_IF_ERROR(builder_.Discard(folder_ / name));
     Note(std::move(what), "", bytes);
     return OkStatus();
   }
@@ -113,8 +142,7 @@ class FolderPruner {
 
   const std::string name_;
   const fs::path folder_;
-  const PruneScope scope_;
-  const std::set<std::string>& in_use_;
+  const Order order_;
   Builder& builder_;
   PruneReport& report_;
   std::string current_;
@@ -122,8 +150,12 @@ class FolderPruner {
 
 }  // namespace
 
-Result<PruneReport> EnvironmentStore::Prune(PruneScope scope, const std::set<std::string>& in_use) {
+Result<PruneReport> EnvironmentStore::Prune(PruneScope scope, const std::set<std::string>& in_use,
+                                            const PruneHow& how) {
   PruneReport report;
+  DryPrune counted;
+  DryPrune* const dry = how.dry ? &counted : nullptr;
+  std::set<fs::path> gone;
   std::vector<std::pair<std::string, fs::path>> folders;
   for (const auto& entry : Catalog()) folders.emplace_back(entry.name, Folder(entry.name));
   std::error_code error;
@@ -139,11 +171,11 @@ Result<PruneReport> EnvironmentStore::Prune(PruneScope scope, const std::set<std
       report.skipped.push_back(name);
       continue;
     }
-    FolderPruner pruner(name, folder, scope, in_use, builder_, report);
+    FolderPruner pruner(name, folder, {scope, in_use, how.guard, dry, gone}, builder_, report);
     PYRO_RETURN_IF_ERROR(pruner.Run());
-    RemoveIfEmpty(folder);
+    if (!how.dry) RemoveIfEmpty(folder);
   }
-  if (const std::uint64_t bytes = PruneLayers(); bytes > 0) {
+  if (const std::uint64_t bytes = PruneLayers(gone, dry); bytes > 0) {
     report.removed.push_back({"", "unused layers", "", bytes});
     report.bytes_freed += bytes;
   }
@@ -151,7 +183,8 @@ Result<PruneReport> EnvironmentStore::Prune(PruneScope scope, const std::set<std
 }
 
 Result<std::uint64_t> EnvironmentStore::Remove(std::string_view name,
-                                               const std::set<std::string>& in_use) {
+                                               const std::set<std::string>& in_use,
+                                               const PruneHow& how) {
   PYRO_ASSIGN_OR_RETURN(const std::string exact, ResolveName(environments_, name));
   const fs::path folder = Folder(exact);
   const auto current = CurrentVersion(folder);
@@ -163,7 +196,9 @@ Result<std::uint64_t> EnvironmentStore::Remove(std::string_view name,
                      "try again when that has ended");
   }
   PruneReport report;
-  FolderPruner pruner(exact, folder, PruneScope::kAll, in_use, builder_, report);
+  std::set<fs::path> gone;
+  FolderPruner pruner(exact, folder, {PruneScope::kAll, in_use, how.guard, nullptr, gone}, builder_,
+                      report);
   if (pruner.AnyInUse()) {
     return MakeError(ErrorCode::kWrongState,
                      fmt::format("tasks or VMs use the environment '{}'", exact),
@@ -171,7 +206,7 @@ Result<std::uint64_t> EnvironmentStore::Remove(std::string_view name,
   }
   PYRO_RETURN_IF_ERROR(pruner.Run());
   RemoveIfEmpty(folder);
-  return report.bytes_freed + PruneLayers();
+  return report.bytes_freed + PruneLayers(gone, nullptr);
 }
 
 }  // namespace pyro::image

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "image/debian/builder.h"
+#include "image/dry_prune.h"
 #include "image/oci/fetch.h"
 #include "image/oci/image_builder.h"
 #include "image/progress.h"
@@ -92,6 +93,15 @@ struct PrunedItem {
   std::uint64_t bytes = 0;
 };
 
+// Calls `retire` with the digests in use, while no guest can begin to use another one.
+using RetireGuard =
+    std::function<Status(const std::function<Status(const std::set<std::string>& in_use)>& retire)>;
+
+struct PruneHow {
+  RetireGuard guard = {};  // Around the end of each version; empty: there are no other processes.
+  bool dry = false;        // Remove nothing, and tell what would be.
+};
+
 struct PruneReport {
   std::vector<PrunedItem> removed;
   std::vector<std::string> skipped;  // Environments that are being pulled right now.
@@ -155,14 +165,16 @@ class EnvironmentStore {
   // Removes all versions of an environment, with layers that no other one has. Returns the bytes
   // freed. kNotFound. kWrongState: a digest of `in_use` is one of its versions. kUnavailable: it is
   // being pulled right now.
-  Result<std::uint64_t> Remove(std::string_view name, const std::set<std::string>& in_use);
+  Result<std::uint64_t> Remove(std::string_view name, const std::set<std::string>& in_use,
+                               const PruneHow& how = {});
 
   // Notes that a guest uses it now, for last_used_at. A failure is no reason for a guest not to
   // start, and is not told.
   static void NoteUse(const InstalledEnvironment& environment);
 
   // Never touches a version whose digest is in `in_use`, nor an environment that is being pulled.
-  Result<PruneReport> Prune(PruneScope scope, const std::set<std::string>& in_use);
+  Result<PruneReport> Prune(PruneScope scope, const std::set<std::string>& in_use,
+                            const PruneHow& how = {});
 
  private:
   std::filesystem::path Folder(std::string_view name) const;
@@ -182,7 +194,8 @@ class EnvironmentStore {
                                             const std::filesystem::path& work,
                                             const std::function<void(Manifest&)>& complete,
                                             const ProgressFn& progress, Cancellation cancel);
-  std::uint64_t PruneLayers() const;
+  // `gone`: versions that count as removed. `dry` may be null.
+  std::uint64_t PruneLayers(const std::set<std::filesystem::path>& gone, DryPrune* dry) const;
 
   std::filesystem::path environments_;
   Builder& builder_;

@@ -86,7 +86,8 @@ class FakeImageBuilder final : public ImageBuilder {
     return layout;
   }
 
-  Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests) override {
+  Result<std::uint64_t> PruneBlobs(const std::set<std::string>& kept_digests,
+                                   DryPrune* /*dry*/) override {
     kept = kept_digests;
     return prunable;
   }

@@ -154,6 +154,23 @@ int ClearDeadSpares(const fs::path& pool) {
   return waiting;
 }
 
+std::vector<fs::path> FindDeadSpares(const fs::path& state_dir) {
+  std::vector<fs::path> dead;
+  for (const fs::path& directory : Directories(SparePoolsDirectory(state_dir))) {
+    if (directory.filename().native().starts_with(kGonePoolPrefix)) {
+      dead.push_back(directory);
+      continue;
+    }
+    const auto alone = sys::FileLock::TryAcquire(SparePoolLock(directory));
+    if (!alone || !*alone) continue;  // It is being filled: a new spare's lock is free at first.
+    for (const fs::path& spare : ListSpares(directory)) {
+      const auto lock = sys::FileLock::TryAcquire(spare / "lock");
+      if (lock && *lock) dead.push_back(spare);
+    }
+  }
+  return dead;
+}
+
 void ReapSpares(const fs::path& state_dir, WallTime now) {
   for (const fs::path& directory : Directories(SparePoolsDirectory(state_dir))) {
     if (directory.filename().native().starts_with(kGonePoolPrefix)) {

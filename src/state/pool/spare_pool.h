@@ -99,6 +99,9 @@ bool SpareIsTaken(const std::filesystem::path& spare);
 // still waits.
 int ClearDeadSpares(const std::filesystem::path& pool);
 
+// The directories of spares that ReapSpares() would remove, and of pools that are half removed.
+std::vector<std::filesystem::path> FindDeadSpares(const std::filesystem::path& state_dir);
+
 // Removes dead spares of every pool, and pools that are over. Never waits, never fails.
 void ReapSpares(const std::filesystem::path& state_dir, WallTime now);
 
