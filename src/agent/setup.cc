@@ -21,6 +21,7 @@
 #include "agent/boot.h"
 #include "agent/change_log.h"
 #include "agent/console.h"
+#include "agent/data_disk.h"
 #include "agent/device_watch.h"
 #include "agent/file_systems.h"
 #include "agent/network.h"
@@ -124,7 +125,7 @@ Status MountPlace(const sys::UniqueFd& tree, const DiskPlace& place) {
 
 Status MountData() {
   PYRO_RETURN_IF_ERROR(
-      Mount(DiskPath(GuestDisk::kData), kDataDirectory, "ext4", MS_NOATIME, "discard"));
+      Mount(DiskPath(GuestDisk::kData), kDataDirectory, "ext4", MS_NOATIME, kDataDiskOptions));
   FreeReserve();
   for (const char* name : {"upper", "work"}) {
     const std::string path = fmt::format("{}/{}", kDataDirectory, name);

@@ -5,7 +5,6 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +19,7 @@
 #include "agent/boot.h"
 #include "agent/change_log.h"
 #include "agent/console.h"
+#include "agent/data_disk.h"
 #include "agent/device_watch.h"
 #include "agent/disk_freeze.h"
 #include "agent/file_program.h"
@@ -88,15 +88,10 @@ Status Run(sys::UniqueFd& data_disk) {
     return data_disk.valid() ? OkStatus() : Status(sys::ErrnoError(errno, "open", "data disk"));
   };
   options.data_disk = [&root] { return root.data().get(); };
-  options.sync = [&data_disk, &root]() -> Status {
+  DataDisk disk;
+  options.sync = [&data_disk, &disk, &root]() -> Status {
     RecoverChangesOfDead(root.data().get());  // Of a command that was killed.
-    if (::syncfs(data_disk.get()) != 0) return sys::ErrnoError(errno, "sync", "data disk");
-    struct statvfs disk {};
-    // After an error of the disk the kernel makes the file system so.
-    if (::fstatvfs(data_disk.get(), &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0) {
-      return sys::ErrnoError(EROFS, "write", "data disk");
-    }
-    return OkStatus();
+    return disk.Sync(data_disk.get());
   };
   const auto freeze = std::make_shared<DiskFreeze>(FreezeOf(data_disk));
   std::ranges::move(FreezeAnswerers(freeze), std::back_inserter(options.answerers));

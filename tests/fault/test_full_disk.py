@@ -164,3 +164,40 @@ def test_a_full_disk_makes_no_half_task(pyro, disk):
     harness.expect_task_directories(pyro, [])
     disk.make_room()
     assert pyro("task", "list", "--json").json["count"] == 0
+
+
+# As root of the guest: its kernel ends all writes to the disk, as after an error, and drops what is not in the journal.
+END_WRITES = ("perl", "-e", "open my $disk, '<', '.' or die; my $how = pack('L', 2); ioctl($disk, 0x8004587d, $how) or die $!")
+
+
+def test_a_disk_that_had_an_error_before_a_sync_is_told(create):
+    """Kernels from 6.12 on then answer to the sync that all is well."""
+    task = create()
+    assert task.exec("sh", "-c", "echo kept > kept").code == 0
+    for command in (END_WRITES, ("true",)):
+        done = task.exec(*command)
+        assert "the guest could not write to its disk" in done.talk, done
+    task.stop()
+    done = task.exec("cat", "kept")
+    assert (done.code, done.out) == (0, b"kept\n"), done
+
+
+def test_a_file_whose_deletion_could_not_be_written_has_its_content(create):
+    task = create()
+    assert task.exec("sh", "-c", "yes kept | head -c 1000000 > kept; cksum < kept > sum").code == 0
+    done = task.exec("sh", "-c", "rm kept; exec \"$@\"", "sh", *END_WRITES)
+    assert "the guest could not write to its disk" in done.talk, done
+    task.stop()
+    done = task.exec("sh", "-c", "cksum < kept | cmp - sum")
+    assert done.code == 0, done
+
+
+def test_the_host_gets_back_what_a_guest_has_deleted(create):
+    task = create()
+    image = task.directory / "data.img"
+    assert task.exec("sh", "-c", "head -c 100000000 /dev/urandom > big").code == 0
+    taken = image.stat().st_blocks * 512
+    assert taken > 100_000_000
+    assert task.exec("rm", "big").code == 0
+    assert task.exec("true").code == 0
+    assert image.stat().st_blocks * 512 < taken - 80_000_000

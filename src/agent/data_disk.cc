@@ -1,0 +1,46 @@
+#include "agent/data_disk.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "sys/errno_error.h"
+
+namespace pyro::agent {
+namespace {
+
+// Less is not worth a look at the whole disk.
+constexpr std::uint64_t kWorthGivingBack = 16 << 20;
+
+}  // namespace
+
+Status DataDisk::Sync(int directory) {
+  if (::syncfs(directory) != 0) return sys::ErrnoError(errno, "sync", "data disk");
+  // After an error kernels before 6.12 make the file system read-only. Later ones refuse each call
+  // that would read or write it, and answer to a sync that all is well.
+  struct statvfs disk {};
+  if (::fstatvfs(directory, &disk) != 0) return sys::ErrnoError(errno, "stat", "data disk");
+  if ((disk.f_flag & ST_RDONLY) != 0) return sys::ErrnoError(EROFS, "write", "data disk");
+  if (::fgetxattr(directory, "trusted.pyro", nullptr, 0) < 0 && (errno == EIO || errno == EROFS)) {
+    return sys::ErrnoError(errno, "write", "data disk");
+  }
+  GiveBack(directory, static_cast<std::uint64_t>(disk.f_bfree) * disk.f_frsize);
+  return OkStatus();
+}
+
+// After a sync that went well, so that the blocks' deletion is on disk.
+void DataDisk::GiveBack(int directory, std::uint64_t free_bytes) {
+  least_free_ = std::min(least_free_.value_or(free_bytes), free_bytes);
+  if (free_bytes - *least_free_ < kWorthGivingBack) return;
+  fstrim_range all = {.start = 0, .len = UINT64_MAX, .minlen = 0};
+  (void)::ioctl(directory, FITRIM, &all);
+  least_free_ = free_bytes;
+}
+
+}  // namespace pyro::agent

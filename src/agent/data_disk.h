@@ -1,0 +1,33 @@
+// The data disk's file system while its guest runs: syncs, and the room that it gives back.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "pyro/result.h"
+
+namespace pyro::agent {
+
+// How it is mounted. The first error of the disk ends all writes, whatever a kernel does by
+// default: its journal then has what the disk lacks, and the next start makes it whole. If they
+// went on, blocks that could not be written would be read again, as they were before.
+//
+// Not `discard`: a kernel then gives the blocks of deleted files back although the deletion could
+// not be written, and after the next start the files are there again, without their content.
+inline constexpr char kDataDiskOptions[] = "errors=remount-ro";
+
+// Called by one thread at a time.
+class DataDisk {
+ public:
+  // Returns when all that was written before the call is on disk. `directory` is one of it. An
+  // error: that is not so, or the disk had an error before and takes no more writes.
+  Status Sync(int directory);
+
+ private:
+  void GiveBack(int directory, std::uint64_t free_bytes);
+
+  std::optional<std::uint64_t> least_free_;  // In bytes, since room was last given back.
+};
+
+}  // namespace pyro::agent
