@@ -5,6 +5,8 @@
 # make usermode  build the guest kernel for hosts without KVM, from Debian's kernel sources: docs/usermode.md
 # make fuzz    build the fuzz targets, and run each for MINUTES (1); FUZZ names some of them. `make fuzz-coverage` tells which lines they reach
 # make kvm-check  build, and try pyro on a real KVM, which QEMU emulates (CONTRIBUTING.md); needs root, and an hour or less
+# make soak    build, and have MINUTES=30 of kills, full disks and clock steps upon TASKS=30 (CONTRIBUTING.md)
+# make tsan    build with ThreadSanitizer, and run the tests of all that has threads (CONTRIBUTING.md)
 # make python  build, and the Python module too: importable with PYTHONPATH=build/python
 # The rest is for daily work; see CONTRIBUTING.md.
 
@@ -25,7 +27,7 @@ endif
 # Everything that VM tests boot is built once.
 export PYRO_TEST_CACHE ?= $(CURDIR)/build/test-cache
 
-.PHONY: demo how-long enough-disk check coverage fuzz fuzz-coverage bench build usermode python api install format clean dist dist-check kvm-check deps-build deps-run deps-check deps-fuzz deps-dist deps-usermode deps-kvm check-style build-release check-release build-dev check-dev lint
+.PHONY: demo how-long enough-disk check coverage fuzz fuzz-coverage bench build usermode python api install format clean dist dist-check kvm-check soak tsan deps-build deps-run deps-check deps-fuzz deps-dist deps-usermode deps-kvm check-style build-release check-release build-dev check-dev lint
 
 demo: how-long build deps-run
 	tools/demo.sh build/bin/pyro
@@ -142,6 +144,20 @@ dist-check: dist deps-run deps-dist
 	lintian --fail-on error build/dist$(RELEASE:%=-%)/*.deb
 	$(AS_ROOT) env PYRO_DIST_CCACHE="$$(ccache -k cache_dir)" \
 	  packaging/dist_check.sh $(RELEASE:%=-r %) build/dist$(RELEASE:%=-%) build/dist-check
+
+# Of what has threads: supervisor, agent, engine, MCP server, proxy, network relay and the Python module.
+tsan: deps-check
+	cmake --preset tsan
+	cmake --build --preset tsan -j $(JOBS) --target guestless
+	tools/tsan.sh build/tsan
+
+# SOAK holds further options of tests/soak/soak.py.
+soak: MINUTES = 30
+soak: deps-check usermode
+	cmake --preset release -DPYRO_TESTS=ON
+	cmake --build --preset release -j $(JOBS) --target programs pyro-supervisor-stepped _pyro
+	tools/pull_test_environments.sh build/bin/pyro $(PYRO_TEST_CACHE)
+	$(PYTHON) -B tests/soak/soak.py --minutes $(MINUTES) --tasks $(or $(TASKS),30) $(SOAK)
 
 # KVM holds options of tests/kvm/kvm_check.py, and names of its steps.
 kvm-check: build deps-run deps-kvm

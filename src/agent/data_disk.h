@@ -9,9 +9,9 @@
 
 namespace pyro::agent {
 
-// How it is mounted. The first error of the disk ends all writes, whatever a kernel does by
-// default: its journal then has what the disk lacks, and the next start makes it whole. If they
-// went on, blocks that could not be written would be read again, as they were before.
+// How it is mounted. The first error of the disk ends all writes, which is not the default: the
+// journal then has what the disk lacks, and the next start makes it whole. If writes went on,
+// blocks that could not be written would be read again, as they were before.
 //
 // Not `discard`: a kernel then gives the blocks of deleted files back although the deletion could
 // not be written, and after the next start the files are there again, without their content.
