@@ -272,10 +272,11 @@ class Actor(threading.Thread):
     def one(self):
         number = self.book.next()
         began = time.monotonic()
-        end = self.book.note(number, self.client.exec(self.book.task.id, number), self.client.kind)
+        told = self.client.exec(self.book.task.id, number)
+        self.book.note(number, told, self.client.kind)
         self.world.figures.count(f"execs by {self.client.kind}")
         self.world.figures.took(time.monotonic() - began)
-        if end in ("told", "refused") and self.world.disk_was_full(self.book.task):
+        if "write" in told.why and self.world.disk_was_full(self.book.task):
             # Its file system takes no more writes until the guest starts again.
             self.world.pyro("task", "stop", self.book.task.id)
             self.world.figures.count("stops for a disk that was full")
