@@ -43,8 +43,8 @@ fs::path Existing(fs::path path) {
   return path;
 }
 
-std::int64_t UsualFreeDisk(const Context& context) {
-  const auto size = sys::FileSystemSize(Existing(context.state));
+std::int64_t UsualFreeDisk(const fs::path& directory) {
+  const auto size = sys::FileSystemSize(Existing(directory));
   if (!size) return 0;
   return std::min(kMostFreeDiskMib, static_cast<std::int64_t>(*size >> 20) / kShare);
 }
@@ -62,7 +62,8 @@ Result<Limits> Resolve(const Context& context, const Settings& settings) {
   guests.guest_memory_mib = settings.NumberOf(kLimitGuestMemory).value_or(0);
   guests.tasks = settings.NumberOf(kLimitTasks).value_or(0);
   const auto free_disk = settings.NumberOf(kLimitFreeDisk);
-  guests.free_disk_mib = free_disk ? *free_disk : UsualFreeDisk(context);
+  guests.free_disk_mib = free_disk ? *free_disk : UsualFreeDisk(context.state);
+  limits.cache_free_disk_mib = free_disk ? *free_disk : UsualFreeDisk(context.cache);
   const auto host_memory = settings.NumberOf(kLimitHostMemory);
   guests.host_memory_mib = host_memory ? *host_memory : UsualHostMemory();
   limits.disk_mib = settings.NumberOf(kLimitDisk).value_or(0);
@@ -70,9 +71,8 @@ Result<Limits> Resolve(const Context& context, const Settings& settings) {
 }
 
 Status CheckDiskWith(const Context& context, const Limits& limits) {
-  for (const fs::path& directory : {context.state, context.cache}) {
-    PYRO_RETURN_IF_ERROR(state::CheckFreeDisk(Existing(directory), limits.guests.free_disk_mib));
-  }
+  PYRO_RETURN_IF_ERROR(state::CheckFreeDisk(Existing(context.state), limits.guests.free_disk_mib));
+  PYRO_RETURN_IF_ERROR(state::CheckFreeDisk(Existing(context.cache), limits.cache_free_disk_mib));
   if (limits.disk_mib == 0) return OkStatus();
   const std::uint64_t taken = BytesOfEverything(context);
   if (taken < static_cast<std::uint64_t>(limits.disk_mib) << 20) return OkStatus();
@@ -153,8 +153,7 @@ Result<std::vector<LimitInfo>> DescribeLimits(const Context& context, std::uint6
   add(kLimitGuestMemory, limits.guests.guest_memory_mib, "at_most", running.memory_mib);
   add(kLimitTasks, limits.guests.tasks, "at_most", static_cast<std::int64_t>(tasks.size()));
   add(kLimitDisk, limits.disk_mib, "at_most", static_cast<std::int64_t>(disk_bytes >> 20));
-  const std::uint64_t room = std::min(sys::FreeSpace(Existing(context.state)).value_or(0),
-                                      sys::FreeSpace(Existing(context.cache)).value_or(0));
+  const std::uint64_t room = sys::FreeSpace(Existing(context.state)).value_or(0);
   add(kLimitFreeDisk, limits.guests.free_disk_mib, "at_least",
       static_cast<std::int64_t>(room >> 20));
   const auto memory = sys::ReadHostMemory();

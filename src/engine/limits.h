@@ -17,8 +17,9 @@ namespace pyro::engine {
 
 // Zero: no limit.
 struct Limits {
-  state::GuestLimits guests;  // With what `auto` comes to on this host.
-  std::int64_t disk_mib = 0;  // That all files take together.
+  state::GuestLimits guests;             // With what `auto` comes to on this host.
+  std::int64_t disk_mib = 0;             // That all files take together.
+  std::int64_t cache_free_disk_mib = 0;  // Of the cache's file system; `guests` has the state's.
 };
 
 // Also writes them for processes that read no settings. The errors of ReadSettings().

@@ -117,6 +117,18 @@ def test_the_usual_floor_is_a_small_part_of_a_small_disk(pyro, mounts, create):
     filler.unlink()
 
 
+def test_the_usual_floor_of_a_small_cache_is_that_of_its_own_disk(pyro, mounts, scratch, cache_dir):
+    if os.getuid() != 0:
+        harness.cannot_run("only root mounts a small disk")
+    mounts("tmpfs", scratch / "cache", "size=300m,mode=0700")
+    harness.copy_base(cache_dir, scratch / "cache")
+    pyro.env["PYRO_CACHE_DIR"] = str(scratch / "cache")
+    info = os.statvfs(scratch / "cache")
+    assert pyro.run("true").code == 0
+    (scratch / "cache/filler").write_bytes(bytes(info.f_bavail * info.f_frsize - (8 << 20)))
+    expect_refusal(pyro.run("true"), "limit.free_disk")
+
+
 def test_the_report_adds_up_and_a_collection_frees_what_it_said(pyro, scratch, cache_dir, create, limit):
     pyro.env["PYRO_CACHE_DIR"] = str(scratch / "cache")
     harness.copy_base(cache_dir, scratch / "cache")
