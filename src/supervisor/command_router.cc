@@ -17,8 +17,6 @@ using wire::FrameType;
 // commands.
 constexpr std::size_t kMaxHeldBytes = 16 * 1024 * 1024;
 
-Error GuestIsGone() { return MakeError(ErrorCode::kGuestUnavailable, "the guest is gone"); }
-
 }  // namespace
 
 std::vector<ClientId> CommandRouter::GuestReady(std::string shell) {
@@ -59,7 +57,7 @@ Status CommandRouter::Exec(ClientChannel client, const Frame& frame) {
   if (exec.open_stdin && !exec.journal) return Breach("an open stdin without a journal");
   if (InUse(client)) return Breach("a channel used twice");
   if (gone_) {
-    Refuse(client, GuestIsGone());
+    Refuse(client, why_gone_);
   } else if (commands_.size() >= wire::kMaxChannels) {
     Refuse(client, MakeError(ErrorCode::kLimit,
                              fmt::format("{} commands run in this guest already", commands_.size()),
@@ -102,7 +100,7 @@ Status CommandRouter::Ask(ClientChannel client, Frame frame) {
   PYRO_RETURN_IF_ERROR(wire::Ask::FromFrame(frame));
   if (InUse(client)) return Breach("a channel used twice");
   if (gone_) {
-    Refuse(client, GuestIsGone());
+    Refuse(client, why_gone_);
   } else {
     questions_.Ask(client, NewChannel(), std::move(frame));
   }
@@ -164,13 +162,15 @@ void CommandRouter::ClientGone(ClientId client) {
   if (held_some && idle()) place_.ports.UseChanged(false);
 }
 
-void CommandRouter::GuestGone() {
+void CommandRouter::GuestGone(const std::optional<Error>& why) {
   gone_ = true;
+  if (why) why_gone_ = *why;
   while (!commands_.empty()) {
-    commands_.begin()->second.End(Outcome::kInterrupted);
+    RoutedCommand& command = commands_.begin()->second;
+    why ? command.Fail(*why) : command.End(Outcome::kInterrupted);
     Finish(commands_.begin());
   }
-  questions_.GuestGone();
+  questions_.GuestGone(why_gone_);
   for (Held& one : std::exchange(held_, {})) (void)FromClient(one.client, std::move(one.frame));
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,8 +53,8 @@ class CommandRouter {
   // is dropped from now on.
   void ClientGone(ClientId client);
 
-  // Every command ends as lost.
-  void GuestGone();
+  // Every command ends as lost. All clients that wait are told why; nullopt: it was asked to end.
+  void GuestGone(const std::optional<Error>& why = std::nullopt);
   bool guest_gone() const { return gone_; }
 
   // Commands that were given up and have not ended in the guest: each keeps its channel there.
@@ -89,6 +90,7 @@ class CommandRouter {
   bool ready_ = false;
   std::string shell_;  // Once it is ready.
   bool gone_ = false;
+  Error why_gone_ = MakeError(ErrorCode::kGuestUnavailable, "the guest is gone");
   std::uint32_t next_channel_ = 1;
   Commands commands_;  // By the guest's channel.
   std::size_t given_up_ = 0;

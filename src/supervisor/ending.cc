@@ -63,10 +63,12 @@ void Ending::Fail(const Error& error) {
 
 void Ending::ConcludeFailure() {
   if (ended()) return;
-  // During a stop a dead machine is no failure.
-  if (!stopping()) parts_.clients.Broadcast(wire::ErrorFrame(0, *failure_));
+  // During a stop a dead machine is no failure. The ends of commands are recorded before any client
+  // hears of the failure.
+  const bool stops = stopping();
   state_ = State::kEnded;
-  parts_.serving.router().GuestGone();
+  parts_.serving.router().GuestGone(stops ? std::nullopt : failure_);
+  if (!stops) parts_.clients.Broadcast(wire::ErrorFrame(0, *failure_));
   PYRO_FAILPOINT("supervisor.lost.commands-ended");
   (void)(parts_.lease.ends_with_client() ? parts_.record.Removed()
                                          : parts_.record.Lost(failure_->message));

@@ -23,6 +23,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kGuestLaunchLimit{30};  // For QEMU to start and answer.
+constexpr seconds kClosedLimit{10};       // For a machine to end after its channel.
 constexpr int kDenialsAtOnce = 256;
 
 // NAME:PORT and spaces.
@@ -237,8 +238,11 @@ Status GuestMachine::Connect() {
   PYRO_ASSIGN_OR_RETURN(agent_, FrameStream::Create(loop_, machine_->TakeGuestChannel()));
   agent_->Start([this](wire::Frame frame) { return owner_.FromAgent(std::move(frame)); },
                 [this](std::optional<Error> error) {
-                  // An end of file comes with the machine's own end, which has the reason.
-                  if (!error) return;
+                  // An end of file comes with the machine's own end, which has the reason. A guest
+                  // without a channel that runs on would hold its clients up for ever.
+                  if (!error) {
+                    return closed_->Start(kClosedLimit, [this] { owner_.ChannelClosed(); });
+                  }
                   owner_.GuestFailed(MakeError(ErrorCode::kGuestUnavailable,
                                                "the guest broke the protocol: " + error->message,
                                                "nothing of this guest can be trusted; delete it"));
@@ -269,6 +273,7 @@ void GuestMachine::Drop() {
   exit_.close(ignored);
   denials_.close(ignored);
   proxy_says_.close(ignored);
+  closed_->Stop();
   if (agent_) agent_->Close();
   machine_.reset();
   network_.reset();

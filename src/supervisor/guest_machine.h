@@ -15,6 +15,7 @@
 #include "pyro/result.h"
 #include "supervisor/console_log.h"
 #include "supervisor/frame_stream.h"
+#include "supervisor/timers.h"
 #include "vmm/vmm.h"
 #include "wire/messages.h"
 #include "wire/supervisor_config.h"
@@ -31,6 +32,8 @@ class GuestMachine {
     // A frame of the agent. An error is a breach of the protocol, and comes back to GuestFailed().
     virtual Status FromAgent(wire::Frame frame) = 0;
     virtual void MachineEnded() = 0;
+    // The guest has closed its channel, and its machine still runs 10 seconds later.
+    virtual void ChannelClosed() = 0;
     virtual void GuestFailed(const Error& error) = 0;
     // The network has refused something.
     virtual void Denied(const net::Denial& denial) = 0;
@@ -38,12 +41,13 @@ class GuestMachine {
 
   // All are borrowed.
   GuestMachine(boost::asio::io_context& loop, const wire::SupervisorConfig& config, vmm::Vmm& vmm,
-               Owner& owner)
+               Timers& timers, Owner& owner)
       : loop_(loop),
         config_(config),
         vmm_(vmm),
         owner_(owner),
         network_rules_(config.network_rules),
+        closed_(timers.NewTimer()),
         exit_(loop),
         denials_(loop),
         proxy_says_(loop) {}
@@ -106,6 +110,7 @@ class GuestMachine {
   vmm::Vmm& vmm_;
   Owner& owner_;
   std::string network_rules_;
+  std::unique_ptr<Timer> closed_;
   std::optional<net::Network> network_;
   std::optional<proxy::Proxy> proxy_;
   std::unique_ptr<vmm::Machine> machine_;

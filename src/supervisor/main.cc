@@ -120,7 +120,7 @@ Status CheckLimits(const wire::SupervisorConfig& config) {
   return sys::CheckGuestLimits(needs);
 }
 
-Status Run(const vmm::VmmFactory& factory, const HostClock& host_clock) {
+Status Run(const vmm::VmmFactory& factory, const HostClock& host_clock, int haste) {
   const Clock& clock = host_clock.clock;
   PYRO_ASSIGN_OR_RETURN(const std::string text, sys::ReadAll(STDIN_FILENO, wire::kMaxConfigBytes));
   PYRO_ASSIGN_OR_RETURN(const wire::SupervisorConfig config, wire::ParseSupervisorConfig(text));
@@ -141,7 +141,7 @@ Status Run(const vmm::VmmFactory& factory, const HostClock& host_clock) {
   PYRO_ASSIGN_OR_RETURN(const std::unique_ptr<vmm::Vmm> vmm, MakeVmm(factory, config));
   const std::unique_ptr<GuestRecord> record = MakeGuestRecord(config, clock);
   const bool spare = !config.spare_pool.empty();
-  LoopTimers timers(loop);
+  LoopTimers timers(loop, haste);
   OwnHelpers helpers;
   Supervisor supervisor(
       loop, config,
@@ -179,10 +179,10 @@ Status Run(const vmm::VmmFactory& factory, const HostClock& host_clock) {
 
 }  // namespace
 
-int RunSupervisor(const vmm::VmmFactory& factory, const HostClock& host_clock) {
+int RunSupervisor(const vmm::VmmFactory& factory, const HostClock& host_clock, int haste) {
   ::signal(SIGHUP, SIG_IGN);
   ::umask(077);
-  const Status status = Run(factory, host_clock);
+  const Status status = Run(factory, host_clock, haste);
   if (status) return 0;
   Say(wire::FormatAnswer(status.error()));
   return 1;

@@ -20,7 +20,8 @@ struct HostClock {
 
 // Reads the configuration from stdin, takes over the lock at wire::kLockFd, detaches from its
 // creator, and prints one JSON line on stdout: {"listening":true} once clients can connect, or
-// {"error":{…}}. Returns when the guest is gone: 0, or 1 when it never listened.
-int RunSupervisor(const vmm::VmmFactory& factory, const HostClock& host_clock);
+// {"error":{…}}. Returns when the guest is gone: 0, or 1 when it never listened. `haste`: what it
+// waits for is so many times shorter than for users; above 0.
+int RunSupervisor(const vmm::VmmFactory& factory, const HostClock& host_clock, int haste = 1);
 
 }  // namespace pyro::supervisor

@@ -32,7 +32,7 @@ void Questions::Ask(ClientChannel client, std::uint32_t channel, wire::Frame fra
 
 Status Questions::FromGuest(wire::Frame frame) {
   if (frame.type == wire::FrameType::kError) {
-    frame = wire::ErrorFrame(frame.channel, wire::ErrorFromFrame(frame));
+    frame = wire::ErrorFrame(frame.channel, ErrorOfGuest(frame));
   } else if (frame.type != wire::FrameType::kAnswer) {
     return Breach("no answer to a question");
   }
@@ -49,10 +49,8 @@ void Questions::ClientGone(ClientId client) {
   }
 }
 
-void Questions::GuestGone() {
-  for (auto& [channel, question] : std::exchange(open_, {})) {
-    GiveUp(question, MakeError(ErrorCode::kGuestUnavailable, "the guest is gone"));
-  }
+void Questions::GuestGone(const Error& why) {
+  for (auto& [channel, question] : std::exchange(open_, {})) GiveUp(question, why);
 }
 
 void Questions::GiveUp(Question& question, const Error& error) {

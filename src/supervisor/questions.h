@@ -32,8 +32,8 @@ class Questions {
   Status FromGuest(wire::Frame frame);
 
   void ClientGone(ClientId client);
-  // None is answered any more.
-  void GuestGone();
+  // None is answered any more, and this is why.
+  void GuestGone(const Error& why);
 
  private:
   static constexpr std::size_t kMost = 16;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "base/try.h"
 
 namespace pyro::supervisor {
@@ -16,6 +17,11 @@ using wire::Stream;
 constexpr std::size_t kMaxWatchers = 256;
 constexpr std::size_t kMaxWrites = 16;          // That wait, each of up to 64 KiB.
 constexpr std::chrono::seconds kKillGrace{10};  // For the agent to report a killed command.
+// For the agent to begin a command, and for the next frame of an operation on files: those are the
+// waits of pyro itself. What a user's command does after its begin has no limit but its own.
+constexpr std::chrono::seconds kBeginLimit{120};
+constexpr std::chrono::seconds kWorkLimit{600};
+constexpr std::size_t kMaxErrorText = 1000;  // Bytes of a guest's words.
 constexpr Stream kBothOutputs[] = {Stream::kStdout, Stream::kStderr};
 
 }  // namespace
@@ -24,7 +30,17 @@ Error Breach(std::string_view what) {
   return MakeError(ErrorCode::kProtocol, fmt::format("protocol violated: {}", what));
 }
 
+Error ErrorOfGuest(const Frame& frame) {
+  const Error told = wire::ErrorFromFrame(frame);
+  if (told.message.empty()) {
+    return MakeError(told.code, "the guest's agent has failed, and does not say why");
+  }
+  return MakeError(told.code, Printable(told.message, kMaxErrorText));
+}
+
 void RoutedCommand::Begin(const wire::Exec& exec) {
+  works_on_files_ = exec.file && exec.file->operation != wire::FileOperation::kWatch;
+  step_->Start(kBeginLimit, [this] { StepFailed("begun the command", kBeginLimit); });
   kept_ = exec.journal && exec.kept;
   masked_ = !exec.file && !place_.mask.empty();
   place_.ports.ToGuest(EncodeFrame(exec.ToFrame(channel_)));
@@ -34,6 +50,7 @@ void RoutedCommand::Begin(const wire::Exec& exec) {
 }
 
 Status RoutedCommand::FromClient(const Frame& frame) {
+  moved_ = true;
   switch (frame.type) {
     case FrameType::kData:
       if (frame.stream != Stream::kStdin || stdin_ended_) return Breach("data on a wrong stream");
@@ -66,9 +83,11 @@ Status RoutedCommand::FromClient(const Frame& frame) {
 }
 
 Result<bool> RoutedCommand::FromGuest(Frame frame) {
+  moved_ = true;
   switch (frame.type) {
     case FrameType::kStarted:
       if (std::exchange(started_, true)) return Breach("started twice");
+      if (!given_up_) AwaitWork();
       ToClient(std::move(frame));
       return false;
     case FrameType::kData:
@@ -85,21 +104,19 @@ Result<bool> RoutedCommand::FromGuest(Frame frame) {
       return false;
     }
     case FrameType::kExited: {
-      PYRO_ASSIGN_OR_RETURN(const wire::Exited exited, wire::Exited::FromFrame(frame));
+      PYRO_ASSIGN_OR_RETURN(wire::Exited exited, wire::Exited::FromFrame(frame));
       // A command that never began has no output that could end.
       const bool began = started_ || exited.outcome != Outcome::kNotStarted;
       if (began && !(out_.ended && err_.ended)) return Breach("exited before its output ended");
+      exited.stdout_bytes = out_.received;
+      exited.stderr_bytes = err_.received;
       RecordEnd(exited);
-      ToClient(std::move(frame));
+      ToClient(exited.ToFrame(0));
       return true;
     }
-    case FrameType::kError: {
-      wire::Exited failed;
-      failed.outcome = Outcome::kInterrupted;
-      RecordEnd(failed);
-      ToClient(wire::ErrorFrame(0, wire::ErrorFromFrame(frame)));
+    case FrameType::kError:
+      Fail(ErrorOfGuest(frame));
       return true;
-    }
     default:
       return Breach(fmt::format("frame type {} from the guest", static_cast<int>(frame.type)));
   }
@@ -109,6 +126,8 @@ Status RoutedCommand::OutputFromGuest(Frame frame) {
   if (frame.stream == Stream::kStdin) return Breach("stdin from the guest");
   Output& output = OutputOf(frame.stream);
   if (output.ended) return Breach("output after its end");
+  // It would pass every limit, as often as the guest likes.
+  if (frame.type == FrameType::kData && frame.payload.empty()) return Breach("output of no bytes");
   if (frame.type == FrameType::kEof) {
     output.ended = true;
     EndOutput(frame.stream);
@@ -255,6 +274,39 @@ void RoutedCommand::AwaitExit() {
   });
 }
 
+// A guest that waits for its client is not late.
+void RoutedCommand::AwaitWork() {
+  if (!works_on_files_) return step_->Stop();
+  moved_ = false;
+  step_->Start(kWorkLimit, [this] {
+    const bool client_is_due =
+        out_.allowed == 0 || err_.allowed == 0 || (!stdin_ended_ && stdin_allowed_ > 0);
+    if (moved_ || client_is_due) return AwaitWork();
+    StepFailed("gone on with the operation on files", kWorkLimit);
+  });
+}
+
+void RoutedCommand::StepFailed(std::string_view step, std::chrono::seconds limit) {
+  failure_ = MakeError(ErrorCode::kGuestUnavailable,
+                       fmt::format("the guest has not {} for {} s", step, limit.count()),
+                       "it may be paused or out of memory: try again, or stop it");
+  if (!killed_) {
+    killed_ = wire::KillReason::kCancelled;
+    place_.ports.ToGuest(EncodeFrame(wire::Kill{*killed_}.ToFrame(channel_)));
+  }
+  place_.give_up(*this);
+}
+
+void RoutedCommand::Fail(const Error& error) {
+  for (const Stream stream : kBothOutputs) {
+    if (!OutputOf(stream).ended) EndOutput(stream);
+  }
+  wire::Exited failed;
+  failed.outcome = Outcome::kInterrupted;
+  RecordEnd(failed);
+  ToClient(wire::ErrorFrame(0, error));
+}
+
 void RoutedCommand::End(Outcome outcome, std::int64_t duration_us) {
   for (const Stream stream : kBothOutputs) {
     if (!OutputOf(stream).ended) EndOutput(stream);
@@ -271,8 +323,14 @@ void RoutedCommand::End(Outcome outcome, std::int64_t duration_us) {
 void RoutedCommand::GiveUp() {
   using std::chrono::microseconds;
   const auto duration = std::chrono::steady_clock::now() - began_;
-  End(*killed_ == wire::KillReason::kTimedOut ? Outcome::kTimedOut : Outcome::kCancelled,
-      std::chrono::duration_cast<microseconds>(duration).count());
+  limit_->Stop();
+  step_->Stop();
+  if (failure_) {
+    Fail(*failure_);
+  } else {
+    End(*killed_ == wire::KillReason::kTimedOut ? Outcome::kTimedOut : Outcome::kCancelled,
+        std::chrono::duration_cast<microseconds>(duration).count());
+  }
   given_up_ = orphan_ = true;
   kept_ = false;
   sequence_ = 0;

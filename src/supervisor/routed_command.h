@@ -50,11 +50,16 @@ class CommandPorts {
 // kProtocol.
 Error Breach(std::string_view what);
 
+// What an error frame of the guest says, harmless for terminals, in at most 1000 bytes. Without its
+// hint: hints are pyro's words, and people follow them.
+Error ErrorOfGuest(const wire::Frame& frame);
+
 class RoutedCommand {
  public:
   // What it works with; all is borrowed. `give_up` is called once if the command was killed, and
   // the guest could report its end but has not in 10 seconds. A client that does not read delays
-  // that report: no fault of the guest's.
+  // that report: no fault of the guest's. It is called, too, if the guest has not begun the command
+  // within 120 seconds, or says nothing of an operation on files for 600.
   struct Place {
     CommandPorts& ports;
     Timers& timers;
@@ -70,6 +75,7 @@ class RoutedCommand {
                 std::int64_t sequence, bool open_stdin = false)
       : place_(place),
         limit_(place.timers.NewTimer()),
+        step_(place.timers.NewTimer()),
         client_(client),
         channel_(channel),
         sequence_(sequence),
@@ -105,7 +111,10 @@ class RoutedCommand {
 
   // Ends it for the clients and the journal, because the guest has not.
   void End(Outcome outcome, std::int64_t duration_us = 0);
-  // The same for one that was killed, as its kill was meant. What the guest still sends is dropped.
+  // Ends it as interrupted, and tells its client this.
+  void Fail(const Error& error);
+  // The same for one that was killed, as its kill was meant, or for which the guest is late. What
+  // the guest still sends is dropped.
   void GiveUp();
   bool given_up() const { return given_up_; }
 
@@ -127,6 +136,8 @@ class RoutedCommand {
   };
 
   void AwaitExit();
+  void AwaitWork();
+  void StepFailed(std::string_view step, std::chrono::seconds limit);
   void ServeWrites();
   void RefuseWrites(const std::string& why, const char* hint);
   void Refuse(ClientChannel client, const Error& error);
@@ -143,6 +154,7 @@ class RoutedCommand {
 
   const Place& place_;
   std::unique_ptr<Timer> limit_;
+  std::unique_ptr<Timer> step_;  // Of what pyro itself waits for.
   ClientChannel client_;
   std::uint32_t channel_;  // The guest's.
   std::int64_t sequence_;
@@ -152,6 +164,9 @@ class RoutedCommand {
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   bool orphan_ = false;  // Its client is gone.
   bool started_ = false;
+  bool works_on_files_ = false;
+  bool moved_ = false;            // A frame has come since it was looked at.
+  std::optional<Error> failure_;  // Why the guest is not waited for any more.
   std::optional<wire::KillReason> killed_;
   bool given_up_ = false;
   std::vector<ClientChannel> watchers_;  // They wait for its end.

@@ -65,6 +65,92 @@ TEST_F(RoutedCommandTest, AGuestThatOwesTheEndOfAKilledCommandIsReportedOnce) {
   EXPECT_TRUE(ToGuest().empty());
 }
 
+TEST_F(RoutedCommandTest, AGuestThatNeverBeginsACommandIsNotWaitedForForEver) {
+  Begin();
+  timers_.Advance(120s - 1ms);
+  EXPECT_EQ(given_up_, 0);
+  timers_.Advance(1ms);
+  EXPECT_EQ(given_up_, 1);
+  EXPECT_EQ(ToGuest().at(0).type, FrameType::kKill);
+  const Error told = wire::ErrorFromFrame(ToClient(1).back());
+  EXPECT_EQ(told.code, ErrorCode::kGuestUnavailable);
+  EXPECT_EQ(told.message, "the guest has not begun the command for 120 s");
+  // What it still says is dropped.
+  EXPECT_FALSE(*command_.FromGuest(wire::Plain(FrameType::kStarted, 7)));
+  timers_.Advance(3600s);
+  EXPECT_EQ(given_up_, 1);
+  EXPECT_TRUE(ToClient(1).empty());
+}
+
+TEST_F(RoutedCommandTest, ACommandThatHasBegunHasNoLimitButItsOwn) {
+  Begin();
+  ASSERT_TRUE(command_.FromGuest(wire::Plain(FrameType::kStarted, 7)).ok());
+  timers_.Advance(24h);
+  EXPECT_EQ(given_up_, 0);
+}
+
+TEST_F(RoutedCommandTest, AGuestThatStopsInAnOperationOnFilesIsNotWaitedForForEver) {
+  wire::Exec exec;
+  exec.cwd = "/";
+  exec.file = wire::FileRequest{.operation = wire::FileOperation::kWrite, .path = "f"};
+  command_.Begin(exec);
+  ASSERT_TRUE(command_.FromGuest(wire::Plain(FrameType::kStarted, 7)).ok());
+  // The guest waits for its client.
+  timers_.Advance(6h);
+  EXPECT_EQ(given_up_, 0);
+  ASSERT_TRUE(command_.FromClient(EofFrame(5, Stream::kStdin)).ok());
+  timers_.Advance(600s);  // Something has moved in this time.
+  EXPECT_EQ(given_up_, 0);
+  ASSERT_TRUE(command_.FromGuest(DataFrame(7, Stream::kStdout, 3)).ok());
+  timers_.Advance(600s);
+  EXPECT_EQ(given_up_, 0);
+  timers_.Advance(600s);
+  EXPECT_EQ(given_up_, 1);
+  EXPECT_EQ(wire::ErrorFromFrame(ToClient(1).back()).message,
+            "the guest has not gone on with the operation on files for 600 s");
+}
+
+TEST_F(RoutedCommandTest, AWatchMayBeSilent) {
+  wire::Exec exec;
+  exec.cwd = "/";
+  exec.file = wire::FileRequest{.operation = wire::FileOperation::kWatch, .path = "."};
+  command_.Begin(exec);
+  ASSERT_TRUE(command_.FromGuest(wire::Plain(FrameType::kStarted, 7)).ok());
+  ASSERT_TRUE(command_.FromClient(EofFrame(5, Stream::kStdin)).ok());
+  timers_.Advance(24h);
+  EXPECT_EQ(given_up_, 0);
+}
+
+TEST_F(RoutedCommandTest, AnErrorOfTheGuestIsHarmlessAndHasNoHint) {
+  Begin();
+  const Error error =
+      MakeError(ErrorCode::kNotFound, "\x1b[2Jgone\n" + std::string(3000, 'x'), "run this");
+  ASSERT_TRUE(*command_.FromGuest(wire::ErrorFrame(7, error)));
+  const Error told = wire::ErrorFromFrame(ToClient(1).back());
+  EXPECT_EQ(told.code, ErrorCode::kNotFound);
+  EXPECT_EQ(told.hint, "");
+  EXPECT_LE(told.message.size(), 1100u);
+  EXPECT_EQ(told.message.find_first_of("\x1b\n"), std::string::npos);
+}
+
+TEST_F(RoutedCommandTest, OutputOfNoBytesIsABreach) {
+  Begin();
+  EXPECT_FALSE(command_.FromGuest(DataFrame(7, Stream::kStdout, 0)).ok());
+}
+
+TEST_F(RoutedCommandTest, TheSizesOfOutputAreThoseThatCame) {
+  Begin();
+  ASSERT_TRUE(command_.FromGuest(DataFrame(7, Stream::kStdout, 3)).ok());
+  EXPECT_FALSE(*command_.FromGuest(EofFrame(7, Stream::kStdout)));
+  EXPECT_FALSE(*command_.FromGuest(EofFrame(7, Stream::kStderr)));
+  wire::Exited lie;
+  lie.stdout_bytes = lie.stderr_bytes = std::int64_t{1} << 60;
+  ASSERT_TRUE(*command_.FromGuest(lie.ToFrame(7)));
+  const auto told = wire::Exited::FromFrame(ToClient(1).back());
+  EXPECT_EQ(told->stdout_bytes, 3u);
+  EXPECT_EQ(told->stderr_bytes, 0u);
+}
+
 TEST_F(RoutedCommandTest, OutputThatNoClientTakesIsGrantedAgainByHalfAWindow) {
   Begin();
   command_.ClientGone(2);
@@ -92,7 +178,7 @@ TEST_F(RoutedCommandTest, EachClientThatWaitsAndStaysGetsTheEndAndTheirNumberIsB
   EXPECT_TRUE(ToClient(10).empty());
   EXPECT_EQ(ToClient(11).at(0).channel, 9u);
   EXPECT_EQ(wire::Exited::FromFrame(ToClient(265).at(0))->outcome, Outcome::kInterrupted);
-  EXPECT_EQ(ToClient(1).at(0).type, FrameType::kError);
+  EXPECT_EQ(ToClient(1).back().type, FrameType::kError);
 }
 
 Frame TextFrame(std::uint32_t channel, Stream stream, std::string text) {

@@ -22,7 +22,7 @@ class StartingPartTest : public SupervisorFixture,
                          public Starting::Owner {
  protected:
   Starting& Make() {
-    machine_.emplace(loop_, config_, vmm_, *this);
+    machine_.emplace(loop_, config_, vmm_, timers_, *this);
     clients_.emplace(loop_, *this);
     spare_.emplace(config_, record_, timers_, helpers_);
     template_.emplace(config_, timers_, helpers_, [] { return true; });
@@ -62,6 +62,7 @@ class StartingPartTest : public SupervisorFixture,
  private:
   Status FromAgent(wire::Frame) override { return OkStatus(); }
   void MachineEnded() override {}
+  void ChannelClosed() override {}
   void ClientGreeted(ClientId) override {}
   Status FromClient(ClientId, wire::Frame) override { return OkStatus(); }
   Status StopAsked(const wire::Stop&) override { return OkStatus(); }

@@ -11,6 +11,8 @@
 namespace pyro::supervisor {
 namespace {
 
+constexpr std::size_t kMaxGuestText = 1000;
+
 Mask MaskOf(const wire::SupervisorConfig& config) {
   Mask mask;
   for (const SecretValue& secret : config.secrets) mask.Add(secret.name, secret.value);
@@ -24,7 +26,7 @@ Supervisor::Supervisor(boost::asio::io_context& loop, wire::SupervisorConfig con
     : loop_(loop),
       config_(std::move(config)),
       record_(seams.record),
-      machine_(loop, config_, seams.vmm, *this),
+      machine_(loop, config_, seams.vmm, seams.timers, *this),
       clients_(loop, *this),
       spare_(config_, record_, seams.timers, seams.helpers),
       template_(config_, seams.timers, seams.helpers, [this] { return Idle(); }),
@@ -82,7 +84,8 @@ Status Supervisor::FromAgent(wire::Frame frame) {
     case wire::FrameType::kError:
       GuestFailed(MakeError(
           ErrorCode::kGuestUnavailable,
-          "the guest could not start: " + Printable(wire::ErrorFromFrame(frame).message, 1000)));
+          (starting_.done() ? "the guest's agent has ended: " : "the guest could not start: ") +
+              Printable(wire::ErrorFromFrame(frame).message, kMaxGuestText)));
       return OkStatus();
     default:
       return MakeError(ErrorCode::kProtocol, "an unexpected frame");
@@ -105,6 +108,11 @@ void Supervisor::MachineEnded() {
   const char* when =
       starting_.done() ? "the guest is gone: " : "the guest ended while it started: ";
   GuestFailed(MakeError(ErrorCode::kGuestUnavailable, when + machine_.HowItEnded()));
+}
+
+void Supervisor::ChannelClosed() {
+  if (ending_.begun()) return;
+  GuestFailed(MakeError(ErrorCode::kGuestUnavailable, "the guest has closed its channel"));
 }
 
 void Supervisor::GuestIsReady() {

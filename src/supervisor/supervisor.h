@@ -94,6 +94,7 @@ class Supervisor : private ClientRequests,
   // The guest.
   Status FromAgent(wire::Frame frame) override;
   void MachineEnded() override;
+  void ChannelClosed() override;
   void GuestFailed(const Error& error) override { ending_.Fail(error); }
   void Denied(const net::Denial& denial) override;
   void GuestIsReady() override;

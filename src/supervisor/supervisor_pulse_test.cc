@@ -106,6 +106,10 @@ TEST_F(SupervisorPulseTest, ATimedOutCommandOfASilentGuestEndsAndTheOthersGoOn) 
   FramePeer& client = Client();
   client.Send(Exec(1, "short", true, 1000));
   Run();
+  const Frames asked = Agent().Take();
+  const std::uint32_t first = Find(asked, Type::kExec)->channel;
+  AgentBegins(first);
+  AgentBegins(first + 1);
   Pass(1s);
   (void)client.Take();
   Pass(10s);
@@ -116,19 +120,17 @@ TEST_F(SupervisorPulseTest, ATimedOutCommandOfASilentGuestEndsAndTheOthersGoOn) 
   Pass(50s);
   // It goes on: the answer to the ping that it missed, the end of the one, and that of the other.
   wire::Pong pong;
-  std::uint32_t first = 0;
   for (const wire::Frame& frame : Agent().Take()) {
     behind_ = 50s;
     if (frame.type == Type::kPing) pong = Answer(frame);
-    if (frame.type == Type::kExec && first == 0) first = frame.channel;
   }
   AgentSays(pong.ToFrame());
   EXPECT_TRUE(Has(Agent().Take(), Type::kSetClock));
   behind_ = 0s;
-  AgentEnds(first + 1, 0, Outcome::kTimedOut);
+  AgentEnds(first + 1, 0, Outcome::kTimedOut, true);
   (void)BeatAndAnswer(100);
   (void)other.Take();
-  AgentEnds(first);
+  AgentEnds(first, 0, Outcome::kExited, true);
   EXPECT_TRUE(Has(other.Take(), Type::kExited));
   EXPECT_EQ(record_.Count("end 1 exited"), 1);
   EXPECT_EQ(record_.Count("end 2 timed_out"), 1);

@@ -258,9 +258,10 @@ TEST_F(SupervisorServingTest, TheLeaseBeginsAgainWithEachUseAndDoesNotEndARunnin
   EXPECT_EQ(record_.Count("renewed"), 1);
   const Frames asked = Agent().Take();
   const std::uint32_t channel = Find(asked, Type::kExec)->channel;
+  AgentBegins(channel);
   Pass(200s);
   EXPECT_EQ(ends_, 0);
-  AgentEnds(channel);
+  AgentEnds(channel, 0, Outcome::kExited, true);
   Pass(59s);
   EXPECT_EQ(ends_, 0);
   Pass(1s);

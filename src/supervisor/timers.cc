@@ -9,11 +9,11 @@ namespace {
 
 class LoopTimer final : public Timer {
  public:
-  explicit LoopTimer(boost::asio::io_context& loop) : timer_(loop) {}
+  LoopTimer(boost::asio::io_context& loop, int haste) : timer_(loop), haste_(haste) {}
 
   void Start(std::chrono::milliseconds wait, std::function<void()> on_end) override {
     const std::uint64_t turn = ++*turn_;
-    timer_.expires_after(wait);
+    timer_.expires_after(wait / haste_);
     // An end that the loop has queued already cannot be taken back: the turn tells it from the
     // present one.
     timer_.async_wait(
@@ -31,11 +31,12 @@ class LoopTimer final : public Timer {
 
  private:
   boost::asio::steady_timer timer_;
+  const int haste_;
   std::shared_ptr<std::uint64_t> turn_ = std::make_shared<std::uint64_t>(0);
 };
 
 }  // namespace
 
-std::unique_ptr<Timer> LoopTimers::NewTimer() { return std::make_unique<LoopTimer>(loop_); }
+std::unique_ptr<Timer> LoopTimers::NewTimer() { return std::make_unique<LoopTimer>(loop_, haste_); }
 
 }  // namespace pyro::supervisor

@@ -30,11 +30,13 @@ class Timers {
 // By the steady clock.
 class LoopTimers final : public Timers {
  public:
-  explicit LoopTimers(boost::asio::io_context& loop) : loop_(loop) {}
+  // `haste`: each wait is so many times shorter; above 0.
+  explicit LoopTimers(boost::asio::io_context& loop, int haste = 1) : loop_(loop), haste_(haste) {}
   std::unique_ptr<Timer> NewTimer() override;
 
  private:
   boost::asio::io_context& loop_;
+  const int haste_;
 };
 
 }  // namespace pyro::supervisor

@@ -96,7 +96,7 @@ def test_the_tests_of_guests_and_of_kills_run_whole_on_each_machine():
     found = {command[-1] for command, variables in entries().values()
              if variables.get("PYRO_ACCELERATOR") == "usermode" and "PYRO_TEST_SHARD" in variables}
     folders = {path for path in found if pathlib.Path(path).is_dir()}
-    assert folders == {str(harness.ROOT / "tests/vm"), str(harness.ROOT / "tests/fault")}
+    assert folders == {str(harness.ROOT / "tests" / name) for name in ("vm", "fault", "soak")}
 
 
 def test_each_file_about_images_runs_in_user_mode():

@@ -53,7 +53,8 @@ def test_every_command_that_prints_can_be_quiet_or_machine_readable():
         assert "--json" in names, words
         if words not in (("config", "get"), ("config", "list"), ("env", "inspect"), ("env", "prune"),
                          ("task", "status"), ("task", "logs"), ("task", "df"), ("task", "files", "watch"),
-                         ("vm", "status"), ("vm", "network-info"), ("task", "network", "show"), ("policy", "check"), ("watch",)):
+                         ("vm", "status"), ("vm", "network-info"), ("task", "network", "show"), ("policy", "check"), ("watch",),
+                         ("df",), ("limits",)):
             assert {"-q", "--quiet"} <= names, words
 
 

@@ -291,8 +291,12 @@ class SupervisorFixture : public ::testing::Test {
   }
 
   // The guest's command on `channel` says that it ends, in all the frames that takes.
-  void AgentEnds(std::uint32_t channel, int code = 0, Outcome outcome = Outcome::kExited) {
-    Agent().Send(wire::Plain(Type::kStarted, channel));
+  void AgentBegins(std::uint32_t channel) { AgentSays(wire::Plain(Type::kStarted, channel)); }
+
+  // Of a command that it has begun, or begins now.
+  void AgentEnds(std::uint32_t channel, int code = 0, Outcome outcome = Outcome::kExited,
+                 bool begun = false) {
+    if (!begun) Agent().Send(wire::Plain(Type::kStarted, channel));
     Agent().SendBytes(wire::EncodeEof(channel, wire::Stream::kStdout));
     Agent().SendBytes(wire::EncodeEof(channel, wire::Stream::kStderr));
     wire::Exited exited;
