@@ -109,6 +109,10 @@ Result<Database> Database::Open(const std::filesystem::path& path) {
   if (mknod(path.c_str(), S_IFREG | 0600, 0) != 0 && errno != EEXIST) {
     return FileError(errno, path.native());
   }
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return BrokenDatabase(path.native(), "it is not a regular file");
+  }
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
   Database database(Handle(raw, Close{getpid()}));

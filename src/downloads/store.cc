@@ -93,7 +93,7 @@ Result<StoredDownload> NewContent::Commit(Entry entry) {
   entry.size = size_;
   const fs::path place = store_->PathOfContent(entry.sha256);
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(place.parent_path()));
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd content, sys::OpenFile(path_, O_RDONLY | O_NOFOLLOW));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd content, sys::OpenRegularFile(path_, O_RDONLY | O_NOFOLLOW));
   // In the place of one with the same digest: a new time keeps it from being removed before its
   // entry is there.
   if (::rename(path_.c_str(), place.c_str()) != 0) {

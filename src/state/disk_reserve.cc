@@ -19,7 +19,8 @@ constexpr std::uint64_t kWantedBytes = 4 * kDiskReserveBytes;
 constexpr const char* kReadOnly = "read-only";
 
 Status Allocate(const std::filesystem::path& file) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_WRONLY | O_CREAT, 0600));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
+                        sys::OpenRegularFile(file, O_WRONLY | O_CREAT, 0600));
   const int number =
       ::posix_fallocate(fd.get(), 0, static_cast<off_t>(kDiskReserveBytes));  // Not by errno.
   if (number != 0) return sys::ErrnoError(number, "reserve room in", file.native());
@@ -53,7 +54,7 @@ void MarkReadOnly(const std::filesystem::path& directory, bool read_only) {
   if (!read_only) {
     (void)::unlink(mark.c_str());
   } else {
-    (void)sys::OpenFile(mark, O_WRONLY | O_CREAT, 0600);
+    (void)sys::OpenRegularFile(mark, O_WRONLY | O_CREAT, 0600);
   }
 }
 

@@ -12,9 +12,9 @@
 namespace pyro::supervisor {
 
 Status OpenBaseDisks(const wire::SupervisorConfig& config, vmm::MachineSpec& spec) {
-  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenFile(config.base_disk, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.base_disk, sys::OpenRegularFile(config.base_disk, O_RDONLY));
   for (const wire::LayerDisk& layer : config.layer_disks) {
-    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd disk, sys::OpenFile(layer.path, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(sys::UniqueFd disk, sys::OpenRegularFile(layer.path, O_RDONLY));
     spec.layer_disks.push_back(std::move(disk));
   }
   if (!spec.layer_disks.empty()) {

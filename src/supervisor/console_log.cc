@@ -18,7 +18,7 @@ Result<std::shared_ptr<ConsoleLog>> ConsoleLog::Start(boost::asio::io_context& l
                                                       sys::UniqueFd source,
                                                       const std::filesystem::path& path) {
   std::shared_ptr<ConsoleLog> log(new ConsoleLog(loop));
-  PYRO_ASSIGN_OR_RETURN(log->file_, sys::OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  PYRO_ASSIGN_OR_RETURN(log->file_, sys::OpenRegularFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
   boost::system::error_code error;
   log->source_.assign(source.get(), error);
   if (error) return sys::ErrnoError(error.value(), "watch console");

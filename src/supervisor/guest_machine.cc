@@ -66,6 +66,20 @@ bool IsServedAlone(const net::Policy& policy, const std::vector<net::ServedHost>
 
 }  // namespace
 
+namespace {
+
+Result<sys::UniqueFd> OpenDisk(const std::filesystem::path& file) {
+  auto disk = sys::OpenRegularFile(file, O_RDWR);
+  if (!disk && disk.error().code == ErrorCode::kNotFound) {
+    Error error = std::move(disk).error();
+    error.hint = "the disk of this guest was removed: put it back, or delete the task or VM";
+    return error;
+  }
+  return disk;
+}
+
+}  // namespace
+
 Result<vmm::MachineSpec> GuestMachine::OpenFiles(std::optional<vmm::FrozenGuest> from) {
   vmm::MachineSpec spec;
   spec.vcpus = config_.vcpu_count;
@@ -74,17 +88,18 @@ Result<vmm::MachineSpec> GuestMachine::OpenFiles(std::optional<vmm::FrozenGuest>
   spec.identity = config_.id;
   spec.resume_from = std::move(from);
   if (!spec.resume_from) {
-    PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config_.kernel, O_RDONLY));
-    PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config_.initrd, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenRegularFile(config_.kernel, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenRegularFile(config_.initrd, O_RDONLY));
   }
   PYRO_RETURN_IF_ERROR(OpenBaseDisks(config_, spec));
-  PYRO_ASSIGN_OR_RETURN(spec.data_disk, sys::OpenFile(config_.directory / "data.img", O_RDWR));
+  PYRO_ASSIGN_OR_RETURN(spec.data_disk, OpenDisk(config_.directory / "data.img"));
   if (spec.resume_from && spec.resume_from->disk.valid()) {
     disk_is_the_templates_ = true;
     PYRO_RETURN_IF_ERROR(sys::CopySparse(spec.resume_from->disk, spec.data_disk));
   } else if (std::exchange(disk_is_the_templates_, false)) {
     // A guest that did not start may have changed it.
-    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd blank, sys::OpenFile(config_.blank_disk, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd blank,
+                          sys::OpenRegularFile(config_.blank_disk, O_RDONLY));
     PYRO_RETURN_IF_ERROR(sys::CopySparse(blank, spec.data_disk));
   }
   PYRO_ASSIGN_OR_RETURN(new_disk_size_, vmm::NewDataDiskSize(spec));

@@ -61,8 +61,8 @@ Result<vmm::MachineSpec> OpenMachineFiles(const wire::SupervisorConfig& config,
   PYRO_ASSIGN_OR_RETURN(spec.accelerator, vmm::ParseAccelerator(config.accelerator));
   spec.identity = "template";
   spec.kernel_arguments = {config.blank_disk.empty() ? kTemplateWithoutDisk : kTemplateWithDisk};
-  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(config.kernel, O_RDONLY));
-  PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenFile(config.initrd, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenRegularFile(config.kernel, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.initrd, sys::OpenRegularFile(config.initrd, O_RDONLY));
   PYRO_RETURN_IF_ERROR(OpenBaseDisks(config, spec));
   PYRO_ASSIGN_OR_RETURN(spec.data_disk, MakeDataDisk(config, draft));
   return spec;

@@ -16,7 +16,7 @@ namespace pyro::sys {
 Result<std::optional<FileLock>> FileLock::TryAcquire(const std::filesystem::path& path, Mode mode) {
   const int operation = mode == Mode::kShared ? LOCK_SH : LOCK_EX;
   while (true) {
-    PYRO_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path, O_RDWR | O_CREAT));
+    PYRO_ASSIGN_OR_RETURN(UniqueFd fd, OpenRegularFile(path, O_RDWR | O_CREAT));
     while (::flock(fd.get(), operation | LOCK_NB) != 0) {
       if (errno == EINTR) continue;
       if (errno == EWOULDBLOCK) return std::optional<FileLock>();

@@ -31,6 +31,26 @@ Result<UniqueFd> OpenFile(const fs::path& path, int flags, mode_t mode) {
   return UniqueFd(fd);
 }
 
+Result<UniqueFd> OpenRegularFile(const fs::path& path, int flags, mode_t mode) {
+  // What is written through a link would change a file that is none of pyro's.
+  const int guard = (flags & O_ACCMODE) == O_RDONLY ? 0 : O_NOFOLLOW;
+  auto fd = OpenFile(path, flags | guard | O_NONBLOCK | O_NOCTTY, mode);
+  struct stat info {};
+  const bool there = fd ? ::fstat(fd->get(), &info) == 0 : ::lstat(path.c_str(), &info) == 0;
+  const int number = fd ? 0 : fd.error().sys_errno;
+  const bool looked = fd || number == ENOENT || number == ELOOP || number == ENXIO ||
+                      number == EISDIR || number == ENOTDIR;
+  if (there && looked && !S_ISREG(info.st_mode)) {
+    return MakeError(ErrorCode::kDataLoss,
+                     fmt::format("'{}' is not a regular file", Printable(path.native())),
+                     "another program has put that there: move it away, or put the file back");
+  }
+  if (fd && ::fcntl(fd->get(), F_SETFL, flags & O_APPEND) != 0) {
+    return ErrnoError(errno, "open", path.native());
+  }
+  return fd;
+}
+
 Result<std::string> ReadAll(int fd, std::size_t max_bytes) {
   std::string bytes;
   std::vector<char> buffer(16384);  // Not on the stack, which may be a small one of the caller's.
@@ -47,7 +67,7 @@ Result<std::string> ReadAll(int fd, std::size_t max_bytes) {
 }
 
 Result<std::string> ReadFile(const fs::path& path, std::size_t max_bytes) {
-  PYRO_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(const UniqueFd fd, OpenRegularFile(path, O_RDONLY));
   auto bytes = ReadAll(fd.get(), max_bytes);
   if (!bytes) {
     Error error = std::move(bytes).error();

@@ -17,7 +17,11 @@ namespace pyro::sys {
 // open(2) with O_CLOEXEC added. `mode` is used with O_CREAT.
 Result<UniqueFd> OpenFile(const std::filesystem::path& path, int flags, mode_t mode = 0600);
 
-// kLimit when the file is longer than `max_bytes`.
+// The same for what must be a regular file. Never waits, as open(2) does for a pipe. Only what is
+// read may be behind a link. kDataLoss: another kind of file is there, or a link to nothing.
+Result<UniqueFd> OpenRegularFile(const std::filesystem::path& path, int flags, mode_t mode = 0600);
+
+// Of a regular file. kLimit when it is longer than `max_bytes`.
 Result<std::string> ReadFile(const std::filesystem::path& path, std::size_t max_bytes);
 
 // All bytes up to end of file. kLimit beyond `max_bytes`.

@@ -117,7 +117,7 @@ Result<Manifest> ReadManifest(const fs::path& directory) {
 // A file of a template, if it has that fingerprint.
 Result<sys::UniqueFd> OpenUnchanged(const fs::path& directory, const char* name,
                                     const std::string& fingerprint) {
-  auto file = sys::OpenFile(directory / name, O_RDONLY);
+  auto file = sys::OpenRegularFile(directory / name, O_RDONLY);
   if (!file) return Damaged(directory, file.error().message);
   PYRO_ASSIGN_OR_RETURN(const std::string found, FingerprintOf(file->get()));
   if (found != fingerprint) return Damaged(directory, fmt::format("its {} has changed", name));
@@ -206,7 +206,7 @@ Result<sys::UniqueFd> TemplateDraft::MakeDisk(const fs::path& blank) {
 
 // Syncs the file and returns its fingerprint.
 Result<std::string> TemplateDraft::Seal(const char* name) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenFile(draft_ / name, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenRegularFile(draft_ / name, O_RDONLY));
   if (::fchmod(file.get(), 0444) != 0 || ::fsync(file.get()) != 0) {
     return sys::ErrnoError(errno, "write", (draft_ / name).native());
   }

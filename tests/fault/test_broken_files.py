@@ -80,7 +80,8 @@ def test_a_removed_disk_is_told_and_can_be_deleted(pyro, task):
     task.stop()
     (task.directory / "data.img").unlink()
     done = task.exec("cat", "f")
-    assert done.code == 125 and "data.img" in done.talk.splitlines()[-1], done
+    said, hint = done.talk.splitlines()[-2:]
+    assert done.code == 125 and "data.img" in said and "removed" in hint, done
     assert pyro("task", "delete", task.id).code == 0
 
 

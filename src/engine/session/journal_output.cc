@@ -30,7 +30,7 @@ Result<std::unique_ptr<JournalOutput>> JournalOutput::Open(const std::filesystem
   for (const OutputStream stream : kOutputStreams) {
     const auto path = state::OutputFile(task_dir, sequence, stream);
     sys::UniqueFd& file = output->files_[static_cast<std::size_t>(stream)];
-    PYRO_ASSIGN_OR_RETURN(file, sys::OpenFile(path, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(file, sys::OpenRegularFile(path, O_RDONLY));
     const std::int64_t at =
         stream == OutputStream::kStdout ? from.stdout_offset : from.stderr_offset;
     if (::lseek(file.get(), at, SEEK_SET) < 0) return sys::ErrnoError(errno, "seek", path.native());

@@ -31,7 +31,7 @@ constexpr std::chrono::seconds kHoldOn{2};
 constexpr std::uint64_t kSpareRoom = 64ULL << 20;
 
 Status CopyBlocks(const DiskCopy& copy, const std::atomic<bool>& stop) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd from, sys::OpenFile(copy.from, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd from, sys::OpenRegularFile(copy.from, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd to,
                         sys::OpenFile(copy.to, O_RDWR | O_CREAT | O_EXCL, 0600));
   if (sys::ShareBlocks(from, to)) return OkStatus();

@@ -28,7 +28,7 @@ class DiskBlocks {
   std::uint64_t Add(const fs::path& image) {
     const std::uint64_t bytes = sys::DiskUsage(image);
     sum_ += bytes;
-    auto file = sys::OpenFile(image, O_RDONLY);
+    auto file = sys::OpenRegularFile(image, O_RDONLY);
     auto extents =
         file ? sys::ExtentsOf(*file) : Result<std::vector<sys::Extent>>(std::move(file).error());
     exact_ = exact_ && extents.ok();

@@ -56,7 +56,7 @@ class CpioWriter {
   }
 
   Status AddFile(const std::string& name, unsigned mode, const fs::path& source) {
-    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(source, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenRegularFile(source, O_RDONLY));
     struct stat info {};
     if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", source.native());
     PYRO_RETURN_IF_ERROR(AddHeader(name.c_str(), AE_IFREG | mode, info.st_size, 0));

@@ -45,7 +45,7 @@ Error BlobIsGone(std::string_view digest) {
 }
 
 Result<bool> HasItsBytes(const fs::path& file, const Descriptor& blob) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY | O_NOFOLLOW));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenRegularFile(file, O_RDONLY | O_NOFOLLOW));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", file.native());
   if (!S_ISREG(info.st_mode) || static_cast<std::uint64_t>(info.st_size) != blob.size) return false;

@@ -216,7 +216,7 @@ class MarkWriter {
 }  // namespace
 
 Result<std::unique_ptr<archive::Source>> OpenLayer(const fs::path& blob, Cancellation cancel) {
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd fd, sys::OpenFile(blob, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd fd, sys::OpenRegularFile(blob, O_RDONLY));
   auto layer = std::make_unique<OpenedLayer>(std::move(fd), cancel);
   PYRO_RETURN_IF_ERROR(layer->Begin());
   return std::unique_ptr<archive::Source>(std::move(layer));
@@ -259,7 +259,7 @@ Status WriteMarks(const fs::path& file, const LayerMarks& marks,
   std::map<std::string, archive::Entry> directories;
   const archive::Operation operation{.cancel_fd = cancel.fd};
   for (const fs::path& layer : plain_layers) {
-    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd from, sys::OpenFile(layer, O_RDONLY));
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd from, sys::OpenRegularFile(layer, O_RDONLY));
     archive::Meter meter(operation);
     archive::FdSource source(from.get(), meter);
     archive::Meter tar_meter(operation);

@@ -81,7 +81,7 @@ void SpreadDirectories(const fs::path& directory) {
 
 // Makes the disk durable and read-only, and adds its size and digest to the record.
 Status FinishDisk(const fs::path& file, LayerDisk& disk) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY | O_NOFOLLOW));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenRegularFile(file, O_RDONLY | O_NOFOLLOW));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", file.native());
   disk.size = static_cast<std::uint64_t>(info.st_size);

@@ -42,7 +42,7 @@ bool IsDigits(std::string_view text) {
 }
 
 Result<bool> IsDiskOf(const fs::path& file, const LayerDisk& disk) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY | O_NOFOLLOW));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenRegularFile(file, O_RDONLY | O_NOFOLLOW));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", file.native());
   if (!S_ISREG(info.st_mode) || static_cast<std::uint64_t>(info.st_size) != disk.size) return false;

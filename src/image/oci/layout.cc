@@ -86,7 +86,8 @@ class ArchiveWriter {
   }
 
   Status AddFile(const std::string& name, const fs::path& file, std::uint64_t size) {
-    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY | O_NOFOLLOW));
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
+                          sys::OpenRegularFile(file, O_RDONLY | O_NOFOLLOW));
     PYRO_RETURN_IF_ERROR(Begin(name, static_cast<std::int64_t>(size)));
     std::string piece(kPieceBytes, '\0');
     for (std::uint64_t left = size; left > 0;) {
@@ -137,7 +138,8 @@ Status WriteLayout(const fs::path& directory, const fs::path& layer, const Layou
   std::string hex;
   struct stat info {};
   {
-    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(layer, O_RDONLY | O_NOFOLLOW));
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
+                          sys::OpenRegularFile(layer, O_RDONLY | O_NOFOLLOW));
     if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", layer.native());
     PYRO_ASSIGN_OR_RETURN(hex, Sha256OfFile(fd.get(), layer));
   }

@@ -70,7 +70,7 @@ Result<std::string> Sha256OfFile(int fd, const std::filesystem::path& name_for_e
 
 Result<std::string> MemoizedSha256(const std::filesystem::path& file,
                                    const std::filesystem::path& memo) {
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd fd, sys::OpenRegularFile(file, O_RDONLY));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", file.native());
   const std::string identity = Identity(info);

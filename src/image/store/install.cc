@@ -43,7 +43,8 @@ std::vector<NamedFile> Files(const fs::path& directory, Manifest& manifest) {
 }
 
 Status SealFile(const NamedFile& file) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file.path, O_RDONLY | O_NOFOLLOW));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
+                        sys::OpenRegularFile(file.path, O_RDONLY | O_NOFOLLOW));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return sys::ErrnoError(errno, "stat", file.path.native());
   // The builder has hashed and synced it.
@@ -139,7 +140,8 @@ Result<InstalledEnvironment> LoadVersion(std::string_view name, const fs::path& 
 Status VerifyDigests(const InstalledEnvironment& environment) {
   Manifest manifest = environment.manifest;
   for (const auto& file : Files(environment.directory, manifest)) {
-    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file.path, O_RDONLY | O_NOFOLLOW));
+    PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd,
+                          sys::OpenRegularFile(file.path, O_RDONLY | O_NOFOLLOW));
     PYRO_ASSIGN_OR_RETURN(const std::string digest, Sha256OfFile(fd.get(), file.path));
     if (digest != file.record->sha256) {
       return BrokenEnvironment(environment.name,

@@ -174,7 +174,7 @@ Result<InstalledEnvironment> EnvironmentStore::Inspect(std::string_view name,
 void EnvironmentStore::NoteUse(const InstalledEnvironment& environment) {
   const fs::path used = environment.directory.parent_path() / kUsedName;
   if (::utimensat(AT_FDCWD, used.c_str(), nullptr, 0) == 0) return;
-  static_cast<void>(sys::OpenFile(used, O_WRONLY | O_CREAT, 0644));
+  static_cast<void>(sys::OpenRegularFile(used, O_WRONLY | O_CREAT, 0644));
 }
 
 Result<PullResult> EnvironmentStore::Pull(const PullRequest& request, PullMode mode,

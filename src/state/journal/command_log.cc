@@ -61,7 +61,7 @@ Status EachLine(int fd, std::uint64_t offset, const std::function<void(std::stri
 // A missing log has no lines.
 Status ReadLog(const fs::path& task_dir, std::uint64_t window,
                const std::function<void(std::string_view)>& visit) {
-  const auto fd = sys::OpenFile(CommandLogFile(task_dir), O_RDONLY);
+  const auto fd = sys::OpenRegularFile(CommandLogFile(task_dir), O_RDONLY);
   if (!fd && fd.error().code == ErrorCode::kNotFound) return OkStatus();
   if (!fd) return fd.error();
   PYRO_ASSIGN_OR_RETURN(const std::uint64_t size, SizeOf(fd->get()));
@@ -96,8 +96,8 @@ Status AddDirectories(const fs::path& task_dir, JournalReplay& replay) {
 fs::path CommandLogFile(const fs::path& task_dir) { return task_dir / "journal.jsonl"; }
 
 Result<CommandLog> CommandLog::Open(const fs::path& task_dir) {
-  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd fd,
-                        sys::OpenFile(CommandLogFile(task_dir), O_RDWR | O_CREAT | O_APPEND, 0600));
+  PYRO_ASSIGN_OR_RETURN(sys::UniqueFd fd, sys::OpenRegularFile(CommandLogFile(task_dir),
+                                                               O_RDWR | O_CREAT | O_APPEND, 0600));
   CommandLog log(std::move(fd));
   PYRO_ASSIGN_OR_RETURN(const std::uint64_t size, SizeOf(log.fd_.get()));
   if (size == 0) {

@@ -94,8 +94,8 @@ void WriteKilled(const fs::path& task_dir, std::int64_t sequence, const KilledTr
   KilledTree told = killed;
   for (KilledProcess& one : told.processes) one.name = Printable(one.name, kMaxKilledName);
   const std::string text = FieldsToJson(kKilledTreeFields, &told).dump();
-  const auto file = sys::OpenFile(CommandDirectory(task_dir, sequence) / "killed",
-                                  O_WRONLY | O_CREAT | O_EXCL, 0600);
+  const auto file = sys::OpenRegularFile(CommandDirectory(task_dir, sequence) / "killed",
+                                         O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (file) (void)WriteSome(file->get(), text);
 }
 
@@ -114,8 +114,8 @@ std::optional<KilledTree> ParseKilled(std::string_view text) {
 void WriteDenied(const fs::path& task_dir, std::int64_t sequence,
                  const std::vector<Denied>& denied) {
   if (denied.empty()) return;
-  const auto file = sys::OpenFile(CommandDirectory(task_dir, sequence) / "denied",
-                                  O_WRONLY | O_CREAT | O_EXCL, 0600);
+  const auto file = sys::OpenRegularFile(CommandDirectory(task_dir, sequence) / "denied",
+                                         O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (file) (void)WriteSome(file->get(), DeniedText(denied));
 }
 
@@ -126,7 +126,7 @@ std::vector<Denied> ReadDenied(const fs::path& task_dir, std::int64_t sequence) 
 
 void WriteGuestDenied(const fs::path& directory, const std::vector<Denied>& denied) {
   const fs::path fresh = directory / "denied.new";
-  const auto file = sys::OpenFile(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const auto file = sys::OpenRegularFile(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (!file) return;
   const std::string text = DeniedText(denied);
   // Not synced: it is written while the guest waits, and a crash of the host ends the guest too.
@@ -168,8 +168,8 @@ Result<JournalWriter> JournalWriter::Open(const fs::path& task_dir, std::int64_t
   JournalWriter writer(directory, budget);
   for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr}) {
     PYRO_ASSIGN_OR_RETURN(writer.Of(stream).fd,
-                          sys::OpenFile(OutputFile(task_dir, sequence, stream),
-                                        O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600));
+                          sys::OpenRegularFile(OutputFile(task_dir, sequence, stream),
+                                               O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600));
   }
   return writer;
 }
@@ -251,7 +251,7 @@ Result<std::string> ReadOutput(const fs::path& task_dir, std::int64_t sequence, 
   const fs::path file = OutputFile(task_dir, sequence, stream);
   PYRO_ASSIGN_OR_RETURN(const std::uint64_t size, FileSize(file));
   if (offset >= size) return std::string();
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenFile(file, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd fd, sys::OpenRegularFile(file, O_RDONLY));
   return ReadAt(fd.get(), offset,
                 static_cast<std::size_t>(std::min<std::uint64_t>(size - offset, max_bytes)));
 }

@@ -67,7 +67,7 @@ Result<Json> ReadDocument(const fs::path& path, std::size_t most) {
 }
 
 Status SyncFile(const fs::path& path) {
-  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenFile(path, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(const sys::UniqueFd file, sys::OpenRegularFile(path, O_RDONLY));
   if (::fsync(file.get()) != 0) return sys::ErrnoError(errno, "sync", path.native());
   return OkStatus();
 }

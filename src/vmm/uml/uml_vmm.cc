@@ -253,7 +253,7 @@ Result<ProbeOutcome> UmlVmm::RunProbe(Accelerator, const std::filesystem::path&,
   MachineSpec spec;
   spec.memory_mib = static_cast<int>(kMinMemMib);
   spec.identity = "user mode probe";
-  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenFile(kernel_, O_RDONLY));
+  PYRO_ASSIGN_OR_RETURN(spec.kernel, sys::OpenRegularFile(kernel_, O_RDONLY));
   PYRO_ASSIGN_OR_RETURN(
       spec.initrd, sys::MakeMemoryFile({kUsermodeProbe, static_cast<std::size_t>(kUsermodeProbeEnd -
                                                                                  kUsermodeProbe)}));
