@@ -5,7 +5,8 @@ set -eu
 build=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
 shift
-tests=${*:-'sys_test|supervisor.*|engine.*|agent_test|mcp.*|proxy_test|net_test|downloads.*|state_process_test|jail_test|vmm_contract.*|cli_test'}
+tests=$(echo "$*" | tr ' ' '|')
+tests=${tests:-'sys_test|supervisor.*|engine.*|agent_test|mcp.*|proxy_test|net_test|downloads.*|state_process_test|jail_test|vmm_contract.*|cli_test'}
 reports=$build/reports
 rm -rf "$reports"
 mkdir -p "$reports"

@@ -39,7 +39,7 @@ import stepped_clock  # noqa: E402
 
 # What a task has on the state's disk and in memory, about.
 TASK_DISK_MIB = 80
-TASK_MEMORY_MIB = 320
+TASK_MEMORY_MIB = 200
 GUEST_MIB = 256
 
 
@@ -146,7 +146,7 @@ class World:
                     for below in [harness.descendants(one.pid)]
                     for name in soak_chaos.MACHINES for machine in harness.of_program(below, name)]
         if kind in ("pyro-net", "pyro-proxy"):
-            return [one.pid for one in found if one.program == kind]
+            return [one.pid for one in found if one.name == kind]  # Their jail has the program by another path.
         mine = self.pyro.living()
         words = {"client": [b"exec"], "MCP server": [b"mcp", b"serve"], "Python client": [b"soak_python.py"]}[kind]
         return [one.pid for one in found if one.pid in mine and all(word in command_line(one.pid) for word in words)]

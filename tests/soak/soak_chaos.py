@@ -18,7 +18,7 @@ KILL_AGENT = ("sh", "-c", "read -r range rest < /proc/1/maps; from=${range%-*}; 
               "{ sysseek F, hex($ARGV[0]) + $i, 0; syswrite F, \"\\xcc\" x 4096; }' $from")
 FILL_GUEST = ("sh", "-c", "head -c 1000000000 /dev/zero > big 2>/dev/null; sleep $0; rm -f big; true")
 EAT_GUEST = ("perl", "-e", "my $x = \"x\" x (2 << 30); sleep 2")
-EAT_HERE = "import time\nx = []\nwhile True:\n    x.append(b'x' * (8 << 20))\n    time.sleep(0.01)\n"
+EAT_HERE = "import time\nx = []\nwhile True:\n    x.append(b'x' * (32 << 20))\n    time.sleep(0.005)\n"
 # How long a guest may show another time, in seconds. A guest that is paused or starts counts from then on.
 CLOCK_SECONDS = 120
 
@@ -191,7 +191,7 @@ class Chaos(threading.Thread):
             return
         hog = self.world.pyro.own(subprocess.Popen([sys.executable, "-c", EAT_HERE], preexec_fn=first_to_go))
         try:
-            hog.wait(timeout=30)
+            hog.wait(timeout=60)
             self.world.figures.count("times without memory")
         except subprocess.TimeoutExpired:
             hog.kill()
