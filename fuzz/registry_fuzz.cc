@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -14,9 +12,9 @@
 #include "base/check.h"
 #include "db/database.h"
 #include "db/migrations.h"
+#include "memory_directory.h"
 #include "state/rows.h"
 #include "state/schema.h"
-#include "sys/files.h"
 
 namespace {
 
@@ -43,23 +41,16 @@ state::CommandRecord CommandOf(std::string_view word) {
 class Registry {
  public:
   Registry() {
-    char name[] = "/dev/shm/pyro-fuzz-XXXXXX";
-    PYRO_CHECK(::mkdtemp(name) != nullptr);
-    path_ = name;
-    database_.emplace(std::move(db::Database::Open(path_ / "registry.db")).value());
+    database_.emplace(std::move(db::Database::Open(directory_.path() / "registry.db")).value());
     PYRO_CHECK(db::Migrate(*database_, state::Migrations()).ok());
     PYRO_CHECK(database_->Execute("BEGIN").ok());
-  }
-  ~Registry() {
-    database_.reset();
-    (void)sys::RemoveTree(path_);
   }
 
   db::Database& database() { return *database_; }
   db::Statement Prepare(db::Sql sql) { return std::move(database_->Prepare(sql)).value(); }
 
  private:
-  std::filesystem::path path_;
+  MemoryDirectory directory_;
   std::optional<db::Database> database_;
 };
 

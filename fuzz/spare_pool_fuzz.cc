@@ -3,37 +3,17 @@
 #include <fcntl.h>
 
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <string_view>
 
 #include "base/check.h"
+#include "memory_directory.h"
 #include "state/pool/spare_pool.h"
 #include "sys/files.h"
 
-namespace {
-
-namespace fs = std::filesystem;
 using namespace pyro;
 
-class PoolDirectory {
- public:
-  PoolDirectory() {
-    char name[] = "/dev/shm/pyro-fuzz-XXXXXX";
-    PYRO_CHECK(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~PoolDirectory() { (void)sys::RemoveTree(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-}  // namespace
-
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const PoolDirectory directory;
+  static const MemoryDirectory directory;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto file =
       sys::OpenFile(directory.path() / "pool.json", O_WRONLY | O_CREAT | O_TRUNC, 0600);

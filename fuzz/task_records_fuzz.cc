@@ -3,7 +3,6 @@
 // again is read back.
 
 #include <fcntl.h>
-#include <stdlib.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "memory_directory.h"
 #include "state/instance/task_variables.h"
 #include "state/journal/network_changes.h"
 #include "state/snapshot/snapshots.h"
@@ -26,23 +26,19 @@ using namespace pyro;
 class TaskDirectory {
  public:
   TaskDirectory() {
-    char name[] = "/dev/shm/pyro-fuzz-XXXXXX";  // Where a sync takes no time.
-    PYRO_CHECK(::mkdtemp(name) != nullptr);
-    path_ = name;
-    PYRO_CHECK(sys::MakeDirectories(path_ / "snapshots/s").ok());
+    PYRO_CHECK(sys::MakeDirectories(path() / "snapshots/s").ok());
     Write("data.img", "disk");
   }
-  ~TaskDirectory() { (void)sys::RemoveTree(path_); }
 
-  const fs::path& path() const { return path_; }
+  const fs::path& path() const { return directory_.path(); }
 
   void Write(const char* name, std::string_view text) const {
-    const auto file = sys::OpenFile(path_ / name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    const auto file = sys::OpenFile(path() / name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     PYRO_CHECK(file.ok() && sys::WriteAll(file->get(), text).ok());
   }
 
  private:
-  fs::path path_;
+  MemoryDirectory directory_;
 };
 
 }  // namespace

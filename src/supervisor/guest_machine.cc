@@ -64,10 +64,6 @@ bool IsServedAlone(const net::Policy& policy, const std::vector<net::ServedHost>
   });
 }
 
-}  // namespace
-
-namespace {
-
 Result<sys::UniqueFd> OpenDisk(const std::filesystem::path& file) {
   auto disk = sys::OpenRegularFile(file, O_RDWR);
   if (!disk && disk.error().code == ErrorCode::kNotFound) {
