@@ -31,7 +31,16 @@ Status CheckTakesChanges(int directory) {
 
 }  // namespace
 
+// The kernel tells an error of a file's content to one sync, and goes on. Commands that run or wait
+// for the next sync may have written that file, and later ones may rename it.
 Status DataDisk::Sync(int directory) {
+  Status synced = TrySync(directory);
+  if (!synced && !failed_) failed_ = synced.error();
+  if (failed_) return *failed_;
+  return OkStatus();
+}
+
+Status DataDisk::TrySync(int directory) {
   if (::syncfs(directory) != 0) return sys::ErrnoError(errno, "sync", "data disk");
   struct statvfs disk {};
   if (::fstatvfs(directory, &disk) != 0) return sys::ErrnoError(errno, "stat", "data disk");

@@ -9,8 +9,8 @@
 
 namespace pyro::agent {
 
-// How it is mounted. The first error of the disk ends all writes, which is not the default: the
-// journal then has what the disk lacks, and the next start makes it whole. If writes went on,
+// How it is mounted. The first error of its own blocks ends all writes, which is not the default:
+// the journal then has what the disk lacks, and the next start makes it whole. If writes went on,
 // blocks that could not be written would be read again, as they were before.
 //
 // Not `discard`: a kernel then gives the blocks of deleted files back although the deletion could
@@ -21,12 +21,14 @@ inline constexpr char kDataDiskOptions[] = "errors=remount-ro";
 class DataDisk {
  public:
   // Returns when all that was written before the call is on disk. `directory` is one of it. An
-  // error: that is not so, or the disk had an error before and takes no more writes.
+  // error: that is not so, or was not so at an earlier call.
   Status Sync(int directory);
 
  private:
+  Status TrySync(int directory);
   void GiveBack(int directory, std::uint64_t free_bytes);
 
+  std::optional<Error> failed_;
   std::optional<std::uint64_t> least_free_;  // In bytes, since room was last given back.
 };
 

@@ -134,22 +134,23 @@ Explanation LeftOpen(InTask in_task) {
       "keeps all of it"};
 }
 
-Explanation DiskFailed(InTask in_task) {
+}  // namespace
+
+Explanation DiskFailed(std::string_view whose, InTask in_task) {
   Explanation told{
-      "the guest could not write to its disk, as when this host's disk is full; files of the "
-      "command may be missing there",
+      fmt::format("the guest could not write to its disk, as when this host's disk is full; {} may "
+                  "be missing there",
+                  whose),
       "make room on this host's disk"};
   if (in_task == InTask::kYes) told.hint += " and stop the task: the next command starts it again";
   return told;
 }
 
-}  // namespace
-
 Explanation Explain(const CommandSpec& spec, const CommandEnd& end, std::string_view accelerator,
                     InTask in_task) {
   if (end.outcome == Outcome::kNotStarted) return NotStarted(spec, end.code);
   if (end.outcome == Outcome::kTimedOut) return TimedOut(spec.timeout_ms, accelerator, in_task);
-  if (end.disk_failed) return DiskFailed(in_task);
+  if (end.disk_failed) return DiskFailed("files of the command", in_task);
   if (end.output_left_open) return LeftOpen(in_task);
   return {};
 }

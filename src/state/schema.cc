@@ -123,6 +123,11 @@ ALTER TABLE instances ADD COLUMN timeout_seconds INTEGER CHECK (timeout_seconds 
     "ALTER TABLE instances ADD COLUMN secret_refs TEXT NOT NULL DEFAULT ''",
     // Version 11: guests with the cache of downloads.
     "ALTER TABLE instances ADD COLUMN cache INTEGER NOT NULL DEFAULT 0 CHECK (cache IN (0, 1))",
+    // Version 12.
+    R"sql(
+ALTER TABLE commands ADD COLUMN disk_failed INTEGER NOT NULL DEFAULT 0
+  CHECK (disk_failed IN (0, 1));
+)sql",
 };
 
 }  // namespace

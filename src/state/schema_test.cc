@@ -8,6 +8,7 @@
 #include "state/test_support.h"
 #include "state/testdata/schema_v1.h"
 #include "state/testdata/schema_v10.h"
+#include "state/testdata/schema_v11.h"
 #include "state/testdata/schema_v2.h"
 #include "state/testdata/schema_v3.h"
 #include "state/testdata/schema_v5.h"
@@ -310,6 +311,28 @@ TEST(SchemaTest, VersionTenOpensAndTasksMayHaveTheCache) {
                               })
                   .ok());
   EXPECT_TRUE(registry->Get(id)->cache);
+}
+
+TEST(SchemaTest, VersionElevenOpensWithCommandsWhoseDiskDidNotFail) {
+  const sys::TestDirectory directory;
+  MakeRegistry(directory, {kSchemaV1, kSchemaV2, kSchemaV3, kSchemaV5, kSchemaV6, kSchemaV7,
+                           kSchemaV8, kSchemaV9, kSchemaV10, kSchemaV11});
+  TestClock clock;
+  auto registry = Registry::Open(directory.path(), clock);
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const auto tasks = registry->List(InstanceKind::kTask);
+  ASSERT_TRUE(tasks.ok()) << tasks.error().message;
+  EXPECT_TRUE(tasks->back().cache);
+  const InstanceId id = tasks->back().id;
+  const auto old = registry->GetCommand(id, 1);
+  ASSERT_TRUE(old.ok() && old->end);
+  EXPECT_TRUE(old->end->output_left_open);
+  EXPECT_FALSE(old->end->disk_failed);
+  ASSERT_EQ(registry->BeginCommand(id, TestCommand("next"))->sequence, 2);
+  CommandEnd end;
+  end.disk_failed = true;
+  ASSERT_TRUE(registry->EndCommand(id, 2, end).ok());
+  EXPECT_TRUE(registry->GetCommand(id, 2)->end->disk_failed);
 }
 
 TEST(SchemaTest, LabelsThatAreNoneAreARowThatNoPyroWrites) {

@@ -7,6 +7,7 @@ import harness
 import pytest
 
 MARKER = b"[pyro: the task's output could not be written: no space left on device; what followed was dropped]"
+DISK_FAILED = "the guest could not write to its disk"
 DISK_MIB = 256
 
 
@@ -130,12 +131,17 @@ def test_a_full_disk_below_the_guest_is_told_until_it_starts_again_and_loses_not
     disk.fill()
     done = harness.finish(process, b"go on\n")
     # Its own exit code does not tell: the bytes were in the guest's memory when it ended.
-    assert "the guest could not write to its disk" in done.talk, done
+    assert DISK_FAILED in done.talk, done
     assert one.json("status")["state"] == "started"
     why = "the guest could not write to its disk, as when this host's disk is full; make room, stop the task, "
     assert one.json("status")["read_only"].startswith(why)
     assert f"\nRead-only: {why}" in pyro("task", "status", one.id).text
     disk.make_room()
+    # Room alone is no remedy: what could not be written is not written later, and no call succeeds as if it were.
+    expect_told(one, one.exec("sh", "-c", "echo later > later"))
+    copied = pyro("task", "cp", harness.ROOT / "LICENSE", f"{one.id}:copied")
+    assert copied.code == 1 and harness.is_one_sentence_and_hint(copied.talk), copied
+    assert one.json("status")["read_only"].startswith(why)
     one.stop()
     assert one.json("status")["read_only"] is None
     expect_whole(one)
@@ -170,23 +176,53 @@ def test_a_full_disk_makes_no_half_task(pyro, disk):
 END_WRITES = ("perl", "-e", "open my $disk, '<', '.' or die; my $how = pack('L', 2); ioctl($disk, 0x8004587d, $how) or die $!")
 
 
+# So often that the journal of 8 MiB has been written over once, and has all its blocks on the host.
+SYNC_OFTEN = """
+use IO::Handle;
+for my $i (0 .. 1500) { open my $file, '>', 'often' or die; print $file $i; $file->flush; $file->sync or die; unlink 'often' }
+"""
+
+
+def expect_told(task, done):
+    """To the client that has it run, and to those who read its end later, as MCP sessions do."""
+    assert DISK_FAILED in done.talk, done
+    assert DISK_FAILED in task.entries()[-1]["explanation"]["message"]
+
+
 def test_a_disk_that_had_an_error_before_a_sync_is_told(create):
     """Kernels from 6.12 on then answer to the sync that all is well."""
     task = create()
     assert task.exec("sh", "-c", "echo kept > kept").code == 0
     for command in (END_WRITES, ("true",)):
-        done = task.exec(*command)
-        assert "the guest could not write to its disk" in done.talk, done
+        expect_told(task, task.exec(*command))
     task.stop()
+    assert [bool(entry["explanation"]) for entry in task.entries()] == [False, True, True]
     done = task.exec("cat", "kept")
     assert (done.code, done.out) == (0, b"kept\n"), done
+
+
+def test_content_that_could_not_be_written_is_told_to_all_that_follow(disk, create):
+    """The kernel tells of it once, and goes on: here its journal has room of its own."""
+    task = create("--disk-mib", str(DISK_MIB))
+    assert task.exec("perl", "-e", SYNC_OFTEN).code == 0
+    assert task.exec("sh", "-c", "echo kept > kept").code == 0
+    process = task.start("sh", "-c", "echo begun; read line; head -c 30000000 /dev/urandom > big", flags=(), stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"begun\n"
+    disk.fill()
+    done = harness.finish(process, b"go on\n")
+    assert DISK_FAILED in done.talk, done
+    disk.make_room()
+    expect_told(task, task.exec("mv", "big", "other"))
+    task.stop()
+    done = task.exec("cat", "kept")
+    assert (done.code, done.out) == (0, b"kept\n") and DISK_FAILED not in done.talk, done
 
 
 def test_a_file_whose_deletion_could_not_be_written_has_its_content(create):
     task = create()
     assert task.exec("sh", "-c", "yes kept | head -c 1000000 > kept; cksum < kept > sum").code == 0
     done = task.exec("sh", "-c", "rm kept; exec \"$@\"", "sh", *END_WRITES)
-    assert "the guest could not write to its disk" in done.talk, done
+    assert DISK_FAILED in done.talk, done
     task.stop()
     done = task.exec("sh", "-c", "cksum < kept | cmp - sum")
     assert done.code == 0, done

@@ -119,6 +119,12 @@ std::string_view WayOut(const FileCall& call, int number) {
 
 }  // namespace
 
+Status CheckWrittenOut(const CommandEnd& end) {
+  if (!end.disk_failed) return OkStatus();
+  const Explanation why = DiskFailed("what the call wrote", InTask::kYes);
+  return MakeError(ErrorCode::kNoSpace, why.message, why.hint);
+}
+
 Error FileCallError(int number, const std::string& path) {
   const std::string name = Printable(path);
   const auto make = [&](ErrorCode code, std::string message, std::string hint = {}) {
@@ -181,6 +187,7 @@ Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call
     }
     return error;
   }
+  PYRO_RETURN_IF_ERROR(CheckWrittenOut(command.end()));
   PYRO_RETURN_IF_ERROR(CheckCarriedOut(exec, command.end()));
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, sink.End());
   if (end.error == 0) return end;

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/command.h"
 #include "engine/instance/supervisor_link.h"
 #include "pyro/engine.h"
 #include "pyro/result.h"
@@ -20,9 +21,12 @@ struct FileCall {
 // Of `io`, stdin is the operation's, and so are the cancellation and the progress of the guest's
 // start. `content` takes what the guest sends; nullptr: nothing may come. An operation that failed
 // in the guest is an error with a path. kGuestUnavailable: the guest died, or killed the operation.
-// kProtocol: its answer is malformed, or the supervisor is of an earlier version.
+// kNoSpace: it could not write to its disk. kProtocol: its answer is malformed, or the supervisor is of an earlier version.
 Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call,
                                       OutputSink* content, const CallIo& io);
+
+// kNoSpace: the guest could not write out what an operation with `changes` wrote.
+Status CheckWrittenOut(const CommandEnd& end);
 
 // The same error for a path that failed otherwise. `path`: what it is about.
 Error FileCallError(int number, const std::string& path);

@@ -61,6 +61,22 @@ Error RefusalOf(wire::FileOperation operation, Peer::Answer answer) {
   return done ? Error() : done.error();
 }
 
+TEST(FileCallTest, WhatIsNotOnTheGuestsDiskIsAnError) {
+  const Error error =
+      RefusalOf(wire::FileOperation::kMakeDirectory, [](Peer& self, const wire::Frame& frame) {
+        if (frame.type != wire::FrameType::kEof) return;  // No stdin was given.
+        wire::Exited exited;
+        exited.disk_failed = true;
+        self.Say(EncodeFrame(wire::Ready{}.ToFrame()) +
+                 wire::EncodeData(kTestChannel, wire::StreamOf(OutputStream::kStderr),
+                                  wire::FileRecord(wire::FileEnd{})) +
+                 EncodeFrame(exited.ToFrame(kTestChannel)));
+      });
+  EXPECT_EQ(error.code, ErrorCode::kNoSpace);
+  EXPECT_NE(error.message.find("could not write to its disk"), std::string::npos) << error.message;
+  EXPECT_NE(error.hint.find("stop the task"), std::string::npos) << error.hint;
+}
+
 TEST(FileCallTest, AStopInTheMiddleIsToldInTermsOfTheTask) {
   for (const bool dies : {false, true}) {
     const Error error =

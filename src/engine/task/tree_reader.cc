@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "engine/session/guest_command.h"
+#include "engine/task/file_call.h"
 #include "sys/files.h"
 
 namespace pyro::engine {
@@ -96,6 +97,7 @@ Result<std::string> TreeReader::Run(std::vector<std::string> words, std::string_
   TextSink sink(most);
   TaskWork command(link_, exec, io);
   PYRO_RETURN_IF_ERROR(CommandSession(command, &sink, io).Run());
+  PYRO_RETURN_IF_ERROR(CheckWrittenOut(command.end()));
   if (command.end().ExitCode() == 0) return std::move(sink.text());
   return MakeError(
       ErrorCode::kGuestUnavailable,

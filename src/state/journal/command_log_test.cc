@@ -119,18 +119,21 @@ TEST_F(CommandLogTest, CutOffLineSpoilsNeitherTheNextNorTheOthers) {
   EXPECT_EQ(replayed.commands[1].argv, std::vector<std::string>{"b"});
 }
 
-TEST_F(CommandLogTest, OutputThatWasLeftOpenIsReplayedAndLinesOfEarlierVersionsHaveNone) {
+TEST_F(CommandLogTest, WhatIsToldOfAnEndIsReplayedAndLinesOfEarlierVersionsHaveNone) {
   CommandEnd end = Ended(0);
-  end.output_left_open = true;
+  end.output_left_open = end.disk_failed = true;
   std::string line = FormatJournalLine({.sequence = 5, .what = end});
-  const auto open = ParseJournalLine(line);
-  ASSERT_TRUE(open.ok());
-  EXPECT_TRUE(std::get<CommandEnd>(open->what).output_left_open);
-  constexpr std::string_view kField = "\"output_left_open\":true,";
-  line.erase(line.find(kField), kField.size());
+  const auto told = ParseJournalLine(line);
+  ASSERT_TRUE(told.ok());
+  EXPECT_TRUE(std::get<CommandEnd>(told->what).output_left_open);
+  EXPECT_TRUE(std::get<CommandEnd>(told->what).disk_failed);
+  for (const std::string_view field : {"\"output_left_open\":true,", "\"disk_failed\":true,"}) {
+    line.erase(line.find(field), field.size());
+  }
   const auto earlier = ParseJournalLine(line);
   ASSERT_TRUE(earlier.ok()) << line;
   EXPECT_FALSE(std::get<CommandEnd>(earlier->what).output_left_open);
+  EXPECT_FALSE(std::get<CommandEnd>(earlier->what).disk_failed);
 }
 
 TEST_F(CommandLogTest, ALineOfAnEarlierVersionHasNoUser) {
@@ -147,7 +150,7 @@ TEST_F(CommandLogTest, TheTextOfItsLinesStays) {
       R"("execution_mode":"guest_virtio_serial","sequence":5,"started_at_ms":1700000000123,)"
       R"("timeout_ms":60000,"user":"web:adm"})";
   constexpr char kEnd[] =
-      R"({"code":9,"duration_us":17,"ended_at_ms":1700000000456,"event":"end","exit_code":137,)"
+      R"({"code":9,"disk_failed":true,"duration_us":17,"ended_at_ms":1700000000456,"event":"end","exit_code":137,)"
       R"("outcome":"signalled","output_left_open":true,"sequence":5,"stderr_bytes":4,)"
       R"("stderr_dropped":1,"stdout_bytes":3,"stdout_dropped":2})";
   for (const char* text : {kBegin, kEnd}) {

@@ -62,6 +62,7 @@ inline constexpr Field kCommandEndFields[] = {
     Row<CommandEnd, &CommandEnd::stderr_dropped>("stderr_dropped").To(kMaxStreamBytes),
     // Lines of earlier versions do not say.
     Row<CommandEnd, &CommandEnd::output_left_open>("output_left_open").MayLack(),
+    Row<CommandEnd, &CommandEnd::disk_failed>("disk_failed").MayLack(),
 };
 
 // kInvalidArgument: an impossible end, such as more bytes dropped than written.

@@ -18,7 +18,8 @@ CREATE TABLE commands (
   stderr_bytes INTEGER NOT NULL CHECK (stderr_bytes >= stderr_dropped),
   stdout_dropped INTEGER NOT NULL CHECK (stdout_dropped >= 0),
   stderr_dropped INTEGER NOT NULL CHECK (stderr_dropped >= 0), output_left_open INTEGER NOT NULL DEFAULT 0
-  CHECK (output_left_open IN (0, 1)), user TEXT NOT NULL DEFAULT '',
+  CHECK (output_left_open IN (0, 1)), user TEXT NOT NULL DEFAULT '', disk_failed INTEGER NOT NULL DEFAULT 0
+  CHECK (disk_failed IN (0, 1)),
   PRIMARY KEY (task_id, sequence),
   CHECK ((state = 'ended') = (outcome IS NOT NULL) AND (outcome IS NULL) = (ended_at IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -49,4 +50,4 @@ CREATE TABLE "instances" (
   CHECK (execution_mode <> 'host_compat' OR allow_host_compat = 1)
 ) STRICT;
 CREATE INDEX commands_running ON commands (task_id, sequence) WHERE state = 'running';
-PRAGMA user_version = 11;
+PRAGMA user_version = 12;
