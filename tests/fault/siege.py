@@ -17,7 +17,8 @@ SUPERVISOR = "pyro-supervisor"
 MACHINE = harness.MACHINE
 
 # $0 numbers the command, $1 is its exit code, $2 how much more it says. Most are quick.
-SCRIPT = ("echo out-$0; echo err-$0 >&2; echo $0 > f$0; "
+GUEST_IS_FULL = 98
+SCRIPT = (f"echo out-$0; echo err-$0 >&2; {{ echo $0 > f$0; }} 2>/dev/null || exit {GUEST_IS_FULL}; "
           "[ $2 = 0 ] || { head -c $2 /dev/zero | tr '\\0' x; sleep 0.2; }; echo end; exit $1")
 
 
@@ -27,7 +28,11 @@ def size(number):
 
 def wanted(number):
     """What it says, what it complains, its exit code."""
-    return f"out-{number}\n{'x' * size(number)}end\n", f"err-{number}\n", number % 100
+    return f"out-{number}\n{'x' * size(number)}end\n", f"err-{number}\n", number % 90
+
+
+def words(number):
+    return ["sh", "-c", SCRIPT, str(number), str(number % 90), str(size(number))]
 
 
 def supervisors(task_id=None):
@@ -87,13 +92,15 @@ class Ledger:
         self.finished = set()
         self.lost = []
 
-    def start(self, env=None):
-        """Number and process of the next command."""
+    def next(self):
         with self.lock:
             self.number += 1
-            number = self.number
-        return number, self.task.start("sh", "-c", SCRIPT, str(number), str(number % 100),
-                                       str(size(number)), env=env)
+            return self.number
+
+    def start(self, env=None):
+        """Number and process of the next command."""
+        number = self.next()
+        return number, self.task.start(*words(number), env=env)
 
     def finish(self, number, process):
         """Whether it was seen to finish; if not, pyro was killed or has said why."""
@@ -111,10 +118,10 @@ class Ledger:
     def exec(self, env=None):
         return self.finish(*self.start(env))
 
-    def check(self):
-        """Compares with the journal, whether the guest runs or not. The entries."""
+    def compare(self):
+        """With the journal, whether the guest runs or not. Its entries of these commands, by their numbers."""
         entries = self.task.entries()
-        assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
+        assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1)), "numbers have gaps"
         by_number = {}
         for entry in entries:
             if entry["command"][:3] == ["sh", "-c", SCRIPT]:
@@ -123,20 +130,29 @@ class Ledger:
                 by_number[number] = entry
         for number in sorted(self.finished):
             entry = by_number.get(number)
-            seen = entry and (entry["outcome"], entry["exit_code"], entry["stdout"], entry["stderr"])
             out, err, code = wanted(number)
-            if seen != ("exited", code, out, err):
+            if not entry or (entry["outcome"], entry["exit_code"]) != ("exited", code) or not self.is_kept(entry, out, err):
                 self.lost.append((number, entry and {**entry, "stdout": entry["stdout"][-80:]}))
-        assert self.lost == [], self.lost
-        return entries
+        return by_number
 
-    def check_files(self):
-        """Compares with the workspace; starts the guest if it is off."""
+    def is_kept(self, entry, out, err):
+        return (entry["stdout"], entry["stderr"]) == (out, err)
+
+    def check(self):
+        """The entries."""
+        by_number = self.compare()
+        assert self.lost == [], self.lost
+        return list(by_number.values())
+
+    def compare_files(self):
+        """With the workspace; starts the guest if it is off."""
         done = self.task.exec("sh", "-c", "for f in f*; do read -r number < $f; echo $f-$number; done")
         assert done.code == 0, done
         files = set(done.text.split())
-        self.lost += [(number, "its file") for number in sorted(self.finished)
-                      if f"f{number}-{number}" not in files]
+        self.lost += [(number, "its file") for number in sorted(self.finished) if f"f{number}-{number}" not in files]
+
+    def check_files(self):
+        self.compare_files()
         assert self.lost == [], self.lost
 
     def totals(self):

@@ -15,27 +15,11 @@ import time
 
 import client
 import harness
+import siege
 
-# $0 numbers the command, $1 is its exit code, $2 how much more it says.
-SCRIPT = ("echo out-$0; echo err-$0 >&2; { echo $0 > f$0; } 2>/dev/null || exit 98; "
-          "[ $2 = 0 ] || { head -c $2 /dev/zero | tr '\\0' x; sleep 0.2; }; echo end; exit $1")
-GUEST_IS_FULL = 98
 MARKER = "[pyro: the task's output could not be written"
 LIMIT_SECONDS = 60
 PYTHON_CLIENT = pathlib.Path(__file__).with_name("soak_python.py")
-
-
-def size(number):
-    return number * 7919 % 100_000 if number % 16 == 0 else 0
-
-
-def wanted(number):
-    """What it says, what it complains, its exit code."""
-    return f"out-{number}\n{'x' * size(number)}end\n", f"err-{number}\n", number % 90
-
-
-def words(number):
-    return ["sh", "-c", SCRIPT, str(number), str(number % 90), str(size(number))]
 
 
 @dataclasses.dataclass
@@ -78,9 +62,9 @@ class CommandLine:
         self.pyro = pyro
 
     def exec(self, task_id, number):
-        process = self.pyro.start("task", "exec", "-q", "--timeout-seconds", str(LIMIT_SECONDS), task_id, "--", *words(number))
+        process = self.pyro.start("task", "exec", "-q", "--timeout-seconds", str(LIMIT_SECONDS), task_id, "--", *siege.words(number))
         done = harness.finish(process)
-        own = wanted(number)[1]
+        own = siege.wanted(number)[1]
         why = done.talk.replace(own, "", 1)
         return Told(done.code, done.out.decode(errors="replace"), own if own in done.talk else "", why)
 
@@ -104,7 +88,7 @@ class PythonPackage:
     def exec(self, task_id, number):
         if self.process is None or self.process.poll() is not None:
             self.begin()
-        ask = {"task_id": task_id, "command": words(number), "timeout_seconds": LIMIT_SECONDS}
+        ask = {"task_id": task_id, "command": siege.words(number), "timeout_seconds": LIMIT_SECONDS}
         try:
             print(json.dumps(ask), file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
@@ -132,7 +116,7 @@ class McpSession:
             if self.server is None or self.server.process.poll() is not None:
                 self.server = client.Server(self.pyro)
             reply = self.server.reply(self.server.call_later("task_exec", {
-                "task_id": task_id, "command": words(number), "timeout_seconds": LIMIT_SECONDS}))
+                "task_id": task_id, "command": siege.words(number), "timeout_seconds": LIMIT_SECONDS}))
         except (OSError, AssertionError):
             return Told(self.server.process.wait(timeout=harness.HANG_SECONDS) if self.server else -signal.SIGKILL)
         result = reply.result
@@ -142,7 +126,7 @@ class McpSession:
         if value.get("state") == "running":  # It took longer than a call may, and goes on.
             return Told(124, why="still running")
         cut = value.get("stdout_truncated")
-        return Told(value["exit_code"], wanted(number)[0] if cut else value["stdout"], value["stderr"],
+        return Told(value["exit_code"], siege.wanted(number)[0] if cut else value["stdout"], value["stderr"],
                     (value.get("explanation") or {}).get("message", ""))
 
     def close(self):
@@ -150,34 +134,25 @@ class McpSession:
             self.server.close()
 
 
-class Book:
-    """The commands of one task, and which of them a client saw to finish. Thread-safe."""
+class Book(siege.Ledger):
+    """The commands of one task that clients of any kind had run. Thread-safe."""
 
     def __init__(self, task):
-        self.task = task
-        self.lock = threading.Lock()
-        self.number = 0
-        self.finished = set()
-        self.lost = []
+        super().__init__(task)
         self.wrong = []
         self.failed = False
         self.cut = {}  # Numbers of those whose output was cut without a word, and what was told.
         self.ends = collections.Counter()
         self.reasons = collections.Counter()
 
-    def next(self):
-        with self.lock:
-            self.number += 1
-            return self.number
-
     def note(self, number, told, kind):
         """How it ended, in a word."""
-        out, err, code = wanted(number)
+        out, err, code = siege.wanted(number)
         end = self._judge(told, out, err, code)
         with self.lock:
             self.ends[end] += 1
             if end in ("told", "refused"):
-                self.reasons[f"{end}: {first_words(told.why)}"] += 1
+                self.reasons[f"{end}: {first_words(told)}"] += 1
             if end == "finished":
                 self.finished.add(number)
             elif end == "cut":
@@ -195,43 +170,25 @@ class Book:
             return "client killed"
         if MARKER in told.out + told.err:
             return "told"
-        for end, codes in (("guest full", (GUEST_IS_FULL,)), ("timed out", (124,)), ("killed in guest", (137,))):
+        for end, codes in (("guest full", (siege.GUEST_IS_FULL,)), ("timed out", (124,)), ("killed in guest", (137,))):
             if told.code in codes:
                 return end
-        if told.code == code and out.startswith(told.out) and err.startswith(told.err) and not told.why.strip():
+        if told.code == code and out.startswith(told.out) and err.startswith(told.err) and not why_not_kept(told):
             return "cut"  # A full disk of the host may have had no room for the marker: see check().
         # A disk that is full, or read-only since, changes output and code of a script; pyro says so.
-        return "refused" if told.why.strip() else "wrong"
+        return "refused" if why_not_kept(told) else "wrong"
 
-    def check(self):
-        """Compares with the journal, whether the guest runs or not."""
-        entries = self.task.entries()
-        assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1)), "numbers have gaps"
-        by_number = {}
-        for entry in entries:
-            if entry["command"][:3] == ["sh", "-c", SCRIPT]:
-                assert int(entry["command"][3]) not in by_number, f"command {entry['command'][3]} has two entries"
-                by_number[int(entry["command"][3])] = entry
-        for number in sorted(self.finished):
-            entry = by_number.get(number)
-            out, err, code = wanted(number)
-            seen = entry and (entry["outcome"], entry["exit_code"])
-            whole = entry and ((entry["stdout"], entry["stderr"]) == (out, err) or
-                               entry["stdout_dropped"] or entry["stderr_dropped"] or entry["stdout_truncated"])
-            if seen != ("exited", code) or not whole:
-                self.lost.append((number, entry and {**entry, "stdout": entry["stdout"][-80:]}))
+    def is_kept(self, entry, out, err):
+        """As the caller was told: a full disk of the host drops output."""
+        return super().is_kept(entry, out, err) or entry["stdout_dropped"] or entry["stderr_dropped"] or entry["stdout_truncated"]
 
+    def compare(self):
+        by_number = super().compare()
         for number, told in self.cut.items():
             entry = by_number.get(number)
             if not entry or not entry["stdout_dropped"] + entry["stderr_dropped"]:
                 self.wrong.append(("cut, and the journal does not say so", number, told, entry))
-
-    def check_files(self):
-        """Compares with the workspace; starts the guest if it is off."""
-        done = self.task.exec("sh", "-c", "rm -f big; for f in f*; do read -r number < $f; echo $f-$number; done")
-        assert done.code == 0, done
-        files = set(done.text.split())
-        self.lost += [(number, "its file") for number in sorted(self.finished) if f"f{number}-{number}" not in files]
+        return by_number
 
 
 def why_not_kept(told):
@@ -239,9 +196,9 @@ def why_not_kept(told):
     return [line for line in told.why.splitlines() if line.strip() and "starting it again" not in line]
 
 
-def first_words(why):
+def first_words(told):
     """Without what differs from case to case."""
-    line = next((line for line in why.splitlines() if line.strip()), "")
+    line = next(iter(why_not_kept(told)), "")
     return re.sub(r"(task_|vm_)?[a-z2-7]{26}|\d+", "N", line)[:120]
 
 

@@ -21,7 +21,8 @@ struct FileCall {
 // Of `io`, stdin is the operation's, and so are the cancellation and the progress of the guest's
 // start. `content` takes what the guest sends; nullptr: nothing may come. An operation that failed
 // in the guest is an error with a path. kGuestUnavailable: the guest died, or killed the operation.
-// kNoSpace: it could not write to its disk. kProtocol: its answer is malformed, or the supervisor is of an earlier version.
+// kNoSpace: it could not write to its disk. kProtocol: its answer is malformed, or the supervisor
+// is of an earlier version.
 Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call,
                                       OutputSink* content, const CallIo& io);
 

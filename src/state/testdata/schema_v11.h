@@ -1,6 +1,6 @@
-// registry.db as the schema's version 11 made it: the fixture of version 10 after its migration, with
-// one more task that has each of its columns, and a command. A fixture of a released version: never
-// edited.
+// registry.db as the schema's version 11 made it: the fixture of version 10 after its migration,
+// with one more task that has each of its columns, and a command. A fixture of a released version:
+// never edited.
 
 #pragma once
 
