@@ -132,6 +132,8 @@ class Chaos(threading.Thread):
         done = task.exec(*FILL_GUEST[:3], str(round(min(self.seconds(1), 20))), flags=("-q", "--no-journal", "--timeout-seconds", "60"))
         if done.code == 0:
             self.world.figures.count("full disks of guests")
+        else:  # A kill has left the file.
+            task.exec("rm", "-f", "big", flags=("-q", "--no-journal", "--timeout-seconds", "60"))
 
     def fill_state(self):
         if self.world.disk is None:

@@ -38,8 +38,16 @@ struct LogsFlags {
   bool raw = false;
 };
 
+// What neither the exit code nor the way of its end tells.
+Explanation Unsaid(const TaskCommand& command) {
+  return command.outcome == Outcome::kExited ? command.explanation : Explanation{};
+}
+
 // The exit code of a call that waited for the command's end.
 int Conclude(const TaskCommand& command, const Context& context) {
+  if (const Explanation why = Unsaid(command); !context.json && !why.message.empty()) {
+    Talk(fmt::format("pyro: {}\nhint: {}\n", why.message, why.hint));
+  }
   if (command.outcome != Outcome::kInterrupted) return command.exit_code;
   if (!context.json) {
     Talk(
@@ -168,6 +176,9 @@ void PrintEntry(const TaskLogEntry& entry, Escapes escapes) {
   const std::string heading =
       fmt::format("=== {} {} $ {} ({})", entry.sequence, entry.started_at, OneLine(entry), took);
   Print(Paint(STDOUT_FILENO, Colour::kBold, heading) + "\n");
+  if (const Explanation why = Unsaid(entry); !why.message.empty()) {
+    Print(fmt::format("note: {}\n", why.message));
+  }
   PrintBody("stdout", entry.stdout_text, escapes);
   PrintBody("stderr", entry.stderr_text, escapes);
   Print(DeniedLines(entry.denied));
