@@ -71,7 +71,8 @@ class Engine {
   };
 
   // PYRO_STATE_DIR and PYRO_CACHE_DIR, else ~/.local/state/pyro-mcp and ~/.cache/pyro-mcp. The
-  // file `config` in PYRO_CONFIG_DIR, else in ~/.config/pyro-mcp.
+  // file `config` in PYRO_CONFIG_DIR, else in ~/.config/pyro-mcp. kPermissionDenied: one of the
+  // directories belongs to another user, or others may write there.
   static Result<Directories> DefaultDirectories();
 
   // For the program that uses this library, once, before the first Engine and its own threads.

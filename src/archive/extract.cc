@@ -24,6 +24,7 @@
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/resolve_path.h"
 
 namespace pyro::archive {
 namespace {
@@ -55,13 +56,6 @@ struct Destination {
   bool is_directory = false;  // An empty one, or one to be filled. Otherwise it does not exist.
 };
 
-Result<fs::path> Canonical(const fs::path& path) {
-  std::error_code error;
-  fs::path result = fs::canonical(path, error);
-  if (error) return sys::ErrnoError(error.value(), "find", path.native());
-  return result;
-}
-
 // A name with a slash at its end is one of a directory.
 bool NamesDirectory(const fs::path& dest) { return !dest.has_filename(); }
 
@@ -88,7 +82,7 @@ Result<Destination> Resolve(ExportTarget target) {
     RemoveAbandonedStages(dest);
     PYRO_ASSIGN_OR_RETURN(const auto names, List(dest));
     if (!names.empty() && !target.fill) return Exists(target);
-    PYRO_ASSIGN_OR_RETURN(fs::path path, Canonical(dest));
+    PYRO_ASSIGN_OR_RETURN(fs::path path, sys::ResolvePath(dest));
     return Destination{std::move(path), true};
   }
   PYRO_RETURN_IF_ERROR(CheckReplaced(target));
@@ -98,7 +92,7 @@ Result<Destination> Resolve(ExportTarget target) {
                      fmt::format("there is no directory '{}'", Printable(parent.native())),
                      "make it first");
   }
-  PYRO_ASSIGN_OR_RETURN(fs::path path, Canonical(parent));
+  PYRO_ASSIGN_OR_RETURN(fs::path path, sys::ResolvePath(parent));
   RemoveAbandonedStages(path);
   return Destination{path / dest.filename(), false};
 }
@@ -145,7 +139,7 @@ Result<ExportTarget> ChooseTarget(fs::path dest, Exported what, const std::strin
                      "make it first");
   } else if (replace && there && fs::is_symlink(fs::symlink_status(dest))) {
     // As cp(1) does, what the link leads to is replaced, and not the link.
-    PYRO_ASSIGN_OR_RETURN(dest, Canonical(dest));
+    PYRO_ASSIGN_OR_RETURN(dest, sys::ResolvePath(dest));
   }
   target.path = std::move(dest);
   target.kind = what == Exported::kFile ? ExportKind::kFile : ExportKind::kDirectory;

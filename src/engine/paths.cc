@@ -4,9 +4,13 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/try.h"
+#include "sys/files.h"
 #include "sys/host.h"
 
 namespace pyro {
@@ -23,6 +27,17 @@ Result<fs::path> DirectoryFor(const char* variable, const char* below_home) {
   }
   PYRO_ASSIGN_OR_RETURN(const fs::path home, sys::HomeDirectory());
   return home / below_home;
+}
+
+// What another user could put there would become this user's guests, or their disks.
+Result<fs::path> OwnDirectoryFor(const char* variable, const char* below_home) {
+  PYRO_ASSIGN_OR_RETURN(fs::path directory, DirectoryFor(variable, below_home));
+  if (Status own = sys::CheckOwnDirectory(directory); !own) {
+    Error error = std::move(own).error();
+    error.hint += fmt::format("; {} names it", variable);
+    return error;
+  }
+  return directory;
 }
 
 // Of the program or module that this code is part of: a Python package brings its own helpers, and
@@ -59,9 +74,9 @@ Result<fs::path> OwnFile(const char* name, int mode) {
 
 Result<Engine::Directories> Engine::DefaultDirectories() {
   PYRO_ASSIGN_OR_RETURN(const fs::path state,
-                        DirectoryFor("PYRO_STATE_DIR", ".local/state/pyro-mcp"));
-  PYRO_ASSIGN_OR_RETURN(const fs::path cache, DirectoryFor("PYRO_CACHE_DIR", ".cache/pyro-mcp"));
-  auto configuration = DirectoryFor("PYRO_CONFIG_DIR", ".config/pyro-mcp");
+                        OwnDirectoryFor("PYRO_STATE_DIR", ".local/state/pyro-mcp"));
+  PYRO_ASSIGN_OR_RETURN(const fs::path cache, OwnDirectoryFor("PYRO_CACHE_DIR", ".cache/pyro-mcp"));
+  auto configuration = OwnDirectoryFor("PYRO_CONFIG_DIR", ".config/pyro-mcp");
   // Without a home directory there are no settings, which is no error.
   const bool none = !configuration && configuration.error().code == ErrorCode::kNotFound;
   if (!configuration && !none) return std::move(configuration).error();

@@ -118,6 +118,7 @@ bool LooksLikeId(std::string_view name) {
 
 Result<Registry> Registry::Open(const std::filesystem::path& state_dir, const Clock& clock) {
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(state_dir));
+  PYRO_RETURN_IF_ERROR(sys::CheckOwnDirectory(state_dir));  // Another may have been quicker.
   DiskReserve reserve(state_dir);
   auto database = OpenDatabase(state_dir);
   if (!database && database.error().code == ErrorCode::kNoSpace && reserve.Release()) {

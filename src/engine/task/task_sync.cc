@@ -40,6 +40,7 @@
 #include "sys/failpoint.h"
 #include "sys/file_digest.h"
 #include "sys/files.h"
+#include "sys/resolve_path.h"
 #include "sys/tree_steps.h"
 
 namespace pyro::engine {
@@ -177,8 +178,12 @@ class TaskSync {
  private:
   Status OpenHost() {
     std::error_code error;
-    host_ = fs::canonical(request_.host_path, error);
-    if (error || !fs::is_directory(host_, error)) {
+    auto resolved = sys::ResolvePath(request_.host_path);
+    if (!resolved && resolved.error().code == ErrorCode::kPermissionDenied) {
+      return std::move(resolved).error();
+    }
+    if (resolved) host_ = std::move(*resolved);
+    if (!resolved || !fs::is_directory(host_, error)) {
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("there is no directory '{}'", Printable(request_.host_path)),
                        "make it first");

@@ -70,11 +70,12 @@ Status ParseAddress(const std::string& text, McpHttpOptions& options) {
 
 // A secret that others can read is not secret.
 Result<std::string> ReadToken(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  // A pipe without a writer would be waited for.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   struct stat info {};
   std::string token(kMaxTokenBytes + 1, '\0');
   ssize_t size = -1;
-  const bool opened = fd >= 0 && ::fstat(fd, &info) == 0;
+  const bool opened = fd >= 0 && ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
   if (opened) size = ::read(fd, token.data(), token.size());
   if (fd >= 0) ::close(fd);
   if (size < 0) {
@@ -82,11 +83,11 @@ Result<std::string> ReadToken(const std::string& path) {
                      fmt::format("the token file '{}' cannot be read", Printable(path, 200)),
                      "make it with: (umask 077; head -c 32 /dev/urandom | base64 > FILE)");
   }
-  if ((info.st_mode & 077) != 0) {
+  if ((info.st_mode & 077) != 0 || (info.st_uid != ::geteuid() && info.st_uid != 0)) {
     return MakeError(
         ErrorCode::kPermissionDenied,
         fmt::format("others may read or write the token file '{}'", Printable(path, 200)),
-        "chmod 600 it, and make a new token");
+        "make a new token in a file of your own, with mode 0600");
   }
   token.resize(static_cast<std::size_t>(size));
   token = std::string(TrimSpace(token));
