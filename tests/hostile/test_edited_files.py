@@ -101,6 +101,7 @@ class Original:
             assert done.code == code, str(done)
 
         expect("task", "rename", task.id, "edited")
+        expect("task", "update", task.id, "--env", "OF_THE_TASK=value")
         expect("task", "exec", "-q", task.id, "--", "sh", "-c", "echo said; echo err >&2; sleep 0.01", code=0)
         expect("task", "exec", "-q", "--timeout-seconds", "20", task.id, "--", "sleep", "100", code=124)
         expect("task", "snapshot", "create", task.id, "one")
@@ -112,6 +113,9 @@ class Original:
             expect("task", "exec", "-q", one.id, "--", "true")
             one.stop()
         lab.base.delete()
+        pool = self.state / "spares/0123456789abcdef"
+        pool.mkdir(parents=True, mode=0o700)
+        shutil.copy(harness.ROOT / "fuzz/corpus/spare_pool_fuzz/pool", pool / "pool.json")
 
     def copy(self, number):
         """pyro on copies of its directories."""
@@ -149,6 +153,21 @@ def original(cache_dir):
         lab.close()
 
 
+def complaints(done):
+    if done.hung:
+        yield "hangs"
+    elif done.code not in (0, 1, 2, 125):
+        yield "ends so"
+    elif done.code != 0:
+        last = [line for line in done.err.decode(errors="replace").splitlines() if line.startswith(("pyro: ", "hint: "))]
+        if not last or not last[-1].startswith("hint: "):
+            yield "without a hint"
+    if not hostile_lab.is_harmless(done.err):
+        yield "speaks to the terminal"
+    if done.kib > 40_000 + MORE_KIB:
+        yield f"took {done.kib} KiB"
+
+
 def play(original, number, path, kind):
     place, pyro = original.copy(number)
     wrong = []
@@ -157,23 +176,10 @@ def play(original, number, path, kind):
         elsewhere = place / "elsewhere"
         elsewhere.write_text("none of pyro's\n" * 100)
         damage(place / path, kind, elsewhere)
-        calls = {}
 
         def call(*words):
             done = original.lab.call(*words, seconds=30, start=pyro.start)
-            calls[words] = done
-            if done.hung:
-                wrong.append(f"{path} {kind}: hangs: {done}")
-            elif done.code not in (0, 1, 2, 125):
-                wrong.append(f"{path} {kind}: ends so: {done}")
-            elif done.code != 0:
-                last = [line for line in done.err.decode(errors="replace").splitlines() if line.startswith(("pyro: ", "hint: "))]
-                if not last or not last[-1].startswith("hint: "):
-                    wrong.append(f"{path} {kind}: without a hint: {done}")
-            if not hostile_lab.is_harmless(done.err):
-                wrong.append(f"{path} {kind}: speaks to the terminal: {done}")
-            if done.kib > 40_000 + MORE_KIB:
-                wrong.append(f"{path} {kind}: took {done.kib} KiB: {done}")
+            wrong.extend(f"{path} {kind}: {said}: {done}" for said in complaints(done))
             return done
 
         call("task", "list")
@@ -186,6 +192,8 @@ def play(original, number, path, kind):
         if path.parts[0] == "state":
             call("task", "logs", task, "--json")
             call("task", "snapshot", "list", task)
+            call("warm")
+            call("limits")
             call("task", "sync", task, f"{original.lab.scratch / 'tree'}:synced", "--dry-run")
         own = task in path.parts
         other = call("task", "exec", "-q", neighbour, "--", "cat", "f")
@@ -210,7 +218,7 @@ def supervisors_below(place):
     found = []
     for pid in hostile_lab.children():
         try:
-            if str(place) in " ".join(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")):
+            if f"{place}/" in " ".join(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")):
                 found.append(pid)
         except OSError:
             continue
@@ -227,4 +235,49 @@ def test_each_file_that_was_edited_is_an_error_or_is_made_again(original, capsys
     wrong = [one for of in found for one in of]
     with capsys.disabled():
         print(f"\n{len(cases)} edited files ({len(original.files())} files) in {time.monotonic() - began:.0f} s")
+    assert not wrong, f"{len(wrong)} complaints\n" + "\n".join(wrong)
+
+
+def named_files(place, task):
+    """Files that a caller names or writes by hand: their content, and calls that read them. Each damaged one must be an error or do no harm."""
+    token = ("mcp", "serve", "--spares", "0", "--http", "127.0.0.1:0", "--token-file")
+    return {
+        "config": ("machine = tcg\nlimit.tasks = 100\n", [("config", "list"), ("config", "get", "machine"), ("limits",), ("task", "exec", "-q", task, "--", "true"),
+                                                          ("config", "set", "machine", "tcg"), ("config", "unset", "machine")]),
+        "policy": ("allow a.example\ndeny b.example:443\n", [("policy", "check", "--policy", place / "policy", "a.example")]),
+        "variables": ("NAME=value\nOTHER=value\n", [("task", "exec", "-q", "--env-file", place / "variables", task, "--", "true")]),
+        "secret": ("a-secret-of-the-user\n", [("mcp", "serve", "--spares", "0", "--secret", f"S=file:{place / 'secret'}", "--for", "a.example")]),
+        "token": ("0123456789abcdefghij\n", [(*token, place / "token")]),
+        "tree.tar": ("no archive\n", [("task", "create", "-q", "--label", "of=this", "--source-path", place / "tree.tar", harness.BASE)]),
+    }
+
+
+def test_each_file_that_a_caller_names_and_that_was_edited_is_an_error_or_does_no_harm(original):
+    place = original.lab.scratch / "named"
+    place.mkdir()
+    elsewhere = place / "elsewhere"
+    wrong = []
+    task = original.lab.create().id
+
+    def start(*words, env=None, **options):
+        return original.lab.pyro.start(*words, env={**(env or {}), "PYRO_CONFIG_DIR": str(place)}, **options)
+
+    for name, (content, calls) in named_files(place, task).items():
+        for kind in KINDS:
+            # A good token; and a pipe of a shell's own, <(command), whose writer is waited for.
+            if (name, kind) in (("token", "huge numbers"), ("variables", "pipe")):
+                continue
+            path = place / name
+            path.write_text(content)
+            elsewhere.write_text("none of pyro's\n")
+            damage(path, kind, elsewhere)
+            if kind in CONTENTS:
+                path.chmod(0o600)
+            for words in calls:
+                done = original.lab.call(*words, seconds=30, start=start)
+                wrong.extend(f"{name} {kind}: {said}: {done}" for said in complaints(done) if said != "without a hint" or b"pyro: " not in done.err)
+            assert elsewhere.read_text() == "none of pyro's\n" or name == "config", (name, kind)
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    for one in original.lab.call("task", "list", "-q").out.decode().split():
+        assert original.lab.call("task", "delete", one).code == 0
     assert not wrong, f"{len(wrong)} complaints\n" + "\n".join(wrong)
