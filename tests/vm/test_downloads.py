@@ -21,7 +21,7 @@ import pytest
 from namespaces import NEIGHBOUR, OUTSIDE, checked, make_authority, prepare_npm, prepare_pip
 
 SERVERS = pathlib.Path(__file__).with_name("download_servers.py")
-# How slow the registries are: above what a program itself takes in a guest. On an emulated CPU that is more.
+# How long the registries take for a file: well above what a program itself takes in a guest. On an emulated CPU that is more.
 SLOW_SECONDS = {"apt": 60, "pip": 60, "npm": 150}
 
 
@@ -220,7 +220,8 @@ INSTALLS = {
 @pytest.mark.parametrize("tool", INSTALLS)
 def test_the_second_task_does_not_download_what_the_first_did(world, inside, tool):
     prepare, script, expected, suffix = INSTALLS[tool]
-    world.take_seconds(15 if harness.USERMODE else SLOW_SECONDS[tool])
+    of_registry = 15 if harness.USERMODE else SLOW_SECONDS[tool]
+    world.take_seconds(of_registry)
     seconds = []
     for _ in range(2):
         with CachedTask(inside) as task:
@@ -231,8 +232,9 @@ def test_the_second_task_does_not_download_what_the_first_did(world, inside, too
     fetched = [path for _, _, path, _ in world.requests() if path.endswith(suffix)]
     assert len(fetched) == 1, world.requests()
     assert {agent for *_, agent in world.requests()} == {"pyro"}
-    print(f"{tool}: {seconds[0]:.1f} s, then {seconds[1]:.1f} s")
-    assert seconds[1] <= 0.3 * seconds[0], seconds
+    print(f"{tool}: {seconds[0]:.1f} s, then {seconds[1]:.1f} s: {seconds[1] / seconds[0]:.2f}")
+    # What the guest itself takes has no bound on a busy host; a download that waits for the registry does.
+    assert seconds[1] < of_registry <= seconds[0], seconds
 
 
 @pytest.mark.cost(8)
