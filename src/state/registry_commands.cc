@@ -29,6 +29,11 @@ Result<CommandRecord> Registry::BeginCommand(const InstanceId& id, const Command
   CommandRecord command(id, 0, CommandBegin{spec, mode, {}});
   PYRO_RETURN_IF_ERROR(Change(id, [&](InstanceRecord& task) -> Status {
     command.started_at = clock_->Now();
+    // A supervisor takes commands for started tasks: this one has been stopped since it was asked.
+    if (task.state == InstanceState::kStopped) {
+      return MakeError(ErrorCode::kWrongState, "the task is being stopped, so no command begins",
+                       "run the command again: it starts the task");
+    }
     PYRO_RETURN_IF_ERROR(Advance(task, InstanceEvent::kExec, {}, command.started_at));
     command.sequence = task.next_sequence++;
     ++task.command_count;

@@ -148,6 +148,11 @@ TEST_F(RegistryTasksTest, OnlyAStartedTaskTakesCommands) {
   EXPECT_EQ(registry_.BeginCommand(id, TestCommand("x")).error().code, ErrorCode::kWrongState);
   EXPECT_EQ(registry_.BeginCommand(TestTaskId(2), TestCommand("x")).error().code,
             ErrorCode::kNotFound);
+  ASSERT_TRUE(registry_.Apply(id, InstanceEvent::kStart).ok());
+  ASSERT_TRUE(registry_.Apply(id, InstanceEvent::kStop).ok());
+  const Error stopped = registry_.BeginCommand(id, TestCommand("x")).error();
+  EXPECT_EQ(stopped.code, ErrorCode::kWrongState);
+  EXPECT_EQ(stopped.hint, "run the command again: it starts the task");
   CommandSpec wrong = TestCommand("x");
   wrong.timeout_ms = -1;
   EXPECT_EQ(registry_.BeginCommand(id, wrong).error().code, ErrorCode::kInvalidArgument);
