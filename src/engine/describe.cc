@@ -16,7 +16,7 @@
 #include "state/instance/instance_directory.h"
 #include "state/instance/task_variables.h"
 #include "state/journal/journal.h"
-#include "sys/files.h"
+#include "sys/disk_walk.h"
 
 namespace pyro::engine {
 namespace {

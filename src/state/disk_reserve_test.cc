@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "sys/files.h"
+#include "sys/disk_walk.h"
 #include "sys/test_directory.h"
 
 namespace pyro::state {

@@ -36,4 +36,6 @@ std::uint64_t DiskWalk::Add(const fs::path& tree) {
   return total;
 }
 
+std::uint64_t DiskUsage(const fs::path& tree) { return DiskWalk().Add(tree); }
+
 }  // namespace pyro::sys

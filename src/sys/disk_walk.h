@@ -25,4 +25,7 @@ class DiskWalk {
   std::set<std::pair<dev_t, ino_t>> linked_;  // Files with several names.
 };
 
+// The same, of one tree alone.
+std::uint64_t DiskUsage(const std::filesystem::path& tree);
+
 }  // namespace pyro::sys

@@ -157,20 +157,6 @@ Status RemoveTree(const fs::path& path) {
   return OkStatus();
 }
 
-std::uint64_t DiskUsage(const fs::path& path) {
-  std::error_code error;
-  std::uint64_t total = 0;
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) == 0) total += static_cast<std::uint64_t>(info.st_blocks) * 512;
-  for (fs::recursive_directory_iterator it(path, error), end; !error && it != end;
-       it.increment(error)) {
-    if (::lstat(it->path().c_str(), &info) == 0) {
-      total += static_cast<std::uint64_t>(info.st_blocks) * 512;
-    }
-  }
-  return total;
-}
-
 Result<std::uint64_t> FreeSpace(const fs::path& path) {
   struct statvfs info {};
   if (::statvfs(path.c_str(), &info) != 0) return ErrnoError(errno, "statvfs", path.native());

@@ -49,9 +49,6 @@ Status CheckOwnDirectory(const std::filesystem::path& path);
 // Removes a tree without following links. A missing tree is no error.
 Status RemoveTree(const std::filesystem::path& path);
 
-// Bytes really taken on disk by the tree.
-std::uint64_t DiskUsage(const std::filesystem::path& path);
-
 // Bytes that this user may still write in the file system of `path`.
 Result<std::uint64_t> FreeSpace(const std::filesystem::path& path);
 

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/try.h"
+#include "sys/disk_walk.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/sparse_copy.h"

@@ -13,6 +13,7 @@
 #include "state/instance/instance_directory.h"
 #include "state/journal/command_log.h"
 #include "state/snapshot/snapshots.h"
+#include "sys/disk_walk.h"
 #include "sys/extents.h"
 #include "sys/files.h"
 

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/testing/engine_fixture.h"
+#include "sys/disk_walk.h"
 #include "sys/files.h"
 
 namespace pyro::engine {

@@ -18,6 +18,7 @@
 #include "image/oci/source.h"
 #include "image/store/digest.h"
 #include "image/store/install_paths.h"
+#include "sys/disk_walk.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
 #include "sys/wait_for.h"

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "image/testing/fake_tools.h"
-#include "sys/files.h"
+#include "sys/disk_walk.h"
 #include "sys/test_directory.h"
 
 namespace pyro::image {
