@@ -148,7 +148,7 @@ dist-check: dist deps-run deps-dist
 # Of what has threads: supervisor, agent, engine, MCP server, proxy, network relay and the Python module.
 tsan: deps-check
 	cmake --preset tsan
-	cmake --build --preset tsan -j $(JOBS) --target guestless
+	cmake --build --preset tsan -j $(JOBS) --target guestless _pyro
 	tools/tsan.sh build/tsan
 
 # SOAK holds further options of tests/soak/soak.py.
