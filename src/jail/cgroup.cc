@@ -61,6 +61,10 @@ bool SetBounds(const fs::path& group, const Bounds& bounds) {
         group / "cpu.max",
         fmt::format("{} {}", kPeriodMicroseconds * bounds.cpu_percent / 100, kPeriodMicroseconds));
   }
+  // Of no effect without the controller of processors, which few users have been given.
+  if (bounds.niceness != 0) {
+    (void)WriteValue(group / "cpu.weight.nice", fmt::format("{}", bounds.niceness));
+  }
   return true;
 }
 

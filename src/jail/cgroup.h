@@ -17,6 +17,7 @@ struct Bounds {
   std::uint64_t memory_bytes = 0;
   int processes = 0;    // Threads count.
   int cpu_percent = 0;  // 100: one processor.
+  int niceness = 0;     // As in sys::SpawnOptions; of the group, too, if its kernel can set it.
 };
 
 // The nearest directory above the group in `own_groups` (the text of /proc/self/cgroup) in which

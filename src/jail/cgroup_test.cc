@@ -66,12 +66,15 @@ TEST(CgroupTest, TheKernelEndsAProcessAtTheBoundAndSaysSo) {
   if (parent.empty()) GTEST_SKIP() << "no control group of version 2 is given to this user";
   fs::path path;
   {
-    auto group =
-        Cgroup::Make(parent, {.memory_bytes = 64 << 20, .processes = 20, .cpu_percent = 50});
+    auto group = Cgroup::Make(
+        parent, {.memory_bytes = 64 << 20, .processes = 20, .cpu_percent = 50, .niceness = 5});
     ASSERT_TRUE(group);
     path = group->path();
     EXPECT_EQ(*sys::ReadFile(path / "memory.max", 64), "67108864\n");
     EXPECT_EQ(*sys::ReadFile(path / "pids.max", 64), "20\n");
+    if (const auto niceness = sys::ReadFile(path / "cpu.weight.nice", 64)) {
+      EXPECT_EQ(*niceness, "5\n");
+    }
     sys::SpawnOptions options;
     auto go = sys::MakePipe();
     ASSERT_TRUE(go.ok());

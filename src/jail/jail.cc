@@ -319,6 +319,7 @@ Result<JailedProcess> JailedProcess::Spawn(JailSpec spec, Deadline deadline) {
   }
   for (JailSpec::Copy& copy : spec.copies) options.pass.push_back(std::move(copy.content));
   if (bounded) options.pass.push_back(std::move(hold.read));
+  options.niceness = spec.bounds.niceness;
   options.cwd = std::string("/");
   options.credentials = credentials;
   options.limits = JailLimits(spec.max_file_bytes);

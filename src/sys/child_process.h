@@ -49,6 +49,9 @@ struct SpawnOptions {
   // is the same user.
   bool own_pid_namespace = false;
   bool new_session = true;  // Own session and process group; otherwise only an own process group.
+  // From 0, as others, to 19: how much its processes stand back for others. Where the kernel shares
+  // the processors between sessions, it holds for the session, too. Only with new_session.
+  int niceness = 0;
   std::optional<Credentials> credentials;
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_… to both values.
   // Borrowed: a seccomp filter, as the kernel takes it, that holds for the program from its start.

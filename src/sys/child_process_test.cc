@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include <gtest/gtest.h>
@@ -245,6 +246,21 @@ TEST(ChildProcessTest, ChangesUserCompletely) {
   EXPECT_EQ(
       output->stdout_text,
       "Uid:\t61200\t61200\t61200\t61200\nGid:\t61201\t61201\t61201\t61201\nGroups:\t61202 \n");
+}
+
+TEST(ChildProcessTest, StandsBackForOthersAsAProcessAndAsASession) {
+  const int own = ::getpriority(PRIO_PROCESS, 0);
+  SpawnOptions options = Shell("nice; cat /proc/self/autogroup 2>/dev/null || true");
+  options.niceness = std::min(own + 3, 19);
+  const std::string wanted = std::to_string(options.niceness);
+  auto output = RunCommand(std::move(options), Soon());
+  ASSERT_TRUE(output.ok()) << output.error().message;
+  const std::string_view text = output->stdout_text;
+  EXPECT_TRUE(text.starts_with(wanted + "\n")) << text;
+  // The kernel takes such a change from users other than root ten times in a second alone.
+  if (::geteuid() == 0 && text.find("/autogroup") != std::string_view::npos) {
+    EXPECT_TRUE(text.ends_with("nice " + wanted + "\n")) << text;
+  }
 }
 
 TEST(ChildProcessTest, ChildDiesWithItsParent) {

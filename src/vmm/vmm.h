@@ -40,6 +40,9 @@ int MaxVcpus(Accelerator accelerator);
 // The kernel in user mode has 16 disks, a microvm 24 devices.
 inline constexpr std::size_t kMaxLayerDisks = 13;
 
+// How much a guest's processes stand back for those of the host (sys::SpawnOptions): each has a
+// third of the weight of another program, so that busy guests leave the host usable.
+inline constexpr int kGuestNiceness = 5;
 inline constexpr std::size_t kMaxKernelArgumentBytes = 1024;  // All extra ones together.
 
 // How Ethernet frames stand on a card's socket: on a stream, each after its length as four bytes,

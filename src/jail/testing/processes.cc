@@ -1,6 +1,7 @@
 #include "jail/testing/processes.h"
 
 #include <grp.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +42,15 @@ std::string ProcStatus(pid_t pid, const std::string& field) {
   const std::size_t start = at + field.size() + 2;
   return std::string(
       TrimSpace(std::string_view(text).substr(start, text.find('\n', start) - start)));
+}
+
+bool StandsBack(pid_t pid, int niceness) {
+  if (::getpriority(PRIO_PROCESS, static_cast<id_t>(pid)) < niceness) return false;
+  const auto session = sys::ReadFile(fmt::format("/proc/{}/autogroup", pid), 256);
+  if (!session || ::geteuid() != 0) return true;
+  const std::size_t at = session->find(" nice ");
+  return at != std::string::npos &&
+         ParseInt(TrimSpace(std::string_view(*session).substr(at + 6))).value_or(0) >= niceness;
 }
 
 std::string AsPlainUser(const std::function<std::string()>& body) {

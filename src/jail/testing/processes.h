@@ -19,6 +19,10 @@ std::string ProcText(pid_t pid, const std::string& name);
 // The value of a line of /proc/`pid`/status; "?": there is no such line.
 std::string ProcStatus(pid_t pid, const std::string& field);
 
+// Whether the process has at least this niceness, and its session, too, if the kernel has one of
+// sessions and this is root's process: from others it takes few changes in a second.
+bool StandsBack(pid_t pid, int niceness);
+
 inline constexpr uid_t kPlainUser = 61100;
 
 // Runs `body`, if this is root's process then in one of kPlainUser, and returns what it returned.

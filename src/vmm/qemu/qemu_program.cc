@@ -100,7 +100,8 @@ Result<jail::JailedProcess> LaunchQemu(QemuLaunch launch, Deadline deadline) {
                                                    (translates ? kTranslatorMib : kEmulatorMib))
                         << 20,
         .processes = kThreads,
-        .cpu_percent = 100 * (launch.vcpus + 1)};
+        .cpu_percent = 100 * (launch.vcpus + 1),
+        .niceness = kGuestNiceness};
   }
   if (launch.accelerator == Accelerator::kKvm) {
     // As this user: the jail's may be another one, which has no right to the device.

@@ -73,6 +73,7 @@ TEST_F(QemuVmmTest, TheProcessHasNoPrivilegeAndCanGainNone) {
   if (::geteuid() == 0) {
     EXPECT_EQ(Status("Groups"), "");
   }
+  EXPECT_TRUE(jail::StandsBack(QemuPid(), kGuestNiceness));
   EXPECT_NE(Proc("limits").find("Max core file size        0                    0"),
             std::string::npos);
 }

@@ -120,7 +120,8 @@ Result<KernelConnections> UsermodeConnections(MachineSpec& spec) {
   // Each program of the guest is a process of the host, with page tables there.
   all.cell.bounds = {.memory_bytes = memory + memory / 2 + kProcessesBytes,
                      .processes = kMostProcesses,
-                     .cpu_percent = 200};
+                     .cpu_percent = 200,
+                     .niceness = kGuestNiceness};
   return all;
 }
 

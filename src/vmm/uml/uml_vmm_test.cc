@@ -106,6 +106,7 @@ TEST_F(UmlVmmTest, TheKernelAndEveryProgramAreBehindTheFilterAndHaveNoPrivilege)
       EXPECT_EQ(jail::ProcStatus(pid, set), "0000000000000000") << set;
     }
     EXPECT_FALSE(jail::ProcStatus(pid, "Uid").starts_with("0")) << jail::ProcStatus(pid, "Uid");
+    EXPECT_TRUE(jail::StandsBack(pid, kGuestNiceness));
     for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"}) {
       std::error_code error;
       const auto link =
