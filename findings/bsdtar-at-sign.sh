@@ -19,7 +19,7 @@ tar -cf ../gnu.tar -- *
 status=0
 "$bsdtar" -cf ../libarchive.tar -- * 2> ../error || status=$?
 cd ..
-printf '%s: %s\n' "$(tar --version | head -n 1)" "$(tar -tf gnu.tar | tr '\n' ' ')"
+printf '%s: %s\n' "$(tar --version | sed -n 1p)" "$(tar -tf gnu.tar | tr '\n' ' ')"
 printf '%s: %s, exit status %s\n' "$("$bsdtar" --version | cut -d' ' -f1-4)" "$(tar -tf libarchive.tar)" "$status"
 head -n 1 error
 [[ $(tar -tf gnu.tar | wc -l) == 3 && $(tar -tf libarchive.tar) == left-pad && $status == 1 ]]

@@ -18,6 +18,6 @@ touch 'in/[id].ts' in/i.ts
 tar -C gnu -xf a.tar '[id].ts'
 "$bsdtar" -C libarchive -xf a.tar '[id].ts'
 status=$?
-printf '%s: %s\n' "$(tar --version | head -n 1)" "$(ls gnu)"
+printf '%s: %s\n' "$(tar --version | sed -n 1p)" "$(ls gnu)"
 printf '%s: %s, exit status %s\n' "$("$bsdtar" --version | cut -d' ' -f1-4)" "$(ls libarchive)" "$status"
 [[ $(ls gnu) == '[id].ts' && $(ls libarchive) == i.ts && $status == 0 ]]

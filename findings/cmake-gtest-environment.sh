@@ -33,7 +33,7 @@ gtest_discover_tests(t PROPERTIES ENVIRONMENT "A=1;B=2" LABELS "unit")
 add_test(NAME plain COMMAND t)
 set_tests_properties(plain PROPERTIES ENVIRONMENT "A=1;B=2" LABELS "unit")
 CMAKE
-$bin/cmake --version | head -n 1
+$bin/cmake --version | sed -n 1p
 $bin/cmake -S . -B build > log && $bin/cmake --build build >> log
 seen=$($bin/ctest --test-dir build -V -L unit 2> warnings | grep -E '^[0-9]+: A=|tests passed')
 discovered=$($bin/ctest --test-dir build -V -R Suite 2>> warnings | grep '^[0-9]*: A=')

@@ -13,7 +13,7 @@ apt-get download -qq "${packages[@]}" 2>/dev/null || { echo "${packages[*]}: not
 for package in *.deb; do dpkg -x "$package" root; done
 export LD_LIBRARY_PATH=root/lib/x86_64-linux-gnu:root/usr/lib/x86_64-linux-gnu MKE2FS_CONFIG=root/etc/mke2fs.conf
 root/sbin/mke2fs -q -t ext4 image 8M > log
-root/sbin/debugfs -V 2>&1 | head -n 1
+root/sbin/debugfs -V 2>&1 | sed -n 1p
 seen=
 attempt() {
   local status=0

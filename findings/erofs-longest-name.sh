@@ -11,7 +11,7 @@ cd "$work"
 packages=(erofs-utils=1.5-1)
 apt-get download -qq "${packages[@]}" 2>/dev/null || { echo "${packages[*]}: not reachable" >&2; exit 2; }
 dpkg -x ./*.deb root
-root/usr/bin/mkfs.erofs --version 2>&1 | head -n 1 || true
+root/usr/bin/mkfs.erofs --version 2>&1 | sed -n 1p || true
 name() { printf 'n%.0s' $(seq "$1"); }
 seen=()
 for kind in file directory; do

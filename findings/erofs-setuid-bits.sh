@@ -22,7 +22,7 @@ chmod 1777 in/sticky
 root/usr/bin/mkfs.erofs image in >/dev/null 2>&1
 root/usr/bin/fsck.erofs --preserve --extract=both image >/dev/null 2>&1
 root/usr/bin/fsck.erofs --preserve-perms --no-preserve-owner --extract=mode image >/dev/null 2>&1
-root/usr/bin/fsck.erofs -V 2>/dev/null | head -n 1 || true
+root/usr/bin/fsck.erofs -V 2>/dev/null | sed -n 1p || true
 seen=
 for name in setuid setgid plain sticky; do
   shown=$(root/usr/bin/dump.erofs --path="/$name" image 2>/dev/null | sed -n 's/.*Access: \([0-9]*\).*/\1/p')

@@ -15,7 +15,7 @@ package=e2fsprogs=1.47.0-2+b2
 apt-get download -qq "$package" 2>/dev/null || { echo "$package: not reachable" >&2; exit 2; }
 dpkg -x e2fsprogs_*.deb root
 uname -r
-root/sbin/mke2fs -V 2>&1 | head -n 1
+root/sbin/mke2fs -V 2>&1 | sed -n 1p
 cat > make.py <<'PYTHON'
 import os
 import resource

@@ -15,8 +15,8 @@ packages=(make=4.3-4.1)
 apt-get download -qq "${packages[@]}" 2>/dev/null || { echo "${packages[*]}: not reachable" >&2; exit 2; }
 dpkg -x make_*.deb root
 printf 'all:\n\t@grep SigIgn /proc/self/status\n' >Makefile
-root/usr/bin/make --version | head -n 1
-ldd --version | head -n 1
+root/usr/bin/make --version | sed -n 1p
+ldd --version | sed -n 1p
 # From a known state, regardless of what this script inherited.
 clean() { env --default-signal "$@"; }
 alone=$(clean grep SigIgn /proc/self/status)

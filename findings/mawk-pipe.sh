@@ -12,7 +12,7 @@ cd "$work"
 packages=(mawk=1.3.4.20200120-3.1)
 apt-get download -qq "${packages[@]}" 2>/dev/null || { echo "${packages[*]}: not reachable" >&2; exit 2; }
 dpkg -x mawk_*.deb root
-root/usr/bin/mawk -W version 2>&1 | head -n 1 || true
+root/usr/bin/mawk -W version 2>&1 | sed -n 1p || true
 # The writer makes `closing` before it closes the pipe, so what sees the first line before that saw it at once.
 first() {
   rm -f closing

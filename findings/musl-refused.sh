@@ -13,7 +13,7 @@ packages=(musl=1.2.3-1 musl-dev=1.2.3-1)
 apt-get download -qq "${packages[@]}" 2>/dev/null || { echo "${packages[*]}: not reachable" >&2; exit 2; }
 for package in *.deb; do dpkg -x "$package" root; dpkg-deb -f "$package" Package Version; done
 unshare -rnm true 2>/dev/null || { echo "no namespaces can be made here" >&2; exit 2; }
-ldd --version | head -n 1
+ldd --version | sed -n 1p
 cat > ask.c <<'C'
 #include <netdb.h>
 #include <sys/socket.h>

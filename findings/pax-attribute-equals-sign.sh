@@ -17,7 +17,7 @@ bsd() { LD_LIBRARY_PATH=$work/root/usr/lib/x86_64-linux-gnu root/usr/bin/bsdtar 
 gnu() { root/bin/tar "$@"; }
 names() { root/usr/bin/attr -lq "$1" | sort | tr '\n' ' '; }
 bsd --version
-gnu --version | head -n 1
+gnu --version | sed -n 1p
 mkdir tree
 echo text > tree/file
 root/usr/bin/setfattr -n 'user.a=b' -v value tree/file || { echo "the file system keeps no attributes" >&2; exit 2; }

@@ -29,6 +29,6 @@ show() { printf '%-28s %s\n' "$1" "$2"; }
 export TZ=UTC
 gnu=$(tar -tvf in.tar)
 libarchive=$("$bsdtar" -tvf in.tar)
-show "$(tar --version | head -n 1)" "$gnu"
+show "$(tar --version | sed -n 1p)" "$gnu"
 show "$("$bsdtar" --version | cut -d' ' -f1-4)" "$libarchive"
 [[ $gnu == *2001-09-09*from-the-global-header ]] && [[ $libarchive == *1970*from-the-member ]]

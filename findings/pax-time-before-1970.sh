@@ -15,7 +15,7 @@ for package in *.deb; do dpkg -x "$package" root; done
 bsd() { LD_LIBRARY_PATH=$work/root/usr/lib/x86_64-linux-gnu root/usr/bin/bsdtar "$@"; }
 gnu() { root/bin/tar "$@"; }
 bsd --version
-gnu --version | head -n 1
+gnu --version | sed -n 1p
 mkdir tree
 touch -d '1969-12-31 23:59:58.5 UTC' tree/file
 printf 'file: %s\n' "$(stat -c %.1Y tree/file)"

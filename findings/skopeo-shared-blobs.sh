@@ -29,7 +29,7 @@ copy() { root/usr/bin/skopeo --policy policy copy -q --dest-shared-blob-dir "$1"
 root/usr/bin/skopeo --version
 status=0
 copy "$other/blobs" layout-1 2> error || status=$?
-printf 'on two file systems: exit status %s: %s\n' "$status" "$(grep -o 'invalid cross-device link' error | head -n 1)"
+printf 'on two file systems: exit status %s: %s\n' "$status" "$(grep -o 'invalid cross-device link' error | sed -n 1p)"
 copy "$work/blobs" layout-2
 printf 'on one: exit status 0, %s blobs in the shared directory\n' "$(ls blobs/sha256 | wc -l)"
 [[ $status == 1 ]] && grep -q 'invalid cross-device link' error && [[ $(ls blobs/sha256 | wc -l) == 3 ]]

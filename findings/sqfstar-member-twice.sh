@@ -17,10 +17,10 @@ tar -cf a.tar version
 echo new > version
 tar -rf a.tar version
 root/usr/bin/sqfstar -quiet -no-progress image < a.tar 2> error
-printf '%s: ' "$(tar --version | head -n 1)"
+printf '%s: ' "$(tar --version | sed -n 1p)"
 mkdir gnu && tar -C gnu -xf a.tar && cat gnu/version
-printf '%s: ' "$(root/usr/bin/sqfstar -version | head -n 1)"
+printf '%s: ' "$(root/usr/bin/sqfstar -version | sed -n 1p)"
 root/usr/bin/sqfscat image version | tee content
-root/usr/bin/unsquashfs -lln image | head -n 1 | tee mode
+root/usr/bin/unsquashfs -lln image | sed -n 1p | tee mode
 cat error
 [[ $(cat gnu/version) == new && $(cat content) == old && $(cat mode) == drwxrwxrwx* ]]

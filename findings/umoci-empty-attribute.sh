@@ -27,7 +27,7 @@ printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.
   "$(blob manifest)" > image/index.json
 echo '{"imageLayoutVersion":"1.0.0"}' > image/oci-layout
 umoci --version
-tar --version | head -n 1
+tar --version | sed -n 1p
 names() { attr -lq "$1" | sort | tr '\n' ' '; }
 tar --xattrs -xf layer.tar -C by-tar
 umoci raw unpack --image image:a by-umoci
