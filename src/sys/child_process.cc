@@ -25,6 +25,7 @@
 #include "base/try.h"
 #include "sys/errno_error.h"
 #include "sys/files.h"
+#include "sys/niceness.h"
 #include "sys/process_ref.h"
 #include "sys/seccomp.h"
 #include "sys/wait_for.h"
@@ -91,7 +92,7 @@ struct Plan {
   std::vector<int> sources;  // Descriptors that become 0, 1, 2, …
   std::vector<int> staged;   // Room for their duplicates.
   const SpawnOptions* options = nullptr;
-  std::string niceness;            // The number as text; empty: 0.
+  Niceness niceness;
   std::optional<Failure> failure;  // Of a child that shares this memory; others send theirs.
   bool shared = false;             // The child shares this memory until it execs.
   pid_t parent = 0;
@@ -191,24 +192,13 @@ void AwaitUsers(const Plan& plan) {
   if (::write(plan.users_fd, "", 1) != 1 || !ReadByte(plan.users_fd)) ::_exit(127);
 }
 
-// Neither is an error where the system refuses it: the program runs as others do.
-void StandBack(const Plan& plan) {
-  if (plan.niceness.empty()) return;
-  const int niceness = plan.options->niceness;
-  if (::getpriority(PRIO_PROCESS, 0) < niceness) (void)::setpriority(PRIO_PROCESS, 0, niceness);
-  const int group = ::open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
-  if (group < 0) return;
-  [[maybe_unused]] const ssize_t n = ::write(group, plan.niceness.data(), plan.niceness.size());
-  ::close(group);
-}
-
 [[noreturn]] void RunChild(Plan& plan) {
   const SpawnOptions& options = *plan.options;
   ResetSignals(plan);
   if (plan.error_read_fd >= 0) ::close(plan.error_read_fd);
   if (plan.users_fd >= 0) AwaitUsers(plan);
   if (options.new_session ? ::setsid() < 0 : ::setpgid(0, 0) != 0) Fail(plan, Step::kSession);
-  StandBack(plan);
+  plan.niceness.Set();
   ArrangeDescriptors(plan);
   for (const auto& [resource, limit] : options.limits) {
     if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)
@@ -385,7 +375,7 @@ Result<ChildProcess> ChildProcess::Spawn(SpawnOptions options) {
   plan.script_argv.insert(plan.script_argv.begin(), shell_name);
   plan.env = Pointers(options.env);
   plan.options = &options;
-  if (options.niceness != 0) plan.niceness = std::to_string(options.niceness);
+  plan.niceness = Niceness(options.niceness);
   plan.program_fd = options.program_fd;
   plan.parent = ::getpid();
   for (const UniqueFd* fd : {&options.stdin_fd, &options.stdout_fd, &options.stderr_fd}) {

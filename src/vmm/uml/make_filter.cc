@@ -45,13 +45,15 @@ void AllowFilesAndMemory(FilterTable& filter) {
 }
 
 void AllowProcesses(FilterTable& filter) {
-  filter.Allow(
-      {SCMP_SYS(execve), SCMP_SYS(exit),       SCMP_SYS(exit_group),      SCMP_SYS(wait4),
-       SCMP_SYS(kill),   SCMP_SYS(tgkill),     SCMP_SYS(getpid),          SCMP_SYS(getppid),
-       SCMP_SYS(gettid), SCMP_SYS(getpgrp),    SCMP_SYS(getpgid),         SCMP_SYS(setpgid),
-       SCMP_SYS(setsid), SCMP_SYS(getrlimit),  SCMP_SYS(setrlimit),       SCMP_SYS(prlimit64),
-       SCMP_SYS(uname),  SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address), SCMP_SYS(set_robust_list),
-       SCMP_SYS(rseq),   SCMP_SYS(getrandom)});
+  filter.Allow({SCMP_SYS(execve),          SCMP_SYS(exit),       SCMP_SYS(exit_group),
+                SCMP_SYS(wait4),           SCMP_SYS(kill),       SCMP_SYS(tgkill),
+                SCMP_SYS(getpid),          SCMP_SYS(getppid),    SCMP_SYS(gettid),
+                SCMP_SYS(getpgrp),         SCMP_SYS(getpgid),    SCMP_SYS(setpgid),
+                SCMP_SYS(getrlimit),       SCMP_SYS(setrlimit),  SCMP_SYS(prlimit64),
+                SCMP_SYS(uname),           SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
+                SCMP_SYS(set_robust_list), SCMP_SYS(rseq),       SCMP_SYS(getrandom)});
+  // A session of its own would have a full share of the processors.
+  filter.Refuse(EPERM, {SCMP_SYS(setsid)});
   // Where the guest's own processes run: the kernel keeps a program on its own processor.
   filter.Allow({SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_setaffinity)});
   filter.AllowWithout(SCMP_SYS(clone), 0, kNamespaces);
