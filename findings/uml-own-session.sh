@@ -2,7 +2,7 @@
 # Expected: `nice -n 19 linux.uml …` gives a guest of User Mode Linux what other programs leave: beside a busy program on the same processor, a few
 #           hundredths.
 # Seen: it gets a half. Linux shares a processor between sessions first (autogroup), and a niceness counts within a session alone. linux.uml makes
-#       a session at its start, and a new session has the niceness 0, whatever the one before had. So pyro's kernel makes no session.
+#       a session at its start, and a new session has the niceness 0, even if the one before had another. So pyro's kernel makes no session.
 # Versions: user-mode-linux 6.1um4, on Linux 6.18 with sched_autogroup_enabled=1. It does not start on a processor with AMX.
 # Source: sched(7), "The autogroup feature"; main() in arch/um/os-Linux/main.c of Linux. The manual of linux.uml says nothing of it.
 set -euo pipefail
