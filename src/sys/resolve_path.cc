@@ -49,6 +49,11 @@ Status CheckFollowed(const fs::path& directory, const fs::path& name, const stru
 }  // namespace
 
 Result<fs::path> ResolvePath(const fs::path& path) {
+  if (path.native().find('\0') != std::string::npos) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("'{}' holds a NUL byte", Printable(path.native(), 400)),
+                     "no file can have such a name");
+  }
   std::error_code failed;
   std::vector<fs::path> parts;
   Push(fs::absolute(path, failed), parts);
@@ -70,6 +75,10 @@ Result<fs::path> ResolvePath(const fs::path& path) {
       return ErrnoError(errno, "find", path.native());
     }
     if (!S_ISLNK(info.st_mode)) {
+      // A slash, "." or ".." behind a file is another part, which only a directory can have.
+      if (!S_ISDIR(info.st_mode) && !parts.empty()) {
+        return ErrnoError(ENOTDIR, "find", path.native());
+      }
       at /= name;
       continue;
     }
