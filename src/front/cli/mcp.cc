@@ -75,15 +75,27 @@ Result<std::string> ReadToken(const std::string& path) {
   struct stat info {};
   std::string token(kMaxTokenBytes + 1, '\0');
   ssize_t size = -1;
-  const bool opened = fd >= 0 && ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  if (opened) size = ::read(fd, token.data(), token.size());
+  const bool opened = fd >= 0 && ::fstat(fd, &info) == 0;
+  const bool regular = opened && S_ISREG(info.st_mode);
+  if (regular) size = ::read(fd, token.data(), token.size());
   if (fd >= 0) ::close(fd);
+  if (opened && !regular) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the token file '{}' is no regular file", Printable(path, 200)),
+                     "write the token to a file with mode 0600");
+  }
   if (size < 0) {
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("the token file '{}' cannot be read", Printable(path, 200)),
                      "make it with: (umask 077; head -c 32 /dev/urandom | base64 > FILE)");
   }
-  if ((info.st_mode & 077) != 0 || (info.st_uid != ::geteuid() && info.st_uid != 0)) {
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
+    return MakeError(
+        ErrorCode::kPermissionDenied,
+        fmt::format("the token file '{}' belongs to another user", Printable(path, 200)),
+        "make a new token in a file of your own, with mode 0600");
+  }
+  if ((info.st_mode & 077) != 0) {
     return MakeError(
         ErrorCode::kPermissionDenied,
         fmt::format("others may read or write the token file '{}'", Printable(path, 200)),
