@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/try.h"
-#include "sys/files.h"
+#include "state/own_directory.h"
 #include "sys/host.h"
 
 namespace pyro {
@@ -32,9 +32,10 @@ Result<fs::path> DirectoryFor(const char* variable, const char* below_home) {
 // What another user could put there would become this user's guests, or their disks.
 Result<fs::path> OwnDirectoryFor(const char* variable, const char* below_home) {
   PYRO_ASSIGN_OR_RETURN(fs::path directory, DirectoryFor(variable, below_home));
-  if (Status own = sys::CheckOwnDirectory(directory); !own) {
+  if (Status own = state::CheckOwnDirectory(directory); !own) {
     Error error = std::move(own).error();
-    error.hint += fmt::format("; {} names it", variable);
+    error.hint = error.hint.empty() ? fmt::format("set {} to a directory of your own", variable)
+                                    : fmt::format("{}; {} can name another", error.hint, variable);
     return error;
   }
   return directory;

@@ -18,6 +18,7 @@
 #include "base/try.h"
 #include "engine/context.h"
 #include "engine/local_engine.h"
+#include "state/own_directory.h"
 #include "state/quota.h"
 #include "sys/errno_error.h"
 #include "sys/file_lock.h"
@@ -120,7 +121,7 @@ Status CheckOwner(int fd, const std::filesystem::path& file) {
         fmt::format("{} is not used: it belongs to another user", Printable(file.native())),
         "call pyro as that user, or set PYRO_CONFIG_DIR to a directory of your own");
   }
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) == 0) return OkStatus();
+  if (!state::OthersMayWrite(file, info)) return OkStatus();
   return MakeError(
       ErrorCode::kInvalidArgument,
       fmt::format("{} is not used: other users may write it", Printable(file.native())),

@@ -10,6 +10,7 @@
 #include "base/try.h"
 #include "db/migrations.h"
 #include "state/disk_reserve.h"
+#include "state/own_directory.h"
 #include "state/rows.h"
 #include "state/schema.h"
 #include "sys/files.h"
@@ -118,7 +119,7 @@ bool LooksLikeId(std::string_view name) {
 
 Result<Registry> Registry::Open(const std::filesystem::path& state_dir, const Clock& clock) {
   PYRO_RETURN_IF_ERROR(sys::MakeDirectories(state_dir));
-  PYRO_RETURN_IF_ERROR(sys::CheckOwnDirectory(state_dir));  // Another may have been quicker.
+  PYRO_RETURN_IF_ERROR(CheckOwnDirectory(state_dir));  // Another may have been quicker.
   DiskReserve reserve(state_dir);
   auto database = OpenDatabase(state_dir);
   if (!database && database.error().code == ErrorCode::kNoSpace && reserve.Release()) {

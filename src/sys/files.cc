@@ -128,26 +128,6 @@ Status MakeDirectories(const fs::path& path) {
   return OkStatus();
 }
 
-Status CheckOwnDirectory(const fs::path& path) {
-  const std::string name = Printable(path.native(), 400);
-  struct stat info {};
-  // Of the link in its place as well: its owner decides where it leads.
-  for (const auto look : {&::lstat, &::stat}) {
-    if (look(path.c_str(), &info) != 0) {
-      return errno == ENOENT ? OkStatus() : Status(ErrnoError(errno, "stat", path.native()));
-    }
-    if (info.st_uid != ::geteuid() && info.st_uid != 0) {
-      return MakeError(ErrorCode::kPermissionDenied,
-                       fmt::format("'{}' is not used: it belongs to another user", name),
-                       "call pyro as that user, or choose a directory of your own");
-    }
-  }
-  if (!S_ISDIR(info.st_mode) || (info.st_mode & (S_IWGRP | S_IWOTH)) == 0) return OkStatus();
-  return MakeError(ErrorCode::kPermissionDenied,
-                   fmt::format("'{}' is not used: other users may write there", name),
-                   fmt::format("look at its content, then: chmod go-w '{}'", name));
-}
-
 Status RemoveTree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);

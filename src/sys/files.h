@@ -41,11 +41,6 @@ Status SyncDirectory(const std::filesystem::path& path);
 // link to a directory is accepted: a user may keep the state in another place.
 Status MakeDirectories(const std::filesystem::path& path);
 
-// For what another user must not decide about or replace. kPermissionDenied: the directory, or the
-// link in its place, belongs to another user who is not root, or others may write to it. A missing
-// directory is no error.
-Status CheckOwnDirectory(const std::filesystem::path& path);
-
 // Removes a tree without following links. A missing tree is no error.
 Status RemoveTree(const std::filesystem::path& path);
 
