@@ -33,11 +33,14 @@ ONLY = {"env export": ("file",), "run": ("environment",), "vm create": ("environ
 ON_THE_OTHER_TASK = ("task rename", "task update", "task reset", "env commit", "task network allow", "task network deny")
 
 MARK = "made-by-a-name"
+# Absolute: a shell of pyro's would run in a place that a test may not look at.
+BY_A_SHELL = f"/tmp/{MARK}-{os.getpid()}"
 NAMES = {
     "up": "..", "up twice": "../..", "up and down": f"../../canary/{MARK}", "root": "/", "a way around": f"a/../../../canary/{MARK}", "here": ".",
     "null": "a\0b", "line": "a\nb", "control": "\x1b]0;owned\x07\x1b[2J\r", "long": "x" * 300, "longer": "x" * 70_000, "long path": "x/" * 3000,
     "look-alike": "t\u0430sk", "reversed": "\u202egpj.exe", "two dots": "\u2025\uff0f\u2025", "option": "-rf", "help": "--help", "end of options": "--",
-    "percent": "%2e%2e%2f%2e%2e%2f", "format": "%s%n%n{}{0}", "shell": f"$(touch {MARK})", "shell line": f"; touch {MARK};`touch {MARK}`|touch {MARK}",
+    "percent": "%2e%2e%2f%2e%2e%2f", "format": "%s%n%n{}{0}", "shell": f"$(touch {BY_A_SHELL})",
+    "shell line": f"; touch {BY_A_SHELL};`touch {BY_A_SHELL}`|touch {BY_A_SHELL}",
     "empty": "", "blank": " ", "home": "~", "glob": "*", "registry": "registry.db", "manifest": "manifest.json", "socket": "control.sock", "lock": "lock",
     "prefix": "task_", "other prefix": "vm_aaaaaa", "colon": "a:b", "not utf-8": "\udcff\udcfe", "settings": "machine=usermode", "number": "-1",
 }
@@ -136,6 +139,9 @@ def place(pyro, create, scratch, cache_dir):
     assert before == after, {path: (before.get(path), after.get(path)) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert made.own() - own <= {"variables.env", "sync", "vms"}, made.own() - own
     found = [path for path in made.scratch.rglob(f"*{MARK}*") if made.scratch / "destinations" not in path.parents]
+    assert not found, found
+    name = pathlib.Path(BY_A_SHELL).name
+    found = [path for path in (pathlib.Path(BY_A_SHELL), pathlib.Path(name), pathlib.Path("/") / name, *made.scratch.rglob(name)) if os.path.lexists(path)]
     assert not found, found
     # What is cancelled or refused leaves nothing, and the task is as good as before.
     assert made.task.exec("echo", "fine").out == b"fine\n"
@@ -260,6 +266,8 @@ def test_files_with_hostile_names_go_in_and_out_as_they_are(place):
     tree = place.scratch / "destinations/tree"
     tree.mkdir()
     names = {name for name in place.names.values() if name not in ("", ".", "..", "*") and "/" not in name and "\0" not in name and len(name) < 256}
+    file = pathlib.Path(BY_A_SHELL).name
+    names |= {f"$(touch {file})", f"; touch {file};`touch {file}`|touch {file}"}
     assert len(names) > 20
     for name in names:
         (tree / name).write_text("of the host\n")

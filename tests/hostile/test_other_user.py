@@ -11,6 +11,7 @@ import pathlib
 import secrets
 import signal
 import stat
+import struct
 import subprocess
 
 import harness
@@ -243,11 +244,11 @@ def strange_places(scratch, uid):
     shared.mkdir()
     shared.chmod(0o1777)
 
-    def place(name, mode, who):
+    def place(name, mode, who, group=None):
         path = shared / name
         path.mkdir()
         path.chmod(mode)
-        os.chown(path, who, who)
+        os.chown(path, who, who if group is None else group)
         return path
 
     own = place("own", 0o700, uid)
@@ -255,7 +256,18 @@ def strange_places(scratch, uid):
     link.symlink_to(own)
     os.chown(link, NEIGHBOUR, NEIGHBOUR, follow_symlinks=False)
     return {"made by another": place("made", 0o700, NEIGHBOUR), "open to all, and another's": place("open", 0o777, NEIGHBOUR),
-            "open to all": place("world", 0o777, uid), "open to a group": place("group", 0o770, uid), "a link of another's": link, "shared": shared}
+            "open to all": place("world", 0o777, uid), "open to a group": place("group", 0o770, uid, NEIGHBOUR), "a link of another's": link,
+            "a link with a slash": f"{link}/", "shared": shared}
+
+
+def hint_for(what, place, variable):
+    """What an error about the place says: a part of its message, and its hint."""
+    other = f"; {variable} can name another"
+    if what in ("open to all", "open to a group"):
+        return "other users may write there", f"look at its content, then: chmod go-w '{place}'{other}"
+    if what == "shared":
+        return "other users may write there", f"choose a directory of your own, such as one below it{other}"
+    return "it belongs to another user", f"call pyro as that user, or choose a directory of your own{other}"
 
 
 @pytest.fixture(params=["user", "root"])
@@ -279,33 +291,103 @@ def test_directories_that_another_user_owns_or_may_write_are_refused(guestless_o
         for variable in ("PYRO_STATE_DIR", "PYRO_CACHE_DIR", "PYRO_CONFIG_DIR"):
             for words in (("task", "list"), ("env", "list"), ("config", "set", "machine", "tcg"), ("mcp", "serve")):
                 done = owner(*words, env={variable: str(place)})
-                harness.expect_error(done, 125 if words == ("task", "exec") else 1)
-                assert "is not used: " in done.talk or "Permission denied" in done.talk, (what, done)
-                assert variable in done.talk, (what, done)
+                harness.expect_error(done, 1)
+                message, hint = hint_for(what, place, variable)
+                assert f"is not used: {message}" in done.talk and f"hint: {hint}\n" in done.talk, (what, done)
     assert sorted(map(str, (scratch / "shared").rglob("*"))) == before
     own = scratch / "shared/own"
     for variable in ("PYRO_STATE_DIR", "PYRO_CACHE_DIR", "PYRO_CONFIG_DIR"):
         ok(owner("task", "list", env={variable: str(own)}))
 
 
+def test_a_directory_that_cannot_be_looked_at_is_told_with_its_variable(guestless_owner, scratch):
+    if guestless_owner.uid == 0:
+        pytest.skip("root may look at all")
+    closed = scratch / "closed"
+    closed.mkdir(mode=0o700)
+    for variable in ("PYRO_STATE_DIR", "PYRO_CACHE_DIR", "PYRO_CONFIG_DIR"):
+        done = guestless_owner("task", "list", env={variable: str(closed / "below")})
+        harness.expect_error(done, 1)
+        assert f"stat '{closed}/below': permission denied" in done.talk, done
+        assert f"hint: set {variable} to a directory of your own\n" in done.talk, done
+
+
+# What is in a place of `group` decides whether a group that may write is the user's own.
+GROUPS = {"private": ("pyro-test:x:{gid}:", True), "with its user": ("pyro-test:x:{gid}:pyro-test", True), "with another": ("pyro-test:x:{gid}:pyro-test,daemon", False),
+          "of another name": ("staff-of-it:x:{gid}:", False), "unknown": ("", False)}
+
+
+@pytest.mark.parametrize("line, accepted", GROUPS.values(), ids=GROUPS)
+def test_a_group_of_this_user_alone_may_write(scratch, helpers, line, accepted):
+    """As where the umask is 002: in directories, and in the file of settings."""
+    owner = harness.become_normal_user(scratch)
+    groups = scratch / "group"
+    groups.write_text(groups.read_text().replace(f"pyro-test:x:{harness.NORMAL_USER}:\n", line.format(gid=harness.NORMAL_USER) + "\n"))
+    with harness.nothing_is_left(owner, helpers):
+        place = scratch / "user/open"
+        place.mkdir()
+        (place / "config").write_text("machine = tcg\n")
+        for path, mode in ((place, 0o775), (place / "config", 0o664)):
+            path.chmod(mode)
+            os.chown(path, harness.NORMAL_USER, harness.NORMAL_USER)
+        for variable in ("PYRO_STATE_DIR", "PYRO_CACHE_DIR", "PYRO_CONFIG_DIR"):
+            done = owner("task", "list", env={variable: str(place)})
+            assert (done.code == 0) == accepted and ("other users may write there" in done.talk) != accepted, done
+        place.chmod(0o755)
+        done = owner("config", "list", env={"PYRO_CONFIG_DIR": str(place)})
+        assert (done.code == 0) == accepted and ("other users may write it" in done.talk) != accepted, done
+        if accepted:
+            # Of an access control list the group's bits are the bounds of all others whom it names.
+            place.chmod(0o775)
+            os.setxattr(place, "system.posix_acl_access", access_list(NEIGHBOUR))
+            assert stat.S_IMODE(place.stat().st_mode) == 0o775
+            harness.expect_error(owner("task", "list", env={"PYRO_CONFIG_DIR": str(place)}), 1)
+
+
+def access_list(user):
+    """As the kernel takes it: (tag, rights, id) of the owner, of `user`, of the group, the mask and all others."""
+    none = 0xffffffff
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in ((1, 7, none), (2, 7, user), (4, 5, none), (16, 7, none), (32, 5, none)))
+
+
 def test_python_is_told_of_a_directory_of_another_user(scratch, monkeypatch):
     pyro_mcp = pytest.importorskip("pyro_mcp") if (harness.BIN.parent / "python").is_dir() else pytest.skip("there is no Python package")
     monkeypatch.setenv("PYRO_CACHE_DIR", str(scratch / "cache"))
-    for place in strange_places(scratch, 0).values():
+    for what, place in strange_places(scratch, 0).items():
         monkeypatch.setenv("PYRO_STATE_DIR", str(place))
-        with pytest.raises(pyro_mcp.PermissionDeniedError, match="is not used|Permission denied"):
+        with pytest.raises(pyro_mcp.PermissionDeniedError) as raised:
             pyro_mcp.Pyro()
+        message, hint = hint_for(what, place, "PYRO_STATE_DIR")
+        assert f"is not used: {message}" in str(raised.value) and raised.value.hint == hint, (what, raised.value)
 
 
 def test_a_token_of_another_user_is_no_token(guestless_owner, scratch):
+    file = scratch / "token"
+
+    def serve():
+        done = guestless_owner("mcp", "serve", "--http", "127.0.0.1:0", "--token-file", file)
+        harness.expect_error(done, 1)
+        return done.talk
+
     for user, mode in ((NEIGHBOUR, 0o600), (guestless_owner.uid, 0o640), (guestless_owner.uid, 0o620)):
-        file = scratch / "token"
         file.write_text(TOKEN)
         file.chmod(mode)
         os.chown(file, user, user)
-        done = guestless_owner("mcp", "serve", "--http", "127.0.0.1:0", "--token-file", file)
-        harness.expect_error(done, 1)
+        told = serve()
+        # A user cannot even open what is another's alone.
+        wrong = ("others may read or write the token file" if user != NEIGHBOUR else f"the token file '{file}' belongs to another user"
+                 if guestless_owner.uid == 0 else f"the token file '{file}' cannot be read")
+        assert wrong in told, told
         file.unlink()
+    file.write_text(TOKEN)
+    file.chmod(0o644)
+    os.chown(file, NEIGHBOUR, NEIGHBOUR)
+    assert "belongs to another user" in serve()
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    os.chown(file, guestless_owner.uid, guestless_owner.uid)
+    told = serve()
+    assert "is no regular file" in told and "hint: write the token to a file with mode 0600\n" in told, told
 
 
 def test_names_that_a_neighbour_has_planted_are_not_written_through(owner, scratch):
@@ -321,10 +403,19 @@ def test_names_that_a_neighbour_has_planted_are_not_written_through(owner, scrat
     os.chown(directory, owner.uid, owner.uid)
     for target in (precious, directory):
         for number, words in enumerate((("task", "export", task.id, "f"), ("task", "export", "--force", task.id, "f"), ("task", "export", task.id, "d"),
-                                        ("task", "cp", f"{task.id}:f"), ("task", "cp", f"{task.id}:d"), ("env", "export", harness.BASE))):
+                                        ("task", "cp", f"{task.id}:f"), ("task", "cp", f"{task.id}:d"),
+                                        ("task", "sync", "--pull", task.id), ("env", "export", harness.BASE))):
             link = shared / f"{target.name}-{number}"
             made = as_user(NEIGHBOUR, "ln", "-s", target, link)
             assert made.returncode == 0, made
-            owner(*words, link)
+            done = owner(*words, link)
+            assert done.code == 1 and any(word in done.talk for word in ("another user has put", "exists already", "is no directory")), done
             assert precious.read_text() == "precious\n" and not list(directory.iterdir()), words
+    # The owner's own links lead where they say, in the same place.
+    for target, words in ((precious, ("task", "export", "--force", task.id, "f")), (directory, ("task", "sync", "--pull", task.id))):
+        link = shared / f"own-{target.name}"
+        assert as_user(owner.uid, "ln", "-s", target, link).returncode == 0
+        ok(owner(*words, link))
+        assert link.is_symlink()
+    assert precious.read_text() == "new\n" and (directory / "d/f").read_text() == "new\n"
     task.delete()
