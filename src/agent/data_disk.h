@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "pyro/result.h"
@@ -20,14 +21,23 @@ inline constexpr char kDataDiskOptions[] = "errors=remount-ro";
 // Called by one thread at a time.
 class DataDisk {
  public:
+  // Takes a directory of the disk.
+  using Try = std::function<Status(int directory)>;
+
+  DataDisk();
+  // With other ways to write all out, and to see whether the disk takes a change after that.
+  DataDisk(Try sync, Try check);
+
   // Returns when all that was written before the call is on disk. `directory` is one of it. An
-  // error: that is not so, or was not so at an earlier call.
+  // error: that is not so, or an earlier call had an error that lasts.
   Status Sync(int directory);
 
  private:
   Status TrySync(int directory);
-  void GiveBack(int directory, std::uint64_t free_bytes);
+  void GiveBack(int directory);
 
+  const Try sync_;
+  const Try check_;
   std::optional<Error> failed_;
   std::optional<std::uint64_t> least_free_;  // In bytes, since room was last given back.
 };
