@@ -111,7 +111,8 @@ class TaskJournal : public CommandJournal {
     // It has the words of processes.
     if (end.killed && writer) state::WriteKilled(directory_, sequence, *end.killed);
     if (writer) state::WriteDenied(directory_, sequence, command->second.denied);
-    state::MarkReadOnly(directory_, end.disk_failed);
+    // An end without a sync tells nothing of the disk: only a new start clears the mark.
+    if (end.disk_failed) state::MarkReadOnly(directory_, true);
     RecordEnd(sequence, {.end = end, .writer = std::move(writer)});
     commands_.erase(command);
   }

@@ -146,6 +146,20 @@ TEST_F(TaskRecordTest, WhileTheDiskIsFullWhatOthersSayIsDroppedToo) {
   EXPECT_NE(Output(other).find("was dropped]"), std::string::npos);
 }
 
+TEST_F(TaskRecordTest, ADiskThatFailedIsMarkedUntilTheGuestStartsAgain) {
+  const std::int64_t failed = Begin();
+  const std::int64_t other = Begin();
+  End(other, 0);
+  EXPECT_FALSE(state::IsReadOnly(directory()));
+  journal().End(failed, CommandEnd{.disk_failed = true});
+  EXPECT_TRUE(state::IsReadOnly(directory()));
+  // It never ran, so nothing was synced.
+  journal().End(Begin(), CommandEnd{.outcome = Outcome::kNotStarted, .code = ENOENT});
+  EXPECT_TRUE(state::IsReadOnly(directory()));
+  (void)record_->Started(wire::Ready{}, std::nullopt);
+  EXPECT_FALSE(state::IsReadOnly(directory()));
+}
+
 TEST_F(TaskRecordTest, ATaskWithEndsToRecordStaysRecordedAsStarted) {
   const std::int64_t sequence = Begin();
   {
