@@ -111,7 +111,7 @@ struct TaskInfo {
   std::string last_used_at;
   std::string expires_at;
   std::string last_error;
-  std::string read_only;  // Why /workspace takes no writes, as far as it is known; empty: it does.
+  std::string read_only;  // Why files of it may be missing or damaged; empty: no error is known.
   std::int64_t command_count = 0;
   std::optional<TaskCommand> last_command;
   std::uint64_t disk_bytes = 0;  // What the task takes on this host now.

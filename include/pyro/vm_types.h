@@ -91,8 +91,12 @@ struct Timings {
 // Why a command ended as it did, if its outcome does not say enough: one sentence, and what to do.
 // Both are empty if there is nothing to say; the hint may be.
 struct Explanation {
+  // What it tells that the outcome does not.
+  enum class Beyond { kNothing, kOutputLeftOpen, kDiskFailed };
+
   std::string message;
   std::string hint;
+  Beyond beyond = Beyond::kNothing;  // Not in JSON.
 };
 
 // A process that a kill or a signal reached, as the guest tells.

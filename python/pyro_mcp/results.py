@@ -277,7 +277,7 @@ class TaskInfo(Notices):
     last_used_at: str  # The time of its last use.
     expires_at: str  # The time when its guest stops, unless it is used.
     last_error: Optional[str]  # The reason for the loss of its guest.
-    read_only: Optional[str]  # Why /workspace takes no writes; None: it does.
+    read_only: Optional[str]  # Why files of /workspace may be missing or damaged; None: no error is known.
     command_count: int  # Entries in its journal.
     last_command: Optional[TaskCommand]  # Its newest command; None: none ran.
     defaults: TaskDefaults  # What commands get that name none themselves.

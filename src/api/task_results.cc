@@ -153,7 +153,8 @@ constexpr Field kTaskInfo[] = {
     Row<TaskInfo, &TaskInfo::last_error>("last_error", "The reason for the loss of its guest")
         .NullIfUnset(),
     Row<TaskInfo, &TaskInfo::read_only>("read_only",
-                                        "Why /workspace takes no writes; null: it does")
+                                        "Why files of /workspace may be missing or damaged; null: "
+                                        "no error is known")
         .NullIfUnset(),
     Row<TaskInfo, &TaskInfo::command_count>("command_count", "Entries in its journal"),
     Row<TaskInfo, &TaskInfo::last_command>("last_command", "Its newest command; null: none ran"),

@@ -154,11 +154,16 @@ TaskCommand DescribeCommand(const Context& context, const state::CommandRecord& 
   described.exit_code = end.ExitCode();
   described.duration_ms = end.duration_us / 1000;
   described.explanation = Explain(command, end, accelerator, InTask::kYes);
-  described.denied = DescribeDenied(state::ReadDenied(
-      state::InstanceDirectory(context.state, command.task_id), command.sequence));
+  const std::filesystem::path directory = state::InstanceDirectory(context.state, command.task_id);
+  // The guest has started again since then: there is no more to do for its disk.
+  if (end.disk_failed && !state::IsReadOnly(directory)) {
+    CommandEnd of_the_rest = end;
+    of_the_rest.disk_failed = of_the_rest.output_left_open = false;
+    described.explanation.hint = Explain(command, of_the_rest, accelerator, InTask::kYes).hint;
+  }
+  described.denied = DescribeDenied(state::ReadDenied(directory, command.sequence));
   if (end.outcome == Outcome::kTimedOut || end.outcome == Outcome::kCancelled) {
-    described.killed = DescribeKilled(state::ReadKilled(
-        state::InstanceDirectory(context.state, command.task_id), command.sequence));
+    described.killed = DescribeKilled(state::ReadKilled(directory, command.sequence));
   }
   return described;
 }

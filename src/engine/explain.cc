@@ -125,13 +125,23 @@ Explanation LeftOpen(InTask in_task) {
     return {
         "processes that the command left in the background ended with the VM, and what they "
         "still had to print is missing",
-        "let the command wait for them, as in: server & … ; wait"};
+        "let the command wait for them, as in: server & … ; wait",
+        Explanation::Beyond::kOutputLeftOpen};
   }
   return {
       "processes that the command left in the background still hold its output open; what they "
       "print from now on is not kept",
       "redirect their output to a file, or run them as a command in the background, which "
-      "keeps all of it"};
+      "keeps all of it",
+      Explanation::Beyond::kOutputLeftOpen};
+}
+
+// `more` after `told`, which may be empty.
+Explanation Joined(const Explanation& told, Explanation more) {
+  if (told.message.empty()) return more;
+  more.message = fmt::format("{}; {}", told.message, more.message);
+  more.hint = fmt::format("{}; {}", told.hint, more.hint);
+  return more;
 }
 
 }  // namespace
@@ -139,9 +149,9 @@ Explanation LeftOpen(InTask in_task) {
 Explanation DiskFailed(std::string_view whose, InTask in_task) {
   Explanation told{
       fmt::format("the guest could not write to its disk, as when this host's disk is full; {} may "
-                  "be missing there",
+                  "be missing or damaged there",
                   whose),
-      "make room on this host's disk"};
+      "make room on this host's disk", Explanation::Beyond::kDiskFailed};
   if (in_task == InTask::kYes) told.hint += " and stop the task: the next command starts it again";
   return told;
 }
@@ -149,8 +159,10 @@ Explanation DiskFailed(std::string_view whose, InTask in_task) {
 Explanation Explain(const CommandSpec& spec, const CommandEnd& end, std::string_view accelerator,
                     InTask in_task) {
   if (end.outcome == Outcome::kNotStarted) return NotStarted(spec, end.code);
-  if (end.outcome == Outcome::kTimedOut) return TimedOut(spec.timeout_ms, accelerator, in_task);
-  if (end.disk_failed) return DiskFailed("files of the command", in_task);
+  const bool timed_out = end.outcome == Outcome::kTimedOut;
+  Explanation told = timed_out ? TimedOut(spec.timeout_ms, accelerator, in_task) : Explanation{};
+  if (end.disk_failed) return Joined(told, DiskFailed("files of the command", in_task));
+  if (timed_out) return told;
   if (end.output_left_open) return LeftOpen(in_task);
   return {};
 }

@@ -18,7 +18,8 @@ enum class InTask { kNo, kYes };  // Of a task, the guest goes on after the comm
 Explanation Explain(const CommandSpec& spec, const CommandEnd& end, std::string_view accelerator,
                     InTask in_task);
 
-// Of a guest that could not write out what `whose` names, and may not write to its disk any more.
+// Of a guest that could not write out what `whose` names. Its disk may take further writes, but
+// what is there is not sure until the guest starts again.
 Explanation DiskFailed(std::string_view whose, InTask in_task);
 
 }  // namespace pyro::engine

@@ -98,7 +98,22 @@ TEST(ExplainTest, ACommandWhoseFilesAreNotOnDiskIsNoSuccessWithoutAWord) {
   const Explanation told = Explain(spec, end, "", InTask::kYes);
   EXPECT_NE(told.message.find("could not write to its disk"), std::string::npos);
   EXPECT_NE(told.hint.find("stop the task"), std::string::npos);
+  EXPECT_NE(told.message.find("may be missing or damaged"), std::string::npos);
+  EXPECT_EQ(told.beyond, Explanation::Beyond::kDiskFailed);
   EXPECT_EQ(Explain(spec, end, "", InTask::kNo).hint, "make room on this host's disk");
+}
+
+TEST(ExplainTest, ATimeoutOnADiskThatFailedIsToldWithBoth) {
+  const CommandSpec spec{.argv = {"make"}, .timeout_ms = 30'000};
+  const CommandEnd end{.outcome = Outcome::kTimedOut, .disk_failed = true};
+  const Explanation told = Explain(spec, end, "", InTask::kYes);
+  EXPECT_TRUE(
+      told.message.starts_with("the command was killed at its limit of 30 s; the guest "
+                               "could not write to its disk"))
+      << told.message;
+  EXPECT_TRUE(told.hint.starts_with("give a longer timeout_seconds")) << told.hint;
+  EXPECT_NE(told.hint.find("; make room on this host's disk and stop the task"), std::string::npos);
+  EXPECT_EQ(told.beyond, Explanation::Beyond::kDiskFailed);
 }
 
 }  // namespace

@@ -72,16 +72,21 @@ std::string DeniedLines(const std::vector<DeniedConnection>& denied) {
   return text;
 }
 
-void ExplainOutcome(const ExecResult& result, bool quiet) {
-  Explanation why = result.explanation;
-  // A command that ran well has little to explain.
-  if (why.message.empty() || (quiet && result.output_left_open)) return;
+void SayExplanation(Explanation why) {
+  if (why.message.empty()) return;
   constexpr std::string_view kArgument = "timeout_seconds";
   if (const std::size_t at = why.hint.find(kArgument); at != std::string::npos) {
     why.hint.replace(at, kArgument.size(), "--timeout-seconds");
   }
   Talk(fmt::format("pyro: {}\n", why.message));
   if (!why.hint.empty()) Talk(fmt::format("hint: {}\n", why.hint));
+}
+
+void ExplainOutcome(const ExecResult& result, bool quiet) {
+  const Explanation& why = result.explanation;
+  const bool harmless = why.beyond == Explanation::Beyond::kOutputLeftOpen;
+  if (why.message.empty() || (quiet && harmless)) return;
+  SayExplanation(why);
   if (result.killed && !quiet) Talk(fmt::format("pyro: {}\n", KilledLine(*result.killed)));
 }
 

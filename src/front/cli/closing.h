@@ -26,6 +26,9 @@ std::string DeniedLines(const std::vector<DeniedConnection>& denied);
 // Such as "killed 3 processes (12 sh, 13 make, 15 cc1); none is left".
 std::string KilledLine(const KilledProcesses& killed);
 
+// On stderr, if there is something to say; an option is named as callers of this program know it.
+void SayExplanation(Explanation why);
+
 // On stderr, for outcomes that an exit code alone does not explain.
 void ExplainOutcome(const ExecResult& result, bool quiet);
 

@@ -25,5 +25,22 @@ TEST(Closing, AShortIdIsABeginningOfTheWhole) {
   EXPECT_EQ(ShortId("odd"), "odd");
 }
 
+std::string Explained(Explanation::Beyond beyond, bool quiet) {
+  ExecResult result;
+  result.output_left_open = true;
+  result.explanation = {"why", "what to do", beyond};
+  testing::internal::CaptureStderr();
+  ExplainOutcome(result, quiet);
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(Closing, OnlyWhatIsHarmlessIsLeftOutOfAQuietEnd) {
+  const std::string told = "pyro: why\nhint: what to do\n";
+  EXPECT_EQ(Explained(Explanation::Beyond::kOutputLeftOpen, false), told);
+  EXPECT_EQ(Explained(Explanation::Beyond::kOutputLeftOpen, true), "");
+  EXPECT_EQ(Explained(Explanation::Beyond::kDiskFailed, true), told);
+  EXPECT_EQ(Explained(Explanation::Beyond::kNothing, true), told);
+}
+
 }  // namespace
 }  // namespace pyro::cli

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/try.h"
 #include "front/cli/call.h"
+#include "front/cli/closing.h"
 #include "front/cli/harmless.h"
 #include "front/cli/output.h"
 #include "front/cli/parser.h"
@@ -40,14 +41,13 @@ struct LogsFlags {
 
 // What neither the exit code nor the way of its end tells.
 Explanation Unsaid(const TaskCommand& command) {
-  return command.outcome == Outcome::kExited ? command.explanation : Explanation{};
+  const Explanation& why = command.explanation;
+  return why.beyond == Explanation::Beyond::kNothing ? Explanation{} : why;
 }
 
 // The exit code of a call that waited for the command's end.
 int Conclude(const TaskCommand& command, const Context& context) {
-  if (const Explanation why = Unsaid(command); !context.json && !why.message.empty()) {
-    Talk(fmt::format("pyro: {}\nhint: {}\n", why.message, why.hint));
-  }
+  if (!context.json) SayExplanation(Unsaid(command));
   if (command.outcome != Outcome::kInterrupted) return command.exit_code;
   if (!context.json) {
     Talk(
@@ -81,7 +81,9 @@ int StreamOne(Engine& engine, const Context& context, const LogsFlags& flags,
   });
   sink.Finish();
   if (!command) return Fail(command.error(), context);
-  return flags.follow ? Conclude(*command, context) : kExitOk;
+  if (flags.follow) return Conclude(*command, context);
+  SayExplanation(Unsaid(*command));
+  return kExitOk;
 }
 
 // Waits for the end of one command, and prints its document.
