@@ -187,11 +187,14 @@ Result<wire::FileEnd> CarryOutInGuest(SupervisorLink& link, const FileCall& call
     }
     return error;
   }
-  PYRO_RETURN_IF_ERROR(CheckWrittenOut(command.end()));
   PYRO_RETURN_IF_ERROR(CheckCarriedOut(exec, command.end()));
   PYRO_ASSIGN_OR_RETURN(wire::FileEnd end, sink.End());
-  if (end.error == 0) return end;
   const int number = static_cast<int>(end.error);
+  // Other errors are the caller's to correct, with any disk.
+  if (number == 0 || number == EROFS || number == EIO) {
+    PYRO_RETURN_IF_ERROR(CheckWrittenOut(command.end()));
+  }
+  if (number == 0) return end;
   const auto code = ErrorCodeFromNumber(static_cast<int>(end.code));
   if (operation == wire::FileOperation::kPatch && code && !end.message.empty()) {
     const auto& hints = wire::patch_hint::kAll;

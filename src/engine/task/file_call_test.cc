@@ -61,20 +61,37 @@ Error RefusalOf(wire::FileOperation operation, Peer::Answer answer) {
   return done ? Error() : done.error();
 }
 
+// Of a call in a guest whose disk failed; `number`: what the call itself found.
+Error OnFailedDisk(std::int64_t number) {
+  return RefusalOf(wire::FileOperation::kMakeDirectory,
+                   [number](Peer& self, const wire::Frame& frame) {
+                     if (frame.type != wire::FrameType::kEof) return;  // No stdin was given.
+                     wire::FileEnd end;
+                     end.error = number;
+                     if (number != 0) end.path = "/workspace/dir";
+                     wire::Exited exited;
+                     exited.disk_failed = true;
+                     self.Say(EncodeFrame(wire::Ready{}.ToFrame()) +
+                              wire::EncodeData(kTestChannel, wire::StreamOf(OutputStream::kStderr),
+                                               wire::FileRecord(end)) +
+                              EncodeFrame(exited.ToFrame(kTestChannel)));
+                   });
+}
+
 TEST(FileCallTest, WhatIsNotOnTheGuestsDiskIsAnError) {
-  const Error error =
-      RefusalOf(wire::FileOperation::kMakeDirectory, [](Peer& self, const wire::Frame& frame) {
-        if (frame.type != wire::FrameType::kEof) return;  // No stdin was given.
-        wire::Exited exited;
-        exited.disk_failed = true;
-        self.Say(EncodeFrame(wire::Ready{}.ToFrame()) +
-                 wire::EncodeData(kTestChannel, wire::StreamOf(OutputStream::kStderr),
-                                  wire::FileRecord(wire::FileEnd{})) +
-                 EncodeFrame(exited.ToFrame(kTestChannel)));
-      });
-  EXPECT_EQ(error.code, ErrorCode::kNoSpace);
-  EXPECT_NE(error.message.find("could not write to its disk"), std::string::npos) << error.message;
-  EXPECT_NE(error.hint.find("stop the task"), std::string::npos) << error.hint;
+  for (const std::int64_t number : {0, EROFS, EIO}) {
+    const Error error = OnFailedDisk(number);
+    EXPECT_EQ(error.code, ErrorCode::kNoSpace) << number;
+    EXPECT_NE(error.message.find("could not write to its disk"), std::string::npos)
+        << error.message;
+    EXPECT_NE(error.hint.find("stop the task"), std::string::npos) << error.hint;
+  }
+}
+
+TEST(FileCallTest, AMistakeOfTheCallerIsToldOnADiskThatFailedToo) {
+  const Error error = OnFailedDisk(ENOENT);
+  EXPECT_EQ(error.code, ErrorCode::kNotFound);
+  EXPECT_EQ(error.message, "the task has no file or directory '/workspace/dir'");
 }
 
 TEST(FileCallTest, AStopInTheMiddleIsToldInTermsOfTheTask) {
