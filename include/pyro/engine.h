@@ -110,7 +110,8 @@ class Engine {
   // the disk is copied. A guest of its own reads the copy, so that the task's guest is not started.
   // Without /workspace unless the request has it, and without what is in /tmp. The environment
   // keeps the words of the task's commands; see CommitCommand. kWrongState: the task runs on the
-  // host. kInvalidArgument: the name. kGuestUnavailable: the files could not be read. kNoSpace.
+  // host. kInvalidArgument: the name. kGuestUnavailable: the files could not be read. kNoSpace
+  // also: the task's guest could not write to its disk.
   virtual Result<CommittedEnvironment> CommitEnvironment(const CommitEnvironmentRequest& request,
                                                          const CallIo& io = {}) = 0;
   // Writes an installed environment as an OCI archive, or to `out_fd` (borrowed) if it is not -1:
@@ -304,7 +305,8 @@ class Engine {
   // '_' or '-'. Processes of its guest cannot write meanwhile: for milliseconds on a file system
   // with reflinks, elsewhere as long as a copy takes. Neither starts the guest nor renews its
   // lease. kAlreadyExists. kLimit: the task has 64. kWrongState: it runs on the host. kUnavailable:
-  // the disk did not hold still, or another call changes the task's snapshots.
+  // the disk did not hold still, or another call changes the task's snapshots. kNoSpace also: the
+  // guest could not write to its disk.
   virtual Result<TaskSnapshotInfo> CreateTaskSnapshot(const std::string& task_id,
                                                       const std::string& name,
                                                       const CallIo& io = {}) = 0;

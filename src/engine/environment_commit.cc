@@ -75,6 +75,7 @@ Status CopyTaskDisk(const Context& context, Found& found, const fs::path& to,
                          .while_still = while_still};
   if (!taken.link) return CopyDisk(copy, io);
   PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
+  PYRO_RETURN_IF_ERROR(CheckDiskOfTask(context, found.instance.id));
   return CopyDiskOfGuest(copy, *taken.link, io);
 }
 

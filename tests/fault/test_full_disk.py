@@ -191,8 +191,9 @@ def expect_told(task, done):
     assert DISK_FAILED in entry["explanation"]["message"]
     read = task.pyro("task", "logs", task.id, "--tail", "1")
     assert f"\nnote: {DISK_FAILED}" in read.text, read
-    read = task.pyro("task", "logs", task.id, "--sequence", str(entry["sequence"]), "--follow")
-    assert read.code == entry["exit_code"] and f"pyro: {DISK_FAILED}" in read.talk, read
+    for flags, code in (((), 0), (("--follow",), entry["exit_code"])):
+        read = task.pyro("task", "logs", task.id, "--sequence", str(entry["sequence"]), *flags)
+        assert read.code == code and f"pyro: {DISK_FAILED}" in read.talk and "\nhint: make room" in read.talk, read
 
 
 def test_a_disk_that_had_an_error_before_a_sync_is_told(create):
@@ -205,6 +206,31 @@ def test_a_disk_that_had_an_error_before_a_sync_is_told(create):
     assert [bool(entry["explanation"]) for entry in task.entries()] == [False, True, True]
     done = task.exec("cat", "kept")
     assert (done.code, done.out) == (0, b"kept\n"), done
+
+
+def test_a_disk_that_failed_is_told_after_each_end_of_a_command_and_is_not_copied(pyro, create):
+    task = create()
+    expect_told(task, task.exec(*END_WRITES))
+    for script, code, flags in (("sleep 60 &", 0, ()), ("kill -TERM $$", 143, ()), ("sleep 60", 124, ("--timeout-seconds", "1"))):
+        done = task.exec("sh", "-c", script, flags=("-q", *flags))
+        assert done.code == code and DISK_FAILED in done.talk, done
+        read = pyro("task", "logs", task.id, "--tail", "1")
+        assert "\nnote: " in read.text and DISK_FAILED in read.text, read
+    # One that never ran tells nothing of the disk.
+    assert task.exec("no-such-program").code == 127
+    assert task.json("status")["read_only"]
+    missing = pyro("task", "cp", f"{task.id}:missing", "missing", "--json")
+    assert missing.json["error"]["code"] == "not_found", missing
+    for words in (("task", "snapshot", "create", task.id, "one"), ("env", "commit", task.id, "own/one")):
+        refused = pyro(*words, "--json")
+        assert refused.code == 1 and refused.json["error"]["code"] == "no_space", refused
+        assert DISK_FAILED in refused.talk and harness.is_one_sentence_and_hint(refused.talk), refused
+    task.stop()
+    assert task.exec("true").code == 0
+    assert pyro("task", "snapshot", "create", task.id, "one").code == 0
+    # What there was to do is done.
+    told = [entry["explanation"] for entry in task.entries() if entry["explanation"] and DISK_FAILED in entry["explanation"]["message"]]
+    assert len(told) == 4 and not any("make room" in (one["hint"] or "") for one in told), told
 
 
 def test_content_that_could_not_be_written_is_told_to_all_that_follow(disk, create):

@@ -14,7 +14,10 @@
 
 #include "base/text.h"
 #include "base/try.h"
+#include "engine/explain.h"
 #include "engine/instance/instance_guest.h"
+#include "state/disk_reserve.h"
+#include "state/instance/instance_directory.h"
 #include "sys/errno_error.h"
 #include "sys/failpoint.h"
 #include "sys/files.h"
@@ -91,6 +94,12 @@ Error Moved() {
 }
 
 }  // namespace
+
+Status CheckDiskOfTask(const Context& context, const InstanceId& id) {
+  if (!state::IsReadOnly(state::InstanceDirectory(context.state, id))) return OkStatus();
+  const Explanation why = DiskFailed("files of the task", InTask::kYes);
+  return MakeError(ErrorCode::kNoSpace, why.message, why.hint);
+}
 
 Status CopyDisk(const DiskCopy& copy, const CallIo& io) {
   return CopyWhileHeld(copy, io, [] { return OkStatus(); });

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "engine/context.h"
 #include "engine/instance/supervisor_link.h"
 #include "pyro/engine.h"
 #include "pyro/result.h"
@@ -20,6 +21,10 @@ struct DiskCopy {
   // If given, called once while the disk holds still, before the copy. Its error ends the copy.
   std::function<Status()> while_still;
 };
+
+// kNoSpace: the guest that runs in a task could not write to its disk, so a copy of it would have
+// broken files.
+Status CheckDiskOfTask(const Context& context, const InstanceId& id);
 
 // Of a disk that nothing changes. kNoSpace also: before a byte is written, if the host's disk has
 // no room for all of it. kCancelled.

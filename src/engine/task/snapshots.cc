@@ -66,6 +66,7 @@ Result<state::Snapshot> Take(const Context& context, Found& found, SnapshotChang
   PYRO_ASSIGN_OR_RETURN(Taken taken, Take(context, found));
   if (taken.link) {
     PYRO_RETURN_IF_ERROR(taken.link->AwaitReady(Deadline::After(kReadyLimit), io));
+    PYRO_RETURN_IF_ERROR(CheckDiskOfTask(context, id));
   }
   PYRO_ASSIGN_OR_RETURN(const fs::path staged, changes.Stage());
   const DiskCopy copy = {.from = state::DataImage(context.state, id), .to = staged};

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/testing/engine_fixture.h"
+#include "state/disk_reserve.h"
 #include "sys/disk_walk.h"
 #include "sys/files.h"
 
@@ -60,6 +61,20 @@ class SnapshotsOfTaskTest : public EngineFixture {
 
   std::vector<std::string> notices_;
 };
+
+TEST_F(SnapshotsOfTaskTest, AGuestWhoseDiskFailedGivesNoCopyOfIt) {
+  const std::string id = Create();
+  state::MarkReadOnly(DirectoryOf(id), true);
+  const auto refused = engine_->CreateTaskSnapshot(id, "a");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kNoSpace);
+  EXPECT_NE(refused.error().message.find("files of the task may be missing or damaged"),
+            std::string::npos)
+      << refused.error().message;
+  EXPECT_EQ(Names(id), std::vector<std::string>{"create"});
+  ASSERT_TRUE(engine_->StopTask(id).ok());
+  EXPECT_TRUE(engine_->CreateTaskSnapshot(id, "a").ok());
+}
 
 TEST_F(SnapshotsOfTaskTest, AResetGivesTheDiskOfASnapshotAndTheJournalGoesOn) {
   const std::string id = Create();
