@@ -123,7 +123,7 @@ ALTER TABLE instances ADD COLUMN timeout_seconds INTEGER CHECK (timeout_seconds 
     "ALTER TABLE instances ADD COLUMN secret_refs TEXT NOT NULL DEFAULT ''",
     // Version 11: guests with the cache of downloads.
     "ALTER TABLE instances ADD COLUMN cache INTEGER NOT NULL DEFAULT 0 CHECK (cache IN (0, 1))",
-    // Version 12.
+    // Version 12: commands whose guest could not write to its disk.
     R"sql(
 ALTER TABLE commands ADD COLUMN disk_failed INTEGER NOT NULL DEFAULT 0
   CHECK (disk_failed IN (0, 1));
